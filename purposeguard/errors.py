@@ -48,7 +48,7 @@ from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     """`text` without what a terminal obeys or reorders by: control characters but line ends, and those of direction."""
     bare = text
     for space in _SPACES:
@@ -91,7 +91,7 @@ ALL_FRAMES: bool = sys.flags.dev_mode
 """Whether errors keep the frames of this library; tests that look whose an error is set it."""
 
 
-def without_own_frames(fn: F) -> F:
+def hides_own_frames(fn: F) -> F:
     """`fn`, whose errors end in its caller's line; for what is not called often."""
 
     @functools.wraps(fn)
@@ -109,7 +109,7 @@ class PurposeGuardError(Exception):
     """The root of all errors raised by this library."""
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return escape_controls(super().__str__())
 
 
 class Fault(NamedTuple):
@@ -142,7 +142,7 @@ class NoticeError(PurposeGuardError):
 
     def __str__(self) -> str:
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        return printable("\n".join([f"{self.origin}: {count}", *(f"  {fault}" for fault in self.faults)]))
+        return escape_controls("\n".join([f"{self.origin}: {count}", *(f"  {fault}" for fault in self.faults)]))
 
 
 class SeveralNotices(PurposeGuardError):
@@ -157,7 +157,7 @@ class SeveralNotices(PurposeGuardError):
         self.what = what
 
     def __str__(self) -> str:
-        return printable(
+        return escape_controls(
             f"this guard holds to {', '.join(self.notices)} at once, and each has {self.what} "
             "(help: ask one of `guard.notice.notices`, or use a guard over one notice here)"
         )
@@ -167,7 +167,7 @@ class UnknownTerm(PurposeGuardError, LookupError):
     """An id that means nothing in the notice. `kind` is source, purpose, …; `given` is what was asked for.
 
     `suggestions`, the nearest ids, are looked for only when read: a flood of nonsense costs microseconds. What was
-    given in the place of an id may be personal: a text is told where it looks like an id (`is_like_an_id`), and of
+    given in the place of an id may be personal: a text is told where it looks like an id (`looks_like_id`), and of
     other values the class.
     """
 
@@ -190,27 +190,27 @@ class UnknownTerm(PurposeGuardError, LookupError):
     @property
     def given(self) -> object:
         """What was asked for; of a text or value that may be personal, what kind of thing it is."""
-        return self._given if isinstance(self._given, type) or _is_union(self._given) else self._shown[1:-1]
+        return self._given if isinstance(self._given, type) or _is_union(self._given) else self._formatted[1:-1]
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
         """What was asked for, as the message shows it, and why it means nothing."""
-        return Told(self._shown[1:-1]), self.why
+        return ShowableText(self._formatted[1:-1]), self.why
 
     @property
-    def _shown(self) -> str:
-        return shown_id(self._given, self.suggestions)
+    def _formatted(self) -> str:
+        return format_id(self._given, self.suggestions)
 
     def __str__(self) -> str:
-        text = f"unknown {self.kind} {self._shown}"
+        text = f"unknown {self.kind} {self._formatted}"
         if self.why:
             text += f": {self.why}"
         if self.suggestions:
             text += f" (did you mean {' or '.join(f'`{name}`' for name in self.suggestions)}?)"
-        return printable(text)
+        return escape_controls(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _thaw_unknown, (type(self), self._shown[1:-1], self.why, self.suggestions)
+        return _restore_unknown_term, (type(self), self._formatted[1:-1], self.why, self.suggestions)
 
 
 class UnknownSource(UnknownTerm):
@@ -270,7 +270,7 @@ class PassportRefused(PurposeMissing):
         self.why = why
 
     def __str__(self) -> str:
-        return printable(f"passport refused ({self.reason}): {self.why}")
+        return escape_controls(f"passport refused ({self.reason}): {self.why}")
 
 
 class SealedValue(PurposeGuardError, TypeError):
@@ -293,7 +293,7 @@ class TooFewSubjects(SealedValue):
         self.at_least = at_least
 
     def __str__(self) -> str:
-        return printable(
+        return escape_controls(
             f"{self.what}: there are fewer than {self.at_least} subjects, and it would tell of single people"
         )
 
@@ -314,7 +314,7 @@ class LedgerBroken(PurposeGuardError):
         self.what = what
 
     def __str__(self) -> str:
-        return printable(f"{self.place}: {self.what}")
+        return escape_controls(f"{self.place}: {self.what}")
 
 
 class RequestError(PurposeGuardError):
@@ -340,7 +340,7 @@ def _is_union(given: object) -> bool:
     return isinstance(given, UnionType) or get_origin(given) is Union
 
 
-def shown(given: object) -> str:
+def format_name(given: object) -> str:
     """`given`, which names something in code, for a message: short, one line, printable."""
     if isinstance(given, str):
         text = given
@@ -353,7 +353,7 @@ def shown(given: object) -> str:
         text = f"<{type(given).__name__}>"
     if len(text) > 60:
         text = f"{text[:57]}… ({len(text):,} characters)"
-    return "`" + printable(text).replace("\n", _REPLACED) + "`"
+    return "`" + escape_controls(text).replace("\n", _REPLACED) + "`"
 
 
 _NUMBERS: Final = r"\u2460-\u249b\u24f5-\u24fe\u2776-\u2793"  # ① and its like
@@ -365,7 +365,7 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,59}")
 _ALIKE: Final = 0.7
 
 
-def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
+def looks_like_id(text: str, suggestions: Sequence[str] = ()) -> bool:
     """Whether a text may be shown, since it looks like an id of a notice, and not like what a person is known by.
 
     Either it is numbered as clauses are (`1.2(1)①`: without blanks, of 24 characters at most, with no more than two
@@ -384,18 +384,18 @@ def is_like_an_id(text: str, suggestions: Sequence[str] = ()) -> bool:
     )
 
 
-def shown_id(given: object, suggestions: Sequence[str] = ()) -> str:
+def format_id(given: object, suggestions: Sequence[str] = ()) -> str:
     """What was given where an id belongs, for a message: a text that is like no id is not told."""
-    if isinstance(given, str) and not isinstance(given, Told) and not is_like_an_id(given, suggestions):
+    if isinstance(given, str) and not isinstance(given, ShowableText) and not looks_like_id(given, suggestions):
         return f"`<a text of {len(given):,} character{'' if len(given) == 1 else 's'}>`"
-    return shown(given)
+    return format_name(given)
 
 
-class Told(str):
+class ShowableText(str):
     """A text that may be shown: an id of the notice itself, or what an error has shown already."""
 
     __slots__ = ()
 
 
-def _thaw_unknown(kind: type[UnknownTerm], given: str, why: str, suggestions: tuple[str, ...]) -> UnknownTerm:
-    return kind(Told(given), why, lambda: suggestions)
+def _restore_unknown_term(kind: type[UnknownTerm], given: str, why: str, suggestions: tuple[str, ...]) -> UnknownTerm:
+    return kind(ShowableText(given), why, lambda: suggestions)

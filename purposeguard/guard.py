@@ -20,38 +20,45 @@ from purposeguard.errors import (
     PurposeGuardError,
     PurposeMissing,
     UnknownPurpose,
+    format_id,
     hide_own_frames,
-    shown_id,
-    without_own_frames,
+    hides_own_frames,
 )
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource, Sources
 from purposeguard.notice.notice import SEVERAL, Notice
 from purposeguard.notice.several import JointNotice, Notices
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.context import NO_CONDITIONS
-from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.policy.joint import NoticesInForce
 from purposeguard.policy.table import Conditions, PolicyTable
 from purposeguard.policy.verdict import Verdict
-from purposeguard.runtime.access import Reader, access_function
-from purposeguard.runtime.activity import Block, OfAUse, Stated, carried, decorated, is_dropped
-from purposeguard.runtime.clock import Clock, Now, system_time
+from purposeguard.runtime.access import AccessFunction, wrap_access_function
+from purposeguard.runtime.activity import (
+    Block,
+    StatedPurpose,
+    UseAttribute,
+    carry_purpose,
+    decorate_function,
+    is_dropped,
+)
+from purposeguard.runtime.clock import Clock, Now, read_system_time
 from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
 from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Register, TaggedTable
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import NO_USE, Narrowed, Observed, Use, present
+from purposeguard.runtime.use import NO_USE, MemberUse, ObservedUse, Use, require_current_use
 from purposeguard.runtime.wrapping import Function
-from purposeguard.values.personal import Personal, combined
+from purposeguard.values.personal import Personal, combine_seals
 from purposeguard.values.rows import Whose
 
 if TYPE_CHECKING:
     # Loaded by the methods that need them: most applications start without.
     from purposeguard.policy.transfers import Recipient
-    from purposeguard.runtime.declarations import Entrustment, Reclassification, Transform
+    from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
     from purposeguard.runtime.declassification import Reclassifier
     from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
 
@@ -78,7 +85,7 @@ class Guard:
 
     __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
 
-    @without_own_frames
+    @hides_own_frames
     def __init__(
         self,
         notice: Notice | History | Notices,
@@ -88,7 +95,7 @@ class Guard:
         strict: bool = False,
         untagged: Untagged = "allow",
         governance: Oversight | None = None,
-        clock: Now | Clock = system_time,
+        clock: Now | Clock = read_system_time,
         observers: Iterable[Observer] = (),
     ) -> None:
         """Compiles `notice`; of a `History`, the revision that is in force today; of `Notices`, several at once.
@@ -112,8 +119,8 @@ class Guard:
             NoticeError: no revision of a history is in force yet; or several notices do not go together.
         """
         time = Clock.of(clock)
-        present, history = in_force(notice, time)
-        self._mode: Mode = _mode(mode)
+        present, history = resolve_notice(notice, time)
+        self._mode: Mode = _check_mode(mode)
         if untagged not in get_args(Untagged):
             raise ValueError("`untagged` is `allow` or `refuse`")
         self._transforms = Transforms()
@@ -130,7 +137,7 @@ class Guard:
             observers=observers,
         )
         self._register = Register()
-        self._replacing = new_lock()
+        self._replacing = make_lock()
         self._attach()
         LIVE_GUARDS.add(self)
         for listener in tuple(GUARD_LISTENERS):
@@ -195,7 +202,7 @@ class Guard:
             NoticeError: `notice` is a revision of another notice, or no revision of a history is in force yet; or a
                 family over several notices names a purpose that is gone.
         """
-        present, history = in_force(notice, self._engine.clock)
+        present, history = resolve_notice(notice, self._engine.clock)
         with self._replacing:
             self._engine.replace(present, history)
         self._attach()
@@ -235,7 +242,7 @@ class Guard:
                 pass  # not asked in this form before, or not hashable
         try:
             verdict = self._decide(sources, purpose, channel)
-            self._engine.decided(verdict, used=False)
+            self._engine.report_decision(verdict, used=False)
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
             raise
@@ -253,12 +260,14 @@ class Guard:
         engine = self._engine
         snapshot = engine.snapshot  # once: all is decided by one revision
         matrix = snapshot.matrix
-        wanted, by = matrix.purpose(purpose), matrix.channel(channel)
-        holding = matrix.conditions(conditions)
+        wanted, by = matrix.resolve_purpose(purpose), matrix.resolve_channel(channel)
+        holding = matrix.resolve_conditions(conditions)
         if subject is None:
             return snapshot.decide(sources, wanted, by, conditions=holding)
-        label = matrix.label(sources)
-        contexts = [engine.context(row_context, label, snapshot) for row_context in engine.row_contexts(subject)]
+        label = matrix.resolve_label(sources)
+        contexts = [
+            engine.resolve_context(row_context, label, snapshot) for row_context in engine.resolve_row_contexts(subject)
+        ]
         verdicts = [snapshot.decide(label, wanted, by, context, conditions=holding) for context in contexts]
         return next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
 
@@ -313,7 +322,7 @@ class Guard:
         engine = self._engine
         snapshot = engine.snapshot
         verdict = self._decide(sources, purpose, channel, subject, conditions)
-        engine.decided(verdict, used=True)
+        engine.report_decision(verdict, used=True)
         decision = Decision(verdict)
         if not decision:
             engine.refuse(decision)
@@ -321,7 +330,7 @@ class Guard:
             tick = engine.count_check(decision)
             if subject is None and not verdict.context.conditions and isinstance(sources, (str, Label, TermMeta)):
                 # No iterable, which may give others next time.
-                snapshot.remember((sources, purpose, channel), tick)
+                snapshot.cache_check((sources, purpose, channel), tick)
 
     def explain(
         self,
@@ -334,7 +343,7 @@ class Guard:
         """The decision with its reasons; an error only as in `allows`, never for a denial."""
         try:
             verdict = self._decide(sources, purpose, channel, subject, conditions)
-            self._engine.decided(verdict, used=False)
+            self._engine.report_decision(verdict, used=False)
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
             raise
@@ -353,9 +362,9 @@ class Guard:
         Raises:
             UnknownOperation: the notice declares no such operation between the two.
         """
-        derived = functools.partial(self._engine.snapshot.matrix.derived, operation)
+        derived = functools.partial(self._engine.snapshot.matrix.derive_label, operation)
         if isinstance(one, Personal) or isinstance(other, Personal):
-            return combined(derived, one, other)
+            return combine_seals(derived, one, other)
         return derived(one, other)
 
     @overload
@@ -449,8 +458,8 @@ class Guard:
         return Reclassifier(
             self._engine,
             self._register,
-            sources=matrix.label(sources),
-            to=matrix.label(to),
+            sources=matrix.resolve_label(sources),
+            to=matrix.resolve_label(to),
             why=why,
             approver=approver,
             at_least=at_least,
@@ -567,7 +576,7 @@ class Guard:
         snapshot = self._engine.snapshot
         try:
             matrix = snapshot.matrix  # once: all is stated under one revision
-            holding = matrix.conditions(conditions) if conditions else NO_CONDITIONS
+            holding = matrix.resolve_conditions(conditions) if conditions else NO_CONDITIONS
             place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, holding)
             try:
                 before = snapshot.stated[place]
@@ -575,11 +584,11 @@ class Guard:
                     return Block(before)
             except (KeyError, TypeError):
                 pass  # not stated here before, or not hashable
-            stated = self._stated(
+            stated = self._state_purpose(
                 matrix, purpose, more, channel, mode=mode, name=activity, conditions=holding, frame=frame
             )
             if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
-                snapshot.keep(place, stated)
+                snapshot.cache_stated(place, stated)
             if is_dropped(frame):
                 warnings.warn(_NOWHERE, RuntimeWarning, stacklevel=2)
             return Block(stated)
@@ -587,7 +596,7 @@ class Guard:
             hide_own_frames(error)
             raise
 
-    def _stated(
+    def _state_purpose(
         self,
         matrix: PolicyTable,
         purpose: Any,
@@ -596,18 +605,18 @@ class Guard:
         *,
         mode: Mode | None,
         **known: Any,
-    ) -> Stated:
+    ) -> StatedPurpose:
         """What is stated at this place of the code. Raises as `purpose` does."""
         if purpose is None or isinstance(purpose, (FunctionType, classmethod, staticmethod)):
             raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
         if more:
             raise UnknownPurpose([purpose, *more], SEVERAL)
-        return Stated(
+        return StatedPurpose(
             self._engine,
             self._register,
-            matrix.purpose(purpose),
-            matrix.channel(channel),
-            observing=(self._mode if mode is None else _mode(mode)) == "observe",
+            matrix.resolve_purpose(purpose),
+            matrix.resolve_channel(channel),
+            observing=(self._mode if mode is None else _check_mode(mode)) == "observe",
             **known,
         )
 
@@ -634,13 +643,13 @@ class Guard:
         """
         frame = sys._getframe(1)
 
-        @without_own_frames
+        @hides_own_frames
         def decorate(fn: Any) -> Any:
-            return decorated(fn, lambda inner: self._access(inner, named, withhold, narrow, frame))
+            return decorate_function(fn, lambda inner: self._access(inner, named, withhold, narrow, frame))
 
         try:
             bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
-            named = None if bare or not sources else self._engine.snapshot.matrix.label(sources)
+            named = None if bare or not sources else self._engine.snapshot.matrix.resolve_label(sources)
             return decorate(sources[0]) if bare else decorate
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
@@ -648,8 +657,8 @@ class Guard:
 
     def _access(self, fn: Function, named: Label | None, withhold: bool, narrow: bool, frame: FrameType) -> Function:
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
-        reader = Reader(fn, self._engine, named, withhold, local, narrow=narrow)
-        wrapper = access_function(fn, reader)
+        reader = AccessFunction(fn, self._engine, named, withhold, local, narrow=narrow)
+        wrapper = wrap_access_function(fn, reader)
         self._register.add_access(reader.access)
         return wrapper
 
@@ -679,17 +688,17 @@ class Guard:
             UnknownRecipient: no recipient of this id is on the register.
             UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
         """
-        from purposeguard.runtime.handover import against, must_be_recipient, resolved  # noqa: PLC0415  # see above
+        from purposeguard.runtime.handover import iter_denials, require_recipient, resolve_recipient  # noqa: PLC0415  # see above
 
         engine = self._engine
-        must_be_recipient(engine, recipient)
+        require_recipient(engine, recipient)
         decision = self.explain(sources, purpose, channel, subject, conditions)
         if not decision:
             engine.refuse(decision)
-        party = resolved(engine, recipient)
-        row_contexts = () if subject is None else engine.row_contexts(subject)
+        party = resolve_recipient(engine, recipient)
+        row_contexts = () if subject is None else engine.resolve_row_contexts(subject)
         means = means or party.means
-        for refusal in against(engine, decision, party, row_contexts, means=means, product=product, task=task):
+        for refusal in iter_denials(engine, decision, party, row_contexts, means=means, product=product, task=task):
             engine.refuse(refusal)
 
     def entrust(
@@ -716,12 +725,12 @@ class Guard:
             UnknownSource: a source is not of this guard's notice.
             ValueError: `means`, `product` or `task` is blank.
         """
-        from purposeguard.runtime.declarations import Entrustment  # noqa: PLC0415  # see above
-        from purposeguard.runtime.handover import Entrusting  # noqa: PLC0415  # see above
+        from purposeguard.runtime.declarations import EntrustmentDeclaration  # noqa: PLC0415  # see above
+        from purposeguard.runtime.handover import EntrustDecorator  # noqa: PLC0415  # see above
 
-        named = self._engine.snapshot.matrix.label(sources) if sources else None
-        declared = Entrustment(Site("", "", 0), recipient, means, product, task, named)
-        return Entrusting(self._engine, self._register, declared, sys._getframe(1))
+        named = self._engine.snapshot.matrix.resolve_label(sources) if sources else None
+        declared = EntrustmentDeclaration(Site("", "", 0), recipient, means, product, task, named)
+        return EntrustDecorator(self._engine, self._register, declared, sys._getframe(1))
 
     def cached(self, *, maxsize: int = 128, ttl: float | None = None, typed: bool = False) -> Callable[[F], F]:
         """A cache above `@guard.access` that serves no purpose with what was read for another.
@@ -734,11 +743,11 @@ class Guard:
             TypeError: what is decorated is no access function of this guard.
             ValueError: `maxsize` or `ttl` is not above zero.
         """
-        from purposeguard.runtime.cache import cached_function  # noqa: PLC0415  # see above
+        from purposeguard.runtime.cache import cache_function  # noqa: PLC0415  # see above
 
-        @without_own_frames
+        @hides_own_frames
         def decorate(fn: F) -> F:
-            return decorated(fn, lambda inner: cached_function(inner, self._engine, maxsize, ttl, typed))
+            return decorate_function(fn, lambda inner: cache_function(inner, self._engine, maxsize, ttl, typed))
 
         return decorate
 
@@ -753,7 +762,7 @@ class Guard:
             raise TypeError(f"{Site.of(fn).dotted} has no cache: `@guard.cached(…)` gives it one")
         clear()
 
-    @without_own_frames
+    @hides_own_frames
     def carry(self, fn: F) -> F:
         """`fn` bound to the purpose under way here, to run elsewhere: a thread, a greenlet, a task, a callback.
 
@@ -763,16 +772,18 @@ class Guard:
         """
         if inspect.iscoroutine(fn):
             raise TypeError("carry the coroutine function before it is called: `guard.carry(fn)(…)`")
-        return carried(fn, self._engine)
+        return carry_purpose(fn, self._engine)
 
     @property
     def current(self) -> Use[Any]:
         """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
         use: Use[Any] = self._engine.ambient()
-        absence = use._absence()
+        absence = use._explain_absence()
         try:
             if absence is not None:
-                self._engine.deny(PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False)
+                self._engine.report_denial(
+                    PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False
+                )
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
             raise
@@ -796,23 +807,23 @@ class Guard:
             PurposeMissing: no purpose is under way here, or another one.
         """
         engine = self._engine
-        wanted = engine.snapshot.matrix.purpose(purpose)
-        use = present(engine, "a use was asked for")
+        wanted = engine.snapshot.matrix.resolve_purpose(purpose)
+        use = require_current_use(engine, "a use was asked for")
         if use is not None:
             held = use.purpose
             if held == wanted:
                 return use
             if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
-                return Narrowed(use, wanted)
-            what = f"a use for {name_of(wanted)} was asked for, and what is under way is for {name_of(held)}"
-            engine.deny(PurposeMissing(what), observed=use.activity.observing)
-            return Narrowed(use, wanted)  # which ends with it
+                return MemberUse(use, wanted)
+            what = f"a use for {format_term(wanted)} was asked for, and what is under way is for {format_term(held)}"
+            engine.report_denial(PurposeMissing(what), observed=use.activity.observing)
+            return MemberUse(use, wanted)  # which ends with it
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        return Observed(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
+        return ObservedUse(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
-        vars().update({name: OfAUse(name) for name in ("open", "open_all", "try_open", "withhold")})
+        vars().update({name: UseAttribute(name) for name in ("open", "open_all", "try_open", "withhold")})
 
     @property
     def activities(self) -> tuple[Activity, ...]:
@@ -830,7 +841,7 @@ class Guard:
         return self._register.tables
 
     @property
-    def entrustments(self) -> tuple[Entrustment, ...]:
+    def entrustments(self) -> tuple[EntrustmentDeclaration, ...]:
         """The functions declared so far that hand data over."""
         return self._register.entrustments
 
@@ -849,12 +860,12 @@ class Guard:
 
     def _repr_html_(self) -> str:
         """What notebooks show: the activities registered so far."""
-        from purposeguard.notice.notebook import table  # noqa: PLC0415  # as in the notice
+        from purposeguard.notice.notebook import render_table  # noqa: PLC0415  # as in the notice
 
-        rows = [(one.name, name_of(one.purpose), one.channel or "") for one in self.activities]
+        rows = [(one.name, format_term(one.purpose), one.channel or "") for one in self.activities]
         strict = ", strict" if self.strict else ""
         caption = f"Guard ({self.mode}{strict}) of {self.notice._dated}"
-        return table(caption, ("activity", "purpose", "channel"), rows)
+        return render_table(caption, ("activity", "purpose", "channel"), rows)
 
 
 _NOWHERE: Final = (
@@ -869,7 +880,7 @@ GUARD_LISTENERS: Final[list[Callable[[Guard], None]]] = []
 """Told of each guard that is made; likewise."""
 
 
-def guard_named(stated: object, setting: str) -> Guard:
+def load_guard(stated: object, setting: str) -> Guard:
     """The guard that a framework's setting holds, or that it names, as `shop.privacy.guard`.
 
     Raises:
@@ -887,20 +898,22 @@ def guard_named(stated: object, setting: str) -> Guard:
     return found
 
 
-def _mode(mode: str) -> Mode:
+def _check_mode(mode: str) -> Mode:
     if mode in get_args(Mode):
         return cast("Mode", mode)
-    raise ValueError(f"mode is `enforce` or `observe`, not {shown_id(mode, get_args(Mode))}")
+    raise ValueError(f"mode is `enforce` or `observe`, not {format_id(mode, get_args(Mode))}")
 
 
-def in_force(given: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
+def resolve_notice(given: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
     """The notice to decide by, and the revisions around it where they are given; or several, each with its own."""
     if isinstance(given, Notices):
-        return NoticesInForce(tuple(_one_in_force(member, clock) for member in given.members), given.families), None
-    return _one_in_force(given, clock)
+        return NoticesInForce(
+            tuple(_resolve_single_notice(member, clock) for member in given.members), given.families
+        ), None
+    return _resolve_single_notice(given, clock)
 
 
-def _one_in_force(given: object, clock: Clock) -> tuple[Notice, History | None]:
+def _resolve_single_notice(given: object, clock: Clock) -> tuple[Notice, History | None]:
     if isinstance(given, Notice) and not isinstance(given, JointNotice):
         return given, None
     if not isinstance(given, History):

@@ -15,18 +15,18 @@ from typing import Any, Final
 _LOCKS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
 
-def new_lock() -> threading.RLock:
+def make_lock() -> threading.RLock:
     """A lock that its thread may take again, and that is free in a forked child unless what forked holds it."""
     lock = threading.RLock()
     _LOCKS.add(lock)
     return lock
 
 
-def _free_in_child() -> None:
+def _release_in_child() -> None:
     for lock in list(_LOCKS):
         if not lock._is_owned():  # the thread that forked goes on in the child, and will leave what it has entered
             lock._at_fork_reinit()  # as the standard library does with its own
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_free_in_child)
+    os.register_at_fork(after_in_child=_release_in_child)

@@ -39,7 +39,7 @@ class Asked:
     def level_of_earlier(self, source: str, purpose: str, channel: str | None) -> Level:
         """Of data collected under the earlier revision, once the later is in force."""
         documents = [self.new.document, self.old.document]
-        now = spec.moved(documents, "source", source, self.new.revision)
+        now = spec.translate_id(documents, "source", source, self.new.revision)
         if now not in {one.clause for one in self.new.sources}:
             with pytest.raises(UnknownSource):
                 self.after.allows(self.old.source(source), purpose)
@@ -52,7 +52,7 @@ class Asked:
         found = Level.NO
         stated = frozenset(guard.notice.conditions)
         for who, consents, level in (("agreed", self.consents, Level.CONSENT), ("nobody", frozenset(), Level.YES)):
-            allowed = spec.allowed(
+            allowed = spec.is_allowed(
                 documents,
                 [now],
                 purpose,
@@ -176,8 +176,8 @@ class Stated:
         """That it reaches data collected earlier is put down to what the earlier revision granted where that is so."""
         if change["earlier"] not in {"none", "no"} and source.old is not None:
             documents = [self.old.document, self.new.document]
-            was = spec.moved(documents, "purpose", purpose.id, self.old.revision)
-            then = was is not None and spec.granted(self.old.document, id_of(source.old), was, channel)
+            was = spec.translate_id(documents, "purpose", purpose.id, self.old.revision)
+            then = was is not None and spec.is_granted(self.old.document, id_of(source.old), was, channel)
             assert (change["earlier"] == "same-id") is then
 
     def hold_channels(self, source: AnyPair, purpose: AnyPair, by_channel: dict[str, Levels]) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from purposeguard.governance.ledger.chain import GENESIS, Hour, canonical, written
+from purposeguard.governance.ledger.chain import GENESIS, Hour, format_moment, to_canonical_json
 from purposeguard.governance.ledger.tables import head, ledger
-from purposeguard.governance.ledger.writing import chained
+from purposeguard.governance.ledger.writing import chain_entries
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 
@@ -27,15 +27,15 @@ def filled(url: str, entries: int, activities: Sequence[str]) -> int:
     with Store.open(url) as store, store.writing() as connection:
         rows: list[dict[str, Any]] = []
         while seq < entries:
-            at = written(BEGINNING + datetime.timedelta(hours=seq // AN_HOUR))
-            additions = [("denial", canonical(denied(activities[0])))]
+            at = format_moment(BEGINNING + datetime.timedelta(hours=seq // AN_HOUR))
+            additions = [("denial", to_canonical_json(denied(activities[0])))]
             for number, activity in itertools.islice(turns, min(AN_HOUR, entries - seq) - 1):
                 purpose = tm.NOTICE.purposes[number % len(tm.NOTICE.purposes)]
                 count = number % 9 + 1
                 hour = Hour(f"{at[:13]}:00Z", activity, purpose.clause, ("1.1(a)",))
-                additions.append(("use", canonical(hour.body(count))))
+                additions.append(("use", to_canonical_json(hour.body(count))))
                 uses += count
-            made = chained(seq, last, at, additions)
+            made = chain_entries(seq, last, at, additions)
             seq, last = made[-1].seq, made[-1].hash
             rows += [
                 {name: getattr(entry, name) for name in ("seq", "at", "kind", "prev", "hash")}

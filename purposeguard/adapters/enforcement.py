@@ -16,15 +16,15 @@ from typing import Any, Final, cast
 
 import cachetools
 
-from purposeguard.adapters.row_kinds import Finder, Needed
+from purposeguard.adapters.row_kinds import BranchFinder, Needed
 from purposeguard.adapters.row_rule import KeySet, RowRule, ZoneRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.retention import day_in
+from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.timezones import UTC
 from purposeguard.notice.vocabulary import Immutable, NotPersonal
 from purposeguard.policy.context import SubjectPreferences
@@ -35,11 +35,11 @@ from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import GREENLET
 from purposeguard.runtime.observer import log_observed
-from purposeguard.runtime.protocols import Roster, Rostered
+from purposeguard.runtime.protocols import Roster, RosterOversight
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import Permissions
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use, require_current_use
 from purposeguard.values.markers import Collected, Ended, RowSource
 
 RULES_KEPT: Final = 1000
@@ -131,12 +131,14 @@ class Decider:
         self._last: Roster | None = None
         # Once: it costs microseconds to see whether an object has what a protocol asks.
         oversight = cast("object", guard._engine.oversight)
-        self._ask_roster: Callable[[], object] | None = oversight.roster if isinstance(oversight, Rostered) else None
+        self._ask_roster: Callable[[], object] | None = (
+            oversight.roster if isinstance(oversight, RosterOversight) else None
+        )
         self._keys: weakref.WeakKeyDictionary[Roster, dict[frozenset[SubjectPreferences], KeySet]] = (
             weakref.WeakKeyDictionary()
         )
         self._recent: weakref.WeakValueDictionary[frozenset[SubjectPreferences], KeySet] = weakref.WeakValueDictionary()
-        self._lock = new_lock()  # of all of these
+        self._lock = make_lock()  # of all of these
 
     @property
     def revisions(self) -> Revisions:
@@ -145,7 +147,7 @@ class Decider:
 
     def declare(self, tables: Mapping[str, Columns]) -> None:
         """Lists tables with their tags among what the application declares (`Guard.tables`)."""
-        for table in declared_in(tables):
+        for table in iter_declared_tables(tables):
             self._register.add_table(table)
 
     # ---- what is asked ---------------------------------------------------------------------------------------------
@@ -170,7 +172,7 @@ class Decider:
         rows: list[tuple[str, str, Tag]] = []
         unnarrowed = ""
         for table, (columns, names) in tables.items():
-            used = {name: tagged(columns, name, table) for name in names}
+            used = {name: require_tag(columns, name, table) for name in names}
             personal = {name: tag for name, tag in used.items() if tag.is_personal}
             by_rows = self.asks_rows(columns, personal)
             if by_rows and table not in narrowed:
@@ -192,22 +194,26 @@ class Decider:
         personal = [tag for tag in used.values() if tag.is_personal]
         if not personal:
             return False
-        if any(tag.by_row for tag in personal) or any(columns.marked(mark) for mark in (Collected, Ended)):
+        if any(tag.by_row for tag in personal) or any(columns.columns_with_mark(mark) for mark in (Collected, Ended)):
             return True
         return bool(columns.subjects()) and self.engine.oversight is not None
 
     # ---- whether it may be used --------------------------------------------------------------------------------------
 
-    def use(self, kind: str, tables: Iterable[str]) -> Use[Any] | None:
+    def current_use(self, kind: str, tables: Iterable[str]) -> Use[Any] | None:
         """The use under way, for a statement of this kind over these tables; None if a missing one is only observed.
 
         Raises:
             PurposeMissing: no purpose is under way; says which statement it is, and who runs it.
         """
         use: Use[Any] = self.engine.ambient()
-        return use if use._absence() is None else present(self.engine, told(kind, tables))
+        return (
+            use
+            if use._explain_absence() is None
+            else require_current_use(self.engine, describe_statement(kind, tables))
+        )
 
-    def meet(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
+    def check_demand(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         """Checks that the use under way may use all that is demanded, and records it in the ledger.
 
         `rules`: by table, which rows are kept. They bound the sources of columns whose rows name their own.
@@ -234,9 +240,11 @@ class Decider:
                     for tick in ticks:
                         tick()
                     return
-        self.meet_under(self.use(demand.kind, demand.tables), demand, rules)
+        self.check_demand_under(self.current_use(demand.kind, demand.tables), demand, rules)
 
-    def meet_under(self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
+    def check_demand_under(
+        self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES
+    ) -> None:
         """As `meet`, under what the method `use` gave: None if a missing purpose is only observed."""
         if use is None or not demand.is_personal:
             return
@@ -246,29 +254,35 @@ class Decider:
         for field, label in demand.fields:
             used = True if label not in asked else None  # the ledger counts each label once
             asked.add(label)
-            self._decided(use._judged(label, (), permissions, used=used, field=field), label, field, use, denied)
+            self._note_denial(
+                use._decide_and_report(label, (), permissions, used=used, field=field), label, field, use, denied
+            )
         later: dict[Label, None] = {}
         for field, table, tag in demand.rows:
             used = True if tag.label not in asked else None
             asked.add(tag.label)
-            decision = _judged(use, permissions, tag.label, by_row=True, used=used, field=field)
-            self._decided(decision, tag.label, field, use, denied)
+            decision = _decide_label(use, permissions, tag.label, by_row=True, used=used, field=field)
+            self._note_denial(decision, tag.label, field, use, denied)
             if tag.label not in denied:
                 later[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
             _refuse_unnarrowed(demand.unnarrowed, use)
         for label in demand.labels - denied:
-            use._used(label, (), permissions, 1)
+            use._count_use(label, (), permissions, 1)
         for label in later:
             if label is not NOT_PERSONAL:  # no rule: unknown which rows are kept
-                use._used(label, (NOTHING_KNOWN,), permissions, 1)
+                use._count_use(label, (NOTHING_KNOWN,), permissions, 1)
 
-    def _decided(self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]) -> None:
+    def _note_denial(
+        self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]
+    ) -> None:
         if decision is not None and label not in denied:
             denied.add(label)  # if denials are only observed, each label once
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
-    def denied(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> dict[str, Decision]:
+    def find_denied_columns(
+        self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = ""
+    ) -> dict[str, Decision]:
         """The columns that a use may not use in any row, each with the reason; the ledger is not told.
 
         Raises:
@@ -276,21 +290,21 @@ class Decider:
         """
         reasons: dict[str, Decision] = {}
         permissions = use._permissions
-        used = {name: tagged(columns, name, table) for name in names}
+        used = {name: require_tag(columns, name, table) for name in names}
         for name, tag in used.items():
             if tag.label is NOT_PERSONAL:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
-            decision = _judged(use, permissions, tag.label, by_row=by_row)
+            decision = _decide_label(use, permissions, tag.label, by_row=by_row)
             if decision is not None:
                 if self.engine.observers.decided:  # of denials alone: what may be used is asked again, as what is used
-                    _judged(use, permissions, tag.label, by_row=by_row, used=False, field=name)
+                    _decide_label(use, permissions, tag.label, by_row=by_row, used=False, field=name)
                 reasons[name] = decision
         return reasons
 
     # ---- which rows --------------------------------------------------------------------------------------------------
 
-    def rule(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> RowRule | None:
+    def make_row_rule(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> RowRule | None:
         """Which rows of a table may be used when these columns are; None if no row is decided by itself.
 
         The columns themselves are checked by `meet`, or left out by `denied`.
@@ -300,12 +314,12 @@ class Decider:
             TypeError: governance has no roster of all subjects.
             StoreUnavailable: it cannot be asked now.
         """
-        used = {name: tagged(columns, name, table) for name in names}
+        used = {name: require_tag(columns, name, table) for name in names}
         if not self.asks_rows(columns, used):
             return None
         needed: Needed = tuple(dict.fromkeys((tag.label, tag.by_row) for tag in used.values() if tag.is_personal))
         by_row = any(counts for _, counts in needed)
-        source = columns.marked(RowSource) if by_row else None
+        source = columns.columns_with_mark(RowSource) if by_row else None
         if by_row and source is None:
             named = next(name for name, tag in used.items() if tag.by_row)
             raise UnlabelledData(
@@ -313,15 +327,15 @@ class Decider:
                 "marked RowSource, to name it"
             )
         subjects = columns.subjects() if self.engine.oversight is not None else ()
-        roster = self.roster() if subjects else None
+        roster = self.get_roster() if subjects else None
         permissions = use._permissions
         matrix = permissions.matrix
-        collected, ended = columns.marked(Collected), columns.marked(Ended)
+        collected, ended = columns.columns_with_mark(Collected), columns.columns_with_mark(Ended)
         dated = collected is not None or ended is not None
         today: tuple[datetime.date, ...] = ()
         if dated:
             now = self.engine.clock.now()
-            today = tuple(day_in(part.periods.timezone, now) for part in matrix.parts)
+            today = tuple(to_local_day(part.periods.timezone, now) for part in matrix.parts)
         key = (permissions, columns, needed, today)
         with self._lock:
             if roster is not None and roster is not self._last:
@@ -332,11 +346,11 @@ class Decider:
             return known
         zones: dict[str, dict[PolicyTable, None]] = {}  # by zone, the notices that decide here; without days one serves
         for label, counts in needed:
-            for part, _ in matrix.each(NOT_PERSONAL if counts else label):  # a row may name a source of any
+            for part, _ in matrix.split_label(NOT_PERSONAL if counts else label):  # a row may name a source of any
                 zones.setdefault(part.periods.timezone if dated else UTC, {})[part] = None
         zone_rules: list[ZoneRule] = []
         for zone, parts in zones.items():
-            finder = Finder(self.engine, permissions, parts, needed, roster=roster, keys_of=self._keys_of)
+            finder = BranchFinder(self.engine, permissions, parts, needed, roster=roster, keys_of=self._keys_of)
             branches = finder.branches(by_row=by_row, collected=collected is not None, ended=ended is not None)
             zone_rules.append(ZoneRule(zone, branches))
         rule = RowRule(matrix.notice, tuple(zone_rules), source, collected, ended, subjects)
@@ -345,7 +359,7 @@ class Decider:
                 self._rules[key] = rule
         return rule
 
-    def roster(self) -> Roster:
+    def get_roster(self) -> Roster:
         """All subjects with preferences on record.
 
         Raises:
@@ -385,7 +399,7 @@ class Decider:
             return keys
 
 
-def _judged(
+def _decide_label(
     use: Use[Any],
     permissions: Permissions,
     label: Label,
@@ -396,11 +410,11 @@ def _judged(
 ) -> Decision | None:
     """The denial of a label; `by_row`: the one that holds for every row, whatever its source, days and subject."""
     if not by_row:
-        return use._judged(label, (), permissions, used=used, field=field)
-    return None if label is NOT_PERSONAL else use._judged_later(label, permissions, used=used, field=field)
+        return use._decide_and_report(label, (), permissions, used=used, field=field)
+    return None if label is NOT_PERSONAL else use._decide_before_rows(label, permissions, used=used, field=field)
 
 
-def declared_in(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
+def iter_declared_tables(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
     """The tables that have personal columns, for the registry.
 
     A `ByRow` column declares the sources that its tag names: those of its rows are known to the rows alone.
@@ -411,7 +425,7 @@ def declared_in(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
             yield TaggedTable(name or "(frame)", personal, bool(columns.subjects()))
 
 
-def told(kind: str, tables: Iterable[str]) -> str:
+def describe_statement(kind: str, tables: Iterable[str]) -> str:
     """What a statement is called where no purpose is under way: ``select of `customer` in shop.report (shop.py:31)``.
 
     Its text and its parameters are not told: they may be personal.
@@ -450,7 +464,7 @@ def _refuse_unnarrowed(why: str, use: Use[Any]) -> None:
     log_observed(error)
 
 
-def tagged(columns: Columns, name: str, table: str = "") -> Tag:
+def require_tag(columns: Columns, name: str, table: str = "") -> Tag:
     """The tag of a column.
 
     Raises:
@@ -470,7 +484,7 @@ def label_in(rule: RowRule | None, tag: Tag) -> Label:
     return rule.label_of(tag.label) if rule is not None and tag.by_row else tag.label
 
 
-def must_cover(target: str, column: str, into: Label, value: Label) -> None:
+def require_covering(target: str, column: str, into: Label, value: Label) -> None:
     """Raises FlowViolation where the tag of a column, `into`, does not name each source of what flows there.
 
     The item of a clause is not covered by its parent: that may serve no more, and may be kept longer.
@@ -499,6 +513,6 @@ def _to_be_narrowed(table: str, columns: Columns, used: Mapping[str, Tag]) -> st
     elif whose is not None:
         why = f"{what} say whose they are, in `{whose}`"
     else:
-        day = columns.marked(Collected) or columns.marked(Ended)
+        day = columns.columns_with_mark(Collected) or columns.columns_with_mark(Ended)
         why = f"{what} say from when they are, in `{day}`"
     return why

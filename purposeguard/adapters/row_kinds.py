@@ -11,9 +11,9 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from purposeguard.adapters.row_rule import NO_DAY, Branch, KeySet, Span, SubjectTest
+from purposeguard.adapters.row_rule import NO_DAY, Branch, DaySpan, KeySet, SubjectTest
 from purposeguard.notice.label import Label
-from purposeguard.notice.retention import day_in
+from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.schema import LegalPeriod, Period
 from purposeguard.notice.vocabulary import NotPersonal, Source
 from purposeguard.policy.context import CLEAR, SubjectPreferences
@@ -27,7 +27,7 @@ Needed = tuple[tuple[Label, bool], ...]
 """The labels of what is read, each with whether the row's own source counts besides."""
 
 
-class Answer(NamedTuple):
+class RowAnswer(NamedTuple):
     """Whose rows of a kind may be used: those that name nobody, subjects without preferences, and these preferences."""
 
     nobody: bool
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
         return not (self.nobody or self.clear or self.all_preferences)
 
 
-class Finder:
+class BranchFinder:
     """Finds the branches of a rule for one purpose, by the notices of one time zone, on one day, by one roster.
 
     `parts` are the tables of these notices: of a label they decide the sources that are theirs. `roster` is None if
@@ -70,15 +70,15 @@ class Finder:
         matrix = self._permissions.matrix
         begun = list(self._spans(self._begins("collection", revisions=True), absent=True)) if collected else [None]
         over = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)] if ended else [None]
-        alike: dict[tuple[Answer, ...], set[str]] = {}
+        alike: dict[tuple[RowAnswer, ...], set[str]] = {}
         for source in matrix.notice.sources if by_row else (None,):
             answers = tuple(self._answer(source, first, last) for last in over for first in begun)
-            alike.setdefault(answers, set()).add("" if source is None else matrix.key(source))
+            alike.setdefault(answers, set()).add("" if source is None else matrix.record_id(source))
         branches: list[Branch] = []
         for answers, ids in alike.items():
             sources = frozenset(ids) if by_row else None
             rows = [answers[n : n + len(begun)] for n in range(0, len(answers), len(begun))]
-            for first, last, answer in _merged(rows, begun, over):
+            for first, last, answer in _merge_answers(rows, begun, over):
                 branches.append(Branch(sources, first, last, self._test(answer)))
         return tuple(branches)
 
@@ -89,7 +89,7 @@ class Finder:
         now = self._engine.clock.now()
         days: set[datetime.date] = set()
         for part in self._parts:
-            today = day_in(part.periods.timezone, now)
+            today = to_local_day(part.periods.timezone, now)
             days.update(notice.revision for notice in part.history if revisions)
             for source in part.notice.sources:
                 periods: list[Period | LegalPeriod] = [*part.periods.of(source.clause)]
@@ -99,28 +99,28 @@ class Finder:
                         days.add(today - datetime.timedelta(days=period.days))
         return days
 
-    def _spans(self, begins: Iterable[datetime.date], *, absent: bool) -> Iterator[Span]:
+    def _spans(self, begins: Iterable[datetime.date], *, absent: bool) -> Iterator[DaySpan]:
         bounds: list[datetime.date | None] = [None, *sorted(begins), None]
         for since, before in itertools.pairwise(bounds):
-            yield Span(since, before, absent and since is None)
+            yield DaySpan(since, before, absent and since is None)
 
     # ---- one row of each kind --------------------------------------------------------------------------------------
 
-    def _answer(self, source: type[Source] | None, begun: Span | None, over: Span | None) -> Answer:
+    def _answer(self, source: type[Source] | None, begun: DaySpan | None, over: DaySpan | None) -> RowAnswer:
         collected = None if begun is None else begun.since or LONG_AGO
         ended = None if over is None or over is NO_DAY else over.since or LONG_AGO
         labels = [label | Label(source) if source is not None and counts else label for label, counts in self._needed]
         # By rule 2 each source is decided by itself, so the notices of other zones decide theirs apart.
-        own = (each for label in labels for each in self._permissions.matrix.each(label))
+        own = (each for label in labels for each in self._permissions.matrix.split_label(label))
         labels = [label for part, label in dict.fromkeys(own) if part in self._parts and NotPersonal not in label]
-        nobody = self._may(labels, self._engine.preferences_of(None), collected, ended)
+        nobody = self._may(labels, self._engine.get_preferences(None), collected, ended)
         if self._roster is None:
-            return Answer(nobody, nobody, frozenset())
+            return RowAnswer(nobody, nobody, frozenset())
         clear = self._may(labels, CLEAR, collected, ended)
         others = (
             preferences for preferences in self._roster.groups if self._may(labels, preferences, collected, ended)
         )
-        return Answer(nobody, clear, frozenset(others))
+        return RowAnswer(nobody, clear, frozenset(others))
 
     def _may(
         self,
@@ -132,14 +132,14 @@ class Finder:
         engine, permissions = self._engine, self._permissions
         return all(
             permissions.decide(
-                label, engine.context_of(preferences, collected, ended, label, permissions.snapshot)
+                label, engine.build_context(preferences, collected, ended, label, permissions.snapshot)
             ).allowed
             for label in labels
         )
 
     # ---- subjects --------------------------------------------------------------------------------------------------
 
-    def _test(self, answer: Answer) -> SubjectTest | None:
+    def _test(self, answer: RowAnswer) -> SubjectTest | None:
         roster = self._roster
         if roster is None:
             return None
@@ -149,36 +149,36 @@ class Finder:
         return SubjectTest(self._keys_of(roster, those), only=not answer.clear, nobody=answer.nobody)
 
 
-def _merged(
-    rows: Sequence[Sequence[Answer]], begun: Sequence[Span | None], over: Sequence[Span | None]
-) -> Iterator[tuple[Span | None, Span | None, Answer]]:
+def _merge_answers(
+    rows: Sequence[Sequence[RowAnswer]], begun: Sequence[DaySpan | None], over: Sequence[DaySpan | None]
+) -> Iterator[tuple[DaySpan | None, DaySpan | None, RowAnswer]]:
     """The kinds that may be used; adjacent spans with the same answer are joined."""
-    runs: dict[tuple[Span | None, Answer], list[Span | None]] = {}
+    runs: dict[tuple[DaySpan | None, RowAnswer], list[DaySpan | None]] = {}
     for answers, ended in zip(rows, over, strict=True):
         number = 0
         for answer, group in itertools.groupby(answers):
             length = len(list(group))
-            span = _joined(begun[number : number + length])
+            span = _join_spans(begun[number : number + length])
             number += length
             if not answer.is_never:
                 runs.setdefault((span, answer), []).append(ended)
     for (span, answer), spans in runs.items():
-        for joined in _beside(spans, over):
+        for joined in _merge_adjacent(spans, over):
             yield span, joined, answer
 
 
-def _beside(spans: Sequence[Span | None], order: Sequence[Span | None]) -> Iterator[Span | None]:
+def _merge_adjacent(spans: Sequence[DaySpan | None], order: Sequence[DaySpan | None]) -> Iterator[DaySpan | None]:
     """Spans, those that follow each other in `order` joined."""
     run: list[int] = []
     for place in map(order.index, spans):
         if run and place != run[-1] + 1:
-            yield _joined([order[number] for number in run])
+            yield _join_spans([order[number] for number in run])
             run = []
         run.append(place)
-    yield _joined([order[number] for number in run])
+    yield _join_spans([order[number] for number in run])
 
 
-def _joined(spans: Sequence[Span | None]) -> Span | None:
+def _join_spans(spans: Sequence[DaySpan | None]) -> DaySpan | None:
     """One span of several that follow each other; None where nothing is asked."""
     known = [span for span in spans if span is not None]
     if not known:
@@ -186,4 +186,4 @@ def _joined(spans: Sequence[Span | None]) -> Span | None:
     days = [span for span in known if span is not NO_DAY]
     if not days:
         return NO_DAY
-    return Span(days[0].since, days[-1].before, any(span.absent for span in known))
+    return DaySpan(days[0].since, days[-1].before, any(span.absent for span in known))

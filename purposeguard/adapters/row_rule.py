@@ -36,7 +36,7 @@ class KeySet:
         self.keys: Final = tuple(keys)
         self._within: dict[str, KeySet] = {}
 
-    def within(self, realm: str | None) -> KeySet:
+    def restrict_to_realm(self, realm: str | None) -> KeySet:
         """The keys of a realm, without its prefix; all keys for None."""
         if realm is None:
             return self
@@ -103,7 +103,7 @@ LONGEST: Final = LONGEST_SUBJECT
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Span:
+class DaySpan:
     """Days from `since` (included) to `before` (not included), each None where there is no such bound.
 
     `absent`: rows that hold no day are in it as well.
@@ -124,7 +124,7 @@ class Span:
         return self.since == self.before and self.since is not None
 
 
-NO_DAY: Final = Span(datetime.date.min, datetime.date.min, absent=True)
+NO_DAY: Final = DaySpan(datetime.date.min, datetime.date.min, absent=True)
 """The rows that hold no day."""
 
 
@@ -149,8 +149,8 @@ class Branch:
     """
 
     sources: frozenset[str] | None = None
-    collected: Span | None = None
-    ended: Span | None = None
+    collected: DaySpan | None = None
+    ended: DaySpan | None = None
     subjects: SubjectTest | None = None
 
 
@@ -269,7 +269,7 @@ class Renderer(Protocol[E]):
         """Rows that meet one of at least two conditions."""
         ...
 
-    def negated(self, part: E, /) -> E:
+    def negate(self, part: E, /) -> E:
         """Rows that do not meet a condition."""
         ...
 
@@ -299,7 +299,7 @@ class Renderer(Protocol[E]):
         ...
 
 
-def rendered(rule: RowRule, words: Renderer[E]) -> E:
+def render_rule(rule: RowRule, words: Renderer[E]) -> E:
     """The condition that the rows of a rule meet, as an expression of an engine."""
     parts = [_any([_branch(rule, zone, branch, words) for branch in zone.branches], words) for zone in rule.zones]
     return parts[0] if len(parts) == 1 else words.all_of(parts)
@@ -320,15 +320,15 @@ def _branch(rule: RowRule, zone: ZoneRule, branch: Branch, words: Renderer[E]) -
 
 def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest, words: Renderer[E]) -> Iterator[E]:
     for column, mark in columns:
-        keys = test.keys.within(mark.realm)
+        keys = test.keys.restrict_to_realm(mark.realm)
         if test.only:
             those = words.subject_in(column, keys) if len(keys) else words.constant(value=False)
             yield words.any_of([words.absent(column), those])
         # If each row must name somebody, the value must be an id, even while nobody is left out.
         elif len(keys) or not test.nobody:
-            yield words.negated(words.subject_in(column, keys))
+            yield words.negate(words.subject_in(column, keys))
     if not test.nobody:
-        yield _any([words.negated(words.absent(column)) for column, _ in columns], words)
+        yield _any([words.negate(words.absent(column)) for column, _ in columns], words)
 
 
 def _any(parts: Sequence[E], words: Renderer[E]) -> E:

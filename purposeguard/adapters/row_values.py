@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from purposeguard.adapters.row_rule import LONGEST, id_meant, spellings
-from purposeguard.errors import UnlabelledData, shown
+from purposeguard.errors import UnlabelledData, format_name
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice
-from purposeguard.notice.timezones import zone
+from purposeguard.notice.timezones import load_zone
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -52,19 +52,19 @@ class Spellings:
 # ---- days ------------------------------------------------------------------------------------------------------------
 
 
-def tick(day: datetime.date, timezone: str, unit: str) -> int:
+def day_to_tick(day: datetime.date, timezone: str, unit: str) -> int:
     """The moment at which a day begins in a time zone, as engines count: in units since 1970; of any day there is."""
-    midnight = datetime.datetime.combine(day, datetime.time.min, zone(timezone))
+    midnight = datetime.datetime.combine(day, datetime.time.min, load_zone(timezone))
     seconds = (midnight - EPOCH) // datetime.timedelta(seconds=1)
     return seconds * PER_SECOND[unit]
 
 
-def within(
+def day_range_to_ticks(
     since: datetime.date | None, before: datetime.date | None, timezone: str, unit: str
 ) -> tuple[int | None, int | None] | None:
     """The same of days from and to: None for a bound that no moment of 64 bits passes, or for both if there is none."""
-    low = None if since is None else tick(since, timezone, unit)
-    high = None if before is None else tick(before, timezone, unit)
+    low = None if since is None else day_to_tick(since, timezone, unit)
+    high = None if before is None else day_to_tick(before, timezone, unit)
     if (low is not None and low > LARGEST) or (high is not None and high <= -LARGEST):
         return None
     return (
@@ -129,7 +129,7 @@ def missing(column: str) -> UnlabelledData:
 
 def no_column(column: object) -> ValueError:
     """A column was named that is not there."""
-    return ValueError(f"there is no column {shown(column)} in the frame")
+    return ValueError(f"there is no column {format_name(column)} in the frame")
 
 
 # ---- in other processes ----------------------------------------------------------------------------------------------

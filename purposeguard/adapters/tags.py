@@ -14,13 +14,13 @@ from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from purposeguard.errors import UnknownSource, UnlabelledData, shown
+from purposeguard.errors import UnknownSource, UnlabelledData, format_name
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import Notices
 from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta
-from purposeguard.values.annotations import evaluated, is_taggable, names_around
+from purposeguard.values.annotations import evaluate_annotation, is_taggable, module_names
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.values.type_schema import Model, Shape
 
@@ -102,7 +102,7 @@ class Columns(Immutable, Mapping[str, Tag]):
     def __hash__(self) -> int:
         return self._hash
 
-    def marked(self, mark: Mark) -> str | None:
+    def columns_with_mark(self, mark: Mark) -> str | None:
         """The column that bears this mark; None where none does."""
         return self._marked.get(mark)
 
@@ -127,7 +127,7 @@ def columns_of(revisions: Revisions, tags: object) -> Columns:
     """
     if isinstance(tags, Columns):
         for tag in tags.values():
-            _known(revisions, tag.label)
+            _resolve_term(revisions, tag.label)
         return tags
     if is_taggable(tags):
         return Columns({name: _of_field(revisions, tags, name, shape) for name, shape in Model(tags).columns().items()})
@@ -149,7 +149,7 @@ def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, obj
         UnlabelledData: a name in it is not defined.
     """
     try:
-        return evaluated(annotation, {**names, **names_around(owner)}, dict(vars(owner)))
+        return evaluate_annotation(annotation, {**names, **module_names(owner)}, dict(vars(owner)))
     except NameError as error:
         raise UnlabelledData(
             f"{where}: its annotation names `{error.name}`, which is not defined, so its tag is unknown; define it at "
@@ -171,7 +171,7 @@ def specs_of(shape: Shape, where: str) -> list[OneSpec]:
 def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
     """The tag that a specification describes; raises as `columns_of` does."""
     if isinstance(spec, Tag):
-        _known(revisions, spec.label)
+        _resolve_term(revisions, spec.label)
         return spec
     parts = [spec] if isinstance(spec, (str, TermMeta, Label, Mark)) else spec
     if isinstance(parts, (bytes, Mapping)) or not isinstance(parts, Iterable):
@@ -209,15 +209,15 @@ def _read_source(revisions: Revisions, spec: object, column: str) -> Label:
 
 def _label(revisions: Revisions, spec: object) -> Label:
     if isinstance(spec, Label):
-        return _known(revisions, spec)
+        return _resolve_term(revisions, spec)
     if isinstance(spec, TermMeta):
-        return _known(revisions, Label(cast("type[Source]", spec)))
+        return _resolve_term(revisions, Label(cast("type[Source]", spec)))
     if spec == NotPersonal.clause:
         return NOT_PERSONAL
     return Label(_latest(revisions).source(spec))
 
 
-def _known(revisions: Revisions, label: Label) -> Label:
+def _resolve_term(revisions: Revisions, label: Label) -> Label:
     """The label; raises UnknownSource where a source is of no revision that is known here."""
     notices = _every(revisions)
     for source in label.sources:
@@ -271,7 +271,7 @@ LONGEST_TAG: Final = 10_000
 """Characters of a tag at most."""
 
 
-class _Written(BaseModel):
+class _WrittenTag(BaseModel):
     """A tag as JSON: keys sorted, defaults left out."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -292,7 +292,7 @@ def encode(tag: Tag, revisions: Revisions) -> str:
         UnknownSource: a source is of no revision that is known here.
         ValueError: its sources are of several revisions, or of several notices, and a column's tag is of one.
     """
-    _known(revisions, tag.label)
+    _resolve_term(revisions, tag.label)
     sources = [source for source in tag.label if source is not NotPersonal]
     notices = [notice for notice in reversed(_every(revisions)) if all(source in notice.grants for source in sources)]
     if not notices:
@@ -325,7 +325,7 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
     if len(text) > LONGEST_TAG:
         raise UnlabelledData(f"the tag of `{column}` has {len(text):,} characters, which no tag has")
     try:
-        written = _Written.model_validate_json(text)
+        written = _WrittenTag.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, fault["loc"])) or "the whole of it"
@@ -339,7 +339,7 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
     raise UnlabelledData(message)
 
 
-def _read(written: _Written, revisions: Revisions, column: str) -> Tag:
+def _read(written: _WrittenTag, revisions: Revisions, column: str) -> Tag:
     revisions_known = [notice for notice in _every(revisions) if notice.id == written.notice]
     if not revisions_known:
         others = ", ".join(dict.fromkeys(notice.id for notice in _every(revisions)))
@@ -368,7 +368,7 @@ def _clause(notice: Notice, clause: str, column: str) -> type[Source]:
     """A source by its clause, exactly as the notice prints it."""
     source = notice.source(clause)
     if source.clause != clause:
-        raise UnlabelledData(f"the tag of `{column}` names {shown(clause)}, which is written {source.clause}")
+        raise UnlabelledData(f"the tag of `{column}` names {format_name(clause)}, which is written {source.clause}")
     return source
 
 

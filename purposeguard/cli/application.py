@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from purposeguard.cli.files import Problem
+from purposeguard.cli.files import CommandProblem
 from purposeguard.cli.words import learn
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
@@ -28,9 +28,9 @@ from purposeguard.policy.context import BY_ANY_CHANNEL, NONE_KNOWN
 from purposeguard.policy.diff import Comparison
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.table import PolicyTable
-from purposeguard.runtime.access import Reader
-from purposeguard.runtime.declarations import Entrustment
-from purposeguard.runtime.handover import Handing
+from purposeguard.runtime.access import AccessFunction
+from purposeguard.runtime.declarations import EntrustmentDeclaration
+from purposeguard.runtime.handover import HandOverFunction
 from purposeguard.runtime.registry import WHOLE, Access, Activity, TaggedTable
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import PolicySnapshot
@@ -44,7 +44,7 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
     """
     guard = find(target, others)
     if not isinstance(guard, Guard):
-        raise Problem(f"`{target}` is no guard but a {type(guard).__name__}")
+        raise CommandProblem(f"`{target}` is no guard but a {type(guard).__name__}")
     for notice in guard.history:
         learn(notice)
     return guard
@@ -58,24 +58,24 @@ def find(target: str, others: Iterable[str] = ()) -> Any:
     """
     module, colon, path = target.partition(":")
     if not (module and colon and path):
-        raise Problem(f"`{target}` names no guard: give MODULE:GUARD, e.g. `shop.privacy:guard`")
+        raise CommandProblem(f"`{target}` names no guard: give MODULE:GUARD, e.g. `shop.privacy:guard`")
     # A console script, unlike `python -m`, does not look where it is started.
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
-    target_object: Any = imported(module)
+    target_object: Any = import_application(module)
     for other in others:
-        imported(other)
+        import_application(other)
     for name in path.split("."):
         if not hasattr(target_object, name):
             guards = [key for key, value in vars(sys.modules[module]).items() if isinstance(value, Guard)]
             there = f"it has {', '.join(f'`{module}:{key}`' for key in guards)}" if guards else "it has no guard at all"
-            raise Problem(f"{module} has no `{path}` (help: {there})")
+            raise CommandProblem(f"{module} has no `{path}` (help: {there})")
         target_object = getattr(target_object, name)
     return target_object
 
 
-def imported(name: str) -> ModuleType:
+def import_application(name: str) -> ModuleType:
     """The module of this name.
 
     Raises:
@@ -85,7 +85,7 @@ def imported(name: str) -> ModuleType:
         with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of the report
             return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever a foreign module raises is reported; nothing is decided by it
-        raise Problem(_import_failure(name, error)) from error
+        raise CommandProblem(_import_failure(name, error)) from error
 
 
 def _import_failure(name: str, error: BaseException) -> str:
@@ -106,11 +106,11 @@ def _import_failure(name: str, error: BaseException) -> str:
 
 def read_annotations(guard: Guard) -> dict[Site, str]:
     """Resolves annotations that name classes defined later; site → why one cannot be resolved."""
-    declared: list[Access | Entrustment] = [*guard.accesses, *guard.entrustments]
+    declared: list[Access | EntrustmentDeclaration] = [*guard.accesses, *guard.entrustments]
     return {item.site: why for item in declared if item.label is None if (why := _unread(item)) is not None}
 
 
-def _unread(declared: Access | Entrustment) -> str | None:
+def _unread(declared: Access | EntrustmentDeclaration) -> str | None:
     settle = next(_settling(declared), None)
     if settle is None:
         what = "return annotation is" if isinstance(declared, Access) else "parameters' annotations are"
@@ -125,20 +125,20 @@ def _unread(declared: Access | Entrustment) -> str | None:
 def says_whose(access: Access) -> bool:
     """True if the rows of an access function name their subjects: they are then decided row by row."""
     readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
-    return any(isinstance(reader, Reader) and reader.access is access and reader.marked for reader in readers)
+    return any(isinstance(reader, AccessFunction) and reader.access is access and reader.marked for reader in readers)
 
 
-def _settling(declared: Access | Entrustment) -> Iterator[Callable[[], object]]:
+def _settling(declared: Access | EntrustmentDeclaration) -> Iterator[Callable[[], object]]:
     """The layer of a declared function that reads its annotations."""
     for fn in _layers(declared):
         reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
-        if isinstance(reader, Reader) and reader.access is declared:
-            yield reader.label
-        if isinstance(hand, Handing) and hand.declared is declared:
-            yield hand.shapes
+        if isinstance(reader, AccessFunction) and reader.access is declared:
+            yield reader.resolve_label
+        if isinstance(hand, HandOverFunction) and hand.declared is declared:
+            yield hand.resolve_shapes
 
 
-def _layers(declared: Access | Entrustment) -> Iterator[Any]:
+def _layers(declared: Access | EntrustmentDeclaration) -> Iterator[Any]:
     """The declared function and its decorators, outermost first."""
     fn: Any = sys.modules.get(declared.module)
     for name in declared.qualname.split("."):
@@ -151,7 +151,7 @@ def _layers(declared: Access | Entrustment) -> Iterator[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ForecastOutcome:
     """What happens if this activity calls this access function.
 
     `verdict` is allowed, withheld (it runs, and `fields` are missing from what it gives), refused or unknown; `closed`
@@ -167,12 +167,12 @@ class Outcome:
     closed: tuple[str, ...] = ()
 
 
-def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> Outcome:
+def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> ForecastOutcome:
     """The forecast of one combination, by the decisions that the call itself would ask for."""
     by_row = says_whose(access)
 
     def why_not(label: Label) -> tuple[str, ...]:
-        return standing_against(Decision(guard._engine.permissions(activity).decide(label)), by_row=by_row)
+        return standing_against(Decision(guard._engine.get_permissions(activity).decide(label)), by_row=by_row)
 
     return forecast(why_not, activity, access, unread)
 
@@ -184,10 +184,10 @@ def standing_against(decision: Decision, *, by_row: bool) -> tuple[str, ...]:
 
 def forecast(
     why_not: Callable[[Label], tuple[str, ...]], activity: Activity, access: Access, unread: str | None = None
-) -> Outcome:
+) -> ForecastOutcome:
     """The outcome of an activity calling an access function; `why_not` gives the reasons to refuse a label."""
     if access.label is None and not access.sealed:
-        return Outcome(activity, access, "unknown", (), (unread or "its sources are not known",))
+        return ForecastOutcome(activity, access, "unknown", (), (unread or "its sources are not known",))
 
     def reasons(label: Label | None) -> tuple[str, ...]:
         return why_not(label) if label is not None else ()
@@ -195,15 +195,15 @@ def forecast(
     if not access.withhold:
         why = reasons(access.label)
         closed = () if why else tuple(path for path, label in access.sealed.items() if reasons(label))
-        return Outcome(activity, access, "refused" if why else "allowed", (), why, closed)
+        return ForecastOutcome(activity, access, "refused" if why else "allowed", (), why, closed)
     values = _values(access)
     why = reasons(access.named) or reasons(access.whole) or reasons(access.sealed.get(WHOLE))
     if why:
-        return Outcome(activity, access, "refused", (), why)
+        return ForecastOutcome(activity, access, "refused", (), why)
     withheld = {path: because for path, label in values.items() if (because := reasons(label))}
-    outermost = tuple(path for path in withheld if not any(_inside(path, other) for other in withheld))
+    outermost = tuple(path for path in withheld if not any(_is_inside(path, other) for other in withheld))
     why = tuple(dict.fromkeys(reason for path in outermost for reason in withheld[path]))
-    return Outcome(activity, access, "withheld" if withheld else "allowed", outermost, why)
+    return ForecastOutcome(activity, access, "withheld" if withheld else "allowed", outermost, why)
 
 
 def _values(access: Access) -> dict[str, Label]:
@@ -218,7 +218,7 @@ def _values(access: Access) -> dict[str, Label]:
     return labels
 
 
-def _inside(path: str, other: str) -> bool:
+def _is_inside(path: str, other: str) -> bool:
     return path.startswith((f"{other}.", f"{other}["))
 
 
@@ -237,7 +237,7 @@ class TableOutcome(NamedTuple):
 
 def table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> TableOutcome:
     """The forecast of an activity using a table."""
-    permissions = guard._engine.permissions(activity)
+    permissions = guard._engine.get_permissions(activity)
     refused = {
         column: reasons
         for column, label in table.columns
@@ -257,8 +257,8 @@ class Forecasts:
         self.guard = guard
         self.activities = activities
         self.unread = read_annotations(guard)
-        alike: dict[object, list[Outcome]] = {}
-        self.calls: list[Outcome] = []
+        alike: dict[object, list[ForecastOutcome]] = {}
+        self.calls: list[ForecastOutcome] = []
         for activity in activities:
             key = activity.purpose, activity.channel, activity.conditions
             if key not in alike:
@@ -273,7 +273,7 @@ class Forecasts:
         """Those of which the activity may use some column."""
         return [outcome for outcome in self.tables if len(outcome.refused) < len(outcome.table.columns)]
 
-    def starved(self) -> list[Activity]:
+    def find_starved(self) -> list[Activity]:
         """The activities to which every access function and table is refused."""
         fed = {id(outcome.activity) for outcome in self.calls if outcome.verdict != "refused"}
         fed |= {id(outcome.activity) for outcome in self.used_tables}
@@ -285,7 +285,7 @@ class Forecasts:
         return [
             activity
             for activity in self.activities
-            if activity.channel is None and table.must_state_channel(table.purpose(activity.purpose))
+            if activity.channel is None and table.must_state_channel(table.resolve_purpose(activity.purpose))
         ]
 
     def idle(self) -> list[Access]:
@@ -315,12 +315,12 @@ WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Effect:
+class RevisionEffect:
     """The outcome of one combination before, after, and after for data collected earlier."""
 
-    before: Outcome
-    after: Outcome
-    earlier: Outcome
+    before: ForecastOutcome
+    after: ForecastOutcome
+    earlier: ForecastOutcome
 
     @property
     def shown(self) -> list[tuple[object, ...]]:
@@ -343,25 +343,25 @@ class Effect:
         return any(_gets_less(self.before, outcome) for outcome in (self.after, self.earlier))
 
 
-def _gets_less(outcome: Outcome, other: Outcome) -> bool:
+def _gets_less(outcome: ForecastOutcome, other: ForecastOutcome) -> bool:
     if WIDTH[outcome.verdict] != WIDTH[other.verdict]:
         return WIDTH[outcome.verdict] < WIDTH[other.verdict]
     return not {*outcome.fields, *outcome.closed} <= {*other.fields, *other.closed}
 
 
-def effects(guard: Guard, comparison: Comparison) -> list[Effect]:
+def effects(guard: Guard, comparison: Comparison) -> list[RevisionEffect]:
     """Every combination of an activity and an access function that the application declares."""
     unread = read_annotations(guard)
     revisions = _Revisions(guard, comparison)
-    forecasts: dict[tuple[object, Site], tuple[Outcome, ...]] = {}  # activities for the same purpose fare alike
-    every: list[Effect] = []
+    forecasts: dict[tuple[object, Site], tuple[ForecastOutcome, ...]] = {}  # activities for the same purpose fare alike
+    every: list[RevisionEffect] = []
     for activity in guard.activities:
         for access in guard.accesses:
             key = (activity.purpose, activity.channel, activity.conditions), access.site
             if key not in forecasts:
                 sides = revisions.sides(activity, access)
                 forecasts[key] = tuple(forecast(side, activity, access, unread.get(access.site)) for side in sides)
-            every.append(Effect(*(dataclasses.replace(each, activity=activity) for each in forecasts[key])))
+            every.append(RevisionEffect(*(dataclasses.replace(each, activity=activity) for each in forecasts[key])))
     return every
 
 
@@ -391,7 +391,7 @@ class _Revisions:
         notice, channel = table.notice, activity.channel
         conditions = activity.conditions.intersection(notice.conditions)
         purpose = self.in_(notice, activity.purpose)
-        refused = _refused_all(table, activity, purpose)
+        refused = _explain_full_refusal(table, activity, purpose)
         known = BY_ANY_CHANNEL if channel is None else NONE_KNOWN
 
         def why_not(label: Label) -> tuple[str, ...]:
@@ -404,7 +404,7 @@ class _Revisions:
                 if present is None:
                     return (f"the revision of {collected.revision} has no source {source.clause}",)
             for source in sources.values():
-                if not isinstance(table.current(source), type):
+                if not isinstance(table.current_source(source), type):
                     return (f"the revision of {notice.revision} has no source {source.clause}",)
             snapshot = PolicySnapshot(table)
             verdict = snapshot.decide(Label(*sources.values()), purpose, channel, known, conditions=conditions)
@@ -437,7 +437,7 @@ class _Revisions:
         return clause
 
 
-def _refused_all(table: PolicyTable, activity: Activity, purpose: type[Purpose] | Family | None) -> str | None:
+def _explain_full_refusal(table: PolicyTable, activity: Activity, purpose: type[Purpose] | Family | None) -> str | None:
     """Why an activity, whose purpose in this revision is known, may use no data at all."""
     revision = f"the revision of {table.notice.revision}"
     if purpose is None:

@@ -14,7 +14,7 @@ from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
 from purposeguard.cli.diff_words import BASES
 from purposeguard.cli.export import export_app
-from purposeguard.cli.files import Problem, difference, read_notice, warned_of, write
+from purposeguard.cli.files import CommandProblem, difference, list_warnings, read_notice, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
@@ -37,12 +37,12 @@ from purposeguard.cli.options import (
     TextOption,
     TextsOption,
     TitleLanguageOption,
-    configured_language,
     ending,
     err,
     having,
     out,
     read_chosen_notice,
+    read_configured_language,
     reporting,
 )
 from purposeguard.cli.people import disclose, list_requests, sweep
@@ -53,8 +53,8 @@ from purposeguard.cli.render import (
     OPT_OUT,
     Cell,
     Column,
+    RenderedTable,
     Report,
-    Table,
     complain,
     json_text,
     quote,
@@ -65,15 +65,15 @@ from purposeguard.cli.report.command import report
 from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
 from purposeguard.cli.store import store_app
-from purposeguard.cli.words import Language, begin, change, language, said
+from purposeguard.cli.words import Language, begin, change, language, translate
 from purposeguard.errors import Fault, NoticeError, UnknownSource
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.grants import bases_in_words, source_rows
+from purposeguard.notice.grants import describe_bases, source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import BasisRow, Channels, stated_bases
+from purposeguard.notice.schema import BasisRow, Channels, bases_by_purpose
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject
@@ -111,7 +111,7 @@ def root(
     context.call_on_close(begin(language or Language.en))
     if language is None:
         with reporting():
-            change(configured_language(Path.cwd()))
+            change(read_configured_language(Path.cwd()))
 
 
 @app.command(epilog="Exit codes: 0 printed, 2 bad input.")
@@ -161,7 +161,7 @@ def explain(
     with reporting():
         file = sources.pop(0) if Path(sources[0]).suffix == ".toml" else None
         if not sources:
-            raise Problem(f"name sources and a purpose behind `{file}`, such as `registration renewal-guidance`")
+            raise CommandProblem(f"name sources and a purpose behind `{file}`, such as `registration renewal-guidance`")
         guard = Guard(read_chosen_notice(_one_notice(file, notice), overlay or ()))
         named = [name for argument in sources for name in _ids(guard.notice, argument)]
         decision = guard.explain(named, purpose, channel, conditions=condition or ())
@@ -182,7 +182,7 @@ def _one_notice(argument: str | None, option: str | None) -> str | None:
         Problem: it names two.
     """
     if argument is not None and option is not None:
-        raise Problem(f"name one notice: `{argument}`, or `--notice {option}`")
+        raise CommandProblem(f"name one notice: `{argument}`, or `--notice {option}`")
     return option if argument is None else argument
 
 
@@ -206,14 +206,14 @@ def validate(
             faults = list(map(_fault_data, error.faults))
             print(json_text({"valid": False, "file": error.origin, "faults": faults, "warnings": []}), end="")
             raise typer.Exit(BAD_INPUT) from error
-        warned = warned_of(loaded_notice, notice, overlay or ())
+        warned = list_warnings(loaded_notice, notice, overlay or ())
     if form == "json":
         warnings = list(map(_fault_data, warned))
         print(json_text({"valid": True, "file": notice, "faults": [], "warnings": warnings}), end="")
     else:
         for warning in warned:
             complain(err(), "warning", str(warning))
-        print(said(f"{notice} is valid: {_summary(loaded_notice)}"))
+        print(translate(f"{notice} is valid: {_summary(loaded_notice)}"))
     if strict and warned:
         raise typer.Exit(NO)
 
@@ -252,7 +252,7 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
     """Prints a generated text, writes it to a file, or compares the file with it."""
     if output is None:
         if check:
-            raise Problem("`--check` compares a file: name it with `-o FILE`")
+            raise CommandProblem("`--check` compares a file: name it with `-o FILE`")
         print(text, end="")
     elif not check:
         write(output, text)
@@ -305,7 +305,7 @@ def matrix_report(
     channel = None if channel is None else notice.channel(channel)
     named = {row.id: row for row in notice.document.purposes}
     rows_of = {row.id: row for row in source_rows(notice.document)}
-    stated_on = stated_bases(notice.document)
+    stated_on = bases_by_purpose(notice.document)
 
     def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
         return {
@@ -362,7 +362,7 @@ def matrix_report(
     head = f"{notice.id}, revision of {notice.revision}: what may serve each"
     marks = [(Column(source.clause, "mark", data=True), partial(_mark, source.clause)) for source in notice.sources]
     tables = [
-        Table.of(
+        RenderedTable.of(
             f"{head} purpose{by}",
             purposes,
             (Column("id"), itemgetter("id")),
@@ -376,10 +376,12 @@ def matrix_report(
     if families:
         purposes_under = (Column("purposes", "under"), lambda row: f"{row['name']}: {' '.join(row['purposes'])}")
         tables.append(
-            Table.of(f"{head} family{by}", families, (Column("family"), itemgetter("title")), purposes_under, *marks)
+            RenderedTable.of(
+                f"{head} family{by}", families, (Column("family"), itemgetter("title")), purposes_under, *marks
+            )
         )
     terms = [(Column(name), itemgetter(name)) for name in ("id", "slug", "title")]
-    tables.append(Table.of("Sources", data["sources"], *terms, (Column("text", "under"), text_under)))
+    tables.append(RenderedTable.of("Sources", data["sources"], *terms, (Column("text", "under"), text_under)))
     return Report(data, tuple(tables))
 
 
@@ -392,7 +394,7 @@ def _basis_text(rows: tuple[BasisRow, ...]) -> str:
     """On what a purpose rests, as the comparison of revisions says it; empty where the notice states nothing."""
     (row, *others) = rows
     alone = not others and row.sources is None and not row.when and not row.opt_out
-    return (BASES[row.basis] if row.basis else "") if alone else bases_in_words(rows)
+    return (BASES[row.basis] if row.basis else "") if alone else describe_bases(rows)
 
 
 def _text_data(notice: Notice, row: object, language: str) -> dict[str, dict[str, str]]:

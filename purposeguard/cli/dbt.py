@@ -20,9 +20,9 @@ from purposeguard.cli.options import (
     read_chosen_notice,
     valid_input,
 )
-from purposeguard.cli.render import Column, Report, Table, complain, json_text, show
-from purposeguard.cli.words import said
-from purposeguard.errors import printable
+from purposeguard.cli.render import Column, RenderedTable, Report, complain, json_text, show
+from purposeguard.cli.words import translate
+from purposeguard.errors import escape_controls
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 
@@ -87,7 +87,7 @@ def check(
     there. Nothing is run.
     """
     guard = Guard(read_chosen_notice(notice, overlay or ()))
-    checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
+    checked = _run_check(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     if form == "sarif":
         findings = [
             Finding(Place(refused.path, 1, 1, 1, 1), f"dbt-{refused.rule}", _message(refused), _symbol(refused))
@@ -99,7 +99,7 @@ def check(
     if form == "table":
         refused = f"{len(checked.findings)} refused" if checked.findings else "nothing refused"
         tables, exposures = len(checked.outputs), len(checked.project.manifest.exposures)
-        print(said(f"{refused} in {tables} tables, for {exposures} exposures"))
+        print(translate(f"{refused} in {tables} tables, for {exposures} exposures"))
     return not checked.findings
 
 
@@ -121,9 +121,9 @@ def labels(
     A project with findings has none to write.
     """
     guard = Guard(read_chosen_notice(notice, overlay or ()))
-    checked = _checked(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
+    checked = _run_check(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     for finding in checked.findings:
-        complain(err(), "refused", printable(f"{finding.path}: {_symbol(finding)}: {finding.message}"))
+        complain(err(), "refused", escape_controls(f"{finding.path}: {_symbol(finding)}: {finding.message}"))
     if checked.findings:
         return False
     from purposeguard.adapters.dbt.labels import properties, statements  # noqa: PLC0415  # needs the extra `dbt`
@@ -143,7 +143,7 @@ dbt_app.command("check", epilog="Exit codes: 0 nothing refused, 1 a finding, 2 b
 dbt_app.command("labels", epilog="Exit codes: 0 written, 1 a finding, 2 bad input.")(ending(labels))
 
 
-def _checked(project: Path, target: Path | None, guard: Guard, **trust: Any) -> Checked:
+def _run_check(project: Path, target: Path | None, guard: Guard, **trust: Any) -> Checked:
     with needing("dbt", "`dbt` needs"):
         from purposeguard.adapters import dbt  # noqa: PLC0415  # needs the extra `dbt`
     with valid_input():
@@ -184,5 +184,5 @@ def _report(checked: Checked) -> Report:
     cells = [
         (finding.path, _symbol(finding), finding.rule, finding.message, finding.help) for finding in checked.findings
     ]
-    rows = tuple(tuple(map(printable, row)) for row in cells)
-    return Report(data, (Table("Refused", columns, rows),) if rows else ())
+    rows = tuple(tuple(map(escape_controls, row)) for row in cells)
+    return Report(data, (RenderedTable("Refused", columns, rows),) if rows else ())

@@ -8,12 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from purposeguard.cli.application import Effect, Outcome, effects, find_guard
-from purposeguard.cli.diff_words import Words, compared, listed
-from purposeguard.cli.files import Problem, read_notice
+from purposeguard.cli.application import ForecastOutcome, RevisionEffect, effects, find_guard
+from purposeguard.cli.diff_words import ChangeWords, describe_comparison, join_names
+from purposeguard.cli.files import CommandProblem, read_notice
 from purposeguard.cli.options import Imports, TextOption, out
 from purposeguard.cli.render import json_text
-from purposeguard.cli.words import said
+from purposeguard.cli.words import translate
 from purposeguard.extras import Needs
 from purposeguard.notice.schema import Changes
 from purposeguard.policy.diff import Cell, Change, Comparison, compare
@@ -24,7 +24,7 @@ with Needs(__name__, "cli"):
     from rich.text import Text
 
 
-class Finding(StrEnum):
+class DiffFinding(StrEnum):
     """What `--fail-on` can name: from any difference to anything that an application can no longer do."""
 
     any = "any"
@@ -54,7 +54,8 @@ def diff(
     imports: Imports = None,
     form: TextOption = "text",
     fail_on: Annotated[
-        list[Finding] | None, typer.Option("--fail-on", help="Exit 1 where there is such a change; may be repeated.")
+        list[DiffFinding] | None,
+        typer.Option("--fail-on", help="Exit 1 where there is such a change; may be repeated."),
     ] = None,
 ) -> bool:
     """Say what a later revision of a notice widens, narrows, renames and asks for, and what becomes of an application.
@@ -62,8 +63,8 @@ def diff(
     Changes are material where they reach data that was collected earlier, or loosen what protects it: they need notice,
     or the consent of each subject (clause 11).
     """
-    if app is None and Finding.stops in (fail_on or ()):
-        raise Problem("`--fail-on stops` is about an application: name its guard with `--app MODULE:GUARD`")
+    if app is None and DiffFinding.stops in (fail_on or ()):
+        raise CommandProblem("`--fail-on stops` is about an application: name its guard with `--app MODULE:GUARD`")
     steps = [read_notice(name) for name in between or ()]
     comparison = compare(read_notice(old, old_overlay or ()), read_notice(new, overlay or ()), steps)
     result = Diff(comparison, app, None if app is None else effects(find_guard(app, imports or ()), comparison))
@@ -74,24 +75,24 @@ def diff(
     return not any(_matches(result, finding) for finding in fail_on or ())
 
 
-def _matches(diff: Diff, finding: Finding) -> bool:
+def _matches(diff: Diff, finding: DiffFinding) -> bool:
     comparison = diff.comparison
     return {
-        Finding.any: bool(comparison),
-        Finding.widening: any(True for _ in comparison.of("widened")),
-        Finding.material: diff.material,
-        Finding.consent: any(True for _ in comparison.needing("consent")),
-        Finding.stops: diff.stopping,
+        DiffFinding.any: bool(comparison),
+        DiffFinding.widening: any(True for _ in comparison.of("widened")),
+        DiffFinding.material: diff.material,
+        DiffFinding.consent: any(True for _ in comparison.needing("consent")),
+        DiffFinding.stops: diff.stopping,
     }[finding]
 
 
 def _show(diff: Diff, console: Console) -> None:
-    console.print(Text(said(headline(diff.comparison)), "bold"), soft_wrap=True)
+    console.print(Text(translate(headline(diff.comparison)), "bold"), soft_wrap=True)
     for title, lines in diff.sections():
         console.print()
-        console.print(Text(said(title), "bold cyan"))
+        console.print(Text(translate(title), "bold cyan"))
         for line in lines:
-            console.print(Text(f"- {said(line)}"), soft_wrap=True)
+            console.print(Text(f"- {translate(line)}"), soft_wrap=True)
 
 
 NAMING: Final = frozenset({"renamed", "reused", "renamed-nothing"})
@@ -104,7 +105,7 @@ class Diff:
 
     comparison: Comparison
     target: str | None = None
-    effects: Sequence[Effect] | None = None
+    effects: Sequence[RevisionEffect] | None = None
 
     @property
     def material(self) -> bool:
@@ -118,7 +119,7 @@ class Diff:
 
     def data(self) -> dict[str, Any]:
         """The comparison as JSON values."""
-        comparison, words = self.comparison, Words(self.comparison)
+        comparison, words = self.comparison, ChangeWords(self.comparison)
         rule = _rule(comparison)
         return {
             "notice": comparison.new.id,
@@ -153,7 +154,7 @@ class Diff:
 
     def sections(self) -> list[tuple[str, list[str]]]:
         """The comparison as text: headings, each with its lines; none is empty."""
-        words = Words(self.comparison)
+        words = ChangeWords(self.comparison)
         sections: dict[str, list[str]] = {"Widened": [], "Narrowed": [], "Numbers and names": [], "Also different": []}
         for change in self.comparison.changes:
             neutral = "Numbers and names" if change.kind in NAMING else "Also different"
@@ -169,9 +170,9 @@ class Diff:
             sections |= {
                 f"Stops in {self.target}": stops,
                 f"Starts in {self.target}": starts,
-                f"The rest of {self.target}": [f"{_counted(same, 'combination')} {stay}"],
+                f"The rest of {self.target}": [f"{_format_count(same, 'combination')} {stay}"],
             }
-        sections["Compared"] = compared(self.comparison)
+        sections["Compared"] = describe_comparison(self.comparison)
         return [(title, lines) for title, lines in sections.items() if lines]
 
     def _needs(self) -> list[str]:
@@ -179,14 +180,14 @@ class Diff:
         rule = _rule(self.comparison)
         notice, consent = (len(list(self.comparison.needing(need))) for need in ("notice", "consent"))
         lines = [
-            f"{_counted(notice, 'change')} {_verb(notice, 'need')} notice to subjects",
-            f"{_counted(consent, 'change')} {_verb(consent, 'need')} the consent of each subject",
+            f"{_format_count(notice, 'change')} {_verb(notice, 'need')} notice to subjects",
+            f"{_format_count(consent, 'change')} {_verb(consent, 'need')} the consent of each subject",
         ]
         if rule is not None:
             named = [channel for channel in rule.announced_by if channel != "other"]
             others = " and otherwise" if len(named) < len(rule.announced_by) else ""
             lines.append(
-                f"clause {rule.clause}: changes are announced by {listed(named)}{others}; a material one "
+                f"clause {rule.clause}: changes are announced by {join_names(named)}{others}; a material one "
                 f"needs {rule.material}, one that law has a say in {rule.required_by_law}"
             )
         return lines
@@ -206,7 +207,7 @@ def _rule(comparison: Comparison) -> Changes | None:
     return comparison.old.document.changes or comparison.new.document.changes
 
 
-def _counted(count: int, noun: str) -> str:
+def _format_count(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
@@ -214,7 +215,7 @@ def _verb(count: int, verb: str) -> str:
     return f"{verb}s" if count == 1 else verb
 
 
-def _change_data(change: Change, words: Words) -> dict[str, Any]:
+def _change_data(change: Change, words: ChangeWords) -> dict[str, Any]:
     facts = {key: list(value) if isinstance(value, tuple) else value for key, value in change.facts.items()}
     head = {"kind": change.kind, "direction": change.direction, "needs": change.needs}
     return {**head, **facts, "text": words.say(change)}
@@ -233,7 +234,7 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _outcome_data(outcome: Outcome) -> dict[str, Any]:
+def _outcome_data(outcome: ForecastOutcome) -> dict[str, Any]:
     return {
         "outcome": outcome.verdict,
         "withheld": list(outcome.fields),
@@ -242,7 +243,7 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect) -> str:
+def _effect(effect: RevisionEffect) -> str:
     """A combination: before → after, and the outcome for data collected earlier if it differs."""
     before, after, earlier = map(_outcome_text, (effect.before, effect.after, effect.earlier))
     text = f"{before} as before" if before == after else f"{after}, before {before}"
@@ -253,8 +254,8 @@ def _effect(effect: Effect) -> str:
     return f"{effect.before.activity.name} → {effect.before.access.name}: {text}"
 
 
-def _outcome_text(outcome: Outcome) -> str:
-    fields = listed(outcome.fields or outcome.closed)
+def _outcome_text(outcome: ForecastOutcome) -> str:
+    fields = join_names(outcome.fields or outcome.closed)
     if outcome.verdict == "withheld":
         return f"without {fields}"
     return f"{outcome.verdict}, {fields} not opened" if outcome.closed else outcome.verdict

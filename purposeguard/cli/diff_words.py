@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from purposeguard.notice.grants import Lineage, source_rows
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.vocabulary import slug_of
+from purposeguard.notice.vocabulary import make_slug
 from purposeguard.policy.diff import Change, Comparison
 
 WHAT: Final[Mapping[str, str]] = {
@@ -140,7 +140,7 @@ AFTER: Final = {
 """What changes with the legal basis that a purpose had, and with the one that it has."""
 
 
-class Words:
+class ChangeWords:
     """Describes changes. A term has its name in the later revision that contains it."""
 
     def __init__(self, comparison: Comparison) -> None:
@@ -149,12 +149,12 @@ class Words:
         for document in (comparison.old.document, comparison.new.document):
             for kind, rows in (("source", source_rows(document)), ("purpose", document.purposes)):
                 self._names |= {(kind, row.id): f"{row.slug} ({row.id})" for row in rows}
-            self._names |= {("purpose", family.class_): slug_of(family.class_) for family in document.family}
+            self._names |= {("purpose", family.class_): make_slug(family.class_) for family in document.family}
         self._lineage = Lineage(comparison.new.document)
 
     def _purposes(self, ids: Iterable[str]) -> str:
         """The names of purposes and families."""
-        return listed(self._names.get(("purpose", id_), id_) for id_ in ids)
+        return join_names(self._names.get(("purpose", id_), id_) for id_ in ids)
 
     def _sources(self, ids: Iterable[str]) -> str:
         """The names of sources; a clause in place of all its items."""
@@ -164,14 +164,14 @@ class Words:
             above = [source, *self._lineage.above(source)]
             whole = [clause for clause in above if all(leaf in there for leaf in self._lineage.leaves(clause))]
             shown[whole[-1] if whole else source] = None
-        return listed(self._names.get(("source", source), source) for source in shown)
+        return join_names(self._names.get(("source", source), source) for source in shown)
 
-    def _named(self, facts: Mapping[str, Any]) -> str:
+    def _name_term(self, facts: Mapping[str, Any]) -> str:
         """The name of the changed term."""
         if facts["what"] == "prohibition":
             return f"{self._sources(facts['sources'])} → {self._purposes(facts['purposes'])}"
         if "class" in facts:  # of a revision in which its id may mean another term
-            return f"{slug_of(facts['class'])} ({facts['id']})"
+            return f"{make_slug(facts['class'])} ({facts['id']})"
         kind = "purpose" if facts["what"] in {"purpose", "family"} else "source"
         if kind == "purpose" or facts["what"] in {"source", "overlay", "derivation"}:
             return self._names.get((kind, facts["id"]), str(facts["id"]))
@@ -188,7 +188,7 @@ class Words:
         if "old" in facts:
             values |= self._values(kind, facts)
         text = (
-            _renamed(facts, values)
+            _describe_renaming(facts, values)
             if kind == "renamed"
             else SENTENCES["extended" if kind == "extension-basis" else kind].format(**values)
         )
@@ -202,11 +202,11 @@ class Words:
         if "sources" in facts:
             names["s"] = self._sources(facts["sources"])
         if "channels" in facts:
-            channels = listed(facts["channels"])
+            channels = join_names(facts["channels"])
             names |= {"c": channels, "only": f" by {channels} alone", "by": f" by {channels}"}
         if "what" in facts:
             names["kind"] = WHAT[facts["what"]]
-            names["name"] = self._named(facts) if "id" in facts or "sources" in facts else ""
+            names["name"] = self._name_term(facts) if "id" in facts or "sources" in facts else ""
         if "code" in facts:
             names["name"] = f" ({_title(facts['title'])})" if facts["title"] else ""
         if "basis" in facts:
@@ -218,7 +218,7 @@ class Words:
             names["start"] = "collection" if facts["start"] == "collection" else "the end of use"
         if "added" in facts:
             members = (("with", facts["added"]), ("without", facts["removed"]))
-            names["members"] = ", ".join(f"{word} {listed(ids)}" for word, ids in members if ids)
+            names["members"] = ", ".join(f"{word} {join_names(ids)}" for word, ids in members if ids)
         return names
 
     def _values(self, kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
@@ -226,7 +226,7 @@ class Words:
         old, new = facts["old"], facts["new"]
         if kind == "title":
             was, is_ = _titles(old, new)
-            return {"was": was, "is_": is_, "name": str(facts["id"]) if "id" in facts else self._named(facts)}
+            return {"was": was, "is_": is_, "name": str(facts["id"]) if "id" in facts else self._name_term(facts)}
         if kind in {"period", "answer-days"}:
             word = "for" if kind == "period" else "within"
             before, after = ("without a period" if days is None else f"{word} {days} days" for days in (old, new))
@@ -243,12 +243,12 @@ class Words:
         if kind == "conditions":
             return {"was": _where(old), "is_": _where(new)}
         if facts.get("what") == "provision":  # what a clause leaves out is no bound
-            return {"was": _shown(old or "not stated"), "is_": _shown(new or "not stated")}
-        say = _country if kind == "country" else _shown
+            return {"was": _format_value(old or "not stated"), "is_": _format_value(new or "not stated")}
+        say = _country if kind == "country" else _format_value
         return {"was": say(old), "is_": say(new)}
 
 
-def listed(ids: Iterable[str]) -> str:
+def join_names(ids: Iterable[str]) -> str:
     """`a, b and c`."""
     *others, final = [*ids] or [""]
     return f"{', '.join(others)} and {final}" if others else final
@@ -270,10 +270,10 @@ def _differing(old: str, new: str) -> tuple[str, str]:
     """What differs of two texts, with a little of what is around it; `none` in place of a text that is not there."""
     old, new = " ".join(old.split()), " ".join(new.split())
     if old == new:  # two places, of which nobody has the words
-        return _around(old, 0, 0), _around(new, 0, 0)
+        return _wrap_value(old, 0, 0), _wrap_value(new, 0, 0)
     start = _alike(old, new)
     end = _alike(old[start:][::-1], new[start:][::-1])
-    return _around(old, start, end), _around(new, start, end)
+    return _wrap_value(old, start, end), _wrap_value(new, start, end)
 
 
 def _alike(text: str, other: str) -> int:
@@ -282,7 +282,7 @@ def _alike(text: str, other: str) -> int:
     return next((index for index, (one, two) in pairs if one != two), min(len(text), len(other)))
 
 
-def _around(text: str, start: int, end: int) -> str:
+def _wrap_value(text: str, start: int, end: int) -> str:
     if not text:
         return "none"
     first, last = max(start - AROUND, 0), min(len(text) - end + AROUND, len(text))
@@ -295,7 +295,7 @@ def _around(text: str, start: int, end: int) -> str:
     return f"“{'…' if first else ''}{text[first:last]}{'…' if last < len(text) else ''}”"
 
 
-def compared(comparison: Comparison) -> list[str]:
+def describe_comparison(comparison: Comparison) -> list[str]:
     """What was compared and what was not, in words."""
     counted = comparison.compared
     rows = [f"{name} ({counted[what]})" for what, name in COMPARED.items() if counted.get(what)]
@@ -304,14 +304,14 @@ def compared(comparison: Comparison) -> list[str]:
     return [", ".join(rows), f"not compared: what the files do not hold{words}"]
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value of the notice file as text."""
     if isinstance(value, Mapping):
         return _title(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return listed(value)
+        return join_names(value)
     return "none" if value is None else str(value)
 
 
@@ -329,16 +329,16 @@ def _country(rule: Any) -> str:
     if rule == "open":
         return "data may be handed there"
     recipient, products, *tasks = rule
-    return f"data may be handed to {recipient} alone, for {products}, for {listed(tasks)}"
+    return f"data may be handed to {recipient} alone, for {products}, for {join_names(tasks)}"
 
 
 def _channels(facts: Mapping[str, Any], key: str) -> str:
     if not facts[key]:
         return "no channel"
-    return f"{listed(facts[key])} {'alone' if facts[f'{key}_alone'] else 'for example'}"
+    return f"{join_names(facts[key])} {'alone' if facts[f'{key}_alone'] else 'for example'}"
 
 
-def _renamed(facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def _describe_renaming(facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     """A changed id or class name."""
     moved = facts["old"] != facts["new"]
     text = SENTENCES["renamed"].format(**values) if moved else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from purposeguard.cli.application import find_guard, read_annotations
-from purposeguard.cli.files import Problem, difference, read_notice, write_all
+from purposeguard.cli.files import CommandProblem, difference, read_notice, write_all
 from purposeguard.cli.options import (
     NO,
     Check,
@@ -82,7 +82,7 @@ def fides(
     """
     with reporting():
         loaded = read_notice(notice, overlay or ())
-        tables = None if guard is None else tagged(find_guard(guard, imports or ()), loaded)
+        tables = None if guard is None else collect_tagged_fields(find_guard(guard, imports or ()), loaded)
         files = fides_files.export(loaded.document, having(loaded, language), tables)
         more = [*([] if guard is None else [f"--guard {guard}"]), *(f"--import {module}" for module in imports or ())]
         _deliver(output, files, check, _command("fides", notice, output, overlay, language, *more))
@@ -99,27 +99,29 @@ def dpv(notice: NoticeArgument, output: Folder, *, overlay: Overlays = None, che
         _deliver(output, files, check, _command("dpv", notice, output, overlay))
 
 
-def tagged(guard: Guard, notice: Notice) -> dict[str, dict[str, list[str]]]:
+def collect_tagged_fields(guard: Guard, notice: Notice) -> dict[str, dict[str, list[str]]]:
     """The tagged columns and fields of an application, by table and access function; ids of the notice's sources.
 
     Raises:
         Problem: the application holds to another notice or revision, or data of it is tagged by one.
     """
     if (guard.notice.id, guard.notice.revision) != (notice.id, notice.revision):
-        raise Problem(
+        raise CommandProblem(
             f"the guard holds to {guard.notice.id} of {guard.notice.revision}, and the notice is {notice.id} of"
             f" {notice.revision} (help: export the notice that the application runs by)"
         )
     if unread := read_annotations(guard):
         site, why = next(iter(unread.items()))
-        raise Problem(f"{site.dotted}: its sources are not known: {why}")
+        raise CommandProblem(f"{site.dotted}: its sources are not known: {why}")
     known = {source.clause for source in notice.sources}
 
     def ids(where: str, label: Label) -> list[str]:
         clauses = [source.clause for source in label if source is not NotPersonal]
         for clause in clauses:
             if clause not in known:
-                raise Problem(f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)")
+                raise CommandProblem(
+                    f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)"
+                )
         return clauses
 
     labels = {table.name: dict(table.columns) for table in guard.tables}

@@ -14,11 +14,11 @@ from typing import BinaryIO, NamedTuple
 from purposeguard.cli.words import learn
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.parsing import located, merged, read_toml
-from purposeguard.notice.warning import warnings
+from purposeguard.notice.parsing import locate_faults, merge_overlays, read_toml
+from purposeguard.notice.warning import find_warnings
 
 
-class Problem(Exception):
+class CommandProblem(Exception):
     """Bad input to the command line: printed without a traceback, exit code 2."""
 
 
@@ -59,13 +59,13 @@ def configuration(folder: Path) -> Configuration:
                 continue
             tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
         except (OSError, ValueError) as error:
-            raise Problem(f"{path} cannot be read: {error}") from error
+            raise CommandProblem(f"{path} cannot be read: {error}") from error
         section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
         if not isinstance(section, dict) or not section.keys() <= set(Configuration._fields):
-            raise Problem(f"`[tool.purposeguard]` of {path} has other keys than `language` and `notice`")
+            raise CommandProblem(f"`[tool.purposeguard]` of {path} has other keys than `language` and `notice`")
         for key, value in section.items():
             if not isinstance(value, str):
-                raise Problem(f"`{key}` of `[tool.purposeguard]` of {path} is no text in quotes")
+                raise CommandProblem(f"`{key}` of `[tool.purposeguard]` of {path} is no text in quotes")
         notice = section.get("notice")
         if notice is not None and Path(notice).suffix == ".toml":
             section = {**section, "notice": os.path.relpath(place / notice)}
@@ -94,14 +94,14 @@ def choose_notice(folder: Path) -> NoticeChoice:
     for place in (folder, *folder.parents):
         files = [os.path.relpath(path, folder) for path in sorted(place.glob("*.toml")) if _is_notice_file(path)]
         if len(files) > 1:
-            raise Problem(
+            raise CommandProblem(
                 f"which notice is meant? There are {', '.join(files)}: name one of them, `--notice {files[0]}`"
             )
         if files:
             return NoticeChoice(files[0], "the only notice file there")
         if any((place / mark).exists() for mark in PROJECT_MARKS):
             break
-    raise Problem(
+    raise CommandProblem(
         "which notice is meant? Name its file, `--notice notice.toml`, or write `notice` under `[tool.purposeguard]` "
         f"in pyproject.toml; the bundled one is `--notice {BUNDLED}`"
     )
@@ -136,15 +136,16 @@ def _notice(name: str, overlays: Sequence[Path]) -> Notice:
         if error.origin != "bundled notice":
             raise  # the notice exists, and its module does not match it
         suggestion = error.faults[0].suggestion
-        raise Problem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
+        raise CommandProblem(f"no file and no bundled notice is called `{name}` (help: {suggestion})") from error
     return notice.overlaid(*overlays) if overlays else notice
 
 
-def warned_of(notice: Notice, name: str, overlays: Sequence[Path] = ()) -> list[Fault]:
+def list_warnings(notice: Notice, name: str, overlays: Sequence[Path] = ()) -> list[Fault]:
     """Probable mistakes in a valid notice that was read from `name`, with their lines if that is a file."""
     tables = read_toml(Path(name)) if is_path(name) else notice.dump()
-    return located(
-        warnings(notice.document), merged(tables, [(str(overlay), read_toml(overlay)) for overlay in overlays])
+    return locate_faults(
+        find_warnings(notice.document),
+        merge_overlays(tables, [(str(overlay), read_toml(overlay)) for overlay in overlays]),
     )
 
 
@@ -183,7 +184,7 @@ def replacing(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise Problem(f"{path} cannot be written: {error.strerror or error}") from error
+        raise CommandProblem(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _for_owner(path: str, flags: int) -> int:
@@ -201,7 +202,7 @@ def write_all(folder: Path, files: Mapping[Path, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Problem(f"{folder} cannot be made: {error.strerror or error}") from error
+        raise CommandProblem(f"{folder} cannot be made: {error.strerror or error}") from error
     for path, text in files.items():
         write(path, text)
 
@@ -219,7 +220,7 @@ def difference(path: Path, text: str) -> str | None:
     except UnicodeDecodeError:
         return f"{path} is not UTF-8"
     except OSError as error:
-        raise Problem(f"{path} cannot be read: {error.strerror or error}") from error
+        raise CommandProblem(f"{path} cannot be read: {error.strerror or error}") from error
     if current == text:
         return None
     names = (f"{path} (as it is)", f"{path} (as it should be)")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from purposeguard.cli.application import Forecasts, Outcome, TableOutcome, clauses_of, find_guard, package_of
+from purposeguard.cli.application import ForecastOutcome, Forecasts, TableOutcome, clauses_of, find_guard, package_of
 from purposeguard.cli.options import Imports, TableOption, err, out
-from purposeguard.cli.render import Column, Report, Table, complain, show
+from purposeguard.cli.render import Column, RenderedTable, Report, complain, show
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
-from purposeguard.notice.retention import day_in
-from purposeguard.policy.explanation import name_of
-from purposeguard.policy.transfers import Recipient, objections
-from purposeguard.runtime.declarations import Entrustment, Reclassification
+from purposeguard.notice.retention import to_local_day
+from purposeguard.policy.explanation import format_term
+from purposeguard.policy.transfers import Recipient, list_objections
+from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification
 from purposeguard.runtime.registry import Access, Activity, TaggedTable
 from purposeguard.runtime.site import Site
 
@@ -106,7 +106,7 @@ def _reclassification_data(reclassification: Reclassification) -> dict[str, Any]
     }
 
 
-def _entrustment_data(entrustment: Entrustment) -> dict[str, Any]:
+def _entrustment_data(entrustment: EntrustmentDeclaration) -> dict[str, Any]:
     known = entrustment.recipient if isinstance(entrustment.recipient, Recipient) else None
     return {
         "name": entrustment.name,
@@ -121,7 +121,7 @@ def _entrustment_data(entrustment: Entrustment) -> dict[str, Any]:
     }
 
 
-def _clauses(declared: Access | Entrustment) -> list[str] | None:
+def _clauses(declared: Access | EntrustmentDeclaration) -> list[str] | None:
     return None if declared.label is None else _ids(declared.label)
 
 
@@ -129,7 +129,7 @@ def _ids(label: Label) -> list[str]:
     return [source.clause for source in label]
 
 
-def _outcome_data(outcome: Outcome) -> dict[str, Any]:
+def _outcome_data(outcome: ForecastOutcome) -> dict[str, Any]:
     return {
         "activity": outcome.activity.name,
         "access": outcome.access.name,
@@ -155,7 +155,7 @@ def _table_outcome_data(outcome: TableOutcome) -> dict[str, Any]:
     }
 
 
-def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
+def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[RenderedTable]:
     """The tables, without the common package of all names."""
     package = package_of(guard)
     within = f" in {package.rstrip('.')}" if package else ""
@@ -165,10 +165,10 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
         line = f"line {site.line}"
         return line if declared.name == site.dotted else f"{site.dotted.removeprefix(package)}, {line}"
 
-    def short(declared: Activity | Access | Entrustment) -> str:
+    def short(declared: Activity | Access | EntrustmentDeclaration) -> str:
         return declared.name.removeprefix(package) if declared.name == declared.site.dotted else declared.name
 
-    yield Table.of(
+    yield RenderedTable.of(
         f"Activities{within} ({len(guard.activities)})",
         guard.activities,
         (Column("activity"), short),
@@ -178,7 +178,7 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
         (Column("channel"), lambda activity: activity.channel or "-"),
         (Column("mode", words=True), _mode),
     )
-    yield Table.of(
+    yield RenderedTable.of(
         f"Access functions{within} ({len(guard.accesses)})",
         guard.accesses,
         (Column("access function"), short),
@@ -187,7 +187,7 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
         (Column("withholds", words=True), lambda access: "yes" if access.withhold else "no"),
     )
     if guard.tables:
-        yield Table.of(
+        yield RenderedTable.of(
             f"Tables ({len(guard.tables)})",
             [(table, place) for table in guard.tables for place in range(len(table.columns))],
             (Column("table"), lambda row: "" if row[1] else row[0].name),
@@ -195,7 +195,7 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
             (Column("sources"), lambda row: " ".join(_ids(row[0].columns[row[1]][1]))),
         )
     if guard.entrustments:
-        yield Table.of(
+        yield RenderedTable.of(
             f"Hand-overs{within} ({len(guard.entrustments)})",
             guard.entrustments,
             (Column("function"), short),
@@ -206,7 +206,7 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
             (Column("means"), lambda entrustment: _entrustment_data(entrustment)["means"] or "-"),
         )
     if guard.reclassifications:
-        yield Table.of(
+        yield RenderedTable.of(
             f"Reclassifications{within} ({len(guard.reclassifications)})",
             guard.reclassifications,
             (Column("declared", words=True), lambda declared: declared.name.removeprefix(package)),
@@ -216,7 +216,7 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
             (Column("approved by"), lambda declared: declared.approver or "-"),
             (Column("why", "under"), lambda declared: declared.why),
         )
-    yield Table.of(
+    yield RenderedTable.of(
         "If this activity calls this access function",
         forecasts.calls,
         (Column("activity", "group"), lambda outcome: short(outcome.activity)),
@@ -225,7 +225,7 @@ def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[Table]:
         (Column("why", "under", words=True), _why),
     )
     if guard.tables:
-        yield Table.of(
+        yield RenderedTable.of(
             "If this activity uses this table",
             forecasts.tables,
             (Column("activity", "group"), lambda outcome: short(outcome.activity)),
@@ -240,7 +240,7 @@ def _table_outcome_text(outcome: TableOutcome) -> str:
     return f"refused {', '.join(outcome.refused)}{note}" if outcome.refused else "allowed"
 
 
-def _party(entrustment: Entrustment) -> str:
+def _party(entrustment: EntrustmentDeclaration) -> str:
     party = entrustment.recipient
     return f"{party.kind}, {party.country}" if isinstance(party, Recipient) else "as on the register"
 
@@ -252,16 +252,16 @@ def _read(access: Access) -> str:
     return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
 
 
-def _why(outcome: Outcome | TableOutcome) -> str:
+def _why(outcome: ForecastOutcome | TableOutcome) -> str:
     """The reasons, shortened: without the purpose, and with ungranted sources in one list."""
-    reasons = [reason.replace(name_of(outcome.activity.purpose), "it") for reason in outcome.reasons]
+    reasons = [reason.replace(format_term(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
     clauses = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
     others = [reason for reason in reasons if not reason.startswith(start)]
     return "; ".join(([start + ", ".join(clauses)] if clauses else []) + others)
 
 
-def _outcome_text(outcome: Outcome) -> str:
+def _outcome_text(outcome: ForecastOutcome) -> str:
     if outcome.verdict == "refused":
         return "REFUSED (observed: logged only)" if outcome.activity.observing else "REFUSED"
     if outcome.verdict == "withheld":
@@ -277,14 +277,14 @@ def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
     for site, why in forecasts.unread.items():
         what = "hand-over" if site in handing else "access function"
         yield f"{what} {site.dotted}: its sources are not known: {why}"
-    starved, silent = forecasts.starved(), forecasts.silent()
+    starved, silent = forecasts.find_starved(), forecasts.silent()
     for activity in guard.activities:
         if activity in starved:
             yield f"activity {activity.name}: every access function would be refused to it"
         if activity in silent:
             yield f"activity {activity.name}: {activity.purpose.slug} names its channels, and it states none"
     for entrustment in guard.entrustments:
-        yield from _refused(guard, entrustment)
+        yield from _explain_refusal(guard, entrustment)
     for access in forecasts.idle():
         yield f"access function {access.name}: every activity would be refused it"
     used = {outcome.table for outcome in forecasts.used_tables}
@@ -293,13 +293,13 @@ def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
             yield f"table {table.name}: every activity would be refused all its tagged columns"
 
 
-def _refused(guard: Guard, entrustment: Entrustment) -> Iterator[str]:
+def _explain_refusal(guard: Guard, entrustment: EntrustmentDeclaration) -> Iterator[str]:
     """Why a function would hand over nothing today, as far as known without calling it."""
     if isinstance(entrustment.recipient, Recipient):
         means = entrustment.means or entrustment.recipient.means
         document = guard.notice.document
-        today = day_in(document.timezone, guard._engine.clock.now())
-        for why in objections(
+        today = to_local_day(document.timezone, guard._engine.clock.now())
+        for why in list_objections(
             document,
             entrustment.recipient,
             means=means,

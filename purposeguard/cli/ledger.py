@@ -10,7 +10,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, NamedTuple
 
-from purposeguard.cli.files import Problem, replacing
+from purposeguard.cli.files import CommandProblem, replacing
 from purposeguard.cli.options import (
     NO,
     OK,
@@ -25,8 +25,8 @@ from purposeguard.cli.options import (
     store_of,
     valid_input,
 )
-from purposeguard.cli.render import Column, Report, Table, complain, json_text, show, verdict
-from purposeguard.cli.words import said
+from purposeguard.cli.render import Column, RenderedTable, Report, complain, json_text, show, verdict
+from purposeguard.cli.words import translate
 from purposeguard.errors import LedgerBroken
 from purposeguard.extras import Needs
 
@@ -34,7 +34,7 @@ with Needs(__name__, "cli"):
     import typer
 
 if TYPE_CHECKING:
-    from purposeguard.governance.ledger import Entry, Hour, Reading, Verdict
+    from purposeguard.governance.ledger import Entry, Hour, Reading, Verification
 
 
 ledger_app = group("Verify a ledger, and read which uses and refusals it records.")
@@ -59,7 +59,7 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day
 @contextlib.contextmanager
 def _reading(*targets: str) -> Generator[Reading]:
     """The ledger; prints what is wrong with it or with the input, and exits with 1 or 2."""
-    with reporting(), _breaking(), _opened(targets) as ledger:
+    with reporting(), _breaking(), _open_ledger(targets) as ledger:
         yield ledger
 
 
@@ -74,7 +74,7 @@ def _breaking() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _opened(targets: Sequence[str]) -> Generator[Reading]:
+def _open_ledger(targets: Sequence[str]) -> Generator[Reading]:
     with needing("governance", "ledgers need"):
         from purposeguard.governance.ledger.opening import joined  # noqa: PLC0415  # needs the extra `governance`
     with contextlib.ExitStack() as stack:
@@ -117,11 +117,11 @@ def verify(
     """
     if stopped and since is None:
         with reporting():
-            raise Problem("`--stopped` is about checkpoints: name them with `--from`")
+            raise CommandProblem("`--stopped` is about checkpoints: name them with `--from`")
     data: dict[str, Any]
     with _reading(*targets) as ledger:
         try:
-            data = _verdict_data(_verified(ledger, expect, since, key, stopped=stopped))
+            data = _verdict_data(_verify(ledger, expect, since, key, stopped=stopped))
             data["archive_signed"] = key is not None and bool(data["archived"])
         except LedgerBroken as error:
             data = {"intact": False, "place": error.place, "what": error.what}
@@ -135,31 +135,31 @@ def verify(
     raise typer.Exit(OK if intact else NO)
 
 
-def _verified(ledger: Reading, expect: str | None, since: str | None, key: Path | None, *, stopped: bool) -> Verdict:
+def _verify(ledger: Reading, expect: str | None, since: str | None, key: Path | None, *, stopped: bool) -> Verification:
     """The verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
     from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
     with needing("checkpoints", "signatures need"), valid_input():
-        public = None if key is None else checkpoints.public_key(key)
+        public = None if key is None else checkpoints.load_public_key(key)
     if since is not None:
         with valid_input():
-            checkpoint = checkpoints.last_kept(since)
+            checkpoint = checkpoints.read_last_checkpoint(since)
         return checkpoints.verify_from(ledger, checkpoint, key=public, stopped=stopped)
     if public is not None:
-        checkpoints.attested(ledger, public)
+        checkpoints.verify_archiving(ledger, public)
         if not ledger.parts[-1].start.seq:
-            raise Problem(
+            raise CommandProblem(
                 "nothing was archived, so nothing is signed: `--key` is for checkpoints (`--from`) and archives"
             )
     number, colon, noted = (expect or "").partition(":")
     if not colon:
         return ledger.verify(expect)
     if not (number.isascii() and number.isdigit()):
-        raise Problem(f"`{expect}` is no number and hash: give `17:9f…`, as `ledger verify` printed it")
-    return checkpoints.continued(ledger, int(number), noted)
+        raise CommandProblem(f"`{expect}` is no number and hash: give `17:9f…`, as `ledger verify` printed it")
+    return checkpoints.verify_continuation(ledger, int(number), noted)
 
 
-def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+def _verdict_data(verdict: Verification) -> dict[str, Any]:
     return {
         "intact": True,
         "entries": verdict.entries,
@@ -176,25 +176,25 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
 def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
-        lines.append(f"{_counted(data['open_uses'], 'use')} counted in hours that are not over")
+        lines.append(f"{_count_entries(data['open_uses'], 'use')} counted in hours that are not over")
     if data["open_denials"]:
-        lines.append(f"{_counted(data['open_denials'], 'denial')} that came again in hours that are not over")
+        lines.append(f"{_count_entries(data['open_denials'], 'denial')} that came again in hours that are not over")
     if data["went_back"]:
         lines.append(
-            f"{_counted(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
+            f"{_count_entries(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
         )
     if data["archived"]:
-        lines.append(_archived(data["archived"], signed=data["archive_signed"]))
+        lines.append(_describe_archive(data["archived"], signed=data["archive_signed"]))
     new = "" if data["new"] == data["entries"] else f", {data['new']:,} of them read"
-    return _counted(data["entries"], "entry", "entries") + new, lines
+    return _count_entries(data["entries"], "entry", "entries") + new, lines
 
 
-def _archived(number: int, *, signed: bool = False) -> str:
+def _describe_archive(number: int, *, signed: bool = False) -> str:
     where = f"entries 1 to {number:,} are archived"
     return f"{where}, which is signed" if signed else f"{where}: name the archives too"
 
 
-def _counted(number: int, noun: str, many: str | None = None) -> str:
+def _count_entries(number: int, noun: str, many: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
 
 
@@ -210,17 +210,17 @@ def checkpoint(
 
     Keep it where those who can write to the store cannot: `ledger verify --from` then finds what was changed since.
     """
-    from purposeguard.runtime.clock import system_time  # noqa: PLC0415  # as below
+    from purposeguard.runtime.clock import read_system_time  # noqa: PLC0415  # as below
 
     with _reading(target) as ledger:
         from purposeguard.governance.ledger import chain, checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
         if ledger.connection is None:
-            raise Problem(f"`{target}` is an export: name the store")
+            raise CommandProblem(f"`{target}` is an export: name the store")
         ledger.verify()
         with needing("checkpoints", "signatures need"), valid_input():
             sink = checkpoints.Checkpoints(output or print, key)
-        sink.keep(checkpoints.checkpoint_of(ledger, ledger.connection, chain.written(system_time())))
+        sink.keep(checkpoints.make_checkpoint(ledger, ledger.connection, chain.format_moment(read_system_time())))
 
 
 @ledger_app.command(epilog="Exit codes: 0 archived, or nothing is as old, 1 the ledger is broken, 2 bad input.")
@@ -254,18 +254,18 @@ def archive(
             from purposeguard.governance.ledger import archiving, checkpoints  # noqa: PLC0415  # needs this extra
         with valid_input():
             with needing("checkpoints", "signatures need"):
-                signing = None if key is None else checkpoints.private_key(key)
+                signing = None if key is None else checkpoints.load_private_key(key)
             moment = _moment(before)
-            last = None if since is None else checkpoints.last_kept(since)
+            last = None if since is None else checkpoints.read_last_checkpoint(since)
             with store_of(target) as store:
                 try:
                     done = archiving.archive(store, output, moment, key=signing, checkpoint=last)
                 except OSError as error:
-                    raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
+                    raise CommandProblem(f"{output} cannot be written: {error.strerror or error}") from error
     if since is not None and done is not None:
         checkpoint(target, since, key)
     what = "nothing is as old" if done is None else f"entries {done.first:,} to {done.last:,} are in {output}"
-    print(said(what))
+    print(translate(what))
 
 
 @ledger_app.command(epilog="Exit codes: 0 made, 2 bad input.")
@@ -280,8 +280,8 @@ def key(
             try:
                 public = make_keys(path)
             except OSError as error:
-                raise Problem(f"{error.filename} cannot be made: {error.strerror or error}") from error
-        print(said(f"{path} signs, {public} verifies"))
+                raise CommandProblem(f"{error.filename} cannot be made: {error.strerror or error}") from error
+        print(translate(f"{path} signs, {public} verifies"))
 
 
 @ledger_app.command(epilog="Exit codes: 0 the same, 1 there are differences, 2 bad input.")
@@ -294,14 +294,14 @@ def reconcile(targets: Targets, form: TextOption = "text") -> None:
         from purposeguard.governance.reconciling import reconcile as compared  # noqa: PLC0415  # as above
 
         if ledger.connection is None:
-            raise Problem(f"`{targets[-1]}` is an export: name the store")
+            raise CommandProblem(f"`{targets[-1]}` is an export: name the store")
         with valid_input():
             differences = list(compared(ledger, ledger.connection))
     if form == "json":
         print(json_text({"differences": [difference._asdict() for difference in differences]}), end="")
     elif differences:
         lines = [f"{place}: {what}" for place, what in differences]
-        verdict(out(), "broken", _counted(len(differences), "difference"), lines)
+        verdict(out(), "broken", _count_entries(len(differences), "difference"), lines)
     else:
         verdict(out(), "intact", "restrictions, consents, requests and provisions are as the ledger says", ())
     raise typer.Exit(NO if differences else OK)
@@ -331,7 +331,7 @@ def show_ledger(
         first, end = (None if text is None else _moment(text) for text in (since, until))
         wanted = Wanted(kind or (), activity, first, end, limit)
         keys = None if by is None else by.replace(" ", "").split(",")
-        report = ledger_report(ledger, wanted) if keys is None else grouped_report(ledger, wanted, keys)
+        report = ledger_report(ledger, wanted) if keys is None else group_uses(ledger, wanted, keys)
         show(report, form, out())
     for warning in report.warnings:
         complain(err(), "note", warning)
@@ -341,14 +341,16 @@ def _moment(text: str) -> datetime.datetime:
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise Problem(f"`{text}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`") from None
+        raise CommandProblem(
+            f"`{text}` is no time: give a day such as `2026-05-01`, or `2026-05-01T09:00+09:00`"
+        ) from None
     if moment.tzinfo is not None:
         try:
             return moment.astimezone(datetime.UTC)
         except OverflowError:
-            raise Problem(f"`{text}` is outside the range of UTC") from None
+            raise CommandProblem(f"`{text}` is outside the range of UTC") from None
     if len(text) > len("2026-05-01"):
-        raise Problem(f"`{text}` could be any of many moments: give its time zone, `{text}Z` or `{text}+09:00`")
+        raise CommandProblem(f"`{text}` could be any of many moments: give its time zone, `{text}Z` or `{text}+09:00`")
     return moment.replace(tzinfo=datetime.UTC)
 
 
@@ -359,9 +361,9 @@ def export(
 ) -> None:
     """Copy a ledger as JSON Lines, verifying it meanwhile. The last line is the head: the copy verifies by itself."""
     with _reading(*targets) as ledger:
-        from purposeguard.governance.ledger.exports import exported  # noqa: PLC0415  # as above
+        from purposeguard.governance.ledger.exports import export_lines  # noqa: PLC0415  # as above
 
-        with contextlib.closing(exported(ledger)) as lines, _output_file(output) as file:
+        with contextlib.closing(export_lines(ledger)) as lines, _output_file(output) as file:
             file.writelines(lines)
 
 
@@ -388,9 +390,9 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
     try:
         is_store = _is_store(output.resolve())
     except OSError as error:
-        raise Problem(f"{output} cannot be written: {error.strerror or error}") from error
+        raise CommandProblem(f"{output} cannot be written: {error.strerror or error}") from error
     if is_store:
-        raise Problem(f"{output} is a store, or another database of SQLite: name another file")
+        raise CommandProblem(f"{output} is a store, or another database of SQLite: name another file")
     with replacing(output, private=True) as file:
         yield file
 
@@ -417,7 +419,7 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
     asked, activity, since, until, limit = wanted
     for kind in asked:
         if kind not in KINDS:
-            raise Problem(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
+            raise CommandProblem(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
     kinds = set(asked or KINDS)
     uses: list[tuple[Hour, int]] = []
     if "use" in kinds:
@@ -435,7 +437,7 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
     warnings = tuple(
         f"{count:,} earlier {what} are left out (--limit {limit})" for what, count in left.items() if count
     )
-    repeated = _repeated(ledger, activity, since, until) if "denial" in kinds else []
+    repeated = _iter_repeated_denials(ledger, activity, since, until) if "denial" in kinds else []
     warnings += _doubts(ledger, since, until)
     tables = (*([_uses(uses)] if "use" in kinds else []), *([_entries(newest)] if kinds - {"use"} else []))
     tables += (_again(repeated),) if repeated else ()
@@ -448,7 +450,7 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
     return Report(data, tables, warnings)
 
 
-def grouped_report(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
+def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
     """How often data was used, refused, or would have been (observed), and when, for each combination of some keys.
 
     A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
@@ -461,13 +463,13 @@ def grouped_report(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report
     kinds, activity, since, until, limit = wanted
     for name in by:
         if name not in _KEYS:
-            raise Problem(f"entries are not added up by `{name}`: name some of {','.join(_KEYS)}")
+            raise CommandProblem(f"entries are not added up by `{name}`: name some of {','.join(_KEYS)}")
     for kind in kinds:
         if kind not in ("use", "denial"):
-            raise Problem(f"entries of kind `{kind}` are not added up: `--by` takes uses and denials")
+            raise CommandProblem(f"entries of kind `{kind}` are not added up: `--by` takes uses and denials")
     counts: dict[tuple[str | None, ...], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     times: dict[tuple[str | None, ...], tuple[str, str]] = {}
-    for body, what, count, minute in _happened(ledger, kinds or ("use", "denial"), since, until):
+    for body, what, count, minute in _iter_events(ledger, kinds or ("use", "denial"), since, until):
         if activity in (None, body.get("activity")):
             values = {**body, "field": _field(body)}
             key = tuple(None if values.get(name) is None else _plain(values[name]) for name in by)
@@ -497,10 +499,10 @@ def grouped_report(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report
         ledger, since, until
     )
     title = f"Uses and denials by {', '.join(by)} ({len(keys):,})"
-    return Report({"groups": data, "left_out": left}, (Table(title, columns, tuple(rows)),), warnings)
+    return Report({"groups": data, "left_out": left}, (RenderedTable(title, columns, tuple(rows)),), warnings)
 
 
-def _happened(
+def _iter_events(
     ledger: Reading, kinds: Collection[str], since: datetime.datetime | None, until: datetime.datetime | None
 ) -> Iterator[tuple[Mapping[str, Any], str, int, str]]:
     """Uses and denials, each with what it counts as, how often, and its minute or hour."""
@@ -516,11 +518,11 @@ def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.da
     """Warnings about a period: entries made in it whose time lies outside it, and entries that were archived."""
     count = ledger.misdated(since, until)
     what = "a clock was wrong: see `ledger show` without a period"
-    doubts = [f"{_counted(count, 'entry', 'entries')} made between these have a time outside the period: {what}"]
-    return (*(doubts if count else ()), *([_archived(ledger.start.seq)] if ledger.start.seq else ()))
+    doubts = [f"{_count_entries(count, 'entry', 'entries')} made between these have a time outside the period: {what}"]
+    return (*(doubts if count else ()), *([_describe_archive(ledger.start.seq)] if ledger.start.seq else ()))
 
 
-def _repeated(
+def _iter_repeated_denials(
     ledger: Reading, activity: str | None, since: datetime.datetime | None, until: datetime.datetime | None
 ) -> list[dict[str, Any]]:
     """The bodies of denials that came again in hours that are not over."""
@@ -538,8 +540,8 @@ def _field(body: Mapping[str, Any]) -> object:
     return None if "purpose" in body else str(body.get("reason", "")).partition(" outside any purpose")[0]
 
 
-def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
-    return Table.of(
+def _uses(uses: Collection[tuple[Hour, int]]) -> RenderedTable:
+    return RenderedTable.of(
         f"Uses ({sum(count for _, count in uses):,})",
         uses,
         (Column("hour (UTC)", "group"), lambda use: _hour(use[0].hour)),
@@ -550,7 +552,7 @@ def _uses(uses: Collection[tuple[Hour, int]]) -> Table:
     )
 
 
-def _entries(entries: Collection[Entry]) -> Table:
+def _entries(entries: Collection[Entry]) -> RenderedTable:
     columns = (
         Column("entry"),
         Column("at (UTC)"),
@@ -559,11 +561,11 @@ def _entries(entries: Collection[Entry]) -> Table:
         Column("more", "under", words=True),
     )
     rows = [(f"{entry.seq:,}", _second(entry.at), entry.kind, *_what(entry.kind, entry.body)) for entry in entries]
-    return Table(f"Entries ({len(entries):,})", columns, tuple(rows))
+    return RenderedTable(f"Entries ({len(entries):,})", columns, tuple(rows))
 
 
-def _again(bodies: Collection[Mapping[str, Any]]) -> Table:
-    return Table.of(
+def _again(bodies: Collection[Mapping[str, Any]]) -> RenderedTable:
+    return RenderedTable.of(
         f"Denials that came again ({sum(body['count'] for body in bodies):,})",
         sorted(bodies, key=lambda body: (body["hour"], body["reason"])),
         (Column("hour (UTC)", "group"), lambda body: _hour(body["hour"])),
@@ -586,13 +588,15 @@ def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
     rest = dict(body)
     head = str(rest.pop("reason", "")) if kind == "denial" else ""
     if kind == "archive":
-        return f"entries up to {rest['seq']:,}", said("signed" if rest["signature"] else "not signed")
+        return f"entries up to {rest['seq']:,}", translate("signed" if rest["signature"] else "not signed")
     if kind == "denial" and rest.pop("observed", False):
         head = f"observed only: {head}"
     for name in ("name", "what", "did", "step", "recipient", "basis", "eraser"):
         if not head and isinstance(rest.get(name), str):
             head = rest.pop(name)
-    more = [f"{said(name)}: {said(_plain(value))}" for name, value in rest.items() if value not in (None, [], {})]
+    more = [
+        f"{translate(name)}: {translate(_plain(value))}" for name, value in rest.items() if value not in (None, [], {})
+    ]
     return head, ", ".join(more)
 
 

@@ -14,14 +14,14 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Final, get_args
 
-from purposeguard.cli.files import Problem, write
+from purposeguard.cli.files import CommandProblem, write
 from purposeguard.cli.options import Output
-from purposeguard.cli.words import said
+from purposeguard.cli.words import translate
 from purposeguard.extras import Needs
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Basis
 from purposeguard.notice.validation import RESERVED
-from purposeguard.notice.vocabulary import fold, nearest, slug_of
+from purposeguard.notice.vocabulary import find_nearest, fold, make_slug
 
 with Needs(__name__, "cli"):
     import typer
@@ -103,16 +103,18 @@ def new(
     The file that is written is valid; what it cannot know, such as countries and rights, is yours to add.
     """
     if output is not None and output.exists():
-        raise Problem(f"{output} exists already: name another file, or remove it first")
+        raise CommandProblem(f"{output} exists already: name another file, or remove it first")
     day = _day(revision)
     if template is not None:
         if source is not None or titles != "en":
-            raise Problem("a template is a whole notice: name no table and no `--titles` beside it")
+            raise CommandProblem("a template is a whole notice: name no table and no `--titles` beside it")
         text = _template(template, controller, title, day)
     elif source is None:
-        text = _toml(_asked(controller, title, titles, day))
+        text = _toml(_ask_for_notice(controller, title, titles, day))
     else:
-        draft = Draft(controller or said("The controller"), title or said("Privacy notice"), titles, day, {}, [])
+        draft = Draft(
+            controller or translate("The controller"), title or translate("Privacy notice"), titles, day, {}, []
+        )
         _read(source, draft)
         text = _toml(draft)
     notice = Notice.loads(text, str(output or "notice"))
@@ -121,8 +123,8 @@ def new(
         return True
     write(output, text)
     counted = f"{len(notice.sources)} sources, {len(notice.purposes)} purposes"
-    print(said(f"{output} is written: {counted}"))
-    print(said(f"run: `purposeguard matrix --notice {output}`"))
+    print(translate(f"{output} is written: {counted}"))
+    print(translate(f"run: `purposeguard matrix --notice {output}`"))
     return True
 
 
@@ -130,7 +132,7 @@ def _day(text: str | None) -> datetime.date:
     try:
         return datetime.datetime.now().astimezone().date() if text is None else datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise Problem(f"`--revision {text}` is no date, such as 2026-01-31") from error
+        raise CommandProblem(f"`--revision {text}` is no date, such as 2026-01-31") from error
 
 
 # ---- A template
@@ -143,22 +145,22 @@ def _template(name: str, controller: str | None, title: str | None, day: datetim
         Problem: there is no such template.
     """
     if name not in TEMPLATES:
-        close = nearest(name, TEMPLATES)
+        close = find_nearest(name, TEMPLATES)
         suggestion = f"did you mean `{close[0]}`?" if close else f"there are {', '.join(TEMPLATES)}"
-        raise Problem(f"no template is called `{name}` (help: {suggestion})")
+        raise CommandProblem(f"no template is called `{name}` (help: {suggestion})")
     text = (resources.files("purposeguard.cli") / "templates" / f"{name}.toml").read_text("utf-8")
     text = re.sub(r"(?m)^revision = .*$", f"revision = {day}", text, count=1)
     for key, value in (("controller", controller), ("title", title)):
         if value is not None:
             (line,) = re.findall(rf"(?m)^{key} = .*$", text.partition("[[")[0])
-            text = text.replace(line, '""'.join(re.split(r'"[^"]*"', line)).replace('""', _quoted(value)), 1)
+            text = text.replace(line, '""'.join(re.split(r'"[^"]*"', line)).replace('""', _quote(value)), 1)
     return text
 
 
 # ---- Questions
 
 
-def _asked(controller: str | None, title: str | None, language: str, day: datetime.date) -> Draft:
+def _ask_for_notice(controller: str | None, title: str | None, language: str, day: datetime.date) -> Draft:
     """Asks for a notice step by step; an empty answer ends a list."""
     steps = 5
     draft = Draft(
@@ -184,44 +186,46 @@ def _asked(controller: str | None, title: str | None, language: str, day: dateti
 
 
 def _say(step: int, steps: int, text: str) -> None:
-    typer.echo(f"[{step}/{steps}] {said(text)}", err=True)
+    typer.echo(f"[{step}/{steps}] {translate(text)}", err=True)
 
 
 def _answer(step: int, steps: int, question: str, default: str | None = None) -> str:
-    answer: str = typer.prompt(f"[{step}/{steps}] {said(question)}", default=default, err=True)
+    answer: str = typer.prompt(f"[{step}/{steps}] {translate(question)}", default=default, err=True)
     return answer.strip()
 
 
 def _several(what: str) -> Iterator[str]:
     met: set[str] = set()
-    while answer := typer.prompt(f"  {said(what)} {len(met) + 1}", default="", show_default=False, err=True).strip():
+    while answer := typer.prompt(
+        f"  {translate(what)} {len(met) + 1}", default="", show_default=False, err=True
+    ).strip():
         if answer not in met:
             met.add(answer)
             yield answer
     if not met:
-        raise Problem(f"a notice has one {what} at least")
+        raise CommandProblem(f"a notice has one {what} at least")
 
 
 def _chosen(data: Sequence[str]) -> list[str]:
     """The kinds of data of these numbers."""
     while True:
-        answer = typer.prompt(f"  {said('its data, by numbers (`1 3`), or `all`')}", default="all", err=True)
+        answer = typer.prompt(f"  {translate('its data, by numbers (`1 3`), or `all`')}", default="all", err=True)
         if answer.strip() == "all":
             return list(data)
         numbers = re.split(r"[\s,]+", answer.strip())
         if all(number.isdecimal() and 0 < int(number) <= len(data) for number in numbers):
             return [data[int(number) - 1] for number in dict.fromkeys(numbers)]
-        typer.echo(f"  {said(f'numbers from 1 to {len(data)}, please')}", err=True)
+        typer.echo(f"  {translate(f'numbers from 1 to {len(data)}, please')}", err=True)
 
 
 def _basis_asked() -> Basis | None:
-    question = f"  {said('on what it rests in law')} ({', '.join(get_args(Basis))})"
+    question = f"  {translate('on what it rests in law')} ({', '.join(get_args(Basis))})"
     while True:
         answer = typer.prompt(question, default="", show_default=False, err=True)
         try:
             return _basis(answer)
         except ValueError as error:
-            typer.echo(f"  {said(str(error))}", err=True)
+            typer.echo(f"  {translate(str(error))}", err=True)
 
 
 # ---- A table
@@ -238,10 +242,10 @@ def _read(path: Path, draft: Draft) -> None:
     for number, row in body:
         here = f"{path}:{number}"
         if len(row) != len(head):
-            raise Problem(f"{here}: {len(row)} cells, and the first line has {len(head)}")
+            raise CommandProblem(f"{here}: {len(row)} cells, and the first line has {len(head)}")
         cells = dict(zip(purposes or map(str.lower, head), row, strict=True))
         if not row[0] or not cells.get("purpose", "a purpose"):
-            raise Problem(f"{here}: `data` or `purpose` is empty")
+            raise CommandProblem(f"{here}: `data` or `purpose` is empty")
         if row[0] not in draft.data:
             draft.data.append(row[0])
         for purpose in purposes[1:]:
@@ -252,7 +256,7 @@ def _read(path: Path, draft: Draft) -> None:
             _use(here, draft, row[0], cells["purpose"], cells.get("basis", ""))
     for purpose, kinds in draft.uses.items():
         if not kinds:
-            raise Problem(f"{path}: no data serves `{purpose}`")
+            raise CommandProblem(f"{path}: no data serves `{purpose}`")
 
 
 def _use(here: str, draft: Draft, kind: str, purpose: str, cell: str) -> None:
@@ -260,9 +264,9 @@ def _use(here: str, draft: Draft, kind: str, purpose: str, cell: str) -> None:
     try:
         basis = None if cell.lower() in YES else _basis(cell)
     except ValueError as error:
-        raise Problem(f"{here}: {error}") from error
+        raise CommandProblem(f"{here}: {error}") from error
     if draft.uses.setdefault(purpose, {}).setdefault(kind, basis) != basis:
-        raise Problem(f"{here}: a second basis of `{kind}` for `{purpose}`")
+        raise CommandProblem(f"{here}: a second basis of `{kind}` for `{purpose}`")
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -272,11 +276,11 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         cells = ((reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader)
         lines = [(number, row) for number, row in cells if any(row)]
     except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise CommandProblem(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except csv.Error as error:
-        raise Problem(f"{path} is no CSV: {error}") from error
+        raise CommandProblem(f"{path} is no CSV: {error}") from error
     if len(lines) < 2:
-        raise Problem(f"{path} has no rows: write `data,purpose,basis`, and a row for each use below")
+        raise CommandProblem(f"{path} has no rows: write `data,purpose,basis`, and a row for each use below")
     return lines
 
 
@@ -284,13 +288,13 @@ def _purposes_of(path: Path, head: list[str]) -> list[str]:
     """The heads of a table that has a column for each purpose; none of one with a row for each use."""
     names = [name.lower() for name in head]
     if names[0] != "data":
-        raise Problem(f"{path}:1: the first column is `data`, not `{head[0]}`")
+        raise CommandProblem(f"{path}:1: the first column is `data`, not `{head[0]}`")
     if "purpose" in names:
         if sorted(names) not in (["data", "purpose"], ["basis", "data", "purpose"]):
-            raise Problem(f"{path}:1: the columns are `data`, `purpose` and `basis`, not {', '.join(head)}")
+            raise CommandProblem(f"{path}:1: the columns are `data`, `purpose` and `basis`, not {', '.join(head)}")
         return []
     if len(head) < 2 or not all(head) or len(set(head)) < len(head):
-        raise Problem(f"{path}:1: behind `data` stands a column for each purpose, each with a name of its own")
+        raise CommandProblem(f"{path}:1: behind `data` stands a column for each purpose, each with a name of its own")
     return head
 
 
@@ -305,7 +309,7 @@ def _basis(text: str) -> Basis | None:
     words = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
     basis = BASES.get(words) or BASES.get(words.removeprefix("art-").removeprefix("article-").removesuffix("-gdpr"))
     if basis is None:
-        close = nearest(words, BASES)
+        close = find_nearest(words, BASES)
         suggestion = f"did you mean `{close[0]}`?" if close else f"write {', '.join(get_args(Basis))}"
         raise ValueError(f"unknown basis `{text}` (help: {suggestion})")
     return basis
@@ -317,37 +321,37 @@ def _basis(text: str) -> Basis | None:
 def _toml(draft: Draft) -> str:
     """The notice file of a draft."""
     taken: set[str] = set(RESERVED)
-    sources = _named(draft.data, "Data", "", taken)
-    purposes = _named(draft.uses, "Purpose", "Use", taken)
+    sources = _name_rows(draft.data, "Data", "", taken)
+    purposes = _name_rows(draft.uses, "Purpose", "Use", taken)
     groups: dict[tuple[str, ...], list[str]] = {}
     for purpose, kinds in draft.uses.items():
         groups.setdefault(tuple(kinds), []).append(purpose)
 
     def title(text: str) -> str:
-        return f"title = {{ {draft.language} = {_quoted(text)} }}"
+        return f"title = {{ {draft.language} = {_quote(text)} }}"
 
     def lines() -> Iterator[str]:
         yield from (
             "# Each row may carry more than this: `purposeguard schema` prints the keys, and what they mean.",
             "",
             "format = 1",
-            f"id = {_quoted(_slug(draft.title) or 'privacy-notice')}",
+            f"id = {_quote(_slug(draft.title) or 'privacy-notice')}",
             f"revision = {draft.revision}",
-            f"controller = {{ {draft.language} = {_quoted(draft.controller)} }}",
+            f"controller = {{ {draft.language} = {_quote(draft.controller)} }}",
             title(draft.title),
             "",
             "# ---- What is collected",
         )
         for text, (id_, class_) in sources.items():
-            yield from ("", "[[source]]", f"id = {_quoted(id_)}", f"class = {_quoted(class_)}", title(text))
+            yield from ("", "[[source]]", f"id = {_quote(id_)}", f"class = {_quote(class_)}", title(text))
         yield from ("", "# ---- What it may be used for")
         for number, (kinds, members) in enumerate(groups.items(), 1):
-            named = ", ".join(_quoted(sources[kind][0]) for kind in kinds)
-            yield from ("", "[[grant]]", f"clause = {_quoted(f'uses-{number}')}", f"sources = [{named}]")
+            named = ", ".join(_quote(sources[kind][0]) for kind in kinds)
+            yield from ("", "[[grant]]", f"clause = {_quote(f'uses-{number}')}", f"sources = [{named}]")
             yield title("; ".join(members)[:200])
             for purpose in members:
                 id_, class_ = purposes[purpose]
-                yield from ("", "[[grant.purpose]]", f"id = {_quoted(id_)}", f"class = {_quoted(class_)}")
+                yield from ("", "[[grant.purpose]]", f"id = {_quote(id_)}", f"class = {_quote(class_)}")
                 yield title(purpose)
                 yield from _bases(draft.uses[purpose], sources)
 
@@ -362,16 +366,16 @@ def _bases(kinds: Mapping[str, Basis | None], sources: Mapping[str, tuple[str, s
     if len(by_basis) == 1:
         (basis,) = by_basis
         if basis is not None:
-            yield f"basis = {_quoted(basis)}"
+            yield f"basis = {_quote(basis)}"
         return
     if None in by_basis:
-        raise Problem(f"a basis is stated for some data of a purpose, and none for `{by_basis[None][0]}`")
+        raise CommandProblem(f"a basis is stated for some data of a purpose, and none for `{by_basis[None][0]}`")
     for basis, members in by_basis.items():
-        ids = ", ".join(_quoted(sources[kind][0]) for kind in members)
-        yield from ("", "[[grant.purpose.bases]]", f"basis = {_quoted(str(basis))}", f"sources = [{ids}]")
+        ids = ", ".join(_quote(sources[kind][0]) for kind in members)
+        yield from ("", "[[grant.purpose.bases]]", f"basis = {_quote(str(basis))}", f"sources = [{ids}]")
 
 
-def _named(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[str, tuple[str, str]]:
+def _name_rows(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[str, tuple[str, str]]:
     """Title → the id and the class name of a row."""
     rows: dict[str, tuple[str, str]] = {}
     for number, text in enumerate(texts, 1):
@@ -383,7 +387,7 @@ def _named(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[
         class_ = next(name for name in candidates if name.lower() not in {each.lower() for each in taken})
         taken.add(class_)
         own = not text.isascii() and fold(text) is not None and len(text) <= 100
-        rows[text] = (text if own else slug_of(class_), class_)
+        rows[text] = (text if own else make_slug(class_), class_)
     return rows
 
 
@@ -391,6 +395,6 @@ def _slug(text: str) -> str:
     return re.sub(r"^[0-9-]+", "", "-".join(re.findall(r"[a-z0-9]+", text.lower())))[:100].strip("-")
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A string of TOML; what JSON escapes, TOML escapes alike."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

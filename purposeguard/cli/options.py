@@ -10,12 +10,12 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
-from purposeguard.cli.files import Problem, choose_notice, configuration, read_notice
+from purposeguard.cli.files import CommandProblem, choose_notice, configuration, read_notice
 from purposeguard.cli.render import Format, TextFormat, complain
 from purposeguard.cli.words import Language, change, language
 from purposeguard.errors import PurposeGuardError
 from purposeguard.extras import LIBRARIES, Needs
-from purposeguard.notice.languages import nearest_language, well_formed
+from purposeguard.notice.languages import is_well_formed, nearest_language
 from purposeguard.notice.notice import Notice
 
 with Needs(__name__, "cli"):
@@ -77,7 +77,7 @@ LanguageOption = Annotated[
 
 def _titles_in(tag: str | None) -> str | None:
     if tag is not None:
-        if not well_formed(tag):
+        if not is_well_formed(tag):
             raise typer.BadParameter(f"`{tag}` is no language tag: write one of BCP 47, e.g. `de`, `pt-BR`")
         if words := nearest_language(["", *Language], tag):  # words go on as they are where titles are German
             change(Language(words))
@@ -104,7 +104,7 @@ def having(notice: Notice, tag: str) -> str:
         Problem: neither the notice nor this program has it, not even in a variety.
     """
     if not nearest_language(["", *notice.languages, *Language], tag):
-        raise Problem(f"the notice has no titles in `{tag}`: it has `{'`, `'.join(notice.languages)}`")
+        raise CommandProblem(f"the notice has no titles in `{tag}`: it has `{'`, `'.join(notice.languages)}`")
     return tag
 
 
@@ -134,7 +134,7 @@ def group(help_text: str) -> typer.Typer:
     return app
 
 
-def configured_language(folder: Path) -> Language:
+def read_configured_language(folder: Path) -> Language:
     """The language of `[tool.purposeguard]`; English where it says nothing.
 
     Raises:
@@ -144,7 +144,7 @@ def configured_language(folder: Path) -> Language:
     if name is None:
         return Language.en
     if name not in list(Language):
-        raise Problem(f"`language` of `[tool.purposeguard]` is `{name}`: {', '.join(Language)}")
+        raise CommandProblem(f"`language` of `[tool.purposeguard]` is `{name}`: {', '.join(Language)}")
     return Language(name)
 
 
@@ -186,7 +186,7 @@ def needing(extra: str, what: str) -> Generator[None]:
         name = (error.name or "").partition(".")[0]
         # The error for a library of another extra names that extra itself.
         why = f"{what} {name}, which is not installed: pip install 'purposeguard[{extra}]'"
-        raise Problem(why if name in LIBRARIES[extra] else str(error)) from error
+        raise CommandProblem(why if name in LIBRARIES[extra] else str(error)) from error
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def valid_input() -> Generator[None]:
     try:
         yield
     except ValueError as error:
-        raise Problem(str(error)) from error
+        raise CommandProblem(str(error)) from error
 
 
 def store_of(target: str) -> Store:
@@ -210,9 +210,9 @@ def store_of(target: str) -> Store:
         StoreUnavailable: it cannot be opened.
     """
     with needing("governance", "a store needs"):
-        from purposeguard.governance.store import existing_store  # noqa: PLC0415  # needs the extra `governance`
+        from purposeguard.governance.store import open_existing_store  # noqa: PLC0415  # needs the extra `governance`
     with valid_input():
-        return existing_store(target, keys=os.environ.get(KEYS_VARIABLE))
+        return open_existing_store(target, keys=os.environ.get(KEYS_VARIABLE))
 
 
 @contextmanager
@@ -220,7 +220,7 @@ def reporting() -> Generator[None]:
     """Prints errors of the input, and exits with 2."""
     try:
         yield
-    except (PurposeGuardError, Problem) as error:
+    except (PurposeGuardError, CommandProblem) as error:
         complain(err(), "error", str(error))
         raise typer.Exit(BAD_INPUT) from error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from purposeguard.cli.application import find
-from purposeguard.cli.files import Problem, write
+from purposeguard.cli.files import CommandProblem, write
 from purposeguard.cli.options import (
     Imports,
     Output,
@@ -20,8 +20,8 @@ from purposeguard.cli.options import (
     store_of,
     valid_input,
 )
-from purposeguard.cli.render import Column, Report, Table, complain, show
-from purposeguard.cli.words import language, learn, said
+from purposeguard.cli.render import Column, RenderedTable, Report, complain, show
+from purposeguard.cli.words import language, learn, translate
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
@@ -34,7 +34,7 @@ with Needs(__name__, "cli"):
 
 if TYPE_CHECKING:
     from purposeguard.governance import Governance, Overview, Request
-    from purposeguard.governance.retention import Due, Outcome, Plan, RetentionJob
+    from purposeguard.governance.retention import Due, Plan, RetentionJob, RetentionOutcome
 
 
 Page = Literal["html", "json"]
@@ -64,7 +64,7 @@ def list_requests(
     form: TableOption = "table",
 ) -> bool:
     """List what subjects have asked for and is yet to be answered, by deadline, overdue ones first (clause 7)."""
-    with opened(target, notice, imports or ()) as governance:
+    with open_governance(target, notice, imports or ()) as governance:
         overview = governance.requests.overview()
     show(requests_report(overview, "overdue" if overdue else "open" if pending else None), form, out())
     return not (overdue and overview.overdue)
@@ -88,8 +88,8 @@ def disclose(
     hand-overs. The page prints on A4 and needs nothing but itself.
     """
     if values and by is None:
-        raise Problem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
-    with opened(target, notice, imports or ()) as governance, valid_input():  # the id
+        raise CommandProblem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
+    with open_governance(target, notice, imports or ()) as governance, valid_input():  # the id
         report = governance.disclose(
             subject,
             by=by or "purposeguard disclose",
@@ -105,7 +105,7 @@ def disclose(
     return True
 
 
-def opened(
+def open_governance(
     target: str, notice: str | None, others: Iterable[str] = ()
 ) -> contextlib.AbstractContextManager[Governance]:
     """Open the governance of an application, `MODULE:NAME`, or one over a store that is named by its URL or its file.
@@ -119,9 +119,11 @@ def opened(
     if "://" in target or Path(target).is_file():
         return governance_in(target, lambda: read_chosen_notice(notice))
     if notice is not None:
-        raise Problem(f"`--notice {notice}` is for a store: an application, such as `{target}`, has its own notice")
+        raise CommandProblem(
+            f"`--notice {notice}` is for a store: an application, such as `{target}`, has its own notice"
+        )
     if ":" not in target:
-        raise Problem(
+        raise CommandProblem(
             f"there is no file `{target}`: give the file of a store, its URL, or where an application has its "
             "governance, e.g. `shop.privacy:governance`"
         )
@@ -153,7 +155,7 @@ def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance
     governance = application.governance if isinstance(application, Guard) else application
     if not isinstance(governance, Governance):
         what = "a guard without governance" if governance is None else f"a {type(application).__name__}"
-        raise Problem(f"`{target}` is {what}: name {wanted}")
+        raise CommandProblem(f"`{target}` is {what}: name {wanted}")
     learn(governance.notice)
     return governance
 
@@ -169,7 +171,7 @@ def requests_report(overview: Overview, only: str | None) -> Report:
         "requests": [_data(request, overview) for request in listed],
     }
     tables = [
-        Table.of(
+        RenderedTable.of(
             f"{'Overdue' if only == 'overdue' else 'To be answered'} on {overview.today} ({len(listed)})",
             listed,
             (Column("no."), lambda request: str(request.id)),
@@ -185,7 +187,7 @@ def requests_report(overview: Overview, only: str | None) -> Report:
     if only is None:
         columns = (Column("request", "group", words=True), Column("state", words=True), Column("number"))
         counted = tuple((kind, state, str(count)) for (kind, state), count in overview.counts.items())
-        tables.append(Table("All requests", columns, counted))
+        tables.append(RenderedTable("All requests", columns, counted))
     return Report(data, tuple(tables))
 
 
@@ -252,7 +254,7 @@ def sweep(
     for warning in warnings:
         complain(err(), "finding", warning)
     if not apply and plan.count and form == "table":
-        print(said("Nothing was erased: `--apply` erases what is due."))
+        print(translate("Nothing was erased: `--apply` erases what is due."))
     return good
 
 
@@ -278,7 +280,7 @@ def plan_report(plan: Plan) -> Report:
         "unserved": [{"source": period.source, **_period_data(period)} for period in plan.unserved],
     }
     going_on = f", resuming sweep {plan.resumes}" if plan.resumes is not None else ""
-    table = Table.of(
+    table = RenderedTable.of(
         f"Due on {plan.today}{going_on} ({plan.count:,})",
         plan.parts,
         (Column("eraser"), lambda part: part.eraser),
@@ -293,7 +295,7 @@ def plan_report(plan: Plan) -> Report:
     return Report(data, (table,), tuple(warnings))
 
 
-def outcome_report(outcome: Outcome) -> Report:
+def outcome_report(outcome: RetentionOutcome) -> Report:
     """What was erased, per eraser."""
     data = {
         "sweep": outcome.number,
@@ -310,7 +312,7 @@ def outcome_report(outcome: Outcome) -> Report:
             for part in outcome.parts
         ],
     }
-    table = Table.of(
+    table = RenderedTable.of(
         f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be resumed"),
         outcome.parts,
         (Column("eraser"), lambda part: part.eraser),
@@ -326,7 +328,7 @@ def outcome_report(outcome: Outcome) -> Report:
     return Report(data, (table,), tuple(warnings))
 
 
-def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> Outcome:
+def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> RetentionOutcome:
     """Erases what is due, with a progress bar for each eraser on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

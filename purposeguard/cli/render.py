@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
-from purposeguard.cli.words import Language, language, said
-from purposeguard.errors import printable
+from purposeguard.cli.words import Language, language, translate
+from purposeguard.errors import escape_controls
 from purposeguard.extras import Needs
 
 with Needs(__name__, "cli"):
@@ -131,11 +131,11 @@ class Column:
     @property
     def head(self) -> str:
         """What stands above the column."""
-        return self.name if self.data else said(self.name)
+        return self.name if self.data else translate(self.name)
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RenderedTable:
     """Rows of text; in a `mark` column, True, False, `consent` or `forbidden`."""
 
     title: str
@@ -143,7 +143,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     @classmethod
-    def of(cls, title: str, items: Iterable[Any], *columns: tuple[Column, Callable[[Any], Cell]]) -> Table:
+    def of(cls, title: str, items: Iterable[Any], *columns: tuple[Column, Callable[[Any], Cell]]) -> RenderedTable:
         """A row for each item; each column comes with what an item has there."""
         heads, cells = zip(*columns, strict=True)
         return cls(title, heads, tuple(tuple(cell(item) for cell in cells) for item in items))
@@ -154,7 +154,7 @@ class Report:
     """One answer: `data` for JSON, `tables` for people, `warnings` for standard error."""
 
     data: object
-    tables: tuple[Table, ...]
+    tables: tuple[RenderedTable, ...]
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -174,7 +174,7 @@ def json_text(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
 
-def grids(table: Table, width: int) -> Iterator[Group]:
+def grids(table: RenderedTable, width: int) -> Iterator[Group]:
     """A table for a terminal of this width, split if its mark columns do not fit."""
     marks = [index for index, column in enumerate(table.columns) if column.kind == "mark"]
     texts = [column for column in table.columns if column.kind not in ("mark", "under")]
@@ -185,21 +185,21 @@ def grids(table: Table, width: int) -> Iterator[Group]:
     blocks = [marks[start : start + fitting] for start in range(0, len(marks), fitting)] or [[]]
     for number, block in enumerate(blocks, 1):
         title = table.title if len(blocks) == 1 else f"{table.title} ({number} of {len(blocks)})"
-        parts: list[Text | Grid] = [Prose(said(title), "bold")] if title else []
+        parts: list[Text | Grid] = [Prose(translate(title), "bold")] if title else []
         parts.append(_grid(table, block))
         if marks and number == len(blocks):
             parts.append(_legend(table))
         yield Group(*parts)
 
 
-def _legend(table: Table) -> Text:
+def _legend(table: RenderedTable) -> Text:
     """What the marks that the table has mean."""
     met = {cell for row in table.rows for column, cell in zip(table.columns, row, strict=True) if column.kind == "mark"}
-    meanings = (Text.assemble(MARKS[cell], " ", said(meaning)) for cell, meaning in LEGEND.items() if cell in met)
+    meanings = (Text.assemble(MARKS[cell], " ", translate(meaning)) for cell, meaning in LEGEND.items() if cell in met)
     return Text("   ").join(meanings)
 
 
-def _grid(table: Table, marks: Sequence[int]) -> Grid:
+def _grid(table: RenderedTable, marks: Sequence[int]) -> Grid:
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     shown = [index for index, column in enumerate(table.columns) if column.kind not in ("mark", "under")]
     for index in shown:
@@ -218,7 +218,7 @@ def _grid(table: Table, marks: Sequence[int]) -> Grid:
     return grid
 
 
-def _with_those_under(table: Table, row: tuple[Cell, ...], index: int) -> Text:
+def _with_those_under(table: RenderedTable, row: tuple[Cell, ...], index: int) -> Text:
     text = Prose(_cell(table.columns[index], row[index]))
     if table.columns[index].kind == "verdict":
         text.stylize(VERDICTS.get(str(row[index]).partition(" ")[0].lower(), ""))
@@ -231,27 +231,27 @@ def _with_those_under(table: Table, row: tuple[Cell, ...], index: int) -> Text:
 
 
 def _cell(column: Column, cell: Cell) -> str:
-    return said(str(cell)) if column.words or column.kind == "verdict" else str(cell)
+    return translate(str(cell)) if column.words or column.kind == "verdict" else str(cell)
 
 
 def verdict(console: Console, word: str, headline: str, details: Iterable[str]) -> None:
     """Prints an answer: its word in colour, then the reasons, indented."""
-    answer = Prose(f"{said(word)}: {said(headline)}")
-    answer.stylize(VERDICTS[word], 0, len(said(word)))
+    answer = Prose(f"{translate(word)}: {translate(headline)}")
+    answer.stylize(VERDICTS[word], 0, len(translate(word)))
     console.print(answer if language() is Language.en else Padding(answer, 0))  # by itself it becomes a plain Text
     for line in details:
-        console.print(Padding(Prose(said(line)), (0, 0, 0, 2)))
+        console.print(Padding(Prose(translate(line)), (0, 0, 0, 2)))
 
 
 def quote(console: Console, headline: str, words: str, *, whole: bool) -> None:
     """Prints words of a notice, as they are, below a headline: all of them or their beginning."""
     line = " ".join(words.split())
     shown = words if whole else line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
-    console.print(Padding(Prose(said(headline)), (0, 0, 0, 2)))
-    console.print(Padding(Prose(printable(shown), "dim"), (0, 0, 0, 4)))
+    console.print(Padding(Prose(translate(headline)), (0, 0, 0, 2)))
+    console.print(Padding(Prose(escape_controls(shown), "dim"), (0, 0, 0, 4)))
 
 
 def complain(console: Console, kind: str, text: str) -> None:
     """Prints an error, a warning or a note without wrapping, so that paths stay on one line."""
     style = {"error": "bold red", "notice": "bold cyan"}.get(kind, "bold yellow")
-    console.print(Text.assemble((said(f"{kind}:"), style), " ", said(text)), soft_wrap=True)
+    console.print(Text.assemble((translate(f"{kind}:"), style), " ", translate(text)), soft_wrap=True)

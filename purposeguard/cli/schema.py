@@ -248,7 +248,7 @@ def notice_schema() -> dict[str, Any]:
     for name, table in tables.items():
         if "properties" in table:
             table["properties"] = {
-                key: _described(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
+                key: _describe(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
                 for key, value in table["properties"].items()
             }
         table.pop("title", None)
@@ -261,7 +261,7 @@ def schema_text() -> str:
     return json.dumps(notice_schema(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
-def _described(value: dict[str, Any], text: str | None) -> dict[str, Any]:
+def _describe(value: dict[str, Any], text: str | None) -> dict[str, Any]:
     return value if text is None else {**value, "description": text}
 
 

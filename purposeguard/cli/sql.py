@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
-from purposeguard.cli.files import Problem
+from purposeguard.cli.files import CommandProblem
 from purposeguard.cli.options import Channel, NoticeOption, Overlays, TableOption, err, needing, out, read_chosen_notice
 from purposeguard.cli.people import governance_in
-from purposeguard.cli.render import Column, Report, Table, complain, show
-from purposeguard.cli.words import said
+from purposeguard.cli.render import Column, RenderedTable, Report, complain, show
+from purposeguard.cli.words import translate
 from purposeguard.errors import (
     Fault,
     NoticeError,
@@ -23,14 +23,14 @@ from purposeguard.errors import (
     UnknownTerm,
     UnlabelledData,
     UnresolvedStatement,
-    printable,
+    escape_controls,
 )
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import read_toml
-from purposeguard.notice.vocabulary import nearest
+from purposeguard.notice.vocabulary import find_nearest
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 
 with Needs(__name__, "cli"):
@@ -108,7 +108,7 @@ def sql(
         )
     show(report, form, out())
     if isinstance(verdict, str) and form == "table":
-        print(said(verdict))
+        print(translate(verdict))
     for warning in report.warnings:
         complain(err(), "note", warning)
     return bool(verdict)
@@ -145,7 +145,7 @@ def _run(
             if explain:
                 return explain_report(explanation), explanation.allowed
             if explanation.kind != "select":
-                raise Problem(
+                raise CommandProblem(
                     f"only a query is run here, and no {explanation.kind.upper()}: nothing would be kept of it"
                 )
             try:
@@ -153,14 +153,14 @@ def _run(
             except UnlabelledData as error:
                 if all(use.label is not None for use in explanation.used):
                     raise
-                raise Problem(f"{error}\n  `--tags FILE` states the tags of columns that have none") from error
+                raise CommandProblem(f"{error}\n  `--tags FILE` states the tags of columns that have none") from error
     except (PurposeViolation, FlowViolation) as error:
         complain(err(), "refused", str(error))
         raise typer.Exit(1) from error
     except PurposeGuardError:
         raise
     except (duckdb.Error, OSError, ValueError) as error:
-        raise Problem(str(error)) from error
+        raise CommandProblem(str(error)) from error
 
 
 def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
@@ -173,11 +173,11 @@ def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) 
     try:
         return connection.explain(statement)
     except UnlabelledData as error:  # an unknown table
-        raise Problem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
+        raise CommandProblem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
     except UnresolvedStatement as error:
         if not statement.lstrip().upper().startswith(LISTING):
             raise
-        raise Problem(f"{error}\n  {LISTED}") from error
+        raise CommandProblem(f"{error}\n  {LISTED}") from error
 
 
 def _paths_by_table(files: list[str]) -> dict[str, Path]:
@@ -192,15 +192,15 @@ def _paths_by_table(files: list[str]) -> dict[str, Path]:
         if equals and not {"/", "\\"}.intersection(name) and not Path(file).exists():
             path = Path(rest)
             if not name.strip() or not rest:
-                raise Problem(f"`{file}` names no table, or no file: write `name=FILE`")
+                raise CommandProblem(f"`{file}` names no table, or no file: write `name=FILE`")
         else:
             path = Path(file)
             name = path.stem if path.suffix.lower() not in (".gz", ".zst") else Path(path.stem).stem
         if "." in name or not name.strip():
-            raise Problem(f"`{name}` is no name for a table: give {path} one, `name={path}`")
+            raise CommandProblem(f"`{name}` is no name for a table: give {path} one, `name={path}`")
         other = next((table for table in paths if table.lower() == name.lower()), None)
         if other is not None:
-            raise Problem(
+            raise CommandProblem(
                 f"{paths[other]} and {path} would both be called `{other}`: give one of them another name, "
                 f"`other={path}`"
             )
@@ -233,7 +233,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     columns = [{"name": name, "sources": _sources(result.labels[name])} for name in result.columns]
     values = from_json(to_json(rows, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
     data = {"columns": columns, "rows": values}
-    shown = tuple(Column(printable(name), data=True) for name in result.columns[:WIDEST])
+    shown = tuple(Column(escape_controls(name), data=True) for name in result.columns[:WIDEST])
     cells = tuple(tuple(_cell(value) for value in row[:WIDEST]) for row in rows)
     counted = "1 row" if everything == 1 else f"{everything:,} rows"
     warnings: list[str] = []
@@ -241,7 +241,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
         warnings.append(f"the first {len(rows):,} of {counted} are printed: `--limit N` prints more")
     if len(result.columns) > WIDEST:
         warnings.append(f"the first {WIDEST} of {len(result.columns):,} columns are printed: `--format json` has all")
-    return Report(data, (Table("", shown, cells),), tuple(warnings)), counted
+    return Report(data, (RenderedTable("", shown, cells),), tuple(warnings)), counted
 
 
 def explain_report(explanation: Explanation) -> Report:
@@ -262,20 +262,20 @@ def explain_report(explanation: Explanation) -> Report:
         "outputs": [{"column": name, "sources": _sources(label)} for name, label in explanation.outputs.items()],
     }
     tables = (
-        Table.of(
+        RenderedTable.of(
             "Used",
             explanation.used,
-            (Column("table", "group"), lambda use: printable(use.table)),
-            (Column("column"), lambda use: printable(use.column)),
+            (Column("table", "group"), lambda use: escape_controls(use.table)),
+            (Column("column"), lambda use: escape_controls(use.column)),
             (Column("sources", words=True), lambda use: _clauses(use.label)),
             (Column("", "under", words=True), lambda use: "row by row" if use.by_row else ""),
             (Column("verdict", "verdict"), lambda use: "allowed" if use.allowed else "denied"),
             (Column("why", "under", words=True), _why_not),
         ),
-        Table.of(
+        RenderedTable.of(
             "Given",
             explanation.outputs.items(),
-            (Column("column"), lambda output: printable(output[0])),
+            (Column("column"), lambda output: escape_controls(output[0])),
             (Column("sources", words=True), lambda output: _clauses(output[1])),
         ),
     )
@@ -297,7 +297,7 @@ def _clauses(label: Label | None) -> str:
 
 
 def _cell(value: Any) -> str:
-    return NULL if value is None else printable(_text(value))
+    return NULL if value is None else escape_controls(_text(value))
 
 
 def _text(value: Any) -> str:
@@ -319,13 +319,13 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
     try:
         data = read_toml(path)
     except NoticeError as error:
-        raise Problem(f"{path}: {error.faults[0].message}") from error
+        raise CommandProblem(f"{path}: {error.faults[0].message}") from error
     faults: list[Fault] = []
     tags: dict[str, Columns] = {}
     known = list(tables)
     for table, columns in data.items():
         if table not in known:
-            near = nearest(table, known)
+            near = find_nearest(table, known)
             faults.append(Fault(table, "no file is called so", f"did you mean {near[0]}?" if near else None))
         if not isinstance(columns, dict):
             faults.append(Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`'))
@@ -337,7 +337,9 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
                 readable[column] = tag_of(notice, parts_of(written), place)
             except UnknownTerm as error:
                 also = (
-                    f"marks are {', '.join(MARKS)}" if any(nearest(word, MARKS) for word in _words(written)) else None
+                    f"marks are {', '.join(MARKS)}"
+                    if any(find_nearest(word, MARKS) for word in _words(written))
+                    else None
                 )
                 faults.append(Fault(place, " ".join(str(error).split()), also))
             except (PurposeGuardError, ValueError) as error:
@@ -347,7 +349,7 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
         except UnlabelledData as error:
             faults.append(Fault(table, " ".join(str(error).split())))
     if faults:
-        raise Problem(str(NoticeError(faults, str(path))))
+        raise CommandProblem(str(NoticeError(faults, str(path))))
     return tags
 
 

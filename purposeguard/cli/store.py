@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from purposeguard.cli.options import KEYS_VARIABLE, group, needing, reporting, valid_input
-from purposeguard.cli.words import said
+from purposeguard.cli.words import translate
 from purposeguard.extras import Needs
 
 with Needs(__name__, "cli"):
@@ -43,9 +43,9 @@ def upgrade(
     """
     with reporting():
         with needing("governance", "a store needs"):
-            from purposeguard.governance.store import left_to_contract, upgraded  # noqa: PLC0415  # needs `governance`
+            from purposeguard.governance.store import has_pending_contract, upgrade_store  # noqa: PLC0415  # needs `governance`
         with valid_input():  # the URL
-            before, after = upgraded(target, keys=keys, contract=contract)
-    print(said(f"up to date: `{after}`" if before == after else f"upgraded: `{before}` to `{after}`"))
-    if left_to_contract(after):
-        print(said("older versions can still use it: once none runs, make a copy, then run it with `--contract`"))
+            before, after = upgrade_store(target, keys=keys, contract=contract)
+    print(translate(f"up to date: `{after}`" if before == after else f"upgraded: `{before}` to `{after}`"))
+    if has_pending_contract(after):
+        print(translate("older versions can still use it: once none runs, make a copy, then run it with `--contract`"))

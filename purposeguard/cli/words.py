@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Channel, Equivalence, Kind, Table, Titles
-from purposeguard.notice.vocabulary import slug_of
+from purposeguard.notice.vocabulary import make_slug
 
 if TYPE_CHECKING:
     from purposeguard.notice.notice import Notice
@@ -104,7 +104,7 @@ def learn(notice: Notice) -> None:
         titles[f"{row.slug} ({row.id})"] = f"「{title}」（{row.id}）"
         titles.setdefault(row.slug, f"「{title}」")
     for family in document.family:
-        slug = slug_of(family.class_)
+        slug = make_slug(family.class_)
         title = title_in(family.title, Language.ja)
         titles[f"{slug} ({', '.join(family.purposes)})"] = f"「{title}」（{'、'.join(family.purposes)}）"
         titles.setdefault(slug, f"「{title}」")
@@ -124,7 +124,7 @@ def _learn(node: object, titles: dict[str, str]) -> None:
         _learn(part, titles)
 
 
-def said(text: str) -> str:
+def translate(text: str) -> str:
     """A text of one or more lines in the language of this run; a line that the table lacks stays as it is."""
     speech = _SPEECH.get()
     if speech is None or speech.language is Language.en:
@@ -142,15 +142,15 @@ def _line(line: str, speech: Speech) -> str:
 def _sentence(text: str, speech: Speech) -> str:
     known = speech.sentences.get(text)
     if known is None:
-        known = speech.sentences[text] = _translated(text, speech)
+        known = speech.sentences[text] = _translate_line(text, speech)
     return known
 
 
-def _translated(text: str, speech: Speech) -> str:
+def _translate_line(text: str, speech: Speech) -> str:
     words, patterns = _table()
     if (word := words.get(text)) is not None or (word := speech.titles.get(text)) is not None:
         return word
-    translations = (pattern.translated(text, speech) for pattern in patterns)
+    translations = (pattern.translate(text, speech) for pattern in patterns)
     return next((translated for translated in translations if translated is not None), text)
 
 
@@ -169,13 +169,13 @@ def _terms(text: str, titles: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class SentencePattern:
     """A sentence with what varies in it, and what it is in the other language."""
 
     english: re.Pattern[str]
     other: str
 
-    def translated(self, text: str, speech: Speech) -> str | None:
+    def translate(self, text: str, speech: Speech) -> str | None:
         """The sentence in the other language; None if it is another one."""
         match = self.english.fullmatch(text)
         if match is None:
@@ -195,10 +195,10 @@ class Pattern:
         if len(set(values.values())) < len(set(match.groups())):
             # What differs in English alone is shown in English.
             values |= {name: value for name, value in match.groupdict().items() if name.startswith("word")}
-        return _filled(self.other, values)
+        return _fill_sentence(self.other, values)
 
 
-def _filled(template: str, values: Mapping[str, str]) -> str:
+def _fill_sentence(template: str, values: Mapping[str, str]) -> str:
     """A sentence with its values: a blank that sets off Latin letters and digits is none between Japanese ones."""
     parts = HOLE.split(template)
     text = "".join(values[part] if number % 2 else part.replace(" ", "\0") for number, part in enumerate(parts))
@@ -206,7 +206,7 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 @cache
-def _table() -> tuple[Mapping[str, str], tuple[Pattern, ...]]:
+def _table() -> tuple[Mapping[str, str], tuple[SentencePattern, ...]]:
     """Whole sentences, and those in which something varies, the more particular first."""
     sections = sections_of_words()
     sentences = {english: other for section in sections.values() for english, other in section.items()}
@@ -221,11 +221,11 @@ def sections_of_words() -> dict[str, dict[str, str]]:
     return tomllib.loads(resources.files("purposeguard.cli").joinpath("words.toml").read_text("utf-8"))
 
 
-def _pattern(english: str, other: str, what: str) -> Pattern:
+def _pattern(english: str, other: str, what: str) -> SentencePattern:
     parts: list[str] = []
     for number, part in enumerate(HOLE.split(english)):
         parts.append(f"(?P<{part}>{_kind(part, what)})" if number % 2 else re.escape(part))
-    return Pattern(re.compile("".join(parts)), other)
+    return SentencePattern(re.compile("".join(parts)), other)
 
 
 def _kind(name: str, what: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.pseudonyms import forgotten, keys_of, listed
+from purposeguard.governance.pseudonyms import forgotten, get_keys, select_list_members
 from purposeguard.governance.schema import Serial, metadata
 from purposeguard.governance.store import CHANGED
 
@@ -38,14 +38,14 @@ KEPT: Final = 10_000
 """Changes that are kept. Who falls further behind forgets every subject."""
 
 
-class Changes(NamedTuple):
+class ChangeSet(NamedTuple):
     """The number of the last change, and the subjects changed since another; None: too many, or unknown."""
 
     seq: int
     subjects: tuple[str, ...] | None
 
 
-def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
+def record_changes(connection: sa.Connection, subjects: Iterable[str]) -> int:
     """Numbers a change of each subject, within a transaction; returns the last number.
 
     Comes first in the transaction: until it commits, no other writer gets past this.
@@ -54,7 +54,7 @@ def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
         StoreUnavailable: one of them is being forgotten.
     """
     distinct = list(dict.fromkeys(subjects))
-    keys = keys_of(connection)
+    keys = get_keys(connection)
     names = keys.issue(connection, distinct)
     changed = connection.get_execution_options().get(CHANGED)
     if changed is not None:
@@ -63,7 +63,7 @@ def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
     numbered = sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(distinct), issued=issued)
     seq: int = connection.execute(numbered.returning(counter.c.seq)).scalar_one()
     if distinct:
-        which = forgotten.c.pseudonym.in_(listed(connection.dialect.name, "pseudonyms"))
+        which = forgotten.c.pseudonym.in_(select_list_members(connection.dialect.name, "pseudonyms"))
         gone = sa.select(forgotten.c.seq).where(which).limit(1)
         if connection.execute(gone, {"pseudonyms": list(names.values())}).first() is not None:
             raise StoreUnavailable("this person is being forgotten at the same time: try again")
@@ -74,27 +74,27 @@ def record(connection: sa.Connection, subjects: Iterable[str]) -> int:
     return seq
 
 
-def latest(connection: sa.Connection) -> int:
+def latest_change(connection: sa.Connection) -> int:
     """The number of the last change."""
     row = connection.execute(sa.select(counter.c.seq, counter.c.issued)).one()
-    keys_of(connection).rely_on(row.issued)
+    get_keys(connection).rely_on(row.issued)
     seq: int = row.seq
     return seq
 
 
-def since(connection: sa.Connection, seen: int) -> Changes:
+def changes_since(connection: sa.Connection, seen: int) -> ChangeSet:
     """The changes after the one numbered `seen`."""
-    seq = latest(connection)
+    seq = latest_change(connection)
     if seq == seen:
-        return Changes(seq, ())
+        return ChangeSet(seq, ())
     if not 0 < seq - seen <= KEPT:  # less than was seen: the store was put back to an earlier state
-        return Changes(seq, None)
+        return ChangeSet(seq, None)
     rows = connection.execute(
         sa.select(change.c.seq, change.c.pseudonym).where(change.c.seq > seen).order_by(change.c.seq)
     ).all()
     if not rows or rows[0].seq != seen + 1 or rows[-1].seq - seen != len(rows):
-        return Changes(max(seq, rows[-1].seq if rows else seq), None)
-    subjects = keys_of(connection).subjects(connection, (row.pseudonym for row in rows))
+        return ChangeSet(max(seq, rows[-1].seq if rows else seq), None)
+    subjects = get_keys(connection).find_subjects(connection, (row.pseudonym for row in rows))
     if any(row.pseudonym not in subjects for row in rows):  # forgotten, so that nobody knows whom it is about
-        return Changes(rows[-1].seq, None)
-    return Changes(rows[-1].seq, tuple(subjects[row.pseudonym] for row in rows))
+        return ChangeSet(rows[-1].seq, None)
+    return ChangeSet(rows[-1].seq, tuple(subjects[row.pseudonym] for row in rows))

@@ -13,7 +13,7 @@ _DEADLINE: Final[ContextVar[float]] = ContextVar("purposeguard_deadline", defaul
 
 
 @contextlib.contextmanager
-def answered_within(seconds: float) -> Generator[None]:
+def limit_waiting(seconds: float) -> Generator[None]:
     """A block that waits no longer than this for stores, in all; nor longer than a block around it may."""
     token = _DEADLINE.set(min(_DEADLINE.get(), time.monotonic() + seconds))
     try:
@@ -22,6 +22,6 @@ def answered_within(seconds: float) -> Generator[None]:
         _DEADLINE.reset(token)
 
 
-def deadline() -> float:
-    """Until when a store may be waited for here, by the monotonic clock; infinite outside `answered_within`."""
+def current_deadline() -> float:
+    """Until when a store may be waited for here, by the monotonic clock; infinite outside `limit_waiting`."""
     return _DEADLINE.get()

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from purposeguard.errors import RequestError, UnknownPurpose, UnknownSource
-from purposeguard.governance.holdings import Held, Holding, held_in, opened
+from purposeguard.governance.holdings import Held, Holding, iter_held_items, open_held_item
 from purposeguard.governance.report import (
     BasisPart,
     CategoryPart,
@@ -35,21 +35,21 @@ from purposeguard.governance.report import (
     SourcePart,
 )
 from purposeguard.governance.request_records import KIND_OF, Request
-from purposeguard.governance.restrictions import ClauseNow, SubjectRecord, unchanged
+from purposeguard.governance.restrictions import ClauseNow, SubjectRecord, keep_clause
 from purposeguard.governance.transfers import ProvisionRecord
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.retention import Periods, day_in
-from purposeguard.notice.schema import Kind, Office, bases, stated_bases
-from purposeguard.notice.timezones import Day, zone
+from purposeguard.notice.retention import Periods, to_local_day
+from purposeguard.notice.schema import Kind, Office, bases, bases_by_purpose
+from purposeguard.notice.timezones import Day, load_zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
 from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
-from purposeguard.values.rows import abouts_of
-from purposeguard.values.sealed import quiet
+from purposeguard.values.rows import row_contexts_of
+from purposeguard.values.sealed import redact_error
 
 Opens = Callable[[Any], Any]
 """Opens a sealed value of the subject."""
@@ -59,7 +59,7 @@ Door = Callable[[str], contextlib.AbstractContextManager[Opens]]
 
 
 @dataclass(frozen=True, slots=True)
-class OnRecord:
+class RecordsAboutSubject:
     """What is on record about a subject, as parts of the report."""
 
     preferences: SubjectPreferences = CLEAR
@@ -69,11 +69,11 @@ class OnRecord:
     requests: tuple[RequestPart, ...] = ()
 
 
-def disclosure(
+def build_disclosure(
     notice: Notice,
     subject: str,
     holdings: Iterable[Holding],
-    record: OnRecord,
+    record: RecordsAboutSubject,
     *,
     now: datetime.datetime,
     language: Language = "en",
@@ -90,13 +90,13 @@ def disclosure(
         UnlabelledData: a holding gave a record without sources.
     """
     document = notice.document
-    reading = _Reading(notice, history or History(notice), subject, language, values)
+    reading = _HoldingsReader(notice, history or History(notice), subject, language, values)
     parts = reading.holdings(holdings, door)
-    categories = _categories(notice, reading.labels)
+    categories = _build_categories(notice, reading.labels)
     wanted = {id_ for category in categories for id_ in category.purposes}
     return Disclosure(
         language=language,
-        made_at=now.astimezone(zone(document.timezone)),
+        made_at=now.astimezone(load_zone(document.timezone)),
         time_zone=document.timezone,
         subject=subject,
         request=request,
@@ -109,19 +109,19 @@ def disclosure(
             language=nearest_language(document.title, language),
         ),
         holdings=parts,
-        sources=_sources(notice, reading.labels, language),
+        sources=_build_sources(notice, reading.labels, language),
         categories=categories,
-        purposes=_purposes(notice, wanted, record.preferences, language),
+        purposes=_build_purposes(notice, wanted, record.preferences, language),
         restrictions=record.restrictions,
         consents=record.consents,
         provisions=record.provisions,
         requests=record.requests,
-        rights=_rights(notice, language),
-        contacts=_contacts(notice, language),
+        rights=_build_rights(notice, language),
+        contacts=_build_contacts(notice, language),
     )
 
 
-class _Reading:
+class _HoldingsReader:
     """Reads the holdings, and collects the labels of their items."""
 
     def __init__(self, notice: Notice, history: History, subject: str, language: Language, values: bool) -> None:
@@ -134,7 +134,7 @@ class _Reading:
         self.labels: dict[Label, None] = {}
 
     def holdings(self, holdings: Iterable[Holding], door: Door | None) -> tuple[HoldingPart, ...]:
-        through = contextlib.nullcontext(_closed) if door is None else door(self._subject)
+        through = contextlib.nullcontext(_leave_sealed) if door is None else door(self._subject)
         with through as opens:
             return tuple(self._holding(holding, opens) for holding in holdings)
 
@@ -151,7 +151,7 @@ class _Reading:
 
     def _record(self, holding: Holding, record: Any, opens: Opens) -> RecordPart:
         try:
-            row_contexts = abouts_of(record, holding.row.models)
+            row_contexts = row_contexts_of(record, holding.row.models)
             whose = {about.subject for about in row_contexts} - {None}
             if whose and self._subject not in whose:
                 raise RequestError(
@@ -159,7 +159,11 @@ class _Reading:
                     "disclosed"
                 )
             about = row_contexts[0] if row_contexts else NOTHING_KNOWN  # the days are the same in each
-            items = [item for held in held_in(record, holding.row) for item in self._items(holding, held, about, opens)]
+            items = [
+                item
+                for held in iter_held_items(record, holding.row)
+                for item in self._items(holding, held, about, opens)
+            ]
             return RecordPart(collected=self._day(about.collected), ended=self._day(about.ended), items=tuple(items))
         finally:
             del record
@@ -167,53 +171,53 @@ class _Reading:
     def _items(self, holding: Holding, held: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
         """The item of a datum; of an opened model, an item for each field."""
         try:
-            for inner in opened(held, opens) if self._values else (held,):
-                label = self._as_called_now(inner.label)
+            for inner in open_held_item(held, opens) if self._values else (held,):
+                label = self._translate_label(inner.label)
                 self.labels.setdefault(label)
                 yield ItemPart(
                     path=inner.path,
                     title=holding.title_of(inner.path, self._language),
-                    sources=_clauses(self._notice, label),
+                    sources=_sort_clauses(self._notice, label),
                     sealed=inner.sealed,
                     held=inner.value is not None,
-                    value=_as_json(inner.value) if self._values else None,
+                    value=_to_json(inner.value) if self._values else None,
                     due_on=self._due_on(label, about),
                 )
         finally:
             del held  # the traceback of a failure keeps no values
 
-    def _as_called_now(self, label: Label) -> Label:
+    def _translate_label(self, label: Label) -> Label:
         """A label in the revision in force; sources that are gone stay what they were."""
-        return Label(*(self._present(source) or source for source in label))
+        return Label(*(self._translate_source(source) or source for source in label))
 
-    def _present(self, source: type[Source]) -> type[Source] | None:
+    def _translate_source(self, source: type[Source]) -> type[Source] | None:
         if source in self._notice.grants or source is NotPersonal:
             return source
         held = next((notice for notice in self._history if source in notice.grants), None)
         clause = source.clause
         if held is not None:
-            clause = self._history.clause_in("source", clause, held, self._notice) or ""
+            clause = self._history.translate_clause("source", clause, held, self._notice) or ""
         try:
             return self._notice.source(clause)
         except UnknownSource:
             return None
 
     def _due_on(self, label: Label, about: RowContext) -> datetime.date | None:
-        known = [source.clause for source in label if _in_force(self._notice, source)]
+        known = [source.clause for source in label if _find_source_in_force(self._notice, source)]
         days = (self._periods.due_on(clause, collected=about.collected, ended=about.ended) for clause in known)
         return min((day for day in days if day is not None), default=None)
 
     def _day(self, day: Day | None) -> datetime.date | None:
-        return None if day is None else day_in(self._notice.document.timezone, day)
+        return None if day is None else to_local_day(self._notice.document.timezone, day)
 
 
-def _closed(_: Any) -> Any:
+def _leave_sealed(_: Any) -> Any:
     raise RequestError(
         "the values of sealed fields are to be shown, and nothing opens them: make the report under a guard's exception"
     )
 
 
-def _as_json(value: Any) -> JsonValue:
+def _to_json(value: Any) -> JsonValue:
     """A value as JSON; as text if JSON has no form for it: the report is for the subject.
 
     Raises:
@@ -222,7 +226,7 @@ def _as_json(value: Any) -> JsonValue:
     try:
         text: JsonValue = from_json(to_json(value, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
     except Exception as error:  # noqa: BLE001  # raised below, without what it said
-        failure = quiet(f"writing a {type(value).__qualname__} as text", error)
+        failure = redact_error(f"writing a {type(value).__qualname__} as text", error)
     else:
         return text
     finally:
@@ -233,37 +237,37 @@ def _as_json(value: Any) -> JsonValue:
 # ---- What the notice says -----------------------------------------------------------------------------------------
 
 
-def _in_force(notice: Notice, source: type[Source]) -> type[Source] | None:
+def _find_source_in_force(notice: Notice, source: type[Source]) -> type[Source] | None:
     """The source, if it is one of the notice; None if its clause is gone, or it is NotPersonal."""
     return source if source in notice.grants else None
 
 
-def _clauses(notice: Notice, label: Label) -> tuple[str, ...]:
+def _sort_clauses(notice: Notice, label: Label) -> tuple[str, ...]:
     """The clauses of a label, in the notice's order; those that are gone come last."""
     order = {source.clause: number for number, source in enumerate(notice.sources)}
     return tuple(sorted({source.clause for source in label}, key=lambda id_: (order.get(id_, len(order)), id_)))
 
 
-def _categories(notice: Notice, labels: Iterable[Label]) -> tuple[CategoryPart, ...]:
+def _build_categories(notice: Notice, labels: Iterable[Label]) -> tuple[CategoryPart, ...]:
     order = {source.clause: number for number, source in enumerate(notice.sources)}
-    by_clauses = {_clauses(notice, label): label for label in labels}
+    by_clauses = {_sort_clauses(notice, label): label for label in labels}
     ordered = sorted(by_clauses, key=lambda ids: [order.get(id_, len(order)) for id_ in ids])
-    return tuple(CategoryPart(sources=ids, purposes=_granted(notice, by_clauses[ids])) for ids in ordered)
+    return tuple(CategoryPart(sources=ids, purposes=_find_granted_purposes(notice, by_clauses[ids])) for ids in ordered)
 
 
-def _granted(notice: Notice, label: Label) -> tuple[str, ...]:
+def _find_granted_purposes(notice: Notice, label: Label) -> tuple[str, ...]:
     """The purposes that the notice grants to every source of a label (rule 2), in its order."""
-    sources = [_in_force(notice, source) for source in label]
+    sources = [_find_source_in_force(notice, source) for source in label]
     granted = [frozenset() if source is None else notice.grants[source].keys() for source in sources]
     return tuple(purpose.clause for purpose in notice.purposes if all(purpose in purposes for purposes in granted))
 
 
-def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tuple[SourcePart, ...]:
+def _build_sources(notice: Notice, labels: Iterable[Label], language: Language) -> tuple[SourcePart, ...]:
     periods = Periods(notice.document)
     met = {source.clause: source for label in labels for source in label}
     parts: list[SourcePart] = []
-    for id_ in _clauses(notice, Label(*met.values())) if met else ():
-        source = _in_force(notice, met[id_])
+    for id_ in _sort_clauses(notice, Label(*met.values())) if met else ():
+        source = _find_source_in_force(notice, met[id_])
         retention = [] if source is None else periods.of(id_)
         parts.append(
             SourcePart(
@@ -276,10 +280,10 @@ def _sources(notice: Notice, labels: Iterable[Label], language: Language) -> tup
     return tuple(parts)
 
 
-def _purposes(
+def _build_purposes(
     notice: Notice, wanted: Container[str], preferences: SubjectPreferences, language: Language
 ) -> tuple[PurposePart, ...]:
-    resting_on, stated = bases(notice.document), stated_bases(notice.document)
+    resting_on, stated = bases(notice.document), bases_by_purpose(notice.document)
     conditions = {row.id: title_in(row.title, language) for row in notice.document.condition}
     when = LegalGrounds(notice.document).when
     clause_of = {row.id: grant.clause for grant in notice.document.grant for row in grant.purpose}
@@ -290,7 +294,7 @@ def _purposes(
             granted_by=clause_of[purpose.clause],
             basis=resting_on[purpose.clause],
             suspended=preferences.stops(purpose.clause),
-            agreed=preferences.agreed(purpose.clause)
+            agreed=preferences.has_consented(purpose.clause)
             if any(row.basis == "consent" for row in stated[purpose.clause])
             else None,
             bases=tuple(
@@ -310,7 +314,7 @@ def _purposes(
     )
 
 
-def _rights(notice: Notice, language: Language) -> RightsPart | None:
+def _build_rights(notice: Notice, language: Language) -> RightsPart | None:
     rights = notice.document.rights
     if rights is None:
         return None
@@ -322,7 +326,7 @@ def _rights(notice: Notice, language: Language) -> RightsPart | None:
     )
 
 
-def _contacts(notice: Notice, language: Language) -> tuple[ContactPart, ...]:
+def _build_contacts(notice: Notice, language: Language) -> tuple[ContactPart, ...]:
     contact = notice.document.contact
     if contact is None:
         return ()
@@ -346,7 +350,7 @@ def _contacts(notice: Notice, language: Language) -> tuple[ContactPart, ...]:
 # ---- What is on record --------------------------------------------------------------------------------------------
 
 
-def on_record(
+def collect_records(
     notice: Notice,
     language: Language,
     *,
@@ -354,15 +358,15 @@ def on_record(
     provisions: Iterable[ProvisionRecord],
     requests: Iterable[Request],
     reasons: Mapping[int, str | None],
-    clause_now: ClauseNow = unchanged,
-) -> OnRecord:
+    clause_now: ClauseNow = keep_clause,
+) -> RecordsAboutSubject:
     """What is on record about a subject, with the titles of the notice in force, or ids where it has none.
 
     `clause_now` gives the present clause of a purpose of an earlier revision.
     """
-    words = _Words(notice, language, clause_now)
+    words = _NoticeTitles(notice, language, clause_now)
     consents = ((clause_now(clause, revision), revision) for clause, revision in subject.preferences.consents)
-    return OnRecord(
+    return RecordsAboutSubject(
         preferences=dataclasses.replace(
             subject.preferences, consents=frozenset((now, revision) for now, revision in consents if now is not None)
         ),
@@ -407,7 +411,7 @@ def on_record(
     )
 
 
-class _Words:
+class _NoticeTitles:
     """The titles of a notice in one language, and its time zone."""
 
     def __init__(self, notice: Notice, language: Language, clause_now: ClauseNow) -> None:
@@ -416,8 +420,8 @@ class _Words:
         self._notice = notice
         self._language: Language = language
         self._rights = () if document.rights is None else document.rights.request
-        self._recipients = _titles(document.recipients, language)
-        self._means = _titles(document.safeguards.means if document.safeguards else (), language)
+        self._recipients = _titles_by_id(document.recipients, language)
+        self._means = _titles_by_id(document.safeguards.means if document.safeguards else (), language)
         transfer = document.transfer
         self._countries = (
             {}
@@ -426,10 +430,10 @@ class _Words:
         )
 
     def moment(self, moment: datetime.datetime) -> datetime.datetime:
-        return moment.astimezone(zone(self._notice.document.timezone))
+        return moment.astimezone(load_zone(self._notice.document.timezone))
 
     def day(self, moment: datetime.datetime) -> datetime.date:
-        return day_in(self._notice.document.timezone, moment)
+        return to_local_day(self._notice.document.timezone, moment)
 
     def ids(self, clauses: Iterable[str] | None, revision: datetime.date) -> tuple[str, ...] | None:
         """The present ids of purposes; the former ones of those that are gone."""
@@ -469,5 +473,5 @@ class _Words:
         )
 
 
-def _titles(kinds: Iterable[Kind], language: Language) -> dict[str, str]:
+def _titles_by_id(kinds: Iterable[Kind], language: Language) -> dict[str, str]:
     return {kind.id: title_in(kind.title, language) for kind in kinds}

@@ -17,7 +17,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.deadlines import deadline
+from purposeguard.governance.deadlines import current_deadline
 
 BEGIN: Final = "purposeguard_begin"
 """Execution option: the statement that begins a transaction on SQLite; None: there is no transaction."""
@@ -42,7 +42,7 @@ LOG: Final = "purposeguard"
 logging.getLogger(f"sqlalchemy.engine.Engine.{LOG}").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
-def engine_of(target: str | URL, timeout: float, application: str = APPLICATION) -> tuple[sa.Engine, str]:
+def make_engine(target: str | URL, timeout: float, application: str = APPLICATION) -> tuple[sa.Engine, str]:
     """An engine for the URL of a store, and the store's name in messages. `application` names sessions of PostgreSQL.
 
     Raises:
@@ -61,8 +61,8 @@ def engine_of(target: str | URL, timeout: float, application: str = APPLICATION)
             "`postgresql://user:password@host/database`, with `@`, `:` and `/` in a password as `%40`, `%3A` and `%2F`"
         ) from None
     sqlite = url.get_backend_name() == "sqlite"
-    engine, where = _sqlite(url, timeout) if sqlite else _postgresql(url, timeout, application)
-    event.listen(engine, "handle_error", hush)
+    engine, where = _make_sqlite_engine(url, timeout) if sqlite else _make_postgresql_engine(url, timeout, application)
+    event.listen(engine, "handle_error", redact_error_details)
     return engine, where
 
 
@@ -76,7 +76,7 @@ class _FileConnection(sqlite3.Connection):
     patience: float
 
 
-def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
+def _make_sqlite_engine(url: URL, timeout: float) -> tuple[sa.Engine, str]:
     if url.database in (None, "", ":memory:") or url.query or url.host:
         raise ValueError(
             "a store on SQLite is a file, which other processes find and which outlives this one: `sqlite:///file.db`, "
@@ -85,44 +85,44 @@ def _sqlite(url: URL, timeout: float) -> tuple[sa.Engine, str]:
     path = Path(str(url.database)).absolute()
     where = f"`{path}`"
     if path.is_dir():
-        raise unavailable(where, "is a folder", "name a file in it")
+        raise make_unavailable_error(where, "is a folder", "name a file in it")
     if not path.parent.is_dir():
-        raise unavailable(where, "cannot be made: there is no such folder", "make the folder first")
+        raise make_unavailable_error(where, "cannot be made: there is no such folder", "make the folder first")
     # Only here: a file that vanishes later is missed, not replaced by an empty one.
-    _make(path, where, timeout)
-    engine = _engine_of_file(path, "rw", timeout, str(url.database), poolclass=sa.QueuePool, pool_timeout=timeout)
-    event.listen(engine, "checkout", _same_file(path))
-    event.listen(engine, "checkout", _in_time(timeout))
+    _create_file(path, where, timeout)
+    engine = _make_file_engine(path, "rw", timeout, str(url.database), poolclass=sa.QueuePool, pool_timeout=timeout)
+    event.listen(engine, "checkout", _make_file_check(path))
+    event.listen(engine, "checkout", _make_deadline_check(timeout))
     return engine, where
 
 
-def _make(path: Path, where: str, timeout: float) -> None:
+def _create_file(path: Path, where: str, timeout: float) -> None:
     # It will hold persons: for its owner alone, as are the files that SQLite makes beside it.
     with contextlib.suppress(OSError):  # which SQLite reports
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    with translating(where), contextlib.closing(_connect(path, "rw", timeout)) as connection:
+    with translate_errors(where), contextlib.closing(_connect_file(path, "rw", timeout)) as connection:
         connection.execute("PRAGMA schema_version")
 
 
-def _engine_of_file(path: Path, mode: str, timeout: float, database: str = "", **options: Any) -> sa.Engine:
+def _make_file_engine(path: Path, mode: str, timeout: float, database: str = "", **options: Any) -> sa.Engine:
     engine = sa.create_engine(
         f"sqlite+pysqlite:///{database}",
-        creator=lambda: _connect(path, mode, timeout),
+        creator=lambda: _connect_file(path, mode, timeout),
         hide_parameters=True,
         logging_name=LOG,
         **options,
     )
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _begin_transaction)
     return engine
 
 
-def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
-    file = _identity(path)  # before it is opened: a file that is replaced meanwhile is not mistaken for it
+def _connect_file(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
+    file = _file_identity(path)  # before it is opened: a file that is replaced meanwhile is not mistaken for it
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
         timeout=timeout,
-        isolation_level=None,  # the module begins no transaction by itself: `_begin` does
+        isolation_level=None,  # the module begins no transaction by itself: `_begin_transaction` does
         check_same_thread=False,  # SQLAlchemy's pool gives it to one thread at a time
         factory=_FileConnection,
     )
@@ -138,7 +138,7 @@ def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
     return connection
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _file_identity(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
     except OSError:
@@ -146,21 +146,21 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _same_file(path: Path) -> Callable[..., None]:
+def _make_file_check(path: Path) -> Callable[..., None]:
     """Drops connections whose file was moved away or replaced."""
 
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
-        if connection.file is None or connection.file != _identity(path):
+        if connection.file is None or connection.file != _file_identity(path):
             raise exc.DisconnectionError
 
     return check
 
 
-def _in_time(timeout: float) -> Callable[..., None]:
+def _make_deadline_check(timeout: float) -> Callable[..., None]:
     """Has connections wait for a lock until the deadline."""
 
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
-        patience = min(timeout, max(0.0, deadline() - time.monotonic()))
+        patience = min(timeout, max(0.0, current_deadline() - time.monotonic()))
         if abs(patience - connection.patience) > NEARLY:
             connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
             connection.patience = patience
@@ -168,26 +168,26 @@ def _in_time(timeout: float) -> Callable[..., None]:
     return check
 
 
-def _begin(connection: sa.Connection) -> None:
+def _begin_transaction(connection: sa.Connection) -> None:
     statement = connection.get_execution_options().get(BEGIN, "BEGIN")
     if statement is not None:
         connection.exec_driver_sql(statement)
 
 
-def read_only(path: Path, timeout: float) -> tuple[sa.Engine, str]:
+def make_read_only_engine(path: Path, timeout: float) -> tuple[sa.Engine, str]:
     """An engine that reads a file of SQLite which this process may not write, and makes none beside it."""
     beside = path.with_name(f"{path.name}-wal")
     # Where there is no log of writes to be read along, nothing of the file can change.
     mode = "ro" if beside.exists() and beside.stat().st_size else "ro&immutable=1"
-    engine = _engine_of_file(path, mode, timeout, poolclass=sa.NullPool)
-    event.listen(engine, "handle_error", hush)
+    engine = _make_file_engine(path, mode, timeout, poolclass=sa.NullPool)
+    event.listen(engine, "handle_error", redact_error_details)
     return engine, f"`{path}`"
 
 
 # ---- PostgreSQL ---------------------------------------------------------------------------------------------------
 
 
-def _postgresql(url: URL, timeout: float, application: str) -> tuple[sa.Engine, str]:
+def _make_postgresql_engine(url: URL, timeout: float, application: str) -> tuple[sa.Engine, str]:
     try:
         from purposeguard.governance import postgresql  # noqa: PLC0415  # needs psycopg, which SQLite does not
     except ImportError as error:
@@ -197,10 +197,10 @@ def _postgresql(url: URL, timeout: float, application: str) -> tuple[sa.Engine, 
     # What the user calls the application stays before it.
     own = str(url.query.get("application_name") or os.environ.get("PGAPPNAME", ""))[: MOST - len(application)]
     url = url.update_query_dict({"application_name": f"{own} {application}".strip()})
-    return postgresql.engine(url, timeout, _writes, hide_parameters=True, logging_name=LOG), where
+    return postgresql.make_engine(url, timeout, _is_writing, hide_parameters=True, logging_name=LOG), where
 
 
-def _writes(connection: sa.Connection) -> bool:
+def _is_writing(connection: sa.Connection) -> bool:
     options = connection.get_execution_options()
     return options.get("isolation_level") != "AUTOCOMMIT" and options.get(BEGIN, WRITING) == WRITING
 
@@ -223,42 +223,46 @@ CONTRADICTION: Final = "nothing was changed: what was to be written contradicts 
 UNREACHED: Final = "see that the database runs and can be reached, then try again"
 
 
-def unavailable(where: str, what: str, advice: str) -> StoreUnavailable:
+def make_unavailable_error(where: str, what: str, advice: str) -> StoreUnavailable:
     """The error of a store that cannot be used: which, why, and what to do."""
     return StoreUnavailable(f"the store {where} {what} (help: {advice})")
 
 
-def translated(where: str, error: Exception) -> StoreUnavailable:
+def translate_error(where: str, error: Exception) -> StoreUnavailable:
     """The error to raise in place of one of the database."""
     if isinstance(error, exc.TimeoutError):
-        return unavailable(where, "has no connection left", "close what is no longer read, or use fewer threads")
+        return make_unavailable_error(
+            where, "has no connection left", "close what is no longer read, or use fewer threads"
+        )
     if isinstance(error, exc.InvalidRequestError):
-        return unavailable(where, "cannot be used: its connections were closed before they could be used", UNREACHED)
+        return make_unavailable_error(
+            where, "cannot be used: its connections were closed before they could be used", UNREACHED
+        )
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     name = "_".join(getattr(original, "sqlite_errorname", "").split("_")[:2])
     advice = CONTRADICTION if isinstance(error, exc.IntegrityError) else ADVICE.get(name, UNREACHED)
-    return unavailable(where, f"cannot be used: {reason(original)}", advice)
+    return make_unavailable_error(where, f"cannot be used: {describe_error(original)}", advice)
 
 
 @contextlib.contextmanager
-def translating(where: str) -> Generator[None]:
+def translate_errors(where: str) -> Generator[None]:
     """A block in which the error to raise in place of one of the database is raised."""
     try:
         yield
     except (sqlite3.Error, exc.DBAPIError, exc.TimeoutError) as error:
-        failure = translated(where, error)
+        failure = translate_error(where, error)
     except exc.InvalidRequestError as error:
         # The pool gives up after a few attempts, each of which lost its connection. Any other such error is a mistake
         # of the caller's.
         if str(error).lower() != "this connection is closed":
             raise
-        failure = translated(where, error)
+        failure = translate_error(where, error)
     else:
         return
     raise failure from None
 
 
-def reason(error: BaseException | None) -> str:
+def describe_error(error: BaseException | None) -> str:
     """The first line of the driver's message, without details, which may quote a row."""
     diagnosis = getattr(error, "diag", None)
     text = getattr(diagnosis, "message_primary", None) or str(error)
@@ -266,10 +270,10 @@ def reason(error: BaseException | None) -> str:
     return f"{text.strip().splitlines()[0] if text.strip() else 'no reason given'} ({name})"
 
 
-def hush(context: sa.ExceptionContext) -> None:
+def redact_error_details(context: sa.ExceptionContext) -> None:
     """Removes the details, which may quote a row, from an error of the database."""
     original = context.original_exception
     if getattr(getattr(original, "diag", None), "message_detail", None):
-        original.args = (reason(original),)
+        original.args = (describe_error(original),)
         if context.sqlalchemy_exception is not None:
-            context.sqlalchemy_exception.args = (f"({type(original).__name__}) {reason(original)}",)
+            context.sqlalchemy_exception.args = (f"({type(original).__name__}) {describe_error(original)}",)

@@ -50,7 +50,7 @@ E = TypeVar("E")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredEraser:
     """A registered eraser: its name, its sources, and the day from which its periods are counted.
 
     `sources` are clauses, each with the revision whose clause it is; `histories` returns the known revisions of each
@@ -75,14 +75,14 @@ class Registered:
         Raises:
             UnknownSource: the notice has no such source.
         """
-        return tuple(dict.fromkeys(notice.key(source) for _, source in self._present(notice)))
+        return tuple(dict.fromkeys(notice.key(source) for _, source in self._current_sources(notice)))
 
-    def _present(self, notice: Notice) -> Iterator[tuple[Notice, type[Source]]]:
+    def _current_sources(self, notice: Notice) -> Iterator[tuple[Notice, type[Source]]]:
         """Its sources in force, each with the one of several notices that it is of."""
         histories = {history.latest.id: history for history in self.histories()}
         for clause, held in self.sources:
             own = next(one for one in notice.notices if one.id == held.id)
-            now = histories[held.id].clause_in("source", clause, held, own)
+            now = histories[held.id].translate_clause("source", clause, held, own)
             if now is None:
                 raise UnknownSource(clause, f"that of {held.revision} is no source of the notice any more")
             yield own, own.source(now)
@@ -92,7 +92,7 @@ class Registered:
         periods = {one: Periods(one.document) for one in notice.notices}
         own = [
             (period, periods[one])
-            for one, source in self._present(notice)
+            for one, source in self._current_sources(notice)
             for period in periods[one].of(source.clause)
             if period.from_ == self.counted
         ]
@@ -108,7 +108,7 @@ class Erasers:
         """`notice` is the one in force, or returns it; `histories`: the revisions of each, with their renumberings."""
         self._notice = notice if callable(notice) else lambda: notice
         self._histories = histories or (lambda: map(History, self._notice().notices))
-        self._registered: dict[str, Registered] = {}
+        self._registered: dict[str, RegisteredEraser] = {}
 
     def register(
         self,
@@ -133,7 +133,7 @@ class Erasers:
             raise ValueError("`counted` is `collection` or `end-of-use`")
         if not sources:
             raise ValueError("an eraser erases data of some sources: `@governance.eraser(Source, …)`")
-        meant = self._meant(sources)
+        meant = self._resolve_sources(sources)
 
         def declare(declared: E) -> E:
             made: Any = declared() if isinstance(declared, type) else declared
@@ -145,14 +145,14 @@ class Erasers:
                 raise ValueError(f"there is an eraser called `{called}`: give this one another `name=…`")
             if not called.strip() or len(called) > LONGEST_NAME:
                 raise ValueError(f"the name of an eraser is not blank, and of {LONGEST_NAME} characters at most")
-            self._registered[called] = Registered(
+            self._registered[called] = RegisteredEraser(
                 called, meant, self._histories, counted, made.due, made.erase, forgets
             )
             return declared
 
         return declare
 
-    def _meant(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
+    def _resolve_sources(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
         """The clauses of these sources, each with its revision: a class may be of an earlier one."""
         present = self._notice()
         known = (*present.notices, *(revision for history in self._histories() for revision in history))
@@ -164,11 +164,11 @@ class Erasers:
                 clauses[held.source(source).clause, held] = None
         return tuple(clauses)
 
-    def __iter__(self) -> Iterator[Registered]:
+    def __iter__(self) -> Iterator[RegisteredEraser]:
         return iter(tuple(self._registered.values()))
 
 
-def unserved(notice: Notice, erasers: Iterable[Registered]) -> tuple[Period, ...]:
+def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -> tuple[Period, ...]:
     """The periods of a notice without eraser: past them data is refused, and never erased."""
     served: set[tuple[str, str]] = set()
     for eraser in erasers:
@@ -176,24 +176,24 @@ def unserved(notice: Notice, erasers: Iterable[Registered]) -> tuple[Period, ...
             clauses = eraser.clauses(notice)
         except UnknownSource:
             continue  # of an earlier revision; the plan tells of it
-        served |= {(eraser.counted, item) for clause in clauses for item in _items(notice, clause)}
+        served |= {(eraser.counted, item) for clause in clauses for item in _list_items(notice, clause)}
     return tuple(
         period.model_copy(update={"source": source})
         for one in notice.notices
         for period in (one.document.retention.period if one.document.retention is not None else ())
         for source in (notice.key(one.source(period.source)),)
-        if not {(period.from_, item) for item in _items(notice, source)} <= served
+        if not {(period.from_, item) for item in _list_items(notice, source)} <= served
     )
 
 
-def _items(notice: Notice, given: str) -> list[str]:
+def _list_items(notice: Notice, given: str) -> list[str]:
     """The ids of the items of a source; a source without items is its own."""
     source = notice.source(given)
     own = next(one for one in notice.notices if source in one.grants)
     return [notice.key(own.source(item)) for item in Lineage(own.document).leaves(source.clause)]
 
 
-def where_failed(what: str, error: Exception) -> str:
+def describe_failure(what: str, error: Exception) -> str:
     """The type and place of an error of the application's code, without its message, which may be personal."""
     trace = error.__traceback__
     last = None

@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable
 import sqlalchemy as sa
 
 from purposeguard.governance import changes
-from purposeguard.governance.pseudonyms import forgotten, listed
-from purposeguard.governance.recording import report
+from purposeguard.governance.pseudonyms import forgotten, select_list_members
+from purposeguard.governance.recording import add_ledger_entry
 from purposeguard.governance.request_records import PENDING, request, step
 from purposeguard.governance.restrictions import CONSENT, declaration, revocation
 from purposeguard.governance.store import Store
 
 
-def forget(
+def forget_subjects(
     store: Store, subjects: Iterable[str], now: datetime.datetime, *, bar: bool | None = None, ledger: object = None
 ) -> dict[str, int]:
     """Forgets these subjects, by `subject_key`; not those with a request that is not answered, whose number it returns.
@@ -31,13 +31,13 @@ def forget(
     """
     keys, wanted = store.keys, sorted(set(subjects))
     with store.writing() as connection:
-        names = keys.issue(connection, wanted) if bar else keys.known(connection, wanted).names
+        names = keys.issue(connection, wanted) if bar else keys.find_known(connection, wanted).names
         # Requests are locked before preferences, as everywhere.
-        unanswered = _unanswered(connection, names.values())
+        unanswered = _find_unanswered(connection, names.values())
         gone = {subject: name for subject, name in names.items() if name not in unanswered}
         if gone:
-            last = changes.record(connection, gone)
-            restricted = _restricted(connection, gone.values(), now)
+            last = changes.record_changes(connection, gone)
+            restricted = _find_restricted(connection, gone.values(), now)
             _remove_texts(connection, gone.values())
             rows = [
                 {"seq": seq, "pseudonym": name, "bar": name in restricted if bar is None else bar}
@@ -46,7 +46,7 @@ def forget(
             connection.execute(sa.insert(forgotten), rows)
             for row in rows:
                 body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
-                report(ledger, store, connection, "erasure", body)
+                add_ledger_entry(ledger, store, connection, "erasure", body)
         kept = {subject: unanswered[name] for subject, name in names.items() if name in unanswered}
         if bar is False:
             keys.unbar(connection, [subject for subject in wanted if subject not in kept])
@@ -55,49 +55,51 @@ def forget(
     return kept
 
 
-def unanswered(store: Store, subjects: Iterable[str]) -> dict[str, int]:
+def find_unanswered(store: Store, subjects: Iterable[str]) -> dict[str, int]:
     """Those of these subjects with a request that is not answered, and its number. Raises StoreUnavailable."""
     with store.reading() as connection:
-        names = store.keys.known(connection, list(subjects)).names
-        numbers = _unanswered(connection, names.values(), lock=False)
+        names = store.keys.find_known(connection, list(subjects)).names
+        numbers = _find_unanswered(connection, names.values(), lock=False)
     return {subject: numbers[name] for subject, name in names.items() if name in numbers}
 
 
-def _unanswered(connection: sa.Connection, names: Collection[str], *, lock: bool = True) -> dict[str, int]:
-    theirs = sa.select(request.c.pseudonym, request.c.id, request.c.state).where(_of(connection, request.c.pseudonym))
+def _find_unanswered(connection: sa.Connection, names: Collection[str], *, lock: bool = True) -> dict[str, int]:
+    theirs = sa.select(request.c.pseudonym, request.c.id, request.c.state).where(
+        _match_names(connection, request.c.pseudonym)
+    )
     query = theirs.order_by(request.c.id)
-    rows = connection.execute(query.with_for_update() if lock else query, _names(names)).all()
+    rows = connection.execute(query.with_for_update() if lock else query, _name_parameters(names)).all()
     return {row.pseudonym: row.id for row in rows if row.state in PENDING}
 
 
-def _restricted(connection: sa.Connection, names: Collection[str], now: datetime.datetime) -> frozenset[str]:
+def _find_restricted(connection: sa.Connection, names: Collection[str], now: datetime.datetime) -> frozenset[str]:
     """Those of whom a restriction is in force."""
     lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
     wanted = (
         sa.select(declaration.c.pseudonym)
         .select_from(declaration.outerjoin(revocation))
         .where(revocation.c.declaration.is_(None), declaration.c.kind != CONSENT, lasting)
-        .where(_of(connection, declaration.c.pseudonym))
+        .where(_match_names(connection, declaration.c.pseudonym))
     )
-    return frozenset(connection.execute(wanted, _names(names)).scalars())
+    return frozenset(connection.execute(wanted, _name_parameters(names)).scalars())
 
 
 def _remove_texts(connection: sa.Connection, names: Collection[str]) -> None:
     """Removes what clerks wrote: it may name the person."""
-    declared = sa.select(declaration.c.id).where(_of(connection, declaration.c.pseudonym))
-    asked = sa.select(request.c.id).where(_of(connection, request.c.pseudonym))
+    declared = sa.select(declaration.c.id).where(_match_names(connection, declaration.c.pseudonym))
+    asked = sa.select(request.c.id).where(_match_names(connection, request.c.pseudonym))
     for statement in (
         sa.update(revocation).where(revocation.c.declaration.in_(declared)).values(reference=None),
-        sa.update(declaration).where(_of(connection, declaration.c.pseudonym)).values(reference=None),
+        sa.update(declaration).where(_match_names(connection, declaration.c.pseudonym)).values(reference=None),
         sa.update(step).where(step.c.request.in_(asked)).values(text=None),
-        sa.update(request).where(_of(connection, request.c.pseudonym)).values(authority=None),
+        sa.update(request).where(_match_names(connection, request.c.pseudonym)).values(authority=None),
     ):
-        connection.execute(statement, _names(names))
+        connection.execute(statement, _name_parameters(names))
 
 
-def _of(connection: sa.Connection, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    return column.in_(listed(connection.dialect.name, "names"))
+def _match_names(connection: sa.Connection, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return column.in_(select_list_members(connection.dialect.name, "names"))
 
 
-def _names(names: Collection[str]) -> dict[str, list[str]]:
+def _name_parameters(names: Collection[str]) -> dict[str, list[str]]:
     return {"names": list(names)}

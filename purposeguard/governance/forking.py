@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Generator
 from typing import Final, Protocol
 
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 
 PATIENCE: Final = 5.0
 """Seconds for which a fork waits for transactions of other threads."""
@@ -24,27 +24,27 @@ PAUSE: Final = 0.001
 """Seconds between two looks at whether they have ended."""
 
 
-class Forked(Protocol):
+class ForkListener(Protocol):
     """What is told of forks. It is held weakly."""
 
     def before_fork(self) -> None:
         """Called in the parent while no other thread is in a transaction: closes what a child should not inherit."""
 
-    def forked(self, *, torn: bool) -> None:
+    def after_fork(self, *, torn: bool) -> None:
         """Called in the child; `torn`: a transaction was under way all the same."""
 
 
-class _Gate:
+class _ForkGate:
     """Counts the transactions under way, by thread, and closes while the process forks."""
 
     def __init__(self) -> None:
-        self.told: weakref.WeakSet[Forked] = weakref.WeakSet()
+        self.told: weakref.WeakSet[ForkListener] = weakref.WeakSet()
         self.torn: set[str] = set()
         """Files of SQLite whose locks this process inherited within a transaction: whoever opens them is refused."""
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
-        self._lock = new_lock()
+    def _reset(self) -> None:
+        self._lock = make_lock()
         self._inside: Counter[int] = Counter()
         self._forking = 0  # threads that are about to fork; one at a time holds the lock meanwhile
         self._tearing = False
@@ -53,7 +53,7 @@ class _Gate:
     def transaction(self) -> Generator[None]:
         """A block that no other thread's fork interrupts."""
         thread = threading.get_ident()
-        while not self._entered(thread):
+        while not self._try_enter(thread):
             time.sleep(PAUSE)
         try:
             yield
@@ -63,7 +63,7 @@ class _Gate:
                 if not self._inside[thread]:
                     del self._inside[thread]
 
-    def _entered(self, thread: int) -> bool:
+    def _try_enter(self, thread: int) -> bool:
         with self._lock:
             if self._forking and thread not in self._inside:
                 return False
@@ -97,12 +97,12 @@ class _Gate:
     def open_in_child(self) -> None:
         """After a fork, in the child, which has one thread, and no transaction."""
         torn = self._tearing
-        self._begin_anew()
+        self._reset()
         for each in list(self.told):
-            each.forked(torn=torn)
+            each.after_fork(torn=torn)
 
 
-FORKS: Final = _Gate()
+FORKS: Final = _ForkGate()
 """The gate of the process."""
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks

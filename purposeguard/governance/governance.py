@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, Self, cast
 from sqlalchemy.engine import URL
 
 from purposeguard.errors import Fault, NoticeError, RequestError, UnknownPurpose
-from purposeguard.governance.disclosure import Door, disclosure, on_record
+from purposeguard.governance.disclosure import Door, build_disclosure, collect_records
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.ledger import Checkpoints, SqlLedger
@@ -22,7 +22,7 @@ from purposeguard.governance.retention import RetentionJob
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.transfers import Provisions
-from purposeguard.guard import Guard, in_force
+from purposeguard.guard import Guard, resolve_notice
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice, Notices
@@ -31,9 +31,9 @@ from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Provision, Recipient
-from purposeguard.runtime.clock import Clock, Now, system_time
-from purposeguard.runtime.observer import Ledger, method_for
-from purposeguard.runtime.protocols import RecordsOffLoop, Roster
+from purposeguard.runtime.clock import Clock, Now, read_system_time
+from purposeguard.runtime.observer import Ledger, find_method
+from purposeguard.runtime.protocols import OffLoopLedger, Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
 """How long the exception lasts, at most, under which a report is made."""
@@ -69,7 +69,7 @@ class Governance:
         *,
         notice: Notice | History | Notices,
         ledger: Ledger | Literal[False] | None = None,
-        clock: Now | Clock = system_time,
+        clock: Now | Clock = read_system_time,
         staleness: float = 1.0,
         requires_subject: bool = False,
         days: int | None = None,
@@ -97,7 +97,7 @@ class Governance:
             TypeError: `notice` is no Notice, History or Notices.
         """
         self._clock = Clock.of(clock)
-        self._table = _compiled(notice, self._clock)
+        self._table = _compile_table(notice, self._clock)
         self._notice = self._table.notice
         self._guard: Guard | None = None
         with contextlib.ExitStack() as undo:
@@ -124,12 +124,14 @@ class Governance:
             )
             undo.callback(self.preference_cache.close)
             self.requests: Final = Requests(
-                self.subjects, days=days, suspend_while_open=suspend_while_open, disclose=self._answered
+                self.subjects, days=days, suspend_while_open=suspend_while_open, disclose=self._answer_disclosure
             )
             self.provisions: Final = Provisions(
                 self.store, clock=self._clock, ledger=self._ledger, timezone=self._timezone
             )
-            self.erasers: Final = Erasers(lambda: self.notice, lambda: (part.history for part in self._compiled.parts))
+            self.erasers: Final = Erasers(
+                lambda: self.notice, lambda: (part.history for part in self._current_table.parts)
+            )
             self.holdings: Final = Holdings()
             undo.pop_all()
         self._lent = isinstance(store, Store)
@@ -198,7 +200,7 @@ class Governance:
             LedgerBroken: likewise, where the ledger was changed.
         """
         ledger = cast("object", self._ledger)
-        return ledger.off_loop() if isinstance(ledger, RecordsOffLoop) else contextlib.nullcontext(_nothing_to_record)
+        return ledger.off_loop() if isinstance(ledger, OffLoopLedger) else contextlib.nullcontext(_record_nothing)
 
     def roster(self) -> Roster:
         """What holds for all subjects who asked for something; for queries, which read the rows of many.
@@ -250,11 +252,11 @@ class Governance:
 
     @notice.setter
     def notice(self, notice: Notice) -> None:
-        self._must_be_known(notice)
+        self._require_known_notice(notice)
         self._notice = notice
-        self._table = self._table.following(notice)
+        self._table = self._table.replace_revision(notice)
 
-    def _must_be_known(self, notice: Notice) -> None:
+    def _require_known_notice(self, notice: Notice) -> None:
         if notice.id != self._notice.id:
             fault = Fault("id", f"`{notice.id}` is another notice than `{self._notice.id}`", "make another Governance")
             raise NoticeError([fault], "governance")
@@ -267,36 +269,36 @@ class Governance:
         Raises:
             NoticeError: the guard is of another notice.
         """
-        self._must_be_known(guard.notice)
+        self._require_known_notice(guard.notice)
         self._guard = guard
         self.preference_cache.forget()  # another revision may call purposes by other clauses
 
     @property
-    def _compiled(self) -> PolicyTable:
-        return self._table if self._guard is None else self._guard._engine.compiled
+    def _current_table(self) -> PolicyTable:
+        return self._table if self._guard is None else self._guard._engine.table
 
     @property
     def _revisions(self) -> History:
-        return self._compiled.history
+        return self._current_table.history
 
     def _timezone(self) -> str:
         return self.notice.notices[0].document.timezone
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """The present clause of a purpose of a revision; None if the notice in force has no such purpose."""
-        table = next((part for part in self._compiled.parts if clause.startswith(part.prefix)), None)
+        table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
         if table is None:
             return clause  # from before there were several notices
         folded = table.history.clause_on("purpose", clause.removeprefix(table.prefix), revision, table.notice.revision)
         try:
-            return table.key(table.notice.purpose(folded))
+            return table.record_id(table.notice.purpose(folded))
         except UnknownPurpose:
             known = any(notice.revision == revision for notice in table.history)
             return None if known or folded is None else clause
 
     def _has_words(self, clause: str, revision: datetime.date, words: str) -> bool:
         """Return whether a purpose of a revision has these words now, or had them in a revision that is known."""
-        table = next((part for part in self._compiled.parts if clause.startswith(part.prefix)), None)
+        table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
         if table is None:
             return True  # It is from before there were several notices, and counts for none of them.
         own = clause.removeprefix(table.prefix)
@@ -340,7 +342,7 @@ class Governance:
             raise RequestError(
                 f"there is no request {request} of this subject: leave it out, or see `requests.of(subject)`"
             )
-        record = on_record(
+        record = collect_records(
             notice,
             language,
             subject=self.subjects.of(key),
@@ -349,7 +351,7 @@ class Governance:
             reasons=self.requests.reasons(requests),
             clause_now=self._clause_now,
         )
-        return disclosure(
+        return build_disclosure(
             notice,
             key,
             self.holdings,
@@ -357,19 +359,19 @@ class Governance:
             now=self._clock.now(),
             language=language,
             values=values,
-            door=self._door(by, request),
+            door=self._make_door(by, request),
             request=request,
             history=self._revisions,
         )
 
-    def _answered(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
+    def _answer_disclosure(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
         subject = cast("str", asked.subject)  # known once a request is verified
         return self.disclose(subject, by=by, language=language, values=values, request=asked.id)
 
-    def _door(self, by: str, request: int | None) -> Door | None:
+    def _make_door(self, by: str, request: int | None) -> Door | None:
         """Access to what the guard guards; None if there is no guard, or its ledger could not record it."""
         guard = self._guard
-        if guard is None or method_for(guard.ledger, "excepted") is None:
+        if guard is None or find_method(guard.ledger, "excepted") is None:
             return None
 
         @contextlib.contextmanager
@@ -427,16 +429,16 @@ class Governance:
         return f"<Governance of {self._notice.id} in {self.store.where}>"
 
 
-async def _nothing_to_record() -> None:
+async def _record_nothing() -> None:
     """Of a ledger that records at once, or of none."""
 
 
-def _compiled(notice: object, clock: Clock) -> PolicyTable:
+def _compile_table(notice: object, clock: Clock) -> PolicyTable:
     if not isinstance(notice, (Notice, History, Notices)) or isinstance(notice, JointNotice):
         raise TypeError(f"governance needs a Notice, a History or Notices, not {type(notice).__name__}")
-    present, history = in_force(notice, clock)
+    present, history = resolve_notice(notice, clock)
     return (
-        JointTable.compiled_from(present)
+        JointTable.compile_from(present)
         if isinstance(present, NoticesInForce)
         else PolicyTable(present, history=history)
     )

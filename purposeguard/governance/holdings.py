@@ -15,9 +15,9 @@ from purposeguard.notice.vocabulary import NotPersonal, Source, is_text
 from purposeguard.runtime.registry import WHOLE
 from purposeguard.runtime.site import Site
 from purposeguard.values.annotations import is_taggable
-from purposeguard.values.plan import plan_of
+from purposeguard.values.plan import make_plan
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.type_schema import Shape, read_shape
 
 F = TypeVar("F", bound=Callable[[str], Any])
 
@@ -83,12 +83,12 @@ class Holding:
             stated = typing_extensions.get_type_hints(self.load, include_extras=True).get("return")
         except (NameError, TypeError):  # names that only type checkers know; a callable that is annotated nowhere
             return NOTHING_SAID
-        shape = NOTHING_SAID if stated is None else shape_of(stated)
+        shape = NOTHING_SAID if stated is None else read_shape(stated)
         return shape if shape.models else shape.items or shape
 
     def title_of(self, path: str, language: str) -> str | None:
         """The title of a field, if the application has one."""
-        return self.names.get(_without_places(path), {}).get(language)
+        return self.names.get(_strip_indices(path), {}).get(language)
 
 
 class Holdings:
@@ -141,7 +141,7 @@ class Holdings:
         return register
 
 
-def held_in(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
+def iter_held_items(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
     """The personal data in a record, in the order of its fields; fields without tags, and NotPersonal, are left out.
 
     The classes of the values say what they hold; for plain dicts `row` does.
@@ -156,21 +156,21 @@ def held_in(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
             f"a holding gave a {type(record).__qualname__}, which says of no field where it is from: give a model, or "
             "annotate what the function returns"
         )
-    for held in _walk(record, row, "", row.tags, ()):
+    for held in _iter_items(record, row, "", row.tags, ()):
         if held.label is not _NOT_PERSONAL:
             yield held
 
 
-def opened(held: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
+def open_held_item(held: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
     """A datum without its seal: its fields, if it has some, each with the label of the seal added."""
     if not isinstance(held.value, Sealed):
         yield held
         return
-    for inner in _walk(opens(held.value), NOTHING_SAID, held.path, held.label.sources, ()):
-        yield from opened(replace(inner, sealed=True), opens)
+    for inner in _iter_items(opens(held.value), NOTHING_SAID, held.path, held.label.sources, ()):
+        yield from open_held_item(replace(inner, sealed=True), opens)
 
 
-def _walk(
+def _iter_items(
     value: Any, shape: Shape, path: str, sources: frozenset[type[Source]], above: tuple[int, ...]
 ) -> Iterator[Held]:
     """The data in a value; `sources` are those of its containers and its own, `above` the ids of its containers."""
@@ -179,10 +179,10 @@ def _walk(
         return
     if id(value) in above:  # it holds itself
         return
-    inside = tuple(_parts(value, shape, above))
+    inside = tuple(_iter_parts(value, shape, above))
     for step, part, inner in inside:
         place = f"{path}{step}" if path or not step.startswith(".") else step[1:]
-        yield from _walk(part, inner, place, sources | inner.tags, (*above, id(value)))
+        yield from _iter_items(part, inner, place, sources | inner.tags, (*above, id(value)))
     if not inside:
         own = sources | shape.seal | (shape.own_label.sources if shape.own_label else frozenset())
         if own:
@@ -193,9 +193,9 @@ Part = tuple[str, Any, Shape]
 """A part of a value: the step that leads to it, the part, and its shape."""
 
 
-def _parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
+def _iter_parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
     """The parts of a value, if one of them has a label of its own; else none."""
-    plan = plan_of(type(value), shape)
+    plan = make_plan(type(value), shape)
     if plan.fields is not None:
         for name, inner in plan.fields.items():
             # A field that is computed is held as well.
@@ -204,21 +204,21 @@ def _parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
                 yield f".{name}", part, inner
     elif isinstance(value, (Mapping, list, tuple, set, frozenset)) and id(value) not in above:
         pairs = value.items() if isinstance(value, Mapping) else enumerate(cast("Iterable[Any]", value))
-        steps = [(_step(key), part, plan.items) for key, part in pairs]
+        steps = [(_format_step(key), part, plan.items) for key, part in pairs]
         if any(_is_labelled(part, inner, (*above, id(value))) for _, part, inner in steps):
             yield from steps
 
 
 def _is_labelled(value: Any, shape: Shape, above: tuple[int, ...]) -> bool:
     """True if a value, or a part of it, has a label of its own."""
-    return isinstance(value, Sealed) or next(_parts(value, shape, above), None) is not None
+    return isinstance(value, Sealed) or next(_iter_parts(value, shape, above), None) is not None
 
 
-def _step(key: object) -> str:
+def _format_step(key: object) -> str:
     return f"[{key}]" if isinstance(key, int) else f'["{key}"]' if isinstance(key, str) else "[…]"
 
 
-def _without_places(path: str) -> str:
+def _strip_indices(path: str) -> str:
     """`orders[3].address` → `orders[].address`."""
     general, depth = "", 0
     for char in path:

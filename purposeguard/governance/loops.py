@@ -25,7 +25,7 @@ class BlockingStoreCall(RuntimeWarning):
     """The store was asked in the thread of a running event loop: all its tasks wait, while the server is silent too."""
 
 
-def _asyncio_runs_here() -> bool:
+def _is_asyncio_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -33,18 +33,18 @@ def _asyncio_runs_here() -> bool:
     return True
 
 
-def _trio_runs_here() -> bool:
+def _is_trio_running() -> bool:
     trio: Any = modules.get(TRIO)
     return trio is not None and bool(trio.in_trio_run())
 
 
-def _loop_runs_here() -> bool:
-    return _asyncio_runs_here() or _trio_runs_here()
+def _is_loop_running() -> bool:
+    return _is_asyncio_running() or _is_trio_running()
 
 
 def warn_if_blocking(instead: str = "`await governance.ready([subject, …])` before") -> None:
     """Warns, once for each place that asks, where the store is about to be asked in the thread of an event loop."""
-    if not _loop_runs_here():
+    if not _is_loop_running():
         return
     frame: Any = sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in _OURS:
@@ -59,9 +59,9 @@ def warn_if_blocking(instead: str = "`await governance.ready([subject, …])` be
     )
 
 
-async def done_within(future: Future[Any], seconds: float) -> bool:
+async def wait_for_future(future: Future[Any], seconds: float) -> bool:
     """True once the future is done, False if it is not within this time; the loop that runs here goes on meanwhile."""
-    if _asyncio_runs_here():
+    if _is_asyncio_running():
         finished, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
         return bool(finished)
     trio: Any = import_module("trio")
@@ -72,7 +72,7 @@ async def done_within(future: Future[Any], seconds: float) -> bool:
     return bool(done.is_set())
 
 
-class _Block:
+class _OffLoopBlock:
     """What threads write for a block in an event loop, until it is over."""
 
     def __init__(self, patience: Callable[[], float]) -> None:
@@ -99,7 +99,7 @@ class _Block:
             return False
         return True
 
-    async def recorded(self) -> None:
+    async def wait_until_recorded(self) -> None:
         """Returns when all of it is on record.
 
         Raises:
@@ -109,7 +109,7 @@ class _Block:
         ends = time.monotonic() + self._patience()
         while self._writes and self._failure is None:
             write = self._writes[0]
-            if not await done_within(write, max(0.0, ends - time.monotonic())):
+            if not await wait_for_future(write, max(0.0, ends - time.monotonic())):
                 for each in self._writes:
                     each.cancel()
                 self._failure = StoreUnavailable("the ledger cannot be written: the store does not answer")
@@ -122,33 +122,37 @@ class _Block:
             raise copy.copy(self._failure)
 
 
-_BLOCK: Final[ContextVar[_Block | None]] = ContextVar("purposeguard_off_loop", default=None)
+_BLOCK: Final[ContextVar[_OffLoopBlock | None]] = ContextVar("purposeguard_off_loop", default=None)
 
 
 @contextlib.asynccontextmanager
-async def off_loop(patience: Callable[[], float]) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
-    """A block that ends when all that `written_off_loop` took in it is on record; gives what is awaited for it before.
+async def record_off_loop(patience: Callable[[], float]) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+    """A block that ends when all that `write_off_loop` took in it is on record; gives what is awaited for it before.
 
     Who is cancelled does not wait: what a thread has begun, it ends.
 
     Raises:
         StoreUnavailable, LedgerBroken: in place of what the block raises, where it cannot be recorded.
     """
-    block = _Block(patience)
+    block = _OffLoopBlock(patience)
     token = _BLOCK.set(block)
     try:
         try:
-            yield block.recorded
+            yield block.wait_until_recorded
         except Exception:
-            await block.recorded()
+            await block.wait_until_recorded()
             raise
-        await block.recorded()
+        await block.wait_until_recorded()
     finally:
         block.over = True
         _BLOCK.reset(token)
 
 
-def written_off_loop(threads: Callable[[], Executor], write: Callable[[], object]) -> bool:
-    """Has a thread write on behalf of the `off_loop` that runs here; False where none does, and nothing was done."""
+def write_off_loop(threads: Callable[[], Executor], write: Callable[[], object]) -> bool:
+    """Have a thread write on behalf of the `record_off_loop` block that runs here.
+
+    Returns:
+        False if no such block runs, and nothing was done.
+    """
     block = _BLOCK.get()
-    return block is not None and not block.over and _loop_runs_here() and block.write(threads(), write)
+    return block is not None and not block.over and _is_loop_running() and block.write(threads(), write)

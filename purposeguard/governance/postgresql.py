@@ -13,7 +13,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL
 
 from purposeguard.extras import Needs
-from purposeguard.governance.deadlines import answered_within, deadline
+from purposeguard.governance.deadlines import current_deadline, limit_waiting
 
 with Needs(__name__, "postgresql"):
     import psycopg
@@ -30,7 +30,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     @classmethod
     def _connect_gen(cls, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         # psycopg's own bound is two seconds or more, and again for each address of the server.
-        return _bounded(super()._connect_gen(*args, **kwargs), math.inf)
+        return _bound_waiting(super()._connect_gen(*args, **kwargs), math.inf)
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Waits as psycopg does, and checks the time whenever nothing has come for a tenth of a second."""
@@ -38,17 +38,17 @@ class BoundedConnection(psycopg.Connection[Any]):
             return super().wait(gen, *args, **kwargs)
         # Of psycopg's ways to wait, the one that reports in each version that nothing has come.
         try:
-            return wait_selector(_bounded(gen, self.patience, self.pgconn), self.pgconn.socket, interval=0.1)
+            return wait_selector(_bound_waiting(gen, self.patience, self.pgconn), self.pgconn.socket, interval=0.1)
         except OSError as error:  # no file descriptor is left to wait with
             self.pgconn.finish()
             raise psycopg.OperationalError(str(error)) from error
 
 
-def _bounded(gen: Generator[Any, Any, T], patience: float, pgconn: Any = None) -> Generator[Any, Any, T]:
+def _bound_waiting(gen: Generator[Any, Any, T], patience: float, pgconn: Any = None) -> Generator[Any, Any, T]:
     try:
         wanted = next(gen)
         began = heard = time.monotonic()
-        ends = deadline()
+        ends = current_deadline()
         while True:
             ready = yield wanted
             now = time.monotonic()
@@ -65,7 +65,7 @@ def _bounded(gen: Generator[Any, Any, T], patience: float, pgconn: Any = None) -
         return result
 
 
-def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **options: Any) -> sa.Engine:
+def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **options: Any) -> sa.Engine:
     """An engine whose connections wait no longer than `timeout` for the server, or for what another process holds.
 
     `writes` says whether the transaction that a connection begins is one that writes.
@@ -91,7 +91,7 @@ def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **
 
     def connect(_dialect: object, _record: object, args: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
         try:
-            with answered_within(timeout):
+            with limit_waiting(timeout):
                 connection = BoundedConnection.connect(*args, **parameters)
         except OSError as error:
             raise psycopg.OperationalError(str(error)) from error
@@ -100,13 +100,15 @@ def engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **
         return connection
 
     event.listen(made, "do_connect", connect)
-    event.listen(made, "checkout", _in_touch)
+    event.listen(made, "checkout", _check_server)
     event.listen(made, "handle_error", _close_cursor)
-    event.listen(made, "begin", lambda connection: _limit(connection, timeout) if writes(connection) else None)
+    event.listen(
+        made, "begin", lambda connection: _set_server_limits(connection, timeout) if writes(connection) else None
+    )
     return made
 
 
-def _in_touch(connection: psycopg.Connection[Any], *_: object) -> None:
+def _check_server(connection: psycopg.Connection[Any], *_: object) -> None:
     """Replaces connections whose server has gone, or has ended them: it said so, which takes no round trip to learn."""
     try:
         for _step in range(2):  # first what it said, then that it ended
@@ -122,7 +124,7 @@ def _close_cursor(context: sa.ExceptionContext) -> None:
         cursor.close()
 
 
-def _limit(connection: sa.Connection, timeout: float) -> None:
+def _set_server_limits(connection: sa.Connection, timeout: float) -> None:
     """Has the server end what lasts too long, and confirm a commit when it is on disk; in each transaction that writes.
 
     A process that is frozen in a transaction loses it while others still wait for what it holds. One that only reads
@@ -136,7 +138,7 @@ def _limit(connection: sa.Connection, timeout: float) -> None:
 
 
 @contextlib.contextmanager
-def unhurried(connection: sa.Connection) -> Generator[None]:
+def suspend_limits(connection: sa.Connection) -> Generator[None]:
     """A block whose statements may take their time: an upgrade of large tables does."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, BoundedConnection):  # another driver, which waits as long as it likes

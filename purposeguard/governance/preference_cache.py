@@ -21,13 +21,13 @@ import cachetools
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import changes
-from purposeguard.governance.deadlines import answered_within, deadline
-from purposeguard.governance.engines import unavailable
-from purposeguard.governance.loops import done_within, warn_if_blocking
-from purposeguard.governance.restrictions import Stands
+from purposeguard.governance.deadlines import current_deadline, limit_waiting
+from purposeguard.governance.engines import make_unavailable_error
+from purposeguard.governance.loops import wait_for_future, warn_if_blocking
+from purposeguard.governance.restrictions import SubjectState
 from purposeguard.governance.rosters import Rosters
 from purposeguard.governance.subjects import Subjects
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.protocols import Roster
 
@@ -45,7 +45,7 @@ Cause = Literal["closed", "waited", "look", "read"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Entry:
+class _CacheEntry:
     """Preferences; until when they are kept, by the monotonic clock; when they change by themselves, if they do.
 
     Subjects share entries, which are compared by identity.
@@ -53,10 +53,10 @@ class _Entry:
 
     preferences: SubjectPreferences
     ends: float
-    changing: Stands | None
+    changing: SubjectState | None
 
 
-_PREFERENCES: Final[Callable[[_Entry], SubjectPreferences]] = operator.attrgetter("preferences")
+_PREFERENCES: Final[Callable[[_CacheEntry], SubjectPreferences]] = operator.attrgetter("preferences")
 
 
 class PreferenceCache:
@@ -95,22 +95,22 @@ class PreferenceCache:
         self._closed = False
         self.looks = self.failed_looks = 0
         self.refusals: collections.Counter[str] = collections.Counter()
-        self._begin_anew()
+        self._reset()
         self.store.listeners.add(self)
         _CACHES.add(self)
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         # First in, first out: reading changes nothing, so it needs no lock. A dict, since lists of rows read many.
-        self._cache: dict[str, _Entry] = {}
+        self._cache: dict[str, _CacheEntry] = {}
         self._all_preferences: cachetools.FIFOCache[SubjectPreferences, SubjectPreferences] = cachetools.FIFOCache(
             SHARED
         )
-        self._entries: cachetools.FIFOCache[object, _Entry] = cachetools.FIFOCache(SHARED)
-        self._reads: set[_Read] = set()
-        self._wanted: list[_Wanted] = []
-        self._lock = new_lock()  # guards the five above
+        self._entries: cachetools.FIFOCache[object, _CacheEntry] = cachetools.FIFOCache(SHARED)
+        self._reads: set[_SubjectsRead] = set()
+        self._wanted: list[_ReadRequest] = []
+        self._lock = make_lock()  # guards the five above
         self._rosters = Rosters(self.subjects)
-        self._looking = new_lock()  # guards those below
+        self._looking = make_lock()  # guards those below
         self._failed_until = self._fresh_until = -math.inf
         self._look_ends = math.inf  # by when the look under way has ended, or is given up
         self._failure: str | None = None
@@ -132,9 +132,9 @@ class PreferenceCache:
             now = time.monotonic()
             if now < self._fresh_until and now < entry.ends and entry.changing is None:
                 return entry.preferences
-        with answered_within(self.store.timeout):
+        with limit_waiting(self.store.timeout):
             while True:
-                self._look_if_stale()
+                self._poll_if_stale()
                 with self._lock:
                     kept = self._cache.get(subject)
                 if kept is None or not self._is_usable(kept):
@@ -142,7 +142,7 @@ class PreferenceCache:
                 if time.monotonic() < self._fresh_until:  # otherwise this process was halted
                     return kept.preferences
 
-    def _is_usable(self, entry: _Entry) -> bool:
+    def _is_usable(self, entry: _CacheEntry) -> bool:
         """True if an entry counts, where the store was looked at in time."""
         changing = entry.changing
         return time.monotonic() < entry.ends and (changing is None or changing.holds(self.subjects.clock.span()))
@@ -156,16 +156,16 @@ class PreferenceCache:
         entries = list(map(self._cache.get, subjects))
         now = time.monotonic()
         if now >= self._fresh_until:
-            with answered_within(self.store.timeout):
-                self._look_if_stale()
+            with limit_waiting(self.store.timeout):
+                self._poll_if_stale()
                 return self.preferences_of_each(subjects)
         different = set(entries)  # few: subjects share them
         usable = {entry for entry in different if entry is not None and now < entry.ends and entry.changing is None}
         if len(usable) == len(different):
-            return list(map(_PREFERENCES, cast("list[_Entry]", entries)))
+            return list(map(_PREFERENCES, cast("list[_CacheEntry]", entries)))
         unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
         unknown = list(dict.fromkeys(unknown))
-        with answered_within(self.store.timeout):
+        with limit_waiting(self.store.timeout):
             read = self._read_each(unknown)
             if time.monotonic() >= now + self._staleness:  # the others may have changed meanwhile
                 others = [subject for subject in subjects if subject not in read]
@@ -188,11 +188,11 @@ class PreferenceCache:
 
     def _roster_until(self) -> tuple[Roster, float]:
         """The roster, and until when it counts, by the monotonic clock."""
-        with answered_within(self.store.timeout):
+        with limit_waiting(self.store.timeout):
             while True:
-                self._look_if_stale()
+                self._poll_if_stale()
                 until = self._fresh_until  # the next look finds what changes from here on
-                with self._refusing("read"):
+                with self._count_refusal("read"):
                     roster = self._rosters.roster()
                 if time.monotonic() < until:  # else what changed meanwhile is read, which is quick
                     return roster, until
@@ -209,7 +209,7 @@ class PreferenceCache:
         entries = map(self._cache.get, subjects)
         if self._is_fresh() and all(entry is not None and self._is_usable(entry) for entry in entries):
             return
-        if not await self._by_the_watcher(_Wanted(subjects), self.store.timeout):
+        if not await self._read_by_watcher(_ReadRequest(subjects), self.store.timeout):
             self.preferences_of_each(subjects)
 
     async def aroster(self) -> Roster:
@@ -218,11 +218,11 @@ class PreferenceCache:
         Raises:
             StoreUnavailable: it cannot be read within the `timeout` of the store.
         """
-        until, roster = self._fresh_until, self._rosters.kept()
+        until, roster = self._fresh_until, self._rosters.get_if_current()
         ends = time.monotonic() + self.store.timeout
         while roster is None or time.monotonic() >= until:  # the loop may come back to this task late
-            wanted = _Wanted(wants_roster=True)
-            if not await self._by_the_watcher(wanted, ends - time.monotonic()):
+            wanted = _ReadRequest(wants_roster=True)
+            if not await self._read_by_watcher(wanted, ends - time.monotonic()):
                 return self.roster()
             roster, until = wanted.roster, wanted.until
         return roster
@@ -230,22 +230,22 @@ class PreferenceCache:
     def _is_fresh(self) -> bool:
         return time.monotonic() < self._fresh_until - self._staleness / 2
 
-    async def _by_the_watcher(self, wanted: _Wanted, seconds: float) -> bool:
+    async def _read_by_watcher(self, wanted: _ReadRequest, seconds: float) -> bool:
         """Has the watcher read what is wanted, and waits for it; False if there is no watcher, and nothing was done."""
         if self._closed:
-            raise self._refused("closed")
+            raise self._make_refusal("closed")
         self._refuse_if_down()
         with self._lock:
             self._wanted.append(wanted)
-        watcher = self._watch()
+        watcher = self._get_watcher()
         if watcher is None:  # no thread can be started, or `close` came between
             return False
         watcher.ring()
-        if not await done_within(wanted.outcome, max(0.0, seconds)):
-            raise self._refused("waited")
+        if not await wait_for_future(wanted.outcome, max(0.0, seconds)):
+            raise self._make_refusal("waited")
         failure = wanted.outcome.result()
         if failure is not None:
-            with self._refusing("look"):
+            with self._count_refusal("look"):
                 raise StoreUnavailable(*failure.args)
         return True
 
@@ -254,26 +254,26 @@ class PreferenceCache:
 
         A read may take long, as a look may: what had changed when the store was last looked at is read again.
         """
-        cache = self._cache  # `_begin_anew` may replace it meanwhile, by that of another store
-        self._look_if_stale()  # the next look finds what changes from here on
+        cache = self._cache  # `_reset` may replace it meanwhile, by that of another store
+        self._poll_if_stale()  # the next look finds what changes from here on
         warn_if_blocking()
         began = time.monotonic()
-        read = _Read(subjects)
+        read = _SubjectsRead(subjects)
         with self._lock:
             self._reads.add(read)
-        present: dict[str, Stands] = {}
+        present: dict[str, SubjectState] = {}
         try:
             for first in range(0, len(subjects), BATCH):
-                with self._refusing("read"):
+                with self._count_refusal("read"):
                     present |= self.subjects.stands_of_each(subjects[first : first + BATCH])
-            self._look_if_stale()
+            self._poll_if_stale()
         finally:
             with self._lock:
                 self._reads.discard(read)
         with self._lock:
             numbers = list(map(id, present.values()))
             entries = {
-                number: self._entry(stands)
+                number: self._make_entry(stands)
                 for number, stands in dict(zip(numbers, present.values(), strict=True)).items()
             }
             given = dict(zip(present, map(entries.__getitem__, numbers), strict=True))
@@ -287,12 +287,12 @@ class PreferenceCache:
             preferences |= self._read_each([subject for subject in present if subject not in read.unchanged])
         return preferences
 
-    def _entry(self, stands: Stands) -> _Entry:
+    def _make_entry(self, stands: SubjectState) -> _CacheEntry:
         preferences = self._all_preferences.setdefault(stands.preferences, stands.preferences)
         step = self._max_age / STEPS
         ends = math.floor(time.monotonic() / step) * step + self._max_age
         changing = None if stands.until is stands.since is None else stands._replace(preferences=preferences)
-        return self._entries.setdefault((preferences, ends, changing), _Entry(preferences, ends, changing))
+        return self._entries.setdefault((preferences, ends, changing), _CacheEntry(preferences, ends, changing))
 
     def __len__(self) -> int:
         """The number of subjects in the cache."""
@@ -305,14 +305,14 @@ class PreferenceCache:
 
     # ---- changes --------------------------------------------------------------------------------------------------
 
-    def changed(self, subjects: Collection[str], /) -> None:
+    def invalidate(self, subjects: Collection[str], /) -> None:
         """Forgets these subjects, and keeps nothing that is being read of them."""
         with self._lock:
             for subject in subjects:
                 self._cache.pop(subject, None)
             for read in self._reads:
                 read.unchanged.difference_update(subjects)
-        self._rosters.changed(subjects)
+        self._rosters.invalidate(subjects)
 
     def forget(self) -> None:
         """Forgets everything."""
@@ -324,25 +324,25 @@ class PreferenceCache:
 
     # ---- looks ----------------------------------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def poll_changes(self) -> None:
         """Looks at the feed, and forgets what has changed.
 
         Raises:
             StoreUnavailable: the store cannot be read.
         """
         with self._looking:
-            self._look()
+            self._poll_changes()
 
-    def _look(self) -> None:
+    def _poll_changes(self) -> None:
         began = time.monotonic()
         self._look_ends = began + self.store.timeout
         self.looks += 1
         try:
-            with answered_within(self.store.timeout), self.store.reading(single=True) as connection:
+            with limit_waiting(self.store.timeout), self.store.reading(single=True) as connection:
                 if self._seen is None:
-                    news = changes.Changes(changes.latest(connection), None)
+                    news = changes.ChangeSet(changes.latest_change(connection), None)
                 else:
-                    news = changes.since(connection, self._seen)
+                    news = changes.changes_since(connection, self._seen)
         except StoreUnavailable as error:
             self._seen = None  # when it is back it may be in an earlier state, or another in its place
             self.failed_looks += 1
@@ -355,33 +355,35 @@ class PreferenceCache:
         if news.subjects is None or interruptions != self._interruptions:
             self.forget()
         else:
-            self.changed(news.subjects)
+            self.invalidate(news.subjects)
         self._seen = news.seq
         self._interruptions = interruptions
         self._failure = None
         if not self._closed:
             self._fresh_until = began + self._staleness
 
-    def _look_if_stale(self) -> None:
+    def _poll_if_stale(self) -> None:
         while time.monotonic() >= self._fresh_until:
             if self._closed:
-                raise self._refused("closed")
+                raise self._make_refusal("closed")
             self._refuse_if_down()
             warn_if_blocking()
             # While another thread looks, its result is shared. Who waits for the same look is refused at the same time.
-            ends = min(deadline(), self._look_ends)
+            ends = min(current_deadline(), self._look_ends)
             if not self._looking.acquire(timeout=max(0.0, ends - time.monotonic())):
-                raise self._refused("waited")
+                raise self._make_refusal("waited")
             try:
                 if time.monotonic() >= self._fresh_until:
                     self._refuse_if_down()
-                    with self._refusing("look"):
-                        self._look()
-                    if time.monotonic() >= max(self._fresh_until, deadline()):  # each took longer than it counts for
-                        raise self._refused("waited")
+                    with self._count_refusal("look"):
+                        self._poll_changes()
+                    if time.monotonic() >= max(
+                        self._fresh_until, current_deadline()
+                    ):  # each took longer than it counts for
+                        raise self._make_refusal("waited")
             finally:
                 self._looking.release()
-                self._watch()
+                self._get_watcher()
 
     def _refuse_if_down(self) -> None:
         """Raises where the last look failed: the watcher learns when the store is back, and no check waits for that."""
@@ -390,11 +392,11 @@ class PreferenceCache:
         if failure is None or time.monotonic() < self._fresh_until:
             return
         if time.monotonic() < self._failed_until or (watcher is not None and watcher.is_alive()):
-            with self._refusing("look"):
+            with self._count_refusal("look"):
                 raise StoreUnavailable(failure)
 
     @contextlib.contextmanager
-    def _refusing(self, cause: Cause) -> Generator[None]:
+    def _count_refusal(self, cause: Cause) -> Generator[None]:
         """Counts a refusal in the block."""
         try:
             yield
@@ -403,12 +405,14 @@ class PreferenceCache:
                 self.refusals[cause] += 1
             raise
 
-    def _refused(self, cause: Literal["closed", "waited"]) -> StoreUnavailable:
+    def _make_refusal(self, cause: Literal["closed", "waited"]) -> StoreUnavailable:
         with self._lock:
             self.refusals[cause] += 1
         if cause == "closed":
-            return unavailable(self.store.where, "was closed", "open it again")
-        return unavailable(self.store.where, "does not answer", "see that the database runs and can be reached")
+            return make_unavailable_error(self.store.where, "was closed", "open it again")
+        return make_unavailable_error(
+            self.store.where, "does not answer", "see that the database runs and can be reached"
+        )
 
     @property
     def staleness(self) -> float:
@@ -417,23 +421,23 @@ class PreferenceCache:
 
     # ---- the watcher ----------------------------------------------------------------------------------------------
 
-    def _watch(self) -> _Watcher | None:
+    def _get_watcher(self) -> _Watcher | None:
         """The thread that looks, started if need be; None if it cannot be."""
         with self._lock:
             if not self._closed and (self._watcher is None or not self._watcher.is_alive()):
                 with contextlib.suppress(RuntimeError):  # no thread can be started: checks go on looking themselves
-                    watcher = _Watcher(weakref.WeakMethod(self._turn), self._poll)
+                    watcher = _Watcher(weakref.WeakMethod(self._take_turn), self._poll)
                     watcher.start()
                     self._watcher = watcher
             return self._watcher
 
-    def _turn(self) -> float:
+    def _take_turn(self) -> float:
         """Looks if it is time, reads what is wanted and what is nearly too old; gives the seconds to wait."""
         failure: StoreUnavailable | None = None
         more = False
         try:
             if self.staleness >= self._poll:
-                self.look()
+                self.poll_changes()
         except StoreUnavailable as error:
             failure = error
         with self._lock:
@@ -445,22 +449,22 @@ class PreferenceCache:
                     if each.wants_roster:
                         each.roster, each.until = self._roster_until()
             if failure is None:
-                more = self._refresh()
+                more = self._refresh_oldest()
         except StoreUnavailable as error:
             failure = error
-        _tell(wanted, failure)
+        _finish_requests(wanted, failure)
         if failure is not None:
             return self._poll
         return max(self._poll / 8, 0.0 if more else self._poll - self.staleness)
 
-    def _refresh(self) -> bool:
+    def _refresh_oldest(self) -> bool:
         """Reads a batch of those who are in the last quarter of their time. True if there may be more of them."""
         soon = time.monotonic() + self._max_age / 4
         with self._lock:
             first = itertools.takewhile(lambda item: item[1].ends < soon, self._cache.items())
             due = [subject for subject, _ in itertools.islice(first, BATCH)]
         if due:
-            with answered_within(self.store.timeout):
+            with limit_waiting(self.store.timeout):
                 self._read_each(due)
         return len(due) == BATCH
 
@@ -474,7 +478,7 @@ class PreferenceCache:
         with self._lock:
             wanted, self._wanted = self._wanted, []
         if wanted:
-            _tell(wanted, self._refused("closed"))
+            _finish_requests(wanted, self._make_refusal("closed"))
         self._fresh_until = -math.inf
         self.forget()
 
@@ -482,16 +486,16 @@ class PreferenceCache:
         """Looks again after `close`, with an empty cache."""
         with self._lock:
             self._closed = False
-            self._begin_anew()
+            self._reset()
 
-    def leave_to_the_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked child: begins with an empty cache, and a thread of its own."""
         self.looks = self.failed_looks = 0
         self.refusals.clear()
-        self._begin_anew()
+        self._reset()
 
 
-class _Read:
+class _SubjectsRead:
     """A read of some subjects under way; `unchanged` are those who did not change since it began."""
 
     __slots__ = ("unchanged",)
@@ -501,7 +505,7 @@ class _Read:
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class _Wanted:
+class _ReadRequest:
     """What a task of an event loop waits for: these subjects, and the roster if it `wants_roster`.
 
     `until` is when the roster counts no longer, `outcome` why it cannot be known, or None.
@@ -514,7 +518,7 @@ class _Wanted:
     outcome: Future[StoreUnavailable | None] = dataclasses.field(default_factory=Future)
 
 
-def _tell(wanted: Iterable[_Wanted], failure: StoreUnavailable | None) -> None:
+def _finish_requests(wanted: Iterable[_ReadRequest], failure: StoreUnavailable | None) -> None:
     """Ends the wait for what was asked for."""
     for each in wanted:
         if each.outcome.set_running_or_notify_cancel():  # unless nobody waits any more
@@ -533,11 +537,11 @@ class _Watcher(threading.Thread):
 
     def run(self) -> None:
         """Takes turns."""
-        while not self._stopping and (seconds := self._turned()) is not None:
+        while not self._stopping and (seconds := self._run_turn()) is not None:
             self._bell.wait(seconds)
             self._bell.clear()
 
-    def _turned(self) -> float | None:
+    def _run_turn(self) -> float | None:
         turn = self._turn()
         return None if turn is None else turn()
 
@@ -557,9 +561,9 @@ _CACHES: Final[weakref.WeakSet[PreferenceCache]] = weakref.WeakSet()
 """For forked children, and for the end of the interpreter."""
 
 
-def _forked() -> None:
+def _reset_after_fork() -> None:
     for all_preferences in list(_CACHES):
-        all_preferences.leave_to_the_parent()
+        all_preferences.reset_after_fork()
 
 
 @atexit.register
@@ -569,4 +573,4 @@ def _close_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_reset_after_fork)

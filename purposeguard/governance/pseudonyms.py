@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
-from purposeguard.governance.engines import unavailable
+from purposeguard.governance.engines import make_unavailable_error
 from purposeguard.governance.schema import Moment, identity, metadata
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.runtime.clock import UTC
 
 KEYS: Final = "purposeguard_keys"
@@ -51,7 +51,7 @@ pseudonym: Final = sa.Table(
 )
 """The key of each person: the one row from which it can be told who is meant.
 
-A pseudonym is `digest_of(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
+A pseudonym is `digest_subject(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
 """
 
 
@@ -86,7 +86,7 @@ forgotten: Final = sa.Table(
 """In the store: whose keys are destroyed, in the order of the commits. Keys from an older copy are destroyed again."""
 
 
-class Apart(Protocol):
+class KeyDatabase(Protocol):
     """A database that holds keys alone."""
 
     where: str
@@ -100,42 +100,43 @@ class Apart(Protocol):
         ...
 
 
-class Known(NamedTuple):
+class KnownSubjects(NamedTuple):
     """The pseudonyms of those persons who have one, and those who are barred."""
 
     names: dict[str, str]
     barred: frozenset[str]
 
 
-def listed(dialect: str, name: str) -> sa.Select[Any]:
+def select_list_members(dialect: str, name: str) -> sa.Select[Any]:
     """The members of a parameter that is a list: one parameter for each costs more than the look."""
     each = sa.func.json_each if dialect == "sqlite" else sa.func.json_array_elements_text
     return sa.select(each(sa.bindparam(name, type_=sa.JSON)).table_valued("value").c.value)
 
 
-def _known(dialect: str) -> sa.Executable:
+def _select_known(dialect: str) -> sa.Executable:
     some = sa.exists(sa.select(barred.c.digest))
     return (
         sa.select(pseudonym.c.subject, pseudonym.c.pseudonym, sa.literal_column("0"), sa.literal_column("0"))
-        .where(pseudonym.c.subject.in_(listed(dialect, "subjects")))
+        .where(pseudonym.c.subject.in_(select_list_members(dialect, "subjects")))
         .union_all(sa.select(sa.null(), vault.c.mark, vault.c.issued, sa.case((some, 1), else_=0)))
     )
 
 
-def _subjects(dialect: str) -> sa.Executable:
-    wanted = pseudonym.c.pseudonym.in_(listed(dialect, "pseudonyms"))
+def _select_subjects(dialect: str) -> sa.Executable:
+    wanted = pseudonym.c.pseudonym.in_(select_list_members(dialect, "pseudonyms"))
     return sa.select(pseudonym.c.pseudonym, pseudonym.c.subject).where(wanted)
 
 
 DIALECTS: Final = ("sqlite", "postgresql")
 BARRED: Final = {
-    dialect: sa.select(barred.c.digest).where(barred.c.digest.in_(listed(dialect, "digests"))) for dialect in DIALECTS
+    dialect: sa.select(barred.c.digest).where(barred.c.digest.in_(select_list_members(dialect, "digests")))
+    for dialect in DIALECTS
 }
-KNOWN: Final = {dialect: _known(dialect) for dialect in DIALECTS}
-SUBJECTS: Final = {dialect: _subjects(dialect) for dialect in DIALECTS}
+KNOWN: Final = {dialect: _select_known(dialect) for dialect in DIALECTS}
+SUBJECTS: Final = {dialect: _select_subjects(dialect) for dialect in DIALECTS}
 
 
-class Keys:
+class PseudonymKeys:
     """The keys of a store. `apart` is where they lie; None: in the store itself.
 
     `issued` is how many the keys have issued at least, as far as the store knows. Keys that have issued fewer are an
@@ -143,12 +144,12 @@ class Keys:
     """
 
     def __init__(self) -> None:
-        self.apart: Apart | None = None
+        self.apart: KeyDatabase | None = None
         self.issued = 0
         self._mark = ""
         self._secret = b""
         self._former: bytes | None = None
-        self._lock = new_lock()  # guards `issued`
+        self._lock = make_lock()  # guards `issued`
 
     def learn(self, row: Any) -> None:
         """Takes over what the row of the vault says."""
@@ -179,7 +180,7 @@ class Keys:
             with self.apart.writing() as own:
                 yield own
 
-    def known(self, connection: sa.Connection, subjects: Collection[str]) -> Known:
+    def find_known(self, connection: sa.Connection, subjects: Collection[str]) -> KnownSubjects:
         """What the keys know of these persons.
 
         Raises:
@@ -190,15 +191,17 @@ class Keys:
             own_rows = [row for row in rows if row[0] is None]
             self._check([(mark, issued) for _, mark, issued, _ in own_rows])
             names = {subject: name for subject, name, _, _ in rows if subject is not None}
-            return Known(names, self._barred(own, subjects) if any(row[3] for row in own_rows) else frozenset())
+            return KnownSubjects(
+                names, self._find_barred(own, subjects) if any(row[3] for row in own_rows) else frozenset()
+            )
 
-    def barred(self, connection: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
+    def find_barred(self, connection: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
         """Those of these persons who are barred."""
         with self.reading(connection) as own:
-            return self._barred(own, subjects)
+            return self._find_barred(own, subjects)
 
-    def _barred(self, own: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
-        digests = dict(zip(map(self.bar, subjects), subjects, strict=True))
+    def _find_barred(self, own: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
+        digests = dict(zip(map(self.digest_for_bar, subjects), subjects, strict=True))
         found = own.execute(BARRED[own.dialect.name], {"digests": list(digests)}).scalars()
         return frozenset(map(digests.__getitem__, found))
 
@@ -207,12 +210,14 @@ class Keys:
             return
         if [mark for mark, _ in rows] != [self._mark]:
             what = "does not hold the keys of this store"
-            raise unavailable(self.apart.where, what, "name the database that was given as `keys` before")
+            raise make_unavailable_error(self.apart.where, what, "name the database that was given as `keys` before")
         if rows[0][1] < self.issued:
             what = "is an older copy of the keys: it lacks some that the store relies on"
-            raise unavailable(self.apart.where, what, "put back a later copy of the keys (see `Deploy governance`)")
+            raise make_unavailable_error(
+                self.apart.where, what, "put back a later copy of the keys (see `Deploy governance`)"
+            )
 
-    def subjects(self, connection: sa.Connection, pseudonyms: Iterable[str]) -> dict[str, str]:
+    def find_subjects(self, connection: sa.Connection, pseudonyms: Iterable[str]) -> dict[str, str]:
         """The persons behind pseudonyms; those whose keys are destroyed are not in it."""
         wanted = iter(dict.fromkeys(pseudonyms))
         found: dict[str, str] = {}
@@ -221,15 +226,15 @@ class Keys:
                 found.update(map(tuple, own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": some})))
         return found
 
-    def bar(self, subject: str) -> str:
+    def digest_for_bar(self, subject: str) -> str:
         """The digest by which a barred person is found."""
         return hashlib.blake2b(subject.encode(), key=self._secret, digest_size=32, person=b"barred").hexdigest()
 
-    def name(self, connection: sa.Connection, subject: str) -> str | None:
+    def find_name(self, connection: sa.Connection, subject: str) -> str | None:
         """The pseudonym of a person, or the digest in its place where hand-overs are older than pseudonyms."""
-        name = self.known(connection, [subject]).names.get(subject)
+        name = self.find_known(connection, [subject]).names.get(subject)
         if name is None and self._former is not None:
-            return digest_of(self._former, subject)
+            return digest_subject(self._former, subject)
         return name
 
     # ---- issuing ----------------------------------------------------------------------------------------------------
@@ -239,17 +244,17 @@ class Keys:
         wanted = iter(sorted(set(subjects)))  # in one order, so that of two that issue at once one waits for the other
         names: dict[str, str] = {}
         while some := list(islice(wanted, AT_A_TIME)):
-            present = self.known(connection, some).names
+            present = self.find_known(connection, some).names
             missing = [subject for subject in some if subject not in present]
             if missing:
                 self._add(connection, missing)
-                present = self.known(connection, some).names
+                present = self.find_known(connection, some).names
             names |= present
         return names
 
     def _add(self, connection: sa.Connection, subjects: Sequence[str]) -> None:
         former = dict(self._former_names(connection, subjects))
-        rows = [_row(subject, former.get(subject)) for subject in subjects]
+        rows = [_make_key_row(subject, former.get(subject)) for subject in subjects]
         with self.writing(connection) as own:
             insert = sqlite.insert if own.dialect.name == "sqlite" else postgresql.insert
             if self.apart is not None:
@@ -261,10 +266,10 @@ class Keys:
         """The digests by which these persons are named since before there were pseudonyms."""
         if self._former is None:
             return
-        digests = {digest_of(self._former, subject): subject for subject in subjects}
+        digests = {digest_subject(self._former, subject): subject for subject in subjects}
         table = sa.table("purposeguard_provided_subject", sa.column("pseudonym"))
         wanted = sa.select(table.c.pseudonym).distinct()
-        wanted = wanted.where(table.c.pseudonym.in_(listed(connection.dialect.name, "digests")))
+        wanted = wanted.where(table.c.pseudonym.in_(select_list_members(connection.dialect.name, "digests")))
         for (digest,) in connection.execute(wanted, {"digests": list(digests)}):
             yield digests[digest], digest
 
@@ -280,12 +285,12 @@ class Keys:
             while some := list(islice(rows, AT_A_TIME)):
                 found = own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": [row.pseudonym for row in some]}).all()
                 bars = {row.pseudonym for row in some if row.bar}
-                _bar(own, {self.bar(subject) for name, subject in found if name in bars})
-                gone = pseudonym.c.pseudonym.in_(listed(own.dialect.name, "pseudonyms"))
+                _bar_subjects(own, {self.digest_for_bar(subject) for name, subject in found if name in bars})
+                gone = pseudonym.c.pseudonym.in_(select_list_members(own.dialect.name, "pseudonyms"))
                 own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": [name for name, _ in found]})
                 own.execute(sa.update(vault).values(applied=some[-1].seq))
 
-    def behind(self, connection: sa.Connection) -> bool:
+    def has_keys_to_destroy(self, connection: sa.Connection) -> bool:
         """True if keys are to be destroyed: a process ended before it did, or an older copy of them was put back."""
         last = connection.execute(sa.select(sa.func.max(forgotten.c.seq))).scalar_one() or 0
         with self.reading(connection) as own:
@@ -293,12 +298,12 @@ class Keys:
 
     def unbar(self, connection: sa.Connection, subjects: Iterable[str]) -> None:
         """Lets these persons come back."""
-        digests = list(map(self.bar, subjects))
+        digests = list(map(self.digest_for_bar, subjects))
         with self.writing(connection) as own:
             own.execute(sa.delete(barred).where(barred.c.digest.in_(digests)))
 
 
-def _bar(own: sa.Connection, digests: Collection[str]) -> None:
+def _bar_subjects(own: sa.Connection, digests: Collection[str]) -> None:
     if not digests:
         return
     # PostgreSQL keeps rows in the order in which they were written: all are written anew.
@@ -306,18 +311,18 @@ def _bar(own: sa.Connection, digests: Collection[str]) -> None:
     own.execute(sa.insert(barred), [{"digest": digest} for digest in sorted({*present, *digests})])
 
 
-def keys_of(connection: sa.Connection) -> Keys:
+def get_keys(connection: sa.Connection) -> PseudonymKeys:
     """The keys of the store that a connection is to."""
-    return cast("Keys", connection.get_execution_options()[KEYS])
+    return cast("PseudonymKeys", connection.get_execution_options()[KEYS])
 
 
-def _row(subject: str, former: str | None) -> dict[str, Any]:
+def _make_key_row(subject: str, former: str | None) -> dict[str, Any]:
     """The key of a person, made anew unless they have a name already."""
     key = secrets.token_bytes(32) if former is None else None
-    return {"subject": subject, "pseudonym": former if key is None else digest_of(key, subject), "key": key}
+    return {"subject": subject, "pseudonym": former if key is None else digest_subject(key, subject), "key": key}
 
 
-def digest_of(key: bytes, subject: str) -> str:
+def digest_subject(key: bytes, subject: str) -> str:
     """The name of a subject under a key: that of the subject, or the one that a store had before."""
     return hashlib.blake2b(subject.encode(), key=key, digest_size=16).hexdigest()
 
@@ -325,7 +330,9 @@ def digest_of(key: bytes, subject: str) -> str:
 # ---- where they lie -------------------------------------------------------------------------------------------------
 
 
-def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str, *, move: bool) -> None:
+def attach_keys(
+    connection: sa.Connection, own: PseudonymKeys, apart: KeyDatabase | None, where: str, *, move: bool
+) -> None:
     """Has a store use its keys: those in it, or `apart`. Those in it are moved there, with `move` if there are any.
 
     Raises:
@@ -335,10 +342,10 @@ def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str
     inside = sa.inspect(connection).has_table(vault.name)
     mark = connection.execute(sa.select(identity.c.mark)).scalar_one_or_none()
     if inside and mark is None:
-        mark = _make(connection)
+        mark = _make_vault(connection)
     if apart is None:
         if not inside:
-            raise unavailable(
+            raise make_unavailable_error(
                 where, "keeps its keys apart", "name where, `keys=…`, or `PURPOSEGUARD_KEYS` of a command"
             )
         own.learn(connection.execute(sa.select(vault)).one())
@@ -350,8 +357,8 @@ def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str
         empty = connection.execute(sa.select(pseudonym.c.subject).limit(1)).one_or_none() is None
         if not empty and not move:
             advice = "make a copy of it, then run `purposeguard store upgrade STORE --keys URL`"
-            raise unavailable(where, "holds its keys itself, and they are to lie apart", advice)
-        _move(connection, apart, mark)
+            raise make_unavailable_error(where, "holds its keys itself, and they are to lie apart", advice)
+        _move_keys(connection, apart, mark)
     with apart.reading() as there:
         row = there.execute(sa.select(vault)).one_or_none()
     own.rely_on(connection.execute(sa.text("SELECT issued FROM purposeguard_counter")).scalar_one())
@@ -360,7 +367,7 @@ def attach(connection: sa.Connection, own: Keys, apart: Apart | None, where: str
     own.learn(row)
 
 
-def _make(connection: sa.Connection) -> str:
+def _make_vault(connection: sa.Connection) -> str:
     """The row of the vault, made with the store."""
     mark = secrets.token_hex(16)
     row = {"id": 1, "mark": mark, "secret": secrets.token_bytes(32), "issued": 0, "applied": 0}
@@ -370,12 +377,14 @@ def _make(connection: sa.Connection) -> str:
     return mark
 
 
-def _move(connection: sa.Connection, apart: Apart, mark: str | None) -> None:
+def _move_keys(connection: sa.Connection, apart: KeyDatabase, mark: str | None) -> None:
     """Moves the keys. Whoever would use those in the store from now on misses the tables, and is refused."""
     with apart.writing() as there:
         present = there.execute(sa.select(vault.c.mark)).scalar_one_or_none()
         if present not in (None, mark):
-            raise unavailable(apart.where, "holds the keys of another store", "name a database for these alone")
+            raise make_unavailable_error(
+                apart.where, "holds the keys of another store", "name a database for these alone"
+            )
         for table in TABLES:  # also if it was interrupted before: what is in the store counts until it is dropped
             there.execute(sa.delete(table))
             rows = connection.execute(sa.select(table)).mappings()

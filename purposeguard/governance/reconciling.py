@@ -11,17 +11,17 @@ import sqlalchemy as sa
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import Body
 from purposeguard.governance.ledger.reading import Reading
-from purposeguard.governance.pseudonyms import digest_of, forgotten, pseudonym
+from purposeguard.governance.pseudonyms import digest_subject, forgotten, pseudonym
 from purposeguard.governance.request_records import request, step
 from purposeguard.governance.restrictions import CONSENT, declaration, revocation
-from purposeguard.governance.subjects import details
+from purposeguard.governance.subjects import make_ledger_details
 from purposeguard.governance.transfers import MOST_NAMED, provided_subject, provision
 
 REVOKED: Final = ("lifted", "withdrawn")
 """What entries say of restrictions and consents that were taken back."""
 
 
-class Difference(NamedTuple):
+class LedgerDifference(NamedTuple):
     """A row that the ledger contradicts: `restriction 4`, and the fault."""
 
     place: str
@@ -36,7 +36,7 @@ Facts = Mapping[tuple[Any, ...], tuple[str, object]]
 """What was recorded, by a key: its name, and its content."""
 
 
-def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Difference]:
+def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[LedgerDifference]:
     """The rows of restrictions, consents, requests and provisions that are not as the ledger says, and missing ones.
 
     `connection` is that of the reading. The ledger itself is not verified. A row from before the ledger was kept is a
@@ -48,23 +48,23 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[Differenc
     """
     if reading.start.seq:
         raise ValueError(f"entries 1 to {reading.start.seq} were archived: name the archives before the store")
-    said = _said(reading)
+    said = _collect_ledger_facts(reading)
     try:
-        there = _there(connection, said)
+        there = _collect_table_facts(connection, said)
     except (ValueError, TypeError):
-        yield Difference("tables", "a row holds what is written nowhere: it was changed")
+        yield LedgerDifference("tables", "a row holds what is written nowhere: it was changed")
         return
-    yield from _keys(connection)
+    yield from _check_keys(connection)
     for key in sorted({*said, *there}, key=str):
         if key not in there:
-            yield Difference(said[key][0], NOT_THERE)
+            yield LedgerDifference(said[key][0], NOT_THERE)
         elif key not in said:
-            yield Difference(there[key][0], NOT_SAID)
+            yield LedgerDifference(there[key][0], NOT_SAID)
         elif said[key][1] != there[key][1]:
-            yield Difference(there[key][0], CHANGED)
+            yield LedgerDifference(there[key][0], CHANGED)
 
 
-def _said(reading: Reading) -> Facts:
+def _collect_ledger_facts(reading: Reading) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     steps: defaultdict[Any, int] = defaultdict(int)
     for entry in reading.entries({"restriction", "consent", "request", "provision", "erasure"}):
@@ -76,7 +76,7 @@ def _said(reading: Reading) -> Facts:
         elif entry.kind == "request":
             number = body.get("request")
             steps[number] += 1
-            facts["step", number, steps[number]] = f"request {number}, step {steps[number]}", _step(body)
+            facts["step", number, steps[number]] = f"request {number}, step {steps[number]}", _step_facts(body)
             facts["request", number] = f"request {number}", body | {"did": None, "by": None}
         elif entry.kind == "erasure":
             if "subject" in body:  # otherwise data of the application was erased
@@ -92,31 +92,31 @@ def _said(reading: Reading) -> Facts:
     return facts
 
 
-def _step(body: Body) -> dict[str, Any]:
+def _step_facts(body: Body) -> dict[str, Any]:
     return {name: body[name] for name in ("did", "by", "state", "due_on") if name in body}
 
 
-def _there(connection: sa.Connection, said: Facts) -> Facts:
+def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for row in connection.execute(sa.select(declaration)).mappings():
         kind, subject = "consent" if row["kind"] == CONSENT else "restriction", row["pseudonym"]
         kinds[row["id"]] = kind, subject
-        body = {"what": row["kind"], "subject": subject, "id": row["id"], **details(dict(row))}
-        facts["declaration", row["id"]] = f"{kind} {row['id']}", _normal(kind, body)
+        body = {"what": row["kind"], "subject": subject, "id": row["id"], **make_ledger_details(dict(row))}
+        facts["declaration", row["id"]] = f"{kind} {row['id']}", _normalize_body(kind, body)
     for row in connection.execute(sa.select(revocation)).mappings():
         number = row["declaration"]
         kind, subject = kinds.get(number, ("restriction", ""))
         what = "withdrawn" if kind == "consent" else "lifted"
-        body = {"what": what, "subject": subject or None, "id": number, **details(dict(row))}
-        facts["revocation", number] = f"{kind} {number}, taken back", _normal(kind, body)
+        body = {"what": what, "subject": subject or None, "id": number, **make_ledger_details(dict(row))}
+        facts["revocation", number] = f"{kind} {number}, taken back", _normalize_body(kind, body)
     for row in connection.execute(sa.select(request)).mappings():
         body = {name: row[name] for name in ("kind", "requester", "purposes", "revision", "due_on", "state")}
         body |= {"subject": row["pseudonym"], "did": None, "by": None, "request": row["id"]}
-        facts["request", row["id"]] = f"request {row['id']}", _normal("request", body)
+        facts["request", row["id"]] = f"request {row['id']}", _normalize_body("request", body)
     for row in connection.execute(sa.select(step)).mappings():
         key = "step", row["request"], row["number"]
-        taken = _step(_normal("request", dict(row)))
+        taken = _step_facts(_normalize_body("request", dict(row)))
         if key in said and "by" not in cast("Body", said[key][1]):
             del taken["by"]  # entries of older versions do not name the clerk
         facts[key] = f"request {row['request']}, step {row['number']}", taken
@@ -127,7 +127,7 @@ def _there(connection: sa.Connection, said: Facts) -> Facts:
         number = row["id"]
         body = {name: value for name, value in row.items() if name not in ("id", "at", "name", "subjects")}
         body |= {"provision": number, "handed_over": row["at"], "count": row["subjects"], "subjects": None}
-        facts["provision", number] = f"provision {number}", _normal("provision", body)
+        facts["provision", number] = f"provision {number}", _normalize_body("provision", body)
         few = row["subjects"] <= MOST_NAMED
         facts["subjects", number] = (
             f"subjects of provision {number}",
@@ -135,27 +135,30 @@ def _there(connection: sa.Connection, said: Facts) -> Facts:
         )
     for row in connection.execute(sa.select(forgotten)).mappings():
         body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
-        facts["forgotten", row["pseudonym"]] = f"pseudonym {row['pseudonym']}, forgotten", _normal("erasure", body)
+        facts["forgotten", row["pseudonym"]] = (
+            f"pseudonym {row['pseudonym']}, forgotten",
+            _normalize_body("erasure", body),
+        )
     for number in given:
         facts["subjects", number] = f"subjects of provision {number}", None
     return facts
 
 
-def _keys(connection: sa.Connection) -> Iterator[Difference]:
+def _check_keys(connection: sa.Connection) -> Iterator[LedgerDifference]:
     """The keys in the store that are not those of the persons they name, and persons without one."""
     if not sa.inspect(connection).has_table(pseudonym.name):  # they lie apart
         return
     known = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())
     for row in connection.execute(sa.select(pseudonym)):
         known.add(row.pseudonym)
-        if row.key is not None and digest_of(row.key, row.subject) != row.pseudonym:
-            yield Difference(f"key of pseudonym {row.pseudonym}", "it was given to another person")
+        if row.key is not None and digest_subject(row.key, row.subject) != row.pseudonym:
+            yield LedgerDifference(f"key of pseudonym {row.pseudonym}", "it was given to another person")
     for table in (declaration, request):
         named = sa.select(table.c.pseudonym).where(table.c.pseudonym.is_not(None)).distinct()
         for name in sorted(set(connection.execute(named).scalars()) - known):
-            yield Difference(f"key of pseudonym {name}", "it is gone, and the person was not forgotten")
+            yield LedgerDifference(f"key of pseudonym {name}", "it is gone, and the person was not forgotten")
 
 
-def _normal(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _normalize_body(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """A body as an entry has it."""
-    return entries.entry_made(kind, body)[1]
+    return entries.normalize_entry(kind, body)[1]

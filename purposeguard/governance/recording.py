@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from purposeguard.governance.store import Store
 
 
-def report(ledger: Any, store: Store, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
+def add_ledger_entry(ledger: Any, store: Store, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
     """Adds an entry to a ledger, as the last step of a transaction; its error undoes the transaction.
 
     A ledger in this store has `append_in`, another one `append`. One that has neither records uses and denials alone.

@@ -231,7 +231,7 @@ class Disclosure(Part):
 
     def to_html(self) -> str:
         """The report as one HTML page that prints on A4: no script, and nothing that is fetched from elsewhere."""
-        return _page(self)
+        return _render_page(self)
 
 
 # ---- The page -----------------------------------------------------------------------------------------------------
@@ -240,37 +240,38 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 @functools.cache
-def words(language: Language, table: Path = TEMPLATES / "disclosure.toml") -> Mapping[str, str]:
+def load_words(language: Language, table: Path = TEMPLATES / "disclosure.toml") -> Mapping[str, str]:
     """The words of pages in a language, by their names in the templates."""
     return {name: texts[language] for name, texts in tomllib.loads(table.read_text("utf-8")).items()}
 
 
-def policy_for(style: str) -> str:
+def make_security_policy(style: str) -> str:
     """The content security policy of a page that has this style sheet, no script, and nothing from elsewhere."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action "
 
 
 @functools.cache
-def style_sheet() -> str:
+def load_style_sheet() -> str:
     """The style sheet of the page."""
     return (TEMPLATES / "disclosure.css").read_text("utf-8")
 
 
-def _page(report: Disclosure) -> str:
-    return environment().get_template("disclosure.html").render(context_of(report, style_sheet()))
+def _render_page(report: Disclosure) -> str:
+    return make_environment().get_template("disclosure.html").render(make_template_context(report, load_style_sheet()))
 
 
-def context_of(report: Disclosure, style: str) -> dict[str, Any]:
+def make_template_context(report: Disclosure, style: str) -> dict[str, Any]:
     """What the page's template is given."""
     grouped: dict[tuple[str, ...], list[CategoryPart]] = {}  # categories with the same purposes share a table
     for category in report.categories:
         grouped.setdefault(category.purposes, []).append(category)
     return {
         "report": report,
-        "words": words(report.language),
+        "words": load_words(report.language),
         "style": style,
-        "policy": policy_for(style) + "'none'",  # only this style sheet, whatever a value of the report may contain
+        "policy": make_security_policy(style)
+        + "'none'",  # only this style sheet, whatever a value of the report may contain
         "purposes": {purpose.id: purpose for purpose in report.purposes},
         "sources": {source.id: source for source in report.sources},
         "grouped": tuple(grouped.items()),
@@ -278,7 +279,7 @@ def context_of(report: Disclosure, style: str) -> dict[str, Any]:
 
 
 @functools.cache
-def environment() -> Environment:
+def make_environment() -> Environment:
     """Jinja's environment of the page's template.
 
     Values are escaped, and a name that a template is not given is an error.
@@ -293,13 +294,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"plain": printable, "value": _value, "texts": _texts}
+    made.filters |= {"plain": replace_unprintable, "value": _format_value, "texts": _format_lines}
     tests: dict[str, Any] = made.tests
     tests["nested"] = _is_nested
     return made
 
 
-def printable(text: object) -> str:
+def replace_unprintable(text: object) -> str:
     """A text with \ufffd in place of the characters that a page cannot have."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cs"} else char
@@ -307,17 +308,17 @@ def printable(text: object) -> str:
     )
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """The value of an item, on one or several lines."""
-    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2))
+    return replace_unprintable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def _is_nested(value: Any) -> bool:
     return isinstance(value, (dict, list, tuple))
 
 
-def _texts(value: Any) -> list[str] | None:
+def _format_lines(value: Any) -> list[str] | None:
     """The lines of a list of plain values; None for anything else."""
     if not isinstance(value, (list, tuple)) or any(map(_is_nested, value)):
         return None
-    return [_value(item) for item in value]
+    return [_format_value(item) for item in value]

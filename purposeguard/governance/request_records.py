@@ -10,10 +10,10 @@ from typing import Any, Final, Literal, cast
 import sqlalchemy as sa
 
 from purposeguard.errors import RequestError
-from purposeguard.governance.pseudonyms import keys_of
+from purposeguard.governance.pseudonyms import get_keys
 from purposeguard.governance.restrictions import Kind, Person
 from purposeguard.governance.schema import Moment, Serial, metadata
-from purposeguard.notice.retention import day_in
+from purposeguard.notice.retention import to_local_day
 
 State = Literal["open", "verified", "fulfilled", "refused", "withdrawn"]
 """`open`: received; `verified`: the author and their authority are known; the others: closed."""
@@ -145,7 +145,7 @@ class Overview:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Listing:
+class RequestListing:
     """A page of requests: those to be answered by deadline, then the closed ones, the latest first.
 
     `total` counts the requests that were asked for, on all `pages`; `number` is that of this page, from 1. `overdue`
@@ -160,44 +160,44 @@ class Listing:
     pages: int
 
 
-def overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
+def build_overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
     """The requests as they are now."""
     counted = sa.select(request.c.kind, request.c.state, sa.func.count()).group_by(request.c.kind, request.c.state)
     counts: dict[tuple[str, State], int] = {
         (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
     }
-    pending = sorted(selected(connection, request.c.state.in_(sorted(PENDING))), key=_urgency)
+    pending = sorted(select_requests(connection, request.c.state.in_(sorted(PENDING))), key=_urgency_sort_key)
     in_order = sorted(counts, key=lambda key: (key[0], STATES.index(key[1])))
     return Overview(
         as_of=now,
-        today=day_in(timezone, now),
+        today=to_local_day(timezone, now),
         counts={key: counts[key] for key in in_order},
         pending=tuple(pending),
     )
 
 
-def _urgency(pending: Request) -> tuple[bool, datetime.date, datetime.datetime, int]:
+def _urgency_sort_key(pending: Request) -> tuple[bool, datetime.date, datetime.datetime, int]:
     return pending.due_on is None, pending.due_on or datetime.date.max, pending.received_at, pending.id
 
 
-def selected(connection: sa.Connection, *which: sa.ColumnElement[bool], lock: bool = False) -> list[Request]:
+def select_requests(connection: sa.Connection, *which: sa.ColumnElement[bool], lock: bool = False) -> list[Request]:
     """The requests that meet these conditions; with `lock`, nobody else changes them until the transaction ends."""
     query = sa.select(request).where(*which).order_by(request.c.id)
-    return made(connection, query.with_for_update() if lock else query)
+    return build_requests(connection, query.with_for_update() if lock else query)
 
 
-def steps(connection: sa.Connection, number: int) -> list[Step]:
+def select_steps(connection: sa.Connection, number: int) -> list[Step]:
     """The steps of a request."""
     wanted = [step.c[field.name] for field in dataclasses.fields(Step)]
     rows = connection.execute(sa.select(*wanted).where(step.c.request == number).order_by(step.c.number))
     return [Step(*row) for row in rows]
 
 
-def made(connection: sa.Connection, query: sa.Select[Any]) -> list[Request]:
+def build_requests(connection: sa.Connection, query: sa.Select[Any]) -> list[Request]:
     """The rows of a query as requests."""
     rows: list[dict[str, Any]] = [dict(row) for row in connection.execute(query).mappings()]
     named = {row["pseudonym"] for row in rows} - {None}
-    subjects = keys_of(connection).subjects(connection, named)
+    subjects = get_keys(connection).find_subjects(connection, named)
     for row in rows:
         row["subject"] = subjects.get(row.pop("pseudonym"))
         row["purposes"] = None if row["purposes"] is None else tuple(row["purposes"])
@@ -216,7 +216,7 @@ MAY: Final[Mapping[Did, frozenset[State]]] = {
 """The states that permit each step."""
 
 
-def possible(asked: Request, today: datetime.date) -> frozenset[Did]:
+def possible_steps(asked: Request, today: datetime.date) -> frozenset[Did]:
     """The steps that may be taken with a request."""
     did: set[Did] = {did for did, states in MAY.items() if asked.state in states}
     if asked.due_on is None or asked.extended or asked.overdue(today):
@@ -224,21 +224,21 @@ def possible(asked: Request, today: datetime.date) -> frozenset[Did]:
     return frozenset(did)
 
 
-def must_be_possible(asked: Request, did: Did) -> None:
+def require_possible(asked: Request, did: Did) -> None:
     """Raises RequestError if the state of a request does not permit a step."""
     if asked.state in MAY[did]:
         return
     if not asked.pending:
         on = "" if asked.closed_at is None else f" on {asked.closed_at:%Y-%m-%d}"
-        raise impossible(
+        raise make_impossible_error(
             asked, did, f"it was {asked.state}{on}, and what is closed is not changed", "open a new request"
         )
     if did == "verified":
-        raise impossible(asked, did, "it is verified already", "fulfil, refuse or extend it")
+        raise make_impossible_error(asked, did, "it is verified already", "fulfil, refuse or extend it")
     advice = f"verify first who asks, `requests.verify({asked.id}, how=…, by=…)`"
-    raise impossible(asked, did, f"it is {asked.state}, and only a verified request is fulfilled", advice)
+    raise make_impossible_error(asked, did, f"it is {asked.state}, and only a verified request is fulfilled", advice)
 
 
-def impossible(asked: Request, did: Did, why: str, advice: str) -> RequestError:
+def make_impossible_error(asked: Request, did: Did, why: str, advice: str) -> RequestError:
     """The error of a step that is not permitted: which request, which step, why not, what to do."""
     return RequestError(f"request {asked.id} ({asked.kind}) cannot be {did}: {why} (help: {advice})")

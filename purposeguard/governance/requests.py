@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, Protocol, cast
 
 import sqlalchemy as sa
 
-from purposeguard.errors import RequestError, shown_id
-from purposeguard.governance.recording import report
+from purposeguard.errors import RequestError, format_id
+from purposeguard.governance.recording import add_ledger_entry
 from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import (
     KIND_OF,
@@ -22,29 +22,29 @@ from purposeguard.governance.request_records import (
     RESTRICTING,
     STATES,
     Did,
-    Listing,
     Overview,
     Request,
+    RequestListing,
     State,
     Step,
-    impossible,
-    made,
-    must_be_possible,
-    overview,
+    build_overview,
+    build_requests,
+    make_impossible_error,
     request,
-    selected,
+    require_possible,
+    select_requests,
+    select_steps,
     step,
-    steps,
 )
 from purposeguard.governance.restrictions import Kind, Person, Restriction
 from purposeguard.governance.store import Store
-from purposeguard.governance.subjects import Subjects, clauses_of, number_of, optional_text, text_of
+from purposeguard.governance.subjects import Subjects, check_optional_text, check_text, number_of, resolve_clauses
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.retention import day_in
+from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.schema import Request as Right
-from purposeguard.notice.vocabulary import nearest
+from purposeguard.notice.vocabulary import find_nearest
 from purposeguard.policy.row_context import SubjectId, subject_key
-from purposeguard.runtime.clock import in_utc
+from purposeguard.runtime.clock import to_utc
 
 LONGEST_PERIOD = 3_660
 """Days of a deadline, at most."""
@@ -54,7 +54,7 @@ OPENING_LOCK: Final = 0x7075_7270_6F73_6532
 """PostgreSQL's advisory lock for requests that are opened once."""
 
 
-class Discloses(Protocol):
+class DisclosureMaker(Protocol):
     """Makes the report that answers a request for disclosure."""
 
     def __call__(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
@@ -92,7 +92,7 @@ class Requests:
         *,
         days: int | None = None,
         suspend_while_open: bool = False,
-        disclose: Discloses | None = None,
+        disclose: DisclosureMaker | None = None,
     ) -> None:
         """Uses the store, the notice, the clock and the ledger of `subjects`.
 
@@ -102,7 +102,7 @@ class Requests:
         self.subjects = subjects
         self.suspend_while_open = suspend_while_open
         self.disclose = disclose
-        self._days = None if days is None else _period(days)
+        self._days = None if days is None else _check_period(days)
 
     @property
     def store(self) -> Store:
@@ -147,13 +147,13 @@ class Requests:
         Raises:
             UnknownPurpose: the notice has no such purpose.
         """
-        right = self._right(kind)
+        right = self._find_right(kind)
         rights = self.notice.document.rights
         requesters: tuple[str, ...] = () if rights is None else rights.requesters
         if requester not in requesters:
             raise RequestError(
                 f"the notice takes requests from {' or '.join(requesters)}, not "
-                f"{shown_id(requester, (*requesters, 'agent'))}"
+                f"{format_id(requester, (*requesters, 'agent'))}"
             )
         if authority is not None and requester != "agent":
             raise RequestError('only an agent acts by an authority (help: `requester="agent"`)')
@@ -163,7 +163,7 @@ class Requests:
         if suspend_while_open and right.effect not in RESTRICTING:
             raise RequestError(f"a request for {right.id} stops nothing, so nothing can be suspended while it is open")
         now = self.subjects.clock.now()
-        received = now if received_at is None else in_utc(received_at)
+        received = now if received_at is None else to_utc(received_at)
         if received > now:
             raise ValueError("`received_at` lies in the future")
         due_on = None if self.days is None else self._day(received) + datetime.timedelta(days=self.days)
@@ -171,9 +171,9 @@ class Requests:
             "kind": right.id,
             "effect": right.effect,
             "requester": requester,
-            "authority": optional_text("authority", authority),
+            "authority": check_optional_text("authority", authority),
             "subject": None if subject is None else subject_key(subject),
-            "purposes": None if purposes is None else clauses_of(self.notice, purposes),
+            "purposes": None if purposes is None else resolve_clauses(self.notice, purposes),
             "revision": self.notice.revision,
             "received_at": received,
             "due_on": due_on,
@@ -181,17 +181,17 @@ class Requests:
             "suspending": suspending and right.effect in RESTRICTING,
             "state": "open",
         }
-        clerk, text = optional_text("by", by), optional_text("note", note)
+        clerk, text = check_optional_text("by", by), check_optional_text("note", note)
         with self.store.writing() as connection:
             if once:
                 if self.store.dialect == "postgresql":  # SQLite has one writer at a time
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(OPENING_LOCK)))
-                same = _opened_before(connection, values, by=clerk, text=text)
+                same = _find_duplicate(connection, values, by=clerk, text=text)
                 if same is not None:
                     return same
             values["pseudonym"] = self._pseudonym(connection, values.pop("subject"))
             number = connection.execute(sa.insert(request).values(values).returning(request.c.id)).scalar_one()
-            opened = self._suspended(connection, self._locked(connection, number))
+            opened = self._suspend(connection, self._lock(connection, number))
             return self._take(connection, opened, "opened", by=clerk, text=text)
 
     def verify(
@@ -210,10 +210,14 @@ class Requests:
             RequestError: also if the subject, or the authority of an agent, is still unknown.
         """
         key = None if subject is None else subject_key(subject)
-        text, clerk, by_authority = text_of("how", how), text_of("by", by), optional_text("authority", authority)
+        text, clerk, by_authority = (
+            check_text("how", how),
+            check_text("by", by),
+            check_optional_text("authority", authority),
+        )
         with self.store.writing() as connection:
-            pending = self._locked(connection, asked, after)
-            must_be_possible(pending, "verified")
+            pending = self._lock(connection, asked, after)
+            require_possible(pending, "verified")
             why: str | None = None
             advice = ""
             if key is not None and pending.subject not in (None, key):
@@ -225,11 +229,11 @@ class Requests:
             elif pending.requester == "agent" and by_authority is None and pending.authority is None:
                 why, advice = "an agent asked, and no authority is on record", "say where theirs is, `authority=…`"
             if why is not None:
-                raise impossible(pending, "verified", why, advice)
+                raise make_impossible_error(pending, "verified", why, advice)
             verified = dataclasses.replace(
                 pending, state="verified", subject=key or pending.subject, authority=by_authority or pending.authority
             )
-            return self._take(connection, self._suspended(connection, verified), "verified", by=clerk, text=text)
+            return self._take(connection, self._suspend(connection, verified), "verified", by=clerk, text=text)
 
     def extend(
         self,
@@ -245,19 +249,21 @@ class Requests:
         Raises:
             RequestError: also if it was put off before, has passed, or there is none.
         """
-        text, clerk = text_of("reason", reason), text_of("by", by)
-        more = datetime.timedelta(days=_period(days))
+        text, clerk = check_text("reason", reason), check_text("by", by)
+        more = datetime.timedelta(days=_check_period(days))
         with self.store.writing() as connection:
-            pending = self._locked(connection, asked, after)
-            must_be_possible(pending, "extended")
+            pending = self._lock(connection, asked, after)
+            require_possible(pending, "extended")
             due_on = pending.due_on
             if due_on is None:
-                raise impossible(pending, "extended", "it has no deadline", "state `[rights] days` in the notice")
+                raise make_impossible_error(
+                    pending, "extended", "it has no deadline", "state `[rights] days` in the notice"
+                )
             if pending.extended:
                 why = "its deadline was put off before, and that is done once"
-                raise impossible(pending, "extended", why, "answer it")
+                raise make_impossible_error(pending, "extended", why, "answer it")
             if pending.overdue(self._day(self.subjects.clock.now())):
-                raise impossible(pending, "extended", f"its deadline passed on {due_on}", "answer it")
+                raise make_impossible_error(pending, "extended", f"its deadline passed on {due_on}", "answer it")
             extended = dataclasses.replace(pending, due_on=due_on + more, extended=True)
             return self._take(connection, extended, "extended", by=clerk, text=text)
 
@@ -282,16 +288,16 @@ class Requests:
         Raises:
             RequestError: also if it was answered meanwhile, or the notice has none of its purposes any more.
         """
-        clerk, text = text_of("by", by), optional_text("done", done)
+        clerk, text = check_text("by", by), check_optional_text("done", done)
         verified = self.get(asked)
-        self._must_be_fulfillable(verified, text)
+        self._require_fulfillable(verified, text)
         disclosed = None
         if verified.effect == "discloses" and self.disclose is not None:
             # Before the transaction: it may take long, and may fail.
             disclosed = self.disclose(verified, by=clerk, language=language, values=values)
         with self.store.writing() as connection:
-            verified = self._locked(connection, asked, after)
-            self._must_be_fulfillable(verified, text)
+            verified = self._lock(connection, asked, after)
+            self._require_fulfillable(verified, text)
             kind = KIND_OF.get(verified.effect)
             restriction = None if kind is None else self._restrict(connection, verified, kind)
             closed = self._close(connection, verified, "fulfilled", by=clerk, text=text)
@@ -299,37 +305,37 @@ class Requests:
 
     def refuse(self, asked: int | Request, *, reason: str, by: str, after: int | None = None) -> Request:
         """Closes a request that is not fulfilled. The person reads the `reason`, also in their report."""
-        clerk, text = text_of("by", by), text_of("reason", reason)
+        clerk, text = check_text("by", by), check_text("reason", reason)
         with self.store.writing() as connection:
-            return self._close(connection, self._locked(connection, asked, after), "refused", by=clerk, text=text)
+            return self._close(connection, self._lock(connection, asked, after), "refused", by=clerk, text=text)
 
     def withdraw(
         self, asked: int | Request, *, by: str, reason: str | None = None, after: int | None = None
     ) -> Request:
         """Closes a request that its author has taken back."""
-        clerk, text = text_of("by", by), optional_text("reason", reason)
+        clerk, text = check_text("by", by), check_optional_text("reason", reason)
         with self.store.writing() as connection:
-            return self._close(connection, self._locked(connection, asked, after), "withdrawn", by=clerk, text=text)
+            return self._close(connection, self._lock(connection, asked, after), "withdrawn", by=clerk, text=text)
 
     # ---- Looking --------------------------------------------------------------------------------------------------
 
     def get(self, asked: int | Request) -> Request:
         """A request, in its present state."""
         with self.store.reading() as connection:
-            return self._selected(connection, asked)
+            return self._select(connection, asked)
 
     def of(self, subject: SubjectId) -> tuple[Request, ...]:
         """The requests about a subject, from the first to the last; none about an unknown one."""
         key = subject_key(subject)
         with self.store.reading() as connection:
-            name = self.store.keys.known(connection, [key]).names.get(key)
-            return () if name is None else tuple(selected(connection, request.c.pseudonym == name))
+            name = self.store.keys.find_known(connection, [key]).names.get(key)
+            return () if name is None else tuple(select_requests(connection, request.c.pseudonym == name))
 
     def steps(self, asked: int | Request) -> tuple[Step, ...]:
         """The steps of a request."""
         number = self.get(asked).id
         with self.store.reading() as connection:
-            return tuple(steps(connection, number))
+            return tuple(select_steps(connection, number))
 
     def reasons(self, requests: Iterable[Request]) -> dict[int, str | None]:
         """The reasons of the refusals among these requests, by number."""
@@ -341,7 +347,7 @@ class Requests:
     def overview(self) -> Overview:
         """The number of requests by kind and state, and those to be answered, overdue ones first."""
         with self.store.reading() as connection:
-            return overview(connection, self.subjects.clock.now(), self.notice.document.timezone)
+            return build_overview(connection, self.subjects.clock.now(), self.notice.document.timezone)
 
     def listing(
         self,
@@ -350,7 +356,7 @@ class Requests:
         states: Collection[State] = STATES,
         number: int = 1,
         size: int = 50,
-    ) -> Listing:
+    ) -> RequestListing:
         """A page of the requests of a kind (None: of any) in these states, the most urgent first.
 
         There are `size` on each page; if there are fewer pages than `number`, it is the last one.
@@ -372,21 +378,23 @@ class Requests:
             pages = max(1, -(-total // size))
             number = min(number, pages)
             query = sa.select(request).where(*wanted).order_by(*in_order).limit(size).offset((number - 1) * size)
-            requests = tuple(made(connection, query))
-            return Listing(today, requests, total, connection.execute(count.where(*late)).scalar_one(), number, pages)
+            requests = tuple(build_requests(connection, query))
+            return RequestListing(
+                today, requests, total, connection.execute(count.where(*late)).scalar_one(), number, pages
+            )
 
     # ---- Steps, within a transaction ------------------------------------------------------------------------------
 
-    def _selected(self, connection: sa.Connection, asked: int | Request, *, lock: bool = False) -> Request:
+    def _select(self, connection: sa.Connection, asked: int | Request, *, lock: bool = False) -> Request:
         number = asked.id if isinstance(asked, Request) else number_of("request", asked)
-        rows = selected(connection, request.c.id == number, lock=lock)
+        rows = select_requests(connection, request.c.id == number, lock=lock)
         if not rows:
             raise RequestError(f"there is no request {number}")
         return rows[0]
 
-    def _locked(self, connection: sa.Connection, asked: int | Request, after: int | None = None) -> Request:
+    def _lock(self, connection: sa.Connection, asked: int | Request, after: int | None = None) -> Request:
         """A request that nobody else changes until the transaction ends."""
-        locked = self._selected(connection, asked, lock=True)
+        locked = self._select(connection, asked, lock=True)
         if after is not None:
             taken = connection.execute(sa.select(sa.func.count()).where(step.c.request == locked.id)).scalar_one()
             if taken != after:
@@ -429,7 +437,7 @@ class Requests:
             "due_on": None if after.due_on is None else after.due_on.isoformat(),
             "state": after.state,
         }
-        report(self.subjects.ledger, self.store, connection, "request", body)
+        add_ledger_entry(self.subjects.ledger, self.store, connection, "request", body)
 
     def _close(
         self,
@@ -440,7 +448,7 @@ class Requests:
         by: str,
         text: str | None,
     ) -> Request:
-        must_be_possible(pending, state)
+        require_possible(pending, state)
         if pending.interim is not None:
             with contextlib.suppress(RequestError):  # it was lifted by hand
                 self.subjects.lift(pending.interim, by=pending.requester, request=pending.id, within=connection)
@@ -455,7 +463,9 @@ class Requests:
             remaining = [clause for clause in present if clause in known]
             if not remaining:
                 why = f"the revision of {self.notice.revision} has none of the purposes that it is about"
-                raise impossible(asked, "fulfilled", why, "refuse it for that reason; data serves none of them")
+                raise make_impossible_error(
+                    asked, "fulfilled", why, "refuse it for that reason; data serves none of them"
+                )
         return self.subjects.restrict(
             cast("str", asked.subject),
             remaining,
@@ -466,7 +476,7 @@ class Requests:
             within=connection,
         )
 
-    def _suspended(self, connection: sa.Connection, asked: Request) -> Request:
+    def _suspend(self, connection: sa.Connection, asked: Request) -> Request:
         """The request with the restriction that holds while it is open, put in force once the subject is known.
 
         Before the step is noted: the lock of preferences comes before the ledger's.
@@ -478,33 +488,33 @@ class Requests:
 
     # ---- What they share ------------------------------------------------------------------------------------------
 
-    def _right(self, kind: str) -> Right:
+    def _find_right(self, kind: str) -> Right:
         rights = self.notice.document.rights
         if rights is None:
             raise RequestError(f"notice {self.notice.id} has no [rights] (clause 7), so it takes no requests")
         known = {right.id: right for right in rights.request}
         if kind not in known:
-            close = nearest(kind, known) or tuple(known)
-            raise RequestError(f"the notice grants no request {shown_id(kind, close)} (help: {', '.join(close)})")
+            close = find_nearest(kind, known) or tuple(known)
+            raise RequestError(f"the notice grants no request {format_id(kind, close)} (help: {', '.join(close)})")
         return known[kind]
 
     def _day(self, moment: datetime.datetime) -> datetime.date:
-        return day_in(self.notice.document.timezone, moment)
+        return to_local_day(self.notice.document.timezone, moment)
 
-    def _must_be_fulfillable(self, asked: Request, done: str | None) -> None:
-        must_be_possible(asked, "fulfilled")
+    def _require_fulfillable(self, asked: Request, done: str | None) -> None:
+        require_possible(asked, "fulfilled")
         by_hand = asked.effect == "amends" or (asked.effect == "discloses" and self.disclose is None)
         if by_hand and done is None:
-            raise impossible(asked, "fulfilled", "it is not done by itself", "say what was done, `done=…`")
+            raise make_impossible_error(asked, "fulfilled", "it is not done by itself", "say what was done, `done=…`")
 
 
-def _opened_before(
+def _find_duplicate(
     connection: sa.Connection, values: Mapping[str, Any], *, by: str | None, text: str | None
 ) -> Request | None:
     """The request that was opened with these values by this clerk; the person may have been named since."""
     moment = request.c.received_at == values["received_at"]
-    for asked in selected(connection, request.c.kind == values["kind"], moment):
-        first = steps(connection, asked.id)[0]
+    for asked in select_requests(connection, request.c.kind == values["kind"], moment):
+        first = select_steps(connection, asked.id)[0]
         purposes = None if asked.purposes is None else list(asked.purposes)
         alike = (first.by, first.text, asked.requester, purposes) == (by, text, values["requester"], values["purposes"])
         if alike and all(values[name] in (None, getattr(asked, name)) for name in ("subject", "authority")):
@@ -512,7 +522,7 @@ def _opened_before(
     return None
 
 
-def _period(days: object) -> int:
+def _check_period(days: object) -> int:
     """A number of days; raises TypeError or ValueError if it is none, or far too large."""
     if isinstance(days, bool) or not isinstance(days, int):
         raise TypeError(f"a period is a whole number of days, not {type(days).__name__}")

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 import sqlalchemy as sa
 
-from purposeguard.governance.pseudonyms import AT_A_TIME, barred, forgotten, keys_of, listed, pseudonym
+from purposeguard.governance.pseudonyms import AT_A_TIME, barred, forgotten, get_keys, pseudonym, select_list_members
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
@@ -71,7 +71,7 @@ class Revocation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Declared:
+class _Declaration:
     """What a subject declared under a revision of the notice.
 
     `at` is when it was asked for, `recorded` since when it is in force, `until` when it ends by itself.
@@ -89,7 +89,7 @@ class _Declared:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Restriction(_Declared):
+class Restriction(_Declaration):
     """A restriction: use suspended for some purposes (clauses; None: all), provision stopped, or erasure."""
 
     kind: Kind
@@ -98,7 +98,7 @@ class Restriction(_Declared):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Consent(_Declared):
+class Consent(_Declaration):
     """A consent: data may serve one purpose, as this revision of the notice states it.
 
     `words` is the digest of the purpose's titles and published words at that time; None where it was not recorded.
@@ -119,7 +119,7 @@ class SubjectRecord:
     preferences: SubjectPreferences
 
 
-class Stands(NamedTuple):
+class SubjectState(NamedTuple):
     """What holds for a subject, and when that changes by itself: from `until` on; or before `since`.
 
     The latter is for a clock that was ahead and is set back: what had ended is in force again.
@@ -170,24 +170,24 @@ IN_FORCE_APART: Final = (
 """The same by pseudonym, where the keys lie apart."""
 
 
-def _in_force_of_each(dialect: str) -> sa.Executable:
+def _select_in_force(dialect: str) -> sa.Executable:
     return (
         sa.select(pseudonym.c.subject, *_SAID)
         .select_from(_NAMED)
-        .where(pseudonym.c.subject.in_(listed(dialect, "subjects")), _STANDING)
+        .where(pseudonym.c.subject.in_(select_list_members(dialect, "subjects")), _STANDING)
         .union_all(sa.select(sa.null(), *_BARRED).where(sa.exists(sa.select(barred.c.digest))))
     )
 
 
-def _in_force_of_each_apart(dialect: str) -> sa.Executable:
-    wanted = declaration.c.pseudonym.in_(listed(dialect, "subjects"))
+def _select_in_force_by_name(dialect: str) -> sa.Executable:
+    wanted = declaration.c.pseudonym.in_(select_list_members(dialect, "subjects"))
     return sa.select(declaration.c.pseudonym.label("subject"), *_SAID).select_from(_DECLARED).where(wanted, _STANDING)
 
 
-IN_FORCE_OF_EACH: Final = {dialect: _in_force_of_each(dialect) for dialect in ("sqlite", "postgresql")}
+IN_FORCE_OF_EACH: Final = {dialect: _select_in_force(dialect) for dialect in ("sqlite", "postgresql")}
 """The same of several subjects, for each dialect; and a row of nobody if somebody is barred, which it does not say."""
 
-IN_FORCE_OF_EACH_APART: Final = {dialect: _in_force_of_each_apart(dialect) for dialect in ("sqlite", "postgresql")}
+IN_FORCE_OF_EACH_APART: Final = {dialect: _select_in_force_by_name(dialect) for dialect in ("sqlite", "postgresql")}
 """The same by pseudonym, where the keys lie apart."""
 
 ALL_IN_FORCE: Final = (
@@ -248,7 +248,7 @@ HasWords = Callable[[str, datetime.date, str], bool]
 """Returns whether a purpose of a revision has, or had in a known revision, the words of this digest."""
 
 
-def unchanged(clause: str, _revision: datetime.date) -> str:
+def keep_clause(clause: str, _revision: datetime.date) -> str:
     """The clause itself, where no other revision is known."""
     return clause
 
@@ -258,86 +258,86 @@ def has_any_words(_clause: str, _revision: datetime.date, _words: str) -> bool:
     return True
 
 
-def stands(
+def read_state(
     connection: sa.Connection,
     subject: str,
     now: Span,
-    clause_now: ClauseNow = unchanged,
+    clause_now: ClauseNow = keep_clause,
     has_words: HasWords = has_any_words,
-) -> Stands:
+) -> SubjectState:
     """What holds for a subject: one query, by index."""
-    keys = keys_of(connection)
+    keys = get_keys(connection)
     if keys.apart is None:
-        rows = connection.execute(IN_FORCE, {"subject": subject, "digest": keys.bar(subject)}).all()
-        return _stands(rows, now, clause_now, has_words)
-    return stands_of_each(connection, (subject,), now, clause_now, has_words)[subject]
+        rows = connection.execute(IN_FORCE, {"subject": subject, "digest": keys.digest_for_bar(subject)}).all()
+        return _compute_state(rows, now, clause_now, has_words)
+    return read_states(connection, (subject,), now, clause_now, has_words)[subject]
 
 
-def stands_of_each(
+def read_states(
     connection: sa.Connection,
     subjects: Sequence[str],
     now: Span,
-    clause_now: ClauseNow = unchanged,
+    clause_now: ClauseNow = keep_clause,
     has_words: HasWords = has_any_words,
-) -> dict[str, Stands]:
+) -> dict[str, SubjectState]:
     """What holds for each of these subjects: one query, by index; where their keys lie apart, one there before."""
     stands_of = dict.fromkeys(subjects, NOTHING_DECLARED)
-    keys = keys_of(connection)
+    keys = get_keys(connection)
     declared: dict[str, list[Any]] = {}
     if keys.apart is None:
         for row in connection.execute(IN_FORCE_OF_EACH[connection.dialect.name], {"subjects": list(subjects)}):
             declared.setdefault(row.subject, []).append(row)
         nobodys = declared.pop(None, None)  # type: ignore[call-overload]  # rows of those who are barred have no subject
-        barred_ones = keys.barred(connection, subjects) if nobodys else frozenset()
+        barred_ones = keys.find_barred(connection, subjects) if nobodys else frozenset()
     else:
         # The keys come first: a declaration that is found afterwards has its key.
-        names, barred_ones = keys.known(connection, subjects)
+        names, barred_ones = keys.find_known(connection, subjects)
         subject_of = {name: subject for subject, name in names.items()}
         if names:
             query = IN_FORCE_OF_EACH_APART[connection.dialect.name]
             for row in connection.execute(query, {"subjects": list(subject_of)}):
                 declared.setdefault(subject_of[row.subject], []).append(row)
-    stands_of.update((subject, _stands(rows, now, clause_now, has_words)) for subject, rows in declared.items())
+    stands_of.update((subject, _compute_state(rows, now, clause_now, has_words)) for subject, rows in declared.items())
     for subject in barred_ones:
         present = stands_of[subject]
         stands_of[subject] = present._replace(preferences=dataclasses.replace(present.preferences, erased=True))
     return stands_of
 
 
-def all_stands(
-    connection: sa.Connection, now: Span, clause_now: ClauseNow = unchanged, has_words: HasWords = has_any_words
-) -> dict[str, Stands]:
+def read_all_states(
+    connection: sa.Connection, now: Span, clause_now: ClauseNow = keep_clause, has_words: HasWords = has_any_words
+) -> dict[str, SubjectState]:
     """What holds for each subject with a declaration in force: one query, streamed, and one for a batch of keys.
 
     Who is barred is none of them: of a digest it cannot be told whose it is.
     """
-    all_preferences: dict[str, Stands] = {}
-    alike: dict[object, Stands] = {}  # few of a million subjects asked for what nobody else did
-    for subject, declared in _each_declared(connection):
+    all_preferences: dict[str, SubjectState] = {}
+    alike: dict[object, SubjectState] = {}  # few of a million subjects asked for what nobody else did
+    for subject, declared in _iter_declarations(connection):
         key = tuple(
             (row.kind, None if row.purposes is None else tuple(row.purposes), row.revision, row.until, row.words)
             for row in declared
         )
         present = alike.get(key)
         if present is None:
-            present = alike[key] = _stands(declared, now, clause_now, has_words)
+            present = alike[key] = _compute_state(declared, now, clause_now, has_words)
         if present != NOTHING_DECLARED:
             all_preferences[subject] = present
     return all_preferences
 
 
-def _each_declared(connection: sa.Connection) -> Iterator[tuple[str, list[Any]]]:
+def _iter_declarations(connection: sa.Connection) -> Iterator[tuple[str, list[Any]]]:
     """Each subject with its declarations in force."""
-    keys = keys_of(connection)
+    keys = get_keys(connection)
     query = ALL_IN_FORCE if keys.apart is None else ALL_IN_FORCE_APART
     rows = connection.execute(query.execution_options(stream_results=True, yield_per=10_000))
     groups = ((name, list(group)) for name, group in itertools.groupby(rows, lambda row: row.subject))
     if keys.apart is None:
         yield from groups
         return
-    keys.known(connection, ())  # which sees that these are the keys
+    keys.find_known(connection, ())  # which sees that these are the keys
     while some := dict(itertools.islice(groups, AT_A_TIME)):
-        for name, subject in keys.subjects(connection, some).items():
+        for name, subject in keys.find_subjects(connection, some).items():
             yield subject, some[name]
 
 
@@ -350,7 +350,7 @@ class Figure(NamedTuple):
     subjects: int
 
 
-def figures(connection: sa.Connection, now: datetime.datetime) -> list[Figure]:
+def count_declarations(connection: sa.Connection, now: datetime.datetime) -> list[Figure]:
     """What is in force, as figures without persons: one query."""
     lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
     return [
@@ -359,7 +359,7 @@ def figures(connection: sa.Connection, now: datetime.datetime) -> list[Figure]:
     ]
 
 
-def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: HasWords) -> Stands:
+def _compute_state(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: HasWords) -> SubjectState:
     """What these declarations amount to. If the time is in doubt, restrictions end late, and consents early.
 
     A consent to other words than those of its purpose amounts to nothing.
@@ -371,7 +371,7 @@ def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: Ha
         elif row.kind != CONSENT:
             since = row.until if since is None else max(since, row.until)
     if not living:
-        return Stands(CLEAR, None, since)
+        return SubjectState(CLEAR, None, since)
     suspensions = [row for row in living if row.kind == "suspension-of-use"]
     kinds = {row.kind for row in living}
     preferences = SubjectPreferences(
@@ -391,20 +391,20 @@ def _stands(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: Ha
             if row.kind == CONSENT and (row.words is None or has_words(row.purposes[0], row.revision, row.words))
         ),
     )
-    return Stands(preferences, min((row.until for row in living if row.until is not None), default=None), since)
+    return SubjectState(preferences, min((row.until for row in living if row.until is not None), default=None), since)
 
 
-NOTHING_DECLARED: Final = Stands(CLEAR, None)
+NOTHING_DECLARED: Final = SubjectState(CLEAR, None)
 
 
-def history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Restriction | Consent]:
+def read_history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Restriction | Consent]:
     """The declarations that meet these conditions, in the order of their recording; none of who was forgotten."""
     rows = connection.execute(_HISTORY.where(*which)).all()
-    subjects = keys_of(connection).subjects(connection, (row.pseudonym for row in rows))
-    return [_declared(row, subjects[row.pseudonym]) for row in rows if row.pseudonym in subjects]
+    subjects = get_keys(connection).find_subjects(connection, (row.pseudonym for row in rows))
+    return [_make_declaration(row, subjects[row.pseudonym]) for row in rows if row.pseudonym in subjects]
 
 
-def _declared(row: Any, subject: str) -> Restriction | Consent:
+def _make_declaration(row: Any, subject: str) -> Restriction | Consent:
     data = row._mapping
     revoked = None
     if row.revoked is not None:
@@ -417,7 +417,7 @@ def _declared(row: Any, subject: str) -> Restriction | Consent:
     return Restriction(kind=cast("Kind", row.kind), purposes=purposes, lifted=revoked, **same)
 
 
-def in_force(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
+def filter_in_force(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
     """The declarations that were not revoked."""
     return [
         record for record in declared if (record.withdrawn if isinstance(record, Consent) else record.lifted) is None

@@ -22,12 +22,19 @@ import sqlalchemy as sa
 from purposeguard.errors import PurposeGuardError, StoreUnavailable, SweepRefused
 from purposeguard.governance import forgetting
 from purposeguard.governance.changes import counter
-from purposeguard.governance.erasers import LONGEST_NAME, Erasers, Key, Registered, unserved, where_failed
-from purposeguard.governance.recording import report
+from purposeguard.governance.erasers import (
+    LONGEST_NAME,
+    Erasers,
+    Key,
+    RegisteredEraser,
+    describe_failure,
+    find_unserved_periods,
+)
+from purposeguard.governance.recording import add_ledger_entry
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.retention import day_in
+from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.schema import Period
 from purposeguard.runtime.clock import Clock
 
@@ -120,7 +127,7 @@ class Erased:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class RetentionOutcome:
     """The result of a run: its number, what each eraser did, and whether it has ended."""
 
     number: int
@@ -165,14 +172,14 @@ class RetentionJob:
         pending = {row.eraser: len(row.pending or ()) for row in rows}
         # By the earliest moment that it can be: what is not certainly due is not due.
         now = self._clock.earliest()
-        today = min(day_in(one.document.timezone, now) for one in self._notice.notices)
-        parts = [self._due(eraser, now, pending.pop(eraser.name, 0)) for eraser in self._erasers]
+        today = min(to_local_day(one.document.timezone, now) for one in self._notice.notices)
+        parts = [self._find_due(eraser, now, pending.pop(eraser.name, 0)) for eraser in self._erasers]
         parts += [Due(name, (), None, None, 0, count, GONE) for name, count in pending.items() if count]
-        return Plan(today, tuple(parts), unserved(self._notice, self._erasers), number)
+        return Plan(today, tuple(parts), find_unserved_periods(self._notice, self._erasers), number)
 
-    def _due(self, eraser: Registered, now: datetime.datetime, pending: int) -> Due:
+    def _find_due(self, eraser: RegisteredEraser, now: datetime.datetime, pending: int) -> Due:
         try:
-            period, before = self._period(eraser, now)
+            period, before = self._find_period(eraser, now)
             due = Due(eraser.name, eraser.clauses(self._notice), period, before, 0, pending)
         except PurposeGuardError as error:
             return Due(eraser.name, (), None, None, 0, pending, str(error))
@@ -183,23 +190,25 @@ class RetentionJob:
                 due, count=sum(1 for _ in eraser.due(before)), known=sum(1 for _ in eraser.due(LAST_DAY))
             )
         except Exception as error:  # noqa: BLE001  # of the application's own code; reported, and nothing is erased by it
-            return dataclasses.replace(due, problem=where_failed(f"{eraser.name}.due", error))
+            return dataclasses.replace(due, problem=describe_failure(f"{eraser.name}.due", error))
 
-    def _period(self, eraser: Registered, now: datetime.datetime) -> tuple[Period | None, datetime.date | None]:
+    def _find_period(
+        self, eraser: RegisteredEraser, now: datetime.datetime
+    ) -> tuple[Period | None, datetime.date | None]:
         """The period of an eraser that is over first, and the day before which it must have begun for things to be due.
 
         What is of several notices is due as soon as one of them says so, by the day in its own time zone.
         """
         found: tuple[Period | None, datetime.date | None] = None, None
         for period, periods in eraser.periods(self._notice):
-            today = day_in(periods.timezone, now)
+            today = to_local_day(periods.timezone, now)
             is_countable = (today - datetime.date.min).days >= period.days  # else longer than there are days
             before = today - datetime.timedelta(days=period.days) if is_countable else None
             if found[0] is None or (before or datetime.date.min) > (found[1] or datetime.date.min):
                 found = period, before
         return found
 
-    def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> Outcome:
+    def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> RetentionOutcome:
         """Erases what is due, in batches of this size, and resumes a run that did not end.
 
         Nothing is erased if more than `max_share` of what an eraser knows is due, since a clock or a period may be
@@ -216,9 +225,9 @@ class RetentionJob:
             raise ValueError("`batch` is a whole number above zero")
         if type(max_share) not in (int, float) or not 0 <= max_share <= 1:
             raise ValueError("`max_share` is a number from 0 to 1")
-        plan = self._certain(max_share)
+        plan = self._make_certain_plan(max_share)
         dues = {due.eraser: due for due in plan.parts}
-        run = _Run(self._store, self._clock, self._ledger, told)
+        run = _RetentionRun(self._store, self._clock, self._ledger, told)
         erasers = [eraser for eraser in self._erasers if eraser.name in dues]
         pending = run.begin([eraser.name for eraser in erasers])
         parts = [self._erase(run, eraser, dues[eraser.name], batch, pending.pop(eraser.name, ())) for eraser in erasers]
@@ -226,9 +235,9 @@ class RetentionJob:
         ended = not any(erased.problem for erased in parts)
         if ended:
             run.end()
-        return Outcome(run.number, tuple(parts), ended)
+        return RetentionOutcome(run.number, tuple(parts), ended)
 
-    def _certain(self, max_share: float) -> Plan:
+    def _make_certain_plan(self, max_share: float) -> Plan:
         """The plan, if the time is not in doubt and no share exceeds the limit; else raises SweepRefused."""
         doubt = self._clock.doubt()
         if doubt is not None:
@@ -246,7 +255,9 @@ class RetentionJob:
                 )
         return plan
 
-    def _erase(self, run: _Run, eraser: Registered, due: Due, batch: int, pending: Sequence[Key]) -> Erased:
+    def _erase(
+        self, run: _RetentionRun, eraser: RegisteredEraser, due: Due, batch: int, pending: Sequence[Key]
+    ) -> Erased:
         """With a `problem` it is not known how much is due, so that nothing but the pending batch is erased."""
         name, sources, before, problem = eraser.name, due.sources, due.before, due.problem
         if not sources:  # they are unknown
@@ -258,8 +269,8 @@ class RetentionJob:
                 self._forget(eraser, pending)
                 run.batch_done(name, sources, len(pending))
             if before is not None and problem is None:
-                for found in _batches(eraser.due(before), batch):
-                    keys = self._free(eraser, found)
+                for found in _split_into_batches(eraser.due(before), batch):
+                    keys = self._drop_kept_keys(eraser, found)
                     if not keys:
                         continue
                     run.batch_begins(name, keys)
@@ -269,25 +280,25 @@ class RetentionJob:
                 left = next(iter(eraser.due(before)), None) is not None
         except StoreUnavailable:
             raise
-        except _NoKey as error:
+        except _InvalidKey as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001  # of the application's own code; reported, and the others go on
-            problem = where_failed(name, error)
+            problem = describe_failure(name, error)
         return Erased(name, sources, run.done.get(name, 0), left, problem)
 
-    def _free(self, eraser: Registered, keys: Sequence[Key]) -> tuple[Key, ...]:
+    def _drop_kept_keys(self, eraser: RegisteredEraser, keys: Sequence[Key]) -> tuple[Key, ...]:
         """The keys without those of persons with a request that is not answered: what it is about is kept for that."""
         subjects = [subject for subject in map(eraser.subject, keys) if subject is not None]
-        waiting = forgetting.unanswered(self._store, subjects) if subjects else {}
+        waiting = forgetting.find_unanswered(self._store, subjects) if subjects else {}
         return tuple(key for key in keys if eraser.subject(key) not in waiting) if waiting else tuple(keys)
 
-    def _forget(self, eraser: Registered, keys: Sequence[Key]) -> None:
+    def _forget(self, eraser: RegisteredEraser, keys: Sequence[Key]) -> None:
         subjects = [subject for subject in map(eraser.subject, keys) if subject is not None]
         if subjects:
-            forgetting.forget(self._store, subjects, self._clock.now(), ledger=self._ledger)
+            forgetting.forget_subjects(self._store, subjects, self._clock.now(), ledger=self._ledger)
 
 
-class _Run:
+class _RetentionRun:
     """The record of a run, step by step."""
 
     def __init__(self, store: Store, clock: Clock, ledger: object, told: Progress | None) -> None:
@@ -315,21 +326,21 @@ class _Run:
             rows = connection.execute(sa.select(part).where(part.c.sweep == taken)).all()
             self._report(connection, "sweep", {"step": step, "erasers": list(erasers)})
         self.done = {row.eraser: row.done for row in rows}
-        return {row.eraser: tuple(map(_read, row.pending or ())) for row in rows}
+        return {row.eraser: tuple(map(_deserialize_key, row.pending or ())) for row in rows}
 
     def batch_begins(self, eraser: str, keys: Sequence[Key]) -> None:
         """Writes the keys that are about to be erased."""
         with self._store.writing() as connection:
-            self._must_be_mine(connection)
-            values = {"pending": list(map(_written, keys))}
-            if not connection.execute(self._part(eraser).values(values)).rowcount:
+            self._lock_own_run(connection)
+            values = {"pending": list(map(_serialize_key, keys))}
+            if not connection.execute(self._update_part(eraser).values(values)).rowcount:
                 connection.execute(sa.insert(part).values(sweep=self.number, eraser=eraser, done=0, **values))
 
     def batch_done(self, eraser: str, sources: Sequence[str], count: int) -> None:
         """Counts the batch, and removes its keys."""
         with self._store.writing() as connection:
-            self._must_be_mine(connection)
-            connection.execute(self._part(eraser).values(pending=None, done=part.c.done + count))
+            self._lock_own_run(connection)
+            connection.execute(self._update_part(eraser).values(pending=None, done=part.c.done + count))
             self._report(connection, "erasure", {"eraser": eraser, "sources": list(sources), "count": count})
         self.done[eraser] = self.done.get(eraser, 0) + count
         if self._told is not None:
@@ -338,44 +349,44 @@ class _Run:
     def end(self) -> None:
         """Records that everything was done."""
         with self._store.writing() as connection:
-            self._must_be_mine(connection)
+            self._lock_own_run(connection)
             connection.execute(sa.update(sweep).where(sweep.c.id == self.number).values(ended=self._clock.now()))
             self._report(connection, "sweep", {"step": "ended", "erased": self.done})
 
     def _report(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
-        report(self._ledger, self._store, connection, kind, {"sweep": self.number, **body})
+        add_ledger_entry(self._ledger, self._store, connection, kind, {"sweep": self.number, **body})
 
-    def _part(self, eraser: str) -> sa.Update:
+    def _update_part(self, eraser: str) -> sa.Update:
         return sa.update(part).where((part.c.sweep == self.number) & (part.c.eraser == eraser))
 
-    def _must_be_mine(self, connection: sa.Connection) -> None:
+    def _lock_own_run(self, connection: sa.Connection) -> None:
         """Locks the row of the run until the transaction ends; raises StoreUnavailable if it was taken over."""
         mine = (sweep.c.id == self.number) & (sweep.c.runner == self._runner)
         if not connection.execute(sa.update(sweep).where(mine).values(runner=self._runner)).rowcount:
             raise StoreUnavailable("another process has taken over this sweep")
 
 
-class _NoKey(TypeError):
+class _InvalidKey(TypeError):
     """An eraser gave something due that is no key."""
 
 
-def _batches(keys: Iterable[Any], size: int) -> Iterator[tuple[Key, ...]]:
+def _split_into_batches(keys: Iterable[Any], size: int) -> Iterator[tuple[Key, ...]]:
     """The keys in batches, each key of a batch once."""
     remaining = iter(keys)
     while batch := tuple(islice(remaining, size)):
         for key in batch:
             if isinstance(key, bool) or not isinstance(key, (int, str, uuid.UUID)):
-                raise _NoKey(f"`due` gives keys, which are int, text or UUID, and gave a {type(key).__name__}")
+                raise _InvalidKey(f"`due` gives keys, which are int, text or UUID, and gave a {type(key).__name__}")
         yield tuple(dict.fromkeys(batch))
 
 
-def _written(key: Key) -> tuple[str, str]:
+def _serialize_key(key: Key) -> tuple[str, str]:
     """A key as JSON."""
     if isinstance(key, uuid.UUID):
         return "uuid", str(key)
     return ("int", str(int(key))) if isinstance(key, int) else ("str", str(key))
 
 
-def _read(written: Sequence[str]) -> Key:
+def _deserialize_key(written: Sequence[str]) -> Key:
     kind, text = written
     return uuid.UUID(text) if kind == "uuid" else int(text) if kind == "int" else text

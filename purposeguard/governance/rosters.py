@@ -8,12 +8,12 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from purposeguard.governance.deadlines import deadline
-from purposeguard.governance.engines import UNREACHED, unavailable
+from purposeguard.governance.deadlines import current_deadline
+from purposeguard.governance.engines import UNREACHED, make_unavailable_error
 from purposeguard.governance.loops import warn_if_blocking
-from purposeguard.governance.restrictions import NOTHING_DECLARED, Stands, all_stands, stands_of_each
+from purposeguard.governance.restrictions import NOTHING_DECLARED, SubjectState, read_all_states, read_states
 from purposeguard.governance.subjects import Subjects
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Span
 from purposeguard.runtime.protocols import Roster
@@ -33,16 +33,16 @@ class Rosters:
 
     def __init__(self, subjects: Subjects) -> None:
         self._subjects = subjects
-        self._lock = new_lock()  # held while reading: others wait for the same answer
+        self._lock = make_lock()  # held while reading: others wait for the same answer
         self._reading = False
-        self._noting = new_lock()  # guards the two that follow; never held for long
+        self._noting = make_lock()  # guards the two that follow; never held for long
         self._changed: set[str] = set()
         self._unknown = True
         self._roster = Roster({})
-        self._all: dict[str, Stands] = {}
+        self._all: dict[str, SubjectState] = {}
         self._next_change = NOTHING_DECLARED  # when the first of them changes by itself, or earlier
 
-    def changed(self, subjects: Collection[str], /) -> None:
+    def invalidate(self, subjects: Collection[str], /) -> None:
         """Has these subjects read again."""
         with self._noting:
             if not self._unknown:
@@ -56,15 +56,15 @@ class Rosters:
 
     def roster(self) -> Roster:
         """What holds for all subjects; the same object until something changes. Raises StoreUnavailable."""
-        patience = min(deadline() - time.monotonic(), threading.TIMEOUT_MAX)
+        patience = min(current_deadline() - time.monotonic(), threading.TIMEOUT_MAX)
         if not self._lock.acquire(timeout=max(0.0, patience)):
-            raise unavailable(self._subjects.store.where, "has not told of all subjects in time", UNREACHED)
+            raise make_unavailable_error(self._subjects.store.where, "has not told of all subjects in time", UNREACHED)
         try:
-            return self._present()
+            return self._get_current()
         finally:
             self._lock.release()
 
-    def kept(self) -> Roster | None:
+    def get_if_current(self) -> Roster | None:
         """The roster, if nothing needs to be read for it; nothing is waited for."""
         if not self._lock.acquire(blocking=False):
             return None
@@ -76,10 +76,10 @@ class Rosters:
     def _is_current(self, now: Span) -> bool:
         return not self._unknown and not self._changed and self._next_change.holds(now)
 
-    def _present(self) -> Roster:
+    def _get_current(self) -> Roster:
         now = self._subjects.clock.span()
         if self._reading:  # a signal handler or finaliser cannot wait for the thread that it interrupts
-            return Roster(_grouped(self._read_all(now)))
+            return Roster(_group_by_preferences(self._read_all(now)))
         if self._is_current(now):
             return self._roster
         due = not self._next_change.holds(now)
@@ -88,7 +88,7 @@ class Rosters:
             whole, changed = self._unknown, self._changed
             self._unknown, self._changed = False, set()
         try:
-            groups = self._anew(now) if whole else self._brought_up(changed, now, due=due)
+            groups = self._build(now) if whole else self._update_groups(changed, now, due=due)
             if groups != self._roster.groups:  # a change that was reported twice is none the second time
                 self._roster = Roster(groups)
         except BaseException:
@@ -98,12 +98,14 @@ class Rosters:
             self._reading = False
         return self._roster
 
-    def _anew(self, now: Span) -> Mapping[SubjectPreferences, tuple[str, ...]]:
+    def _build(self, now: Span) -> Mapping[SubjectPreferences, tuple[str, ...]]:
         self._all = self._read_all(now)
-        self._next_change = _first_of(self._all.values())
-        return _grouped(self._all)
+        self._next_change = _earliest_change(self._all.values())
+        return _group_by_preferences(self._all)
 
-    def _brought_up(self, changed: set[str], now: Span, *, due: bool) -> Mapping[SubjectPreferences, tuple[str, ...]]:
+    def _update_groups(
+        self, changed: set[str], now: Span, *, due: bool
+    ) -> Mapping[SubjectPreferences, tuple[str, ...]]:
         """The groups, once these subjects were read again, and those who changed by themselves."""
         if due:
             changed.update(subject for subject, present in self._all.items() if not present.holds(now))
@@ -116,22 +118,24 @@ class Rosters:
             if before.preferences != present.preferences:
                 left.setdefault(before.preferences, []).append(subject)
                 joined.setdefault(present.preferences, []).append(subject)
-            self._next_change = _first_of((self._next_change, present))
+            self._next_change = _earliest_change((self._next_change, present))
         if due:
-            self._next_change = _first_of(self._all.values())
+            self._next_change = _earliest_change(self._all.values())
         groups = dict(self._roster.groups)
         for preferences in (left.keys() | joined.keys()) - {CLEAR}:
-            members = _moved(groups.pop(preferences, ()), left.get(preferences, ()), joined.get(preferences, ()))
+            members = _update_members(
+                groups.pop(preferences, ()), left.get(preferences, ()), joined.get(preferences, ())
+            )
             if members:
                 groups[preferences] = members
         return groups
 
-    def _read(self, subjects: Sequence[str], now: Span) -> dict[str, Stands]:
-        read: dict[str, Stands] = {}
+    def _read(self, subjects: Sequence[str], now: Span) -> dict[str, SubjectState]:
+        read: dict[str, SubjectState] = {}
         warn_if_blocking(AHEAD)
         with self._subjects.store.reading() as connection:
             for first in range(0, len(subjects), BATCH):
-                read |= stands_of_each(
+                read |= read_states(
                     connection,
                     subjects[first : first + BATCH],
                     now,
@@ -140,13 +144,13 @@ class Rosters:
                 )
         return read
 
-    def _read_all(self, now: Span) -> dict[str, Stands]:
+    def _read_all(self, now: Span) -> dict[str, SubjectState]:
         warn_if_blocking(AHEAD)
         with self._subjects.store.reading() as connection:
-            return all_stands(connection, now, self._subjects.clause_now, self._subjects.has_words)
+            return read_all_states(connection, now, self._subjects.clause_now, self._subjects.has_words)
 
 
-def _moved(members: tuple[str, ...], left: Iterable[str], joined: Iterable[str]) -> tuple[str, ...]:
+def _update_members(members: tuple[str, ...], left: Iterable[str], joined: Iterable[str]) -> tuple[str, ...]:
     """The members of a group, in order, without those who left and with those who joined."""
     moved = list(members)
     for subject in left:
@@ -156,14 +160,14 @@ def _moved(members: tuple[str, ...], left: Iterable[str], joined: Iterable[str])
     return tuple(moved)
 
 
-def _first_of(several: Collection[Stands]) -> Stands:
+def _earliest_change(several: Collection[SubjectState]) -> SubjectState:
     """When the first of these changes by itself."""
     ends = [present.until for present in several if present.until is not None]
     began = [present.since for present in several if present.since is not None]
-    return Stands(CLEAR, min(ends, default=None), max(began, default=None))
+    return SubjectState(CLEAR, min(ends, default=None), max(began, default=None))
 
 
-def _grouped(all_preferences: Mapping[str, Stands]) -> dict[SubjectPreferences, tuple[str, ...]]:
+def _group_by_preferences(all_preferences: Mapping[str, SubjectState]) -> dict[SubjectPreferences, tuple[str, ...]]:
     groups: dict[SubjectPreferences, list[str]] = {}
     for subject, present in all_preferences.items():
         if present.preferences != CLEAR:  # one that is clear now may be otherwise at another time

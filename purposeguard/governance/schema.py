@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from purposeguard.runtime.clock import UTC, in_utc
+from purposeguard.runtime.clock import UTC, to_utc
 
 metadata: Final = sa.MetaData(
     # The same names in each dialect, so that migrations can use them.
@@ -43,7 +43,7 @@ class Moment(sa.types.TypeDecorator[datetime.datetime]):
         """Refuses what has no time zone; SQLite, which knows none, is given the time in UTC."""
         if value is None:
             return None
-        moment = in_utc(value)
+        moment = to_utc(value)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:

@@ -25,13 +25,13 @@ from purposeguard.governance.engines import (
     APPLICATION,
     BEGIN,
     WRITING,
-    engine_of,
-    translated,
-    translating,
-    unavailable,
+    make_engine,
+    make_unavailable_error,
+    translate_error,
+    translate_errors,
 )
 from purposeguard.governance.forking import FORKS
-from purposeguard.governance.pseudonyms import KEYS, TABLES, Keys, attach
+from purposeguard.governance.pseudonyms import KEYS, TABLES, PseudonymKeys, attach_keys
 from purposeguard.governance.schema import VERSION_TABLE, metadata
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
@@ -53,7 +53,7 @@ CHANGED: Final = "purposeguard_changed"
 class Listener(Protocol):
     """Is told at once, in this process, whose preferences have changed."""
 
-    def changed(self, subjects: Collection[str], /) -> None:
+    def invalidate(self, subjects: Collection[str], /) -> None:
         """Called before the block that made the change ends, and also if it failed: the commit may have succeeded."""
 
     def forget(self) -> None:
@@ -72,7 +72,7 @@ class Store:
         """A store that is not opened yet: it refuses everything."""
         self.where = "of governance"
         self.timeout = 0.0
-        self.keys = Keys()
+        self.keys = PseudonymKeys()
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self.interruptions = 0
         self._apart: KeyStore | None = None
@@ -86,7 +86,7 @@ class Store:
     def engine(self) -> sa.Engine:
         """SQLAlchemy's engine; raises StoreUnavailable before the store is opened."""
         if self._engine is None:
-            raise unavailable(self.where, "was not opened yet", "open it when the application starts")
+            raise make_unavailable_error(self.where, "was not opened yet", "open it when the application starts")
         return self._engine
 
     @property
@@ -147,14 +147,14 @@ class Store:
             raise RuntimeError(f"{self.where} is open: close it before another is opened in its place")
         if timeout <= 0:
             raise ValueError(f"a store needs some time to answer: timeout={timeout}")
-        if keys is not None and _place(keys) == _place(url):
+        if keys is not None and _database_identity(keys) == _database_identity(url):
             raise ValueError("keys that lie apart are in another database than the store")
-        scripts = ScriptDirectory.from_config(configuration())
-        self._engine, self.where = engine_of(url, timeout, f"{APPLICATION} {scripts.get_current_head()}")
+        scripts = ScriptDirectory.from_config(make_alembic_config())
+        self._engine, self.where = make_engine(url, timeout, f"{APPLICATION} {scripts.get_current_head()}")
         self.timeout = timeout
         self.interruptions += 1  # nothing that is known of the previous store holds for this one
         self._closed = False
-        event.listen(self._engine, "invalidate", self._interrupted)
+        event.listen(self._engine, "invalidate", self._note_interruption)
         try:
             if self.dialect == "sqlite":
                 self._write_ahead()
@@ -177,7 +177,7 @@ class Store:
             except exc.DBAPIError as error:
                 # SQLite does not wait for this lock by itself.
                 busy = getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-                failure = None if busy and time.monotonic() < deadline else translated(self.where, error)
+                failure = None if busy and time.monotonic() < deadline else translate_error(self.where, error)
             else:
                 return
             if failure is not None:
@@ -188,21 +188,21 @@ class Store:
         """Makes the tables, or sees that this version can use them, and opens the keys; in one transaction."""
         with self.writing() as connection, contextlib.ExitStack() as stack:
             if self.dialect == "postgresql":
-                from purposeguard.governance.postgresql import unhurried  # noqa: PLC0415  # needs psycopg
+                from purposeguard.governance.postgresql import suspend_limits  # noqa: PLC0415  # needs psycopg
 
-                stack.enter_context(unhurried(connection))
+                stack.enter_context(suspend_limits(connection))
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-            present = _revisions(connection)
-            steps = _steps(self.where, scripts, present, upgrade)
+            present = _read_revisions(connection)
+            steps = _plan_migrations(self.where, scripts, present, upgrade)
             if steps:
                 if present and self.dialect == "postgresql":
-                    _must_not_be_in_use(self.where, connection, steps[-1].revision)
-                bring_up_to_date(connection, scripts, steps[-1].revision)
-            keys = Keys()
-            attach(connection, keys, self._apart, self.where, move=upgrade != "nothing")
+                    _require_unused(self.where, connection, steps[-1].revision)
+                run_migrations(connection, scripts, steps[-1].revision)
+            keys = PseudonymKeys()
+            attach_keys(connection, keys, self._apart, self.where, move=upgrade != "nothing")
             self.keys = keys
         with self.reading() as connection:
-            behind = keys.behind(connection)
+            behind = keys.has_keys_to_destroy(connection)
         if behind:
             self.destroy_keys()
 
@@ -224,7 +224,7 @@ class Store:
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
         if busy:
             what = "has a reader, so that its log, in which older pages are, was not emptied"
-            raise unavailable(self.where, what, "try again")
+            raise make_unavailable_error(self.where, what, "try again")
 
     # ---- Transactions ---------------------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Store:
         Raises:
             StoreUnavailable: the store cannot be read.
         """
-        with translating(self.where), self._connection(None if single else "BEGIN") as connection:
+        with translate_errors(self.where), self._connection(None if single else "BEGIN") as connection:
             if single and self.dialect == "postgresql":
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
@@ -251,7 +251,7 @@ class Store:
         """
         changed: set[str] = set()
         try:
-            with translating(self.where), self._connection(WRITING, changed) as connection, connection.begin():
+            with translate_errors(self.where), self._connection(WRITING, changed) as connection, connection.begin():
                 yield connection
         finally:
             if changed:
@@ -260,15 +260,15 @@ class Store:
     def tell(self, subjects: Collection[str]) -> None:
         """Tells the listeners of this process whose preferences have changed."""
         for listener in list(self.listeners):
-            listener.changed(subjects)
+            listener.invalidate(subjects)
 
     @contextlib.contextmanager
     def _connection(self, begin: str | None, changed: set[str] | None = None) -> Generator[sa.Connection]:
         if self._closed:
-            raise unavailable(self.where, "was closed", "open it again")
+            raise make_unavailable_error(self.where, "was closed", "open it again")
         if FORKS.torn and self._file in FORKS.torn:
             advice = "fork before threads write, or start the process anew (`spawn`)"
-            raise unavailable(self.where, "was in a transaction when this process was forked", advice)
+            raise make_unavailable_error(self.where, "was in a transaction when this process was forked", advice)
         engine, pool = self.engine, self.engine.pool
         try:
             with FORKS.transaction(), engine.connect() as connection:
@@ -290,7 +290,7 @@ class Store:
             StoreUnavailable: the store, or the keys, cannot be used.
         """
         with self.reading() as connection:
-            names = self.keys.known(connection, subjects).names
+            names = self.keys.find_known(connection, subjects).names
         if len(names) < len(set(subjects)):
             with self.writing() as connection:
                 names = self.keys.issue(connection, subjects)
@@ -307,7 +307,7 @@ class Store:
             self._apart.close()
             self._apart = None
 
-    def _interrupted(self, *_: Any) -> None:
+    def _note_interruption(self, *_: Any) -> None:
         self.interruptions += 1
 
     def before_fork(self) -> None:
@@ -315,7 +315,7 @@ class Store:
         if self._engine is not None and self.dialect == "sqlite":
             self._engine.dispose()
 
-    def forked(self, *, torn: bool) -> None:
+    def after_fork(self, *, torn: bool) -> None:
         """In a forked child: the parent's connections are neither used nor closed."""
         if self._engine is not None:
             self._inherited.append(self._engine.pool)
@@ -343,11 +343,11 @@ class KeyStore(Store):
             metadata.create_all(connection, tables=TABLES)
 
 
-def _place(target: str | URL) -> object:
+def _database_identity(target: str | URL) -> object:
     """Where a database is, whoever asks for it."""
     try:
         url = make_url(target)
-    except (exc.ArgumentError, ValueError):  # which `engine_of` reports
+    except (exc.ArgumentError, ValueError):  # which `make_engine` reports
         return target
     if url.get_backend_name() == "sqlite":
         return "sqlite", os.path.realpath(url.database or "")
@@ -357,7 +357,7 @@ def _place(target: str | URL) -> object:
 # ---- Versions -----------------------------------------------------------------------------------------------------
 
 
-def configuration() -> Config:
+def make_alembic_config() -> Config:
     """Alembic's configuration, without an ini file: the migrations of this package."""
     config = Config()
     # A percent sign would be read as an interpolation.
@@ -365,18 +365,18 @@ def configuration() -> Config:
     return config
 
 
-def _revisions(connection: sa.Connection) -> set[str]:
+def _read_revisions(connection: sa.Connection) -> set[str]:
     """The revision of the tables that are there; empty if there are none."""
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
 
 
-def _format_of(revision: str) -> str | None:
+def _format_number(revision: str) -> str | None:
     """The number that a revision begins with: a library reads tables of the number of its own head, however new."""
     number = FORMAT.match(revision)
     return None if number is None else number[0]
 
 
-def _steps(where: str, scripts: ScriptDirectory, present: set[str], upgrade: Upgrade) -> list[Script]:
+def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], upgrade: Upgrade) -> list[Script]:
     """The migrations to run, oldest first; raises StoreUnavailable where these tables cannot be used without others."""
     every = list(scripts.walk_revisions())[::-1]
     if not present:
@@ -384,40 +384,42 @@ def _steps(where: str, scripts: ScriptDirectory, present: set[str], upgrade: Upg
     known = [script.revision for script in every]
     revision = ", ".join(sorted(present))
     if revision not in known:
-        if _format_of(revision) is not None and _format_of(revision) == _format_of(known[-1]):
+        if _format_number(revision) is not None and _format_number(revision) == _format_number(known[-1]):
             return []  # a newer version has added something, which this one need not know
         what = f"was made by a newer version of purposeguard: `{revision}` is not known to this one"
         advice = "use the version that upgraded it or a later one, or put back the copy that was made before"
-        raise unavailable(where, what, advice)
+        raise make_unavailable_error(where, what, advice)
     pending = every[known.index(revision) + 1 :]
-    additions = list(itertools.takewhile(lambda script: _format_of(script.revision) == _format_of(revision), pending))
+    additions = list(
+        itertools.takewhile(lambda script: _format_number(script.revision) == _format_number(revision), pending)
+    )
     needed = [script for script in pending[len(additions) :] if not getattr(script.module, "can_wait", False)]
     if upgrade == "all":
         return pending
     if upgrade == "additions" and needed:
         what = f"needs `{pending[len(additions)].revision}`, which takes away what older versions of purposeguard use"
         advice = "stop them, make a copy of the store, then run `purposeguard store upgrade --contract`"
-        raise unavailable(where, what, advice)
+        raise make_unavailable_error(where, what, advice)
     if upgrade == "nothing" and (additions or needed):
         what = "was made by an older version of purposeguard"
-        raise unavailable(where, what, "make a copy of it, then run `purposeguard store upgrade`")
+        raise make_unavailable_error(where, what, "make a copy of it, then run `purposeguard store upgrade`")
     return additions
 
 
-def _must_not_be_in_use(where: str, connection: sa.Connection, revision: str) -> None:
+def _require_unused(where: str, connection: sa.Connection, revision: str) -> None:
     """Raises StoreUnavailable where PostgreSQL knows of a session of a version that cannot use this revision.
 
     Who gave sessions another name than `APPLICATION` and a revision, as versions before 0003 did not, is not seen.
     """
     wanted = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
     named = (SESSION.search(name or "") for name in connection.scalars(sa.text(wanted)))
-    older = sorted(each[0] for each in named if each is not None and each[1] < str(_format_of(revision)))
+    older = sorted(each[0] for each in named if each is not None and each[1] < str(_format_number(revision)))
     if older:
         what = f"is in use by an older version of purposeguard: {len(older)} sessions, the oldest of `{older[0]}`"
-        raise unavailable(where, what, "stop its processes, then try again: they could not go on")
+        raise make_unavailable_error(where, what, "stop its processes, then try again: they could not go on")
 
 
-def bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
+def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
     """Runs the migrations that are missing up to this one, within the transaction that is under way.
 
     Without Alembic's global `context` and `op`: the application may be imported by an `env.py` of its own.
@@ -438,20 +440,22 @@ def bring_up_to_date(connection: sa.Connection, scripts: ScriptDirectory, revisi
     context.run_migrations(operations=Operations(context))
 
 
-def existing_store(target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0) -> Store:
+def open_existing_store(
+    target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0
+) -> Store:
     """The store of a URL, or in the SQLite file of a path; nothing is made, and no table is changed.
 
     Raises:
         StoreUnavailable: there is none, it cannot be read, or it is of another version of this package.
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
-    url, _ = _existing(target, timeout)
+    url, _ = _find_existing(target, timeout)
     if keys is not None:
-        _must_exist(keys, "name where the keys of the store lie")
+        _require_existing(keys, "name where the keys of the store lie")
     return Store.open(url, keys=keys, timeout=timeout)
 
 
-def upgraded(
+def upgrade_store(
     target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0, contract: bool = False
 ) -> tuple[str, str]:
     """Adds to the tables of a store what this version needs; returns their revision before and after.
@@ -460,43 +464,45 @@ def upgraded(
     `keys`, those that the store holds are moved there.
 
     Raises:
-        StoreUnavailable: as `existing_store`; this version needs `contract`; or an older one is seen to use the store,
-            which SQLite does not tell.
-        ValueError: as `existing_store`.
+        StoreUnavailable: as `open_existing_store`; this version needs `contract`; or an older one is seen to use the
+            store, which SQLite does not tell.
+        ValueError: as `open_existing_store`.
     """
-    url, before = _existing(target, timeout)
+    url, before = _find_existing(target, timeout)
     with Store() as store:
         store._connect(url, keys, timeout, "all" if contract else "additions")
-    return before, _existing(target, timeout)[1]
+    return before, _find_existing(target, timeout)[1]
 
 
-def left_to_contract(revision: str) -> bool:
+def has_pending_contract(revision: str) -> bool:
     """True if `upgraded` left tables of this revision with something that this version does not need."""
-    known = [script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()]
+    known = [script.revision for script in ScriptDirectory.from_config(make_alembic_config()).walk_revisions()]
     return revision in known[1:]
 
 
-def _existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:
+def _find_existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:
     """The URL of a store that is there, and the revision of its tables."""
     text = os.fspath(target)
     url = text if "://" in text else sa.URL.create("sqlite", database=text)
-    _must_exist(url, "name the store of an application that has run")
-    engine, where = engine_of(url, timeout)
+    _require_existing(url, "name the store of an application that has run")
+    engine, where = make_engine(url, timeout)
     try:
-        with translating(where), FORKS.transaction(), engine.connect() as connection:
-            present = _revisions(connection)
+        with translate_errors(where), FORKS.transaction(), engine.connect() as connection:
+            present = _read_revisions(connection)
     finally:
         engine.dispose()
     if not present:
-        raise unavailable(where, "is no store of purposeguard", "name the store of an application that has run")
+        raise make_unavailable_error(
+            where, "is no store of purposeguard", "name the store of an application that has run"
+        )
     return url, ", ".join(sorted(present))
 
 
-def _must_exist(url: str | URL, advice: str) -> None:
-    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `engine_of` reports
+def _require_existing(url: str | URL, advice: str) -> None:
+    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `make_engine` reports
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
-            raise unavailable(f"`{Path(parsed.database)}`", "does not exist", advice)
+            raise make_unavailable_error(f"`{Path(parsed.database)}`", "does not exist", advice)
 
 
 # ---- Processes ----------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
-from purposeguard.errors import RequestError, UnknownPurpose, shown_id
+from purposeguard.errors import RequestError, UnknownPurpose, format_id
 from purposeguard.governance import changes
-from purposeguard.governance.forgetting import forget
-from purposeguard.governance.recording import report
+from purposeguard.governance.forgetting import forget_subjects
+from purposeguard.governance.recording import add_ledger_entry
 from purposeguard.governance.restrictions import (
     CONSENT,
     KINDS,
@@ -23,23 +23,23 @@ from purposeguard.governance.restrictions import (
     Kind,
     Person,
     Restriction,
-    Stands,
     SubjectRecord,
+    SubjectState,
     declaration,
+    filter_in_force,
     has_any_words,
-    history,
-    in_force,
+    keep_clause,
+    read_history,
+    read_state,
+    read_states,
     revocation,
-    stands,
-    stands_of_each,
-    unchanged,
 )
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, TermMeta, is_union
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import SubjectId, subject_key
-from purposeguard.runtime.clock import Clock, in_utc
+from purposeguard.runtime.clock import Clock, to_utc
 
 LONGEST_REFERENCE: Final = 1_000
 LONGEST_TEXT: Final = 10_000
@@ -69,7 +69,7 @@ class Subjects:
         *,
         clock: Clock | None = None,
         ledger: object = None,
-        clause_now: ClauseNow = unchanged,
+        clause_now: ClauseNow = keep_clause,
         has_words: HasWords = has_any_words,
     ) -> None:
         self.store = store
@@ -109,13 +109,15 @@ class Subjects:
                 notices, each of which has its own revision.
         """
         if kind not in KINDS:
-            raise ValueError(f"a restriction is one of {', '.join(sorted(KINDS))}, not {shown_id(kind, sorted(KINDS))}")
-        clauses = None if purposes is None else clauses_of(self.notice, purposes)
+            raise ValueError(
+                f"a restriction is one of {', '.join(sorted(KINDS))}, not {format_id(kind, sorted(KINDS))}"
+            )
+        clauses = None if purposes is None else resolve_clauses(self.notice, purposes)
         if clauses is not None and kind != "suspension-of-use":
             raise ValueError(f"{kind} is for all purposes: only use can be suspended for some")
-        row = self._row(subject, kind, clauses, until, self._asked(by, at, reference, request))
+        row = self._row(subject, kind, clauses, until, self._make_request_facts(by, at, reference, request))
         with self._writing(within) as connection:
-            changes.record(connection, [row["subject"]])
+            changes.record_changes(connection, [row["subject"]])
             return cast("Restriction", self._declare(connection, row))
 
     def lift(
@@ -134,13 +136,13 @@ class Subjects:
             RequestError: there is no such restriction, or it was lifted before.
         """
         number = restriction.id if isinstance(restriction, Restriction) else number_of("restriction", restriction)
-        row = self._asked(by, at, reference, request)
+        row = self._make_request_facts(by, at, reference, request)
         with self._writing(within) as connection:
-            declared = history(connection, declaration.c.id == number, declaration.c.kind != CONSENT)
+            declared = read_history(connection, declaration.c.id == number, declaration.c.kind != CONSENT)
             if not declared:
                 raise RequestError(f"there is no restriction {number}, or whoever declared it was forgotten")
-            changes.record(connection, [declared[0].subject])  # from here on nobody else lifts it
-            remaining = in_force(history(connection, declaration.c.id == number))
+            changes.record_changes(connection, [declared[0].subject])  # from here on nobody else lifts it
+            remaining = filter_in_force(read_history(connection, declaration.c.id == number))
             if not remaining:
                 raise RequestError(f"restriction {number} was lifted already")
             return cast("Restriction", self._revoke(connection, "lifted", remaining, row)[0])
@@ -162,13 +164,13 @@ class Subjects:
         Raises:
             UnknownPurpose: the notice has no such purpose.
         """
-        asked = self._asked(by, at, reference, request)
+        asked = self._make_request_facts(by, at, reference, request)
         rows = [
             self._row(subject, CONSENT, [clause], until, asked) | {"words": self.notice.words_digest(clause)}
             for clause in _member_clauses(self.notice, [purpose])
         ]
         with self._writing(within) as connection:
-            changes.record(connection, [row["subject"] for row in rows])
+            changes.record_changes(connection, [row["subject"] for row in rows])
             return tuple(cast("Consent", self._declare(connection, row)) for row in rows)
 
     def withdraw(
@@ -191,14 +193,14 @@ class Subjects:
             UnknownPurpose: neither the notice nor a consent of the subject has such a purpose.
         """
         key = subject_key(subject)
-        row = self._asked(by, at, reference, request)
+        row = self._make_request_facts(by, at, reference, request)
         with self._writing(within) as connection:
-            changes.record(connection, [key])
-            mine = declaration.c.pseudonym == self.store.keys.known(connection, [key]).names[key]
-            declared = history(connection, mine, declaration.c.kind == CONSENT)
-            consents = cast("list[Consent]", in_force(declared))
+            changes.record_changes(connection, [key])
+            mine = declaration.c.pseudonym == self.store.keys.find_known(connection, [key]).names[key]
+            declared = read_history(connection, mine, declaration.c.kind == CONSENT)
+            consents = cast("list[Consent]", filter_in_force(declared))
             if purpose is not None:
-                consents = self._meant(consents, purpose)
+                consents = self._match_consents(consents, purpose)
             return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, row))
 
     def forget(self, subject: SubjectId, *, bar: bool | None = None) -> None:
@@ -214,7 +216,7 @@ class Subjects:
             RequestError: a request of the subject is not answered yet. Nothing has changed.
         """
         key = subject_key(subject)
-        kept = forget(self.store, [key], self.clock.now(), bar=bar, ledger=self.ledger)
+        kept = forget_subjects(self.store, [key], self.clock.now(), bar=bar, ledger=self.ledger)
         if kept:
             raise RequestError(
                 f"request {kept[key]} of this person is not answered yet (help: answer it, then forget the person)"
@@ -224,9 +226,9 @@ class Subjects:
         """Everything on record about a subject; empty for an unknown one."""
         key = subject_key(subject)
         with self.store.reading() as connection:
-            name = self.store.keys.known(connection, [key]).names.get(key)
-            declared = [] if name is None else history(connection, declaration.c.pseudonym == name)
-            present = stands(connection, key, self.clock.span(), self.clause_now, self.has_words)
+            name = self.store.keys.find_known(connection, [key]).names.get(key)
+            declared = [] if name is None else read_history(connection, declaration.c.pseudonym == name)
+            present = read_state(connection, key, self.clock.span(), self.clause_now, self.has_words)
         return SubjectRecord(
             subject=key,
             restrictions=tuple(record for record in declared if isinstance(record, Restriction)),
@@ -234,18 +236,18 @@ class Subjects:
             preferences=present.preferences,
         )
 
-    def stands(self, subject: SubjectId) -> Stands:
+    def stands(self, subject: SubjectId) -> SubjectState:
         """What holds for a subject, read from the store, and when that next changes by itself."""
         key = subject_key(subject)
         with self.store.reading(single=True) as connection:
-            return stands(connection, key, self.clock.span(), self.clause_now, self.has_words)
+            return read_state(connection, key, self.clock.span(), self.clause_now, self.has_words)
 
-    def stands_of_each(self, keys: Sequence[str]) -> dict[str, Stands]:
+    def stands_of_each(self, keys: Sequence[str]) -> dict[str, SubjectState]:
         """The same of several subjects, by `subject_key`; one query."""
         if len(keys) == 1:
             return {key: self.stands(key) for key in keys}
         with self.store.reading(single=True) as connection:
-            return stands_of_each(connection, keys, self.clock.span(), self.clause_now, self.has_words)
+            return read_states(connection, keys, self.clock.span(), self.clause_now, self.has_words)
 
     def preferences(self, subject: SubjectId) -> SubjectPreferences:
         """What holds for a subject, read from the store; CLEAR for an unknown one."""
@@ -253,7 +255,7 @@ class Subjects:
 
     # ---- what they share ------------------------------------------------------------------------------------------
 
-    def _meant(self, consents: Iterable[Consent], purpose: object) -> list[Consent]:
+    def _match_consents(self, consents: Iterable[Consent], purpose: object) -> list[Consent]:
         """The consents to a purpose or family, by present clause; to a purpose that is gone, by its former clause."""
         called = [(consent, self.clause_now(consent.purpose, consent.revision)) for consent in consents]
         try:
@@ -275,7 +277,7 @@ class Subjects:
         until: datetime.datetime | None,
         asked: dict[str, Any],
     ) -> dict[str, Any]:
-        ends = None if until is None else in_utc(until)
+        ends = None if until is None else to_utc(until)
         now = self.clock.span()
         if ends is not None and ends <= (now.latest if kind == CONSENT else now.earliest):
             raise ValueError("`until` has passed already")
@@ -288,20 +290,20 @@ class Subjects:
             **asked,
         }
 
-    def _asked(
+    def _make_request_facts(
         self, by: str, at: datetime.datetime | None, reference: str | None, request: int | None
     ) -> dict[str, Any]:
         if by not in PERSONS:
-            raise ValueError(f"who asks is {' or '.join(sorted(PERSONS))}, not {shown_id(by, sorted(PERSONS))}")
+            raise ValueError(f"who asks is {' or '.join(sorted(PERSONS))}, not {format_id(by, sorted(PERSONS))}")
         now = self.clock.now()
-        asked = now if at is None else in_utc(at)
+        asked = now if at is None else to_utc(at)
         if asked > now:
             raise ValueError("`at` is when it was asked for, and lies in the future")
         return {
             "asked_by": by,
             "asked_at": asked,
             "recorded_at": now,
-            "reference": None if reference is None else text_of("reference", reference, LONGEST_REFERENCE),
+            "reference": None if reference is None else check_text("reference", reference, LONGEST_REFERENCE),
             "request": None if request is None else number_of("request", request),
         }
 
@@ -312,25 +314,25 @@ class Subjects:
         values = {name: value for name, value in row.items() if name != "subject"}
         values["pseudonym"] = self.store.keys.issue(connection, [row["subject"]])[row["subject"]]
         number = connection.execute(sa.insert(declaration).values(values).returning(declaration.c.id)).scalar_one()
-        self._report(connection, row["kind"], values["pseudonym"], {"id": number, **details(row)})
-        return history(connection, declaration.c.id == number)[0]
+        self._report(connection, row["kind"], values["pseudonym"], {"id": number, **make_ledger_details(row)})
+        return read_history(connection, declaration.c.id == number)[0]
 
     def _revoke(
         self, connection: sa.Connection, kind: str, declared: Sequence[Restriction | Consent], row: dict[str, Any]
     ) -> tuple[Restriction | Consent, ...]:
-        names = self.store.keys.known(connection, {record.subject for record in declared}).names
+        names = self.store.keys.find_known(connection, {record.subject for record in declared}).names
         for record in declared:
             connection.execute(sa.insert(revocation).values(declaration=record.id, **row))
-            self._report(connection, kind, names[record.subject], {"id": record.id, **details(row)})
-        return tuple(history(connection, declaration.c.id.in_([record.id for record in declared])))
+            self._report(connection, kind, names[record.subject], {"id": record.id, **make_ledger_details(row)})
+        return tuple(read_history(connection, declaration.c.id.in_([record.id for record in declared])))
 
     def _report(self, connection: sa.Connection, what: str, name: str, told: dict[str, Any]) -> None:
         kind = "consent" if what in (CONSENT, "withdrawn") else "restriction"
         body = {"what": what, "subject": name, **told}
-        report(self.ledger, self.store, connection, kind, body)
+        add_ledger_entry(self.ledger, self.store, connection, kind, body)
 
 
-def details(row: Mapping[str, Any]) -> dict[str, Any]:
+def make_ledger_details(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a ledger is told: never the reference, which is free text."""
     names = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
     told = {name: row[name] for name in names if name in row}
@@ -342,7 +344,7 @@ def details(row: Mapping[str, Any]) -> dict[str, Any]:
 # ---- Arguments ----------------------------------------------------------------------------------------------------
 
 
-def clauses_of(notice: Notice, purposes: object) -> list[str]:
+def resolve_clauses(notice: Notice, purposes: object) -> list[str]:
     """The clauses of a purpose or family, or of several of both, in the notice's order.
 
     Raises:
@@ -367,7 +369,7 @@ def _member_clauses(notice: Notice, purposes: Iterable[object]) -> list[str]:
     return [notice.key(purpose) for purpose in notice.purposes if purpose in wanted]
 
 
-def text_of(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
+def check_text(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
     """A text that both databases can keep.
 
     Raises:
@@ -383,9 +385,9 @@ def text_of(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
     return str(text)
 
 
-def optional_text(name: str, text: object) -> str | None:
-    """A text that may be left out; raises as `text_of`."""
-    return None if text is None else text_of(name, text)
+def check_optional_text(name: str, text: object) -> str | None:
+    """A text that may be left out; raises as `check_text`."""
+    return None if text is None else check_text(name, text)
 
 
 def number_of(what: str, number: object) -> int:

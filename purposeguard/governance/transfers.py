@@ -17,15 +17,15 @@ from pydantic import TypeAdapter
 
 from purposeguard.errors import UnknownRecipient
 from purposeguard.governance.ledger import entries
-from purposeguard.governance.recording import report
+from purposeguard.governance.recording import add_ledger_entry
 from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
-from purposeguard.governance.subjects import optional_text
-from purposeguard.notice.retention import day_in
-from purposeguard.notice.vocabulary import nearest
+from purposeguard.governance.subjects import check_optional_text
+from purposeguard.notice.retention import to_local_day
+from purposeguard.notice.vocabulary import find_nearest
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.policy.transfers import LONGEST_TEXT, Provision, Recipient, Safeguard
-from purposeguard.runtime.clock import Clock, in_utc
+from purposeguard.runtime.clock import Clock, to_utc
 
 fact: Final = sa.Table(
     "purposeguard_recipient",
@@ -81,7 +81,7 @@ MOST_NAMED: Final = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Recorded:
+class RecipientFact:
     """A fact about a recipient, with its time, author and details.
 
     `what` is `registered`, `supervised`, `safeguard` (one was added), `safeguard-ended` or `struck` (off the register).
@@ -126,7 +126,7 @@ class Recipients:
         facts: list[tuple[str, Mapping[str, Any]]] = [("registered", body)]
         if recipient.supervised_on is not None:
             facts.append(("supervised", self._supervision(recipient.supervised_on)))
-        facts += [("safeguard", _written(safeguard)) for safeguard in recipient.safeguards]
+        facts += [("safeguard", _serialize_safeguard(safeguard)) for safeguard in recipient.safeguards]
         self._record(recipient.id, facts, by, note, known=False)
 
     def supervise(self, recipient: str, on: datetime.date, *, by: str, note: str | None = None) -> None:
@@ -141,7 +141,7 @@ class Recipients:
         self, recipient: str, safeguard: Safeguard, *, by: str | None = None, note: str | None = None
     ) -> None:
         """Adds a safeguard (clause 6)."""
-        self._record(recipient, [("safeguard", _written(safeguard))], by, note)
+        self._record(recipient, [("safeguard", _serialize_safeguard(safeguard))], by, note)
 
     def end_safeguard(
         self, recipient: str, reference: str, until: datetime.date, *, by: str | None = None, note: str | None = None
@@ -165,11 +165,11 @@ class Recipients:
     def get(self, recipient: str) -> Recipient:
         """A recipient, as it is registered now."""
         with self._store.reading() as connection:
-            return self._present(connection, recipient)
+            return self._get_registered(connection, recipient)
 
     def __contains__(self, recipient: str) -> bool:
         with self._store.reading() as connection:
-            return _folded(recipient, _facts(connection, recipient)) is not None
+            return _fold_facts(recipient, _select_facts(connection, recipient)) is not None
 
     def all(self) -> tuple[Recipient, ...]:
         """All recipients on the register, by id."""
@@ -178,16 +178,16 @@ class Recipients:
         by_id: dict[str, list[sa.Row[Any]]] = {}
         for row in rows:
             by_id.setdefault(row.recipient, []).append(row)
-        registered = (_folded(id_, facts) for id_, facts in by_id.items())
+        registered = (_fold_facts(id_, facts) for id_, facts in by_id.items())
         return tuple(recipient for recipient in registered if recipient is not None)
 
-    def history(self, recipient: str) -> tuple[Recorded, ...]:
+    def history(self, recipient: str) -> tuple[RecipientFact, ...]:
         """The facts about a recipient, in the order of their recording, also if it was struck off."""
         with self._store.reading() as connection:
-            rows = _facts(connection, recipient)
+            rows = _select_facts(connection, recipient)
             if not rows:
-                raise self._unknown(connection, recipient)
-        return tuple(Recorded(row.at, row.what, row.body, row.by, row.note) for row in rows)
+                raise self._make_unknown_error(connection, recipient)
+        return tuple(RecipientFact(row.at, row.what, row.body, row.by, row.note) for row in rows)
 
     def _record(
         self,
@@ -199,41 +199,41 @@ class Recipients:
         known: bool = True,
     ) -> None:
         common = {"recipient": recipient, "at": self._clock.now()}
-        common |= {"by": optional_text("by", by), "note": optional_text("note", note)}
+        common |= {"by": check_optional_text("by", by), "note": check_optional_text("note", note)}
         rows = [{**common, "what": what, "body": body} for what, body in facts]
         with self._store.writing() as connection:
             if known:
-                self._present(connection, recipient)
+                self._get_registered(connection, recipient)
             connection.execute(sa.insert(fact), rows)
 
     def _supervision(self, on: object) -> dict[str, str]:
         if not isinstance(on, datetime.date) or isinstance(on, datetime.datetime):
             raise TypeError(f"a supervision took place on a date, not on a {type(on).__name__}")
-        if on > day_in(self._timezone(), self._clock.now()):
+        if on > to_local_day(self._timezone(), self._clock.now()):
             raise ValueError(f"a supervision is recorded when it has taken place, and {on} is yet to come")
         return {"on": on.isoformat()}
 
-    def _present(self, connection: sa.Connection, recipient: str) -> Recipient:
-        present = _folded(recipient, _facts(connection, recipient))
+    def _get_registered(self, connection: sa.Connection, recipient: str) -> Recipient:
+        present = _fold_facts(recipient, _select_facts(connection, recipient))
         if present is None:
-            raise self._unknown(connection, recipient)
+            raise self._make_unknown_error(connection, recipient)
         return present
 
-    def _unknown(self, connection: sa.Connection, recipient: str) -> UnknownRecipient:
+    def _make_unknown_error(self, connection: sa.Connection, recipient: str) -> UnknownRecipient:
         ids = connection.execute(sa.select(fact.c.recipient).distinct()).scalars().all()
-        return UnknownRecipient(recipient, "no such recipient is on the register", lambda: nearest(recipient, ids))
+        return UnknownRecipient(recipient, "no such recipient is on the register", lambda: find_nearest(recipient, ids))
 
 
-def _facts(connection: sa.Connection, recipient: str) -> list[sa.Row[Any]]:
+def _select_facts(connection: sa.Connection, recipient: str) -> list[sa.Row[Any]]:
     return list(connection.execute(sa.select(fact).where(fact.c.recipient == recipient).order_by(fact.c.id)).all())
 
 
-def _written(safeguard: Safeguard) -> dict[str, Any]:
+def _serialize_safeguard(safeguard: Safeguard) -> dict[str, Any]:
     body: dict[str, Any] = SAFEGUARD.dump_python(safeguard, mode="json")
     return body
 
 
-def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
+def _fold_facts(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
     """The recipient that these facts amount to; None if it is not, or no longer, registered."""
     body: Mapping[str, Any] | None = None
     supervised: list[datetime.date] = []
@@ -243,16 +243,16 @@ def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
         if row.what == "registered":
             body = row.body
         elif row.what == "supervised":
-            supervised.append(_day(row.body["on"]))
+            supervised.append(_parse_day(row.body["on"]))
         elif row.what == "safeguard":
             safeguard = SAFEGUARD.validate_python(row.body)
             for end in ended if safeguard.until is None else ():
-                if safeguard.since <= _day(end.body["until"]):
-                    safeguard = _ended(safeguard, end.body)
+                if safeguard.since <= _parse_day(end.body["until"]):
+                    safeguard = _end_safeguard(safeguard, end.body)
             safeguards[safeguard] = None
         elif row.what == "safeguard-ended":
             ended.append(row)
-            safeguards = {_ended(safeguard, row.body): None for safeguard in safeguards}
+            safeguards = {_end_safeguard(safeguard, row.body): None for safeguard in safeguards}
         else:  # struck: a recipient that returns is supervised, and safeguarded, anew
             body, supervised, safeguards = None, [], {}
     if body is None:
@@ -260,13 +260,13 @@ def _folded(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
     return Recipient(recipient, **body, supervised_on=max(supervised, default=None), safeguards=tuple(safeguards))
 
 
-def _ended(safeguard: Safeguard, body: Mapping[str, Any]) -> Safeguard:
+def _end_safeguard(safeguard: Safeguard, body: Mapping[str, Any]) -> Safeguard:
     if safeguard.reference != body["reference"]:
         return safeguard
-    return dataclasses.replace(safeguard, until=_day(body["until"]))
+    return dataclasses.replace(safeguard, until=_parse_day(body["until"]))
 
 
-def _day(text: str) -> datetime.date:
+def _parse_day(text: str) -> datetime.date:
     return datetime.date.fromisoformat(text)
 
 
@@ -310,7 +310,7 @@ class Provisions:
         keys = tuple(dict.fromkeys(map(subject_key, handed.subjects)))
         row = {field.name: getattr(handed, field.name) for field in dataclasses.fields(handed) if field.name != "_"}
         row |= {"clauses": list(handed.clauses), "sources": list(handed.sources), "subjects": len(keys)}
-        row["at"] = in_utc(handed.at)
+        row["at"] = to_utc(handed.at)
         with self._store.writing() as connection:
             number: int = connection.execute(sa.insert(provision).values(row).returning(provision.c.id)).scalar_one()
             names = self._store.keys.issue(connection, keys)
@@ -318,8 +318,8 @@ class Provisions:
                 rows = [{"pseudonym": names[key], "provision": number} for key in keys]
                 connection.execute(sa.insert(provided_subject), rows)
             named = [names[key] for key in keys] if len(keys) <= MOST_NAMED else None
-            body = entries.provision(dataclasses.replace(handed, subjects=keys), named)
-            report(self._ledger, self._store, connection, "provision", {"provision": number, **body})
+            body = entries.provision_body(dataclasses.replace(handed, subjects=keys), named)
+            add_ledger_entry(self._ledger, self._store, connection, "provision", {"provision": number, **body})
         return number
 
     def of(self, subject: SubjectId) -> tuple[ProvisionRecord, ...]:
@@ -330,9 +330,9 @@ class Provisions:
         """
         key = subject_key(subject)
         with self._store.reading() as connection:
-            name = self._store.keys.name(connection, key)
+            name = self._store.keys.find_name(connection, key)
         mine = sa.select(provided_subject.c.provision).where(provided_subject.c.pseudonym == name)
-        return tuple(self._selected(provision.c.id.in_(mine), (key,)))
+        return tuple(self._select(provision.c.id.in_(mine), (key,)))
 
     def since(self, moment: datetime.datetime, *, recipient: str | None = None) -> tuple[ProvisionRecord, ...]:
         """The hand-overs from a moment on (to one recipient), from the first to the last, without their subjects.
@@ -340,10 +340,10 @@ class Provisions:
         Raises:
             TypeError, ValueError: the moment is none, or has no time zone.
         """
-        where = provision.c.at >= in_utc(moment)
-        return tuple(self._selected(where if recipient is None else where & (provision.c.recipient == recipient), ()))
+        where = provision.c.at >= to_utc(moment)
+        return tuple(self._select(where if recipient is None else where & (provision.c.recipient == recipient), ()))
 
-    def _selected(self, where: sa.ColumnElement[bool], subjects: tuple[str, ...]) -> Iterator[ProvisionRecord]:
+    def _select(self, where: sa.ColumnElement[bool], subjects: tuple[str, ...]) -> Iterator[ProvisionRecord]:
         statement = sa.select(provision).where(where).order_by(provision.c.id)
         with self._store.reading() as connection:
             rows = connection.execute(statement).mappings().all()

@@ -44,43 +44,45 @@ _REPLACED: Final = (None, request_validation_exception_handler, websocket_reques
 def add_handlers(app: FastAPI, *, details: bool) -> None:
     """Has an application answer errors of this library and of validation, where it has no handlers of its own."""
     handlers: dict[type[Exception], Handler] = {
-        PurposeGuardError: functools.partial(answered, details),
-        PydanticSerializationError: _not_written,
-        ResponseValidationError: _not_as_declared,
-        RequestValidationError: _not_valid,
-        WebSocketRequestValidationError: _not_valid,
+        PurposeGuardError: functools.partial(answer_error, details),
+        PydanticSerializationError: _answer_serialization_error,
+        ResponseValidationError: _answer_response_error,
+        RequestValidationError: _answer_validation_error,
+        WebSocketRequestValidationError: _answer_validation_error,
     }
     for error, handler in handlers.items():
         if app.exception_handlers.get(error) in _REPLACED:
             app.add_exception_handler(error, handler)
 
 
-async def answered(details: bool, connection: HTTPConnection, error: PurposeGuardError) -> JSONResponse | None:
+async def answer_error(details: bool, connection: HTTPConnection, error: PurposeGuardError) -> JSONResponse | None:
     """The answer to an error of the library; None where a websocket was closed. Raises it if there is none."""
     problem = problem_of(error, details=details)
     if problem is None:
         raise error
-    return await _answered(connection, problem, f"{type(error).__name__}: {problem.detail}")
+    return await _answer(connection, problem, f"{type(error).__name__}: {problem.detail}")
 
 
-async def _not_written(connection: HTTPConnection, error: PydanticSerializationError) -> JSONResponse | None:
-    return await _answered(connection, NOT_WRITTEN, f"{type(error).__name__}: {NOT_WRITTEN.detail}")
+async def _answer_serialization_error(
+    connection: HTTPConnection, error: PydanticSerializationError
+) -> JSONResponse | None:
+    return await _answer(connection, NOT_WRITTEN, f"{type(error).__name__}: {NOT_WRITTEN.detail}")
 
 
-async def _not_as_declared(connection: HTTPConnection, error: ResponseValidationError) -> JSONResponse | None:
+async def _answer_response_error(connection: HTTPConnection, error: ResponseValidationError) -> JSONResponse | None:
     """500: an answer is not of its `response_model`. FastAPI's error quotes it, and would be logged."""
     faults = faults_of(error.errors(), ("response",))
     problem = Problem(
         500, "urn:purposeguard:problem:answer", "not as declared", "the answer is not of the model of its route"
     )
-    return await _answered(connection, problem, f"{problem.detail}: {faults}")
+    return await _answer(connection, problem, f"{problem.detail}: {faults}")
 
 
-async def _not_valid(connection: HTTPConnection, error: ValidationException) -> JSONResponse | None:
-    return await _answered(connection, not_valid(faults_of(error.errors(), _names_of(connection))), "")
+async def _answer_validation_error(connection: HTTPConnection, error: ValidationException) -> JSONResponse | None:
+    return await _answer(connection, not_valid(faults_of(error.errors(), _route_field_names(connection))), "")
 
 
-async def _answered(connection: HTTPConnection, problem: Problem, said: str) -> JSONResponse | None:
+async def _answer(connection: HTTPConnection, problem: Problem, said: str) -> JSONResponse | None:
     """Answers a request, or closes a websocket: by 1008 where it was refused, 1011 where the service is at fault."""
     if problem.status >= 500:
         route = connection.scope.get("route")
@@ -93,14 +95,14 @@ async def _answered(connection: HTTPConnection, problem: Problem, said: str) -> 
     return None
 
 
-def _names_of(connection: HTTPConnection) -> frozenset[str]:
+def _route_field_names(connection: HTTPConnection) -> frozenset[str]:
     """The names that code gives to what the route of a request takes."""
     dependant = getattr(connection.scope.get("route"), "dependant", None)
     names = {"body", "path", "query", "header", "cookie"}
-    return frozenset(names.union(_names_in(dependant) if dependant is not None else ()))
+    return frozenset(names.union(_iter_field_names(dependant) if dependant is not None else ()))
 
 
-def _names_in(dependant: Any) -> Iterator[str]:
+def _iter_field_names(dependant: Any) -> Iterator[str]:
     for kind in _PARAMETERS:
         for field in getattr(dependant, kind):
             yield field.alias
@@ -108,16 +110,16 @@ def _names_in(dependant: Any) -> Iterator[str]:
                 schema = TypeAdapter(field.field_info.annotation).json_schema()
             except PydanticUserError:  # of what no schema can be made, no names are known
                 continue
-            yield from _properties(schema)
+            yield from _iter_properties(schema)
     for inner in dependant.dependencies:
-        yield from _names_in(inner)
+        yield from _iter_field_names(inner)
 
 
-def _properties(schema: Any) -> Iterator[str]:
+def _iter_properties(schema: Any) -> Iterator[str]:
     if isinstance(schema, Mapping):
         properties = schema.get("properties")
         yield from properties if isinstance(properties, Mapping) else ()
         schema = schema.values()
     if isinstance(schema, Iterable) and not isinstance(schema, str):
         for inner in schema:
-            yield from _properties(inner)
+            yield from _iter_properties(inner)

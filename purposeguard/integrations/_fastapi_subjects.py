@@ -9,7 +9,7 @@ from purposeguard.extras import Needs
 from purposeguard.policy.explanation import is_about_the_subject
 from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.use import present
+from purposeguard.runtime.use import require_current_use
 
 with Needs(__name__, "fastapi"):
     from fastapi.exceptions import RequestValidationError
@@ -21,7 +21,7 @@ class MisdeclaredRoute(ValueError):
     """A route says what it is for in a way that cannot be kept to. Names the endpoint with its file and line."""
 
 
-def place_of(endpoint: Any, path: str) -> str:
+def format_route_place(endpoint: Any, path: str) -> str:
     """`/users/{id} (shop/routes.py:12, `show`)`."""
     fn = inspect.unwrap(endpoint) if endpoint is not None else None
     code = getattr(fn, "__code__", None)
@@ -60,7 +60,7 @@ class SubjectFrom:
         """In a header."""
         return cls("header", name, realm)
 
-    def taken_by(self, dependant: Any, place: str, *, whatever_kind: bool = False) -> str:
+    def find_parameter_name(self, dependant: Any, place: str, *, whatever_kind: bool = False) -> str:
         """The name by which an endpoint takes the parameter.
 
         `whatever_kind`: of a route that is to be included below a path, what is in that is not known yet.
@@ -89,16 +89,16 @@ class SubjectFrom:
         raise RequestValidationError([fault])
 
 
-def must_not_be_stopped(block: Block[Any], whose: RowContext) -> None:
+def refuse_if_stopped(block: Block[Any], whose: RowContext) -> None:
     """Raises where the subject asked for the purpose to stop: no source is left that it may use of them."""
     engine = block._stated.engine
-    use = present(engine, "a request was to be answered")
+    use = require_current_use(engine, "a request was to be answered")
     if use is None:  # observed only
         return
     matrix = engine.snapshot.matrix
     stopped = None
     for source in matrix.notice.sources:
-        if block._stated.purpose not in matrix.row(source):
+        if block._stated.purpose not in matrix.resolve_row(source):
             continue
         decision = use.explain(source, subject=whose)
         if decision:

@@ -1,7 +1,7 @@
 """What FastAPI runs in threads and tasks of its own on behalf of a request, so that its purpose is taken there.
 
 Each route knows the functions that it calls (`dependant`) and the fields by which it writes answers. They are replaced
-by such as hop. Public names are relied on alone, and `must_be_hooked` tries that FastAPI still calls what stands there.
+by such as hop. Public names are relied on alone, and `verify_hooks` tries that FastAPI still calls what stands there.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Annotated, Any, Final
 
 from purposeguard.extras import Needs
-from purposeguard.integrations.asgi import App, Receive, Scope, Send, every_route
+from purposeguard.integrations.asgi import App, Receive, Scope, Send, iter_routes
 from purposeguard.integrations.threads import Hop, hopping_function, hops
-from purposeguard.values.personal_model import refusal_of_dump
-from purposeguard.values.pydantic import Refusal, leaving_out, refusals
+from purposeguard.values.personal_model import raise_dump_refusal
+from purposeguard.values.pydantic import DumpRefusal, dump_without_withheld, refusals
 
 with Needs(__name__, "fastapi"):
     import fastapi
@@ -34,29 +34,29 @@ def hop_route(route: Any) -> None:
     """Has everything that a route runs hop with its purpose. Done again, nothing changes."""
     dependant = getattr(route, "dependant", None)
     if dependant is not None:
-        _replace_calls(dependant, _Hopping)
+        _replace_calls(dependant, _HoppingCallable)
     for name in ("response_field", "stream_item_field"):
         field = getattr(route, name, None)
         if field is not None and "validate" not in vars(field):
-            _replace_writing(field, hops)
+            _wrap_serialization(field, hops)
 
 
 def _replace_calls(dependant: Dependant, wrap: Wrap) -> None:
-    if dependant.call is not None and not isinstance(dependant.call, _Hopping):
+    if dependant.call is not None and not isinstance(dependant.call, _HoppingCallable):
         dependant.call = wrap(dependant.call)
     for inner in dependant.dependencies:
         _replace_calls(inner, wrap)
 
 
-def _replace_writing(field: Any, wrap: Wrap) -> None:
+def _wrap_serialization(field: Any, wrap: Wrap) -> None:
     """Of a field that answers are written by: where that is refused, the refusal itself is raised, not quoted."""
 
     def refusing(write: Any) -> Any:
-        def written(value: Any, **options: Any) -> Any:
-            with refusal_of_dump(value):
-                return leaving_out(value, write, options)
+        def serialize(value: Any, **options: Any) -> Any:
+            with raise_dump_refusal(value):
+                return dump_without_withheld(value, write, options)
 
-        return written
+        return serialize
 
     vars(field)["validate"] = wrap(_refusing_validation(field.validate))
     for name in ("serialize", "serialize_json"):
@@ -68,7 +68,7 @@ def _refusing_validation(validate: Any) -> Any:
 
     @functools.wraps(validate)
     def validated(*args: Any, **kwargs: Any) -> Any:
-        told: list[Refusal] = []
+        told: list[DumpRefusal] = []
         token = refusals.set(told)
         try:
             value, errors = validate(*args, **kwargs)
@@ -81,13 +81,13 @@ def _refusing_validation(validate: Any) -> Any:
     return validated
 
 
-class _Hopping:
+class _HoppingCallable:
     """A function that FastAPI calls for a request; equal to what it wraps, so that overrides of that are found."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn, updated=())
         self._fn = fn
-        self._run = hopping_function(fn, _Answering())
+        self._run = hopping_function(fn, _HoppingEndpoint())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for value in kwargs.values():
@@ -96,7 +96,7 @@ class _Hopping:
         return self._run(*args, **kwargs)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self._fn == (other._fn if isinstance(other, _Hopping) else other))
+        return bool(self._fn == (other._fn if isinstance(other, _HoppingCallable) else other))
 
     def __hash__(self) -> int:
         return hash(self._fn)
@@ -106,10 +106,10 @@ def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any,
     add(hops(func), *args, **kwargs)
 
 
-class _Answering(Hop):
+class _HoppingEndpoint(Hop):
     """The same, of which a response that is given hops as well. Coroutines stay in the task of the request."""
 
-    def result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # as Around has it
+    def filter_result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # as Around has it
         """What the function gave."""
         return _hop_response(value) if isinstance(value, Response) else value
 
@@ -127,11 +127,11 @@ def _hop_response(response: Response) -> Response:
 
 def _hop_stream(stream: Any) -> Any:
     # Starlette has wrapped what is not asynchronous, and would step it in threads.
-    inner = _stepped_in_threads(stream)
-    return hops(_each_awaited)(stream) if inner is None else iterate_in_threadpool(hops(_each)(inner))
+    inner = _find_thread_iterable(stream)
+    return hops(_iterate_async)(stream) if inner is None else iterate_in_threadpool(hops(_iterate)(inner))
 
 
-def _stepped_in_threads(stream: Any) -> Iterable[Any] | None:
+def _find_thread_iterable(stream: Any) -> Iterable[Any] | None:
     """What Starlette would step in threads; None where a stream is asynchronous itself, or has begun."""
     code: Any = iterate_in_threadpool
     if not inspect.isasyncgen(stream) or stream.ag_code is not code.__code__ or stream.ag_frame is None:
@@ -140,11 +140,11 @@ def _stepped_in_threads(stream: Any) -> Iterable[Any] | None:
     return inner
 
 
-def _each(steps: Iterable[Any]) -> Generator[Any]:
+def _iterate(steps: Iterable[Any]) -> Generator[Any]:
     yield from steps
 
 
-async def _each_awaited(steps: Any) -> AsyncGenerator[Any]:
+async def _iterate_async(steps: Any) -> AsyncGenerator[Any]:
     async for step in steps:
         yield step
 
@@ -156,7 +156,7 @@ class HooksMissing(RuntimeError):
 _PROBE: Final = "/purposeguard-probe"
 
 
-async def must_be_hooked(route_class: type[APIRoute]) -> None:
+async def verify_hooks(route_class: type[APIRoute]) -> None:
     """Sends a request through an application made for this, to see that FastAPI calls what stands in its routes.
 
     Raises:
@@ -173,12 +173,12 @@ async def must_be_hooked(route_class: type[APIRoute]) -> None:
     router.add_api_route(_PROBE, _endpoint)
     app = FastAPI(openapi_url=None, telemetry={"exclude": lambda _: True})
     app.include_router(router)
-    for route, _ in every_route(app):
-        _replace_calls(route.dependant, functools.partial(_noting, called))
-        _replace_writing(route.response_field, functools.partial(_noting, called))
-    await _requested(app, _PROBE)
+    for route, _ in iter_routes(app):
+        _replace_calls(route.dependant, functools.partial(_record_calls, called))
+        _wrap_serialization(route.response_field, functools.partial(_record_calls, called))
+    await _send_probe(app, _PROBE)
     expected = {"handle", "_endpoint", "_dependency", "validate", "written"}
-    if _stepped_in_threads(StreamingResponse(iter(())).body_iterator) is not None:
+    if _find_thread_iterable(StreamingResponse(iter(())).body_iterator) is not None:
         called.add("stream")
     missing = (expected | {"stream"}) - called
     if missing:
@@ -196,16 +196,16 @@ def _endpoint(given: Annotated[int, Depends(_dependency)]) -> int:
     return given
 
 
-def _noting(called: set[str], fn: Any) -> Any:
+def _record_calls(called: set[str], fn: Any) -> Any:
     @functools.wraps(fn)
-    def noted(*args: Any, **kwargs: Any) -> Any:
+    def record_and_call(*args: Any, **kwargs: Any) -> Any:
         called.add(fn.__name__)
         return fn(*args, **kwargs)
 
-    return noted
+    return record_and_call
 
 
-async def _requested(app: App, path: str) -> None:
+async def _send_probe(app: App, path: str) -> None:
     """Sends one request; what is answered is of no interest."""
 
     async def receive() -> dict[str, Any]:

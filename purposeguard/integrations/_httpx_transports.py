@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from purposeguard.extras import Needs
-from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, Watched
+from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, WatchedBody
 from purposeguard.integrations.threads import hopping, hops, off_loop
 
 with Needs(__name__, "httpx"):
@@ -19,7 +19,7 @@ EXTENSION = "purposeguard"
 """The extension of a request that declares what is in it: a `Handover`, or what `Outgoing.handover` takes."""
 
 
-class Guarded:
+class GuardedTransportBase:
     """A transport that lets a request leave once `outgoing` does, and has another one send it.
 
     `options` are those of the library's `HTTPTransport`: the proxy or socket that requests leave by is named here.
@@ -32,7 +32,7 @@ class Guarded:
     _library: Any
     _usual: str
     """The name of the transport that sends unless another is given."""
-    _stream: type[Watched]
+    _stream: type[WatchedBody]
 
     def __init__(self, outgoing: Outgoing, inner: Any = None, **options: Any) -> None:
         library = self._library
@@ -48,7 +48,7 @@ class Guarded:
             raise TypeError("requests leave by a proxy or by a socket: `proxy=` or `uds=`")
         self._outgoing = outgoing
         self._inner = getattr(library, self._usual)(**options) if inner is None else inner
-        self._proxy = None if proxy is None else _place(library.URL(getattr(proxy, "url", proxy)))
+        self._proxy = None if proxy is None else _place_of_url(library.URL(getattr(proxy, "url", proxy)))
         self._socket = None if socket is None else Place.socket(str(socket))
 
     def _leave(self, request: Any, declared: Handover | None = None) -> None:
@@ -57,19 +57,19 @@ class Guarded:
         target, sni = request.extensions.get("target"), request.extensions.get("sni_hostname")
         self._outgoing.leave(
             Outbound(
-                self._socket or _place(request.url),
-                () if self._socket else tuple(_names(headers, sni)),
+                self._socket or _place_of_url(request.url),
+                () if self._socket else tuple(_iter_host_names(headers, sni)),
                 self._proxy,
                 (request.url.raw_path, loaded or b"", *(value for _, value in headers)),
                 declared or request.extensions.get(EXTENSION),
-                _misled(request.method, target),
+                _find_target_mismatch(request.method, target),
             )
         )
-        if loaded is None and not isinstance(request.stream, Watched):
+        if loaded is None and not isinstance(request.stream, WatchedBody):
             request.stream = self._stream(request.stream)
 
 
-class GuardedSync(Guarded):
+class SyncTransportMixin(GuardedTransportBase):
     """The same for a client that is not async."""
 
     _usual = "HTTPTransport"
@@ -91,7 +91,7 @@ class GuardedSync(Guarded):
         self._inner.close()
 
 
-class GuardedAsync(Guarded):
+class AsyncTransportMixin(GuardedTransportBase):
     """The same for an async client. A thread asks governance and writes the record, before anything is sent."""
 
     _usual = "AsyncHTTPTransport"
@@ -134,7 +134,11 @@ def guarded(client: Client) -> Client:
         raise TypeError(f"a {type(client).__name__} of this version cannot be looked into: its ways out are not known")
     ways = {"its transport": held["_transport"]}
     ways |= {f"its mount `{pattern.pattern}`": transport for pattern, transport in held["_mounts"].items()}
-    around = [name for name, transport in ways.items() if not (transport is None or isinstance(transport, Guarded))]
+    around = [
+        name
+        for name, transport in ways.items()
+        if not (transport is None or isinstance(transport, GuardedTransportBase))
+    ]
     if around:
         raise TypeError(
             f"requests get around `Outgoing` by {', '.join(around)}: give the client guarded transports alone, and a "
@@ -143,11 +147,11 @@ def guarded(client: Client) -> Client:
     return client
 
 
-def _place(url: Any) -> Place:
+def _place_of_url(url: Any) -> Place:
     return Place.of(url.raw_scheme.decode("ascii"), url.raw_host.decode("ascii"), url.port)
 
 
-def _names(headers: list[tuple[bytes, bytes]], sni: Any) -> Iterator[str]:
+def _iter_host_names(headers: list[tuple[bytes, bytes]], sni: Any) -> Iterator[str]:
     for name, value in headers:
         if name.lower() == b"host":
             yield value.decode("latin-1")
@@ -155,7 +159,7 @@ def _names(headers: list[tuple[bytes, bytes]], sni: Any) -> Iterator[str]:
         yield sni.decode("latin-1") if isinstance(sni, bytes) else str(sni)
 
 
-def _misled(method: str, target: Any) -> str | None:
+def _find_target_mismatch(method: str, target: Any) -> str | None:
     if method == "CONNECT":
         return "a tunnel leads to another host: give the transport the proxy, `GuardedTransport(outgoing, proxy=…)`"
     first = target[:1] if target is not None else b"/"

@@ -15,12 +15,19 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
-from purposeguard.values.annotations import attributes, is_taggable, lineage, may_state, names_of, told_of
+from purposeguard.values.annotations import (
+    can_have_statements,
+    class_lineage,
+    external_tags_of,
+    field_names_of,
+    is_taggable,
+    iter_attributes,
+)
 from purposeguard.values.markers import TABLES_ALONE, SubjectMark
-from purposeguard.values.plan import base_of_class, plan_of
-from purposeguard.values.type_schema import NOBODY, SILENT, Shape, argument_shape
+from purposeguard.values.plan import make_plan, unwithheld_class
+from purposeguard.values.type_schema import NOBODY, SILENT, Shape, read_argument_shape
 
 HIDDEN: Final = "<not shown>"
 """In place of what cannot be looked at."""
@@ -40,7 +47,7 @@ def marker(label: Label) -> str:
     return f"<{', '.join(source.clause for source in label)}>"
 
 
-class Tagged(NamedTuple):
+class TaggedFields(NamedTuple):
     """A class whose fields say something: the `names` of all its fields, and name → what stands for its value.
 
     `fields` are the tagged ones, each by all names that it goes by.
@@ -58,26 +65,28 @@ class _Index(NamedTuple):
     asked: dict[tuple[frozenset[str], int, bool], Mapping[str, str]]
 
 
-class Classes:
+class TaggedClasses:
     """The tagged classes of this process: found anew when a module was imported since, or a new class was met."""
 
     def __init__(self) -> None:
-        self._tagged: weakref.WeakKeyDictionary[type, Tagged | None] = weakref.WeakKeyDictionary()
+        self._tagged: weakref.WeakKeyDictionary[type, TaggedFields | None] = weakref.WeakKeyDictionary()
         self._names: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
         self._index = _Index(MappingProxyType({}), {})
         self._met = 0
         self._found = (0, 0)  # modules, and classes met, when all were found
-        self._finding = new_lock()
+        self._finding = make_lock()
 
-    def of(self, cls: type) -> Tagged | None:
+    def of(self, cls: type) -> TaggedFields | None:
         """What a class says of its fields; None if nothing."""
-        cls = base_of_class(cls)
+        cls = unwithheld_class(cls)
         before = tagged = self._tagged.get(cls, NOT_ASKED)
-        if tagged is NOT_ASKED or (tagged is None and is_taggable(cls) and any(map(told_of, lineage(cls)))):
-            tagged = self._tagged[cls] = _tagged(cls)
+        if tagged is NOT_ASKED or (
+            tagged is None and is_taggable(cls) and any(map(external_tags_of, class_lineage(cls)))
+        ):
+            tagged = self._tagged[cls] = _read_tagged_fields(cls)
             if tagged is not None and (before is None or cls not in self._names):
                 self._met += 1
-        return tagged if isinstance(tagged, Tagged) else None
+        return tagged if isinstance(tagged, TaggedFields) else None
 
     def markers(self, keys: frozenset[str], *, least: int, or_all: bool = False) -> Mapping[str, str]:
         """Key → what stands for its value, of these keys, of which at least so many are fields of one tagged class.
@@ -93,13 +102,13 @@ class Classes:
         known = frozenset(key for key in keys if key in index.by_name)
         markers = index.asked.get((known, least, or_all))
         if markers is None:
-            markers = MappingProxyType(self._made_from(known, least, index, or_all=or_all))
+            markers = MappingProxyType(self._match_keys(known, least, index, or_all=or_all))
             if len(index.asked) >= MOST_KEYS:
                 index.asked.clear()
             index.asked[known, least, or_all] = markers
         return markers
 
-    def _made_from(self, keys: frozenset[str], least: int, index: _Index, *, or_all: bool) -> dict[str, str]:
+    def _match_keys(self, keys: frozenset[str], least: int, index: _Index, *, or_all: bool) -> dict[str, str]:
         likely: list[tuple[int, Mapping[str, str]]] = []
         for reference in dict.fromkeys(reference for key in keys for reference in index.by_name[key]):
             cls = reference()
@@ -113,18 +122,18 @@ class Classes:
     def _find(self) -> None:
         state = (len(sys.modules), self._met)
         by_name: dict[str, list[weakref.ref[type]]] = {}
-        for cls in _every_class():
+        for cls in _iter_classes():
             with contextlib.suppress(TypeError):  # of a metaclass whose classes have no hash
                 names = self._names.get(cls)
                 if names is None:
-                    names = self._names[cls] = frozenset(_names(cls))
+                    names = self._names[cls] = frozenset(_field_names(cls))
                 for name in names:
                     by_name.setdefault(name, []).append(weakref.ref(cls))
         self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
         self._found = state
 
 
-def _every_class() -> Iterator[type]:
+def _iter_classes() -> Iterator[type]:
     """All classes that may have fields."""
     seen: set[int] = set()  # by identity: a metaclass may compare in its own way
     pending: list[type] = [object]
@@ -143,64 +152,66 @@ def is_mapped(cls: type) -> bool:
     return "__mapper__" in vars(cls)
 
 
-def _names(cls: type) -> Iterable[str]:
+def _field_names(cls: type) -> Iterable[str]:
     """The names of the fields of a class, by each of its aliases as well; nothing of it is resolved."""
     try:
-        names = {*names_of(cls)} if is_taggable(cls) else set[str]()
+        names = {*field_names_of(cls)} if is_taggable(cls) else set[str]()
         if is_mapped(cls):
             names |= {name for owner in cls.__mro__ for name in vars(owner).get("__annotations__", ())}
-        return names.union(*_aliases(cls))
+        return names.union(*_iter_aliases(cls))
     except Exception:  # noqa: BLE001  # of the class's own code: it cannot be told from what else it makes dicts
         return ()
 
 
-def _aliases(cls: type) -> Iterator[tuple[str, str]]:
+def _iter_aliases(cls: type) -> Iterator[tuple[str, str]]:
     """Each field with another name that it goes by: an alias, or that of its column."""
     for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
         for alias in (field.alias, field.serialization_alias, field.validation_alias):
             if isinstance(alias, str):
                 yield name, alias
-    for attribute, column in _columns(cls):
+    for attribute, column in _iter_columns(cls):
         yield attribute, column.name
 
 
-def _columns(cls: Any) -> Iterable[tuple[str, Any]]:
+def _iter_columns(cls: Any) -> Iterable[tuple[str, Any]]:
     """The columns of a mapped class, by its attributes."""
     return cls.__mapper__.columns.items() if is_mapped(cls) else ()
 
 
-def _tagged(cls: type) -> Tagged | None:
-    markers = _of_statements(cls)
-    if is_taggable(cls) and (markers or any(map(told_of, lineage(cls)))):
+def _read_tagged_fields(cls: type) -> TaggedFields | None:
+    markers = _markers_from_statements(cls)
+    if is_taggable(cls) and (markers or any(map(external_tags_of, class_lineage(cls)))):
         # Read as guards do only where anything is said: until a class is read, it can be tagged from outside.
         with contextlib.suppress(Exception):  # of an annotation that cannot be read: the others say something
-            markers = _of_shapes(plan_of(cls, SILENT).fields or {}) or markers
+            markers = _markers_from_shapes(make_plan(cls, SILENT).fields or {}) or markers
     if not markers:
         return None
     called = {name: {name} for name in markers}
-    for name, alias in _aliases(cls):
+    for name, alias in _iter_aliases(cls):
         what = markers.get(name) or markers.get(alias)
         if what is not None:
             markers[name] = markers[alias] = what
             for names in (called.get(name), called.get(alias)):
                 if names is not None:
                     names.update((name, alias))
-    return Tagged(
-        frozenset({*_names(cls), *markers}), MappingProxyType(markers), frozenset(map(frozenset, called.values()))
+    return TaggedFields(
+        frozenset({*_field_names(cls), *markers}), MappingProxyType(markers), frozenset(map(frozenset, called.values()))
     )
 
 
-def _of_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
+def _markers_from_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
     markers = {name: _marker_of(shape) for name, shape in shapes.items()}
     return {name: what for name, what in markers.items() if what is not None}
 
 
-def _of_statements(cls: type) -> dict[str, str]:
+def _markers_from_statements(cls: type) -> dict[str, str]:
     """What a class says whose fields are not read."""
-    markers = {name: HIDDEN for name, column in _columns(cls) if _is_marked(column)}
-    for statement in (each for owner in lineage(cls) if may_state(owner) for each in attributes(owner)):
+    markers = {name: HIDDEN for name, column in _iter_columns(cls) if _is_marked(column)}
+    for statement in (
+        each for owner in class_lineage(cls) if can_have_statements(owner) for each in iter_attributes(owner)
+    ):
         try:
-            what = _marker_of(argument_shape(statement.annotation, NOBODY))
+            what = _marker_of(read_argument_shape(statement.annotation, NOBODY))
         except Exception:  # noqa: BLE001  # it cannot be read: as if it were a tag
             what = HIDDEN
         if what is not None:
@@ -218,7 +229,7 @@ def _marker_of(shape: Shape) -> str | None:
     label = shape.own_label
     if label is not None:
         return marker(label)
-    parts = [*shape.parts()]
+    parts = [*shape.iter_parts()]
     seals = [source for part in parts for source in part.seal]
     if any(part.sealed for part in parts):
         return marker(Label(*seals)) if seals else HIDDEN
@@ -228,5 +239,5 @@ def _marker_of(shape: Shape) -> str | None:
     return None if marks.isdisjoint(TABLES_ALONE) else HIDDEN
 
 
-CLASSES: Final = Classes()
+CLASSES: Final = TaggedClasses()
 """What is known of the classes of this process; nothing is decided by it."""

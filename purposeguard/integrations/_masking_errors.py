@@ -20,7 +20,7 @@ import pydantic
 import pydantic_core
 
 from purposeguard.integrations._masking_classes import HIDDEN
-from purposeguard.integrations._masking_texts import Texts
+from purposeguard.integrations._masking_texts import MaskedTexts
 from purposeguard.integrations.masking import Look, Masker
 from purposeguard.policy.violations import REFUSALS
 
@@ -31,7 +31,7 @@ MOST_FRAMES: Final = 200
 """Frames of these whose local variables are looked at."""
 
 
-class Place(NamedTuple):
+class FramePlace(NamedTuple):
     """Where a frame stands: its file as an absolute path, the line, the function's name."""
 
     path: str
@@ -39,38 +39,38 @@ class Place(NamedTuple):
     function: str
 
 
-class Failure:
+class MaskedFailure:
     """What one record, event or the like is masked by: its exception with all causes, if it has one.
 
     `texts` are the personal ones that were found in it, and those that `look` finds beside it.
     """
 
     def __init__(self, masker: Masker, error: BaseException | None) -> None:
-        self.texts = Texts()
+        self.texts = MaskedTexts()
         self.look = Look(masker, self.texts)
         self._masker = masker
-        self._errors = [] if error is None else list(itertools.islice(_chain(error), MOST_ERRORS))
+        self._errors = [] if error is None else list(itertools.islice(_iter_chain(error), MOST_ERRORS))
         self._args = {id(each): tuple(map(self.look.masked, each.args)) for each in self._errors}
-        self._locals: dict[Place, collections.deque[dict[str, Any]]] = {}
+        self._locals: dict[FramePlace, collections.deque[dict[str, Any]]] = {}
         for each in self._errors:
             self.look.entries({name: value for name, value in vars(each).items() if name != "__notes__"})
-        frames = list(itertools.islice(_frames(self._errors), MOST_FRAMES))
+        frames = list(itertools.islice(_iter_frames(self._errors), MOST_FRAMES))
         for frame, line in reversed(frames):  # those nearest to where it was raised first
-            place = Place(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # as who reports it writes it
+            place = FramePlace(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # as who reports it writes it
             self._locals.setdefault(place, collections.deque()).appendleft(self.look.entries(frame.f_locals))
 
     def locals_at(self, path: str, line: int, function: str) -> dict[str, Any]:
         """The masked local variables of a frame, once for each time that it is there; none of one not known."""
-        place = Place(os.path.abspath(path), line, function)  # noqa: PTH100  # as above
+        place = FramePlace(os.path.abspath(path), line, function)  # noqa: PTH100  # as above
         known = self._locals.get(place)
         if not known:
             return {}
-        shown: dict[str, Any] = self.texts.replaced_in(known.popleft() if len(known) > 1 else known[0])
+        shown: dict[str, Any] = self.texts.replace_in_value(known.popleft() if len(known) > 1 else known[0])
         return shown
 
     def text(self, text: str) -> str:
         """A text that belongs to the exception, masked."""
-        return self.texts.replaced(self._masker.text(text))
+        return self.texts.replace_in_text(self._masker.text(text))
 
     def message(self, error: BaseException) -> str:
         """The message of one of these exceptions, masked; where an argument of it is masked, its arguments instead."""
@@ -78,7 +78,7 @@ class Failure:
             return str(error)  # which holds clauses and names of code
         try:
             if isinstance(error, (pydantic.ValidationError, pydantic_core.ValidationError)):
-                return self.text(_without_input(error))
+                return self.text(_describe_without_input(error))
             args = self._args[id(error)]
             # Those in a group are looked at by themselves.
             if isinstance(error, BaseExceptionGroup) or all(map(operator.is_, args, error.args)):
@@ -98,43 +98,43 @@ class Failure:
         """
         same = [error for error in self._errors if type(error).__name__ == kind]
         if len(same) > 1:
-            same = [error for error in same if _text_of(error) == text][:1]
+            same = [error for error in same if _exception_text(error) == text][:1]
         return "\n".join((self.message(same[0]), *self.notes(same[0]))) if same else HIDDEN
 
-    def shown(self) -> BaseException:
+    def to_masked_exception(self) -> BaseException:
         """The exception; or, where any message in its chain is not as it was, one of the same name that says less."""
-        return self._shown(self._errors[0], {})
+        return self._mask_exception(self._errors[0], {})
 
-    def _shown(self, error: BaseException, made: dict[int, BaseException]) -> BaseException:
+    def _mask_exception(self, error: BaseException, made: dict[int, BaseException]) -> BaseException:
         if id(error) in made:
             return made[id(error)]
         if not self._is_changed:
             return error
         instead: BaseException
         if isinstance(error, BaseExceptionGroup):
-            inner = [self._shown(each, made) for each in error.exceptions]
-            instead = _standing_for(type(error), BaseExceptionGroup)(self.text(str(error.message)), inner)
+            inner = [self._mask_exception(each, made) for each in error.exceptions]
+            instead = _make_substitute_class(type(error), BaseExceptionGroup)(self.text(str(error.message)), inner)
         else:
-            instead = _standing_for(type(error), Exception)(self.message(error))
+            instead = _make_substitute_class(type(error), Exception)(self.message(error))
         made[id(error)] = instead
         for note in self.notes(error):
             instead.add_note(note)
         if error.__cause__ is not None:
-            instead.__cause__ = self._shown(error.__cause__, made)
+            instead.__cause__ = self._mask_exception(error.__cause__, made)
         if error.__context__ is not None:
-            instead.__context__ = self._shown(error.__context__, made)
+            instead.__context__ = self._mask_exception(error.__context__, made)
         instead.__suppress_context__ = error.__suppress_context__
         return instead.with_traceback(error.__traceback__)
 
     @functools.cached_property
     def _is_changed(self) -> bool:
         return any(
-            self.message(error) != _text_of(error) or self.notes(error) != getattr(error, "__notes__", [])
+            self.message(error) != _exception_text(error) or self.notes(error) != getattr(error, "__notes__", [])
             for error in self._errors
         )
 
 
-def error_of(exc_info: Any) -> BaseException | None:
+def find_exception(exc_info: Any) -> BaseException | None:
     """The exception that a record or event is about: given itself, as three things, or by `True`."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) == 3 else None
@@ -143,14 +143,14 @@ def error_of(exc_info: Any) -> BaseException | None:
     return exc_info if isinstance(exc_info, BaseException) else None
 
 
-def _text_of(error: BaseException) -> str | None:
+def _exception_text(error: BaseException) -> str | None:
     try:
         return str(error)
     except Exception:  # noqa: BLE001  # of the exception's own code
         return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _iter_chain(error: BaseException) -> Iterator[BaseException]:
     """An exception, what it was raised in, and what is in a group."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
@@ -165,7 +165,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             pending += each.exceptions
 
 
-def _frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
+def _iter_frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
     """The frames of tracebacks, each with its line there."""
     for error in errors:
         trace = error.__traceback__
@@ -174,7 +174,7 @@ def _frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
             trace = trace.tb_next
 
 
-def _without_input(error: Any) -> str:
+def _describe_without_input(error: Any) -> str:
     """What pydantic says of an input, without the input: where, and of which kind."""
     lines = [
         f"{'.'.join(map(str, each['loc']))} ({each['type']})"
@@ -183,7 +183,7 @@ def _without_input(error: Any) -> str:
     return "\n  ".join((f"{error.error_count()} validation errors for {error.title}", *lines))
 
 
-def _standing_for(cls: type[BaseException], base: type[Any]) -> type[Any]:
+def _make_substitute_class(cls: type[BaseException], base: type[Any]) -> type[Any]:
     """A class of the same name, for an exception of the class that says less."""
     named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     return type(cls.__name__, (base,), named)

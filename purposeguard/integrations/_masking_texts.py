@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.values.annotations import PLAIN, is_taggable
-from purposeguard.values.plan import entries_of, plan_of
-from purposeguard.values.sealed import Pending, Sealed, content
+from purposeguard.values.plan import make_plan, stored_entries
+from purposeguard.values.sealed import PendingValue, Sealed, content
 from purposeguard.values.type_schema import SILENT
 
 MOST_TEXTS: Final = 5_000
@@ -24,7 +24,7 @@ DEEPEST: Final = 30
 """Containers and rows inside each other that are looked into."""
 
 
-class Shown(str):
+class MarkerText(str):
     """A text that stands for a value, and that `repr` gives as it is."""
 
     __slots__ = ()
@@ -33,7 +33,7 @@ class Shown(str):
         return str(self)
 
 
-class Texts:
+class MaskedTexts:
     """Texts that were masked in one place, so that they are found elsewhere in the same record.
 
     Texts of fewer than three characters, and numbers of fewer than five digits, are not: they would be found
@@ -50,16 +50,16 @@ class Texts:
         if len(self._markers) > MOST_TEXTS or depth > DEEPEST:
             self._are_too_many = True
             return
-        for part in _parts(value):
+        for part in _iter_parts(value):
             self.add(part, what, depth + 1)
-        for text in _written(value):
+        for text in _spellings_of(value):
             self._markers.setdefault(text, what)
             self._found = None
 
     def __bool__(self) -> bool:
         return bool(self._markers) or self._are_too_many
 
-    def replaced(self, text: str) -> str:
+    def replace_in_text(self, text: str) -> str:
         """The text with what stands for these."""
         if self._are_too_many:
             return HIDDEN
@@ -67,46 +67,46 @@ class Texts:
             return text
         if self._found is None:
             longest_first = sorted(self._markers, key=len, reverse=True)
-            self._found = re.compile("|".join(map(_pattern, longest_first)))
+            self._found = re.compile("|".join(map(_make_pattern, longest_first)))
         return self._found.sub(lambda match: self._markers[match[0]], text)
 
-    def replaced_in(self, value: Any) -> Any:
+    def replace_in_value(self, value: Any) -> Any:
         """A masked value, or what JSON has, with the same done to each text in it."""
         if not self:
             return value
         if isinstance(value, str):
-            text = self.replaced(value)
-            return value if text == value else Shown(text)
+            text = self.replace_in_text(value)
+            return value if text == value else MarkerText(text)
         if isinstance(value, BaseException):  # shown as it is, by itself: its message is made of plain texts
-            text = self.replaced(str(value))
-            return value if text == str(value) else Shown(text)
+            text = self.replace_in_text(str(value))
+            return value if text == str(value) else MarkerText(text)
         if isinstance(value, dict):
-            return {self.replaced_in(key): self.replaced_in(item) for key, item in value.items()}
+            return {self.replace_in_value(key): self.replace_in_value(item) for key, item in value.items()}
         if type(value) in (list, tuple, set, frozenset):
-            return type(value)([self.replaced_in(item) for item in value])
+            return type(value)([self.replace_in_value(item) for item in value])
         return value
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _iter_parts(value: Any) -> Iterable[Any]:
     """What lies in a masked value."""
     if isinstance(value, Sealed):
-        return _held(value)
+        return _plain_values_in(value)
     if isinstance(value, Mapping):
-        return itertools.chain.from_iterable(entries_of(value))
+        return itertools.chain.from_iterable(stored_entries(value))
     if isinstance(value, (list, set, frozenset, collections.deque)):
         return value
     if is_taggable(type(value)):
-        return (item for _, _, item in plan_of(type(value), SILENT).values(value, {}))
+        return (item for _, _, item in make_plan(type(value), SILENT).iter_values(value, {}))
     return value if isinstance(value, tuple) else ()
 
 
-def _held(sealed: Sealed) -> list[Any]:
+def _plain_values_in(sealed: Sealed) -> list[Any]:
     """The plain values in a seal, of which no function is run."""
     top: object = content(sealed)
-    return [part for each in top.parts for part in _held(each)] if isinstance(top, Pending) else [top]
+    return [part for each in top.parts for part in _plain_values_in(each)] if isinstance(top, PendingValue) else [top]
 
 
-def _written(value: Any) -> set[str]:
+def _spellings_of(value: Any) -> set[str]:
     """How a plain value is written: by itself, in a `repr` and in JSON."""
     texts: set[str] = set()
     if isinstance(value, (bool, type(None), enum.Enum)):
@@ -120,7 +120,7 @@ def _written(value: Any) -> set[str]:
     return {text for text in texts if len(text) > 2}
 
 
-def _pattern(text: str) -> str:
+def _make_pattern(text: str) -> str:
     """A short name is not found inside a longer word."""
     before = "(?<![A-Za-z0-9])" if len(text) < 6 and text[0].isascii() and text[0].isalnum() else ""
     after = "(?![A-Za-z0-9])" if len(text) < 6 and text[-1].isascii() and text[-1].isalnum() else ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from purposeguard.integrations._masking_classes import HIDDEN
-from purposeguard.integrations._masking_texts import Shown
+from purposeguard.integrations._masking_texts import MarkerText
 
 _URL: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#@"'<>]*@)?([^\s/?#"'<>]*)[^\s"'<>]*""")
 """A URL: its scheme, user, host, and the rest, which is left out."""
@@ -66,7 +66,7 @@ def hide_places_in(value: Any, key: object = "") -> Any:
         text = hide_places(value)
         if is_place and value and not _URL.match(value):
             text = HIDDEN
-        return value if text == value else Shown(text)
+        return value if text == value else MarkerText(text)
     if is_place and value is not None:
         return _origin_in(value)
     if isinstance(value, dict):

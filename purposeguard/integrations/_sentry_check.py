@@ -34,7 +34,7 @@ class _Person:
     __repr__ = __str__
 
 
-class _Kept(Transport):
+class _RecordingTransport(Transport):
     """Keeps what would be sent."""
 
     def __init__(self) -> None:
@@ -50,13 +50,13 @@ class ProbeError(Exception):
     """What is reported."""
 
 
-def must_be_called(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Raises RuntimeError if a value passes the hooks of the options that `masking` makes.
 
     Each way to the SDK is taken with a value that one of its hooks alone would mask.
     """
     kept = vars(LoggingIntegration).get("capture_sentry_logs")  # of the class, and changed by each that is made
-    transport = _Kept()
+    transport = _RecordingTransport()
     options = masking(
         {
             "dsn": "https://probe@127.0.0.1/1",

@@ -68,57 +68,59 @@ class PurposeRoutes:
     def __init__(self, app: App, routes: Mapping[str, Block[Any] | None], *, of: App | None = None) -> None:
         """`of` is the application that the routes are of, where `app` does not say so itself."""
         self._app = app
-        self._runs = {name: _run(name, block) for name, block in routes.items()}
+        self._runs = {name: _make_run(name, block) for name, block in routes.items()}
         self._hooked: dict[tuple[int, str, bool], Any] = {}
-        known = set(self._hook_all(_routes_of(of or app), ""))
+        known = set(self._hook_all(_list_routes(of or app), ""))
         for name in routes:
-            _must_be_known(name, known)
+            _require_known_route(name, known)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, or tells the application that it begins and ends."""
-        scope[_PLACE] = _Place(self, "")
+        scope[_PLACE] = _RoutePlace(self, "")
         await self._app(scope, receive, send)
 
     def _hook_all(self, routes: Iterable[Any], prefix: str) -> Iterator[str]:
         """Gives each route a `handle` that asks for its purpose. Yields the names by which the routes can be called."""
         for route in routes:
-            for route_or_context in _contexts(route):
-                original = original_of(route_or_context)
-                path = prefix + _path(route_or_context)
+            for route_or_context in _effective_routes(route):
+                original = declared_route(route_or_context)
+                path = prefix + _route_path(route_or_context)
                 if original is not route and _is_api_route(original):
                     self._hook(original, prefix, included=True)
-                nested = _nested(route_or_context)
-                yield from self._hook_all(nested, path) if nested else _names(route_or_context, path)
+                nested = _nested_routes(route_or_context)
+                yield from self._hook_all(nested, path) if nested else _iter_route_names(route_or_context, path)
             self._hook(route, prefix, included=False)
 
     def _hook(self, route: Any, prefix: str, *, included: bool) -> None:
         # The route is kept: its id is nobody else's as long as it lives.
         self._hooked[id(route), prefix, included] = route
-        if not isinstance(vars(route).get("handle"), _Handle):
-            route.handle = _Handle(route)
+        if not isinstance(vars(route).get("handle"), _RouteHandle):
+            route.handle = _RouteHandle(route)
 
-    async def _handle(self, handle: _Handle, place: _Place, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(
+        self, handle: _RouteHandle, place: _RoutePlace, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         run: Run | None = None
         if (id(handle.route), place.prefix, place.included is not None) in self._hooked:
             run = self._enter(handle.route, place, scope)
         await (handle.inner(scope, receive, send) if run is None else run(handle.inner, scope, receive, send))
 
-    def _enter(self, route: Any, place: _Place, scope: Scope) -> Run | None:
+    def _enter(self, route: Any, place: _RoutePlace, scope: Scope) -> Run | None:
         """What runs the route for its purpose; or none, and where the request is now, if other routes come below it."""
-        chosen = place.included or _chosen(route, scope)
-        original = original_of(chosen)
+        chosen = place.included or _match_included_route(route, scope)
+        original = declared_route(chosen)
         if chosen is None or (place.included and original is not route):
             return None
-        if _nested(chosen):
-            scope[_PLACE] = _Place(self, place.prefix + _path(chosen))
+        if _nested_routes(chosen):
+            scope[_PLACE] = _RoutePlace(self, place.prefix + _route_path(chosen))
             return None
         if original is not route and _is_api_route(original):
-            scope[_PLACE] = _Place(self, place.prefix, chosen)
+            scope[_PLACE] = _RoutePlace(self, place.prefix, chosen)
             return None
         return self._of(chosen, place.prefix, scope)
 
     def _of(self, route: Any, prefix: str, scope: Scope) -> Run | None:
-        path = prefix + _path(route)
+        path = prefix + _route_path(route)
         method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
         methods = getattr(route, "methods", None)
         if method == "HEAD" and f"HEAD {path}" not in self._runs and (not methods or "GET" in methods):
@@ -126,7 +128,7 @@ class PurposeRoutes:
         return self._runs.get(f"{method} {path}")
 
 
-class _Place(NamedTuple):
+class _RoutePlace(NamedTuple):
     """Where a request is: whose purposes hold, below which mounts, and which route of an included router is next."""
 
     purposes: PurposeRoutes
@@ -134,7 +136,7 @@ class _Place(NamedTuple):
     included: Any = None
 
 
-class _Handle:
+class _RouteHandle:
     """Stands in a route for its `handle`, which its router calls when it has chosen the route."""
 
     def __init__(self, route: Any) -> None:
@@ -142,7 +144,7 @@ class _Handle:
         self.inner: App = route.handle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        place: _Place | None = scope.get(_PLACE)
+        place: _RoutePlace | None = scope.get(_PLACE)
         if place is None:
             return await self.inner(scope, receive, send)
         scope[_PLACE] = None  # what the route itself calls is no route of the application
@@ -152,7 +154,7 @@ class _Handle:
             scope[_PLACE] = place
 
 
-def _run(name: str, block: Block[Any] | None) -> Run | None:
+def _make_run(name: str, block: Block[Any] | None) -> Run | None:
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"`{name}` is no route: write it `GET /users/{{id}}`")
     if block is None:
@@ -160,10 +162,10 @@ def _run(name: str, block: Block[Any] | None) -> Run | None:
     if not isinstance(block, Block):
         raise TypeError(f"`{name}` is given {type(block).__name__}: say what it is for, `guard.purpose(…)`")
     _, line, module = block._stated.where
-    return run_of(block, Site(module, name, line))
+    return make_purpose_run(block, Site(module, name, line))
 
 
-def run_of(block: Block[Any], site: Site) -> Run:
+def make_purpose_run(block: Block[Any], site: Site) -> Run:
     """What runs an application of ASGI for the purpose of a block: an activity, declared at once, at this place.
 
     In threads and tasks of the request, the purpose is for `hops` to take there. What it asks of governance does not
@@ -174,13 +176,13 @@ def run_of(block: Block[Any], site: Site) -> Run:
     async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
         await settled(engine)
         with hopping(engine.ambient()):
-            await answered_off_loop(engine, inner, scope, receive, send)
+            await answer_off_loop(engine, inner, scope, receive, send)
 
-    run: Run = block._around(handle, site)
+    run: Run = block._wrap_function(handle, site)
     return run
 
 
-async def answered_off_loop(
+async def answer_off_loop(
     engine: Engine,
     app: App,
     scope: Scope,
@@ -216,22 +218,22 @@ async def answered_off_loop(
         await refuse(error)
 
 
-def every_route(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:
+def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:
     """Each route of an application, or in a list, with its whole path; those of included routers and below mounts too.
 
     Raises:
         TypeError: the application has no routes that can be asked.
     """
-    for route in _routes_of(app) if not isinstance(app, list) else app:
-        for route_or_context in _contexts(route):
-            path = prefix + _path(route_or_context)
+    for route in _list_routes(app) if not isinstance(app, list) else app:
+        for route_or_context in _effective_routes(route):
+            path = prefix + _route_path(route_or_context)
             yield route_or_context, path
             if below_mounts:
-                below = _nested(route_or_context) or _behind_middlewares(route_or_context)
-                yield from every_route(below, path.removesuffix("/{path:path}"))
+                below = _nested_routes(route_or_context) or _routes_behind_middlewares(route_or_context)
+                yield from iter_routes(below, path.removesuffix("/{path:path}"))
 
 
-def _must_be_known(name: str, known: set[str]) -> None:
+def _require_known_route(name: str, known: set[str]) -> None:
     method, _, path = name.partition(" ")
     if name in known or (method != WEBSOCKET and f"{_ANY} {path}" in known):
         return
@@ -240,9 +242,9 @@ def _must_be_known(name: str, known: set[str]) -> None:
     raise ValueError(f"the application has no route `{name}`: write it as the application does{hint}")
 
 
-def _routes_of(app: Any) -> Iterable[Any]:
+def _list_routes(app: Any) -> Iterable[Any]:
     """The routes of an application, or of what its middlewares stand around."""
-    for layer in layers(app):
+    for layer in iter_layers(app):
         if getattr(layer, "routes", None) is not None:
             return list(layer.routes)
     raise TypeError(
@@ -251,29 +253,29 @@ def _routes_of(app: Any) -> Iterable[Any]:
     )
 
 
-def layers(app: Any) -> Iterator[Any]:
+def iter_layers(app: Any) -> Iterator[Any]:
     """An application, or a route that mounts one, and what its middlewares stand around."""
     while app is not None:
         yield app
         app = getattr(app, "app", None)
 
 
-def _contexts(route: Any) -> Iterable[Any]:
+def _effective_routes(route: Any) -> Iterable[Any]:
     """The route; or, where it is a router that FastAPI included, the routes of that, with their whole paths."""
     fastapi: Any = sys.modules.get("fastapi.routing")
     flat = getattr(fastapi, "iter_route_contexts", None)
     return (route,) if flat is None else tuple(flat([route]))
 
 
-def _chosen(route: Any, scope: Scope) -> Any:
+def _match_included_route(route: Any, scope: Scope) -> Any:
     """What the framework's own match says of a route that was chosen: itself, or one of an included router."""
-    contexts = tuple(_contexts(route))
-    if len(contexts) == 1 and original_of(contexts[0]) is route:
+    contexts = tuple(_effective_routes(route))
+    if len(contexts) == 1 and declared_route(contexts[0]) is route:
         return contexts[0]
     return next((context for context in contexts if context.matches(scope)[0].name == "FULL"), None)
 
 
-def original_of(context: Any) -> Any:
+def declared_route(context: Any) -> Any:
     """The route that was declared, of one that FastAPI made of it for a router that was included; or itself."""
     return getattr(context, "original_route", context)
 
@@ -284,29 +286,31 @@ def _is_api_route(route: Any) -> bool:
     return fastapi is not None and isinstance(route, fastapi.APIRoute)
 
 
-def _nested(route: Any) -> list[Any]:
+def _nested_routes(route: Any) -> list[Any]:
     return list(getattr(route, "routes", None) or ())
 
 
-def _behind_middlewares(route: Any) -> list[Any]:
+def _routes_behind_middlewares(route: Any) -> list[Any]:
     """The routes of an application that is mounted with middlewares around it."""
-    if getattr(original_of(route), "routes", None) is None:
+    if getattr(declared_route(route), "routes", None) is None:
         return []
-    return next((list(layer.routes) for layer in layers(original_of(route)) if getattr(layer, "routes", None)), [])
+    return next(
+        (list(layer.routes) for layer in iter_layers(declared_route(route)) if getattr(layer, "routes", None)), []
+    )
 
 
-def _path(route: Any) -> str:
+def _route_path(route: Any) -> str:
     """The path of a route as it is written. Of what is mounted without routes, all that is below."""
     own = getattr(route, "path", None)
     path = str(getattr(route, "host", "") if own is None else own)
-    opaque = getattr(original_of(route), "routes", None) is not None and not _nested(route)
+    opaque = getattr(declared_route(route), "routes", None) is not None and not _nested_routes(route)
     return f"{path}/{{path:path}}" if opaque else path
 
 
-def _names(route: Any, path: str) -> Iterator[str]:
+def _iter_route_names(route: Any, path: str) -> Iterator[str]:
     methods = getattr(route, "methods", None)
-    of_any_kind = getattr(original_of(route), "routes", None) is not None
-    if of_any_kind or not hasattr(original_of(route), "methods"):
+    of_any_kind = getattr(declared_route(route), "routes", None) is not None
+    if of_any_kind or not hasattr(declared_route(route), "methods"):
         yield f"{WEBSOCKET} {path}"
-    if of_any_kind or hasattr(original_of(route), "methods"):
+    if of_any_kind or hasattr(declared_route(route), "methods"):
         yield from (f"{method} {path}" for method in methods or (_ANY,))

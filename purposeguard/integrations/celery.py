@@ -157,7 +157,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             "subject": self._subject(args or (), kwargs or {}),
             "due": self._due(options),
         }
-        origin, again = self._going_on(task_id)
+        origin, again = self._find_continued_passport(task_id)
         if origin is not None and again:
             headers[HEADER] = self.passports.renew(origin, **terms)
         elif HEADER in headers:
@@ -170,7 +170,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             raise PurposeMissing(f"{self.name} was sent outside any purpose: send it inside `with guard.purpose(…)`")
         return headers
 
-    def _going_on(self, task_id: str | None) -> tuple[Passport | None, bool]:
+    def _find_continued_passport(self, task_id: str | None) -> tuple[Passport | None, bool]:
         """What the task at work here came with, since what it sends follows from it; and whether it sends itself."""
         task = self.app.current_task
         request = None if task is None else task.request

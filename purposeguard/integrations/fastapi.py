@@ -33,11 +33,11 @@ from purposeguard.integrations.asgi import (
     Run,
     Scope,
     Send,
-    answered_off_loop,
-    every_route,
-    layers,
-    original_of,
-    run_of,
+    answer_off_loop,
+    declared_route,
+    iter_layers,
+    iter_routes,
+    make_purpose_run,
 )
 from purposeguard.integrations.threads import ask_ahead, hopping, kind_behind, nothing_hops, settled
 from purposeguard.notice.vocabulary import Family, Purpose, Source
@@ -53,9 +53,14 @@ with Needs(__name__, "fastapi"):
     from starlette.requests import HTTPConnection
     from starlette.responses import JSONResponse
 
-    from purposeguard.integrations._fastapi_problems import add_handlers, answered
-    from purposeguard.integrations._fastapi_subjects import MisdeclaredRoute, SubjectFrom, must_not_be_stopped, place_of
-    from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, must_be_hooked
+    from purposeguard.integrations._fastapi_problems import add_handlers, answer_error
+    from purposeguard.integrations._fastapi_subjects import (
+        MisdeclaredRoute,
+        SubjectFrom,
+        format_route_place,
+        refuse_if_stopped,
+    )
+    from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, verify_hooks
 
     must_be_tested("fastapi", "0.150", "0.165")
 
@@ -96,10 +101,10 @@ def install(
     if not isinstance(guard, Guard):
         raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
     add_handlers(app, details=details)
-    app.add_middleware(_Installed, installed=app, guard=guard, details=details, routes=routes or {})
+    app.add_middleware(_InstalledMiddleware, installed=app, guard=guard, details=details, routes=routes or {})
 
 
-class _Installed:
+class _InstalledMiddleware:
     """A middleware that prepares the application at the first event, and tells routes so."""
 
     def __init__(
@@ -125,77 +130,79 @@ class _Installed:
         scope[_INSTALLED] = self
 
         async def refuse(error: StoreUnavailable) -> None:
-            response = await answered(self._details, HTTPConnection(scope), error)
+            response = await answer_error(self._details, HTTPConnection(scope), error)
             await cast("JSONResponse", response)(scope, receive, send)
 
         with nothing_hops():  # a request may be served in what another one began
-            await answered_off_loop(self._guard._engine, self._app, scope, receive, send, refuse=refuse)
+            await answer_off_loop(self._guard._engine, self._app, scope, receive, send, refuse=refuse)
 
     async def _prepare(self) -> None:
         if self._known < 0:
-            await must_be_hooked(PurposeRoute)
+            await verify_hooks(PurposeRoute)
         app = self._app
         if self._known < 0 and self._routes:  # no other request was here meanwhile
             app = PurposeRoutes(app, self._routes, of=self._installed)
-        self.look_at_routes()
+        self.prepare_routes()
         self._app = app
 
-    def look_at_routes(self) -> None:
+    def prepare_routes(self) -> None:
         """Has all routes hop; again where routes were added, of which FastAPI makes those of included routers anew."""
-        for route, path in every_route(self._installed):
-            _must_be_well_declared(route, path, self._routes)
+        for route, path in iter_routes(self._installed):
+            _check_declaration(route, path, self._routes)
             hop_route(route)
-            original = original_of(route)
+            original = declared_route(route)
             if isinstance(original, PurposeRoute):
                 original.made_anew = False
-            mounted = _application_of(route)
+            mounted = _mounted_application(route)
             if mounted is not None:
                 add_handlers(mounted, details=self._details)
-        for route, path in every_route(self._installed, below_mounts=False):
-            _must_be_of(self._guard, route, path)
+        for route, path in iter_routes(self._installed, below_mounts=False):
+            _require_same_guard(self._guard, route, path)
         self._known = len(self._installed.routes)
 
 
-def _must_be_of(guard: Guard, route: Any, path: str) -> None:
+def _require_same_guard(guard: Guard, route: Any, path: str) -> None:
     """Raises where a route of the application, not of one that it mounts, has a purpose of another guard's."""
-    declared: _Declared | None = getattr(original_of(route), "declared", None)
+    declared: _RouteDeclaration | None = getattr(declared_route(route), "declared", None)
     if declared is not None and declared.block._stated.engine is not guard._engine:
-        raise MisdeclaredRoute(f"{place_of(route.endpoint, path)} has a purpose of another guard than the application")
+        raise MisdeclaredRoute(
+            f"{format_route_place(route.endpoint, path)} has a purpose of another guard than the application"
+        )
 
 
-def _application_of(route: Any) -> FastAPI | None:
+def _mounted_application(route: Any) -> FastAPI | None:
     """The application that a route mounts, be it behind middlewares."""
-    return next((layer for layer in layers(original_of(route)) if isinstance(layer, FastAPI)), None)
+    return next((layer for layer in iter_layers(declared_route(route)) if isinstance(layer, FastAPI)), None)
 
 
-def _must_be_well_declared(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
-    declared: _Declared | None = getattr(original_of(route), "declared", None)
+def _check_declaration(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
+    declared: _RouteDeclaration | None = getattr(declared_route(route), "declared", None)
     endpoint = getattr(route, "endpoint", None)
-    named = [block for name, block in table.items() if name.partition(" ")[2] == path and _is_of(name, route)]
+    named = [block for name, block in table.items() if name.partition(" ")[2] == path and _is_name_of(name, route)]
     blocks = [*([declared.block] if declared else ()), *(block for block in named if block is not None)]
     dependant = getattr(route, "dependant", None)
     if dependant is not None:
-        blocks += _entered_in(dependant)
+        blocks += _find_entered_blocks(dependant)
     if len(blocks) > 1:
-        stated = ", ".join(f"{_stated(block)[0]}" for block in blocks)
-        raise MisdeclaredRoute(f"{place_of(endpoint, path)} states several purposes ({stated}): leave one")
+        stated = ", ".join(f"{_describe_block(block)[0]}" for block in blocks)
+        raise MisdeclaredRoute(f"{format_route_place(endpoint, path)} states several purposes ({stated}): leave one")
     if declared and declared.subject and dependant is not None:
-        declared.subject.taken_by(dependant, place_of(endpoint, path))
+        declared.subject.find_parameter_name(dependant, format_route_place(endpoint, path))
 
 
-def _is_of(name: str, route: Any) -> bool:
+def _is_name_of(name: str, route: Any) -> bool:
     methods = getattr(route, "methods", None)
     return methods is None or name.partition(" ")[0] in methods
 
 
-def _entered_in(dependant: Any) -> list[Block[Any]]:
+def _find_entered_blocks(dependant: Any) -> list[Block[Any]]:
     """The blocks that dependencies of a route enter."""
     fn = inspect.unwrap(dependant.call) if dependant.call is not None else None
     own = [fn.block] if fn is not None and isinstance(getattr(fn, "block", None), Block) else []
-    return own + [block for inner in dependant.dependencies for block in _entered_in(inner)]
+    return own + [block for inner in dependant.dependencies for block in _find_entered_blocks(inner)]
 
 
-def _stated(block: Block[Any]) -> tuple[str, list[str]]:
+def _describe_block(block: Block[Any]) -> tuple[str, list[str]]:
     """The name of a block's purpose, and its clauses."""
     purpose = block._stated.purpose
     if isinstance(purpose, Family):
@@ -203,7 +210,7 @@ def _stated(block: Block[Any]) -> tuple[str, list[str]]:
     return purpose.slug, [purpose.clause]
 
 
-class _Declared(NamedTuple):
+class _RouteDeclaration(NamedTuple):
     """What a route is declared for."""
 
     block: Block[Any]
@@ -217,7 +224,7 @@ class PurposeRoute(APIRoute):
     It is an activity, named after its endpoint unless the block has a name.
     """
 
-    declared: _Declared | None = None
+    declared: _RouteDeclaration | None = None
 
     made_anew = False
     """Whether FastAPI has made something of this route that was not looked at yet."""
@@ -225,55 +232,60 @@ class PurposeRoute(APIRoute):
     @classmethod
     def under(cls, block: Block[Any]) -> type[PurposeRoute]:
         """A class of routes that all run for the purpose of a block."""
-        return type(cls.__name__, (cls,), {"declared": _Declared(block, by_router=True)})
+        return type(cls.__name__, (cls,), {"declared": _RouteDeclaration(block, by_router=True)})
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, declared: _Declared | None = None, **options: Any
+        self, path: str, endpoint: Callable[..., Any], *, declared: _RouteDeclaration | None = None, **options: Any
     ) -> None:
         self.declared = declared = declared or type(self).declared
         self._run: Run | None = None
         asked = endpoint
         if declared is not None:
-            self._run = run_of(declared.block, Site.of(inspect.unwrap(endpoint)))
-            name, clauses = _stated(declared.block)
+            self._run = make_purpose_run(declared.block, Site.of(inspect.unwrap(endpoint)))
+            name, clauses = _describe_block(declared.block)
             stated = {"x-purpose": name, "x-purpose-clauses": clauses}
             options["openapi_extra"] = stated | (options.get("openapi_extra") or {})
             if declared.subject is not None:
                 if "generator" in kind_behind(endpoint):
                     raise MisdeclaredRoute(
-                        f"{place_of(endpoint, path)} names its subject, and yields: its answer would have begun before "
-                        "it is asked what the subject stopped. Return a `StreamingResponse` of a generator within it"
+                        f"{format_route_place(endpoint, path)} names its subject, and yields: its answer would have "
+                        "begun before it is asked what the subject stopped. Return a `StreamingResponse` of a "
+                        "generator within it"
                     )
-                asked = self._asking(endpoint, declared.block, declared.subject)
+                asked = self._wrap_with_subject_check(endpoint, declared.block, declared.subject)
         super().__init__(path, asked, **options)
         if declared is not None and declared.subject is not None:
-            self._parameter = declared.subject.taken_by(self.dependant, place_of(endpoint, path), whatever_kind=True)
+            self._parameter = declared.subject.find_parameter_name(
+                self.dependant, format_route_place(endpoint, path), whatever_kind=True
+            )
 
-    def _asking(self, endpoint: Callable[..., Any], block: Block[Any], subject: SubjectFrom) -> Callable[..., Any]:
+    def _wrap_with_subject_check(
+        self, endpoint: Callable[..., Any], block: Block[Any], subject: SubjectFrom
+    ) -> Callable[..., Any]:
         """An endpoint that runs where the subject of the request did not stop the purpose."""
 
         @functools.wraps(endpoint)
-        def asked(**values: Any) -> Any:
-            must_not_be_stopped(block, subject.of(values[self._parameter]))
+        def check_and_call(**values: Any) -> Any:
+            refuse_if_stopped(block, subject.of(values[self._parameter]))
             return endpoint(**values)
 
         @functools.wraps(endpoint)
-        async def asked_ahead(**values: Any) -> Any:
+        async def prefetch_and_call(**values: Any) -> Any:
             whose = subject.of(values[self._parameter])
             await ask_ahead(block._stated.engine, [cast("str", whose.subject)])
-            must_not_be_stopped(block, whose)
+            refuse_if_stopped(block, whose)
             return await endpoint(**values)
 
-        return asked_ahead if kind_behind(endpoint) == "coroutine" else asked
+        return prefetch_and_call if kind_behind(endpoint) == "coroutine" else check_and_call
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, for the purpose of this route."""
         if self.made_anew and (self._run is not None or _INSTALLED in scope):
-            _installed_in(scope).look_at_routes()
+            _find_installed(scope).prepare_routes()
         if self._run is None:
             await super().handle(scope, receive, send)
         else:
-            _installed_in(scope)
+            _find_installed(scope)
             await self._run(super().handle, scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Any], Any]:
@@ -282,8 +294,8 @@ class PurposeRoute(APIRoute):
         return super().get_route_handler()
 
 
-def _installed_in(scope: Scope) -> _Installed:
-    installed: _Installed | None = scope.get(_INSTALLED)
+def _find_installed(scope: Scope) -> _InstalledMiddleware:
+    installed: _InstalledMiddleware | None = scope.get(_INSTALLED)
     if installed is None:
         raise PurposeGuardError("a route has a purpose, and its application was not prepared: `install(app, guard)`")
     return installed
@@ -295,12 +307,12 @@ def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P
     `dependencies=[Depends(entering(guard.purpose(my.Support)))]` of a route, router or application. The purpose holds
     from then on, so dependencies that read come after it, until the answer is written and its tasks have run.
     """
-    return _entering(block, block._stated.handle())
+    return _make_dependency(block, block._stated.get_handle())
 
 
-def _entering(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
-    async def entered(connection: HTTPConnection) -> AsyncGenerator[Use[P]]:
-        _installed_in(connection.scope)
+def _make_dependency(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
+    async def enter_purpose(connection: HTTPConnection) -> AsyncGenerator[Use[P]]:
+        _find_installed(connection.scope)
         await settled(handle.engine)
         use: Use[P] = Use(handle)
         try:
@@ -309,8 +321,8 @@ def _entering(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnecti
         finally:
             use._close()
 
-    vars(entered)["block"] = block
-    return entered
+    vars(enter_purpose)["block"] = block
+    return enter_purpose
 
 
 class PurposeRouter(APIRouter):
@@ -330,7 +342,9 @@ class PurposeRouter(APIRouter):
         options.setdefault("route_class", PurposeRoute)
         super().__init__(**options)
         self._guard = guard
-        self._declared = None if purpose is None else _Declared(self._block(purpose, "a router"), by_router=True)
+        self._declared = (
+            None if purpose is None else _RouteDeclaration(self._block(purpose, "a router"), by_router=True)
+        )
 
     def _block(self, purpose: Any, place: str) -> Block[Any]:
         if isinstance(purpose, Block):
@@ -342,11 +356,11 @@ class PurposeRouter(APIRouter):
 
     def _of(
         self, endpoint: Callable[..., Any], path: str, purpose: object, subject: SubjectFrom | None
-    ) -> _Declared | None:
-        place = place_of(endpoint, self.prefix + path)
+    ) -> _RouteDeclaration | None:
+        place = format_route_place(endpoint, self.prefix + path)
         declared = self._declared
         if purpose is not _OF_THE_ROUTER:
-            declared = None if purpose is None else _Declared(self._block(purpose, place))
+            declared = None if purpose is None else _RouteDeclaration(self._block(purpose, place))
         if subject is None:
             return declared
         if declared is None:
@@ -372,7 +386,7 @@ class PurposeRouter(APIRouter):
         route_class: Any = route_class_override or self.route_class
         if not issubclass(route_class, PurposeRoute):
             raise MisdeclaredRoute(
-                f"{place_of(endpoint, path)} is of a class that is no PurposeRoute: derive it from that"
+                f"{format_route_place(endpoint, path)} is of a class that is no PurposeRoute: derive it from that"
             )
         made: Any = functools.partial(route_class, declared=declared)
         super().add_api_route(path, endpoint, route_class_override=made, **options)
@@ -433,8 +447,8 @@ class PurposeRouter(APIRouter):
         declared = self._of(endpoint, path, purpose, None)
         given = list(dependencies or ())
         if declared is not None:
-            handle = declared.block._stated.handle_at(Site.of(inspect.unwrap(endpoint)))
-            given.insert(0, Depends(_entering(declared.block, handle)))
+            handle = declared.block._stated.get_handle_at(Site.of(inspect.unwrap(endpoint)))
+            given.insert(0, Depends(_make_dependency(declared.block, handle)))
         super().add_api_websocket_route(path, endpoint, name, dependencies=given)
 
     def websocket(
@@ -456,10 +470,12 @@ class PurposeRouter(APIRouter):
     def include_router(self, router: APIRouter, **options: Any) -> None:
         """As of an `APIRouter`; the purpose of this one does not reach the routes of another."""
         if self._declared is not None:
-            for route, path in every_route(list(router.routes)):
-                own = getattr(original_of(route), "declared", None)
-                if own is None or (own.by_router and _stated(own.block) != _stated(self._declared.block)):
-                    place = place_of(getattr(route, "endpoint", None), path)
+            for route, path in iter_routes(list(router.routes)):
+                own = getattr(declared_route(route), "declared", None)
+                if own is None or (
+                    own.by_router and _describe_block(own.block) != _describe_block(self._declared.block)
+                ):
+                    place = format_route_place(getattr(route, "endpoint", None), path)
                     raise MisdeclaredRoute(
                         f"{place} would seem to have the purpose of the router that includes it: state its own, or "
                         "state none of that router"

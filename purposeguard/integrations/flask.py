@@ -23,10 +23,10 @@ from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
-from purposeguard.runtime.activity import Block, During
+from purposeguard.runtime.activity import ActivityWrapper, Block
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
-from purposeguard.runtime.wrapping import surrounded
+from purposeguard.runtime.wrapping import wrap_body
 
 with Needs(__name__, "flask"):
     from flask import Flask, current_app, has_request_context, request, request_started
@@ -58,7 +58,7 @@ def purpose(block: Block[Any], /) -> Callable[[V], V]:
     Raises:
         TypeError: `block` is no block.
     """
-    _must_be_block("`@purpose`", block)
+    _require_block("`@purpose`", block)
 
     def mark(view: V) -> V:
         setattr(view, _MARK, block)
@@ -108,12 +108,12 @@ class Purposes:
         """Does so for `app`, whose routes are registered by now. Raises as the class does."""
         if _EXTENSION in app.extensions:
             raise RuntimeError(f"the application {app.name} has purposes already: name all routes in one place")
-        requests = _Requests(app, self._guard, dict(routes or {}))
+        requests = _RequestPurposes(app, self._guard, dict(routes or {}))
         app.register_error_handler(PurposeGuardError, self._answer)
         request_started.connect(requests.begin, app)  # for as long as the application keeps them
         hooked: Any = app  # both are there to be put in place of
         hooked.wsgi_app = functools.partial(requests.answer, app.wsgi_app)
-        hooked.async_to_sync = functools.partial(requests.carried, app.async_to_sync)
+        hooked.async_to_sync = functools.partial(requests.carry_view, app.async_to_sync)
         app.extensions[_EXTENSION] = self
 
     def _answer(self, error: PurposeGuardError) -> Response:
@@ -130,40 +130,40 @@ class Purposes:
         return response
 
 
-class _Under:
+class _RequestState:
     """What is under way for one request, in its environment. `route` enters a use of it for each step of the answer."""
 
     __slots__ = ("requests", "route", "use")
 
-    def __init__(self, requests: _Requests) -> None:
+    def __init__(self, requests: _RequestPurposes) -> None:
         self.requests = requests
-        self.route: During | None = None
+        self.route: ActivityWrapper | None = None
         self.use: Use[Any] | None = None
 
 
-class _Requests:
+class _RequestPurposes:
     """The purposes of one application."""
 
     def __init__(self, app: Flask, guard: Guard, routes: dict[str, Block[Any] | None]) -> None:
         self._app = app
         self._guard = guard
         self._blocks = routes
-        self._routes: dict[tuple[str, str, str], During | None] = {}
-        self._made: dict[tuple[int, Site], During] = {}
+        self._routes: dict[tuple[str, str, str], ActivityWrapper | None] = {}
+        self._made: dict[tuple[int, Site], ActivityWrapper] = {}
         for name, block in routes.items():
             if block is not None:
-                self._must_be_of_the_guard(name, block)
+                self._require_same_guard(name, block)
         known: set[str] = set()
         for rule in app.url_map.iter_rules():
-            known.update(_names(rule))
+            known.update(_iter_rule_names(rule))
             for method in rule.methods or ():
-                self._route_of(rule, method)
+                self._get_route(rule, method)
         for name, block in routes.items():
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=3)
                 hint = f"; near it are {', '.join(f'`{other}`' for other in near)}" if near else ""
                 raise ValueError(
-                    f"{_where(block)}the application has no route `{name}`: write it as the application does, "
+                    f"{_describe_place(block)}the application has no route `{name}`: write it as the application does, "
                     f"`GET /rule`, `endpoint` or `blueprint.*`, and register it before{hint}"
                 )
 
@@ -171,87 +171,89 @@ class _Requests:
         """Enters the purpose of the route that was chosen for the present request."""
         present: Any = request  # a proxy, which is slow to ask
         present = present._get_current_object()
-        under: _Under | None = present.environ.get(_ENVIRON)
+        under: _RequestState | None = present.environ.get(_ENVIRON)
         mine = under is not None and under.requests is self and under.use is None  # not of an application around this
         if under is not None and mine and present.url_rule is not None:
-            route = self._route_of(present.url_rule, present.method)
+            route = self._get_route(present.url_rule, present.method)
             if route is not None:
-                under.use = route.before()
+                under.use = route.enter()
                 under.route = route
 
     def answer(
         self, inner: Callable[..., Iterable[bytes]], environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """The WSGI application."""
-        under = environ[_ENVIRON] = _Under(self)
+        under = environ[_ENVIRON] = _RequestState(self)
         try:
             body = inner(environ, start_response)
         finally:
             if under.route is not None and under.use is not None:
-                under.route.after(under.use)
+                under.route.leave(under.use)
                 under.use = None
         files = environ.get("wsgi.file_wrapper")
         if under.route is None or (isinstance(files, type) and isinstance(body, files)):
             return body  # the server reads such a file itself, and looks at its class to know
         # Each step of the answer runs for the purpose of its request, and so does what closes it.
         close = getattr(body, "close", None)
-        steps = surrounded(_each, under.route)(body)
-        return ClosingIterator(steps, None if close is None else surrounded(close, under.route))
+        steps = wrap_body(_iterate, under.route)(body)
+        return ClosingIterator(steps, None if close is None else wrap_body(close, under.route))
 
-    def carried(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
+    def carry_view(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
         """An asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
         under = request.environ.get(_ENVIRON) if has_request_context() else None
         here = under is not None and under.use is not None and under.use._runs_here()
         run: Callable[..., Any] = plain(self._guard.carry(fn) if here else fn)
         return run
 
-    def _route_of(self, rule: Rule, method: str) -> During | None:
+    def _get_route(self, rule: Rule, method: str) -> ActivityWrapper | None:
         key = (rule.endpoint, rule.rule, method)
         try:
             return self._routes[key]
         except KeyError:  # not asked for before: at start-up, or of a route that was added later
-            route = self._routes[key] = self._found(rule, method)
+            route = self._routes[key] = self._find_route(rule, method)
             return route
 
-    def _found(self, rule: Rule, method: str) -> During | None:
+    def _find_route(self, rule: Rule, method: str) -> ActivityWrapper | None:
         as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks
         path = f"{'GET' if as_get else method} {rule.rule}"
         named = [name for name in (path, rule.endpoint) if name in self._blocks]
-        marked = _marked(self._app.view_functions.get(rule.endpoint), "GET" if as_get else method)
+        marked = _find_marked_block(self._app.view_functions.get(rule.endpoint), "GET" if as_get else method)
         if marked is not None:
             named.append("@purpose")
         if len(named) > 1:
-            where = _where(self._blocks[named[0]])
+            where = _describe_place(self._blocks[named[0]])
             raise ValueError(f"{where}the route `{path}` is named twice, by `{'` and `'.join(named)}`: name it once")
         if marked is not None:
-            self._must_be_of_the_guard(path, marked[1])
+            self._require_same_guard(path, marked[1])
             return self._route(marked[1], Site.of(marked[0]))
         if not named:
-            named = [name for name in _patterns(rule.endpoint) if name in self._blocks][:1]
+            named = [name for name in _iter_blueprint_patterns(rule.endpoint) if name in self._blocks][:1]
         block = self._blocks[named[0]] if named else None
         if block is None:
             return None
         _, line, module = block._stated.where
         return self._route(block, Site(module, named[0], line))
 
-    def _route(self, block: Block[Any], site: Site) -> During:
+    def _route(self, block: Block[Any], site: Site) -> ActivityWrapper:
         key = (id(block), site)  # the blocks are kept, by the table or by their views
         if key not in self._made:
-            self._made[key] = During(block._stated.handle_at(site))
+            self._made[key] = ActivityWrapper(block._stated.get_handle_at(site))
         return self._made[key]
 
-    def _must_be_of_the_guard(self, name: str, block: object) -> None:
-        _must_be_block(f"`{name}`", block)
+    def _require_same_guard(self, name: str, block: object) -> None:
+        _require_block(f"`{name}`", block)
         if isinstance(block, Block) and block._stated.engine is not self._guard._engine:
-            raise ValueError(f"{_where(block)}`{name}` has a purpose of another guard: make one guard, and import it")
+            raise ValueError(
+                f"{_describe_place(block)}`{name}` has a purpose of another guard: make one guard, and import it"
+            )
 
 
-def _each(body: Iterable[bytes]) -> Iterator[bytes]:
+def _iterate(body: Iterable[bytes]) -> Iterator[bytes]:
     for step in body:  # noqa: UP028  # `yield from` would close the body, which is closed once, after it
         yield step
 
 
-def _marked(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
+def _find_marked_block(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
     """What `@purpose` gave a block to, and that: the method of a class of views, or else the class, or a view."""
     views: Any = getattr(view, "view_class", None)
     for each in (getattr(views, method.lower(), None), views, view):
@@ -261,14 +263,14 @@ def _marked(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
     return None
 
 
-def _names(rule: Rule) -> Iterator[str]:
+def _iter_rule_names(rule: Rule) -> Iterator[str]:
     """The names that a table may give to a rule."""
     yield rule.endpoint
-    yield from _patterns(rule.endpoint)
+    yield from _iter_blueprint_patterns(rule.endpoint)
     yield from (f"{method} {rule.rule}" for method in rule.methods or ())
 
 
-def _patterns(endpoint: str) -> Iterator[str]:
+def _iter_blueprint_patterns(endpoint: str) -> Iterator[str]:
     """The patterns of the blueprints that an endpoint is in, the nearest first."""
     blueprint = endpoint.rpartition(".")[0]
     while blueprint:
@@ -276,12 +278,12 @@ def _patterns(endpoint: str) -> Iterator[str]:
         blueprint = blueprint.rpartition(".")[0]
 
 
-def _must_be_block(name: str, block: object) -> None:
+def _require_block(name: str, block: object) -> None:
     if not isinstance(block, Block):
         raise TypeError(f"{name} is given {type(block).__name__}: say what it is for, `guard.purpose(…)`")
 
 
-def _where(block: Block[Any] | None) -> str:
+def _describe_place(block: Block[Any] | None) -> str:
     if block is None:
         return ""
     code, line, _ = block._stated.where

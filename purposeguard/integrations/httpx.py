@@ -11,31 +11,31 @@
 from __future__ import annotations
 
 from purposeguard.extras import Needs, must_be_tested
-from purposeguard.integrations.outgoing import Watched
+from purposeguard.integrations.outgoing import WatchedBody
 
 with Needs(__name__, "httpx"):
     import httpx
 
-    from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, guarded
+    from purposeguard.integrations._httpx_transports import AsyncTransportMixin, SyncTransportMixin, guarded
 
     must_be_tested("httpx", "0.28", "0.28")
 
 __all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
 
 
-class _Stream(Watched, httpx.SyncByteStream, httpx.AsyncByteStream):
+class _WatchedStream(WatchedBody, httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body of a request."""
 
 
-class GuardedTransport(GuardedSync, httpx.BaseTransport):
+class GuardedTransport(SyncTransportMixin, httpx.BaseTransport):
     """`httpx.Client(transport=GuardedTransport(outgoing))`: sends what `outgoing` lets leave, each redirect anew."""
 
     _library = httpx
-    _stream = _Stream
+    _stream = _WatchedStream
 
 
-class AsyncGuardedTransport(GuardedAsync, httpx.AsyncBaseTransport):
+class AsyncGuardedTransport(AsyncTransportMixin, httpx.AsyncBaseTransport):
     """The same for `httpx.AsyncClient`."""
 
     _library = httpx
-    _stream = _Stream
+    _stream = _WatchedStream

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from purposeguard.extras import Needs, must_be_tested
-from purposeguard.integrations.outgoing import Watched
+from purposeguard.integrations.outgoing import WatchedBody
 
 with Needs(__name__, "httpx2"):
     import httpx2
 
-    from purposeguard.integrations._httpx_transports import GuardedAsync, GuardedSync, guarded
+    from purposeguard.integrations._httpx_transports import AsyncTransportMixin, SyncTransportMixin, guarded
 
     must_be_tested("httpx2", "2.16", "2.16")
 
 __all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
 
 
-class _Stream(Watched, httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class _WatchedStream(WatchedBody, httpx2.SyncByteStream, httpx2.AsyncByteStream):
     """A body of a request."""
 
 
-class GuardedTransport(GuardedSync, httpx2.BaseTransport):
+class GuardedTransport(SyncTransportMixin, httpx2.BaseTransport):
     """`httpx2.Client(transport=GuardedTransport(outgoing))`: sends what `outgoing` lets leave, each redirect anew."""
 
     _library = httpx2
-    _stream = _Stream
+    _stream = _WatchedStream
 
 
-class AsyncGuardedTransport(GuardedAsync, httpx2.AsyncBaseTransport):
+class AsyncGuardedTransport(AsyncTransportMixin, httpx2.AsyncBaseTransport):
     """The same for `httpx2.AsyncClient`."""
 
     _library = httpx2
-    _stream = _Stream
+    _stream = _WatchedStream

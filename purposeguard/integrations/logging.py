@@ -14,7 +14,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from purposeguard.integrations._masking_classes import HIDDEN
-from purposeguard.integrations._masking_errors import Failure, error_of
+from purposeguard.integrations._masking_errors import MaskedFailure, find_exception
 from purposeguard.integrations.masking import Masker
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -38,12 +38,12 @@ class Masking(logging.Filter):
         try:
             self._mask(record)
         except Exception as error:  # noqa: BLE001  # of whatever the record holds: nothing of it is shown then
-            _clear(record, error)
+            _clear_record(record, error)
         return True
 
     def _mask(self, record: logging.LogRecord) -> None:
-        error = error_of(record.exc_info)
-        failure = Failure(self._masker, error)
+        error = find_exception(record.exc_info)
+        failure = MaskedFailure(self._masker, error)
         look, args = failure.look, record.args
         masked: dict[str, Any] = {"msg": look.masked(record.msg)}
         if args:
@@ -51,15 +51,15 @@ class Masking(logging.Filter):
         masked |= look.entries({name: vars(record)[name] for name in vars(record).keys() - _OWN})
         if error is None:  # a `QueueHandler` before this one may have made a text of it
             masked["exc_text"] = look.masked(record.exc_text)
-        elif (shown := failure.shown()) is not error:
+        elif (shown := failure.to_masked_exception()) is not error:
             record.exc_info = (type(shown), shown, error.__traceback__)
             record.exc_text = None  # a handler before this one may have kept it
-        vars(record).update(failure.texts.replaced_in(masked))
+        vars(record).update(failure.texts.replace_in_value(masked))
         if "message" in vars(record):  # a handler before this one has made it
             record.message = record.getMessage()
 
 
-def _clear(record: logging.LogRecord, error: Exception) -> None:
+def _clear_record(record: logging.LogRecord, error: Exception) -> None:
     record.msg, record.args = f"{HIDDEN}: this record could not be masked ({type(error).__name__})", None
     record.exc_info = record.exc_text = None
     for name in vars(record).keys() - _OWN:

@@ -21,13 +21,13 @@ from typing import Any, Final
 from typing_extensions import override
 
 from purposeguard.integrations._masking_classes import CLASSES, HIDDEN, is_mapped, marker
-from purposeguard.integrations._masking_texts import DEEPEST, Shown, Texts
+from purposeguard.integrations._masking_texts import DEEPEST, MarkerText, MaskedTexts
 from purposeguard.policy.violations import REFUSALS
 from purposeguard.values.annotations import PLAIN, is_namedtuple, is_taggable
-from purposeguard.values.plan import RAW_DICT, Plan, beside_fields, entries_of
+from purposeguard.values.plan import RAW_DICT, ValuePlan, stored_entries, undeclared_entries
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
-from purposeguard.values.walk import RowContexts, Walk
+from purposeguard.values.walk import RowContexts, ValueWalk
 
 MOST_ITEMS: Final = 100
 """Items of a container that are shown; those beyond are replaced by their number."""
@@ -119,7 +119,7 @@ class Masker:
         for pair in pairs:
             if pair[2] in markers and pair.start() >= done:
                 parts += (text[done : pair.end()], markers[pair[2]])
-                done = _end_of_value(text, pair, {each.start(): each for each in pairs}, markers)
+                done = _find_value_end(text, pair, {each.start(): each for each in pairs}, markers)
         return "".join((*parts, text[done:]))
 
     def markers(self, keys: Collection[Any]) -> Mapping[str, str]:
@@ -134,7 +134,7 @@ class Masker:
         return cls in PLAIN or issubclass(cls, self._shown)
 
 
-def _end_of_value(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match[str]], names: Collection[str]) -> int:
+def _find_value_end(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match[str]], names: Collection[str]) -> int:
     """Find where the value of a pair ends. Where that is not certain, more of the text is taken for the value.
 
     A value that is written as code writes it (in quotes or brackets, or a seal) ends with these. Any other may be of
@@ -213,13 +213,13 @@ _LOOKED_INTO: Final = (Mapping, Sealed, BaseException, *_CONTAINERS)
 _AS_THEY_ARE: Final = PLAIN - {str, bytes}
 
 
-class Look(Walk):
+class Look(ValueWalk):
     """One look at several values that are shown together; an object that is in several is looked at once.
 
     `texts` get what is masked. After MOST_PARTS values nothing more is shown.
     """
 
-    def __init__(self, masker: Masker, texts: Texts | None = None) -> None:
+    def __init__(self, masker: Masker, texts: MaskedTexts | None = None) -> None:
         super().__init__()
         self._masker = masker
         self._texts = texts
@@ -228,7 +228,7 @@ class Look(Walk):
 
     def masked(self, value: Any) -> Any:
         """As `Masker.masked`."""
-        return self.inside(value, SILENT, "", ())
+        return self.visit(value, SILENT, "", ())
 
     def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
         """As `Masker.entries`."""
@@ -237,16 +237,16 @@ class Look(Walk):
             key: self.hide(item, markers[key]) if key in markers else self.masked(item) for key, item in entries.items()
         }
 
-    def hide(self, value: Any, what: str) -> Shown:
+    def hide(self, value: Any, what: str) -> MarkerText:
         """What stands for a value."""
         if self._texts is not None:
             try:
                 self._texts.add(value, what)
             except Exception:  # noqa: BLE001  # of the value's own code; it is not shown here, at least
-                return Shown(HIDDEN)
-        return Shown(what)
+                return MarkerText(HIDDEN)
+        return MarkerText(what)
 
-    def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+    def visit(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """What is shown of a value."""
         cls = type(value)
         if cls in _AS_THEY_ARE and (shape is SILENT or not shape.says_what):
@@ -255,65 +255,65 @@ class Look(Walk):
             return self._known[id(value)][1]
         self._left -= 1
         if self._left < 0 or len(self._under_way) > DEEPEST:
-            return Shown(HIDDEN)
+            return MarkerText(HIDDEN)
         try:
-            shown = self._inside(value, cls, shape, path, around)
+            shown = self._visit(value, cls, shape, path, around)
         except Exception:  # noqa: BLE001  # of an annotation, or of a container's own code: what it holds is unknown
-            return self._opaque(value)
+            return self._hide_opaque(value)
         if shape is SILENT:
             self._known[id(value)] = (value, shown)
         return shown
 
-    def _inside(self, value: Any, cls: type, shape: Shape, path: str, around: RowContexts) -> Any:
+    def _visit(self, value: Any, cls: type, shape: Shape, path: str, around: RowContexts) -> Any:
         if issubclass(cls, str) and (shape is SILENT or not shape.says_what) and not issubclass(cls, enum.Enum):
             plain = str.__str__(value)  # whatever its class makes of it
             text = self._masker.text(plain)
-            return value if cls in (str, Shown) and text == plain else Shown(text)
+            return value if cls in (str, MarkerText) and text == plain else MarkerText(text)
         if issubclass(cls, bytes):
             plain = value.decode("utf-8", "replace")
             text = self._masker.text(plain)
-            return value if text == plain else Shown(text)
+            return value if text == plain else MarkerText(text)
         if is_mapped(cls):
-            return self._mapped(value)
+            return self._mask_mapped_object(value)
         if shape is SILENT and not (issubclass(cls, _LOOKED_INTO) or is_taggable(cls)):
-            return value if self._masker.is_shown(cls) else self._opaque(value)
-        return super().inside(value, shape, path, around)
+            return value if self._masker.is_shown(cls) else self._hide_opaque(value)
+        return super().visit(value, shape, path, around)
 
     @override
-    def circle(self, value: Any, plan: Plan, path: str) -> None:
+    def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
         """It is shown where it was met first."""
         raise RecursionError
 
     @override
-    def search(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
+    def search(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> None:
         """Nothing: of an object without fields nothing is shown but its text."""
 
     @override
-    def leaves_state(self, value: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+    def leaves_state(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
         """Return True: what an object holds outside of its fields and items is not shown."""
         return True
 
     @override
-    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         if plan.whole is not None:
             return self.hide(value, marker(plan.whole))
         if isinstance(value, Sealed):
             return self.hide(value, repr(value))
         if isinstance(value, BaseException):
-            return self._error(value)
-        return value if self._masker.is_shown(plan.cls) else self._opaque(value)
+            return self._mask_exception(value)
+        return value if self._masker.is_shown(plan.cls) else self._hide_opaque(value)
 
-    def _error(self, error: BaseException) -> Any:
+    def _mask_exception(self, error: BaseException) -> Any:
         """What is shown of an exception: itself, where all that its message is made of is shown."""
         args: tuple[Any, ...] = error.args
         shown = [self.masked(arg) for arg in args]
         written_in_c = isinstance(type(error).__str__, types.WrapperDescriptorType)
-        if type(error) in REFUSALS or (written_in_c and all(map(_same, shown, args))):
+        if type(error) in REFUSALS or (written_in_c and all(map(_is_same, shown, args))):
             return error
-        return Shown(f"{type(error).__name__}({', '.join(map(repr, shown))})")
+        return MarkerText(f"{type(error).__name__}({', '.join(map(repr, shown))})")
 
     @override
-    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         if plan.whole is not None:
             return self.hide(row, marker(plan.whole))
         tagged = CLASSES.of(plan.cls)
@@ -322,68 +322,68 @@ class Look(Walk):
             markers = self._masker.markers(plan.fields or ())  # it says no more of its fields than a dict
         shown: dict[str, Any] = {}
         changed = False
-        for name, shape, value in plan.values(row, {}):
+        for name, shape, value in plan.iter_values(row, {}):
             what = marker(plan.labels[name]) if name in plan.labels else markers.get(name)
-            shown[name] = self.inside(value, shape, "", around) if what is None else self.hide(value, what)
+            shown[name] = self.visit(value, shape, "", around) if what is None else self.hide(value, what)
             changed = changed or shown[name] is not value
-        for name, value in beside_fields(row, plan.fields or {}):
-            shown[name] = self.inside(value, SILENT, "", around) if tagged is None else self.hide(value, HIDDEN)
+        for name, value in undeclared_entries(row, plan.fields or {}):
+            shown[name] = self.visit(value, SILENT, "", around) if tagged is None else self.hide(value, HIDDEN)
             changed = changed or shown[name] is not value
         if not changed and tagged is None:
             return row
         if isinstance(row, dict):
             return shown
-        return Shown(f"{plan.cls.__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})")
+        return MarkerText(f"{plan.cls.__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})")
 
     @override
-    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         if plan.whole is not None:
             return self.hide(value, marker(plan.whole))
         if isinstance(value, Mapping):
-            return self._mapping(value, plan, path, around)
+            return self._visit_mapping(value, plan, path, around)
         if not isinstance(value, _CONTAINERS):
-            return value if self._masker.is_shown(plan.cls) else self._opaque(value)
+            return value if self._masker.is_shown(plan.cls) else self._hide_opaque(value)
         items: list[Any] = list(itertools.islice(value, MOST_ITEMS))
-        left = [self.inside(item, plan.items, "", around) for item in items]
-        more = _more(value)
+        left = [self.visit(item, plan.items, "", around) for item in items]
+        more = _make_ellipsis(value)
         if type(value) in (list, tuple, set, frozenset) and not more:
-            return value if all(map(_same, left, items)) else type(value)(left)
+            return value if all(map(_is_same, left, items)) else type(value)(left)
         return [*left, *more]
 
     @override
-    def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
-        entries = list(itertools.islice(entries_of(value), MOST_ITEMS))
+    def _visit_mapping(self, value: Mapping[Any, Any], plan: ValuePlan, path: str, around: RowContexts) -> Any:
+        entries = list(itertools.islice(stored_entries(value), MOST_ITEMS))
         markers = self._masker.markers([key for key, _ in entries])
         left: dict[Any, Any] = {}
         for key, item in entries:
-            shown_key = self.inside(key, plan.keys, "", around)
+            shown_key = self.visit(key, plan.keys, "", around)
             what = markers.get(key) if isinstance(key, str) else None
-            shown = self.inside(item, plan.items, "", around) if what is None else self.hide(item, what)
+            shown = self.visit(item, plan.items, "", around) if what is None else self.hide(item, what)
             left[str(shown_key) if isinstance(shown_key, (list, dict, set)) else shown_key] = shown
-        more = _more(value)
+        more = _make_ellipsis(value)
         if type(value) is dict and not more:
-            same = all(map(_same, left, value)) and all(map(_same, left.values(), value.values()))
+            same = all(map(_is_same, left, value)) and all(map(_is_same, left.values(), value.values()))
             return value if same else left
         return {**left, **dict.fromkeys(more, HIDDEN)}
 
-    def _mapped(self, row: Any) -> Shown:
+    def _mask_mapped_object(self, row: Any) -> MarkerText:
         """What is shown of a mapped object: its class. It may hold more than is tagged, and load what it lacks."""
         tagged = CLASSES.of(type(row))
         values: dict[str, Any] = getattr(row, RAW_DICT, None) or vars(row)  # Also what may not be read now is masked.
         for name, value in list(values.items()):
             if tagged is not None and name in tagged.markers:
                 self.hide(value, tagged.markers[name])
-        return self._opaque(row)
+        return self._hide_opaque(row)
 
-    def _opaque(self, value: Any) -> Shown:
+    def _hide_opaque(self, value: Any) -> MarkerText:
         cls = type(value)
-        return Shown(f"<{cls.__module__}.{cls.__qualname__}>")
+        return MarkerText(f"<{cls.__module__}.{cls.__qualname__}>")
 
 
-def _same(one: object, other: object) -> bool:
+def _is_same(one: object, other: object) -> bool:
     return one is other
 
 
-def _more(value: Collection[Any]) -> list[Shown]:
+def _make_ellipsis(value: Collection[Any]) -> list[MarkerText]:
     beyond = len(value) - MOST_ITEMS
-    return [Shown(f"<{beyond} more>")] if beyond > 0 else []
+    return [MarkerText(f"<{beyond} more>")] if beyond > 0 else []

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family
 from purposeguard.policy.violations import PurposeViolation
@@ -55,7 +55,7 @@ MOST: Final = 2_000
 Attributes = dict[str, str | bool]
 
 
-class _Use:
+class _UseCounter:
     """Counts uses with one set of attributes, each in one step."""
 
     __slots__ = ("_count", "_reads", "attributes", "tick")
@@ -72,7 +72,7 @@ class _Use:
         self._reads += 1
         return total
 
-    def begin_again(self) -> None:
+    def reset(self) -> None:
         """Forgets what was counted before: that is told by the process that was forked."""
         self._reads = next(self._count) + 1
 
@@ -91,12 +91,12 @@ class Telemetry(Observer):
             raise ValueError(f"a metric has at least one set of attributes: most={most}")
         meter = meter or metrics.get_meter("purposeguard")
         self._most = most
-        self._reading = new_lock()
-        self._uses: dict[tuple[object, ...], _Use] = {}
+        self._reading = make_lock()
+        self._uses: dict[tuple[object, ...], _UseCounter] = {}
         self._seen: dict[str, set[tuple[object, ...]]] = {}
         self._observed = meter.create_observable_counter(
             "purposeguard.uses",
-            [_reading(self, Telemetry.observations)],
+            [_make_callback(self, Telemetry.observations)],
             "{use}",
             "Uses of personal data that were allowed",
         )
@@ -116,9 +116,9 @@ class Telemetry(Observer):
         if use is None:
             attributes: Attributes = {OVERFLOW: True}
             if key:
-                attributes = _attributes({ACTIVITY: activity, PURPOSE: purpose, SOURCES: _clauses(label)})
+                attributes = _attributes({ACTIVITY: activity, PURPOSE: purpose, SOURCES: _format_clauses(label)})
             # Two threads may make one at once: one is kept.
-            use = self._uses.setdefault(key, _Use({**attributes, VERDICT: "allowed"}))
+            use = self._uses.setdefault(key, _UseCounter({**attributes, VERDICT: "allowed"}))
         return use.tick
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
@@ -139,11 +139,13 @@ class Telemetry(Observer):
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
         """Counts a run of a declared reclassification."""
-        self._report("reclassifications", {FUNCTION: declared.name, SOURCES: _clauses(label), ACTIVITY: activity})
+        self._report(
+            "reclassifications", {FUNCTION: declared.name, SOURCES: _format_clauses(label), ACTIVITY: activity}
+        )
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:  # noqa: ARG002  # whose data it is goes into the ledger alone
         """Counts uses under an exception."""
-        stated = {ACTIVITY: exception.name, BASIS: exception.basis, SOURCES: _clauses(label)}
+        stated = {ACTIVITY: exception.name, BASIS: exception.basis, SOURCES: _format_clauses(label)}
         self._report("exceptions", stated, count=count)
 
     def provided(self, provision: Provision, /) -> None:
@@ -184,10 +186,10 @@ class Telemetry(Observer):
     def begin_again(self) -> None:
         """Forgets what was counted, in a process that was forked."""
         for use in self._uses.values():
-            use.begin_again()
+            use.reset()
 
 
-class _Figured(Protocol):
+class _FiguresSource(Protocol):
     """A governance that can be observed."""
 
     def figures(self) -> Any:
@@ -195,38 +197,38 @@ class _Figured(Protocol):
         ...
 
 
-def observe_store(governance: _Figured, meter: metrics.Meter | None = None) -> None:
+def observe_store(governance: _FiguresSource, meter: metrics.Meter | None = None) -> None:
     """Reports how this process gets on with the store of governance whenever metrics are exported; it is asked nothing.
 
     `meter` is that of the global provider by default. Governance is not kept alive by it.
     """
     meter = meter or metrics.get_meter("purposeguard")
 
-    def observed(name: str, unit: str, text: str, figure: str) -> None:
-        read = _reading(governance, functools.partial(_present, figure))
+    def add_gauge(name: str, unit: str, text: str, figure: str) -> None:
+        read = _make_callback(governance, functools.partial(_observe_figure, figure))
         meter.create_observable_gauge(f"purposeguard.store.{name}", [read], unit, text)
 
-    def counted(name: str, unit: str, text: str, counts: _Observe) -> None:
-        meter.create_observable_counter(f"purposeguard.store.{name}", [_reading(governance, counts)], unit, text)
+    def add_counter(name: str, unit: str, text: str, counts: _Observe) -> None:
+        meter.create_observable_counter(f"purposeguard.store.{name}", [_make_callback(governance, counts)], unit, text)
 
-    counted("looks", "{look}", "Looks at the store of governance", _looks)
-    counted("refusals", "{refusal}", "Questions that the store did not answer", _refusals)
-    observed("staleness", "s", "Time since the look that is relied on", "staleness")
-    observed("subjects", "{subject}", "Subjects whose preferences are cached", "subjects")
-    observed("counts", "{count}", "Counts of uses that are not written yet", "waiting")
+    add_counter("looks", "{look}", "Looks at the store of governance", _observe_polls)
+    add_counter("refusals", "{refusal}", "Questions that the store did not answer", _observe_refusals)
+    add_gauge("staleness", "s", "Time since the look that is relied on", "staleness")
+    add_gauge("subjects", "{subject}", "Subjects whose preferences are cached", "subjects")
+    add_gauge("counts", "{count}", "Counts of uses that are not written yet", "waiting")
 
 
-def _looks(governance: _Figured) -> Iterable[metrics.Observation]:
+def _observe_polls(governance: _FiguresSource) -> Iterable[metrics.Observation]:
     figures = governance.figures()
     yield metrics.Observation(figures.looks - figures.failed_looks, {OUTCOME: "answered"})
     yield metrics.Observation(figures.failed_looks, {OUTCOME: "failed"})
 
 
-def _refusals(governance: _Figured) -> Iterable[metrics.Observation]:
+def _observe_refusals(governance: _FiguresSource) -> Iterable[metrics.Observation]:
     return [metrics.Observation(count, {CAUSE: cause}) for cause, count in governance.figures().refusals.items()]
 
 
-def _present(figure: str, governance: _Figured) -> Iterable[metrics.Observation]:
+def _observe_figure(figure: str, governance: _FiguresSource) -> Iterable[metrics.Observation]:
     """One figure; nothing where it is infinite, as before the first look."""
     value = getattr(governance.figures(), figure)
     return [] if math.isinf(value) else [metrics.Observation(value)]
@@ -244,7 +246,9 @@ _COUNTERS: Final = {
 _Observe = Callable[[Any], Iterable[metrics.Observation]]
 
 
-def _reading(whom: object, observe: _Observe) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
+def _make_callback(
+    whom: object, observe: _Observe
+) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
     """What the meter calls to observe an object, which it does not keep alive."""
     known = weakref.ref(whom)
 
@@ -255,7 +259,7 @@ def _reading(whom: object, observe: _Observe) -> Callable[[metrics.CallbackOptio
     return read
 
 
-def _clauses(label: Label) -> str:
+def _format_clauses(label: Label) -> str:
     return " ".join(source.clause for source in label)
 
 
@@ -266,10 +270,10 @@ def _attributes(stated: Mapping[str, str | None]) -> Attributes:
 _TELEMETRY: Final[weakref.WeakSet[Telemetry]] = weakref.WeakSet()
 
 
-def _begin_again() -> None:
+def _reset_after_fork() -> None:
     for telemetry in list(_TELEMETRY):
         telemetry.begin_again()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_begin_again)
+    os.register_at_fork(after_in_child=_reset_after_fork)

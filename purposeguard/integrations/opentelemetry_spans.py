@@ -47,7 +47,7 @@ class PurposeSpans(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Adds both attributes where a purpose is under way."""
         use: Use[Any] = self._guard._engine.ambient()
-        if use._absence() is None:
+        if use._explain_absence() is None:
             span.set_attribute(PURPOSE, use.activity.purpose_id)
             span.set_attribute(ACTIVITY, use.activity.name)
 
@@ -66,7 +66,7 @@ class MaskedExporter(SpanExporter):
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Exports the spans, masked."""
-        return self._exporter.export([self._masked(span) for span in spans])
+        return self._exporter.export([self._mask_span(span) for span in spans])
 
     @override
     def shutdown(self) -> None:
@@ -78,7 +78,7 @@ class MaskedExporter(SpanExporter):
         """Has the other exporter export what it holds."""
         return self._exporter.force_flush(timeout_millis)
 
-    def _masked(self, span: ReadableSpan) -> ReadableSpan:
+    def _mask_span(self, span: ReadableSpan) -> ReadableSpan:
         masker = self._masker
         types = [str((event.attributes or {}).get("exception.type")) for event in span.events if _is_error(event)]
         text = span.status.description
@@ -90,7 +90,7 @@ class MaskedExporter(SpanExporter):
             parent=span.parent,
             resource=span.resource,
             attributes=masker.entries(span.attributes or {}),
-            events=[self._masked_event(event) for event in span.events],
+            events=[self._mask_event(event) for event in span.events],
             links=[Link(link.context, masker.entries(link.attributes or {})) for link in span.links],
             kind=span.kind,
             status=Status(span.status.status_code, text),
@@ -99,10 +99,10 @@ class MaskedExporter(SpanExporter):
             instrumentation_scope=span.instrumentation_scope,
         )
 
-    def _masked_event(self, event: Event) -> Event:
+    def _mask_event(self, event: Event) -> Event:
         attributes = self._masker.entries(event.attributes or {})
         if _is_error(event) and attributes.get("exception.type") not in _REFUSALS:
-            attributes |= _without_messages(attributes)
+            attributes |= _drop_messages(attributes)
         return Event(self._masker.text(event.name), attributes, event.timestamp)
 
 
@@ -110,7 +110,7 @@ def _is_error(event: Event) -> bool:
     return event.name == _EXCEPTION or "exception.type" in (event.attributes or {})
 
 
-def _without_messages(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_messages(attributes: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if "exception.message" in attributes:
         shown["exception.message"] = HIDDEN

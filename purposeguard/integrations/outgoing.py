@@ -36,16 +36,16 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import Decision, name_of, overruled
+from purposeguard.policy.explanation import Decision, format_term, override_decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Recipient
-from purposeguard.runtime.handover import against, resolved
+from purposeguard.runtime.handover import iter_denials, resolve_recipient
 from purposeguard.runtime.observer import log_observed
-from purposeguard.runtime.use import Use, present
+from purposeguard.runtime.use import Use, require_current_use
 from purposeguard.values.markers import Subject
-from purposeguard.values.rows import Whose, given_row_contexts
+from purposeguard.values.rows import Whose, resolve_subject_argument
 from purposeguard.values.type_schema import SILENT
-from purposeguard.values.walk import Handed
+from purposeguard.values.walk import ArgumentScan
 
 __all__ = ["OURSELVES", "Handover", "Outbound", "Outgoing", "Place", "must_hold_no_seal"]
 
@@ -170,10 +170,10 @@ class Handover:
         return f"<Handover of {', '.join(source.clause for source in self.label)}>"
 
 
-class _Entered(NamedTuple):
+class _EnteredHandover(NamedTuple):
     handover: Handover
     use: Use[Any]
-    before: _Entered | None
+    before: _EnteredHandover | None
 
 
 class Outgoing:
@@ -210,7 +210,7 @@ class Outgoing:
                     )
                 guard.entrust(party, means=means)  # raises where nothing could be handed to it
             self._hosts[place] = party
-        self._entered: ContextVar[_Entered | None] = ContextVar("purposeguard_handover", default=None)
+        self._entered: ContextVar[_EnteredHandover | None] = ContextVar("purposeguard_handover", default=None)
         self._recording = functools.lru_cache(maxsize=1_024)(self._recorder)
 
     def handover(
@@ -235,23 +235,23 @@ class Outgoing:
             TypeError, ValueError: `subject` is no id and no row with marks.
         """
         matrix = self._engine.snapshot.matrix
-        handed = Handed()
+        handed = ArgumentScan()
         labels: list[Label] = []
         rows: list[object] = []
         for each in what:
             if isinstance(each, (str, TermMeta, Label)):
-                labels.append(matrix.label(each))
+                labels.append(matrix.resolve_label(each))
             else:
-                handed.look(each, SILENT, "what")
+                handed.scan_argument(each, SILENT, "what")
                 rows.append(each)
-        labels += map(matrix.label, handed.labels)
+        labels += map(matrix.resolve_label, handed.labels)
         if not labels:
             raise UnlabelledData(
                 "nothing says what is handed over: name sources, sealed values or rows with tags, or `NotPersonal`"
             )
-        subjects = _several(subject)
+        subjects = _to_subjects(subject)
         for each in subjects:
-            given_row_contexts(each)  # raises where it names nobody
+            resolve_subject_argument(each)  # raises where it names nobody
             if isinstance(each, RowContext):
                 raise TypeError("`subject` is an id here, or a row whose marked fields say whose it is and from when")
         ids = tuple(each for each in subjects if isinstance(each, _IDS))
@@ -275,7 +275,7 @@ class Outgoing:
         parties = self._parties(request)
         if self._engine.ambient()._nothing and self._leaves_outside(declared, [party for _, party in parties]):
             return
-        use = present(self._engine, f"a request to {request.place} was to be sent")
+        use = require_current_use(self._engine, f"a request to {request.place} was to be sent")
         if use is None:  # observed only
             return
         advice = request.misled or "name who is behind this host in `Outgoing(guard, {…})`"
@@ -351,26 +351,28 @@ class Outgoing:
     def _refuse(self, use: Use[Any], declared: Handover | None, whither: str, reason: str) -> None:
         """Reports that a request may not go there, and raises it unless it is only observed."""
         label = _NOTHING_PERSONAL if declared is None else declared.label
-        headline = f"{name_of(use.purpose)} may not send a request {whither}"
-        self._engine.refuse(overruled(self._asked(use, label), DenialReason.RECIPIENT, headline, (reason,)), use)
+        headline = f"{format_term(use.purpose)} may not send a request {whither}"
+        self._engine.refuse(
+            override_decision(self._decide(use, label), DenialReason.RECIPIENT, headline, (reason,)), use
+        )
 
     def _check(self, use: Use[Any], declared: Handover, recipient: Recipient | str) -> None:
         """Raises where data may not be handed to this recipient; nothing is recorded."""
         if use.activity.observing:  # reported when it is sent
             return
         engine, label = self._engine, declared.label
-        handed = Handed()
-        handed.look(list(declared._rows), SILENT, "what")
+        handed = ArgumentScan()
+        handed.scan_argument(list(declared._rows), SILENT, "what")
         known = dict.fromkeys(handed.row_contexts)
         for subject in declared._subjects:
-            known.update(dict.fromkeys(given_row_contexts(subject)))
+            known.update(dict.fromkeys(resolve_subject_argument(subject)))
         asked = known if known and engine.oversight is not None else (None,)  # without it nobody knows of subjects
         for row_context in asked:
             use.check(label, row_context)
-        party = resolved(engine, recipient)
-        for refusal in against(
+        party = resolve_recipient(engine, recipient)
+        for refusal in iter_denials(
             engine,
-            self._asked(use, label),
+            self._decide(use, label),
             party,
             tuple(known),
             means=declared._means or self._means or party.means,
@@ -380,7 +382,7 @@ class Outgoing:
         ):
             engine.refuse(refusal, use)
 
-    def _asked(self, use: Use[Any], label: Label) -> Decision:
+    def _decide(self, use: Use[Any], label: Label) -> Decision:
         return Decision(self._engine.snapshot.decide(label, use.purpose, use.channel, conditions=use.conditions))
 
     def _recorder(
@@ -402,7 +404,7 @@ class Outgoing:
     def under_way(self) -> Use[Any] | None:
         """The use that holds here, if it may be taken to another thread; for transports."""
         use: Use[Any] = self._engine.ambient()
-        return use if use._carries and use._absence() is None else None
+        return use if use._carries and use._explain_absence() is None else None
 
     def declared(self, given: object) -> Handover | None:
         """What the request declares, or else the block around it; one that another use was entered in does not hold."""
@@ -413,10 +415,10 @@ class Outgoing:
 
     def _enter(self, handover: Handover) -> None:
         if handover._to is not None and handover.personal:
-            use = present(self._engine, "data was to be handed over")
+            use = require_current_use(self._engine, "data was to be handed over")
             if use is not None:
                 self._check(use, handover, self._party_of(handover._to))
-        self._entered.set(_Entered(handover, self._engine.ambient(), self._entered.get()))
+        self._entered.set(_EnteredHandover(handover, self._engine.ambient(), self._entered.get()))
 
     def _leave_block(self, handover: Handover) -> None:
         entered = self._entered.get()
@@ -438,7 +440,7 @@ def must_hold_no_seal(*texts: bytes) -> None:
             )
 
 
-class Watched:
+class WatchedBody:
     """A body that is made while it is sent: no piece with a seal in it leaves."""
 
     def __init__(self, inner: Any) -> None:
@@ -447,13 +449,13 @@ class Watched:
     def __iter__(self) -> Iterator[Any]:
         before = b""
         for piece in self._inner:
-            before = _looked_at(before, piece)
+            before = _check_piece(before, piece)
             yield piece
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         before = b""
         async for piece in self._inner:
-            before = _looked_at(before, piece)
+            before = _check_piece(before, piece)
             yield piece
 
     def close(self) -> None:
@@ -469,13 +471,13 @@ _LOOKED_BACK: Final = 16
 """Bytes of a piece that are looked at again with the next one: a seal's text may lie across both."""
 
 
-def _looked_at(before: bytes, piece: bytes | str) -> bytes:
+def _check_piece(before: bytes, piece: bytes | str) -> bytes:
     plain = piece.encode() if isinstance(piece, str) else piece
     must_hold_no_seal(before + plain)
     return plain[-_LOOKED_BACK:]
 
 
-def _several(subject: Any) -> tuple[Any, ...]:
+def _to_subjects(subject: Any) -> tuple[Any, ...]:
     """The subjects that were named: none, one, or those in a collection."""
     if subject is None:
         return ()

@@ -33,7 +33,7 @@ from purposeguard.integrations.replays import Replays
 from purposeguard.integrations.signing import Keys, Passport
 from purposeguard.notice.vocabulary import Family, Purpose, TermMeta
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
-from purposeguard.runtime.clock import in_utc
+from purposeguard.runtime.clock import to_utc
 from purposeguard.runtime.engine import ActivityHandle
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import NO_USE, Use
@@ -127,8 +127,8 @@ class Passports:
                 f"{use.activity.name} is an exception, which does not travel: state it where it is needed"
             )
         matrix = self._guard._engine.snapshot.matrix  # once: purpose and revision are of one
-        purpose = matrix.purpose(use.activity.purpose)
-        table = matrix.alone(purpose)
+        purpose = matrix.resolve_purpose(use.activity.purpose)
+        table = matrix.single_table_of(purpose)
         origin = Passport(
             notice=table.notice.id,
             revision=table.notice.revision,
@@ -159,7 +159,7 @@ class Passports:
             subject=None if subject is None else self._keys.digest(identity, subject),
             issued=math.floor((now - _EPOCH).total_seconds()),
             expires=math.ceil(
-                (max(now, now if due is None else in_utc(due)) + (max_age or self._max_age) - _EPOCH).total_seconds()
+                (max(now, now if due is None else to_utc(due)) + (max_age or self._max_age) - _EPOCH).total_seconds()
             ),
             id=identity,
         )
@@ -217,13 +217,13 @@ class Passports:
         """
         site = site or site_of(sys._getframe(1))
         receiver = _Receiver(tuple_of(permits), audience, activity or site.dotted, site)
-        return self._accepted(text, receiver, subject, holder)
+        return self._accept(text, receiver, subject, holder)
 
     @contextlib.contextmanager
-    def _accepted(
+    def _accept(
         self, text: str | Passport | None, receiver: _Receiver, subject: object, holder: str | None
     ) -> Generator[Use[Any]]:
-        admitted = self._admitted(text, receiver, subject, holder)
+        admitted = self._admit(text, receiver, subject, holder)
         if admitted is None:
             yield NO_USE
             return
@@ -236,9 +236,9 @@ class Passports:
         if self._one_time is not None and holder is not None:
             # It may fail once the work is done: then the passport stays with this holder, as if it were at work.
             with contextlib.suppress(StoreUnavailable):
-                self._one_time.finish(passport.id, _forgotten(passport))
+                self._one_time.finish(passport.id, _expiry(passport))
 
-    def _admitted(
+    def _admit(
         self, text: str | Passport | None, receiver: _Receiver, subject: object, holder: str | None
     ) -> tuple[Passport, ActivityHandle] | None:
         """What the passport says, and the activity that it lets begin; None where a refusal is only observed."""
@@ -249,14 +249,14 @@ class Passports:
             handle = self._handle(passport, receiver)
             self._begin(passport, holder)
         except PassportRefused as refused:
-            self._guard._engine.deny(refused, observed=self._guard._engine.observing)
+            self._guard._engine.report_denial(refused, observed=self._guard._engine.observing)
             return None
         return passport, handle
 
     def _begin(self, passport: Passport, holder: str | None) -> None:
         replays = self._one_time
         holder = holder or secrets.token_urlsafe(16)
-        if replays is not None and not replays.begin(passport.id, holder, _forgotten(passport)):
+        if replays is not None and not replays.begin(passport.id, holder, _expiry(passport)):
             raise PassportRefused("replayed", "it was used already; issue one for each request or task")
 
     def declare(self, permits: Permits, activity: str, site: Site) -> tuple[Any, ...]:
@@ -270,9 +270,9 @@ class Passports:
         """
         known = tuple_of(permits)
         matrix = self._guard._engine.snapshot.matrix
-        for purpose in map(matrix.purpose, known):
+        for purpose in map(matrix.resolve_purpose, known):
             if not matrix.must_state_channel(purpose):
-                self._guard.purpose(purpose, activity=activity)._stated.handle_at(site)
+                self._guard.purpose(purpose, activity=activity)._stated.get_handle_at(site)
         return known
 
     def _handle(self, passport: Passport, receiver: _Receiver) -> ActivityHandle:
@@ -285,15 +285,17 @@ class Passports:
         known = self._handles[1]
         handle = known.get(key)
         if handle is None:
-            purpose, conditions = self._permitted(passport, receiver.permits)
+            purpose, conditions = self._find_permitted(passport, receiver.permits)
             # `guard.purpose` says whether the channel fits (rule 7).
             block = self._guard.purpose(
                 purpose, channel=passport.channel, activity=receiver.activity, conditions=conditions
             )
-            handle = known[key] = block._stated.handle_at(receiver.site)
+            handle = known[key] = block._stated.get_handle_at(receiver.site)
         return handle
 
-    def _permitted(self, passport: Passport, permits: tuple[Any, ...]) -> tuple[type[Purpose] | Family, frozenset[str]]:
+    def _find_permitted(
+        self, passport: Passport, permits: tuple[Any, ...]
+    ) -> tuple[type[Purpose] | Family, frozenset[str]]:
         """The purpose and the conditions of a passport, as the revision in force calls them."""
         matrix = self._guard._engine.snapshot.matrix
         table = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
@@ -307,23 +309,23 @@ class Passports:
             raise PassportRefused("revision", f"the revision of {passport.revision} is not known here; load it")
         try:
             issued_for = issued.family(passport.purpose) if passport.family else issued.purpose(passport.purpose)
-            purpose = matrix.purpose(issued_for)
+            purpose = matrix.resolve_purpose(issued_for)
         except UnknownTerm:
             raise PassportRefused(
                 "purpose", f"{passport.purpose} of {passport.revision} is no purpose of {notice.revision}"
             ) from None
         try:
-            table.channel(passport.channel)
+            table.resolve_channel(passport.channel)
         except UnknownTerm:
             raise PassportRefused("channel", f"{notice.revision} knows no such channel") from None
         try:
-            conditions = frozenset(table.prefix + one for one in table.conditions(passport.conditions))
+            conditions = frozenset(table.prefix + one for one in table.resolve_conditions(passport.conditions))
         except UnknownTerm:
             raise PassportRefused("condition", f"{notice.revision} knows no such condition") from None
         gone: UnknownTerm | None = None
         for permit in permits:
             try:
-                if _members(purpose) <= _members(matrix.purpose(permit)):
+                if _member_set(purpose) <= _member_set(matrix.resolve_purpose(permit)):
                     return purpose, conditions
             except UnknownTerm as error:  # the others still count
                 gone = error
@@ -373,15 +375,15 @@ def without_purpose(guard: Guard) -> Generator[None]:
 def under_way(guard: Guard) -> Use[Any] | None:
     """The use under way here that could travel, where there is one; nobody is told of the question."""
     use: Use[Any] = guard._engine.ambient()
-    return use if use._carries and use._absence() is None else None
+    return use if use._carries and use._explain_absence() is None else None
 
 
 _UNISSUED: Final[dict[str, Any]] = {"audience": None, "subject": None, "issued": 0, "expires": 0, "id": ""}
 
 
-def _members(purpose: type[Purpose] | Family) -> frozenset[object]:
+def _member_set(purpose: type[Purpose] | Family) -> frozenset[object]:
     return frozenset(purpose.members if isinstance(purpose, Family) else (purpose,))
 
 
-def _forgotten(passport: Passport) -> datetime.datetime:
+def _expiry(passport: Passport) -> datetime.datetime:
     return _EPOCH + datetime.timedelta(seconds=passport.expires) + _KEPT

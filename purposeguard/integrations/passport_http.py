@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
-from purposeguard.integrations.asgi import App, Receive, Scope, Send, answered_off_loop
+from purposeguard.integrations.asgi import App, Receive, Scope, Send, answer_off_loop
 from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping, settled
@@ -63,7 +63,7 @@ def passport_in(given: Headers) -> str | None:
     passports = [value for name, value in pairs if name == HEADER.lower()]
     if not passports:
         baggage = [value for name, value in pairs if name == "baggage"]
-        passports = [value for key, value in _entries(",".join(baggage)) if key == BAGGAGE]
+        passports = [value for key, value in _iter_entries(",".join(baggage)) if key == BAGGAGE]
     return ", ".join(passports) if passports else None
 
 
@@ -90,7 +90,7 @@ def accepted(
 
 def with_baggage(baggage: str | None, passport: str) -> str:
     """The header `baggage` with a passport in it, in the place of any other. One without an audience goes on best."""
-    others = _without_entry(baggage or "")
+    others = _drop_entry(baggage or "")
     return ",".join([*([others] if others else []), f"{BAGGAGE}={passport}"])
 
 
@@ -112,7 +112,7 @@ class Crossing:
             if not host or host.count(":") == 1 or any(char in host for char in "/@ "):
                 raise ValueError("`inside` names hosts alone, as `billing.internal` or `*.internal`")
         self._passports = passports
-        self._inside = {_host(pattern): audience for pattern, audience in inside.items()}
+        self._inside = {_normalize_host(pattern): audience for pattern, audience in inside.items()}
         self._max_age = max_age
 
     def apply(self, host: str, given: MutableMapping[str, Any], *, subject: object = None) -> None:
@@ -122,7 +122,9 @@ class Crossing:
         """
         for name in [name for name in given if name.lower() == HEADER.lower()]:
             del given[name]
-        inside = next((pattern for pattern in self._inside if fnmatch.fnmatchcase(_host(host), pattern)), None)
+        inside = next(
+            (pattern for pattern in self._inside if fnmatch.fnmatchcase(_normalize_host(host), pattern)), None
+        )
         if inside is None:
             _strip_baggage(given)
         elif under_way(self._passports.guard) is not None:
@@ -188,7 +190,7 @@ class PassportMiddleware:
                 return
             engine = self._passports.guard._engine
             await settled(engine)
-            await answered_off_loop(engine, self._app, scope, receive, send, refuse=refuse)
+            await answer_off_loop(engine, self._app, scope, receive, send, refuse=refuse)
 
     def _enter(self, stack: contextlib.ExitStack, scope: Scope) -> None:
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
@@ -220,25 +222,25 @@ async def _answer(problem: Problem, scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _host(host: str) -> str:
+def _normalize_host(host: str) -> str:
     return host.rstrip(".").lower()
 
 
-def _entries(baggage: str) -> Iterator[tuple[str, str]]:
+def _iter_entries(baggage: str) -> Iterator[tuple[str, str]]:
     """The keys and values of a baggage header, read as OpenTelemetry does: percent-encoded, properties left out."""
     for member in baggage.split(","):
         key, _, value = member.partition(";")[0].partition("=")
         yield urllib.parse.unquote_plus(key).strip(), urllib.parse.unquote_plus(value).strip()
 
 
-def _without_entry(baggage: str) -> str:
+def _drop_entry(baggage: str) -> str:
     members = [member for member in baggage.split(",") if member.strip()]
-    return ",".join(member for member in members if next(_entries(member))[0] != BAGGAGE)
+    return ",".join(member for member in members if next(_iter_entries(member))[0] != BAGGAGE)
 
 
 def _strip_baggage(fields: MutableMapping[str, Any]) -> None:
     for name in [name for name in fields if name.lower() == "baggage"]:
-        rest = _without_entry(fields[name])
+        rest = _drop_entry(fields[name])
         if rest:
             fields[name] = rest
         else:

@@ -108,7 +108,7 @@ def faults_of(errors: Iterable[Mapping[str, Any]], names: Collection[str]) -> li
     code gives to fields and parameters; others are `*`.
     """
     return [
-        {"where": ".".join(_shown(part, names) for part in error["loc"]), "fault": str(error["type"])}
+        {"where": ".".join(_format_part(part, names) for part in error["loc"]), "fault": str(error["type"])}
         for error in errors
     ]
 
@@ -119,7 +119,7 @@ def not_valid(faults: Sequence[Mapping[str, str]]) -> Problem:
     return Problem(422, "urn:purposeguard:problem:input", title, detail, {"faults": faults})
 
 
-def _shown(part: object, names: Collection[str]) -> str:
+def _format_part(part: object, names: Collection[str]) -> str:
     shown = 0 <= part < SHOWN_BELOW if isinstance(part, int) else part in names
     return str(part) if shown else "*"
 
@@ -140,11 +140,11 @@ def problem_of(error: BaseException, *, details: bool = True) -> Problem | None:
         f"urn:purposeguard:problem:{kind.slug}",
         kind.title,
         str(error) if quoted else f"{kind.title} ({type(error).__name__})",
-        _members(error) if quoted else MappingProxyType({}),
+        _problem_members(error) if quoted else MappingProxyType({}),
     )
 
 
-def _members(error: BaseException) -> Mapping[str, Any]:
+def _problem_members(error: BaseException) -> Mapping[str, Any]:
     if isinstance(error, PassportRefused):
         return {"reason": error.reason}
     if isinstance(error, FlowViolation):

@@ -6,8 +6,8 @@ import datetime
 from typing import Any, Protocol
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.locks import new_lock
-from purposeguard.runtime.clock import system_time
+from purposeguard.locks import make_lock
+from purposeguard.runtime.clock import read_system_time
 
 _FINISHED = "finished"
 
@@ -36,8 +36,8 @@ class LocalReplays:
 
     def __init__(self) -> None:
         self._holders: dict[str, tuple[str, datetime.datetime]] = {}
-        self._lock = new_lock()
-        self._swept = system_time()
+        self._lock = make_lock()
+        self._swept = read_system_time()
 
     def begin(self, passport: str, holder: str, until: datetime.datetime) -> bool:
         """As `Replays` has it."""
@@ -52,7 +52,7 @@ class LocalReplays:
 
     def _sweep(self) -> None:
         """Forgets those that have expired, once a minute: an expired one is refused for that."""
-        now = system_time()
+        now = read_system_time()
         if now - self._swept > datetime.timedelta(minutes=1):
             self._swept = now
             self._holders = {passport: one for passport, one in self._holders.items() if one[1] > now}

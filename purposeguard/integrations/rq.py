@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.wrapping import must_be_function
+from purposeguard.runtime.wrapping import require_function
 
 with Needs(__name__, "rq"):
     from rq import Queue, Retry, get_current_job
@@ -58,7 +58,7 @@ def audience(name: str) -> str:
     return f"rq:{name}"
 
 
-class _Declared(NamedTuple):
+class _JobDeclaration(NamedTuple):
     passports: Passports
     permits: tuple[Any, ...]
     subject: str | None
@@ -70,7 +70,7 @@ class _Declared(NamedTuple):
         return subject_among(self.fn, self.subject, self.site.dotted, args, kwargs)
 
     @contextlib.contextmanager
-    def entered(self, job: Any, args: Any, kwargs: Any) -> Generator[Passport | None]:
+    def enter(self, job: Any, args: Any, kwargs: Any) -> Generator[Passport | None]:
         """The purpose of a job's passport, around its function; gives the passport. A refusal ends all retries."""
         setattr(job, _ENTERED, True)
         passports, text = self.passports, job.meta.get(HEADER)
@@ -102,7 +102,7 @@ class _Declared(NamedTuple):
         job.meta[HEADER] = self.passports.renew(passport, audience=audience(job.func_name), subject=subject, due=due)
         job.save_meta()
 
-    def done(self, job: Any, passport: Passport | None, result: Any, args: Any, kwargs: Any) -> None:
+    def finish(self, job: Any, passport: Passport | None, result: Any, args: Any, kwargs: Any) -> None:
         """A function may ask for a retry by what it returns."""
         if passport is not None and isinstance(result, Retry):
             interval = Retry.get_interval(job.number_of_retries or 0, result.intervals)
@@ -122,10 +122,10 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
     """
 
     def decorate(fn: F) -> F:
-        must_be_function(fn)
+        require_function(fn)
         site = Site.of(fn)
         known = passports.declare(permits, site.dotted, site)
-        declared = _Declared(passports, known, subject, fn, site)
+        declared = _JobDeclaration(passports, known, subject, fn, site)
         if subject is not None and subject not in inspect.signature(fn).parameters:
             raise TypeError(f"{site.dotted} has no parameter `{subject}`")
         wrapper: Any = _run_async(fn, declared) if inspect.iscoroutinefunction(fn) else _run(fn, declared)
@@ -136,35 +136,35 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
     return decorate
 
 
-def _arriving() -> Any:
+def _find_arriving_job() -> Any:
     """The job that begins here; None where the function is called as one."""
     job = get_current_job()
     return None if job is None or hasattr(job, _ENTERED) else job
 
 
-def _run(fn: Callable[..., Any], declared: _Declared) -> Callable[..., Any]:
+def _run(fn: Callable[..., Any], declared: _JobDeclaration) -> Callable[..., Any]:
     @functools.wraps(fn)
     def run(*args: Any, **kwargs: Any) -> Any:
-        job = _arriving()
+        job = _find_arriving_job()
         if job is None:
             return fn(*args, **kwargs)
-        with declared.entered(job, args, kwargs) as passport:
+        with declared.enter(job, args, kwargs) as passport:
             result = fn(*args, **kwargs)
-        declared.done(job, passport, result, args, kwargs)
+        declared.finish(job, passport, result, args, kwargs)
         return result
 
     return run
 
 
-def _run_async(fn: Callable[..., Any], declared: _Declared) -> Callable[..., Any]:
+def _run_async(fn: Callable[..., Any], declared: _JobDeclaration) -> Callable[..., Any]:
     @functools.wraps(fn)
     async def run(*args: Any, **kwargs: Any) -> Any:
-        job = _arriving()
+        job = _find_arriving_job()
         if job is None:
             return await fn(*args, **kwargs)
-        with declared.entered(job, args, kwargs) as passport:
+        with declared.enter(job, args, kwargs) as passport:
             result = await fn(*args, **kwargs)
-        declared.done(job, passport, result, args, kwargs)
+        declared.finish(job, passport, result, args, kwargs)
         return result
 
     return run
@@ -189,7 +189,7 @@ class PurposeQueue(_Queue):  # type: ignore[misc]  # likewise
     def create_job(self, func: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """As a queue does, with a passport in the job's `meta`; raises PurposeMissing."""
         job = super().create_job(func, args, kwargs, *more, **options)
-        declared: _Declared | None = getattr(func, _DECLARED, None)
+        declared: _JobDeclaration | None = getattr(func, _DECLARED, None)
         setattr(job, _SUBJECT, None if declared is None else declared.subject_of(job.args, job.kwargs))
         if under_way(self.passports.guard) is not None:
             self._give(job)

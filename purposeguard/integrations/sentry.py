@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.integrations._masking_classes import HIDDEN, SUBJECT
-from purposeguard.integrations._masking_errors import Failure, error_of
+from purposeguard.integrations._masking_errors import MaskedFailure, find_exception
 from purposeguard.integrations._masking_urls import hide_places, hide_places_in
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.masking import Masker
@@ -25,7 +25,7 @@ with Needs(__name__, "sentry"):
     from sentry_sdk.integrations.logging import LoggingIntegration
     from sentry_sdk.scope import add_global_event_processor
 
-    from purposeguard.integrations._sentry_check import must_be_called
+    from purposeguard.integrations._sentry_check import verify_masking
 
     must_be_tested("sentry-sdk", "2.70", "2.75")
 
@@ -79,12 +79,12 @@ class PurposeGuard(Integration):
         def process(event: Any, hint: Any) -> Any:  # as Sentry calls it
             integration = sentry_sdk.get_client().get_integration(PurposeGuard)
             # What it raises drops the event.
-            return event if integration is None else _hook(integration.masker, None, _objects)(event, hint)
+            return event if integration is None else _make_hook(integration.masker, None, _mask_objects)(event, hint)
 
         add_global_event_processor(process)
 
 
-def _hook(masker: Masker, own: Hook | None, mask: Mask, instead: Any = None) -> Hook:
+def _make_hook(masker: Masker, own: Hook | None, mask: Mask, instead: Any = None) -> Hook:
     """A hook that masks what another gives; where either fails, it drops what was to be sent, or sends `instead`."""
 
     def hook(given: Any, hint: Any) -> Any:
@@ -103,18 +103,18 @@ def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
     Raises:
         RuntimeError: the installed SDK does not call a hook any more, or lets a value pass.
     """
-    masking = functools.partial(_masking, masker or Masker())
-    must_be_called(masking)
+    masking = functools.partial(_make_masking_options, masker or Masker())
+    verify_masking(masking)
     return masking(own)
 
 
-def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
+def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
     masks: dict[str, Mask] = {
-        "before_send": _event,
-        "before_send_transaction": _event,
-        "before_breadcrumb": _each,
-        "before_send_log": _each,
-        "before_send_metric": _each,
+        "before_send": _mask_event,
+        "before_send_transaction": _mask_event,
+        "before_breadcrumb": _mask_part,
+        "before_send_log": _mask_part,
+        "before_send_metric": _mask_part,
     }
     experiments = own.get("_experiments") or {}
     if "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle")):
@@ -134,20 +134,20 @@ def _masking(masker: Masker, own: dict[str, Any]) -> dict[str, Any]:
         **own,
         "integrations": [*integrations, PurposeGuard(masker)],
         **{
-            name: _hook(masker, own.get(name) or experiments.get(name), mask, _INSTEAD.get(name))
+            name: _make_hook(masker, own.get(name) or experiments.get(name), mask, _INSTEAD.get(name))
             for name, mask in masks.items()
         },
     }
 
 
-def _each(masker: Masker, part: dict[str, Any], _hint: Any = None) -> dict[str, Any]:
+def _mask_part(masker: Masker, part: dict[str, Any], _hint: Any = None) -> dict[str, Any]:
     """A breadcrumb, log, metric or span, or a part of an event: its names are the SDK's, and tell of no class."""
     return {name: hide_places_in(masker.masked(value), name) for name, value in part.items()}
 
 
 def _span(masker: Masker, span: dict[str, Any], _hint: Any) -> dict[str, Any]:
     """Mask a span that is sent by itself. One that stands for a request has its name as the transaction would."""
-    masked = _each(masker, span)
+    masked = _mask_part(masker, span)
     source = (span.get("attributes") or {}).get("sentry.span.source")
     source = source.get("value") if isinstance(source, dict) else source
     if source is not None:
@@ -167,14 +167,14 @@ def _name_of(masker: Masker, name: Any, source: Any) -> Any:
     return shown if source == "route" else hide_places_in(shown)
 
 
-def _objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
+def _mask_objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
     """An event of which the SDK has not made texts yet."""
-    return {name: _part(masker, name, value) if name in _OBJECTS else value for name, value in event.items()}
+    return {name: _mask_event_part(masker, name, value) if name in _OBJECTS else value for name, value in event.items()}
 
 
-def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
+def _mask_event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
     """An event as it is about to be sent, of texts and numbers alone."""
-    failure = Failure(masker, error_of(hint.get("exc_info")))
+    failure = MaskedFailure(masker, find_exception(hint.get("exc_info")))
     texts = failure.texts
     masked: dict[str, Any] = {}
     source = (event.get("transaction_info") or {}).get("source")
@@ -182,59 +182,59 @@ def _event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
         if name in _KEPT:
             masked[name] = value
         elif name == "transaction":
-            masked[name] = texts.replaced_in(_name_of(masker, value, source))
+            masked[name] = texts.replace_in_value(_name_of(masker, value, source))
         elif name in ("exception", "threads", "stacktrace"):
-            masked[name] = texts.replaced_in(_with_locals_masked(value, failure))
+            masked[name] = texts.replace_in_value(_mask_locals(value, failure))
         else:
-            masked[name] = texts.replaced_in(hide_places_in(_part(masker, name, value)))
+            masked[name] = texts.replace_in_value(hide_places_in(_mask_event_part(masker, name, value)))
     if isinstance(event.get("exception"), dict):
-        values = hide_places_in(_messages(masked["exception"], failure))
+        values = hide_places_in(_mask_messages(masked["exception"], failure))
         masked["exception"] = {**masked["exception"], "values": values}
     return masked
 
 
-def _part(masker: Masker, name: str, value: Any) -> Any:
+def _mask_event_part(masker: Masker, name: str, value: Any) -> Any:
     if name == "user" and isinstance(value, dict):
         return {key: SUBJECT for key, item in value.items() if item is not None}
     if name == "breadcrumbs" and isinstance(value, dict):
-        return {**value, "values": [_each(masker, crumb) for crumb in value.get("values") or ()]}
+        return {**value, "values": [_mask_part(masker, crumb) for crumb in value.get("values") or ()]}
     if name == "spans" and isinstance(value, list):
-        return [_each(masker, span) for span in value]
+        return [_mask_part(masker, span) for span in value]
     if isinstance(value, dict) and name not in ("extra", "tags"):
-        return _each(masker, value)
+        return _mask_part(masker, value)
     return masker.masked(value)
 
 
-def _with_locals_masked(part: Any, failure: Failure) -> Any:
+def _mask_locals(part: Any, failure: MaskedFailure) -> Any:
     """A part of an event with stack traces, whose frames have masked local variables, or none."""
     if isinstance(part, list):
-        return [_with_locals_masked(each, failure) for each in part]
+        return [_mask_locals(each, failure) for each in part]
     if not isinstance(part, dict):
         return part
     if "vars" in part:
-        shown = failure.locals_at(*_place(part))
+        shown = failure.locals_at(*_frame_place(part))
         return {
             **part,
             "vars": {
-                name: hide_places(_written(hide_places_in(shown[name], name))) if name in shown else HIDDEN
+                name: hide_places(_to_text(hide_places_in(shown[name], name))) if name in shown else HIDDEN
                 for name in part["vars"]
             },
         }
-    return {name: _with_locals_masked(value, failure) for name, value in part.items()}
+    return {name: _mask_locals(value, failure) for name, value in part.items()}
 
 
-def _place(frame: dict[str, Any]) -> tuple[str, int, str]:
+def _frame_place(frame: dict[str, Any]) -> tuple[str, int, str]:
     return str(frame.get("abs_path")), int(frame.get("lineno") or 0), str(frame.get("function"))
 
 
-def _written(value: Any) -> str:
+def _to_text(value: Any) -> str:
     try:
         return repr(value)[:1024]
     except Exception:  # noqa: BLE001  # of the value's own code
         return HIDDEN
 
 
-def _messages(exception: dict[str, Any], failure: Failure) -> list[dict[str, Any]]:
+def _mask_messages(exception: dict[str, Any], failure: MaskedFailure) -> list[dict[str, Any]]:
     """The exceptions of an event, with masked messages."""
     return [
         {**value, "value": failure.message_like(str(value.get("type")), str(value.get("value") or ""))}

@@ -77,13 +77,13 @@ class Keys:
         if signs not in keys:
             raise ValueError("`signs` says which one of the keys signs: give its id")
         self._signs = signs
-        self._signers = {name: _signer(name, secret, "passport") for name, secret in keys.items()}
-        self._subjects = {name: _signer(name, secret, "subject") for name, secret in keys.items()}
+        self._signers = {name: _make_signer(name, secret, "passport") for name, secret in keys.items()}
+        self._subjects = {name: _make_signer(name, secret, "subject") for name, secret in keys.items()}
 
     def sign(self, passport: Passport) -> str:
         """The text of a passport. Where no condition is stated, none is in it, as receivers before 0.2 expect."""
         claims = _CLAIMS.dump_json(passport, exclude_defaults=True)
-        return self._signed(self._signs, itsdangerous.base64_encode(claims).decode()).decode()
+        return self._make_signature(self._signs, itsdangerous.base64_encode(claims).decode()).decode()
 
     def digest(self, identity: str, subject: object, key: str | None = None) -> str:
         """What stands for a subject in the passport of this id; by the key that signs where no other is named.
@@ -106,18 +106,18 @@ class Keys:
         if key not in self._signers:
             raise PassportRefused("unknown-key", "it names a key that is not here; add the key of who issued it")
         # Signed anew and compared as a whole, so that each passport has one spelling; base64 has several for one value.
-        if not hmac.compare_digest(self._signed(key, body), text.encode()):
+        if not hmac.compare_digest(self._make_signature(key, body), text.encode()):
             raise PassportRefused("forged", _FORGED)
         try:
             return key, _CLAIMS.validate_json(itsdangerous.base64_decode(body))
         except (ValidationError, itsdangerous.BadData):
             raise PassportRefused("forged", "a key of ours signed it, and it is no passport") from None
 
-    def _signed(self, key: str, body: str) -> bytes:
+    def _make_signature(self, key: str, body: str) -> bytes:
         return self._signers[key].sign(f"{_FORMAT}.{key}.{body}")
 
 
-def _signer(name: str, secret: str | bytes, use: str) -> itsdangerous.Signer:
+def _make_signer(name: str, secret: str | bytes, use: str) -> itsdangerous.Signer:
     if _KEY_ID.fullmatch(name) is None:
         raise ValueError("the id of a key is a word of up to 40 letters, digits, `-` and `_`")
     if len(secret if isinstance(secret, bytes) else secret.encode()) < SHORTEST_KEY:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.integrations._masking_classes import HIDDEN
-from purposeguard.integrations._masking_errors import Failure, error_of
+from purposeguard.integrations._masking_errors import MaskedFailure, find_exception
 from purposeguard.integrations.masking import Masker
 
 with Needs(__name__, "structlog"):
@@ -44,22 +44,22 @@ class Masking:
         kept = {key: event_dict[key] for key in event_dict if key.startswith("_")}
         try:
             given = {key: item for key, item in event_dict.items() if key not in kept}
-            return {**self._masked(given), **kept}
+            return {**self._mask(given), **kept}
         except Exception as error:  # noqa: BLE001  # of whatever the event holds: nothing of it is shown then
             return {"event": f"{HIDDEN}: this event could not be masked ({type(error).__name__})", **kept}
 
-    def _masked(self, given: dict[str, Any]) -> dict[str, Any]:
-        error = error_of(given.pop("exc_info", None))
-        failure = Failure(self._masker, error)
+    def _mask(self, given: dict[str, Any]) -> dict[str, Any]:
+        error = find_exception(given.pop("exc_info", None))
+        failure = MaskedFailure(self._masker, error)
         others = failure.look.entries({key: item for key, item in given.items() if key not in _OWN})
         every = {key: others[key] if key in others else failure.look.masked(item) for key, item in given.items()}
-        masked: dict[str, Any] = failure.texts.replaced_in(every)
+        masked: dict[str, Any] = failure.texts.replace_in_value(every)
         if error is not None:
-            masked["exception"] = self._rendered(failure)
+            masked["exception"] = self._render(failure)
         return masked
 
-    def _rendered(self, failure: Failure) -> Any:
-        error = failure.shown()
+    def _render(self, failure: MaskedFailure) -> Any:
+        error = failure.to_masked_exception()
         if self._exceptions is None:
             return "".join(traceback.format_exception(error)).rstrip("\n")
         stacks = self._exceptions((type(error), error, error.__traceback__))
@@ -68,7 +68,7 @@ class Masking:
         return stacks
 
 
-def _mask_locals(stack: dict[str, Any], failure: Failure) -> None:
+def _mask_locals(stack: dict[str, Any], failure: MaskedFailure) -> None:
     """Puts masked local variables in the place of those of a stack, and of the stacks in it."""
     for frame in stack.get("frames", ()):
         if frame.get("locals"):

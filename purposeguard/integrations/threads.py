@@ -15,10 +15,10 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from purposeguard.errors import PurposeMissing, StoreUnavailable
 from purposeguard.guard import Guard
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.protocols import AsksAhead, RecordsOffLoop
-from purposeguard.runtime.use import Carried, Use, awaiting_frame
-from purposeguard.runtime.wrapping import WRAPPERS, must_be_function
-from purposeguard.values.callables import Kind, kind_of
+from purposeguard.runtime.protocols import OffLoopLedger, PrefetchingOversight
+from purposeguard.runtime.use import CarriedUse, Use, awaiting_frame
+from purposeguard.runtime.wrapping import WRAPPERS, require_function
+from purposeguard.values.callables import Kind, callable_kind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,28 +70,28 @@ def hops(fn: Callable[P, R]) -> Callable[P, R]:
 def hopping_function(fn: Any, around: Hop) -> Callable[..., Any]:
     """`fn` as a function of the kind that a framework takes it for, with this around it; raises as `hops` does."""
     if not isinstance(fn, type):
-        must_be_function(fn)
+        require_function(fn)
     return WRAPPERS[kind_behind(fn)](fn, around)
 
 
 class Hop:
     """What surrounds a run: a use like that of the request, where that one does not hold."""
 
-    def before(self) -> Carried | None:
+    def enter(self) -> CarriedUse | None:
         """A use that stands for that of the request here; None where there is none to stand for, or it holds here."""
         use = _HOP.get()
-        if use is None or not use.active or use._runs_here():
+        if use is None or not use.active or use._is_owner_running():
             return None
-        return Carried(use._handle, use, awaiting_frame(sys._getframe(1)))
+        return CarriedUse(use._handle, use, awaiting_frame(sys._getframe(1)))
 
-    closing = before
+    enter_for_cleanup = enter
 
-    def after(self, token: Carried | None) -> None:
+    def leave(self, token: CarriedUse | None) -> None:
         """Ends it."""
         if token is not None:
             token._close()
 
-    def result(self, value: Any, token: Carried | None) -> Any:  # noqa: ARG002  # as Around has it
+    def filter_result(self, value: Any, token: CarriedUse | None) -> Any:  # noqa: ARG002  # as Around has it
         """What the body gave, as it is."""
         return value
 
@@ -103,7 +103,7 @@ async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
         StoreUnavailable: it cannot be known now.
     """
     oversight = cast("object", engine.oversight)
-    if isinstance(oversight, AsksAhead):
+    if isinstance(oversight, PrefetchingOversight):
         await oversight.ready(subjects)
 
 
@@ -122,15 +122,15 @@ def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[
         StoreUnavailable, LedgerBroken: what was denied cannot be recorded.
     """
     ledger = cast("object", engine.ledger)
-    return ledger.off_loop() if isinstance(ledger, RecordsOffLoop) else contextlib.nullcontext(_nothing_to_record)
+    return ledger.off_loop() if isinstance(ledger, OffLoopLedger) else contextlib.nullcontext(_record_nothing)
 
 
-async def _nothing_to_record() -> None:
+async def _record_nothing() -> None:
     """Of a ledger that records at once, or of none."""
 
 
 def kind_behind(fn: Any) -> Kind:
     """The kind that a framework takes a function or class for: of what is in it, where it hands on what that gives."""
-    own = kind_of(fn)
+    own = callable_kind(fn)
     inside = inspect.unwrap(fn)
-    return own if own != "plain" or isinstance(inside, type) else kind_of(inside)
+    return own if own != "plain" or isinstance(inside, type) else callable_kind(inside)

@@ -21,7 +21,7 @@ from purposeguard.notice.schema import (
     Extension,
     Named,
     Prohibition,
-    basis_rows,
+    resolve_basis_rows,
 )
 
 Grants = dict[str, dict[str, str]]
@@ -82,13 +82,13 @@ class Lineage:
         return found
 
 
-def granted(document: Document) -> Grants:
+def compute_grants(document: Document) -> Grants:
     """Source id → purpose id → the clause of the grant, prohibitions and overlays applied.
 
     What depends on conditions is in it, as what depends on the consent of subjects is: `grounds` says on which.
     """
     lineage = Lineage(document)
-    forbidden = prohibited(document)
+    forbidden = compute_prohibitions(document)
     found: Grants = {row.id: {} for row in source_rows(document)}
     clause_of: dict[str, str] = {}
     for grant in document.grant:
@@ -115,17 +115,17 @@ def granted(document: Document) -> Grants:
     return found
 
 
-def prohibited(document: Document) -> dict[tuple[str, str], Prohibition]:
+def compute_prohibitions(document: Document) -> dict[tuple[str, str], Prohibition]:
     """The pairs of (source id, purpose id) that a prohibition covers whatever is stated, with the first that does."""
     pairs: dict[tuple[str, str], Prohibition] = {}
     for prohibition in document.forbid:
         if not prohibition.unless:
-            for pair in _covered(document, prohibition):
+            for pair in _iter_covered_pairs(document, prohibition):
                 pairs.setdefault(pair, prohibition)
     return pairs
 
 
-def _covered(document: Document, prohibition: Prohibition) -> Iterator[tuple[str, str]]:
+def _iter_covered_pairs(document: Document, prohibition: Prohibition) -> Iterator[tuple[str, str]]:
     """The pairs of (source id, purpose id) of which a prohibition speaks.
 
     A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
@@ -163,12 +163,12 @@ class Ground(NamedTuple):
         return not (self.basis == "consent" or self.when or self.opt_out)
 
 
-def bases_in_words(rows: tuple[BasisRow, ...]) -> str:
+def describe_bases(rows: tuple[BasisRow, ...]) -> str:
     """The bases of a purpose on one line; empty where the notice states none."""
-    return " or ".join(map(basis_in_words, rows)) if rows != ALONE[None] else ""
+    return " or ".join(map(describe_basis, rows)) if rows != ALONE[None] else ""
 
 
-def basis_in_words(row: BasisRow) -> str:
+def describe_basis(row: BasisRow) -> str:
     """A basis of several: `legitimate-interest where outside-eu`."""
     said = str(row.basis or "no stated basis")
     said += f" for {', '.join(row.sources)}" if row.sources is not None else ""
@@ -180,7 +180,7 @@ Grounds = tuple[tuple[Ground, ...], ...]
 """Of each of these groups one ground must hold: there are several where a clause stands for items that differ."""
 
 
-def proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:
+def name_proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:
     """On what a granted use depends besides, in a word; None where it is open to all data."""
     if all(any(ground.free for ground in group) for group in grounds):
         return None
@@ -221,7 +221,7 @@ class LegalGrounds:
         for grant in document.grant:
             for purpose in grant.purpose:
                 when = frozenset(self.when[purpose.id])
-                rows = basis_rows(grant, purpose)
+                rows = resolve_basis_rows(grant, purpose)
                 self._of_purpose[purpose.id] = (
                     tuple(Ground(row.basis, when.union(row.when) if row.when else when, row.opt_out) for row in rows),
                 )
@@ -231,14 +231,14 @@ class LegalGrounds:
                     )
         self._unless: dict[tuple[str, str], tuple[Prohibition, ...]] = {}
         for prohibition in document.forbid:
-            for pair in _covered(document, prohibition) if prohibition.unless else ():
+            for pair in _iter_covered_pairs(document, prohibition) if prohibition.unless else ():
                 self._unless[pair] = (*self._unless.get(pair, ()), prohibition)
         every = [ground for groups in self._of_purpose.values() for group in groups for ground in group]
         self._conditional = bool(self._unless) or any(ground.when for ground in every)
         self._alike = not (self._conditional or self._particular)
-        self._open = {purpose for purpose, groups in self._of_purpose.items() if proviso(groups) is None}
+        self._open = {purpose for purpose, groups in self._of_purpose.items() if name_proviso(groups) is None}
 
-    def of(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
+    def get_grounds(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
         """The grounds of a pair that is granted, where these conditions are stated (None: whichever).
 
         A group is empty where none of it holds. A row that names sources is about these, their items, and what narrows
@@ -246,19 +246,19 @@ class LegalGrounds:
         """
         if self._alike:
             return self._of_purpose[purpose]
-        grounds = self._of(source, purpose)
+        grounds = self._compute_grounds(source, purpose)
         if conditions is None or not self._conditional:
             return grounds
         return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
 
     def is_open(self, source: str, purpose: str) -> bool:
         """Whether a pair that is granted depends on nothing else."""
-        return purpose in self._open if self._alike else proviso(self._of(source, purpose)) is None
+        return purpose in self._open if self._alike else name_proviso(self._compute_grounds(source, purpose)) is None
 
-    def ways(self, source: str, purpose: str) -> frozenset[frozenset[str]]:
+    def minimal_condition_sets(self, source: str, purpose: str) -> frozenset[frozenset[str]]:
         """The smallest sets of conditions of which each lets a pair that is granted be used at all."""
         ways = {frozenset[str]()}
-        for group in self._of(source, purpose):
+        for group in self._compute_grounds(source, purpose):
             every = {way | ground.when for way in ways for ground in group}
             ways = {way for way in every if not any(other < way for other in every)}
         return frozenset(ways)
@@ -267,7 +267,7 @@ class LegalGrounds:
         """The prohibitions of a pair that conditions lift."""
         return self._unless.get((source, purpose), ())
 
-    def _of(self, source: str, purpose: str) -> Grounds:
+    def _compute_grounds(self, source: str, purpose: str) -> Grounds:
         if not self._unless and purpose not in self._particular:
             return self._of_purpose[purpose]
         rules = self.forbidden_unless(source, purpose)
@@ -283,7 +283,7 @@ class LegalGrounds:
         return tuple(found)
 
 
-def extended(document: Document) -> Extensions:
+def compute_extensions(document: Document) -> Extensions:
     """The pairs of (source id, purpose id) that are granted, and extended to data collected earlier.
 
     A family means those of its members that the source may serve. A clause means its items, and with it go the
@@ -295,10 +295,10 @@ def extended(document: Document) -> Extensions:
     found: Extensions = {}
     if not document.extension:
         return found
-    pairs = granted(document)
+    pairs = compute_grants(document)
     lineage = Lineage(document)
     for row in document.extension:
-        for pair in reached(document, row, pairs):
+        for pair in iter_extended_pairs(document, row, pairs):
             found.setdefault(pair, row)
     for parent in lineage.children:
         leaves = lineage.leaves(parent)
@@ -313,7 +313,7 @@ def extended(document: Document) -> Extensions:
     return found
 
 
-def reached(document: Document, row: Extension, pairs: Grants) -> Iterator[tuple[str, str]]:
+def iter_extended_pairs(document: Document, row: Extension, pairs: Grants) -> Iterator[tuple[str, str]]:
     """The pairs that one row names: items of clauses and derivations, and what they may serve of its purposes."""
     lineage = Lineage(document)
     overlays = {overlay.id for overlay in document.overlay}

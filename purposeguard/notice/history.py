@@ -12,7 +12,7 @@ from purposeguard.notice.grants import source_rows
 from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.passages import is_worded_alike
-from purposeguard.notice.retention import day_in
+from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.schema import Named
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import Immutable, Source, fold
@@ -115,7 +115,7 @@ class History(Immutable):
             TypeError, ValueError: it is no day, or a moment without its time zone.
             NoticeError: this machine knows no such time zone.
         """
-        date = day_in(self.latest.document.timezone, day)
+        date = to_local_day(self.latest.document.timezone, day)
         return next((notice for notice in reversed(self.notices) if notice.revision <= date), None)
 
     def label(self, *sources: OneSource, collected: Day) -> Label:
@@ -131,14 +131,14 @@ class History(Immutable):
         if held is None:
             raise LookupError(f"the earliest revision known is of {self.notices[0].revision}, which is later than that")
         given = [inner for source in sources for inner in (source.sources if isinstance(source, Label) else (source,))]
-        return Label(*(held.source(one if isinstance(one, str) else self._then(one, held)) for one in given))
+        return Label(*(held.source(one if isinstance(one, str) else self._translate_class(one, held)) for one in given))
 
-    def _then(self, source: type[Source], held: Notice) -> type[Source] | str:
+    def _translate_class(self, source: type[Source], held: Notice) -> type[Source] | str:
         """What a class of one revision is called in another; itself where that has no such source, or is its own."""
         origin = next((notice for notice in self.notices if source in notice.grants and notice is not held), None)
-        return source if origin is None else self.clause_in("source", source.clause, origin, held) or source
+        return source if origin is None else self.translate_clause("source", source.clause, origin, held) or source
 
-    def clause_in(self, kind: TermKind, clause: str, since: Notice, until: Notice) -> str | None:
+    def translate_clause(self, kind: TermKind, clause: str, since: Notice, until: Notice) -> str | None:
         """Return the id that a source or purpose of one revision has in another; None where that has no such term.
 
         It is the same in all, save where a revision says that it was renamed: a number that was given away, or was
@@ -147,7 +147,7 @@ class History(Immutable):
         return self.clause_on(kind, clause, since.revision, until.revision)
 
     def clause_on(self, kind: TermKind, clause: str, since: date, until: date) -> str | None:
-        """Return the id that a term of the revision of one day has in that of another, as `clause_in` does.
+        """Return the id that a term of the revision of one day has in that of another, as `translate_clause` does.
 
         The revisions of these days need not be known: what the known ones between them say holds.
         """

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self, cast
 
 from purposeguard.errors import UnknownSource, UnlabelledData
-from purposeguard.locks import new_lock
-from purposeguard.notice.vocabulary import Immutable, NotPersonal, Purpose, Source, TermMeta, by_clause
+from purposeguard.locks import make_lock
+from purposeguard.notice.vocabulary import Immutable, NotPersonal, Purpose, Source, TermMeta, clause_sort_key
 
 
 class Label(Immutable):
@@ -31,11 +31,11 @@ class Label(Immutable):
         given: tuple[Any, ...] = sources  # types are erased where the sources come from untyped code
         for source in given:
             if not isinstance(source, type) or not issubclass(source, Source) or source is Source:
-                raise UnknownSource(source, _why_no_source(source))
-        return cls._of(frozenset(sources))
+                raise UnknownSource(source, _explain_non_source(source))
+        return cls._intern(frozenset(sources))
 
     @classmethod
-    def _of(cls, sources: frozenset[type[Source]]) -> Self:
+    def _intern(cls, sources: frozenset[type[Source]]) -> Self:
         if len(sources) > 1 and NotPersonal in sources:
             sources -= {NotPersonal}
         if not sources:
@@ -58,16 +58,16 @@ class Label(Immutable):
         """
         if len(labels) == 1:
             return labels[0]
-        return cls._of(frozenset().union(*(label.sources for label in labels)))
+        return cls._intern(frozenset().union(*(label.sources for label in labels)))
 
     def __or__(self, other: object) -> Label:
         if other is self:
             return self
-        return Label._of(self.sources | other.sources) if isinstance(other, Label) else NotImplemented
+        return Label._intern(self.sources | other.sources) if isinstance(other, Label) else NotImplemented
 
     def __iter__(self) -> Iterator[type[Source]]:
         """The source classes, ordered by clause."""
-        return iter(sorted(self.sources, key=by_clause) if len(self.sources) > 1 else self.sources)
+        return iter(sorted(self.sources, key=clause_sort_key) if len(self.sources) > 1 else self.sources)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -82,7 +82,7 @@ class Label(Immutable):
         return Label, tuple(self)
 
 
-def _why_no_source(given: object) -> str:
+def _explain_non_source(given: object) -> str:
     if isinstance(given, TermMeta) and issubclass(given, Purpose):
         return "is a purpose, and a label is made of source classes"
     return "a label is made of source classes"
@@ -95,4 +95,4 @@ Sources = OneSource | Iterable[OneSource]
 
 # Not on the decision path: labels are made when code is loaded or values are joined, and looked up by identity after.
 _interned: weakref.WeakValueDictionary[frozenset[type[Source]], Any] = weakref.WeakValueDictionary()
-_interning = new_lock()
+_interning = make_lock()

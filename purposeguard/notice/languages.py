@@ -28,7 +28,7 @@ _TAG: Final = re.compile(
 )
 
 
-def well_formed(tag: str) -> bool:
+def is_well_formed(tag: str) -> bool:
     """Whether it is a language tag by the grammar of RFC 5646: `en`, `pt-BR`, `zh-Hant-TW`."""
     return _TAG.fullmatch(tag) is not None
 

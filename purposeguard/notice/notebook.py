@@ -8,7 +8,7 @@ from html import escape
 _CELL = ' style="text-align: left"'
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def render_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of texts, each escaped; the first column names its rows."""
     titles = "".join(f'<th scope="col"{_CELL}>{escape(title)}</th>' for title in head)
     body = "".join(
@@ -20,7 +20,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> s
     return f"<table><caption>{escape(caption)}</caption><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def list_of(head: str, lines: Iterable[str]) -> str:
+def render_list(head: str, lines: Iterable[str]) -> str:
     """A line in bold, and others under it, each escaped."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<div><strong>{escape(head)}</strong>{f'<ul>{items}</ul>' if items else ''}</div>"

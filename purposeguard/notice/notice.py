@@ -17,24 +17,38 @@ from purposeguard.errors import (
     UnknownPurpose,
     UnknownSource,
     UnknownTerm,
-    shown_id,
-    without_own_frames,
+    format_id,
+    hides_own_frames,
 )
-from purposeguard.notice.grants import Grants, LegalGrounds, granted, prohibited, proviso, source_rows
+from purposeguard.notice.grants import (
+    Grants,
+    LegalGrounds,
+    compute_grants,
+    compute_prohibitions,
+    name_proviso,
+    source_rows,
+)
 from purposeguard.notice.languages import nearest_language, title_in
-from purposeguard.notice.parsing import Tables, located, merged, parse_toml, read_toml, validated
-from purposeguard.notice.passages import Reader, digest_of_words
-from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, by_language
+from purposeguard.notice.parsing import (
+    ParsedTables,
+    locate_faults,
+    merge_overlays,
+    parse_toml,
+    read_toml,
+    validate_tables,
+)
+from purposeguard.notice.passages import PassageReader, digest_of_words
+from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, iter_texts_by_language
 from purposeguard.notice.vocabulary import (
     Family,
     Immutable,
     Purpose,
     Source,
     TermMeta,
+    find_nearest,
     fold,
     is_union,
-    nearest,
-    slug_of,
+    make_slug,
     union_members,
 )
 
@@ -97,9 +111,9 @@ class Notice(Immutable):
         words: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Use `load`, `loads`, `parse` or `bundled`; `classes` is for generated modules."""
-        pairs = granted(document)
+        pairs = compute_grants(document)
         purposes = {row.id: row for row in document.purposes}
-        made = build_classes(document, pairs) if classes is None else _bound_classes(document, pairs, classes)
+        made = build_classes(document, pairs) if classes is None else _bind_classes(document, pairs, classes)
         purpose_classes = {id_: cast("type[Purpose]", made[row.class_]) for id_, row in purposes.items()}
         source_classes = {row.id: cast("type[Source]", made[row.class_]) for row in source_rows(document)}
         families = tuple(
@@ -119,19 +133,19 @@ class Notice(Immutable):
             channels=tuple(row.id for row in document.channel),
             conditions=tuple(row.id for row in document.condition),
             grants=MappingProxyType(grants),
-            prohibited=MappingProxyType(prohibited(document)),
+            prohibited=MappingProxyType(compute_prohibitions(document)),
             words=MappingProxyType(dict(words)),
             _own_purposes=frozenset(purpose_classes.values()),
-            _sources=_named((one, one.clause, one.__name__) for one in sources),
-            _purposes=_named(
+            _sources=_index_spellings((one, one.clause, one.__name__) for one in sources),
+            _purposes=_index_spellings(
                 (purpose_class, purpose_class.clause, purpose_class.__name__)
                 for purpose_class in purpose_classes.values()
             ),
-            _families=_named((family, family.name, family.name) for family in families),
+            _families=_index_spellings((family, family.name, family.name) for family in families),
         )
 
     @classmethod
-    @without_own_frames
+    @hides_own_frames
     def load(cls, path: str | Path, *overlays: str | Path) -> Notice:
         """Reads a notice from a TOML file, and product overlays (rule 8) from further ones.
 
@@ -140,31 +154,35 @@ class Notice(Immutable):
         Raises:
             NoticeError: with every fault of the files, each with its place.
         """
-        reader = Reader()
-        return cls._overlaid(_filled(reader, Path(path)), map(Path, overlays), str(path), reader)
+        reader = PassageReader()
+        return cls._parse_with_overlays(
+            _read_file_with_hashes(reader, Path(path)), map(Path, overlays), str(path), reader
+        )
 
     def overlaid(self, *overlays: str | Path) -> Notice:
         """This notice with product overlays (rule 8) from files; raises NoticeError as `load` does."""
-        return self._overlaid(self.dump(), map(Path, overlays), self.id, Reader(self.words))
+        return self._parse_with_overlays(self.dump(), map(Path, overlays), self.id, PassageReader(self.words))
 
     @classmethod
-    def _overlaid(cls, tables: Mapping[str, Any], overlays: Iterable[Path], origin: str, reader: Reader) -> Notice:
+    def _parse_with_overlays(
+        cls, tables: Mapping[str, Any], overlays: Iterable[Path], origin: str, reader: PassageReader
+    ) -> Notice:
         own = [*reader.faults]
         extra = []
         for path in overlays:
-            extra.append((str(path), _filled(reader, path)))
+            extra.append((str(path), _read_file_with_hashes(reader, path)))
             if faults := reader.faults[len(own) :]:
-                raise NoticeError(located(faults, extra[-1][1]), str(path))
-        return cls(validated(merged(tables, extra), origin, own), words=reader.words)
+                raise NoticeError(locate_faults(faults, extra[-1][1]), str(path))
+        return cls(validate_tables(merge_overlays(tables, extra), origin, own), words=reader.words)
 
     @classmethod
-    @without_own_frames
+    @hides_own_frames
     def loads(cls, text: str, origin: str = "notice") -> Notice:
         """Reads a notice from a TOML text; raises NoticeError as `load` does, TypeError where it is no text."""
         return cls.parse(parse_toml(text, origin), origin)
 
     @classmethod
-    @without_own_frames
+    @hides_own_frames
     def parse(
         cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
     ) -> Notice:
@@ -175,10 +193,10 @@ class Notice(Immutable):
         `classes`, the namespace of a generated module, are taken as the vocabulary in place of new ones; where they
         are not those of the notice the module is stale, which is a NoticeError too.
         """
-        return cls(validated(tables, origin), classes)
+        return cls(validate_tables(tables, origin), classes)
 
     @classmethod
-    @without_own_frames
+    @hides_own_frames
     def bundled(cls, name: str) -> Notice:
         """A notice that comes with the library, e.g. `trendmicro-jp`.
 
@@ -191,7 +209,7 @@ class Notice(Immutable):
         package = importlib.import_module("purposeguard.notices")
         names = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(package.__path__)}
         if name not in names:
-            message = f"no bundled notice is called {shown_id(name, sorted(names))}"
+            message = f"no bundled notice is called {format_id(name, sorted(names))}"
             raise NoticeError([Fault("", message, f"bundled are: {', '.join(sorted(names))}")], "bundled notice")
         module = importlib.import_module(f"purposeguard.notices.{names[name]}")
         return cast("Notice", module.NOTICE)
@@ -253,7 +271,7 @@ class Notice(Immutable):
     def languages(self) -> tuple[str, ...]:
         """The tags of all languages that its titles and texts have, in the order of the file."""
         documents = (one.document for one in self.notices)
-        return tuple(dict.fromkeys(tag for one in documents for texts in by_language(one) for tag in texts))
+        return tuple(dict.fromkeys(tag for one in documents for texts in iter_texts_by_language(one) for tag in texts))
 
     def source(self, given: object) -> type[Source]:
         """The source category that an id, a class name, a slug or a class of this notice means.
@@ -292,13 +310,13 @@ class Notice(Immutable):
         Raises:
             UnknownChannel: with the nearest names.
         """
-        found = _same(given, self.channels)
+        found = _match_spelling(given, self.channels)
         if found is not None:
             return found
         known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
         rows = (row for one in self.notices for row in one.document.channel)
         titled = dict.fromkeys(row.id for row in rows if given in row.title.model_dump().values())
-        raise UnknownChannel(given, known, lambda: tuple(titled) or nearest(given, self.channels))
+        raise UnknownChannel(given, known, lambda: tuple(titled) or find_nearest(given, self.channels))
 
     def condition(self, given: object) -> str:
         """The condition that a name means; case, blanks and hyphens do not matter.
@@ -306,11 +324,11 @@ class Notice(Immutable):
         Raises:
             UnknownCondition: with the nearest names.
         """
-        found = _same(given, self.conditions)
+        found = _match_spelling(given, self.conditions)
         if found is not None:
             return found
         known = f"the notice knows {', '.join(self.conditions)}" if self.conditions else "the notice has no conditions"
-        raise UnknownCondition(given, known, lambda: nearest(given, self.conditions))
+        raise UnknownCondition(given, known, lambda: find_nearest(given, self.conditions))
 
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
         """What a purpose argument means; raises UnknownPurpose where it means nothing."""
@@ -319,8 +337,8 @@ class Notice(Immutable):
             found = self._purposes.get(folded or "") or self._families.get(folded or "")
             if found is not None:
                 return cast("type[Purpose] | Family", found)
-            names = [*_ids(self.purposes), *(family.name for family in self.families)]
-            raise UnknownPurpose(given, self._holder, lambda: nearest(given, names))
+            names = [*_list_ids(self.purposes), *(family.name for family in self.families)]
+            raise UnknownPurpose(given, self._holder, lambda: find_nearest(given, names))
         if isinstance(given, TermMeta):
             return self.purpose(given)
         return self.family(given)
@@ -338,10 +356,10 @@ class Notice(Immutable):
             found = known.get(fold(given) or "")
             if found is not None:
                 return found
-            names = [name for term in dict.fromkeys(known.values()) for name in _names(term)]
-            raise error(given, self._holder, lambda: nearest(given, names))
+            names = [name for term in dict.fromkeys(known.values()) for name in _list_spellings(term)]
+            raise error(given, self._holder, lambda: find_nearest(given, names))
         if isinstance(given, TermMeta):
-            raise error(given, self._why_not(given, error))
+            raise error(given, self._explain_unknown(given, error))
         if error is UnknownPurpose and isinstance(given, (list, tuple, set, frozenset)):
             raise error(given, SEVERAL)
         if error is UnknownPurpose and is_union(given):
@@ -351,10 +369,10 @@ class Notice(Immutable):
                 "`[[family]]` of them in the notice, or state each in a block of its own"
             )
             near = [family.name for family in self.families if not union_members(given).isdisjoint(family.members)]
-            raise error(given, why, lambda: tuple(near[:3]) or nearest(given, names))
+            raise error(given, why, lambda: tuple(near[:3]) or find_nearest(given, names))
         raise error(given, "an id is a text or a class")
 
-    def _why_not(self, given: Any, error: type[UnknownTerm]) -> str:
+    def _explain_unknown(self, given: Any, error: type[UnknownTerm]) -> str:
         if given is Source or given is Purpose:
             return f"is the base of all {error.kind}s"
         if given in self.grants or given in self.purposes:
@@ -378,14 +396,14 @@ class Notice(Immutable):
 
     def _repr_html_(self) -> str:
         """What notebooks show: what each source may serve."""
-        from purposeguard.notice.notebook import table  # noqa: PLC0415  # a program outside notebooks starts without
+        from purposeguard.notice.notebook import render_table  # noqa: PLC0415  # a program outside notebooks starts without
 
         grounds = LegalGrounds(self.document)
         marks_of = {None: "✓", "consent": "c", "conditions": "?"}
 
         def mark(source: type[Source], purpose: type[Purpose]) -> str:
             if purpose in self.grants[source]:
-                return marks_of[proviso(grounds.of(source.clause, purpose.clause))]
+                return marks_of[name_proviso(grounds.get_grounds(source.clause, purpose.clause))]
             return "✗" if (source.clause, purpose.clause) in self.prohibited else "·"
 
         rows = [
@@ -395,24 +413,24 @@ class Notice(Immutable):
         head = ("", *(f"{source.clause} {source.__name__}" for source in self.sources))
         under = "? under conditions, " if self.conditions else ""
         marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
-        return table(f"{self._dated} ({marks})", head, rows)
+        return render_table(f"{self._dated} ({marks})", head, rows)
 
 
-def _same(given: object, names: Iterable[str]) -> str | None:
+def _match_spelling(given: object, names: Iterable[str]) -> str | None:
     """The name that a text spells; None where it spells none."""
     wanted = fold(given) if isinstance(given, str) else None
     return next((name for name in names if wanted is not None and fold(name) == wanted), None)
 
 
-def _filled(reader: Reader, path: Path) -> Tables:
+def _read_file_with_hashes(reader: PassageReader, path: Path) -> ParsedTables:
     """The tables of a file, with the hashes of the words that stand beside it."""
     read = read_toml(path)
-    tables = Tables(reader.filled(read, path.parent))
+    tables = ParsedTables(reader.add_hashes(read, path.parent))
     tables.written = read.written
     return tables
 
 
-def bases_of(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
+def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
     """Source id → the class names it derives from: its parent, then the purposes that the parent may not serve.
 
     In an order in which parents come before their items, as classes must be made.
@@ -437,15 +455,15 @@ def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
     """The vocabulary of a document as new classes, by class name."""
     made: dict[str, type] = {"Source": Source}
     for purpose in document.purposes:
-        made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _namespace(purpose))
+        made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _make_namespace(purpose))
     rows = {row.id: row for row in source_rows(document)}
-    for given, above in bases_of(document, pairs).items():
+    for given, above in compute_bases(document, pairs).items():
         row = rows[given]
-        made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in above), _namespace(row))
+        made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in above), _make_namespace(row))
     return made
 
 
-def _namespace(row: Named) -> dict[str, Any]:
+def _make_namespace(row: Named) -> dict[str, Any]:
     return {
         "clause": row.id,
         "slug": row.slug,
@@ -455,7 +473,7 @@ def _namespace(row: Named) -> dict[str, Any]:
     }
 
 
-def _bound_classes(document: Document, pairs: Grants, classes: Mapping[str, object]) -> Mapping[str, object]:
+def _bind_classes(document: Document, pairs: Grants, classes: Mapping[str, object]) -> Mapping[str, object]:
     """The classes of a generated module, once they are seen to be those of the document."""
     expected = build_classes(document, pairs)
     faults = []
@@ -473,23 +491,23 @@ def _bound_classes(document: Document, pairs: Grants, classes: Mapping[str, obje
     return classes
 
 
-def _named(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, object]:
+def _index_spellings(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, object]:
     """Every folded spelling of every term; a slug with digits (`old-tier2-data`) folds otherwise than its class."""
     found: dict[str, object] = {}
     slugs: dict[str, object] = {}
     for term, clause, name in terms:
         for spelling in (clause, name):
             found[fold(spelling) or spelling] = term
-        slugs.setdefault(fold(slug_of(name)) or name, term)
+        slugs.setdefault(fold(make_slug(name)) or name, term)
     return MappingProxyType(slugs | found)
 
 
-def _names(term: object) -> tuple[str, ...]:
+def _list_spellings(term: object) -> tuple[str, ...]:
     if isinstance(term, Family):
         return term.name, term.slug
     named = cast("type[Source]", term)
     return named.clause, named.__name__, named.slug
 
 
-def _ids(terms: Iterable[type[Source | Purpose]]) -> list[str]:
-    return [name for term in terms for name in _names(term)]
+def _list_ids(terms: Iterable[type[Source | Purpose]]) -> list[str]:
+    return [name for term in terms for name in _list_spellings(term)]

@@ -1,8 +1,8 @@
 """Reading a notice file: every fault at once, each with its place and, where there is one, a suggestion.
 
 Two passes. The first is pydantic's, over the shape of the tables. The rows it rejects are left out, and the second
-(`Sense`) asks of the others what no single row can tell: duplicate ids, references to nothing, circles, widening. So
-a slip of typing in one row does not hide a wrong reference in another.
+(`CrossReferenceCheck`) asks of the others what no single row can tell: duplicate ids, references to nothing, circles,
+widening. So a slip of typing in one row does not hide a wrong reference in another.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from purposeguard.errors import Fault, NoticeError
-from purposeguard.notice.positions import Position, not_toml, positions
+from purposeguard.notice.positions import Position, explain_toml_error, find_positions
 from purposeguard.notice.schema import FORMAT, ONE_LINE, ByLanguage, Channels, Document, PurposeRow, Titles
-from purposeguard.notice.timezones import suggestion as nearest_zones
-from purposeguard.notice.validation import ROWS, Sense
-from purposeguard.notice.vocabulary import nearest
+from purposeguard.notice.timezones import suggest_name as nearest_zones
+from purposeguard.notice.validation import ROWS, CrossReferenceCheck
+from purposeguard.notice.vocabulary import find_nearest
 
 LARGEST_FILE = 16 * 2**20
 """Bytes of a notice file that are read at most: some thirty times a notice of 2,000 purposes."""
 
 
-class Written(NamedTuple):
+class SourceText(NamedTuple):
     """A text that tables were read from; of overlays in a file of their own, how many rows come before its own."""
 
     origin: str
@@ -35,13 +35,13 @@ class Written(NamedTuple):
     rows_before: int | None = None
 
 
-class Tables(dict[str, Any]):
+class ParsedTables(dict[str, Any]):
     """The tables of one file, or of a notice and its overlays, and the texts that they were read from."""
 
-    written: tuple[Written, ...] = ()
+    written: tuple[SourceText, ...] = ()
 
 
-def read_toml(path: Path) -> Tables:
+def read_toml(path: Path) -> ParsedTables:
     """The tables of a TOML file.
 
     Raises:
@@ -55,20 +55,22 @@ def read_toml(path: Path) -> Tables:
         where = "give the path of a TOML file, from the folder that this runs in or from the root"
         text = "`Notice.loads(text)` reads a text"
         why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise _alone("a text" if "\n" in origin else origin, why, text if "\n" in origin else where) from error
+        raise _make_single_fault_error(
+            "a text" if "\n" in origin else origin, why, text if "\n" in origin else where
+        ) from error
     if len(content) > LARGEST_FILE:
-        raise _alone(
+        raise _make_single_fault_error(
             origin, f"the file is larger than {LARGEST_FILE:,} bytes, more than any notice has", "give the notice alone"
         )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig")
-        raise _at_the_end_of(before, origin, "is not UTF-8 from here on", "save the file as UTF-8") from error
+        raise _make_end_of_text_error(before, origin, "is not UTF-8 from here on", "save the file as UTF-8") from error
     return parse_toml(text, origin)
 
 
-def parse_toml(text: str, origin: str) -> Tables:
+def parse_toml(text: str, origin: str) -> ParsedTables:
     """The tables of a TOML text.
 
     Raises:
@@ -77,25 +79,27 @@ def parse_toml(text: str, origin: str) -> Tables:
     """
     given: object = text  # callers may be untyped
     if not isinstance(given, str):
-        raise TypeError(f"a notice is read from a text in TOML, not from {_article(given)}")
+        raise TypeError(f"a notice is read from a text in TOML, not from {_name_with_article(given)}")
     try:
-        tables = Tables(tomllib.loads(text))
+        tables = ParsedTables(tomllib.loads(text))
     except RecursionError as error:
-        raise _alone(origin, "is nested too deeply to be a notice", "write a table under a `[header]`") from error
+        raise _make_single_fault_error(
+            origin, "is nested too deeply to be a notice", "write a table under a `[header]`"
+        ) from error
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
-        before, what, suggestion = not_toml(text, str(error))
-        raise _at_the_end_of(before, origin, f"is not TOML: {what}", suggestion) from error
+        before, what, suggestion = explain_toml_error(text, str(error))
+        raise _make_end_of_text_error(before, origin, f"is not TOML: {what}", suggestion) from error
     if not tables:
-        raise _at_the_end_of("", origin, "is empty", "`purposeguard schema` prints the tables of a notice")
-    tables.written = (Written(origin, text),)
+        raise _make_end_of_text_error("", origin, "is empty", "`purposeguard schema` prints the tables of a notice")
+    tables.written = (SourceText(origin, text),)
     return tables
 
 
-def _article(given: object) -> str:
+def _name_with_article(given: object) -> str:
     return "None" if given is None else f"a {type(given).__name__}"
 
 
-def validated(tables: Mapping[str, Any], origin: str, others: Iterable[Fault] = ()) -> Document:
+def validate_tables(tables: Mapping[str, Any], origin: str, others: Iterable[Fault] = ()) -> Document:
     """The document that these tables are, its references in canonical spelling; `others` are faults found before.
 
     Raises:
@@ -105,46 +109,46 @@ def validated(tables: Mapping[str, Any], origin: str, others: Iterable[Fault] = 
     given: object = tables  # callers may be untyped
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"a notice is read from the tables of its file, a mapping, not from {_article(given)}: `Notice.load(path)` "
-            "reads a file, `Notice.loads(text)` a text"
+            f"a notice is read from the tables of its file, a mapping, not from {_name_with_article(given)}: "
+            "`Notice.load(path)` reads a file, `Notice.loads(text)` a text"
         )
     faults = [*others]
     try:
-        sense = Sense(Document.model_validate(tables))
+        sense = CrossReferenceCheck(Document.model_validate(tables))
     except ValidationError as error:
-        faults += _shape_faults(error)
-        sense = _sense_of_sound_rows(tables)
+        faults += _iter_shape_faults(error)
+        sense = _check_sound_rows(tables)
     faults += sense.faults
     if faults:
-        raise NoticeError(located(sorted(faults, key=lambda fault: _position(fault.place)), tables), origin)
+        raise NoticeError(locate_faults(sorted(faults, key=lambda fault: _sort_key(fault.place)), tables), origin)
     return sense.document
 
 
-def located(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fault]:
+def locate_faults(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fault]:
     """These faults with the lines and columns at which they are written, in that order; where none is known, as given.
 
     What is not written, such as a key that is missing, is where its table begins.
     """
-    texts = tables.written if isinstance(tables, Tables) else ()
-    known = [{_place(where): found for where, found in positions(one.text).items()} for one in texts]
-    placed = [_located(fault, texts, known) for fault in faults]
+    texts = tables.written if isinstance(tables, ParsedTables) else ()
+    known = [{_format_place(where): found for where, found in find_positions(one.text).items()} for one in texts]
+    placed = [_locate_fault(fault, texts, known) for fault in faults]
     order = {one.origin: number for number, one in enumerate(texts)}
     return sorted(placed, key=lambda fault: (order.get(fault.file or "", 0), fault.line or 0, fault.column or 0))
 
 
-def _located(fault: Fault, texts: tuple[Written, ...], known: list[dict[str, Position]]) -> Fault:
+def _locate_fault(fault: Fault, texts: tuple[SourceText, ...], known: list[dict[str, Position]]) -> Fault:
     row = re.match(r"overlay\[(\d+)\]", fault.place)
     for one, found in reversed([*zip(texts, known, strict=True)]):
         before = one.rows_before or 0
         if one.rows_before is not None if row is None else int(row[1]) < before:
             continue  # overlays apart, all is in the notice's own file
         place = fault.place if row is None else f"overlay[{int(row[1]) - before}]{fault.place[row.end() :]}"
-        position = next(found[near] for near in _ever_shorter(place) if near in found)
+        position = next(found[near] for near in _iter_prefixes(place) if near in found)
         return fault._replace(place=place, file=one.origin, line=position.line, column=position.column)
     return fault
 
 
-def _ever_shorter(place: str) -> Iterator[str]:
+def _iter_prefixes(place: str) -> Iterator[str]:
     """A place, that of the table or list that it is in, …, and of the file."""
     yield place
     for end in reversed([part.start() for part in re.finditer(r"[.\[]", place)]):
@@ -152,7 +156,7 @@ def _ever_shorter(place: str) -> Iterator[str]:
     yield ""
 
 
-def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> Tables:
+def merge_overlays(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> ParsedTables:
     """`tables` with the `[[overlay]]` rows of further files behind its own.
 
     Raises:
@@ -160,7 +164,7 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
     """
     own = tables.get("overlay", [])
     rows = list(own) if isinstance(own, list) else []
-    written = tables.written if isinstance(tables, Tables) else ()
+    written = tables.written if isinstance(tables, ParsedTables) else ()
     for origin, extra in overlays:
         faults = [
             Fault(key, "has no place in an overlay file", "an overlay file holds `[[overlay]]` tables only")
@@ -171,26 +175,26 @@ def merged(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str,
         if not isinstance(more, list):
             faults.append(Fault("overlay", "must be a list of tables", "write `[[overlay]]`"))
         if faults:
-            raise NoticeError(located(faults, extra), origin)
-        if isinstance(extra, Tables):
+            raise NoticeError(locate_faults(faults, extra), origin)
+        if isinstance(extra, ParsedTables):
             written += tuple(one._replace(rows_before=len(rows)) for one in extra.written)
         rows += more
-    whole = Tables({**tables, "overlay": rows} if isinstance(own, list) and rows else tables)
+    whole = ParsedTables({**tables, "overlay": rows} if isinstance(own, list) and rows else tables)
     whole.written = written
     return whole
 
 
-def _alone(origin: str, message: str, suggestion: str | None = None) -> NoticeError:
+def _make_single_fault_error(origin: str, message: str, suggestion: str | None = None) -> NoticeError:
     return NoticeError([Fault("", message, suggestion)], origin)
 
 
-def _at_the_end_of(before: str, origin: str, message: str, suggestion: str | None) -> NoticeError:
+def _make_end_of_text_error(before: str, origin: str, message: str, suggestion: str | None) -> NoticeError:
     """One fault, where this text ends."""
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     return NoticeError([Fault("", message, suggestion, origin, line, column)], origin)
 
 
-def _place(location: Iterable[str | int]) -> str:
+def _format_place(location: Iterable[str | int]) -> str:
     """`("grant", 2, "purpose", 0)` → `grant[2].purpose[0]`."""
     place = ""
     for part in location:
@@ -198,18 +202,18 @@ def _place(location: Iterable[str | int]) -> str:
     return place
 
 
-def _position(place: str) -> list[int]:
+def _sort_key(place: str) -> list[int]:
     """A sort key that puts faults in the order of the tables and their keys."""
     found: list[int] = []
     location: list[str | int] = []
     for part in place.replace("]", "").replace("[", ".").split("."):
-        keys = _keys_at(tuple(location))
+        keys = _list_keys_at(tuple(location))
         found.append(int(part) if part.isdecimal() else keys.index(part) if part in keys else -1)
         location.append(int(part) if part.isdecimal() else part)
     return found
 
 
-def _shape_faults(error: ValidationError) -> Iterator[Fault]:
+def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
     every = error.errors(include_url=False, include_input=True)
     told: set[str] = set()
     for found in every:
@@ -219,22 +223,22 @@ def _shape_faults(error: ValidationError) -> Iterator[Fault]:
         ):
             continue  # only short because its faulty rows were not counted
         if found["type"] != "extra_forbidden":
-            location = _without_alternatives(location)
-        message, suggestion = _said(found["type"], found, location)
-        place = _place(location)
+            location = _strip_alternatives(location)
+        message, suggestion = _describe_error(found["type"], found, location)
+        place = _format_place(location)
         if place not in told:  # else by another alternative of the same value
             told.add(place)
-            yield Fault(place, message, suggestion or _example(location))
+            yield Fault(place, message, suggestion or _make_example(location))
 
 
-def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
-    """What is wrong, in the words of a TOML file, and what to do if that is more than `_example`."""
+def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+    """What is wrong, in the words of a TOML file, and what to do if that is more than `_make_example`."""
     given, context = found["input"], found.get("ctx", {})
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
     if kind == "string_too_long":
         return f"has more than {context['max_length']} characters", "shorten it"
     if kind in _PLAINLY:
-        rows = isinstance(given, Mapping) and _inner(_model_at(location[:-1]), key) is not None
+        rows = isinstance(given, Mapping) and _find_inner_model(_find_model_at(location[:-1]), key) is not None
         header = f"[[{'.'.join(part for part in location if isinstance(part, str))}]]"
         two = f"write `{header}`, in two brackets, above each row" if kind == "tuple_type" and rows else None
         return _PLAINLY[kind].format(**context), two
@@ -242,9 +246,9 @@ def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, 
         least = context["min_length"]
         return f"needs {least} {'entries' if least > 1 else 'entry'} at least", None
     if kind == "extra_forbidden":
-        return "is no key of this table", _meant(location)
+        return "is no key of this table", _guess_key(location)
     if kind == "literal_error":
-        return _of_a_choice(found, location)
+        return _describe_choice_error(found, location)
     if context.get("pattern") == ONE_LINE:
         return "holds a line break or a control character", "write it as one line of text"
     if kind == "string_pattern_mismatch":
@@ -258,29 +262,31 @@ def _said(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, 
     return message[:1].lower() + message[1:], f"use {use}" if use else None
 
 
-def _meant(location: tuple[str | int, ...]) -> str:
+def _guess_key(location: tuple[str | int, ...]) -> str:
     """What somebody probably meant by a key that its table does not have."""
-    key, keys = str(location[-1]), _keys_at(location[:-1])
+    key, keys = str(location[-1]), _list_keys_at(location[:-1])
     tables = [
         name
-        for name in _keys_at(())
-        if len(location) == 1 and key in _keys_at((name,)) and _inner(_inner(Document, name), key)
+        for name in _list_keys_at(())
+        if len(location) == 1
+        and key in _list_keys_at((name,))
+        and _find_inner_model(_find_inner_model(Document, name), key)
     ]
     if tables:
         return f"write `[[{tables[0]}.{key}]]`, below its `{tables[0]}`"
-    if close := nearest(key, keys, _ALIKE):
+    if close := find_nearest(key, keys, _ALIKE):
         return f"did you mean `{close[0]}`?"
-    known = f"the keys here are {_in_words(keys)}" if len(keys) <= _FEW else ""
+    known = f"the keys here are {_join_names(keys)}" if len(keys) <= _FEW else ""
     return known or "`purposeguard schema` prints the keys"
 
 
-def _of_a_choice(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+def _describe_choice_error(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
     """The same, of what is none of the texts that may stand there."""
     if location == ("format",):
         return "is of another version", f"this version reads `format = {FORMAT}`"
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
-    annotation = _annotation(_model_at(location[:-1]), key)
-    close = nearest(found["input"], [kind for kind in _kinds(annotation) if isinstance(kind, str)])
+    annotation = _find_annotation(_find_model_at(location[:-1]), key)
+    close = find_nearest(found["input"], [kind for kind in _iter_annotation_types(annotation) if isinstance(kind, str)])
     choices = found["msg"].removeprefix("Input should be ").replace("'", "`")
     if close:
         return f"must be {choices}", f"did you mean `{close[0]}`?"
@@ -326,22 +332,22 @@ _FORMS: Final = {
 }
 
 
-def _without_alternatives(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+def _strip_alternatives(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """A location in the file: pydantic appends which alternative of a value it tried."""
     for number, part in enumerate(location):
-        if isinstance(part, str) and _annotation(_model_at(location[:number]), part) is None:
+        if isinstance(part, str) and _find_annotation(_find_model_at(location[:number]), part) is None:
             return location[:number]
     return location
 
 
-def _example(location: tuple[str | int, ...]) -> str | None:
+def _make_example(location: tuple[str | int, ...]) -> str | None:
     """What to write at a place of the file."""
     names = [part for part in location if isinstance(part, str)]
-    if not names or _annotation(_model_at(location[:-1]), names[-1]) is None:
+    if not names or _find_annotation(_find_model_at(location[:-1]), names[-1]) is None:
         return None
-    key, model = names[-1], _model_at(tuple(names[:-1]))
-    annotation, table = _annotation(model, key), _inner(model, key)
-    kinds = [*_kinds(annotation)]
+    key, model = names[-1], _find_model_at(tuple(names[:-1]))
+    annotation, table = _find_annotation(model, key), _find_inner_model(model, key)
+    kinds = [*_iter_annotation_types(annotation)]
     if table is Titles:
         return f'write `{key} = {{ en = "…" }}`'
     if table is Channels:
@@ -358,7 +364,7 @@ def _example(location: tuple[str | int, ...]) -> str | None:
 _VALUES: Final[dict[object, str]] = {bool: "true", int: "30", datetime.date: "2026-01-31"}
 
 
-def _kinds(annotation: object) -> Iterator[object]:
+def _iter_annotation_types(annotation: object) -> Iterator[object]:
     """The types that an annotation is made of, and the texts that it allows."""
     pending = [annotation]
     while pending:
@@ -368,27 +374,27 @@ def _kinds(annotation: object) -> Iterator[object]:
         pending += get_args(kind)
 
 
-def _in_words(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     *first, last = (f"`{name}`" for name in names)
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _keys_at(location: tuple[str | int, ...]) -> list[str]:
+def _list_keys_at(location: tuple[str | int, ...]) -> list[str]:
     """The keys that the table at `location` may have; none where there is no table."""
-    model = _model_at(location)
+    model = _find_model_at(location)
     if model is None or issubclass(model, ByLanguage):
         return []  # languages, which are open
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_at(location: tuple[str | int, ...]) -> type[BaseModel] | None:
+def _find_model_at(location: tuple[str | int, ...]) -> type[BaseModel] | None:
     model: type[BaseModel] | None = Document
     for part in location:
-        model = _inner(model, part) if isinstance(part, str) else model
+        model = _find_inner_model(model, part) if isinstance(part, str) else model
     return model
 
 
-def _annotation(model: type[BaseModel] | None, key: str) -> object:
+def _find_annotation(model: type[BaseModel] | None, key: str) -> object:
     """What is written under a key of a table; None where it is no key of it. Any language is one of titles."""
     fields = model.model_fields if model is not None else {}
     if model is not None and issubclass(model, ByLanguage):
@@ -396,26 +402,26 @@ def _annotation(model: type[BaseModel] | None, key: str) -> object:
     return next((field.annotation for name, field in fields.items() if key == (field.alias or name)), None)
 
 
-def _inner(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
+def _find_inner_model(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
     """The model of the table, or list of tables, under `key`."""
-    kinds = _kinds(_annotation(model, key))
+    kinds = _iter_annotation_types(_find_annotation(model, key))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
-def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:
+def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
     """The second pass over what of the file the first accepts, at the places that it has in the file."""
     rows: dict[str, tuple[BaseModel, ...]] = {}
     places: dict[int, str] = {}
     for name in ROWS:
         kept: list[BaseModel] = []
-        for index, given in enumerate(_listed(tables.get(name))):
+        for index, given in enumerate(_as_list(tables.get(name))):
             place = f"{name}[{index}]"
-            row = _salvaged(name, given, place)
+            row = _salvage_row(name, given, place)
             if row is None:
                 continue
             if name == "grant":
                 purposes = [
-                    (n, _salvaged("purpose", one, place)) for n, one in enumerate(_listed(given.get("purpose")))
+                    (n, _salvage_row("purpose", one, place)) for n, one in enumerate(_as_list(given.get("purpose")))
                 ]
                 sound = [(number, one) for number, one in purposes if one is not None]
                 row = row.model_copy(update={"purpose": tuple(one for _, one in sound)})
@@ -423,32 +429,34 @@ def _sense_of_sound_rows(tables: Mapping[str, Any]) -> Sense:
             places[id(row)] = place
             kept.append(row)
         rows[name] = tuple(kept)
-    facts = {name: _sound(model, tables[name]) for name in tables if (model := _fact(name)) is not None}
-    return Sense(Document.model_construct(None, **rows, **facts), places, tables)
+    facts = {
+        name: _validate_or_none(model, tables[name]) for name in tables if (model := _find_fact_model(name)) is not None
+    }
+    return CrossReferenceCheck(Document.model_construct(None, **rows, **facts), places, tables)
 
 
-def _fact(name: str) -> type[BaseModel] | None:
+def _find_fact_model(name: str) -> type[BaseModel] | None:
     """The model of a table that has no rows, such as `[transfer]`."""
-    return None if name in ROWS else _inner(Document, name)
+    return None if name in ROWS else _find_inner_model(Document, name)
 
 
-def _sound(model: type[BaseModel], given: object) -> BaseModel | None:
+def _validate_or_none(model: type[BaseModel], given: object) -> BaseModel | None:
     try:
         return model.model_validate(given)
     except ValidationError:
         return None  # reported by the first pass
 
 
-def _listed(given: object) -> list[Any]:
+def _as_list(given: object) -> list[Any]:
     return given if isinstance(given, list) else []
 
 
-def _salvaged(name: str, given: object, place: str) -> BaseModel | None:
+def _salvage_row(name: str, given: object, place: str) -> BaseModel | None:
     """A row as far as it can be read: what is wrong in it is left out or stood in for, so that its references count.
 
     None where it has no id, or nothing could stand in for what is wrong.
     """
-    model = PurposeRow if name == "purpose" else _inner(Document, name)
+    model = PurposeRow if name == "purpose" else _find_inner_model(Document, name)
     if model is None or not isinstance(given, dict):
         return None
     row, empty = dict(given), {}

@@ -27,14 +27,14 @@ UNREAD: Final = "0" * 64
 """In the place of a hash that could not be made, which is a fault."""
 
 
-def hash_of(words: str) -> str:
+def hash_words(words: str) -> str:
     """The SHA-256 of words, however their lines are broken."""
     return hashlib.sha256(" ".join(words.split()).encode()).hexdigest()
 
 
 def fingerprint(passage: Passage) -> str:
     """The same for the same words, wherever they stand."""
-    return str(passage.sha256) if passage.words is None else hash_of(passage.words)  # one without words has its hash
+    return str(passage.sha256) if passage.words is None else hash_words(passage.words)  # one without words has its hash
 
 
 def digest_of_words(row: Named) -> str:
@@ -57,7 +57,7 @@ def is_worded_alike(row: Named, other: Named) -> bool:
     return all(fingerprint(texts[tag]) == fingerprint(other_texts[tag]) for tag in texts.keys() & other_texts.keys())
 
 
-class Reader:
+class PassageReader:
     """Reads the words that tables of a notice file refer to: `words` by their hash, and `faults` with their places."""
 
     def __init__(self, words: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -65,20 +65,20 @@ class Reader:
         self.faults: list[Fault] = []
         self._contents: dict[Path, str] = {}
 
-    def filled(self, tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    def add_hashes(self, tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """The tables with the hash of each passage; files are looked for in this folder and nowhere else."""
-        return {key: self._value(key, value, folder, key) for key, value in tables.items()}
+        return {key: self._read_value(key, value, folder, key) for key, value in tables.items()}
 
-    def _value(self, key: str, value: Any, folder: Path, place: str) -> Any:
+    def _read_value(self, key: str, value: Any, folder: Path, place: str) -> Any:
         if isinstance(value, list):
-            return [self._value("", row, folder, f"{place}[{index}]") for index, row in enumerate(value)]
+            return [self._read_value("", row, folder, f"{place}[{index}]") for index, row in enumerate(value)]
         if not isinstance(value, dict):
             return value
         if key == "text":
-            return {tag: self._passage(given, folder, f"{place}.{tag}") for tag, given in value.items()}
-        return {inner: self._value(inner, given, folder, f"{place}.{inner}") for inner, given in value.items()}
+            return {tag: self._read_passage(given, folder, f"{place}.{tag}") for tag, given in value.items()}
+        return {inner: self._read_value(inner, given, folder, f"{place}.{inner}") for inner, given in value.items()}
 
-    def _passage(self, given: Any, folder: Path, place: str) -> Any:
+    def _read_passage(self, given: Any, folder: Path, place: str) -> Any:
         """A reference with its hash; what is none stays as it is."""
         if not isinstance(given, dict) or "file" not in given:
             return given
@@ -87,29 +87,29 @@ class Reader:
         except ValidationError:
             return {"sha256": UNREAD, **given}  # told with the shape of the tables
         try:
-            words = _passage_of(passage, self._content(str(passage.file), folder))
+            words = _extract_passage(passage, self._read_content(str(passage.file), folder))
         except ValueError as error:
             what, _, suggestion = str(error).partition(" (help: ")
             self.faults.append(Fault(place, what, suggestion.removesuffix(")") or None))
             return {"sha256": UNREAD, **given}
-        found = hash_of(words)
+        found = hash_words(words)
         if given.get("sha256", found) != found:
             message = f"the words in {passage.place} are not those of this `sha256`"
             self.faults.append(Fault(place, message, f'compare the row with them, and then write `sha256 = "{found}"`'))
         self.words[found] = words
         return {**given, "sha256": found}
 
-    def _content(self, name: str, folder: Path) -> str:
+    def _read_content(self, name: str, folder: Path) -> str:
         root = Path(os.path.realpath(folder))
         path = Path(os.path.realpath(root / name))  # a circle of links leads nowhere, and raises nothing
         if not path.is_relative_to(root):
             raise ValueError(f"`{name}` leads out of the folder of the notice (help: put the file beside the notice)")
         if path not in self._contents:
-            self._contents[path] = _read(path, name)
+            self._contents[path] = _read_text(path, name)
         return self._contents[path]
 
 
-def _read(path: Path, name: str) -> str:
+def _read_text(path: Path, name: str) -> str:
     """The text of a file.
 
     Raises:
@@ -131,14 +131,18 @@ def _read(path: Path, name: str) -> str:
         raise ValueError(f"line {line} of `{name}` is not UTF-8 (help: save the file as UTF-8)") from error
 
 
-def _passage_of(passage: Passage, content: str) -> str:
+def _extract_passage(passage: Passage, content: str) -> str:
     """The words of a passage, without blank lines around them.
 
     Raises:
         ValueError: the file has no such passage, or two.
     """
     lines = re.split(r"\r\n|\r|\n", content)
-    words = _between(passage, "\n".join(lines)) if passage.lines is None else _lines(passage.lines, lines, passage)
+    words = (
+        _extract_between(passage, "\n".join(lines))
+        if passage.lines is None
+        else _extract_lines(passage.lines, lines, passage)
+    )
     words = "\n".join(line.rstrip() for line in words.strip().split("\n"))
     if not words:
         raise ValueError(f"{passage.place}: is blank")
@@ -147,7 +151,7 @@ def _passage_of(passage: Passage, content: str) -> str:
     return words
 
 
-def _lines(given: str, lines: list[str], passage: Passage) -> str:
+def _extract_lines(given: str, lines: list[str], passage: Passage) -> str:
     first, _, last = given.partition("-")
     start, end = int(first), int(last or first)
     if start > end:
@@ -157,19 +161,19 @@ def _lines(given: str, lines: list[str], passage: Passage) -> str:
     return "\n".join(lines[start - 1 : end])
 
 
-def _between(passage: Passage, content: str) -> str:
-    start = _only(str(passage.from_), content, passage)
+def _extract_between(passage: Passage, content: str) -> str:
+    start = _find_once(str(passage.from_), content, passage)
     if passage.to is None:
         end = re.compile(r"\n[^\S\n]*(?:\n|$)").search(content, start)
         return content[start : end.start() if end else None]
-    end = _loosely(passage.to).search(content, start)
+    end = _compile_loose_pattern(passage.to).search(content, start)
     if end is None:
         raise ValueError(f"`{passage.file}` has no “{passage.to}” behind “{passage.from_}”")
     return content[start : end.end()]
 
 
-def _only(words: str, content: str, passage: Passage) -> int:
-    found = [match.start() for match in _loosely(words).finditer(content)]
+def _find_once(words: str, content: str, passage: Passage) -> int:
+    found = [match.start() for match in _compile_loose_pattern(words).finditer(content)]
     if not found:
         raise ValueError(f"`{passage.file}` has no “{words}” (help: quote it as the file has it)")
     if len(found) > 1:
@@ -177,6 +181,6 @@ def _only(words: str, content: str, passage: Passage) -> int:
     return found[0]
 
 
-def _loosely(words: str) -> re.Pattern[str]:
+def _compile_loose_pattern(words: str) -> re.Pattern[str]:
     """The words, whatever blanks and line breaks are between them."""
     return re.compile(r"\s+".join(map(re.escape, words.split())) or r"(?!)")

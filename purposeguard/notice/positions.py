@@ -38,7 +38,7 @@ _TOKEN: Final = re.compile(
 )
 
 
-def positions(text: str) -> dict[Location, Position]:
+def find_positions(text: str) -> dict[Location, Position]:
     """Of each key of a text that `tomllib` has read where it is first written, of each entry of a list where it begins.
 
     An entry of an array of tables begins at the key in its `[[header]]`. The text itself, `()`, begins at line 1.
@@ -84,7 +84,7 @@ class _Scanner:
     def key(self, mark: str, at: int, *, is_word: bool) -> Iterator[tuple[Location, int]]:
         """Where keys and headers stand, and brackets that end a table in braces."""
         if is_word:
-            self.keys.append((_read(mark), at))
+            self.keys.append((_unquote_key(mark), at))
         elif mark == "[":
             self.brackets += 1
         elif mark == "]" and self.keys:
@@ -131,7 +131,7 @@ class _Scanner:
             self.in_value = inner is not None
 
 
-def _read(key: str) -> str:
+def _unquote_key(key: str) -> str:
     """A key as it is meant: without its quotes, and with what its escapes stand for."""
     if key[0] not in "\"'":
         return key
@@ -139,7 +139,7 @@ def _read(key: str) -> str:
     return next(iter(read))
 
 
-def not_toml(text: str, said: str) -> tuple[str, str, str | None]:
+def explain_toml_error(text: str, said: str) -> tuple[str, str, str | None]:
     """Of a text that `tomllib` refuses and what it said: the text up to there, what is wrong, and what to write."""
     text = text.replace("\r\n", "\n")
     named = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", said, re.DOTALL)
@@ -154,11 +154,11 @@ def not_toml(text: str, said: str) -> tuple[str, str, str | None]:
     elif text.startswith(("<<<<<<<", "=======", ">>>>>>>"), len(before)):
         suggestion = "settle the conflict that git has left in the file"
     elif found and not found.isascii():
-        suggestion = _in_ascii(found)
+        suggestion = _suggest_ascii(found)
     return before, what, suggestion
 
 
-def _in_ascii(found: str) -> str:
+def _suggest_ascii(found: str) -> str:
     """What to write for a character that no keyboard of a programmer has."""
     plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
     if not found.strip():

@@ -26,8 +26,8 @@ from typing import TypeVar
 from purposeguard.errors import UnknownSource
 from purposeguard.notice.grants import Lineage, source_rows
 from purposeguard.notice.schema import Document, LegalPeriod, Period
-from purposeguard.notice.timezones import Day, zone
-from purposeguard.notice.vocabulary import Immutable, NotPersonal, nearest
+from purposeguard.notice.timezones import Day, load_zone
+from purposeguard.notice.vocabulary import Immutable, NotPersonal, find_nearest
 
 
 def for_law(source: str) -> str:
@@ -52,8 +52,8 @@ class Periods(Immutable):
         kept, needed = ((), ()) if retention is None else (retention.period, retention.law)
         self._fill(
             timezone=document.timezone,
-            _of=MappingProxyType(_applying(document, kept)),
-            _of_law=MappingProxyType(_applying(document, needed)),
+            _of=MappingProxyType(_compute_applicable_periods(document, kept)),
+            _of_law=MappingProxyType(_compute_applicable_periods(document, needed)),
         )
 
     def of(self, source: str) -> tuple[Period, ...]:
@@ -64,7 +64,7 @@ class Periods(Immutable):
         """
         found = self._of.get(source)
         if found is None:
-            raise UnknownSource(source, "a period belongs to a clause", lambda: nearest(source, self._of))
+            raise UnknownSource(source, "a period belongs to a clause", lambda: find_nearest(source, self._of))
         return found
 
     def of_law(self, source: str) -> tuple[LegalPeriod, ...]:
@@ -121,10 +121,10 @@ class Periods(Immutable):
         return None if given is None else self._day(given)
 
     def _day(self, given: Day) -> datetime.date:
-        return day_in(self.timezone, given)
+        return to_local_day(self.timezone, given)
 
 
-def day_in(timezone: str, given: Day) -> datetime.date:
+def to_local_day(timezone: str, given: Day) -> datetime.date:
     """The day that a moment falls on in a time zone; a date is what it is.
 
     Raises:
@@ -138,7 +138,7 @@ def day_in(timezone: str, given: Day) -> datetime.date:
     if given.utcoffset() is None:
         raise ValueError("a moment without its time zone could be one of two days: give `tzinfo`, or a date")
     try:
-        return given.astimezone(zone(timezone)).date()
+        return given.astimezone(load_zone(timezone)).date()
     except OverflowError:  # within a day of the first or the last moment that there is
         return given.date()
 
@@ -146,7 +146,7 @@ def day_in(timezone: str, given: Day) -> datetime.date:
 AnyPeriod = TypeVar("AnyPeriod", bound=Period | LegalPeriod)
 
 
-def _applying(document: Document, every: Iterable[AnyPeriod]) -> dict[str, tuple[AnyPeriod, ...]]:
+def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) -> dict[str, tuple[AnyPeriod, ...]]:
     """Source id → those of the periods that apply to it, the shortest first."""
     rows: dict[str, list[AnyPeriod]] = {}
     for row in every:
@@ -168,16 +168,16 @@ def _applying(document: Document, every: Iterable[AnyPeriod]) -> dict[str, tuple
             below[source] = dict.fromkeys((*stated[source], *items))
 
     @functools.cache
-    def applying(source: str) -> list[AnyPeriod]:
+    def periods_for(source: str) -> list[AnyPeriod]:
         if source in sources:
-            return rows.get(source, []) + applying(sources[source])
+            return rows.get(source, []) + periods_for(sources[source])
         if source in inputs:
-            return rows.get(source) or [period for one in inputs[source] for period in applying(one)]
+            return rows.get(source) or [period for one in inputs[source] for period in periods_for(one)]
         return list(below[source])
 
-    found = {row.id: applying(row.id) for row in source_rows(document)} | {NotPersonal.clause: []}
-    return {one: tuple(sorted(dict.fromkeys(periods), key=_days)) for one, periods in found.items()}
+    found = {row.id: periods_for(row.id) for row in source_rows(document)} | {NotPersonal.clause: []}
+    return {one: tuple(sorted(dict.fromkeys(periods), key=_count_days)) for one, periods in found.items()}
 
 
-def _days(period: Period | LegalPeriod) -> int:
+def _count_days(period: Period | LegalPeriod) -> int:
     return period.days

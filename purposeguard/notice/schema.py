@@ -35,9 +35,9 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from purposeguard.notice.languages import well_formed
-from purposeguard.notice.timezones import UTC, known
-from purposeguard.notice.vocabulary import fold, slug_of
+from purposeguard.notice.languages import is_well_formed
+from purposeguard.notice.timezones import UTC, is_known
+from purposeguard.notice.vocabulary import fold, make_slug
 
 FORMAT = 1
 """The version of the file format that this library reads."""
@@ -69,12 +69,12 @@ def _class_name(text: str) -> str:
 
 
 def _language(tag: str) -> str:
-    if not well_formed(tag):
+    if not is_well_formed(tag):
         raise ValueError("is no language tag: write one of BCP 47, e.g. `en`, `pt-BR`, `zh-Hant`")
     return tag
 
 
-def _beside(name: str) -> str:
+def _check_file_name(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.name or set(name) & {"\\", ":"}:
         raise ValueError("is no file beside the notice: write a path below its folder, e.g. `texts/notice.en.txt`")
@@ -88,7 +88,7 @@ def _email(text: str) -> str:
 
 
 def _time_zone(text: str) -> str:
-    if not known(text):
+    if not is_known(text):
         raise ValueError(f"unknown time zone `{text}`")
     return text
 
@@ -211,14 +211,16 @@ class Passage(Table):
     """
 
     words: Annotated[str, Field(min_length=1, pattern=LINES)] | None = None
-    file: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE), AfterValidator(_beside)] | None = None
+    file: (
+        Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE), AfterValidator(_check_file_name)] | None
+    ) = None
     lines: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}(-[1-9][0-9]{0,6})?$")] | None = None
     from_: Text | None = Field(default=None, alias="from")
     to: Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
     @model_validator(mode="after")
-    def _placed(self) -> Self:
+    def _check_place(self) -> Self:
         if self.words is not None:
             if self.model_fields_set != {"words"}:
                 raise ValueError("needs either `words` or a `file`")
@@ -272,7 +274,7 @@ class Named(Table):
     @property
     def slug(self) -> str:
         """The id that people type: the class name in lower case with hyphens."""
-        return slug_of(self.class_)
+        return make_slug(self.class_)
 
 
 class Condition(Table):
@@ -332,13 +334,13 @@ class BasisRow(Table):
         return self
 
 
-def _instead_of_one(bases: tuple[BasisRow, ...], read: ValidationInfo) -> tuple[BasisRow, ...]:
+def _check_single_basis(bases: tuple[BasisRow, ...], read: ValidationInfo) -> tuple[BasisRow, ...]:
     if bases and read.data.get("basis") is not None:
         raise ValueError("stands beside `basis`: write that as a row of these")
     return bases
 
 
-Bases = Annotated[tuple[BasisRow, ...], Field(min_length=1), AfterValidator(_instead_of_one)]
+Bases = Annotated[tuple[BasisRow, ...], Field(min_length=1), AfterValidator(_check_single_basis)]
 
 
 class PurposeRow(Named):
@@ -379,7 +381,7 @@ class FamilyRow(Table):
     @property
     def slug(self) -> str:
         """The id that people type."""
-        return slug_of(self.class_)
+        return make_slug(self.class_)
 
 
 class Derivation(Named):
@@ -696,7 +698,7 @@ class Document(Table):
     @model_validator(mode="after")
     def _own_language_first(self) -> Self:
         """Where a language is asked for that is not there, all titles are read in the one that the notice has first."""
-        for texts in by_language(self):
+        for texts in iter_texts_by_language(self):
             texts.begin_with(next(iter(self.title)))
         return self
 
@@ -712,14 +714,14 @@ class Document(Table):
 
 
 @functools.cache
-def references(model: type[Table]) -> Mapping[str, Refers]:
+def reference_fields(model: type[Table]) -> Mapping[str, Refers]:
     """The fields of a table that hold ids of other rows, and of which."""
     return {
         name: mark for name, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Refers)
     }
 
 
-def by_language(table: Table) -> Iterator[ByLanguage[Any]]:
+def iter_texts_by_language(table: Table) -> Iterator[ByLanguage[Any]]:
     """The titles and texts of a table and of all in it, in the order of the file."""
     for name in type(table).model_fields:
         value = getattr(table, name)
@@ -727,27 +729,27 @@ def by_language(table: Table) -> Iterator[ByLanguage[Any]]:
             if isinstance(part, ByLanguage):
                 yield part
             elif isinstance(part, Table):
-                yield from by_language(part)
+                yield from iter_texts_by_language(part)
 
 
 ALONE: Final = MappingProxyType({basis: (BasisRow.model_construct(basis=basis),) for basis in (*get_args(Basis), None)})
 """A basis that a notice states by `basis`, or none, as the one row that it comes down to."""
 
 
-def basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
+def resolve_basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
     """The bases of a purpose: its own, else those of its grant; one without a basis where the notice states none."""
     row = purpose if purpose.bases or purpose.basis is not None else grant
     return row.bases or ALONE[row.basis]
 
 
-def stated_bases(document: Document) -> dict[str, tuple[BasisRow, ...]]:
+def bases_by_purpose(document: Document) -> dict[str, tuple[BasisRow, ...]]:
     """Purpose id → its bases, of which one that applies is enough."""
-    return {row.id: basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
+    return {row.id: resolve_basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
 
 
 def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
     """Purpose id → its basis, where the notice states one for all its data; `several` where there is more to say."""
     return {
         purpose: rows[0].basis if rows == ALONE[rows[0].basis] else "several"
-        for purpose, rows in stated_bases(document).items()
+        for purpose, rows in bases_by_purpose(document).items()
     }

@@ -8,10 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
-from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownCondition, UnknownPurpose, UnknownTerm
+from purposeguard.errors import (
+    Fault,
+    NoticeError,
+    SeveralNotices,
+    ShowableText,
+    UnknownCondition,
+    UnknownPurpose,
+    UnknownTerm,
+)
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, slug_of
+from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, make_slug
 
 ORIGIN: Final = "several notices"
 """What faults of notices that are combined are reported under."""
@@ -26,7 +34,7 @@ _OF_ONE: Final = {
 """Attributes of one notice, and of its table, that several do not have together."""
 
 
-def of_one(name: str, notices: Callable[[], Iterable[Notice]]) -> NoReturn:
+def refuse_joint_attribute(name: str, notices: Callable[[], Iterable[Notice]]) -> NoReturn:
     """Refuses an attribute that several notices do not have together.
 
     Raises:
@@ -66,7 +74,7 @@ class Notices(Immutable):
         for name, union in (families or {}).items():
             if not is_union(union):
                 raise TypeError(f"family `{name}` is a union of purposes, `jp.Renewal | eu.Renewal`")
-        ids = [_latest(member).id for member in members]
+        ids = [_latest_notice(member).id for member in members]
         faults = [] if len(ids) > 1 else [Fault("", "there are fewer than two", "`Guard(notice)` holds to one")]
         faults += [
             Fault(given, "is given twice", "give the revisions of one notice as a `History`")
@@ -75,14 +83,14 @@ class Notices(Immutable):
         ]
         if faults:
             raise NoticeError(faults, ORIGIN)
-        latest = JointNotice([_latest(member) for member in members], {})
+        latest = JointNotice([_latest_notice(member) for member in members], {})
         self._fill(members=members, families=MappingProxyType(dict(families or {})), latest=latest)
 
     def __repr__(self) -> str:
-        return f"<Notices {', '.join(_latest(member).id for member in self.members)}>"
+        return f"<Notices {', '.join(_latest_notice(member).id for member in self.members)}>"
 
 
-def _latest(member: Notice | History) -> Notice:
+def _latest_notice(member: Notice | History) -> Notice:
     return member.latest if isinstance(member, History) else member
 
 
@@ -105,20 +113,20 @@ class JointNotice(Notice):
             NoticeError: the notices do not go together, or a family widens what one of them alone lets be asked for.
         """
         joint = tuple(
-            Family(name, slug_of(name), dict(members[0].title), tuple(members)) for name, members in families.items()
+            Family(name, make_slug(name), dict(members[0].title), tuple(members)) for name, members in families.items()
         )
-        sources = _spelt((notice.id, notice._sources) for notice in notices)
-        purposes = _spelt((notice.id, notice._purposes) for notice in notices)
-        families_known = _spelt((notice.id, notice._families) for notice in notices)
-        wanted = _spelt((notice.id, {**notice._purposes, **notice._families}) for notice in notices)
-        faults = [*_channels_apart(notices)]
+        sources = _collect_spellings((notice.id, notice._sources) for notice in notices)
+        purposes = _collect_spellings((notice.id, notice._purposes) for notice in notices)
+        families_known = _collect_spellings((notice.id, notice._families) for notice in notices)
+        wanted = _collect_spellings((notice.id, {**notice._purposes, **notice._families}) for notice in notices)
+        faults = [*_check_channel_spellings(notices)]
         for family in joint:
             folded = fold(family.name) or family.name
             if folded in wanted or folded in families_known or not _NAME.fullmatch(family.name):
                 taken = "is the name of another purpose or family, or cannot name a class"
                 faults.append(Fault(f"family {family.name}", taken, "use another name in CamelCase"))
             families_known[folded] = {family.name: family}
-            faults += _family_faults(family, notices)
+            faults += _check_family(family, notices)
         if faults:
             raise NoticeError(faults, ORIGIN)
         self._fill(
@@ -127,14 +135,16 @@ class JointNotice(Notice):
             purposes=tuple(purpose for notice in notices for purpose in notice.purposes),
             families=(*(family for notice in notices for family in notice.families), *joint),
             channels=tuple(dict.fromkeys(channel for notice in notices for channel in notice.channels)),
-            conditions=tuple(qualified(notice.id, condition) for notice in notices for condition in notice.conditions),
+            conditions=tuple(qualify_id(notice.id, condition) for notice in notices for condition in notice.conditions),
             words=MappingProxyType({hashed: words for notice in notices for hashed, words in notice.words.items()}),
             grants=MappingProxyType({source: may for notice in notices for source, may in notice.grants.items()}),
             _own_purposes=frozenset(purpose for notice in notices for purpose in notice.purposes),
-            _sources=_unshared(sources),
-            _purposes=_unshared(purposes),
-            _families=_unshared(families_known),
-            _shared=MappingProxyType({"source": _ambiguous(sources), "purpose": _ambiguous(wanted)}),
+            _sources=_unique_spellings(sources),
+            _purposes=_unique_spellings(purposes),
+            _families=_unique_spellings(families_known),
+            _shared=MappingProxyType(
+                {"source": _ambiguous_spellings(sources), "purpose": _ambiguous_spellings(wanted)}
+            ),
         )
 
     @property
@@ -149,17 +159,17 @@ class JointNotice(Notice):
 
     def __getattr__(self, name: str) -> NoReturn:
         """Of what is not here: raises SeveralNotices where each notice has its own."""
-        of_one(name, lambda: self._notices)
+        refuse_joint_attribute(name, lambda: self._notices)
 
     @property
     def revision(self) -> datetime.date:
         """Each notice has its own: raises SeveralNotices."""
-        of_one("revision", lambda: self._notices)
+        refuse_joint_attribute("revision", lambda: self._notices)
 
     def key(self, term: type[Source | Purpose]) -> str:
         """The id by which records name a source or purpose: `jp-notice:1.1(a)`."""
         own = (notice.id for notice in self.notices if term in notice.grants or term in notice._own_purposes)
-        return qualified(next(own), term.clause)
+        return qualify_id(next(own), term.clause)
 
     def revision_of(self, clauses: Iterable[str]) -> datetime.date:
         """The revision of the notice that these purposes are of; of none, the latest of all.
@@ -195,7 +205,7 @@ class JointNotice(Notice):
         folded = isinstance(given, str) and fold(given)
         named = [one for one in self.conditions if folded and folded == fold(one.partition(":")[2])]
         if len(named) > 1:
-            raise UnknownCondition(Told(cast("str", given)), f"{_one_of(named)}, or each that holds")
+            raise UnknownCondition(ShowableText(cast("str", given)), f"{_join_alternatives(named)}, or each that holds")
         return named[0] if named else super().condition(given)
 
     def _find(self, given: object, known: Mapping[str, object], error: type[UnknownTerm]) -> object:
@@ -206,7 +216,7 @@ class JointNotice(Notice):
     def _must_be_one(self, given: str, error: type[UnknownTerm]) -> None:
         several = self._shared[error.kind].get(fold(given) or "")
         if several is not None:
-            raise error(Told(given), _one_of(several))
+            raise error(ShowableText(given), _join_alternatives(several))
 
     def __eq__(self, other: object) -> bool:
         same = isinstance(other, JointNotice) and self.notices == other.notices
@@ -227,37 +237,37 @@ _Spelt = dict[str, dict[str, Any]]
 """Folded spelling → the terms that it means, each by its qualified id."""
 
 
-def qualified(notice: str, given: str) -> str:
+def qualify_id(notice: str, given: str) -> str:
     """The id of a term that says of which notice it is."""
     return f"{notice}:{given}"
 
 
-def _one_of(several: Iterable[str]) -> str:
+def _join_alternatives(several: Iterable[str]) -> str:
     return f"more than one notice has it: write {' or '.join(f'`{one}`' for one in several)}"
 
 
-def _spelt(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:
+def _collect_spellings(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:
     """Every spelling of every term, alone and after the id of its notice."""
     found: _Spelt = {}
     for notice, terms in notices:
         for folded, term in terms.items():
             named = term.name if isinstance(term, Family) else term.clause
-            own = qualified(notice, named)
-            for spelling in {folded, *(fold(qualified(notice, one)) for one in (folded, named, term.slug))}:
+            own = qualify_id(notice, named)
+            for spelling in {folded, *(fold(qualify_id(notice, one)) for one in (folded, named, term.slug))}:
                 if spelling is not None:
                     found.setdefault(spelling, {})[own] = term
     return found
 
 
-def _unshared(spelt: _Spelt) -> Mapping[str, object]:
+def _unique_spellings(spelt: _Spelt) -> Mapping[str, object]:
     return MappingProxyType({one: next(iter(terms.values())) for one, terms in spelt.items() if len(terms) == 1})
 
 
-def _ambiguous(spelt: _Spelt) -> Mapping[str, tuple[str, ...]]:
+def _ambiguous_spellings(spelt: _Spelt) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({one: tuple(terms) for one, terms in spelt.items() if len(terms) > 1})
 
 
-def _channels_apart(notices: Sequence[Notice]) -> Iterable[Fault]:
+def _check_channel_spellings(notices: Sequence[Notice]) -> Iterable[Fault]:
     """Channels that read alike and are spelt otherwise: nobody could say by which of them a person is reached."""
     spelt: dict[str | None, str] = {}
     for notice in notices:
@@ -267,7 +277,7 @@ def _channels_apart(notices: Sequence[Notice]) -> Iterable[Fault]:
                 yield Fault(f"{notice.id}: channel", f"`{channel}` is `{other}` in another notice", "spell them alike")
 
 
-def _family_faults(family: Family, notices: Sequence[Notice]) -> Iterable[Fault]:
+def _check_family(family: Family, notices: Sequence[Notice]) -> Iterable[Fault]:
     """Why a union must not be asked for: rule 3 holds within each notice, whatever is declared over several."""
     place = f"family {family.name}"
     parts = [frozenset(family.members) & frozenset(one.purposes) for one in notices]

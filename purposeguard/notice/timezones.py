@@ -7,7 +7,7 @@ import zoneinfo
 from typing import Final
 
 from purposeguard.errors import Fault, NoticeError
-from purposeguard.notice.vocabulary import nearest
+from purposeguard.notice.vocabulary import find_nearest
 
 Day = datetime.date | datetime.datetime
 """A day, or a moment with its time zone, which falls on a day of the notice's time zone."""
@@ -16,29 +16,29 @@ UTC = "UTC"
 """The time zone of a notice that names none; known everywhere."""
 
 
-def zone(name: str) -> datetime.tzinfo:
+def load_zone(name: str) -> datetime.tzinfo:
     """The time zone of this name.
 
     Raises:
         NoticeError: this machine does not know it.
     """
-    found = _found(name)
+    found = _load_or_none(name)
     if found is not None:
         return found
     if zoneinfo.available_timezones():
-        raise NoticeError([Fault("timezone", f"unknown time zone `{name}`", suggestion(name))])
+        raise NoticeError([Fault("timezone", f"unknown time zone `{name}`", suggest_name(name))])
     message = f"this machine has no database of time zones, so `{name}` cannot be looked up"
     raise NoticeError([Fault("timezone", message, "pip install tzdata")])
 
 
-def known(name: str) -> bool:
+def is_known(name: str) -> bool:
     """Whether there is such a time zone; True also where this machine has no database that could tell."""
-    return _found(name) is not None or not zoneinfo.available_timezones()
+    return _load_or_none(name) is not None or not zoneinfo.available_timezones()
 
 
-def suggestion(name: str) -> str:
+def suggest_name(name: str) -> str:
     """What to write instead of a name that is unknown."""
-    close = nearest(name, sorted(zoneinfo.available_timezones())) if "/" in name or len(name) > _LETTERS else ()
+    close = find_nearest(name, sorted(zoneinfo.available_timezones())) if "/" in name or len(name) > _LETTERS else ()
     return f"did you mean {' or '.join(f'`{one}`' for one in close)}?" if close else "e.g. `Europe/Berlin`"
 
 
@@ -46,7 +46,7 @@ _LETTERS: Final = 4
 """So many a zone has that is only abbreviated, such as `JST`: other abbreviations are no suggestions."""
 
 
-def _found(name: str) -> datetime.tzinfo | None:
+def _load_or_none(name: str) -> datetime.tzinfo | None:
     if name == UTC:
         return datetime.UTC
     try:

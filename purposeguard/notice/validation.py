@@ -19,9 +19,9 @@ from purposeguard.notice.grants import (
     Grants,
     LegalGrounds,
     Lineage,
-    basis_in_words,
-    granted,
-    reached,
+    compute_grants,
+    describe_basis,
+    iter_extended_pairs,
     source_rows,
 )
 from purposeguard.notice.schema import (
@@ -36,15 +36,15 @@ from purposeguard.notice.schema import (
     PurposeRow,
     Renaming,
     Table,
-    references,
+    reference_fields,
 )
-from purposeguard.notice.vocabulary import NotPersonal, fold, nearest, slug_of
+from purposeguard.notice.vocabulary import NotPersonal, find_nearest, fold, make_slug
 
 Slip = tuple[Extension | Renaming | Confirmation, str, str, str]
 """The row and the key at fault, what is wrong, and what to do."""
 
 
-def slips(document: Document) -> Iterator[Slip]:
+def find_revision_slips(document: Document) -> Iterator[Slip]:
     """All that is wrong with what the document says of earlier revisions."""
     if document.extension:
         yield from _not_granted(document)
@@ -55,7 +55,7 @@ def slips(document: Document) -> Iterator[Slip]:
 
 def _not_granted(document: Document) -> Iterator[Slip]:
     """Only what this revision grants can be extended to data collected earlier, and that once (rule 9)."""
-    pairs = granted(document)
+    pairs = compute_grants(document)
     narrowed = {overlay.id: overlay.source for overlay in document.overlay}
     seen: set[tuple[str, str]] = set()
     for row in document.extension:
@@ -63,7 +63,7 @@ def _not_granted(document: Document) -> Iterator[Slip]:
             if given in narrowed:
                 message = f"`{given}` is an overlay, and is extended with what it narrows"
                 yield row, "sources", message, f"name `{narrowed[given]}`"
-        covered = set(reached(document, row, pairs))
+        covered = set(iter_extended_pairs(document, row, pairs))
         if lacking := list(_lacking(document, row, pairs)):
             yield row, "purposes", f"no grant lets {', or '.join(lacking)}", "extend what a grant gives"
         elif twice := sorted(covered & seen):
@@ -176,7 +176,7 @@ _ROW_OF: Final[Mapping[str, str]] = {
 Row = TypeVar("Row", bound=Table)
 
 
-class Sense:
+class CrossReferenceCheck:
     """`faults`, all that is wrong between the rows of `document`, and `document` with canonical references.
 
     `places` tells where rows stand in the file, if not where they stand in the document; `tables` is the file as
@@ -187,7 +187,7 @@ class Sense:
         self, document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
     ) -> None:
         self.faults: list[Fault] = []
-        self._places = dict(places or {id(row): place for place, row in placed(document)})
+        self._places = dict(places or {id(row): place for place, row in iter_rows_with_places(document)})
         self._excused = _ids(tables) if tables else {}
         conditions = getattr(document, "condition", ())
         self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
@@ -214,7 +214,7 @@ class Sense:
         self._periods_differ()
         self._countries_differ()
         self._recipients_differ()
-        for row, key, message, suggestion in slips(self.document):
+        for row, key, message, suggestion in find_revision_slips(self.document):
             self._fault(row, key, message, suggestion)
         self._nothing_twice(document)
 
@@ -227,10 +227,10 @@ class Sense:
         found: Names = {}
         slugs: Names = {}
         for row, key, spelling, canonical in spellings:
-            folded = _folded(spelling)
+            folded = _fold_spelling(spelling)
             if key == "class":
-                slugs.setdefault(_folded(slug_of(spelling)), canonical)
-            if kind == "source" and folded == _folded(NotPersonal.clause) and spelling not in RESERVED:
+                slugs.setdefault(_fold_spelling(make_slug(spelling)), canonical)
+            if kind == "source" and folded == _fold_spelling(NotPersonal.clause) and spelling not in RESERVED:
                 self._fault(
                     row, key, f"`{spelling}` means data that is not personal, in every notice", "choose another"
                 )
@@ -251,7 +251,7 @@ class Sense:
             ("family", document.family),
         ):
             for row in rows:
-                folded = _folded(row.class_)
+                folded = _fold_spelling(row.class_)
                 if row.class_ in RESERVED:
                     message = f"`{row.class_}` is a name that generated modules need for themselves"
                     self._fault(row, "class", message, "choose another")
@@ -272,11 +272,11 @@ class Sense:
 
     def _one(self, row: BaseModel, place: str, spelling: str, kind: str) -> str | None:
         """The canonical id that a reference means; reports it where it means nothing."""
-        folded, known = _folded(spelling), self._known[kind]
+        folded, known = _fold_spelling(spelling), self._known[kind]
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
             words = (word for word in known if word.isalpha())  # folded class names, which are as good
-            close = nearest(spelling, (*known.values(), *words))
+            close = find_nearest(spelling, (*known.values(), *words))
             suggestion = (
                 f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
                 if close
@@ -299,7 +299,7 @@ class Sense:
     def _canonical(self, row: Row, place: str = "") -> Row:
         """A copy of a row, with each reference in it and in the rows below in the spelling of the row it refers to."""
         self._places.setdefault(id(row), place)
-        place, refers = self._places[id(row)], references(type(row))
+        place, refers = self._places[id(row)], reference_fields(type(row))
         changes: dict[str, object] = {}
         for name, field in type(row).model_fields.items():
             value, key = getattr(row, name, None), field.alias or name
@@ -348,13 +348,15 @@ class Sense:
                     message = f"`{given}` is an overlay, and rests on what the source that it narrows rests on"
                     self._fault(one, "sources", message, f"name `{narrowed[given]}`")
         told = [fault.place for fault in self.faults]
-        pairs, grounds = granted(self.document), LegalGrounds(self.document)
+        pairs, grounds = compute_grants(self.document), LegalGrounds(self.document)
         for grant in grants:
             for row in grant.purpose:
                 owner = row if row.bases or row.basis else grant
                 if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in told):
                     continue
-                lacking = [given for given in pairs if row.id in pairs[given] and () in grounds.of(given, row.id)]
+                lacking = [
+                    given for given in pairs if row.id in pairs[given] and () in grounds.get_grounds(given, row.id)
+                ]
                 if lacking:
                     message = (
                         f"no row is for {', '.join(f'`{given}`' for given in lacking)}, which may serve `{row.id}`"
@@ -370,8 +372,8 @@ class Sense:
                 continue
             row, other = owner.bases[shadowed.row], owner.bases[shadowed.by]
             message = (
-                f"`{basis_in_words(row)}` decides nothing about `{source}`, since one basis is enough and "
-                f"`bases[{shadowed.by}]` asks for less: `{basis_in_words(other)}`"
+                f"`{describe_basis(row)}` decides nothing about `{source}`, since one basis is enough and "
+                f"`bases[{shadowed.by}]` asks for less: `{describe_basis(other)}`"
             )
             cure = (
                 f"name in `bases[{shadowed.by}]` the `sources` or the conditions (`when`) for which it holds instead, "
@@ -429,7 +431,11 @@ class Sense:
             "operation",
             lambda row: (row.operation, row.from_ and row.with_ and frozenset(map(frozenset, (row.from_, row.with_)))),
         )
-        self._differ(self.document.overlay, "item", lambda row: (row.source, _folded(row.product), _folded(row.item)))
+        self._differ(
+            self.document.overlay,
+            "item",
+            lambda row: (row.source, _fold_spelling(row.product), _fold_spelling(row.item)),
+        )
         self._differ(self.document.forbid, "sources", lambda row: (frozenset(row.sources), frozenset(row.purposes)))
 
     def _differ(self, rows: Sequence[Row], key: str, meaning: Callable[[Row], tuple[Hashable, ...]]) -> None:
@@ -438,8 +444,8 @@ class Sense:
         for row in rows:
             meant = meaning(row)
             first = seen.setdefault(meant, row)
-            if all(meant) and first is not row and (_called(row) != _called(first) or _key(row) is None):
-                self._fault(row, key, f"says again what {_called(first)} is about", "keep one of the two")
+            if all(meant) and first is not row and (_entry_name(row) != _entry_name(first) or _entry_key(row) is None):
+                self._fault(row, key, f"says again what {_entry_name(first)} is about", "keep one of the two")
 
     def _countries_differ(self) -> None:
         """A country is equivalent for one reason. One that is listed too has the terms of its row."""
@@ -455,10 +461,12 @@ class Sense:
     def _recipients_differ(self) -> None:
         """Data is entrusted to a kind of recipient, or provided to it: the terms of the two differ."""
         entrustment = getattr(self.document, "entrustment", None)
-        entrusted = {_folded(kind.id) for kind in entrustment.recipients} if entrustment is not None else set[str]()
+        entrusted = (
+            {_fold_spelling(kind.id) for kind in entrustment.recipients} if entrustment is not None else set[str]()
+        )
         for row in self.document.provision:
             for index, kind in enumerate(row.recipients):
-                if _folded(kind.id) in entrusted:
+                if _fold_spelling(kind.id) in entrusted:
                     message = f"data is entrusted to `{kind.id}` already"
                     suggestion = "give third parties a kind of their own"
                     self._fault(row, f"recipients[{index}].id", message, suggestion)
@@ -483,11 +491,11 @@ class Sense:
             seen: set[str] = set()
             for index, entry in enumerate(value if isinstance(value, tuple) else ()):
                 entry_place = self._places.get(id(entry), f"{here}[{index}]")
-                key = _key(entry)
+                key = _entry_key(entry)
                 if key or isinstance(entry, str):
-                    meant = _folded(getattr(entry, key) if key else entry)
+                    meant = _fold_spelling(getattr(entry, key) if key else entry)
                     if meant in seen:
-                        yield f"{entry_place}.{key.rstrip('_')}" if key else entry_place, _called(entry)
+                        yield f"{entry_place}.{key.rstrip('_')}" if key else entry_place, _entry_name(entry)
                     seen.add(meant)
                 if isinstance(entry, BaseModel):
                     yield from self._twice(entry, entry_place)
@@ -496,7 +504,7 @@ class Sense:
         """Rule 8: an overlay may serve nothing that its source may not."""
         if not self.document.overlay:
             return
-        allowed = granted(self.document)
+        allowed = compute_grants(self.document)
         plain = {row.id for row in self.document.source}
         for row in self.document.overlay:
             if row.source and row.source not in plain:
@@ -508,19 +516,19 @@ class Sense:
                 self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
 
 
-def _folded(spelling: str) -> str:
+def _fold_spelling(spelling: str) -> str:
     """What a spelling comes down to, everywhere in a notice: two that come down to the same mean the same."""
     return fold(spelling) or spelling.casefold()
 
 
-def _key(entry: object) -> str | None:
+def _entry_key(entry: object) -> str | None:
     """The field by which a row of a list is called, as the file has it; None where none is."""
     fields = type(entry).model_fields if isinstance(entry, BaseModel) else {}
     return next((name for name in ("id", "clause", "code", "class_") if name in fields), None)
 
 
-def _called(entry: object) -> str:
-    key = _key(entry)
+def _entry_name(entry: object) -> str:
+    key = _entry_key(entry)
     return f"`{getattr(entry, key) if key else entry}`" if key or isinstance(entry, str) else "another row"
 
 
@@ -532,7 +540,7 @@ def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, s
         yield row, "class", row.class_, canonical
 
 
-def placed(document: Document) -> Iterator[tuple[str, BaseModel]]:
+def iter_rows_with_places(document: Document) -> Iterator[tuple[str, BaseModel]]:
     """Every row that faults can be found in, with its place."""
     for name in ROWS:
         for index, row in enumerate(getattr(document, name)):
@@ -547,21 +555,23 @@ def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
     purposes = [one for row in grants for one in _rows(row.get("purpose"))]
     found = {
-        "condition": _spelled(_rows(tables.get("condition"))),
-        "channel": _spelled(_rows(tables.get("channel"))),
-        "source": _spelled([one for name in ("source", "overlay", "derivation") for one in _rows(tables.get(name))]),
-        "purpose": _spelled(purposes),
+        "condition": _list_spellings(_rows(tables.get("condition"))),
+        "channel": _list_spellings(_rows(tables.get("channel"))),
+        "source": _list_spellings(
+            [one for name in ("source", "overlay", "derivation") for one in _rows(tables.get(name))]
+        ),
+        "purpose": _list_spellings(purposes),
     }
-    return {**found, "purpose or family": found["purpose"] | _spelled(_rows(tables.get("family")))}
+    return {**found, "purpose or family": found["purpose"] | _list_spellings(_rows(tables.get("family")))}
 
 
 def _rows(given: object) -> list[Any]:
     return given if isinstance(given, list) else [given]
 
 
-def _spelled(rows: Iterable[Any]) -> frozenset[str]:
+def _list_spellings(rows: Iterable[Any]) -> frozenset[str]:
     given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
-    return frozenset(_folded(str(one)) for one in given if isinstance(one, (str, int)))
+    return frozenset(_fold_spelling(str(one)) for one in given if isinstance(one, (str, int)))
 
 
 class ShadowedBasis(NamedTuple):
@@ -584,7 +594,7 @@ def shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
     """
     lineage = Lineage(document)
     narrowed = {overlay.id for overlay in document.overlay}
-    pairs = granted(document)
+    pairs = compute_grants(document)
     seen: set[tuple[int, int]] = set()
     for grant in document.grant:
         for purpose in grant.purpose:

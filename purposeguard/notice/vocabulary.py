@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType, UnionType
 from typing import Any, ClassVar, NoReturn, Self, Union, get_args, get_origin
 
-from purposeguard.errors import without_own_frames
+from purposeguard.errors import hides_own_frames
 
 LONGEST_ID = 200
 """Characters of an id that are read at most; anything longer is refused unread."""
@@ -27,7 +27,7 @@ MOST_BASES = 64
 """Bases of a class that Python orders quickly enough by itself."""
 
 
-def linearised(cls: type) -> list[type]:
+def linearize(cls: type) -> list[type]:
     """The method resolution order of a class (C3), in time that grows with the bases and what is above them.
 
     Raises:
@@ -73,9 +73,9 @@ class TermMeta(type):
 
     def mro(cls) -> list[type]:
         """The order of the bases, as Python has it. Python's own way takes the square of their number."""
-        return linearised(cls) if len(cls.__bases__) > MOST_BASES else super().mro()
+        return linearize(cls) if len(cls.__bases__) > MOST_BASES else super().mro()
 
-    @without_own_frames
+    @hides_own_frames
     def __call__(cls, *_args: object, **_kwargs: object) -> NoReturn:
         """Refuses: a term is a name."""
         raise TypeError(f"{cls.__name__} is a term of a notice and has no instances: use the class itself")
@@ -91,7 +91,7 @@ class TermMeta(type):
         return f"<{cls.__name__} {clause}>" if clause else f"<{cls.__name__}>"
 
 
-def _reduced(term: Any) -> str | tuple[Any, ...]:
+def _reduce_term(term: Any) -> str | tuple[Any, ...]:
     """Pickles a class of an importable module by name, and one made from a file as a stand-in.
 
     A stand-in says what it was, which is what a violation that crosses to another process needs. No notice knows it,
@@ -101,7 +101,7 @@ def _reduced(term: Any) -> str | tuple[Any, ...]:
     if getattr(sys.modules.get(term.__module__), name, None) is term:
         return name
     base = Source if issubclass(term, Source) else Purpose
-    return _stand_in, (
+    return _make_stand_in, (
         term.__name__,
         base,
         {name: getattr(term, name) for name in ("clause", "slug")},
@@ -109,11 +109,11 @@ def _reduced(term: Any) -> str | tuple[Any, ...]:
     )
 
 
-def _stand_in(name: str, base: type, namespace: dict[str, Any], title: dict[str, str]) -> TermMeta:
+def _make_stand_in(name: str, base: type, namespace: dict[str, Any], title: dict[str, str]) -> TermMeta:
     return TermMeta(name, (base,), {**namespace, "title": title, "__module__": __name__})
 
 
-copyreg.pickle(TermMeta, _reduced)
+copyreg.pickle(TermMeta, _reduce_term)
 
 
 class Purpose(metaclass=TermMeta):
@@ -139,7 +139,7 @@ class Source(metaclass=TermMeta):
     title: ClassVar[Mapping[str, str]]
 
 
-def by_clause(term: TermMeta) -> tuple[str, str]:
+def clause_sort_key(term: TermMeta) -> tuple[str, str]:
     """The key that orders terms by clause; those without one, such as `Source` itself, come first."""
     return vars(term).get("clause", ""), term.__qualname__
 
@@ -228,7 +228,7 @@ def is_text(given: object) -> bool:
     return isinstance(given, str) and bool(given.strip())
 
 
-def slug_of(name: str) -> str:
+def make_slug(name: str) -> str:
     """`RenewalGuidance` → `renewal-guidance`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
@@ -251,7 +251,7 @@ def fold(given: str) -> str | None:
     if not given.isascii():
         given = unicodedata.normalize("NFKC", "".join(map(_plain_number, given)))
     given = given.casefold()
-    if not _READABLE.fullmatch(given) and not _READABLE.fullmatch(_unmarked(given)):
+    if not _READABLE.fullmatch(given) and not _READABLE.fullmatch(_strip_marks(given)):
         return None
     tokens = _TOKEN.findall(given)
     if not tokens:
@@ -259,7 +259,7 @@ def fold(given: str) -> str | None:
     return "".join(tokens) if all(token.isalpha() for token in tokens) else ".".join(tokens)
 
 
-def _unmarked(text: str) -> str:
+def _strip_marks(text: str) -> str:
     """A text without the marks above, below and beside letters (`धारा`), where they stand at a letter."""
     return re.sub(r"(?<=[^\W\d_])\W+", lambda others: others[0].lstrip("".join(filter(_is_mark, others[0]))), text)
 
@@ -279,7 +279,7 @@ def _plain_number(char: str) -> str:
     return f" {int(value)} " if value == int(value) else char
 
 
-def nearest(given: object, known: Iterable[str], likeness: float = 0.5) -> tuple[str, ...]:
+def find_nearest(given: object, known: Iterable[str], likeness: float = 0.5) -> tuple[str, ...]:
     """Up to three of the `known` ids that look most like `given`, 0 to 1; none where `given` is no text."""
     if not isinstance(given, str):
         return ()

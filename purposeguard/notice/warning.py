@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import LegalGrounds, Lineage, granted, source_rows
-from purposeguard.notice.schema import Document, FamilyRow, Named, stated_bases
-from purposeguard.notice.validation import placed
+from purposeguard.notice.grants import LegalGrounds, Lineage, compute_grants, source_rows
+from purposeguard.notice.schema import Document, FamilyRow, Named, bases_by_purpose
+from purposeguard.notice.validation import iter_rows_with_places
 
 
-def warnings(document: Document) -> list[Fault]:
+def find_warnings(document: Document) -> list[Fault]:
     """Each with its place in the file, in the form of a fault."""
-    pairs = granted(document)
+    pairs = compute_grants(document)
     items = {row.id for row in document.source} - Lineage(document).children.keys()
-    places = {id(row): place for place, row in placed(document)}
+    places = {id(row): place for place, row in iter_rows_with_places(document)}
     served = {purpose for source in pairs.values() for purpose in source}
-    bases = stated_bases(document)
+    bases = bases_by_purpose(document)
     consented = [row for row in document.purposes if any(basis.basis == "consent" for basis in bases[row.id])]
     found = [
         Fault(
@@ -71,10 +71,10 @@ def warnings(document: Document) -> list[Fault]:
         )
     together = [frozenset(family.purposes) for family in document.family]
     kinds: tuple[Iterable[Named | FamilyRow], ...] = (source_rows(document), document.purposes, document.family)
-    return [*found, *(fault for rows in kinds for fault in _repeated(rows, places, together))]
+    return [*found, *(fault for rows in kinds for fault in _find_repeated_titles(rows, places, together))]
 
 
-def _repeated(
+def _find_repeated_titles(
     rows: Iterable[Named | FamilyRow], places: Mapping[int, str], together: list[frozenset[str]]
 ) -> Iterator[Fault]:
     """Titles that two rows have, but for purposes of one family, which state the same goal."""

@@ -44,7 +44,7 @@ class SubjectPreferences:
         facts = (self.suspended, self.all_suspended, self.erased, self.provision_stopped, self.consents)
         return type(self), facts
 
-    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:
+    def has_consented(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:
         """Whether the subject agreed to a purpose (under a revision later than this one).
 
         `named` says what it was called in revisions in which it had another id, or was not there.
@@ -63,7 +63,7 @@ class SubjectPreferences:
         return self.erased or self.all_suspended or purpose in self.suspended
 
 
-class _Unnamed(SubjectPreferences):
+class _NobodyPreferences(SubjectPreferences):
     """The preferences of nobody in particular, where nothing may be opened without a name."""
 
     __slots__ = ()
@@ -72,22 +72,22 @@ class _Unnamed(SubjectPreferences):
         return True
 
 
-class _Anyone(SubjectPreferences):
+class _AnybodyPreferences(SubjectPreferences):
     """The preferences of a subject who is known later, row by row."""
 
     __slots__ = ()
 
-    def agreed(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:  # noqa: ARG002  # as SubjectPreferences has it
+    def has_consented(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:  # noqa: ARG002  # as SubjectPreferences has it
         return True
 
 
 CLEAR: Final = SubjectPreferences()
 """The preferences of a subject who asked for nothing and agreed to nothing."""
 
-UNNAMED: Final = _Unnamed(all_suspended=True)
+UNNAMED: Final = _NobodyPreferences(all_suspended=True)
 """In place of preferences where the subject must be named, and is not."""
 
-ANYONE: Final = _Anyone()
+ANYONE: Final = _AnybodyPreferences()
 """In place of preferences where the rows that will be read name their subjects."""
 
 BEFORE_ALL: Final = datetime.date.min

@@ -10,7 +10,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
-from purposeguard.errors import printable
+from purposeguard.errors import escape_controls
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.retention import for_law
@@ -23,7 +23,7 @@ from purposeguard.policy.verdict import Verdict
 T = TypeVar("T")
 
 
-class _once(Generic[T]):  # noqa: N801  # used as a decorator
+class cached_property(Generic[T]):  # noqa: N801  # used as a decorator
     """`functools.cached_property` without its lock, which up to Python 3.11 takes a third of a denial's time.
 
     Two threads that read one decision for the first time may both work the same answer out.
@@ -64,120 +64,124 @@ class Decision:
     def __bool__(self) -> bool:
         return self.allowed
 
-    @_once
+    @cached_property
     def _key(self) -> Callable[[type[Source | Purpose]], str]:
-        return key_in(self._matrix)
+        return term_key(self._matrix)
 
     def _name(self, term: type[Source | Purpose] | Family) -> str:
-        return name_of(term, self._key)
+        return format_term(term, self._key)
 
-    @_once
+    @cached_property
     def reason(self) -> DenialReason | None:
         """What stands in the way: the purpose itself, the channel, the subject, …; None where the use is allowed."""
         if self.allowed:
             return None
         if self._declared:
             return DenialReason.CHANNEL
-        if self._ungranted:
+        if self._has_ungranted_source:
             return DenialReason.GRANT  # whatever else stands in the way of it
         return min(
-            (bar for source in self.denied if (bar := self._bar(source)) is not None), default=DenialReason.GRANT
+            (bar for source in self.denied if (bar := self._find_denial_reason(source)) is not None),
+            default=DenialReason.GRANT,
         )
 
-    @_once
+    @cached_property
     def denied(self) -> tuple[type[Source], ...]:
         """The sources that may not serve the purpose (by the channel, for the subject), ordered by clause."""
-        return tuple(source for source in self.label if not self._may(source))
+        return tuple(source for source in self.label if not self._may_serve(source))
 
     @property
-    def _ungranted(self) -> bool:
+    def _has_ungranted_source(self) -> bool:
         """Whether no clause grants some source the purpose, or a member of the family: the usual case, told quickly."""
         return any(self._lacks_grant(source) for source in self.label.sources)
 
     def _lacks_grant(self, source: type[Source]) -> bool:
         if source is NotPersonal:
             return False
-        granted, purpose = self._matrix.notice.grants[self._matrix.current(source)], self.purpose
+        granted, purpose = self._matrix.notice.grants[self._matrix.current_source(source)], self.purpose
         return granted.keys().isdisjoint(purpose.members) if isinstance(purpose, Family) else purpose not in granted
 
-    def _row(self, source: type[Source]) -> Row:
+    def _source_row(self, source: type[Source]) -> Row:
         if self.context is NONE_KNOWN:
-            return self._matrix.row(source, self.channel)
+            return self._matrix.resolve_row(source, self.channel)
         return self._matrix.row_for(Label(source), self.channel, self.context)
 
-    def _may(self, source: type[Source]) -> bool:
-        return self.purpose in self._row(source)
+    def _may_serve(self, source: type[Source]) -> bool:
+        return self.purpose in self._source_row(source)
 
-    def _bar(self, source: type[Source]) -> DenialReason | None:
+    def _find_denial_reason(self, source: type[Source]) -> DenialReason | None:
         """What stands between a source and the purpose: of a family, where the least does."""
         if source is NotPersonal:
-            return None if self._may(source) else DenialReason.CHANNEL
+            return None if self._may_serve(source) else DenialReason.CHANNEL
         if self._lacks_grant(source):
             return DenialReason.GRANT
-        bars = [self._matrix.bar(source, member, self.channel, self.context) for member in _members(self.purpose)]
+        bars = [
+            self._matrix.find_denial_reason(source, member, self.channel, self.context)
+            for member in _purpose_members(self.purpose)
+        ]
         return None if None in bars else max(bar for bar in bars if bar is not None)
 
-    @_once
+    @cached_property
     def grants(self) -> Mapping[type[Source], str]:
         """For each source that may serve the purpose, the clause that grants it."""
         found: dict[type[Source], str] = {}
         for source in self.label:
-            granted = self._matrix.notice.grants.get(self._matrix.current(source), {})
-            row = self._row(source)
-            for member in _members(self.purpose):
+            granted = self._matrix.notice.grants.get(self._matrix.current_source(source), {})
+            row = self._source_row(source)
+            for member in _purpose_members(self.purpose):
                 if member in granted and member in row:
                     found.setdefault(source, granted[member])
         return MappingProxyType(found)
 
-    @_once
+    @cached_property
     def alternatives(self) -> tuple[type[Purpose], ...]:
         """The purposes that the whole label may serve (by the channel, for the subject), in the notice's order."""
         row = self._matrix.row_for(self.label, self.channel, self.context)
         return tuple(purpose for purpose in self._matrix.notice.purposes if purpose in row)
 
-    @_once
+    @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Why not: one sentence for each source that is refused. Empty where the use is allowed."""
         if self._declared and not self.allowed:
-            only = " or ".join(self._matrix.admitted(self.purpose))
+            only = " or ".join(self._matrix.admitted_channels(self.purpose))
             return (f"{self._name(self.purpose)} names its channels and closes the list: {only}",)
-        return tuple(self._reason(source) or self._no_grant(source) for source in self.denied)
+        return tuple(self._explain_denial(source) or self._explain_missing_grant(source) for source in self.denied)
 
-    def _no_grant(self, source: type[Source]) -> str:
+    def _explain_missing_grant(self, source: type[Source]) -> str:
         return f"no clause grants {self._name(self.purpose)} to {self._key(source)}"
 
-    def _reason(self, source: type[Source]) -> str | None:
+    def _explain_denial(self, source: type[Source]) -> str | None:
         """Why a source is refused, where there is more to say than that no clause grants it the purpose."""
         purpose = self._name(self.purpose)
-        bar = self._bar(source)
+        bar = self._find_denial_reason(source)
         if bar is not None and bar > DenialReason.CHANNEL:
-            return self._beside_the_grant(bar, source)
+            return self._explain_denial_despite_grant(bar, source)
         if bar is DenialReason.CHANNEL:
-            only = ", ".join(self._matrix.admitted(self.purpose)) or "none"
+            only = ", ".join(self._matrix.admitted_channels(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {self._key(source)} by {only} only, not by {self.channel}"
-        current = self._matrix.current(source)
-        for member in _members(self.purpose):
-            own = self._matrix.of(source).notice
+        current = self._matrix.current_source(source)
+        for member in _purpose_members(self.purpose):
+            own = self._matrix.table_of(source).notice
             rule = own.prohibited.get((current.clause, member.clause)) if member in own.purposes else None
             if rule is not None:
                 return f"{self._key(source)} is forbidden to serve {self._name(member)}: {title_in(rule.reason, 'en')}"
         items = self._matrix.children.get(current, ())
-        denied = [item for item in items if not self._may(item)]
+        denied = [item for item in items if not self._may_serve(item)]
         if denied and len(denied) < len(items):
-            first = self._reason(denied[0]) or self._no_grant(denied[0])
+            first = self._explain_denial(denied[0]) or self._explain_missing_grant(denied[0])
             return f"{self._key(source)} stands for any of its items, and {first}"
         return None
 
     def _is_beyond_law(self, source: type[Source]) -> bool:
         """Return whether law needs the source no longer, and the purpose rests on law for it."""
-        table = self._matrix.of(source)
-        current = table.current(source)
+        table = self._matrix.table_of(source)
+        current = table.current_source(source)
         over = table.prefix + for_law(current.clause) in self.context.overdue
         return over and any(
             ground.basis == "law"
-            for member in _members(self.purpose)
+            for member in _purpose_members(self.purpose)
             if member in table.notice.grants[current]
-            for group in table.grounds.of(current.clause, member.clause)
+            for group in table.grounds.get_grounds(current.clause, member.clause)
             for ground in group
         )
 
@@ -188,15 +192,15 @@ class Decision:
             return f"the period for which law needs {data} is over, and nothing else lets it be used (clause 8)"
         return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
 
-    def _beside_the_grant(self, bar: DenialReason, source: type[Source]) -> str:
+    def _explain_denial_despite_grant(self, bar: DenialReason, source: type[Source]) -> str:
         """Why a source is refused that some clause grants the purpose."""
         purpose, data = self._name(self.purpose), self._key(source)
         preferences = self.context.preferences
         if bar is DenialReason.CONDITION:
-            return self._under_conditions(source)
+            return self._explain_conditions(source)
         if bar is DenialReason.REVISION:
-            then = self._matrix.collected_under(source, self.context)
-            own = self._matrix.of(source)
+            then = self._matrix.collection_revision(source, self.context)
+            own = self._matrix.table_of(source)
             now = own.notice.revision
             if then is None or then == BEFORE_ALL:
                 first = own.history.notices[0].revision
@@ -204,16 +208,16 @@ class Decision:
                     f"{data} was collected before {first}, the earliest revision in the guard's history, so "
                     "nothing says what was promised then (rule 9)"
                 )
-            if self.context.unstated and self._is_for_want_of_a_channel(source):
+            if self.context.unstated and self._lacks_channel(source):
                 return (
                     f"{data} was collected under the revision of {then}, in which {purpose} names its "
                     "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
                 )
-            missing = self._missing(source, lambda after: after is None or after > DenialReason.REVISION)
+            missing = self._missing_conditions(source, lambda after: after is None or after > DenialReason.REVISION)
             if missing:
                 return (
                     f"{data} was collected under the revision of {then}, which grants {purpose} where "
-                    f"{_stating(missing)} (rule 9)"
+                    f"{_advise_stating(missing)} (rule 9)"
                 )
             return (
                 f"{data} was collected under the revision of {then}, which does not grant {purpose}, and that "
@@ -224,24 +228,24 @@ class Decision:
         if preferences is None or preferences is UNNAMED:
             rests = f"people may opt out of {purpose}, and " if preferences is None else ""
             rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
-            missing = self._missing(source, lambda after: after is None)
-            instead = f", unless {_stating(missing)}" if missing else ""
+            missing = self._missing_conditions(source, lambda after: after is None)
+            instead = f", unless {_advise_stating(missing)}" if missing else ""
             named = "name the subject by `subject=…`, or mark the field that says it with `Subject`"
             return f"{rests}it is not said whose data of {data} this is: {named}{instead}"
         if bar is DenialReason.CONSENT:
-            missing = self._missing(source, lambda after: after is None)
-            unless = f", unless {_stating(missing)}" if missing else ""
+            missing = self._missing_conditions(source, lambda after: after is None)
+            unless = f", unless {_advise_stating(missing)}" if missing else ""
             return f"{purpose} rests on consent here, which the subject did not give, or took back{unless}"
         if preferences.erased:
             return "the subject asked for the data to be erased (clause 7)"
         what = "all use" if preferences.all_suspended else f"the use for {purpose}"
         return f"the subject asked for {what} of the data to stop (clause 7)"
 
-    def _under_conditions(self, source: type[Source]) -> str:
+    def _explain_conditions(self, source: type[Source]) -> str:
         """Why a source is refused that may serve the purpose under conditions alone."""
-        purpose, data, current = self._name(self.purpose), self._key(source), self._matrix.current(source)
-        missing = self._missing(source, lambda after: after is None or after > DenialReason.CONDITION)
-        own = self._matrix.of(source)
+        purpose, data, current = self._name(self.purpose), self._key(source), self._matrix.current_source(source)
+        missing = self._missing_conditions(source, lambda after: after is None or after > DenialReason.CONDITION)
+        own = self._matrix.table_of(source)
         rules = (
             []
             if isinstance(self.purpose, Family)
@@ -250,16 +254,21 @@ class Decision:
         for rule in rules:
             if not self.context.conditions.issuperset(own.prefix + one for one in rule.unless):
                 reason = title_in(rule.reason, "en")
-                return f"{data} is forbidden to serve {purpose}: {reason}; save where {_stating(missing)}"
-        return f"{data} serves {purpose} only where {_stating(missing)}"
+                return f"{data} is forbidden to serve {purpose}: {reason}; save where {_advise_stating(missing)}"
+        return f"{data} serves {purpose} only where {_advise_stating(missing)}"
 
-    def _missing(self, source: type[Source], lifted: Callable[[DenialReason | None], bool]) -> tuple[str, ...]:
+    def _missing_conditions(
+        self, source: type[Source], lifted: Callable[[DenialReason | None], bool]
+    ) -> tuple[str, ...]:
         """The conditions that lift a denial where they are stated as well, in the notice's order; empty if none do."""
         matrix = self._matrix
 
         def lifts(conditions: Iterable[str]) -> bool:
             context = self.context._replace(conditions=self.context.conditions.union(conditions))
-            bars = [matrix.bar(source, member, self.channel, context) for member in _members(self.purpose)]
+            bars = [
+                matrix.find_denial_reason(source, member, self.channel, context)
+                for member in _purpose_members(self.purpose)
+            ]
             return any(map(lifted, bars))
 
         needed = [one for one in matrix.notice.conditions if one not in self.context.conditions]
@@ -270,33 +279,43 @@ class Decision:
             needed = rest if lifts(rest) else needed
         return tuple(needed)
 
-    def _is_for_want_of_a_channel(self, source: type[Source]) -> bool:
+    def _lacks_channel(self, source: type[Source]) -> bool:
         """Whether the revision of collection grants what is refused, by channels that it names."""
         stated = self.context._replace(unstated=False)
-        bars = [self._matrix.bar(source, member, self.channel, stated) for member in _members(self.purpose)]
+        bars = [
+            self._matrix.find_denial_reason(source, member, self.channel, stated)
+            for member in _purpose_members(self.purpose)
+        ]
         return any(bar is not DenialReason.REVISION and bar is not DenialReason.GRANT for bar in bars)
 
-    @_once
+    @cached_property
     def headline(self) -> str:
         """One line: who may, or may not, do what."""
         if self.allowed:
-            return f"{self._name(self.purpose)} may use {_listed(map(self._name, self.label))}"
+            return f"{self._name(self.purpose)} may use {_join_names(map(self._name, self.label))}"
         if self._declared and not self.allowed:
             by = "without a stated channel" if self.channel is None else f"by {self.channel}"
             return f"{self._name(self.purpose)} may not be pursued {by}"
         by = f" by {self.channel}" if self.reason is DenialReason.CHANNEL else ""
         whose = " of this subject" if is_about_the_subject(self) else ""
-        return f"{self._name(self.purpose)} may not use {_listed(map(self._name, self.denied))}{whose}{by}"
+        return f"{self._name(self.purpose)} may not use {_join_names(map(self._name, self.denied))}{whose}{by}"
 
-    @_once
+    @cached_property
     def details(self) -> tuple[str, ...]:
         """Lines that say by which clause, or why not and what instead."""
         if self.allowed:
             return tuple(f"{self._key(source)}: granted by {clause}" for source, clause in self.grants.items())
-        lines = list(self.reasons) if self._declared else [told for one in self.denied if (told := self._reason(one))]
+        lines = (
+            list(self.reasons)
+            if self._declared
+            else [told for one in self.denied if (told := self._explain_denial(one))]
+        )
         if self.reason is DenialReason.GRANT:
-            lines += [_granted_to(self._matrix, member) for member in _members(self.purpose)]
-            lines += [f"{self._key(source)} may serve: {_may_serve(self._matrix, source)}" for source in self.denied]
+            lines += [_describe_grants(self._matrix, member) for member in _purpose_members(self.purpose)]
+            lines += [
+                f"{self._key(source)} may serve: {_describe_permitted_purposes(self._matrix, source)}"
+                for source in self.denied
+            ]
             row = self._matrix.row_for(self.label, self.channel, self.context)
             families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
             if len(self.label) > 1 and (self.alternatives or not families):
@@ -304,25 +323,27 @@ class Decision:
                     ", ".join(alternative.slug for alternative in self.alternatives[:6])
                     or "nothing; keep the data apart"
                 )
-                lines.append(f"combined, {_listed(self._key(s) for s in self.label)} may serve: {both}")
+                lines.append(f"combined, {_join_names(self._key(s) for s in self.label)} may serve: {both}")
             lines += [
                 f"its family {family.slug} may use the data, each source by a clause of its own" for family in families
             ]
         return tuple(lines)
 
     def __str__(self) -> str:
-        return printable("\n".join([self.headline, *(f"  {line}" for line in self.details)]))
+        return escape_controls("\n".join([self.headline, *(f"  {line}" for line in self.details)]))
 
     def _repr_html_(self) -> str:
         """What notebooks show: the same as `str()`, as a list."""
-        from purposeguard.notice.notebook import list_of  # noqa: PLC0415  # as in the notice
+        from purposeguard.notice.notebook import render_list  # noqa: PLC0415  # as in the notice
 
-        return list_of(f"{'✓' if self.allowed else '✗'} {printable(self.headline)}", map(printable, self.details))
+        return render_list(
+            f"{'✓' if self.allowed else '✗'} {escape_controls(self.headline)}", map(escape_controls, self.details)
+        )
 
     def __repr__(self) -> str:
         verdict = "allowed" if self.allowed else "denied"
         by = f" by {self.channel}" if self.channel else ""
-        return f"<Decision {verdict}: {self.label} for {name_of(self.purpose)}{by}>"
+        return f"<Decision {verdict}: {self.label} for {format_term(self.purpose)}{by}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A violation may cross to another process: it takes its facts along, not the compiled notice.
@@ -351,23 +372,23 @@ def _thaw(facts: dict[str, Any]) -> Decision:
     return decision
 
 
-def overruled(decision: Decision, reason: DenialReason, headline: str, reasons: tuple[str, ...]) -> Decision:
+def override_decision(decision: Decision, reason: DenialReason, headline: str, reasons: tuple[str, ...]) -> Decision:
     """What is refused for reasons that lie outside the table: about the same data, purpose and channel."""
     facts = {name: getattr(decision, name) for name in _FACTS} | {"allowed": False, "reason": reason}
     return _thaw(facts | {"headline": headline, "reasons": reasons, "details": reasons})
 
 
-def in_records(decision: Decision, matrix: JointTable) -> Decision:
+def qualify_decision(decision: Decision, matrix: JointTable) -> Decision:
     """The decision as records tell of it: with classes whose clauses say of which notice they are."""
     facts = {name: getattr(decision, name) for name in _FACTS}
     purpose = decision.purpose
-    facts["label"] = matrix.recorded(decision.label)
-    facts["denied"] = tuple(map(matrix.stand_in, decision.denied))
-    facts["purpose"] = purpose if isinstance(purpose, Family) else matrix.stand_in(purpose)
+    facts["label"] = matrix.to_record_label(decision.label)
+    facts["denied"] = tuple(map(matrix.make_record_class, decision.denied))
+    facts["purpose"] = purpose if isinstance(purpose, Family) else matrix.make_record_class(purpose)
     return _thaw(facts)
 
 
-def outside_the_table(
+def make_external_decision(
     label: Label,
     purpose: type[Purpose],
     *,
@@ -404,35 +425,35 @@ BY_CLAUSE: Final[Callable[[type[Source | Purpose]], str]] = attrgetter("clause")
 """How terms of one notice are told apart."""
 
 
-def key_in(matrix: PolicyTable) -> Callable[[type[Source | Purpose]], str]:
+def term_key(matrix: PolicyTable) -> Callable[[type[Source | Purpose]], str]:
     """How messages tell the terms of this table apart."""
-    return matrix.key if isinstance(matrix, JointTable) else BY_CLAUSE
+    return matrix.record_id if isinstance(matrix, JointTable) else BY_CLAUSE
 
 
-def name_of(term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE) -> str:
+def format_term(term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE) -> str:
     """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
     ids = map(key, term.members if isinstance(term, Family) else (term,))
     return f"{term.slug} ({', '.join(ids)})"
 
 
-def _stating(conditions: Iterable[str]) -> str:
+def _advise_stating(conditions: Iterable[str]) -> str:
     """What is to be stated: ``adult` and `outside-eu` hold: state `conditions={"adult", "outside-eu"}``."""
     named = [f"`{condition}`" for condition in conditions]
     written = ", ".join(f'"{name[1:-1]}"' for name in named)
-    return f"{_listed(named)} hold{'s' if len(named) == 1 else ''}, which is stated by `conditions={{{written}}}`"
+    return f"{_join_names(named)} hold{'s' if len(named) == 1 else ''}, which is stated by `conditions={{{written}}}`"
 
 
-def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
+def _purpose_members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
     return purpose.members if isinstance(purpose, Family) else (purpose,)
 
 
-def _granted_to(matrix: PolicyTable, purpose: type[Purpose]) -> str:
+def _describe_grants(matrix: PolicyTable, purpose: type[Purpose]) -> str:
     """Which clauses grant a purpose, and to which sources."""
     text = matrix.texts.get(purpose)
     if text is None:
         notice = matrix.notice
         holders = [source for source in matrix.items if purpose in notice.grants[source]]
-        key = key_in(matrix)
+        key = term_key(matrix)
         prefix = key(purpose).removesuffix(purpose.clause)
         grant = ", ".join(dict.fromkeys(prefix + notice.grants[source][purpose] for source in holders)) or key(purpose)
         whose = ", ".join(map(key, holders)) or "no source"
@@ -440,16 +461,16 @@ def _granted_to(matrix: PolicyTable, purpose: type[Purpose]) -> str:
     return text
 
 
-def _may_serve(matrix: PolicyTable, source: type[Source]) -> str:
+def _describe_permitted_purposes(matrix: PolicyTable, source: type[Source]) -> str:
     """The purposes that a source may serve, the first few by name and all by clause."""
-    present = matrix.current(source)
+    present = matrix.current_source(source)
     text = matrix.texts.get(present)
     if text is None:
-        text = matrix.texts[present] = _spans(matrix.notice.grants[present])
+        text = matrix.texts[present] = _format_clause_ranges(matrix.notice.grants[present])
     return text
 
 
-def _spans(granted: Mapping[type[Purpose], str]) -> str:
+def _format_clause_ranges(granted: Mapping[type[Purpose], str]) -> str:
     if not granted:
         return "nothing"
     slugs = [one.slug for one in granted]
@@ -463,7 +484,7 @@ def _spans(granted: Mapping[type[Purpose], str]) -> str:
     return f"{shown} ({', '.join(spans)})"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

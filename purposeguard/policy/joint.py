@@ -10,13 +10,21 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, cast
 
-from purposeguard.errors import Fault, NoticeError, SeveralNotices, Told, UnknownOperation, UnknownSource
+from purposeguard.errors import Fault, NoticeError, SeveralNotices, ShowableText, UnknownOperation, UnknownSource
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.several import ORIGIN, JointNotice, Notices, of_one, qualified
+from purposeguard.notice.several import ORIGIN, JointNotice, Notices, qualify_id, refuse_joint_attribute
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source, TermMeta, by_clause, union_members
+from purposeguard.notice.vocabulary import (
+    Family,
+    NotPersonal,
+    Purpose,
+    Source,
+    TermMeta,
+    clause_sort_key,
+    union_members,
+)
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
 from purposeguard.policy.table import PolicyTable, Row
 
@@ -45,10 +53,10 @@ class JointTable(PolicyTable):
             NoticeError: a family names what is of none of the notices, or these do not go together.
         """
         self._fill(_parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
-        faults = [*self._gone()]
+        faults = [*self._find_missing_members()]
         if faults:
             raise NoticeError(faults, ORIGIN)
-        joint = {name: self._members(union) for name, union in declared.items()}
+        joint = {name: self._union_members(union) for name, union in declared.items()}
         notice = JointNotice([part.notice for part in parts], joint)
         families = {purpose: list(known) for part in parts for purpose, known in part.families.items()}
         for family in notice.families[len(notice.families) - len(joint) :]:
@@ -68,25 +76,25 @@ class JointTable(PolicyTable):
         tables: dict[str | None, dict[object, Row]] = {}
         self._fill(_tables=tables)
         for channel in (None, *notice.channels):
-            tables[channel] = {source: self._source_row(source, channel, NONE_KNOWN) for source in notice.sources}
-            tables[channel][NotPersonal] = self._not_personal(channel)
+            tables[channel] = {source: self._build_source_row(source, channel, NONE_KNOWN) for source in notice.sources}
+            tables[channel][NotPersonal] = self._build_not_personal_row(channel)
 
     @classmethod
-    def compiled_from(cls, given: NoticesInForce, earlier: JointTable | None = None) -> JointTable:
+    def compile_from(cls, given: NoticesInForce, earlier: JointTable | None = None) -> JointTable:
         """The table of these notices, which follow those of `earlier`.
 
         Raises:
             NoticeError: a class is of two of them; or as `JointTable` does.
         """
         before = {part.notice.id: part for part in earlier.parts} if earlier is not None else {}
-        _must_be_apart(given.members, before)
+        _refuse_shared_classes(given.members, before)
         parts = [
-            PolicyTable(notice, before.get(notice.id), history, prefix=qualified(notice.id, ""))
+            PolicyTable(notice, before.get(notice.id), history, prefix=qualify_id(notice.id, ""))
             for notice, history in given.members
         ]
         return cls(parts, given.families)
 
-    def following(self, notice: object, history: History | None = None) -> JointTable:
+    def replace_revision(self, notice: object, history: History | None = None) -> JointTable:
         """The table of another revision of one of the notices, which leaves the others; or of other revisions of all.
 
         Raises:
@@ -97,12 +105,12 @@ class JointTable(PolicyTable):
             [one.id for one, _ in notice.members] if isinstance(notice, NoticesInForce) else [cast("Notice", notice).id]
         )
         if isinstance(notice, NoticesInForce) and given == ids:
-            return JointTable.compiled_from(notice, self)
+            return JointTable.compile_from(notice, self)
         if isinstance(notice, NoticesInForce) or given[0] not in ids:
             what = f"{', '.join(given)}: this guard holds to {', '.join(ids)}"
             raise NoticeError([Fault("id", what, "make a guard of its own")], "replace")
         present = cast("Notice", notice)
-        _must_be_apart([(present, history)], {part.notice.id: part for part in self.parts})
+        _refuse_shared_classes([(present, history)], {part.notice.id: part for part in self.parts})
         parts = [
             PolicyTable(present, part, history, prefix=part.prefix) if part.notice.id == present.id else part
             for part in self.parts
@@ -121,65 +129,65 @@ class JointTable(PolicyTable):
 
     def __getattr__(self, name: str) -> NoReturn:
         """Of what is not here: raises SeveralNotices where each notice has its own."""
-        of_one(name, lambda: self.notice.notices)
+        refuse_joint_attribute(name, lambda: self.notice.notices)
 
-    def of(self, source: type[Source]) -> PolicyTable:
+    def table_of(self, source: type[Source]) -> PolicyTable:
         """The table of the notice that a source, or a purpose, is of.
 
         Raises:
             UnknownSource: it is of none of them.
         """
-        part = self._part(source)
+        part = self._find_part(source)
         if part is None:
             raise UnknownSource(source, f"is a class of none of {self.notice.id}")
         return part
 
-    def alone(self, purpose: type[Purpose] | Family) -> PolicyTable:
+    def single_table_of(self, purpose: type[Purpose] | Family) -> PolicyTable:
         """The table of the one notice that a purpose, or a family, is of.
 
         Raises:
             SeveralNotices: it is a family over several of them.
         """
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
-        part, *others = {self._part(member) for member in members}
+        part, *others = {self._find_part(member) for member in members}
         if part is None or others:
             raise SeveralNotices([each.notice.id for each in self.parts], "a purpose of its own in this family")
         return part
 
-    def each(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
+    def split_label(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
         """The table of each notice that sources of a label are of, with these; of data that is not personal, of all.
 
         Raises:
             UnknownSource: a source is of none of them.
         """
         personal = [source for source in label if source is not NotPersonal]
-        of = {part: [source for source in personal if self.of(source) is part] for part in self.parts}
+        of = {part: [source for source in personal if self.table_of(source) is part] for part in self.parts}
         return tuple((part, Label(*sources)) for part, sources in of.items() if sources) or tuple(
             (part, label) for part in self.parts
         )
 
-    def _part(self, term: object) -> PolicyTable | None:
+    def _find_part(self, term: object) -> PolicyTable | None:
         known = isinstance(term, TermMeta)
         return next((part for part in self.parts if known and term in part._dates), None)
 
-    def key(self, term: type[Source | Purpose]) -> str:
+    def record_id(self, term: type[Source | Purpose]) -> str:
         """The id by which contexts and records name a source or a purpose: `jp-notice:1.1(a)`."""
-        part = self._part(term)
-        return term.clause if part is None else part.key(term)
+        part = self._find_part(term)
+        return term.clause if part is None else part.record_id(term)
 
-    def bar(
+    def find_denial_reason(
         self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> DenialReason | None:
         """What stands between a source and a purpose: what the notice of the source says, and no other."""
-        part = self.of(source)
-        return part.bar(source, purpose, channel, self._own_context(part, context))
+        part = self.table_of(source)
+        return part.find_denial_reason(source, purpose, channel, self._context_for_part(part, context))
 
-    def collected_under(self, source: type[Source], context: Context) -> datetime.date | None:
+    def collection_revision(self, source: type[Source], context: Context) -> datetime.date | None:
         """The date of the revision of its notice under which data was collected; None where that is in force."""
-        part = self.of(source)
-        return part.collected_under(source, self._own_context(part, context))
+        part = self.table_of(source)
+        return part.collection_revision(source, self._context_for_part(part, context))
 
-    def _own_context(self, part: PolicyTable, context: Context) -> Context:
+    def _context_for_part(self, part: PolicyTable, context: Context) -> Context:
         """The context as the table of one notice has it: its revision of collection, and its conditions."""
         if context.conditions:
             context = context._replace(conditions=part.own_conditions(context.conditions))
@@ -188,7 +196,7 @@ class JointTable(PolicyTable):
         # A date alone does not say of which notice it is a revision.
         return context if context.under is None else context._replace(under=BEFORE_ALL)
 
-    def context(
+    def build_context(
         self,
         sources: Iterable[type[Source]],
         preferences: SubjectPreferences | None,
@@ -198,9 +206,9 @@ class JointTable(PolicyTable):
         today: Day,
     ) -> Context:
         """What decides beside the label: days are counted, and revisions known, as each notice has them."""
-        of = {source: self._part(source) for source in sources}
+        of = {source: self._find_part(source) for source in sources}
         each = [
-            part.context(
+            part.build_context(
                 [source for source in of if of[source] is part],
                 preferences,
                 collected=collected,
@@ -215,52 +223,57 @@ class JointTable(PolicyTable):
             return Context(preferences, overdue=overdue)
         return Context(preferences, BEFORE_ALL, overdue, unders=unders)
 
-    def recorded(self, label: Label) -> Label:
+    def to_record_label(self, label: Label) -> Label:
         """A label as records name its sources: of classes whose clause says of which notice it is."""
-        return Label(*(cast("type[Source]", self.stand_in(source)) for source in label))
+        return Label(*(cast("type[Source]", self.make_record_class(source)) for source in label))
 
-    def stand_in(self, term: type[Source | Purpose]) -> type[Source | Purpose]:
+    def make_record_class(self, term: type[Source | Purpose]) -> type[Source | Purpose]:
         """A class for records: as the term, with an id that names its notice. No guard decides by it."""
-        if self._part(term) is None:
+        if self._find_part(term) is None:
             return term
         found = self._stand_ins.get(term)
         if found is None:
-            facts = {"clause": self.key(term), "slug": term.slug, "title": term.title, "__module__": term.__module__}
+            facts = {
+                "clause": self.record_id(term),
+                "slug": term.slug,
+                "title": term.title,
+                "__module__": term.__module__,
+            }
             found = self._stand_ins.setdefault(term, TermMeta(term.__name__, (term,), facts))
         return cast("type[Source | Purpose]", found)
 
-    def derived(self, operation: str, one: object, other: object) -> Label:
+    def derive_label(self, operation: str, one: object, other: object) -> Label:
         """The label of two values joined by an operation that the notice of both declares (rule 6).
 
         Raises:
             UnknownOperation: it declares none between the two, or they are of several notices.
         """
-        left, right = self.label(one), self.label(other)
-        part, *others = {self._part(source) for source in (left | right).sources}
+        left, right = self.resolve_label(one), self.resolve_label(other)
+        part, *others = {self._find_part(source) for source in (left | right).sources}
         if part is not None and not others:
-            return part.derived(operation, left, right)
+            return part.derive_label(operation, left, right)
         declared = any(row.operation == operation for each in self.parts for row in each.notice.document.derivation)
         why = "a notice derives from data of its own alone, and this is of several or of none"
-        raise UnknownOperation(Told(operation) if declared else operation, why)
+        raise UnknownOperation(ShowableText(operation) if declared else operation, why)
 
-    def _origin(self, term: object) -> Notice | None:
-        part = self._part(term)
-        return None if part is None else part._origin(term)
+    def _find_notice(self, term: object) -> Notice | None:
+        part = self._find_part(term)
+        return None if part is None else part._find_notice(term)
 
-    def _present(self, term: object) -> object:
-        part = self._part(term)
-        return term if part is None else part._present(term)
+    def _translate_term(self, term: object) -> object:
+        part = self._find_part(term)
+        return term if part is None else part._translate_term(term)
 
-    def _members(self, union: object) -> tuple[type[Purpose], ...]:
+    def _union_members(self, union: object) -> tuple[type[Purpose], ...]:
         """The purposes of a union in the notices in force, in their order."""
-        present = {self._present(member) for member in union_members(union)}
+        present = {self._translate_term(member) for member in union_members(union)}
         return tuple(purpose for part in self.parts for purpose in part.notice.purposes if purpose in present)
 
-    def _gone(self) -> Iterable[Fault]:
+    def _find_missing_members(self) -> Iterable[Fault]:
         purposes: set[object] = {purpose for part in self.parts for purpose in part.notice.purposes}
         for name, union in self._declared.items():
             for member in union_members(union):
-                if self._present(member) not in purposes:
+                if self._translate_term(member) not in purposes:
                     shown = getattr(member, "clause", None) or type(member).__name__
                     what = f"`{shown}` is no purpose of the notices in force"
                     yield Fault(f"family {name}", what, "declare it anew: `guard.replace(Notices(…, families=…))`")
@@ -269,7 +282,7 @@ class JointTable(PolicyTable):
         return f"<JointTable of {self.notice!r}>"
 
 
-def _must_be_apart(members: Iterable[tuple[Notice, History | None]], known: Mapping[str, PolicyTable]) -> None:
+def _refuse_shared_classes(members: Iterable[tuple[Notice, History | None]], known: Mapping[str, PolicyTable]) -> None:
     """Raises NoticeError where two notices have a class, as they may where both were bound to one module.
 
     Nobody could tell then of which of them a value is. `known` are the tables by id that these notices follow; before a
@@ -282,7 +295,7 @@ def _must_be_apart(members: Iterable[tuple[Notice, History | None]], known: Mapp
             terms.setdefault(notice.id, set()).update(cast("set[TermMeta]", {*notice.sources, *notice.purposes}))
     for id_, own in terms.items():
         others = {term: other for other, of in terms.items() if other != id_ for term in of & own}
-        for term, other in sorted(others.items(), key=lambda pair: by_clause(pair[0])):
+        for term, other in sorted(others.items(), key=lambda pair: clause_sort_key(pair[0])):
             what = f"`{term.__name__}` is a class of {other} too"
             faults.append(Fault(id_, what, "generate a module for each notice"))
     if faults:

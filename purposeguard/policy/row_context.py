@@ -47,15 +47,15 @@ def subject_key(given: object) -> str:
         ValueError: it is blank, begins or ends with a blank, is longer than 200 characters, or does not print.
     """
     if type(given) is int:
-        return str(given) if -_SHORT < given < _SHORT else _of_digits(given)
+        return str(given) if -_SHORT < given < _SHORT else _format_number(given)
     if type(given) is str:
-        return _in_one_spelling(given)
+        return _normalize_text(given)
     if isinstance(given, uuid.UUID):
         return uuid.UUID.__str__(given)
     if isinstance(given, bool) or not isinstance(given, (int, str)):
         raise TypeError(f"a subject's id is an int, a text or a UUID, not {type(given).__name__}")
     # Of a class that derives from one of them, the plain number or text, whatever it says of itself.
-    return _of_digits(int.__index__(given)) if isinstance(given, int) else _in_one_spelling(str.__str__(given))
+    return _format_number(int.__index__(given)) if isinstance(given, int) else _normalize_text(str.__str__(given))
 
 
 def subject_keys(given: Collection[object]) -> list[str]:
@@ -67,12 +67,12 @@ def subject_keys(given: Collection[object]) -> list[str]:
     return list(map(subject_key, given))
 
 
-def _of_digits(given: int) -> str:
+def _format_number(given: int) -> str:
     """A number, as its digits in a text are taken; no text is made of one that is too long."""
-    return _in_one_spelling(str(given) if -_LONG < given < _LONG else "")
+    return _normalize_text(str(given) if -_LONG < given < _LONG else "")
 
 
-def _in_one_spelling(text: str) -> str:
+def _normalize_text(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)  # one letter may be written as several characters
     length = len(text)
@@ -113,8 +113,8 @@ class RowContext(Immutable):
     ) -> None:
         self._fill(
             subject=None if subject is None else subject_key(subject),
-            collected=_day("collected", collected),
-            ended=_day("ended", ended),
+            collected=_check_day("collected", collected),
+            ended=_check_day("ended", ended),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -128,7 +128,7 @@ class RowContext(Immutable):
         return self.subject, self.collected, self.ended
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _thaw, self._key
+        return _restore_row_context, self._key
 
     def __repr__(self) -> str:
         # Not whose it is: this lands in messages and logs.
@@ -136,11 +136,11 @@ class RowContext(Immutable):
         return f"<RowContext {', '.join(known) or 'nothing known'}>"
 
 
-def _thaw(subject: str | None, collected: Day | None, ended: Day | None) -> RowContext:
+def _restore_row_context(subject: str | None, collected: Day | None, ended: Day | None) -> RowContext:
     return RowContext(subject, collected=collected, ended=ended)
 
 
-def _day(name: str, given: object) -> Day | None:
+def _check_day(name: str, given: object) -> Day | None:
     if given is None:
         return None
     if not isinstance(given, datetime.date):  # a datetime is one

@@ -26,7 +26,9 @@ def permits(
     if not sources:
         raise UnlabelledData("no sources")  # rule 4
     members = members_of(notice, purpose)  # Rule 2: every source must be allowed. Rule 3: each by some purpose.
-    return all(any(may(notice, source, member, channel, conditions) for member in members) for source in sources)
+    return all(
+        any(is_permitted(notice, source, member, channel, conditions) for member in members) for source in sources
+    )
 
 
 def members_of(notice: Document, purpose: str) -> Collection[str]:
@@ -34,25 +36,29 @@ def members_of(notice: Document, purpose: str) -> Collection[str]:
     return {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
 
 
-def may(notice: Document, source: str, purpose: str, channel: str | None, conditions: Stated = NONE) -> bool:
+def is_permitted(notice: Document, source: str, purpose: str, channel: str | None, conditions: Stated = NONE) -> bool:
     """Whether one source may serve one purpose, where these conditions are stated: more of them never allow less."""
     row = _row(notice, source)
     if items := [item.id for item in notice.source if item.parent == source]:
-        return all(may(notice, item, purpose, channel, conditions) for item in items)  # a parent: what every item may
-    if _forbidden(notice, source, purpose, conditions):
+        return all(
+            is_permitted(notice, item, purpose, channel, conditions) for item in items
+        )  # a parent: what every item may
+    if _is_forbidden(notice, source, purpose, conditions):
         return False  # rule 5, before any grant
     if isinstance(row, Overlay):
-        return purpose in row.serves and may(notice, row.source, purpose, channel, conditions)  # rule 8: only narrows
+        return purpose in row.serves and is_permitted(
+            notice, row.source, purpose, channel, conditions
+        )  # rule 8: only narrows
     if isinstance(row, Derivation):
         granted_to = row.serves  # rule 6
     else:  # Rule 1: only a grant allows.
         granting = [grant for grant in notice.grant if {*grant.sources} & {*EVERY, source, *_above(notice, source)}]
         granted_to = tuple(purpose.id for grant in granting for purpose in grant.purpose)
     granted_here = purpose in granted_to and _admits(notice, purpose, channel)
-    return granted_here and bool(rests_on(notice, source, purpose, conditions))
+    return granted_here and bool(list_bases(notice, source, purpose, conditions))
 
 
-def rests_on(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
+def list_bases(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
     """The bases that a use has where these conditions are stated, of which one must be met; none: it may not be."""
     grant, row = next((grant, row) for grant in notice.grant for row in grant.purpose if row.id == purpose)
     given = row if row.basis or row.bases else grant  # its own go before those of the grant
@@ -61,7 +67,7 @@ def rests_on(notice: Document, source: str, purpose: str, conditions: Stated) ->
     return [row for row in rows if row.sources is None or set(row.sources) & {source, *_above(notice, source)}]
 
 
-def derived(notice: Document, operation: str, one: str, other: str) -> str | None:
+def derive_source(notice: Document, operation: str, one: str, other: str) -> str | None:
     """Rule 6: the source of two sources joined by `operation`, or None where the notice declares none."""
     for row in (row for row in notice.derivation if row.operation == operation):
         for left, right in ((one, other), (other, one)):
@@ -75,7 +81,7 @@ def _admits(notice: Document, purpose: str, channel: str | None) -> bool:  # rul
     return channel is None or named is None or named.closed is None or channel in named.closed
 
 
-def _forbidden(notice: Document, source: str, purpose: str, conditions: Stated) -> bool:
+def _is_forbidden(notice: Document, source: str, purpose: str, conditions: Stated) -> bool:
     names = {*EVERY, *_origins(notice, source)}  # by its own name, its clause's, or its origins'
     rules = [row for row in notice.forbid if not (row.unless and conditions >= {*row.unless})]
     return any(purpose in members_of(notice, one) for row in rules if names & {*row.sources} for one in row.purposes)
@@ -101,7 +107,7 @@ def _row(notice: Document, source: str) -> SourceRow | Overlay | Derivation:
     return {row.id: row for row in (*notice.source, *notice.overlay, *notice.derivation)}[source]  # type: ignore[return-value]  # mypy joins them to their base
 
 
-def allowed(
+def is_allowed(
     notices: Sequence[Document],  # the revisions that are known; the last is the one in force
     sources: Collection[str],
     purpose: str,  # or a family
@@ -122,7 +128,7 @@ def allowed(
         source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
         if items := [item.id for item in notice.source if item.parent == source]:
             return all(lawful(notice, item, member, agreed=agreed, asked=asked) for item in items)
-        every = rests_on(notice, source, member, conditions)  # Clause 8: past its period, only law, until that ends.
+        every = list_bases(notice, source, member, conditions)  # Clause 8: past its period, only law, until that ends.
         rows = [row for row in every if asked + "|law" * (row.basis == "law") not in overdue]
         return any((row.basis != "consent" or agreed) and (named or not row.opt_out) for row in rows)
 
@@ -130,41 +136,46 @@ def allowed(
     then = now if collected_under is None else next((n for n in notices if n.revision == collected_under), None)
 
     def serves(source: str, member: str) -> bool:
-        agreed = [day for given_to, day in consents if moved(notices, "purpose", member, day) == given_to]
-        if not may(now, source, member, channel, conditions):
+        agreed = [day for given_to, day in consents if translate_id(notices, "purpose", member, day) == given_to]
+        if not is_permitted(now, source, member, channel, conditions):
             return False  # Rules 1 to 8: the revision in force must grant it, whatever another one did.
-        if stopped or any(moved(notices, "purpose", member, n.revision) in suspended for n in notices):
+        if stopped or any(translate_id(notices, "purpose", member, n.revision) in suspended for n in notices):
             return False  # Clause 7: the subject asked for the use to stop, by any id that the purpose ever had.
         if not lawful(now, source, member, asked=source, agreed=bool(agreed)):
             return False
         if then is now or then is None:
             return then is now  # Of a revision that is not known, nobody knows what it granted.
         # Rule 9: of data collected under another revision, that one must have granted it too, on its own terms …
-        one, other = moved(notices, "source", source, then.revision), moved(notices, "purpose", member, then.revision)
-        if one is not None and other is not None and granted(then, one, other, channel, activity):
-            return may(then, one, other, channel, conditions) and lawful(then, one, other, agreed=bool(agreed))
+        one, other = (
+            translate_id(notices, "source", source, then.revision),
+            translate_id(notices, "purpose", member, then.revision),
+        )
+        if one is not None and other is not None and is_granted(then, one, other, channel, activity):
+            return is_permitted(then, one, other, channel, conditions) and lawful(then, one, other, agreed=bool(agreed))
         # … or the revision in force, a later one, expressly extends it to data collected earlier.
         agreed_since = any(day > then.revision for day in agreed)
-        return then.revision < now.revision and extended(now, source, member, agreed_since)
+        return then.revision < now.revision and is_extended(now, source, member, agreed_since)
 
-    heard = not activity or stated(now, purpose, channel)  # Rule 7, of what an activity is for.
+    heard = not activity or is_channel_stated(now, purpose, channel)  # Rule 7, of what an activity is for.
     members = members_of(now, purpose)  # Rules 2 and 3, as above. Rule 4: no source is no licence.
     return heard and bool(sources) and all(any(serves(source, member) for member in members) for source in sources)
 
 
-def together(
+def is_allowed_jointly(
     notices: Mapping[str, Sequence[Document]],  # by its id, each notice in the revisions that are known, as above
     sources: Collection[tuple[str, str]],  # each with the notice that it is of
     parts: Mapping[str, Mapping[str, Any]],  # of each notice that has a part in what is asked for: the rest, as above
 ) -> bool:
     """Several notices at once: each source is decided by its own alone, which must have a part in what is asked for."""
     for of, its in parts.items():
-        if its["activity"] and not stated(notices[of][-1], its["purpose"], its["channel"]):
+        if its["activity"] and not is_channel_stated(notices[of][-1], its["purpose"], its["channel"]):
             return False  # Rule 7, of what an activity is for, whichever notice its data is of.
-    return bool(sources) and all(of in parts and allowed(notices[of], [source], **parts[of]) for of, source in sources)
+    return bool(sources) and all(
+        of in parts and is_allowed(notices[of], [source], **parts[of]) for of, source in sources
+    )
 
 
-def moved(notices: Sequence[Document], kind: str, given: str | None, day: date) -> str | None:
+def translate_id(notices: Sequence[Document], kind: str, given: str | None, day: date) -> str | None:
     """The id that a source or purpose of the notice in force has in the revision of that day; None if it has none."""
     now = notices[-1].revision
     passed = {n.revision: n.renamed for n in notices if min(now, day) < n.revision <= max(now, day)}
@@ -176,23 +187,25 @@ def moved(notices: Sequence[Document], kind: str, given: str | None, day: date) 
     return given
 
 
-def granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
+def is_granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
     """Whether another revision grants it, on whichever conditions; one that has no such source grants it nothing."""
     known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
-    granted_there = source in known and may(notice, source, purpose, channel, {row.id for row in notice.condition})
-    return granted_there and (not activity or stated(notice, purpose, channel))
+    granted_there = source in known and is_permitted(
+        notice, source, purpose, channel, {row.id for row in notice.condition}
+    )
+    return granted_there and (not activity or is_channel_stated(notice, purpose, channel))
 
 
-def stated(notice: Document, purpose: str, channel: str | None) -> bool:
+def is_channel_stated(notice: Document, purpose: str, channel: str | None) -> bool:
     """Whether a channel is stated, or need not be: where a clause names the channels, activities must say theirs."""
     return channel is not None or all(_admits(notice, member, "") for member in members_of(notice, purpose))
 
 
-def extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:
+def is_extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:
     """Whether a revision extends the purpose to data of this source that was collected earlier."""
     source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: to what it narrows
     if items := [item.id for item in notice.source if item.parent == source]:
-        return all(extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item
+        return all(is_extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item
     for row in notice.extension:
         named = row.sources is None or set(row.sources) & {source, *_above(notice, source)}
         if named and any(purpose in members_of(notice, given) for given in row.purposes):

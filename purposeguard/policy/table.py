@@ -17,8 +17,16 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal, Union, cast
 
-from purposeguard.errors import Fault, NoticeError, Told, UnknownOperation, UnknownSource, UnknownTerm, UnlabelledData
-from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, extended
+from purposeguard.errors import (
+    Fault,
+    NoticeError,
+    ShowableText,
+    UnknownOperation,
+    UnknownSource,
+    UnknownTerm,
+    UnlabelledData,
+)
+from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, compute_extensions
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -48,7 +56,7 @@ from purposeguard.policy.context import (
 )
 
 
-def derived_label(
+def derive_label(
     notice: Notice,
     operation: str,
     left: Label,
@@ -77,7 +85,7 @@ def derived_label(
     )
     why = f"the notice derives nothing from {sides} by this; it declares {known or 'no derivation'}"
     declared = {row.operation for row in notice.document.derivation}
-    raise UnknownOperation(Told(operation) if operation in declared else operation, why)
+    raise UnknownOperation(ShowableText(operation) if operation in declared else operation, why)
 
 
 Row = frozenset[object]
@@ -162,20 +170,24 @@ class PolicyTable(Immutable):
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
         self._fill(notice=notice, history=history, prefix=prefix, _then={}, _in_context={}, texts={})
         self._fill(periods=Periods(notice.document))
-        self._fill(grounds=LegalGrounds(notice.document), extended=extended(notice.document))
-        closed = _closed(notice.document)
+        self._fill(grounds=LegalGrounds(notice.document), extended=compute_extensions(notice.document))
+        closed = _find_closed_channels(notice.document)
         self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
         parents = {row.parent for row in notice.document.source}
         self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
         below = Lineage(notice.document).children
         self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
-        self._fill(_by_date=_by_date(earlier, history), _dates=_dates(notice, earlier, history))
-        self._fill(opened=_opened(notice, self._by_date.values(), history).difference(self.closed))
+        self._fill(_by_date=_revisions_by_date(earlier, history), _dates=_collect_class_dates(notice, earlier, history))
+        self._fill(opened=_find_opened_purposes(notice, self._by_date.values(), history).difference(self.closed))
         by_clause = {
             Source: {fold(one.clause): one for one in notice.sources},
             Purpose: {fold(one.clause): one for one in notice.purposes},
         }
-        self._fill(_by_clause=by_clause, _alias=weakref.WeakKeyDictionary(), _named=_names(notice, history, prefix))
+        self._fill(
+            _by_clause=by_clause,
+            _alias=weakref.WeakKeyDictionary(),
+            _named=_collect_former_ids(notice, history, prefix),
+        )
         families: dict[type[Purpose], list[Family]] = {}
         for family in notice.families:
             for member in family.members:
@@ -195,7 +207,7 @@ class PolicyTable(Immutable):
                     continue
                 may = [one for one in open_to_all[source] if one not in shut]
                 table[source] = frozenset((*may, *(family for one in may for family in families.get(one, ()))))
-            table[NotPersonal] = self._not_personal(channel)
+            table[NotPersonal] = self._build_not_personal_row(channel)
         self._fill(_tables=tables)
         self._fill(_labels={source: Label(source) for source in notice.sources})
         purposes: dict[object, type[Purpose] | Family] = {purpose: purpose for purpose in notice.purposes}
@@ -209,7 +221,7 @@ class PolicyTable(Immutable):
         """The revisions whose sources tags of stored data may name."""
         return self.history
 
-    def following(self, notice: object, history: History | None = None) -> PolicyTable:
+    def replace_revision(self, notice: object, history: History | None = None) -> PolicyTable:
         """The table of another revision, which is put in force after this one.
 
         Raises:
@@ -221,11 +233,11 @@ class PolicyTable(Immutable):
             raise NoticeError([fault], "replace")
         return PolicyTable(notice, self, history)
 
-    def of(self, source: type[Source]) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
+    def table_of(self, source: type[Source]) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
         """The table of the notice that a source is of."""
         return self
 
-    def each(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
+    def split_label(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
         """The table of each notice that sources of a label are of, with these sources."""
         return ((self, label),)
 
@@ -234,7 +246,7 @@ class PolicyTable(Immutable):
         """The table of each notice that is in force."""
         return (self,)
 
-    def alone(self, purpose: type[Purpose] | Family) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
+    def single_table_of(self, purpose: type[Purpose] | Family) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
         """The table of the one notice that a purpose, or a family, is of."""
         return self
 
@@ -243,11 +255,11 @@ class PolicyTable(Immutable):
         prefix = self.prefix
         return frozenset(one.removeprefix(prefix) for one in conditions if one.startswith(prefix))
 
-    def key(self, term: type[Source | Purpose]) -> str:
+    def record_id(self, term: type[Source | Purpose]) -> str:
         """The id by which contexts and records name a source or a purpose; over several notices it names the notice."""
         return self.prefix + term.clause
 
-    def context(
+    def build_context(
         self,
         sources: Iterable[type[Source]],
         preferences: SubjectPreferences | None,
@@ -267,18 +279,18 @@ class PolicyTable(Immutable):
             under = BEFORE_ALL if held is None else held.revision
             if under == self.notice.revision:
                 under = None
-        clauses = [self.current(source).clause for source in sources if source is not NotPersonal]
+        clauses = [self.current_source(source).clause for source in sources if source is not NotPersonal]
         overdue = self.periods.overdue(clauses, collected=collected, ended=ended, today=today)
         if self.prefix:
             overdue = frozenset(self.prefix + clause for clause in overdue)
         return Context(preferences, under, overdue)
 
-    def recorded(self, label: Label) -> Label:
+    def to_record_label(self, label: Label) -> Label:
         """A label as records name its sources."""
         return label
 
     @property
-    def known(self) -> tuple[Mapping[object, Row], Mapping[object, type[Purpose] | Family]]:
+    def lookup_tables(self) -> tuple[Mapping[object, Row], Mapping[object, type[Purpose] | Family]]:
         """What was asked before: sources → row where no channel is stated, and purposes. For a guard's fast path."""
         return self._tables[None], self._purposes
 
@@ -289,9 +301,9 @@ class PolicyTable(Immutable):
             UnknownTerm: an id means nothing in the notice.
             UnlabelledData: there are no sources.
         """
-        return self.purpose(purpose) in self.row(sources, channel)
+        return self.resolve_purpose(purpose) in self.resolve_row(sources, channel)
 
-    def row(self, sources: object, channel: str | None = None) -> Row:
+    def resolve_row(self, sources: object, channel: str | None = None) -> Row:
         """What the sources may serve; raises as `allows` does."""
         table = self._tables.get(channel) if channel is None or type(channel) is str else None
         if table is None:
@@ -305,68 +317,68 @@ class PolicyTable(Immutable):
         except TypeError:  # not hashable: no form that is remembered
             asked = None
         if row is None:
-            label = self.label(sources if asked is None else asked)
-            row = table.get(label) or self._row_of(label, channel, table)
+            label = self.resolve_label(sources if asked is None else asked)
+            row = table.get(label) or self._get_row(label, channel, table)
             for seen in (label, asked):
-                if seen is not None and len(table) < MOST_REMEMBERED and _lasting(seen):
+                if seen is not None and len(table) < MOST_REMEMBERED and _is_cacheable(seen):
                     table[seen] = row
         return row
 
-    def _row_of(self, label: Label, channel: str | None, table: dict[object, Row]) -> Row:
+    def _get_row(self, label: Label, channel: str | None, table: dict[object, Row]) -> Row:
         for source in label.sources:
             if source not in table:  # of another revision
-                table[source] = self._source_row(source, channel, NONE_KNOWN)
+                table[source] = self._build_source_row(source, channel, NONE_KNOWN)
         first, *others = (table[source] for source in label.sources)
         return first.intersection(*others)
 
-    def remember(self, asked: object, channel: str | None, row: Row) -> None:
-        """Has the row of what `read_once` gave found at once where it is asked for in the same form."""
+    def cache_row(self, asked: object, channel: str | None, row: Row) -> None:
+        """Has the row of what `freeze_sources` gave found at once where it is asked for in the same form."""
         table = self._tables[channel]
-        if len(table) < MOST_REMEMBERED and _lasting(asked):
+        if len(table) < MOST_REMEMBERED and _is_cacheable(asked):
             table[asked] = row
 
     def row_for(self, label: Label, channel: str | None, context: Context) -> Row:
         """What data of this label may serve in this context; the label is of this table."""
         if context is NONE_KNOWN or context == NONE_KNOWN:
-            return self.row(label, channel)
+            return self.resolve_row(label, channel)
         key = (label, channel, context)
         row = self._in_context.get(key)
         if row is None:
-            first, *others = (self._source_row(source, channel, context) for source in label.sources)
+            first, *others = (self._build_source_row(source, channel, context) for source in label.sources)
             row = first.intersection(*others)
             if len(self._in_context) < MOST_REMEMBERED:
                 self._in_context[key] = row
         return row
 
-    def _not_personal(self, channel: str | None) -> Row:
+    def _build_not_personal_row(self, channel: str | None) -> Row:
         """What data that is not personal may serve: all that admits the channel."""
         open_ = {one for one in self.notice.purposes if self._admits(one, channel)}
         return frozenset((*open_, *(one for one in self.notice.families if not open_.isdisjoint(one.members))))
 
-    def _source_row(self, source: type[Source], channel: str | None, context: Context) -> Row:
+    def _build_source_row(self, source: type[Source], channel: str | None, context: Context) -> Row:
         if source is NotPersonal:
             return self._tables[channel][NotPersonal]
-        granted = self.notice.grants[self.current(source)]
-        may = [one for one in granted if self.bar(source, one, channel, context) is None]
+        granted = self.notice.grants[self.current_source(source)]
+        may = [one for one in granted if self.find_denial_reason(source, one, channel, context) is None]
         return frozenset((*may, *(family for one in may for family in self.families.get(one, ()))))
 
-    def bar(
+    def find_denial_reason(
         self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> DenialReason | None:
         """What stands between a source and a purpose of the notice; None where the source may serve it."""
-        current = self.current(source)
+        current = self.current_source(source)
         if purpose not in self.notice.grants[current]:
             return DenialReason.GRANT
         if not self._admits(purpose, channel):
             return DenialReason.CHANNEL
-        grounds = self.grounds.of(current.clause, purpose.clause, context.conditions)
+        grounds = self.grounds.get_grounds(current.clause, purpose.clause, context.conditions)
         if () in grounds:
             return DenialReason.CONDITION
         held: Grounds = ()
-        then = self._under(source, context)
+        then = self._collection_table(source, context)
         if then is not None:
-            earlier = self._grounds_then(then, source, purpose, channel, context)
-            bar = self._bar_of_earlier(current, purpose, context.preferences, then) if earlier is None else None
+            earlier = self._earlier_grounds(then, source, purpose, channel, context)
+            bar = self._find_revision_reason(current, purpose, context.preferences, then) if earlier is None else None
             if bar is not None:
                 return bar
             held = earlier or ()
@@ -381,80 +393,80 @@ class PolicyTable(Immutable):
             )
             if () in grounds:
                 return DenialReason.RETENTION
-        return self._bar_of_subject(grounds + held, purpose, context.preferences)
+        return self._find_subject_reason(grounds + held, purpose, context.preferences)
 
     def _is_over(self, source: type[Source], context: Context, *, of_law: bool) -> bool:
         """Return whether the period of a source is over: that for which it is kept, or that for which law needs it."""
         clause = for_law(source.clause) if of_law else source.clause
         return self.prefix + clause in context.overdue
 
-    def _bar_of_subject(
+    def _find_subject_reason(
         self, grounds: Grounds, purpose: type[Purpose], preferences: SubjectPreferences | None
     ) -> DenialReason | None:
         """What of the subject stands in the way: that the use was stopped, no consent, or that nobody is named."""
-        if preferences is not None and self._stops(preferences, purpose):
+        if preferences is not None and self._is_stopped(preferences, purpose):
             return DenialReason.SUBJECT
         for group in grounds:
             for ground in group:
                 if ground.basis != "consent" and not (ground.opt_out and preferences is None):
                     break
             else:
-                if not self._agreed(preferences, purpose):
+                if not self._has_consented(preferences, purpose):
                     return DenialReason.SUBJECT if any(ground.opt_out for ground in group) else DenialReason.CONSENT
         return None
 
-    def _stops(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
+    def _is_stopped(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
         """Whether the subject stopped the use for a purpose, by any id that it ever had."""
         named = self._named.get(purpose, NO_NAMES)
         names = [name for day, name in named.items() if name is not None and day != BEFORE_ALL]
-        names.append(self.key(purpose))
+        names.append(self.record_id(purpose))
         if self.prefix:  # what was asked for before there were several notices names none, and goes on to hold
             names += [one.removeprefix(self.prefix) for one in names]
         return any(map(preferences.stops, names))
 
-    def _agreed(
+    def _has_consented(
         self, preferences: SubjectPreferences | None, purpose: type[Purpose], after: datetime.date | None = None
     ) -> bool:
         """Whether the subject agreed to a purpose, by the id that it had when they did."""
-        return preferences is not None and preferences.agreed(
-            self.key(purpose), after, self._named.get(purpose, NO_NAMES)
+        return preferences is not None and preferences.has_consented(
+            self.record_id(purpose), after, self._named.get(purpose, NO_NAMES)
         )
 
-    def _bar_of_earlier(
+    def _find_revision_reason(
         self, source: type[Source], purpose: type[Purpose], preferences: SubjectPreferences | None, then: PolicyTable
     ) -> DenialReason | None:
         """What stands in the way of a purpose that the revision of collection does not grant (rule 9)."""
         extension = self.extended.get((source.clause, purpose.clause))
         if extension is None or then.notice.revision > self.notice.revision:
             return DenialReason.REVISION
-        agreed = self._agreed(preferences, purpose, after=then.notice.revision)
+        agreed = self._has_consented(preferences, purpose, after=then.notice.revision)
         return None if extension.basis == "related" or agreed else DenialReason.CONSENT
 
     def _admits(self, purpose: type[Purpose], channel: str | None) -> bool:
         only = self.closed.get(purpose)
         return channel is None or only is None or channel in only
 
-    def _under(self, source: type[Source], context: Context) -> PolicyTable | None:
+    def _collection_table(self, source: type[Source], context: Context) -> PolicyTable | None:
         """The matrix of the revision under which data was collected; None where that is the one in force."""
         # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
-        notice, now, said = self._origin(source), self.notice.revision, context.under
+        notice, now, said = self._find_notice(source), self.notice.revision, context.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
             notice = next((one for one in self.history if one.revision == said), None)
-        return None if notice is None or notice.revision == now else self.compiled(notice)
+        return None if notice is None or notice.revision == now else self.compile_revision(notice)
 
-    def collected_under(self, source: type[Source], context: Context) -> datetime.date | None:
+    def collection_revision(self, source: type[Source], context: Context) -> datetime.date | None:
         """The date of the revision under which data was collected; None where that is the one in force."""
-        then = self._under(source, context)
+        then = self._collection_table(source, context)
         return context.under if then is None else then.notice.revision
 
-    def compiled(self, notice: Notice) -> PolicyTable:
+    def compile_revision(self, notice: Notice) -> PolicyTable:
         """The matrix of another revision, as it was when that revision was in force."""
         known = self._then.get(id(notice))
         if known is None:
             known = self._then.setdefault(id(notice), PolicyTable(notice))
         return known
 
-    def _grounds_then(
+    def _earlier_grounds(
         self, then: PolicyTable, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> Grounds | None:
         """The grounds on which another revision grants a purpose to a source; None where it does not grant it.
@@ -462,8 +474,8 @@ class PolicyTable(Immutable):
         An activity that states no channel is not granted it where the other revision closed them (rule 7).
         """
         notice = then.notice
-        own, one = source, self.history.clause_in("purpose", purpose.clause, self.notice, notice)
-        known = self.history.clause_in("source", self.current(source).clause, self.notice, notice)
+        own, one = source, self.history.translate_clause("purpose", purpose.clause, self.notice, notice)
+        known = self.history.translate_clause("source", self.current_source(source).clause, self.notice, notice)
         try:
             own = notice.source(source if source in notice.grants else known)
             granted = notice.purpose(one)
@@ -473,9 +485,9 @@ class PolicyTable(Immutable):
             return None
         if context.unstated and granted in then.closed:
             return None
-        return then.grounds.of(own.clause, granted.clause, context.conditions)
+        return then.grounds.get_grounds(own.clause, granted.clause, context.conditions)
 
-    def label(self, sources: object) -> Label:
+    def resolve_label(self, sources: object) -> Label:
         """The label that a sources argument means: a class, an id, a label, or an iterable of these.
 
         Raises:
@@ -484,54 +496,54 @@ class PolicyTable(Immutable):
         """
         if isinstance(sources, Label):
             for source in sources.sources:
-                self._source(source)
+                self._resolve_source(source)
             return sources
         if isinstance(sources, (str, TermMeta)):
-            source = self._source(sources)
+            source = self._resolve_source(sources)
             return self._labels.get(source) or Label(source)
         if isinstance(sources, (bytes, bytearray, Mapping)) or not isinstance(sources, Iterable):
             raise UnknownSource(sources, "sources are a class, an id, a Label, or an iterable of classes and ids")
         found: set[type[Source]] = set()
         for one in sources:
-            found |= self.label(one).sources if isinstance(one, Label) else {self._source(one)}
+            found |= self.resolve_label(one).sources if isinstance(one, Label) else {self._resolve_source(one)}
         if not found:
             raise UnlabelledData("a check with no sources: an empty label is no licence (rule 4)")
         return Label(*found)
 
-    def _source(self, given: object) -> type[Source]:
+    def _resolve_source(self, given: object) -> type[Source]:
         if given is NotPersonal:
             return NotPersonal
         if isinstance(given, TermMeta) and given not in self.notice.grants:
-            present = self._present(given)
+            present = self._translate_term(given)
             if present is not given:
                 self.notice.source(present)
                 return cast("type[Source]", given)
         return self.notice.source(given)
 
-    def _origin(self, term: object) -> Notice | None:
+    def _find_notice(self, term: object) -> Notice | None:
         """The notice of another revision that a class is of; None where it is of none that is known here."""
         if not isinstance(term, TermMeta) or any(term is one for one in (*self.notice.grants, *self.notice.purposes)):
             return None
         date = self._dates.get(term)
         return None if date is None else self._by_date.get(date)
 
-    def _present(self, term: object) -> object:
+    def _translate_term(self, term: object) -> object:
         """What stands for a class of another revision in this one, or an id that is unknown where nothing does."""
-        origin = self._origin(term)
+        origin = self._find_notice(term)
         if origin is None:
             return term
         found = self._alias.get(cast("TermMeta", term))
         if found is None:
             other = cast("type[Source | Purpose]", term)
             kind: Literal["source", "purpose"] = "source" if issubclass(other, Source) else "purpose"
-            clause = self.history.clause_in(kind, other.clause, origin, self.notice)
+            clause = self.history.translate_clause(kind, other.clause, origin, self.notice)
             found = self._by_clause[Source if kind == "source" else Purpose].get(clause)
             if found is None:
                 found = f"{other.clause} of {origin.revision}"
             self._alias[cast("TermMeta", term)] = found
         return found
 
-    def purpose(self, given: object) -> type[Purpose] | Family:
+    def resolve_purpose(self, given: object) -> type[Purpose] | Family:
         """The purpose or family that a purpose argument means.
 
         Raises:
@@ -542,29 +554,29 @@ class PolicyTable(Immutable):
         except TypeError:
             found = None
         if found is None:
-            found = self._purpose(given)
-            if len(self._purposes) < MOST_REMEMBERED and _lasting(given):
+            found = self._resolve_purpose(given)
+            if len(self._purposes) < MOST_REMEMBERED and _is_cacheable(given):
                 self._purposes[given] = found
         return found
 
-    def _purpose(self, given: object) -> type[Purpose] | Family:
+    def _resolve_purpose(self, given: object) -> type[Purpose] | Family:
         if isinstance(given, TermMeta):
-            return self.notice.purpose(self._present(given))
+            return self.notice.purpose(self._translate_term(given))
         if isinstance(given, Family):
             given = given.union
-        if is_union(given) and any(self._origin(one) is not None for one in union_members(given)):
-            members = {self._present(union_member) for union_member in union_members(given)}
+        if is_union(given) and any(self._find_notice(one) is not None for one in union_members(given)):
+            members = {self._translate_term(union_member) for union_member in union_members(given)}
             for gone in (member for member in members if isinstance(member, str)):
                 self.notice.purpose(gone)  # raises: the revision has no such clause
             if len(members) > 1:
                 given = Union[tuple(members)]  # noqa: UP007  # the members are known only now
         return self.notice.purpose_or_family(given)
 
-    def channel(self, given: str | None) -> str | None:
+    def resolve_channel(self, given: str | None) -> str | None:
         """The channel that a name means, None for none; raises UnknownChannel."""
         return None if given is None else self.notice.channel(given)
 
-    def conditions(self, given: object) -> frozenset[str]:
+    def resolve_conditions(self, given: object) -> frozenset[str]:
         """The conditions that code states, as a set, list or tuple of their ids; it is read once.
 
         Raises:
@@ -581,11 +593,11 @@ class PolicyTable(Immutable):
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         return any(member in self.closed for member in members)
 
-    def closed_before(self, purpose: type[Purpose] | Family) -> bool:
+    def was_closed(self, purpose: type[Purpose] | Family) -> bool:
         """Whether some known revision named the channels of this purpose, which the one in force leaves open."""
         return not self.opened.isdisjoint(purpose.members if isinstance(purpose, Family) else (purpose,))
 
-    def admitted(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
+    def admitted_channels(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
         """The channels that some purpose here admits, in the notice's order."""
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         named = [self.closed.get(member) for member in members]
@@ -593,36 +605,36 @@ class PolicyTable(Immutable):
             channel for channel in self.notice.channels if any(only is None or channel in only for only in named)
         )
 
-    def current(self, source: type[Source]) -> type[Source]:
+    def current_source(self, source: type[Source]) -> type[Source]:
         """The class that stands for this source in the present revision."""
-        return source if source in self.notice.grants else cast("type[Source]", self._present(source))
+        return source if source in self.notice.grants else cast("type[Source]", self._translate_term(source))
 
-    def derived(self, operation: str, one: object, other: object) -> Label:
+    def derive_label(self, operation: str, one: object, other: object) -> Label:
         """The label of two values joined by an operation that the notice declares (rule 6).
 
         Raises:
             UnknownOperation: the notice declares no such operation between the two.
         """
-        left, right = self.label(one), self.label(other)
-        made = derived_label(self.notice, operation, left, right, self.current)
+        left, right = self.resolve_label(one), self.resolve_label(other)
+        made = derive_label(self.notice, operation, left, right, self.current_source)
         # What is made of data of several revisions was collected under all of them.
-        then = {self._origin(source) or self.notice for source in (left | right).sources}
+        then = {self._find_notice(source) or self.notice for source in (left | right).sources}
         others = [one for one in then if one.revision != self.notice.revision]
         if not others:
             return made
         present = made.sources if len(others) < len(then) else frozenset[type[Source]]()
-        return Label(*present, *(self._called_in(one, source) for one in others for source in made))
+        return Label(*present, *(self._source_in_notice(one, source) for one in others for source in made))
 
-    def _called_in(self, notice: Notice, source: type[Source]) -> type[Source]:
+    def _source_in_notice(self, notice: Notice, source: type[Source]) -> type[Source]:
         """The source of another revision that this one is; raises UnknownSource where it has none."""
-        clause = self.history.clause_in("source", source.clause, self.notice, notice)
+        clause = self.history.translate_clause("source", source.clause, self.notice, notice)
         return notice.source(clause if clause is not None else f"{source.clause} of {self.notice.revision}")
 
     def __repr__(self) -> str:
         return f"<PolicyTable of {self.notice!r}>"
 
 
-def _closed(document: Document) -> dict[str, frozenset[str]]:
+def _find_closed_channels(document: Document) -> dict[str, frozenset[str]]:
     return {
         row.id: frozenset(row.channels.closed)
         for row in document.purposes
@@ -630,21 +642,23 @@ def _closed(document: Document) -> dict[str, frozenset[str]]:
     }
 
 
-def _opened(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
+def _find_opened_purposes(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
     """The purposes that another revision lets reach people by some channels alone."""
     found: set[type[Purpose]] = set()
     for other in others:
-        shut = {fold(one) for one in _closed(other.document)} if other is not notice else set[str | None]()
+        shut = (
+            {fold(one) for one in _find_closed_channels(other.document)} if other is not notice else set[str | None]()
+        )
         if shut:
             found.update(
                 purpose
                 for purpose in notice.purposes
-                if history.clause_in("purpose", purpose.clause, notice, other) in shut
+                if history.translate_clause("purpose", purpose.clause, notice, other) in shut
             )
     return found
 
 
-def _by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
+def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
     """The revisions that are known, those that were in force before and are not in the history among them."""
     before = dict(earlier._by_date) if earlier is not None else {}
     known = before | {one.revision: one for one in history}
@@ -653,7 +667,7 @@ def _by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.dat
     return known
 
 
-def _dates(
+def _collect_class_dates(
     notice: Notice, earlier: PolicyTable | None, history: History
 ) -> weakref.WeakKeyDictionary[TermMeta, datetime.date]:
     """The classes of all revisions that are or were known → the dates of these; one dictionary for all that follow.
@@ -668,7 +682,7 @@ def _dates(
     return dates
 
 
-def _names(notice: Notice, history: History, prefix: str) -> dict[type[Purpose], Names]:
+def _collect_former_ids(notice: Notice, history: History, prefix: str) -> dict[type[Purpose], Names]:
     """The purposes that had another id in some revision, or whose id was another's → their ids by revision.
 
     What they were called before the earliest revision that is known, this revision itself says.
@@ -695,7 +709,7 @@ def _names(notice: Notice, history: History, prefix: str) -> dict[type[Purpose],
     return names_of
 
 
-def read_once(sources: object) -> object:
+def freeze_sources(sources: object) -> object:
     """Sources in a form that says the same each time that it is read, as a set of a class of its own may not."""
     try:
         return frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
@@ -703,8 +717,8 @@ def read_once(sources: object) -> object:
         return sources  # something in it is not hashable
 
 
-def _lasting(given: object) -> bool:
+def _is_cacheable(given: object) -> bool:
     """Whether a form asked for may be remembered: ids of ordinary length, labels, and sets of these and of classes."""
     if type(given) is frozenset:
-        return len(given) <= 64 and all(_lasting(one) for one in given)
+        return len(given) <= 64 and all(_is_cacheable(one) for one in given)
     return isinstance(given, (Label, TermMeta, Family)) or is_union(given) or (type(given) is str and len(given) <= 100)

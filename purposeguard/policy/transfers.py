@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
-from purposeguard.errors import shown_id
+from purposeguard.errors import format_id
 from purposeguard.notice.grants import Lineage
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import (
@@ -27,7 +27,7 @@ from purposeguard.notice.schema import (
 )
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, fold
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import BY_CLAUSE, Decision, name_of, overruled
+from purposeguard.policy.explanation import BY_CLAUSE, Decision, format_term, override_decision
 
 OWN_SUBSIDIARY: Final = "own-subsidiary"
 """What a limit calls a subsidiary of the controller, as which `Recipient.own_subsidiary` shows itself."""
@@ -53,8 +53,8 @@ class Safeguard:
     until: datetime.date | None = None
 
     def __post_init__(self) -> None:
-        _must_be_texts(self, "measure", "reference")
-        _must_be_days(self, "since", "until")
+        _require_texts(self, "measure", "reference")
+        _require_days(self, "since", "until")
         if self.until is not None and self.until < self.since:
             raise ValueError(f"a safeguard that ends on {self.until} did not begin on {self.since}")
 
@@ -89,8 +89,8 @@ class Recipient:
     means: str | None = None
 
     def __post_init__(self) -> None:
-        _must_be_texts(self, "id", "kind", "country", "name", "means")
-        _must_be_days(self, "supervised_on")
+        _require_texts(self, "id", "kind", "country", "name", "means")
+        _require_days(self, "supervised_on")
         products: tuple[object, ...] = tuple(self.products)  # callers may be untyped
         safeguards: tuple[object, ...] = tuple(self.safeguards)
         if isinstance(self.products, str) or not all(
@@ -134,9 +134,9 @@ class Provision:
     task: str | None = None
 
 
-def clauses(document: Document, recipient: Recipient) -> tuple[str, ...]:
+def list_clauses(document: Document, recipient: Recipient) -> tuple[str, ...]:
     """The clauses that a hand-over to this recipient rests on; that on foreign recipients where it goes abroad."""
-    found = list(dict.fromkeys(row.clause for row in _provisions(document, recipient)))
+    found = list(dict.fromkeys(row.clause for row in _find_provisions(document, recipient)))
     if not found and document.entrustment is not None:
         found.append(document.entrustment.clause)
     if document.transfer is not None and document.transfer.home != recipient.country:
@@ -144,7 +144,7 @@ def clauses(document: Document, recipient: Recipient) -> tuple[str, ...]:
     return (*found, document.safeguards.clause) if document.safeguards is not None else tuple(found)
 
 
-def objections(
+def list_objections(
     document: Document,
     recipient: Recipient,
     *,
@@ -161,14 +161,14 @@ def objections(
     this does not. `sources` and `purposes`, by clause, are what is provided to a third party, and for what: a purpose,
     or the members of a family. These and `means` are judged where they are given.
     """
-    rows = _provisions(document, recipient)
+    rows = _find_provisions(document, recipient)
     if rows:  # one clause is enough; of several that object, that with the fewest objections is told
         return min(
             (
                 (
-                    *_of_provision(document, row, recipient, product, task),
-                    *_of_content(document, row, sources, purposes),
-                    *_of_measures(document, row, recipient, means, today),
+                    *_check_provision(document, row, recipient, product, task),
+                    *_check_content(document, row, sources, purposes),
+                    *_check_measures(document, row, recipient, means, today),
                 )
                 for row in rows
             ),
@@ -177,21 +177,21 @@ def objections(
     found: list[str] = []
     home = document.transfer.home if document.transfer is not None else None
     if document.entrustment is None:
-        found.append(_missing("entrustment", "4", "entrusts data to nobody"))
+        found.append(_describe_missing_table("entrustment", "4", "entrusts data to nobody"))
     else:
-        found += _of_entrustment(document.entrustment, recipient, home, today)
+        found += _check_entrustment(document.entrustment, recipient, home, today)
     if document.transfer is None:
-        found.append(_missing("transfer", "5", "names no country to which data may go"))
+        found.append(_describe_missing_table("transfer", "5", "names no country to which data may go"))
     else:
-        found += _of_transfer(document.transfer, recipient, product, task)
+        found += _check_transfer(document.transfer, recipient, product, task)
     if document.safeguards is None:
-        found.append(_missing("safeguards", "6", "names no measure and no means"))
+        found.append(_describe_missing_table("safeguards", "6", "names no measure and no means"))
     else:
-        found += _of_safeguards(document.safeguards, recipient, means, today)
+        found += _check_safeguards(document.safeguards, recipient, means, today)
     return tuple(found)
 
 
-def refusal(
+def make_refusal(
     document: Document,
     decision: Decision,
     recipient: Recipient,
@@ -200,43 +200,43 @@ def refusal(
 ) -> Decision:
     """The decision that the data may not be handed to this recipient, where the notice lets it serve the purpose."""
     what = ", ".join(map(key, decision.label))
-    kind = _found(document.recipients, recipient.kind)
+    kind = _find_kind(document.recipients, recipient.kind)
     whom = f"{recipient.id} ({'no kind of the notice' if kind is None else kind.id}, {recipient.country})"
-    return overruled(
-        decision, DenialReason.RECIPIENT, f"{name_of(decision.purpose, key)} may not hand {what} to {whom}", reasons
+    return override_decision(
+        decision, DenialReason.RECIPIENT, f"{format_term(decision.purpose, key)} may not hand {what} to {whom}", reasons
     )
 
 
-def _missing(table: str, clause: str, what: str) -> str:
+def _describe_missing_table(table: str, clause: str, what: str) -> str:
     return f"the notice has no [{table}] (clause {clause}), so it {what}"
 
 
-def _provisions(document: Document, recipient: Recipient) -> list[ThirdPartyProvision]:
+def _find_provisions(document: Document, recipient: Recipient) -> list[ThirdPartyProvision]:
     """The clauses that let data be provided to recipients of this kind."""
-    return [row for row in document.provision if _found(row.recipients, recipient.kind) is not None]
+    return [row for row in document.provision if _find_kind(row.recipients, recipient.kind) is not None]
 
 
-def _of_provision(
+def _check_provision(
     document: Document, row: ThirdPartyProvision, recipient: Recipient, product: str | None, task: str | None
 ) -> Iterator[str]:
     """A clause on third parties: where they sit, by itself or as clause 5 has it."""
     rule = document.transfer
     home = None if rule is None else rule.home
-    yield from _of_place(row.clause, _found(row.recipients, recipient.kind), recipient, home)
+    yield from _check_place(row.clause, _find_kind(row.recipients, recipient.kind), recipient, home)
     if row.countries == "any":
         return
     if row.countries is not None:
         if recipient.country not in row.countries:
             yield f"clause {row.clause} lets data go to {', '.join(row.countries)}, not to {recipient.country}"
     elif rule is None:
-        yield _missing("transfer", "5", f"names no country to which data of clause {row.clause} may go")
+        yield _describe_missing_table("transfer", "5", f"names no country to which data of clause {row.clause} may go")
     elif rule.scope == "entrustment-only" and recipient.country != rule.home:
         yield f"clause {rule.clause} lets data go abroad to those that it is entrusted to, and to no third party"
     else:
-        yield from _of_transfer(rule, recipient, product, task)
+        yield from _check_transfer(rule, recipient, product, task)
 
 
-def _of_content(
+def _check_content(
     document: Document, row: ThirdPartyProvision, sources: Collection[str] | None, purposes: Collection[str] | None
 ) -> Iterator[str]:
     """What a clause lets be provided, and for what."""
@@ -257,19 +257,19 @@ def _of_content(
             yield f"clause {row.clause} provides data for {', '.join(row.purposes)}, not for {', '.join(others)}"
 
 
-def _of_measures(
+def _check_measures(
     document: Document, row: ThirdPartyProvision, recipient: Recipient, means: str | None, today: datetime.date
 ) -> Iterator[str]:
     """Clause 6, where the clause on third parties asks for it."""
     if row.safeguards == "recorded":
         return
     if document.safeguards is None:
-        yield _missing("safeguards", "6", f"names no measure, which clause {row.clause} requires")
+        yield _describe_missing_table("safeguards", "6", f"names no measure, which clause {row.clause} requires")
     else:
-        yield from _of_safeguards(document.safeguards, recipient, means, today)
+        yield from _check_safeguards(document.safeguards, recipient, means, today)
 
 
-def _of_place(clause: str, kind: Kind | None, recipient: Recipient, home: str | None) -> Iterator[str]:
+def _check_place(clause: str, kind: Kind | None, recipient: Recipient, home: str | None) -> Iterator[str]:
     """Whether a kind of recipient that the notice places at home or abroad is there."""
     place = kind.place if isinstance(kind, RecipientKind) else None
     if place is not None and home is not None and (place == "home") != (recipient.country == home):
@@ -278,14 +278,16 @@ def _of_place(clause: str, kind: Kind | None, recipient: Recipient, home: str | 
         yield f"a recipient of the kind {recipient.kind} is {where}, and this one is in {here} (clause {clause})"
 
 
-def _of_entrustment(rule: Entrustment, recipient: Recipient, home: str | None, today: datetime.date) -> Iterator[str]:
+def _check_entrustment(
+    rule: Entrustment, recipient: Recipient, home: str | None, today: datetime.date
+) -> Iterator[str]:
     """Clause 4: kinds of recipients, at home or abroad, each of them supervised."""
-    kind = _found(rule.recipients, recipient.kind)
+    kind = _find_kind(rule.recipients, recipient.kind)
     if not isinstance(kind, RecipientKind):
-        other = _shown(recipient.kind, rule.recipients)
-        yield f"clause {rule.clause} entrusts data to {_ids(rule.recipients)}, not to {other}"
+        other = _format_unknown_id(recipient.kind, rule.recipients)
+        yield f"clause {rule.clause} entrusts data to {_format_ids(rule.recipients)}, not to {other}"
     else:
-        yield from _of_place(rule.clause, kind, recipient, home)
+        yield from _check_place(rule.clause, kind, recipient, home)
     if rule.supervision == "required":
         if recipient.supervised_on is None:
             yield f"no supervision of it is on record, which clause {rule.clause} requires"
@@ -293,20 +295,20 @@ def _of_entrustment(rule: Entrustment, recipient: Recipient, home: str | None, t
             yield f"its first supervision is on record for {recipient.supervised_on} only (clause {rule.clause})"
 
 
-def _of_transfer(rule: Transfer, recipient: Recipient, product: str | None, task: str | None) -> Iterator[str]:
+def _check_transfer(rule: Transfer, recipient: Recipient, product: str | None, task: str | None) -> Iterator[str]:
     """Clause 5: at home, in a country of equivalent protection, or in a listed one, under the terms of its row."""
     row = next((one for one in rule.country if one.code == recipient.country), None)
     if row is not None:  # first, since its terms may be narrower
         if row.limit is not None:
             only = f"clause {rule.clause} lets data go to {row.code} only"
-            yield from _of_limit(row.limit, only, recipient, product, task)
+            yield from _check_limit(row.limit, only, recipient, product, task)
         return
     equivalent = {code for group in rule.equivalent for code in group.countries}
     if rule.otherwise == "refuse" and recipient.country != rule.home and recipient.country not in equivalent:
         yield f"clause {rule.clause} names no country {recipient.country}, and any that it does not name is refused"
 
 
-def _of_limit(
+def _check_limit(
     limit: TransferLimit, only: str, recipient: Recipient, product: str | None, task: str | None
 ) -> Iterator[str]:
     """The narrower terms of one country: this recipient only, for these products only, for these tasks only."""
@@ -317,64 +319,69 @@ def _of_limit(
     products = f"{only} for {limit.products.id} ({title_in(limit.products.title, 'en')})"
     if product is None:
         yield f"{products}, and no product is stated: `product=…`"
-    elif _name(product) not in {_name(one) for one in recipient.products}:
-        other = shown_id(product, tuple(recipient.products))
+    elif _normalize_product(product) not in {_normalize_product(one) for one in recipient.products}:
+        other = format_id(product, tuple(recipient.products))
         yield f"{products}, and {other} is none of the `products` of this recipient"
-    tasks = f"{only} for {_ids(limit.tasks)}"
+    tasks = f"{only} for {_format_ids(limit.tasks)}"
     if task is None:
         yield f"{tasks}, and no task is stated: `task=…`"
-    elif _found(limit.tasks, task) is None:
-        yield f"{tasks}, not for {_shown(task, limit.tasks)}"
+    elif _find_kind(limit.tasks, task) is None:
+        yield f"{tasks}, not for {_format_unknown_id(task, limit.tasks)}"
 
 
-def _of_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
+def _check_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
     """Clause 6: a measure that holds today is on record before anything is handed over, by a means of the notice."""
-    known = [safeguard for safeguard in recipient.safeguards if _found(rule.measures, safeguard.measure) is not None]
+    known = [
+        safeguard for safeguard in recipient.safeguards if _find_kind(rule.measures, safeguard.measure) is not None
+    ]
     if not any(one.holds(today) for one in known):
-        yield _no_measure(rule, recipient, known, today)
-    if means is not None and _found(rule.means, means) is None:
-        yield f"data travels by {_ids(rule.means)} (clause {rule.clause}), not by {_shown(means, rule.means)}"
+        yield _describe_missing_measure(rule, recipient, known, today)
+    if means is not None and _find_kind(rule.means, means) is None:
+        given = _format_unknown_id(means, rule.means)
+        yield f"data travels by {_format_ids(rule.means)} (clause {rule.clause}), not by {given}"
 
 
-def _no_measure(rule: Safeguards, recipient: Recipient, known: list[Safeguard], today: datetime.date) -> str:
+def _describe_missing_measure(
+    rule: Safeguards, recipient: Recipient, known: list[Safeguard], today: datetime.date
+) -> str:
     if not recipient.safeguards:
-        return f"no safeguard is on record, such as {_ids(rule.measures)} (clause {rule.clause})"
+        return f"no safeguard is on record, such as {_format_ids(rule.measures)} (clause {rule.clause})"
     if not known:
-        others = ", ".join(_shown(safeguard.measure, rule.measures) for safeguard in recipient.safeguards)
-        return f"{others} is no measure of clause {rule.clause}, which names {_ids(rule.measures)}"
+        others = ", ".join(_format_unknown_id(safeguard.measure, rule.measures) for safeguard in recipient.safeguards)
+        return f"{others} is no measure of clause {rule.clause}, which names {_format_ids(rule.measures)}"
     ended = [one.until for one in known if one.until is not None and one.until < today]
     if ended:
         return f"its last safeguard on record ended on {max(ended)} (clause {rule.clause})"
     return f"its first safeguard on record begins on {min(one.since for one in known)} (clause {rule.clause})"
 
 
-def _found(kinds: Iterable[Kind], given: str) -> Kind | None:
+def _find_kind(kinds: Iterable[Kind], given: str) -> Kind | None:
     """The entry that an id means; case, blanks and hyphens do not matter."""
     wanted = fold(given)
     return next((kind for kind in kinds if wanted is not None and fold(kind.id) == wanted), None)
 
 
-def canonical(kinds: Iterable[Kind], given: str) -> str:
+def canonicalize_id(kinds: Iterable[Kind], given: str) -> str:
     """An id as the notice spells it; as it was given where the notice has none like it."""
-    found = _found(kinds, given)
+    found = _find_kind(kinds, given)
     return given if found is None else found.id
 
 
-def _ids(kinds: Iterable[Kind]) -> str:
+def _format_ids(kinds: Iterable[Kind]) -> str:
     *first, last = (kind.id for kind in kinds)
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _name(product: str) -> str:
+def _normalize_product(product: str) -> str:
     """A product's name, to be compared: case and blanks do not matter, everything else does."""
     return " ".join(product.split()).casefold()
 
 
-def _shown(given: str, kinds: Iterable[Kind]) -> str:
-    return shown_id(given, [kind.id for kind in kinds])
+def _format_unknown_id(given: str, kinds: Iterable[Kind]) -> str:
+    return format_id(given, [kind.id for kind in kinds])
 
 
-def _must_be_texts(record: object, *names: str) -> None:
+def _require_texts(record: object, *names: str) -> None:
     """Raises where one of the fields is no text, or blank."""
     for name in names:
         given = getattr(record, name)
@@ -386,7 +393,7 @@ def _must_be_texts(record: object, *names: str) -> None:
             raise ValueError(f"`{name}` is a text of one line, not blank, of {LONGEST_TEXT} characters at most")
 
 
-def _must_be_days(record: object, *names: str) -> None:
+def _require_days(record: object, *names: str) -> None:
     """Raises where one of the fields is no day."""
     for name in names:
         given = getattr(record, name)

@@ -13,11 +13,11 @@ from purposeguard.errors import (
     SealedValue,
     StoreUnavailable,
     TooFewSubjects,
-    printable,
+    escape_controls,
 )
 from purposeguard.notice.label import Label
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import Decision, in_records
+from purposeguard.policy.explanation import Decision, qualify_decision
 from purposeguard.policy.joint import JointTable
 from purposeguard.policy.table import PolicyTable
 
@@ -36,7 +36,7 @@ class FlowViolation(PurposeGuardError, PermissionError):
 
     def __str__(self) -> str:
         lacks = ", ".join(source.clause for source in self.missing)
-        return printable(
+        return escape_controls(
             f"data of {lacks} would flow into `{self.target}.{self.column}`, whose tags do not name it\n"
             f"  tag the column with {lacks} as well, or leave out what comes from there or is chosen by it"
         )
@@ -96,7 +96,7 @@ class PurposeViolation(PurposeGuardError, PermissionError):
         lines = [head, *(f"  {detail}" for detail in self.decision.details)]
         if self.advice:
             lines.append(f"  {self.advice}")
-        return printable("\n".join(lines))
+        return escape_controls("\n".join(lines))
 
     def __repr__(self) -> str:
         headline = self.decision.headline if self._text is None else self._text.partition("\n")[0]
@@ -167,16 +167,18 @@ _BY_REASON: Final[Mapping[DenialReason, type[PurposeViolation]]] = MappingProxyT
 )
 
 
-def recorded(error: PurposeViolation, matrix: PolicyTable) -> PurposeViolation:
+def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeViolation:
     """A violation as records tell of it: over several notices each id says of which notice it is."""
     if not isinstance(matrix, JointTable):
         return error
-    told = type(error)(in_records(error.decision, matrix), error.activity, error.function, error.field, error.advice)
+    told = type(error)(
+        qualify_decision(error.decision, matrix), error.activity, error.function, error.field, error.advice
+    )
     told._done = error._done
     return told
 
 
-def violation_of(decision: Decision) -> type[PurposeViolation]:
+def violation_class(decision: Decision) -> type[PurposeViolation]:
     """The class of the error that a denial is: about the purpose itself, the channel, the subject, ….
 
     Raises:

@@ -10,31 +10,31 @@ from opcode import opmap
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing, hide_own_frames, without_own_frames
+from purposeguard.errors import PurposeMissing, hide_own_frames, hides_own_frames
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import ASYNCIO, GREENLET, NOBODY, TRIO, asked_here, get_ident, modules
+from purposeguard.runtime.execution import ASYNCIO, GREENLET, NOBODY, TRIO, current_execution, get_ident, modules
 from purposeguard.runtime.frames import FrameCheck
 from purposeguard.runtime.observer import NO_COUNTS
 from purposeguard.runtime.registry import Activity, Register
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import NOTHING
-from purposeguard.runtime.use import NO_USE, Carried, Use, awaiting_frame, check_frames, present
+from purposeguard.runtime.use import NO_USE, CarriedUse, Use, awaiting_frame, check_frames, require_current_use
 from purposeguard.runtime.wrapping import (
     Function,
     explain_call,
     is_task,
-    must_be_function,
-    must_be_no_method,
-    surrounded,
-    unwrapped_method,
-    wrapped_task,
+    refuse_method,
+    require_function,
+    wrap_body,
+    wrap_method,
+    wrap_task,
 )
-from purposeguard.values.callables import is_plain, kind_of
-from purposeguard.values.opener import dump_opener
+from purposeguard.values.callables import callable_kind, is_plain
+from purposeguard.values.opener import get_dump_opener
 
 P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F")
@@ -42,7 +42,7 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 
 
-class Stated:
+class StatedPurpose:
     """What `guard.purpose(…)` states at one place of the code, for all blocks that are made there.
 
     `fits`: the purpose admits the channel, or its absence (rule 7); otherwise that was observed, and let pass.
@@ -83,22 +83,22 @@ class Stated:
         self.observing = observing
         self.where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
         self._handle: ActivityHandle | None = None
-        self.fits = _must_fit(engine, self.activity(Site("", "", 0), name or ""))
+        self.fits = _check_channel(engine, self.make_activity(Site("", "", 0), name or ""))
 
-    def activity(self, site: Site, name: str) -> Activity:
+    def make_activity(self, site: Site, name: str) -> Activity:
         """The activity of this name at a place."""
         return Activity(name, self.purpose, self.channel, self.observing, site, self.conditions)
 
-    def handle(self) -> ActivityHandle:
+    def get_handle(self) -> ActivityHandle:
         """The activity of the block itself, listed in the inventory when it is first entered."""
         if self._handle is None:
             code, line, module = self.where
-            self._handle = self.handle_at(Site(module, code.co_qualname, line))
+            self._handle = self.get_handle_at(Site(module, code.co_qualname, line))
         return self._handle
 
-    def handle_at(self, site: Site) -> ActivityHandle:
+    def get_handle_at(self, site: Site) -> ActivityHandle:
         """The activity of the block at another place, listed in the inventory."""
-        activity = self.activity(site, self.name or site.dotted)
+        activity = self.make_activity(site, self.name or site.dotted)
         self.register.add_activity(site, activity)
         return ActivityHandle(self.engine, activity)
 
@@ -112,7 +112,7 @@ def is_dropped(frame: FrameType) -> bool:
 _POP_TOP: Final = bytes([opmap["POP_TOP"]])
 
 
-class OfAUse:
+class UseAttribute:
     """An attribute of `Use`, where somebody looks for it who has none yet: says how to get one."""
 
     __slots__ = ("_name",)
@@ -120,7 +120,7 @@ class OfAUse:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    @without_own_frames
+    @hides_own_frames
     def __get__(self, instance: object, owner: type) -> Any:
         if instance is None:
             return self
@@ -138,18 +138,18 @@ class Block(Generic[P]):
 
     __slots__ = ("_entered", "_stated")
 
-    def __init__(self, stated: Stated) -> None:
+    def __init__(self, stated: StatedPurpose) -> None:
         self._stated = stated
         self._entered: list[tuple[FrameType, Use[P]]] = []
 
-    @without_own_frames
+    @hides_own_frames
     def __call__(self, fn: F) -> F:
         """Makes `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
         if is_task(fn):
-            return cast("F", wrapped_task(fn, self._around))
-        return decorated(fn, self._around)
+            return cast("F", wrap_task(fn, self._wrap_function))
+        return decorate_function(fn, self._wrap_function)
 
-    @without_own_frames
+    @hides_own_frames
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
         """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
 
@@ -157,26 +157,26 @@ class Block(Generic[P]):
             TypeError: `fn` is no function; or a generator, each of whose steps has a use of its own, or a method, whose
                 first argument is another: these ask `guard.use(…)`.
         """
-        must_be_no_method(fn, "ask `guard.use(…)` in it")
+        refuse_method(fn, "ask `guard.use(…)` in it")
         engine = self._stated.engine
-        given: Any = decorated(fn, lambda inner: self._around(with_use(inner, engine), Site.of(inner)))
+        given: Any = decorate_function(fn, lambda inner: self._wrap_function(with_use(inner, engine), Site.of(inner)))
         return cast("Callable[Q, R]", given)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
-        vars().update({name: OfAUse(name) for name in dir(Use) if not name.startswith("_")})
+        vars().update({name: UseAttribute(name) for name in dir(Use) if not name.startswith("_")})
 
-    def _around(self, fn: Function, site: Site | None = None) -> Function:
+    def _wrap_function(self, fn: Function, site: Site | None = None) -> Function:
         stated = self._stated
         site = site or Site.of(fn)
-        activity = stated.activity(site, stated.name or site.dotted)
-        wrapper = _during(fn, stated.engine, activity)
+        activity = stated.make_activity(site, stated.name or site.dotted)
+        wrapper = _run_as_activity(fn, stated.engine, activity)
         wrapper.__purposeguard_activity__ = True  # type: ignore[attr-defined]  # for access functions, which are in one
         stated.register.add_activity(site, activity)
         return wrapper
 
     def __enter__(self) -> Use[P]:
         frame = sys._getframe(1)
-        use: Use[P] = Use(self._stated._handle or self._stated.handle(), frame)
+        use: Use[P] = Use(self._stated._handle or self._stated.get_handle(), frame)
         self._entered.append((frame, use))
         return use
 
@@ -193,7 +193,7 @@ class Block(Generic[P]):
 
     async def __aenter__(self) -> Use[P]:
         frame = sys._getframe(1)
-        use: Use[P] = Use(self._stated.handle(), frame)
+        use: Use[P] = Use(self._stated.get_handle(), frame)
         self._entered.append((frame, use))
         return use
 
@@ -212,7 +212,7 @@ class Block(Generic[P]):
         mine = (
             next((one for one in entered if one[0] is frame), None)
             or next((one for one in entered if one[1] is ambient), None)
-            or next((one for one in entered if one[1]._runs_here()), entered[0] if len(entered) == 1 else None)
+            or next((one for one in entered if one[1]._is_owner_running()), entered[0] if len(entered) == 1 else None)
         )
         if mine is None:
             raise RuntimeError(
@@ -223,35 +223,35 @@ class Block(Generic[P]):
         mine[1]._close()
 
 
-def decorated(fn: F, wrap: Callable[[Function], Function]) -> F:
+def decorate_function(fn: F, wrap: Callable[[Function], Function]) -> F:
     """`fn` wrapped, inside its classmethod or staticmethod where it is one."""
-    inside = unwrapped_method(fn, wrap)
+    inside = wrap_method(fn, wrap)
     return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
 
 
 def with_use(fn: Function, engine: Engine) -> Function:
     """`fn` without its first parameter, which is the use under way."""
-    must_be_function(fn)
+    require_function(fn)
     ambient = engine.ambient
     signature = inspect.signature(fn)
 
     @functools.wraps(fn)
-    def given(*args: Any, **kwargs: Any) -> Any:
+    def call_with_use(*args: Any, **kwargs: Any) -> Any:
         return fn(ambient(), *args, **kwargs)
 
     @functools.wraps(fn)
-    async def given_to_coroutine(*args: Any, **kwargs: Any) -> Any:
+    async def await_with_use(*args: Any, **kwargs: Any) -> Any:
         return await fn(ambient(), *args, **kwargs)
 
-    kind = kind_of(fn)
+    kind = callable_kind(fn)
     if kind not in ("plain", "coroutine"):
         raise TypeError(f"{Site.of(fn).dotted} yields, and each of its steps has a use of its own: ask `guard.use(…)`")
-    wrapper: Any = given if kind == "plain" else given_to_coroutine
+    wrapper: Any = call_with_use if kind == "plain" else await_with_use
     wrapper.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
     return cast("Function", wrapper)
 
 
-class During:
+class ActivityWrapper:
     """A use around each run of a body."""
 
     __slots__ = ("_handle", "_origin")
@@ -261,30 +261,30 @@ class During:
         self._handle = handle
         self._origin = origin
 
-    def before(self) -> Use[Any]:
+    def enter(self) -> Use[Any]:
         """Make a new use ambient."""
         frame = awaiting_frame(sys._getframe(1))
-        return Use(self._handle, frame) if self._origin is None else Carried(self._handle, self._origin, frame)
+        return Use(self._handle, frame) if self._origin is None else CarriedUse(self._handle, self._origin, frame)
 
-    closing = before
+    enter_for_cleanup = enter
 
-    def after(self, token: Use[Any]) -> None:
+    def leave(self, token: Use[Any]) -> None:
         """Ends it."""
         token._close()
 
-    def result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as Around has it
+    def filter_result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as Around has it
         """What the body gave, as it is."""
         return value
 
 
-def _during(fn: Function, engine: Engine, activity: Activity) -> Function:
+def _run_as_activity(fn: Function, engine: Engine, activity: Activity) -> Function:
     """`fn` with its body run as this activity."""
     handle = ActivityHandle(engine, activity)
-    wrapper = surrounded(fn, During(handle))
-    return _quick(fn, handle) if is_plain(fn) else wrapper
+    wrapper = wrap_body(fn, ActivityWrapper(handle))
+    return _wrap_fast(fn, handle) if is_plain(fn) else wrapper
 
 
-def _quick(fn: Function, handle: ActivityHandle) -> Function:
+def _wrap_fast(fn: Function, handle: ActivityHandle) -> Function:
     """The wrapper of a plain function: what `Use` does, without a call for each step.
 
     The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
@@ -292,17 +292,17 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
     enter, leave, innermost = handle.engine.set_ambient, handle.engine.reset_ambient, handle.engine.innermost
     new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
     counted = handle.counted
-    opener_of_dump = dump_opener.get
+    opener_of_dump = get_dump_opener.get
 
     @functools.wraps(fn)
     def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
         permissions = handle.permissions
         if permissions.retired:
-            permissions = handle.current()
+            permissions = handle.get_permissions()
         use = new(Use)
         use._handle = handle
         if ASYNCIO in modules or GREENLET in modules or TRIO in modules:
-            use._runs, use._owner = asked_here()
+            use._runs, use._owner = current_execution()
         else:
             use._runs = get_ident
             use._owner = get_ident()
@@ -312,7 +312,7 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
         if opener_of_dump() is not None:
-            dump_opener.set(None)
+            get_dump_opener.set(None)
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
@@ -330,32 +330,32 @@ def _quick(fn: Function, handle: ActivityHandle) -> Function:
     return activity_wrapper
 
 
-def carried(fn: F, engine: Engine) -> F:
+def carry_purpose(fn: F, engine: Engine) -> F:
     """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
     if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
         raise TypeError(
             f"carries functions, and was given `{type(fn).__name__}`: carry the function before it is called, "
             "`guard.carry(fn)(…)`"
         )
-    use = present(engine, f"{Site.of(fn).dotted} was to be carried")
+    use = require_current_use(engine, f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # observed only
         return fn
     if not use._carries:
         raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
-    during = During(ActivityHandle(engine, use.activity), use)
-    return decorated(fn, lambda inner: surrounded(inner, during))
+    during = ActivityWrapper(ActivityHandle(engine, use.activity), use)
+    return decorate_function(fn, lambda inner: wrap_body(inner, during))
 
 
-def _must_fit(engine: Engine, activity: Activity) -> bool:
+def _check_channel(engine: Engine, activity: Activity) -> bool:
     """Rule 7: an activity states a channel where its purpose is closed, and one that its purpose admits.
 
     False where it does not, and that is only observed.
     """
     matrix = engine.snapshot.matrix
-    admitted = matrix.admitted(activity.purpose)
+    admitted = matrix.admitted_channels(activity.purpose)
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
         return True
-    holders = [source for source in matrix.notice.sources if activity.purpose in matrix.row(source)]
+    holders = [source for source in matrix.notice.sources if activity.purpose in matrix.resolve_row(source)]
     heads = [
         holder for holder in holders if not any(holder is not other and issubclass(holder, other) for other in holders)
     ]
@@ -365,5 +365,5 @@ def _must_fit(engine: Engine, activity: Activity) -> bool:
     )
     decision = Decision(verdict._replace(closed=True))
     advice = "state " + " or ".join(f'`channel="{channel}"`' for channel in admitted)
-    engine.tell(ChannelViolation(decision, activity.name or None, advice=advice), activity)
+    engine.report_violation(ChannelViolation(decision, activity.name or None, advice=advice), activity)
     return False

@@ -23,7 +23,7 @@ IDS: Final = frozenset({int, str, uuid.UUID})
 """What names a subject outright."""
 
 
-class Authorisation:
+class Authorization:
     """What an activity may do with data. Decides, reports and counts, and opens nothing."""
 
     # `allowed_labels` holds what is known to be allowed where no use is counted, `counted` what is where uses are, with
@@ -63,9 +63,9 @@ class Authorisation:
 
     @property
     def _permissions(self) -> Permissions:
-        return self._handle.current()
+        return self._handle.get_permissions()
 
-    def _refusal(
+    def _check_label(
         self,
         label: Label,
         permissions: Permissions | None = None,
@@ -77,12 +77,12 @@ class Authorisation:
         `row_contexts`: what is known of the data beside its label.
         """
         permissions = permissions or self._permissions  # once: the decision and its reasons are of one revision
-        decision = self._judged(label, row_contexts, permissions, used=True, access=access)
+        decision = self._decide_and_report(label, row_contexts, permissions, used=True, access=access)
         if decision is None:
-            self._used(label, row_contexts, permissions, 1)
+            self._count_use(label, row_contexts, permissions, 1)
         return decision
 
-    def _judged(
+    def _decide_and_report(
         self,
         label: Label,
         row_contexts: tuple[RowContext, ...],
@@ -102,36 +102,38 @@ class Authorisation:
         if not row_contexts:
             if label in permissions.allowed_labels:
                 return None
-            return self._told(permissions.decide(label), used, access, field)
+            return self._report_verdict(permissions.decide(label), used, access, field)
         if known is None and len(row_contexts) > 1:
-            known = self._engine.preferences_in(row_contexts)
+            known = self._engine.collect_preferences(row_contexts)
         for row_context in row_contexts:
-            context = self._engine.context(row_context, label, permissions.snapshot, known)
-            if permissions.known_to_allow(label, context):
+            context = self._engine.resolve_context(row_context, label, permissions.snapshot, known)
+            if permissions.is_known_allowed(label, context):
                 continue
-            decision = self._told(permissions.decide(label, context), used, access, field)
+            decision = self._report_verdict(permissions.decide(label, context), used, access, field)
             if decision is not None:
                 return decision
         return None
 
-    def _judged_later(
+    def _decide_before_rows(
         self, label: Label, permissions: Permissions, *, used: bool | None = None, field: str | None = None
     ) -> Decision | None:
         """As `judged`, of rows that will say whose they are: why none of them may be used, whatever they say."""
-        if permissions.known_to_allow(label, ASKED_LATER):
+        if permissions.is_known_allowed(label, ASKED_LATER):
             return None
-        return self._told(permissions.decide(label, ASKED_LATER), used, None, field)
+        return self._report_verdict(permissions.decide(label, ASKED_LATER), used, None, field)
 
-    def _told(
+    def _report_verdict(
         self, verdict: Verdict, used: bool | None, access: Access | None = None, field: str | None = None
     ) -> Decision | None:
         """Reports a verdict to the observers; gives the decision if it is a denial, else None."""
         engine = self._engine
         if used is not None and engine.observers.decided:
-            engine.decided(verdict, used=used, activity=self.activity, access=access, field=field)
+            engine.report_decision(verdict, used=used, activity=self.activity, access=access, field=field)
         return None if verdict.allowed else Decision(verdict)
 
-    def _refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:
+    def _check_label_before_rows(
+        self, label: Label, outside: Label | None, access: Access | None = None
+    ) -> Decision | None:
         """As `refusal`, of rows that will say whose they are: what is decided by that is decided later.
 
         `outside` is the label of what is in no such row, which nothing will be said of.
@@ -140,17 +142,19 @@ class Authorisation:
         decision = None
         if outside is not None and outside not in permissions.allowed_labels:
             verdict = permissions.decide(outside)
-            decision = None if verdict.allowed else self._told(verdict, used=True, access=access)
-        if decision is None and not permissions.known_to_allow(label, ASKED_LATER):
-            decision = self._told(permissions.decide(label, ASKED_LATER), used=True, access=access)
+            decision = None if verdict.allowed else self._report_verdict(verdict, used=True, access=access)
+        if decision is None and not permissions.is_known_allowed(label, ASKED_LATER):
+            decision = self._report_verdict(permissions.decide(label, ASKED_LATER), used=True, access=access)
         return decision
 
-    def _rows_given(self, label: Label) -> None:
+    def _count_rows(self, label: Label) -> None:
         """Counts what has said whose it is, none of which was refused, and is about to be used."""
         if self._engine.counting:
             self._handle.count(label, 1, None)
 
-    def _used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:
+    def _count_use(
+        self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int
+    ) -> None:
         """Counts data that is allowed, and about to be used."""
         if self._engine.counting:
             self._handle.count(label, times, None if row_contexts else permissions)
@@ -167,12 +171,16 @@ class Authorisation:
                     return True
             except TypeError:
                 pass  # not hashable, so never remembered: decided below
-            return self._told(self._permissions.decide(sources), used=False) is None
+            return self._report_verdict(self._permissions.decide(sources), used=False) is None
         permissions = self._permissions
-        if type(sources) is Label and type(subject) in IDS and sources in self._allowed_to(permissions, subject):
+        if (
+            type(sources) is Label
+            and type(subject) in IDS
+            and sources in self._labels_allowed_for(permissions, subject)
+        ):
             return True
-        label = permissions.matrix.label(sources)
-        return self._judged(label, self._row_contexts(subject), permissions, used=False) is None
+        label = permissions.matrix.resolve_label(sources)
+        return self._decide_and_report(label, self._resolve_row_contexts(subject), permissions, used=False) is None
 
     def explain(self, sources: Sources, subject: Whose = None) -> Decision:
         """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
@@ -180,28 +188,32 @@ class Authorisation:
         if subject is None:
             verdict = permissions.decide(sources)
         else:
-            label = permissions.matrix.label(sources)
-            row_contexts = self._row_contexts(subject)
-            known = self._engine.preferences_in(row_contexts)
-            contexts = [self._engine.context(each, label, permissions.snapshot, known) for each in row_contexts]
+            label = permissions.matrix.resolve_label(sources)
+            row_contexts = self._resolve_row_contexts(subject)
+            known = self._engine.collect_preferences(row_contexts)
+            contexts = [self._engine.resolve_context(each, label, permissions.snapshot, known) for each in row_contexts]
             verdicts = [permissions.decide(label, context) for context in contexts]
             verdict = next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
-        self._told(verdict, used=False)
+        self._report_verdict(verdict, used=False)
         return Decision(verdict)
 
-    def _row_contexts(self, subject: object) -> tuple[RowContext, ...]:
+    def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What `subject=` says."""
-        return self._engine.row_contexts(subject)
+        return self._engine.resolve_row_contexts(subject)
 
-    def _allowed_to(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
+    def _labels_allowed_for(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
         """The labels known to be allowed of a subject, by its id."""
         oversight = self._engine.oversight
-        return NO_LABELS if oversight is None else permissions.allowed_to(oversight.preferences(subject_key(subject)))
+        return (
+            NO_LABELS
+            if oversight is None
+            else permissions.labels_allowed_for(oversight.preferences(subject_key(subject)))
+        )
 
     def _knows(self, label: Label) -> bool:
         """Whether the sources of this label are of the notice in force."""
         try:
-            self._engine.snapshot.matrix.label(label)
+            self._engine.snapshot.matrix.resolve_label(label)
         except UnknownSource:
             return False
         return True
@@ -213,5 +225,5 @@ class Authorisation:
         """
         return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL, DenialReason.CONDITION)
 
-    def _seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
+    def _record_row(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
         """A row of these is given out; what it holds was counted when it was asked for."""

@@ -13,21 +13,21 @@ from typing import Any
 import cachetools
 from cachetools.keys import hashkey, typedkey
 
-from purposeguard.locks import new_lock
-from purposeguard.runtime.access import Reader
+from purposeguard.locks import make_lock
+from purposeguard.runtime.access import AccessFunction
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.wrapping import Function
-from purposeguard.values.callables import is_plain, kind_of
+from purposeguard.values.callables import callable_kind, is_plain
 
 
-def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None, typed: bool) -> Function:
+def cache_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None, typed: bool) -> Function:
     """`fn`, an access function of this guard, behind a cache of `maxsize` answers that live `ttl` seconds.
 
     Raises:
         TypeError: `fn` is no access function of this guard, or a generator, whose items cannot be kept.
         ValueError: `maxsize` or `ttl` is not above zero.
     """
-    reader: Reader | None = getattr(fn, "__purposeguard_access__", None)
+    reader: AccessFunction | None = getattr(fn, "__purposeguard_access__", None)
     if reader is None or not reader.belongs_to(engine) or reader.wrapper is not fn:
         raise TypeError(
             "`guard.cached` goes right above `@guard.access` of the same guard, so that it can check before it answers"
@@ -40,7 +40,7 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
     make_key = typedkey if typed else hashkey
 
     def key(*args: Any, **kwargs: Any) -> object:
-        use = reader.authorise()  # refuses whether or not an answer is kept
+        use = reader.authorize()  # refuses whether or not an answer is kept
         who: tuple[object, ...] = ()
         if use is not None:
             activity = use.activity
@@ -48,23 +48,23 @@ def cached_function(fn: Function, engine: Engine, maxsize: int, ttl: float | Non
             if reader.access.withhold:  # what was withheld says for which activity
                 who += (activity.name,)
         # The state is in the key: what was read under a notice since replaced is not found again.
-        return engine.snapshot.matrix, who, reader.label(), make_key(*args, **kwargs)
+        return engine.snapshot.matrix, who, reader.resolve_label(), make_key(*args, **kwargs)
 
-    lock = new_lock()  # a finaliser may call what is cached while its thread holds it
+    lock = make_lock()  # a finaliser may call what is cached while its thread holds it
     if is_plain(fn):
 
         @functools.wraps(fn)
-        def run(*args: Any, **kwargs: Any) -> _Held:
+        def run(*args: Any, **kwargs: Any) -> _CachedResult:
             # The key has authorised the call by now.
-            return _Held(reader.run_authorised(*args, **kwargs))
+            return _CachedResult(reader.run_authorized(*args, **kwargs))
 
-        return _answering(cachetools.cached(store, key=key, lock=lock, info=True)(run), fn, reader)
-    if kind_of(fn) != "coroutine":
+        return _filter_cached_results(cachetools.cached(store, key=key, lock=lock, info=True)(run), fn, reader)
+    if callable_kind(fn) != "coroutine":
         raise TypeError("`guard.cached` keeps what a function returns; a generator returns nothing to keep")
-    return _cached_coroutine(fn, reader, store, key, lock)
+    return _cache_coroutine(fn, reader, store, key, lock)
 
 
-class _Held:
+class _CachedResult:
     """An answer that is kept. Caches print what they hold, and stand in the frames of errors: this prints nothing."""
 
     __slots__ = ("value",)
@@ -73,14 +73,14 @@ class _Held:
         self.value = value
 
 
-def _answering(kept: Any, fn: Function, reader: Reader) -> Function:
+def _filter_cached_results(kept: Any, fn: Function, reader: AccessFunction) -> Function:
     """What is kept, each row looked at anew: what its subject wants may have changed meanwhile."""
 
     @functools.wraps(kept)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not reader.ambient()._keeps:
             return fn(*args, **kwargs)
-        return reader.answered(kept(*args, **kwargs).value)
+        return reader.result_from_cache(kept(*args, **kwargs).value)
 
     del wrapper.cache  # type: ignore[attr-defined]  # rows are kept in it as they were read
     wrapper.cache_info = kept.cache_info  # type: ignore[attr-defined]  # as cachetools' own wrappers have it
@@ -88,7 +88,7 @@ def _answering(kept: Any, fn: Function, reader: Reader) -> Function:
     return wrapper
 
 
-def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, lock: RLock) -> Function:
+def _cache_coroutine(fn: Function, reader: AccessFunction, store: Any, key: Function, lock: RLock) -> Function:
     """As `cachetools.cached`, which knows no coroutines; calls that miss at the same time each run the function."""
     hits = misses = 0
     absent = object()
@@ -107,10 +107,10 @@ def _cached_coroutine(fn: Function, reader: Reader, store: Any, key: Function, l
                 misses += 1
         try:
             if found is absent:
-                found = _Held(await reader.run_authorised_coroutine(*args, **kwargs))
+                found = _CachedResult(await reader.run_authorized_coroutine(*args, **kwargs))
                 with lock:
                     found = store.setdefault(wanted, found)
-            return reader.answered(found.value)
+            return reader.result_from_cache(found.value)
         finally:
             del found  # from the traceback, where it is refused
 

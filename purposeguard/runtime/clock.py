@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 
 Now = Callable[[], datetime.datetime]
 """Gives the present time, with its time zone."""
@@ -27,12 +27,12 @@ TOLERANCE: Final = datetime.timedelta(minutes=2)
 """By how much the two may disagree, and the time be sure all the same: a time server may have put the clock right."""
 
 
-def system_time() -> datetime.datetime:
+def read_system_time() -> datetime.datetime:
     """The system's time, in UTC."""
     return datetime.datetime.now(UTC)
 
 
-def _counting() -> Elapsed:
+def _choose_elapsed_clock() -> Elapsed:
     """The system's clock that cannot be set and goes on while the machine sleeps; as far as there is one."""
     # Linux counts the time of sleep in BOOTTIME alone, macOS in MONOTONIC as well.
     which = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
@@ -45,7 +45,7 @@ def _counting() -> Elapsed:
     return lambda: time.clock_gettime(which)
 
 
-system_elapsed: Final = _counting()
+system_elapsed: Final = _choose_elapsed_clock()
 
 
 class Span(NamedTuple):
@@ -64,13 +64,13 @@ class Clock:
 
     __slots__ = ("_began", "_elapsed", "_latest", "_lock", "_now")
 
-    def __init__(self, now: Now = system_time, elapsed: Elapsed | None = None) -> None:
+    def __init__(self, now: Now = read_system_time, elapsed: Elapsed | None = None) -> None:
         self._now = now
-        self._elapsed = system_elapsed if elapsed is None and now is system_time else elapsed
+        self._elapsed = system_elapsed if elapsed is None and now is read_system_time else elapsed
         self._began: tuple[datetime.datetime, float] | None = None
         self._latest = datetime.datetime.min.replace(tzinfo=UTC)
-        self._lock = new_lock()  # a signal handler may ask while its thread holds it
-        if now is system_time:
+        self._lock = make_lock()  # a signal handler may ask while its thread holds it
+        if now is read_system_time:
             self.span()  # what is set from now on shows
 
     @classmethod
@@ -81,7 +81,7 @@ class Clock:
     @property
     def is_system(self) -> bool:
         """True if the time is the system's."""
-        return self._now is system_time
+        return self._now is read_system_time
 
     def read(self) -> datetime.datetime:
         """The time of day as it is read, right or not: for records.
@@ -89,7 +89,7 @@ class Clock:
         Raises:
             TypeError, ValueError: what was read is no moment, or has no time zone.
         """
-        return in_utc(self._now())
+        return to_utc(self._now())
 
     def span(self) -> Span:
         """Between which moments the present is; raises as `read` does."""
@@ -120,7 +120,7 @@ class Clock:
         return latest - earliest if latest - earliest > TOLERANCE else None
 
 
-def in_utc(moment: datetime.datetime) -> datetime.datetime:
+def to_utc(moment: datetime.datetime) -> datetime.datetime:
     """A moment in UTC.
 
     Raises:

@@ -35,7 +35,7 @@ class Transform(Declared):
 
 
 @dataclasses.dataclass(slots=True)
-class Entrustment(Declared):
+class EntrustmentDeclaration(Declared):
     """A function that hands data to a recipient: by which means, for which product and task, from which sources.
 
     `recipient` is one, or the id of one on the register. `named` are the sources named at the decorator; `label` is
@@ -50,7 +50,7 @@ class Entrustment(Declared):
     named: Label | None = None
     label: Label | None = None
 
-    def at(self, site: Site) -> Entrustment:
+    def with_site(self, site: Site) -> EntrustmentDeclaration:
         """The same of the function at this place."""
         return dataclasses.replace(self, site=site)
 

@@ -16,10 +16,10 @@ from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.registry import Register
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.wrapping import Function, must_be_function, must_be_no_method, unwrapped_method
+from purposeguard.runtime.wrapping import Function, refuse_method, require_function, wrap_method
 from purposeguard.values.callables import is_plain
-from purposeguard.values.personal import Personal, must_be_sealed
-from purposeguard.values.sealed import plain, quiet
+from purposeguard.values.personal import Personal, require_sealed
+from purposeguard.values.sealed import compute_plain_value, redact_error
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -82,7 +82,11 @@ class Reclassifier(Generic[S, To]):
         self._at_least = at_least
         self._given_name = None if name is None else on_one_line(name)
         self._site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        bare = [self._bare] if at_least is None else [self._figure(one, at_least) for one in ("count", "mean")]
+        bare = (
+            [self._undecorated]
+            if at_least is None
+            else [self._declare_figure(one, at_least) for one in ("count", "mean")]
+        )
         for declared in bare:
             register.add_reclassification(declared)
 
@@ -91,12 +95,12 @@ class Reclassifier(Generic[S, To]):
         return self._given_name or self._site.dotted.removesuffix(".<module>")
 
     @property
-    def _bare(self) -> Reclassification:
+    def _undecorated(self) -> Reclassification:
         """What is listed as long as no function is decorated."""
-        return self._declared(self._site, self._name)
+        return self._declare(self._site, self._name)
 
-    def _figure(self, figure: str, at_least: int) -> Reclassification:
-        return self._declared(self._site, f"{self._name}: {figure} over at least {at_least} subjects")
+    def _declare_figure(self, figure: str, at_least: int) -> Reclassification:
+        return self._declare(self._site, f"{self._name}: {figure} over at least {at_least} subjects")
 
     def __call__(
         self, fn: Callable[Concatenate[T, Q], R], /
@@ -112,24 +116,24 @@ class Reclassifier(Generic[S, To]):
                 f"{self._name} is declared for figures over at least {self._at_least} subjects, and nothing would hold "
                 "a function to that: reclassify the function by a declaration of its own, without `at_least`"
             )
-        must_be_no_method(fn, "decorate a function or a staticmethod that takes the value first")
-        inside = unwrapped_method(fn, self._reclassifying)
-        return inside if inside is not None else self._reclassifying(fn)
+        refuse_method(fn, "decorate a function or a staticmethod that takes the value first")
+        inside = wrap_method(fn, self._wrap_function)
+        return inside if inside is not None else self._wrap_function(fn)
 
-    def _reclassifying(self, fn: Function) -> Function:
-        must_be_function(fn)
+    def _wrap_function(self, fn: Function) -> Function:
+        require_function(fn)
         site = Site.of(fn)
         if not is_plain(fn):
             raise TypeError(f"{site.dotted} cannot reclassify: it does not run within its call; await first")
-        declared = self._declared(site, self._given_name or site.dotted)
-        self._register.add_reclassification(declared, instead=self._bare)
+        declared = self._declare(site, self._given_name or site.dotted)
+        self._register.add_reclassification(declared, instead=self._undecorated)
 
         @functools.wraps(fn)
         def reclassifying(*args: Any, **kwargs: Any) -> Personal[Any, To]:
             if not args:
                 raise TypeError(f"{declared.name} takes a sealed value as its first argument, by position, not by name")
             value, *more = args
-            return self._result(declared, functools.partial(_called, fn, more, kwargs), value)
+            return self._apply(declared, functools.partial(_call_with, fn, more, kwargs), value)
 
         return reclassifying
 
@@ -186,7 +190,7 @@ class Reclassifier(Generic[S, To]):
                 "where it is reclassified"
             )
 
-        def aggregated(given: list[Iterable[Any]]) -> R:
+        def aggregate(given: list[Iterable[Any]]) -> R:
             found = list(given.pop())
             try:
                 if len(set(map(subject, found))) < at_least:
@@ -195,31 +199,31 @@ class Reclassifier(Generic[S, To]):
             finally:
                 found.clear()
 
-        return self._result(self._figure(figure, at_least), aggregated, values, subject, *seeing)
+        return self._apply(self._declare_figure(figure, at_least), aggregate, values, subject, *seeing)
 
-    def _declared(self, site: Site, name: str) -> Reclassification:
+    def _declare(self, site: Site, name: str) -> Reclassification:
         return Reclassification(name, self._from, self._to, self._why, self._approver, site)
 
-    def _result(
+    def _apply(
         self,
         declared: Reclassification,
         fn: Callable[[list[Any]], Any],
         value: Personal[Any, Any],
         *seeing: Callable[..., Any],
     ) -> Personal[Any, To]:
-        must_be_sealed(value, declared.name)
+        require_sealed(value, declared.name)
         engine = self._engine
-        engine.snapshot.matrix.label(value.label)  # raises: a class made by hand may be a subclass of a source
-        current = engine.snapshot.matrix.current
+        engine.snapshot.matrix.resolve_label(value.label)  # raises: a class made by hand may be a subclass of a source
+        current = engine.snapshot.matrix.current_source
         heads = tuple(map(current, self._from.sources))
         others = [source for source in value.label if not issubclass(current(source), (*heads, NotPersonal))]
         if others:
             raise SealedValue(
-                f"{declared.name} reclassifies {_clauses(self._from)}, and this value derives from "
+                f"{declared.name} reclassifies {_format_clauses(self._from)}, and this value derives from "
                 f"{', '.join(other.clause for other in others)} as well"
             )
-        engine.must_be_registered((value,), *seeing)
-        recorded = engine.snapshot.matrix.recorded
+        engine.require_registered((value,), *seeing)
+        recorded = engine.snapshot.matrix.to_record_label
         sources = recorded(declared.sources)
         on_record = declared
         if sources is not declared.sources:
@@ -230,15 +234,15 @@ class Reclassifier(Generic[S, To]):
             reclassified(on_record, recorded(value.label), activity)
         try:
             # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.
-            return Personal(fn([plain(value)]), self._to)
+            return Personal(fn([compute_plain_value(value)]), self._to)
         except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
-            told = quiet(declared.name, error)
+            told = redact_error(declared.name, error)
         raise told
 
 
-def _called(fn: Function, more: list[Any], kwargs: dict[str, Any], given: list[Any]) -> Any:
+def _call_with(fn: Function, more: list[Any], kwargs: dict[str, Any], given: list[Any]) -> Any:
     return fn(given.pop(), *more, **kwargs)
 
 
-def _clauses(label: Label) -> str:
+def _format_clauses(label: Label) -> str:
     return ", ".join(source.clause for source in label)

@@ -10,7 +10,7 @@ from types import MethodType
 from typing import Any, Protocol
 
 from purposeguard.errors import PurposeMissing, SealedValue
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -29,16 +29,16 @@ from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
-from purposeguard.policy.violations import PurposeViolation, recorded, violation_of
+from purposeguard.policy.violations import PurposeViolation, qualify_violation, violation_class
 from purposeguard.runtime.clock import Clock
-from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, load_logging, method_for
-from purposeguard.runtime.protocols import Oversight, asks_of_many
-from purposeguard.runtime.registry import Access, Activity, how_to_register
+from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, find_method, load_logging
+from purposeguard.runtime.protocols import Oversight, can_ask_for_many
+from purposeguard.runtime.registry import Access, Activity, advise_registration
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
 from purposeguard.values.personal import Personal
-from purposeguard.values.rows import given_row_contexts
-from purposeguard.values.sealed import functions, named
-from purposeguard.values.withheld import Classes
+from purposeguard.values.rows import resolve_subject_argument
+from purposeguard.values.sealed import function_name, iter_functions
+from purposeguard.values.withheld import ClassCache
 
 KnownPreferences = Mapping[str | None, SubjectPreferences | None]
 """What is known of how things stand, by `subject_key`; for None, where nobody is named."""
@@ -66,7 +66,7 @@ def _identity(fn: object) -> tuple[int, int]:
     return (id(fn.__func__), id(fn.__self__)) if type(fn) is MethodType else (id(fn), 0)
 
 
-class ForActivity(Protocol):
+class HasActivity(Protocol):
     """What is done for an activity."""
 
     @property
@@ -122,16 +122,16 @@ class Engine:
         self.oversight = oversight
         self.clock = clock or Clock()
         self.ledger = ledger
-        _must_record(ledger)
+        _require_ledger_methods(ledger)
         self.observers = Observers(*(() if ledger is None else (ledger,)), *observers, ObservedLog())
         self.counting = bool(self.observers.counters)
-        self._lock = new_lock()  # of who observes
+        self._lock = make_lock()  # of who observes
         self._compiled = (
-            JointTable.compiled_from(notice)
+            JointTable.compile_from(notice)
             if isinstance(notice, NoticesInForce)
             else PolicyTable(notice, history=history)
         )
-        self.snapshot = self._snapshot(self._compiled)
+        self.snapshot = self._make_snapshot(self._compiled)
         self._snapshots: weakref.WeakSet[PolicySnapshot] = weakref.WeakSet([self.snapshot])
         self.observing = observing
         if observing:
@@ -140,7 +140,7 @@ class Engine:
         self.innermost = ambient.get
         self.set_ambient = ambient.set
         self.reset_ambient = ambient.reset
-        self.classes = Classes()
+        self.classes = ClassCache()
 
     def ambient(self) -> Any:
         """Return the use under way: the innermost one that was entered here, unless its generator is suspended.
@@ -149,13 +149,13 @@ class Engine:
         """
         return self.innermost()._in_running_frame()
 
-    def _snapshot(self, matrix: PolicyTable) -> PolicySnapshot:
+    def _make_snapshot(self, matrix: PolicyTable) -> PolicySnapshot:
         named = self.oversight is not None and self.oversight.requires_subject
         return PolicySnapshot(
             matrix, remembers_labels=not self.counting, requires_subject=named, observed=self.observers.want_each
         )
 
-    def context(
+    def resolve_context(
         self, row_context: RowContext, label: Label, snapshot: PolicySnapshot, known: KnownPreferences | None = None
     ) -> Context:
         """What decides of a datum beside its label, by what is known of it: `known`, or else what governance says.
@@ -165,10 +165,10 @@ class Engine:
             UnknownSource: a source is of another notice, or of a clause that is gone.
         """
         subject = row_context.subject
-        preferences = self.preferences_of(subject) if known is None else known[subject]
-        return self.context_of(preferences, row_context.collected, row_context.ended, label, snapshot)
+        preferences = self.get_preferences(subject) if known is None else known[subject]
+        return self.build_context(preferences, row_context.collected, row_context.ended, label, snapshot)
 
-    def preferences_of(self, subject: str | None) -> SubjectPreferences | None:
+    def get_preferences(self, subject: str | None) -> SubjectPreferences | None:
         """How things stand for a subject; None where nobody is named, or nobody knows.
 
         Raises:
@@ -182,39 +182,39 @@ class Engine:
             return preferences
         return UNNAMED if oversight is not None and oversight.requires_subject else None
 
-    def preferences_of_each(self, subjects: list[str]) -> list[SubjectPreferences | None]:
-        """`preferences_of` each of these subjects, in their order, asked of governance at once where it has a way to.
+    def get_preferences_of_each(self, subjects: list[str]) -> list[SubjectPreferences | None]:
+        """`get_preferences` each of these subjects, in their order, asked of governance at once where it has a way to.
 
         Raises:
-            StoreUnavailable, TypeError: as `preferences_of`; or governance gave more or fewer.
+            StoreUnavailable, TypeError: as `get_preferences`; or governance gave more or fewer.
         """
         oversight: Any = self.oversight
-        if not asks_of_many(oversight):
-            return [self.preferences_of(subject) for subject in subjects]
+        if not can_ask_for_many(oversight):
+            return [self.get_preferences(subject) for subject in subjects]
         given: Any = oversight.preferences_of_each(subjects)
         if len(given) != len(subjects) or not set(map(type, given)) <= {SubjectPreferences}:
             raise TypeError(
-                f"`preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
+                f"`get_preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
             )
         return list(given)
 
-    def ask_ahead(self, subjects: list[str]) -> None:
-        """Has governance know of all these, if it has a way to learn of many at once; raises as `preferences_of`."""
-        if subjects and asks_of_many(self.oversight):
-            self.preferences_of_each(subjects)
+    def prefetch_preferences(self, subjects: list[str]) -> None:
+        """Has governance know of all these, if it has a way to learn of many at once; raises as `get_preferences`."""
+        if subjects and can_ask_for_many(self.oversight):
+            self.get_preferences_of_each(subjects)
 
-    def preferences_in(self, row_contexts: Iterable[RowContext]) -> KnownPreferences:
-        """`preferences_of` each subject in these, asked of governance together if it has a way to; raises likewise."""
+    def collect_preferences(self, row_contexts: Iterable[RowContext]) -> KnownPreferences:
+        """`get_preferences` each subject in these, asked of governance together if it has a way to; raises likewise."""
         subjects = list(dict.fromkeys(row_context.subject for row_context in row_contexts))
         named = [subject for subject in subjects if subject is not None]
         known: dict[str | None, SubjectPreferences | None] = {}
         if named:
-            known.update(zip(named, self.preferences_of_each(named), strict=True))
+            known.update(zip(named, self.get_preferences_of_each(named), strict=True))
         if len(named) != len(subjects):
-            known[None] = self.preferences_of(None)
+            known[None] = self.get_preferences(None)
         return known
 
-    def context_of(
+    def build_context(
         self,
         preferences: SubjectPreferences | None,
         collected: Day | None,
@@ -226,17 +226,17 @@ class Engine:
         if collected is None and ended is None:
             return Context(preferences)
         matrix = snapshot.matrix  # the notice may have been replaced meanwhile
-        sources = matrix.label(label).sources
-        return matrix.context(sources, preferences, collected=collected, ended=ended, today=self.clock.now())
+        sources = matrix.resolve_label(label).sources
+        return matrix.build_context(sources, preferences, collected=collected, ended=ended, today=self.clock.now())
 
-    def row_contexts(self, subject: object) -> tuple[RowContext, ...]:
+    def resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What a caller says of a datum by `subject=`.
 
         Raises:
             TypeError: nobody keeps what subjects asked for, so naming one would promise what is not done; or as
                 `given_abouts`, as do ValueError and UnlabelledData.
         """
-        found = given_row_contexts(subject)
+        found = resolve_subject_argument(subject)
         if self.oversight is None and any(one.subject is not None for one in found):
             message = (
                 "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "
@@ -253,25 +253,25 @@ class Engine:
         """
         while True:
             earlier = self._compiled
-            compiled = earlier.following(notice, history)
-            snapshot = self._snapshot(compiled)
+            compiled = earlier.replace_revision(notice, history)
+            snapshot = self._make_snapshot(compiled)
             if self._compiled is earlier:  # else a signal handler has put another in force, which this one follows
                 break
         self._compiled = compiled
-        self._put(snapshot)
+        self._install_snapshot(snapshot)
         for replaced in self.observers.replaced:
             replaced()
 
     @property
-    def compiled(self) -> PolicyTable:
+    def table(self) -> PolicyTable:
         """The notice in force, compiled, whatever stands in its place."""
         return self._compiled
 
-    def put(self, matrix: PolicyTable) -> None:
+    def install_table(self, matrix: PolicyTable) -> None:
         """Has this matrix decide from now on, in the place of the notice in force; what was remembered is forgotten."""
-        self._put(self._snapshot(matrix))
+        self._install_snapshot(self._make_snapshot(matrix))
 
-    def _put(self, snapshot: PolicySnapshot) -> None:
+    def _install_snapshot(self, snapshot: PolicySnapshot) -> None:
         # Retired before, so that no process that is forked in between goes on with permissions that are over.
         self.snapshot.retire()
         self.snapshot = snapshot
@@ -280,24 +280,24 @@ class Engine:
             if each is not self.snapshot:  # a signal handler may have come between after all
                 each.retire()
 
-    def observe(self, observer: object) -> None:
+    def add_observer(self, observer: object) -> None:
         """Adds an observer, before the others; raises TypeError for one that counts uses."""
         with self._lock:
-            self._report_to(Observers(observer, *self.observers))
+            self._set_observers(Observers(observer, *self.observers))
 
-    def leave(self, observer: object) -> None:
+    def remove_observer(self, observer: object) -> None:
         """Removes an observer. After the last that wants each decision, the notice in force decides."""
         with self._lock:
-            self._report_to(Observers(*(each for each in self.observers if each is not observer)))
+            self._set_observers(Observers(*(each for each in self.observers if each is not observer)))
 
-    def _report_to(self, observers: Observers) -> None:
+    def _set_observers(self, observers: Observers) -> None:
         if observers.counters != self.observers.counters:
             raise TypeError("who counts uses is an observer from the start: `Guard(observers=[…])`")
         self.observers = observers
         if observers.want_each is not self.snapshot.observed:
-            self.put(self.snapshot.matrix if observers.want_each else self._compiled)
+            self.install_table(self.snapshot.matrix if observers.want_each else self._compiled)
 
-    def decided(
+    def report_decision(
         self,
         verdict: Verdict,
         *,
@@ -310,48 +310,50 @@ class Engine:
         for decided in self.observers.decided:
             decided(verdict, used=used, activity=activity, access=access, field=field)
 
-    def permissions(self, activity: Activity) -> Permissions:
+    def get_permissions(self, activity: Activity) -> Permissions:
         """What an activity may use under the notice in force; raises UnknownTerm where its purpose is gone."""
-        return self.snapshot.permissions(activity.purpose, activity.channel, activity.conditions)
+        return self.snapshot.get_permissions(activity.purpose, activity.channel, activity.conditions)
 
-    def missing(self, what: str, why: str, use: ForActivity | None = None) -> None:
+    def report_missing_purpose(self, what: str, why: str, use: HasActivity | None = None) -> None:
         """Reports that there was no purpose, and raises PurposeMissing unless it is only observed.
 
         `use` is one that does not hold here: of an activity that enforces it is not let pass.
         """
         error = PurposeMissing(f"{what} outside any purpose: {why}")
-        self.deny(error, observed=self.observing and (use is None or use.activity.observing))
+        self.report_denial(error, observed=self.observing and (use is None or use.activity.observing))
 
-    def must_be_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
+    def require_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
         """Raises SealedValue where the guard is strict and a function that it does not know would see a value.
 
         Asked for are those that `map` was given, and `others`.
         """
         if self.transforms is None:
             return
-        for fn in (*others, *(fn for value in values for fn in functions(value))):
+        for fn in (*others, *(fn for value in values for fn in iter_functions(value))):
             if fn not in self.transforms:
-                message = f"{named(fn)} would see the plain value, and this guard is strict"
-                raise SealedValue(f"{message}: {how_to_register(fn)}")
+                message = f"{function_name(fn)} would see the plain value, and this guard is strict"
+                raise SealedValue(f"{message}: {advise_registration(fn)}")
 
-    def counter(self, activity: str | None, purpose: type[Purpose] | Family, label: Label) -> Tick:
+    def make_counter(self, activity: str | None, purpose: type[Purpose] | Family, label: Label) -> Tick:
         """The function that counts one use of a label; records name what it is of by ids."""
-        return self.observers.counter(activity, self.id_of(purpose), self.snapshot.matrix.recorded(label))
+        return self.observers.make_counter(
+            activity, self.purpose_record_id(purpose), self.snapshot.matrix.to_record_label(label)
+        )
 
-    def id_of(self, purpose: type[Purpose] | Family) -> str:
+    def purpose_record_id(self, purpose: type[Purpose] | Family) -> str:
         """The id by which records name a purpose; the name of a family."""
-        return purpose.name if isinstance(purpose, Family) else self.snapshot.matrix.key(purpose)
+        return purpose.name if isinstance(purpose, Family) else self.snapshot.matrix.record_id(purpose)
 
     def count_check(self, decision: Decision) -> Tick:
         """Counts a bare check that was allowed; gives the function that counts more of them."""
-        tick = self.counter(None, decision.purpose, decision.label)
+        tick = self.make_counter(None, decision.purpose, decision.label)
         tick()
         return tick
 
     def refuse(
         self,
         decision: Decision,
-        use: ForActivity | None = None,
+        use: HasActivity | None = None,
         access: Access | None = None,
         field: str | None = None,
         *,
@@ -361,39 +363,39 @@ class Engine:
         fields: tuple[str, ...] = ()
         if access is not None:
             fields = (field,) if field else access.fields_from(decision.denied)
-        violation = violation_of(decision)(
+        violation = violation_class(decision)(
             decision,
             use.activity.name if use is not None else None,
             access.name if access is not None else None,
             fields[0] if fields else field,
-            advice or _advice(decision, access, fields),
+            advice or _make_advice(decision, access, fields),
         )
-        self.tell(violation, use.activity if use is not None else None)
+        self.report_violation(violation, use.activity if use is not None else None)
 
-    def tell(self, violation: PurposeViolation, activity: Activity | None) -> None:
+    def report_violation(self, violation: PurposeViolation, activity: Activity | None) -> None:
         """Reports a violation of an activity (None: of a bare check), and raises it unless it is only observed."""
-        self.deny(violation, observed=self.observing if activity is None else activity.observing)
+        self.report_denial(violation, observed=self.observing if activity is None else activity.observing)
 
-    def deny(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+    def report_denial(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """Reports a denial, and raises it unless it is only `observed`."""
         told = error
         if isinstance(error, PurposeViolation):
-            told = recorded(error, self.snapshot.matrix)
+            told = qualify_violation(error, self.snapshot.matrix)
         for denied in self.observers.denied:
             denied(told, observed=observed)
         if not observed:
             raise error
 
 
-def _must_record(ledger: object) -> None:
-    missing = [method for method in ("denied", "counter", "reclassified") if method_for(ledger, method) is None]
+def _require_ledger_methods(ledger: object) -> None:
+    missing = [method for method in ("denied", "counter", "reclassified") if find_method(ledger, method) is None]
     if ledger is not None and missing:
         raise TypeError(
             f"the ledger {type(ledger).__name__} cannot record all uses: it has no `{'`, `'.join(missing)}`"
         )
 
 
-def _advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
+def _make_advice(decision: Decision, access: Access | None, fields: tuple[str, ...]) -> str | None:
     if access is None or not fields:
         return None
     if decision.context.preferences is UNNAMED:
@@ -426,12 +428,12 @@ class ActivityHandle:
         self.activity = activity
         if activity.observing:
             load_logging()
-        self.permissions = engine.permissions(activity)
+        self.permissions = engine.get_permissions(activity)
         self.counted: dict[object, Tick] = {}
         self.ticks: dict[Label, Tick] = {}
         self._narrower: dict[type[Purpose] | Family, ActivityHandle] = {}
 
-    def narrowed(self, member: type[Purpose] | Family) -> ActivityHandle:
+    def narrow_to(self, member: type[Purpose] | Family) -> ActivityHandle:
         """The same of one member of the family that the activity is for."""
         found = self._narrower.get(member)
         if found is None:
@@ -439,12 +441,12 @@ class ActivityHandle:
             found = self._narrower.setdefault(member, narrower)
         return found
 
-    def current(self) -> Permissions:
+    def get_permissions(self) -> Permissions:
         """What may be used under the notice in force; raises UnknownTerm where the purpose is gone."""
         permissions = self.permissions
         if permissions.retired:
             engine = self.engine
-            permissions = self.permissions = engine.permissions(self.activity)
+            permissions = self.permissions = engine.get_permissions(self.activity)
             for entered in engine.observers.entered:
                 entered(self.activity)
         return permissions
@@ -453,9 +455,9 @@ class ActivityHandle:
         """Counts uses of a label that these permissions allow; None where that is so of some subjects only."""
         tick = self.ticks.get(label)
         if tick is None:
-            tick = self.engine.counter(self.activity.name, self.activity.purpose, label)
+            tick = self.engine.make_counter(self.activity.name, self.activity.purpose, label)
             self.ticks[label] = tick
         if permissions is not None and label not in self.counted:
-            permissions.count_by(self, label, tick)
+            permissions.set_counter(self, label, tick)
         for _ in range(times):
             tick()

@@ -22,10 +22,10 @@ modules = sys.modules
 NOBODY: Final = object()
 """In place of what runs, where nothing does. Neither a thread nor a greenlet nor a task equals it."""
 
-Asked = tuple[Callable[[], object], object]
+ExecutionProbe = tuple[Callable[[], object], object]
 
 
-def asked_here() -> Asked:
+def current_execution() -> ExecutionProbe:
     """What runs now, behind the function that gave it: as long as this runs, the function gives what equals it.
 
     It is the present task of an event loop, or else the greenlet where those are in use, or else the thread (its
@@ -43,13 +43,19 @@ def asked_here() -> Asked:
     if loop is not None:
         current_task = modules["asyncio.tasks"].current_task
         task = current_task(loop)
-        asked = (current_task, task) if task is not None else (task_or_loop, loop)
-        return _beside_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
+        asked = (current_task, task) if task is not None else (current_task_or_loop, loop)
+        return (
+            _tell_apart_from_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
+        )
     if TRIO in modules:
         trio: Any = modules[TRIO]
         with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
             asked = trio.current_task, trio.current_task()
-            return _beside_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
+            return (
+                _tell_apart_from_hub(asked)
+                if GREENLET in modules and (GEVENT in modules or EVENTLET in modules)
+                else asked
+            )
     if GREENLET in modules:
         greenlets: Any = modules[GREENLET]
         try:
@@ -60,7 +66,7 @@ def asked_here() -> Asked:
     return get_ident, get_ident()
 
 
-def task_or_loop() -> object:
+def current_task_or_loop() -> object:
     """The present task of the loop that runs here, or else the loop; raises RuntimeError where none runs."""
     events: Any = modules[ASYNCIO]
     loop = events.get_running_loop()
@@ -70,25 +76,25 @@ def task_or_loop() -> object:
 
 def is_served(owner: object) -> bool:
     """True if the greenlet that runs here works for the one that `owner` stands for, as SQLAlchemy's do for a task."""
-    return type(owner) in ProxyTypes and bool(owner == _carrier())
+    return type(owner) in ProxyTypes and bool(owner == _find_carrier())
 
 
-def in_first_greenlet() -> bool:
+def is_in_first_greenlet() -> bool:
     """True if what runs here, or what it works for, is what ran in this thread before greenlets were loaded."""
-    return GREENLET not in modules or _carrier().parent is None
+    return GREENLET not in modules or _find_carrier().parent is None
 
 
-def _beside_hub(asked: Asked) -> Asked:
+def _tell_apart_from_hub(asked: ExecutionProbe) -> ExecutionProbe:
     """What a loop runs, and in which greenlet: to others that a hub runs in its thread, the loop seems to be theirs."""
     runs, what = asked
-    return partial(_with_carrier, runs), (what, proxy(_carrier()))
+    return partial(_add_carrier, runs), (what, proxy(_find_carrier()))
 
 
-def _with_carrier(runs: Callable[[], object]) -> tuple[object, object]:
-    return runs(), _carrier()
+def _add_carrier(runs: Callable[[], object]) -> tuple[object, object]:
+    return runs(), _find_carrier()
 
 
-def _carrier() -> Any:
+def _find_carrier() -> Any:
     """The greenlet for which the present one works: itself, or a parent whose very context it shares."""
     greenlet: Any = import_module(GREENLET).getcurrent()  # it is loaded; or, by another thread, nearly
     while (parent := greenlet.parent) is not None and greenlet.gr_context is not None:

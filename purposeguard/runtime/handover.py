@@ -10,25 +10,32 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
-from purposeguard.notice.retention import day_in
+from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.vocabulary import Family, NotPersonal, is_text
 from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import Decision, name_of, overruled
+from purposeguard.policy.explanation import Decision, format_term, override_decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.table import PolicyTable
-from purposeguard.policy.transfers import Provision, Recipient, canonical, clauses, objections, refusal
-from purposeguard.policy.violations import violation_of
-from purposeguard.runtime.declarations import Entrustment
+from purposeguard.policy.transfers import (
+    Provision,
+    Recipient,
+    canonicalize_id,
+    list_clauses,
+    list_objections,
+    make_refusal,
+)
+from purposeguard.policy.violations import violation_class
+from purposeguard.runtime.declarations import EntrustmentDeclaration
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.observer import method_for
+from purposeguard.runtime.observer import find_method
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Register
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import Use, present
-from purposeguard.runtime.wrapping import Function, must_be_function, unwrapped_method
-from purposeguard.values.callables import kind_of
-from purposeguard.values.type_schema import Shape, label_of, parameter_shapes
-from purposeguard.values.walk import Handed
+from purposeguard.runtime.use import Use, require_current_use
+from purposeguard.runtime.wrapping import Function, require_function, wrap_method
+from purposeguard.values.callables import callable_kind
+from purposeguard.values.type_schema import Shape, read_parameter_shapes, unite_shape_labels
+from purposeguard.values.walk import ArgumentScan
 
 F = TypeVar("F", bound=Callable[..., Any])
 NOT_PERSONAL: Final = Label(NotPersonal)
@@ -42,26 +49,26 @@ class RecipientRegister(Oversight, Protocol):
         ...
 
 
-class Entrusting:
+class EntrustDecorator:
     """What `guard.entrust(…)` gives: a decorator for functions that hand data over."""
 
     __slots__ = ("_declared", "_engine", "_frame", "_record", "_register")
 
-    def __init__(self, engine: Engine, register: Register, declared: Entrustment, frame: FrameType) -> None:
+    def __init__(self, engine: Engine, register: Register, declared: EntrustmentDeclaration, frame: FrameType) -> None:
         """`declared` is what is stated at the decorator.
 
         Raises:
             TypeError: nobody can record hand-overs, or keeps the recipient that is named; no means is stated.
             ValueError: `means`, `product` or `task` is blank.
         """
-        must_be_recipient(engine, declared.recipient)
+        require_recipient(engine, declared.recipient)
         for name in ("means", "product", "task"):
             given = getattr(declared, name)
             if given is not None and not is_text(given):
                 raise ValueError(f"`{name}` is a text, and not blank")
         if isinstance(declared.recipient, Recipient) and not (declared.means or declared.recipient.means):
             raise TypeError("a hand-over says how the data travels: `means=…`, here or of the recipient (clause 6)")
-        self._record = _recorders(engine)
+        self._record = _collect_recorders(engine)
         if not self._record:
             raise TypeError(
                 "a hand-over is on record before it takes place, and nobody here could record it: give the guard a "
@@ -79,22 +86,22 @@ class Entrusting:
             TypeError: `fn` is no function, or a generator, which would hand over a step at a time.
             UnlabelledData: neither the decorator nor a parameter names a source.
         """
-        inside = unwrapped_method(fn, self._around)
-        return cast("F", inside if inside is not None else self._around(fn))
+        inside = wrap_method(fn, self._wrap_function)
+        return cast("F", inside if inside is not None else self._wrap_function(fn))
 
-    def _around(self, fn: Function) -> Function:
-        must_be_function(fn)
+    def _wrap_function(self, fn: Function) -> Function:
+        require_function(fn)
         site = Site.of(fn)
-        kind = kind_of(fn)
+        kind = callable_kind(fn)
         if kind not in ("plain", "coroutine"):
             raise TypeError(f"{site.dotted} yields, and a hand-over is one call: collect what is handed over in a list")
         local = self._frame.f_locals if self._frame.f_locals is not self._frame.f_globals else None
-        hand = Handing(fn, self._engine, self._declared.at(site), self._record, local)
+        hand = HandOverFunction(fn, self._engine, self._declared.with_site(site), self._record, local)
         self._register.add_entrustment(hand.declared)
 
         @functools.wraps(fn)
         def handing_over(*args: Any, **kwargs: Any) -> Any:
-            refused = hand.refused(args, kwargs)
+            refused = hand.check_call(args, kwargs)
             if refused is None:
                 return fn(*args, **kwargs)
             del args, kwargs  # from the traceback
@@ -102,7 +109,7 @@ class Entrusting:
 
         @functools.wraps(fn)
         async def handing_over_later(*args: Any, **kwargs: Any) -> Any:
-            refused = hand.refused(args, kwargs)
+            refused = hand.check_call(args, kwargs)
             if refused is None:
                 return await fn(*args, **kwargs)
             del args, kwargs
@@ -113,7 +120,7 @@ class Entrusting:
         return cast("Function", wrapper)
 
 
-class Handing:
+class HandOverFunction:
     """One function that hands data over, and what comes before its body."""
 
     __slots__ = ("_engine", "_fn", "_record", "_shapes", "_signature", "declared")
@@ -122,7 +129,7 @@ class Handing:
         self,
         fn: Function,
         engine: Engine,
-        declared: Entrustment,
+        declared: EntrustmentDeclaration,
         record: Iterable[Callable[[Provision], None]],
         localns: Mapping[str, Any] | None,
     ) -> None:
@@ -140,20 +147,20 @@ class Handing:
 
     def _resolve(self, localns: Mapping[str, Any] | None = None) -> dict[str, Shape]:
         declared = self.declared
-        shapes = parameter_shapes(self._fn, localns)
-        label = declared.named or label_of(shapes)
+        shapes = read_parameter_shapes(self._fn, localns)
+        label = declared.named or unite_shape_labels(shapes)
         if label is NOT_PERSONAL:  # it adds nothing to what the annotations say: personal data is not named away
-            label = label_of(shapes) or label
+            label = unite_shape_labels(shapes) or label
         if label is None:
             raise UnlabelledData(
                 f"{declared.name}: neither its parameters' annotations nor the decorator names a source; annotate them "
                 "with tagged models, or name the sources: `@guard.entrust(recipient, Source, …)`"
             )
-        self._engine.snapshot.matrix.label(label)  # sources of another notice are refused here
+        self._engine.snapshot.matrix.resolve_label(label)  # sources of another notice are refused here
         declared.label, self._shapes = label, shapes
         return shapes
 
-    def shapes(self) -> dict[str, Shape]:
+    def resolve_shapes(self) -> dict[str, Shape]:
         """What the parameters' annotations say, resolved by now.
 
         Raises:
@@ -169,55 +176,55 @@ class Handing:
                 "is unknown what it is given: import it where type checkers are not alone"
             ) from error
 
-    def refused(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> PurposeGuardError | None:
+    def check_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> PurposeGuardError | None:
         """Why the function may not be called; None once the hand-over is on record.
 
         What is given back has no frames: those would show what was to be handed over.
         """
         try:
-            self._authorise(args, kwargs)
+            self._authorize(args, kwargs)
         except PurposeGuardError as error:
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
         return None
 
-    def _authorise(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _authorize(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         engine, declared = self._engine, self.declared
-        shapes = self.shapes()
+        shapes = self.resolve_shapes()
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        found = Handed()
+        found = ArgumentScan()
         for name, value in bound.arguments.items():
-            found.look(value, shapes[name], name)
+            found.scan_argument(value, shapes[name], name)
         # What the decorator names is what is handed over; else what is announced, and what is met beyond it.
         whole = declared.named is None or declared.named is NOT_PERSONAL
         label = Label.join(cast("Label", declared.label), *found.labels) if whole else cast("Label", declared.named)
-        engine.snapshot.matrix.label(label)
+        engine.snapshot.matrix.resolve_label(label)
         row_contexts = found.row_contexts
-        use = present(engine, f"{declared.name} was called")
-        recipient = resolved(engine, declared.recipient)
+        use = require_current_use(engine, f"{declared.name} was called")
+        recipient = resolve_recipient(engine, declared.recipient)
         means = declared.means or recipient.means
         if use is not None:
-            self._judge(use, label, recipient, means, row_contexts)
+            self._check_recipient(use, label, recipient, means, row_contexts)
         provisions = [
-            self._provision((table, of), use, recipient, means, row_contexts)
-            for table, of in engine.snapshot.matrix.each(label)
+            self._make_provision((table, of), use, recipient, means, row_contexts)
+            for table, of in engine.snapshot.matrix.split_label(label)
         ]
         for record in self._record:
             for provision in provisions:  # one of each notice, by whose clauses it goes
                 record(provision)
 
-    def _judge(
+    def _check_recipient(
         self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, row_contexts: tuple[RowContext, ...]
     ) -> None:
         """Tells all that stands against the hand-over; raises the first of it, unless it is only observed."""
         engine, declared = self._engine, self.declared
         permissions = use._permissions  # once: all is decided by one revision
-        purpose = use._judged(label, row_contexts, permissions, used=True)
+        purpose = use._decide_and_report(label, row_contexts, permissions, used=True)
         if purpose is not None:
             self._refuse(purpose, use, f"it was to be handed to {recipient.id}")
         others = list(
-            against(
+            iter_denials(
                 engine,
                 Decision(engine.snapshot.decide(label, use.purpose, use.channel, conditions=use.conditions)),
                 recipient,
@@ -231,14 +238,14 @@ class Handing:
         for decision in others:
             self._refuse(decision, use)
         if purpose is None and not others:
-            use._used(label, row_contexts, permissions, 1)  # what was refused was not used
+            use._count_use(label, row_contexts, permissions, 1)  # what was refused was not used
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
-        violation = violation_of(decision)(decision, use.activity.name, self.declared.name, None, advice)
+        violation = violation_class(decision)(decision, use.activity.name, self.declared.name, None, advice)
         violation._done = "handed over"
-        self._engine.tell(violation, use.activity)
+        self._engine.report_violation(violation, use.activity)
 
-    def _provision(
+    def _make_provision(
         self,
         data: tuple[PolicyTable, Label],
         use: Use[Any] | None,
@@ -253,14 +260,14 @@ class Handing:
         ways = document.safeguards.means if document.safeguards is not None else ()
         return Provision(
             recipient=recipient.id,
-            kind=canonical(document.recipients, recipient.kind),
+            kind=canonicalize_id(document.recipients, recipient.kind),
             country=recipient.country,
-            clauses=tuple(table.prefix + clause for clause in clauses(document, recipient)),
-            sources=tuple(map(table.key, label)),
-            purpose=None if purpose is None else self._engine.id_of(purpose),
+            clauses=tuple(table.prefix + clause for clause in list_clauses(document, recipient)),
+            sources=tuple(map(table.record_id, label)),
+            purpose=None if purpose is None else self._engine.purpose_record_id(purpose),
             revision=table.notice.revision,
             activity=use.activity.name if use is not None else None,
-            means=canonical(ways, means or "not stated"),
+            means=canonicalize_id(ways, means or "not stated"),
             subjects=tuple(
                 dict.fromkeys(row_context.subject for row_context in row_contexts if row_context.subject is not None)
             ),
@@ -271,7 +278,7 @@ class Handing:
         )
 
 
-def against(
+def iter_denials(
     engine: Engine,
     asked: Decision,
     recipient: Recipient,
@@ -287,24 +294,24 @@ def against(
     `stated`: the means must be said.
     """
     matrix = engine.snapshot.matrix
-    for table, label in matrix.each(asked.label):
-        yield from _against(
+    for table, label in matrix.split_label(asked.label):
+        yield from _iter_denials_of_notice(
             engine, (table, label), asked, recipient, means=means, product=product, task=task, stated=stated
         )
-    asked_for = engine.preferences_in(row_contexts).values()
+    asked_for = engine.collect_preferences(row_contexts).values()
     if any(preferences is not None and preferences.provision_stopped for preferences in asked_for):
-        rights = matrix.each(asked.label)[0][0].notice.document.rights
+        rights = matrix.split_label(asked.label)[0][0].notice.document.rights
         clause = rights.clause if rights is not None else "7"
-        what = ", ".join(map(matrix.key, asked.label))
-        yield overruled(
+        what = ", ".join(map(matrix.record_id, asked.label))
+        yield override_decision(
             asked,
             DenialReason.SUBJECT,
-            f"{name_of(asked.purpose, matrix.key)} may not hand {what} of this subject to {recipient.id}",
+            f"{format_term(asked.purpose, matrix.record_id)} may not hand {what} of this subject to {recipient.id}",
             (f"the subject asked for the provision of the data to others to stop (clause {clause})",),
         )
 
 
-def _against(
+def _iter_denials_of_notice(
     engine: Engine,
     data: tuple[PolicyTable, Label],
     asked: Decision,
@@ -318,15 +325,15 @@ def _against(
     """What one notice has against a recipient: of several, each that the data is of must let it go there."""
     table, label = data
     document = table.notice.document
-    sources = tuple(table.current(source).clause for source in label)
+    sources = tuple(table.current_source(source).clause for source in label)
     members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
     own = [member for member in members if member in table.notice.purposes]
     # Data of nobody is asked of every notice, also of one that has no part in the purpose: ids that it does not know.
-    purposes = tuple(member.clause for member in own) or tuple(map(engine.snapshot.matrix.key, members))
+    purposes = tuple(member.clause for member in own) or tuple(map(engine.snapshot.matrix.record_id, members))
     reasons: tuple[str, ...] = ()
     for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
-        today = day_in(document.timezone, moment)
-        reasons = reasons or objections(
+        today = to_local_day(document.timezone, moment)
+        reasons = reasons or list_objections(
             document,
             recipient,
             sources=sources,
@@ -341,10 +348,10 @@ def _against(
     if reasons:
         if table.prefix:  # of several notices
             reasons = tuple(f"{table.notice.id}: {reason}" for reason in reasons)
-        yield refusal(document, asked, recipient, reasons, engine.snapshot.matrix.key)
+        yield make_refusal(document, asked, recipient, reasons, engine.snapshot.matrix.record_id)
 
 
-def must_be_recipient(engine: Engine, given: object) -> None:
+def require_recipient(engine: Engine, given: object) -> None:
     """Raises TypeError where something is no recipient, nor the id of one on a register that can be asked."""
     if isinstance(given, Recipient):
         return
@@ -356,7 +363,7 @@ def must_be_recipient(engine: Engine, given: object) -> None:
         )
 
 
-def resolved(engine: Engine, given: Recipient | str) -> Recipient:
+def resolve_recipient(engine: Engine, given: Recipient | str) -> Recipient:
     """The recipient that is meant, as it is now.
 
     Raises:
@@ -366,12 +373,12 @@ def resolved(engine: Engine, given: Recipient | str) -> Recipient:
     return given if isinstance(given, Recipient) else cast("RecipientRegister", engine.oversight).recipient(given)
 
 
-def _recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
+def _collect_recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
     """The methods that record a hand-over: of governance, which tells its own ledger, and of observers.
 
     None if there is neither governance nor a ledger that records hand-overs.
     """
     oversight, ledger = engine.oversight, engine.ledger
     if oversight is None:
-        return engine.observers.methods("provided") if method_for(ledger, "provided") else ()
-    return (oversight.provided, *engine.observers.methods("provided", but=oversight.ledger))
+        return engine.observers.get_methods("provided") if find_method(ledger, "provided") else ()
+    return (oversight.provided, *engine.observers.get_methods("provided", but=oversight.ledger))

@@ -12,18 +12,18 @@ from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, is_text
 from purposeguard.policy.context import NONE_KNOWN, Context, DenialReason
-from purposeguard.policy.explanation import Decision, outside_the_table
+from purposeguard.policy.explanation import Decision, make_external_decision
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId, subject_key
 from purposeguard.policy.verdict import Verdict
-from purposeguard.runtime.clock import in_utc
+from purposeguard.runtime.clock import to_utc
 from purposeguard.runtime.declarations import LegalException
 from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.observer import NO_COUNTS, method_for
+from purposeguard.runtime.observer import NO_COUNTS, find_method
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import NOTHING, Permissions, PolicySnapshot
 from purposeguard.runtime.use import Use
-from purposeguard.values.rows import Whose, given_row_contexts
+from purposeguard.values.rows import Whose, resolve_subject_argument
 
 LegalBasis = Literal["law", "vital-interest", "public-health", "public-authority", "academic-research"]
 """On what an exception rests: an order or provision of law, danger to life, body or property, public health and the
@@ -67,7 +67,7 @@ class ExceptionBlock:
             ValueError: the basis is none that law knows, `reason` or `approver` is blank, no subject is named, or
                 `until` has no time zone.
         """
-        if method_for(engine.ledger, "excepted") is None:
+        if find_method(engine.ledger, "excepted") is None:
             raise TypeError("an exception needs a ledger that is told of each use under it: `Guard(governance=…)`")
         if basis not in get_args(LegalBasis):
             raise ValueError(f"`basis` is one of {', '.join(get_args(LegalBasis))}")
@@ -75,20 +75,20 @@ class ExceptionBlock:
             if not is_text(text):
                 raise ValueError(f"`{name}` is a text, and not blank: an exception says why, and who approved it")
         self._exception = LegalException(
-            activity or site.dotted, basis, reason, approver, _keys(subjects), in_utc(until), site
+            activity or site.dotted, basis, reason, approver, _normalize_subjects(subjects), to_utc(until), site
         )
         self._engine = engine
-        self._entered: list[ExceptedUse] = []
+        self._entered: list[ExceptionUse] = []
 
     def _enter(self, frame: FrameType) -> Use[Any]:
         if self._engine.clock.now() >= self._exception.until:
-            self._engine.deny(PurposeMissing(_over(self._exception)), observed=self._engine.observing)
-        use = ExceptedUse(self._engine, self._exception, frame)
+            self._engine.report_denial(PurposeMissing(_describe_end(self._exception)), observed=self._engine.observing)
+        use = ExceptionUse(self._engine, self._exception, frame)
         self._entered.append(use)
         return use
 
     def _leave(self) -> None:
-        here = [one for one in self._entered if one._runs_here()] or self._entered
+        here = [one for one in self._entered if one._is_owner_running()] or self._entered
         if not here:
             raise RuntimeError("this block was left more often than it was entered")
         use = here[-1]
@@ -116,11 +116,11 @@ class ExceptionBlock:
         raise TypeError("an exception decorates nothing: enter it where it is needed, `with guard.exception(…) as use`")
 
 
-def _over(exception: LegalException) -> str:
+def _describe_end(exception: LegalException) -> str:
     return f"the exception {exception.name} ended on {exception.until:%Y-%m-%d at %H:%M} UTC: have another approved"
 
 
-def _keys(subjects: object) -> frozenset[str] | None:
+def _normalize_subjects(subjects: object) -> frozenset[str] | None:
     if isinstance(subjects, str) and subjects == "all":  # A column of a frame compares each of its items.
         return None
     if isinstance(subjects, (str, bytes, Mapping)) or not isinstance(subjects, Iterable):
@@ -131,7 +131,7 @@ def _keys(subjects: object) -> frozenset[str] | None:
     return keys
 
 
-class ExceptedUse(Use[Any]):
+class ExceptionUse(Use[Any]):
     """A use that law permits: opens data of any label of those concerned, and has each use put on record first."""
 
     __slots__ = ("_exception",)
@@ -144,18 +144,18 @@ class ExceptedUse(Use[Any]):
     def __init__(self, engine: Engine, exception: LegalException, frame: FrameType) -> None:
         self._exception = exception
         activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
-        super().__init__(_ExceptedHandle(engine, activity), frame)
+        super().__init__(_ExceptionHandle(engine, activity), frame)
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 
-    def _absence(self) -> str | None:
+    def _explain_absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
-        absence = super()._absence()
+        absence = super()._explain_absence()
         if absence is None and self._is_over():
-            return _over(self._exception)
+            return _describe_end(self._exception)
         return absence
 
-    def _judged(
+    def _decide_and_report(
         self,
         label: Label,
         row_contexts: tuple[RowContext, ...],
@@ -164,61 +164,76 @@ class ExceptedUse(Use[Any]):
     ) -> Decision | None:
         """Why this use may not open data of this label; None where it may. Observers are told of no exception."""
         permissions = permissions or self._permissions
-        permissions.matrix.label(label)  # raises where it is of another notice
+        permissions.matrix.resolve_label(label)  # raises where it is of another notice
         if label is _NOT_PERSONAL:
             return None
         if self._is_over():
-            return _not_covered(label, _over(self._exception), DenialReason.GRANT)
+            return _make_uncovered_decision(label, _describe_end(self._exception), DenialReason.GRANT)
         subjects = self._exception.subjects
         named = {row_context.subject for row_context in row_contexts}
         if subjects is None or (named and None not in named and named <= subjects):
             return None
         unnamed = not named or None in named
         why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
-        return _not_covered(label, f"an exception covers the subjects that it names, and {why}", DenialReason.SUBJECT)
+        return _make_uncovered_decision(
+            label, f"an exception covers the subjects that it names, and {why}", DenialReason.SUBJECT
+        )
 
-    def _judged_each(
+    def _decide_each(
         self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
     ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
         """Each of these, judged: nobody is asked what the subjects wanted."""
-        return {one: self._judged(*one, permissions, used=used) for one in asked}
+        return {one: self._decide_and_report(*one, permissions, used=used) for one in asked}
 
     def _is_over(self) -> bool:
         return self._engine.clock.now() >= self._exception.until
 
     def allows(self, sources: Any, subject: Whose = None) -> bool:
         """Whether data from these sources (of this subject) may be used under the exception."""
-        return self._judged(self._permissions.matrix.label(sources), self._abouts_of(subject)) is None
+        return (
+            self._decide_and_report(self._permissions.matrix.resolve_label(sources), self._abouts_of(subject)) is None
+        )
 
     def explain(self, sources: Any, subject: Whose = None) -> Decision:
         """The decision; only denials have reasons, since no clause grants what law permits."""
-        label = self._permissions.matrix.label(sources)
-        refusal = self._judged(label, self._abouts_of(subject))
-        return refusal if refusal is not None else _permitted(label)
+        label = self._permissions.matrix.resolve_label(sources)
+        refusal = self._decide_and_report(label, self._abouts_of(subject))
+        return refusal if refusal is not None else _make_permitted_decision(label)
 
     def _abouts_of(self, subject: object) -> tuple[RowContext, ...]:
-        return () if subject is None else self._row_contexts(subject)
+        return () if subject is None else self._resolve_row_contexts(subject)
 
-    def _row_contexts(self, subject: object) -> tuple[RowContext, ...]:
+    def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
         """What `subject=` says; the exception names whom it concerns, so nobody else is asked."""
-        return given_row_contexts(subject)
+        return resolve_subject_argument(subject)
 
-    def _refusal_later(self, label: Label, outside: Label | None, access: Access | None = None) -> Decision | None:  # noqa: ARG002  # as Use has it
+    def _check_label_before_rows(
+        self,
+        label: Label,
+        outside: Label | None,
+        access: Access | None = None,  # noqa: ARG002  # as Use has it
+    ) -> Decision | None:
         """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
-        self._permissions.matrix.label(label)
-        return None if outside is None else self._refusal(outside)
+        self._permissions.matrix.resolve_label(label)
+        return None if outside is None else self._check_label(outside)
 
-    def _rows_given(self, label: Label) -> None:
+    def _count_rows(self, label: Label) -> None:
         """Each row was put on record."""
 
-    def _open_of(self, value: Any, subject: object) -> Any:
-        return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
+    def _open_for_subject(self, value: Any, subject: object) -> Any:
+        return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]
 
-    def _used(self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int) -> None:  # noqa: ARG002  # as Use has it
+    def _count_use(
+        self,
+        label: Label,
+        row_contexts: tuple[RowContext, ...],
+        permissions: Permissions,  # noqa: ARG002  # as Use has it
+        times: int,
+    ) -> None:
         """Puts what is about to be used on record."""
         if label is _NOT_PERSONAL:
             return
-        label = self._engine.snapshot.matrix.recorded(label)
+        label = self._engine.snapshot.matrix.to_record_label(label)
         for subject in dict.fromkeys(row_context.subject for row_context in row_contexts or (NOTHING_KNOWN,)):
             for excepted in self._engine.observers.excepted:
                 excepted(self._exception, label, subject, times)
@@ -227,15 +242,15 @@ class ExceptedUse(Use[Any]):
         """Whatever is refused is: nothing was refused before."""
         return True
 
-    def _seen(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
+    def _record_row(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
         """Puts on record whose row is given out."""
-        self._used(label, row_contexts, self._permissions, 1)
+        self._count_use(label, row_contexts, self._permissions, 1)
 
     def __repr__(self) -> str:
         return f"<Use under the exception {self._exception.name}, {'active' if self.active else 'not active'}>"
 
 
-class _ExceptedPermissions(Permissions):
+class _ExceptionPermissions(Permissions):
     """What may be used under an exception is decided by its use; here is the notice in force, which allows nothing."""
 
     __slots__ = ()
@@ -245,39 +260,41 @@ class _ExceptedPermissions(Permissions):
 
     def decide(self, sources: object, context: Context | None = None) -> Verdict:
         """That nothing is allowed."""
-        label = self.matrix.label(sources)
+        label = self.matrix.resolve_label(sources)
         return Verdict(
             allowed=False, matrix=self.matrix, label=label, purpose=self.purpose, context=context or NONE_KNOWN
         )
 
 
-class _ExceptedHandle(ActivityHandle):
+class _ExceptionHandle(ActivityHandle):
     __slots__ = ()
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.engine = engine
         self.activity = activity
-        self.permissions = _ExceptedPermissions(engine.snapshot)
+        self.permissions = _ExceptionPermissions(engine.snapshot)
         self.counted = {}
         self.ticks = {}
         self._narrower = {}
 
-    def current(self) -> Permissions:
+    def get_permissions(self) -> Permissions:
         """By the notice in force: its vocabulary is what counts here."""
         snapshot = self.engine.snapshot
         if self.permissions.snapshot is not snapshot:
-            self.permissions = _ExceptedPermissions(snapshot)
+            self.permissions = _ExceptionPermissions(snapshot)
         return self.permissions
 
 
-def _permitted(label: Label) -> Decision:
+def _make_permitted_decision(label: Label) -> Decision:
     """That law permits a use."""
     headline = "law permits this use, outside the purposes of the notice"
-    return outside_the_table(label, OutsideTheNotice, allowed=True, headline=headline)
+    return make_external_decision(label, OutsideTheNotice, allowed=True, headline=headline)
 
 
-def _not_covered(label: Label, why: str, reason: DenialReason) -> Decision:
+def _make_uncovered_decision(label: Label, why: str, reason: DenialReason) -> Decision:
     """That an exception does not cover a use: it does not concern the subject, or is over."""
     clauses = ", ".join(source.clause for source in label)
     headline = f"the exception does not cover this use of {clauses}"
-    return outside_the_table(label, OutsideTheNotice, allowed=False, headline=headline, reasons=(why,), reason=reason)
+    return make_external_decision(
+        label, OutsideTheNotice, allowed=False, headline=headline, reasons=(why,), reason=reason
+    )

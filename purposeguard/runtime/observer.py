@@ -116,37 +116,37 @@ class Observers:
 
     def __init__(self, *observers: object) -> None:
         self._all = observers
-        self.decided = self.methods("decided")
-        self.entered = self.methods("entered")
-        self.called = self.methods("called")
-        self.counters = self.methods("counter")
-        self.denied = self.methods("denied")
-        self.reclassified = self.methods("reclassified")
-        self.excepted = self.methods("excepted")
-        self.replaced = self.methods("replaced")
+        self.decided = self.get_methods("decided")
+        self.entered = self.get_methods("entered")
+        self.called = self.get_methods("called")
+        self.counters = self.get_methods("counter")
+        self.denied = self.get_methods("denied")
+        self.reclassified = self.get_methods("reclassified")
+        self.excepted = self.get_methods("excepted")
+        self.replaced = self.get_methods("replaced")
         self.want_each = bool(self.decided or self.entered or self.called)
 
-    def methods(self, event: str, *, but: object = None) -> tuple[Callable[..., Any], ...]:
+    def get_methods(self, event: str, *, but: object = None) -> tuple[Callable[..., Any], ...]:
         """The methods of all that have one for this event, but of one observer."""
-        methods = (method_for(observer, event) for observer in self._all if observer is not but)
+        methods = (find_method(observer, event) for observer in self._all if observer is not but)
         return tuple(method for method in methods if method is not None)
 
-    def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
+    def make_counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
         """A function that counts one use with each observer that counts."""
         ticks = [counter(activity, purpose, label) for counter in self.counters]
-        return ticks[0] if len(ticks) == 1 else functools.partial(_each, ticks)
+        return ticks[0] if len(ticks) == 1 else functools.partial(_call_each, ticks)
 
     def __iter__(self) -> Iterator[object]:
         return iter(self._all)
 
 
-def method_for(observer: object, event: str) -> Callable[..., Any] | None:
+def find_method(observer: object, event: str) -> Callable[..., Any] | None:
     """The method of an observer for an event; None if it has none, or only that of the base class."""
     method = getattr(observer, event, None)
     return None if getattr(method, "__func__", None) is getattr(Observer, event) else method
 
 
-def _each(ticks: list[Tick]) -> None:
+def _call_each(ticks: list[Tick]) -> None:
     for tick in ticks:
         tick()
 

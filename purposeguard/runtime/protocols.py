@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLEAR",
-    "AsksAhead",
-    "AsksOfMany",
+    "BatchOversight",
+    "OffLoopLedger",
     "Oversight",
-    "RecordsOffLoop",
+    "PrefetchingOversight",
     "Roster",
-    "Rostered",
+    "RosterOversight",
     "SubjectPreferences",
 ]
 
@@ -54,7 +54,7 @@ class Oversight(Protocol):
         """
 
 
-class AsksOfMany(Protocol):
+class BatchOversight(Protocol):
     """An oversight that can be asked of many subjects at once, as rows are that say whose they are."""
 
     def preferences_of_each(self, subjects: Sequence[str], /) -> Sequence[SubjectPreferences]:
@@ -67,7 +67,7 @@ class AsksOfMany(Protocol):
 
 
 @runtime_checkable
-class AsksAhead(Protocol):
+class PrefetchingOversight(Protocol):
     """An oversight that learns of subjects ahead, without blocking an event loop, as `preferences` would."""
 
     async def ready(self, subjects: Iterable[str] = (), /) -> None:
@@ -80,7 +80,7 @@ class AsksAhead(Protocol):
 
 
 @runtime_checkable
-class RecordsOffLoop(Protocol):
+class OffLoopLedger(Protocol):
     """A ledger that need not block an event loop to record a denial."""
 
     def off_loop(self) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
@@ -92,20 +92,20 @@ class RecordsOffLoop(Protocol):
         ...
 
 
-def asks_of_many(oversight: object) -> bool:
+def can_ask_for_many(oversight: object) -> bool:
     """True if an oversight can be asked of many subjects at once, and answers as `preferences` would.
 
     A subclass that overrides `preferences` alone is asked by it: the batch that it inherits does not know of that.
     """
-    return _answers_as(oversight, "preferences_of_each", "preferences")
+    return _is_consistent_override(oversight, "preferences_of_each", "preferences")
 
 
-def tells_ahead(oversight: object) -> bool:
+def can_prefetch_roster(oversight: object) -> bool:
     """True if an oversight has an async method `aroster`, which answers as its `roster` would; likewise."""
-    return _answers_as(oversight, "aroster", "roster")
+    return _is_consistent_override(oversight, "aroster", "roster")
 
 
-def _answers_as(oversight: object, name: str, other: str) -> bool:
+def _is_consistent_override(oversight: object, name: str, other: str) -> bool:
     spaces = [getattr(oversight, "__dict__", {}), *map(vars, type(oversight).__mro__)]
     return next((name in space for space in spaces if name in space or other in space), False)
 
@@ -129,7 +129,7 @@ class Roster(Immutable):
 
 
 @runtime_checkable
-class Rostered(Protocol):
+class RosterOversight(Protocol):
     """An oversight that can tell of all subjects at once, as is asked where a query reads the rows of many."""
 
     def roster(self) -> Roster:

@@ -14,7 +14,7 @@ from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.runtime.site import Declared, Site
 
 if TYPE_CHECKING:
-    from purposeguard.runtime.declarations import Entrustment, Reclassification, Transform
+    from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
 
 WHOLE: Final = "(value)"
 """The path, in an inventory, of a value that is sealed as a whole."""
@@ -81,7 +81,7 @@ class TaggedTable:
     of_subjects: bool = False
 
 
-class HoldsTables(Protocol):
+class TableHolder(Protocol):
     """What knows tables that may be defined after it, such as a guarded engine."""
 
     def declared(self) -> Iterable[TaggedTable]:
@@ -89,7 +89,7 @@ class HoldsTables(Protocol):
         ...
 
 
-def how_to_register(fn: object) -> str:
+def advise_registration(fn: object) -> str:
     """What to do so that a strict guard, which tells functions apart by identity, knows this one."""
     if isinstance(fn, (FunctionType, MethodType)):
         return "register it with `@guard.transform`"
@@ -124,11 +124,11 @@ class Register:
     def __init__(self) -> None:
         self._activities: dict[object, Activity] = {}
         self._accesses: dict[object, Access] = {}
-        self._entrustments: dict[object, Entrustment] = {}
+        self._entrustments: dict[object, EntrustmentDeclaration] = {}
         self._reclassifications: dict[Reclassification, None] = {}
         self._transforms: dict[object, Transform] = {}
         self._tables: dict[TaggedTable, None] = {}
-        self._holders: WeakSet[HoldsTables] = WeakSet()
+        self._holders: WeakSet[TableHolder] = WeakSet()
 
     def add_activity(self, key: object, activity: Activity) -> None:
         """Lists an activity, unless one is listed from this place for this purpose.
@@ -144,7 +144,7 @@ class Register:
         """Lists an access function; one defined again (a reloaded module) replaces the first."""
         self._accesses[access.site] = access
 
-    def add_entrustment(self, entrustment: Entrustment) -> None:
+    def add_entrustment(self, entrustment: EntrustmentDeclaration) -> None:
         """Lists a function that hands data over; one defined again (a reloaded module) replaces the first."""
         self._entrustments[entrustment.site] = entrustment
 
@@ -162,7 +162,7 @@ class Register:
         """Lists a table, unless the same is listed."""
         self._tables.setdefault(table)
 
-    def add_tables_of(self, holder: HoldsTables) -> None:
+    def add_tables_of(self, holder: TableHolder) -> None:
         """Asks this for its tables whenever they are listed, as long as it exists."""
         self._holders.add(holder)
 
@@ -175,7 +175,7 @@ class Register:
         return tuple(sorted(self._tables, key=lambda table: table.name))
 
     @property
-    def entrustments(self) -> tuple[Entrustment, ...]:
+    def entrustments(self) -> tuple[EntrustmentDeclaration, ...]:
         """In the order of their declaration."""
         return tuple(self._entrustments.values())
 

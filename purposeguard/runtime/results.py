@@ -10,27 +10,27 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.context import Context
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext
-from purposeguard.runtime.authorisation import Authorisation
+from purposeguard.runtime.authorisation import Authorization
 from purposeguard.runtime.registry import Access
 from purposeguard.runtime.snapshot import Permissions
-from purposeguard.values.row_filter import Narrower
-from purposeguard.values.streams import Steps, stepwise
+from purposeguard.values.row_filter import RowFilter
+from purposeguard.values.streams import Steps, wrap_stepwise
 from purposeguard.values.type_schema import Shape
-from purposeguard.values.withheld import Withheld
-from purposeguard.values.withholding import Stream, Withholder
+from purposeguard.values.withheld import WithheldRecord
+from purposeguard.values.withholding import FieldWithholder, Stream
 
 _Where = tuple[str, tuple[RowContext, ...]]
 """The path of a part of a value, and those that it is about unless it says so itself."""
 
 
-def without(
-    use: Authorisation,
+def withhold_denied_fields(
+    use: Authorization,
     value: Any,
     shape: Shape,
     access: Access | None,
     *,
     met: list[Any] | None = None,
-    again: Callable[[], Authorisation | None],
+    again: Callable[[], Authorization | None],
     path: str = "",
     row_contexts: tuple[RowContext, ...] = (),
 ) -> Any:
@@ -44,9 +44,9 @@ def without(
 
     def denies(label: Label, row_contexts: tuple[RowContext, ...], path: str) -> Decision | None:
         field = path.removeprefix("[].") or None
-        decision = use._judged(label, row_contexts, permissions, used=True, access=access, field=field)
+        decision = use._decide_and_report(label, row_contexts, permissions, used=True, access=access, field=field)
         if activity.observing:
-            _let_pass(use, decision, label, row_contexts, access=access, permissions=permissions)
+            _count_or_report(use, decision, label, row_contexts, access=access, permissions=permissions)
             return None
         return decision
 
@@ -55,23 +55,27 @@ def without(
         if activity.observing:
             return None
         field = path.removeprefix("[].")
-        return use._judged(label, row_contexts, permissions, used=False, access=access, field=field)
+        return use._decide_and_report(label, row_contexts, permissions, used=False, access=access, field=field)
 
-    def used(label: Label, row_contexts: tuple[RowContext, ...], times: int) -> None:
-        use._used(label, row_contexts, permissions, times)
+    def count_use(label: Label, row_contexts: tuple[RowContext, ...], times: int) -> None:
+        use._count_use(label, row_contexts, permissions, times)
 
     def refuse(decision: Decision, field: str | None) -> None:
         engine.refuse(decision, use, access, field)
 
-    def record(decisions: Mapping[str, Decision]) -> Withheld:
-        return Withheld(decisions, activity.name, function, lambda violation: engine.tell(violation, activity))
+    def record(decisions: Mapping[str, Decision]) -> WithheldRecord:
+        return WithheldRecord(
+            decisions, activity.name, function, lambda violation: engine.report_violation(violation, activity)
+        )
 
-    def given(part: Any, shape: Shape, use: Authorisation, where: _Where, _item: bool) -> Any:
-        return without(use, part, shape, access, met=met, again=again, path=where[0], row_contexts=where[1])
+    def filter_part(part: Any, shape: Shape, use: Authorization, where: _Where, _item: bool) -> Any:
+        return withhold_denied_fields(
+            use, part, shape, access, met=met, again=again, path=where[0], row_contexts=where[1]
+        )
 
     key = (activity.name, function, activity.purpose, activity.channel, permissions)
     try:
-        withholder = Withholder(
+        withholder = FieldWithholder(
             denies=denies,
             denies_seal=denies_seal,
             refuse=refuse,
@@ -79,11 +83,11 @@ def without(
             key=key,
             classes=engine.classes,
             met=[] if met is None else met,
-            stream=_stream(again, given),
+            stream=_make_stream_wrapper(again, filter_part),
             row_contexts=row_contexts,
-            used=used if engine.counting and not activity.observing else None,
+            used=count_use if engine.counting and not activity.observing else None,
             is_told=activity.observing or engine.observers.want_each,
-            ask_ahead=engine.ask_ahead,
+            ask_ahead=engine.prefetch_preferences,
             observing=activity.observing,
         )
         return withholder.apply(value, shape, path)
@@ -94,8 +98,8 @@ def without(
     raise refusal.with_traceback(None)
 
 
-def _let_pass(
-    use: Authorisation,
+def _count_or_report(
+    use: Authorization,
     decision: Decision | None,
     label: Label,
     row_contexts: tuple[RowContext, ...],
@@ -107,35 +111,35 @@ def _let_pass(
     if decision is not None:
         use._engine.refuse(decision, use, access)
     else:
-        use._used(label, row_contexts, permissions, 1)
+        use._count_use(label, row_contexts, permissions, 1)
 
 
-def with_steps(use: Authorisation, value: Any, shape: Shape, again: Callable[[], Authorisation | None]) -> Any:
+def wrap_lazy_values(use: Authorization, value: Any, shape: Shape, again: Callable[[], Authorization | None]) -> Any:
     """`value`, all of which may be used, with iterators in it that ask `again` at each step."""
 
-    def given(part: Any, shape: Shape, use: Authorisation, _where: _Where, _item: bool) -> Any:
-        return with_steps(use, part, shape, again)
+    def filter_part(part: Any, shape: Shape, use: Authorization, _where: _Where, _item: bool) -> Any:
+        return wrap_lazy_values(use, part, shape, again)
 
-    return Withholder(
-        denies=_nothing,
-        denies_seal=_nothing,
-        refuse=_nothing,
-        record=lambda decisions: Withheld(decisions, None, None, None),
+    return FieldWithholder(
+        denies=_allow_everything,
+        denies_seal=_allow_everything,
+        refuse=_allow_everything,
+        record=lambda decisions: WithheldRecord(decisions, None, None, None),
         key=(),
         classes=use._engine.classes,
         met=[],
-        stream=_stream(again, given),
+        stream=_make_stream_wrapper(again, filter_part),
     ).apply(value, shape)
 
 
-def narrowed(
-    use: Authorisation,
+def filter_rows(
+    use: Authorization,
     value: Any,
     shape: Shape,
     access: Access,
     *,
     one: bool,
-    again: Callable[[], Authorisation | None],
+    again: Callable[[], Authorization | None],
     path: str = "",
     around: tuple[RowContext, ...] = (),
 ) -> Any:
@@ -148,9 +152,9 @@ def narrowed(
     engine, activity, permissions = use._engine, use.activity, use._permissions
 
     def decide(label: Label, row_contexts: tuple[RowContext, ...], unasked: bool) -> Decision | None:
-        decision = use._judged(label, row_contexts, permissions, used=True, access=access)
+        decision = use._decide_and_report(label, row_contexts, permissions, used=True, access=access)
         if decision is None:
-            use._seen(label, row_contexts)
+            use._record_row(label, row_contexts)
             return None
         return decision if refuses_row(decision, unasked) else None
 
@@ -159,48 +163,48 @@ def narrowed(
         return (unasked and not access.withhold) or use._refuses_row(decision)
 
     def denials(subjects: list[str], asked: list[tuple[Label, bool]]) -> list[Decision | None] | None:
-        return _denials(use, subjects, asked, permissions, refuses_row)
+        return _find_denials_by_subject(use, subjects, asked, permissions, refuses_row)
 
     def refuse(decision: Decision, field: str | None) -> None:
         engine.refuse(decision, use, access, field)
 
-    def given(part: Any, shape: Shape, use: Authorisation, where: _Where, item: bool) -> Any:
-        return narrowed(use, part, shape, access, one=item, again=again, path=where[0], around=where[1])
+    def filter_part(part: Any, shape: Shape, use: Authorization, where: _Where, item: bool) -> Any:
+        return filter_rows(use, part, shape, access, one=item, again=again, path=where[0], around=where[1])
 
-    narrower = Narrower(
+    narrower = RowFilter(
         decide,
         refuse,
         leave_out=access.narrow and not activity.observing,
         named=access.named,
-        stream=_stream(again, given),
+        stream=_make_stream_wrapper(again, filter_part),
         named_only=access.withhold and not access.narrow,
         denials=None if use._records_each or engine.observers.want_each else denials,
-        ask_ahead=engine.ask_ahead,
+        ask_ahead=engine.prefetch_preferences,
         observing=activity.observing,
     )
     try:
-        return (narrower.item if one else narrower.apply)(value, shape, path, around)
+        return (narrower.apply_to_item if one else narrower.apply)(value, shape, path, around)
     except PurposeGuardError as error:
         refusal = error
     value = None  # from the traceback
     raise refusal.with_traceback(None)
 
 
-def _denials(
-    use: Authorisation,
+def _find_denials_by_subject(
+    use: Authorization,
     subjects: list[str],
     asked: list[tuple[Label, bool]],
     permissions: Permissions,
     refuses: Callable[[Decision, bool], bool],
 ) -> list[Decision | None] | None:
     """The first denial for each subject that refuses its row; None where none does. Alike subjects share theirs."""
-    preferences = use._engine.preferences_of_each(subjects)
+    preferences = use._engine.get_preferences_of_each(subjects)
     denied: dict[int, Decision] = {}
     numbers = list(map(id, preferences))
     for number, present in dict(zip(numbers, preferences, strict=True)).items():
         context = Context(present)
         for label, unasked in asked:
-            if permissions.known_to_allow(label, context):
+            if permissions.is_known_allowed(label, context):
                 continue
             verdict = permissions.decide(label, context)
             decision = None if verdict.allowed else Decision(verdict)
@@ -210,26 +214,26 @@ def _denials(
     return list(map(denied.get, numbers)) if denied else None
 
 
-def _stream(
-    again: Callable[[], Authorisation | None],
-    given: Callable[[Any, Shape, Authorisation, _Where, bool], Any],
+def _make_stream_wrapper(
+    again: Callable[[], Authorization | None],
+    given: Callable[[Any, Shape, Authorization, _Where, bool], Any],
 ) -> Stream:
     """Wraps iterators in a value. At each step `again` gives the use, and `given` what the use lets out of an item."""
 
     def stream(value: Any, shape: Shape, path: str, row_contexts: tuple[RowContext, ...]) -> Any:
-        items = shape.gives or shape  # where it was not announced, an item may be all that the value would be
+        items = shape.iterated or shape  # where it was not announced, an item may be all that the value would be
         whole = shape | items
 
-        def item(part: Any, use: Authorisation | None) -> Any:
+        def item(part: Any, use: Authorization | None) -> Any:
             return part if use is None else given(part, items, use, (f"{path}[]", row_contexts), True)
 
-        def other(part: Any, use: Authorisation | None) -> Any:
+        def other(part: Any, use: Authorization | None) -> Any:
             return part if use is None else given(part, whole, use, (path, row_contexts), False)
 
-        return stepwise(value, Steps(again, item, other))
+        return wrap_stepwise(value, Steps(again, item, other))
 
     return stream
 
 
-def _nothing(*_asked: object) -> None:
+def _allow_everything(*_asked: object) -> None:
     """Nothing is denied, so nothing is refused."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose
 from purposeguard.policy.context import NO_CONDITIONS, NONE_KNOWN, NOT_NAMED, Context, SubjectPreferences
-from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable, read_once
+from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable, freeze_sources
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.observer import Tick
 
@@ -28,7 +28,7 @@ _PLACES_AT_MOST: Final = 1000
 _NONE_ASKED: Final[Mapping[object, Any]] = MappingProxyType({})
 
 
-class Counting(Protocol):
+class UsageCounter(Protocol):
     """What counts uses of labels that it has seen to be allowed."""
 
     counted: dict[object, Tick]
@@ -71,9 +71,9 @@ class Permissions:
         self.conditions = conditions
         self.allowed_labels: set[object] = set()
         self._allowed_to: dict[SubjectPreferences, set[Label]] = {}
-        self._counting: weakref.WeakValueDictionary[int, Counting] = weakref.WeakValueDictionary()
+        self._counting: weakref.WeakValueDictionary[int, UsageCounter] = weakref.WeakValueDictionary()
         self.retired = False
-        self._lock = new_lock()  # a signal handler or finaliser may ask while its thread holds it; so below
+        self._lock = make_lock()  # a signal handler or finaliser may ask while its thread holds it; so below
 
     def decide(self, sources: object, context: Context | None = None) -> Verdict:
         """What the snapshot decides for an activity of this purpose and channel; remembered where it is allowed.
@@ -88,19 +88,19 @@ class Permissions:
             sources, self.purpose, self.channel, context, activity=True, conditions=self.conditions
         )
         if verdict.allowed:
-            self._remember(verdict.label, context)
+            self._cache_allowed(verdict.label, context)
         return verdict
 
-    def known_to_allow(self, label: Label, context: Context) -> bool:
+    def is_known_allowed(self, label: Label, context: Context) -> bool:
         """True if it was decided before that data of this label may be used in this context."""
         plain = context.preferences is not None and context.under is None and not context.overdue
         return plain and label in self._allowed_to.get(context.preferences, NO_LABELS)  # type: ignore[arg-type]  # not None
 
-    def allowed_to(self, preferences: SubjectPreferences) -> set[Label] | frozenset[Label]:
+    def labels_allowed_for(self, preferences: SubjectPreferences) -> set[Label] | frozenset[Label]:
         """The labels seen to be allowed of subjects with these preferences."""
         return self._allowed_to.get(preferences, NO_LABELS)
 
-    def _remember(self, label: Label, context: Context | None) -> None:
+    def _cache_allowed(self, label: Label, context: Context | None) -> None:
         if context is None:
             if self.snapshot.remembers_labels:
                 with self._lock:
@@ -111,7 +111,7 @@ class Permissions:
                 if not self.retired and len(self._allowed_to) < MOST_REMEMBERED:
                     self._allowed_to.setdefault(context.preferences, set()).add(label)
 
-    def count_by(self, counting: Counting, label: Label, tick: Tick) -> None:
+    def set_counter(self, counting: UsageCounter, label: Label, tick: Tick) -> None:
         """From now on an allowed label is counted by `tick`, the short way, where data is used by this activity."""
         with self._lock:
             if not self.retired:
@@ -164,7 +164,7 @@ class PolicySnapshot:
         saying whose it is. `observed`: each decision is told, so nothing is remembered.
         """
         self.matrix = matrix
-        self.known = (_NONE_ASKED, _NONE_ASKED) if observed else matrix.known
+        self.known = (_NONE_ASKED, _NONE_ASKED) if observed else matrix.lookup_tables
         self.observed = observed
         self.remembers_labels = remembers_labels
         self._requires_subject = requires_subject
@@ -172,7 +172,7 @@ class PolicySnapshot:
         self.checked: dict[object, Tick] = {}
         self.stated: dict[object, Any] = {}
         self._retired = observed
-        self._lock = new_lock()
+        self._lock = make_lock()
 
     def decide(
         self,
@@ -197,8 +197,8 @@ class PolicySnapshot:
             UnlabelledData: there are no sources.
         """
         matrix = self.matrix
-        asked = read_once(sources)
-        label = matrix.label(asked)
+        asked = freeze_sources(sources)
+        label = matrix.resolve_label(asked)
         closed = False
         if context is None:
             named = not (activity and self._requires_subject) or label is _NOT_PERSONAL
@@ -207,15 +207,15 @@ class PolicySnapshot:
             context = context._replace(conditions=conditions)
         if activity and channel is None:
             closed = matrix.must_state_channel(purpose)
-            if matrix.closed_before(purpose):
+            if matrix.was_closed(purpose):
                 context = context._replace(unstated=True)
         row = matrix.row_for(label, channel, context)
         if context is NONE_KNOWN and asked is not label:
-            matrix.remember(asked, channel, row)
+            matrix.cache_row(asked, channel, row)
         allowed = not closed and purpose in row
         return Verdict(allowed, matrix, label, purpose, channel, context, closed)
 
-    def permissions(
+    def get_permissions(
         self, purpose: type[Purpose] | Family, channel: str | None, conditions: frozenset[str] = NO_CONDITIONS
     ) -> Permissions:
         """What may be used for a purpose, in the classes of any revision.
@@ -225,8 +225,8 @@ class PolicySnapshot:
         """
         permissions = self._permissions.get((purpose, channel, conditions))
         if permissions is None:
-            purpose, channel = self.matrix.purpose(purpose), self.matrix.channel(channel)
-            conditions = self.matrix.conditions(conditions)
+            purpose, channel = self.matrix.resolve_purpose(purpose), self.matrix.resolve_channel(channel)
+            conditions = self.matrix.resolve_conditions(conditions)
             permissions = Permissions(self, purpose, channel, conditions)
             with self._lock:
                 permissions = self._permissions.setdefault((purpose, channel, conditions), permissions)
@@ -234,12 +234,12 @@ class PolicySnapshot:
                     permissions.retire()
         return permissions
 
-    def remember(self, check: tuple[object, ...], tick: Tick) -> None:
+    def cache_check(self, check: tuple[object, ...], tick: Tick) -> None:
         """A bare check is allowed as it was asked for; `tick` counts it. Of many different ones the first are kept."""
         if not self._retired and len(self.checked) < _CHECKS_AT_MOST:
             self.checked[check] = tick
 
-    def keep(self, place: object, stated: object) -> None:
+    def cache_stated(self, place: object, stated: object) -> None:
         """Has what was last stated at a place of the code found there again. Of many places the first are kept."""
         with self._lock:
             if not self._retired and (place in self.stated or len(self.stated) < _PLACES_AT_MOST):

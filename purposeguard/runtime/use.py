@@ -18,15 +18,15 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import UNNAMED
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.row_context import RowContext
-from purposeguard.runtime.authorisation import IDS, Authorisation
+from purposeguard.runtime.authorisation import IDS, Authorization
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import (
     EVENTLET,
     GEVENT,
     NOBODY,
-    asked_here,
+    current_execution,
     get_ident,
-    in_first_greenlet,
+    is_in_first_greenlet,
     is_served,
     modules,
 )
@@ -34,11 +34,11 @@ from purposeguard.runtime.frames import AWAITING, CONTEXTLIB, SUSPENDABLE, Frame
 from purposeguard.runtime.observer import NO_COUNTS, Tick
 from purposeguard.runtime.registry import Access
 from purposeguard.runtime.snapshot import NOTHING, Permissions
-from purposeguard.values.opener import Opener, dump_opener
-from purposeguard.values.personal import Personal, must_be_sealed
+from purposeguard.values.opener import Opener, get_dump_opener
+from purposeguard.values.personal import Personal, require_sealed
 from purposeguard.values.rows import Whose
-from purposeguard.values.sealed import content, plain
-from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.sealed import compute_plain_value, content
+from purposeguard.values.type_schema import Shape, read_shape
 
 # Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
 # union of its argument and of what is asked for), and a reminder could be written under another purpose.
@@ -47,7 +47,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-def _advice(refusal: Decision, engine: Engine) -> str:
+def _advise_opening(refusal: Decision, engine: Engine) -> str:
     """What to do where a sealed value may not be opened."""
     if is_about_the_subject(refusal):
         if refusal.context.preferences not in (None, UNNAMED):
@@ -57,7 +57,7 @@ def _advice(refusal: Decision, engine: Engine) -> str:
     return "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
 
 
-class Use(Authorisation, Opener, Generic[P]):
+class Use(Authorization, Opener, Generic[P]):
     """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
 
     It holds in the task, greenlet or thread that entered it, until its block ends; in another one, while what
@@ -92,19 +92,19 @@ class Use(Authorisation, Opener, Generic[P]):
         self._handle = handle
         engine = handle.engine
         before = engine.innermost()
-        self._before = before if before._owner is not NOBODY or before is NO_USE else living(before)
-        self._runs, self._owner = asked_here()
+        self._before = before if before._owner is not NOBODY or before is NO_USE else nearest_active_use(before)
+        self._runs, self._owner = current_execution()
         if frame is not None and not frame.f_code.co_flags & SUSPENDABLE and frame.f_globals is not CONTEXTLIB:
             frame = None  # `find_suspendable_frame` would say so, less quickly
         if frame is not None or type(before._runs) is FrameCheck:
             self._runs = check_frames(self._runs, frame, before)
         permissions = handle.permissions
         if permissions.retired:
-            permissions = handle.current()
+            permissions = handle.get_permissions()
         self._allowed_labels = permissions.allowed_labels  # empty where uses are counted
         self._counted = handle.counted
-        if dump_opener.get() is not None:
-            dump_opener.set(None)
+        if get_dump_opener.get() is not None:
+            get_dump_opener.set(None)
         engine.set_ambient(self)
 
     @property
@@ -122,7 +122,9 @@ class Use(Authorisation, Opener, Generic[P]):
             self._runs.frame = None
         before: Any = self._before
         if before is not NO_USE:
-            self._before = before = living(_around(self))  # no more than that is kept of those that have ended
+            self._before = before = nearest_active_use(
+                _enclosing_use(self)
+            )  # no more than that is kept of those that have ended
         if engine.innermost() is self:
             # Not where a block is left in another context than it was entered in: there is nothing to restore there.
             engine.set_ambient(before)
@@ -137,12 +139,14 @@ class Use(Authorisation, Opener, Generic[P]):
         """
         engine = self._engine
         try:
-            label = engine.snapshot.matrix.label(sources)
-            absence = self._absence()
+            label = engine.snapshot.matrix.resolve_label(sources)
+            absence = self._explain_absence()
             if absence is not None:
-                engine.missing("a check was made", absence, self)
+                engine.report_missing_purpose("a check was made", absence, self)
                 return
-            refusal = self._refusal(label, row_contexts=() if subject is None else self._row_contexts(subject))
+            refusal = self._check_label(
+                label, row_contexts=() if subject is None else self._resolve_row_contexts(subject)
+            )
             if refusal is not None:
                 engine.refuse(refusal, self)
         except (PurposeGuardError, TypeError) as error:
@@ -163,7 +167,7 @@ class Use(Authorisation, Opener, Generic[P]):
         """
         try:
             if subject is not None:
-                return self._open_of(value, subject)
+                return self._open_for_subject(value, subject)
             try:
                 if value._ready in self._allowed_labels and self._owner == self._runs():
                     return content(value)  # type: ignore[no-any-return]  # the slot knows no type
@@ -173,19 +177,19 @@ class Use(Authorisation, Opener, Generic[P]):
                     return content(value)  # type: ignore[no-any-return]  # likewise
             except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
                 pass  # not used before, or something is to be applied first; or no seal, or not here: said below
-            must_be_sealed(value, "`open`")
+            require_sealed(value, "`open`")
             return self._open((value,))[0]
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
             raise
 
-    def _open_of(self, value: Personal[T, Any], subject: object) -> T:
+    def _open_for_subject(self, value: Personal[T, Any], subject: object) -> T:
         """The plain value of somebody's: the way of `open` where a subject is named."""
         engine = self._engine
         try:
-            if type(subject) in IDS and self._runs_here():
+            if type(subject) in IDS and self._is_owner_running():
                 label = value._ready
-                if label in self._allowed_to(self._permissions, subject):
+                if label in self._labels_allowed_for(self._permissions, subject):
                     if not engine.counting:
                         return content(value)  # type: ignore[no-any-return]  # the slot knows no type
                     tick = self._handle.ticks.get(label)
@@ -194,8 +198,8 @@ class Use(Authorisation, Opener, Generic[P]):
                         return content(value)  # type: ignore[no-any-return]  # likewise
         except (AttributeError, TypeError):
             pass  # as in `open`; what is no id is said below
-        must_be_sealed(value, "`open`")
-        return self._open((value,), row_contexts=(self._row_contexts(subject),))[0]
+        require_sealed(value, "`open`")
+        return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]
 
     def _open_in_context(self, value: Personal[T, Any], row_contexts: tuple[RowContext, ...], /) -> T:
         """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
@@ -217,31 +221,31 @@ class Use(Authorisation, Opener, Generic[P]):
         sealed = tuple(values)
         try:
             if subjects is not None:
-                return self._open_of_each(sealed, subjects)
+                return self._open_for_subjects(sealed, subjects)
             try:
-                if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._runs_here():
+                if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._is_owner_running():
                     return list(map(content, sealed))
                 ticks = [self._counted[value._ready] for value in sealed]
-                if self._runs_here():
+                if self._is_owner_running():
                     for tick in ticks:
                         tick()
                     return list(map(content, sealed))
             except (AttributeError, KeyError, TypeError):
                 pass  # as above, of one of them
             for value in sealed:
-                must_be_sealed(value, "`open_all`")
+                require_sealed(value, "`open_all`")
             return self._open(sealed)
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
             raise
 
-    def _open_of_each(self, sealed: tuple[Personal[T, Any], ...], subjects: Iterable[Whose]) -> list[T]:
+    def _open_for_subjects(self, sealed: tuple[Personal[T, Any], ...], subjects: Iterable[Whose]) -> list[T]:
         """The plain values of somebody's each: the way of `open_all` where subjects are named."""
         if isinstance(subjects, (str, bytes, Mapping)):
             raise TypeError("`subjects` says of each value in turn whose it is: give a list")
         for value in sealed:
-            must_be_sealed(value, "`open_all`")
-        row_contexts = tuple(() if subject is None else self._row_contexts(subject) for subject in subjects)
+            require_sealed(value, "`open_all`")
+        row_contexts = tuple(() if subject is None else self._resolve_row_contexts(subject) for subject in subjects)
         if len(row_contexts) != len(sealed):
             raise ValueError(f"there are {len(sealed)} values and {len(row_contexts)} subjects: name one for each")
         return self._open(sealed, row_contexts=row_contexts)
@@ -254,10 +258,13 @@ class Use(Authorisation, Opener, Generic[P]):
         Raises:
             PurposeMissing, UnknownSource, SealedValue: as `open`.
         """
-        must_be_sealed(value, "`try_open`")
+        require_sealed(value, "`try_open`")
         permissions = self._permissions  # once: the question and the opening are decided by one revision
-        row_contexts = () if subject is None else self._row_contexts(subject)
-        if self._absence() is None and self._judged(value.label, row_contexts, permissions, used=True) is not None:
+        row_contexts = () if subject is None else self._resolve_row_contexts(subject)
+        if (
+            self._explain_absence() is None
+            and self._decide_and_report(value.label, row_contexts, permissions, used=True) is not None
+        ):
             return default
         return self._open((value,), permissions, (row_contexts,), used=None)[0]
 
@@ -274,42 +281,42 @@ class Use(Authorisation, Opener, Generic[P]):
         `row_contexts` says of each what is known of it beside its label.
         """
         engine = self._engine
-        absence = self._absence()
+        absence = self._explain_absence()
         if absence is not None:
-            engine.missing("a sealed value was to be opened", absence, self)
-        engine.must_be_registered(values)
+            engine.report_missing_purpose("a sealed value was to be opened", absence, self)
+        engine.require_registered(values)
         if absence is None:
             permissions = permissions or self._permissions  # once: all are decided by one revision
             asked: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
             for value, known in zip(values, row_contexts or ((),) * len(values), strict=True):
                 asked[value.label, known] = asked.get((value.label, known), 0) + 1
             if len(asked) == 1:
-                judged = {one: self._judged(*one, permissions, used=used) for one in asked}
+                judged = {one: self._decide_and_report(*one, permissions, used=used) for one in asked}
             else:
-                judged = self._judged_each(asked, permissions, used=used)
+                judged = self._decide_each(asked, permissions, used=used)
             for one, refusal in judged.items():
                 if refusal is not None:
-                    engine.refuse(refusal, self, advice=_advice(refusal, engine))
+                    engine.refuse(refusal, self, advice=_advise_opening(refusal, engine))
                     del asked[one]  # observed only
             for (label, known), times in asked.items():
-                self._used(label, known, permissions, times)
-        return [plain(value) for value in values]
+                self._count_use(label, known, permissions, times)
+        return [compute_plain_value(value) for value in values]
 
-    def _judged_each(
+    def _decide_each(
         self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
     ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
         """Each of these, judged; those whose subjects asked for something meanwhile, judged again."""
         row_contexts = [row_context for _, known in asked for row_context in known]
-        before = self._engine.preferences_in(row_contexts)
-        judged = {one: self._judged(*one, permissions, used=used, known=before) for one in asked}
-        now = self._engine.preferences_in(row_contexts)
+        before = self._engine.collect_preferences(row_contexts)
+        judged = {one: self._decide_and_report(*one, permissions, used=used, known=before) for one in asked}
+        now = self._engine.collect_preferences(row_contexts)
         changed = () if now == before else {subject for subject in now if now[subject] != before[subject]}
         for one in asked if changed else ():
             if any(each.subject in changed for each in one[1]):
-                judged[one] = self._judged(*one, permissions, used=used, known=now)
+                judged[one] = self._decide_and_report(*one, permissions, used=used, known=now)
         return judged
 
-    def _under_way(self) -> Use[Any]:
+    def _current_use(self) -> Use[Any]:
         """The use of its guard that is under way here; itself where there is none."""
         engine = self._handle.engine
         ambient = engine.ambient()
@@ -317,9 +324,9 @@ class Use(Authorisation, Opener, Generic[P]):
         # whose generator is suspended does not.
         return self if ambient._nothing and engine.innermost()._nothing else ambient
 
-    def _is_under_way_here(self) -> bool:
+    def _is_current(self) -> bool:
         """True if it is what its guard has under way, and holds here and now."""
-        return self._handle.engine.ambient() is self and self._absence() is None
+        return self._handle.engine.ambient() is self and self._explain_absence() is None
 
     def withhold(self, value: T, like: object = None) -> T:
         """`value`, or a copy without the fields that may not be used here.
@@ -332,51 +339,51 @@ class Use(Authorisation, Opener, Generic[P]):
             PurposeViolation: what may not be used cannot be told apart in it.
             UnlabelledData: nothing says what the value holds.
         """
-        if self._to_withhold() is None:
+        if self._require_active() is None:
             return value
-        from purposeguard.runtime.results import without  # noqa: PLC0415  # loaded by the first value that is looked through
+        from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
         from purposeguard.values.withholding import describes_itself  # noqa: PLC0415  # likewise
 
-        shape = Shape() if like is None else shape_of(like)  # without an annotation, by the classes in the value
+        shape = Shape() if like is None else read_shape(like)  # without an annotation, by the classes in the value
         if not (describes_itself(value) if like is None else shape.has_tags):
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
         try:
-            return cast("T", without(self, value, shape, None, again=self._to_withhold))
+            return cast("T", withhold_denied_fields(self, value, shape, None, again=self._require_active))
         finally:
             del value  # from the traceback, where it is refused
 
-    def _for_dump(self, value: T, met: list[Any]) -> T:
+    def _withhold_for_dump(self, value: T, met: list[Any]) -> T:
         """`value`, or a copy without the fields that may not be used here, whatever it is; for dumps.
 
         `met` gets all models in it, as they are given back. Raises as `withhold` does, save UnlabelledData.
         """
-        if self._to_withhold() is None:
+        if self._require_active() is None:
             return value
-        from purposeguard.runtime.results import without  # noqa: PLC0415  # loaded by the first value that is looked through
+        from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
 
-        return cast("T", without(self, value, Shape(), None, met=met, again=self._to_withhold))
+        return cast("T", withhold_denied_fields(self, value, Shape(), None, met=met, again=self._require_active))
 
-    def _to_withhold(self) -> Use[Any] | None:
+    def _require_active(self) -> Use[Any] | None:
         """This use, where it holds here and now; None where that it does not is only observed."""
-        absence = self._absence()
+        absence = self._explain_absence()
         if absence is None:
             return self
-        self._engine.missing("data was to be withheld", absence, self)
+        self._engine.report_missing_purpose("data was to be withheld", absence, self)
         return None
 
-    def _absence(self) -> str | None:
+    def _explain_absence(self) -> str | None:
         """Why this use does not hold here and now; None where it does."""
         if self._owner is NOBODY:
-            return self._ended()
-        if self._runs_here():
+            return self._explain_end()
+        if self._is_owner_running():
             return None
         if self._is_carried():
             return None
         name = self.activity.name
         if not self._carries:
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
-        other = "task or thread" if in_first_greenlet() else "task, greenlet or thread"
+        other = "task or thread" if is_in_first_greenlet() else "task, greenlet or thread"
         elsewhere = f"activity {name} runs in another {other}"
         if self._engine.innermost() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"
@@ -386,16 +393,16 @@ class Use(Authorisation, Opener, Generic[P]):
             "what is not states a purpose here, with `@guard.purpose(…)`"
         )
 
-    def _ended(self) -> str:
+    def _explain_end(self) -> str:
         ended = f"activity {self.activity.name} has ended"
         if self._engine.innermost() is self:
             return ended
         ambient = self._engine.ambient()
-        if isinstance(ambient, Carried) and ambient._runs_here():
+        if isinstance(ambient, CarriedUse) and ambient._is_owner_running():
             return f"{ended}, and what was carried has a use of its own: ask `guard.use(…)` in it"
         return f"{ended}, or the step of a generator that this use was for: ask `guard.use(…)` where it is needed"
 
-    def _runs_here(self) -> bool:
+    def _is_owner_running(self) -> bool:
         """Whether what entered it is what runs now; for guards.
 
         A use opened outside any event loop belongs to its greenlet or thread, and to a loop that its body runs there.
@@ -403,7 +410,7 @@ class Use(Authorisation, Opener, Generic[P]):
         runs = self._runs.runs if type(self._runs) is FrameCheck else self._runs
         try:
             if self._owner == runs():
-                return runs is not get_ident or in_first_greenlet()
+                return runs is not get_ident or is_in_first_greenlet()
             return is_served(self._owner)
         except (RuntimeError, ReferenceError):  # no event loop runs here, and it was entered in one; or it is gone
             return False
@@ -411,7 +418,7 @@ class Use(Authorisation, Opener, Generic[P]):
     def _is_ambient_here(self) -> bool:
         """Return True if what entered it runs now, and no generator or coroutine that entered it is suspended."""
         runs = self._runs
-        return self._runs_here() and (type(runs) is not FrameCheck or runs.holds())
+        return self._is_owner_running() and (type(runs) is not FrameCheck or runs.holds())
 
     def _in_running_frame(self) -> Use[Any]:
         """Return this use, or the nearest one around it whose generator or coroutine is not suspended.
@@ -419,17 +426,17 @@ class Use(Authorisation, Opener, Generic[P]):
         A use of another task or thread stays what is under way: it does not hold here, and says so.
         """
         use: Use[Any] = self
-        while type(use._runs) is FrameCheck and not use._runs.holds() and use._runs_here():
-            use = living(_around(use))
+        while type(use._runs) is FrameCheck and not use._runs.holds() and use._is_owner_running():
+            use = nearest_active_use(_enclosing_use(use))
         return use
 
     def _is_carried(self) -> bool:
         """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
         carrier = self._engine.ambient()
         while not carrier._nothing:
-            if isinstance(carrier, Carried) and carrier.stands_for(self):
-                return carrier._runs_here()
-            carrier = _around(carrier)._in_running_frame()
+            if isinstance(carrier, CarriedUse) and carrier.stands_for(self):
+                return carrier._is_owner_running()
+            carrier = _enclosing_use(carrier)._in_running_frame()
         return False
 
     def __copy__(self) -> Self:
@@ -446,7 +453,7 @@ class Use(Authorisation, Opener, Generic[P]):
         return f"<Use of {self.activity.name} for {self.activity.purpose_id}, {state}>"
 
 
-class Carried(Use[Any]):
+class CarriedUse(Use[Any]):
     """A use that `guard.carry` made elsewhere of one that is under way: there, that one holds while this one does."""
 
     __slots__ = ("_origins",)
@@ -455,7 +462,7 @@ class Carried(Use[Any]):
 
     def __init__(self, handle: ActivityHandle, origin: Use[Any], frame: FrameType | None = None) -> None:
         """`origin` is the use that was carried."""
-        further = origin._origins if isinstance(origin, Carried) else ()
+        further = origin._origins if isinstance(origin, CarriedUse) else ()
         self._origins = tuple(one for one in (origin, *further) if one.active)
         super().__init__(handle, frame)  # last: from then on it is ambient
 
@@ -464,7 +471,7 @@ class Carried(Use[Any]):
         return any(origin is use for origin in self._origins)
 
 
-class Narrowed(Use[Any]):
+class MemberUse(Use[Any]):
     """The use of a family for one of its members: holds where and as long as that does, and opens less."""
 
     __slots__ = ("_whole",)
@@ -474,7 +481,7 @@ class Narrowed(Use[Any]):
     def __init__(self, whole: Use[Any], member: type[Purpose] | Family) -> None:
         """`whole` is the use of the family."""
         self._whole = whole
-        self._handle = whole._handle.narrowed(member)
+        self._handle = whole._handle.narrow_to(member)
 
     @property
     def _owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
@@ -498,15 +505,15 @@ class Narrowed(Use[Any]):
 
     @property
     def _permissions(self) -> Permissions:
-        self._whole._handle.current()  # raises where the revision in force has no such family
-        return self._handle.current()
+        self._whole._handle.get_permissions()  # raises where the revision in force has no such family
+        return self._handle.get_permissions()
 
-    def _absence(self) -> str | None:
+    def _explain_absence(self) -> str | None:
         """Why the family's use does not hold here and now; None where it does."""
-        return self._whole._absence()
+        return self._whole._explain_absence()
 
 
-class Observed(Use[Any]):
+class ObservedUse(Use[Any]):
     """A use for a purpose that is not under way, where that is only observed: it refuses nothing, and has no end."""
 
     __slots__ = ()
@@ -516,7 +523,7 @@ class Observed(Use[Any]):
     def __init__(self, handle: ActivityHandle) -> None:
         self._handle = handle
         self._before = NO_USE
-        self._runs, self._owner = asked_here()
+        self._runs, self._owner = current_execution()
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 
@@ -535,14 +542,14 @@ class _NoUse(Use[Any]):
 
     @property
     def _handle(self) -> ActivityHandle:  # type: ignore[override]  # there is none: asking raises, with the reason
-        raise PurposeMissing(f"nothing may be used outside any purpose: {self._absence()}")
+        raise PurposeMissing(f"nothing may be used outside any purpose: {self._explain_absence()}")
 
     def __repr__(self) -> str:
         return "<no use>"
 
-    def _absence(self) -> str:
+    def _explain_absence(self) -> str:
         uses = [value for value in copy_context().values() if isinstance(value, Use)]
-        here = [use for use in uses if use.active and use._runs_here()]
+        here = [use for use in uses if use.active and use._is_owner_running()]
         if any(not use._in_running_frame()._nothing for use in here):
             return "what is under way is of another guard: make one guard, and import it where it is needed"
         if here:
@@ -552,7 +559,7 @@ class _NoUse(Use[Any]):
                 "guard.purpose(…)`"
             )
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
-        elsewhere = "greenlet" if not in_first_greenlet() else "thread"
+        elsewhere = "greenlet" if not is_in_first_greenlet() else "thread"
         if elsewhere == "greenlet" or threading.current_thread() is not threading.main_thread():
             advice += (
                 f"; where the caller in another {elsewhere} has a purpose, it hands it over with `guard.carry(fn)`"
@@ -563,35 +570,35 @@ class _NoUse(Use[Any]):
 NO_USE: Final = _NoUse()
 
 
-def present(engine: Engine, what: str = "data was read") -> Use[Any] | None:
+def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any] | None:
     """The use under way here; None in observe mode where there is none.
 
     Raises:
         PurposeMissing: there is none, it has ended, or it is another task's or thread's.
     """
     use: Use[Any] = engine.ambient()
-    absence = use._absence()
+    absence = use._explain_absence()
     if absence is None:
         return use
-    engine.missing(what, absence, None if use._nothing else use)
+    engine.report_missing_purpose(what, absence, None if use._nothing else use)
     return None
 
 
-def called(engine: Engine, access: Access) -> Use[Any] | None:
+def use_for_call(engine: Engine, access: Access) -> Use[Any] | None:
     """The use under way here, for an access function that was called; raises as `present` does."""
     for report in engine.observers.called:
         report(access)
-    return present(engine, f"{access.name} was called")
+    return require_current_use(engine, f"{access.name} was called")
 
 
-def authorise(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
+def authorize(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
     """The use under way here, once it is seen that it may open data of this label.
 
     Raises:
         PurposeMissing, PurposeViolation: it may not, or there is none.
     """
-    use = called(engine, access)
-    refusal = use._refusal(label, access=access) if use is not None else None
+    use = use_for_call(engine, access)
+    refusal = use._check_label(label, access=access) if use is not None else None
     if refusal is not None:
         engine.refuse(refusal, use, access)
     return use
@@ -613,7 +620,7 @@ def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Us
         check = use._runs
         if type(check) is FrameCheck and check.is_suspended():
             suspended.append(check)
-        use = _around(use)
+        use = _enclosing_use(use)
     return runs if frame is None and not suspended else FrameCheck(runs, frame, tuple(suspended))
 
 
@@ -622,14 +629,14 @@ def awaiting_frame(frame: FrameType) -> FrameType | None:
     return frame if frame.f_code.co_flags & AWAITING else None
 
 
-def living(use: Use[Any]) -> Use[Any]:
+def nearest_active_use(use: Use[Any]) -> Use[Any]:
     """This use, or the nearest one around it that has not ended: of blocks that were left out of order."""
     while use._owner is NOBODY and use is not NO_USE:
-        use = _around(use)
+        use = _enclosing_use(use)
     return use
 
 
-def _around(use: Use[Any]) -> Use[Any]:
+def _enclosing_use(use: Use[Any]) -> Use[Any]:
     """The use that this one was entered in."""
     before = getattr(use, "_before", NO_USE)  # not set yet where a signal interrupts a quick wrapper
     if not isinstance(before, Token):
@@ -638,7 +645,7 @@ def _around(use: Use[Any]) -> Use[Any]:
     return earlier if isinstance(earlier, Use) else NO_USE
 
 
-def _leave_to_the_parent() -> None:
+def _clear_use_after_fork() -> None:
     """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
     copied = GEVENT in modules or EVENTLET in modules  # the greenlets of this thread are in the child, and may go on
     if not copied and not any(isinstance(one, Use) and one.active for one in copy_context().values()):
@@ -647,7 +654,7 @@ def _leave_to_the_parent() -> None:
     if frozen:
         gc.unfreeze()
     for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
-        if Use in type(one).__mro__ and type(one) not in (Narrowed, _NoUse):
+        if Use in type(one).__mro__ and type(one) not in (MemberUse, _NoUse):
             one._owner = NOBODY
             one._allowed_labels = NOTHING
             one._counted = NO_COUNTS
@@ -670,4 +677,4 @@ def _load_before_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(before=_load_before_fork, after_in_child=_leave_to_the_parent)
+    os.register_at_fork(before=_load_before_fork, after_in_child=_clear_use_after_fork)

@@ -14,44 +14,44 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from purposeguard.errors import hide_own_frames
 from purposeguard.runtime.site import Site
-from purposeguard.values.callables import Kind, kind_of
+from purposeguard.values.callables import Kind, callable_kind
 from purposeguard.values.streams import LEFT_OUT
 
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]
 
 
-class Around(Protocol):
+class BodyWrapper(Protocol):
     """What surrounds each run of a body. Whatever `before` gives is handed to the other two."""
 
-    def before(self) -> Any:
+    def enter(self) -> Any:
         """Runs before the body, and again whenever a generator's body goes on; raises to keep it from running."""
 
-    def after(self, token: Any) -> None:
+    def leave(self, token: Any) -> None:
         """Runs when the body is left, by whichever way."""
 
-    def closing(self) -> Any:
+    def enter_for_cleanup(self) -> Any:
         """Runs instead of `before` where a generator's body is only let clean up."""
 
-    def result(self, value: Any, token: Any) -> Any:
+    def filter_result(self, value: Any, token: Any) -> Any:
         """What the caller gets for what the body returned or yielded."""
 
 
-def unwrapped_method(fn: Any, wrap: Callable[[Function], Function]) -> Any | None:
+def wrap_method(fn: Any, wrap: Callable[[Function], Function]) -> Any | None:
     """`fn` wrapped inside its classmethod or staticmethod; None where it is neither."""
     if isinstance(fn, (classmethod, staticmethod)):
         return type(fn)(wrap(cast("Function", fn.__func__)))
     return None
 
 
-def surrounded(fn: Any, around: Around) -> Function:
+def wrap_body(fn: Any, around: BodyWrapper) -> Function:
     """`fn` with `around` around its body: same signature, same kind (sync, async, generator, async generator).
 
     Raises:
         TypeError: `fn` is not a function or another callable object.
     """
-    must_be_function(fn)
-    return WRAPPERS[kind_of(fn)](fn, around)
+    require_function(fn)
+    return WRAPPERS[callable_kind(fn)](fn, around)
 
 
 def is_task(fn: Any) -> bool:
@@ -61,13 +61,13 @@ def is_task(fn: Any) -> bool:
     return callable(getattr(fn, "run", None)) and callable(getattr(fn, "apply_async", None))
 
 
-def wrapped_task(task: Any, wrap: Callable[[Function], Function]) -> Any:
+def wrap_task(task: Any, wrap: Callable[[Function], Function]) -> Any:
     """The task itself, with its function wrapped: a function in its place would have no `.delay`."""
     task.run = wrap(task.run)
     return task
 
 
-def must_be_function(fn: Any) -> None:
+def require_function(fn: Any) -> None:
     """Raises TypeError where `fn` is not a function or another callable object, or is a task of a queue."""
     if is_task(fn):
         raise TypeError(
@@ -79,7 +79,7 @@ def must_be_function(fn: Any) -> None:
         raise TypeError(f"decorates functions and methods, not {kind}: {instead}")
 
 
-def must_be_no_method(fn: Any, instead: str) -> None:
+def refuse_method(fn: Any, instead: str) -> None:
     """Raises where the first argument of `fn` is its object or class, and so not what a wrapper puts there.
 
     To be asked before a classmethod or staticmethod is unwrapped; a staticmethod is a function like any other.
@@ -113,8 +113,8 @@ def explain_call(error: BaseException, fn: Function, args: tuple[Any, ...], kwar
             error.add_note(f"`{first.name}` is given by `@guard.purpose(…).with_use`: write that above the function")
 
 
-def _plain(fn: Function, around: Around) -> Function:
-    before, after, result = around.before, around.after, around.result
+def _wrap_plain(fn: Function, around: BodyWrapper) -> Function:
+    before, after, result = around.enter, around.leave, around.filter_result
 
     @functools.wraps(fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -132,8 +132,8 @@ def _plain(fn: Function, around: Around) -> Function:
     return wrapper
 
 
-def _coroutine(fn: Function, around: Around) -> Function:
-    before, after, result = around.before, around.after, around.result
+def _wrap_coroutine(fn: Function, around: BodyWrapper) -> Function:
+    before, after, result = around.enter, around.leave, around.filter_result
 
     @functools.wraps(fn)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -151,8 +151,8 @@ def _coroutine(fn: Function, around: Around) -> Function:
     return wrapper
 
 
-def _generator(fn: Function, around: Around) -> Function:
-    before, after, result = around.before, around.after, around.result
+def _wrap_generator(fn: Function, around: BodyWrapper) -> Function:
+    before, after, result = around.enter, around.leave, around.filter_result
 
     @functools.wraps(fn)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -182,25 +182,25 @@ def _generator(fn: Function, around: Around) -> Function:
             hide_own_frames(error)
             raise
         finally:
-            _close(body, around)
+            _close_body(body, around)
 
     return wrapper
 
 
-def _close(body: Generator[Any, Any, Any], around: Around) -> None:
+def _close_body(body: Generator[Any, Any, Any], around: BodyWrapper) -> None:
     """Lets a body that was not exhausted clean up, inside what surrounds it."""
     if inspect.getgeneratorstate(body) in (inspect.GEN_CLOSED, inspect.GEN_CREATED):
         body.close()
         return
-    token = around.closing()
+    token = around.enter_for_cleanup()
     try:
         body.close()
     finally:
-        around.after(token)
+        around.leave(token)
 
 
-def _async_generator(fn: Function, around: Around) -> Function:
-    before, after, result = around.before, around.after, around.result
+def _wrap_async_generator(fn: Function, around: BodyWrapper) -> Function:
+    before, after, result = around.enter, around.leave, around.filter_result
 
     @functools.wraps(fn)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
@@ -236,7 +236,7 @@ def _async_generator(fn: Function, around: Around) -> Function:
             raise
         finally:
             if live:
-                token = around.closing()
+                token = around.enter_for_cleanup()
                 try:
                     await body.aclose()
                 finally:
@@ -245,9 +245,9 @@ def _async_generator(fn: Function, around: Around) -> Function:
     return wrapper
 
 
-WRAPPERS: Final[Mapping[Kind, Callable[[Function, Around], Function]]] = {
-    "plain": _plain,
-    "coroutine": _coroutine,
-    "generator": _generator,
-    "async generator": _async_generator,
+WRAPPERS: Final[Mapping[Kind, Callable[[Function, BodyWrapper], Function]]] = {
+    "plain": _wrap_plain,
+    "coroutine": _wrap_coroutine,
+    "generator": _wrap_generator,
+    "async generator": _wrap_async_generator,
 }

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from purposeguard.testing.effects import Effect, Effects, arranging, captured
     from purposeguard.testing.failures import Interference, Leaked, Nondeterministic, NothingToProve, Unrecognisable
     from purposeguard.testing.interference import noninterference
-    from purposeguard.testing.values import Mark, Markers
+    from purposeguard.testing.values import CanaryMark, Markers
 
 __all__ = [
+    "CanaryMark",
     "Decided",
     "Effect",
     "Effects",
     "Interference",
     "Leaked",
-    "Mark",
     "Markers",
     "Nondeterministic",
     "NothingToProve",

@@ -20,9 +20,19 @@ from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
 from purposeguard.testing._kinds import number_of
-from purposeguard.testing._leaves import Check, Leaf, Limits, Unsolvable, Within, adapter_of, fixed, leaf_of, passes
+from purposeguard.testing._leaves import (
+    Check,
+    Leaf,
+    Limits,
+    Unsolvable,
+    Within,
+    adapter_of,
+    leaf_of,
+    list_fixed_values,
+    passes,
+)
 from purposeguard.testing._models import (
-    Field,
+    ModelField,
     Names,
     Spot,
     bindings_of,
@@ -33,17 +43,17 @@ from purposeguard.testing._models import (
     instantiate,
     may_be_none,
     models_in,
-    resolved,
+    resolve_variable,
     scope_of,
-    unwrapped,
+    unwrap_annotation,
     with_fields,
 )
 from purposeguard.testing._places import with_items
 from purposeguard.testing.traces import texts_of
-from purposeguard.values.annotations import ALIASES, OPAQUE, is_taggable, what_is
+from purposeguard.values.annotations import ALIASES, OPAQUE, describe_kind, is_taggable
 from purposeguard.values.personal import Personal
 from purposeguard.values.plan import read_field
-from purposeguard.values.sealed import Pending, Sealed, content
+from purposeguard.values.sealed import PendingValue, Sealed, content
 
 with Needs(__name__, "hypothesis"):
     from hypothesis import reject
@@ -80,7 +90,7 @@ class Drawing:
         self.avoid: tuple[Any, ...] = ()
         """Values to avoid, where a type has few."""
 
-    def marked(self) -> Drawing:
+    def with_marks(self) -> Drawing:
         """A drawing from the same source that marks personal values."""
         return Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
 
@@ -95,7 +105,7 @@ class Drawing:
         """
         if not is_taggable(get_origin(model) or model):
             if strategies:
-                raise TypeError(f"{what_is(model)} has no fields to give")
+                raise TypeError(f"{describe_kind(model)} has no fields to give")
             return self.value(model)
         cls, _ = bindings_of(model, {})
         unknown = set(strategies) - {field.name for field in fields_of(cls)}
@@ -115,7 +125,7 @@ class Drawing:
             self._inside.pop()
 
     def _value(self, annotation: Any, spot: Spot) -> Any:
-        annotation, spot = unwrapped(annotation, spot)
+        annotation, spot = unwrap_annotation(annotation, spot)
         if spot.strategy is not None:
             return self._draw(spot.strategy)
         origin, args = get_origin(annotation), get_args(annotation)
@@ -123,7 +133,7 @@ class Drawing:
         if is_union(annotation):
             return self._one_of(args, spot)
         if isinstance(cls, type) and issubclass(cls, Sealed):
-            return self._sealed(args, spot)
+            return self._draw_sealed(args, spot)
         if is_taggable(cls):
             return self._model(annotation, spot)
         if isinstance(cls, type) and issubclass(cls, collections.abc.Mapping):
@@ -134,14 +144,14 @@ class Drawing:
         if isinstance(cls, type) and issubclass(cls, Secret) and args:
             return cls(self.value(args[0], spot.but(metadata=(), check=None, validates=False)))
         if origin is not None and origin not in OPAQUE:
-            raise Unsolvable(f"no strategy is known for {what_is(annotation)}")
+            raise Unsolvable(f"no strategy is known for {describe_kind(annotation)}")
         return self._leaf(annotation, spot)
 
     # ---- Plain values ---------------------------------------------------------------------------------------------
 
     def _leaf(self, annotation: Any, spot: Spot) -> Any:
         metadata = (*spot.metadata, *constraints_of_marks(spot, annotation))
-        leaf = _known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
+        leaf = _find_known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
         if leaf.fixed is not None:
             left = [value for value in leaf.fixed if value not in self.avoid]
             return self._draw(st.sampled_from(left or leaf.fixed))
@@ -177,10 +187,10 @@ class Drawing:
 
     # ---- Sealed values, models, containers --------------------------------------------------------------------------
 
-    def _sealed(self, args: Sequence[Any], spot: Spot) -> Any:
+    def _draw_sealed(self, args: Sequence[Any], spot: Spot) -> Any:
         if len(args) != 2:
             raise Unsolvable("a sealed field says what is in it and its sources: `Personal[str, Source]`")
-        terms = resolved(args[1], spot.names)
+        terms = resolve_variable(args[1], spot.names)
         label = sealing_label(terms)
         personal = label is not _NOT_PERSONAL
         if spot.seals and _names_sources(terms):
@@ -236,11 +246,11 @@ class Drawing:
             finally:
                 self.avoid = ()
             if way.startswith("alike") and field.name in values:
-                kind, _ = unwrapped(field.annotation, spots[field.name])  # without constraints
+                kind, _ = unwrap_annotation(field.annotation, spots[field.name])  # without constraints
                 values[field.name] = alike.setdefault(str(kind), values[field.name])
         return values
 
-    def _field(self, cls: type, field: Field, values: dict[str, Any], spot: Spot) -> None:
+    def _field(self, cls: type, field: ModelField, values: dict[str, Any], spot: Spot) -> None:
         if not field.needed and self._is_deep([field.annotation]):
             return
         # Absent fields are visible in the keys of a dict, in pydantic's dumps, in `model_fields_set`.
@@ -265,7 +275,7 @@ class Drawing:
         if adapter is None:
             return make(self, spot)  # the model validates it
         # Validators may require distinct items, which marked values are.
-        for drawing, place in ((self, spot), *((self.marked(), spot.but(personal=True)) for _ in _WAYS)):
+        for drawing, place in ((self, spot), *((self.with_marks(), spot.but(personal=True)) for _ in _WAYS)):
             made = make(drawing, place)
             with contextlib.suppress(Exception):  # validators of the application may raise anything
                 return adapter.validate_python(made)
@@ -290,7 +300,7 @@ class Drawing:
     def _mapping(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
         make = _MAPPINGS.get(cls)
         if make is None:
-            raise Unsolvable(f"no strategy is known for {what_is(cls)}")
+            raise Unsolvable(f"no strategy is known for {describe_kind(cls)}")
         key, inner = args if len(args) == 2 else (args[0] if args else str, int if cls is collections.Counter else str)
         least, most = self._lengths(spot, inner)
         keys = spot.but(metadata=(), check=None)
@@ -305,7 +315,7 @@ class Drawing:
         """Which drawing and place each item comes from: at least `least`, and marked ones in place of duplicates."""
         for _ in range(self._draw(st.integers(least, most))):
             yield self, spot
-        others, place = self.marked(), spot.but(personal=True)
+        others, place = self.with_marks(), spot.but(personal=True)
         for _ in range(_MORE):
             if len(drawn) >= least:
                 return
@@ -363,7 +373,7 @@ _JSON: Final[Any] = Json  # not a class to type checkers
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
-def _known_leaf(annotation: Any, metadata: tuple[object, ...], check: Check | None, *, reads: bool) -> Leaf:
+def _find_known_leaf(annotation: Any, metadata: tuple[object, ...], check: Check | None, *, reads: bool) -> Leaf:
     try:
         return _kept_leaf(annotation, metadata, check, reads=reads)
     except TypeError as error:
@@ -442,7 +452,7 @@ class Redrawing:
             return self._anew(value, annotation, spot)
         if value is None or isinstance(value, Sealed) or not self._reaches(spot.path):
             return value
-        annotation, spot = unwrapped(annotation, spot)
+        annotation, spot = unwrap_annotation(annotation, spot)
         if is_union(annotation):
             return self.value(value, _member_of(value, get_args(annotation)), spot)
         if is_taggable(get_origin(annotation) or annotation):
@@ -462,21 +472,21 @@ class Redrawing:
             # an absent field it would not be said that it cannot be recognised.
             if before is not None and _is_one_of_few(before, annotation, spot):
                 return value
-            drawn = self._drawn(value, annotation, spot)
+            drawn = self._draw_again(value, annotation, spot)
             return drawn if before is None or texts_of(_content(drawn)) or not _is_plain_number(before) else value
         # A drawn value may equal the old one, and does when both are the simplest; marked values differ.
-        drawings = [self._drawing.marked() for _ in range(_TRIES)]
+        drawings = [self._drawing.with_marks() for _ in range(_TRIES)]
         for drawing in drawings if self._again else (self._drawing, *drawings):
             drawing.avoid = (before,)
             try:
-                drawn = self._drawn(value, annotation, spot, drawing)
+                drawn = self._draw_again(value, annotation, spot, drawing)
             finally:
                 drawing.avoid = ()
             if not _same(before, _content(drawn)):
                 return drawn
         return value
 
-    def _drawn(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
+    def _draw_again(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
         # Not sealed by the model: the new value keeps the label of the old one.
         try:
             drawn = (drawing or self._drawing).value(annotation, spot.but(personal=True, seals=False))
@@ -534,7 +544,7 @@ class Redrawing:
         return reject()
 
     def _changes(
-        self, fields: Sequence[Field], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]
+        self, fields: Sequence[ModelField], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]
     ) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         for field in fields:
@@ -556,7 +566,7 @@ def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bo
 
 def _is_one_of_few(value: Any, annotation: Any, spot: Spot) -> bool:
     """Whether a type has few values (bool, Literal, Enum), of which this is one, or a container of such values."""
-    annotation, spot = unwrapped(annotation, spot)
+    annotation, spot = unwrap_annotation(annotation, spot)
     args = get_args(annotation)
     if is_union(annotation):
         return any(_is_one_of_few(value, member, spot) for member in args if member is not NONE)
@@ -566,7 +576,7 @@ def _is_one_of_few(value: Any, annotation: Any, spot: Spot) -> bool:
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)) and args:
         inner = args if isinstance(value, tuple) and args[-1] is not ... else (args[0],) * len(value)
         return bool(value) and all(map(_is_one_of_few, value, inner, (spot,) * len(value)))
-    return any(type(value) is type(few) and value == few for few in fixed(annotation) or ())
+    return any(type(value) is type(few) and value == few for few in list_fixed_values(annotation) or ())
 
 
 def _is_plain_number(value: Any) -> bool:
@@ -578,7 +588,7 @@ def _content(value: Any) -> Any:
     if not isinstance(value, Sealed):
         return value
     inside = content(value)
-    return object() if type(inside) is Pending else inside
+    return object() if type(inside) is PendingValue else inside
 
 
 def _same(first: Any, other: Any) -> bool:
@@ -590,7 +600,7 @@ def _same(first: Any, other: Any) -> bool:
 def _member_of(value: Any, members: tuple[Any, ...]) -> Any:
     """The member of a union that a value belongs to."""
     for member in members:
-        plain, _ = unwrapped(member, NOWHERE)
+        plain, _ = unwrap_annotation(member, NOWHERE)
         cls = get_origin(plain) or plain
         if isinstance(value, dict) and is_taggable(cls):
             if hasattr(cls, "__required_keys__") and cls.__required_keys__ <= set(value) <= set(cls.__annotations__):

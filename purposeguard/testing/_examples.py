@@ -17,10 +17,17 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.testing._judging import Judge, Leak, Unstable
-from purposeguard.testing._places import Fields, has_any, values_at, with_equal_values, with_value_at, with_values_of
-from purposeguard.testing._runs import Conduct, Outcome
+from purposeguard.testing._places import (
+    FieldPlaces,
+    has_any,
+    values_at,
+    with_equal_values,
+    with_value_at,
+    with_values_of,
+)
+from purposeguard.testing._runs import RunConduct, RunOutcome
 from purposeguard.testing.effects import arranging
-from purposeguard.testing.failures import Interference, Nondeterministic, expected
+from purposeguard.testing.failures import Interference, Nondeterministic, note_expected_error
 from purposeguard.testing.strategies import twins as twins_of
 from purposeguard.testing.values import Markers, simplest
 
@@ -43,7 +50,7 @@ _UNSEEN: Final = itertools.count()
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExampleQuestion:
     """The arguments of `noninterference`; `name` is that of the test."""
 
     guard: Guard
@@ -64,7 +71,7 @@ class State:
     """What is known of one run of hypothesis over a test."""
 
     execution: weakref.ref[Any]
-    conduct: Conduct
+    conduct: RunConduct
     judge: Judge = field(default_factory=Judge)
     unstable: Nondeterministic | None = None
     remembered: int = 0
@@ -96,7 +103,7 @@ class Side:
     """Arguments and their outcome."""
 
     kwargs: Mapping[str, Any]
-    outcome: Outcome
+    outcome: RunOutcome
 
 
 def midpoint(first: Any, other: Any) -> Any:
@@ -114,16 +121,16 @@ def midpoint(first: Any, other: Any) -> Any:
 class Example:
     """One drawn example."""
 
-    asked: Asked
+    asked: ExampleQuestion
     state: State
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
-    fields: list[Fields]
+    fields: list[FieldPlaces]
 
     def __post_init__(self) -> None:
         self.fields = [argument for argument in self.fields if has_any(self.kwargs[argument.name], argument)]
 
-    def run(self, changed: Mapping[str, Any] | None = None) -> Outcome | None:
+    def run(self, changed: Mapping[str, Any] | None = None) -> RunOutcome | None:
         """Runs the body with some arguments replaced."""
         __tracebackhide__ = True
         return self.state.conduct.run(self.args, {**self.kwargs, **(changed or {})})
@@ -156,7 +163,7 @@ class Example:
         """The failure of this example, if any; raises the body's own error."""
         __tracebackhide__ = True
         if self.state.is_enough and not context.is_final and not is_explicit(context):
-            return self._known(context)
+            return self._find_known_failure(context)
         before = self.run()
         if before is None:
             reject()
@@ -164,7 +171,7 @@ class Example:
             failure = self._failure_of(twin, before, context)
             if failure is not None:
                 return failure
-        failure = self._remembered(before, context)
+        failure = self._check_remembering(before, context)
         if failure is not None:
             return failure
         state = self.state
@@ -175,7 +182,7 @@ class Example:
             raise with_note(before.raised)
         return None
 
-    def _known(self, context: BuildContext) -> Exception | None:
+    def _find_known_failure(self, context: BuildContext) -> Exception | None:
         """The known failure of this very example, without running it; None if it is another example."""
         known = self.state.known
         answers = (known.get(choices_of(context)) for _ in self.twins(context))
@@ -183,7 +190,7 @@ class Example:
             ("once more", choices_of(context))
         )
 
-    def _remembered(self, before: Outcome, context: BuildContext) -> Exception | None:
+    def _check_remembering(self, before: RunOutcome, context: BuildContext) -> Exception | None:
         """Runs one of the first examples once more, to see whether the code remembers values."""
         state = self.state
         key = ("once more", choices_of(context))
@@ -202,18 +209,18 @@ class Example:
         state.say(failure)
         return failure
 
-    def _failure_of(self, twin: Mapping[str, Any], before: Outcome, context: BuildContext) -> Exception | None:
+    def _failure_of(self, twin: Mapping[str, Any], before: RunOutcome, context: BuildContext) -> Exception | None:
         """The failure that a twin shows, or showed when it was drawn before."""
         state = self.state
         key = choices_of(context)
         if key in state.known:
             failure = state.known[key]
             if isinstance(failure, Interference) and context.is_final and not failure.fields:
-                failure = self._compared(before, twin, final=True) or failure
+                failure = self._compare_twin(before, twin, final=True) or failure
         elif state.remembered >= _ENOUGH:
             failure = None  # code that remembers would fail with every new value
         else:
-            failure = state.unstable or self._compared(before, twin, final=context.is_final)
+            failure = state.unstable or self._compare_twin(before, twin, final=context.is_final)
         if not is_explicit(context):
             state.known[key] = failure
             state.remembered += isinstance(failure, Interference) and failure.remembered
@@ -222,7 +229,7 @@ class Example:
         state.say(failure)
         return failure
 
-    def _compared(self, before: Outcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:
+    def _compare_twin(self, before: RunOutcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:
         """The failure shown by comparing a twin with the example."""
         judge = self.state.judge
         after = self.run(twin)
@@ -245,14 +252,14 @@ class Example:
             unseen[argument.name] = with_values_of(value, marked, argument.model, argument.forbidden)
         return unseen
 
-    def _run_unseen(self) -> Outcome | None:
+    def _run_unseen(self) -> RunOutcome | None:
         return self.run(self._unseen())
 
     # ---- Which field it is ----------------------------------------------------------------------------------------
 
     def _interference(self, leak: Leak, twin: Mapping[str, Any], *, final: bool) -> Interference:
         paths = [(argument, path) for argument in self.fields for path in argument.forbidden]
-        leaking: list[tuple[Fields, str]] = []
+        leaking: list[tuple[FieldPlaces, str]] = []
         together = False
         shown = leak
         start: Mapping[str, Any] = self.kwargs
@@ -279,8 +286,8 @@ class Example:
         )
 
     def _differing(
-        self, paths: Sequence[tuple[Fields, str]], leak: Leak, twin: Mapping[str, Any]
-    ) -> tuple[Outcome | None, Mapping[str, Any]]:
+        self, paths: Sequence[tuple[FieldPlaces, str]], leak: Leak, twin: Mapping[str, Any]
+    ) -> tuple[RunOutcome | None, Mapping[str, Any]]:
         """The outcome with other values at these paths alone, None if it is the same; and the values."""
         changed = self._unseen() if leak.remembered else twin
         values: dict[str, Any] = {}
@@ -295,7 +302,7 @@ class Example:
         return outcome if differs else None, values
 
     def _nearest(
-        self, culprit: tuple[Fields, str], leak: Leak, changed: Mapping[str, Any]
+        self, culprit: tuple[FieldPlaces, str], leak: Leak, changed: Mapping[str, Any]
     ) -> tuple[Leak, Mapping[str, Any], Mapping[str, Any]]:
         """For a number or a day: the two adjacent values between which the outcome changes.
 
@@ -323,8 +330,8 @@ class Example:
         return Leak(low.outcome, high.outcome), low.kwargs, high.kwargs
 
     def _together(
-        self, paths: list[tuple[Fields, str]], leak: Leak, twin: Mapping[str, Any]
-    ) -> list[tuple[Fields, str]]:
+        self, paths: list[tuple[FieldPlaces, str]], leak: Leak, twin: Mapping[str, Any]
+    ) -> list[tuple[FieldPlaces, str]]:
         """A minimal set of paths that make a difference together."""
         left = paths
         for path in paths:
@@ -336,7 +343,7 @@ class Example:
 
 def with_note(error: BaseException) -> BaseException:
     """An error of the body, with a note on how to allow it."""
-    note = expected(error)
+    note = note_expected_error(error)
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
     return error

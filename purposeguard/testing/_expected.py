@@ -21,7 +21,7 @@ from purposeguard.policy import spec
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
 from purposeguard.testing.strategies import Asked, asked_of, name_of
-from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.type_schema import Shape, read_shape
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Probe(NamedTuple):
     conditions: frozenset[str] = frozenset()
 
 
-class Expected:
+class ExpectedDecisions:
     """The answers of the specification in the current state. The latest revision is in force."""
 
     def __init__(self, notice: Notice) -> None:
@@ -86,7 +86,7 @@ class Expected:
             return Label(self._of_any(lambda notice: notice.source(sources))[0])
         if isinstance(sources, type) and issubclass(sources, Source):
             return Label(sources)
-        shape: Shape = shape_of(sources)
+        shape: Shape = read_shape(sources)
         label = shape.label_of_all()
         if label is None:
             raise TypeError(f"{sources!r} is no label, source or tagged model")
@@ -131,7 +131,7 @@ class Expected:
         return any(self._source_now(source) is None for source in _personal(label))
 
     def _source_now(self, source: type[Source]) -> str | None:
-        return self._id_in(self.notice, "source", source.clause, self._held(source))
+        return self._id_in(self.notice, "source", source.clause, self._revision_of(source))
 
     def _id_in(self, notice: Notice, kind: str, wanted: str, held: Notice) -> str | None:
         """The id of another revision's term in a notice; None if absent."""
@@ -140,11 +140,11 @@ class Expected:
         # The specification follows ids back from the last document, whatever its date.
         documents = [*(revision.document for revision in self.known if revision is not notice), notice.document]
         for term in notice.sources if kind == "source" else notice.purposes:
-            if spec.moved(documents, kind, term.clause, held.revision) == wanted:
+            if spec.translate_id(documents, kind, term.clause, held.revision) == wanted:
                 return term.clause
         return None
 
-    def _held(self, source: type[Source]) -> Notice:
+    def _revision_of(self, source: type[Source]) -> Notice:
         """The revision of a source's class.
 
         Raises:
@@ -177,15 +177,15 @@ class Expected:
         return all(self._may(source, probe, now) for source in sources)  # rule 2
 
     def _may(self, source: type[Source], probe: Probe, now: datetime.datetime) -> bool:
-        current, held, about = self._source_now(source), self._held(source), probe.about
+        current, held, about = self._source_now(source), self._revision_of(source), probe.about
         if current is None:
             return False
         under = None if held is self.notice else held.revision
         if about.collected is not None:  # the earlier of the two counts
-            on = self._held_on(about.collected)
+            on = self._revision_date_on(about.collected)
             under = on if under is None else min(on, under)
         preferences = self._all_preferences.get(about.subject, CLEAR) if about.subject is not None else CLEAR
-        return spec.allowed(
+        return spec.is_allowed(
             [notice.document for notice in self.known],
             [current],
             probe.purpose,
@@ -205,9 +205,9 @@ class Expected:
         periods = retention.Periods(self.notice.document)
         return periods.overdue([source], collected=about.collected, ended=about.ended, today=now)
 
-    def _held_on(self, day: Day) -> datetime.date:
+    def _revision_date_on(self, day: Day) -> datetime.date:
         """The date of the revision in force on a day; the minimal date before the earliest."""
-        on = retention.day_in(self.notice.document.timezone, day)
+        on = retention.to_local_day(self.notice.document.timezone, day)
         return max((notice.revision for notice in self.known if notice.revision <= on), default=datetime.date.min)
 
     def ever_granted(self, purpose: str, label: Label) -> bool:
@@ -215,7 +215,7 @@ class Expected:
         return any(self._grants(notice, label, purpose) for notice in self.known)
 
     def _grants(self, notice: Notice, label: Label, purpose: str) -> bool:
-        ids = [self._id_in(notice, "source", source.clause, self._held(source)) for source in _personal(label)]
+        ids = [self._id_in(notice, "source", source.clause, self._revision_of(source)) for source in _personal(label)]
         known = [known_id for known_id in ids if known_id is not None]
         if len(known) < len(ids) or not _has(notice, purpose):
             return False

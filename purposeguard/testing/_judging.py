@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from purposeguard.testing._runs import Outcome
+from purposeguard.testing._runs import RunOutcome
 
 _FIRST: Final = 7
 """Repetitions of both runs before a test first fails."""
@@ -31,8 +31,8 @@ class Leak:
     `remembered`: only values never seen before make a difference, so the code keeps what it saw.
     """
 
-    before: Outcome
-    after: Outcome
+    before: RunOutcome
+    after: RunOutcome
     remembered: bool = False
 
 
@@ -40,8 +40,8 @@ class Leak:
 class Unstable:
     """Two outcomes of runs with equal values that differ."""
 
-    first: Outcome
-    other: Outcome
+    first: RunOutcome
+    other: RunOutcome
 
 
 @dataclass
@@ -53,17 +53,17 @@ class Judge:
     repeats: int = _FIRST
     _held: list[Any] = field(default_factory=list[Any])
 
-    def same(self, first: Outcome, other: Outcome) -> bool:
+    def same(self, first: RunOutcome, other: RunOutcome) -> bool:
         """True if two outcomes are indistinguishable."""
         return first.key(ordered=self.ordered) == other.key(ordered=self.ordered)
 
     def judge(
         self,
-        before: Outcome,
-        after: Outcome,
-        again: Callable[[], Outcome | None],
-        other: Callable[[], Outcome | None],
-        unseen: Callable[[], Outcome | None],
+        before: RunOutcome,
+        after: RunOutcome,
+        again: Callable[[], RunOutcome | None],
+        other: Callable[[], RunOutcome | None],
+        unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable | None:
         """Why `after` differs from `before`: a leak, unstable runs, or None if the first run only set something up.
 
@@ -86,19 +86,21 @@ class Judge:
         return verdict
 
     def remembers(
-        self, usual: Outcome, again: Callable[[], Outcome | None], unseen: Callable[[], Outcome | None]
+        self, usual: RunOutcome, again: Callable[[], RunOutcome | None], unseen: Callable[[], RunOutcome | None]
     ) -> Leak | None:
         """A leak if values never used before make a difference to the usual outcome; else None."""
         never = unseen()
-        verdict = None if never is None or self.same(never, usual) else self._remembered(usual, never, again, unseen)
+        verdict = (
+            None if never is None or self.same(never, usual) else self._check_remembering(usual, never, again, unseen)
+        )
         return verdict if isinstance(verdict, Leak) else None
 
     def _verdict(
         self,
-        befores: list[Outcome],
-        afters: list[Outcome],
-        again: Callable[[], Outcome | None],
-        unseen: Callable[[], Outcome | None],
+        befores: list[RunOutcome],
+        afters: list[RunOutcome],
+        again: Callable[[], RunOutcome | None],
+        unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable | None:
         before, *later_befores = befores
         after, *later_afters = afters
@@ -113,18 +115,18 @@ class Judge:
             return Leak(usual, changed)
         if self.same(after, usual):
             return None  # only the very first run differs: it set something up
-        return self._remembered(usual, after, again, unseen)
+        return self._check_remembering(usual, after, again, unseen)
 
-    def _unstable(self, runs: list[Outcome]) -> Unstable | None:
+    def _unstable(self, runs: list[RunOutcome]) -> Unstable | None:
         """Two of these runs with equal values that differ, if any do."""
         return next((Unstable(runs[0], run) for run in runs[1:] if not self.same(runs[0], run)), None)
 
-    def _remembered(
+    def _check_remembering(
         self,
-        usual: Outcome,
-        after: Outcome,
-        again: Callable[[], Outcome | None],
-        unseen: Callable[[], Outcome | None],
+        usual: RunOutcome,
+        after: RunOutcome,
+        again: Callable[[], RunOutcome | None],
+        unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable:
         """Values already used make no difference any more; tries whether unseen ones do."""
         for _ in range(min(self.repeats, _UNSEEN)):

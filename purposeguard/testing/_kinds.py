@@ -22,15 +22,15 @@ _KANJI: Final = "山田中村川井上野木林森石原本高橋松藤佐伊東
 _FULL_WIDTH: Final = {ord(char): chr(ord(char) + 0xFEE0) for char in "0123456789"}
 
 
-class Kind(NamedTuple):
+class TextKind(NamedTuple):
     """A kind of values: `make` gives the value of a number."""
 
     name: str
     make: Callable[[int], Any]
 
-    def then(self, change: Callable[[Any], Any]) -> Kind:
+    def then(self, change: Callable[[Any], Any]) -> TextKind:
         """The kind whose values are these, changed."""
-        return Kind(self.name, lambda n: change(self.make(n)))
+        return TextKind(self.name, lambda n: change(self.make(n)))
 
 
 def number_of(*parts: object) -> int:
@@ -42,23 +42,23 @@ def number_of(*parts: object) -> int:
 SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))
 
 
-def usable(kinds: Iterable[Kind], takes: Callable[[Any], bool]) -> Iterator[Kind]:
+def usable(kinds: Iterable[TextKind], takes: Callable[[Any], bool]) -> Iterator[TextKind]:
     """The kinds whose sample values a field accepts."""
     return (kind for kind in kinds if all(takes(kind.make(n)) for n in SAMPLES))
 
 
-def _spelled(n: int, length: int, alphabet: str) -> str:
+def _spell(n: int, length: int, alphabet: str) -> str:
     return "".join(random.Random(n).choices(alphabet, k=length))  # noqa: S311  # no secret
 
 
 def word(n: int, length: int = 12) -> str:
     """Lower-case letters."""
-    return _spelled(n, length, "abcdefghijklmnopqrstuvwxyz")
+    return _spell(n, length, "abcdefghijklmnopqrstuvwxyz")
 
 
 def digits(n: int, length: int) -> str:
     """Decimal digits, of which the first is not 0."""
-    return f"{n % 9 + 1}{_spelled(n, length - 1, '0123456789')}" if length else ""
+    return f"{n % 9 + 1}{_spell(n, length - 1, '0123456789')}" if length else ""
 
 
 def day(n: int) -> datetime.date:
@@ -70,7 +70,7 @@ def _moment(n: int) -> str:
     return f"{day(n)}T{n % 24:02}:{n % 60:02}:{n % 59:02}.{n % 999_983:06}"
 
 
-def _grouped(number: str, *lengths: int) -> str:
+def _group_digits(number: str, *lengths: int) -> str:
     """A number in groups of these lengths; the rest is the last group."""
     groups = []
     for length in lengths:
@@ -105,69 +105,69 @@ def _uuid(n: int, version: int = 4) -> str:
     return str(uuid.UUID(int=number & ~(0xF000 << 64) & ~(0xC000 << 48) | version << 76 | 0x8000 << 48))
 
 
-def _sized(name: str, make: Callable[..., str], lengths: Iterable[int]) -> Iterator[Kind]:
-    return (Kind(f"{length} {name}", functools.partial(make, length=length)) for length in lengths)
+def _resize(name: str, make: Callable[..., str], lengths: Iterable[int]) -> Iterator[TextKind]:
+    return (TextKind(f"{length} {name}", functools.partial(make, length=length)) for length in lengths)
 
 
 TEXTS: Final = (
-    Kind("word", word),
-    Kind("name", lambda n: f"{word(n, 7).title()} {word(n + 1, 8).title()}"),
-    Kind("title-case word", lambda n: word(n).title()),
-    Kind("upper-case word", lambda n: word(n).upper()),
-    Kind("letters and digits", lambda n: f"{word(n, 6)}{digits(n, 6)}"),
-    Kind("e-mail address", lambda n: f"{word(n)}@example.com"),
-    Kind("e-mail address, Japanese", lambda n: f"{word(n)}@example.co.jp"),
-    Kind("domain", lambda n: f"{word(n)}.example.com"),
-    Kind("URL", lambda n: f"https://example.com/{word(n)}"),
-    Kind("name and e-mail address", lambda n: f"{word(n).title()} <{word(n)}@example.com>"),
-    Kind("phone number, international", lambda n: f"+8190{digits(n, 8)}"),
-    Kind("phone number, international, in groups", lambda n: f"+81 90-{_grouped(digits(n, 8), 4)}"),
-    Kind("phone number, national", lambda n: f"090-{_grouped(digits(n, 8), 4)}"),
-    Kind("phone number, digits", lambda n: f"090{digits(n, 8)}"),
-    Kind("landline number", lambda n: f"03-{_grouped(digits(n, 8), 4)}"),
-    Kind("landline number, digits", lambda n: f"03{digits(n, 8)}"),
-    Kind("phone number, full width", lambda n: f"090-{_grouped(digits(n, 8), 4)}".translate(_FULL_WIDTH)),
-    Kind("phone number, American", lambda n: f"+1202{2 + n % 8}{digits(n, 6)}"),
-    *(Kind(f"UUID {version}", functools.partial(_uuid, version=version)) for version in (4, 1, 3, 5, 7)),
-    Kind("IPv4 address", lambda n: str(ipaddress.IPv4Address((11 << 24) + n % (1 << 24)))),
-    Kind("IPv6 address", lambda n: str(ipaddress.IPv6Address((0x2001_0DB8 << 96) + n % (1 << 64)))),
-    Kind("MAC address", lambda n: (n % (1 << 46)).to_bytes(6, "big").hex(":")),
-    Kind("payment card", _card),
-    Kind("IBAN", _iban),
-    Kind("day", lambda n: day(n).isoformat()),
-    Kind("moment", _moment),
-    Kind("moment, UTC", lambda n: f"{_moment(n)}Z"),
-    Kind("future day", lambda n: f"22{n % 90 + 10}-0{n % 9 + 1}-{n % 19 + 10}"),
-    Kind("future moment", lambda n: f"22{_moment(n)[2:]}"),
-    Kind("future moment, UTC", lambda n: f"22{_moment(n)[2:]}Z"),
-    Kind("katakana", lambda n: _spelled(n, 7, _KATAKANA)),
-    Kind("katakana name", lambda n: f"{_spelled(n, 4, _KATAKANA)}　{_spelled(n + 1, 4, _KATAKANA)}"),
-    Kind("hiragana", lambda n: _spelled(n, 7, _HIRAGANA)),
-    Kind("katakana, half width", lambda n: _spelled(n, 9, _HALF_WIDTH)),
-    Kind("kanji", lambda n: _spelled(n, 5, _KANJI)),
-    Kind("kanji name", lambda n: f"{_spelled(n, 3, _KANJI)} {_spelled(n + 1, 3, _KANJI)}"),
-    Kind("Japanese postal code", lambda n: _grouped(digits(n, 7), 3)),
-    Kind("Japanese postal code with its mark", lambda n: f"〒{_grouped(digits(n, 7), 3)}"),
-    Kind("number of a person in Japan", _my_number),
-    Kind("password", lambda n: f"{word(n, 6).title()}-{digits(n, 6)}"),
-    Kind("base64", lambda n: base64.b64encode(word(n).encode()).decode()),
-    Kind("colour", lambda n: f"#{n % (1 << 24):06x}"),
-    Kind("JSON", lambda n: f'"{word(n)}"'),
-    Kind("decimal number", lambda n: f"{digits(n, 7)}.{digits(n, 2)}"),
-    Kind("duration", lambda n: f"PT{n % 10**9}.{n % 999_983:06}S"),
-    *_sized("digits", digits, (16, 13, 12, 11, 10, 9, 8, 7)),
-    *_sized("hexadecimal digits", lambda n, length: _spelled(n, length, "0123456789abcdef"), (64, 40, 32, 16)),
-    *_sized("digits", digits, range(6, 0, -1)),
-    *_sized("capitals", lambda n, length: word(n, length).upper(), range(6, 0, -1)),
-    *_sized("letters", word, range(6, 0, -1)),
+    TextKind("word", word),
+    TextKind("name", lambda n: f"{word(n, 7).title()} {word(n + 1, 8).title()}"),
+    TextKind("title-case word", lambda n: word(n).title()),
+    TextKind("upper-case word", lambda n: word(n).upper()),
+    TextKind("letters and digits", lambda n: f"{word(n, 6)}{digits(n, 6)}"),
+    TextKind("e-mail address", lambda n: f"{word(n)}@example.com"),
+    TextKind("e-mail address, Japanese", lambda n: f"{word(n)}@example.co.jp"),
+    TextKind("domain", lambda n: f"{word(n)}.example.com"),
+    TextKind("URL", lambda n: f"https://example.com/{word(n)}"),
+    TextKind("name and e-mail address", lambda n: f"{word(n).title()} <{word(n)}@example.com>"),
+    TextKind("phone number, international", lambda n: f"+8190{digits(n, 8)}"),
+    TextKind("phone number, international, in groups", lambda n: f"+81 90-{_group_digits(digits(n, 8), 4)}"),
+    TextKind("phone number, national", lambda n: f"090-{_group_digits(digits(n, 8), 4)}"),
+    TextKind("phone number, digits", lambda n: f"090{digits(n, 8)}"),
+    TextKind("landline number", lambda n: f"03-{_group_digits(digits(n, 8), 4)}"),
+    TextKind("landline number, digits", lambda n: f"03{digits(n, 8)}"),
+    TextKind("phone number, full width", lambda n: f"090-{_group_digits(digits(n, 8), 4)}".translate(_FULL_WIDTH)),
+    TextKind("phone number, American", lambda n: f"+1202{2 + n % 8}{digits(n, 6)}"),
+    *(TextKind(f"UUID {version}", functools.partial(_uuid, version=version)) for version in (4, 1, 3, 5, 7)),
+    TextKind("IPv4 address", lambda n: str(ipaddress.IPv4Address((11 << 24) + n % (1 << 24)))),
+    TextKind("IPv6 address", lambda n: str(ipaddress.IPv6Address((0x2001_0DB8 << 96) + n % (1 << 64)))),
+    TextKind("MAC address", lambda n: (n % (1 << 46)).to_bytes(6, "big").hex(":")),
+    TextKind("payment card", _card),
+    TextKind("IBAN", _iban),
+    TextKind("day", lambda n: day(n).isoformat()),
+    TextKind("moment", _moment),
+    TextKind("moment, UTC", lambda n: f"{_moment(n)}Z"),
+    TextKind("future day", lambda n: f"22{n % 90 + 10}-0{n % 9 + 1}-{n % 19 + 10}"),
+    TextKind("future moment", lambda n: f"22{_moment(n)[2:]}"),
+    TextKind("future moment, UTC", lambda n: f"22{_moment(n)[2:]}Z"),
+    TextKind("katakana", lambda n: _spell(n, 7, _KATAKANA)),
+    TextKind("katakana name", lambda n: f"{_spell(n, 4, _KATAKANA)}　{_spell(n + 1, 4, _KATAKANA)}"),
+    TextKind("hiragana", lambda n: _spell(n, 7, _HIRAGANA)),
+    TextKind("katakana, half width", lambda n: _spell(n, 9, _HALF_WIDTH)),
+    TextKind("kanji", lambda n: _spell(n, 5, _KANJI)),
+    TextKind("kanji name", lambda n: f"{_spell(n, 3, _KANJI)} {_spell(n + 1, 3, _KANJI)}"),
+    TextKind("Japanese postal code", lambda n: _group_digits(digits(n, 7), 3)),
+    TextKind("Japanese postal code with its mark", lambda n: f"〒{_group_digits(digits(n, 7), 3)}"),
+    TextKind("number of a person in Japan", _my_number),
+    TextKind("password", lambda n: f"{word(n, 6).title()}-{digits(n, 6)}"),
+    TextKind("base64", lambda n: base64.b64encode(word(n).encode()).decode()),
+    TextKind("colour", lambda n: f"#{n % (1 << 24):06x}"),
+    TextKind("JSON", lambda n: f'"{word(n)}"'),
+    TextKind("decimal number", lambda n: f"{digits(n, 7)}.{digits(n, 2)}"),
+    TextKind("duration", lambda n: f"PT{n % 10**9}.{n % 999_983:06}S"),
+    *_resize("digits", digits, (16, 13, 12, 11, 10, 9, 8, 7)),
+    *_resize("hexadecimal digits", lambda n, length: _spell(n, length, "0123456789abcdef"), (64, 40, 32, 16)),
+    *_resize("digits", digits, range(6, 0, -1)),
+    *_resize("capitals", lambda n, length: word(n, length).upper(), range(6, 0, -1)),
+    *_resize("letters", word, range(6, 0, -1)),
     *(
-        Kind(f"address of {scheme}", lambda n, scheme=scheme: f"{scheme}://localhost/{word(n)}")  # type: ignore[misc]  # mypy takes it for another type
+        TextKind(f"address of {scheme}", lambda n, scheme=scheme: f"{scheme}://localhost/{word(n)}")  # type: ignore[misc]  # mypy takes it for another type
         for scheme in ("file", "ftp", "postgresql", "mysql", "mongodb", "redis", "amqp", "nats", "kafka", "ws")
     ),
-    Kind("country", lambda n: ("JP", "DE", "US", "FR")[n % 4]),
-    Kind("language", lambda n: ("ja", "de", "en", "fr")[n % 4]),
-    Kind("currency", lambda n: ("JPY", "EUR", "USD", "GBP")[n % 4]),
-    Kind("time zone", lambda n: ("Asia/Tokyo", "Europe/Berlin", "UTC", "America/New_York")[n % 4]),
+    TextKind("country", lambda n: ("JP", "DE", "US", "FR")[n % 4]),
+    TextKind("language", lambda n: ("ja", "de", "en", "fr")[n % 4]),
+    TextKind("currency", lambda n: ("JPY", "EUR", "USD", "GBP")[n % 4]),
+    TextKind("time zone", lambda n: ("Asia/Tokyo", "Europe/Berlin", "UTC", "America/New_York")[n % 4]),
 )
 """Texts, the more recognisable ones first."""
 

@@ -27,7 +27,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import SchemaError
 
 from purposeguard.extras import Needs
-from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, Kind, number_of, usable, word
+from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, TextKind, number_of, usable, word
 from purposeguard.testing.traces import SHORTEST, texts_of
 
 with Needs(__name__, "hypothesis"):
@@ -206,7 +206,7 @@ def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *
     Raises:
         Unsolvable: no known value is valid.
     """
-    every = fixed(base)
+    every = list_fixed_values(base)
     if every is not None:
         every = [value for value in every if takes is None or takes(value)] or every
         return Leaf(st.sampled_from(every), fixed=every)
@@ -226,7 +226,7 @@ def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *
         native, kinds, odd = _KNOWN[base](base, limits, valid)
         if known is not None:
             odd = [value for value in odd if passes(functools.partial(known.validate_python, value))]
-        leaf = _mixed((native, kinds, odd), valid, read, is_text=base is str)
+        leaf = _mix_values((native, kinds, odd), valid, read, is_text=base is str)
     else:
         leaf = _of_unknown(base, valid, adapter, read)
     leaf.read = read if reads else leaf.read
@@ -234,7 +234,7 @@ def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *
     return leaf
 
 
-def fixed(base: Any) -> list[Any] | None:
+def list_fixed_values(base: Any) -> list[Any] | None:
     """All values of a type that has few."""
     if base is None or base is type(None):
         return [None]
@@ -247,11 +247,11 @@ def fixed(base: Any) -> list[Any] | None:
     return None
 
 
-Native = tuple[st.SearchStrategy[Any], Sequence[Kind], Sequence[Any]]
+Native = tuple[st.SearchStrategy[Any], Sequence[TextKind], Sequence[Any]]
 """A strategy for any value, plausible kinds, and edge cases that show what validators accept."""
 
 
-def _mixed(native: Native, valid: Check, read: Callable[[Any], Any], *, is_text: bool) -> Leaf:
+def _mix_values(native: Native, valid: Check, read: Callable[[Any], Any], *, is_text: bool) -> Leaf:
     """Any value if validators accept most edge cases; else only kinds that they accept."""
     drawn, kinds, odd = native
     taken = {repr(read(value)) for value in odd if valid(value)}
@@ -269,31 +269,31 @@ def _mixed(native: Native, valid: Check, read: Callable[[Any], Any], *, is_text:
 _NOTHING: Final = "its validators take nothing that is known: give a strategy for it"
 
 
-def _recognisable(kinds: Sequence[Kind], read: Callable[[Any], Any]) -> Kind:
+def _recognisable(kinds: Sequence[TextKind], read: Callable[[Any], Any]) -> TextKind:
     """The first kind whose values are distinct and long enough to be recognised."""
 
-    def is_recognisable(kind: Kind) -> bool:
+    def is_recognisable(kind: TextKind) -> bool:
         texts = [texts_of(read(kind.make(n))) for n in SAMPLES]
         return all(texts) and len(set(texts)) == len(texts)
 
     return next(filter(is_recognisable, kinds), kinds[0])
 
 
-def _one_of(kinds: Sequence[Kind]) -> st.SearchStrategy[Any]:
+def _one_of(kinds: Sequence[TextKind]) -> st.SearchStrategy[Any]:
     numbers = st.integers(0, 2**16 - 1).map(functools.partial(number_of, "drawn"))
     return st.builds(lambda kind, n: kind.make(n), st.sampled_from(kinds), numbers)
 
 
-def drawn_from(data: ConjectureData, strategy: st.SearchStrategy[T]) -> T:
+def draw_from(data: ConjectureData, strategy: st.SearchStrategy[T]) -> T:
     """The value that a strategy draws from this source, also within a hypothesis test."""
-    with BuildContext(data, wrapped_test=drawn_from):
+    with BuildContext(data, wrapped_test=draw_from):
         return data.draw(strategy)
 
 
-def seeded(strategy: st.SearchStrategy[T], n: int) -> T | None:
+def draw_by_seed(strategy: st.SearchStrategy[T], n: int) -> T | None:
     """The value that a strategy draws by a number; None if it draws none. The same number gives the same value."""
     try:
-        return drawn_from(ConjectureData(random=random.Random(n)), strategy)  # noqa: S311  # no secret
+        return draw_from(ConjectureData(random=random.Random(n)), strategy)  # noqa: S311  # no secret
     except (StopTest, InvalidArgument):  # nothing that its filters take, or nothing in its alphabet
         return None
 
@@ -329,7 +329,7 @@ def _texts(_: type, limits: Limits, valid: Check) -> Native:
     if limits.pattern is not None:
         return _by_pattern(limits.pattern, valid)
     native = st.text(_CHARACTERS, min_size=limits.shortest, max_size=limits.longest)
-    return native, (Kind("text", functools.partial(_of_length, limits)), *TEXTS), _ODD
+    return native, (TextKind("text", functools.partial(_of_length, limits)), *TEXTS), _ODD
 
 
 def _of_length(limits: Limits, n: int) -> str:
@@ -351,13 +351,13 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
     def make(n: int) -> str | None:
         """A valid text, if possible one that is long enough to be recognised."""
         for strategy in matching:
-            texts = (seeded(strategy, number_of(n, turn)) for turn in range(20))
+            texts = (draw_by_seed(strategy, number_of(n, turn)) for turn in range(20))
             fit = [text for text in texts if text is not None and valid(text)]
             if fit:
                 return next((text for text in fit if len(text) >= SHORTEST), fit[0])
         return None
 
-    kinds = (Kind("matching", make), *(kind for kind in TEXTS if len(kind.make(0)) > 4))
+    kinds = (TextKind("matching", make), *(kind for kind in TEXTS if len(kind.make(0)) > 4))
     fit = next(usable(kinds, valid), None)
     if fit is None and not matching:
         raise Unsolvable(f"nothing is known that the pattern `{pattern}` matches")
@@ -368,7 +368,7 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
 
 def _bytes(_: type, limits: Limits, __: Check) -> Native:
     native = st.binary(min_size=limits.shortest, max_size=limits.longest)
-    kinds = (Kind("text", functools.partial(_of_length, limits)), *TEXTS)
+    kinds = (TextKind("text", functools.partial(_of_length, limits)), *TEXTS)
     return native, [kind.then(str.encode) for kind in kinds], [b"", b"\0", b"\xff"]
 
 
@@ -393,7 +393,7 @@ class _Grid:
     span: int = 10**9
     """The distance from a single bound within which values are drawn, if it lies beyond `first` or `last`."""
 
-    def bounded(self, limits: Limits) -> tuple[int | None, int | None]:
+    def limits(self, limits: Limits) -> tuple[int | None, int | None]:
         """The first and the last number within the limits."""
         first, last = self.first, self.last
         low = None if limits.low is None else self.position(limits.low[0])
@@ -426,13 +426,13 @@ def _grid_of(base: type, limits: Limits) -> _Grid:
         lambda n: base(n * unit), lambda bound: Fraction(str(bound)) / Fraction(unit), (10**8, 10**9), -most, most
     )
     exact = limits.step or limits.places is not None or limits.digits is not None
-    while not exact and limits.low and limits.high and len(range(*_closed(*grid.bounded(limits)))) < 10**6:
+    while not exact and limits.low and limits.high and len(range(*_close_interval(*grid.limits(limits)))) < 10**6:
         unit /= 10  # the bounds are narrow
         grid.first, grid.last = -most * 10**9, most * 10**9
     return grid
 
 
-def _closed(first: int | None, last: int | None) -> tuple[int, int]:
+def _close_interval(first: int | None, last: int | None) -> tuple[int, int]:
     return first or 0, (last or 0) + 1
 
 
@@ -461,9 +461,9 @@ def _microseconds_of(time: datetime.time) -> Fraction:
     return Fraction((datetime.datetime.combine(_ORIGIN, time.replace(tzinfo=None)) - _ORIGIN) // _TICK)
 
 
-def _ordered(base: type, limits: Limits, _: Check) -> Native:
+def _sort_values(base: type, limits: Limits, _: Check) -> Native:
     grid = _grid_of(base, limits)
-    first, last = grid.bounded(limits)
+    first, last = grid.limits(limits)
     low, high = grid.usual if first is None else (max(first, grid.usual[0]), grid.usual[1])
     high = high if last is None else min(last, high)
     if low > high:  # the limits exclude the usual range
@@ -474,8 +474,8 @@ def _ordered(base: type, limits: Limits, _: Check) -> Native:
         native = _floats(limits)
     small = max(first or 0, 0)
     kinds = [
-        Kind("usual", lambda n: grid.at(low + n % (high - low + 1))),
-        Kind("small", lambda n: grid.at(small + n % 100)),
+        TextKind("usual", lambda n: grid.at(low + n % (high - low + 1))),
+        TextKind("small", lambda n: grid.at(small + n % 100)),
         *([kind.then(int) for kind in DIGITAL] if base is int else []),
     ]
     ends = -(10**6) if first is None else first, 2**40 if last is None else last
@@ -499,6 +499,6 @@ _KNOWN: Final[dict[Any, Callable[[type, Limits, Check], Native]]] = {
     str: _texts,
     bytes: _bytes,
     **dict.fromkeys(
-        (int, float, Decimal, datetime.date, datetime.datetime, datetime.time, datetime.timedelta), _ordered
+        (int, float, Decimal, datetime.date, datetime.datetime, datetime.time, datetime.timedelta), _sort_values
     ),
 }

@@ -90,18 +90,18 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
     """Watches logging, warnings, standard output, files and processes."""
     _watch_logging(patches, tell, level)
     for name in ("warn", "warn_explicit"):
-        patches.wrap(warnings, name, functools.partial(_warned, tell))
+        patches.wrap(warnings, name, functools.partial(_record_warning, tell))
     for kind in ("stdout", "stderr"):
         lines = _Lines(kind, tell)
         for stream in {id(stream): stream for stream in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
             if hasattr(stream, "__dict__"):  # None under pythonw
-                patches.wrap(stream, "write", lines.written)
+                patches.wrap(stream, "write", lines.add_text)
     tempfile.gettempdir()  # the first call writes a test file
-    patches.wrap(type(tempfile._get_candidate_names()), "__next__", _named)  # type: ignore[attr-defined]  # its own
+    patches.wrap(type(tempfile._get_candidate_names()), "__next__", _record_temporary_names)  # type: ignore[attr-defined]  # its own
     environment = dict(os.environ)
     listen(patches, functools.partial(_on_event, tell, environment))
     for cls in (subprocess.Popen, asyncio.subprocess.Process):
-        patches.wrap(cls, "communicate", functools.partial(_communicated, tell))
+        patches.wrap(cls, "communicate", functools.partial(_record_communication, tell))
 
 
 # ---- Logging ------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
     def is_enabled_for(self: logging.Logger, level: int) -> bool:
         return enabled(self, level) or counts(self, level)
 
-    def handled(handle: Any) -> Any:
+    def handle(handle: Any) -> Any:
         def wrapper(self: logging.Logger, record: logging.LogRecord) -> None:
             try:
                 if enabled(self, record.levelno):  # handlers and pytest get the same records as without a watcher
@@ -136,7 +136,7 @@ def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
         return wrapper
 
     patches.put(logging.Logger, "isEnabledFor", is_enabled_for)
-    patches.wrap(logging.Logger, "handle", handled)
+    patches.wrap(logging.Logger, "handle", handle)
 
 
 def _own_level(logger: logging.Logger) -> int:
@@ -171,7 +171,7 @@ def _parts(record: logging.LogRecord) -> Parts:
 # ---- Warnings and output ------------------------------------------------------------------------------------------
 
 
-def _warned(tell: Tell, warn: Any) -> Any:
+def _record_warning(tell: Tell, warn: Any) -> Any:
     def wrapper(message: Any, category: Any = None, *more: Any, **options: Any) -> None:
         kind = type(message) if isinstance(message, Warning) else category or UserWarning
         tell("warning", getattr(kind, "__name__", "Warning"), lambda: {"message": str(message)})
@@ -192,7 +192,7 @@ class _Lines:
         self._tell = tell
         self._mine = threading.local()
 
-    def written(self, write: Any) -> Any:
+    def add_text(self, write: Any) -> Any:
         def wrapper(text: Any) -> Any:
             for line in text_of(text).splitlines(keepends=True):
                 self._note(line.rstrip("\n"), ends=line.endswith("\n"))
@@ -230,7 +230,7 @@ _CHANGES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tuple[Any, ...]) -> None:
     if event == "open":
-        _opened(tell, *args)
+        _record_open(tell, *args)
     elif event in _CHANGES:
         name, (done, also) = _path(args[0]), _CHANGES[event]
         if name is not None and "__pycache__" not in name:
@@ -250,7 +250,7 @@ def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tupl
         tell("log", "syslog", lambda: {"message": text_of(args[1])})
 
 
-def _opened(tell: Tell, file: Any, mode: str | None, flags: int) -> None:
+def _record_open(tell: Tell, file: Any, mode: str | None, flags: int) -> None:
     name = _path(file)
     if name is None or name == os.devnull or "__pycache__" in name or not flags & (os.O_WRONLY | os.O_RDWR):
         return
@@ -263,10 +263,10 @@ def _opened(tell: Tell, file: Any, mode: str | None, flags: int) -> None:
     done = "opened" if mode is None else "appended to" if appends else "written"
     effects = tell("file", done, lambda: {"name": name})
     if effects:
-        _written.append(_Written(name, size, effects))
+        _written.append(_WrittenText(name, size, effects))
 
 
-class _Written:
+class _WrittenText:
     """A file opened for writing. Its content is read before it is removed or overwritten, or when the block ends."""
 
     def __init__(self, name: str, start: int, effects: list[Any]) -> None:
@@ -297,7 +297,7 @@ class _Written:
 _LARGEST: Final = 50_000_000
 """The most bytes read of a file."""
 
-_written: list[_Written] = []
+_written: list[_WrittenText] = []
 
 
 def end_files() -> None:
@@ -337,7 +337,7 @@ def _path(file: Any) -> str | None:
     return text_of(os.fspath(file)) if isinstance(file, (str, bytes, os.PathLike)) else None
 
 
-def _named(following: Any) -> Any:
+def _record_temporary_names(following: Any) -> Any:
     """Notes the random names of `tempfile`, which are not compared."""
 
     def wrapper(names: Any) -> Any:
@@ -363,7 +363,7 @@ def _process(command: Any, options: Mapping[str, Any], env: Any, before: Mapping
     return parts
 
 
-def _communicated(tell: Tell, communicate: Any) -> Any:
+def _record_communication(tell: Tell, communicate: Any) -> Any:
     @functools.wraps(communicate)
     def wrapper(process: Any, input: Any = None, *more: Any, **options: Any) -> Any:  # noqa: A002  # its name there
         if input is not None:

@@ -17,23 +17,23 @@ from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, StringConstr
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta, is_union
-from purposeguard.testing._leaves import Check, fixed, passes
+from purposeguard.testing._leaves import Check, list_fixed_values, passes
 from purposeguard.values.annotations import (
     ALIASES,
     TRANSPARENT,
+    add_external_tags,
     alias_value,
+    class_lineage,
+    find_annotating_class,
     is_attrs,
     is_namedtuple,
     is_taggable,
-    lineage,
-    stated_by,
-    with_told,
 )
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import MISSING, read_field
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.tagging import sources_of
-from purposeguard.values.type_schema import argument_shape, hints_of, shape_of
+from purposeguard.values.type_schema import read_argument_shape, read_shape, resolve_hints
 
 with Needs(__name__, "hypothesis"):
     from hypothesis.strategies import SearchStrategy
@@ -44,7 +44,7 @@ Names = Mapping[Any, Any]
 # ---- Fields and instances -----------------------------------------------------------------------------------------
 
 
-class Field(NamedTuple):
+class ModelField(NamedTuple):
     """A field that is passed when an instance is made.
 
     `needed`: it has no default. `check`: whether the model accepts a value. `validates`: the model converts the value,
@@ -58,9 +58,9 @@ class Field(NamedTuple):
     validates: bool = False
 
 
-def fields_of(cls: type) -> tuple[Field, ...]:
+def fields_of(cls: type) -> tuple[ModelField, ...]:
     """The fields that are passed when an instance is made, in the class's order; cached on the class."""
-    known: tuple[Field, ...] | None = vars(cls).get(_FIELDS)
+    known: tuple[ModelField, ...] | None = vars(cls).get(_FIELDS)
     if known is None:
         known = _fields_of(cls)
         type.__setattr__(cls, _FIELDS, known)
@@ -70,27 +70,29 @@ def fields_of(cls: type) -> tuple[Field, ...]:
 _FIELDS: Final = "__purposeguard_testing_fields__"
 
 
-def _fields_of(cls: type) -> tuple[Field, ...]:
-    stated = hints_of(cls)
+def _fields_of(cls: type) -> tuple[ModelField, ...]:
+    stated = resolve_hints(cls)
     if issubclass(cls, BaseModel):
         return tuple(_of_pydantic(cls, name) for name in cls.model_fields)
     if dataclasses.is_dataclass(cls):
         return tuple(_of_dataclass(cls, stated))
     if typing_extensions.is_typeddict(cls):
         required = getattr(cls, "__required_keys__", frozenset(stated))
-        return tuple(Field(name, hint, name in required) for name, hint in stated.items())
+        return tuple(ModelField(name, hint, name in required) for name, hint in stated.items())
     if is_namedtuple(cls):
         defaults = cast("Any", cls)._field_defaults
-        return tuple(Field(name, hint, name not in defaults) for name, hint in stated.items())
+        return tuple(ModelField(name, hint, name not in defaults) for name, hint in stated.items())
     return tuple(
         _of_attrs(attribute, stated[attribute.name]) for attribute in cast("Any", cls).__attrs_attrs__ if attribute.init
     )
 
 
-def _of_pydantic(cls: type[BaseModel], name: str) -> Field:
+def _of_pydantic(cls: type[BaseModel], name: str) -> ModelField:
     field = cls.model_fields[name]
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return Field(name, with_told(cls, name, annotation), field.is_required(), _ModelCheck(cls, name), validates=True)
+    return ModelField(
+        name, add_external_tags(cls, name, annotation), field.is_required(), _ModelCheck(cls, name), validates=True
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +156,9 @@ def _put(into: Any, path: list[Any], value: Any) -> None:
     _put(inner, rest, value)
 
 
-def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
+def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[ModelField]:
     of_pydantic = getattr(cls, "__pydantic_fields__", {})
-    fields: list[Field] = []
+    fields: list[ModelField] = []
     hints = typing_extensions.get_type_hints(cls, include_extras=True)
     for attribute in cast("Any", cls).__dataclass_fields__.values():
         kind = getattr(attribute, "_field_type", None)
@@ -170,18 +172,18 @@ def _of_dataclass(cls: type, stated: Mapping[str, Any]) -> list[Field]:
             field = of_pydantic[attribute.name]
             needed = field.is_required()
             hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-            hint = with_told(cls, attribute.name, hint)
-            fields.append(Field(attribute.name, hint, needed, _ModelCheck(cls, attribute.name), validates=True))
+            hint = add_external_tags(cls, attribute.name, hint)
+            fields.append(ModelField(attribute.name, hint, needed, _ModelCheck(cls, attribute.name), validates=True))
         else:
-            fields.append(Field(attribute.name, hint, needed))
+            fields.append(ModelField(attribute.name, hint, needed))
     return fields
 
 
-def _of_attrs(attribute: Any, hint: Any) -> Field:
+def _of_attrs(attribute: Any, hint: Any) -> ModelField:
     needed = type(attribute.default).__name__ == "_Nothing"
     # With a converter, validators see its result and not the value that is passed.
     plain = attribute.validator is not None and attribute.converter is None
-    return Field(attribute.name, hint, needed, _AttrsCheck(attribute) if plain else None)
+    return ModelField(attribute.name, hint, needed, _AttrsCheck(attribute) if plain else None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,12 +232,12 @@ def with_fields(value: Any, changes: Mapping[str, Any]) -> Any:
         twin = copy.copy(value)
         for name, content in changes.items():
             object.__setattr__(twin, name, content)
-    for name in _kept_names(type(value)):
+    for name in _list_kept_names(type(value)):
         vars(twin).pop(name, None)
     return twin
 
 
-def _kept_names(cls: type) -> tuple[str, ...]:
+def _list_kept_names(cls: type) -> tuple[str, ...]:
     return tuple(
         name
         for base in cls.__mro__
@@ -249,27 +251,27 @@ def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, A
     origin = get_origin(annotation)
     if origin is None:
         return annotation, ()
-    arguments = tuple(resolved(argument, names) for argument in get_args(annotation))
+    arguments = tuple(resolve_variable(argument, names) for argument in get_args(annotation))
     return origin, tuple(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
 
 
 def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str], Names]:
     """A function from a field's name to the bindings of the type variables in its annotation."""
     scopes: dict[type, dict[Any, Any]] = {cls: dict(bindings)}
-    for owner in lineage(cls):
+    for owner in class_lineage(cls):
         for base in owner.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
-                arguments = [resolved(arg, scopes.get(owner, {})) for arg in get_args(base)]
+                arguments = [resolve_variable(arg, scopes.get(owner, {})) for arg in get_args(base)]
                 scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False)))
 
     def scope(name: str) -> Names:
-        return scopes.get(stated_by(cls, name), {})
+        return scopes.get(find_annotating_class(cls, name), {})
 
     return scope
 
 
-def resolved(annotation: Any, names: Names) -> Any:
+def resolve_variable(annotation: Any, names: Names) -> Any:
     """The binding of a type variable; any other annotation itself."""
     try:
         return names.get(annotation, annotation)
@@ -307,7 +309,7 @@ class Spot:
         """The path of a field of the model at this place."""
         return f"{self.path}.{name}" if self.path else name
 
-    def field(self, field: Field, names: Names) -> Spot:
+    def field(self, field: ModelField, names: Names) -> Spot:
         """The place of a field of the model at this place."""
         path, does = self.below(field.name), field.validates
         return Spot(path, self.personal, names, check=field.check, validates=does, seals=does)
@@ -325,10 +327,10 @@ class Spot:
         )
 
 
-def unwrapped(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
+def unwrap_annotation(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
     """The annotation without `Annotated`, aliases and type variables, and the place with what these say."""
     while True:
-        annotation = resolved(annotation, spot.names)
+        annotation = resolve_variable(annotation, spot.names)
         origin = get_origin(annotation)
         if origin is Annotated:
             annotation, *marks = get_args(annotation)
@@ -342,7 +344,7 @@ def unwrapped(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
         elif isinstance(annotation, ALIASES):
             annotation = alias_value(annotation)
         elif isinstance(origin, ALIASES):
-            arguments = (resolved(argument, spot.names) for argument in get_args(annotation))
+            arguments = (resolve_variable(argument, spot.names) for argument in get_args(annotation))
             spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, arguments, strict=False))})
             annotation = alias_value(origin)
         elif origin in TRANSPARENT:
@@ -396,13 +398,15 @@ def models_in(annotations: Iterable[Any]) -> Iterator[Any]:
 
 def holds_personal(annotation: Any, spot: Spot) -> bool:
     """True if an annotation contains a tag or a seal."""
-    bindings = {name: argument_shape(value, {}) for name, value in spot.names.items() if not isinstance(value, TypeVar)}
-    return shape_of(annotation, bindings).has_tags
+    bindings = {
+        name: read_argument_shape(value, {}) for name, value in spot.names.items() if not isinstance(value, TypeVar)
+    }
+    return read_shape(annotation, bindings).has_tags
 
 
 def may_be_none(annotation: Any, spot: Spot) -> bool:
     """True if the annotation allows None."""
-    annotation, _ = unwrapped(annotation, spot)
+    annotation, _ = unwrap_annotation(annotation, spot)
     return is_union(annotation) and type(None) in get_args(annotation)
 
 
@@ -410,7 +414,7 @@ def few_valued(model: Any) -> frozenset[str]:
     """Return the tagged paths whose type has few values (bool, Literal, Enum): they occur elsewhere by chance."""
     few_at: dict[str, bool] = {}
     for path, leaf in _leaves_of(model, Spot(), (), frozenset(sources_of(model))):
-        few_at[path] = few_at.get(path, True) and fixed(leaf) is not None
+        few_at[path] = few_at.get(path, True) and list_fixed_values(leaf) is not None
     return frozenset(path for path, few in few_at.items() if few)
 
 
@@ -420,7 +424,7 @@ def _leaves_of(
     # Classes and aliases may hold each other without end; the tagged paths end.
     if spot.path and not any(path.startswith(spot.path) for path in tagged):
         return
-    annotation, spot = unwrapped(annotation, spot)
+    annotation, spot = unwrap_annotation(annotation, spot)
     origin, args = get_origin(annotation), get_args(annotation)
     cls = origin or annotation
     if is_union(annotation):
@@ -435,7 +439,7 @@ def _leaves_of(
             for field in fields_of(bound):
                 below = spot.field(field, scope(field.name))
                 yield from _leaves_of(field.annotation, below, (*inside, annotation), tagged)
-    elif origin is not None and fixed(annotation) is None:
+    elif origin is not None and list_fixed_values(annotation) is None:
         yield spot.path, object
         for argument in args[-1:] if isinstance(cls, type) and issubclass(cls, Mapping) else args:
             yield from _leaves_of(argument, spot.item(), inside, tagged)

@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from purposeguard.errors import printable
+from purposeguard.errors import escape_controls
 from purposeguard.extras import Needs
 from purposeguard.notice.vocabulary import Family
 from purposeguard.testing import watching
 from purposeguard.testing._report import Collector
-from purposeguard.testing.watching import Asked, Cell, Watcher
+from purposeguard.testing.watching import CellQuestion, WatchedCell, Watcher
 
 with Needs(__name__, "pytest"):
     import pytest
@@ -132,11 +132,11 @@ def _drawing_the_same(item: pytest.Item) -> Generator[None, None, None]:
 class Mutation:
     """The result: cell → the test that noticed; cells that no test noticed; cells not tried → why."""
 
-    noticed: dict[Cell, str] = dataclasses.field(default_factory=dict)
-    survivors: list[Cell] = dataclasses.field(default_factory=list)
-    untried: dict[Cell, str] = dataclasses.field(default_factory=dict)
+    noticed: dict[WatchedCell, str] = dataclasses.field(default_factory=dict)
+    survivors: list[WatchedCell] = dataclasses.field(default_factory=list)
+    untried: dict[WatchedCell, str] = dataclasses.field(default_factory=dict)
     unsteady: list[str] = dataclasses.field(default_factory=list)
-    granted: dict[Cell, bool] = dataclasses.field(default_factory=dict)
+    granted: dict[WatchedCell, bool] = dataclasses.field(default_factory=dict)
     why_not: str | None = None
 
     def lines(self) -> Iterator[str]:
@@ -150,7 +150,7 @@ class Mutation:
             yield f"  no test notices that {cell.source} {was} serve {cell.purpose} ({cell.notice})"
         for why in dict.fromkeys(self.untried.values()):
             those = " ".join(str(cell) for cell, reason in self.untried.items() if reason == why)
-            yield printable(f"  not tried, {why}: {those}")
+            yield escape_controls(f"  not tried, {why}: {those}")
         for test in self.unsteady:
             yield f"  left out, since it ends otherwise when it is run again: {test}"
         loose = f": {len(self.survivors)} can be turned, and no test notices" if self.survivors else ""
@@ -175,10 +175,10 @@ class _CellWatcher(Watcher):
     """Notes whether the turned cell was consulted: otherwise the tests say nothing about it."""
 
     def __init__(self) -> None:
-        self.cell: Cell | None = None
+        self.cell: WatchedCell | None = None
         self.consulted = False
 
-    def decided(self, asked: Asked) -> None:
+    def decided(self, asked: CellQuestion) -> None:
         cell = self.cell
         if cell is None or self.consulted:
             return
@@ -194,8 +194,8 @@ class Mutator:
     def __init__(
         self,
         session: pytest.Session,
-        consulted: Mapping[Cell, Sequence[pytest.Item]],
-        granted: Mapping[Cell, bool],
+        consulted: Mapping[WatchedCell, Sequence[pytest.Item]],
+        granted: Mapping[WatchedCell, bool],
         seconds: float | None,
     ) -> None:
         """`consulted`: the tests to run for each cell, those first that are most likely to notice."""
@@ -218,7 +218,7 @@ class Mutator:
         mutation.unsteady = list(self._unsteady)
         return mutation
 
-    def _try(self, cell: Cell, items: Sequence[pytest.Item]) -> None:
+    def _try(self, cell: WatchedCell, items: Sequence[pytest.Item]) -> None:
         mutation = self.mutation
         self._watcher.consulted = False
         try:
@@ -235,17 +235,17 @@ class Mutator:
         else:
             mutation.survivors.append(cell)
 
-    def _notices(self, cell: Cell, items: Sequence[pytest.Item]) -> str | None:
+    def _notices(self, cell: WatchedCell, items: Sequence[pytest.Item]) -> str | None:
         """The first test that fails with the cell turned, passes without, and fails again with it."""
         left = [item for item in items if item.nodeid not in self._unsteady]
         while left:
-            with self._turned(cell):
+            with self._turn_cell(cell):
                 failed = self._first_failure(left)
             if failed is None:
                 return None
             # Each time: what has run often may have worn out since, and what fails by chance fails now or then.
             if self._first_failure([failed]) is None:
-                with self._turned(cell):
+                with self._turn_cell(cell):
                     again = self._first_failure([failed])
                 if again is not None:
                     return failed.nodeid
@@ -254,7 +254,7 @@ class Mutator:
         return None
 
     @contextlib.contextmanager
-    def _turned(self, cell: Cell) -> Generator[None, None, None]:
+    def _turn_cell(self, cell: WatchedCell) -> Generator[None, None, None]:
         watching.turn(cell)
         self._watcher.cell = cell
         try:
@@ -282,18 +282,18 @@ def tests_by_cell(
     passed: set[str],
     collector: Collector,
     fixtures: Mapping[str, Iterable[Any]],
-    order: Callable[[Cell], Any],
-) -> tuple[dict[Cell, list[pytest.Item]], list[Cell]]:
+    order: Callable[[WatchedCell], Any],
+) -> tuple[dict[WatchedCell, list[pytest.Item]], list[WatchedCell]]:
     """Cell → the tests that consulted it, themselves or by `fixtures`; and the cells that none consulted."""
-    cells_of: dict[pytest.Item, set[Cell]] = {}
+    cells_of: dict[pytest.Item, set[WatchedCell]] = {}
     for item in items:
         if item.nodeid in passed:
             cells = set(collector.by_test.get(item.nodeid, ()))
             cells.update(*(collector.by_fixture.get(name, ()) for name in fixtures.get(item.nodeid, ())))
             cells_of[item] = cells
     every = sorted(set().union(*collector.by_test.values()), key=order)
-    by_cell: dict[Cell, list[pytest.Item]] = {}
-    alone: list[Cell] = []
+    by_cell: dict[WatchedCell, list[pytest.Item]] = {}
+    alone: list[WatchedCell] = []
     for cell in every:
         # A test that consults little is likely to be about it.
         tests = sorted(

@@ -18,15 +18,15 @@ from purposeguard.testing._models import with_fields
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.personal import Personal
 from purposeguard.values.plan import MISSING, read_field
-from purposeguard.values.sealed import Sealed, plain
+from purposeguard.values.sealed import Sealed, compute_plain_value
 from purposeguard.values.tagging import sources_of
-from purposeguard.values.type_schema import Model, Shape, shape_of
+from purposeguard.values.type_schema import Model, Shape, read_shape
 
 # ---- Walking ------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class FieldPlace:
     """A value and its path, as `pg.sources_of` prints it."""
 
     path: str
@@ -36,19 +36,19 @@ class Place:
     @property
     def content(self) -> Any:
         """The plain value."""
-        return plain(self.value) if isinstance(self.value, Sealed) else self.value
+        return compute_plain_value(self.value) if isinstance(self.value, Sealed) else self.value
 
 
-def places(instance: Any, model: Any) -> list[Place]:
+def places(instance: Any, model: Any) -> list[FieldPlace]:
     """Every value of an instance that its annotation describes, containers before their items."""
-    seen: list[Place] = []
+    seen: list[FieldPlace] = []
 
     def see(path: str, value: Any, shape: Shape) -> Any:
         if path:
-            seen.append(Place(path, value, shape))
+            seen.append(FieldPlace(path, value, shape))
         return _ENTERED
 
-    _replaced(instance, shape_of(model), "", see)
+    _replace_places(instance, read_shape(model), "", see)
     return seen
 
 
@@ -56,7 +56,7 @@ _ENTERED: Final = object()
 """Chosen for a value that stays, and whose parts are visited."""
 
 
-def _replaced(value: Any, shape: Shape, path: str, choose: Callable[[str, Any, Shape], Any]) -> Any:
+def _replace_places(value: Any, shape: Shape, path: str, choose: Callable[[str, Any, Shape], Any]) -> Any:
     """A copy of `value` with what `choose` returns for each place; itself where nothing is another object."""
     chosen = choose(path, value, shape)
     if chosen is not _ENTERED:
@@ -69,7 +69,7 @@ def _replaced(value: Any, shape: Shape, path: str, choose: Callable[[str, Any, S
         for name, inner in fields.items():
             old = read_field(value, name)
             if old is not MISSING:
-                new = _replaced(old, inner, f"{path}.{name}" if path else name, choose)
+                new = _replace_places(old, inner, f"{path}.{name}" if path else name, choose)
                 if new is not old:
                     changes[name] = new
         return with_fields(value, changes) if changes else value
@@ -78,7 +78,7 @@ def _replaced(value: Any, shape: Shape, path: str, choose: Callable[[str, Any, S
     if contents is None or isinstance(value, (str, bytes)) or not isinstance(value, Collection):
         return value
     items = value.values() if isinstance(value, Mapping) else value
-    return with_items(value, [(item, _replaced(item, contents, f"{path}[]", choose)) for item in items])
+    return with_items(value, [(item, _replace_places(item, contents, f"{path}[]", choose)) for item in items])
 
 
 def with_items(value: Any, items: list[tuple[Any, Any]]) -> Any:
@@ -108,14 +108,14 @@ def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fields:
+class FieldPlaces:
     """The fields of one argument that may not be used: path → label. `model` is its annotation."""
 
     name: str
     model: Any
     forbidden: Mapping[str, Label]
 
-    def shown(self, path: str) -> str:
+    def format_path(self, path: str) -> str:
         """A path in the argument as code writes it."""
         return path_in_code(self.name, path)
 
@@ -138,7 +138,7 @@ def annotations_of(fn: Callable[..., Any], local: Mapping[str, Any] | None = Non
 def is_tagged(annotation: Any) -> bool:
     """True if an annotation is, or contains, a model with tagged fields."""
     try:
-        return shape_of(annotation).has_tags
+        return read_shape(annotation).has_tags
     except UnlabelledData:
         return False
 
@@ -168,7 +168,7 @@ def forbidden_in(decide: Callable[[Label], object], model: Any) -> dict[str, Lab
     return {path: label for path, label in sources_of(model).items() if not decide(label)}
 
 
-def has_any(value: Any, fields: Fields) -> bool:
+def has_any(value: Any, fields: FieldPlaces) -> bool:
     """True if a value has any of these fields: an empty list has none."""
     return "" in fields.forbidden or any(place.path in fields.forbidden for place in places(value, fields.model))
 
@@ -176,7 +176,7 @@ def has_any(value: Any, fields: Fields) -> bool:
 def values_at(value: Any, model: Any, path: str) -> list[Any]:
     """The plain values at a path."""
     contents = _at(value, model, path)
-    return [plain(item) if isinstance(item, Sealed) else item for item in contents]
+    return [compute_plain_value(item) if isinstance(item, Sealed) else item for item in contents]
 
 
 def _at(value: Any, model: Any, path: str) -> list[Any]:
@@ -192,7 +192,7 @@ def with_values_of(value: Any, donor: Any, model: Any, paths: Collection[str]) -
     def choose(path: str, old: Any, _: Shape) -> Any:
         return next(theirs[path], old) if path in theirs else _ENTERED
 
-    return _replaced(value, shape_of(model), "", choose)
+    return _replace_places(value, read_shape(model), "", choose)
 
 
 def with_equal_values(value: Any, model: Any, paths: Collection[str]) -> Any:
@@ -202,7 +202,7 @@ def with_equal_values(value: Any, model: Any, paths: Collection[str]) -> Any:
     def choose(path: str, old: Any, _: Shape) -> Any:
         return first.setdefault(path, old) if path in paths else _ENTERED
 
-    return _replaced(value, shape_of(model), "", choose)
+    return _replace_places(value, read_shape(model), "", choose)
 
 
 def with_value_at(value: Any, model: Any, path: str, index: int, new: Any) -> Any:
@@ -216,4 +216,4 @@ def with_value_at(value: Any, model: Any, path: str, index: int, new: Any) -> An
             return old
         return Personal(new, old.label) if isinstance(old, Sealed) else new
 
-    return _replaced(value, shape_of(model), "", choose)
+    return _replace_places(value, read_shape(model), "", choose)

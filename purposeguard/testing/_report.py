@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.errors import printable
+from purposeguard.errors import escape_controls
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Purpose
 from purposeguard.runtime.registry import Access, Activity
-from purposeguard.testing.watching import Asked, Cell, Watcher, notice_key
+from purposeguard.testing.watching import CellQuestion, WatchedCell, Watcher, notice_key
 
 MOST_NOTICES: Final = 300
 """Revisions that are recorded; generated tests may make any number."""
@@ -111,18 +111,18 @@ class Collector(Watcher):
     def __init__(self, *, by_test: bool, is_test: Callable[[str], bool]) -> None:
         """`by_test`: records which test consulted which cells; `is_test` as in `Records.declare`."""
         self.records = Records()
-        self.by_test: dict[str | None, set[Cell]] = {}
-        self.by_fixture: dict[Any, set[Cell]] = {}
+        self.by_test: dict[str | None, set[WatchedCell]] = {}
+        self.by_fixture: dict[Any, set[WatchedCell]] = {}
         self.paused = False
         self._by_test = by_test
         self._is_test = is_test
         self._test: str | None = None
         self._fixtures: list[Any] = []
-        self._lock = new_lock()  # finalisers may decide as well
+        self._lock = make_lock()  # finalisers may decide as well
         self._young: collections.deque[Guard] = collections.deque()
         self._made_for: weakref.WeakKeyDictionary[Guard, Notice] = weakref.WeakKeyDictionary()
 
-    def decided(self, asked: Asked) -> None:
+    def decided(self, asked: CellQuestion) -> None:
         records, notice = self.records, asked.answers[0][0].notice
         # Under an activity, the guard may be the service's own, whose declarations are read when the test ends.
         if self.paused or not (records.knows(notice) or asked.activity is not None):
@@ -161,7 +161,7 @@ class Collector(Watcher):
                 if len(self._young) > _MOST_YOUNG:  # a test may make any number
                     self._declare(self._young.popleft())
 
-    def met(self, guards: Iterable[Guard]) -> None:
+    def add_guards(self, guards: Iterable[Guard]) -> None:
         """Records guards that exist already."""
         for guard in guards:
             self._made_for[guard] = guard.notice
@@ -202,7 +202,7 @@ FORMAT: Final = 1
 _MOST_LINES: Final = 30
 
 
-class Report:
+class CoverageReport:
     """Reports records. A declared cell is exercised if it was consulted and answered as the notice has it."""
 
     def __init__(self, records: Records) -> None:
@@ -225,9 +225,9 @@ class Report:
     @property
     def percent_text(self) -> str:
         """The percentage as text."""
-        return f"{self._floored(1):g} %"
+        return f"{self._floor_percentage(1):g} %"
 
-    def _floored(self, places: int) -> float:
+    def _floor_percentage(self, places: int) -> float:
         """The percentage, rounded down, so that a value below a bound is not shown as the bound."""
         hit, of = self.counted
         scale = 10**places
@@ -287,7 +287,7 @@ class Report:
             denied = _sources(records.denied, (notice, name, purpose))
             use = f"used {_times(used)}" if used else "used nothing"
             use += f"; denied {_times(denied)}" if denied else ""
-            lines.append(printable(f"  {name} for {purpose}: {use}"))
+            lines.append(escape_controls(f"  {name} for {purpose}: {use}"))
         return lines
 
     def _matrix(self, notice: str) -> Iterator[str]:
@@ -309,7 +309,7 @@ class Report:
             ]
             if missed:
                 lines.append(f"never {' '.join(missed)}")
-            yield printable(f"  {purpose} {slug}: {' | '.join(lines)}")
+            yield escape_controls(f"  {purpose} {slug}: {' | '.join(lines)}")
 
     # ---- for programs ------------------------------------------------------------------------------------------------
 
@@ -320,7 +320,7 @@ class Report:
         cells = sorted({cell[:3] for cell in records.cells} | set(records.universe), key=self.order)
         made: dict[str, Any] = {
             "format": FORMAT,
-            "percent": self._floored(2),
+            "percent": self._floor_percentage(2),
             "cells_exercised": hit,
             "cells_declared": of,
             "cells": [

@@ -24,15 +24,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from purposeguard.extras import Needs
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
 from purposeguard.testing._local_effects import Patches
 from purposeguard.testing._sent_effects import open_connections
-from purposeguard.testing._shown import STREAMED, Lines, error_text, lines_of, settled
+from purposeguard.testing._shown import STREAMED, Lines, error_text, lines_of, normalize_text
 from purposeguard.testing.effects import Effect, captured
 from purposeguard.values.annotations import is_taggable
-from purposeguard.values.sealed import plain
+from purposeguard.values.sealed import compute_plain_value
 
 with Needs(__name__, "hypothesis"):
     from hypothesis.errors import HypothesisException
@@ -42,7 +42,7 @@ PINS: Final = ("random", "uuid", "time")
 
 
 @contextlib.contextmanager
-def pinned(pins: Collection[str], moment: float) -> Generator[None]:
+def pin_randomness(pins: Collection[str], moment: float) -> Generator[None]:
     """A block in which code gets the same random numbers, ids and time each time it is entered."""
     with Patches() as patches:
         # The numbering of threads gives them their names.
@@ -63,7 +63,7 @@ def pinned(pins: Collection[str], moment: float) -> Generator[None]:
 
 def _urandom() -> Callable[[int], bytes]:
     """Pseudo-random bytes from a fixed seed, for any thread."""
-    numbers, lock = random.Random(_SEED), new_lock()  # noqa: S311  # reproducible on purpose
+    numbers, lock = random.Random(_SEED), make_lock()  # noqa: S311  # reproducible on purpose
 
     def urandom(size: int) -> bytes:
         with lock:
@@ -80,13 +80,13 @@ def _pin_random(patches: Patches) -> None:
     random.seed(_SEED)
     numbers = itertools.count(_SEED)
 
-    def seeded(seed: Any) -> Any:
+    def make_seeded(seed: Any) -> Any:
         def wrapper(self: random.Random, a: Any = None, version: int = 2) -> None:
             seed(self, next(numbers) if a is None and not isinstance(self, random.SystemRandom) else a, version)
 
         return wrapper
 
-    patches.wrap(random.Random, "seed", seeded)
+    patches.wrap(random.Random, "seed", make_seeded)
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
         patches.callback(numpy.set_state, numpy.get_state())
@@ -154,7 +154,7 @@ class Waiting:
         before = set(threading.enumerate())
         submitted: list[Future[Any]] = []
 
-        def noted(submit: Any) -> Any:
+        def record_and_start(submit: Any) -> Any:
             def wrapper(pool: Any, fn: Any, /, *args: Any, **options: Any) -> Future[Any]:
                 future: Future[Any] = submit(pool, fn, *args, **options)
                 submitted.append(future)
@@ -164,7 +164,7 @@ class Waiting:
 
         try:
             with Patches() as patches:
-                patches.wrap(ThreadPoolExecutor, "submit", noted)
+                patches.wrap(ThreadPoolExecutor, "submit", record_and_start)
                 yield
         finally:
             self._wait(before, submitted)
@@ -191,7 +191,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What an observer sees of one run, apart from its arguments."""
 
     result: Lines = ()
@@ -213,7 +213,7 @@ class Outcome:
 
 
 @dataclass
-class Conduct:
+class RunConduct:
     """Runs the body of one test."""
 
     body: Callable[..., Any]
@@ -232,12 +232,12 @@ class Conduct:
     """Argument → the paths in it that may not be used."""
     _waiting: Waiting = field(default_factory=Waiting)
 
-    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome | None:
+    def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> RunOutcome | None:
         """Runs the body; None if it rejects the arguments itself (`assume`)."""
         __tracebackhide__ = True
         started = time.perf_counter()
         arguments = {name: self._fresh(name, value) for name, value in kwargs.items()}
-        with pinned(self.pins, self.moment), captured() as effects, self._waiting.threads():
+        with pin_randomness(self.pins, self.moment), captured() as effects, self._waiting.threads():
             began = time.time()
             result: Lines = ()
             raised: BaseException | None = None
@@ -249,16 +249,16 @@ class Conduct:
                 raised = error
         self.took = time.perf_counter() - started
         self.spent += self.took
-        result = (*result, *self._changed(kwargs, arguments))
-        failed = None if raised is None else settled(error_text(raised), began)
-        return Outcome(
-            tuple((settled(path, began), settled(text, began)) for path, text in result),
+        result = (*result, *self._find_changes(kwargs, arguments))
+        failed = None if raised is None else normalize_text(error_text(raised), began)
+        return RunOutcome(
+            tuple((normalize_text(path, began), normalize_text(text, began)) for path, text in result),
             failed,
-            tuple(effect for effect in effects.settled() if effect.kind in self.kinds),
+            tuple(effect for effect in effects.normalize() if effect.kind in self.kinds),
             raised,
         )
 
-    def _changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Lines:
+    def _find_changes(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Lines:
         """What the body changed in its arguments, apart from the fields that may not be used."""
         changes: list[tuple[str, str]] = []
         for name, value in after.items():
@@ -278,16 +278,16 @@ class Conduct:
     def _result(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
         __tracebackhide__ = True
         if inspect.iscoroutinefunction(self.body) or inspect.isasyncgenfunction(self.body):
-            return asyncio.run(self._awaited(lambda: self.body(*args, **kwargs)))
+            return asyncio.run(self._await_result(lambda: self.body(*args, **kwargs)))
         with self.block as use:
             result = self.body(*args, **kwargs)
             if inspect.isgenerator(result):
                 result = _some(cast("Generator[Any, None, Any]", result))
             if not (inspect.isawaitable(result) or isinstance(result, AsyncIterator)):
-                return lines_of(result, opened_by(use))
-        return asyncio.run(self._awaited(lambda: result))
+                return lines_of(result, make_opening_use(use))
+        return asyncio.run(self._await_result(lambda: result))
 
-    async def _awaited(self, call: Callable[[], Any]) -> Lines:
+    async def _await_result(self, call: Callable[[], Any]) -> Lines:
         __tracebackhide__ = True
         try:
             async with self.block as use:
@@ -296,7 +296,7 @@ class Conduct:
                     result = await result
                 if isinstance(result, AsyncIterator):
                     result = await _some_of_async(result)
-                return lines_of(result, opened_by(use))
+                return lines_of(result, make_opening_use(use))
         finally:
             await self._waiting.for_tasks()
 
@@ -322,13 +322,13 @@ async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
     return taken
 
 
-def opened_by(use: Use[Any]) -> Callable[[Any], Any]:
+def make_opening_use(use: Use[Any]) -> Callable[[Any], Any]:
     """Opens sealed values that the use may open, and no others."""
 
-    def opened(sealed: Any) -> Any:
-        return plain(sealed) if use._knows(sealed.label) and use.allows(sealed.label) else sealed
+    def open_value(sealed: Any) -> Any:
+        return compute_plain_value(sealed) if use._knows(sealed.label) and use.allows(sealed.label) else sealed
 
-    return opened
+    return open_value
 
 
 _KEY: Final = re.compile(r"\[[^\[\]]*\]")

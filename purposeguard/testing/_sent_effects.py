@@ -28,9 +28,9 @@ def watch(patches: Patches, tell: Tell, connections: list[sqlite3.Connection] | 
     for module, names in _CLIENTS.items():
         for name in names if module in sys.modules else ():
             patches.wrap(getattr(sys.modules[module], name), "send", functools.partial(_sent, tell))
-    patches.wrap(http.client.HTTPConnection, "endheaders", functools.partial(_ended, tell))
+    patches.wrap(http.client.HTTPConnection, "endheaders", functools.partial(_record_end, tell))
     patches.wrap(http.client.HTTPConnection, "send", _sent_on)
-    patches.wrap(smtplib.SMTP, "sendmail", functools.partial(_mailed, tell))
+    patches.wrap(smtplib.SMTP, "sendmail", functools.partial(_record_mail, tell))
     _Sockets(tell).watch(patches)
     if "sqlalchemy" in sys.modules:
         _watch_sqlalchemy(patches, tell)
@@ -60,25 +60,25 @@ def _sent(tell: Tell, send: Any) -> Any:
     def wrapper(client: Any, request: Any, **options: Any) -> Any:
         if not _is_inside(client, request):
             body = request.read() if hasattr(request, "read") else request.body
-            with _requested(tell, request, body):
+            with _record_request(tell, request, body):
                 return send(client, request, **options)
         response = send(client, request, **options)
-        _answered(tell, response, options)
+        _record_answer(tell, response, options)
         return response
 
     @functools.wraps(send)
     async def async_wrapper(client: Any, request: Any, **options: Any) -> Any:
         if not _is_inside(client, request):
-            with _requested(tell, request, await request.aread()):
+            with _record_request(tell, request, await request.aread()):
                 return await send(client, request, **options)
         response = await send(client, request, **options)
-        _answered(tell, response, options)
+        _record_answer(tell, response, options)
         return response
 
     return async_wrapper if inspect.iscoroutinefunction(send) else wrapper
 
 
-def _requested(tell: Tell, request: Any, body: Any) -> contextlib.AbstractContextManager[None]:
+def _record_request(tell: Tell, request: Any, body: Any) -> contextlib.AbstractContextManager[None]:
     """Records a request; returns the block in which to send it."""
     parts = {"address": str(request.url), **_headers(request.headers.items()), "body": _body(body)}
     tell("http", str(request.method), lambda: parts)
@@ -93,7 +93,7 @@ def _is_inside(client: Any, request: Any) -> bool:
     return getattr(transport, "app", None) is not None
 
 
-def _answered(tell: Tell, response: Any, options: Mapping[str, Any]) -> None:
+def _record_answer(tell: Tell, response: Any, options: Mapping[str, Any]) -> None:
     body = b"" if options.get("stream") else response.content
     headers = _headers(response.headers.items(), {"content-length"} if body else set())
     tell("response", "", lambda: {"status": str(response.status_code), **headers, "body": body})
@@ -119,7 +119,7 @@ def _body(body: Any) -> str | bytes:
     return bytes(body) if _is_whole(body) else f"<{type(body).__name__}>"
 
 
-def _ended(tell: Tell, endheaders: Any) -> Any:
+def _record_end(tell: Tell, endheaders: Any) -> Any:
     @functools.wraps(endheaders)
     def wrapper(connection: Any, message_body: Any = None, **options: Any) -> Any:
         if not connection._buffer:  # no request has begun: the call raises
@@ -156,7 +156,7 @@ def _sent_on(send: Any) -> Any:
 # ---- Mails and sockets --------------------------------------------------------------------------------------------
 
 
-def _mailed(tell: Tell, sendmail: Any) -> Any:
+def _record_mail(tell: Tell, sendmail: Any) -> Any:
     @functools.wraps(sendmail)
     def wrapper(server: Any, from_addr: Any, to_addrs: Any, msg: Any, *more: Any, **options: Any) -> Any:
         to = [to_addrs] if isinstance(to_addrs, str) else list(to_addrs)
@@ -313,12 +313,12 @@ def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
     from sqlalchemy import event  # noqa: PLC0415  # loaded already
     from sqlalchemy.engine import Engine  # noqa: PLC0415  # likewise
 
-    def executed(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> None:
+    def record_statement(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> None:
         if getattr(connection.engine, "logging_name", None) != OWN:
             tell("sql", "", lambda: {"statement": statement, **_parameters(parameters)})
 
-    event.listen(Engine, "before_cursor_execute", executed)
-    patches.callback(event.remove, Engine, "before_cursor_execute", executed)
+    event.listen(Engine, "before_cursor_execute", record_statement)
+    patches.callback(event.remove, Engine, "before_cursor_execute", record_statement)
 
 
 def _from_sqlalchemy() -> bool:
@@ -336,13 +336,13 @@ def _from_sqlalchemy() -> bool:
 def _watch_psycopg(patches: Patches, tell: Tell, psycopg: Any) -> None:
     for cls in (psycopg.Cursor, psycopg.AsyncCursor, psycopg.ServerCursor, psycopg.AsyncServerCursor):
         for method in {"execute", "executemany", "stream", "copy"} & set(vars(cls)):
-            patches.wrap(cls, method, functools.partial(_executed, tell))
+            patches.wrap(cls, method, functools.partial(_record_execution, tell))
     for cls in (psycopg.Copy, psycopg.AsyncCopy):
         for method in ("write", "write_row"):
-            patches.wrap(cls, method, functools.partial(_copied, tell))
+            patches.wrap(cls, method, functools.partial(_record_copy, tell))
 
 
-def _executed(tell: Tell, execute: Any) -> Any:
+def _record_execution(tell: Tell, execute: Any) -> Any:
     @functools.wraps(execute)
     def wrapper(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         name = next((name for name in ("params", "params_seq") if name in options), None)
@@ -359,7 +359,7 @@ def _executed(tell: Tell, execute: Any) -> Any:
     return wrapper
 
 
-def _copied(tell: Tell, write: Any) -> Any:
+def _record_copy(tell: Tell, write: Any) -> Any:
     @functools.wraps(write)
     def wrapper(copy: Any, data: Any) -> Any:
         parts = _parameters(list(data)) if write.__name__ == "write_row" else {"content": text_of(data)}
@@ -370,7 +370,7 @@ def _copied(tell: Tell, write: Any) -> Any:
 
 
 def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
-    def asked(fn: Any, own: int) -> Any:
+    def record_query(fn: Any, own: int) -> Any:
         @functools.wraps(fn)
         def wrapper(*args: Any, **options: Any) -> Any:
             query, *arguments = (*args[own:], *(value for name, value in options.items() if name != "connection"))
@@ -384,7 +384,7 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
     for owner, own in ((duckdb.DuckDBPyConnection, 1), (duckdb, 0)):  # the module has a default connection
         for name in ("execute", "executemany", "sql", "query", "from_query", "append", "register"):
             if hasattr(owner, name):
-                patches.wrap(owner, name, functools.partial(asked, own=own))
+                patches.wrap(owner, name, functools.partial(record_query, own=own))
 
 
 def open_connections() -> list[sqlite3.Connection]:
@@ -400,17 +400,17 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connec
     """Watches connections by their trace callback, since their methods cannot be replaced."""
     connect = sqlite3.connect
 
-    def executed(statement: str) -> None:
+    def record_statement(statement: str) -> None:
         if not _from_sqlalchemy():
             tell("sql", "", lambda: {"statement": statement})
 
     def add(connection: sqlite3.Connection) -> None:
         if not type(connection).__module__.startswith("purposeguard."):  # the store of governance
-            _trace(connection, executed)
+            _trace(connection, record_statement)
             patches.callback(_trace, connection, None)
 
     @functools.wraps(connect)
-    def connected(*args: Any, **options: Any) -> Any:
+    def record_connection(*args: Any, **options: Any) -> Any:
         connection = connect(*args, **options)
         connections.append(connection)
         add(connection)
@@ -421,7 +421,7 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connec
     for module in tuple(sys.modules.values()):
         # Also in modules that imported it by name; lazily loaded modules are left alone.
         if type(module).__name__ != "_LazyModule" and vars(module).get("connect") is connect:
-            patches.put(module, "connect", connected)
+            patches.put(module, "connect", record_connection)
 
 
 def _trace(connection: sqlite3.Connection, callback: Any) -> None:

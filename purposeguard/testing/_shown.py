@@ -34,7 +34,7 @@ def text_of(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
-        data = _unzipped(bytes(value))
+        data = _unzip(bytes(value))
         try:
             return data.decode()
         except UnicodeDecodeError:
@@ -44,7 +44,7 @@ def text_of(value: object) -> str:
     return repr(value)
 
 
-def _unzipped(data: bytes) -> bytes:
+def _unzip(data: bytes) -> bytes:
     """The content of gzip data, whose header holds the time; other bytes unchanged."""
     if not data.startswith(b"\x1f\x8b\x08"):
         return data
@@ -94,16 +94,16 @@ def _borne(error: BaseException) -> Iterator[str]:
     message = str(error)
     if not isinstance(error, BaseExceptionGroup):  # its errors follow separately
         for value in error.args:
-            text = _shown(value)
+            text = _format_value(value)
             if text not in message and repr(value) not in message:
                 yield f"    with {text}"
     for name, value in getattr(error, "__dict__", {}).items():
-        text = _shown(value)
+        text = _format_value(value)
         if name != "__notes__" and text not in message:
             yield f"    {name} = {text}"
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     try:
         return str(value)
     except Exception:  # noqa: BLE001  # `__str__` of the application may raise anything
@@ -135,7 +135,7 @@ TEMPORARY_NAMES: Final[collections.deque[str]] = collections.deque(maxlen=50)
 """The latest random names of `tempfile`."""
 
 
-def settled(text: str, began: float) -> str:
+def normalize_text(text: str, began: float) -> str:
     """`text` with times, memory addresses and temporary names replaced by `<time>` and the like."""
     if " at 0x" in text:
         text = _ADDRESS.sub("<address>", text)
@@ -252,9 +252,9 @@ def _lines_views(value: Any, path: str, open_seal: Open, above: tuple[int, ...])
         return
     if isinstance(value, _NAMED):
         yield path, f"<{getattr(value, '__qualname__', getattr(value, '__name__', type(value).__name__))}>"
-        yield from _all_of(_held_by(value), path, again)
+        yield from _all_of(_captured_values(value), path, again)
         return
-    yield from _inside(value, path, again)
+    yield from _inner_values(value, path, again)
 
 
 def _all_of(
@@ -264,7 +264,7 @@ def _all_of(
         yield from again(part, f"{path}.{name}")
 
 
-def _held_by(function: Any) -> dict[str, Any]:
+def _captured_values(function: Any) -> dict[str, Any]:
     """What a function will use when called: its closure, defaults, and bound object."""
     if isinstance(function, types.FunctionType):
         names = function.__code__.co_freevars
@@ -273,7 +273,7 @@ def _held_by(function: Any) -> dict[str, Any]:
         defaults = {f"default {number}": default for number, default in enumerate(function.__defaults__ or ())}
         return {**held, **defaults, **(function.__kwdefaults__ or {})}
     if isinstance(function, types.MethodType):
-        return {"__self__": function.__self__, **_held_by(function.__func__)}
+        return {"__self__": function.__self__, **_captured_values(function.__func__)}
     owner = getattr(function, "__self__", None)
     return {} if owner is None or isinstance(owner, (types.ModuleType, type)) else {"__self__": owner}
 
@@ -281,7 +281,9 @@ def _held_by(function: Any) -> dict[str, Any]:
 _EMPTY: Final = types.CellType()
 
 
-def _inside(value: Any, path: str, again: Callable[[Any, str], Iterator[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+def _inner_values(
+    value: Any, path: str, again: Callable[[Any, str], Iterator[tuple[str, str]]]
+) -> Iterator[tuple[str, str]]:
     parts = _parts(value)
     if parts is None:
         yield path, repr(value)

@@ -26,13 +26,13 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.use import Use
 from purposeguard.testing._blocks import judging
-from purposeguard.testing._runs import Waiting, opened_by
+from purposeguard.testing._runs import Waiting, make_opening_use
 from purposeguard.testing._shown import error_parts, lines_of
 from purposeguard.testing.effects import KINDS, Effect, Effects, captured
 from purposeguard.testing.failures import Escape, Leaked, NothingToProve, Unrecognisable, nothing_marked, unrecognisable
 from purposeguard.testing.interference import check_known
 from purposeguard.testing.traces import Haystack
-from purposeguard.testing.values import Mark, Markers
+from purposeguard.testing.values import CanaryMark, Markers
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ def _block(
         except (Exception, SystemExit) as raised:  # noqa: BLE001  # it is raised again, or is why something leaked
             error = raised
         effects.end()
-        leaked = marked.leaked(error)  # sealed values are opened under the purpose
+        leaked = marked.make_leak_error(error)  # sealed values are opened under the purpose
     if leaked is not None:
         raise leaked from error
     if error is not None:
@@ -151,7 +151,7 @@ class Canaries:
         """Treats a value as output of the code under test, and returns it."""
         if inspect.isgenerator(value) or inspect.isawaitable(value):
             raise TypeError(f"a {type(value).__name__} has not run yet: give what comes of it")
-        lines = lines_of(value, opened_by(self.use))
+        lines = lines_of(value, make_opening_use(self.use))
         parts = tuple(
             (f"result{path}" if _SHOWN.fullmatch(path) else "result", f"{path} {text}") for path, text in lines
         )
@@ -159,19 +159,19 @@ class Canaries:
         return value
 
     @property
-    def marks(self) -> tuple[Mark, ...]:
+    def marks(self) -> tuple[CanaryMark, ...]:
         """All marks, in order of creation."""
         return self._markers.marks
 
     @property
-    def forbidden(self) -> tuple[Mark, ...]:
+    def forbidden(self) -> tuple[CanaryMark, ...]:
         """The marks of fields that the purpose may not use."""
         return tuple(mark for mark in self.marks if not self._decision(mark.label))
 
     def _decision(self, label: Label) -> Decision:
         return self._guard.explain(label, self._purpose, self._channel)
 
-    def leaked(self, error: BaseException | None = None) -> Leaked | None:
+    def make_leak_error(self, error: BaseException | None = None) -> Leaked | None:
         """The error that lists the forbidden marks that came out so far; None if none did."""
         effects = [*self._results, *(effect for effect in self.effects if effect.kind in self._kinds)]
         if error is not None:
@@ -213,18 +213,18 @@ _PART: Final = 8
 """Letters by which a truncated word is recognised."""
 
 
-def _sought(mark: Mark, usual: Collection[str]) -> tuple[str, ...]:
+def _sought(mark: CanaryMark, usual: Collection[str]) -> tuple[str, ...]:
     """The texts of a mark, its distinctive words (the local part of an address), and their first and last letters."""
     words = [word for word in _words(mark) if word.casefold() not in usual]
     parts = [part for word in words if len(word) > _PART for part in (word[:_PART], word[-_PART:])]
     return tuple(dict.fromkeys((*mark.texts, *words, *parts)))
 
 
-def _words(mark: Mark) -> list[str]:
+def _words(mark: CanaryMark) -> list[str]:
     return _WORD.findall(mark.value) if isinstance(mark.value, str) else []
 
 
-def _escapes(effect: Effect, marks: list[tuple[Mark, tuple[str, ...]]]) -> list[Escape]:
+def _escapes(effect: Effect, marks: list[tuple[CanaryMark, tuple[str, ...]]]) -> list[Escape]:
     """The marks in one effect, each once."""
     texts = [(what, Haystack(text)) for what, text in effect.parts]
     escapes: list[Escape] = []

@@ -10,15 +10,15 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeVar, overload
 
-from purposeguard.errors import PurposeMissing, printable
+from purposeguard.errors import PurposeMissing, escape_controls
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_union, union_members
-from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.site import Site
 from purposeguard.testing._blocks import judging
-from purposeguard.testing.watching import Asked, Watcher, watching
+from purposeguard.testing.watching import CellQuestion, Watcher, watching
 
 R = TypeVar("R")
 
@@ -47,7 +47,7 @@ class Decided:
 
     def __str__(self) -> str:
         verdict = "may use" if self.allowed else "may not use"
-        text = f"{name_of(self.purpose)} {verdict} {', '.join(source.clause for source in self.sources)}"
+        text = f"{format_term(self.purpose)} {verdict} {', '.join(source.clause for source in self.sources)}"
         if self.channel is not None:
             text += f" by {self.channel}"
         where = [] if self.activity is None else [f"in {self.activity}"]
@@ -60,10 +60,10 @@ class Decided:
 class _Capture(Watcher):
     def __init__(self) -> None:
         self.decisions: list[Decided] = []
-        self.asked: list[Asked] = []
+        self.asked: list[CellQuestion] = []
         self.refusals: list[Decision] = []
 
-    def decided(self, asked: Asked) -> None:
+    def decided(self, asked: CellQuestion) -> None:
         self.asked.append(asked)
         self.decisions.append(
             Decided(
@@ -119,11 +119,13 @@ def _decisions_text(decisions: list[Decided]) -> str:
     ]
     if len(counted) > _SHOWN:
         lines.append(f"  … and {len(counted) - _SHOWN} other decisions")
-    return printable("\n".join(["what was decided here:", *lines]))
+    return escape_controls("\n".join(["what was decided here:", *lines]))
 
 
 @judging
-def _denied(wanted: dict[str, str] | None, purpose: str | None, guard: Guard | None) -> Generator[list[Decided]]:
+def _describe_denial(
+    wanted: dict[str, str] | None, purpose: str | None, guard: Guard | None
+) -> Generator[list[Decided]]:
     __tracebackhide__ = True
     capture = _Capture()
     error: BaseException | None = None
@@ -158,7 +160,7 @@ def _is_meant(
     denied: tuple[type[Source], ...],
     asked: type[Purpose] | Family,
 ) -> bool:
-    if purpose is not None and _folded(purpose) not in _names(asked):
+    if purpose is not None and _fold_reads(purpose) not in _names(asked):
         return False
     if wanted is None:
         return True
@@ -220,7 +222,7 @@ def assert_denied(
         TypeError: the call returned a coroutine: await it in a `with` block.
     """
     __tracebackhide__ = True
-    block = _denied(_ids(sources), _purpose_id(purpose), guard)
+    block = _describe_denial(_ids(sources), _purpose_id(purpose), guard)
     if call is None:
         return block
     _run(block, call)
@@ -270,7 +272,7 @@ def _ids(sources: object) -> dict[str, str] | None:
     if not isinstance(sources, Iterable):
         raise TypeError(f"sources are classes, ids or a Label, not {type(sources).__name__}")
     texts = [_id_text(source) for source in sources]
-    return {text: _folded(text) for text in texts}
+    return {text: _fold_reads(text) for text in texts}
 
 
 def _id_text(term: object) -> str:
@@ -296,11 +298,11 @@ def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:
     """The names of a term, for comparison."""
     if isinstance(term, Family):
         members = " ".join(sorted(member.clause for member in term.members))
-        return frozenset(map(_folded, (term.name, term.slug, members)))
-    return frozenset(map(_folded, (term.clause, term.slug, term.__name__)))
+        return frozenset(map(_fold_reads, (term.name, term.slug, members)))
+    return frozenset(map(_fold_reads, (term.clause, term.slug, term.__name__)))
 
 
-def _folded(text: str) -> str:
+def _fold_reads(text: str) -> str:
     return fold(text) or text
 
 

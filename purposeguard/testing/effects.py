@@ -17,10 +17,10 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, overload
 
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.testing import _local_effects, _sent_effects
 from purposeguard.testing._local_effects import Parts, Patches, is_quiet
-from purposeguard.testing._shown import Lines, settled, text_of
+from purposeguard.testing._shown import Lines, normalize_text, text_of
 
 KINDS: Final = (
     "log", "warning", "stdout", "stderr", "http", "response", "mail", "socket", "sql", "file", "process",
@@ -133,20 +133,20 @@ class Effects(Sequence[Effect]):
         """The effects of these kinds."""
         return [effect for effect in self if effect.kind in kinds]
 
-    def settled(self) -> list[Effect]:
+    def normalize(self) -> list[Effect]:
         """The effects for comparison: without times, addresses and temporary names."""
         return [
             Effect(
                 effect.kind,
                 effect.name,
-                tuple((what, settled(text, self.began)) for what, text in effect.parts),
+                tuple((what, normalize_text(text, self.began)) for what, text in effect.parts),
                 effect.lane,
             )
             for effect in self
         ]
 
     def __eq__(self, other: object) -> bool:
-        return self.settled() == other.settled() if isinstance(other, Effects) else NotImplemented
+        return self.normalize() == other.normalize() if isinstance(other, Effects) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]  # it grows
 
@@ -167,11 +167,11 @@ def _lane() -> object:
     return ("main" if main else thread.ident, None if task is None else id(task))
 
 
-class _Watch:
+class _EffectWatch:
     """The captures that are active in this process."""
 
     def __init__(self) -> None:
-        self.lock = new_lock()
+        self.lock = make_lock()
         self.watching: list[Effects] = []
         self.arranging = 0
         self.depth = 0
@@ -190,7 +190,7 @@ class _Watch:
         return [effects.add(kind, name, dict(parts)) for effects in self.watching]
 
 
-_watch: Final = _Watch()
+_watch: Final = _EffectWatch()
 
 
 @contextlib.contextmanager
@@ -202,7 +202,7 @@ def captured(*, level: int = logging.DEBUG) -> Generator[Effects]:
     loaded when the block begins, httpx, httpx2, requests, SQLAlchemy, psycopg and duckdb.
     """
     effects = Effects()
-    with watched(level=level):
+    with install_watchers(level=level):
         with _watch.lock:
             _watch.watching.append(effects)
         try:
@@ -215,7 +215,9 @@ def captured(*, level: int = logging.DEBUG) -> Generator[Effects]:
 
 
 @contextlib.contextmanager
-def watched(connections: list[sqlite3.Connection] | None = None, *, level: int = logging.DEBUG) -> Generator[None]:
+def install_watchers(
+    connections: list[sqlite3.Connection] | None = None, *, level: int = logging.DEBUG
+) -> Generator[None]:
     """Installs what `captured` needs, so that several captures within this block are faster.
 
     `connections`: the open sqlite3 connections, which are searched for otherwise; later ones are added.

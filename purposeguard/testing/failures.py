@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from purposeguard.errors import printable
+from purposeguard.errors import escape_controls
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
-from purposeguard.policy.explanation import Decision, name_of
+from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.testing._places import path_in_code, values_at
 from purposeguard.testing._runs import PINS, time_machine
 from purposeguard.testing._shown import Lines
@@ -21,11 +21,11 @@ from purposeguard.values.tagging import sources_of
 
 if TYPE_CHECKING:
     from purposeguard.testing._judging import Leak
-    from purposeguard.testing._places import Fields
-    from purposeguard.testing._runs import Outcome
+    from purposeguard.testing._places import FieldPlaces
+    from purposeguard.testing._runs import RunOutcome
     from purposeguard.testing.effects import Effect
     from purposeguard.testing.traces import Trace
-    from purposeguard.testing.values import Mark
+    from purposeguard.testing.values import CanaryMark
 
 # ---- Differences --------------------------------------------------------------------------------------------------
 
@@ -48,14 +48,14 @@ class Difference:
         """A line for each run, with the texts shortened to where they differ."""
         if self.before is None or self.after is None:
             return (
-                f"no {self.what}" if self.before is None else f"{self.what}: {shortened(self.before)}",
-                f"no {self.what}" if self.after is None else f"{self.what}: {shortened(self.after)}",
+                f"no {self.what}" if self.before is None else f"{self.what}: {shorten(self.before)}",
+                f"no {self.what}" if self.after is None else f"{self.what}: {shorten(self.after)}",
             )
         before, after = excerpts(self.before, self.after)
         return f"{self.what}: {before}", f"{self.what}: {after}"
 
 
-def shortened(text: str, start: int = 0) -> str:
+def shorten(text: str, start: int = 0) -> str:
     """An excerpt of a text on one line, from about `start`."""
     text = text.replace("\n", "\\n")
     start = max(0, start - _LEAD)
@@ -72,10 +72,10 @@ def excerpts(first: str, other: str) -> tuple[str, str]:
         if mine != theirs:
             break
         same += 1
-    return shortened(first, same), shortened(other, same)
+    return shorten(first, same), shorten(other, same)
 
 
-def differences(before: Outcome, after: Outcome, *, ordered: bool) -> list[Difference]:
+def differences(before: RunOutcome, after: RunOutcome, *, ordered: bool) -> list[Difference]:
     """All differences: result, error, then effects in their order."""
     return [
         *(_of_lines(before.result, after.result, "result{}".format) if bool(before.error) is bool(after.error) else ()),
@@ -144,7 +144,7 @@ _MOST: Final = 4
 """The most differences listed after the first."""
 
 
-def joined(names: Sequence[str], last: str = "and") -> str:
+def join_words(names: Sequence[str], last: str = "and") -> str:
     """`a`, `b` and `c`."""
     if len(names) < 2:
         return "".join(names)
@@ -153,7 +153,7 @@ def joined(names: Sequence[str], last: str = "and") -> str:
 
 def label_text(label: Label) -> str:
     """`product-data (1.1(b))`."""
-    return joined([name_of(source) for source in label])
+    return join_words([format_term(source) for source in label])
 
 
 _UNNAMED: Final = "a field that may not be used makes a difference"
@@ -163,13 +163,13 @@ _UNNAMED: Final = "a field that may not be used makes a difference"
 def _interference_text(
     leak: Interference,
     decision: Decision,
-    fields: Sequence[tuple[Fields, str]],
+    fields: Sequence[tuple[FieldPlaces, str]],
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
     activity: str,
 ) -> str:
     names = [f"`{name}`" for name in leak.fields]
     verb = "make" if len(names) > 1 else "makes"
-    head = f"{decision.headline}, but {joined(names)} {verb} a difference"
+    head = f"{decision.headline}, but {join_words(names)} {verb} a difference"
     head += " (only together)" if leak.together else ""
     first, *others = leak.differences
     runs = list(zip(_run_heads(fields, values, leak.remembered), first.texts(), strict=True))
@@ -179,7 +179,7 @@ def _interference_text(
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
         lines.append(f"  also different: {', '.join(more[:_MOST])}{rest}")
-    return printable("\n".join([*lines, "", *_advice(decision, names, remembered=leak.remembered)]))
+    return escape_controls("\n".join([*lines, "", *_advice(decision, names, remembered=leak.remembered)]))
 
 
 def _plainer(run: tuple[str, str]) -> tuple[int, str]:
@@ -188,7 +188,7 @@ def _plainer(run: tuple[str, str]) -> tuple[int, str]:
 
 
 def _run_heads(
-    fields: Sequence[tuple[Fields, str]], values: tuple[Mapping[str, Any], Mapping[str, Any]], remembered: bool
+    fields: Sequence[tuple[FieldPlaces, str]], values: tuple[Mapping[str, Any], Mapping[str, Any]], remembered: bool
 ) -> list[str]:
     """The heads of the two runs' lines, padded to one width."""
     if remembered:
@@ -197,18 +197,18 @@ def _run_heads(
         own, path = fields[0]
         before, after = (values_at(run[own.name], own.model, path) for run in values)
         pair = next((pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]), (before, after))
-        heads = [f"{own.shown(path)} = {shortened(repr(value))}" for value in pair]
+        heads = [f"{own.format_path(path)} = {shorten(repr(value))}" for value in pair]
     width = max(map(len, heads))
     return [f"{head:<{width}}" for head in heads]
 
 
 def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> list[str]:
-    names = joined(fields)
+    names = join_words(fields)
     if remembered:
         what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
     else:
         what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
-    purposes = [name_of(alternative) for alternative in decision.alternatives[:3]]
+    purposes = [format_term(alternative) for alternative in decision.alternatives[:3]]
     if purposes:
         what += f"; or do it under a purpose that may use {'it' if len(fields) == 1 else 'them'}, such as {purposes[0]}"
     return [f"  {what}"]
@@ -230,13 +230,13 @@ def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[s
 def _chance(pins: Collection[str]) -> str:
     missing = [pin for pin in PINS if pin not in pins]
     if missing:
-        return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {joined(missing, 'nor')} now"
+        return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {join_words(missing, 'nor')} now"
     if time_machine() is None:
         return "random numbers, uuids and timers are pinned, and the time of day where time-machine is installed"
     return "random numbers, uuids and the time are pinned: pass in what else there is"
 
 
-def expected(error: BaseException) -> str:
+def note_expected_error(error: BaseException) -> str:
     """The note on an error that every run raised."""
     return f"(every run raised this; where it may be raised: `noninterference(…, raises={type(error).__name__})`)"
 
@@ -244,7 +244,7 @@ def expected(error: BaseException) -> str:
 def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
     """The text of a NothingToProve."""
     if not models:
-        return printable(
+        return escape_controls(
             "no argument is a tagged model, so there is nothing to change: annotate a parameter with one, or draw one"
         )
     purpose = decide(Label(NotPersonal)).purpose
@@ -254,35 +254,37 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
         for path, label in sources_of(model).items()
     ]
     shown = f"{', '.join(fields[:_MOST])}{', …' if len(fields) > _MOST else ''}"
-    return printable(
-        f"{name_of(purpose)} may use every field of what is drawn, so nothing could be found: {shown}; draw a "
+    return escape_controls(
+        f"{format_term(purpose)} may use every field of what is drawn, so nothing could be found: {shown}; draw a "
         "model that has a field that this purpose may not use"
     )
 
 
-def _leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
+def _find_leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
     fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
     decision = decisions[0]
     reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
-    lines = [f"{reasons}, but {joined(fields)} came out", ""]
+    lines = [f"{reasons}, but {join_words(fields)} came out", ""]
     for escape in escapes[:_PLACES]:
         part = "" if escape.part in {"text", escape.effect.title} else f", {escape.part}"
         title = escape.part if escape.effect.kind == "result" else f"{escape.effect.title}{part}"
         lines.append(f"  {title or 'result'}: {escape.place}")
     if len(escapes) > _PLACES:
         lines.append(f"  and in {len(escapes) - _PLACES} more places")
-    return printable("\n".join([*lines, "", *_advice(decision, fields, remembered=False)]))
+    return escape_controls("\n".join([*lines, "", *_advice(decision, fields, remembered=False)]))
 
 
-def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark], marks: Sequence[Mark]) -> str:
+def nothing_marked(
+    decide: Callable[[Label], Decision], forbidden: Sequence[CanaryMark], marks: Sequence[CanaryMark]
+) -> str:
     """The message if no forbidden mark is recognisable."""
-    name = name_of(decide(Label(NotPersonal)).purpose)
+    name = format_term(decide(Label(NotPersonal)).purpose)
     if forbidden:
         return unrecognisable(list(dict.fromkeys(mark.field for mark in forbidden)))
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
-    fields = joined(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
-    return printable(
+    fields = join_words(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
+    return escape_controls(
         f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
         "field that this purpose may not use"
     )
@@ -290,9 +292,9 @@ def nothing_marked(decide: Callable[[Label], Decision], forbidden: Sequence[Mark
 
 def unrecognisable(fields: Sequence[str]) -> str:
     """The message on fields whose values canaries cannot recognise."""
-    names = joined([f"`{field}`" for field in fields])
+    names = join_words([f"`{field}`" for field in fields])
     listed = ", ".join(f'"{field}"' for field in fields)
-    return printable(
+    return escape_controls(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
         "digits): prove in a test `@noninterference(guard, purpose)` that they make no difference, and say so here, "
         f"`canaries(…, proven=[{listed}])`"
@@ -302,7 +304,7 @@ def unrecognisable(fields: Sequence[str]) -> str:
 def nothing_drawn(test: Callable[..., Any]) -> str:
     """The message if a test draws nothing."""
     parameters = ", ".join(inspect.signature(test).parameters)
-    return printable(
+    return escape_controls(
         f"{test.__qualname__}({parameters}) draws nothing: annotate a parameter with a tagged model, give strategies "
         "(`noninterference(guard, purpose, customer=customers())`), or use it above `@given`"
     )
@@ -319,7 +321,7 @@ class Interference(AssertionError):
     def __init__(
         self,
         decide: Callable[[Label], Decision],
-        fields: Sequence[tuple[Fields, str]],
+        fields: Sequence[tuple[FieldPlaces, str]],
         leak: Leak,
         values: tuple[Mapping[str, Any], Mapping[str, Any]],
         *,
@@ -327,7 +329,7 @@ class Interference(AssertionError):
         ordered: bool,
         activity: str,
     ) -> None:
-        labels = {argument.shown(path): argument.forbidden[path] for argument, path in fields}
+        labels = {argument.format_path(path): argument.forbidden[path] for argument, path in fields}
         self.fields = tuple(labels)
         self.together = together
         self.remembered = leak.remembered
@@ -345,7 +347,7 @@ class Nondeterministic(AssertionError):
     `differences`: what differs between the two.
     """
 
-    def __init__(self, first: Outcome, other: Outcome, *, ordered: bool, pins: Collection[str]) -> None:
+    def __init__(self, first: RunOutcome, other: RunOutcome, *, ordered: bool, pins: Collection[str]) -> None:
         self.differences: tuple[Difference, ...] = tuple(differences(first, other, ordered=ordered))
         super().__init__(_nondeterministic_text(self.differences, pins))
 
@@ -362,7 +364,7 @@ class Unrecognisable(NothingToProve):
 class Escape:
     """One mark that came out: its effect, the part of the effect, and how it was transformed."""
 
-    mark: Mark
+    mark: CanaryMark
     effect: Effect
     part: str
     trace: Trace
@@ -387,7 +389,7 @@ class Leaked(AssertionError):
         self.escapes = tuple(escapes)
         self.decisions = tuple(decisions)
         self.fields = tuple(dict.fromkeys(escape.mark.field for escape in escapes))
-        super().__init__(_leaked_text(self.escapes, self.decisions))
+        super().__init__(_find_leaked_text(self.escapes, self.decisions))
 
 
 for _cls in (Interference, Nondeterministic, NothingToProve, Escape, Leaked, Unrecognisable):

@@ -27,10 +27,10 @@ from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
-from purposeguard.testing._examples import Asked, Errors, Example, State, execution_of, not_counted
-from purposeguard.testing._places import Fields, annotations_of, forbidden_in, is_tagged, model_of
-from purposeguard.testing._runs import PINS, Conduct
-from purposeguard.testing.effects import KINDS, watched
+from purposeguard.testing._examples import Errors, Example, ExampleQuestion, State, execution_of, not_counted
+from purposeguard.testing._places import FieldPlaces, annotations_of, forbidden_in, is_tagged, model_of
+from purposeguard.testing._runs import PINS, RunConduct
+from purposeguard.testing.effects import KINDS, install_watchers
 from purposeguard.testing.failures import NothingToProve, nothing_drawn, nothing_to_prove
 from purposeguard.testing.strategies import instances
 
@@ -79,7 +79,7 @@ def noninterference(
         frame = sys._getframe(1)
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
         block = guard.purpose(purpose, channel=channel, activity=Site.of(inspect.unwrap(test)).dotted)
-        asked = Asked(guard, purpose, channel, test.__name__, twins, frozenset(pin), raises)
+        asked = ExampleQuestion(guard, purpose, channel, test.__name__, twins, frozenset(pin), raises)
         make = functools.partial(_Prover, asked, block, kinds=frozenset(effects))
         if getattr(test, "is_hypothesis_test", False):
             if strategies:
@@ -89,7 +89,7 @@ def noninterference(
             annotations = annotations_of(handle.inner_test, local)
             inner = make(handle.inner_test, annotations, drawn=frozenset(names) if names else None)
             handle.inner_test = inner.wrapper()
-            return _unexplained(test)
+            return _suppress_explanation(test)
         annotations = annotations_of(test, local)
         drawn = {
             name: instances(annotation)
@@ -99,7 +99,7 @@ def noninterference(
         if not drawn and not strategies:
             raise TypeError(nothing_drawn(test))
         wrapper = make(test, annotations, drawn=frozenset((*drawn, *strategies))).wrapper()
-        return given(**drawn, **strategies)(_unexplained(wrapper))
+        return given(**drawn, **strategies)(_suppress_explanation(wrapper))
 
     return decorate
 
@@ -108,7 +108,7 @@ _SETTINGS: Final = "_hypothesis_internal_use_settings"
 """Where hypothesis keeps the settings of a test, which `@settings` above it replaces."""
 
 
-def _unexplained(test: Callable[..., None]) -> Callable[..., None]:
+def _suppress_explanation(test: Callable[..., None]) -> Callable[..., None]:
     """A test for which hypothesis does not say which lines were run by failing examples: equal ones are run by all.
 
     To know it, hypothesis traces each line, also of tests that pass, and runs hundreds of further examples.
@@ -129,7 +129,7 @@ def check_known(what: str, names: Collection[str], known: Sequence[str]) -> None
 class _Prover:
     """One decorated test."""
 
-    asked: Asked
+    asked: ExampleQuestion
     block: Block[Any]
     body: Callable[..., Any]
     annotations: Mapping[str, Any]
@@ -161,7 +161,7 @@ class _Prover:
             raise TypeError("each run would draw other things from `data()`: draw what the body needs as arguments")
         began = time.perf_counter()
         try:
-            with watched(state.conduct.connections):
+            with install_watchers(state.conduct.connections):
                 fields = self._fields(kwargs)
                 state.conduct.forbidden = {field.name: tuple(field.forbidden) for field in fields}
                 failure = Example(self.asked, state, args, kwargs, fields).failure(context)
@@ -174,16 +174,16 @@ class _Prover:
         execution = execution_of()
         state = self._state
         if state is None or state.execution() is not execution:
-            conduct = Conduct(self.body, self.block, self.asked.pins, self.kinds, drawn=self.drawn)
+            conduct = RunConduct(self.body, self.block, self.asked.pins, self.kinds, drawn=self.drawn)
             state = self._state = State(weakref.ref(execution), conduct)
         return state
 
-    def _fields(self, kwargs: Mapping[str, Any]) -> list[Fields]:
+    def _fields(self, kwargs: Mapping[str, Any]) -> list[FieldPlaces]:
         """The forbidden fields of arguments that are, or contain, models."""
         models = {name: model_of(value, self.annotations.get(name)) for name, value in kwargs.items()}
         models = {name: model for name, model in models.items() if model is not None}
         fields = [
-            Fields(name, model, forbidden)
+            FieldPlaces(name, model, forbidden)
             for name, model in models.items()
             if (forbidden := forbidden_in(self.asked.decision, model))
         ]

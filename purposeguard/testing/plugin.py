@@ -15,7 +15,7 @@ from typing import Any
 from purposeguard.extras import Needs
 from purposeguard.testing import watching
 from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell
-from purposeguard.testing._report import Collector, Report
+from purposeguard.testing._report import Collector, CoverageReport
 
 with Needs(__name__, "pytest"):
     import pytest
@@ -33,13 +33,13 @@ class Session:
         self._mutates = mutates
         self._collector = Collector(by_test=mutates, is_test=self._is_test)
         self._mutation: Mutation | None = None
-        self._report: Report | None = None
+        self._report: CoverageReport | None = None
         self._unwritten: str | None = None
         self._lost = 0
         self._ran = False
         watching.watch_all(self._collector)
         config.add_cleanup(functools.partial(watching.leave_all, self._collector))  # however the run ends
-        self._collector.met(watching.watched_guards())
+        self._collector.add_guards(watching.list_watched_guards())
 
     # ---- while tests run ---------------------------------------------------------------------------------------------
 
@@ -90,15 +90,15 @@ class Session:
         self._ran = not self._config.getoption("collectonly")
         result = yield
         if self._mutates and self._ran:
-            self._mutation = self._mutated(session)
+            self._mutation = self._run_mutants(session)
         return result
 
-    def _mutated(self, session: pytest.Session) -> Mutation:
+    def _run_mutants(self, session: pytest.Session) -> Mutation:
         if session.testsfailed or session.shouldfail or session.shouldstop:
             return Mutation(why_not="not all tests passed")
         collector = self._collector
-        records = collector.finish(watching.watched_guards())
-        order = Report(records).order
+        records = collector.finish(watching.list_watched_guards())
+        order = CoverageReport(records).order
         tests, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
         granted = {
             cell: watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may for cell in tests
@@ -133,7 +133,7 @@ class Session:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Writes the report, and fails the run if too little was exercised."""
         config, collector = self._config, self._collector
-        records = collector.finish(watching.watched_guards())
+        records = collector.finish(watching.list_watched_guards())
         watching.leave_all(collector)
         output: dict[str, Any] | None = getattr(config, "workeroutput", None)
         if output is not None:
@@ -141,7 +141,7 @@ class Session:
             return
         if not self._ran:  # pytest was asked for something else: `--collect-only`, `--fixtures`
             return
-        self._report = report = Report(records)
+        self._report = report = CoverageReport(records)
         report.mutation = self._mutation
         self._write(report)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -150,7 +150,7 @@ class Session:
             elif self._is_under(report):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _write(self, report: Report) -> None:
+    def _write(self, report: CoverageReport) -> None:
         path = self._config.getoption("purposeguard_json")
         if path is None:
             return
@@ -159,7 +159,7 @@ class Session:
         except OSError as error:  # the report is still printed
             self._unwritten = f"ERROR: the report is not written to {path}: {error.strerror or error}"
 
-    def _is_under(self, report: Report) -> bool:
+    def _is_under(self, report: CoverageReport) -> bool:
         least = self._config.getoption("purposeguard_fail_under")
         return least is not None and (report.percent < least or not report.counted[1])
 

@@ -25,7 +25,7 @@ def register() -> None:
     """
     from hypothesis import strategies as st  # noqa: PLC0415  # an extra
 
-    def drawn(make: Any) -> Any:
+    def make_resolver(make: Any) -> Any:
         """A resolver that imports the strategies when a type is resolved."""
 
         def resolve(annotation: Any) -> Any:
@@ -40,13 +40,13 @@ def register() -> None:
             return strategies.value_strategy(annotation)
         return strategies.sealed(st.text(), Notice.bundled(BUNDLED))
 
-    st.register_type_strategy(Personal, drawn(personal))
-    st.register_type_strategy(Label, drawn(lambda strategies, _: strategies.labels(Notice.bundled(BUNDLED))))
-    st.register_type_strategy(Notice, drawn(lambda _, __: st.just(Notice.bundled(BUNDLED))))
-    st.register_type_strategy(Family, drawn(lambda strategies, _: strategies.families(Notice.bundled(BUNDLED))))
+    st.register_type_strategy(Personal, make_resolver(personal))
+    st.register_type_strategy(Label, make_resolver(lambda strategies, _: strategies.labels(Notice.bundled(BUNDLED))))
+    st.register_type_strategy(Notice, make_resolver(lambda _, __: st.just(Notice.bundled(BUNDLED))))
+    st.register_type_strategy(Family, make_resolver(lambda strategies, _: strategies.families(Notice.bundled(BUNDLED))))
     st.register_type_strategy(
         TermMeta,
-        drawn(
+        make_resolver(
             lambda strategies, _: (
                 strategies.sources(Notice.bundled(BUNDLED)) | strategies.purposes(Notice.bundled(BUNDLED))
             )

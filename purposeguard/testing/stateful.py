@@ -44,7 +44,7 @@ from purposeguard.runtime.observer import Ledger, Tick
 from purposeguard.runtime.protocols import Oversight, Roster
 from purposeguard.runtime.use import Use
 from purposeguard.testing import strategies
-from purposeguard.testing._expected import Expected, Probe
+from purposeguard.testing._expected import ExpectedDecisions, Probe
 from purposeguard.testing.strategies import name_of
 from purposeguard.values.personal import Personal
 
@@ -87,7 +87,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def begin(self, history: Notice | History) -> None:
         """Begins again with these revisions: for an `@initialize` rule that draws them."""
         self._to_come = list(history) if isinstance(history, History) else [history]
-        self._expected = Expected(self._to_come.pop(0))
+        self._expected = ExpectedDecisions(self._to_come.pop(0))
         self.office = Office()
         self.ledger = WrittenDown()
         self.now = datetime.datetime.combine(self.notice.revision, datetime.time(12), datetime.UTC)

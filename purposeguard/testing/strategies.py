@@ -44,7 +44,7 @@ def declarable(guard: Guard) -> list[tuple[str, str | None]]:
     ways: list[tuple[str, str | None]] = []
     for asked in asked_of(guard.notice):
         unstated = () if table.must_state_channel(asked) else (None,)
-        ways += [(name_of(asked), channel) for channel in (*unstated, *table.admitted(asked))]
+        ways += [(name_of(asked), channel) for channel in (*unstated, *table.admitted_channels(asked))]
     return ways
 
 

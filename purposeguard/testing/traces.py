@@ -49,25 +49,25 @@ def _forms(value: object) -> Iterable[str]:
     if is_taggable(type(value)):
         parts = (read_field(value, name) for name in Model(type(value)).fields())
         return [text for part in parts if part is not MISSING for text in _forms(part)]
-    return _written(value)
+    return _match_written(value)
 
 
 @singledispatch
-def _written(value: Any) -> Iterable[str]:
+def _match_written(value: Any) -> Iterable[str]:
     return (str(value),)
 
 
-@_written.register
+@_match_written.register
 def _(value: Sealed) -> Iterable[str]:
     return _forms(content(value))
 
 
-@_written.register
+@_match_written.register
 def _(value: SecretStr | SecretBytes | Secret) -> Iterable[str]:  # type: ignore[type-arg]  # dispatch goes by the class
     return _forms(value.get_secret_value())
 
 
-@_written.register
+@_match_written.register
 def _(value: str) -> Iterator[str]:
     yield value
     # A number in groups, such as a telephone number, is often stored as digits.
@@ -79,22 +79,22 @@ def _(value: str) -> Iterator[str]:
             yield digits[-9:]  # the national form has another prefix
 
 
-@_written.register
+@_match_written.register
 def _(value: bytes | bytearray) -> Iterable[str]:
     return value.decode("utf-8", "replace"), value.hex(), base64.b64encode(value).decode()
 
 
-@_written.register
+@_match_written.register
 def _(value: int) -> Iterable[str]:
     return _if_long(str(value), f"{value:,}")
 
 
-@_written.register
+@_match_written.register
 def _(value: float) -> Iterable[str]:
     return _if_long(repr(value), f"{value:,}", f"{value:.2f}", f"{value:,.2f}")
 
 
-@_written.register
+@_match_written.register
 def _(value: Decimal) -> Iterable[str]:
     return _if_long(str(value), f"{value:,}", f"{value:f}", repr(float(value)))
 
@@ -104,14 +104,14 @@ def _if_long(plain: str, *others: str) -> Iterable[str]:
     return (plain, *others) if len(plain) >= SHORTEST else ()
 
 
-@_written.register
+@_match_written.register
 def _(value: datetime.datetime) -> Iterator[str]:
     iso, stamp = value.isoformat(), value.timestamp()
     yield from (iso, str(value), f"{iso.removesuffix('+00:00')}Z", str(stamp), str(int(stamp)), str(int(stamp * 1000)))
     yield from _forms(value.date())
 
 
-@_written.register
+@_match_written.register
 def _(value: datetime.date) -> Iterator[str]:
     year, month, day = value.year, value.month, value.day
     yield from (value.isoformat(), f"{value:%Y/%m/%d}", f"{value:%Y%m%d}", f"{value:%d.%m.%Y}", f"{value:%m/%d/%Y}")
@@ -120,29 +120,29 @@ def _(value: datetime.date) -> Iterator[str]:
         yield from (f"{name} {day}, {year}", f"{day} {name} {year}", f"{day:02} {name} {year}")
 
 
-@_written.register
+@_match_written.register
 def _(value: datetime.timedelta) -> Iterable[str]:
     return str(value), str(value.total_seconds())
 
 
-@_written.register
+@_match_written.register
 def _(value: uuid.UUID) -> Iterable[str]:
     return str(value), value.hex
 
 
-@_written.register
+@_match_written.register
 def _(value: ipaddress.IPv6Address) -> Iterable[str]:
     return str(value), value.exploded
 
 
-@_written.register
+@_match_written.register
 def _(value: Mapping) -> Iterator[str]:  # type: ignore[type-arg]  # dispatch goes by the class alone
     for key, item in value.items():
         yield from _forms(key)
         yield from _forms(item)
 
 
-@_written.register
+@_match_written.register
 def _(value: list | tuple | set | frozenset) -> Iterator[str]:  # type: ignore[type-arg]  # likewise
     for item in value:
         yield from _forms(item)
@@ -185,7 +185,7 @@ class Haystack:
         needles = tuple(dict.fromkeys(texts))
         if not needles:
             return None
-        for search in (_plain, _folded, _normalised, _separated, _reversed, _hashed):
+        for search in (_plain, _fold_text, _normalize_text, _match_separated, _match_reversed, _match_hash):
             for piece in self._pieces:
                 match = search(piece, needles)
                 if match is not None:
@@ -203,23 +203,23 @@ def _plain(piece: Piece, needles: tuple[str, ...]) -> _Match:
     return _first(piece.text, needles, ())
 
 
-def _folded(piece: Piece, needles: tuple[str, ...]) -> _Match:
+def _fold_text(piece: Piece, needles: tuple[str, ...]) -> _Match:
     return _first(piece.folded, _each(str.casefold, needles), ("in another case",))
 
 
-def _normalised(piece: Piece, needles: tuple[str, ...]) -> _Match:
+def _normalize_text(piece: Piece, needles: tuple[str, ...]) -> _Match:
     match = _first(piece.normal, _each(_normal, needles), ("in another form",))
     return None if match is None else (0, len(piece.text), match[2])
 
 
-def _separated(piece: Piece, needles: tuple[str, ...]) -> _Match:
+def _match_separated(piece: Piece, needles: tuple[str, ...]) -> _Match:
     """The same letters and digits, in other groups."""
     if any(len(needle) >= SHORTEST_DIGEST and needle in piece.bare for needle in _each(_bare, needles)):
         return 0, len(piece.text), ("with other separators",)
     return None
 
 
-def _reversed(piece: Piece, needles: tuple[str, ...]) -> _Match:
+def _match_reversed(piece: Piece, needles: tuple[str, ...]) -> _Match:
     return _first(piece.folded, _each(_backwards, needles), ("reversed",))
 
 
@@ -295,7 +295,7 @@ def _ends(needles: tuple[str, ...]) -> frozenset[str]:
     return frozenset(end for one in digests for end in (one[:SHORTEST_DIGEST], one[-SHORTEST_DIGEST:]))
 
 
-def _hashed(piece: Piece, needles: tuple[str, ...]) -> _Match:
+def _match_hash(piece: Piece, needles: tuple[str, ...]) -> _Match:
     """A hash that is a run, lies within a run, or is truncated to a run."""
     runs = [run for run in piece.runs if _has_an_end(run[0], _ends(needles))]  # few, so that few are compared
     if not runs:
@@ -394,19 +394,19 @@ def pieces(text: str) -> Iterator[Piece]:
         yield from level
         deeper: list[Piece] = []
         for piece in level:
-            for decoded in _decoded(piece):
+            for decoded in _iter_decoded(piece):
                 if decoded.text not in seen and len(seen) < _MOST:
                     seen.add(decoded.text)
                     deeper.append(decoded)
         level = deeper
 
 
-def _decoded(piece: Piece) -> Iterator[Piece]:
+def _iter_decoded(piece: Piece) -> Iterator[Piece]:
     for name, decode in _WHOLE:
         text = decode(piece.text)
         if text != piece.text:
             yield Piece(text, _octets(text), piece.start, piece.end, (*piece.how, name))
-    for raw in _unpacked(piece.raw):
+    for raw in _unpack(piece.raw):
         yield Piece(_read(raw), raw, piece.start, piece.end, (*piece.how, "compressed"))
     yield from _in_other_charsets(piece)
     for name, pattern, decode_run in _RUNS:
@@ -443,7 +443,7 @@ def _read(raw: bytes) -> str:
         return raw.decode("latin-1") if len(raw) >= _LONG else raw.decode("utf-8", "replace")
 
 
-def _unpacked(raw: bytes) -> Iterator[bytes]:
+def _unpack(raw: bytes) -> Iterator[bytes]:
     """What gzip, zlib and ZIP have packed, wherever it begins."""
     starts = [(match.start(), zlib.MAX_WBITS + 32) for match in re.finditer(_PACKED, raw)]
     for match in _ZIPPED.finditer(raw):
@@ -474,11 +474,11 @@ def _of_hexadecimal(run: str) -> Iterator[bytes]:
         yield bytes.fromhex(part[: len(part) // 2 * 2])
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     return urllib.parse.unquote_plus(text) if re.search(r"%[0-9a-fA-F]{2}", text) else text
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     r"""`\u0041`, `\x41`, `\n` and `\/` as what they stand for; surrogate pairs are joined."""
     if "\\" not in text:
         return text
@@ -503,9 +503,9 @@ def _in_one_line(text: str) -> str:
 
 
 _WHOLE: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
-    ("URL-encoded", _unquoted),
+    ("URL-encoded", _unquote),
     ("as HTML", html.unescape),
-    ("escaped as in JSON", _unescaped),
+    ("escaped as in JSON", _unescape),
     ("as quoted-printable", _unprintable),
     ("on several lines", _in_one_line),
     ("in UTF-16", lambda text: text.replace("\0", "")),

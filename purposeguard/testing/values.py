@@ -20,11 +20,11 @@ from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.testing._drawing import Drawing, Redrawing
-from purposeguard.testing._leaves import drawn_from
+from purposeguard.testing._leaves import draw_from
 from purposeguard.testing._models import few_valued
 from purposeguard.testing._places import places
 from purposeguard.testing.traces import texts_of
-from purposeguard.values.annotations import what_is
+from purposeguard.values.annotations import describe_kind
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.tagging import sources_of
 
@@ -34,7 +34,7 @@ with Needs(__name__, "hypothesis"):
     from hypothesis.internal.conjecture.choice import ChoiceTemplate
     from hypothesis.internal.conjecture.data import ConjectureData
 
-__all__ = ["Mark", "Markers", "simplest", "texts_of", "value_strategy"]
+__all__ = ["CanaryMark", "Markers", "simplest", "texts_of", "value_strategy"]
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
@@ -56,7 +56,7 @@ def value_strategy(draw: st.DrawFn, annotation: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
+class CanaryMark:
     """The value put into a personal field, and its texts.
 
     `field` is the path as `pg.sources_of` prints it, `label` the sources of the field. `texts` is empty if no
@@ -83,21 +83,21 @@ class Markers:
 
     def __init__(self, salt: str = "") -> None:
         self._salt = salt
-        self._marks: list[Mark] = []
+        self._marks: list[CanaryMark] = []
         self._made = 0
 
     @property
-    def marks(self) -> tuple[Mark, ...]:
+    def marks(self) -> tuple[CanaryMark, ...]:
         """All marks, in order of creation."""
         return tuple(self._marks)
 
-    def __iter__(self) -> Iterator[Mark]:
+    def __iter__(self) -> Iterator[CanaryMark]:
         return iter(self.marks)
 
     def __len__(self) -> int:
         return len(self._marks)
 
-    def __getitem__(self, field: str) -> Mark:
+    def __getitem__(self, field: str) -> CanaryMark:
         """The last mark of a field; raises KeyError if there is none."""
         for mark in reversed(self._marks):
             if mark.field == field:
@@ -125,7 +125,7 @@ class Markers:
             TypeError: as `instance`.
         """
         model = type(instance) if model is None else model
-        made: T = self._unlike_others(lambda salt: _marked_copy(instance, model, salt), model, ())
+        made: T = self._unlike_others(lambda salt: _copy_with_marks(instance, model, salt), model, ())
         return made
 
     def _unlike_others(self, strategy: Callable[[str], Any], model: Any, without: tuple[str, ...]) -> Any:
@@ -136,7 +136,9 @@ class Markers:
             try:
                 made = simplest(strategy(self._next_salt()))
             except Unsatisfiable:
-                raise TypeError(f"the validators of {what_is(model)} refuse whatever is tried: give fields") from None
+                raise TypeError(
+                    f"the validators of {describe_kind(model)} refuse whatever is tried: give fields"
+                ) from None
             marks = self._marks_of(made, model, without)
             if known.isdisjoint(text for mark in marks for text in mark.texts):
                 break
@@ -147,10 +149,10 @@ class Markers:
         """Records the personal fields of an instance as marks, except the fields `without`."""
         self._marks += self._marks_of(instance, type(instance) if model is None else model, without)
 
-    def _marks_of(self, instance: object, model: Any, without: Collection[str]) -> list[Mark]:
+    def _marks_of(self, instance: object, model: Any, without: Collection[str]) -> list[CanaryMark]:
         labels, few = sources_of(model), few_valued(model)
         cls = model if isinstance(model, type) else type(instance)
-        marks: list[Mark] = []
+        marks: list[CanaryMark] = []
         there = places(instance, model)
         # A tagged container contains its items' texts, those of types with few values included: no marks either.
         usual = {text for place in there if place.path in few for text in texts_of(place.content)}
@@ -165,7 +167,7 @@ class Markers:
             ):
                 continue
             texts = tuple(text for text in texts_of(place.content) if place.path not in few and text not in usual)
-            marks.append(Mark(cls, place.path, label, place.content, texts))
+            marks.append(CanaryMark(cls, place.path, label, place.content, texts))
         return marks
 
     def _next_salt(self) -> str:
@@ -182,7 +184,7 @@ def simplest(strategy: st.SearchStrategy[T]) -> T:
     simple = ConjectureData.for_choices((ChoiceTemplate("simplest", count=None),))
     for data in (simple, *(ConjectureData(random=random.Random(n)) for n in range(_OTHERS))):  # noqa: S311  # no secret
         with contextlib.suppress(StopTest, UnsatisfiedAssumption):
-            return drawn_from(data, strategy)
+            return draw_from(data, strategy)
     raise Unsatisfiable("nothing that is tried passes the filters of the strategy")
 
 
@@ -192,6 +194,6 @@ def _one_of(draw: st.DrawFn, model: Any, salt: str, strategies: Mapping[str, st.
 
 
 @st.composite
-def _marked_copy(draw: st.DrawFn, instance: Any, model: Any, salt: str) -> Any:
+def _copy_with_marks(draw: st.DrawFn, instance: Any, model: Any, salt: str) -> Any:
     drawing = Drawing(draw, marking=True, salt=salt)
     return Redrawing(drawing, sources_of(model), differing=False).value(instance, model)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.guard import GUARD_LISTENERS, LIVE_GUARDS, Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice
@@ -30,7 +30,7 @@ from purposeguard.runtime.registry import Access, Activity
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
-class Cell(NamedTuple):
+class WatchedCell(NamedTuple):
     """One source and one purpose of one revision of a notice, by their clauses."""
 
     notice: str
@@ -47,7 +47,7 @@ def notice_key(notice: Notice) -> str:
     return f"{notice.id} {notice.revision}"
 
 
-class Asked(NamedTuple):
+class CellQuestion(NamedTuple):
     """One decision.
 
     `used`: data was about to be used; otherwise it was only asked whether it may be. `activity` is None where a guard
@@ -63,7 +63,7 @@ class Asked(NamedTuple):
     allowed: bool
     used: bool
     activity: Activity | None
-    answers: tuple[tuple[Cell, bool], ...]
+    answers: tuple[tuple[WatchedCell, bool], ...]
     function: str | None = None
     field: str | None = None
 
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
 class Watcher:
     """Called with what watched guards do, from any thread. The base class ignores everything."""
 
-    def decided(self, asked: Asked) -> None:
+    def decided(self, asked: CellQuestion) -> None:
         """A decision was made."""
 
     def entered(self, activity: Activity) -> None:
@@ -99,8 +99,8 @@ class _Everywhere:
     def __init__(self) -> None:
         self.watchers: tuple[Watcher, ...] = ()
         self.observers: weakref.WeakKeyDictionary[Guard, _Observer] = weakref.WeakKeyDictionary()
-        self.flip: Cell | None = None
-        self.lock = new_lock()
+        self.flip: WatchedCell | None = None
+        self.lock = make_lock()
 
 
 class _Observer(Observer):
@@ -110,7 +110,7 @@ class _Observer(Observer):
         self.watchers: tuple[Watcher, ...] = ()
         self._engine = weakref.ref(engine)  # which holds this
         self._matrix: PolicyTable | None = None
-        self._answers: dict[object, tuple[tuple[Cell, bool], ...]] = {}
+        self._answers: dict[object, tuple[tuple[WatchedCell, bool], ...]] = {}
 
     @property
     def _active(self) -> tuple[Watcher, ...]:
@@ -123,7 +123,7 @@ class _Observer(Observer):
         watchers = self._active
         if not watchers or verdict.label is _NOT_PERSONAL:
             return
-        asked = Asked(
+        asked = CellQuestion(
             verdict.matrix.notice,
             verdict.label,
             verdict.purpose,
@@ -138,7 +138,7 @@ class _Observer(Observer):
         for watcher in watchers:
             watcher.decided(asked)
 
-    def _cells(self, verdict: Verdict) -> tuple[tuple[Cell, bool], ...]:
+    def _cells(self, verdict: Verdict) -> tuple[tuple[WatchedCell, bool], ...]:
         answers = self._answers
         if verdict.matrix is not self._matrix:
             self._matrix, self._answers = verdict.matrix, (answers := {})
@@ -169,12 +169,12 @@ class _Observer(Observer):
         engine = self._engine()
         if engine is not None:
             cell = _everywhere.flip
-            matrix = engine.compiled if cell is None else flipped(engine.compiled, cell)
+            matrix = engine.table if cell is None else flip_cell(engine.table, cell)
             if matrix is not engine.snapshot.matrix:
-                engine.put(matrix)
+                engine.install_table(matrix)
 
 
-def _cells(verdict: Verdict) -> Iterator[tuple[Cell, bool]]:
+def _cells(verdict: Verdict) -> Iterator[tuple[WatchedCell, bool]]:
     """The cells that a verdict consulted, each with its own answer."""
     matrix, purpose = verdict.matrix, verdict.purpose
     notice = notice_key(matrix.notice)
@@ -184,9 +184,9 @@ def _cells(verdict: Verdict) -> Iterator[tuple[Cell, bool]]:
             continue
         row = matrix.row_for(Label(source), verdict.channel, verdict.context)
         granted = [member for member in members if member in row and not verdict.closed]
-        clause = matrix.current(source).clause
+        clause = matrix.current_source(source).clause
         for member in granted or members:
-            yield Cell(notice, clause, member.clause), bool(granted)
+            yield WatchedCell(notice, clause, member.clause), bool(granted)
 
 
 _everywhere: Final = _Everywhere()
@@ -196,7 +196,7 @@ def _observe(guard: Guard) -> _Observer:
     observer = _everywhere.observers.get(guard)
     if observer is None:
         observer = _everywhere.observers[guard] = _Observer(guard._engine)
-        guard._engine.observe(observer)
+        guard._engine.add_observer(observer)
         observer.turn()
     return observer
 
@@ -206,7 +206,7 @@ def _leave(guard: Guard) -> None:
     observer = _everywhere.observers.get(guard)
     if observer is not None and not observer.watchers and not _everywhere.watchers:
         del _everywhere.observers[guard]
-        guard._engine.leave(observer)
+        guard._engine.remove_observer(observer)
 
 
 @contextlib.contextmanager
@@ -235,7 +235,7 @@ def watch_all(watcher: Watcher) -> None:
     with _everywhere.lock:
         _everywhere.watchers = (*_everywhere.watchers, watcher)
         if len(_everywhere.watchers) == 1:
-            GUARD_LISTENERS.append(_made)
+            GUARD_LISTENERS.append(_notify_made)
             for guard in _of_one_notice(LIVE_GUARDS):
                 _observe(guard)
 
@@ -245,7 +245,7 @@ def _of_one_notice(guards: Iterable[Guard]) -> list[Guard]:
     return [guard for guard in list(guards) if not isinstance(guard.notice, JointNotice)]
 
 
-def _made(guard: Guard) -> None:
+def _notify_made(guard: Guard) -> None:
     if not _of_one_notice([guard]):
         return
     with _everywhere.lock:
@@ -259,20 +259,20 @@ def leave_all(watcher: Watcher) -> None:
     """Removes a watcher of all guards; after the last one, guards are no longer observed."""
     with _everywhere.lock:
         _everywhere.watchers = tuple(each for each in _everywhere.watchers if each is not watcher)
-        if not _everywhere.watchers and _made in GUARD_LISTENERS:
-            GUARD_LISTENERS.remove(_made)
+        if not _everywhere.watchers and _notify_made in GUARD_LISTENERS:
+            GUARD_LISTENERS.remove(_notify_made)
             for guard in list(_everywhere.observers):
                 _leave(guard)
 
 
-def watched_guards() -> tuple[Guard, ...]:
+def list_watched_guards() -> tuple[Guard, ...]:
     """The watched guards."""
     return tuple(_everywhere.observers)
 
 
-def is_granted(cell: Cell) -> bool:
+def is_granted(cell: WatchedCell) -> bool:
     """True if the notice of a watched guard grants a cell."""
-    for guard in watched_guards():
+    for guard in list_watched_guards():
         notice = guard.notice
         if notice_key(notice) == cell.notice:
             granted = next((held for source, held in notice.grants.items() if source.clause == cell.source), {})
@@ -280,7 +280,7 @@ def is_granted(cell: Cell) -> bool:
     return False
 
 
-def turn(cell: Cell | None) -> None:
+def turn(cell: WatchedCell | None) -> None:
     """Turns one cell in all watched guards, future ones included; None restores all."""
     with _everywhere.lock:
         _everywhere.flip = cell
@@ -291,7 +291,7 @@ def turn(cell: Cell | None) -> None:
 # ---- A table in which one cell is turned -------------------------------------------------------------------------
 
 
-def flipped(matrix: PolicyTable, cell: Cell) -> PolicyTable:
+def flip_cell(matrix: PolicyTable, cell: WatchedCell) -> PolicyTable:
     """The matrix with one cell turned, and its consequences; the matrix itself if it lacks the cell.
 
     A parent serves what all of its items may, so it follows its items; an overlay never serves more than what it

@@ -103,7 +103,7 @@ def is_attrs(cls: type) -> bool:
     return any("__attrs_attrs__" in vars(one) for one in cls.__mro__)
 
 
-def names_of(cls: type) -> tuple[str, ...]:
+def field_names_of(cls: type) -> tuple[str, ...]:
     """The names of the fields of a taggable class, also where their annotations cannot be resolved yet."""
     if issubclass(cls, BaseModel):
         return (*cls.model_fields, *cls.model_computed_fields)
@@ -116,7 +116,7 @@ def names_of(cls: type) -> tuple[str, ...]:
     return tuple(typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF))
 
 
-def what_is(given: object) -> str:
+def describe_kind(given: object) -> str:
     """What a message calls what should have been a class or an annotation: never a value's own text."""
     if isinstance(given, type):
         return given.__qualname__
@@ -125,7 +125,7 @@ def what_is(given: object) -> str:
     return f"a {type(given).__qualname__}"
 
 
-class Written(NamedTuple):
+class FunctionAnnotations(NamedTuple):
     """How a function is annotated: parameter, or `return`, → annotation, and the names that these may use."""
 
     annotations: Mapping[str, Any]
@@ -133,7 +133,7 @@ class Written(NamedTuple):
     around: Mapping[str, Any]
 
 
-def written(fn: Callable[..., Any], localns: Mapping[str, Any] | None = None) -> Written:
+def read_function_annotations(fn: Callable[..., Any], localns: Mapping[str, Any] | None = None) -> FunctionAnnotations:
     """How the function is annotated that runs where `fn` is called.
 
     `around` are the names of the function that it is defined in, as far as they have a value by now, and `localns`.
@@ -150,10 +150,10 @@ def written(fn: Callable[..., Any], localns: Mapping[str, Any] | None = None) ->
             with contextlib.suppress(ValueError):  # empty: the name is given its value later, maybe this function
                 around[name] = cell.cell_contents
     annotations = getattr(inner, "__annotations__", {})
-    return Written(annotations, getattr(inner, "__globals__", {}), {**around, **(localns or {})})
+    return FunctionAnnotations(annotations, getattr(inner, "__globals__", {}), {**around, **(localns or {})})
 
 
-def evaluated(annotation: object, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
+def evaluate_annotation(annotation: object, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
     """One annotation with its names resolved, without looking at the others beside it.
 
     Raises:
@@ -171,7 +171,7 @@ def alias_value(alias: Any) -> Any:
     names = getattr(sys.modules.get(alias.__module__), "__dict__", {})
     parameters = {parameter.__name__: parameter for parameter in alias.__type_params__}
     try:
-        return evaluated(alias.__value__, names, {**parameters, alias.__name__: alias})
+        return evaluate_annotation(alias.__value__, names, {**parameters, alias.__name__: alias})
     except NameError:
         return alias.__value__
 
@@ -180,7 +180,7 @@ Missing = tuple[tuple[Mapping[str, Any], str], ...]
 """Names, each with where it would be."""
 
 
-def may_state(cls: type) -> bool:
+def can_have_statements(cls: type) -> bool:
     """Whether a class may say something of its attributes: those that are written in C do not."""
     return not cls.__flags__ & _IMMUTABLE
 
@@ -194,23 +194,23 @@ class Statement(NamedTuple):
     missing: Missing = ()
 
 
-def statements(cls: type) -> Iterator[Statement]:
+def iter_statements(cls: type) -> Iterator[Statement]:
     """What a class, and those that it derives from, say of attributes, also where it is no class with fields."""
     for owner in cls.__mro__:
-        if may_state(owner):
-            yield from attributes(owner)
-            yield from properties(owner)
-            yield from parameters(owner)
+        if can_have_statements(owner):
+            yield from iter_attributes(owner)
+            yield from iter_properties(owner)
+            yield from iter_init_parameters(owner)
 
 
-def attributes(owner: type) -> Iterator[Statement]:
+def iter_attributes(owner: type) -> Iterator[Statement]:
     """What a class says of attributes itself."""
     stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
     for name, annotation in stated.items():
-        yield _statement(owner, name, annotation, names_around(owner))
+        yield _make_statement(owner, name, annotation, module_names(owner))
 
 
-def properties(owner: type) -> Iterator[Statement]:
+def iter_properties(owner: type) -> Iterator[Statement]:
     """What the properties that a class defines itself are annotated to give."""
     # A copy: another thread that reads the same class for the first time keeps what it has read in the class.
     for name, member in vars(owner).copy().items():
@@ -221,18 +221,18 @@ def properties(owner: type) -> Iterator[Statement]:
         else:
             getter = inspect.getattr_static(member, "fget", None)  # of another kind of property
         if isinstance(getter, types.FunctionType) and "return" in getter.__annotations__:
-            yield _statement(owner, name, getter.__annotations__["return"], getter.__globals__)
+            yield _make_statement(owner, name, getter.__annotations__["return"], getter.__globals__)
 
 
-def parameters(owner: type) -> Iterator[Statement]:
+def iter_init_parameters(owner: type) -> Iterator[Statement]:
     """What the objects of a class are made of, and so hold: the parameters of the `__init__` that it defines itself."""
     init = vars(owner).get("__init__")
     if isinstance(init, types.FunctionType):
         for name, annotation in init.__annotations__.items():
-            yield _statement(owner, f"__init__({name})", annotation, init.__globals__)
+            yield _make_statement(owner, f"__init__({name})", annotation, init.__globals__)
 
 
-def names_around(cls: type) -> dict[str, Any]:
+def module_names(cls: type) -> dict[str, Any]:
     """The names of the module in which a class is defined."""
     names: dict[str, Any] = getattr(sys.modules.get(cls.__module__), "__dict__", {})
     return names
@@ -257,7 +257,7 @@ class Unresolved(metaclass=_Unresolved):
     """Stands for a name that is not defined, and may be there for type checkers alone."""
 
 
-class _Names(dict[str, Any]):
+class _PlaceholderNames(dict[str, Any]):
     """The names in these mappings, in this order, and `Unresolved` for any other."""
 
     def __init__(self, *known: Mapping[str, Any]) -> None:
@@ -273,10 +273,10 @@ class _Names(dict[str, Any]):
         return Unresolved
 
 
-def _statement(owner: type, name: str, annotation: Any, around: dict[str, Any]) -> Statement:
-    names = _Names(around, vars(owner))  # in the order of `get_type_hints`
+def _make_statement(owner: type, name: str, annotation: Any, around: dict[str, Any]) -> Statement:
+    names = _PlaceholderNames(around, vars(owner))  # in the order of `get_type_hints`
     try:
-        found = resolved(annotation, around, names)
+        found = resolve_annotation(annotation, around, names)
     except Exception:  # noqa: BLE001  # whatever a text raises that is no annotation, or not here
         # Where the text shows that it may be a tag, it is taken for one.
         tagged = isinstance(annotation, str) and ("Annotated" in annotation or "Personal" in annotation)
@@ -284,7 +284,7 @@ def _statement(owner: type, name: str, annotation: Any, around: dict[str, Any]) 
     return Statement(owner, name, found, tuple((around, one) for one in names.missing))
 
 
-def resolved(annotation: Any, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
+def resolve_annotation(annotation: Any, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
     """One annotation of a class, as `evaluated`: a class alone may have a ClassVar.
 
     Raises:
@@ -294,12 +294,12 @@ def resolved(annotation: Any, names: dict[str, Any], localns: Mapping[str, Any] 
     return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
 
 
-def resolvable(stated: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+def resolve_annotations(stated: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Annotations of a class, resolved; without those that name what only type checkers know."""
     found: dict[str, Any] = {}
     for name, annotation in stated.items():
         with contextlib.suppress(NameError):
-            found[name] = resolved(annotation, names)
+            found[name] = resolve_annotation(annotation, names)
     return found
 
 
@@ -312,34 +312,34 @@ _READER: Final = "__purposeguard_reader__"
 EXTRA_ITEMS: Final = "__extra_items__"
 """What a TypedDict may hold beside its keys."""
 
-Told = tuple[type[Source] | Label | Mark, ...]
+ExternalTags = tuple[type[Source] | Label | Mark, ...]
 """What is said of a field from outside, as it would stand in its annotation."""
 
 
-def told_of(cls: type) -> Mapping[str, Told]:
+def external_tags_of(cls: type) -> Mapping[str, ExternalTags]:
     """Field → what was said of it from outside, of this class itself."""
-    told: Mapping[str, Told] = vars(cls).get(_TOLD, types.MappingProxyType({}))
+    told: Mapping[str, ExternalTags] = vars(cls).get(_TOLD, types.MappingProxyType({}))
     return told
 
 
-def with_told(cls: type, name: str, annotation: Any) -> Any:
+def add_external_tags(cls: type, name: str, annotation: Any) -> Any:
     """The annotation of a field with what was said of it from outside, of the class and of those it derives from."""
-    tags = [tag for one in lineage(cls) for tag in told_of(one).get(name, ())]
+    tags = [tag for one in class_lineage(cls) for tag in external_tags_of(one).get(name, ())]
     return Annotated[(annotation, *tags)] if tags else annotation
 
 
-def tell(cls: type, told: Mapping[str, Told]) -> None:
+def set_external_tags(cls: type, told: Mapping[str, ExternalTags]) -> None:
     """Has a class keep what is said of it."""
     type.__setattr__(cls, _TOLD, told)
 
 
-def reader_of(cls: type) -> str | None:
+def find_reader(cls: type) -> str | None:
     """The name of the first class, this one or a subclass, whose tags were read; None where none were."""
     reader: str | None = vars(cls).get(_READER)
     return reader
 
 
-def read(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], list[Statement]]:
+def read_fields(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], list[Statement]]:
     """Field → annotation, with its tags and those said from outside; the same of what is no field; and what `restated`.
 
     Of pydantic models those that are no fields are not told: they have fields with a leading underscore of their own
@@ -348,13 +348,15 @@ def read(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], 
     Raises:
         UnlabelledData: one cannot be resolved; `localns` gives names it may need.
     """
-    fields, others = (_pydantic(cls, localns), {}) if issubclass(cls, BaseModel) else _plain(cls, localns)
-    for one in lineage(cls):
-        if is_taggable(one) and reader_of(one) is None:
+    fields, others = (
+        (_read_pydantic_fields(cls, localns), {}) if issubclass(cls, BaseModel) else _read_plain_fields(cls, localns)
+    )
+    for one in class_lineage(cls):
+        if is_taggable(one) and find_reader(one) is None:
             type.__setattr__(one, _READER, cls.__qualname__)
     _refuse_metadata(cls)
-    told = {name: with_told(cls, name, hint) for name, hint in fields.items()}
-    return told, others, restated(cls, fields, localns)
+    told = {name: add_external_tags(cls, name, hint) for name, hint in fields.items()}
+    return told, others, find_restatements(cls, fields, localns)
 
 
 def _refuse_metadata(cls: type) -> None:
@@ -377,26 +379,26 @@ _KEY: Final = "purposeguard"
 """What a column of a table has its tag under, in the metadata of other libraries."""
 
 
-def _pydantic(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
+def _read_pydantic_fields(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
     if not cls.__pydantic_complete__:
         try:
             cls.model_rebuild(_types_namespace=localns)
         except PydanticUndefinedAnnotation as error:
-            raise _unresolved(cls, error.name) from error
+            raise _make_unresolved_error(cls, error.name) from error
     hints: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
-        marks = tuple(mark for mark in field.metadata if is_tag(mark) or is_meant_as_tag(mark))
+        marks = tuple(mark for mark in field.metadata if is_tag(mark) or looks_like_tag(mark))
         hints[name] = Annotated[(field.annotation, *marks)] if marks else field.annotation
     for name, computed in cls.model_computed_fields.items():
         hints[name] = computed.return_type if computed.return_type is not PydanticUndefined else object
     return hints
 
 
-def _plain(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_plain_fields(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         found = typing_extensions.get_type_hints(cls, localns=dict(localns) if localns else None, include_extras=True)
     except NameError as error:
-        raise _unresolved(cls, error.name) from error
+        raise _make_unresolved_error(cls, error.name) from error
     if dataclasses.is_dataclass(cls):
         fields = {field.name: found.get(field.name, object) for field in dataclasses.fields(cls)}
     elif is_namedtuple(cls):
@@ -408,7 +410,7 @@ def _plain(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any]
     return fields, {name: hint for name, hint in found.items() if name not in fields}
 
 
-def _unresolved(cls: type, name: str | None) -> UnlabelledData:
+def _make_unresolved_error(cls: type, name: str | None) -> UnlabelledData:
     return UnlabelledData(
         f"{cls.__qualname__}: the annotation `{name}` cannot be resolved, so the tags behind it are unknown; define it "
         "at module level, or name it in `localns`"
@@ -420,7 +422,7 @@ def is_tag(stated: object) -> bool:
     return isinstance(stated, (TermMeta, Label, Mark))
 
 
-def is_meant_as_tag(stated: object) -> bool:
+def looks_like_tag(stated: object) -> bool:
     """Whether an item of `Annotated` that is no tag may be meant as one: it names or holds one.
 
     What other libraries put there is not: their objects are looked into only where they are containers.
@@ -433,7 +435,7 @@ def is_meant_as_tag(stated: object) -> bool:
             continue
         seen.append(part)
         if isinstance(part, str):
-            if _reads_as_id(part):
+            if _looks_like_id(part):
                 return True
         elif _is_of_this_library(part) or isinstance(part, Iterator):
             return True
@@ -453,12 +455,12 @@ _CLAUSE: Final = r"[0-9]+(\.([0-9]+|[a-z]))+"
 """What the ids of clauses come down to."""
 
 
-def _reads_as_id(text: str) -> bool:
+def _looks_like_id(text: str) -> bool:
     folded = fold(text)
-    return folded is not None and (bool(re.fullmatch(_CLAUSE, folded)) or folded in _ids_of_terms())
+    return folded is not None and (bool(re.fullmatch(_CLAUSE, folded)) or folded in _collect_term_ids())
 
 
-def _ids_of_terms() -> set[str | None]:
+def _collect_term_ids() -> set[str | None]:
     """The ids, slugs and names of all terms of the notices that are loaded."""
     terms: set[type] = set()
     pending: list[type] = [Source, Purpose]
@@ -478,7 +480,7 @@ def _is_of_this_library(part: object) -> bool:
     return cls is not Refers and cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
-def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None) -> list[Statement]:
+def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None) -> list[Statement]:
     """What classes that a class derives from say of its fields, where it was annotated anew since.
 
     Raises:
@@ -486,20 +488,20 @@ def restated(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None)
     """
     found: list[Statement] = []
     origins = {getattr(one, GENERIC, {}).get("origin") for one in cls.__mro__}
-    for owner in lineage(cls)[1:]:
+    for owner in class_lineage(cls)[1:]:
         if issubclass(owner, BaseModel):
             # A generic model is told by the one that its type variables were replaced in.
-            hints = _pydantic(owner, localns) if owner is not BaseModel and owner not in origins else {}
+            hints = _read_pydantic_fields(owner, localns) if owner is not BaseModel and owner not in origins else {}
             found += (Statement(owner, name, hints[name]) for name in names if name in hints)
             continue
         made = {field.name: field.type for field in vars(owner).get("__attrs_attrs__", ()) if field.type is not None}
         stated = made | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         for name in stated.keys() & names:
-            if owner is not stated_by(cls, name):
+            if owner is not find_annotating_class(cls, name):
                 try:
-                    hint = resolved(stated[name], vars(owner).copy() | names_around(owner), localns)
+                    hint = resolve_annotation(stated[name], vars(owner).copy() | module_names(owner), localns)
                 except NameError as error:
-                    raise _unresolved(owner, error.name) from error
+                    raise _make_unresolved_error(owner, error.name) from error
                 found.append(Statement(owner, name, hint))
     return found
 
@@ -508,18 +510,18 @@ GENERIC: Final = "__pydantic_generic_metadata__"
 """Where a model keeps what it was made of, and its type variables."""
 
 
-def lineage(cls: type) -> Sequence[type]:
+def class_lineage(cls: type) -> Sequence[type]:
     """A class and those that it derives from; a TypedDict has no others in its order of bases."""
     if not typing_extensions.is_typeddict(cls):
         return cls.__mro__
     bases = [get_origin(base) or base for base in vars(cls).get("__orig_bases__", ())]
-    return [cls, *(one for base in bases if typing_extensions.is_typeddict(base) for one in lineage(base))]
+    return [cls, *(one for base in bases if typing_extensions.is_typeddict(base) for one in class_lineage(base))]
 
 
-def stated_by(cls: type, field: str) -> type:
+def find_annotating_class(cls: type, field: str) -> type:
     """The class that annotates a field: this one, or a base of it."""
     if typing_extensions.is_typeddict(cls):  # each has the annotations of those before it
-        return [one for one in lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
+        return [one for one in class_lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
     for one in cls.__mro__:
         if field in typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF):
             return one

@@ -16,7 +16,7 @@ _LATER: Final[tuple[tuple[Callable[[object], bool], Kind], ...]] = (
 )
 
 
-def kind_of(fn: Callable[..., Any]) -> Kind:
+def callable_kind(fn: Callable[..., Any]) -> Kind:
     """The kind of a function, a method, a partial of one, or an object that is called as one."""
     while isinstance(fn, functools.partial):  # `inspect` looks through those of functions alone
         fn = fn.func
@@ -28,4 +28,4 @@ def kind_of(fn: Callable[..., Any]) -> Kind:
 
 def is_plain(fn: Callable[..., Any]) -> bool:
     """Whether the body of `fn` runs within the call of it."""
-    return kind_of(fn) == "plain"
+    return callable_kind(fn) == "plain"

@@ -8,42 +8,44 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from purposeguard.values.plan import LEAVES, Plan, Quick, plan_of
+from purposeguard.values.plan import LEAVES, RowReader, ValuePlan, make_plan
 from purposeguard.values.type_schema import Shape
 
 
-class Column(NamedTuple):
+class ValueColumn(NamedTuple):
     """The values of one field. `rows` are those in it, of one class; with `lists`, they come in a list for each row."""
 
     values: list[Any]
-    rows: Rows | None = None
+    rows: ColumnarRows | None = None
     lists: bool = False
 
-    def refilled(self, rows: Sequence[Any]) -> list[Any]:
+    def replace_rows(self, rows: Sequence[Any]) -> list[Any]:
         """The values, with these in the place of the rows in them."""
         following = iter(rows)
         if not self.lists:
             return [None if value is None else next(following) for value in self.values]
         return [
-            None if value is None else _refilled_list(value, list(itertools.islice(following, len(value))))
+            None if value is None else _replace_in_list(value, list(itertools.islice(following, len(value))))
             for value in self.values
         ]
 
 
-def _refilled_list(before: list[Any], after: list[Any]) -> list[Any]:
+def _replace_in_list(before: list[Any], after: list[Any]) -> list[Any]:
     return before if all(map(lambda one, other: one is other, before, after)) else after
 
 
-class Rows(NamedTuple):
+class ColumnarRows(NamedTuple):
     """Rows of one class, with the columns of their fields; without, if each holds plain values alone."""
 
     items: list[Any]
-    plan: Plan
-    reader: Quick
-    columns: dict[str, Column]
+    plan: ValuePlan
+    reader: RowReader
+    columns: dict[str, ValueColumn]
 
 
-def rows_of(items: list[Any], shape: Shape, path: str, around: frozenset[int] = frozenset()) -> Rows | None:
+def to_columnar_rows(
+    items: list[Any], shape: Shape, path: str, around: frozenset[int] = frozenset()
+) -> ColumnarRows | None:
     """Rows by their columns; None if they are to be looked at one by one.
 
     That is so unless all are of one class and say nothing of themselves, and hold plain values alone; or have all their
@@ -52,12 +54,12 @@ def rows_of(items: list[Any], shape: Shape, path: str, around: frozenset[int] = 
     Nothing is asked for. `around` are the identities of the rows that these are in.
 
     Raises:
-        UnlabelledData: as `plan_of`.
+        UnlabelledData: as `make_plan`.
     """
     classes = set(map(type, items))
     if len(classes) != 1:
         return None
-    plan = plan_of(classes.pop(), shape, path)
+    plan = make_plan(classes.pop(), shape, path)
     reader = plan.reader
     if (
         reader is None
@@ -69,29 +71,29 @@ def rows_of(items: list[Any], shape: Shape, path: str, around: frozenset[int] = 
     ):
         return None
     if plan.quick is not None and plan.are_plain(items):
-        return Rows(items, plan, plan.quick, {})
+        return ColumnarRows(items, plan, plan.quick, {})
     inside = around.union(map(id, items))
     if len(inside) < len(around) + len(items):  # a row that is met again: perhaps in itself
         return None
-    columns = _columns(items, plan, reader, path, inside)
-    return None if columns is None else Rows(items, plan, reader, columns)
+    columns = _read_columns(items, plan, reader, path, inside)
+    return None if columns is None else ColumnarRows(items, plan, reader, columns)
 
 
-def _columns(
-    items: list[Any], plan: Plan, reader: Quick, path: str, around: frozenset[int]
-) -> dict[str, Column] | None:
+def _read_columns(
+    items: list[Any], plan: ValuePlan, reader: RowReader, path: str, around: frozenset[int]
+) -> dict[str, ValueColumn] | None:
     fields = plan.fields or {}
     if issubclass(plan.cls, BaseModel) and any(row.__pydantic_extra__ for row in items):
         return None
     if reader.beside is not None and any(map(reader.beside, items)):
         return None
-    columns: dict[str, Column] = {}
+    columns: dict[str, ValueColumn] = {}
     try:
         held = list(map(reader.held, items))
         if set(map(len, held)) != {len(fields)}:
             return None
         for name, field in fields.items():
-            column = _column([row[name] for row in held], field, f"{path}.{name}" if path else name, around)
+            column = _read_column([row[name] for row in held], field, f"{path}.{name}" if path else name, around)
             if column is None:
                 return None
             columns[name] = column
@@ -100,20 +102,20 @@ def _columns(
     return columns
 
 
-def _column(values: list[Any], shape: Shape, path: str, around: frozenset[int]) -> Column | None:
+def _read_column(values: list[Any], shape: Shape, path: str, around: frozenset[int]) -> ValueColumn | None:
     if not shape.says_what:
-        return Column(values) if LEAVES(map(type, values)) else None
+        return ValueColumn(values) if LEAVES(map(type, values)) else None
     there = [value for value in values if value is not None]
     if not there:
-        return Column(values)
+        return ValueColumn(values)
     if set(map(type, there)) != {list}:
-        rows = rows_of(there, shape, path, around)
-        return None if rows is None else Column(values, rows)
-    plan = plan_of(list, shape, path)
+        rows = to_columnar_rows(there, shape, path, around)
+        return None if rows is None else ValueColumn(values, rows)
+    plan = make_plan(list, shape, path)
     items = list(itertools.chain.from_iterable(there))
     if not plan.contains or plan.whole is not None or plan.refusal is not None or plan.items.marks:
         return None
     if not items or (not plan.items.says_what and LEAVES(map(type, items))):
-        return Column(values)
-    rows = rows_of(items, plan.items, f"{path}[]", around)
-    return None if rows is None else Column(values, rows, lists=True)
+        return ValueColumn(values)
+    rows = to_columnar_rows(items, plan.items, f"{path}[]", around)
+    return None if rows is None else ValueColumn(values, rows, lists=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from purposeguard.values.annotations import is_namedtuple
-from purposeguard.values.plan import Quick
+from purposeguard.values.plan import RowReader
 from purposeguard.values.withheld import GONE
 
 Copies = Callable[..., list[Any]]
@@ -21,8 +21,8 @@ Copies = Callable[..., list[Any]]
 rows. Raises KeyError or AttributeError if a field was never set."""
 
 
-def copies_without(
-    base: Any, cls: type, reader: Quick, left: tuple[str, ...], changed: tuple[str, ...] = ()
+def compile_row_copier(
+    base: Any, cls: type, reader: RowReader, left: tuple[str, ...], changed: tuple[str, ...] = ()
 ) -> Copies | None:
     """What copies rows of `base` as instances of `cls`, its subclass, with the fields that are left, some changed.
 
@@ -30,7 +30,7 @@ def copies_without(
     """
     names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__, "held_of": reader.held}
     other = {name: f"changed_{number}" for number, name in enumerate(changed)}
-    compiled = functools.partial(_compiled, base, names, tuple(other.values()))
+    compiled = functools.partial(_compile_copier, base, names, tuple(other.values()))
     keys = {name: str.__repr__(name) for name in left}  # of an enumeration's member, which may be a key, its text
     values = ", ".join(f"{key}: {other.get(name) or f'held[{key}]'}" for name, key in keys.items())
     if issubclass(base, BaseModel):
@@ -72,7 +72,7 @@ _BESIDE: Final = ("fields_set", "extra", "private")
 """What a pydantic model keeps beside its fields."""
 
 
-def _compiled(base: type, names: dict[str, Any], changed: tuple[str, ...], *steps: str) -> Copies:
+def _compile_copier(base: type, names: dict[str, Any], changed: tuple[str, ...], *steps: str) -> Copies:
     each = f"for row, {', '.join(changed)} in zip(rows, *changed, strict=True):" if changed else "for row in rows:"
     lines = ["def copies(rows, *changed):", "    made = []", f"    {each}", *(f"        {step}" for step in steps)]
     source = "\n".join([*lines, "        made.append(copy)", "    return made", ""])

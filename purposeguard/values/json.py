@@ -7,8 +7,8 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter
 
-from purposeguard.values.annotations import what_is
-from purposeguard.values.opener import opener_for
+from purposeguard.values.annotations import describe_kind
+from purposeguard.values.opener import find_opener
 from purposeguard.values.personal import Personal
 
 
@@ -23,7 +23,7 @@ def encode_sealed(value: Any) -> Any:
     """
     if type(value) is not Personal:
         raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-    return opener_for(value.label).open(value)
+    return find_opener(value.label).open(value)
 
 
 def decode_sealed(annotation: Any, given: Any) -> Any:
@@ -35,9 +35,9 @@ def decode_sealed(annotation: Any, given: Any) -> Any:
     """
     try:
         if get_origin(annotation) is not Personal:
-            raise NotImplementedError(f"{what_is(annotation)} is not known here")
+            raise NotImplementedError(f"{describe_kind(annotation)} is not known here")
         try:
-            adapter = _adapter(annotation)
+            adapter = _get_adapter(annotation)
         except TypeError:  # something in it has no hash
             adapter = TypeAdapter(annotation)
         return adapter.validate_python(given)
@@ -46,5 +46,5 @@ def decode_sealed(annotation: Any, given: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
+def _get_adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)

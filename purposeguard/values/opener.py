@@ -19,15 +19,15 @@ class Opener:
     _nothing: ClassVar[bool] = False
     """Whether it only says that nothing is under way."""
 
-    def _absence(self) -> str | None:
+    def _explain_absence(self) -> str | None:
         """Why it does not hold here and now; None where it does."""
         raise NotImplementedError
 
-    def _under_way(self) -> Opener:
+    def _current_use(self) -> Opener:
         """What its guard has under way here; itself where that is nothing."""
         raise NotImplementedError
 
-    def _is_under_way_here(self) -> bool:
+    def _is_current(self) -> bool:
         """True if it is what its guard has under way, and holds here and now."""
         raise NotImplementedError
 
@@ -43,17 +43,17 @@ class Opener:
         """The same of one that this is known of."""
         raise NotImplementedError
 
-    def _for_dump(self, value: Any, met: list[Any]) -> Any:
+    def _withhold_for_dump(self, value: Any, met: list[Any]) -> Any:
         """A value without what may not be used; `met` gets all models in it."""
         raise NotImplementedError
 
 
-dump_opener: ContextVar[Opener | None] = ContextVar("purposeguard dump", default=None)
+get_dump_opener: ContextVar[Opener | None] = ContextVar("purposeguard dump", default=None)
 """Who opens the sealed fields of the model that is being written; None where each field has to ask, as it has once
 another use is entered meanwhile."""
 
 
-def sole_opener() -> Opener | None:
+def get_sole_opener() -> Opener | None:
     """The use that decides here, whatever the label; None unless it is the only one in the context, and holds here."""
     sole: Opener | None = None
     for value in copy_context().values():
@@ -61,10 +61,10 @@ def sole_opener() -> Opener | None:
             if sole is not None:
                 return None
             sole = value
-    return sole if sole is not None and sole._is_under_way_here() else None
+    return sole if sole is not None and sole._is_current() else None
 
 
-def opener_for(label: Label | None, context: object = None) -> Opener:
+def find_opener(label: Label | None, context: object = None) -> Opener:
     """The use that decides here: the one in `context["use"]`, or the one under way.
 
     Raises:
@@ -76,14 +76,14 @@ def opener_for(label: Label | None, context: object = None) -> Opener:
         if not isinstance(named, Opener):
             raise TypeError(f'`context={{"use": …}}` names a use, not {type(named).__name__}')
         return named
-    sole = sole_opener()
+    sole = get_sole_opener()
     if sole is not None:
         return sole
     # Each guard keeps its own in a context variable; the default, where nothing is under way, is in no context.
     # An application may keep uses in variables of its own as well: of each guard the one under way decides.
-    every = [one._under_way() for one in copy_context().values() if isinstance(one, Opener) and not one._nothing]
+    every = [one._current_use() for one in copy_context().values() if isinstance(one, Opener) and not one._nothing]
     found = list({id(one): one for one in every}.values())
-    here = [one for one in found if one._absence() is None] or found
+    here = [one for one in found if one._explain_absence() is None] or found
     if len(here) > 1 and label is not None:
         here = [one for one in here if one._knows(label)] or here
     if not here:

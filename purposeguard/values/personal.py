@@ -14,17 +14,17 @@ from purposeguard.errors import (
     SealedValue,
     UnknownSource,
     UnlabelledData,
-    without_own_frames,
+    hides_own_frames,
 )
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, is_union
-from purposeguard.policy.table import derived_label
+from purposeguard.policy.table import derive_label
 from purposeguard.values.annotations import PLAIN, is_taggable
 from purposeguard.values.callables import is_plain
 from purposeguard.values.pydantic import SealedField
-from purposeguard.values.sealed import Sealed, joined, mapped, named, seal
-from purposeguard.values.walk import with_tags_in
+from purposeguard.values.sealed import Sealed, function_name, join_parts, map_pending, seal
+from purposeguard.values.walk import add_contained_tags
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -62,7 +62,7 @@ _REFUSED = {
 """The special methods that would use a sealed value as a plain one, by the words for the error."""
 
 
-def _class(sealed: object) -> type:
+def _get_class(sealed: object) -> type:
     """What `__class__` is asked for: `isinstance`, and the message of `json`, which no other hook reaches."""
     encoder = sys.modules.get("json.encoder")
     if encoder is not None and sys._getframe(1).f_code is encoder.JSONEncoder.default.__code__:
@@ -70,20 +70,20 @@ def _class(sealed: object) -> type:
     return type(sealed)
 
 
-@without_own_frames
-def _attribute(_: object, name: str) -> NoReturn:
+@hides_own_frames
+def _refuse_attribute(_: object, name: str) -> NoReturn:
     raise SealedAttribute(f"a sealed value has no `{name}`: {_ADVICE}")
 
 
-def _refusing(what: str) -> Callable[..., NoReturn]:
-    @without_own_frames
+def _make_refusal(what: str) -> Callable[..., NoReturn]:
+    @hides_own_frames
     def refuse(*_: object) -> NoReturn:
         raise SealedValue(f"{what}: {_ADVICE}")
 
     return refuse
 
 
-def _shown(sealed: Personal[Any, Any], asking: FrameType) -> str:
+def _format_seal(sealed: Personal[Any, Any], asking: FrameType) -> str:
     """The text of a seal, for whoever prints or logs it.
 
     There is no other hook: a field of Django's takes `str(value)` for what is stored, and a template for what is shown.
@@ -131,9 +131,9 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     def __new__(cls, value: Any, /, *sources: Any) -> Personal[Any, Any]:
         """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
         try:
-            label = _label(*sources)
+            label = _resolve_label(*sources)
             if type(value) not in PLAIN:
-                label = with_tags_in(value, label)
+                label = add_contained_tags(value, label)
             return seal(cls, value, label)
         except PurposeGuardError as error:
             error.__traceback__ = None  # value and sources are easily swapped, and stand in the frames
@@ -154,8 +154,10 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         if not callable(fn):
             raise TypeError(f"`map` takes a function, not {type(fn).__name__}")
         if not is_plain(fn):
-            raise TypeError(f"`map` takes a function that runs when it is called, and {named(fn)} would run later")
-        return seal(Personal, mapped(self, fn), self.label)
+            raise TypeError(
+                f"`map` takes a function that runs when it is called, and {function_name(fn)} would run later"
+            )
+        return seal(Personal, map_pending(self, fn), self.label)
 
     @overload
     def zip(self, a: Personal[A, R1], /) -> Personal[tuple[T_co, A], S_co | R1]: ...
@@ -177,7 +179,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         """
         if not others:
             raise TypeError("`zip` takes at least one other sealed value")
-        return _joined((self, *others), ())
+        return _join_seals((self, *others), ())
 
     @overload
     @staticmethod
@@ -203,7 +205,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         """
         refusal: Exception
         try:
-            return _joined(tuple(values), sources)
+            return _join_seals(tuple(values), sources)
         except PurposeGuardError as error:
             refusal = error.with_traceback(None)
         finally:
@@ -211,13 +213,13 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         raise refusal
 
     def __repr__(self) -> str:
-        return _shown(self, sys._getframe(1))
+        return _format_seal(self, sys._getframe(1))
 
     def __format__(self, spec: str, /) -> str:
         if spec:
             # Without the text of the specification: it may be made from a value.
             raise SealedValue(f"a sealed value takes no format specification: {_ADVICE}")
-        return _shown(self, sys._getframe(1))
+        return _format_seal(self, sys._getframe(1))
 
     def __copy__(self) -> Self:
         return self
@@ -237,12 +239,14 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         def __delattr__(self, name: str) -> NoReturn:
             raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be removed")
 
-        __class__ = property(_class)
-        __getattr__ = _attribute
-        vars().update({f"__{name}__": _refusing(what) for what, names in _REFUSED.items() for name in names.split()})
+        __class__ = property(_get_class)
+        __getattr__ = _refuse_attribute
+        vars().update(
+            {f"__{name}__": _make_refusal(what) for what, names in _REFUSED.items() for name in names.split()}
+        )
 
 
-def must_be_sealed(value: object, who: str) -> None:
+def require_sealed(value: object, who: str) -> None:
     """Raises TypeError where something that is to be a sealed value is none; `who` takes it."""
     if type(value) is not Personal:
         if value is None:
@@ -255,19 +259,19 @@ def must_be_sealed(value: object, who: str) -> None:
         raise TypeError(f"{who} takes sealed values, and was given a {type(value).__name__}: {instead}")
 
 
-def _joined(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> Personal[Any, Any]:
+def _join_seals(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> Personal[Any, Any]:
     """All parts in one seal."""
     for part in parts:
-        must_be_sealed(part, "a combination")
+        require_sealed(part, "a combination")
     labels = {part.label for part in parts}
     if sources:
-        labels.add(_label(*sources))
+        labels.add(_resolve_label(*sources))
     if not labels:
         raise UnlabelledData("nothing was collected, and no source named: `Personal.collect(values, Source)` names it")
-    return seal(Personal, joined(parts), Label.join(*labels))
+    return seal(Personal, join_parts(parts), Label.join(*labels))
 
 
-def _label(*sources: Any) -> Label:
+def _resolve_label(*sources: Any) -> Label:
     """The label of these sources.
 
     Raises:
@@ -278,10 +282,10 @@ def _label(*sources: Any) -> Label:
         return _known_label(*sources)
     except TypeError:
         pass
-    return _label_of(*sources)  # one has no hash, so it is no class: refused here, with no other error behind it
+    return _build_label(*sources)  # one has no hash, so it is no class: refused here, with no other error behind it
 
 
-def _label_of(*sources: Any) -> Label:
+def _build_label(*sources: Any) -> Label:
     if not sources:
         raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
     for one in sources:
@@ -293,7 +297,7 @@ def _label_of(*sources: Any) -> Label:
     return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
 
 
-_known_label = functools.lru_cache(maxsize=256)(_label_of)
+_known_label = functools.lru_cache(maxsize=256)(_build_label)
 
 
 def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Personal[Any, Any]) -> Personal[Any, Any]:
@@ -311,16 +315,16 @@ def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Perso
         for source in (*left.sources, *right.sources):
             if source is not NotPersonal:
                 notice.source(source)  # raises: a class made by hand may be a subclass of a source
-        return derived_label(notice, operation, left, right)
+        return derive_label(notice, operation, left, right)
 
-    return combined(label_of, one, other)
+    return combine_seals(label_of, one, other)
 
 
-def combined(
+def combine_seals(
     label_of: Callable[[Label, Label], Label], one: Personal[Any, Any], other: Personal[Any, Any]
 ) -> Personal[Any, Any]:
     """Both values as a tuple, under the label that their labels give together."""
     for value in (one, other):
-        must_be_sealed(value, "a derivation")
-    sealed: Personal[Any, Any] = seal(Personal, joined((one, other)), label_of(one.label, other.label))
+        require_sealed(value, "a derivation")
+    sealed: Personal[Any, Any] = seal(Personal, join_parts((one, other)), label_of(one.label, other.label))
     return sealed

@@ -22,26 +22,26 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticSerializationError
 
 from purposeguard.errors import PurposeGuardError, UnlabelledData
-from purposeguard.notice.vocabulary import is_union, nearest
+from purposeguard.notice.vocabulary import find_nearest, is_union
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.values.opener import Opener, dump_opener, opener_for, sole_opener
+from purposeguard.values.opener import Opener, find_opener, get_dump_opener, get_sole_opener
 from purposeguard.values.pydantic import (
     HIDDEN,
     WHOLE,
-    Refusal,
-    RowUnderWay,
+    CurrentRow,
+    DumpRefusal,
     SealedField,
-    aliases_of,
-    field_names,
+    copy_error_line,
+    field_aliases,
+    find_unreadable,
     is_withholding,
-    quiet_line,
+    iter_field_names,
+    redact_error_line,
     refusals,
+    report_refusal,
     row_under_way,
-    same_line,
-    tell_refusal,
-    unreadable_in,
 )
-from purposeguard.values.sealed import Sealed, failure
+from purposeguard.values.sealed import Sealed, make_failure
 from purposeguard.values.type_schema import Model
 
 _MISSPELT: Final = 0.75
@@ -84,11 +84,11 @@ class PersonalModel(BaseModel):
         super().__init_subclass__(**options)
         # Of each class its own, by another name than those of its bases: validators of a model stand around each other
         # in the order in which they are declared, and this one is to be outside all of them, wherever the model is.
-        validator: Any = classmethod(_validated)
+        validator: Any = classmethod(_validate_model)
         setattr(cls, f"_purposeguard_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
         # Of serialisers of a model the last one takes the place of all others: one of the application's runs inside.
-        for one in [one for one in vars(cls).values() if _is_serialiser(one)]:
-            setattr(cls, f"{_SERIALISED}_{id(cls)}", _around(one))
+        for one in [one for one in vars(cls).values() if _is_serializer(one)]:
+            setattr(cls, f"{_SERIALISED}_{id(cls)}", _wrap_serializer(one))
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
@@ -109,30 +109,30 @@ class PersonalModel(BaseModel):
 
     # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
     @model_serializer(mode="wrap")
-    def _purposeguard_serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
+    def _purposeguard_serialize(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
         cls = type(self)
         if info.context is None and getattr(cls, _UNMARKED, None) is cls and info.mode in WHOLE:
             # Nothing is left out, and no row says whose it is: one use opens all sealed fields, if it is clear which.
-            opener = sole_opener() if row_under_way.get() is None else None
+            opener = get_sole_opener() if row_under_way.get() is None else None
             if opener is not None:
-                token = dump_opener.set(opener)
+                token = get_dump_opener.set(opener)
                 try:
                     return handler(self)
                 finally:
-                    dump_opener.reset(token)
-        return _written(self, handler, info)
+                    get_dump_opener.reset(token)
+        return _serialize_model(self, handler, info)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
         # To type checkers these are pydantic's own, with all their options.
 
         def model_dump(self, **options: Any) -> dict[str, Any]:
             """As pydantic's; raises the violation itself where the dump is refused."""
-            with refusal_of_dump(self):
+            with raise_dump_refusal(self):
                 return super().model_dump(**options)
 
         def model_dump_json(self, **options: Any) -> str:
             """As pydantic's; raises the violation itself where the dump is refused."""
-            with refusal_of_dump(self):
+            with raise_dump_refusal(self):
                 return super().model_dump_json(**options)
 
         @classmethod
@@ -181,7 +181,7 @@ _UNMARKED: Final = "__purposeguard_unmarked__"
 """Where a class keeps itself, if no row in it says whose it is."""
 
 
-def _must_say_whose(cls: type[BaseModel]) -> None:
+def _require_subject_marks(cls: type[BaseModel]) -> None:
     """Raises UnlabelledData where a row in a model would be written as if it were about those whom the model is about.
 
     A dump is told by PersonalModels alone which row it is in.
@@ -189,7 +189,7 @@ def _must_say_whose(cls: type[BaseModel]) -> None:
     if _ROWS in vars(cls):
         return
     marked = False
-    for inner in Model(cls).shape.every_model():
+    for inner in Model(cls).shape.iter_models():
         marked = marked or bool(inner.marks())
         if not issubclass(inner.cls, PersonalModel) and inner.marks() and inner.shape.holds_seals:
             name = inner.cls.__qualname__
@@ -202,50 +202,50 @@ def _must_say_whose(cls: type[BaseModel]) -> None:
         type.__setattr__(cls, _UNMARKED, cls)
 
 
-def _written(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
+def _serialize_model(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     """What a dump writes of a model: all of it, or what may be used."""
     met = _met.get()
     try:
-        _must_say_whose(type(model))
+        _require_subject_marks(type(model))
     except UnlabelledData as error:
-        tell_refusal(error)
+        report_refusal(error)
         raise
-    row = row_under_way.set(RowUnderWay(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
-    token = dump_opener.set(None)
+    row = row_under_way.set(CurrentRow(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
+    token = get_dump_opener.set(None)
     try:
-        return _written_of(model, write, info)
+        return _serialize_within_dump(model, write, info)
     finally:
-        dump_opener.reset(token)
+        get_dump_opener.reset(token)
         row_under_way.reset(row)
 
 
-def _written_of(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
+def _serialize_within_dump(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
     try:
         leaving_out = is_withholding(info)
     except TypeError as error:
-        tell_refusal(error)
+        report_refusal(error)
         raise
     if not leaving_out:
         return write(model)
     models: list[Any] = []
     try:
-        opener = opener_for(None, info.context)
+        opener = find_opener(None, info.context)
         met = _met.get()
         if met is not None and met[0] is opener and id(model) in met[1]:
             return write(model)  # inside one from which all was withheld
-        shown = opener._for_dump(model, models)
+        shown = opener._withhold_for_dump(model, models)
     except (PurposeGuardError, TypeError) as error:
-        tell_refusal(error)
+        report_refusal(error)
         raise
     token = _met.set((opener, frozenset(map(id, models))))
     try:
-        if unreadable_in(shown):
+        if find_unreadable(shown):
             # A computed field that needs what was withheld: only a dump of its own can leave it out.
             options = {name: getattr(info, name) for name in _OPTIONS if hasattr(info, name)}
             return shown.model_dump(**options)
         return write(shown)
     except PurposeViolation as error:  # what is written needs what was withheld, such as a root
-        tell_refusal(error)
+        report_refusal(error)
         raise
     finally:
         _met.reset(token)
@@ -271,29 +271,29 @@ _OPTIONS: Final = (
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _is_serialiser(member: Any) -> bool:
+def _is_serializer(member: Any) -> bool:
     return getattr(getattr(member, "decorator_info", None), "decorator_repr", None) == "@model_serializer"
 
 
-def _around(proxy: Any) -> Any:
-    """A model serialiser of the application's, of which `_written` decides what it sees."""
+def _wrap_serializer(proxy: Any) -> Any:
+    """A model serialiser of the application's, of which `_serialize_model` decides what it sees."""
     fn, declared = proxy.wrapped, proxy.decorator_info
     wraps = declared.mode == "wrap"
     parameters = [one for one in inspect.signature(fn).parameters.values() if one.kind in _POSITIONAL]
     takes_info = len(parameters) > 1 + wraps
 
     # Annotated below, as the application's is.
-    def serialised(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
+    def serialize(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
         if declared.when_used.startswith("json") and not info.mode_is_json():
-            return _written(self, handler, info)
+            return _serialize_model(self, handler, info)
         given = ((handler,) if wraps else ()) + ((info,) if takes_info else ())
-        return _written(self, lambda shown: fn(shown, *given), info)
+        return _serialize_model(self, lambda shown: fn(shown, *given), info)
 
     # What it returns is what the application's returns: pydantic reads the schema of what is written from it.
-    serialised.__module__ = fn.__module__
+    serialize.__module__ = fn.__module__
     if "return" in fn.__annotations__:
-        serialised.__annotations__ = {"return": fn.__annotations__["return"]}
-    return model_serializer(mode="wrap", return_type=declared.return_type)(serialised)
+        serialize.__annotations__ = {"return": fn.__annotations__["return"]}
+    return model_serializer(mode="wrap", return_type=declared.return_type)(serialize)
 
 
 def _is_sealed(annotation: Any) -> bool:
@@ -302,7 +302,7 @@ def _is_sealed(annotation: Any) -> bool:
     return any(isinstance(kind, type) and issubclass(kind, SealedField) for kind in kinds)
 
 
-def _validated(
+def _validate_model(
     cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
 ) -> PersonalModel:
     hidden: Exception | None = None
@@ -314,16 +314,16 @@ def _validated(
     except Exception as error:  # noqa: BLE001  # raised below, or told without what it may show
         # A validator's slip shows what it slipped on; what an application raises by a class of its own, it means.
         slip = type(error).__module__.partition(".")[0] in sys.stdlib_module_names
-        hidden = failure(f"a validator of {cls.__qualname__}", error) if slip else error
+        hidden = make_failure(f"a validator of {cls.__qualname__}", error) if slip else error
     finally:
         del value  # from the traceback
     raise hidden or _hide_input(refused, cls)
 
 
 @contextmanager
-def refusal_of_dump(model: object) -> Generator[None]:
+def raise_dump_refusal(model: object) -> Generator[None]:
     """Raises the refusal of a dump instead of pydantic's error, which quotes it as text."""
-    told: list[Refusal] = []
+    told: list[DumpRefusal] = []
     token = refusals.set(told)
     failed = False
     try:
@@ -338,7 +338,7 @@ def refusal_of_dump(model: object) -> Generator[None]:
     # a member that the value is not of.
     refusal = next((one for one in told if one.value is not None), told[0] if failed else None)
     if refusal is not None:
-        field = (_place(model, refusal.value) or "").removeprefix(".")
+        field = (_find_seal_path(model, refusal.value) or "").removeprefix(".")
         if field and isinstance(refusal.error, PurposeViolation):
             refusal.error.field = field
         elif field:
@@ -346,7 +346,7 @@ def refusal_of_dump(model: object) -> Generator[None]:
         raise refusal.error.with_traceback(None) from None
 
 
-def _place(inside: object, value: Sealed | None, above: frozenset[int] = frozenset()) -> str | None:
+def _find_seal_path(inside: object, value: Sealed | None, above: frozenset[int] = frozenset()) -> str | None:
     """Where in a model, or what it holds, a sealed value is: `orders[].address`."""
     if id(inside) in above:
         return None
@@ -359,7 +359,7 @@ def _place(inside: object, value: Sealed | None, above: frozenset[int] = frozens
     elif isinstance(inside, (list, tuple, set, frozenset)):
         items = (("[]", item) for item in inside)
     for name, item in items:
-        below = "" if item is value else _place(item, value, above)
+        below = "" if item is value else _find_seal_path(item, value, above)
         if below is not None:
             return f"{name}{below}"
     return None
@@ -399,8 +399,8 @@ class _InputHiding:
         """
         self._cls = cls
         self._fields = Model(cls).fields()
-        self._aliases: dict[Any, set[str]] = aliases_of(cls)
-        self._names = field_names(Model(cls).shape)
+        self._aliases: dict[Any, set[str]] = field_aliases(cls)
+        self._names = iter_field_names(Model(cls).shape)
 
     def hide(self, line: ErrorDetails) -> InitErrorDetails:
         """Return a line of the error without what may be personal in its place, its message and its input."""
@@ -408,16 +408,16 @@ class _InputHiding:
         meant = sorted({*self._aliases.get(place[0], ()), *self._fields.keys() & {place[0]}}) if place else []
         kind = meant[0] if len(meant) == 1 else self._cls.__name__
         if line["type"] == "no_such_attribute":
-            return same_line(line, HIDDEN)
+            return copy_error_line(line, HIDDEN)
         if line["type"] == "extra_forbidden" and place:
-            return quiet_line(line, (*self._named(place[:-1]), *self._misspelt(place[-1])), kind)
+            return redact_error_line(line, (*self._named(place[:-1]), *self._misspelt(place[-1])), kind)
         if not meant or any(self._fields[field].has_tags for field in meant):
-            return quiet_line(line, self._named(place), kind)
+            return redact_error_line(line, self._named(place), kind)
         told = (place[0], *self._told_below(place[1:], meant))
         if place[-1] == _KEY_OF_MAPPING:
-            return quiet_line(line, told, kind)
+            return redact_error_line(line, told, kind)
         shown = isinstance(line["input"], (str, int, float, type(None)))
-        return same_line({**line, "loc": told}, line["input"] if shown else HIDDEN)
+        return copy_error_line({**line, "loc": told}, line["input"] if shown else HIDDEN)
 
     def _named(self, place: Place) -> Place:
         """Return the parts of a place that are names of fields; all other parts may come from the input."""
@@ -425,11 +425,11 @@ class _InputHiding:
 
     def _misspelt(self, key: int | str) -> Place:
         """Return a key that may be the name of a field, misspelt; nothing of any other key."""
-        return (key,) if nearest(str(key), self._names, _MISSPELT) else ()
+        return (key,) if find_nearest(str(key), self._names, _MISSPELT) else ()
 
     def _told_below(self, place: Place, fields: Iterable[str]) -> Place:
         """Return the parts of a place in untagged fields that come from code, and the indices in lists."""
-        shapes = [part for field in fields for part in self._fields[field].reach("items", "keys")]
+        shapes = [part for field in fields for part in self._fields[field].iter_reachable("items", "keys")]
         # A number may be a key as well, where there are keys.
         has_keys = any(part.keys is not None or part.repeats for part in shapes)
         return tuple(part for part in place if part in self._names or (isinstance(part, int) and not has_keys))

@@ -35,13 +35,13 @@ from pydantic import BaseModel
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
-from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, is_namedtuple, is_taggable, names_of
+from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, field_names_of, is_namedtuple, is_taggable
 from purposeguard.values.markers import Mark
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.streams import runs_later
-from purposeguard.values.type_schema import SILENT, Model, Shape, is_settled, refuse_unread
+from purposeguard.values.streams import is_lazy_class
+from purposeguard.values.type_schema import SILENT, Model, Shape, is_fully_defined, refuse_unread
 from purposeguard.values.undeclared import Computed, StateReader, computed_members, private_values, state_reader
-from purposeguard.values.withheld import Withheld, is_copy
+from purposeguard.values.withheld import WithheldRecord, is_copy
 
 MISSING: Final = object()
 """In place of a field's value that is not there."""
@@ -54,7 +54,7 @@ _MOST: Final = 1000
 
 
 @dataclasses.dataclass(eq=False)
-class Plan:
+class ValuePlan:
     """What values of a class are where a shape was announced.
 
     `fields` are those of a row, by all classes that say something of it (`models`): announced ones that it is an
@@ -95,7 +95,9 @@ class Plan:
         labels = {name: shape.own_label for name, shape in (self.fields or {}).items() if name not in self.gone}
         return {name: label for name, label in labels.items() if label is not None}
 
-    def values(self, row: Any, read: dict[str, Any], without: Container[str] = ()) -> Iterator[tuple[str, Shape, Any]]:
+    def iter_values(
+        self, row: Any, read: dict[str, Any], without: Container[str] = ()
+    ) -> Iterator[tuple[str, Shape, Any]]:
         """The fields that are in a row, with their values; `read` has those that were read, and gets the others."""
         for name, shape in (self.fields or {}).items():
             if name in self.gone or name in without:
@@ -108,7 +110,7 @@ class Plan:
     def is_as_announced(self, row: Any) -> bool:
         """Whether a row is quickly seen to hold seals where they were announced, and nothing else that is looked at."""
         fields = self.fields
-        if fields is None or self.is_marked or self.unasked or self.gone or beside_fields(row, fields):
+        if fields is None or self.is_marked or self.unchecked_label or self.gone or undeclared_entries(row, fields):
             return False
         if self.computed or (self.state is not None and self.state.values(row)):
             return False
@@ -119,11 +121,11 @@ class Plan:
         return True
 
     @functools.cached_property
-    def is_unseen(self) -> bool:
+    def is_opaque(self) -> bool:
         """Whether what a value gives cannot be seen before it is given."""
         if self.later or (issubclass(self.cls, Iterator) and not issubclass(self.cls, WITHOUT_FIELDS)):
             return True
-        return gives_items_later(self.cls, announced=self.shape.contents is not None)
+        return is_lazy_iterable(self.cls, announced=self.shape.contents is not None)
 
     @functools.cached_property
     def is_array(self) -> bool:
@@ -133,7 +135,7 @@ class Plan:
     @functools.cached_property
     def are_rows_announced(self) -> bool:
         """Whether what is in a container was announced as rows or seals that say something."""
-        parts = tuple(self.items.parts())
+        parts = tuple(self.items.iter_parts())
         may_be_rows = any(part.models or part.sealed for part in parts)
         return self.items.is_marked_itself or (may_be_rows and (self.items.has_tags or self.items.is_marked))
 
@@ -145,10 +147,10 @@ class Plan:
     @functools.cached_property
     def labels_outside_rows(self) -> tuple[Label, ...]:
         """The labels of what is in the fields of a row and in no row of its own."""
-        return labels_outside_rows(*(self.fields or {}).values())
+        return collect_labels_outside_rows(*(self.fields or {}).values())
 
     @functools.cached_property
-    def unasked(self) -> Label | None:
+    def unchecked_label(self) -> Label | None:
         """The label of what fields hold and was not announced, and so not asked for before; or of all that was."""
         asked = {source for label in self.shape.labels().values() for source in label.sources}
         held = [label for shape in (self.fields or {}).values() for label in shape.labels().values()]
@@ -182,16 +184,16 @@ class Plan:
         """The computed fields and properties from which rows may be read."""
         if self.fields is None or not is_taggable(self.cls) or issubclass(self.cls, dict):
             return {}
-        members = computed_members(base_of_class(self.cls), self.fields)
+        members = computed_members(unwithheld_class(self.cls), self.fields)
         return {name: member for name, member in members.items() if name not in self.gone}
 
     @functools.cached_property
-    def reader(self) -> Quick | None:
+    def reader(self) -> RowReader | None:
         """How rows are read without running their code; None if there is no way."""
-        return None if self.gone or not self.fields else _quick(self.cls, tuple(self.fields), self.state)
+        return None if self.gone or not self.fields else _make_row_reader(self.cls, tuple(self.fields), self.state)
 
     @functools.cached_property
-    def quick(self) -> Quick | None:
+    def quick(self) -> RowReader | None:
         """The same, if no field was announced as more than a plain value."""
         return None if any(shape.says_what for shape in (self.fields or {}).values()) else self.reader
 
@@ -208,11 +210,11 @@ class Plan:
             return False
 
 
-class _Pair(NamedTuple):
+class _KeyAndItem(NamedTuple):
     first: object  # for the class of what reads it
 
 
-class Quick(NamedTuple):
+class RowReader(NamedTuple):
     """How rows of a class are read without running code of it.
 
     `values` gives all values in each of some rows; what a row holds beside its fields comes as one that is not plain.
@@ -233,7 +235,7 @@ _extra: Final = operator.attrgetter("__pydantic_extra__")
 _private: Final = operator.attrgetter("__pydantic_private__")
 
 
-def _quick(cls: Any, names: tuple[str, ...], state: StateReader | None) -> Quick | None:
+def _make_row_reader(cls: Any, names: tuple[str, ...], state: StateReader | None) -> RowReader | None:
     quick = _quick_fields(cls, names)
     if quick is None or state is None:
         return quick
@@ -241,172 +243,174 @@ def _quick(cls: Any, names: tuple[str, ...], state: StateReader | None) -> Quick
         return quick
     if issubclass(cls, BaseModel) and state.readers == (private_values,):
         fields = quick.values
-        return Quick(
+        return RowReader(
             lambda rows: itertools.chain(fields(rows), map(dict.values, filter(None, map(_private, rows)))),
             quick.held,
             state.values,
         )
     fields, beside = quick.values, state.values
-    return Quick(lambda rows: itertools.chain(fields(rows), map(beside, rows)), quick.held, beside)
+    return RowReader(lambda rows: itertools.chain(fields(rows), map(beside, rows)), quick.held, beside)
 
 
-def _quick_fields(cls: Any, names: tuple[str, ...]) -> Quick | None:
+def _quick_fields(cls: Any, names: tuple[str, ...]) -> RowReader | None:
     if issubclass(cls, BaseModel):
-        return Quick(
+        return RowReader(
             lambda rows: itertools.chain(map(dict.values, map(_held, rows)), [filter(None, map(_extra, rows))]), _held
         )
     if issubclass(cls, dict):
         is_more = itertools.filterfalse
         known = frozenset(names).issuperset
-        return Quick(
+        return RowReader(
             lambda rows: itertools.chain(map(dict.values, rows), [is_more(known, map(dict.keys, rows))]),
             (lambda row: row) if cls is dict else (lambda row: dict(dict.items(row))),
         )
     members = [inspect.getattr_static(cls, name, None) for name in names]
-    if is_namedtuple(cls) and {type(member) for member in members} == {type(_Pair.first)}:
-        return Quick(
+    if is_namedtuple(cls) and {type(member) for member in members} == {type(_KeyAndItem.first)}:
+        return RowReader(
             lambda rows: map(tuple.__iter__, rows), lambda row: dict(zip(cls._fields, tuple.__iter__(row), strict=True))
         )
     if hasattr(cls, "__getattr__") or cls.__getattribute__ is not object.__getattribute__:
         return None
     if LEAVES(map(type, members)) and cls.__dictoffset__:
-        return Quick(lambda rows: map(dict.values, map(_held, rows)), _held)
+        return RowReader(lambda rows: map(dict.values, map(_held, rows)), _held)
     if {type(member) for member in members} == {MemberDescriptorType}:
         getters = [operator.attrgetter(name) for name in names]
-        return Quick(
+        return RowReader(
             lambda rows: (map(getter, rows) for getter in getters),
             lambda row: {name: get(row) for name, get in zip(names, getters, strict=True)},
         )
     return None
 
 
-def labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
+def collect_labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
     """The labels of what is in these and in no row of its own.
 
     Apart: that what may be sealed could not be opened says nothing of what is plain.
     """
-    parts = [sources for shape in shapes for part in shape.outside_rows() for sources in (part.tags, part.seal)]
+    parts = [sources for shape in shapes for part in shape.iter_outside_rows() for sources in (part.tags, part.seal)]
     return tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
 
 
-def plan_of(cls: type, shape: Shape, path: str = "") -> Plan:
+def make_plan(cls: type, shape: Shape, path: str = "") -> ValuePlan:
     """What a value of class `cls` is, where `shape` was announced; `path` names it in messages.
 
     Raises:
         UnlabelledData: a sealed value was announced, and this is a plain one; or rows that say whose they are, and this
             does not say it; or its class says something of its attributes that nobody reads.
     """
-    plan: Plan | None = shape.plans.get(cls)
+    plan: ValuePlan | None = shape.plans.get(cls)
     if plan is None:
-        plan = (_plan_of_row if is_taggable(cls) else _plan_of_other)(cls, shape, path)
-        if is_settled(cls) and not is_copy(cls):  # classes of copies go with the use that they were made for
+        plan = (_make_row_plan if is_taggable(cls) else _make_non_row_plan)(cls, shape, path)
+        if is_fully_defined(cls) and not is_copy(cls):  # classes of copies go with the use that they were made for
             if len(shape.plans) >= _MOST:
                 shape.plans.clear()
             shape.plans[cls] = plan
     return plan
 
 
-def _plan_of_other(cls: type, shape: Shape, path: str) -> Plan:
+def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     """What a value is whose class has no fields of its own: a plain dict may be one of the rows announced."""
     if cls is type(None):
-        return Plan(cls, shape)
+        return ValuePlan(cls, shape)
     is_leaf = cls in PLAIN or issubclass(cls, (*WITHOUT_FIELDS, Sealed))
-    if not is_leaf and runs_later(cls):
-        return Plan(cls, shape, later=True)
+    if not is_leaf and is_lazy_class(cls):
+        return ValuePlan(cls, shape, later=True)
     refuse_unread(cls)
     rows = tuple(model for model in shape.models if model.is_mapping) if issubclass(cls, dict) else ()
     if rows:
         # Where a mapping was announced as well, it may be either.
         contents = shape.contents
-        fields = _united([model.fields() for model in rows], contents)
-        return Plan(cls, shape, fields, rows, contents or SILENT, shape.keys or SILENT, gone=gone_from(cls))
+        fields = _unite_fields([model.fields() for model in rows], contents)
+        return ValuePlan(
+            cls, shape, fields, rows, contents or SILENT, shape.keys or SILENT, gone=withheld_fields_of(cls)
+        )
     if issubclass(cls, Sealed) and shape.sealed:
-        return Plan(cls, shape)
+        return ValuePlan(cls, shape)
     # A record in an array of numpy has items, and does not iterate by a method of its own.
     is_record = hasattr(cls, "__array_interface__") and hasattr(cls, "__len__")
     contains = not is_leaf and (issubclass(cls, Collection) or is_record)
     if contains and shape.contents is not None:
-        items, keys = _contents(cls, shape)
-        return Plan(cls, shape, items=items, keys=keys, contains=True)
+        items, keys = _item_and_key_shapes(cls, shape)
+        return ValuePlan(cls, shape, items=items, keys=keys, contains=True)
     refusal = None
-    if not shape.says_what and gives_items_later(cls):
+    if not shape.says_what and is_lazy_iterable(cls):
         refusal = ", and what it gives cannot be seen before: give a list"
     elif any(cls is kind for kind, _ in shape.literals):
         # Some values of this class were announced by a `Literal`; the walk lets those through, and no others.
         refusal = _refusal(cls, shape, ())
-    whole = _whole(cls, shape, (), path) if refusal is None else None
-    return Plan(cls, shape, contains=contains, whole=whole, refusal=refusal)
+    whole = _label_of_unannounced(cls, shape, (), path) if refusal is None else None
+    return ValuePlan(cls, shape, contains=contains, whole=whole, refusal=refusal)
 
 
-def _plan_of_row(cls: type, shape: Shape, path: str) -> Plan:
+def _make_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     """What an object is whose class has fields."""
-    models = models_of(cls, shape.models)
+    models = applicable_models(cls, shape.models)
     announced = tuple(model for model in models if model in shape.models)
-    gone = gone_from(cls)
+    gone = withheld_fields_of(cls)
     if issubclass(cls, WITHOUT_FIELDS):  # a member of an enumeration, say, of which no copy can be made
-        whole = None if announced else _whole(cls, shape, models, path)
+        whole = None if announced else _label_of_unannounced(cls, shape, models, path)
         labels = [label for label in (whole, *(model.shape.label_of_all() for model in models)) if label is not None]
-        return Plan(cls, shape, models=models, whole=Label.join(*labels) if labels else None, gone=gone)
-    fields = _fields_of(models, announced)
+        return ValuePlan(cls, shape, models=models, whole=Label.join(*labels) if labels else None, gone=gone)
+    fields = _merge_model_fields(models, announced)
     if gone:
-        names = names_of(cls)
+        names = field_names_of(cls)
         fields = {name: field for name, field in fields.items() if name in names}
     refusal = " and has fields beside its items: give one or the other" if issubclass(cls, dict) else None
     if announced:
-        return Plan(cls, shape, fields, models, gone=gone, refusal=refusal)
+        return ValuePlan(cls, shape, fields, models, gone=gone, refusal=refusal)
     contents = shape.contents
     if contents is not None and shape.keys is None and is_namedtuple(cls):
         # That its own class says of a field that it is plain does not make it less than an item may be.
         nothing: frozenset[Any] = frozenset()
         own = {name: dataclasses.replace(field, plain=nothing, literals=nothing) for name, field in fields.items()}
-        return Plan(cls, shape, {name: field | contents for name, field in own.items()}, models, gone=gone)
-    whole = _whole(cls, shape, models, path)
-    return Plan(cls, shape, fields, models, whole=whole, gone=gone, refusal=refusal)
+        return ValuePlan(cls, shape, {name: field | contents for name, field in own.items()}, models, gone=gone)
+    whole = _label_of_unannounced(cls, shape, models, path)
+    return ValuePlan(cls, shape, fields, models, whole=whole, gone=gone, refusal=refusal)
 
 
-def label_of_stream(cls: type, shape: Shape, path: str) -> Label | None:
+def resolve_stream_label(cls: type, shape: Shape, path: str) -> Label | None:
     """The label of all that was announced, where a value that is read later is not what was.
 
     Raises:
-        UnlabelledData: as `plan_of`; or nothing was announced, and what a value of this class gives is not iterated.
+        UnlabelledData: as `make_plan`; or nothing was announced, and what a value of this class gives is not iterated.
     """
     refuse_unread(cls)
     iterates = issubclass(cls, (Iterator, AsyncIterator, Collection))
     if iterates and shape.contents is not None:
         return None
-    if not shape.says_what and gives_items_later(cls):
-        raise UnlabelledData(f"{named(path, cls)}, and what it gives cannot be seen before: give a list")
-    return _whole(cls, shape, (), path)
+    if not shape.says_what and is_lazy_iterable(cls):
+        raise UnlabelledData(f"{format_value_name(path, cls)}, and what it gives cannot be seen before: give a list")
+    return _label_of_unannounced(cls, shape, (), path)
 
 
-def _contents(cls: type, shape: Shape) -> tuple[Shape, Shape]:
+def _item_and_key_shapes(cls: type, shape: Shape) -> tuple[Shape, Shape]:
     """What the items and keys of a container are; where it is of another kind than announced, what either may be."""
     items = shape.contents or SILENT
     if shape.keys is None:
         return items, items
-    return (items, shape.keys) if issubclass(cls, Mapping) else (shape.gives or SILENT, SILENT)
+    return (items, shape.keys) if issubclass(cls, Mapping) else (shape.iterated or SILENT, SILENT)
 
 
-def models_of(cls: type, announced: Iterable[Model]) -> tuple[Model, ...]:
+def applicable_models(cls: type, announced: Iterable[Model]) -> tuple[Model, ...]:
     """The classes that say what an object is: those announced that it is an instance of and, last, its own."""
     if not is_taggable(cls):
         return tuple(model for model in announced if model.is_mapping) if issubclass(cls, dict) else ()
-    own = base_of_class(cls)  # a copy without a field has lost its mark as well
-    models = tuple(model for model in announced if _is_one(own, model))
-    return models if any(model.cls is own for model in models) else (*models, _own(own, models))
+    own = unwithheld_class(cls)  # a copy without a field has lost its mark as well
+    models = tuple(model for model in announced if _is_instance_class(own, model))
+    return models if any(model.cls is own for model in models) else (*models, _own_model(own, models))
 
 
-def _is_one(cls: type, model: Model) -> bool:
+def _is_instance_class(cls: type, model: Model) -> bool:
     """Whether objects of a class are what a model says: of a generic one, whatever stands in its brackets."""
     generic: Mapping[str, Any] = getattr(model.cls, "__pydantic_generic_metadata__", {})
     return not model.is_mapping and (generic.get("origin") or model.cls) in cls.__mro__
 
 
-def _own(cls: type, announced: Iterable[Model]) -> Model:
+def _own_model(cls: type, announced: Iterable[Model]) -> Model:
     """A class as its own objects know it; its type variables stand for what was announced of them."""
     bound: dict[Any, Shape] = {}
     for model in announced:
-        names = dict(zip(getattr(model.cls, "__parameters__", ()), _passed_on(cls, model.cls), strict=False))
+        names = dict(zip(getattr(model.cls, "__parameters__", ()), _bind_type_arguments(cls, model.cls), strict=False))
         for name, shape in model.bindings:
             own = names.get(name)
             if own in getattr(cls, "__parameters__", ()):
@@ -414,7 +418,7 @@ def _own(cls: type, announced: Iterable[Model]) -> Model:
     return Model(cls, tuple(bound.items()))
 
 
-def _passed_on(cls: type, generic: type) -> tuple[Any, ...]:
+def _bind_type_arguments(cls: type, generic: type) -> tuple[Any, ...]:
     """The arguments that a class gives to the type variables of a base class."""
     for base in vars(cls).get("__orig_bases__", cls.__bases__):
         origin = get_origin(base) or base
@@ -422,23 +426,23 @@ def _passed_on(cls: type, generic: type) -> tuple[Any, ...]:
             if origin is generic:
                 return get_args(base)
             stated = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
-            return tuple(stated.get(variable, variable) for variable in _passed_on(origin, generic))
+            return tuple(stated.get(variable, variable) for variable in _bind_type_arguments(origin, generic))
     return ()
 
 
-def _fields_of(models: tuple[Model, ...], announced: tuple[Model, ...]) -> Mapping[str, Shape]:
+def _merge_model_fields(models: tuple[Model, ...], announced: tuple[Model, ...]) -> Mapping[str, Shape]:
     """The fields of an object: all that is announced of it, and all that its own class adds."""
     if len(models) == len(announced):
-        return _united([model.fields() for model in announced])
+        return _unite_fields([model.fields() for model in announced])
     own = models[-1].fields()
     if not announced:
         return own
-    fields = _united([model.fields() for model in announced])
-    stated = {name: _both(fields[name], shape) if name in fields else shape for name, shape in own.items()}
+    fields = _unite_fields([model.fields() for model in announced])
+    stated = {name: _combine_shapes(fields[name], shape) if name in fields else shape for name, shape in own.items()}
     return stated | {name: shape for name, shape in fields.items() if name not in own}
 
 
-def _united(several: Iterable[Mapping[str, Shape]], more: Shape | None = None) -> Mapping[str, Shape]:
+def _unite_fields(several: Iterable[Mapping[str, Shape]], more: Shape | None = None) -> Mapping[str, Shape]:
     """Field → all that it may be."""
     first, *others = several
     if not others and more is None:
@@ -450,7 +454,7 @@ def _united(several: Iterable[Mapping[str, Shape]], more: Shape | None = None) -
     return merged if more is None else {name: shape | more for name, shape in merged.items()}
 
 
-def _both(announced: Shape, own: Shape) -> Shape:
+def _combine_shapes(announced: Shape, own: Shape) -> Shape:
     """What a field is of which two classes of one object speak: what was announced, and whatever its own class adds.
 
     Where they speak of different things, it is all that either could mean.
@@ -470,7 +474,7 @@ def _both(announced: Shape, own: Shape) -> Shape:
         tags |= both.sources
     items = both.items
     if announced.items is not None and own.items is not None:
-        items = _both(announced.items, own.items)
+        items = _combine_shapes(announced.items, own.items)
     return dataclasses.replace(both, tags=tags, items=items, plain=stated.plain, literals=stated.literals)
 
 
@@ -481,7 +485,7 @@ def _is_announced(model: Model, announced: tuple[Model, ...]) -> bool:
     return issubclass(model.cls, tuple(other.cls for other in announced if not other.is_mapping))
 
 
-def gives_items_later(cls: type, *, announced: bool = False) -> bool:
+def is_lazy_iterable(cls: type, *, announced: bool = False) -> bool:
     """Whether objects of a class can only be gone through or awaited, like queries: what they give is not known now.
 
     A connection or an open file can be gone through too, and is no container of rows unless it is announced as one.
@@ -494,11 +498,11 @@ def gives_items_later(cls: type, *, announced: bool = False) -> bool:
     return gives and (announced or not (issubclass(cls, Container) or hasattr(cls, "read")))
 
 
-def _whole(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Label | None:
+def _label_of_unannounced(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Label | None:
     """The label of all that was announced, where a value is not it, nor the plain value that it may be instead.
 
     Raises:
-        UnlabelledData: as `plan_of`.
+        UnlabelledData: as `make_plan`.
     """
     if not shape.says_what:
         return None
@@ -507,7 +511,7 @@ def _whole(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Lab
         return shape.label_of_all() if shape.models and not issubclass(cls, _NEVER_ROWS) else None
     refusal = _refusal(cls, shape, models)
     if refusal is not None:
-        raise UnlabelledData(f"{named(path, cls)}{refusal}")
+        raise UnlabelledData(f"{format_value_name(path, cls)}{refusal}")
     return shape.label_of_all()
 
 
@@ -519,7 +523,7 @@ def _refusal(cls: type, shape: Shape, models: tuple[Model, ...]) -> str | None:
     """Return why a value that is not what was announced is refused, whoever may use that; None if it is not."""
     if shape.sealed:
         return ", and a sealed value was announced: seal it where it is read"
-    to_be_said = {mark for model in shape.every_model() for mark in model.marks()}
+    to_be_said = {mark for model in shape.iter_models() for mark in model.marks()}
     if not to_be_said.issubset(mark for model in models for mark in model.marks()):
         advice = "make the function itself `async`" if issubclass(cls, Awaitable) else "give a list, or an iterator"
         return (
@@ -529,19 +533,19 @@ def _refusal(cls: type, shape: Shape, models: tuple[Model, ...]) -> str | None:
     return None
 
 
-def named(path: str, cls: type) -> str:
+def format_value_name(path: str, cls: type) -> str:
     """What a message calls a value of this class."""
     return f"{f'`{path}`' if path else 'what came'} is a {cls.__qualname__}"
 
 
-def base_of_class(cls: type) -> type:
+def unwithheld_class(cls: type) -> type:
     """The class of which objects of `cls` are copies that something was withheld from; itself where they are none."""
     return cls.__bases__[-1] if is_copy(cls) else cls
 
 
-def gone_from(cls: type) -> Mapping[str, Decision]:
+def withheld_fields_of(cls: type) -> Mapping[str, Decision]:
     """The fields that copies of this class lack, which are not to be read."""
-    record: Withheld | None = vars(cls).get("__purposeguard_withheld__")
+    record: WithheldRecord | None = vars(cls).get("__purposeguard_withheld__")
     return record.decisions if record is not None else {}
 
 
@@ -554,7 +558,7 @@ def read_field(value: Any, name: str) -> Any:
     return getattr(value, name, MISSING)
 
 
-def entries_of(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
+def stored_entries(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
     """The keys and items of a mapping; of a dict all that it stores, whatever its class makes of them.
 
     `MultiValueDict` of Django and others store lists, and give the last item of each.
@@ -564,7 +568,7 @@ def entries_of(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
     return dict.items(mapping) if isinstance(mapping, dict) else mapping.items()
 
 
-def refilled(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, Any]:
+def replace_entries(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, Any]:
     """A copy of a dict that stores these instead."""
     kind: Any = collections.OrderedDict if isinstance(mapping, collections.OrderedDict) else dict
     other = copy.copy(mapping)
@@ -583,14 +587,16 @@ def objects_in_array(value: Any, path: str) -> list[Any]:
     if not getattr(dtype, "hasobject", False):
         return []
     if getattr(dtype, "fields", None):
-        raise UnlabelledData(f"{named(path, type(value))} of records that hold objects: give a list of rows")
+        raise UnlabelledData(
+            f"{format_value_name(path, type(value))} of records that hold objects: give a list of rows"
+        )
     # What the basic class stores, whatever a subclass makes of it: a masked array hides some of its objects.
     basic: Any = next(cls for cls in reversed(type(value).__mro__) if "tolist" in vars(cls))
     objects: list[Any] = basic.tolist(basic.flatten(value))
     return objects
 
 
-def beside_fields(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
+def undeclared_entries(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
     """The keys that a row has beside the fields that its class or annotation declares, with what they hold."""
     held: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
     return [(key, value) for key, value in held.items() if key not in fields] if held else ()

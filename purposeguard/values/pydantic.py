@@ -34,18 +34,18 @@ from pydantic_core import (
 
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, by_clause, is_union, nearest
+from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, clause_sort_key, find_nearest, is_union
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import ALIASES, PLAIN
-from purposeguard.values.opener import dump_opener, opener_for
-from purposeguard.values.rows import abouts_of
-from purposeguard.values.sealed import Sealed, failure, quiet, seal
-from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.withheld import base_of, left_out_of, pinned_values, record_of, visible_of
+from purposeguard.values.opener import find_opener, get_dump_opener
+from purposeguard.values.rows import row_contexts_of
+from purposeguard.values.sealed import Sealed, make_failure, redact_error, seal
+from purposeguard.values.type_schema import Shape, read_shape
+from purposeguard.values.withheld import original_class, pinned_values, visible_fields, withheld_names, withheld_record
 
 
-def fresh_private(declared: Mapping[str, Any]) -> dict[str, Any] | None:
+def make_private_attributes(declared: Mapping[str, Any]) -> dict[str, Any] | None:
     """Pydantic's private attributes as a new object would have them, save those made from the fields' values."""
     found: dict[str, Any] = {}
     for name, one in declared.items():
@@ -56,21 +56,21 @@ def fresh_private(declared: Mapping[str, Any]) -> dict[str, Any] | None:
     return {name: value for name, value in found.items() if value is not PydanticUndefined} if declared else None
 
 
-def filler(cls: Any) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
+def make_pydantic_filler(cls: Any) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
     """What makes instances of a model, of their values and what is beside these, without validating."""
     fields, private = frozenset(cls.model_fields), cls.__private_attributes__
     allows_extra = cls.model_config.get("extra") == "allow"
 
-    def filled(visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
+    def fill_instance(visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
         instance = object.__new__(cls)
         values = {name: value for name, value in visible.items() if name in fields}
         _set(instance, "__dict__", values)
         _set(instance, "__pydantic_fields_set__", values.keys() & beside.get("fields_set", ()))
         _set(instance, "__pydantic_extra__", {} if allows_extra else None)
-        _set(instance, "__pydantic_private__", fresh_private(private))
+        _set(instance, "__pydantic_private__", make_private_attributes(private))
         return instance
 
-    return filled
+    return fill_instance
 
 
 _set: Final = object.__setattr__
@@ -78,31 +78,31 @@ _set: Final = object.__setattr__
 
 def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
     """The fields that are left, as pydantic asks for them to print."""
-    return iter(visible_of(self).items())
+    return iter(visible_fields(self).items())
 
 
 def _model_dump(self: Any, **options: Any) -> Any:
-    return leaving_out(self, base_of(self).model_dump, options)
+    return dump_without_withheld(self, original_class(self).model_dump, options)
 
 
 def _model_dump_json(self: Any, **options: Any) -> Any:
-    return leaving_out(self, base_of(self).model_dump_json, options)
+    return dump_without_withheld(self, original_class(self).model_dump_json, options)
 
 
-def leaving_out(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
+def dump_without_withheld(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
     """A dump that also leaves out what cannot be read, or computed, without what was withheld."""
     dataclasses_in: set[int] = set()
-    unreadable = unreadable_in(self, dataclasses_in)
+    unreadable = find_unreadable(self, dataclasses_in)
     if not unreadable:
         return dump(self, **options)
-    token = left_out_of.set(frozenset(dataclasses_in))
+    token = withheld_names.set(frozenset(dataclasses_in))
     try:
-        return dump(self, **{**options, "exclude": _both(options.get("exclude"), unreadable)})
+        return dump(self, **{**options, "exclude": _merge_excludes(options.get("exclude"), unreadable)})
     finally:
-        left_out_of.reset(token)
+        withheld_names.reset(token)
 
 
-def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
+def find_unreadable(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
     """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`.
 
     `copies` gets the identities of dataclasses from which something was withheld.
@@ -110,30 +110,30 @@ def unreadable_in(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, (list, tuple)):
-        if any(map(_may_be_unreadable, set(map(type, value)))):  # many rows are of one class, or few
+        if any(map(_can_have_unreadable_fields, set(map(type, value)))):  # many rows are of one class, or few
             items = enumerate(value)
     elif hasattr(type(value), "__purposeguard_withheld__"):
         found = dict.fromkeys(_unreadable_fields(value), True)
-        items = (*visible_of(value).items(), *pinned_values(value).items())
+        items = (*visible_fields(value).items(), *pinned_values(value).items())
         if copies is not None and dataclasses.is_dataclass(value):
             copies.add(id(value))
     elif isinstance(value, dict):
         items = value.items()
     for key, item in items:
-        below = unreadable_in(item, copies)
+        below = find_unreadable(item, copies)
         if below:
             found[key] = below
     return found
 
 
-def _may_be_unreadable(cls: type) -> bool:
+def _can_have_unreadable_fields(cls: type) -> bool:
     return issubclass(cls, (list, tuple, dict)) or hasattr(cls, "__purposeguard_withheld__")
 
 
 def _unreadable_fields(copied: Any) -> Iterator[str]:
     """What pydantic would ask a copy for that it cannot say: fields of dataclasses, and computed ones of models."""
     if dataclasses.is_dataclass(copied):
-        yield from record_of(copied).decisions
+        yield from withheld_record(copied).decisions
     elif isinstance(copied, BaseModel):
         for name in type(copied).model_computed_fields:
             try:
@@ -142,7 +142,7 @@ def _unreadable_fields(copied: Any) -> Iterator[str]:
                 yield name
 
 
-def _both(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
+def _merge_excludes(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
     """What a caller wants left out, and what has to be."""
     given: dict[Any, Any] = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(asked or (), True)
     every = given.get("__all__")
@@ -151,28 +151,28 @@ def _both(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
         if known is True or known is ... or value is True:
             given[key] = True
         else:
-            given[key] = _both(known, value)
+            given[key] = _merge_excludes(known, value)
     return given
 
 
 def _pydantic_setattr(self: Any, name: str, value: Any) -> None:
-    _must_be_left(self, name)
-    base_of(self).__setattr__(self, name, value)
+    _refuse_withheld(self, name)
+    original_class(self).__setattr__(self, name, value)
 
 
 def _pydantic_delattr(self: Any, name: str) -> None:
-    _must_be_left(self, name)
-    base_of(self).__delattr__(self, name)
+    _refuse_withheld(self, name)
+    original_class(self).__delattr__(self, name)
 
 
-def _must_be_left(instance: Any, name: str) -> None:
+def _refuse_withheld(instance: Any, name: str) -> None:
     # pydantic sets its fields past the attributes of the class.
-    if name in record_of(instance).decisions:
+    if name in withheld_record(instance).decisions:
         raise AttributeError(f"`{name}` is withheld here and cannot be set")
 
 
 def _pydantic_str(self: Any) -> str:
-    return " ".join(f"{name}={value!r}" for name, value in visible_of(self).items())
+    return " ".join(f"{name}={value!r}" for name, value in visible_fields(self).items())
 
 
 class OwnSerializer:
@@ -186,23 +186,25 @@ class OwnSerializer:
 
     def __get__(self, instance: object, owner: Any) -> SchemaSerializer:
         base = owner.__bases__[-1]
-        schema = _for_class(base.__pydantic_core_schema__, owner, ())
+        schema = _retarget_schema(base.__pydantic_core_schema__, owner, ())
         own: SchemaSerializer = base.__pydantic_serializer__ if schema is None else SchemaSerializer(schema)
         type.__setattr__(owner, "__pydantic_serializer__", own)
         return own
 
 
-def _for_class(schema: Mapping[str, Any], cls: type, definitions: Iterable[Mapping[str, Any]]) -> CoreSchema | None:
+def _retarget_schema(
+    schema: Mapping[str, Any], cls: type, definitions: Iterable[Mapping[str, Any]]
+) -> CoreSchema | None:
     """The schema of a model as that of a subclass; None where it is of a kind that a class has made for itself."""
     changed: Any = {key: value for key, value in schema.items() if key != "ref"}
     if schema["type"] in {"model", "dataclass"}:
         return cast("CoreSchema", {**changed, "cls": cls})
     if schema["type"] == "definition-ref":
         found = next(one for one in definitions if one["ref"] == schema["schema_ref"])
-        return _for_class(found, cls, definitions)
+        return _retarget_schema(found, cls, definitions)
     if "schema" not in schema:
         return None
-    inner = _for_class(schema["schema"], cls, schema.get("definitions", definitions))
+    inner = _retarget_schema(schema["schema"], cls, schema.get("definitions", definitions))
     return None if inner is None else cast("CoreSchema", {**changed, "schema": inner})
 
 
@@ -252,23 +254,23 @@ HIDDEN: Final = "<sealed>"
 """The text that validation errors show instead of an input."""
 
 
-class Refusal(NamedTuple):
+class DumpRefusal(NamedTuple):
     """Why a dump was refused, and which value it was to open (None: the whole)."""
 
     error: Exception
     value: Sealed | None
 
 
-refusals: ContextVar[list[Refusal] | None] = ContextVar("purposeguard refusals", default=None)
+refusals: ContextVar[list[DumpRefusal] | None] = ContextVar("purposeguard refusals", default=None)
 """Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
 
 
-class RowUnderWay:
+class CurrentRow:
     """Whose the sealed values in a row are, and from when; read where one is to be opened."""
 
     __slots__ = ("_around", "_judged", "_row")
 
-    def __init__(self, row: object, around: RowUnderWay | None, *, judged: bool) -> None:
+    def __init__(self, row: object, around: CurrentRow | None, *, judged: bool) -> None:
         """`around` is the row that this one is in; `judged`: what may not be used was just withheld from it."""
         self._row = row
         self._around = around
@@ -279,22 +281,22 @@ class RowUnderWay:
         """What the row says, or the one around it; nothing where neither has marks."""
         around = () if self._around is None else self._around.row_contexts
         try:
-            return abouts_of(self._row, (), around) or around
+            return row_contexts_of(self._row, (), around) or around
         except UnlabelledData:
             if not self._judged:
                 raise
         return around  # its marked field was withheld, after it had been read
 
 
-row_under_way: ContextVar[RowUnderWay | None] = ContextVar("purposeguard row", default=None)
+row_under_way: ContextVar[CurrentRow | None] = ContextVar("purposeguard row", default=None)
 """Of the dump under way: the row that is being written."""
 
 
-def tell_refusal(error: Exception, value: Sealed | None = None) -> None:
+def report_refusal(error: Exception, value: Sealed | None = None) -> None:
     """Tells the dump under way why it was refused, where it wants to know."""
     told = refusals.get()
     if told is not None:
-        told.append(Refusal(error, value))
+        told.append(DumpRefusal(error, value))
 
 
 def is_withholding(info: core_schema.SerializationInfo) -> bool:
@@ -307,14 +309,14 @@ def is_withholding(info: core_schema.SerializationInfo) -> bool:
         return False
     context: Mapping[Any, Any] = info.context if isinstance(info.context, Mapping) else {}
     for said in (info.mode, *context):
-        if isinstance(said, str) and _is_misspelt(said):
+        if isinstance(said, str) and _is_misspelled(said):
             raise TypeError(f"a dump leaves out what may not be used by `{WITHHOLD}`, not by `{said}`")
     return info.mode == WITHHOLD or bool(context.get(WITHHOLD))
 
 
 @functools.lru_cache(maxsize=256)
-def _is_misspelt(said: str) -> bool:
-    return said != WITHHOLD and bool(nearest(said, (WITHHOLD,), 0.75))
+def _is_misspelled(said: str) -> bool:
+    return said != WITHHOLD and bool(find_nearest(said, (WITHHOLD,), 0.75))
 
 
 class SealedField:
@@ -331,18 +333,18 @@ class SealedField:
         """
         given = get_args(source)
         if len(given) != 2:
-            raise _NoField("a sealed field says what is in it and its sources: `Personal[str, Source]`")
+            raise _InvalidSealedField("a sealed field says what is in it and its sources: `Personal[str, Source]`")
         inner_type, terms = given
         # As an annotation of the type inside, which may be a definition that others refer to: what the hooks of this
         # class added to the JSON Schema of a reference, pydantic would add to the definition.
-        return handler.generate_schema(Annotated[inner_type, _Field(cls, inner_type, _members(terms))])
+        return handler.generate_schema(Annotated[inner_type, _SealedFieldSchema(cls, inner_type, _union_terms(terms))])
 
 
-class _NoField(UnlabelledData, PydanticSchemaGenerationError):
+class _InvalidSealedField(UnlabelledData, PydanticSchemaGenerationError):
     """An annotation that is no sealed field; to pydantic, a type that it has no schema for."""
 
 
-class _Field:
+class _SealedFieldSchema:
     """One annotation `Personal[T, S]`, as pydantic asks it.
 
     What is in `T` is looked at when it is asked for: models in it may be defined later.
@@ -354,17 +356,19 @@ class _Field:
         self._inner_type = inner_type
         self._seals = bool(members) and all(issubclass(one, Source) and "clause" in vars(one) for one in members)
         """Whether plain input can be sealed; not where the annotation names purposes, or leaves them open."""
-        self._kind = _name(inner_type)
+        self._kind = _describe_type(inner_type)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         inner = handler(source)
         if inner["type"] == "generator":  # what it gives would be validated when it is opened, and used up by that
-            raise _NoField(f"`{self._kind}` is validated as an iterator, which cannot be sealed: say `list[…]`")
+            raise _InvalidSealedField(
+                f"`{self._kind}` is validated as an iterator, which cannot be sealed: say `list[…]`"
+            )
         # In a layer of its own: a serialiser of the field takes the place of the outermost one, and what its handler
         # calls is to be the one of the seal.
         layer: Any
         if inner["type"] in _PLAIN and "serialization" not in inner:  # written by pydantic alone, once it is opened
-            write = self._writer(inner["type"])
+            write = self._make_serializer(inner["type"])
             layer = {
                 **inner,
                 "serialization": core_schema.plain_serializer_function_ser_schema(
@@ -373,10 +377,10 @@ class _Field:
             }
         else:
             layer = core_schema.no_info_after_validator_function(
-                _as_it_is,
+                _return_unchanged,
                 inner,
                 serialization=core_schema.wrap_serializer_function_ser_schema(
-                    self.serialise, info_arg=True, schema=inner
+                    self.serialize, info_arg=True, schema=inner
                 ),
             )
         return core_schema.no_info_wrap_validator_function(self.validate, layer)
@@ -388,7 +392,7 @@ class _Field:
     def _label(self) -> Label:
         """What plain input is sealed under."""
         own = Label(*cast("tuple[type[Source], ...]", self._members))
-        inside = shape_of(self._inner_type).label_of_all()
+        inside = read_shape(self._inner_type).label_of_all()
         return own if inside is None else own | inside  # what is inside keeps its tags
 
     @functools.cached_property
@@ -404,7 +408,7 @@ class _Field:
     @functools.cached_property
     def _names(self) -> frozenset[str]:
         """The names of fields in `T`: places in an error that come from code, not from the input."""
-        return field_names(shape_of(self._inner_type))
+        return iter_field_names(read_shape(self._inner_type))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -430,28 +434,28 @@ class _Field:
             # In anything but a plain value there may be tags, or what cannot be sealed.
             return seal(self._cls, plain, label) if type(plain) in PLAIN else self._cls(plain, label)
         except ValidationError as error:
-            hidden: Exception = self._hidden(error)
+            hidden: Exception = self._hide_input(error)
         except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
-            hidden = _signal(error) or quiet(f"validation as {self._kind}", error)
+            hidden = _find_validator_signal(error) or redact_error(f"validation as {self._kind}", error)
         finally:
             value = plain = None  # from the traceback
         raise hidden
 
-    def _writer(self, kind: str) -> Callable[[Any, core_schema.SerializationInfo], Any]:
+    def _make_serializer(self, kind: str) -> Callable[[Any, core_schema.SerializationInfo], Any]:
         """As `serialise`, of a type that pydantic writes without running other code."""
-        cls, classes, opener_of_dump = self._cls, _PLAIN[kind], dump_opener.get
+        cls, classes, opener_of_dump = self._cls, _PLAIN[kind], get_dump_opener.get
         usual = classes[0]
 
         def plain(value: Any, info: core_schema.SerializationInfo) -> Any:
             opener = opener_of_dump()
             # Within a model's dump, its application may begin another, and name a use for that.
             if opener is None or type(value) is not cls or info.context is not None:
-                opened = self._opened(value, info)
+                opened = self._open_value(value, info)
             else:
                 try:
                     opened = opener.open(value)
                 except (PurposeGuardError, TypeError) as error:
-                    self._refused(error, value, info)
+                    self._report_refusal(error, value, info)
                     raise
             if type(opened) is usual or isinstance(opened, classes):
                 return opened
@@ -461,7 +465,7 @@ class _Field:
 
         return plain
 
-    def _opened(self, value: Any, info: core_schema.SerializationInfo) -> Any:
+    def _open_value(self, value: Any, info: core_schema.SerializationInfo) -> Any:
         """The plain value, by the use that decides here, of those whom the row that is being written is about."""
         try:
             is_withholding(info)  # raises where its mode or context is misspelt
@@ -471,22 +475,22 @@ class _Field:
                     f"a field of sealed values holds a {given}, which was never validated: give it "
                     "`Personal(value, Source)`, or make the model with `model_validate`"
                 )
-            opener, known = opener_for(value.label, info.context), row_under_way.get()
+            opener, known = find_opener(value.label, info.context), row_under_way.get()
             row_contexts = () if known is None else known.row_contexts
             return opener._open_in_context(value, row_contexts) if row_contexts else opener.open(value)
         except (PurposeGuardError, TypeError) as error:
-            self._refused(error, value, info)
+            self._report_refusal(error, value, info)
             raise
 
-    def _refused(self, error: Exception, value: Any, info: core_schema.SerializationInfo) -> None:
+    def _report_refusal(self, error: Exception, value: Any, info: core_schema.SerializationInfo) -> None:
         if isinstance(error, PurposeViolation):
             error.advice = _NOT_LEFT_OUT if is_withholding(info) else _NOT_WRITTEN
-        tell_refusal(error, value if isinstance(value, Sealed) else None)
+        report_refusal(error, value if isinstance(value, Sealed) else None)
 
-    def serialise(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
+    def serialize(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
         """The plain value, written as its type is; only in a use that may open it."""
-        opened = [self._opened(value, info)]
-        below: list[Refusal] = []
+        opened = [self._open_value(value, info)]
+        below: list[DumpRefusal] = []
         token = refusals.set(below)
         try:
             return handler(opened.pop())  # so that no local holds it, should the handler fail
@@ -494,32 +498,32 @@ class _Field:
             failed: Exception = PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
         except Exception as error:  # noqa: BLE001  # what a serialiser said may show the value; raised below, without it
             # Of a seal within this one pydantic tells the refusal as text: it is raised again itself.
-            failed = below[0].error if below else failure(f"writing {self._kind}", error)
+            failed = below[0].error if below else make_failure(f"writing {self._kind}", error)
         finally:
             refusals.reset(token)
         if not isinstance(failed, PydanticSerializationUnexpectedValue):
-            tell_refusal(failed, value if below else None)
+            report_refusal(failed, value if below else None)
         raise failed.with_traceback(None)
 
     def _refuse(self, kind: str, why: str) -> NoReturn:
         # An error of any other class would show the input that it came of.
-        raise ValidationError.from_exception_data(self._kind, [_line(kind, why, ())])
+        raise ValidationError.from_exception_data(self._kind, [_make_error_line(kind, why, ())])
 
-    def _hidden(self, error: ValidationError) -> ValidationError:
+    def _hide_input(self, error: ValidationError) -> ValidationError:
         """The same error, without the input and whatever else might show it."""
         lines = [
             # Names of fields come from code; all else in a place (keys, indices) may come from the input.
-            quiet_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
+            redact_error_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
             for one in error.errors(include_input=False)
         ]
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
 
 
-def _as_it_is(value: Any) -> Any:
+def _return_unchanged(value: Any) -> Any:
     return value
 
 
-def _signal(error: Exception) -> Exception | None:
+def _find_validator_signal(error: Exception) -> Exception | None:
     """What an inner validator told pydantic to do, which reaches a validator around it as another error."""
     said = str(error).partition(":")[0] if isinstance(error, SchemaError) else ""
     if said.startswith("Uncaught "):  # "Uncaught Omit error, …", "Uncaught `PydanticUseDefault` exception: …"
@@ -527,18 +531,18 @@ def _signal(error: Exception) -> Exception | None:
     return None
 
 
-def quiet_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
+def redact_error_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
     """A line of a validation error without the input, and without a message that may show it."""
     why = one.get("ctx", {}).get("why")
-    if type(why) is _Why:
-        return _line(one["type"], why, where)
+    if type(why) is _SafeReason:
+        return _make_error_line(one["type"], why, where)
     # An error of a validator's own may bear any name; of pydantic's, which alone have an address, these tell the rule.
     if one["type"] in _TOLD and "url" in one:
-        return same_line({**one, "loc": where}, HIDDEN)
-    return _line("sealed_value", f"is not a valid {kind}", where)
+        return copy_error_line({**one, "loc": where}, HIDDEN)
+    return _make_error_line("sealed_value", f"is not a valid {kind}", where)
 
 
-def same_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
+def copy_error_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
     """A line of a validation error, to be raised again with `shown` in the place of its input."""
     kind: Any = one["type"]
     # A validator's own error may bear the name of one of pydantic's, which alone have an address.
@@ -547,17 +551,17 @@ def same_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
     return {"type": kind, "loc": one["loc"], "input": shown, "ctx": one.get("ctx", {})}
 
 
-class _Why(str):
+class _SafeReason(str):
     """What this module says of a value: never anything of the value."""
 
     __slots__ = ()
 
 
-def _line(kind: Any, why: str, where: tuple[int | str, ...]) -> InitErrorDetails:
-    return {"type": PydanticCustomError(kind, "value {why}", {"why": _Why(why)}), "loc": where, "input": HIDDEN}
+def _make_error_line(kind: Any, why: str, where: tuple[int | str, ...]) -> InitErrorDetails:
+    return {"type": PydanticCustomError(kind, "value {why}", {"why": _SafeReason(why)}), "loc": where, "input": HIDDEN}
 
 
-def _name(annotation: object) -> str:
+def _describe_type(annotation: object) -> str:
     """What an error calls what is in a seal."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
@@ -565,7 +569,7 @@ def _name(annotation: object) -> str:
     return kind.__name__ if isinstance(kind, type) and not is_union(annotation) else "value"
 
 
-def _members(terms: object) -> tuple[TermMeta, ...]:
+def _union_terms(terms: object) -> tuple[TermMeta, ...]:
     """The sources or purposes of an annotation, by clause; none where it leaves them open (`Any`, a type variable)."""
     while isinstance(terms, ALIASES):
         terms = cast("Any", terms).__value__
@@ -576,19 +580,19 @@ def _members(terms: object) -> tuple[TermMeta, ...]:
             "a sealed field says its sources by their classes: `Personal[str, Registration | Contract]`"
         )
     # `typing` gives one object for `A | B` and `B | A`, in the order that was written first anywhere.
-    return tuple(sorted(found, key=by_clause))
+    return tuple(sorted(found, key=clause_sort_key))
 
 
-def field_names(shape: Shape) -> frozenset[str]:
+def iter_field_names(shape: Shape) -> frozenset[str]:
     """Return the names of the fields of all models in a shape, and the other names that pydantic knows them by."""
     names: set[str] = set()
-    models = {model for part in shape.reach("items", "within") for model in part.models}
+    models = {model for part in shape.iter_reachable("items", "within") for model in part.models}
     for model in models:
-        names.update(aliases_of(model.cls), model.fields())
+        names.update(field_aliases(model.cls), model.fields())
     return frozenset(names)
 
 
-def aliases_of(cls: type) -> dict[str, set[str]]:
+def field_aliases(cls: type) -> dict[str, set[str]]:
     """The other names by which an error calls the fields of a pydantic model, with the fields that each may mean."""
     found: dict[str, set[str]] = {}
     for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():

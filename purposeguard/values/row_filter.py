@@ -13,19 +13,25 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.values.annotations import is_namedtuple
-from purposeguard.values.plan import Plan, beside_fields, label_of_stream, labels_outside_rows, plan_of
-from purposeguard.values.rows import said_by, subjects_of
+from purposeguard.values.plan import (
+    ValuePlan,
+    collect_labels_outside_rows,
+    make_plan,
+    resolve_stream_label,
+    undeclared_entries,
+)
+from purposeguard.values.rows import read_row_contexts, read_subjects
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import Shape
 from purposeguard.values.undeclared import FAILED
-from purposeguard.values.walk import REFUSED, RowContexts, Walk
+from purposeguard.values.walk import REFUSED, RowContexts, ValueWalk
 from purposeguard.values.withheld import pinned_values
-from purposeguard.values.withholding import Stream, beside, class_with_pinned, fill
+from purposeguard.values.withholding import Stream, class_with_pinned, extra_state, fill
 
 Denials = Callable[[list[str], list[tuple[Label, bool]]], "list[Decision | None] | None"]
 
 
-class Narrower(Walk):
+class RowFilter(ValueWalk):
     """Looks at each row in a value.
 
     `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; its last
@@ -70,51 +76,51 @@ class Narrower(Walk):
             PurposeViolation: a row may not be used, and is in nothing that it could be left out of.
             UnlabelledData: marked fields cannot be read, or it cannot be seen what rows there are.
         """
-        left = self.item(value, shape, path, around)
+        left = self.apply_to_item(value, shape, path, around)
         if left is LEFT_OUT:
             self._refuse(self._why, None)  # raises: where denials are only observed nothing is left out
         return left
 
-    def item(self, value: Any, shape: Shape, path: str = "", around: RowContexts = ()) -> Any:
+    def apply_to_item(self, value: Any, shape: Shape, path: str = "", around: RowContexts = ()) -> Any:
         """The same of what a generator yields: LEFT_OUT where it is a row that is left out."""
         # It comes later than the row that it is in, which was looked at then.
-        if around and value is not None and self._leaves_out(None, labels_outside_rows(shape), around, path):
+        if around and value is not None and self._should_drop(None, collect_labels_outside_rows(shape), around, path):
             return LEFT_OUT
-        return self.inside(value, shape, path, around)
+        return self.visit(value, shape, path, around)
 
-    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Asks for all that was announced, where it is not that; of what is read later, something stands before it."""
         whole = plan.whole
         if plan.later:
             try:
-                whole = label_of_stream(plan.cls, plan.shape, path)
+                whole = resolve_stream_label(plan.cls, plan.shape, path)
             except UnlabelledData:
                 if inspect.iscoroutine(value):
                     value.close()
                 raise
-        if whole is not None and self._leaves_out(whole, (), around, path):
+        if whole is not None and self._should_drop(whole, (), around, path):
             return LEFT_OUT
         return self._stream(value, plan.shape, path, around) if plan.later else value
 
-    def circle(self, value: Any, plan: Plan, path: str) -> None:
+    def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
         """A value without marked rows may hold itself, and an attribute any, as long as nothing is left out of it."""
         if plan.is_marked and not self._in_state:
-            super().circle(value, plan, path)
+            super().handle_cycle(value, plan, path)
         self._holds_itself = True
 
-    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Asks for all that was announced, where it is not that, and looks at each row in it."""
-        if plan.whole is not None and self._leaves_out(plan.whole, (), around, path):
+        if plan.whole is not None and self._should_drop(plan.whole, (), around, path):
             return LEFT_OUT
-        return super().container(value, plan, path, around)
+        return super().visit_container(value, plan, path, around)
 
-    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Asks for what is in a row and in no other, of those whom it is about, and looks at the rows in it."""
         read: dict[str, Any] = {}
-        row_contexts = said_by(row, plan, read, around)
+        row_contexts = read_row_contexts(row, plan, read, around)
         # What was announced of a row without marks was judged with the row around it.
-        if (row_contexts or plan.unasked) and self._leaves_out(
-            plan.unasked, plan.labels_outside_rows, row_contexts or around, path
+        if (row_contexts or plan.unchecked_label) and self._should_drop(
+            plan.unchecked_label, plan.labels_outside_rows, row_contexts or around, path
         ):
             return LEFT_OUT
         if plan.are_plain((row,)) and not plan.computed:
@@ -122,22 +128,22 @@ class Narrower(Walk):
         # A row without marks is about those whom the row around it is about.
         around = row_contexts or around
         changed: dict[str, Any] = {}
-        for name, shape, value in plan.values(row, read):
-            left = self.inside(value, shape, f"{path}.{name}" if path else name, around)
+        for name, shape, value in plan.iter_values(row, read):
+            left = self.visit(value, shape, f"{path}.{name}" if path else name, around)
             if left is not value:
                 changed[name] = None if left is LEFT_OUT else left
-        for _, value in beside_fields(row, plan.fields or {}):
-            if self.inside(value, plan.items, path, around) is not value:
+        for _, value in undeclared_entries(row, plan.fields or {}):
+            if self.visit(value, plan.items, path, around) is not value:
                 raise UnlabelledData(f"`{path or plan.cls.__qualname__}` holds rows in keys that it does not declare")
         # With what may not be used, all that is beside the fields is left behind: it may have been made from it.
         is_kept = self._may_keep_state(row, plan, path, around)
         pinned = self._computed(row, plan, path, around) if plan.computed else {}
         if is_kept and not changed and not pinned:
             return row
-        self.changes()
-        return _with(row, plan, read, changed, pinned)
+        self.before_change()
+        return _replace_values(row, plan, read, changed, pinned)
 
-    def _computed(self, row: Any, plan: Plan, path: str, around: RowContexts) -> dict[str, Any]:
+    def _computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> dict[str, Any]:
         """Return what is left of the computed fields that give marked rows; nothing if all of it is left.
 
         Of one that cannot be computed there is FAILED: it may not be read from the row that is given back.
@@ -158,7 +164,7 @@ class Narrower(Walk):
             values[name] = None if left is LEFT_OUT else left
         return values if is_changed and not self._observing else {}
 
-    def _may_keep_state(self, row: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+    def _may_keep_state(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
         """Return whether all that a row holds outside of its fields may stay there.
 
         What is not understood there is left behind with the rest, unless denials are only observed.
@@ -169,47 +175,47 @@ class Narrower(Walk):
             return self._observing
 
     @override
-    def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
+    def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
         """What is left of many plain rows, each of which says whose it is: all their subjects are asked of at once."""
         classes = set(map(type, items))
         if self._denials is None or around or len(classes) != 1:
             return None
-        plan = plan_of(classes.pop(), shape, path)
+        plan = make_plan(classes.pop(), shape, path)
         if plan.whole is not None or plan.refusal or plan.computed or len(plan.marks) != 1 or not plan.are_plain(items):
             return None
-        subjects = subjects_of(items, plan)
+        subjects = read_subjects(items, plan)
         if subjects is None:
             return None
-        labels = self._asked_of(plan.unasked, plan.labels_outside_rows)
-        denials = self._denials(subjects, [(label, label is plan.unasked) for label in labels])
+        labels = self._labels_to_check(plan.unchecked_label, plan.labels_outside_rows)
+        denials = self._denials(subjects, [(label, label is plan.unchecked_label) for label in labels])
         if denials is None:
             return items
         return [
-            row if denial is None or not self._refuses(denial, path) else LEFT_OUT
+            row if denial is None or not self._drops_for(denial, path) else LEFT_OUT
             for row, denial in zip(items, denials, strict=True)
         ]
 
-    def changes(self) -> None:
+    def before_change(self) -> None:
         """Refuses to change what leads back to what was there before."""
         if self._holds_itself:
             raise UnlabelledData("rows that may not be used are in data that runs in a circle: they cannot be left out")
 
-    def _leaves_out(
+    def _should_drop(
         self, unasked: Label | None, labels: tuple[Label, ...], row_contexts: RowContexts, path: str
     ) -> bool:
         """Whether what has these labels, and is about these, is to be left out; where it may not be, it is refused."""
-        for label in self._asked_of(unasked, labels):
+        for label in self._labels_to_check(unasked, labels):
             decision = self._decide(label, row_contexts or (NOTHING_KNOWN,), label is unasked)
-            if decision is not None and self._refuses(decision, path):
+            if decision is not None and self._drops_for(decision, path):
                 return True
         return False
 
-    def _asked_of(self, unasked: Label | None, labels: tuple[Label, ...]) -> Iterable[Label]:
+    def _labels_to_check(self, unasked: Label | None, labels: tuple[Label, ...]) -> Iterable[Label]:
         """The labels that are asked for of a row."""
         asked = self._named if self._named_only else (unasked, *labels, *self._named)
         return (label for label in asked if label is not None)
 
-    def _refuses(self, decision: Decision, path: str) -> bool:
+    def _drops_for(self, decision: Decision, path: str) -> bool:
         """True if a row is to be left out for this denial; where it may not be, it is refused."""
         if self._leave_out:
             self._why = decision
@@ -218,8 +224,8 @@ class Narrower(Walk):
         return False
 
 
-def _with(
-    row: Any, plan: Plan, read: Mapping[str, Any], changed: Mapping[str, Any], computed: Mapping[str, Any]
+def _replace_values(
+    row: Any, plan: ValuePlan, read: Mapping[str, Any], changed: Mapping[str, Any], computed: Mapping[str, Any]
 ) -> Any:
     """A row with other values in some of its fields, and with these of its computed fields.
 
@@ -227,7 +233,7 @@ def _with(
     """
     if computed:
         values = {name: value for name, value in computed.items() if value is not FAILED}
-        return fill(class_with_pinned(row, plan, frozenset(computed)), {**read, **changed}, beside(row), values)
+        return fill(class_with_pinned(row, plan, frozenset(computed)), {**read, **changed}, extra_state(row), values)
     if is_namedtuple(type(row)):
         return row._replace(**changed)
-    return fill(type(row), {**read, **changed}, beside(row), pinned_values(row))
+    return fill(type(row), {**read, **changed}, extra_state(row), pinned_values(row))

@@ -14,7 +14,7 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.policy.row_context import RowContext, SubjectId, subject_key, subject_keys
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.markers import Collected, Ended, SubjectMark
-from purposeguard.values.plan import MISSING, Plan, gone_from, models_of, plan_of, read_field
+from purposeguard.values.plan import MISSING, ValuePlan, applicable_models, make_plan, read_field, withheld_fields_of
 from purposeguard.values.type_schema import SILENT, Model
 
 
@@ -38,19 +38,23 @@ LONG_AGO: Final = datetime.date.min
 """In place of a day of collection that a row is to say and does not: no period and no revision reaches back to it."""
 
 
-def abouts_of(row: Any, models: Iterable[Model] = (), around: tuple[RowContext, ...] = ()) -> tuple[RowContext, ...]:
-    """What the marked fields of a row say, as `said_by`; `models` are what its annotation says that it is."""
+def row_contexts_of(
+    row: Any, models: Iterable[Model] = (), around: tuple[RowContext, ...] = ()
+) -> tuple[RowContext, ...]:
+    """What the marked fields of a row say, as `read_row_contexts`; `models` are what its annotation says that it is."""
     cls = type(row)
     if models:
-        plan = Plan(cls, SILENT, models=models_of(cls, models), gone=gone_from(cls))
+        plan = ValuePlan(cls, SILENT, models=applicable_models(cls, models), gone=withheld_fields_of(cls))
     elif cls in SILENT.plans or is_taggable(cls):
-        plan = plan_of(cls, SILENT)
+        plan = make_plan(cls, SILENT)
     else:
         return ()
-    return said_by(row, plan, {}, around)
+    return read_row_contexts(row, plan, {}, around)
 
 
-def said_by(row: Any, plan: Plan, read: dict[str, Any], around: tuple[RowContext, ...] = ()) -> tuple[RowContext, ...]:
+def read_row_contexts(
+    row: Any, plan: ValuePlan, read: dict[str, Any], around: tuple[RowContext, ...] = ()
+) -> tuple[RowContext, ...]:
     """What the marked fields of a row say, once for each subject; nothing where its classes mark none.
 
     `read` gets the values of the fields that are read for it, so that none has to be read twice. `around` is what is
@@ -72,8 +76,8 @@ def said_by(row: Any, plan: Plan, read: dict[str, Any], around: tuple[RowContext
     collected = [read[name] for name in marks.get(Collected, ())]
     ended = [read[name] for name in marks.get(Ended, ())]
     # Of several, which only different classes of one row can mark, the one that says the least good of it.
-    begun = min((LONG_AGO if day is None else day for day in collected), key=day_order, default=None)
-    over = min((day for day in ended if day is not None), key=day_order, default=None)
+    begun = min((LONG_AGO if day is None else day for day in collected), key=day_sort_key, default=None)
+    over = min((day for day in ended if day is not None), key=day_sort_key, default=None)
     subjects: Iterable[Any] = (None,)
     if around:
         begun = begun if collected else around[0].collected
@@ -81,11 +85,11 @@ def said_by(row: Any, plan: Plan, read: dict[str, Any], around: tuple[RowContext
         subjects = [context.subject for context in around]
     try:
         own = [
-            subject_in(mark, subject_id)
+            qualify_subject(mark, subject_id)
             for mark, names in marks.items()
             if isinstance(mark, SubjectMark)
             for name in names
-            for subject_id in _ids(read[name])
+            for subject_id in _read_ids(read[name])
         ]
         return tuple(RowContext(subject, collected=begun, ended=over) for subject in own or subjects)
     except (TypeError, ValueError) as error:
@@ -94,10 +98,10 @@ def said_by(row: Any, plan: Plan, read: dict[str, Any], around: tuple[RowContext
     raise UnlabelledData(f"{what}: a marked field cannot be read: {why}")
 
 
-def subjects_of(rows: Collection[Any], plan: Plan) -> list[str] | None:
+def read_subjects(rows: Collection[Any], plan: ValuePlan) -> list[str] | None:
     """Whose each of these rows of one class is, by `subject_key`, where it says this by one id, quickly read.
 
-    None where a row may say more or less; `said_by` reads it then.
+    None where a row may say more or less; `read_row_contexts` reads it then.
     """
     marked = [(mark, names) for mark, names in plan.marks.items() if isinstance(mark, SubjectMark)]
     if plan.reader is None or len(marked) != 1 or len(marked[0][1]) != 1:
@@ -107,7 +111,7 @@ def subjects_of(rows: Collection[Any], plan: Plan) -> list[str] | None:
         ids = list(map(operator.itemgetter(names[0]), map(plan.reader.held, rows)))
         if not _IDS.issuperset(map(type, ids)):
             return None
-        return subject_keys(ids if mark.realm is None else [subject_in(mark, subject_id) for subject_id in ids])
+        return subject_keys(ids if mark.realm is None else [qualify_subject(mark, subject_id) for subject_id in ids])
     except (KeyError, ValueError):
         return None
 
@@ -116,24 +120,24 @@ _IDS: Final = frozenset({int, str, uuid.UUID})
 """What names one subject outright."""
 
 
-def subject_in(mark: SubjectMark, subject_id: Any) -> Any:
+def qualify_subject(mark: SubjectMark, subject_id: Any) -> Any:
     """What a subject is called whose id stands where this mark does."""
     return subject_id if mark.realm is None else f"{mark.realm}:{subject_key(subject_id)}"
 
 
-def given_row_contexts(subject: object) -> tuple[RowContext, ...]:
+def resolve_subject_argument(subject: object) -> tuple[RowContext, ...]:
     """What `subject=` means: a `RowContext`, the id of a subject, or a row whose marked fields say it.
 
     Raises:
         TypeError, ValueError: it is none of them, or a row of a class without marks.
-        UnlabelledData: as `abouts_of`.
+        UnlabelledData: as `row_contexts_of`.
     """
     if isinstance(subject, RowContext):
         return (subject,)
     if isinstance(subject, (int, str, uuid.UUID)):
         return (RowContext(subject),)
     if is_taggable(type(subject)):
-        row_contexts = abouts_of(subject)
+        row_contexts = row_contexts_of(subject)
         if row_contexts:
             return row_contexts
         raise TypeError(f"{type(subject).__qualname__} has no marked field: mark one, `Annotated[int, Subject]`")
@@ -143,7 +147,7 @@ def given_row_contexts(subject: object) -> tuple[RowContext, ...]:
     )
 
 
-def _ids(value: Any) -> list[Any]:
+def _read_ids(value: Any) -> list[Any]:
     """The ids in a field: one, none, or those in a container."""
     if value is None:
         return []
@@ -152,6 +156,6 @@ def _ids(value: Any) -> list[Any]:
     return [value]
 
 
-def day_order(day: Any) -> tuple[int, int, int]:
+def day_sort_key(day: Any) -> tuple[int, int, int]:
     """Sorts days by their dates; what is no day comes first, and is refused as such."""
     return (day.year, day.month, day.day) if isinstance(day, datetime.date) else (0, 0, 0)

@@ -17,7 +17,7 @@ from purposeguard.policy.violations import REFUSALS
 _object_new: Final = object.__new__
 
 
-class Sealing(type):
+class SealedMeta(type):
     """The class of sealed values' classes: their attributes stay as they were made.
 
     A patched `label` or `map` would be a way round the seal.
@@ -36,7 +36,7 @@ class Sealing(type):
         raise AttributeError(f"{cls.__name__} is sealed: `{name}` cannot be removed")
 
 
-class Sealed(metaclass=Sealing):
+class Sealed(metaclass=SealedMeta):
     """A value with its label. Knows nothing but to keep them.
 
     `_ready` is the label once more where nothing has to be applied before the value is opened, and unset where
@@ -65,7 +65,7 @@ type.__delattr__(Sealed, "_plain")
 type.__setattr__(Sealed, "__slots__", ("label",))
 
 content: Final[Callable[[Sealed], Any]] = _slot.__get__
-"""What lies in the slot: the plain value, or `Pending`. For the use that opens it; no user has a reason to call it."""
+"""Return what lies in the slot: the plain value, or a `PendingValue`. Only the use that opens it calls this."""
 
 _set_content: Final[Callable[[Sealed, object], None]] = _slot.__set__
 _set_label: Final[Callable[[Sealed, Label], None]] = _label_slot.__set__
@@ -77,12 +77,12 @@ def seal(cls: type[C], value: object, label: Label) -> C:
     sealed = _object_new(cls)
     _set_content(sealed, value)
     _set_label(sealed, label)
-    if type(value) is not Pending:
+    if type(value) is not PendingValue:
         _set_ready(sealed, label)
     return sealed
 
 
-class Pending:
+class PendingValue:
     """What a sealed value is yet to be made from: `fn` of one part, or all parts as a tuple where there is none."""
 
     __slots__ = ("fn", "parts")
@@ -92,53 +92,53 @@ class Pending:
         self.parts = parts
 
 
-def mapped(sealed: Sealed, fn: Callable[[Any], Any]) -> Pending:
+def map_pending(sealed: Sealed, fn: Callable[[Any], Any]) -> PendingValue:
     """What a sealed value is once `fn` was applied to it."""
-    return Pending(fn, (sealed,))
+    return PendingValue(fn, (sealed,))
 
 
-def joined(parts: tuple[Sealed, ...]) -> object:
+def join_parts(parts: tuple[Sealed, ...]) -> object:
     """The values of all parts in a tuple, at once where nothing has to be applied first."""
     values = tuple(map(content, parts))
-    return Pending(None, parts) if any(type(value) is Pending for value in values) else values
+    return PendingValue(None, parts) if any(type(value) is PendingValue for value in values) else values
 
 
-def functions(sealed: Sealed) -> Iterator[Callable[[Any], Any]]:
+def iter_functions(sealed: Sealed) -> Iterator[Callable[[Any], Any]]:
     """The functions that are applied when a sealed value is opened."""
-    return (node.fn for node in _nodes(content(sealed)) if node.fn is not None)
+    return (node.fn for node in _order_pending(content(sealed)) if node.fn is not None)
 
 
-def plain(sealed: Sealed) -> Any:
+def compute_plain_value(sealed: Sealed) -> Any:
     """The plain value, with all functions applied. Only for a use that may open it, or a declared reclassifier.
 
     Raises:
         SealedValue: one of the functions failed. What it raised may show the value, so it is not told.
     """
     top = content(sealed)
-    if type(top) is not Pending:
+    if type(top) is not PendingValue:
         return top
     # From the parts to the whole, each once: chains may be long, and one value may go into several.
     made: dict[int, Any] = {}
     try:
-        for node in reversed(_nodes(top)):
-            parts = [made[id(inner)] if type(inner) is Pending else inner for inner in map(content, node.parts)]
-            made[id(node)] = tuple(parts) if node.fn is None else _applied(node.fn, parts)
+        for node in reversed(_order_pending(top)):
+            parts = [made[id(inner)] if type(inner) is PendingValue else inner for inner in map(content, node.parts)]
+            made[id(node)] = tuple(parts) if node.fn is None else _apply_function(node.fn, parts)
             parts.clear()
         return made.pop(id(top))
     finally:
         made.clear()  # nothing is left of it in the frame, where it failed
 
 
-def _nodes(top: object) -> list[Pending]:
+def _order_pending(top: object) -> list[PendingValue]:
     """The pending steps below and with `top`, each before all that it is made from."""
-    ordered: list[Pending] = []
+    ordered: list[PendingValue] = []
     done: set[int] = set()
     stack: list[tuple[Any, bool]] = [(top, False)]
     while stack:
         node, below_done = stack.pop()
         if below_done:
             ordered.append(node)
-        elif type(node) is Pending and id(node) not in done:
+        elif type(node) is PendingValue and id(node) not in done:
             done.add(id(node))
             stack.append((node, True))
             stack.extend((content(part), False) for part in node.parts)
@@ -146,27 +146,27 @@ def _nodes(top: object) -> list[Pending]:
     return ordered
 
 
-def _applied(fn: Callable[[Any], Any], parts: list[Any]) -> Any:
+def _apply_function(fn: Callable[[Any], Any], parts: list[Any]) -> Any:
     try:
         return fn(parts.pop())
     except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
-        told = quiet(f"{named(fn)}, given to `map`,", error)
+        told = redact_error(f"{function_name(fn)}, given to `map`,", error)
     raise told
 
 
-def quiet(what: str, error: Exception) -> Exception:
+def redact_error(what: str, error: Exception) -> Exception:
     """What is raised in the place of an error of code that saw a plain value: nothing that could show it.
 
     The library's own refusals hold none; any other is replaced. Neither brings frames, notes or other errors along.
     """
     if type(error) not in REFUSALS:
-        return failure(what, error)
+        return make_failure(what, error)
     error.__cause__ = error.__context__ = None
     vars(error).pop("__notes__", None)
     return error.with_traceback(None)
 
 
-def failure(what: str, error: Exception) -> SealedValue:
+def make_failure(what: str, error: Exception) -> SealedValue:
     """What is raised in the place of an error that may show a value: what failed, how and where."""
     trace = error.__traceback__
     last = None
@@ -179,7 +179,7 @@ def failure(what: str, error: Exception) -> SealedValue:
     return SealedValue(f"{what} failed with {kind}{where}; what it said is not told, since it may show the value")
 
 
-def named(fn: object) -> str:
+def function_name(fn: object) -> str:
     """A function's name for a message."""
     name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
     return f"`{on_one_line(name)}`" if isinstance(name, str) else f"a {type(fn).__name__}"

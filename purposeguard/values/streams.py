@@ -32,13 +32,13 @@ class Steps(NamedTuple):
     other: Callable[[Any, Any], Any]
 
 
-def _has(cls: type, *names: str) -> bool:
+def _has_methods(cls: type, *names: str) -> bool:
     return all(getattr(cls, name, None) is not None for name in names)
 
 
-def iterates(cls: type) -> bool:
+def is_iterator_class(cls: type) -> bool:
     """Whether a value of this class is an iterator, or an asynchronous one."""
-    return _has(cls, "__next__") or _has(cls, "__anext__")
+    return _has_methods(cls, "__next__") or _has_methods(cls, "__anext__")
 
 
 def enters_generator(cls: type) -> bool:
@@ -49,37 +49,37 @@ def enters_generator(cls: type) -> bool:
     return issubclass(cls, (contextlib._GeneratorContextManager, contextlib._AsyncGeneratorContextManager))
 
 
-def runs_later(cls: type) -> bool:
+def is_lazy_class(cls: type) -> bool:
     """Whether what a value of this class gives is read when it is asked for: an iterator, a coroutine, an awaitable.
 
     So does a context manager whose body is a generator. A future is none: what it gives is read elsewhere, whoever
     awaits it.
     """
     return (
-        iterates(cls)
+        is_iterator_class(cls)
         or enters_generator(cls)
-        or (_has(cls, "__await__") and not hasattr(cls, "_asyncio_future_blocking"))
+        or (_has_methods(cls, "__await__") and not hasattr(cls, "_asyncio_future_blocking"))
     )
 
 
-def stepwise(value: Any, steps: Steps) -> Any:
+def wrap_stepwise(value: Any, steps: Steps) -> Any:
     """`value`, which runs later, asked about at each step; it keeps the protocols that it has, and its methods."""
     cls = type(value)
     if inspect.iscoroutine(value):
-        return _awaited(value, steps)
-    return _made(tuple(part for names, part in _PARTS if _has(cls, *names)))(value, steps)
+        return _await_stepwise(value, steps)
+    return _make_class(tuple(part for names, part in _PARTS if _has_methods(cls, *names)))(value, steps)
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, Any], steps: Steps) -> Any:
+async def _await_stepwise(coroutine: Coroutine[Any, Any, Any], steps: Steps) -> Any:
     try:
         token = steps.before()
     except BaseException:
         coroutine.close()  # it will not run
         raise
-    return _shown(steps.other, [await coroutine], token)
+    return _filter_result(steps.other, [await coroutine], token)
 
 
-def _shown(result: Callable[[Any, Any], Any], value: list[Any], token: Any) -> Any:
+def _filter_result(result: Callable[[Any, Any], Any], value: list[Any], token: Any) -> Any:
     """What `result` gives for the value in this list. Where it is refused, nothing of it is left in any frame."""
     try:
         return result(value.pop(), token)
@@ -106,11 +106,11 @@ class _Stepwise:
         token = steps.before()
         value = getattr(behind, name)
         if not callable(value):
-            return _shown(steps.other, [value], token)
+            return _filter_result(steps.other, [value], token)
 
         def method(*args: Any, **kwargs: Any) -> Any:
             token = steps.before()
-            return _shown(steps.other, [value(*args, **kwargs)], token)
+            return _filter_result(steps.other, [value(*args, **kwargs)], token)
 
         return method
 
@@ -152,13 +152,13 @@ class _Iterator(_Stepwise):
             except StopIteration as stop:
                 last = [stop.value]
             else:
-                item = _shown(result, read, token)
+                item = _filter_result(result, read, token)
                 if item is not LEFT_OUT:
                     return item
                 step, args = next, (self._behind,)
                 continue
             # Not inside of the handler: the error that is handled there holds what was returned.
-            raise StopIteration(_shown(other, last, token))
+            raise StopIteration(_filter_result(other, last, token))
 
 
 class _Generator(_Stepwise):
@@ -188,7 +188,7 @@ class _AsyncIterator(_Stepwise):
         before, result, _ = self._steps
         while True:
             token = before()
-            item = _shown(result, [await step(*args)], token)
+            item = _filter_result(result, [await step(*args)], token)
             if item is not LEFT_OUT:
                 return item
             step, args = anext, (self._behind,)
@@ -213,7 +213,7 @@ class _Awaitable(_Stepwise):
 
     def __await__(self) -> Generator[Any, Any, Any]:
         token = self._steps.before()
-        return _shown(self._steps.other, [(yield from self._behind.__await__())], token)
+        return _filter_result(self._steps.other, [(yield from self._behind.__await__())], token)
 
 
 class _Context(_Stepwise):
@@ -222,7 +222,7 @@ class _Context(_Stepwise):
     def __enter__(self) -> Any:
         token = self._steps.before()
         entered = self._behind.__enter__()
-        return self if entered is self._behind else _shown(self._steps.other, [entered], token)
+        return self if entered is self._behind else _filter_result(self._steps.other, [entered], token)
 
     def __exit__(self, *error: object) -> Any:
         return self._behind.__exit__(*error)
@@ -234,7 +234,7 @@ class _AsyncContext(_Stepwise):
     async def __aenter__(self) -> Any:
         token = self._steps.before()
         entered = await self._behind.__aenter__()
-        return self if entered is self._behind else _shown(self._steps.other, [entered], token)
+        return self if entered is self._behind else _filter_result(self._steps.other, [entered], token)
 
     async def __aexit__(self, *error: object) -> Any:
         return await self._behind.__aexit__(*error)
@@ -253,6 +253,6 @@ _PARTS: Final[tuple[tuple[tuple[str, ...], type[_Stepwise]], ...]] = (
 
 
 @functools.cache
-def _made(parts: tuple[type[_Stepwise], ...]) -> type[_Stepwise]:
+def _make_class(parts: tuple[type[_Stepwise], ...]) -> type[_Stepwise]:
     """The class of these parts; there are no more than combinations of them."""
     return type("Stepwise", parts, {"__slots__": ()})

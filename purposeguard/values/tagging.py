@@ -9,9 +9,18 @@ from typing import Annotated, Any, cast
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Source, TermMeta
-from purposeguard.values.annotations import READABLE, Told, is_taggable, names_of, reader_of, tell, told_of, what_is
+from purposeguard.values.annotations import (
+    READABLE,
+    ExternalTags,
+    describe_kind,
+    external_tags_of,
+    field_names_of,
+    find_reader,
+    is_taggable,
+    set_external_tags,
+)
 from purposeguard.values.markers import Mark
-from purposeguard.values.type_schema import Shape, hints_of, shape_of
+from purposeguard.values.type_schema import Shape, read_shape, resolve_hints
 
 
 def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
@@ -26,7 +35,7 @@ def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[
         TypeError: there is no taggable class in `model`.
         UnlabelledData: an annotation cannot be resolved; `localns` gives names it may need.
     """
-    return _taggable(model, localns).all_labels()
+    return _read_taggable_shape(model, localns).all_labels()
 
 
 def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[str, ...]:
@@ -35,17 +44,17 @@ def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[s
     Raises:
         TypeError, UnlabelledData: as `sources_of`.
     """
-    return tuple(dict.fromkeys(path for path, _ in _taggable(model, localns).untagged()))
+    return tuple(dict.fromkeys(path for path, _ in _read_taggable_shape(model, localns).iter_untagged()))
 
 
-def _taggable(model: object, localns: Mapping[str, Any] | None) -> Shape:
+def _read_taggable_shape(model: object, localns: Mapping[str, Any] | None) -> Shape:
     if localns and is_taggable(model):
-        hints_of(model, localns)
-    shape = Shape() if isinstance(model, str) else shape_of(model)  # a text is no forward reference to anything here
+        resolve_hints(model, localns)
+    shape = Shape() if isinstance(model, str) else read_shape(model)  # a text is no forward reference to anything here
     if not shape.has_fields:
         shape.all_labels()  # raises where the class has tags and is of no kind that is read
         raise TypeError(
-            f"{what_is(model)} has no fields to read tags from: give {READABLE}, or an annotation that holds one"
+            f"{describe_kind(model)} has no fields to read tags from: give {READABLE}, or an annotation that holds one"
         )
     return shape
 
@@ -70,29 +79,29 @@ def tag(cls: type, /, **fields: Tags) -> None:
             way; or the tags of the class, or of a subclass, were read already.
     """
     if not is_taggable(cls):
-        raise TypeError(f"{what_is(cls)} has no fields that can carry tags: give {READABLE}")
-    known = names_of(cls)
-    told = {name: _read(f"{cls.__qualname__}.{name}", spec) for name, spec in fields.items()}
+        raise TypeError(f"{describe_kind(cls)} has no fields that can carry tags: give {READABLE}")
+    known = field_names_of(cls)
+    told = {name: _read_tags(f"{cls.__qualname__}.{name}", spec) for name, spec in fields.items()}
     for name in told:
         if name not in known:
             raise UnlabelledData(f"{cls.__qualname__} has no field `{name}`: it has {', '.join(known) or 'none'}")
-    before = told_of(cls)
+    before = external_tags_of(cls)
     changed = {name: tags for name, tags in told.items() if before.get(name) != tags}
     for name in changed:
         if name in before:
             raise UnlabelledData(f"{cls.__qualname__}.{name} was tagged from outside before, in another way")
     if not changed:
         return  # a module that is loaded again says the same again
-    reader = reader_of(cls)
+    reader = find_reader(cls)
     if reader is not None:
         raise UnlabelledData(
             f"the tags of {reader} were read already, and guards remember them: tag {cls.__qualname__} where it is "
             "imported, before a function or table that holds it is guarded"
         )
-    tell(cls, MappingProxyType({**before, **changed}))
+    set_external_tags(cls, MappingProxyType({**before, **changed}))
 
 
-def _read(where: str, spec: object) -> Told:
+def _read_tags(where: str, spec: object) -> ExternalTags:
     parts: tuple[object, ...]
     if isinstance(spec, (TermMeta, Label, Mark)):
         parts = (spec,)
@@ -105,5 +114,5 @@ def _read(where: str, spec: object) -> Told:
             raise TypeError(f"`{where}`: a tag is a source class, a label or a mark, not {type(part).__name__}")
     if not parts:
         raise UnlabelledData(f"`{where}` is told by nothing: say `NotPersonal` where it is not personal (rule 4)")
-    shape_of(Annotated[(object, *parts)])  # a purpose is no tag
-    return cast("Told", parts)
+    read_shape(Annotated[(object, *parts)])  # a purpose is no tag
+    return cast("ExternalTags", parts)

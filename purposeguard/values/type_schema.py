@@ -47,13 +47,13 @@ from purposeguard.values.annotations import (
     Missing,
     Statement,
     alias_value,
-    evaluated,
+    can_have_statements,
+    evaluate_annotation,
     is_taggable,
-    may_state,
-    properties,
-    resolvable,
-    statements,
-    written,
+    iter_properties,
+    iter_statements,
+    read_function_annotations,
+    resolve_annotations,
 )
 from purposeguard.values.markers import TABLES_ALONE, Collected, Ended, Mark
 from purposeguard.values.sealed import Sealed
@@ -106,8 +106,8 @@ class Model(NamedTuple):
         Raises:
             UnlabelledData: an annotation cannot be resolved.
         """
-        scopes = _scopes(self.cls, dict(self.bindings))
-        fields = hints_of(self.cls)
+        scopes = _type_variable_scopes(self.cls, dict(self.bindings))
+        fields = resolve_hints(self.cls)
 
         def bindings_of(owner: type) -> Bindings:
             # Pydantic says what models inherit in the variables of the class that inherits it.
@@ -115,17 +115,18 @@ class Model(NamedTuple):
             return {**scopes.get(scope, {}), typing_extensions.Self: self.shape}
 
         found = {
-            name: self._field(name, hint, bindings_of(hints.stated_by(self.cls, name))) for name, hint in fields.items()
+            name: self._field(name, hint, bindings_of(hints.find_annotating_class(self.cls, name)))
+            for name, hint in fields.items()
         }
         for stated in vars(self.cls)[_RESTATED]:
             earlier = self._field(stated.name, stated.annotation, bindings_of(stated.owner))
-            found[stated.name] |= earlier.kept_by(found[stated.name])
+            found[stated.name] |= earlier.merge_restated(found[stated.name])
         return found
 
     def _field(self, name: str, annotation: object, bindings: Bindings) -> Shape:
         where = f"{self.cls.__qualname__}.{name}"
         try:
-            return shape_of(annotation, bindings)
+            return read_shape(annotation, bindings)
         except UnknownSource as error:
             raise UnknownSource(error.given, f"{error.why}, and tags `{where}`") from None
         except UnlabelledData as error:
@@ -140,7 +141,7 @@ class Model(NamedTuple):
         """
         known: Mapping[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED) if not self.bindings else None
         if known is None:
-            known = _marks_of(self.cls, self.fields())
+            known = _collect_marks(self.cls, self.fields())
             if not self.bindings:
                 type.__setattr__(self.cls, _MARKED, known)
         return known
@@ -187,7 +188,7 @@ class Shape:
         return self if self.items is None else dataclasses.replace(self, items=None) | self.items
 
     @property
-    def gives(self) -> Shape | None:
+    def iterated(self) -> Shape | None:
         """What comes where it is gone through as something else than a mapping: its items or, of a mapping, keys."""
         contents = self.contents
         return contents | self.keys if contents and self.keys else contents
@@ -215,13 +216,13 @@ class Shape:
         repeats, literals = self.repeats or other.repeats, self.literals | other.literals
         return Shape(tags, models, items, sealed, seal, within, marks, keys, plain, unread, repeats, literals)
 
-    def kept_by(self, other: Shape) -> Shape:
+    def merge_restated(self, other: Shape) -> Shape:
         """What holds still where a field of this shape was annotated anew, with another.
 
         A sealed value has a label of its own. What was to be sealed and is plain now has the sources of the seal.
         """
         items, keys = (
-            None if part is None else part.kept_by(theirs or Shape())
+            None if part is None else part.merge_restated(theirs or Shape())
             for part, theirs in ((self.items, other.items), (self.keys, other.keys))
         )
         tags = self.tags
@@ -229,12 +230,12 @@ class Shape:
             tags = tags.union(self.seal, () if self.within is None else self.within.sources)
         return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread, repeats=self.repeats)
 
-    def parts(self) -> Iterator[Shape]:
+    def iter_parts(self) -> Iterator[Shape]:
         """It, and what it contains: items and keys, and neither the fields of models nor what is in a seal."""
         yield self
         for part in (self.items, self.keys):
             if part is not None:
-                yield from part.parts()
+                yield from part.iter_parts()
 
     def item_models(self) -> Iterator[Model]:
         """Yield the models that it may be, and those of its items."""
@@ -259,7 +260,7 @@ class Shape:
         """
         return _PathListing(self).list_below(self, "", None, is_first=True)
 
-    def reach(self, *parts: str, rows: bool = True) -> Iterator[Shape]:
+    def iter_reachable(self, *parts: str, rows: bool = True) -> Iterator[Shape]:
         """It, and every value below it by these parts and by the fields of models, each model entered once.
 
         Without `rows`, no model is entered that says whose it is, or from when.
@@ -281,7 +282,7 @@ class Shape:
     def sources(self) -> frozenset[type[Source]]:
         """The sources of all that is in it, sealed or not; raises as `walk` does."""
         sources: set[type[Source]] = set()
-        for shape in self.reach("items", "within"):
+        for shape in self.iter_reachable("items", "within"):
             shape.refuse_unread()
             sources |= shape.tags | shape.seal
         return frozenset(sources)
@@ -289,7 +290,7 @@ class Shape:
     @property
     def is_marked(self) -> bool:
         """Whether there are rows in it that say whose they are, or from when."""
-        return any(model.marks() for model in self.every_model())
+        return any(model.marks() for model in self.iter_models())
 
     @property
     def marks_within(self) -> frozenset[Mark]:
@@ -302,14 +303,14 @@ class Shape:
         """Whether a mark stands on it, or on what it contains, and not on a field of a row."""
         return bool(self.marks_within)
 
-    def outside_rows(self) -> Iterator[Shape]:
+    def iter_outside_rows(self) -> Iterator[Shape]:
         """It, and what is in it and in no marked row: nothing will say whose that is."""
-        return self.reach("items", rows=False)
+        return self.iter_reachable("items", rows=False)
 
-    def every_model(self) -> Iterator[Model]:
+    def iter_models(self) -> Iterator[Model]:
         """The models in it, each once; raises as `walk` does."""
         models: set[Model] = set()
-        for shape in self.reach("items", "keys", "within"):
+        for shape in self.iter_reachable("items", "keys", "within"):
             shape.refuse_unread()
             yield from (model for model in shape.models if model not in models)
             models.update(shape.models)
@@ -322,7 +323,7 @@ class Shape:
     @property
     def holds_seals(self) -> bool:
         """Whether there may be a sealed value in it."""
-        for shape in self.reach("items"):
+        for shape in self.iter_reachable("items"):
             shape.refuse_unread()
             if shape.sealed:
                 return True
@@ -345,22 +346,22 @@ class Shape:
 
     def labels(self) -> dict[str, Label]:
         """Path → label of everything tagged and plain."""
-        return _united_labels((path, shape.tags) for path, shape in self.walk())
+        return _unite_labels((path, shape.tags) for path, shape in self.walk())
 
     def seals(self) -> dict[str, Label]:
         """Path → label of everything sealed."""
-        return _united_labels((path, shape.seal) for path, shape in self.walk())
+        return _unite_labels((path, shape.seal) for path, shape in self.walk())
 
     def all_labels(self) -> dict[str, Label]:
         """Path → label of everything tagged or sealed."""
-        return _united_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
+        return _unite_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
 
-    def untagged(self) -> Iterator[tuple[str, Shape]]:
+    def iter_untagged(self) -> Iterator[tuple[str, Shape]]:
         """Path and shape of the fields that carry no tag, have none around them and hold no model that could have."""
         tagged = self.all_labels()
         for path, shape in self.walk():
             says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
-            if says_nothing and not any(one == path or _covers(one, path) for one in tagged):
+            if says_nothing and not any(one == path or _is_covered_by(one, path) for one in tagged):
                 yield path, shape
 
     def label_of_all(self) -> Label | None:
@@ -376,7 +377,7 @@ SILENT: Final = Shape()
 """What an annotation says that says nothing: what comes is known by its own class."""
 
 
-def _covers(tagged: str, path: str) -> bool:
+def _is_covered_by(tagged: str, path: str) -> bool:
     """Whether `tagged` is about the items of `path`, or holds it."""
     return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
 
@@ -470,7 +471,7 @@ _DEEPEST: Final = 50
 """How often a generic class may hold itself with other arguments."""
 
 
-def _united_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[str, Label]:
+def _unite_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[str, Label]:
     united: dict[str, Label] = {}
     for path, sources in found:
         if sources:
@@ -479,15 +480,15 @@ def _united_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict
     return united
 
 
-def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})) -> Shape:
+def read_shape(annotation: object, bindings: Bindings = types.MappingProxyType({})) -> Shape:
     """The shape of an annotation.
 
     Raises:
         UnlabelledData: it is, or holds, a name that is not resolved, or what may have been meant as a tag and is none.
         UnknownSource: a tag is a purpose, or the bare `Source`.
     """
-    shape = argument_shape(annotation, bindings)
-    if any(part.seal and not part.sealed for part in shape.parts()):
+    shape = read_argument_shape(annotation, bindings)
+    if any(part.seal and not part.sealed for part in shape.iter_parts()):
         raise UnlabelledData(
             "a source class stands where the type of a value belongs: write `Annotated[str, Source]`, or "
             "`Personal[str, Source]`"
@@ -495,24 +496,24 @@ def shape_of(annotation: object, bindings: Bindings = types.MappingProxyType({})
     return shape
 
 
-def argument_shape(annotation: object, bindings: Bindings) -> Shape:
+def read_argument_shape(annotation: object, bindings: Bindings) -> Shape:
     """The same of what stands in brackets: that may be a source, as in `Personal[T, Source]`."""
     if isinstance(annotation, (TypeVar, TypeVarTuple)):
-        return bindings[annotation] if annotation in bindings else _shape_of_unbound(annotation, bindings)
+        return bindings[annotation] if annotation in bindings else _read_type_variable_shape(annotation, bindings)
     if annotation is typing_extensions.Self or isinstance(annotation, (str, ForwardRef)):
         return _shape_of_reference(annotation, bindings)
     if isinstance(annotation, ALIASES):
         return _shape_of_alias(annotation, (), bindings)
     for kind, stands_for in _NAMES:
         if isinstance(annotation, kind):
-            return argument_shape(getattr(annotation, stands_for), bindings)
+            return read_argument_shape(getattr(annotation, stands_for), bindings)
     origin = get_origin(annotation)
     if origin is not None:
-        return _shape_of_generic(annotation, origin, get_args(annotation), bindings)
+        return _read_generic_shape(annotation, origin, get_args(annotation), bindings)
     if isinstance(annotation, TermMeta):  # what a type variable or an alias stands for in `Personal[T, S]`
         is_source = issubclass(annotation, Source) and "clause" in vars(annotation)
         return Shape(seal=frozenset({cast("type[Source]", annotation)}) if is_source else frozenset())
-    return _shape_of_class(annotation, bindings)
+    return _read_class_shape(annotation, bindings)
 
 
 def _shape_of_reference(annotation: object, bindings: Bindings) -> Shape:
@@ -541,7 +542,7 @@ def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Sh
     Raises:
         UnlabelledData: it refers to itself with ever more arguments, or as an argument of a class with tags.
     """
-    bound = _bound(alias.__type_params__, args, bindings)
+    bound = _bind_parameters(alias.__type_params__, args, bindings)
     use = _AliasUse(alias, tuple(bound.items()))
     if use in bindings:
         return bindings[use]
@@ -549,8 +550,8 @@ def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Sh
         raise UnlabelledData(f"{alias.__name__} refers to itself with ever more arguments: its tags have no end")
     annotation = alias_value(alias)
     inner = {**bindings, **bound}
-    shape = argument_shape(annotation, {**inner, use: _ITSELF})
-    parts = list(shape.parts())
+    shape = read_argument_shape(annotation, {**inner, use: _ITSELF})
+    parts = list(shape.iter_parts())
     is_argument = any(_ITSELF in _arguments_of(model) for part in parts for model in part.models)
     if not is_argument and not any(part.repeats for part in parts):
         return shape
@@ -566,7 +567,7 @@ def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Sh
             "class that holds itself"
         )
     # What says nothing is known by its own class, at any depth.
-    return argument_shape(annotation, {**inner, use: anything if says_something else SILENT})
+    return read_argument_shape(annotation, {**inner, use: anything if says_something else SILENT})
 
 
 class _AliasUse(NamedTuple):
@@ -579,24 +580,24 @@ class _AliasUse(NamedTuple):
 def _arguments_of(model: Model) -> Iterator[Shape]:
     """Yield the shapes in the brackets of a generic class, and what they contain."""
     for _, shape in model.bindings:
-        for part in shape.parts():
+        for part in shape.iter_parts():
             yield part
             for inner in part.models:
                 yield from _arguments_of(inner)
 
 
-def _shape_of_class(cls: object, bindings: Bindings) -> Shape:
+def _read_class_shape(cls: object, bindings: Bindings) -> Shape:
     if isinstance(cls, type) and issubclass(cls, Sealed):
         return Shape(sealed=True)
     if is_taggable(cls):
-        return Shape(models=(_model_of(cls, bindings),))
+        return Shape(models=(_make_model(cls, bindings),))
     if isinstance(cls, type) and issubclass(cls, _LEAVES):
         # As type checkers have it, an int is a float.
-        return Shape(plain=frozenset({cls, int} if cls is float else {cls}), unread=_unread(cls))
-    return _shape_of_bases(cls, bindings) | Shape(unread=_unread(cls))
+        return Shape(plain=frozenset({cls, int} if cls is float else {cls}), unread=_find_unread_classes(cls))
+    return _read_bases_shape(cls, bindings) | Shape(unread=_find_unread_classes(cls))
 
 
-def _model_of(cls: type, bindings: Bindings) -> Model:
+def _make_model(cls: type, bindings: Bindings) -> Model:
     """A class that was written without brackets; pydantic makes a class of a generic model with brackets, as well.
 
     That class is the generic one itself where the brackets hold its own variables, and else keeps what was in them.
@@ -605,64 +606,66 @@ def _model_of(cls: type, bindings: Bindings) -> Model:
     if not made.get("parameters"):
         return Model(cls)
     if made["origin"] is not None:
-        return _generic_model(made["origin"], made["args"], bindings)
+        return _make_generic_model(made["origin"], made["args"], bindings)
     return Model(cls, tuple((name, bindings[name]) for name in made["parameters"] if name in bindings))
 
 
-def _generic_model(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Model:
-    return Model(origin, tuple(_bound(getattr(origin, "__parameters__", ()), args, bindings).items()))
+def _make_generic_model(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Model:
+    return Model(origin, tuple(_bind_parameters(getattr(origin, "__parameters__", ()), args, bindings).items()))
 
 
-def _unread(cls: object) -> tuple[type, ...]:
-    return (cls,) if isinstance(cls, type) and cls not in PLAIN and may_state(cls) else ()
+def _find_unread_classes(cls: object) -> tuple[type, ...]:
+    return (cls,) if isinstance(cls, type) and cls not in PLAIN and can_have_statements(cls) else ()
 
 
-def _shape_of_unbound(name: Any, bindings: Bindings) -> Shape:
+def _read_type_variable_shape(name: Any, bindings: Bindings) -> Shape:
     """The shape of a type variable that nothing is given for: all that it may be."""
     default = getattr(name, "__default__", typing_extensions.NoDefault)
     stated = [getattr(name, "__bound__", None), *getattr(name, "__constraints__", ())]
-    return _joined(stated if default is typing_extensions.NoDefault else [*stated, default], bindings)
+    return _unite_shapes(stated if default is typing_extensions.NoDefault else [*stated, default], bindings)
 
 
-def _shape_of_bases(cls: object, bindings: Bindings) -> Shape:
+def _read_bases_shape(cls: object, bindings: Bindings) -> Shape:
     """The shape of a class that is no model: one that derives from `list[Customer]` holds customers."""
     bases = [base for one in getattr(cls, "__mro__", ()) for base in vars(one).get("__orig_bases__", ())]
-    return _joined((base for base in bases if get_origin(base) not in NO_CONTAINERS), bindings)
+    return _unite_shapes((base for base in bases if get_origin(base) not in NO_CONTAINERS), bindings)
 
 
-def _shape_of_generic(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
+def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """The shape of what was written with brackets, or as a union."""
     if origin is Annotated:
-        if any(not hints.is_tag(one) and hints.is_meant_as_tag(one) for one in args[1:]):
+        if any(not hints.is_tag(one) and hints.looks_like_tag(one) for one in args[1:]):
             raise UnlabelledData(
                 "what stands in `Annotated` seems to be meant as a tag, and is none: name each source class by itself, "
                 "`Annotated[str, Source, Other]`; a text that is no id goes into `Doc(…)`"
             )
         marks = frozenset(one for one in args[1:] if isinstance(one, Mark))
-        return Shape(frozenset(_tags(args[1:])), marks=marks) | argument_shape(args[0], bindings)
+        return Shape(frozenset(_iter_tags(args[1:])), marks=marks) | read_argument_shape(args[0], bindings)
     if is_union(annotation) or origin in TRANSPARENT:
-        return _joined(args, bindings)
+        return _unite_shapes(args, bindings)
     if origin in OPAQUE:
         return Shape(literals=frozenset((type(arg), arg) for arg in args) if origin in LITERALS else frozenset())
     if isinstance(origin, ALIASES):
         return _shape_of_alias(origin, args, bindings)
     if isinstance(origin, type) and issubclass(origin, Sealed):
-        return _shape_of_seal(args, bindings)
+        return _read_seal_shape(args, bindings)
     if is_taggable(origin):
-        return Shape(models=(_generic_model(origin, args, bindings),))
+        return Shape(models=(_make_generic_model(origin, args, bindings),))
     mapped = _arguments_of_mapping(origin, args)
     if mapped is not None:
-        keys = argument_shape(mapped[0], bindings)
-        values = argument_shape(mapped[1], bindings)
+        keys = read_argument_shape(mapped[0], bindings)
+        values = read_argument_shape(mapped[1], bindings)
         # Of what is no field the keys are looked at with the rest, and the class that says it may be among them.
         labels = {} if ForwardRef in bindings else keys.labels()
         tags = frozenset(source for label in labels.values() for source in label.sources)
-        return Shape(tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_unread(origin))
+        return Shape(
+            tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_find_unread_classes(origin)
+        )
     # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
-    items = _joined((arg for arg in args if arg is not ...), bindings)
+    items = _unite_shapes((arg for arg in args if arg is not ...), bindings)
     if not items.sealed and isinstance(origin, type) and not issubclass(origin, (Iterable, AsyncIterable)):
         items = dataclasses.replace(items, seal=frozenset())  # a source that it is about, as in `Reclassifier[S, To]`
-    return Shape(items=items, unread=_unread(origin))
+    return Shape(items=items, unread=_find_unread_classes(origin))
 
 
 def _arguments_of_mapping(origin: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -674,33 +677,33 @@ def _arguments_of_mapping(origin: Any, args: tuple[Any, ...]) -> tuple[Any, ...]
     return args if len(args) == 2 else None
 
 
-def _bound(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
+def _bind_parameters(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
     """What the type variables of a generic class or alias stand for."""
     found: dict[Any, Shape] = {}
     left = list(args)
     for number, name in enumerate(parameters):
         if isinstance(name, TypeVarTuple):  # takes what the ones behind it leave
             end = max(0, len(left) - (len(parameters) - number - 1))
-            found[name], left = _joined(left[:end], bindings), left[end:]
+            found[name], left = _unite_shapes(left[:end], bindings), left[end:]
         elif left:
-            found[name] = argument_shape(left.pop(0), bindings)
+            found[name] = read_argument_shape(left.pop(0), bindings)
     return found
 
 
-def _shape_of_seal(args: tuple[Any, ...], bindings: Bindings) -> Shape:
+def _read_seal_shape(args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """The shape of `Personal[T, S]`."""
-    return Shape(sealed=True, seal=argument_shape(args[1], bindings).seal, within=shape_of(args[0], bindings))
+    return Shape(sealed=True, seal=read_argument_shape(args[1], bindings).seal, within=read_shape(args[0], bindings))
 
 
-def _joined(annotations: Iterable[object], bindings: Bindings) -> Shape:
+def _unite_shapes(annotations: Iterable[object], bindings: Bindings) -> Shape:
     shape = Shape()
     for annotation in annotations:
         if annotation is not None:
-            shape |= argument_shape(annotation, bindings)
+            shape |= read_argument_shape(annotation, bindings)
     return shape
 
 
-def _tags(marks: Iterable[object]) -> Iterator[type[Source]]:
+def _iter_tags(marks: Iterable[object]) -> Iterator[type[Source]]:
     for mark in marks:
         if isinstance(mark, TermMeta):
             yield from Label(cast("type[Source]", mark)).sources
@@ -712,7 +715,7 @@ _MARKED: Final = "__purposeguard_marks__"
 """Where a class keeps which of its fields are marked."""
 
 
-def _marks_of(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, ...]]:
+def _collect_marks(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, ...]]:
     found: dict[Mark, tuple[str, ...]] = {}
     for name, shape in fields.items():
         part: Shape | None = shape
@@ -752,7 +755,7 @@ NOBODY: Final[Bindings] = types.MappingProxyType({ForwardRef: Shape(), typing_ex
 
 def refuse_unread(cls: type) -> None:
     """Raises UnlabelledData where a class whose fields are not read says what they hold, or where that is in it."""
-    where = _hidden_in(cls) if may_state(cls) else ""
+    where = _find_hidden_tags(cls) if can_have_statements(cls) else ""
     if where:
         raise UnlabelledData(
             f"`{where}` holds what is tagged, marked or sealed, and nobody reads it: {cls.__qualname__} is not "
@@ -760,13 +763,13 @@ def refuse_unread(cls: type) -> None:
         )
 
 
-def is_settled(cls: type) -> bool:
+def is_fully_defined(cls: type) -> bool:
     """Whether what a class says is known for good, and no name in it is yet to be defined."""
     known: tuple[str, Missing] = vars(cls).get(_HIDDEN, ("", ()))
     return not known[1]
 
 
-def _hidden_in(cls: type) -> str:
+def _find_hidden_tags(cls: type) -> str:
     known: tuple[str, Missing] | None = vars(cls).get(_HIDDEN)
     if known is not None and not any(name in around for around, name in known[1]):
         return known[0]
@@ -777,7 +780,7 @@ def _hidden_in(cls: type) -> str:
     pending = [("", Shape(unread=(cls,)))]
     while pending and not found:
         where, shape = pending.pop()
-        for part in shape.parts():
+        for part in shape.iter_parts():
             if part.tags or part.marks or part.sealed or part.seal:
                 found = where
             holders: list[Model | type] = [*part.models, *(one for one in part.unread if one not in unread)]
@@ -789,7 +792,7 @@ def _hidden_in(cls: type) -> str:
                     models.append(other)
                 else:
                     unread[other] = None
-                fields, names = _stated_by(other)
+                fields, names = _collect_statements(other)
                 pending += ((where or place, field) for place, field in fields)
                 missing += names
     # All that was looked at on the way holds nothing either.
@@ -799,35 +802,35 @@ def _hidden_in(cls: type) -> str:
     return found
 
 
-def _stated_by(holder: Model | type) -> tuple[list[tuple[str, Shape]], Missing]:
+def _collect_statements(holder: Model | type) -> tuple[list[tuple[str, Shape]], Missing]:
     """Place → what is said of it, by a class that is read or by one that is not; and the names that are not defined."""
     if isinstance(holder, Model):
         try:
             return [(f"{holder.cls.__qualname__}.{name}", shape) for name, shape in holder.fields().items()], ()
         except UnlabelledData:  # some names are there for type checkers alone: what else is in it?
             holder = holder.cls
-    stated = list(statements(holder))
+    stated = list(iter_statements(holder))
     missing = tuple(name for one in stated for name in one.missing)
-    return [(f"{holder.__qualname__}.{one.name}", _shape_of_stated(one)) for one in stated], missing
+    return [(f"{holder.__qualname__}.{one.name}", _read_statement_shape(one)) for one in stated], missing
 
 
-def _shape_of_stated(stated: Statement) -> Shape:
+def _read_statement_shape(stated: Statement) -> Shape:
     try:
-        return argument_shape(stated.annotation, NOBODY)
+        return read_argument_shape(stated.annotation, NOBODY)
     except UnlabelledData as error:
         raise UnlabelledData(f"{stated.owner.__qualname__}.{stated.name}: {error.args[0]}") from None
 
 
-def hints_of(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def resolve_hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Field → resolved annotation, tags included, those said from outside as well."""
     known: dict[str, Any] | None = vars(cls).get(_READ)  # of its own: a subclass has more
     if known is None or localns:
-        known, others, restated = hints.read(cls, localns)
+        known, others, restated = hints.read_fields(cls, localns)
         if issubclass(cls, BaseModel):
             _refuse_hidden_tags(cls)
-        elif hints.EXTRA_ITEMS in others and shape_of(others[hints.EXTRA_ITEMS]).labels():
+        elif hints.EXTRA_ITEMS in others and read_shape(others[hints.EXTRA_ITEMS]).labels():
             raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
-        given = {stated.name: stated.annotation for one in cls.__mro__ for stated in properties(one)}
+        given = {stated.name: stated.annotation for one in cls.__mro__ for stated in iter_properties(one)}
         _refuse_hidden(cls, {**others, **{name: hint for name, hint in given.items() if name not in known}})
         type.__setattr__(cls, _RESTATED, restated)
         type.__setattr__(cls, _READ, known)
@@ -842,11 +845,17 @@ def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
         names = getattr(sys.modules.get(one.__module__), "__dict__", {})
         for name in ("__pydantic_extra__", *vars(one).get("__private_attributes__", ())):
             with contextlib.suppress(NameError):  # what only type checkers know is no tag
-                if one is not BaseModel and name in stated and shape_of(evaluated(stated[name], names)).labels():
+                if (
+                    one is not BaseModel
+                    and name in stated
+                    and read_shape(evaluate_annotation(stated[name], names)).labels()
+                ):
                     what = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
                     raise UnlabelledData(f"{one.__qualname__}: {what} cannot carry a tag: declare a field, or seal it")
         if one is not BaseModel:
-            _refuse_hidden(one, resolvable({n: a for n, a in stated.items() if n not in cls.model_fields}, names))
+            _refuse_hidden(
+                one, resolve_annotations({n: a for n, a in stated.items() if n not in cls.model_fields}, names)
+            )
 
 
 def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
@@ -857,43 +866,43 @@ def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
     if "__purposeguard_withheld__" in vars(cls):
         return  # a copy, which lacks some of the fields: which, it says itself
     for name, annotation in others.items():
-        shape = _shape_of_stated(Statement(cls, name, annotation))
+        shape = _read_statement_shape(Statement(cls, name, annotation))
         if shape.is_marked_itself:
             raise UnlabelledData(
                 f"{cls.__qualname__}: `{name}` is marked and is no field, so no row says whose it is, or from when: "
                 "declare a field"
             )
-        if any(part.tags for part in shape.parts()):
+        if any(part.tags for part in shape.iter_parts()):
             raise UnlabelledData(
                 f"{cls.__qualname__}: `{name}` is tagged and is no field, so nobody reads its tag: declare a field (of "
                 "a property of a pydantic model, a computed one), or seal it"
             )
 
 
-def _scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
+def _type_variable_scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
     """Class → what its type variables stand for; two generic classes may use one variable for different things."""
     scopes: dict[type, Bindings] = {cls: bindings}
-    for one in hints.lineage(cls):
+    for one in hints.class_lineage(cls):
         for base in one.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
                 names = getattr(origin, "__parameters__", ())
-                scopes.setdefault(origin, _bound(names, get_args(base), scopes.get(one, {})))
+                scopes.setdefault(origin, _bind_parameters(names, get_args(base), scopes.get(one, {})))
     return scopes
 
 
-def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
+def read_parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
     """What the annotations of a function's parameters say; of one without an annotation, nothing.
 
     Raises:
         NameError: an annotation names what is not defined (yet).
-        UnlabelledData, UnknownSource: as `shape_of`.
+        UnlabelledData, UnknownSource: as `read_shape`.
     """
-    annotations, names, around = written(fn, localns)
+    annotations, names, around = read_function_annotations(fn, localns)
     shapes: dict[str, Shape] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
-        annotation = evaluated(annotations.get(name), names, around)
-        shape = shape_of(annotation)
+        annotation = evaluate_annotation(annotations.get(name), names, around)
+        shape = read_shape(annotation)
         # What is unpacked says what they are together.
         unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
         if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
@@ -907,7 +916,7 @@ def parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) 
 _UNPACK: Final = (Unpack, typing_extensions.Unpack)
 
 
-def label_of(shapes: Mapping[str, Shape]) -> Label | None:
+def unite_shape_labels(shapes: Mapping[str, Shape]) -> Label | None:
     """The label of all that is tagged or sealed in the parameters; None where nothing is."""
     labels = [label for shape in shapes.values() if (label := shape.label_of_all()) is not None]
     return Label.join(*labels) if labels else None

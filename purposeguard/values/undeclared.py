@@ -24,9 +24,9 @@ from pydantic import BaseModel
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.values.annotations import PLAIN, Statement, attributes, properties
+from purposeguard.values.annotations import PLAIN, Statement, iter_attributes, iter_properties
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import NOBODY, Model, Shape, argument_shape
+from purposeguard.values.type_schema import NOBODY, Model, Shape, read_argument_shape
 from purposeguard.values.withheld import being_inspected, pinned_names
 
 _WITHOUT_STATE: Final = (
@@ -188,7 +188,7 @@ def property_shapes(cls: type) -> dict[str, Shape]:
     seen: set[str] = set()
     bindings = {**NOBODY, typing_extensions.Self: Model(cls).shape}
     for owner in cls.__mro__:
-        for stated in (*properties(owner), *_cached_in_slots(owner)):
+        for stated in (*iter_properties(owner), *_cached_in_slots(owner)):
             if stated.name in seen or owner is BaseModel:
                 continue
             seen.add(stated.name)
@@ -202,7 +202,7 @@ def _cached_in_slots(owner: type) -> Iterator[Statement]:
     """Return the cached properties that attrs has turned into slots, of which their annotations are left."""
     fields = {attribute.name for attribute in vars(owner).get("__attrs_attrs__", ())}
     if fields and "__getattr__" in vars(owner):
-        for stated in attributes(owner):
+        for stated in iter_attributes(owner):
             is_slot = isinstance(vars(owner).get(stated.name), types.MemberDescriptorType)
             if is_slot and stated.name not in fields:
                 yield stated
@@ -214,7 +214,7 @@ def shapes_beside_fields(shape: Shape) -> list[Shape]:
     Private attributes are not among them: a class that annotates one so is refused.
     """
     shapes: list[Shape] = []
-    for model in shape.every_model():
+    for model in shape.iter_models():
         shapes += property_shapes(model.cls).values()
     return shapes
 
@@ -254,7 +254,7 @@ def _compute_by_class(row: Any, name: str, cls: Any) -> Any:
 def _shape_if_read(annotation: object, bindings: Mapping[Any, Shape]) -> Shape | None:
     """Return the shape of an annotation; None if it, or a class in it, cannot be read."""
     try:
-        shape = argument_shape(annotation, bindings)
+        shape = read_argument_shape(annotation, bindings)
         _says_anything(shape)
     except UnlabelledData:
         return None
@@ -263,18 +263,18 @@ def _shape_if_read(annotation: object, bindings: Mapping[Any, Shape]) -> Shape |
 
 def _says_anything(shape: Shape) -> bool:
     """Return whether there is a tag or a mark in a shape, or in the fields of its models."""
-    return any(part.tags or part.marks for part in shape.reach("items", "keys"))
+    return any(part.tags or part.marks for part in shape.iter_reachable("items", "keys"))
 
 
 def _label_of(shape: Shape) -> Label | None:
     """Return the label of all that is tagged and plain in a shape; seals are decided where they are opened."""
-    sources = {source for part in shape.reach("items", "keys") for source in part.tags}
+    sources = {source for part in shape.iter_reachable("items", "keys") for source in part.tags}
     return Label(*sources) if sources else None
 
 
 def _may_give_rows(shape: Shape) -> bool:
     """Whether a computed field of this shape may give rows: it says so, or does not say what it gives."""
-    for part in shape.parts():
+    for part in shape.iter_parts():
         is_unknown = not (part.says_what or part.plain or part.unread)
         # Of a class without fields, a subclass may have some. `Any` is a class, too.
         may_be_derived = any(not issubclass(cls, _WITHOUT_STATE) for cls in part.unread)

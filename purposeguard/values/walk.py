@@ -21,9 +21,18 @@ from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS
 from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
-from purposeguard.values.plan import LEAVES, Plan, beside_fields, entries_of, named, objects_in_array, plan_of, refilled
-from purposeguard.values.rows import LONG_AGO, day_order, said_by, subject_in, subjects_of
-from purposeguard.values.sealed import Sealed, failure
+from purposeguard.values.plan import (
+    LEAVES,
+    ValuePlan,
+    format_value_name,
+    make_plan,
+    objects_in_array,
+    replace_entries,
+    stored_entries,
+    undeclared_entries,
+)
+from purposeguard.values.rows import LONG_AGO, day_sort_key, qualify_subject, read_row_contexts, read_subjects
+from purposeguard.values.sealed import Sealed, make_failure
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import SILENT, Shape, refuse_unread
 from purposeguard.values.undeclared import FAILED, compute
@@ -31,7 +40,7 @@ from purposeguard.values.undeclared import FAILED, compute
 RowContexts = tuple[RowContext, ...]
 
 
-class Walk(abc.ABC):
+class ValueWalk(abc.ABC):
     """A walk through a value and all that is in it. What is done on the way is for its subclasses to say.
 
     Each step gives what is left of a value: itself, a copy with less in it, or LEFT_OUT. `path` is where the value is,
@@ -47,55 +56,58 @@ class Walk(abc.ABC):
         self._in_state = 0
         self._computing = 0
 
-    def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+    def visit(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """What is left of a value, where this shape was announced.
 
         Raises:
-            UnlabelledData: as `plan_of`; or values of its class are looked through by no walk.
+            UnlabelledData: as `make_plan`; or values of its class are looked through by no walk.
         """
         cls = type(value)
         if cls in PLAIN and not shape.says_what:
             return value
         if shape.literals and _is_literal(value, shape):
             return value
-        plan = shape.plans.get(cls) or plan_of(cls, shape, path)
+        plan = shape.plans.get(cls) or make_plan(cls, shape, path)
         if plan.refusal is not None:
-            raise UnlabelledData(f"{named(path, cls)}{plan.refusal}")
+            raise UnlabelledData(f"{format_value_name(path, cls)}{plan.refusal}")
         if plan.fields is None and not plan.contains:
             if plan.state is not None:
                 self.search(value, plan, path, around)
-            return self.leaf(value, plan, path, around)
+            return self.visit_leaf(value, plan, path, around)
         number = id(value)
         if number in self._under_way:
-            self.circle(value, plan, path)
+            self.handle_cycle(value, plan, path)
             return value
         _refuse_endless(cls, path, len(self._under_way))
         self._under_way.add(number)
         try:
             if plan.fields is not None:
-                return self.row(value, plan, path, around)
-            left = self.container(value, plan, path, around)
+                return self.visit_row(value, plan, path, around)
+            left = self.visit_container(value, plan, path, around)
             if plan.state is not None and not self.leaves_state(value, plan, path, around):
                 raise UnlabelledData(
-                    f"{named(path, cls)} that holds rows in its attributes, beside its items: give a list or a dict"
+                    f"{format_value_name(path, cls)} that holds rows in its attributes, beside its items: give a list "
+                    "or a dict"
                 )
             return left
         finally:
             self._under_way.discard(number)
 
     @abc.abstractmethod
-    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """What is left of a value in which nothing is looked at, a seal and what is read later included."""
 
     @abc.abstractmethod
-    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """What is left of an object with fields."""
 
-    def circle(self, value: Any, plan: Plan, path: str) -> None:  # noqa: ARG002  # for walks that make copies
+    def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:  # noqa: ARG002  # for walks that make copies
         """Refuses a value that is met again in itself."""
-        raise UnlabelledData(f"{named(path, plan.cls)} that holds itself: what runs in a circle is not looked through")
+        raise UnlabelledData(
+            f"{format_value_name(path, plan.cls)} that holds itself: what runs in a circle is not looked through"
+        )
 
-    def search(self, value: Any, plan: Plan, path: str, around: RowContexts) -> None:
+    def search(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> None:
         """Look at what an object holds that is no row, once in a walk.
 
         Raises:
@@ -119,16 +131,16 @@ class Walk(abc.ABC):
                 del self._searched[id(value)]
         if not is_left:
             raise UnlabelledData(
-                f"{named(path, plan.cls)} that holds rows in its attributes, where nothing can be left out: give the "
-                "rows themselves"
+                f"{format_value_name(path, plan.cls)} that holds rows in its attributes, where nothing can be left "
+                "out: give the rows themselves"
             )
 
     def _is_left(self, part: Any, path: str, around: RowContexts) -> bool:
-        plan = plan_of(type(part), SILENT, path)
+        plan = make_plan(type(part), SILENT, path)
         # What it gives when it is iterated or awaited is its code, as what its methods return.
-        return plan.is_unseen or plan.refusal is not None or self.inside(part, SILENT, path, around) is part
+        return plan.is_opaque or plan.refusal is not None or self.visit(part, SILENT, path, around) is part
 
-    def leaves_state(self, value: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+    def leaves_state(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
         """Return whether all that a row or container holds outside of its fields or items may stay in it."""
         parts = () if plan.state is None else plan.state.values(value)
         if not parts:
@@ -136,7 +148,7 @@ class Walk(abc.ABC):
         self._in_state += 1
         try:
             # Nothing was announced of it, so it is known by its own class.
-            return all(self.inside(part, SILENT, path, around) is part for part in parts)
+            return all(self.visit(part, SILENT, path, around) is part for part in parts)
         finally:
             self._in_state -= 1
 
@@ -154,32 +166,32 @@ class Walk(abc.ABC):
         self._computing += 1
         self._in_state += 1
         try:
-            return self.inside(value, shape, path, around)
+            return self.visit(value, shape, path, around)
         finally:
             self._in_state -= 1
             self._computing -= 1
 
-    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """What is left of a container: the same object, where all its items are left as they are."""
         if isinstance(value, Mapping):
-            return self._mapping(value, plan, path, around)
+            return self._visit_mapping(value, plan, path, around)
         items = list(value) if not plan.is_array else self._objects_in(value, plan, path)
         if not (plan.items.says_what or plan.items.marks) and LEAVES(map(type, items)):
             return value
-        inside, shape, where = self.inside, plan.items, f"{path}[]"
-        left = self.rows(items, shape, where, around)
+        inside, shape, where = self.visit, plan.items, f"{path}[]"
+        left = self.visit_rows(items, shape, where, around)
         if left is items:
             return value
         if left is None:
             if self._ask_ahead is not None:
-                self._ask_ahead(_subjects_of(items, shape, where))
+                self._ask_ahead(_read_row_subjects(items, shape, where))
             left = [inside(item, shape, where, around) for item in items]
         if all(map(operator.is_, left, items)):
             return value
-        self.changes()
-        return remade(value, [item for item in left if item is not LEFT_OUT], path)
+        self.before_change()
+        return rebuild_container(value, [item for item in left if item is not LEFT_OUT], path)
 
-    def _objects_in(self, value: Any, plan: Plan, path: str) -> list[Any]:
+    def _objects_in(self, value: Any, plan: ValuePlan, path: str) -> list[Any]:
         """Return the objects in an array; numbers are not looked at.
 
         Raises:
@@ -187,18 +199,20 @@ class Walk(abc.ABC):
         """
         objects = objects_in_array(value, path)
         if not objects and plan.are_rows_announced:
-            raise UnlabelledData(f"{named(path, plan.cls)} without objects, and rows were announced: give a list")
+            raise UnlabelledData(
+                f"{format_value_name(path, plan.cls)} without objects, and rows were announced: give a list"
+            )
         return objects
 
-    def _mapping(self, value: Mapping[Any, Any], plan: Plan, path: str, around: RowContexts) -> Any:
-        entries = list(entries_of(value))
+    def _visit_mapping(self, value: Mapping[Any, Any], plan: ValuePlan, path: str, around: RowContexts) -> Any:
+        entries = list(stored_entries(value))
         keys, items = plan.keys, plan.items
         is_plain = not (items.says_what or items.marks) and LEAVES(type(item) for _, item in entries)
         left: dict[Any, Any] = {}
         changed = False
         for key, item in entries:
-            left_key = self.inside(key, keys, f"{path}[key]", around)
-            left_item = item if is_plain else self.inside(item, items, f"{path}[]", around)
+            left_key = self.visit(key, keys, f"{path}[key]", around)
+            left_item = item if is_plain else self.visit(item, items, f"{path}[]", around)
             if left_key is LEFT_OUT or left_item is LEFT_OUT:
                 changed = True
             elif left_key is not key:
@@ -208,14 +222,14 @@ class Walk(abc.ABC):
                 changed = changed or left_item is not item
         if not changed:
             return value
-        self.changes()
-        return remade(value, left, path)
+        self.before_change()
+        return rebuild_container(value, left, path)
 
-    def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # for walks that have one
+    def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # for walks that have one
         """What is left of many rows of one class, where there is a shorter way than to look into each."""
         return None
 
-    def changes(self) -> None:  # noqa: B027  # most walks have nothing to do
+    def before_change(self) -> None:  # noqa: B027  # most walks have nothing to do
         """Called before something is made anew."""
 
 
@@ -226,7 +240,9 @@ _MOST_NESTED: Final = 200
 def _refuse_endless(cls: type, path: str, depth: int) -> None:
     """Raise UnlabelledData where a value of this class lies in too many others."""
     if depth >= _MOST_NESTED:
-        raise UnlabelledData(f"{named(path, cls)} that lies in {_MOST_NESTED} others: what has no end is refused")
+        raise UnlabelledData(
+            f"{format_value_name(path, cls)} that lies in {_MOST_NESTED} others: what has no end is refused"
+        )
 
 
 class _Searched(NamedTuple):
@@ -251,29 +267,29 @@ def _is_literal(value: Any, shape: Shape) -> bool:
     return any(type(value) is kind and value == literal for kind, literal in shape.literals)
 
 
-def _subjects_of(items: list[Any], shape: Shape, path: str) -> list[str]:
+def _read_row_subjects(items: list[Any], shape: Shape, path: str) -> list[str]:
     """Whom these rows are about, where they are of one class and that is quickly read."""
     classes = set(map(type, items))
-    plan = plan_of(classes.pop(), shape, path) if len(classes) == 1 else None
-    return [] if plan is None or plan.refusal is not None else subjects_of(items, plan) or []
+    plan = make_plan(classes.pop(), shape, path) if len(classes) == 1 else None
+    return [] if plan is None or plan.refusal is not None else read_subjects(items, plan) or []
 
 
-def is_remade(value: Any) -> bool:
+def can_rebuild(value: Any) -> bool:
     """Whether a container is of a kind that can be made anew, of other items."""
     return type(value) in (tuple, set, frozenset) or isinstance(value, (dict, list, collections.deque))
 
 
-def remade(value: Any, left: Any, path: str) -> Any:
+def rebuild_container(value: Any, left: Any, path: str) -> Any:
     """A container of the same kind that holds what is left.
 
     Raises:
         UnlabelledData: it is of a kind that cannot be made anew, or a set of what has no hash any more.
     """
     cls = type(value)
-    if not is_remade(value):
-        raise UnlabelledData(f"{named(path, cls)}, in which nothing can be left out: give a list or a dict")
+    if not can_rebuild(value):
+        raise UnlabelledData(f"{format_value_name(path, cls)}, in which nothing can be left out: give a list or a dict")
     if isinstance(value, dict):
-        return refilled(value, left)
+        return replace_entries(value, left)
     if cls is not list and isinstance(value, (list, collections.deque)):
         other = copy.copy(value)
         other.clear()
@@ -291,7 +307,7 @@ def remade(value: Any, left: Any, path: str) -> Any:
 _CONTAINERS: Final = (Sequence, AbstractSet, ValuesView)
 
 
-def with_tags_in(value: Any, label: Label) -> Label:
+def add_contained_tags(value: Any, label: Label) -> Label:
     """The label with what is tagged in a value: models, dataclasses and the like, and those in them or in containers.
 
     Raises:
@@ -309,7 +325,7 @@ def with_tags_in(value: Any, label: Label) -> Label:
                 pending.pop()
                 continue
             seen[id(pending[-1][0])] = pending[-1][0]
-            tags = _look_into(*pending.pop(), pending)
+            tags = _inspect_value(*pending.pop(), pending)
             if tags is not None:
                 labels.add(tags)
     finally:
@@ -318,7 +334,7 @@ def with_tags_in(value: Any, label: Label) -> Label:
     return Label.join(*labels)
 
 
-def _look_into(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label | None:
+def _inspect_value(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label | None:
     """Return what a value's class is tagged with.
 
     Args:
@@ -327,27 +343,27 @@ def _look_into(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label 
         pending: Gets what lies in the value that may be tagged.
 
     Raises:
-        SealedValue: as `with_tags_in`.
+        SealedValue: as `add_contained_tags`.
         UnlabelledData: likewise.
     """
     cls = type(value)
     parts: list[Any] = []
     try:
-        plan = plan_of(cls, SILENT)
-        _must_be_there(value, plan)
+        plan = make_plan(cls, SILENT)
+        _require_present(value, plan)
         if plan.later:
             refuse_unread(cls)
-        parts = _parts(value, plan)
+        parts = _list_parts(value, plan)
         if plan.fields is not None:
             depth = 0
-        elif plan.contains and not is_remade(value):
+        elif plan.contains and not can_rebuild(value):
             depth += 1
         _refuse_endless(cls, "", depth)
         pending += [(part, depth) for part in parts if type(part) not in PLAIN]
     except PurposeGuardError:
         raise
     except Exception as error:  # noqa: BLE001  # of a container's own code; what it says may show the value
-        hidden = failure(f"looking for tags in a {cls.__qualname__}", error)
+        hidden = make_failure(f"looking for tags in a {cls.__qualname__}", error)
     else:
         labels = [member.label for member in plan.computed.values()] if plan.computed else []
         stated = [label for label in (plan.own_label, *labels) if label is not None]
@@ -357,13 +373,13 @@ def _look_into(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label 
     raise hidden
 
 
-def _parts(value: Any, plan: Plan) -> list[Any]:
+def _list_parts(value: Any, plan: ValuePlan) -> list[Any]:
     """All that lies in a value, without running any code of its class but a container's."""
     names = plan.own_names
     parts: list[Any] = []
     try:
         if isinstance(value, Mapping):
-            parts += (part for entry in entries_of(value) for part in entry)
+            parts += (part for entry in stored_entries(value) for part in entry)
         elif plan.contains and plan.is_array:
             parts += objects_in_array(value, "")
         elif isinstance(value, _CONTAINERS) and not isinstance(value, WITHOUT_FIELDS):
@@ -375,7 +391,7 @@ def _parts(value: Any, plan: Plan) -> list[Any]:
         elif names:
             held: dict[str, Any] = getattr(value, "__dict__", {})
             parts += held.values()
-            parts += (_in_slot(value, name) for name in names if name not in held)
+            parts += (_read_slot(value, name) for name in names if name not in held)
         if plan.state is not None and (plan.contains or names):
             parts += plan.state.values(value)
         return parts
@@ -383,7 +399,7 @@ def _parts(value: Any, plan: Plan) -> list[Any]:
         del value
 
 
-def _must_be_there(value: Any, plan: Plan) -> None:
+def _require_present(value: Any, plan: ValuePlan) -> None:
     """Raises SealedValue where a value is yet to come."""
     name = plan.cls.__name__
     if isinstance(value, (Iterator, AsyncIterator)) and not plan.own_names:
@@ -395,7 +411,7 @@ def _must_be_there(value: Any, plan: Plan) -> None:
         raise SealedValue(f"a {name} is no value yet: seal what it gives when it is awaited")
 
 
-def _in_slot(value: object, name: str) -> Any:
+def _read_slot(value: object, name: str) -> Any:
     """A field's value, without running any code of its class."""
     slot = inspect.getattr_static(type(value), name, None)
     try:
@@ -404,7 +420,7 @@ def _in_slot(value: object, name: str) -> Any:
         return None
 
 
-class Handed(Walk):
+class ArgumentScan(ValueWalk):
     """Looks through the arguments of a call: `labels` of what is met in them, `row_contexts` for whom and when.
 
     Rows say whom they are about by their marked fields, parameters by marks of their own.
@@ -429,60 +445,60 @@ class Handed(Walk):
         if not (self._subjects or collected or ended):
             return tuple(self._rows)
         try:
-            subjects = [subject_in(mark, subject_id) for mark, subject_id in self._subjects]
+            subjects = [qualify_subject(mark, subject_id) for mark, subject_id in self._subjects]
             days = {
-                "collected": min(collected, default=None, key=day_order),
-                "ended": min(ended, default=None, key=day_order),
+                "collected": min(collected, default=None, key=day_sort_key),
+                "ended": min(ended, default=None, key=day_sort_key),
             }
             own = [RowContext(subject, **days) for subject in subjects or (None,)]
         except (TypeError, ValueError) as error:
             raise UnlabelledData(f"a marked parameter was given what cannot be read: {error}") from None
         return tuple({**self._rows, **dict.fromkeys(own)})
 
-    def look(self, value: Any, shape: Shape, path: str) -> None:
+    def scan_argument(self, value: Any, shape: Shape, path: str) -> None:
         """Looks at one argument, of the shape that its annotation says; `path` names it in messages.
 
         Raises:
             UnlabelledData: it cannot be seen what it holds: an iterator, or what is not as it was announced.
         """
-        self.inside(value, shape, path, ())
+        self.visit(value, shape, path, ())
 
-    def inside(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+    def visit(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """Notes what a marked parameter was given; marks in rows are read with the row."""
         if shape.marks and not self._rows_around:
-            self._note(value, shape.marks)
+            self._record_mark(value, shape.marks)
             return value
-        return super().inside(value, shape, path, around)
+        return super().visit(value, shape, path, around)
 
     @override
-    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Adds the label of a seal, or of all that was announced."""
-        self._meets(plan, path)
+        self._add_labels(plan, path)
         if isinstance(value, Sealed):
             self.labels.add(value.label)
         return value
 
-    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Adds the labels of what is in a container."""
-        self._meets(plan, path)
-        return super().container(value, plan, path, around)
+        self._add_labels(plan, path)
+        return super().visit_container(value, plan, path, around)
 
-    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Adds the labels of the fields, and whom the row is about."""
-        self._meets(plan, path)
+        self._add_labels(plan, path)
         read: dict[str, Any] = {}
-        row_contexts = said_by(row, plan, read, around)
+        row_contexts = read_row_contexts(row, plan, read, around)
         self._rows.update(dict.fromkeys(row_contexts))
         # What a row in it does not say of itself, this one does.
         around = row_contexts or around
         self._rows_around += 1
         try:
-            for name, shape, value in plan.values(row, read):
+            for name, shape, value in plan.iter_values(row, read):
                 if name in plan.labels:
                     self.labels.add(plan.labels[name])
-                self.inside(value, shape, f"{path}.{name}", around)
-            for _, value in beside_fields(row, plan.fields or {}):
-                self.inside(value, plan.items, path, around)
+                self.visit(value, shape, f"{path}.{name}", around)
+            for _, value in undeclared_entries(row, plan.fields or {}):
+                self.visit(value, plan.items, path, around)
             self.leaves_state(row, plan, path, around)
             self._look_at_computed(row, plan, path, around)
         finally:
@@ -490,12 +506,12 @@ class Handed(Walk):
         return row
 
     @override
-    def circle(self, value: Any, plan: Plan, path: str) -> None:
+    def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
         """An attribute may lead back to what is under way, which is looked at already."""
         if not self._in_state:
-            super().circle(value, plan, path)
+            super().handle_cycle(value, plan, path)
 
-    def _look_at_computed(self, row: Any, plan: Plan, path: str, around: RowContexts) -> None:
+    def _look_at_computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> None:
         """Add the labels of what computed fields may give, and of what they give.
 
         Raises:
@@ -515,18 +531,18 @@ class Handed(Walk):
             if value is not FAILED and value is not REFUSED:
                 self.inside_computed(value, member.shape, f"{path}.{name}", around)
 
-    def _meets(self, plan: Plan, path: str) -> None:
-        if plan.is_unseen:
+    def _add_labels(self, plan: ValuePlan, path: str) -> None:
+        if plan.is_opaque:
             kind = plan.cls.__name__
             raise UnlabelledData(f"`{path}` is a {kind}, and what it gives cannot be seen before: give a list")
         if plan.whole is not None:
             self.labels.add(plan.whole)
 
-    def _note(self, value: Any, marks: Collection[Mark]) -> None:
+    def _record_mark(self, value: Any, marks: Collection[Mark]) -> None:
         """What a marked parameter, or an item of it, was given."""
         if isinstance(value, (list, tuple, set, frozenset)):
             for item in value:
-                self._note(item, marks)
+                self._record_mark(item, marks)
             return
         for mark in marks:
             if isinstance(mark, SubjectMark):

@@ -12,21 +12,21 @@ from typing import Any, Final, NoReturn, cast
 from pydantic import BaseModel
 
 from purposeguard.errors import UnlabelledData, hide_own_frames
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.policy.explanation import Decision
-from purposeguard.policy.violations import PurposeViolation, violation_of
+from purposeguard.policy.violations import PurposeViolation, violation_class
 
 _MISSING = object()
 
 
-class Classes:
+class ClassCache:
     """The subclasses made for copies: remembered, bounded, safe between threads."""
 
     def __init__(self, most: int = 1024) -> None:
         import cachetools  # noqa: PLC0415  # by the first guard
 
         self._known: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
-        self._lock = new_lock()
+        self._lock = make_lock()
 
     def get(self, key: object, make: Callable[[], type]) -> type:
         """The class for this key, made if it is not known."""
@@ -43,7 +43,7 @@ being_inspected: Final[ContextVar[bool]] = ContextVar("purposeguard_being_inspec
 """Whether a computed field runs because the library looks at what it gives: nobody else reads what it reads."""
 
 
-class Withheld:
+class WithheldRecord:
     """What stands behind the withheld fields of one copy: the decisions, and whom to tell when one is read."""
 
     __slots__ = ("activity", "decisions", "function", "tell")
@@ -64,17 +64,17 @@ class Withheld:
         """Raises the violation that reading this field is, once the ledger has been told."""
         decision = self.decisions[field]
         advice = f"the field `{field}` was withheld: read it under a purpose that may use it, or do without"
-        violation = violation_of(decision)(decision, self.activity, self.function, field, advice)
+        violation = violation_class(decision)(decision, self.activity, self.function, field, advice)
         if self.tell is not None and not being_inspected.get():
             self.tell(violation)
         raise violation
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The ledger stays in its process.
-        return Withheld, (dict(self.decisions), self.activity, self.function, None)
+        return WithheldRecord, (dict(self.decisions), self.activity, self.function, None)
 
 
-class _Gone:
+class _WithheldItem:
     """Stands in a tuple where a value was withheld."""
 
     __slots__ = ()
@@ -86,19 +86,19 @@ class _Gone:
         return "GONE"
 
 
-GONE = _Gone()
+GONE = _WithheldItem()
 
 
-left_out_of: Final[ContextVar[frozenset[int]]] = ContextVar("purposeguard_left_out_of", default=frozenset())
+withheld_names: Final[ContextVar[frozenset[int]]] = ContextVar("purposeguard_left_out_of", default=frozenset())
 """The copies, by identity, that pydantic writes less what was withheld: it asks dataclasses for that all the same."""
 
 
-class _LeftOut:
+class _DumpPlaceholder:
     """What a dump gets for a withheld field, to leave it out. Whoever else looks at it is refused."""
 
     __slots__ = ("_field", "_record")
 
-    def __init__(self, record: Withheld, field: str) -> None:
+    def __init__(self, record: WithheldRecord, field: str) -> None:
         self._record = record
         self._field = field
 
@@ -109,7 +109,7 @@ class _LeftOut:
     __add__ = __radd__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __call__ = __getattr__ = _refuse
 
 
-class Refusing:
+class RefusingAttribute:
     """The attribute of a withheld field."""
 
     __slots__ = ("name",)
@@ -120,10 +120,10 @@ class Refusing:
     def __get__(self, instance: object, owner: type) -> Any:
         if instance is None:
             return self
-        if id(instance) in left_out_of.get():
-            return _LeftOut(record_of(instance), self.name)
+        if id(instance) in withheld_names.get():
+            return _DumpPlaceholder(withheld_record(instance), self.name)
         try:
-            return record_of(instance).refuse(self.name)
+            return withheld_record(instance).refuse(self.name)
         except PurposeViolation as error:
             hide_own_frames(error)
             raise
@@ -174,28 +174,28 @@ def is_copy(cls: type) -> bool:
     return "__purposeguard_withheld__" in vars(cls)
 
 
-def record_of(instance: object) -> Withheld:
+def withheld_record(instance: object) -> WithheldRecord:
     """What stands behind a withheld copy."""
-    return cast("Withheld", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
+    return cast("WithheldRecord", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
 
 
-def base_of(instance: Any) -> Any:
+def original_class(instance: Any) -> Any:
     """The class that the copy is a copy of."""
     return type(instance).__bases__[-1]
 
 
-def visible_of(instance: Any) -> dict[str, Any]:
+def visible_fields(instance: Any) -> dict[str, Any]:
     """The fields that are left, with their values."""
     if isinstance(instance, dict):
         return dict(instance)
     if isinstance(instance, BaseModel):
         pinned = pinned_names(type(instance))
         return {name: value for name, value in instance.__dict__.items() if name not in pinned}
-    gone = record_of(instance).decisions
-    found = {name: getattr(instance, name, _MISSING) for name in fields_of(instance) if name not in gone}
+    gone = withheld_record(instance).decisions
+    found = {name: getattr(instance, name, _MISSING) for name in declared_fields(instance) if name not in gone}
     return {name: value for name, value in found.items() if value is not _MISSING}
 
 
-def fields_of(instance: Any) -> tuple[str, ...]:
+def declared_fields(instance: Any) -> tuple[str, ...]:
     """All declared fields of what a copy is a copy of."""
     return cast("tuple[str, ...]", type(instance).__purposeguard_fields__)

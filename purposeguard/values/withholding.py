@@ -27,29 +27,29 @@ from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values import pydantic
-from purposeguard.values.annotations import is_attrs, is_namedtuple, is_taggable, may_state
-from purposeguard.values.columns import Rows, rows_of
-from purposeguard.values.copying import Copies, copies_without
-from purposeguard.values.plan import Plan, beside_fields, named, plan_of
-from purposeguard.values.rows import said_by
+from purposeguard.values.annotations import can_have_statements, is_attrs, is_namedtuple, is_taggable
+from purposeguard.values.columns import ColumnarRows, to_columnar_rows
+from purposeguard.values.copying import Copies, compile_row_copier
+from purposeguard.values.plan import ValuePlan, format_value_name, make_plan, undeclared_entries
+from purposeguard.values.rows import read_row_contexts
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
 from purposeguard.values.undeclared import FAILED, Computed, compute
-from purposeguard.values.walk import MAX_COMPUTED_DEPTH, REFUSED, RowContexts, Walk, is_remade
+from purposeguard.values.walk import MAX_COMPUTED_DEPTH, REFUSED, RowContexts, ValueWalk, can_rebuild
 from purposeguard.values.withheld import (
     GONE,
     PINNED,
-    Classes,
+    ClassCache,
     Pinned,
-    Refusing,
-    Withheld,
-    base_of,
-    fields_of,
+    RefusingAttribute,
+    WithheldRecord,
+    declared_fields,
     is_copy,
+    original_class,
     pinned_names,
     pinned_values,
-    record_of,
-    visible_of,
+    visible_fields,
+    withheld_record,
 )
 
 _HEAP_TYPE: Final = 1 << 9
@@ -61,7 +61,7 @@ _INIT_VAR: Final = dataclasses._FIELD_INITVAR  # type: ignore[attr-defined]  # d
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class _Attributes(tuple[Any, ...]):
+class _AttrsFields(tuple[Any, ...]):
     """The attributes of an attrs class, by position and by name, as `attrs.fields` gives them."""
 
     __slots__ = ()
@@ -73,8 +73,8 @@ class _Attributes(tuple[Any, ...]):
         raise AttributeError(name)
 
 
-def subclass_without(
-    cls: Any, fields: tuple[str, ...], record: Withheld, pinned: Collection[str] = frozenset()
+def make_withholding_class(
+    cls: Any, fields: tuple[str, ...], record: WithheldRecord, pinned: Collection[str] = frozenset()
 ) -> type:
     """A subclass of `cls` in which the fields that `record` denies raise; `fields` are all declared ones.
 
@@ -91,8 +91,8 @@ def subclass_without(
         "__doc__": cls.__doc__,
         "__purposeguard_withheld__": record,
         "__purposeguard_fields__": fields,
-        "__eq__": _equal,
-        "__ne__": _unequal,
+        "__eq__": _is_equal,
+        "__ne__": _is_unequal,
         "__hash__": _hash if cls.__hash__ is not None else None,
         "__copy__": _copy,
         "__deepcopy__": _deepcopy,
@@ -103,21 +103,23 @@ def subclass_without(
     if pinned:
         namespace |= {name: Pinned(name) for name in pinned} | {PINNED: frozenset(pinned)}
     if issubclass(cls, dict):
-        return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _DICT_METHODS))
+        return cast("type", type(cls)(cls.__name__, (_InitSubclassShield, cls), namespace | _DICT_METHODS))
     foreign = [base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE and base is not object]
     if foreign and not is_namedtuple(cls):
         raise UnlabelledData(
             f"{cls.__qualname__} is a {foreign[0].__name__} and may hold its data there, where it cannot be withheld"
         )
-    namespace |= {name: Refusing(name) for name in gone}
+    namespace |= {name: RefusingAttribute(name) for name in gone}
     namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
     if issubclass(cls, BaseModel):
         # pydantic's metaclass would build a schema anew; the parent's serves.
         namespace |= pydantic.METHODS
-        return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (_Quiet, cls), namespace))
+        return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (_InitSubclassShield, cls), namespace))
     namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
     if is_namedtuple(cls):
-        return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace | _TUPLE_METHODS | {"_fields": names}))
+        return cast(
+            "type", type(cls)(cls.__name__, (_InitSubclassShield, cls), namespace | _TUPLE_METHODS | {"_fields": names})
+        )
     namespace["__init__"] = _init
     if hasattr(cls, "__dataclass_fields__"):
         kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
@@ -125,13 +127,13 @@ def subclass_without(
     if hasattr(cls, "__pydantic_serializer__"):  # a dataclass of pydantic's
         namespace["__pydantic_serializer__"] = pydantic.OwnSerializer()
     if is_attrs(cls):
-        namespace["__attrs_attrs__"] = _Attributes(
+        namespace["__attrs_attrs__"] = _AttrsFields(
             attribute for attribute in cls.__attrs_attrs__ if attribute.name not in gone
         )
-    return cast("type", type(cls)(cls.__name__, (_Quiet, cls), namespace))
+    return cast("type", type(cls)(cls.__name__, (_InitSubclassShield, cls), namespace))
 
 
-class _Quiet:
+class _InitSubclassShield:
     """Stands before the copied class, so that no `__init_subclass__` hears of the copy's class."""
 
     __slots__ = ()
@@ -139,7 +141,7 @@ class _Quiet:
     def __init_subclass__(cls, **_kwargs: object) -> None: ...
 
 
-def beside(value: Any) -> dict[str, Any]:
+def extra_state(value: Any) -> dict[str, Any]:
     """What an object keeps besides its values and `fill` needs: which fields were set, how defaults are made."""
     if isinstance(value, BaseModel):
         return {"fields_set": set(value.__pydantic_fields_set__)}
@@ -149,8 +151,8 @@ def beside(value: Any) -> dict[str, Any]:
 
 
 def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any], pinned: Mapping[str, Any] = NOTHING) -> Any:
-    """An instance of a class, which may be one from `subclass_without`, that holds these values and no others."""
-    instance = filler(cls)(visible, beside)
+    """An instance of a class, which may be one from `make_withholding_class`, that holds these values and no others."""
+    instance = get_filler(cls)(visible, beside)
     if pinned:
         instance.__dict__.update(pinned)
     return instance
@@ -162,25 +164,25 @@ _FILLER: Final = "__purposeguard_filler__"
 """Where a class keeps what makes instances of it."""
 
 
-def filler(cls: type) -> Filler:
+def get_filler(cls: type) -> Filler:
     """What makes instances of a class, of their values and what is beside these; made once for each class."""
     known: Filler | None = vars(cls).get(_FILLER)
     if known is None:
-        known = _filler(cls)
-        if may_state(cls):  # a class that is written in C keeps nothing
+        known = _make_filler(cls)
+        if can_have_statements(cls):  # a class that is written in C keeps nothing
             type.__setattr__(cls, _FILLER, known)
     return known
 
 
-def _filler(cls: type) -> Filler:
+def _make_filler(cls: type) -> Filler:
     model: Any = cls
     if issubclass(cls, dict):
-        return functools.partial(_filled_dict, cls)
+        return functools.partial(_fill_dict, cls)
     if issubclass(cls, tuple):
         names = model.__purposeguard_fields__
         return lambda visible, _: tuple.__new__(cls, [visible.get(name, GONE) for name in names])
     if issubclass(cls, BaseModel):
-        return pydantic.filler(cls)
+        return pydantic.make_pydantic_filler(cls)
     # Copied at once: another thread may have the class keep something meanwhile.
     by_methods = {
         name for base in cls.__mro__ for name, member in vars(base).copy().items() if hasattr(type(member), "__set__")
@@ -188,7 +190,7 @@ def _filler(cls: type) -> Filler:
     if hasattr(cls, "_sa_class_manager"):  # attributes that are read from `__dict__`, and set by sessions alone
         by_methods.clear()
 
-    def filled(visible: Mapping[str, Any], _beside: Mapping[str, Any]) -> Any:
+    def fill_instance(visible: Mapping[str, Any], _beside: Mapping[str, Any]) -> Any:
         instance: Any = object.__new__(cls)
         if cls.__dictoffset__ and by_methods.isdisjoint(visible):
             instance.__dict__.update(visible)
@@ -197,10 +199,10 @@ def _filler(cls: type) -> Filler:
                 object.__setattr__(instance, name, value)
         return instance
 
-    return filled
+    return fill_instance
 
 
-def _filled_dict(cls: Any, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
+def _fill_dict(cls: Any, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
     # An OrderedDict keeps its order by its own methods only.
     kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
     instance = kind.__new__(cls)
@@ -211,38 +213,39 @@ def _filled_dict(cls: Any, visible: Mapping[str, Any], beside: Mapping[str, Any]
 
 
 def _repr(self: Any) -> str:
-    return f"{base_of(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in visible_of(self).items())})"
+    fields = ", ".join(f"{name}={value!r}" for name, value in visible_fields(self).items())
+    return f"{original_class(self).__qualname__}({fields})"
 
 
 def _format(self: Any, spec: str) -> str:
     return format(str(self), spec)
 
 
-def _identity(instance: Any) -> tuple[object, ...]:
-    return base_of(instance), frozenset(record_of(instance).decisions), visible_of(instance)
+def _comparison_key(instance: Any) -> tuple[object, ...]:
+    return original_class(instance), frozenset(withheld_record(instance).decisions), visible_fields(instance)
 
 
-def _equal(self: Any, other: Any) -> bool:
+def _is_equal(self: Any, other: Any) -> bool:
     # A copy equals no object that has the field: else comparing would find the value out.
-    return hasattr(type(other), "__purposeguard_withheld__") and _identity(self) == _identity(other)
+    return hasattr(type(other), "__purposeguard_withheld__") and _comparison_key(self) == _comparison_key(other)
 
 
-def _unequal(self: Any, other: Any) -> bool:
-    return not _equal(self, other)
+def _is_unequal(self: Any, other: Any) -> bool:
+    return not _is_equal(self, other)
 
 
 def _hash(self: Any) -> int:
-    base, gone, visible = _identity(self)
+    base, gone, visible = _comparison_key(self)
     return hash((base, gone, tuple(cast("dict[str, Any]", visible).items())))
 
 
 def _copy(self: Any) -> Any:
-    return fill(type(self), visible_of(self), beside(self), pinned_values(self))
+    return fill(type(self), visible_fields(self), extra_state(self), pinned_values(self))
 
 
 def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
-    visible, pinned = copy.deepcopy((visible_of(self), pinned_values(self)), memo)
-    return fill(type(self), visible, beside(self), pinned)
+    visible, pinned = copy.deepcopy((visible_fields(self), pinned_values(self)), memo)
+    return fill(type(self), visible, extra_state(self), pinned)
 
 
 class _State(NamedTuple):
@@ -256,32 +259,34 @@ class _State(NamedTuple):
 
 def _reduce(self: Any, _protocol: int) -> tuple[Any, ...]:
     names = tuple(sorted(pinned_names(type(self))))
-    state = _State(visible_of(self), beside(self), names, pinned_values(self))
-    return _restored, (base_of(self), fields_of(self), record_of(self), state)
+    state = _State(visible_fields(self), extra_state(self), names, pinned_values(self))
+    return _restore_copy, (original_class(self), declared_fields(self), withheld_record(self), state)
 
 
-_known = Classes()
+_known = ClassCache()
 
 
-def _restored(cls: type, fields: tuple[str, ...], record: Withheld, state: _State) -> Any:
+def _restore_copy(cls: type, fields: tuple[str, ...], record: WithheldRecord, state: _State) -> Any:
     """A copy that was pickled: reading a withheld field raises as before, but the ledger is not told."""
     why = tuple((name, decision.headline) for name, decision in record.decisions.items())
     key = (cls, fields, why, record.activity, record.function, state.pinned_names)
-    made = _known.get(key, lambda: subclass_without(cls, fields, record, state.pinned_names))
+    made = _known.get(key, lambda: make_withholding_class(cls, fields, record, state.pinned_names))
     return fill(made, state.visible, state.beside, state.pinned)
 
 
 def _init(self: Any, **given: Any) -> None:
     """What `dataclasses.replace` and `attrs.evolve` call: the fields that are left, by name."""
-    gone = record_of(self).decisions
+    gone = withheld_record(self).decisions
     declared: dict[str, Any] = getattr(type(self), "__dataclass_fields__", {})
     aliases = {attribute.alias: attribute.name for attribute in getattr(type(self), "__attrs_attrs__", ())}
     for name, value in given.items():
         field = aliases.get(name, name)
         if name in declared and declared[name]._field_type is _INIT_VAR:
             continue  # only ever an argument of the original's __init__, which is not run
-        if field in gone or field not in fields_of(self):
-            raise TypeError(f"{base_of(self).__qualname__}: `{field}` is withheld or no field and cannot be given")
+        if field in gone or field not in declared_fields(self):
+            raise TypeError(
+                f"{original_class(self).__qualname__}: `{field}` is withheld or no field and cannot be given"
+            )
         object.__setattr__(self, field, value)
     for name, spec in declared.items():
         if not spec.init and name not in given:
@@ -292,8 +297,8 @@ def _init(self: Any, **given: Any) -> None:
 
 
 def _dict_missing(self: Any, key: Any) -> Any:
-    if key in record_of(self).decisions:
-        record_of(self).refuse(key)
+    if key in withheld_record(self).decisions:
+        withheld_record(self).refuse(key)
     inherited = getattr(super(type(self), self), "__missing__", None)
     if inherited is None:
         raise KeyError(key)
@@ -301,18 +306,18 @@ def _dict_missing(self: Any, key: Any) -> Any:
 
 
 def _dict_get(self: Any, key: Any, default: Any = None) -> Any:
-    return self[key] if key in self or key in record_of(self).decisions else default
+    return self[key] if key in self or key in withheld_record(self).decisions else default
 
 
 def _dict_pop(self: Any, key: Any, *default: Any) -> Any:
-    if key not in self and key in record_of(self).decisions:
-        record_of(self).refuse(key)
+    if key not in self and key in withheld_record(self).decisions:
+        withheld_record(self).refuse(key)
     return dict.pop(self, key, *default)
 
 
 def _dict_setdefault(self: Any, key: Any, default: Any = None) -> Any:
-    if key not in self and key in record_of(self).decisions:
-        record_of(self).refuse(key)
+    if key not in self and key in withheld_record(self).decisions:
+        withheld_record(self).refuse(key)
     return dict.setdefault(self, key, default)
 
 
@@ -336,15 +341,17 @@ def _tuple_len(self: Any) -> int:
 def _tuple_getitem(self: Any, index: Any) -> Any:
     item = tuple.__getitem__(self, index)
     if item is GONE:
-        record_of(self).refuse(fields_of(self)[index])
+        withheld_record(self).refuse(declared_fields(self)[index])
     return tuple(part for part in item if part is not GONE) if isinstance(index, slice) else item
 
 
 def _tuple_replace(self: Any, /, **given: Any) -> Any:
-    visible = visible_of(self)
+    visible = visible_fields(self)
     unknown = sorted(given.keys() - visible.keys())
     if unknown:
-        raise TypeError(f"{base_of(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given")
+        raise TypeError(
+            f"{original_class(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given"
+        )
     return fill(type(self), visible | given, {}, pinned_values(self))
 
 
@@ -363,7 +370,7 @@ Denies = Callable[[Label, RowContexts, str], Decision | None]
 """The decision where a label may not be used, of those that a row is about, in the field at a path."""
 
 
-class Withholder(Walk):
+class FieldWithholder(ValueWalk):
     """Withholds from values what a use may not open.
 
     `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
@@ -381,9 +388,9 @@ class Withholder(Walk):
         denies: Denies,
         denies_seal: Denies,
         refuse: Callable[[Decision, str | None], None],
-        record: Callable[[Mapping[str, Decision]], Withheld],
+        record: Callable[[Mapping[str, Decision]], WithheldRecord],
         key: tuple[object, ...],
-        classes: Classes,
+        classes: ClassCache,
         met: list[Any],
         stream: Stream,
         row_contexts: RowContexts = (),
@@ -404,9 +411,9 @@ class Withholder(Walk):
         self._row_contexts = row_contexts
         self._used = used
         self._is_told = is_told
-        self._denials: dict[tuple[Plan, RowContexts], dict[str, Decision]] = {}
-        self._copies: dict[tuple[Plan, RowContexts, frozenset[str]], type] = {}
-        self._computed: dict[tuple[Plan, RowContexts], Mapping[str, Computed]] = {}
+        self._denials: dict[tuple[ValuePlan, RowContexts], dict[str, Decision]] = {}
+        self._copies: dict[tuple[ValuePlan, RowContexts, frozenset[str]], type] = {}
+        self._computed: dict[tuple[ValuePlan, RowContexts], Mapping[str, Computed]] = {}
         self._observing = observing
         self._changing: set[int] = set()
         self._held_below: dict[int, Any] = {}
@@ -421,41 +428,41 @@ class Withholder(Walk):
         """
         if value is None:
             return value
-        self._must_be_usable(shape.own_label, path, self._row_contexts)
+        self._require_allowed(shape.own_label, path, self._row_contexts)
         try:
-            return self.inside(value, shape, path, self._row_contexts)
+            return self.visit(value, shape, path, self._row_contexts)
         except _SealDenied as denied:  # what is no field is refused with all of it
             decision = denied.decision
         self._refuse(decision, path or None)
         return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
-    def leaf(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Asks whether a seal may be opened, and for all that was announced where the value is not that."""
         if plan.later:
             return self._stream(value, plan.shape, path, around)
-        self._must_be_usable(plan.whole, path, around)
+        self._require_allowed(plan.whole, path, around)
         if isinstance(value, Sealed):
             decision = self._denies_seal(value.label, around, path)
             if decision is not None:
                 raise _SealDenied(decision)
         return value
 
-    def container(self, value: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Withholds from each item; what cannot be made anew is all that it may hold."""
-        self._must_be_usable(plan.whole if is_remade(value) else plan.shape.label_of_all(), path, around)
-        left = super().container(value, plan, path, around)
+        self._require_allowed(plan.whole if can_rebuild(value) else plan.shape.label_of_all(), path, around)
+        left = super().visit_container(value, plan, path, around)
         if left is not value:
             self._must_not_be_held_below(value, plan, path)
         return left
 
-    def row(self, row: Any, plan: Plan, path: str, around: RowContexts) -> Any:
+    def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """A row without the fields that may not be used."""
         read: dict[str, Any] = {}
         # A row without marks is about those whom the row around it is about.
         if plan.marks:
-            around = said_by(row, plan, read, around) or around
-        self._must_be_usable(plan.whole, path, around)
-        denied = self._denied(plan, around, 1, path)
+            around = read_row_contexts(row, plan, read, around) or around
+        self._require_allowed(plan.whole, path, around)
+        denied = self._find_denied_fields(plan, around, 1, path)
         is_plain = plan.are_plain((row,))
         if is_plain and not denied and not plan.computed:
             self._met.append(row)
@@ -465,16 +472,16 @@ class Withholder(Walk):
         changed = bool(denied)
         if changed:
             self._changing.add(id(row))
-        for name, shape, value in plan.values(row, read, denied):
+        for name, shape, value in plan.iter_values(row, read, denied):
             try:
                 visible[name] = (
-                    value if is_plain else self.inside(value, shape, f"{path}.{name}" if path else name, around)
+                    value if is_plain else self.visit(value, shape, f"{path}.{name}" if path else name, around)
                 )
             except _SealDenied as refused:
                 sealed[name] = refused.decision
             else:
                 changed = changed or visible[name] is not value
-        changed = changed or bool(sealed or beside_fields(row, plan.fields or {}))
+        changed = changed or bool(sealed or undeclared_entries(row, plan.fields or {}))
         changed = changed or not (is_plain or self._may_keep_state(row, plan, path, around))
         if changed or (plan.computed and not self._may_keep_computed(row, plan, path, around)):
             self._must_not_be_held_below(row, plan, path)
@@ -483,20 +490,21 @@ class Withholder(Walk):
         return row
 
     @override
-    def circle(self, value: Any, plan: Plan, path: str) -> None:
+    def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
         """An attribute may lead back to what is under way, as long as nothing is left out of that."""
         if not self._in_state or id(value) in self._changing:
-            super().circle(value, plan, path)
+            super().handle_cycle(value, plan, path)
         self._held_below[id(value)] = value
 
-    def _must_not_be_held_below(self, value: Any, plan: Plan, path: str) -> None:
+    def _must_not_be_held_below(self, value: Any, plan: ValuePlan, path: str) -> None:
         """Raise UnlabelledData where a value is to be left behind that what is in it leads back to."""
         if id(value) in self._held_below:
             raise UnlabelledData(
-                f"{named(path, plan.cls)} that an attribute of what is in it leads back to: nothing can be left out"
+                f"{format_value_name(path, plan.cls)} that an attribute of what is in it leads back to: nothing can be "
+                "left out"
             )
 
-    def _may_keep_state(self, row: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+    def _may_keep_state(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
         """Return whether nothing would have to be left out of what a row holds outside of its fields.
 
         What is not understood there is left behind with the rest, unless denials are only observed.
@@ -506,7 +514,7 @@ class Withholder(Walk):
         except (_SealDenied, UnlabelledData, PurposeViolation):
             return self._observing
 
-    def _may_keep_computed(self, row: Any, plan: Plan, path: str, around: RowContexts) -> bool:
+    def _may_keep_computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
         """Return whether nothing would have to be left out of what the computed fields of a row give."""
         for name, member in self._undecided(plan, around, path).items():
             where = f"{path}.{name}" if path else name
@@ -525,7 +533,7 @@ class Withholder(Walk):
                 return False
         return True
 
-    def _undecided(self, plan: Plan, around: RowContexts, path: str) -> Mapping[str, Computed]:
+    def _undecided(self, plan: ValuePlan, around: RowContexts, path: str) -> Mapping[str, Computed]:
         """Return the computed fields that are not decided by their labels alone."""
         undecided = self._computed.get((plan, around))
         if undecided is None:
@@ -545,7 +553,7 @@ class Withholder(Walk):
     def _copy(
         self,
         row: Any,
-        plan: Plan,
+        plan: ValuePlan,
         path: str,
         around: RowContexts,
         *,
@@ -556,8 +564,8 @@ class Withholder(Walk):
         """Return a copy of a row with its visible fields, and with what may be used of its computed ones."""
         undecided = self._undecided(plan, around, path) if plan.computed else {}
         undecided = {name: member for name, member in undecided.items() if name not in denied}
-        cls = self._class_without(row, plan, around, denied, sealed, frozenset(undecided))
-        copied = fill(cls, visible, beside(row))
+        cls = self._get_copy_class(row, plan, around, denied, sealed, frozenset(undecided))
+        copied = fill(cls, visible, extra_state(row))
         if not undecided:
             return copied
         refused: dict[str, Decision] = {}
@@ -572,8 +580,8 @@ class Withholder(Walk):
         if not (refused or unpinned):
             return copied
         pinned = frozenset(undecided.keys() - refused.keys() - unpinned)
-        cls = self._class_without(row, plan, around, denied, {**sealed, **refused}, pinned)
-        return fill(cls, visible, beside(row), pinned_values(copied))
+        cls = self._get_copy_class(row, plan, around, denied, {**sealed, **refused}, pinned)
+        return fill(cls, visible, extra_state(row), pinned_values(copied))
 
     def _pin(
         self, copied: Any, computed: tuple[str, Computed], compute: Callable[[], Any], path: str, around: RowContexts
@@ -603,7 +611,7 @@ class Withholder(Walk):
             denial = self._denial_of(member, around, path)
         return denial if denial is not None or member.may_give_anything else NOT_PINNED
 
-    def _computer(self, copied: Any, row: Any, plan: Plan, name: str) -> Callable[[], Any]:
+    def _computer(self, copied: Any, row: Any, plan: ValuePlan, name: str) -> Callable[[], Any]:
         """Return what computes a field from what is left in a copy; it raises PurposeViolation where that lacks."""
         if is_copy(plan.cls):  # of a copy, what was decided of it before
             return lambda: self.compute(row, name)
@@ -612,31 +620,31 @@ class Withholder(Walk):
         return lambda: compute(copied, name, plan.cls)
 
     @override
-    def rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
+    def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
         """What is left of many rows of one class, all at once; None if they are to be looked at one by one."""
         if self._is_told:
             return None
-        rows = rows_of(items, shape, path, frozenset(self._under_way))
-        return None if rows is None else self._left_of(rows, path, around)
+        rows = to_columnar_rows(items, shape, path, frozenset(self._under_way))
+        return None if rows is None else self._withhold_from_rows(rows, path, around)
 
-    def _left_of(self, rows: Rows, path: str, around: RowContexts) -> list[Any]:
+    def _withhold_from_rows(self, rows: ColumnarRows, path: str, around: RowContexts) -> list[Any]:
         items, plan = rows.items, rows.plan
-        denied = self._denied(plan, around, len(items), path)
+        denied = self._find_denied_fields(plan, around, len(items), path)
         changed: dict[str, list[Any]] = {}
         for name, column in rows.columns.items():
             inner = column.rows
             if inner is not None and name not in denied:
-                left = self._left_of(inner, f"{path}.{name}[]" if column.lists else f"{path}.{name}", around)
+                left = self._withhold_from_rows(inner, f"{path}.{name}[]" if column.lists else f"{path}.{name}", around)
                 if left is not inner.items:
-                    changed[name] = column.refilled(left)
+                    changed[name] = column.replace_rows(left)
         if denied or changed:
-            cls = self._class_without(items[0], plan, around, denied, {})
+            cls = self._get_copy_class(items[0], plan, around, denied, {})
             names = tuple(name for name in plan.fields or {} if name not in denied)
-            items = _copies(rows, cls, names, changed)
+            items = _copy_rows(rows, cls, names, changed)
         self._met += items
         return items
 
-    def _denied(self, plan: Plan, around: RowContexts, rows: int, path: str) -> Mapping[str, Decision]:
+    def _find_denied_fields(self, plan: ValuePlan, around: RowContexts, rows: int, path: str) -> Mapping[str, Decision]:
         """Field → why it may not be used; of so many rows, the others are."""
         denied = self._denials.get((plan, around))
         if denied is None:
@@ -653,10 +661,10 @@ class Withholder(Walk):
                     self._used(label, around, rows)
         return denied
 
-    def _class_without(  # noqa: PLR0917  # a key to a class, and the row whose copy is made
+    def _get_copy_class(  # noqa: PLR0917  # a key to a class, and the row whose copy is made
         self,
         row: Any,
-        plan: Plan,
+        plan: ValuePlan,
         around: RowContexts,
         denied: Mapping[str, Decision],
         sealed: Mapping[str, Decision],
@@ -669,12 +677,12 @@ class Withholder(Walk):
             base, names = _base_and_fields(row, plan)
             why = frozenset((name, decision.label, decision.context) for name, decision in gone.items())
             key = (base, names, why, pinned, *self._key)
-            cls = self._classes.get(key, lambda: subclass_without(base, names, self._record(gone), pinned))
+            cls = self._classes.get(key, lambda: make_withholding_class(base, names, self._record(gone), pinned))
             if not (sealed or plan.marks):
                 self._copies[plan, around, pinned] = cls
         return cls
 
-    def _must_be_usable(self, label: Label | None, path: str, around: RowContexts) -> None:
+    def _require_allowed(self, label: Label | None, path: str, around: RowContexts) -> None:
         """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
         if label is None:
             return
@@ -692,12 +700,12 @@ _PINNING: Final = "__purposeguard_pinning__"
 """Where a class keeps the classes of its copies from which nothing was withheld."""
 
 
-def _base_and_fields(row: Any, plan: Plan) -> tuple[type, tuple[str, ...]]:
+def _base_and_fields(row: Any, plan: ValuePlan) -> tuple[type, tuple[str, ...]]:
     """Return the class that a row or copy is of, and its declared fields."""
-    return (base_of(row), fields_of(row)) if is_copy(plan.cls) else (plan.cls, tuple(plan.fields or {}))
+    return (original_class(row), declared_fields(row)) if is_copy(plan.cls) else (plan.cls, tuple(plan.fields or {}))
 
 
-def class_with_pinned(row: Any, plan: Plan, names: frozenset[str]) -> type:
+def class_with_pinned(row: Any, plan: ValuePlan, names: frozenset[str]) -> type:
     """Return a subclass of the class of a row whose objects keep what these computed fields gave."""
     known: dict[frozenset[str], type] | None = vars(plan.cls).get(_PINNING)
     if known is None:
@@ -705,8 +713,8 @@ def class_with_pinned(row: Any, plan: Plan, names: frozenset[str]) -> type:
         type.__setattr__(plan.cls, _PINNING, known)
     if names not in known:
         base, fields = _base_and_fields(row, plan)
-        record = record_of(row) if is_copy(plan.cls) else Withheld({}, None, None, None)
-        known[names] = subclass_without(base, fields, record, names)
+        record = withheld_record(row) if is_copy(plan.cls) else WithheldRecord({}, None, None, None)
+        known[names] = make_withholding_class(base, fields, record, names)
     return known[names]
 
 
@@ -714,7 +722,7 @@ _COPIES: Final = "__purposeguard_copies__"
 """Where the class of copies keeps what copies many rows."""
 
 
-def _copies(rows: Rows, cls: type, names: tuple[str, ...], changed: Mapping[str, list[Any]]) -> list[Any]:
+def _copy_rows(rows: ColumnarRows, cls: type, names: tuple[str, ...], changed: Mapping[str, list[Any]]) -> list[Any]:
     """Copies of rows as instances of `cls`, with these fields, of which some are changed."""
     known: dict[object, Copies | None] | None = vars(cls).get(_COPIES)
     if known is None:
@@ -722,19 +730,19 @@ def _copies(rows: Rows, cls: type, names: tuple[str, ...], changed: Mapping[str,
         type.__setattr__(cls, _COPIES, known)
     which = tuple(changed)
     if which not in known:
-        known[which] = copies_without(rows.plan.cls, cls, rows.reader, names, which)
+        known[which] = compile_row_copier(rows.plan.cls, cls, rows.reader, names, which)
     copies = known[which]
     if copies is not None:
         try:
             return copies(rows.items, *changed.values())
         except (AttributeError, KeyError):
             pass  # a field of some row was never set
-    filled, copied = filler(cls), []
+    filled, copied = get_filler(cls), []
     for number, row in enumerate(rows.items):
         held = rows.reader.held(row)
         values = {name: held[name] for name in names if name in held}
         values |= {name: column[number] for name, column in changed.items()}
-        copied.append(filled(values, beside(row)))
+        copied.append(filled(values, extra_state(row)))
     return copied
 
 
@@ -749,14 +757,14 @@ class _SealDenied(Exception):
 def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
     """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
     if is_taggable(type(value)):
-        return plan_of(type(value), SILENT).has_tags
+        return make_plan(type(value), SILENT).has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
         return True
     items: Collection[Any] | None = None
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
         classes = set(map(type, value))
         if classes and all(map(is_taggable, classes)):
-            return all(plan_of(cls, SILENT).has_tags for cls in classes)
+            return all(make_plan(cls, SILENT).has_tags for cls in classes)
         items = value
     elif isinstance(value, dict):
         items = dict.values(value)

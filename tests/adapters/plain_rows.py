@@ -31,7 +31,7 @@ class PlainRows:
         assert len(parts) > 1
         return lambda row: any(part(row) for part in parts)
 
-    def negated(self, part: Test, /) -> Test:
+    def negate(self, part: Test, /) -> Test:
         return lambda row: not part(row)
 
     def absent(self, column: str, /) -> Test:

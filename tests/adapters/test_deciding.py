@@ -26,7 +26,7 @@ from purposeguard import (
     UnlabelledData,
 )
 from purposeguard.adapters.enforcement import Decider, Demand
-from purposeguard.adapters.row_rule import KeySet, Span, id_meant, spellings
+from purposeguard.adapters.row_rule import DaySpan, KeySet, id_meant, spellings
 from purposeguard.adapters.tags import Columns, columns_of
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
@@ -63,10 +63,10 @@ def test_what_is_granted_may_be_used() -> None:
     demand = _demand(decider, ["id", "email", "total", "country"])
     assert demand.fields == (("sales.email", Label(tm.Registration)), ("sales.total", Label(tm.Contract)))
     with guard.purpose(tm.RenewalGuidance):
-        decider.meet(demand)
-        decider.meet(demand)  # the short way
+        decider.check_demand(demand)
+        decider.check_demand(demand)  # the short way
     with pytest.raises(PurposeMissing, match=r"^read of `sales` in tests\.adapters\.test_deciding\.test_what_is_"):
-        decider.meet(demand)
+        decider.check_demand(demand)
 
 
 def test_what_is_not_granted_is_refused_by_its_name() -> None:
@@ -74,7 +74,7 @@ def test_what_is_not_granted_is_refused_by_its_name() -> None:
     decider = Decider(guard)
     demand = _demand(decider, ["email", "device"])
     with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as caught:
-        decider.meet(demand)
+        decider.check_demand(demand)
     assert caught.value.field == "sales.device"
     assert "renewal-guidance (1.2(1)①) may not use product-data (1.1(b)), in field `sales.device`" in str(caught.value)
 
@@ -83,8 +83,8 @@ def test_what_is_not_personal_needs_no_purpose() -> None:
     decider = Decider(Guard(NOTICE))
     demand = _demand(decider, ["id", "country"])
     assert not demand.is_personal
-    decider.meet(demand)
-    decider.meet(Demand(()))
+    decider.check_demand(demand)
+    decider.check_demand(Demand(()))
     assert repr(demand) == "<Demand nothing personal>"
 
 
@@ -101,10 +101,10 @@ def test_uses_are_told_to_the_ledger() -> None:
     guard = Guard(NOTICE, ledger=ledger)
     decider = Decider(guard)
     with guard.purpose(tm.RenewalGuidance, activity="letters"):
-        decider.meet(_demand(decider, ["email", "total"]))
-        decider.meet(_demand(decider, ["email"]))
+        decider.check_demand(_demand(decider, ["email", "total"]))
+        decider.check_demand(_demand(decider, ["email"]))
         with pytest.raises(PurposeViolation):
-            decider.meet(_demand(decider, ["device"]))
+            decider.check_demand(_demand(decider, ["device"]))
     found = {(activity, label): times for activity, _, label, times in ledger.uses}
     assert found == {("letters", Label(tm.Registration)): 2, ("letters", Label(tm.Contract)): 1}
     assert kinds(ledger) == [(PurposeViolation, False)]
@@ -115,11 +115,11 @@ def test_denials_that_are_only_observed_are_told_once_each(caplog: pytest.LogCap
     guard = Guard(NOTICE, mode="observe", ledger=ledger)
     decider = Decider(guard)
     with guard.purpose(tm.RenewalGuidance), caplog.at_level(logging.WARNING, "purposeguard"):
-        decider.meet(_demand(decider, ["email", "device"]))
+        decider.check_demand(_demand(decider, ["email", "device"]))
     assert kinds(ledger) == [(PurposeViolation, True)]
     assert [label for _, _, label, _ in ledger.uses] == [Label(tm.Registration)]
     with caplog.at_level(logging.WARNING, "purposeguard"):
-        decider.meet(_demand(decider, ["email"]))  # outside any purpose
+        decider.check_demand(_demand(decider, ["email"]))  # outside any purpose
     assert kinds(ledger)[1:] == [(PurposeMissing, True)]
     where = f"read of `sales` in {__name__}.test_denials_that_are_only_observed_are_told_once_each (test_deciding.py:"
     assert str(ledger.denials[1][0]).startswith(where)
@@ -132,7 +132,7 @@ def test_a_missing_purpose_names_the_tables_and_the_caller_of_the_library() -> N
     library: dict[str, Any] = {"__name__": "sqlalchemy.orm.session"}
     exec("def execute(run, *args):\n    return run(*args)", library)  # noqa: S102  # a frame of a library
     with pytest.raises(PurposeMissing) as caught:
-        library["execute"](decider.meet, demand)
+        library["execute"](decider.check_demand, demand)
     line = caught.traceback[0].lineno + 1
     where = (
         f"{__name__}.test_a_missing_purpose_names_the_tables_and_the_caller_of_the_library (test_deciding.py:{line})"
@@ -144,14 +144,14 @@ def test_a_missing_purpose_names_the_tables_and_the_caller_of_the_library() -> N
 def test_a_thread_of_a_library_has_no_caller_to_name() -> None:
     decider = Decider(Guard(NOTICE))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        missing = pool.submit(decider.meet, _demand(decider, ["email"])).exception()
+        missing = pool.submit(decider.check_demand, _demand(decider, ["email"])).exception()
     assert isinstance(missing, PurposeMissing)
     assert str(missing).startswith("read of `sales` outside any purpose: ")
 
 
 def _refused(decider: Decider, tables: dict[str, tuple[Columns, list[str]]]) -> str:
     with pytest.raises(UnlabelledData) as caught:
-        decider.meet(decider.demand(tables))
+        decider.check_demand(decider.demand(tables))
     return " ".join(str(caught.value).split())
 
 
@@ -165,21 +165,21 @@ def test_a_table_whose_rows_say_their_sources_is_to_be_narrowed() -> None:
         demand = decider.demand({"crm": (MIXED, ["name"])}, narrowed={"crm"})
         assert demand.is_personal
         assert repr(demand) == "<Demand crm.name>"
-        decider.meet(demand)
+        decider.check_demand(demand)
 
 
 def test_what_may_never_be_used_is_refused_before_rows_are_asked_for() -> None:
     guard = Guard(NOTICE, governance=Told())
     decider = Decider(guard, columns="do that")
     with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation, match="do that") as caught:
-        decider.meet(decider.demand({"sales": (SALES, ["email", "device"])}))
+        decider.check_demand(decider.demand({"sales": (SALES, ["email", "device"])}))
     assert caught.value.field == "sales.device"
 
 
 def test_whose_rows_are_is_asked_where_somebody_keeps_what_subjects_asked_for() -> None:
     guard = Guard(NOTICE)
     with guard.purpose(tm.RenewalGuidance):
-        Decider(guard).meet(Decider(guard).demand({"sales": (SALES, ["email"])}))
+        Decider(guard).check_demand(Decider(guard).demand({"sales": (SALES, ["email"])}))
     guard = Guard(NOTICE, governance=Told())
     told = Decider(guard)
     with guard.purpose(tm.RenewalGuidance):
@@ -200,7 +200,7 @@ def test_columns_by_row_need_the_column_that_says_the_source() -> None:
     guard = Guard(NOTICE)
     columns = columns_of(NOTICE, {"name": ByRow})
     with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(UnlabelledData, match="no column here is marked RowS"):
-        Decider(guard).rule(use, columns, ["name"])
+        Decider(guard).make_row_rule(use, columns, ["name"])
 
 
 def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
@@ -215,7 +215,7 @@ def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
     columns = columns_of(NOTICE, {"who": Subject, "name": ByRow, "origin": RowSource})
     decider = Decider(guard)
     with guard.purpose(tm.RenewalGuidance) as use:
-        rule = decider.rule(use, columns, ["who", "name"])
+        rule = decider.make_row_rule(use, columns, ["who", "name"])
         assert rule is not None
         (branch,) = rule.zones[0].branches
         assert branch.sources == frozenset({"1.1(a)", "1.1(c)"})
@@ -226,9 +226,9 @@ def test_a_rule_says_which_sources_and_subjects_may_be_used() -> None:
         assert rule.columns == ("origin", "who")
         assert rule.permitted == {"1.1(a)", "1.1(c)"}
         assert rule.label_of(Label(NotPersonal)) is Label(tm.Registration, tm.Contract)
-        assert decider.rule(use, columns, ["name", "who"]) is rule
+        assert decider.make_row_rule(use, columns, ["name", "who"]) is rule
         told.all_preferences["9"] = STOPPED
-        later = decider.rule(use, columns, ["name"])
+        later = decider.make_row_rule(use, columns, ["name"])
         assert later is not rule
         assert later is not None
         assert later.zones[0].branches[0].subjects is not None
@@ -248,7 +248,7 @@ def test_a_rule_stays_the_same_where_others_asked_for_something_else() -> None:
 
 
 def _branches(decider: Decider, use: Any) -> Any:
-    rule = decider.rule(use, SALES, ["email"])
+    rule = decider.make_row_rule(use, SALES, ["email"])
     assert rule is not None
     return rule.zones[0].branches
 
@@ -260,7 +260,7 @@ def test_a_use_of_narrowed_rows_is_told_with_the_sources_that_were_kept() -> Non
     columns = columns_of(NOTICE, {"name": ByRow, "origin": RowSource})
     demand = decider.demand({"crm": (columns, ["name"])}, narrowed={"crm"})
     with guard.purpose(tm.RenewalGuidance) as use:
-        decider.meet(demand, rules={"crm": decider.rule(use, columns, ["name"])})
+        decider.check_demand(demand, rules={"crm": decider.make_row_rule(use, columns, ["name"])})
     assert [label for _, _, label, _ in ledger.uses] == [Label(tm.Registration, tm.Contract)]
 
 
@@ -270,8 +270,8 @@ def test_what_no_row_may_be_used_for_is_refused_at_once() -> None:
     demand = decider.demand({"sales": (SALES, ["device"])}, narrowed={"sales"})
     with guard.purpose(tm.RenewalGuidance) as use:
         with pytest.raises(PurposeViolation, match="may not use product-data"):
-            decider.meet(demand)
-        assert list(decider.denied(use, SALES, list(SALES))) == ["device"]
+            decider.check_demand(demand)
+        assert list(decider.find_denied_columns(use, SALES, list(SALES))) == ["device"]
 
 
 def test_a_governance_that_cannot_tell_of_all_subjects_is_refused() -> None:
@@ -285,7 +285,7 @@ def test_a_governance_that_cannot_tell_of_all_subjects_is_refused() -> None:
     for governance, said in ((Mute(), "has no `roster`|gave no Roster|not callable"), (Wrong(), "gave no Roster")):
         guard = Guard(NOTICE, governance=governance)
         with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(TypeError, match=said):
-            Decider(guard).rule(use, SALES, ["email"])
+            Decider(guard).make_row_rule(use, SALES, ["email"])
 
 
 def test_another_revision_is_asked_anew() -> None:
@@ -296,11 +296,11 @@ def test_another_revision_is_asked_anew() -> None:
     narrower["revision"] = "2025-04-01"
     narrower["grant"][0]["sources"] = ["1.1(a)"]
     with guard.purpose(tm.RenewalGuidance) as use:
-        before = decider.rule(use, columns, ["name"])
+        before = decider.make_row_rule(use, columns, ["name"])
         assert before is not None
         assert before.permitted == {"1.1(a)", "1.1(c)"}
         guard.replace(Notice.parse(narrower))
-        after = decider.rule(use, columns, ["name"])
+        after = decider.make_row_rule(use, columns, ["name"])
         assert after is not None
         assert after.permitted == {"1.1(a)"}
 
@@ -326,19 +326,19 @@ def test_keys_have_the_forms_in_which_columns_hold_them() -> None:
     assert "e\N{COMBINING ACUTE ACCENT}" in keys.texts
     assert "007" in keys.texts
     assert keys.uuids == ("6f1f62a0000040008000000000000002",)
-    within = keys.within("customer")
+    within = keys.restrict_to_realm("customer")
     assert within.keys == ("8", "6f1f62a0-0000-4000-8000-000000000001")
-    assert within is keys.within("customer")
+    assert within is keys.restrict_to_realm("customer")
     assert within.uuids == ("6f1f62a0000040008000000000000001",)
-    assert keys.within(None) is keys
+    assert keys.restrict_to_realm(None) is keys
     assert len(keys) == 11
     assert repr(keys) == "<KeySet of 11>"
 
 
 def test_spans_say_what_they_hold() -> None:
-    assert Span(None, None, absent=True).is_all
-    assert not Span(None, None, absent=False).is_all
-    assert not Span(datetime.date(2024, 1, 1), None, absent=True).is_all
+    assert DaySpan(None, None, absent=True).is_all
+    assert not DaySpan(None, None, absent=False).is_all
+    assert not DaySpan(datetime.date(2024, 1, 1), None, absent=True).is_all
 
 
 def test_columns_of_a_frame_may_be_fewer() -> None:

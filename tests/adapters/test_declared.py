@@ -20,7 +20,7 @@ from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.testing import watching
-from purposeguard.testing._report import Collector, Report
+from purposeguard.testing._report import Collector, CoverageReport
 
 NOTICE = "trendmicro-jp 2024-04-01"
 R, P = Label(tm.Registration), Label(tm.ProductData)
@@ -119,9 +119,9 @@ def test_cells_of_tables_count_for_the_plugin(guard: Guard, collector: Collector
         (NOTICE, "1.1(a)", "1.2(1)①"): True,
         (NOTICE, "1.1(b)", "1.2(1)①"): False,
     }
-    assert Report(collector.records).counted == (0, 2)
+    assert CoverageReport(collector.records).counted == (0, 2)
     remind()
-    assert Report(collector.finish([guard])).counted == (1, 2)
+    assert CoverageReport(collector.finish([guard])).counted == (1, 2)
     with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
         statements.check("SELECT device FROM customer")
-    assert Report(collector.finish([guard])).counted == (2, 2)
+    assert CoverageReport(collector.finish([guard])).counted == (2, 2)

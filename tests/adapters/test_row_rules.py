@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 
 from purposeguard import ChannelViolation, PurposeViolation
 from purposeguard.adapters.enforcement import Decider
-from purposeguard.adapters.row_rule import rendered
+from purposeguard.adapters.row_rule import render_rule
 from tests.adapters.plain_rows import PlainRows
 from tests.adapters.worlds import World, worlds, worlds_of_two
 
@@ -22,25 +22,25 @@ def _compare(world: World) -> None:
         except ChannelViolation:
             event("the channel is refused")
             return
-        refused = decider.denied(use, world.columns, list(world.columns))
+        refused = decider.find_denied_columns(use, world.columns, list(world.columns))
         names = [name for name in world.columns if name not in refused]
         expected = world.permitted(use, names)
-        rule = decider.rule(use, world.columns, names)
+        rule = decider.make_row_rule(use, world.columns, names)
         if rule is None:
             assert expected == world.rows
             event("no row is decided by itself")
             return
-        test = rendered(rule, PlainRows(world.guard.notice))
+        test = render_rule(rule, PlainRows(world.guard.notice))
         kept = [row for row in world.rows if test(row)]
         assert kept == expected
         event(f"kept {'all' if len(kept) == len(world.rows) else 'some' if kept else 'none'}")
         event(f"branches: {min(sum(len(zone.branches) for zone in rule.zones), 5)}")
         demand = decider.demand({"t": (world.columns, names)}, narrowed={"t"})
-        decider.meet(demand, rules={"t": rule})
+        decider.check_demand(demand, rules={"t": rule})
         for name in refused:  # what may never be used is refused in every row
             assert not world.permitted(use, [name])
             with pytest.raises(PurposeViolation):
-                decider.meet(decider.demand({"t": (world.columns, [name])}, narrowed={"t"}))
+                decider.check_demand(decider.demand({"t": (world.columns, [name])}, narrowed={"t"}))
 
 
 @given(world=worlds())

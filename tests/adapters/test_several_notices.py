@@ -22,7 +22,7 @@ from purposeguard.adapters import arrow, duckdb
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.frames.rows import PortableRule
-from purposeguard.adapters.row_rule import rendered
+from purposeguard.adapters.row_rule import render_rule
 from purposeguard.adapters.sql import Statements, Tables
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from purposeguard.adapters.tags import columns_of
@@ -155,12 +155,12 @@ def test_a_rule_over_several_notices_is_read_in_another_process() -> None:
     guard = dated_guard()
     columns = columns_of(DATED, BY_ROW)
     with guard.purpose("AnyRenewal", channel="email") as use:
-        rule = Decider(guard).rule(use, columns, ["mail"])
+        rule = Decider(guard).make_row_rule(use, columns, ["mail"])
     assert rule is not None
     read = pickle.loads(pickle.dumps(PortableRule(rule))).rule  # made here
     assert (read.zones, read.known) == (rule.zones, rule.known)
     assert [zone.timezone for zone in read.zones] == ["Asia/Tokyo", "Europe/Paris"]
-    assert [rendered(rule, PlainRows(read.notice))({"src": src, "got": got}) for src, got in ROWS] == [
+    assert [render_rule(rule, PlainRows(read.notice))({"src": src, "got": got}) for src, got in ROWS] == [
         row in KEPT[0][1] for row in ROWS
     ]
 

@@ -95,9 +95,9 @@ def test_a_model_may_describe_a_table_whose_rows_name_their_sources() -> None:
     columns = columns_of(NOTICE, Mixed)
     assert columns["name"] == Tag(by_row=True)
     assert columns["usage"] == Tag(Label(tm.ProductData), by_row=True)
-    assert columns.marked(RowSource) == "origin"
-    assert columns.marked(Collected) == "since"
-    assert columns.marked(Ended) is None
+    assert columns.columns_with_mark(RowSource) == "origin"
+    assert columns.columns_with_mark(Collected) == "since"
+    assert columns.columns_with_mark(Ended) is None
 
 
 def test_such_a_model_is_read_through_adapters_alone() -> None:

@@ -50,14 +50,14 @@ class World:
         notice = self.guard.notice
         label = tag.label
         if tag.by_row:
-            source = self.columns.marked(RowSource)
+            source = self.columns.columns_with_mark(RowSource)
             if source is None:
                 raise AssertionError("a world with columns by row has a column that says the source")
             label = label | Label(notice.source(row[source]))
-        return all(use._judged(label, (about,)) is None for about in self._row_contexts(row))
+        return all(use._decide_and_report(label, (about,)) is None for about in self._row_contexts(row))
 
     def _row_contexts(self, row: Row) -> Iterator[RowContext]:
-        begun, over = self.columns.marked(Collected), self.columns.marked(Ended)
+        begun, over = self.columns.columns_with_mark(Collected), self.columns.columns_with_mark(Ended)
         collected = None if begun is None else row[begun] or datetime.date.min
         ended = None if over is None else row[over]
         subjects = [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.errors import Fault, is_like_an_id, printable, shown_id
+from purposeguard.errors import Fault, escape_controls, format_id, looks_like_id
 from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient
@@ -147,12 +147,12 @@ def test_the_nearest_ids_are_told_all_the_same() -> None:
 
 @pytest.mark.parametrize("text", [*PERSONAL.values(), "", " ", "1" * 25, "a.b", "1.a@b"])
 def test_what_no_id_looks_like(text: str) -> None:
-    assert not is_like_an_id(text, ("renewal-guidance", "1.1(a)"))
-    assert shown_id(text).startswith(f"`<a text of {len(text):,} character")
+    assert not looks_like_id(text, ("renewal-guidance", "1.1(a)"))
+    assert format_id(text).startswith(f"`<a text of {len(text):,} character")
 
 
 def test_messages_hold_nothing_that_a_terminal_obeys() -> None:
-    assert printable("a\x1b[31m\u202eb\u3000\nc\u00a0") == "a\ufffd[31m\ufffdb\u3000\nc\u00a0"
+    assert escape_controls("a\x1b[31m\u202eb\u3000\nc\u00a0") == "a\ufffd[31m\ufffdb\u3000\nc\u00a0"
     fault = Fault("id\x1b", "is \u202ewrong", "mend\x07 it")
     for error in (pg.NoticeError([fault], "my\x1b.toml"), pg.UnlabelledData("a\x1b"), pg.PurposeMissing("\u2066a")):
         assert not {"\x1b", "\u202e", "\u2066", "\x07"} & set(str(error))

@@ -426,13 +426,13 @@ def test_tasks_of_trio_beside_greenlets() -> None:
 
 def test_a_task_is_asked_alone_where_no_hub_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        runs, task = execution.asked_here()
+        runs, task = execution.current_execution()
         assert (runs(), task) == (asyncio.current_task(), asyncio.current_task())
         await asyncio.sleep(0)
         assert runs() is task
 
     async def beside() -> None:
-        assert execution.asked_here()[1] == (asyncio.current_task(), greenlet.getcurrent())
+        assert execution.current_execution()[1] == (asyncio.current_task(), greenlet.getcurrent())
 
     asyncio.run(beside())
     monkeypatch.delitem(sys.modules, "gevent")

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.locks import _LOCKS, _free_in_child, new_lock
+from purposeguard.locks import _LOCKS, _release_in_child, make_lock
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.snapshot import PolicySnapshot
-from purposeguard.values.withheld import Classes
+from purposeguard.values.withheld import ClassCache
 from tests.support import crossed, printed_by
 
 PACKAGE = Path(pg.__file__).parent
@@ -51,7 +51,7 @@ def test_all_locks_are_of_one_kind() -> None:
 
 def test_a_lock_lets_its_own_thread_in_again() -> None:
     guard = pg.Guard(tm.NOTICE)
-    classes, clock = Classes(), Clock()
+    classes, clock = ClassCache(), Clock()
 
     def replace() -> bool:
         with guard._replacing:
@@ -99,7 +99,7 @@ def test_a_class_is_made_where_another_thread_may_make_one() -> None:
 
 
 def test_of_two_classes_made_at_once_one_is_kept() -> None:
-    classes = Classes()
+    classes = ClassCache()
 
     def make() -> type:
         classes.get(1, lambda: int)  # as another thread, or a metaclass, may meanwhile
@@ -301,7 +301,7 @@ def test_a_child_that_is_forked_during_an_import_goes_on(call: str, nth: int) ->
 
 def test_what_is_free_in_a_child_is_what_others_held() -> None:
     before = set(_LOCKS)
-    own, others = new_lock(), new_lock()
+    own, others = make_lock(), make_lock()
     for lock in before:  # those of other tests are left as they are
         _LOCKS.discard(lock)
     try:
@@ -310,7 +310,7 @@ def test_what_is_free_in_a_child_is_what_others_held() -> None:
         holder.join()
         with own:
             assert not others.acquire(blocking=False)
-            _free_in_child()
+            _release_in_child()
             assert others.acquire(blocking=False)
             assert done(lambda: own.acquire(blocking=False)) is False
     finally:
@@ -318,7 +318,7 @@ def test_what_is_free_in_a_child_is_what_others_held() -> None:
 
 
 def test_a_lock_is_a_lock() -> None:
-    lock = new_lock()
+    lock = make_lock()
     with lock:
         assert done(lambda: lock.acquire(blocking=False)) is False
     assert done(lambda: lock.acquire(blocking=False)) is True

@@ -133,7 +133,7 @@ class Case:
     def label(self) -> Label:
         given: list[str] = self.given["sources"]
         operation = self.given.get("operation")
-        return self.matrix.label(given) if operation is None else self.matrix.derived(operation, *given)
+        return self.matrix.resolve_label(given) if operation is None else self.matrix.derive_label(operation, *given)
 
     @property
     def clauses(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from purposeguard import Guard, errors
 from purposeguard.notice.label import Label
 from purposeguard.notice.schema import bases
 from purposeguard.policy import spec, violations
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from tests.conformance import write
 from tests.conformance.deciding import PATH, Case, cases, loaded
 from tests.exporting.asking import Cedar, Question
@@ -86,10 +86,10 @@ def assert_answered(case: Case) -> None:
     if case.refused is None:
         guard.check(sources, purpose, case.channel, subject=about)
         return
-    assert violation_of(decision).__name__ == case.refused
-    with pytest.raises(violation_of(decision)) as caught:
+    assert violation_class(decision).__name__ == case.refused
+    with pytest.raises(violation_class(decision)) as caught:
         guard.check(sources, purpose, case.channel, subject=about)
-    assert type(caught.value) is violation_of(decision)
+    assert type(caught.value) is violation_class(decision)
     assert {one.clause for one in caught.value.decision.denied} == case.denied
 
 
@@ -125,7 +125,7 @@ def test_the_specification_answers() -> None:
         channel = None if case.channel is None else case.notice.channel(case.channel)
         asked = (case.clauses, case.purpose, channel)
         allowed = case.refused is None
-        assert spec.allowed(documents, *asked, **case.known) is allowed, case.given
+        assert spec.is_allowed(documents, *asked, **case.known) is allowed, case.given
         if case.is_plain and not rests_on_consent(case):
             plain += 1
             assert spec.permits(documents[-1], *asked) is allowed, case.given

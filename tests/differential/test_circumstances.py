@@ -40,7 +40,7 @@ class Tally:
                 for purpose in asked_of(matrix.notice):
                     shut = activity and channel is None and matrix.must_state_channel(purpose)
                     asked = (documents, ids, name_of(purpose), channel)
-                    expected = spec.allowed(*asked, **known, named=True, activity=activity)
+                    expected = spec.is_allowed(*asked, **known, named=True, activity=activity)
                     if (purpose in row and not shut) is not expected:
                         pytest.fail(f"{asked[1:]}, {known}: the specification says {expected}")
                     self.asked += 1
@@ -117,7 +117,9 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
 
     # The term that the revision in force has of it; a text where it has none, as it then is unknown.
     there: list[tuple[Notice, type[Source], str | None]] = [
-        (one, source, getattr(matrix.current(source), "clause", None)) for one in notices for source in one.sources
+        (one, source, getattr(matrix.current_source(source), "clause", None))
+        for one in notices
+        for source in one.sources
     ]
     tagged = [(one, source, clause) for one, source, clause in there if clause is not None]
     assume(tagged)
@@ -127,7 +129,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
         row = matrix.row_for(Label(*(source for _, source, _ in chosen)), channel, compiled(known))
         for purpose in asked_of(inforce):
             expected = all(
-                spec.allowed(
+                spec.is_allowed(
                     documents,
                     [clause],
                     name_of(purpose),

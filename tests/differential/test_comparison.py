@@ -53,7 +53,7 @@ def test_extensions_are_told_where_still_earlier_data_feels_them(pair: tuple[Not
     after = Guard(History(*pair), governance=oversight, clock=lambda: LATER)
     for source in first.sources:
         for purpose in new.purposes:
-            ids = [spec.moved([n.document for n in (new, old, first)], "source", source.clause, new.revision)]
+            ids = [spec.translate_id([n.document for n in (new, old, first)], "source", source.clause, new.revision)]
             key = (ids[0] or "", purpose.clause)
             try:
                 now = after.allows(source, purpose, subject="agreed")
@@ -62,7 +62,7 @@ def test_extensions_are_told_where_still_earlier_data_feels_them(pair: tuple[Not
             if key in kinds["extended"]:
                 assert now
             if key in kinds["extension-dropped"] and not now:
-                was = spec.moved([n.document for n in (old, new)], "purpose", purpose.clause, old.revision)
+                was = spec.translate_id([n.document for n in (old, new)], "purpose", purpose.clause, old.revision)
                 assert before.allows(source, was, subject="agreed")
 
 
@@ -73,7 +73,9 @@ def ways(notice: Notice, source: str, purpose: str) -> set[frozenset[str]]:
     return {
         frozenset(stated)
         for stated in sets
-        if spec.allowed([notice.document], [source], purpose, consents=agreed, conditions=frozenset(stated), named=True)
+        if spec.is_allowed(
+            [notice.document], [source], purpose, consents=agreed, conditions=frozenset(stated), named=True
+        )
     }
 
 
@@ -88,7 +90,7 @@ def test_changes_of_conditions_are_told_with_their_direction(pair: tuple[Notice,
     for source in (one.clause for one in new.sources if one.clause not in parents):
         for purpose in (one.clause for one in new.purposes):
             was = [
-                spec.moved(documents, kind, one, old.revision)
+                spec.translate_id(documents, kind, one, old.revision)
                 for kind, one in (("source", source), ("purpose", purpose))
             ]
             known = {one.clause for one in old.sources}, {one.clause for one in old.purposes}

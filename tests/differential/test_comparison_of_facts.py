@@ -16,8 +16,8 @@ from purposeguard.cli.diff import Diff, headline
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import Document, Transfer
 from purposeguard.policy.diff import Change, compare
-from purposeguard.policy.diff.rows import _open_to
-from purposeguard.policy.transfers import Recipient, _of_transfer
+from purposeguard.policy.diff.rows import _country_terms
+from purposeguard.policy.transfers import Recipient, _check_transfer
 from tests.generated import notice_revisions, notice_tables
 from tests.generated.notice_tables import Tables, titled
 
@@ -109,7 +109,7 @@ def handed(rule: Transfer | None, code: str) -> frozenset[object]:
         (name, product, task)
         for name, product, task in itertools.product(KINDS, THINGS, THINGS)
         if product in products.get(code, THINGS)
-        if not list(_of_transfer(rule, Recipient("it", name, code, products=["it"]), "it", task))
+        if not list(_check_transfer(rule, Recipient("it", name, code, products=["it"]), "it", task))
     )
 
 
@@ -118,7 +118,7 @@ def handed(rule: Transfer | None, code: str) -> frozenset[object]:
 def test_countries(pair: tuple[Notice, Notice]) -> None:
     old, new = pair
     told = {cast("str", one["code"]): one for one in changes(old, new, "country")}
-    named = {code for notice in pair for code in _open_to(notice.document)}
+    named = {code for notice in pair for code in _country_terms(notice.document)}
     for code in (*CODES, "XX"):
         before, after = handed(old.document.transfer, code), handed(new.document.transfer, code)
         change = told.get(code if code in named else "other countries")

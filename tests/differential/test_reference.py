@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from purposeguard import ChannelViolation, Guard, Label, Notice, PurposeViolation, Source, UnknownSource, notices
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import asked_of, name_of
 from tests import generated
@@ -120,7 +120,7 @@ def assert_consistent(notice: Notice, guard: Guard, sources: tuple[type[Source],
         assert len(decision.reasons) == len(refused)
         assert decision.alternatives == may_serve
         by_channel = not allowed and spec.permits(document, ids, given_id)
-        assert allowed or violation_of(decision) is (ChannelViolation if by_channel else PurposeViolation)
+        assert allowed or violation_class(decision) is (ChannelViolation if by_channel else PurposeViolation)
         assert all(one.clause in str(decision) for one in (sources if allowed else refused))
 
 
@@ -155,7 +155,7 @@ def compare_derivations(notice: Notice) -> int:
     for operation in ("link", "match", "no-such-operation"):
         for one in notice.sources:
             for other in notice.sources:
-                expected = spec.derived(notice.document, operation, one.clause, other.clause)
+                expected = spec.derive_source(notice.document, operation, one.clause, other.clause)
                 assert derived(guard, operation, one, other) == expected
                 declared += expected is not None
     return declared
@@ -176,4 +176,4 @@ def test_derivations_of_generated_notices(data: st.DataObject, notice: Notice) -
         if derived(guard, operation, left, right) is not None:
             # What is derived from mixed data could have been derived from any part of it.
             pairs = [(one.clause, other.clause) for one in left for other in right]
-            assert all(spec.derived(notice.document, operation, *pair) for pair in pairs)
+            assert all(spec.derive_source(notice.document, operation, *pair) for pair in pairs)

@@ -74,9 +74,9 @@ class Tally:
                     )
                     said = {id_: known | {"channel": channel, "activity": activity} for id_, known in facts.items()}
                     for asked, parts in situation.asked():
-                        purpose = table.purpose(asked)
+                        purpose = table.resolve_purpose(asked)
                         shut = activity and channel is None and table.must_state_channel(purpose)
-                        expected = spec.together(documents, ids, asked_of_each(parts, said))
+                        expected = spec.is_allowed_jointly(documents, ids, asked_of_each(parts, said))
                         if (purpose in row and not shut) is not expected:
                             pytest.fail(f"{ids} for {parts} by {channel}, {facts}: the specification says {expected}")
                         self.asked += 1
@@ -146,8 +146,8 @@ def test_conditions_and_bases_of_two_notices() -> None:
             row = table.row_for(notices_together.label_of(label), None, context)
             ids = [(id_, source.clause) for id_, source in label]
             for asked, parts in situation.asked():
-                expected = spec.together(documents, ids, asked_of_each(parts, said))
-                assert (table.purpose(asked) in row) is expected, (ids, parts, facts)
+                expected = spec.is_allowed_jointly(documents, ids, asked_of_each(parts, said))
+                assert (table.resolve_purpose(asked) in row) is expected, (ids, parts, facts)
                 answers[expected] += len(ids) > 1
     assert min(answers.values()) > 100
 
@@ -198,7 +198,7 @@ def test_a_guard_counts_days_as_each_notice_does(data: st.DataObject, situation:
         facts[id_] |= {"collected_under": under, "overdue": overdue, "channel": None, "activity": False}
     about = RowContext(7, collected=collected)
     for asked, parts in situation.asked():
-        expected = spec.together(documents, ids, asked_of_each(parts, facts))
+        expected = spec.is_allowed_jointly(documents, ids, asked_of_each(parts, facts))
         label = notices_together.label_of(sources)
         assert guard.allows(label, asked, subject=about, conditions=conditions) is expected
         named = [f"{id_}:{clause}" for id_, clause in ids]

@@ -207,10 +207,10 @@ def _noted(governance: Any) -> list[str]:
 
 
 def _tags(model: Any) -> dict[str, str]:
-    from purposeguard.adapters.django.apps import held
+    from purposeguard.adapters.django.apps import get_held_connections
 
     try:
-        columns = columns_of_model(model, held().decider.revisions)
+        columns = columns_of_model(model, get_held_connections().decider.revisions)
         return {name: f"{tag.label} {tag.mark}" for name, tag in columns.items()}
     except Exception as error:
         return {"": type(error).__name__}

@@ -17,7 +17,7 @@ import purposeguard as pg
 from examples.django_shop.privacy import guard
 from purposeguard.adapters.django import columns_of_model
 from purposeguard.adapters.django.apps import RowsConfig
-from purposeguard.adapters.django.session import Held
+from purposeguard.adapters.django.session import HeldConnections
 from purposeguard.adapters.django.tags import faults_of, tables_of
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.integrations.django.apps import RequestsConfig
@@ -168,7 +168,7 @@ def test_a_django_that_asks_no_wrappers_is_noticed(shop: None, monkeypatch: pyte
         lambda self, sql, params, many, executor: executor(sql, params, many, {}),
     )
     with pytest.raises(ImproperlyConfigured, match="not asked about"):
-        Held(guard)._connected(connection=connection)
+        HeldConnections(guard)._hold_connection(connection=connection)
 
 
 def test_a_django_that_makes_cursors_otherwise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,19 +177,19 @@ def test_a_django_that_makes_cursors_otherwise_is_noticed(monkeypatch: pytest.Mo
     try:
         other.connection = other.get_new_connection(other.get_connection_params())
         with pytest.raises(ImproperlyConfigured, match="not asked about"):
-            Held(guard)._connected(connection=other)
+            HeldConnections(guard)._hold_connection(connection=other)
     finally:
         other.close()
 
 
 def test_the_statements_of_other_databases_are_refused() -> None:
     with pytest.raises(UnresolvedStatement, match="oracle"):
-        Held(guard).statements("oracle")
+        HeldConnections(guard).statements("oracle")
 
 
 def test_settings_name_functions_and_statements_that_read_nothing(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     del shop
-    monkeypatch.setattr(Held, "install", lambda self: None)  # the connections stay as they are held
+    monkeypatch.setattr(HeldConnections, "install", lambda self: None)  # the connections stay as they are held
     config = apps.get_app_config("purposeguard_rows")
     config = type(config)(config.name, config.module)
     with override_settings(PURPOSEGUARD_PASSES=["VACUUM"], PURPOSEGUARD_FUNCTIONS=["pg_backend_pid"]):

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 import purposeguard as pg
 from examples.django_shop.privacy import governance, guard
 from purposeguard.adapters.django import permitted
-from purposeguard.adapters.django.session import Held
+from purposeguard.adapters.django.session import HeldConnections
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
@@ -357,11 +357,11 @@ def test_a_database_is_emptied_and_asked_about_its_tables() -> None:
 
 
 def test_functions_of_the_databases_own_are_named_in_a_setting() -> None:
-    statements = Held(guard, {"shorten"}).statements("sqlite")
+    statements = HeldConnections(guard, {"shorten"}).statements("sqlite")
     statements.analyse("SELECT shorten(name) FROM django_shop_customer")
     with pytest.raises(
         UnresolvedStatement, match=r'`lengthen` is no function .* `PURPOSEGUARD_FUNCTIONS={"lengthen"}`'
     ):
         statements.analyse("SELECT lengthen(name) FROM django_shop_customer")
     with pytest.raises(TypeError, match=r"PURPOSEGUARD_FUNCTIONS.* takes several"):
-        Held(guard, "shorten")
+        HeldConnections(guard, "shorten")

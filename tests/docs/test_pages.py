@@ -17,7 +17,7 @@ from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
-from purposeguard.runtime.declarations import Entrustment, Reclassification, Transform
+from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
 from purposeguard.runtime.declassification import Reclassifier
 from purposeguard.runtime.observer import Ledger
 from purposeguard.runtime.protocols import Oversight
@@ -111,7 +111,7 @@ def test_notice_format_names_no_model_that_is_gone():
 
 PUBLIC = (
     *(pg.Guard, pg.Use, pg.Notice, pg.Decision, pg.Label, Ledger, Activity, Access, pg.Family, Fault),
-    *(pg.Personal, Reclassification, Reclassifier, Transform, Entrustment),
+    *(pg.Personal, Reclassification, Reclassifier, Transform, EntrustmentDeclaration),
     *(pg.RowContext, pg.History, Oversight, Provision, Recipient, Safeguard),
     *(getattr(governance, name) for name in governance.__all__),
     *(Provisions, Recipients, SubjectPreferences, PreferenceCache),

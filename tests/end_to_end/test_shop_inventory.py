@@ -12,7 +12,7 @@ import purposeguard as pg
 from examples.shop import models
 from examples.shop.privacy import guard
 from examples.shop.settings import Settings
-from purposeguard.values.rows import abouts_of
+from purposeguard.values.rows import row_contexts_of
 
 ACTIVITIES = {
     "activities.mail.remind_of_renewal": ("1.2(1)①", "email", False),
@@ -194,7 +194,7 @@ MARKED = {
 @pytest.mark.parametrize("name", MARKED)
 def test_rows_about_people_say_whose_they_are_and_since_when(name):
     row = getattr(models, name).model_construct(id=7, registered_on=date(2024, 4, 2))
-    (about,) = abouts_of(row)
+    (about,) = row_contexts_of(row)
     assert about == pg.RowContext(MARKED[name], collected=date(2024, 4, 2))
 
 

@@ -124,7 +124,7 @@ def compare_consents(notice: Notice, questions: Sequence[Question]) -> int:
         row = matrix.row_for(label, question.channel, context)
         assert told is (notice.purpose_or_family(question.purpose) in row), question
         asked = (question.sources, question.purpose, question.channel)
-        expected = spec.allowed([notice.document], *asked, consents=agreed, conditions=conditions, named=True)
+        expected = spec.is_allowed([notice.document], *asked, consents=agreed, conditions=conditions, named=True)
         assert told is expected, question
     return len(questions)
 
@@ -174,8 +174,8 @@ def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: Histor
     purposes = {one.clause for one in then.purposes}
     asked: list[tuple[Question, Question]] = []
     for question in drawn(now, 40, random.Random(seed)):
-        old = spec.moved(documents, "purpose", question.purpose, then.revision)
-        sources = [spec.moved(documents, "source", one, then.revision) for one in question.sources]
+        old = spec.translate_id(documents, "purpose", question.purpose, then.revision)
+        sources = [spec.translate_id(documents, "source", one, then.revision) for one in question.sources]
         known = tuple(one for one in sources if one is not None)
         if old in purposes and len(known) == len(sources) and question.channel in (None, *then.channels):
             asked.append((question, Question(known, old, question.channel)))
@@ -184,7 +184,7 @@ def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: Histor
     for (question, _), one, other in zip(asked, answers, earlier, strict=True):
         given_ = (question.sources, question.purpose, question.channel)
         if one and other:
-            assert spec.allowed(documents, *given_, collected_under=then.revision), question
+            assert spec.is_allowed(documents, *given_, collected_under=then.revision), question
 
 
 # ---- What can only be asked of Cedar ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 
 from purposeguard import Notice
 from purposeguard.notice.export.cedar import ENTITIES, POLICIES, SCHEMA, export
-from purposeguard.notice.export.notation import around, comment, text
+from purposeguard.notice.export.notation import format_comment, quote_text, wrap_set
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing.strategies import name_of
 from tests import generated
@@ -199,13 +199,13 @@ FEW: dict[str, Any] = {
     ['"', "\\", '\\"', "\\n", "\n", "\r\n", "\0", "\u2028", "\u202e", "\ufeff", "①", "\U0001f512", "*/", "//", "${x}"],
 )
 def test_a_text_comes_back_as_it_was(given: str) -> None:
-    policies = f"{comment(given)}\n@title({text(given)})\npermit (principal, action, resource);"
+    policies = f"{format_comment(given)}\n@title({quote_text(given)})\npermit (principal, action, resource);"
     (row,) = json.loads(cedarpy.policies_to_json_str(policies))["staticPolicies"].values()
     assert row["annotations"]["title"] == given
 
 
 def test_a_long_set_fills_lines() -> None:
-    told = around("", [f'Source::"{number}"' for number in range(40)], ".containsAll(resource.sources)", 2)
+    told = wrap_set("", [f'Source::"{number}"' for number in range(40)], ".containsAll(resource.sources)", 2)
     lines = told.splitlines()
     assert (lines[0], lines[-1]) == ("[", "  ].containsAll(resource.sources)")
     assert all(90 < len(line) <= 120 for line in lines[1:-2])

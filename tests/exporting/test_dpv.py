@@ -132,7 +132,7 @@ def assert_same(notice: Notice, rules: Rules) -> tuple[int, int]:
     guard, asked, allowed = Guard(notice), 0, 0
     for source, purpose, channel, agreed in questions(notice):
         consents = [(one, notice.revision) for one in agreed]
-        expected = spec.allowed([notice.document], (source,), purpose, channel, consents=consents)
+        expected = spec.is_allowed([notice.document], (source,), purpose, channel, consents=consents)
         assert rules.allows(source, purpose, channel, agreed) is expected, (source, purpose, channel, agreed)
         if not agreed:
             assert guard.allows(source, purpose, channel) is expected

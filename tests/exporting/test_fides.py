@@ -14,8 +14,8 @@ from hypothesis import given, settings
 
 import purposeguard as pg
 from purposeguard import Notice
-from purposeguard.cli.export import tagged
-from purposeguard.cli.files import Problem
+from purposeguard.cli.export import collect_tagged_fields
+from purposeguard.cli.files import CommandProblem
 from purposeguard.notice.export.fides import DATASET, NOTICE, Tables, export
 from purposeguard.notice.languages import title_in
 from purposeguard.notices import trendmicro_jp as tm
@@ -56,7 +56,7 @@ def assert_same(notice: Notice, answer: dict[str, Any]) -> None:
     allowed = {
         (source, purpose)
         for source, purpose in product(sources, purposes)
-        if spec.allowed([document], (sources[source],), purposes[purpose], consents=consents)
+        if spec.is_allowed([document], (sources[source],), purposes[purpose], consents=consents)
     }
     asked = {(category, use) for category, use in answer["asked"]}
     assert set(product(sources, purposes)) < asked
@@ -108,7 +108,7 @@ def guarded() -> pg.Guard:
 
 @pytest.mark.processes
 def test_fideslang_reads_what_is_tagged(tmp_path: Path) -> None:
-    tables = tagged(guarded(), tm.NOTICE)
+    tables = collect_tagged_fields(guarded(), tm.NOTICE)
     (answer,) = read(written(tmp_path / "shop", tm.NOTICE, tables))
     assert_same(tm.NOTICE, answer)
     fields = {name.rpartition(".")[2]: keys for name, keys in answer["fields"].items()}
@@ -118,18 +118,20 @@ def test_fideslang_reads_what_is_tagged(tmp_path: Path) -> None:
 
 
 def test_of_another_notice_nothing_is_written() -> None:
-    with pytest.raises(Problem, match="the guard holds to trendmicro-jp of 2024-04-01, and the notice is lindenrad"):
-        tagged(guarded(), GDPR)
+    with pytest.raises(
+        CommandProblem, match="the guard holds to trendmicro-jp of 2024-04-01, and the notice is lindenrad"
+    ):
+        collect_tagged_fields(guarded(), GDPR)
 
 
 def test_a_source_that_is_not_exported_is_refused() -> None:
     guard = pg.Guard(GDPR)
     battery = pg.Label(GDPR.source("2.2/commuter/battery"))
     guard._register.add_table(TaggedTable("rides", (("battery", battery),)))
-    assert tagged(guard, GDPR) == {"rides": {"battery": ["2.2/commuter/battery"]}}
+    assert collect_tagged_fields(guard, GDPR) == {"rides": {"battery": ["2.2/commuter/battery"]}}
     without = Notice.parse(GDPR.dump() | {"overlay": []})
-    with pytest.raises(Problem, match=r"rides\.battery: the notice has no source `2\.2/commuter/battery`"):
-        tagged(guard, without)
+    with pytest.raises(CommandProblem, match=r"rides\.battery: the notice has no source `2\.2/commuter/battery`"):
+        collect_tagged_fields(guard, without)
 
 
 def test_annotations_that_cannot_be_read_are_refused() -> None:
@@ -139,8 +141,8 @@ def test_annotations_that_cannot_be_read_are_refused() -> None:
     def missing(key: int) -> NotDefined:  # type: ignore[name-defined]  # noqa: F821
         raise NotImplementedError
 
-    with pytest.raises(Problem, match="missing: its sources are not known"):
-        tagged(guard, tm.NOTICE)
+    with pytest.raises(CommandProblem, match="missing: its sources are not known"):
+        collect_tagged_fields(guard, tm.NOTICE)
 
 
 def test_the_head_says_what_fides_is_not_told() -> None:

@@ -62,7 +62,7 @@ def expected(notice: Notice, question: Question) -> bool:
     """What the specification says."""
     agreed = [(one, notice.revision) for one in question.consents]
     asked = (question.sources, question.purpose, question.channel)
-    return spec.allowed([notice.document], *asked, consents=agreed)
+    return spec.is_allowed([notice.document], *asked, consents=agreed)
 
 
 Asked = Sequence[tuple[Question, bool, set[str]]]

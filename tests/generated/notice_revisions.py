@@ -9,7 +9,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from purposeguard.notice.grants import granted
+from purposeguard.notice.grants import compute_grants
 from purposeguard.notice.history import unexplained_terms
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Document
@@ -256,7 +256,7 @@ def _mend(made: Tables) -> None:
             members.append(set(row["purposes"]))
     known = {"source": sources_of_tables(made), "purpose": purposes_of(made)}
     made["renamed"] = [row for row in made.get("renamed", ()) if row["new"] in known[row["kind"]]]
-    served = granted(Document.model_validate(made))
+    served = compute_grants(Document.model_validate(made))
     for row in made["overlay"]:  # they may only narrow
         row["serves"] = [one for one in row["serves"] if one in served[row["source"]]]
 

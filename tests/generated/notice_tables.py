@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from purposeguard.notice.grants import granted
+from purposeguard.notice.grants import compute_grants
 from purposeguard.notice.schema import Document, PurposeRow
 from purposeguard.notice.validation import shadowed_bases
 from purposeguard.notice.vocabulary import fold
@@ -233,7 +233,7 @@ def _add_overlays(draw: st.DrawFn, made: Tables, ids: list[str]) -> None:
 def may_serve(made: Tables, source: str) -> list[str]:
     """What one of the clauses of the tables may serve, by the reference."""
     document = Document.model_validate({key: rows for key, rows in made.items() if key != "overlay"})
-    return [given for given in purposes_of(made) if spec.may(document, source, given, None)]
+    return [given for given in purposes_of(made) if spec.is_permitted(document, source, given, None)]
 
 
 def _folded_id(row: Tables) -> str | None:
@@ -447,7 +447,7 @@ def without_conditions(made: Tables) -> None:
 
 def add_extensions(draw: st.DrawFn, made: Tables) -> None:
     """What the notice extends to data collected under earlier revisions: some of what it grants."""
-    served = granted(Document.model_validate(made))
+    served = compute_grants(Document.model_validate(made))
     parents = {row.get("parent") for row in made["source"]}
     named = [row["id"] for kind in ("source", "derivation") for row in made.get(kind, ()) if row["id"] not in parents]
     rows: list[Tables] = []

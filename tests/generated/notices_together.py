@@ -39,7 +39,7 @@ class Together:
     def table(self) -> JointTable:
         """The table of the revisions in force."""
         members = tuple((self.inforce[id_], History(*known)) for id_, known in self.known.items())
-        return JointTable.compiled_from(NoticesInForce(members, self.unions))
+        return JointTable.compile_from(NoticesInForce(members, self.unions))
 
     def documents(self) -> dict[str, list[Any]]:
         """As the specification takes them."""

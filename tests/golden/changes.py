@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import purposeguard as pg
-from purposeguard.cli.diff_words import Words
+from purposeguard.cli.diff_words import ChangeWords
 from purposeguard.policy.diff import compare
 from tests.unit.samples import tables
 
@@ -180,5 +180,5 @@ def lines() -> Iterator[str]:
     for name, change in CHANGES.items():
         found = compare(before(), after(change))
         yield f"\n## {name}\n"
-        words = Words(found)
+        words = ChangeWords(found)
         yield from (f"- {words.say(one)}" for one in found.changes)

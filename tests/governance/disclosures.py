@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.governance.disclosure import OnRecord, disclosure
+from purposeguard.governance.disclosure import RecordsAboutSubject, build_disclosure
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.report import (
     ConsentPart,
@@ -24,7 +24,7 @@ from purposeguard.governance.report import (
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.protocols import SubjectPreferences
 from purposeguard.values.markers import Collected, Ended, Subject
-from purposeguard.values.sealed import plain
+from purposeguard.values.sealed import compute_plain_value
 
 NOW = datetime.datetime(2026, 5, 2, 22, 30, tzinfo=datetime.UTC)  # the third of May already in Tokyo
 HOSTILE = '<script>alert("1")</script>"><img src=x onerror=alert(2)>&amp;\'{{ 7 * 7 }}{% raw %}'
@@ -107,12 +107,12 @@ def holdings(load: Callable[[str], Any] | None = None) -> Holdings:
 
 @contextlib.contextmanager
 def door(subject: str) -> Iterator[Callable[[Any], Any]]:
-    yield plain
+    yield compute_plain_value
 
 
-def on_record(language: Language = "en") -> OnRecord:
+def on_record(language: Language = "en") -> RecordsAboutSubject:
     ja = language == "ja"
-    return OnRecord(
+    return RecordsAboutSubject(
         preferences=SubjectPreferences(
             suspended=frozenset({"1.2(1)①"}), consents=frozenset({("1.2(1)②", NOTICE.revision)})
         ),
@@ -189,4 +189,4 @@ def on_record(language: Language = "en") -> OnRecord:
 
 def report(language: Language = "en", **more: Any) -> Disclosure:
     given: dict[str, Any] = {"now": NOW, "language": language, "values": True, "door": door, "request": 9}
-    return disclosure(NOTICE, "7", holdings(), on_record(language), **{**given, **more})
+    return build_disclosure(NOTICE, "7", holdings(), on_record(language), **{**given, **more})

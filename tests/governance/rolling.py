@@ -35,7 +35,7 @@ def _wait_for_the_end(ended: threading.Event) -> None:
 
 def main(url: str, folder: str, *tables: str) -> None:
     """Works."""
-    store.configuration = lambda: migrations_in(Path(folder))
+    store.make_alembic_config = lambda: migrations_in(Path(folder))
     ended = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
     # On a busy machine a write may take long; here it may not fail.

@@ -23,7 +23,7 @@ from starlette.routing import Route
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import BlockingStoreCall, Governance
-from purposeguard.governance.deadlines import answered_within
+from purposeguard.governance.deadlines import limit_waiting
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.integrations.fastapi import PurposeRouter, SubjectFrom, install
@@ -347,7 +347,7 @@ def test_a_request_is_recorded_off_the_loop(guard: pg.Guard, governance: Governa
                 assert len(governance.provisions.of(7)) == len(sent)
                 with postgresql.frozen():
                     async with stalls(most):
-                        with answered_within(TIMEOUT), pytest.raises(StoreUnavailable):
+                        with limit_waiting(TIMEOUT), pytest.raises(StoreUnavailable):
                             await client.post("http://mail.example", json={"to": "Aiko"})
         return max(most)
 

@@ -12,7 +12,7 @@ import purposeguard as pg
 from purposeguard.governance import Governance
 from purposeguard.governance.restrictions import declaration
 from purposeguard.governance.store import Store
-from tests.governance.support import NOW
+from tests.governance.disclosures import NOW
 from tests.unit.command_line import run
 from tests.unit.samples import revised, tables
 
@@ -46,7 +46,7 @@ def allowed(store: Store, notice: pg.Notice | pg.History) -> bool:
     with Governance(store, notice=notice, clock=lambda: NOW) as governance:
         guard = pg.Guard(notice, governance=governance, clock=lambda: NOW)
         verdict = guard.allows("1(a)", OFFERS, subject=7)
-        roster = any(of.agreed(OFFERS) for of, who in governance.roster().groups.items() if "7" in who)
+        roster = any(of.has_consented(OFFERS) for of, who in governance.roster().groups.items() if "7" in who)
         each = OFFERS in {clause for clause, _ in governance.preferences_of_each(["7", "8"])[0].consents}
     assert roster == each == verdict
     return verdict

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.errors import RequestError, UnlabelledData
-from purposeguard.governance.disclosure import OnRecord, disclosure
+from purposeguard.governance.disclosure import RecordsAboutSubject, build_disclosure
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.report import Disclosure, Part
 from purposeguard.notices import trendmicro_jp as tm
@@ -86,12 +86,14 @@ def test_purposes_say_their_clause_and_basis_and_what_the_subject_asked() -> Non
     assert [one for one, purpose in found.items() if purpose.suspended] == ["1.2(1)①"]
     agreed = {one: purpose.agreed for one, purpose in found.items() if purpose.agreed is not None}
     assert agreed == {"1.2(1)②": True, "1.2(1)③": False, "1.2(1)④": False, "1.2(1)⑤": False}
-    erased = disclosure(NOTICE, "7", holdings(), OnRecord(preferences=SubjectPreferences(erased=True)), now=NOW)
+    erased = build_disclosure(
+        NOTICE, "7", holdings(), RecordsAboutSubject(preferences=SubjectPreferences(erased=True)), now=NOW
+    )
     assert all(one.suspended for one in erased.purposes)
 
 
 def test_clause_9_contacts_are_in_every_report() -> None:
-    bare = disclosure(NOTICE, "7", (), OnRecord(), now=NOW)
+    bare = build_disclosure(NOTICE, "7", (), RecordsAboutSubject(), now=NOW)
     for made in (bare, report()):
         controller, complaints = made.contacts
         assert (controller.role, controller.clause, controller.email) == (
@@ -115,7 +117,7 @@ def test_the_rights_of_clause_7_are_told() -> None:
 
 def test_a_notice_without_these_clauses_says_nothing_of_them() -> None:
     tables = {key: value for key, value in NOTICE.dump().items() if key not in {"rights", "contact", "retention"}}
-    made = disclosure(pg.Notice.parse(tables), "7", (), OnRecord(), now=NOW)
+    made = build_disclosure(pg.Notice.parse(tables), "7", (), RecordsAboutSubject(), now=NOW)
     assert (made.rights, made.contacts) == (None, ())
 
 
@@ -154,13 +156,13 @@ def test_the_door_is_there_while_the_holdings_are_read_and_shut_again() -> None:
         told.append(f"load {key}")
         return customer()
 
-    disclosure(NOTICE, "7", holdings(load), OnRecord(), now=NOW, values=True, door=noting)
+    build_disclosure(NOTICE, "7", holdings(load), RecordsAboutSubject(), now=NOW, values=True, door=noting)
     assert told == ["open for 7", "load 7", "shut"]
 
 
 def test_a_record_of_somebody_else_is_not_disclosed() -> None:
     with pytest.raises(RequestError, match="a record of another subject") as caught:
-        disclosure(NOTICE, "8", holdings(), OnRecord(), now=NOW)
+        build_disclosure(NOTICE, "8", holdings(), RecordsAboutSubject(), now=NOW)
     assert "aiko" not in str(caught.value)
     frames = []
     trace = caught.value.__traceback__
@@ -175,9 +177,9 @@ def test_what_a_holding_raises_goes_through() -> None:
         raise ConnectionError("the database of customers is down")
 
     with pytest.raises(ConnectionError):
-        disclosure(NOTICE, "7", holdings(load), OnRecord(), now=NOW)
+        build_disclosure(NOTICE, "7", holdings(load), RecordsAboutSubject(), now=NOW)
     with pytest.raises(UnlabelledData):
-        disclosure(NOTICE, "7", holdings(lambda key: {"email": "a"}), OnRecord(), now=NOW)
+        build_disclosure(NOTICE, "7", holdings(lambda key: {"email": "a"}), RecordsAboutSubject(), now=NOW)
 
 
 def test_data_of_an_earlier_revision_is_told_by_clause_and_a_clause_that_is_gone_serves_nothing() -> None:
@@ -190,7 +192,7 @@ def test_data_of_an_earlier_revision_is_told_by_clause_and_a_clause_that_is_gone
     tables["retention"].pop("period")
     tables.pop("derivation")
     later = pg.Notice.parse(tables)
-    made = disclosure(later, "7", holdings(), OnRecord(), now=NOW)
+    made = build_disclosure(later, "7", holdings(), RecordsAboutSubject(), now=NOW)
     assert {one.id: one.in_force for one in made.sources} == {
         "1.1(a)": True,
         "1.1(b)": True,
@@ -222,7 +224,7 @@ def test_values_of_every_kind_are_told_in_json() -> None:
 
     made = Holdings()
     made.holding("it")(lambda key: Mixed())
-    told = disclosure(NOTICE, "7", made, OnRecord(), now=NOW, values=True)
+    told = build_disclosure(NOTICE, "7", made, RecordsAboutSubject(), now=NOW, values=True)
     assert {path: one.value for path, one in items(told).items()} == {
         "raw": "_wA=",
         "when": "2026-05-02T22:30:00Z",
@@ -257,7 +259,7 @@ def test_notes_of_the_subject_s_key_agree_whatever_its_kind() -> None:
     key = "00000000-0000-0000-0000-000000000007"
     made = Holdings()
     made.holding("it")(lambda given: Row(id=uuid.UUID(given), page="/"))
-    assert items(disclosure(NOTICE, key, made, on_record(), now=NOW))["page"].held
+    assert items(build_disclosure(NOTICE, key, made, on_record(), now=NOW))["page"].held
 
 
 def test_a_value_that_cannot_be_told_fails_without_a_word_of_it() -> None:
@@ -271,7 +273,7 @@ def test_a_value_that_cannot_be_told_fails_without_a_word_of_it() -> None:
     made = Holdings()
     made.holding("it")(lambda key: Row(it=Broken()))
     with pytest.raises(pg.SealedValue, match=r"writing a .*Broken as text failed") as caught:
-        disclosure(NOTICE, "7", made, OnRecord(), now=NOW, values=True)
+        build_disclosure(NOTICE, "7", made, RecordsAboutSubject(), now=NOW, values=True)
     assert "aiko" not in str(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None
 
@@ -285,9 +287,9 @@ def test_a_record_about_several_people_is_disclosed_to_each_of_them() -> None:
     made = Holdings()
     made.holding("calls")(lambda key: [Call(caller=7, called=8, text="hello")])
     for subject in ("7", "8"):
-        assert items(disclosure(NOTICE, subject, made, OnRecord(), now=NOW))["text"].held
+        assert items(build_disclosure(NOTICE, subject, made, RecordsAboutSubject(), now=NOW))["text"].held
     with pytest.raises(RequestError, match="a record of another subject"):
-        disclosure(NOTICE, "9", made, OnRecord(), now=NOW)
+        build_disclosure(NOTICE, "9", made, RecordsAboutSubject(), now=NOW)
 
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "disclosure.md"

@@ -14,9 +14,9 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.governance.disclosure import OnRecord, disclosure
+from purposeguard.governance.disclosure import RecordsAboutSubject, build_disclosure
 from purposeguard.governance.holdings import Holdings
-from purposeguard.governance.report import TEMPLATES, Disclosure, Language, printable, words
+from purposeguard.governance.report import TEMPLATES, Disclosure, Language, load_words, replace_unprintable
 from tests.governance.disclosures import GERMAN, HOSTILE, NOTICE, NOW, customer, door, report
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
@@ -100,7 +100,7 @@ def told(key: str, value: Any, texts: Any) -> str | None:
         return datetime.datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M")
     if isinstance(value, bool):
         return json.dumps(value)
-    return printable(value)
+    return replace_unprintable(value)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -111,7 +111,7 @@ def test_everything_of_the_json_is_on_the_page(language: Language, values: bool)
     # Inside of nested values, JSON's own quoting stands on the page.
     text = page.text.replace('\\"', '"')
     for key, value in leaves(json.loads(made.to_json())):
-        expected = told(key, value, words(language))
+        expected = told(key, value, load_words(language))
         assert expected is None or expected in text, (key, value)
     for one in made.provisions:
         assert one.kind in text
@@ -119,7 +119,7 @@ def test_everything_of_the_json_is_on_the_page(language: Language, values: bool)
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_flags_are_told_in_words(language: Language) -> None:
-    texts = words(language)
+    texts = load_words(language)
     text = Page(report(language).to_html()).text
     for word in ("absent", "suspended", "agreed", "not_agreed", "in_use", "no_period", "nothing_held", "rights_agent"):
         assert texts[word] in text
@@ -141,15 +141,15 @@ def test_nothing_that_the_report_is_about_becomes_markup(language: Language) -> 
 
 
 def test_characters_that_no_page_may_have_are_replaced_and_all_others_kept() -> None:
-    assert printable("a\x00\x1f\x7f\x9f\ud800b") == "a" + "\N{REPLACEMENT CHARACTER}" * 5 + "b"
-    assert printable("〒\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\n\t\N{RIGHT-TO-LEFT OVERRIDE}🧑🏽") == (
+    assert replace_unprintable("a\x00\x1f\x7f\x9f\ud800b") == "a" + "\N{REPLACEMENT CHARACTER}" * 5 + "b"
+    assert replace_unprintable("〒\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\n\t\N{RIGHT-TO-LEFT OVERRIDE}🧑🏽") == (
         "〒\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\n\t\N{RIGHT-TO-LEFT OVERRIDE}🧑🏽"
     )
     made = Holdings()
     made.holding("<b>\x00", names={"segment": {"en": "\x08it"}})(lambda key: customer(segment="\x00\x08"))
-    text = disclosure(NOTICE, "7", made, OnRecord(), now=NOW, values=True, door=door).to_html()
+    text = build_disclosure(NOTICE, "7", made, RecordsAboutSubject(), now=NOW, values=True, door=door).to_html()
     assert "<b>\N{REPLACEMENT CHARACTER}" in Page(text).text
-    assert printable(text) == text
+    assert replace_unprintable(text) == text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -188,18 +188,18 @@ def test_the_page_can_be_read_aloud(language: Language) -> None:
 
 
 def test_both_languages_have_the_same_words_and_the_page_uses_each() -> None:
-    assert words("en").keys() == words("ja").keys()
+    assert load_words("en").keys() == load_words("ja").keys()
     template = (TEMPLATES / "disclosure.html").read_text("utf-8")
     used = set(re.findall(r"words\.(\w+)", template)) | set(re.findall(r'"([\w-]+)"', template))
     spelt = tuple(CODED.values())
-    assert {one for one in words("en") if one not in used and not one.startswith(spelt)} == set()
-    assert all(text.strip() for language in LANGUAGES for text in words(language).values())
+    assert {one for one in load_words("en") if one not in used and not one.startswith(spelt)} == set()
+    assert all(text.strip() for language in LANGUAGES for text in load_words(language).values())
 
 
 def test_a_report_of_nothing_says_so() -> None:
     for language in LANGUAGES:
-        texts = words(language)
-        text = Page(disclosure(NOTICE, "7", (), OnRecord(), now=NOW, language=language).to_html()).text
+        texts = load_words(language)
+        text = Page(build_disclosure(NOTICE, "7", (), RecordsAboutSubject(), now=NOW, language=language).to_html()).text
         for word in ("nothing_registered", "no_restrictions", "no_consents", "no_provisions", "no_requests"):
             assert texts[word] in text
 
@@ -211,14 +211,17 @@ def test_a_report_read_back_from_its_json_makes_the_same_page() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_titles_in_another_language_than_the_report_are_marked(language: Language) -> None:
-    made = disclosure(GERMAN, "7", holdings_of(GERMAN), OnRecord(), now=NOW, language=language)
+    made = build_disclosure(GERMAN, "7", holdings_of(GERMAN), RecordsAboutSubject(), now=NOW, language=language)
     assert (made.language, made.notice.language, made.notice.title) == (language, "de", GERMAN.document.title["de"])
     page = made.to_html()
     assert page.startswith(f'<!DOCTYPE html>\n<html lang="{language}">')
     for title in (made.notice.title, made.purposes[0].title, made.sources[0].title, made.contacts[0].name):
         assert f'<bdi class="text" lang="de">{title}</bdi>' in page
     assert '<bdi class="text">7</bdi>' in page
-    assert 'lang="de"' not in disclosure(NOTICE, "7", (), OnRecord(), now=NOW, language=language).to_html()
+    assert (
+        'lang="de"'
+        not in build_disclosure(NOTICE, "7", (), RecordsAboutSubject(), now=NOW, language=language).to_html()
+    )
 
 
 def holdings_of(notice: pg.Notice) -> Holdings:
@@ -236,11 +239,11 @@ def test_a_clause_that_is_gone_is_told() -> None:
     made = report().model_copy(
         update={"sources": tuple(one.model_copy(update={"in_force": False}) for one in report().sources)}
     )
-    assert words("en")["gone"] in Page(made.to_html()).text
+    assert load_words("en")["gone"] in Page(made.to_html()).text
     nothing = made.model_copy(
         update={"categories": tuple(one.model_copy(update={"purposes": ()}) for one in made.categories)}
     )
-    assert words("en")["may_serve_nothing"] in Page(nothing.to_html()).text
+    assert load_words("en")["may_serve_nothing"] in Page(nothing.to_html()).text
 
 
 def test_values_of_several_lines_keep_them() -> None:

@@ -9,7 +9,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.cli.report.records import Evidence, records_of
 from purposeguard.governance import Governance
-from purposeguard.governance.restrictions import Figure, figures
+from purposeguard.governance.restrictions import Figure, count_declarations
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
@@ -37,10 +37,10 @@ def test_figures_count_subjects_and_name_none(subjects: Subjects, store: Store, 
         Figure("suspension-of-use", None, REVISION, 1),
     }
     with store.reading() as connection:
-        assert set(figures(connection, time.now)) == expected
+        assert set(count_declarations(connection, time.now)) == expected
     time.passes(hours=2)
     with store.reading() as connection:
-        later = set(figures(connection, time.now))
+        later = set(count_declarations(connection, time.now))
     assert expected - later == {Figure("stop-of-provision", None, REVISION, 1)}
 
 

@@ -22,15 +22,15 @@ from sqlalchemy.engine import make_url
 from purposeguard.errors import RequestError, StoreUnavailable
 from purposeguard.governance import Governance, changes, forgetting
 from purposeguard.governance.ledger import Checkpoints, SqlLedger
-from purposeguard.governance.ledger.checkpoints import last_in, verify_from
+from purposeguard.governance.ledger.checkpoints import read_last_in_file, verify_from
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.sql import SqlReading
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.pseudonyms import barred, forgotten, pseudonym, vault
 from purposeguard.governance.reconciling import reconcile
-from purposeguard.governance.restrictions import declaration, figures
+from purposeguard.governance.restrictions import count_declarations, declaration
 from purposeguard.governance.schema import identity
-from purposeguard.governance.store import Store, configuration, upgraded
+from purposeguard.governance.store import Store, make_alembic_config, upgrade_store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR
@@ -204,9 +204,9 @@ def test_nothing_tells_who_was_forgotten(house: House, bar: bool | None, tmp_pat
         assert list(governance.roster().groups.values()) == [(HANAKO,)]
         with governance.store.reading() as connection:
             reading = SqlReading(connection)
-            verify_from(reading, last_in(sink), key=None)
+            verify_from(reading, read_last_in_file(sink), key=None)
             assert list(reconcile(reading, connection)) == []
-            assert sum(figure.subjects for figure in figures(connection, EXCEPTION.until)) == 1  # hers
+            assert sum(figure.subjects for figure in count_declarations(connection, EXCEPTION.until)) == 1  # hers
         for url in filter(None, house):
             assert in_clear(url) == []
     # Of one who is barred it can be asked whether it is he. That leads to no row of his.
@@ -288,13 +288,13 @@ def test_another_process_learns_of_it(house: House) -> None:
         cache = PreferenceCache(Subjects(there, tm.NOTICE), staleness=1000.0, poll=500.0)
         with contextlib.closing(cache), Governance(here, notice=NOTICE) as governance:
             governance.restrict(TARO, tm.RenewalGuidance)
-            cache.look()
+            cache.poll_changes()
             assert cache.preferences(TARO).suspended
             governance.forget(TARO, bar=False)
-            cache.look()
+            cache.poll_changes()
             assert cache.preferences(TARO) is CLEAR
             governance.restrict(TARO)
-            cache.look()
+            cache.poll_changes()
             assert cache.preferences(TARO).all_suspended
 
 
@@ -446,7 +446,7 @@ def test_an_older_copy_of_the_keys_is_refused(tmp_path: Path) -> None:
             # Who stopped a use since has no key in it: not known is not allowed.
             with pytest.raises(StoreUnavailable, match="is an older copy of the keys"):
                 governance.preferences("8")
-            cache.look()
+            cache.poll_changes()
             with pytest.raises(StoreUnavailable, match="is an older copy of the keys"):
                 cache.preferences("8")
     with pytest.raises(StoreUnavailable, match="is an older copy of the keys"):
@@ -484,7 +484,7 @@ def test_keys_are_moved_apart_when_asked_for(empty_url: str, apart_url: str) -> 
         governance.forget(HANAKO)
         with pytest.raises(StoreUnavailable, match="purposeguard store upgrade STORE --keys URL"):
             Store.open(empty_url, keys=apart_url)
-        upgraded(empty_url, keys=apart_url, contract=True)
+        upgrade_store(empty_url, keys=apart_url, contract=True)
         # Who goes on with the keys in the store misses them, and refuses.
         for person in (TARO, "7"):
             with pytest.raises(StoreUnavailable):
@@ -506,11 +506,11 @@ def test_a_move_that_was_interrupted_is_made_anew(tmp_path: Path, monkeypatch: p
     drop = sa.Table.drop
     monkeypatch.setattr(sa.Table, "drop", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        upgraded(store, keys=keys, contract=True)
+        upgrade_store(store, keys=keys, contract=True)
     monkeypatch.setattr(sa.Table, "drop", drop)
     with Store.open(store) as again:  # nothing was moved
         Subjects(again, tm.NOTICE).restrict(HANAKO)
-    upgraded(store, keys=keys, contract=True)
+    upgrade_store(store, keys=keys, contract=True)
     with Store.open(store, keys=keys) as moved:
         subjects = Subjects(moved, tm.NOTICE)
         assert all(subjects.preferences(person).all_suspended for person in (TARO, HANAKO))
@@ -559,7 +559,7 @@ def test_a_run_that_ended_between_erasing_and_forgetting_is_resumed(
         customers = Customers(TARO)
         governance.eraser("1.1(a)", "1.1(c)", forgets=lambda key: key)(customers)
         live(governance)
-        forget = forgetting.forget
+        forget = forgetting.forget_subjects
 
         def killed(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
@@ -582,16 +582,16 @@ def of_before(url: str, *, given: tuple[str, ...] = ()) -> None:
     """A store as the version before left it: ids in clear, their secret beside them."""
     from alembic.script import ScriptDirectory
 
-    from purposeguard.governance.store import bring_up_to_date
+    from purposeguard.governance.store import run_migrations
 
     def digest(subject: str) -> str:
         return hashlib.blake2b(subject.encode(), key=FORMER, digest_size=16).hexdigest()
 
     engine = sa.create_engine(make_url(url))
-    scripts = ScriptDirectory.from_config(configuration())
+    scripts = ScriptDirectory.from_config(make_alembic_config())
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     with engine.begin() as connection:
-        bring_up_to_date(connection, scripts, "0002_ledger_counts")
+        run_migrations(connection, scripts, "0002_ledger_counts")
         tables = sa.MetaData()
         tables.reflect(connection)
 
@@ -617,7 +617,7 @@ def of_before(url: str, *, given: tuple[str, ...] = ()) -> None:
 @pytest.mark.parametrize("given", [(TARO,), (TARO, "7")])
 def test_a_store_from_before_keeps_what_it_has(empty_url: str, apart_url: str, given: tuple[str, ...]) -> None:
     of_before(empty_url, given=given)
-    assert upgraded(empty_url, keys=apart_url, contract=True)[0] == "0002_ledger_counts"
+    assert upgrade_store(empty_url, keys=apart_url, contract=True)[0] == "0002_ledger_counts"
     with House(empty_url, apart_url).governance() as governance:
         store = governance.store
         assert governance.preferences(TARO).all_suspended
@@ -632,7 +632,7 @@ def test_a_store_from_before_keeps_what_it_has(empty_url: str, apart_url: str, g
         governance.forget(TARO)
         with store.reading() as connection:
             assert connection.execute(sa.select(identity.c.mark)).scalar_one()
-            assert changes.since(connection, 0).subjects is None  # everybody reads all again
+            assert changes.changes_since(connection, 0).subjects is None  # everybody reads all again
     assert in_clear(empty_url) == in_clear(apart_url) == []
     # Where hand-overs were of people who are known by nothing else, their secret stays, among the keys.
     assert (FORMER in {row[3] for row in everything(apart_url)["purposeguard_keys"]}) == ("7" in given)

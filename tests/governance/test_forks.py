@@ -83,14 +83,14 @@ def test_a_fork_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_child_of_a_fork_that_stopped_waiting_is_torn(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = forking._Gate()
+    gate = forking._ForkGate()
     told: list[bool] = []
 
     class Told:
         def before_fork(self) -> None:
             raise AssertionError("a transaction is under way")
 
-        def forked(self, *, torn: bool) -> None:
+        def after_fork(self, *, torn: bool) -> None:
             told.append(torn)
 
     one = Told()
@@ -118,7 +118,7 @@ def test_a_child_of_a_fork_that_stopped_waiting_is_torn(monkeypatch: pytest.Monk
 
 
 def test_no_transaction_begins_while_a_process_forks(tmp_path: Path) -> None:
-    gate = forking._Gate()
+    gate = forking._ForkGate()
     gate.close()
     entered = threading.Event()
 
@@ -138,7 +138,7 @@ def test_a_torn_file_is_refused_by_any_name(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(forking.FORKS, "torn", set())
     url = f"sqlite:///{tmp_path}/a.db"
     with Store.open(url) as store, Store.open(f"sqlite:///{tmp_path}/b.db") as other:
-        store.forked(torn=True)
+        store.after_fork(torn=True)
         (tmp_path / "c.db").symlink_to(tmp_path / "a.db")
         with pytest.raises(StoreUnavailable, match="help: fork before threads write"), store.reading():
             pass
@@ -149,4 +149,4 @@ def test_a_torn_file_is_refused_by_any_name(tmp_path: Path, monkeypatch: pytest.
             pass
     never = Store()
     never.before_fork()
-    never.forked(torn=True)
+    never.after_fork(torn=True)

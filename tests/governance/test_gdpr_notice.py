@@ -12,7 +12,7 @@ import purposeguard as pg
 from purposeguard.governance import Governance
 from purposeguard.notice.codegen import generate
 from purposeguard.notice.schema import bases
-from purposeguard.policy.transfers import Recipient, Safeguard, objections
+from purposeguard.policy.transfers import Recipient, Safeguard, list_objections
 from tests.governance.support import Time
 
 TOML = Path(__file__).resolve().parents[2] / "examples" / "gdpr" / "notice.toml"
@@ -189,7 +189,7 @@ def test_data_goes_where_protection_is_equivalent(kind: str, country: str, task:
         "it", kind, country, safeguards=[CONTRACT], supervised_on=datetime.date(2025, 6, 1), products=["the app"]
     )
     product = "the app" if task else None
-    found = objections(NOTICE.document, recipient, product=product, task=task, today=NOON.date())
+    found = list_objections(NOTICE.document, recipient, product=product, task=task, today=NOON.date())
     assert (not found) is expected, found
 
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel, computed_field
 
 import purposeguard as pg
 from purposeguard.errors import UnlabelledData
-from purposeguard.governance.holdings import Holdings, held_in, opened
+from purposeguard.governance.holdings import Holdings, iter_held_items, open_held_item
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.sealed import plain
+from purposeguard.values.sealed import compute_plain_value
 
 
 class Address(BaseModel):
@@ -55,7 +55,10 @@ class Pair(NamedTuple):
 
 def found(record: object, **more: Any) -> list[tuple[str, str, bool]]:
     """Path, clauses and seal of all that is held in a record."""
-    return [(one.path, " ".join(source.clause for source in one.label), one.sealed) for one in held_in(record, **more)]
+    return [
+        (one.path, " ".join(source.clause for source in one.label), one.sealed)
+        for one in iter_held_items(record, **more)
+    ]
 
 
 CUSTOMER = Customer(
@@ -81,7 +84,7 @@ def test_every_tagged_and_sealed_field_is_found_and_nothing_else() -> None:
         ("contract.note", "1.1(c)", False),
         ("domain", "1.1(a)", False),
     ]
-    assert [one.value for one in held_in(CUSTOMER)][2] == ["a", "b"]
+    assert [one.value for one in iter_held_items(CUSTOMER)][2] == ["a", "b"]
 
 
 def test_all_kinds_of_classes_are_read() -> None:
@@ -109,11 +112,11 @@ def test_what_is_sealed_is_found_in_what_it_lies_in() -> None:
 
 
 def test_what_is_opened_is_read_like_any_other_record_under_the_seal_s_label_too() -> None:
-    (one,) = held_in(pg.Personal([Address(street="1"), pg.Personal("deep", tm.Contract)], tm.Cookie))
+    (one,) = iter_held_items(pg.Personal([Address(street="1"), pg.Personal("deep", tm.Contract)], tm.Cookie))
     label = pg.Label(
         tm.Cookie, tm.Registration
     )  # a seal is under the tags in it as well, and the seal in it has its own
-    assert [(each.path, each.label, each.sealed, each.value) for each in opened(one, plain)] == [
+    assert [(each.path, each.label, each.sealed, each.value) for each in open_held_item(one, compute_plain_value)] == [
         ("(value)[0].street", label, True, "1"),
         ("(value)[0].note", label, True, "no tag"),
         ("(value)[1]", label | pg.Label(tm.Contract), True, "deep"),

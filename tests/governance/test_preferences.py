@@ -375,7 +375,7 @@ def test_only_what_has_changed_is_read_again(
 ) -> None:
     cache = make()
     cache.preferences("7")
-    cache.look()
+    cache.poll_changes()
     cache.preferences("7")
     cache.preferences("8")
     elsewhere.restrict(7)
@@ -397,7 +397,7 @@ def test_where_more_has_changed_than_is_kept_everything_is_read_again(
         for number in range(100, 110):
             elsewhere.restrict(number, within=connection)
         assert connection.execute(sa.select(sa.func.count()).select_from(changes.change)).scalar_one() == 5
-    cache.look()
+    cache.poll_changes()
     assert cache.preferences("7").all_suspended
 
 
@@ -411,7 +411,7 @@ def test_where_the_feed_has_a_hole_everything_is_read_again(
     name = elsewhere.store.pseudonym("7")
     with elsewhere.store.writing() as connection:
         connection.execute(sa.delete(changes.change).where(changes.change.c.pseudonym == name))
-    cache.look()
+    cache.poll_changes()
     assert cache.preferences("7").all_suspended
 
 
@@ -425,7 +425,7 @@ def test_a_store_that_was_put_back_to_an_earlier_state_is_read_again(
         connection.execute(sa.delete(declaration))
         connection.execute(sa.delete(changes.change))
         connection.execute(sa.update(changes.counter).values(seq=0))
-    cache.look()
+    cache.poll_changes()
     assert cache.preferences("7") is CLEAR
 
 
@@ -533,7 +533,7 @@ def test_nobody_waits_long_for_a_look_that_does_not_end(
     cache = make(staleness=0.2, poll=0.1)
     assert cache.preferences("7") is CLEAR
     looking, going_on = threading.Event(), threading.Event()
-    latest = changes.latest
+    latest = changes.latest_change
 
     def slow(connection: sa.Connection) -> int:
         if cache._look_ends < real.monotonic() + 1:
@@ -588,7 +588,7 @@ def test_what_was_closed_refuses_and_its_thread_has_ended(
     assert not watcher.is_alive()
     with pytest.raises(StoreUnavailable, match=r"was closed"):
         cache.preferences("7")
-    cache.look()
+    cache.poll_changes()
     with pytest.raises(StoreUnavailable, match=r"was closed"):
         cache.preferences("7")
     cache.close()
@@ -600,7 +600,7 @@ def test_what_is_read_while_all_begins_anew_is_not_kept(
     subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make()
-    look = cache._look_if_stale
+    look = cache._poll_if_stale
 
     def interrupted() -> None:
         look()

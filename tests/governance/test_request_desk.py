@@ -21,9 +21,9 @@ from starlette.testclient import TestClient
 
 import purposeguard as pg
 from purposeguard.errors import SealedValue
-from purposeguard.governance.report import Disclosure, printable
+from purposeguard.governance.report import Disclosure, replace_unprintable
 from purposeguard.governance.web import RIGHTS, Clerk, Right, desk
-from purposeguard.governance.web.forms import LIFETIME, Tokens
+from purposeguard.governance.web.forms import LIFETIME, FormTokens
 from purposeguard.governance.web.pages import ACTIONS
 from purposeguard.governance.web.visits import TEMPLATES
 from purposeguard.notices import trendmicro_jp as tm
@@ -209,7 +209,7 @@ def test_a_new_request_that_is_wrong_comes_back_with_what_is_wrong(
     assert told in page.text
     assert "Nothing was recorded." in page.text
     assert tables(office.governance) == []
-    assert page.forms["new"].fields["subject"] == printable(given["subject"])
+    assert page.forms["new"].fields["subject"] == replace_unprintable(given["subject"])
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_form_is_refused_without_a_token_of_its_session_and_clerk(office: Desk
         token[:-1],
         token + "x",
         their_token,
-        Tokens("another secret of the same length").sign("", "Aiko"),
+        FormTokens("another secret of the same length").sign("", "Aiko"),
     ]
     for wrong in forged:
         refused = mine.send(page, "refuse", reason="forged", token=wrong)
@@ -295,14 +295,14 @@ def test_each_form_needs_its_token(office: Desk) -> None:
 def test_a_form_is_refused_after_a_day_and_accepted_after_the_secret_was_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    token = Tokens(SECRET).sign("session", "Aiko")
-    assert Tokens([SECRET, "a newer secret than the other one"]).genuine(token, "session", "Aiko")
-    assert not Tokens("a newer secret than the other one").genuine(token, "session", "Aiko")
+    token = FormTokens(SECRET).sign("session", "Aiko")
+    assert FormTokens([SECRET, "a newer secret than the other one"]).is_genuine(token, "session", "Aiko")
+    assert not FormTokens("a newer secret than the other one").is_genuine(token, "session", "Aiko")
     import time
 
     later = time.time() + LIFETIME.total_seconds() + 5
     monkeypatch.setattr(time, "time", lambda: later)
-    assert not Tokens(SECRET).genuine(token, "session", "Aiko")
+    assert not FormTokens(SECRET).is_genuine(token, "session", "Aiko")
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(office: Desk) -> None:
@@ -620,7 +620,7 @@ def test_a_report_that_cannot_be_made_leaves_the_request_as_it_was(office: Desk)
 
 
 def test_hostile_texts_are_shown_as_they_are(office: Desk) -> None:
-    hostile = printable(HOSTILE)
+    hostile = replace_unprintable(HOSTILE)
     number = office.opened(subject="<b>7</b>", note=HOSTILE, requester="agent", authority=HOSTILE)
     browser = office.browser(hostile)
     page = browser.send(browser.get(f"/requests/{number}"), "verify", how="x" * 10_001)

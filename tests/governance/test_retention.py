@@ -21,7 +21,7 @@ import sqlalchemy as sa
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable, SweepRefused
 from purposeguard.governance.erasers import Erasers
-from purposeguard.governance.retention import Outcome, RetentionJob, part
+from purposeguard.governance.retention import RetentionJob, RetentionOutcome, part
 from purposeguard.governance.store import Store
 from purposeguard.notice.retention import Periods
 from purposeguard.runtime.clock import Clock
@@ -275,7 +275,7 @@ def test_no_key_stays_in_the_store(store):
 
 
 def test_what_another_takes_over_is_given_up(store):
-    inside: list[Outcome] = []
+    inside: list[RetentionOutcome] = []
     rows = Rows(dict.fromkeys(range(6), date.min))
 
     class Slow(Rows):

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance
-from purposeguard.governance.ledger import Archived, SqlLedger, archive
+from purposeguard.governance.ledger import ArchivedRange, SqlLedger, archive
 from purposeguard.governance.ledger.opening import joined, opened
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
@@ -101,7 +101,7 @@ def test_an_application_adds_to_the_ledger_and_an_operator_archives(urls: dict[s
             archive(shop, file, later)
         assert not file.exists()
         with Store.open(urls["archivist"]) as store:
-            assert archive(store, file, later) == Archived(1, 1, 1)
+            assert archive(store, file, later) == ArchivedRange(1, 1, 1)
         ledger.append("sweep", {})
         with pytest.raises(StoreUnavailable, match="permission denied"):
             archive(shop, file, later)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.restrictions import declaration
-from purposeguard.governance.store import Store, configuration, left_to_contract, upgraded
+from purposeguard.governance.store import Store, has_pending_contract, make_alembic_config, upgrade_store
 from tests.governance.rolling import migrations_in
 from tests.governance.test_preferences import until
 
@@ -46,7 +46,7 @@ class Versions:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.patch = patch
-        self.made = Path(str(configuration().get_main_option("script_location")))
+        self.made = Path(str(make_alembic_config().get_main_option("script_location")))
 
     def add(self, name: str, *migrations: tuple[str, str, str]) -> Path:
         """Another version, with further migrations: a revision, its text, and a table."""
@@ -61,7 +61,7 @@ class Versions:
     def being(self, version: Path) -> Iterator[None]:
         """A block in which this process is of a version."""
         with self.patch.context() as patch:
-            patch.setattr("purposeguard.governance.store.configuration", lambda: migrations_in(version))
+            patch.setattr("purposeguard.governance.store.make_alembic_config", lambda: migrations_in(version))
             yield
 
 
@@ -107,20 +107,20 @@ def test_four_processes_work_through_an_upgrade(empty_url: str, versions: Versio
         of_old[0].goes_on()
         with pytest.raises(StoreUnavailable, match="older version"):
             Store.open(empty_url)
-        assert upgraded(empty_url) == ("8000_legacy", "8000a_next")
-        assert left_to_contract("8000a_next")
+        assert upgrade_store(empty_url) == ("8000_legacy", "8000a_next")
+        assert has_pending_contract("8000a_next")
         of_old.append(Process(empty_url, old, "purposeguard_legacy"))  # as one that crashed is started again
         of_new += [Process(empty_url, new, "purposeguard_next") for _ in range(2)]
         for each in (*of_new, *of_old):
             each.goes_on()
         if empty_url.startswith("postgresql"):  # SQLite tells nobody who has its file open
             with pytest.raises(StoreUnavailable, match=r"in use by an older version.* `8000_legacy`"):
-                upgraded(empty_url, contract=True)
+                upgrade_store(empty_url, contract=True)
         rounds = sum(each.end() for each in of_old)
         legacy = _count(empty_url, "purposeguard_legacy")
         assert legacy == rounds
         until(lambda: _contracted(empty_url))  # their sessions end a moment later
-        assert not left_to_contract("8001_bare")
+        assert not has_pending_contract("8001_bare")
         for each in of_new:
             each.goes_on()
         with versions.being(old), pytest.raises(StoreUnavailable) as refused:
@@ -148,7 +148,7 @@ def _count(url: str, table: str) -> int:
 
 def _contracted(url: str) -> bool:
     try:
-        return upgraded(url, contract=True) == ("8000a_next", "8001_bare")
+        return upgrade_store(url, contract=True) == ("8000a_next", "8001_bare")
     except StoreUnavailable:
         return False
 
@@ -166,10 +166,10 @@ def test_what_this_version_cannot_do_without_is_taken_away_only_where_it_is_aske
     breaking = versions.add("new", ("8000_next", ADDING, "purposeguard_next"))
     with versions.being(breaking):
         assert "older version" in _refused(lambda: Store.open(store_url))
-        message = _refused(lambda: upgraded(store_url))
+        message = _refused(lambda: upgrade_store(store_url))
         assert "needs `8000_next`, which takes away what older versions of purposeguard use" in message
         assert "make a copy of the store, then run `purposeguard store upgrade --contract`" in message
-        assert upgraded(store_url, contract=True)[1] == "8000_next"
+        assert upgrade_store(store_url, contract=True)[1] == "8000_next"
         Store.open(store_url).close()
     with versions.being(before):
         assert "newer version" in _refused(lambda: Store.open(store_url))
@@ -178,20 +178,20 @@ def test_what_this_version_cannot_do_without_is_taken_away_only_where_it_is_aske
 def test_the_steps_of_an_upgrade(store_url: str, versions: Versions) -> None:
     base = versions.add("base", ("8000_base", ADDING, "purposeguard_base"))
     with versions.being(base):
-        upgraded(store_url, contract=True)
+        upgrade_store(store_url, contract=True)
     adding = versions.add("adding", ("8000a_one", ADDING, "purposeguard_one"))
     waiting = versions.add("waiting", ("8001_two", TAKING, "purposeguard_base"))
     with versions.being(adding):
         assert "older version" in _refused(lambda: Store.open(store_url))
-        assert upgraded(store_url) == ("8000_base", "8000a_one")
-        assert upgraded(store_url) == ("8000a_one", "8000a_one")
+        assert upgrade_store(store_url) == ("8000_base", "8000a_one")
+        assert upgrade_store(store_url) == ("8000a_one", "8000a_one")
     with versions.being(base):  # one that knows of no addition goes on, and has nothing to do
         Store.open(store_url).close()
-        assert upgraded(store_url, contract=True) == ("8000a_one", "8000a_one")
-        assert not left_to_contract("8000a_one")
+        assert upgrade_store(store_url, contract=True) == ("8000a_one", "8000a_one")
+        assert not has_pending_contract("8000a_one")
     with versions.being(waiting):  # what can wait does
         Store.open(store_url).close()
-        assert upgraded(store_url) == ("8000a_one", "8000a_one")
-        assert upgraded(store_url, contract=True) == ("8000a_one", "8001_two")
+        assert upgrade_store(store_url) == ("8000a_one", "8000a_one")
+        assert upgrade_store(store_url, contract=True) == ("8000a_one", "8001_two")
     with versions.being(adding):
         assert "`8001_two` is not known to this one" in _refused(lambda: Store.open(store_url))

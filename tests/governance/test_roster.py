@@ -87,7 +87,7 @@ def test_a_change_of_another_process_is_in_it_within_a_second(
     assert all_preferences.roster().groups == {}
     with Store.open(store_url) as other:
         Subjects(other, tm.NOTICE, clock=time.clock).restrict(7)
-        all_preferences.look()
+        all_preferences.poll_changes()
         assert sorted(_by_subject(all_preferences.roster())) == ["7"]
 
 
@@ -121,7 +121,7 @@ def test_it_is_refused_where_the_store_cannot_be_read(
             all_preferences.roster()
         with pytest.raises(StoreUnavailable):
             all_preferences.roster()
-    all_preferences.look()
+    all_preferences.poll_changes()
     assert sorted(_by_subject(all_preferences.roster())) == ["1"]
 
 
@@ -142,7 +142,7 @@ def test_a_change_that_is_told_twice_gives_one_roster(all_preferences: Preferenc
     all_preferences.roster()
     subjects.restrict(1)
     told = all_preferences.roster()  # by the store, in the process that changed it
-    all_preferences.changed(["1"])  # and by the feed, a little later
+    all_preferences.invalidate(["1"])  # and by the feed, a little later
     assert all_preferences.roster() is told
     all_preferences.forget()
     assert all_preferences.roster() is told

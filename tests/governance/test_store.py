@@ -20,11 +20,11 @@ from purposeguard.governance.store import Store
 
 def test_a_change_is_kept_when_its_block_ends_and_not_where_it_fails(store: Store) -> None:
     with store.writing() as connection:
-        changes.record(connection, ["7"])
+        changes.record_changes(connection, ["7"])
     with pytest.raises(ZeroDivisionError), store.writing() as connection:
-        _fail(changes.record(connection, ["8"]))
+        _fail(changes.record_changes(connection, ["8"]))
     with store.reading() as connection:
-        assert changes.since(connection, 0) == (1, ("7",))
+        assert changes.changes_since(connection, 0) == (1, ("7",))
 
 
 def _fail(_done: int) -> None:
@@ -33,14 +33,14 @@ def _fail(_done: int) -> None:
 
 def test_changes_are_numbered_in_the_order_in_which_they_are_kept(store: Store) -> None:
     with store.writing() as connection:
-        assert changes.record(connection, []) == 0  # nothing to number, but nobody else gets past
-        assert changes.record(connection, ["7", "8", "7"]) == 2
-        assert changes.record(connection, ["7"]) == 3
+        assert changes.record_changes(connection, []) == 0  # nothing to number, but nobody else gets past
+        assert changes.record_changes(connection, ["7", "8", "7"]) == 2
+        assert changes.record_changes(connection, ["7"]) == 3
     with store.reading() as connection:
-        assert changes.since(connection, 0) == (3, ("7", "8", "7"))
-        assert changes.since(connection, 2) == (3, ("7",))
-        assert changes.since(connection, 3) == (3, ())
-        assert changes.since(connection, 4) == (3, None)
+        assert changes.changes_since(connection, 0) == (3, ("7", "8", "7"))
+        assert changes.changes_since(connection, 2) == (3, ("7",))
+        assert changes.changes_since(connection, 3) == (3, ())
+        assert changes.changes_since(connection, 4) == (3, None)
 
 
 def test_a_person_has_one_pseudonym_whichever_process_makes_it(empty_url: str) -> None:
@@ -72,7 +72,7 @@ def test_a_store_that_is_not_opened_yet_says_so(store_url: str) -> None:
             store.connect(store_url)
     store.connect(store_url)
     with store.reading() as connection:
-        assert changes.latest(connection) == 0
+        assert changes.latest_change(connection) == 0
     store.close()
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance, changes
-from purposeguard.governance.engines import engine_of
+from purposeguard.governance.engines import make_engine
 from purposeguard.governance.ledger.sql import ROWS, SqlLedger
 from purposeguard.governance.postgresql import BoundedConnection
 from purposeguard.governance.restrictions import revocation
@@ -210,9 +210,9 @@ def test_a_file_that_is_held_by_another_is_waited_for_and_then_said(sqlite_store
         with pytest.raises(StoreUnavailable, match=r"another process holds it"), sqlite_store.writing():
             pass
         with sqlite_store.reading() as connection:
-            assert changes.latest(connection) == 0  # who only reads does not wait for who writes
+            assert changes.latest_change(connection) == 0  # who only reads does not wait for who writes
     with sqlite_store.writing() as connection:
-        assert changes.record(connection, ["7"]) == 1
+        assert changes.record_changes(connection, ["7"]) == 1
 
 
 def test_a_file_that_is_moved_away_is_missed(sqlite_store: Store, tmp_path: Path) -> None:
@@ -289,15 +289,15 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Datab
             with one.writing() as connection:
                 assert connection.execute(sa.text("SHOW lock_timeout")).scalar_one() == "1min"
                 connection.execute(sa.text("SET LOCAL lock_timeout = 300"))
-                changes.record(connection, ["8"])
+                changes.record_changes(connection, ["8"])
 
         with other.writing() as holding:
-            changes.record(holding, ["7"])
+            changes.record_changes(holding, ["7"])
             with pytest.raises(StoreUnavailable) as refused:
                 record_impatiently()
             assert "due to lock timeout" in said(refused)
         with one.writing() as connection:
-            assert changes.record(connection, ["8"]) == 2
+            assert changes.record_changes(connection, ["8"]) == 2
     postgresql.drop(name)
 
 
@@ -317,14 +317,14 @@ def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> 
             ask_impatiently()
         assert re.search(r"the server has not answered for \d+\.\d s", said(refused))
         with store.reading() as connection:
-            assert changes.latest(connection) == 0
+            assert changes.latest_change(connection) == 0
     postgresql.drop(name)
 
 
 def test_no_address_of_a_silent_server_is_waited_for_longer_than_the_timeout(postgresql: Databases) -> None:
     url = make_url(postgresql.url(postgresql.template))
     thrice = url.update_query_dict({"host": [str(url.query["host"])] * 3})
-    engine, _ = engine_of(thrice, 0.5)
+    engine, _ = make_engine(thrice, 0.5)
     with postgresql.frozen():
         began = time.monotonic()
         with pytest.raises(sa.exc.OperationalError, match="has not answered"):
@@ -384,7 +384,7 @@ def test_a_frozen_process_stops_nobody_else(postgresql: Databases) -> None:
         assert frozen.stdout.readline() == "held\n"
         frozen.send_signal(signal.SIGSTOP)
         with Store.open(url, timeout=60) as store, store.writing() as connection:  # the server ends the other's sooner
-            assert changes.record(connection, ["2"]) == 1
+            assert changes.record_changes(connection, ["2"]) == 1
         frozen.kill()
     postgresql.drop(name)
 
@@ -422,7 +422,7 @@ def test_a_pooler_may_give_each_transaction_another_session(postgresql: Database
 
 def test_the_files_of_a_store_are_for_their_owner_alone(tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path}/a.db") as store, store.writing() as connection:
-        changes.record(connection, ["7"])
+        changes.record_changes(connection, ["7"])
         modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
     assert modes == dict.fromkeys(("a.db", "a.db-shm", "a.db-wal"), "0o600")
 

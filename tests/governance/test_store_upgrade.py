@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.schema import VERSION_TABLE
-from purposeguard.governance.store import Store, configuration, existing_store, upgraded
+from purposeguard.governance.store import Store, make_alembic_config, open_existing_store, upgrade_store
 
 VERSION = sa.table(VERSION_TABLE, sa.column("version_num"))
 OPEN = "import sys; from purposeguard.governance.store import Store; Store.open(sys.argv[1]).close()"
@@ -82,7 +82,7 @@ def test_opening_prints_nothing_and_leaves_logging_as_it_is(empty_url: str, capf
 
 
 def test_each_migration_follows_one_other() -> None:
-    scripts = ScriptDirectory.from_config(configuration())
+    scripts = ScriptDirectory.from_config(make_alembic_config())
     chain = [script.revision for script in scripts.walk_revisions()]  # fails where there are two heads
     assert sorted(chain, reverse=True) == chain
     assert chain[-1] == "0001_tables"
@@ -105,21 +105,21 @@ def upgrade(operations: Operations) -> None:
 def test_an_older_store_is_refused_until_it_is_upgraded(
     store: Store, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = ScriptDirectory.from_config(configuration()).get_current_head()
-    newer = configuration()
+    before = ScriptDirectory.from_config(make_alembic_config()).get_current_head()
+    newer = make_alembic_config()
     scripts = shutil.copytree(str(newer.get_main_option("script_location")), tmp_path / "migrations")
     (scripts / "versions" / "9998_next.py").write_text(NEXT.format(before=before))
     newer.set_main_option("script_location", str(scripts))
-    monkeypatch.setattr("purposeguard.governance.store.configuration", lambda: newer)
-    for opening in (Store.open, existing_store):
+    monkeypatch.setattr("purposeguard.governance.store.make_alembic_config", lambda: newer)
+    for opening in (Store.open, open_existing_store):
         with pytest.raises(StoreUnavailable, match="older version of purposeguard") as refused:
             opening(store_url)
         assert "help: make a copy of it, then run `purposeguard store upgrade`" in str(refused.value)
     name = store.pseudonym("7")
     store.close()  # on PostgreSQL it is seen, and would not go on
-    assert upgraded(store_url, contract=True) == (before, "9998_next")
-    assert upgraded(store_url) == ("9998_next", "9998_next")
-    with existing_store(store_url) as present, present.reading() as connection:
+    assert upgrade_store(store_url, contract=True) == (before, "9998_next")
+    assert upgrade_store(store_url) == ("9998_next", "9998_next")
+    with open_existing_store(store_url) as present, present.reading() as connection:
         assert present.pseudonym("7") == name
         assert connection.execute(sa.text("SELECT id FROM purposeguard_next")).scalar_one() == 2
     monkeypatch.undo()
@@ -172,5 +172,5 @@ def test_migrations_of_the_application_leave_the_tables_alone(empty_url: str, tm
     (made,) = (tmp_path / "migrations" / "versions").glob("*.py")
     assert "create_table('customer'" in made.read_text()
     assert "purposeguard" not in made.read_text()
-    with existing_store(empty_url) as store, store.reading() as connection:
+    with open_existing_store(empty_url) as store, store.reading() as connection:
         assert {"customer", "purposeguard_ledger"} <= set(sa.inspect(connection).get_table_names())

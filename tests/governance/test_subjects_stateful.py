@@ -112,7 +112,7 @@ class Machine(RuleBasedStateMachine):
 
     def done(self, process: str) -> None:
         if process == "elsewhere":
-            self.all_preferences.look()  # within a second; what is seen is said by the tests of standings
+            self.all_preferences.poll_changes()  # within a second; what is seen is said by the tests of standings
 
     @initialize()
     def asked_before(self) -> None:

@@ -74,7 +74,7 @@ def measured(store: Store, url: str, rounds: int) -> list[float]:
             last = last_allowed(functools.partial(stops, all_preferences, subject))
             found.append(max(0.0, last - done))
             other.told("lift", subject)
-            all_preferences.look()
+            all_preferences.poll_changes()
     return found
 
 

@@ -46,7 +46,7 @@ class Slow:
     """Looks that take some time from now on, until the block ends."""
 
     def __init__(self, patch: pytest.MonkeyPatch, seconds: float) -> None:
-        latest = changes.latest
+        latest = changes.latest_change
         self.begun, self.ended = threading.Event(), threading.Event()
 
         def slow(connection: sa.Connection) -> int:
@@ -116,7 +116,7 @@ def test_what_changes_during_a_slow_read_counts(
 ) -> None:
     subjects.store.timeout = 60
     cache = make(staleness=0.6, poll=0.2)
-    cache.look()
+    cache.poll_changes()
     with Store.open(store_url, timeout=PATIENCE) as other:
         elsewhere = Subjects(other, tm.NOTICE, clock=subjects.clock)
         name = "clause_now" if ask == "all" else "stands"
@@ -466,7 +466,7 @@ def test_a_roster_that_comes_too_late_is_read_again(
 ) -> None:
     """The task gets on after something else held up the loop for longer than the roster counts."""
     cache = make(staleness=0.3, poll=0.1)
-    done = loops.done_within
+    done = loops.wait_for_future
     late: list[bool] = []
     wanted_at = real.monotonic()
 

@@ -18,7 +18,7 @@ def known_classes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if module.rpartition(".")[2] not in MASKING:
         yield
         return
-    every = _masking_classes._every_class
+    every = _masking_classes._iter_classes
 
     def of_these_tests() -> Iterator[type]:
         own = (module, "purposeguard.", "tests.integrations.people")

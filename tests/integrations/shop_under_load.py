@@ -41,7 +41,7 @@ from purposeguard.integrations.structlog import Masking as MaskingEvents
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing import canaries
 from purposeguard.testing.traces import Haystack
-from purposeguard.testing.values import Mark
+from purposeguard.testing.values import CanaryMark
 
 CUSTOMERS, REQUESTS = 8, 200
 PATIENCE = 600
@@ -215,7 +215,7 @@ def answers(client: Client, people: Sequence[Person]) -> list[tuple[int, int]]:
         return list(pool.map(ask, range(REQUESTS)))
 
 
-def found_in(output: str, marks: Collection[Mark]) -> list[str]:
+def found_in(output: str, marks: Collection[CanaryMark]) -> list[str]:
     """Where a value stands in an output: plain in any form, or encoded in a word, each of which is decoded once."""
     texts = {text for mark in marks for text in mark.texts}
     plain = [output[max(0, output.index(text) - 200) :][:400] for text in texts if text in output]

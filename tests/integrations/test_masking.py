@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field
 
 import purposeguard as pg
 from purposeguard.integrations import _masking_classes
-from purposeguard.integrations._masking_errors import Failure
-from purposeguard.integrations._masking_texts import DEEPEST, MOST_TEXTS, Texts
+from purposeguard.integrations._masking_errors import MaskedFailure
+from purposeguard.integrations._masking_texts import DEEPEST, MOST_TEXTS, MaskedTexts
 from purposeguard.integrations.masking import LONGEST, MOST_ITEMS, Look, Masker
 from purposeguard.notices import trendmicro_jp as tm
 from tests.integrations.people import (
@@ -338,26 +338,26 @@ def test_the_memory_of_keys_is_bounded() -> None:
 
 
 def test_masked_texts_are_found_elsewhere() -> None:
-    texts = Texts()
+    texts = MaskedTexts()
     other = "O'Brien\n"
     Look(MASKER, texts).masked([customer(), pg.Personal(other, tm.Registration)])
     text = f"{NAME!r} wrote from {EMAIL}, {DEVICE}; {ID}, {json.dumps(EMAIL)}, {other!r}"
-    must_hold_none(texts.replaced(text))
-    assert "O'Brien" not in texts.replaced(text)
-    assert texts.replaced("standard") == "standard"
+    must_hold_none(texts.replace_in_text(text))
+    assert "O'Brien" not in texts.replace_in_text(text)
+    assert texts.replace_in_text("standard") == "standard"
 
 
 def test_short_texts_are_found_as_words_only() -> None:
-    texts = Texts()
+    texts = MaskedTexts()
     texts.add(["Ren", "xy", 41, True, None], "<1.1(a)>")
-    assert texts.replaced("Ren's rendering, Renovation 41 xy") == "<1.1(a)>'s rendering, Renovation 41 xy"
-    assert texts.replaced("from_Ren_7") == "from_<1.1(a)>_7"
+    assert texts.replace_in_text("Ren's rendering, Renovation 41 xy") == "<1.1(a)>'s rendering, Renovation 41 xy"
+    assert texts.replace_in_text("from_Ren_7") == "from_<1.1(a)>_7"
 
 
 def test_where_texts_are_too_many_none_is_shown() -> None:
-    texts = Texts()
+    texts = MaskedTexts()
     texts.add([f"text {number}" for number in range(MOST_TEXTS + 10)], "<1.1(a)>")
-    assert texts.replaced("anything") == "<not shown>"
+    assert texts.replace_in_text("anything") == "<not shown>"
 
 
 # --- exceptions ----------------------------------------------------------------------------------------------------
@@ -410,7 +410,7 @@ ERRORS["an attribute"].person = customer()  # type: ignore[attr-defined]
 @pytest.mark.parametrize("name", ERRORS)
 def test_messages_of_exceptions_are_masked(name: str) -> None:
     error = ERRORS[name]
-    shown = Failure(MASKER, raised(error)).shown()
+    shown = MaskedFailure(MASKER, raised(error)).to_masked_exception()
     text = "".join(traceback.format_exception(shown))
     must_hold_none(text)
     assert type(shown).__name__ == type(error).__name__
@@ -424,7 +424,7 @@ def test_causes_are_masked_too() -> None:
         except ValueError as error:
             raise RuntimeError("again") from error
     except RuntimeError as error:
-        shown = Failure(MASKER, error).shown()
+        shown = MaskedFailure(MASKER, error).to_masked_exception()
     text = "".join(traceback.format_exception(shown))
     must_hold_none(text)
     assert "again" in text
@@ -434,7 +434,7 @@ def test_causes_are_masked_too() -> None:
 
 def test_an_exception_with_nothing_personal_is_the_same_object() -> None:
     error = raised(ValueError("no such plan"))
-    assert Failure(MASKER, error).shown() is error
+    assert MaskedFailure(MASKER, error).to_masked_exception() is error
 
 
 def test_a_refusal_is_shown_as_it_is() -> None:
@@ -442,13 +442,13 @@ def test_a_refusal_is_shown_as_it_is() -> None:
     try:
         guard.check(tm.ProductData, tm.RenewalGuidance)
     except pg.PurposeViolation as error:
-        assert Failure(MASKER, error).shown() is error  # noqa: PT017
+        assert MaskedFailure(MASKER, error).to_masked_exception() is error  # noqa: PT017
 
 
 def test_errors_of_validation_keep_where_and_what() -> None:
     with pytest.raises(pydantic.ValidationError) as caught:
         Customer.model_validate({"customer_id": EMAIL, "full_name": ID, "email": [NAME]})
-    shown = str(Failure(MASKER, caught.value).shown())
+    shown = str(MaskedFailure(MASKER, caught.value).to_masked_exception())
     must_hold_none(shown)
     assert "customer_id (int_parsing)" in shown
 
@@ -460,9 +460,9 @@ def test_locals_of_frames_are_masked() -> None:
 
     with pytest.raises(ValueError, match="3") as caught:
         inner(customer(), NAME, EMAIL)
-    shown = Failure(MASKER, caught.value).locals_at(__file__, caught.traceback[-1].lineno + 1, "inner")
+    shown = MaskedFailure(MASKER, caught.value).locals_at(__file__, caught.traceback[-1].lineno + 1, "inner")
     assert set(shown) == {"person", "full_name", "copied", "dump"}
     assert repr(shown["person"]) == SHOWN
     must_hold_none(repr(shown))
     assert shown["copied"] == "<1.1(a)>"  # a plain text: the person beside it tells
-    assert Failure(MASKER, ValueError()).locals_at(__file__, 1, "inner") == {}
+    assert MaskedFailure(MASKER, ValueError()).locals_at(__file__, 1, "inner") == {}

@@ -14,7 +14,7 @@ import purposeguard as pg
 from purposeguard.notice import retention
 from purposeguard.policy import spec
 from purposeguard.policy.context import SubjectPreferences
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from purposeguard.testing import strategies
 from purposeguard.testing.strategies import declarable
 from tests import support
@@ -59,7 +59,7 @@ class Case:
         collected, under = self.about.collected, None
         if isinstance(collected, datetime.date):
             under = max((one.revision for one in self.notices if one.revision <= collected), default=datetime.date.min)
-        return spec.allowed(
+        return spec.is_allowed(
             [one.document for one in (*self.notices, self.inforce)],
             ids,
             purpose,
@@ -124,7 +124,7 @@ def refuses(ask: Callable[[], object]) -> bool:
     try:
         ask()
     except pg.PurposeViolation as error:
-        return type(error) is violation_of(error.decision)
+        return type(error) is violation_class(error.decision)
     return False
 
 

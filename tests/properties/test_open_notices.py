@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from purposeguard import Guard, Notice, Purpose, Source
 from purposeguard.notice import languages
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.languages import nearest_language, title_in, well_formed
+from purposeguard.notice.languages import is_well_formed, nearest_language, title_in
 from purposeguard.policy.diff import compare
 from tests.generated.notice_tables import Tables
 from tests.generated.open_tables import LANGUAGES, open_tables
@@ -107,14 +107,14 @@ de-DE-u-co-phonebk ja-JP-x-kansai abcde sgn-BE-FR
 
 @pytest.mark.parametrize("tag", WELL_FORMED.split())
 def test_tags_that_are_well_formed(tag: str) -> None:
-    assert well_formed(tag)
+    assert is_well_formed(tag)
 
 
 @pytest.mark.parametrize(
     "tag", ["", "e", "a-b", "en-", "-en", "en_US", "englishlong", "日本", "en-x", "de-\u017fs", "en\n"]
 )
 def test_tags_that_are_not(tag: str) -> None:
-    assert not well_formed(tag)
+    assert not is_well_formed(tag)
 
 
 @pytest.mark.parametrize(
@@ -140,4 +140,4 @@ def test_whatever_is_asked_for_something_is_read(tags: list[str], asked: str) ->
     read = nearest_language(tags, asked)
     assert read in tags
     assert (asked in tags) <= (read.casefold() == asked.casefold())
-    assert languages.well_formed(read)
+    assert languages.is_well_formed(read)

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from purposeguard.notice.positions import Location, Position, positions
+from purposeguard.notice.positions import Location, Position, find_positions
 from purposeguard.notices import trendmicro_jp as tm
 from tests.generated.notice_faults import as_toml
 
@@ -165,19 +165,19 @@ def ended(text: str, offset: int) -> Position:
 @example(file=("", {}), ends="\n")
 def test_each_key_and_entry_is_found_where_it_was_written(file: tuple[str, dict[Location, int]], ends: str) -> None:
     text, written = file
-    found = positions(text.replace("\n", ends))
+    found = find_positions(text.replace("\n", ends))
     assert found == {(): Position(1, 1), **{one: ended(text, offset) for one, offset in written.items()}}
     assert locations(tomllib.loads(text)) == found.keys()
 
 
 def test_a_whole_notice() -> None:
     tables = tm.NOTICE.dump()
-    assert locations(tables) == positions(as_toml(tables)).keys()
+    assert locations(tables) == find_positions(as_toml(tables)).keys()
 
 
 def test_the_ways_of_the_bundled_file() -> None:
     text = (Path(tm.__file__).parent / "notice.toml").read_text("utf-8")
-    found = positions(text)
+    found = find_positions(text)
     assert locations(tomllib.loads(text)) == found.keys()
     lines = text.splitlines()
     for location, (line, column) in found.items():

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.transfers import Recipient, Safeguard, objections
+from purposeguard.policy.transfers import Recipient, Safeguard, list_objections
 
 HOME = "JP"
 LISTED = {"TW", "PH", "CA", "AU", "US", "IN", "ID", "MY", "SG", "AE"}
@@ -53,7 +53,7 @@ tasks = st.sampled_from([None, *sorted(TASKS_IN_CHINA), "marketing", "sales"])
 
 @given(recipients, products, tasks)
 def test_countries_as_the_reading_has_them(recipient, product, task):
-    why = objections(tm.NOTICE.document, recipient, product=product, task=task, today=date(2026, 6, 1))
+    why = list_objections(tm.NOTICE.document, recipient, product=product, task=task, today=date(2026, 6, 1))
     assert (not why) == by_hand(recipient, product, task), why
 
 
@@ -61,9 +61,9 @@ def test_countries_as_the_reading_has_them(recipient, product, task):
 def test_no_detail_but_those_asked_for_opens_a_country(recipient, product, task):
     """What is refused without a product and a task is refused with them, save in the one country that asks for them."""
     document, today = tm.NOTICE.document, date(2026, 6, 1)
-    bare = objections(document, recipient, today=today)
+    bare = list_objections(document, recipient, today=today)
     if recipient.country != "CN":
-        assert bare == objections(document, recipient, product=product, task=task, today=today)
+        assert bare == list_objections(document, recipient, product=product, task=task, today=today)
     else:
         assert bare
 
@@ -72,7 +72,7 @@ def test_no_detail_but_those_asked_for_opens_a_country(recipient, product, task)
 @given(countries)
 def test_every_country_is_home_listed_equivalent_or_refused(country):
     made = Recipient("x", "overseas-contractor", country)
-    why = objections(tm.NOTICE.document, made, today=date(2026, 6, 1))
+    why = list_objections(tm.NOTICE.document, made, today=date(2026, 6, 1))
     named = any("names no country" in one for one in why)
     assert named == (country not in {HOME, "CN", *LISTED, *EQUIVALENT})
 

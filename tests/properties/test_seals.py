@@ -191,7 +191,7 @@ def assert_derived(notice: Notice, guard: Guard, operation: str, one: Sample, ot
         lambda: guard.derive(operation, one.value, other.value),
     ]
     (left,), (right,) = one.sources, other.sources
-    expected = spec.derived(notice.document, operation, left.clause, right.clause)
+    expected = spec.derive_source(notice.document, operation, left.clause, right.clause)
     if expected is None:
         for way in ways:
             with pytest.raises(UnknownOperation, match="derives nothing"):
@@ -238,7 +238,7 @@ def test_generated_functions_derive_as_the_notice_does(made: notice_tables.Table
                 pair = Personal(1, notice.source(left)), Personal(2, notice.source(right))
                 linked, same = names[row.function](*pair), derive(notice, row.operation, *pair)
                 # Where several rows describe the two, the first of them decides.
-                expected = spec.derived(notice.document, row.operation, left, right)
+                expected = spec.derive_source(notice.document, row.operation, left, right)
                 assert linked.label is same.label is Label(notice.source(expected or ""))
 
 

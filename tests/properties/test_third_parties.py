@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from purposeguard import Notice
 from purposeguard.notice.schema import Document
-from purposeguard.policy.transfers import Recipient, Safeguard, objections
+from purposeguard.policy.transfers import Recipient, Safeguard, list_objections
 from tests.generated import notice_tables
 from tests.generated.notice_tables import Tables, purposes_of, some, sources_of_tables, titled
 
@@ -105,7 +105,7 @@ def known(document: Document, recipient: Recipient) -> bool:
 def test_a_third_party_gets_what_a_clause_provides(case: tuple[Notice, Recipient, list[str], list[str]]) -> None:
     notice, recipient, sources, purposes = case
     document = notice.document
-    why = objections(document, recipient, sources=sources, purposes=purposes, today=TODAY)
+    why = list_objections(document, recipient, sources=sources, purposes=purposes, today=TODAY)
     assert (not why) == by_hand(document, recipient, sources, purposes), why
 
 
@@ -113,8 +113,8 @@ def test_a_third_party_gets_what_a_clause_provides(case: tuple[Notice, Recipient
 @given(case=cases())
 def test_what_is_not_asked_is_not_objected_to(case: tuple[Notice, Recipient, list[str], list[str]]) -> None:
     notice, recipient, sources, purposes = case
-    bare = objections(notice.document, recipient, today=TODAY)
-    assert not bare or objections(notice.document, recipient, sources=sources, purposes=purposes, today=TODAY)
+    bare = list_objections(notice.document, recipient, today=TODAY)
+    assert not bare or list_objections(notice.document, recipient, sources=sources, purposes=purposes, today=TODAY)
 
 
 @settings(max_examples=50)
@@ -122,6 +122,6 @@ def test_what_is_not_asked_is_not_objected_to(case: tuple[Notice, Recipient, lis
 def test_no_clause_no_provision(case: tuple[Notice, Recipient, list[str], list[str]]) -> None:
     notice, recipient, _, _ = case
     tables = {name: rows for name, rows in notice.dump().items() if name != "provision"}
-    assert objections(Notice.parse(tables).document, recipient, today=TODAY)
+    assert list_objections(Notice.parse(tables).document, recipient, today=TODAY)
     if not known(notice.document, recipient):
-        assert objections(notice.document, recipient, today=TODAY)
+        assert list_objections(notice.document, recipient, today=TODAY)

@@ -25,7 +25,7 @@ from purposeguard import (
     notices,
 )
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.vocabulary import TermMeta, fold, linearised
+from purposeguard.notice.vocabulary import TermMeta, fold, linearize
 from purposeguard.notices import trendmicro_jp as tm
 from tests import generated
 from tests.generated.notice_tables import CIRCLED
@@ -198,6 +198,6 @@ def test_classes_are_ordered_as_python_orders_them(bases: list[list[int]]) -> No
             made.append(TermMeta(f"T{number}", above, {}))
         except TypeError:
             with pytest.raises(TypeError, match="no consistent order"):
-                linearised(cast("type", SimpleNamespace(__bases__=above, __name__="none")))
+                linearize(cast("type", SimpleNamespace(__bases__=above, __name__="none")))
         else:
-            assert tuple(linearised(made[-1])) == made[-1].__mro__
+            assert tuple(linearize(made[-1])) == made[-1].__mro__

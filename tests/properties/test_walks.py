@@ -19,9 +19,9 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
-from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.withheld import Classes, Withheld
-from purposeguard.values.withholding import Withholder
+from purposeguard.values.type_schema import Shape, read_shape
+from purposeguard.values.withheld import ClassCache, WithheldRecord
+from purposeguard.values.withholding import FieldWithholder
 from tests.properties.test_announced import (
     ANNOUNCED,
     BOTH,
@@ -44,13 +44,13 @@ class Asked:
         self.labels: set[pg.Label] = set()
         self.streams: list[str] = []
         self._denied = denied
-        self.withholder = Withholder(
+        self.withholder = FieldWithholder(
             denies=self._denies,
             denies_seal=self._denies,
             refuse=self._refuse,
-            record=lambda decisions: Withheld(decisions, None, None, None),
+            record=lambda decisions: WithheldRecord(decisions, None, None, None),
             key=(),
-            classes=Classes(),
+            classes=ClassCache(),
             met=[],
             stream=self._stream,
             is_told=is_told,
@@ -113,7 +113,7 @@ def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_co
     announced: Kind, comes: Kind, stated: str, comes_in: str
 ) -> None:
     annotation = HOLDERS[stated][0](announced.annotation)
-    shape, row = shape_of(annotation), comes.make(8, FREE, HIDDEN)
+    shape, row = read_shape(annotation), comes.make(8, FREE, HIDDEN)
     # A dict may be any TypedDict.
     if is_instance(row, announced) or is_instance(held(comes_in, annotation, stated, row), announced):
         return
@@ -128,7 +128,7 @@ def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_co
 def test_many_rows_at_once_are_left_as_each_by_itself(
     announced: Kind, comes: Kind, more: list[Kind], times: int, silent: bool
 ) -> None:
-    shape = Shape() if silent else shape_of(list[announced.annotation])  # type: ignore[name-defined]  # made here
+    shape = Shape() if silent else read_shape(list[announced.annotation])  # type: ignore[name-defined]  # made here
     kinds = [*([comes] * times), *more]
     left: list[Any] = []
     for is_told in (True, False):
@@ -223,7 +223,7 @@ def test_rows_in_rows_are_left_by_columns_as_each_by_itself(
 ) -> None:
     rows = customers * 2 if again else customers
     left = [
-        outcome(Asked(denied, is_told=is_told), copy.deepcopy(rows), shape_of(list[Customer]))
+        outcome(Asked(denied, is_told=is_told), copy.deepcopy(rows), read_shape(list[Customer]))
         for is_told in (True, False)
     ]
     assert everything(left[0]) == everything(left[1])

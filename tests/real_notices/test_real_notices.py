@@ -12,10 +12,10 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.warning import warnings
+from purposeguard.notice.warning import find_warnings
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
-from purposeguard.policy.spec import allowed
+from purposeguard.policy.spec import is_allowed
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.unit.command_line import run
 from tests.unit.oversights import Office
@@ -45,7 +45,7 @@ def notice(name: str) -> pg.Notice:
 
 @pytest.mark.parametrize("name", FILES)
 def test_it_is_valid_and_warned_of_as_listed(name: str) -> None:
-    found = [f"{fault.place}: {fault.message}" for fault in warnings(notice(name).document)]
+    found = [f"{fault.place}: {fault.message}" for fault in find_warnings(notice(name).document)]
     expected = WARNED.get(name, [])
     assert len(found) == len(expected)
     assert all(told.startswith(begin) for told, begin in zip(found, expected, strict=True))
@@ -181,7 +181,7 @@ def test_it_decides_as_a_reader_would(name: str, expected: bool, source: str, pu
     decided = guard.explain(source, purpose, channel, 7 if named else None, conditions)
     assert decided.allowed is expected, str(decided)
     assert (
-        allowed(
+        is_allowed(
             [of.document],
             [source],
             purpose,
@@ -260,7 +260,7 @@ def test_the_platform_changed_as_a_reader_would_say() -> None:
     assert "only where" not in japanese
     revisions = [before.document, after.document]
     # A payment is verified with data of earlier customers, since the later revision says so.
-    assert allowed(revisions, ["billing"], "verify", "text_message", collected_under=before.revision)
+    assert is_allowed(revisions, ["billing"], "verify", "text_message", collected_under=before.revision)
     guard = pg.Guard(pg.History(before, after))
     earlier = pg.RowContext(collected=before.revision)
     assert guard.allows("billing", "verify", "text_message", earlier)

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.plan import plan_of
-from purposeguard.values.type_schema import Shape, shape_of
-from purposeguard.values.walk import Handed
+from purposeguard.values.plan import make_plan
+from purposeguard.values.type_schema import Shape, read_shape
+from purposeguard.values.walk import ArgumentScan
 from tests.unit.customers import Data, Model, withheld
 from tests.unit.marked_rows import Customer, Dict, Frozen, Key, read, reading
 from tests.unit.models import Contact, D, Device, Email, P, R, T, U
@@ -158,7 +158,7 @@ def test_what_is_announced_as_sealed_and_comes_sealed_is_given_at_once_and_later
 
 def test_plain_values_are_not_handed_over_as_sealed_ones() -> None:
     with pytest.raises(pg.UnlabelledData, match="a sealed value was announced"):
-        plan_of(str, shape_of(Sealed), "phone")
+        make_plan(str, read_shape(Sealed), "phone")
 
 
 # --- Which of what was announced a value is
@@ -331,10 +331,10 @@ def test_a_row_is_left_without_what_comes_plain_in_the_place_of_a_sealed_record(
 
 
 def test_an_annotation_that_says_nothing_asks_for_nothing() -> None:
-    assert plan_of(type(None), shape_of(Customer), "").whole is None
+    assert make_plan(type(None), read_shape(Customer), "").whole is None
     for cls in (str, list, dict, Data):
-        assert plan_of(cls, Shape(), "").whole is None
-    assert plan_of(tuple, shape_of(Data), "").whole == D | R
+        assert make_plan(cls, Shape(), "").whole is None
+    assert make_plan(tuple, read_shape(Data), "").whole == D | R
 
 
 # --- What is not seen at once
@@ -394,12 +394,14 @@ def test_what_gives_its_items_later_is_refused_where_nothing_says_what_they_are(
 
 
 def test_rows_beside_what_is_declared_are_handed_over_as_what_they_are() -> None:
-    looked = Handed()
-    looked.look({"key": 8, "email": "e", "more": BAD}, shape_of(Dict), "row")
+    looked = ArgumentScan()
+    looked.scan_argument({"key": 8, "email": "e", "more": BAD}, read_shape(Dict), "row")
     assert {about.subject for about in looked.row_contexts} == {"8", "7"}
-    looked.look(ManyValued(a=[Customer(key=9), Customer(key=10)]), shape_of(dict[str, list[Customer]]), "rows")
+    looked.scan_argument(
+        ManyValued(a=[Customer(key=9), Customer(key=10)]), read_shape(dict[str, list[Customer]]), "rows"
+    )
     assert {about.subject for about in looked.row_contexts} == {"8", "7", "9", "10"}
-    looked.look(("d", "e"), shape_of(Data), "row")
+    looked.scan_argument(("d", "e"), read_shape(Data), "row")
     assert looked.labels >= {D | R}
 
 

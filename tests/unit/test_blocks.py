@@ -12,7 +12,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.activity import OfAUse
+from purposeguard.runtime.activity import UseAttribute
 from purposeguard.runtime.registry import Activity
 from tests.support import in_threads
 from tests.unit.models import RENEWAL, guard, purpose_here
@@ -272,7 +272,7 @@ def test_what_a_use_has_is_no_attribute_of_a_block_or_a_guard() -> None:
     for one in (guard.purpose(tm.RenewalGuidance), guard):
         assert not hasattr(one, "open")
         assert "open" in vars(type(one))
-        assert isinstance(vars(type(one))["open"], OfAUse)
+        assert isinstance(vars(type(one))["open"], UseAttribute)
         assert getattr(type(one), "open") is vars(type(one))["open"]  # noqa: B009  # type checkers know none
 
 

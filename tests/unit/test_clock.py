@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from purposeguard.runtime import clock as clock_module
-from purposeguard.runtime.clock import TOLERANCE, Clock, in_utc, system_time
+from purposeguard.runtime.clock import TOLERANCE, Clock, read_system_time, to_utc
 from tests.support import in_threads, switching
 from tests.unit.models import UTC
 
@@ -94,7 +94,7 @@ def test_the_clock_that_cannot_be_set_is_the_best_that_there_is(
 ) -> None:
     for name in missing:
         monkeypatch.delattr(time, name, raising=False)
-    elapsed = clock_module._counting()
+    elapsed = clock_module._choose_elapsed_clock()
     assert 0 < elapsed() <= elapsed()
 
 
@@ -103,12 +103,12 @@ def test_a_clock_that_a_sandbox_does_not_have_is_not_asked(monkeypatch: pytest.M
         raise OSError
 
     monkeypatch.setattr(time, "clock_gettime", refuse, raising=False)
-    assert clock_module._counting() is time.monotonic
+    assert clock_module._choose_elapsed_clock() is time.monotonic
 
 
 def test_the_system_s_clock_is_watched_from_the_start() -> None:
     elapsed = [0.0]
-    clock = Clock(system_time, lambda: elapsed[0])
+    clock = Clock(read_system_time, lambda: elapsed[0])
     elapsed[0] = 3600.0  # which the time of day does not show
     assert clock.doubt() is not None
 
@@ -122,7 +122,7 @@ def test_a_clock_stands_for_itself() -> None:
 def test_it_is_the_system_time_unless_another_is_given() -> None:
     before = datetime.datetime.now(UTC)
     now = Clock().now()
-    assert before <= now <= system_time()
+    assert before <= now <= read_system_time()
     assert now.tzinfo is UTC
 
 
@@ -131,7 +131,7 @@ def test_times_are_told_in_utc() -> None:
     now = Clock(lambda: datetime.datetime(2026, 1, 1, 21, tzinfo=tokyo)).now()
     assert now == NOON
     assert now.tzinfo is UTC
-    assert in_utc(datetime.datetime(2026, 1, 1, 13, tzinfo=datetime.timezone(HOUR))) == NOON
+    assert to_utc(datetime.datetime(2026, 1, 1, 13, tzinfo=datetime.timezone(HOUR))) == NOON
 
 
 def test_a_time_without_its_zone_is_no_time() -> None:
@@ -139,7 +139,7 @@ def test_a_time_without_its_zone_is_no_time() -> None:
         Clock(lambda: datetime.datetime(2026, 1, 1)).now()  # noqa: DTZ001  # what is refused
     given: Any = datetime.date(2026, 1, 1)
     with pytest.raises(TypeError, match="not date"):
-        in_utc(given)
+        to_utc(given)
 
 
 @pytest.mark.parametrize(("year", "hours"), [(9999, -14), (1, 14)])
@@ -147,7 +147,7 @@ def test_a_moment_that_is_in_no_calendar_in_utc_is_refused(year: int, hours: int
     day = (12, 31) if year > 1 else (1, 1)
     given = datetime.datetime(year, *day, 12, tzinfo=datetime.timezone(hours * HOUR))
     with pytest.raises(ValueError, match="before the first, or after the last"):
-        in_utc(given)
+        to_utc(given)
 
 
 def test_no_thread_takes_it_back_for_another() -> None:
@@ -179,4 +179,4 @@ def test_the_clock_that_goes_on_while_the_machine_sleeps_is_taken(
 ) -> None:
     system = SimpleNamespace(**clocks, clock_gettime=float, monotonic=lambda: -1.0)
     monkeypatch.setattr(clock_module, "time", system)
-    assert clock_module._counting()() == (-1.0 if asked is None else asked)
+    assert clock_module._choose_elapsed_clock()() == (-1.0 if asked is None else asked)

@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.cli.commands import decision_data, matrix_report
-from purposeguard.cli.diff_words import Words
+from purposeguard.cli.diff_words import ChangeWords
 from purposeguard.cli.words import Language
-from purposeguard.notice.grants import bases_in_words
-from purposeguard.notice.schema import EVERY, bases, stated_bases
+from purposeguard.notice.grants import describe_bases
+from purposeguard.notice.schema import EVERY, bases, bases_by_purpose
 from purposeguard.policy.context import CLEAR, DenialReason, SubjectPreferences
 from purposeguard.policy.diff import compare
 from tests.unit.oversights import Office
@@ -382,7 +382,7 @@ def test_changes_between_revisions_are_told_in_words():
     made["condition"].append({"id": "pro", "title": titled("pays")})
     made["forbid"][0]["reason"] = titled("no ads to children")
     comparison = compare(NOTICE, pg.Notice.parse(made))
-    words = Words(comparison)
+    words = ChangeWords(comparison)
     said = [words.say(change) for change in comparison.changes]
     assert said == [
         "maps (3⑤) may use account (1) and usage (2), only where outside-eu: only data collected from 2026-06-01 on",
@@ -407,7 +407,7 @@ def test_a_notice_is_read_and_written_alike():
     assert pg.Notice.parse(NOTICE.dump()) == NOTICE
     assert NOTICE.conditions == ("outside-eu", "adult")
     assert bases(NOTICE.document) == {"3①": "several", "3②": "contract", "3③": "several", "3④": "contract"}
-    assert [bases_in_words(rows) for rows in stated_bases(NOTICE.document).values()] == [
+    assert [describe_bases(rows) for rows in bases_by_purpose(NOTICE.document).values()] == [
         "legitimate-interest where outside-eu or consent",
         "contract",
         "law for 1(a) or legitimate-interest for 1(b), 2 until the person objects",

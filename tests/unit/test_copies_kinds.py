@@ -18,7 +18,7 @@ from sqlalchemy.orm.exc import UnmappedInstanceError
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.pydantic import fresh_private
+from purposeguard.values.pydantic import make_private_attributes
 from purposeguard.values.withheld import GONE
 from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted, withheld
 from tests.unit.models import Device, Email, T
@@ -223,8 +223,8 @@ def test_private_attributes_made_from_the_fields_are_left_behind() -> None:
 
     taking = one(default_factory_takes_validated_data=True)
     taking.default_factory = lambda data: data["device"]
-    assert fresh_private({"_bare": one(), "_taking": taking}) == {}
-    assert fresh_private({}) is None
+    assert make_private_attributes({"_bare": one(), "_taking": taking}) == {}
+    assert make_private_attributes({}) is None
 
 
 def test_what_is_left_of_a_model_may_be_set_and_deleted() -> None:

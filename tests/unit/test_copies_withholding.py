@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.withheld import Classes
+from purposeguard.values.withheld import ClassCache
 from tests.support import in_threads
 from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted, withheld
 from tests.unit.models import Device, Email, guard
@@ -208,7 +208,7 @@ def test_a_class_that_may_keep_data_where_nothing_can_be_withheld_is_refused(cls
 def test_classes_are_made_once_and_their_number_is_bounded() -> None:
     one, two = withheld(Data("e", "d")), withheld(Data("x", "y"))
     assert type(one) is type(two)
-    classes = Classes(2)
+    classes = ClassCache(2)
     made: list[int] = []
 
     def make(number: int) -> type:

@@ -179,7 +179,7 @@ def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clic
         opening, column = use._handle, use._handle.permissions
         guard.replace(revised(tm.NOTICE, forbidding("1.1(a)", "1.2(1)①")))
         assert use._counted == {}
-        column.count_by(opening, R, lambda: None)  # allowed before, and told too late
+        column.set_counter(opening, R, lambda: None)  # allowed before, and told too late
         assert use._counted == {}
         with pytest.raises(pg.PurposeViolation):
             use.open(NAME)

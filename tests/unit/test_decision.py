@@ -9,7 +9,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from tests.unit.models import guard
 from tests.unit.samples import SMALL, changed
 
@@ -67,10 +67,10 @@ def test_a_prohibition_of_a_family_is_a_prohibition_of_its_members() -> None:
 
 def test_a_refused_channel_is_a_matter_of_channels_only_where_another_would_do() -> None:
     decision = guard.explain("2.1a", tm.WebSecurityMail, channel="phone")
-    assert violation_of(decision) is pg.ChannelViolation
+    assert violation_class(decision) is pg.ChannelViolation
     assert (decision.channel, dict(decision.grants), len(decision.reasons)) == ("phone", {}, 1)
     assert repr(decision).endswith("by phone>")
-    assert violation_of(guard.explain("1.1b", tm.WebSecurityMail, channel="phone")) is pg.PurposeViolation
+    assert violation_class(guard.explain("1.1b", tm.WebSecurityMail, channel="phone")) is pg.PurposeViolation
 
 
 def test_a_family_s_decision_names_its_members() -> None:

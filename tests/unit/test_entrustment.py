@@ -20,7 +20,7 @@ from purposeguard.errors import StoreUnavailable, UnknownRecipient
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.clock import Clock
 from purposeguard.values.markers import Collected, Ended, Subject
 from tests.unit.oversights import Office
@@ -141,7 +141,7 @@ def test_a_recipient_that_the_notice_does_not_allow_is_refused(guard, recipient,
         guard.check_recipient("1.1a", "1.2(1)①", recipient, **terms)
     assert why in str(caught.value)
     assert not caught.value.decision
-    assert violation_of(caught.value.decision) is pg.RecipientViolation
+    assert violation_class(caught.value.decision) is pg.RecipientViolation
     assert isinstance(caught.value, PermissionError)
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, EmailStr, Field, PrivateAttr, RootMo
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.annotations import is_taggable
-from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.type_schema import Shape, read_shape
 from tests.unit.customers import Attrs, Data, Frozen, Model, Named, Slotted
 from tests.unit.models import C, D, Device, Email, R, T
 
@@ -258,30 +258,30 @@ def test_a_tag_that_is_a_purpose_is_an_error() -> None:
     with pytest.raises(pg.UnknownSource):
         pg.sources_of(Wrong)
     with pytest.raises(pg.UnknownSource):
-        shape_of(Annotated[str, pg.Source])
+        read_shape(Annotated[str, pg.Source])
 
 
 def test_a_dictionary_s_keys_count_for_the_dictionary() -> None:
-    assert shape_of(dict[Email, Device]).labels() == {"": R, "[]": D}
-    assert shape_of(dict[str, int]).labels() == {}
-    assert shape_of(types.MappingProxyType[Email, int]).labels() == {"": R}
+    assert read_shape(dict[Email, Device]).labels() == {"": R, "[]": D}
+    assert read_shape(dict[str, int]).labels() == {}
+    assert read_shape(types.MappingProxyType[Email, int]).labels() == {"": R}
 
 
 def test_generics_that_are_no_containers_are_taken_to_hold_their_arguments() -> None:
     class Holder(Generic[T]): ...
 
-    assert shape_of(Holder[Email]).labels() == {"[]": R}
+    assert read_shape(Holder[Email]).labels() == {"[]": R}
     text = frozenset({str})
-    assert shape_of(Email) | shape_of(list[Device]) == Shape(
+    assert read_shape(Email) | read_shape(list[Device]) == Shape(
         frozenset({tm.Registration}), (), Shape(frozenset({tm.ProductData}), plain=text), plain=text
     )
-    assert (shape_of(list[Email]) | shape_of(list[Device])).labels() == {"[]": R | D}
+    assert (read_shape(list[Email]) | read_shape(list[Device])).labels() == {"[]": R | D}
 
 
 def test_the_label_of_all_joins_everything_below() -> None:
-    assert shape_of(list[Customer]).label_of_all() is R | D | C
-    assert shape_of(list[int]).label_of_all() is None
-    assert shape_of(int).own_label is None
+    assert read_shape(list[Customer]).label_of_all() is R | D | C
+    assert read_shape(list[int]).label_of_all() is None
+    assert read_shape(int).own_label is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import shape_of
+from purposeguard.values.type_schema import read_shape
 from tests.unit.customers import withheld
 from tests.unit.marked_rows import Data as MarkedRow
 from tests.unit.marked_rows import reading
@@ -224,14 +224,14 @@ def test_an_alias_without_an_end_is_refused() -> None:
 
 
 def test_a_shape_that_repeats_goes_on_in_what_is_derived_from_it() -> None:
-    inner = shape_of(Tree).items
+    inner = read_shape(Tree).items
     assert inner is not None
     assert inner.repeats
     assert inner.contents is inner
-    texts = shape_of(Texts).items
+    texts = read_shape(Texts).items
     assert texts is not None
-    assert texts.gives is texts
-    rows = (inner | shape_of(list[list[Device]])).contents
+    assert texts.iterated is texts
+    rows = (inner | read_shape(list[list[Device]])).contents
     assert rows is not None
-    assert (rows.repeats, rows.items) == (True, shape_of(Device))
-    assert inner.kept_by(shape_of(int)).repeats
+    assert (rows.repeats, rows.items) == (True, read_shape(Device))
+    assert inner.merge_restated(read_shape(int)).repeats

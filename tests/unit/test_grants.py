@@ -12,7 +12,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice import timezones as zones
-from purposeguard.notice.grants import extended
+from purposeguard.notice.grants import compute_extensions
 from purposeguard.notice.schema import Document, bases
 from tests.unit.samples import changed, faults_of, numbered, tables
 
@@ -40,7 +40,7 @@ def extending(*rows: dict[str, Any], more: Callable[[dict[str, Any]], object] = 
 
 def pairs(*rows: dict[str, Any], more: Callable[[dict[str, Any]], object] = lambda t: None) -> dict[Any, str]:
     """What is extended, and on which basis."""
-    found = extended(pg.Notice.parse(extending(*rows, more=more)).document)
+    found = compute_extensions(pg.Notice.parse(extending(*rows, more=more)).document)
     return {pair: row.basis for pair, row in found.items()}
 
 
@@ -67,7 +67,7 @@ def test_a_notice_that_states_none_of_this_is_as_it_was() -> None:
     made = pg.Notice.parse(tables()).document
     assert (made.timezone, made.extension, made.renamed) == ("UTC", (), ())
     assert set(bases(made).values()) == {None}
-    assert extended(made) == {}
+    assert compute_extensions(made) == {}
 
 
 def test_every_key_is_read_and_dumped() -> None:
@@ -259,13 +259,13 @@ def test_an_unknown_time_zone_is_a_fault_with_the_nearest(name: str, near: str) 
         assert fault.message == f"unknown time zone `{name}`"
         assert near in (fault.suggestion or "")
         with pytest.raises(pg.NoticeError, match="unknown time zone"):
-            zones.zone(name)
+            zones.load_zone(name)
 
 
 def test_a_time_zone_tells_the_day_of_a_moment() -> None:
     moment = datetime(2024, 3, 31, 16, 0, tzinfo=UTC)
-    assert moment.astimezone(zones.zone("Asia/Tokyo")).date() == date(2024, 4, 1)
-    assert moment.astimezone(zones.zone("UTC")).date() == date(2024, 3, 31)
+    assert moment.astimezone(zones.load_zone("Asia/Tokyo")).date() == date(2024, 4, 1)
+    assert moment.astimezone(zones.load_zone("UTC")).date() == date(2024, 3, 31)
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("no_database")
 def test_without_a_database_a_time_zone_is_missed_only_when_it_is_needed() -> None:
     assert document(lambda t: t.update(timezone="Asia/Tokyo")).timezone == "Asia/Tokyo"
-    assert zones.zone("UTC") is UTC
+    assert zones.load_zone("UTC") is UTC
     with pytest.raises(pg.NoticeError) as caught:
-        zones.zone("Asia/Tokyo")
+        zones.load_zone("Asia/Tokyo")
     assert caught.value.faults[0].suggestion == "pip install tzdata"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.guard import guard_named
+from purposeguard.guard import load_guard
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.use import NO_USE
@@ -54,10 +54,10 @@ def test_a_violation_of_a_bare_check_knows_no_activity() -> None:
 
 
 def test_a_setting_holds_a_guard_or_names_one() -> None:
-    assert guard_named(guard, "GUARD") is guard_named("tests.unit.models.guard", "GUARD") is guard
+    assert load_guard(guard, "GUARD") is load_guard("tests.unit.models.guard", "GUARD") is guard
     for stated in (None, tm.NOTICE, "tests.unit.models"):
         with pytest.raises(TypeError, match=r"^GUARD is a Guard, or where it is imported from, not"):
-            guard_named(stated, "GUARD")
+            load_guard(stated, "GUARD")
 
 
 def test_where_nothing_is_under_way_nothing_is_known_of_it() -> None:

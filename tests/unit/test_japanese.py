@@ -52,7 +52,7 @@ def test_no_sentence_stands_in_the_way_of_another(japanese):
     for english, other in SENTENCES.items():
         text = HOLE.sub(lambda match: sample(match[1])[0], english)
         expected = HOLE.sub(lambda match: sample(match[1])[1], other)
-        assert words.said(text).replace(" ", "") == expected.replace(" ", ""), english
+        assert words.translate(text).replace(" ", "") == expected.replace(" ", ""), english
 
 
 def test_no_sentence_is_stale():
@@ -107,25 +107,25 @@ def test_a_project_says_its_language(tmp_path, monkeypatch):
 
 
 def test_data_and_programs_output_stay(japanese):
-    assert words.said("Aiko Mori") == "Aiko Mori"
-    assert words.said("`email` of a customer") == "`email` of a customer"
+    assert words.translate("Aiko Mori") == "Aiko Mori"
+    assert words.translate("`email` of a customer") == "`email` of a customer"
     english = run("explain", "1.1b", "1.2(1)1", "--format", "json").stdout
     assert run("--language", "ja", "explain", "1.1b", "1.2(1)1", "--format", "json").stdout == english
 
 
 def test_sentences_around_others_and_terms_in_a_row(japanese):
-    assert words.said("  1.1(b) may serve: nothing") == "  1.1(b) を利用できる目的: ありません"
-    assert words.said("`absent` does not exist (help: remove the comment)") == (
+    assert words.translate("  1.1(b) may serve: nothing") == "  1.1(b) を利用できる目的: ありません"
+    assert words.translate("`absent` does not exist (help: remove the comment)") == (
         "`absent` がありません（対処: コメントを削除してください）"
     )
-    assert words.said("its family any-product-guidance may use the data, each source by a clause of its own") == (
+    assert words.translate("its family any-product-guidance may use the data, each source by a clause of its own") == (
         "目的群「製品の案内」としてなら、取得元ごとに別の条項により利用できます"
     )
 
 
 def test_a_long_text_with_many_colons_is_soon_said(japanese):
     for count in (40, 5_000):
-        assert words.said("x: " * count + "y") == "x: " * count + "y"
+        assert words.translate("x: " * count + "y") == "x: " * count + "y"
 
 
 def test_lines_break_between_characters_and_not_before_a_comma():

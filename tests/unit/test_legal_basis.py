@@ -11,7 +11,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.cli.application import outcome
 from purposeguard.policy.context import DenialReason, SubjectPreferences
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.clock import Clock
 from tests.unit.marked_rows import reading
 from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, listing
@@ -146,7 +146,7 @@ def test_a_family_is_served_by_a_member_that_asks_for_no_consent() -> None:
     assert guard.allows("2", "AnyAdvice")
     assert guard.allows(both, "AnyAdvice", subject=1)
     decision = guard.explain(both, "AnyAdvice")
-    assert violation_of(decision) is pg.SubjectViolation
+    assert violation_class(decision) is pg.SubjectViolation
     assert decision.denied == (both[0],)
 
 
@@ -432,7 +432,7 @@ def test_rows_that_law_needs_no_longer_are_left_out() -> None:
 
     class Dated(BaseModel):
         since: Annotated[datetime.date, pg.Collected]
-        name: Annotated[str, account] = "n"  # type: ignore[valid-type]  # a class that is known only now
+        name: Annotated[str, account] = "n"
 
     rows = [Dated(since=COLLECTED), Dated(since=datetime.date(2024, 6, 10))]
     _, narrowed, _ = (reading(guard, list[Dated], rows, **options) for options in WAYS_TO_READ)
@@ -461,8 +461,8 @@ def test_of_several_things_the_first_is_told() -> None:
     asked = [(STATISTICS, pg.RevisionViolation), (RENEWAL, pg.RetentionViolation), (BILLING, pg.SubjectViolation)]
     for purpose, error in asked:
         decision = guard.explain("1(a)", purpose, subject=pg.RowContext(7, collected=COLLECTED))
-        assert violation_of(decision) is error
+        assert violation_class(decision) is error
     assert (
-        violation_of(guard.explain("1(b)", RENEWAL, subject=pg.RowContext(7, collected=COLLECTED)))
+        violation_class(guard.explain("1(b)", RENEWAL, subject=pg.RowContext(7, collected=COLLECTED)))
         is pg.PurposeViolation
     )

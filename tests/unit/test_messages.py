@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.errors import Fault, LedgerBroken, UnknownOperation, UnresolvedStatement, shown
+from purposeguard.errors import Fault, LedgerBroken, UnknownOperation, UnresolvedStatement, format_name
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
 from tests.support import in_threads
@@ -189,7 +189,7 @@ MESSAGES: dict[str, Callable[[], object]] = {
     "broken ledger": lambda: LedgerBroken("line 18, byte 3", "what was written was changed"),
     "statement that is not resolved": lambda: UnresolvedStatement("`lookup` may read anything"),
     "flow": lambda: FlowViolation("letter", "note", pg.Label(tm.Registration)),
-    "what stands in code": lambda: f"{shown(int | str)} {shown('c' * 100)}",
+    "what stands in code": lambda: f"{format_name(int | str)} {format_name('c' * 100)}",
 }
 """What is said in which case → what says it: a decision or an error, given or raised."""
 

@@ -14,8 +14,8 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
-from purposeguard.values.row_filter import Narrower
-from purposeguard.values.type_schema import shape_of
+from purposeguard.values.row_filter import RowFilter
+from purposeguard.values.type_schema import read_shape
 from tests.unit.marked_rows import BAD, KINDS, Frozen, every_kind, good, listed, narrowed, reading
 from tests.unit.models import Email, P
 from tests.unit.oversights import STOPPED, Office, guarded
@@ -326,8 +326,8 @@ def test_an_iterator_leaves_out_as_it_goes() -> None:
 
 
 def test_no_more_plans_are_kept_than_some() -> None:
-    narrower = Narrower(lambda *_: None, lambda *_: None, leave_out=True, named=None, stream=lambda *_: None)
-    row, shape = good(), shape_of(Frozen)
+    narrower = RowFilter(lambda *_: None, lambda *_: None, leave_out=True, named=None, stream=lambda *_: None)
+    row, shape = good(), read_shape(Frozen)
     shape.plans.update((type(f"Row{number}", (), {}), None) for number in range(1000))
     assert narrower.apply(row, shape) is row
     assert list(shape.plans) == [Frozen]

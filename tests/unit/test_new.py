@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard.cli.new import TEMPLATES
-from purposeguard.notice.grants import granted
+from purposeguard.notice.grants import compute_grants
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Basis, stated_bases
-from purposeguard.notice.warning import warnings
+from purposeguard.notice.schema import Basis, bases_by_purpose
+from purposeguard.notice.warning import find_warnings
 from tests.unit.command_line import process, run
 
 USES = """\
@@ -37,7 +37,7 @@ def uses(notice):
     """Title of a purpose → titles of the data that may serve it."""
     title = {row.id: title_in(row.title, "en") for row in (*notice.document.source, *notice.document.purposes)}
     found: dict[str, set[str]] = {title[row.id]: set() for row in notice.document.purposes}
-    for source, purposes in granted(notice.document).items():
+    for source, purposes in compute_grants(notice.document).items():
         for purpose in purposes:
             found[title[purpose]].add(title[source])
     return found
@@ -181,12 +181,12 @@ def test_a_template_is_a_whole_notice(tmp_path, name):
     assert (result.exit_code, result.stderr) == (0, "")
     notice = pg.Notice.load(path)
     document = notice.document
-    assert warnings(document) == []
+    assert find_warnings(document) == []
     assert str(notice.revision) == "2026-11-01"
     assert set(document.controller.model_dump().values()) == {'The "Shop"'}
     assert set(notice.languages) == ({"ja", "en"} if name == "japan" else {"en"})
     # A matrix that makes sense: each source serves something, none everything, and subjects can ask.
-    cells = granted(document)
+    cells = compute_grants(document)
     items = [row for row in document.source if not any(other.parent == row.id for other in document.source)]
     assert all(0 < len(cells[row.id]) < len(document.purposes) for row in items)
     assert document.rights is not None
@@ -201,7 +201,7 @@ def test_the_templates_differ_in_law_and_shape():
     shapes = {
         (
             frozenset(
-                "opt-out" if row.opt_out else row.basis for rows in stated_bases(document).values() for row in rows
+                "opt-out" if row.opt_out else row.basis for rows in bases_by_purpose(document).values() for row in rows
             )
             & stated,
             len(document.forbid),

@@ -276,7 +276,7 @@ def test_the_work_grows_as_the_notice_does(kind: str) -> None:
 
 def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ordered: list[int] = []
-    own = terms.linearised
+    own = terms.linearize
 
     def counted(cls: type) -> list[type]:
         ordered.append(len(cls.__bases__))

@@ -13,7 +13,7 @@ from purposeguard.guard import GUARD_LISTENERS
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.observer import Observer
 from purposeguard.runtime.snapshot import PolicySnapshot
 from tests.unit.models import D, R, guard
@@ -67,9 +67,9 @@ def customers() -> list[Customer]:
 @pytest.fixture
 def told() -> Iterator[Recorder]:
     recorder = Recorder()
-    guard._engine.observe(recorder)
+    guard._engine.add_observer(recorder)
     yield recorder
-    guard._engine.leave(recorder)
+    guard._engine.remove_observer(recorder)
     assert not guard._engine.observers.want_each
     assert not guard._engine.snapshot.observed
 
@@ -112,13 +112,13 @@ def test_nothing_is_remembered_meanwhile_and_again_afterwards() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
         assert R in use._allowed_labels
-        engine.observe(recorder)
-        engine.observe(other)
+        engine.add_observer(recorder)
+        engine.add_observer(other)
         assert use.open(NAME) + use.open(NAME) == "AikoAiko"
-        engine.leave(recorder)
+        engine.remove_observer(recorder)
         assert use.open(NAME) == "Aiko"
-        engine.leave(other)
-        engine.leave(other)  # who does not listen leaves nothing
+        engine.remove_observer(other)
+        engine.remove_observer(other)  # who does not listen leaves nothing
     assert [len(one.decisions) for one in (recorder, other)] == [2, 3]
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
@@ -132,7 +132,7 @@ def test_refusals_are_told_before_they_are_raised(told: Recorder) -> None:
         load()
     assert told.events == ["decided", "denied PurposeViolation", "called load", "denied PurposeMissing"]
     observing, recorder = pg.Guard(tm.NOTICE, mode="observe"), Recorder()
-    observing._engine.observe(recorder)
+    observing._engine.add_observer(recorder)
     observing.check("1.1b", "1.2(1)①")
     assert recorder.events[-1] == "observed PurposeViolation"
 
@@ -140,13 +140,13 @@ def test_refusals_are_told_before_they_are_raised(told: Recorder) -> None:
 def test_a_replacement_is_told_and_another_table_may_stand_in() -> None:
     watched, recorder = pg.Guard(tm.NOTICE), Recorder()
     engine = watched._engine
-    engine.observe(recorder)
+    engine.add_observer(recorder)
     watched.replace(revised(tm.NOTICE, lambda tables: None))
     assert recorder.events == ["replaced"]
-    compiled = engine.compiled
-    engine.put(PolicyTable(watched.notice))
+    compiled = engine.table
+    engine.install_table(PolicyTable(watched.notice))
     assert engine.snapshot.matrix is not compiled
-    engine.leave(recorder)
+    engine.remove_observer(recorder)
     assert engine.snapshot.matrix is compiled
 
 
@@ -173,7 +173,7 @@ def test_what_lies_outside_of_rows_is_refused_before_they_are_read(told: Recorde
 
 def test_an_allowed_use_has_no_error() -> None:
     with pytest.raises(ValueError, match="allows the use"):
-        violation_of(guard.explain("1.1a", "1.2(1)①"))
+        violation_class(guard.explain("1.1a", "1.2(1)①"))
 
 
 def test_sources_that_cannot_be_told_apart_are_no_sources() -> None:
@@ -183,13 +183,13 @@ def test_sources_that_cannot_be_told_apart_are_no_sources() -> None:
 
 def test_rows_that_will_say_whose_they_are_are_decided_by_what_no_row_can_change(told: Recorder) -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
-        assert use._judged_later(D, use._permissions, used=True, field="device") is not None
-        assert use._judged_later(R, use._permissions) is None
+        assert use._decide_before_rows(D, use._permissions, used=True, field="device") is not None
+        assert use._decide_before_rows(R, use._permissions) is None
     assert told.decisions == [(D, False, True, None, "device")]
     unwatched = pg.Guard(tm.NOTICE)
     with unwatched.purpose(tm.RenewalGuidance) as use:
         for _ in range(2):  # the second time it is known
-            assert use._judged_later(R, use._permissions) is None
+            assert use._decide_before_rows(R, use._permissions) is None
 
 
 def test_an_observer_leaves_another_table_in_the_place_of_the_notice() -> None:
@@ -198,20 +198,20 @@ def test_an_observer_leaves_another_table_in_the_place_of_the_notice() -> None:
 
     engine = pg.Guard(tm.NOTICE)._engine
     other, each = PolicyTable(tm.NOTICE), Each()
-    engine.put(other)
-    engine.observe(each)
+    engine.install_table(other)
+    engine.add_observer(each)
     assert engine.snapshot.matrix is other
-    engine.leave(each)
-    assert engine.snapshot.matrix is engine.compiled
+    engine.remove_observer(each)
+    assert engine.snapshot.matrix is engine.table
 
 
 def test_a_snapshot_keeps_so_many_places_and_none_once_it_is_retired() -> None:
     snapshot = PolicySnapshot(PolicyTable(tm.NOTICE))
     for place in range(1005):
-        snapshot.keep(place, "first")
+        snapshot.cache_stated(place, "first")
     assert len(snapshot.stated) == 1000
-    snapshot.keep(0, "second")
+    snapshot.cache_stated(0, "second")
     assert snapshot.stated[0] == "second"
     snapshot.retire()
-    snapshot.keep("later", "third")
+    snapshot.cache_stated("later", "third")
     assert snapshot.stated == {}

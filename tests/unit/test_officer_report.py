@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.cli.report.drawing import HEIGHT, WIDTH, Drawing, Relations, drawn
+from purposeguard.cli.report.drawing import HEIGHT, WIDTH, MapDrawing, NoticeRelations, draw_map
 from purposeguard.cli.report.facts import Facts, NoticeFacts, facts_of
 from purposeguard.cli.report.page import BADGES, TEMPLATES, page, words
-from purposeguard.cli.report.registers import Language, Register
+from purposeguard.cli.report.registers import Language, ReportRegister
 from purposeguard.cli.report.revisions import sentences
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare
@@ -271,7 +271,7 @@ def test_registers_are_tables_with_what_they_lack(facts: Facts, language: Langua
     rows = (("Repair", "A & B", "within 30 days"), ("Sale", "C", "within 30 days"))
     gaps = ("envisaged time limits",)
     columns = ("Purpose", "Recipients", "Answer")
-    register = Register("records", "Records <b>", "As of today.", columns, rows, gaps, absent="?")
+    register = ReportRegister("records", "Records <b>", "As of today.", columns, rows, gaps, absent="?")
     text = page(facts, language, [register])
     read = Read(text)
     for expected in (
@@ -314,8 +314,8 @@ def test_the_map_has_each_term_once_and_none_on_another(notice: pg.Notice, langu
     assert {node.height for node in drawing.nodes} <= {HEIGHT, 38}
 
 
-def drawing_of(notice: pg.Notice, language: Language) -> Drawing:
-    return drawn(Relations(NoticeFacts(notice)), language, BADGES)
+def drawing_of(notice: pg.Notice, language: Language) -> MapDrawing:
+    return draw_map(NoticeRelations(NoticeFacts(notice)), language, BADGES)
 
 
 def test_lines_tell_parts_and_examples() -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.json import encode_sealed
-from purposeguard.values.opener import Opener, opener_for
+from purposeguard.values.opener import Opener, find_opener
 from tests.support import racing
 from tests.unit.models import D, R
 from tests.unit.samples import revised
@@ -284,7 +284,7 @@ def test_the_use_under_way_opens_where_none_is_named() -> None:
     assert "was to be opened outside any purpose: enter `with guard.purpose(…)`" in words(missing)
     with one.purpose(tm.RenewalGuidance) as use:
         assert encode_sealed(NAME) == "name"
-        assert opener_for(None) is use
+        assert find_opener(None) is use
         with other.purpose("1.2(1)①"):
             # Each guard decides by its own notice, and is asked of what that knows.
             assert encode_sealed(NAME) == "name"
@@ -293,12 +293,12 @@ def test_the_use_under_way_opens_where_none_is_named() -> None:
                 with pytest.raises(pg.PurposeMissing, match="uses of several guards are under way"):
                     encode_sealed(unclear)
             with pytest.raises(pg.PurposeMissing, match=r"name one, `context"):
-                opener_for(None)
-            assert opener_for(None, {"use": use}) is use
+                find_opener(None)
+            assert find_opener(None, {"use": use}) is use
     with pytest.raises(TypeError, match="names a use, not Guard"):
-        opener_for(R, {"use": one})
+        find_opener(R, {"use": one})
     with pytest.raises(pg.PurposeMissing):
-        opener_for(R, {"withhold": True})
+        find_opener(R, {"withhold": True})
 
 
 def test_a_use_that_an_application_keeps_by_itself_is_found_once() -> None:
@@ -339,9 +339,9 @@ def test_of_uses_that_an_application_keeps_the_one_under_way_of_their_guard_deci
 
 def test_an_opener_is_what_a_use_makes_of_it() -> None:
     for ask in (
-        Opener._absence,
-        Opener._under_way,
-        Opener._is_under_way_here,
+        Opener._explain_absence,
+        Opener._current_use,
+        Opener._is_current,
         lambda one: one._knows(R),
         lambda one: one.open(NAME),
         lambda one: one._open_in_context(NAME, ()),

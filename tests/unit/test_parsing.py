@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.notice.grants import granted
-from purposeguard.notice.parsing import LARGEST_FILE, merged, parse_toml
+from purposeguard.notice.grants import compute_grants
+from purposeguard.notice.parsing import LARGEST_FILE, merge_overlays, parse_toml
 from purposeguard.notice.schema import Document
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
@@ -347,7 +347,7 @@ def test_a_grant_without_a_clause_is_looked_into_all_the_same() -> None:
 
 def test_what_a_document_grants_to_nobody_known_is_passed_over() -> None:
     document = Document.model_validate(changed(lambda t: t["grant"][0].update(sources=["nowhere"])))
-    assert granted(document)["1(a)"] == {"3(2)①": "3(2)", "3(2)②": "3(2)"}
+    assert compute_grants(document)["1(a)"] == {"3(2)①": "3(2)", "3(2)②": "3(2)"}
 
 
 def test_references_are_read_as_generously_as_ids_in_code() -> None:
@@ -418,7 +418,7 @@ def test_each_fault_is_told_where_its_file_has_it(tmp_path: Path) -> None:
 
 def test_a_notice_of_another_origin_has_faults_with_lines_in_its_overlays_alone() -> None:
     extra = parse_toml(ROUTER.replace("serves = []", 'serves = ["4①"]'), "camera.toml")
-    tables_of_all = merged(changed(lambda t: t["overlay"][0].update(serves=["4①"])), [("camera.toml", extra)])
+    tables_of_all = merge_overlays(changed(lambda t: t["overlay"][0].update(serves=["4①"])), [("camera.toml", extra)])
     with pytest.raises(pg.NoticeError) as caught:
         pg.Notice.parse(tables_of_all)
     assert [(fault.place, fault.file, fault.line) for fault in caught.value.faults] == [
@@ -593,5 +593,5 @@ def test_overlays_may_come_from_tables() -> None:
     (row,) = tables()["overlay"]
     extra = {"overlay": [{**row, "id": "x", "class": "Other", "item": "other", "serves": ["4①"]}]}
     with pytest.raises(pg.NoticeError) as caught:
-        pg.Notice.parse(merged(parse_toml(SMALL, "small.toml"), [("extra.toml", extra)]))
+        pg.Notice.parse(merge_overlays(parse_toml(SMALL, "small.toml"), [("extra.toml", extra)]))
     assert {fault.place for fault in caught.value.faults} == {"overlay[1].serves"}

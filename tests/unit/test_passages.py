@@ -13,7 +13,7 @@ import purposeguard as pg
 from purposeguard.cli import schema
 from purposeguard.notice import passages
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.passages import hash_of
+from purposeguard.notice.passages import hash_words
 from purposeguard.policy.diff import compare
 from tests.unit.command_line import run
 
@@ -184,7 +184,7 @@ def test_every_fault_is_told_at_once(folder: Path) -> None:
 
 def test_a_dump_and_a_module_need_nothing_beside_them_and_hold_no_words(folder: Path) -> None:
     notice = pg.Notice.load(written(folder, tables(source=passage(lines="4-5"), purpose={"de": "Damit liefern wir."})))
-    found = hash_of("(1) Wir erheben Bestelldaten von Ihnen.")
+    found = hash_words("(1) Wir erheben Bestelldaten von Ihnen.")
     dumped = notice.dump()
     assert dumped["source"][0]["text"] == {"de": {"file": "words.de.txt", "lines": "4-5", "sha256": found}}
     assert dumped["grant"][0]["purpose"][0]["text"] == {"de": "Damit liefern wir."}
@@ -217,13 +217,13 @@ def test_a_module_is_stale_when_the_words_change(folder: Path) -> None:
 
 
 def test_a_stated_hash_holds_the_words_still(folder: Path) -> None:
-    made = tables(source=passage(lines="1", sha256=hash_of("Datenschutz")))
+    made = tables(source=passage(lines="1", sha256=hash_words("Datenschutz")))
     path = written(folder, made)
     assert pg.Notice.load(path).dump()["source"] == made["source"]
     (folder / "words.de.txt").write_text("Neues\n" + WORDS, "utf-8")
     with pytest.raises(pg.NoticeError, match="compare the row with them, and then write") as refused:
         pg.Notice.load(path)
-    assert hash_of("Neues") in str(refused.value)
+    assert hash_words("Neues") in str(refused.value)
 
 
 def test_overlays_have_their_words_beside_them(folder: Path) -> None:

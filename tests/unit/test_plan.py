@@ -14,9 +14,9 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.plan import Plan, plan_of
-from purposeguard.values.type_schema import SILENT, Shape, shape_of
-from purposeguard.values.walk import Handed
+from purposeguard.values.plan import ValuePlan, make_plan
+from purposeguard.values.type_schema import SILENT, Shape, read_shape
+from purposeguard.values.walk import ArgumentScan
 from tests.unit.models import Device, Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
 
@@ -79,9 +79,9 @@ MAKE: dict[str, tuple[Callable[..., Any], Any]] = {
 every_kind = pytest.mark.parametrize("kind", MAKE)
 
 
-def planned(kind: str) -> tuple[Callable[..., Any], Plan]:
+def planned(kind: str) -> tuple[Callable[..., Any], ValuePlan]:
     make, cls = MAKE[kind]
-    return make, plan_of(type(make()), shape_of(cls))
+    return make, make_plan(type(make()), read_shape(cls))
 
 
 @every_kind
@@ -112,17 +112,17 @@ def test_what_is_withheld_from_many_is_what_is_withheld_from_one(kind: str) -> N
 
 def test_what_is_beside_the_fields_is_seen() -> None:
     model, row, data = Model(), {"key": 1, "device": "d", "more": "m"}, Data()
-    assert plan_of(Model, SILENT).are_plain([model])
+    assert make_plan(Model, SILENT).are_plain([model])
     model.__pydantic_extra__ = {"more": "m"}
     vars(data)["more"] = Slots()
-    assert not plan_of(Model, SILENT).are_plain([Model(), model])
-    assert not plan_of(dict, shape_of(Row)).are_plain([row])
-    assert not plan_of(Data, SILENT).are_plain([data])
+    assert not make_plan(Model, SILENT).are_plain([Model(), model])
+    assert not make_plan(dict, read_shape(Row)).are_plain([row])
+    assert not make_plan(Data, SILENT).are_plain([data])
 
 
 def test_a_slot_that_was_never_set_is_not_seen_at_once() -> None:
     empty = object.__new__(Slots)
-    assert not plan_of(Slots, SILENT).are_plain([empty])
+    assert not make_plan(Slots, SILENT).are_plain([empty])
     with pg.Guard(tm.NOTICE).purpose(P) as use:
         (left,) = use.withhold([empty])
     with pytest.raises(AttributeError):
@@ -159,7 +159,7 @@ class Default:
 
 @pytest.mark.parametrize("cls", [Property, Computing, Missing, Sealing, Default])
 def test_nothing_is_read_at_once_where_code_would_run_or_more_was_announced(cls: type) -> None:
-    plan = plan_of(cls, SILENT)
+    plan = make_plan(cls, SILENT)
     assert plan.quick is None
     assert not plan.are_plain([])
 
@@ -200,7 +200,7 @@ def test_a_field_that_runs_code_is_read_once() -> None:
             read([row])
             assert Reads.reads == 1
     Reads.reads = 0
-    Handed().look([Read(8)], shape_of(list[Read]), "rows")
+    ArgumentScan().scan_argument([Read(8)], read_shape(list[Read]), "rows")
     assert Reads.reads == 1
     with guard.purpose(P) as use:
         Reads.reads = 0
@@ -209,10 +209,10 @@ def test_a_field_that_runs_code_is_read_once() -> None:
 
 
 def test_plans_are_kept_by_the_shape_they_are_of() -> None:
-    shape = shape_of(list[Data])
-    assert plan_of(list, shape) is plan_of(list, shape)
-    assert plan_of(list, shape) is not plan_of(list, shape_of(list[Data]))
-    assert shape == shape_of(list[Data])
+    shape = read_shape(list[Data])
+    assert make_plan(list, shape) is make_plan(list, shape)
+    assert make_plan(list, shape) is not make_plan(list, read_shape(list[Data]))
+    assert shape == read_shape(list[Data])
     assert Shape() == SILENT
 
 
@@ -228,7 +228,7 @@ def test_rows_that_are_iterators_are_not_handed_over() -> None:
             raise StopIteration
 
     with pytest.raises(pg.UnlabelledData, match="cannot be seen before"):
-        Handed().look(Cursor(), SILENT, "rows")
+        ArgumentScan().scan_argument(Cursor(), SILENT, "rows")
 
 
 def test_plain_fields_of_a_tuple_are_what_the_items_announced_were() -> None:

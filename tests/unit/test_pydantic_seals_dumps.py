@@ -27,7 +27,7 @@ from pydantic_core import PydanticSerializationError, to_json
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.opener import opener_for
+from purposeguard.values.opener import find_opener
 from tests.unit.models import Registered, guard
 from tests.unit.samples import SMALL, Tape
 from tests.unit.sealed_fields import SECRET, dumped, made, not_written, validated, ways_to_write
@@ -353,8 +353,8 @@ def test_of_several_guards_the_one_whose_notice_it_is_decides() -> None:
                 assert customer.model_dump(context={"use": use})["name"] == "x"
             not_written(customer.model_dump, context={"use": theirs})
             mine = Personal(1, small.source("1(a)"))
-            assert opener_for(mine.label) is theirs
-            assert opener_for(customer.name.label) is use
+            assert find_opener(mine.label) is theirs
+            assert find_opener(customer.name.label) is use
 
 
 def test_a_use_that_has_ended_does_not_stand_in_the_way_of_one_under_way() -> None:

@@ -12,8 +12,8 @@ from openpyxl import load_workbook
 
 import purposeguard as pg
 from purposeguard import Notice
-from purposeguard.cli.files import Problem
-from purposeguard.cli.report.registers import Language, Register, registers
+from purposeguard.cli.files import CommandProblem
+from purposeguard.cli.report.registers import Language, ReportRegister, registers
 from purposeguard.cli.report.workbook import HEADER, LONGEST, write
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient
@@ -24,7 +24,7 @@ from tests.oversights import Told
 ABSENT: dict[Language, str] = {"en": "[not in the notice]", "ja": "［通知文書に記載なし］"}
 
 
-def rows(register: Register) -> dict[str, dict[str, str]]:
+def rows(register: ReportRegister) -> dict[str, dict[str, str]]:
     """Id of the row → heading → entry."""
     return {row[0].split(" ")[0]: dict(zip(register.columns, row, strict=True)) for row in register.rows}
 
@@ -232,7 +232,9 @@ def test_the_workbook_reads_back(language: Language, tmp_path: Path) -> None:
         assert all(10 < dimension.width < 50 for dimension in sheet.column_dimensions.values())
 
 
-TABLE = Register("table", "=1+1", "note", ("+a", "-b"), (("=HYPERLINK(1)", "@SUM(1)"), ("x\x07y", "")), (), "absent")
+TABLE = ReportRegister(
+    "table", "=1+1", "note", ("+a", "-b"), (("=HYPERLINK(1)", "@SUM(1)"), ("x\x07y", "")), (), "absent"
+)
 
 
 def test_text_is_never_a_formula(tmp_path: Path) -> None:
@@ -250,11 +252,11 @@ def test_text_is_never_a_formula(tmp_path: Path) -> None:
 
 def test_too_long_a_text_is_no_shorter_one(tmp_path: Path) -> None:
     long = dataclasses.replace(TABLE, rows=(("x" * (LONGEST + 1), ""),))
-    with pytest.raises(Problem, match="a cell of `table` has 32,768 characters, and the format takes 32,767"):
+    with pytest.raises(CommandProblem, match="a cell of `table` has 32,768 characters, and the format takes 32,767"):
         write([long], tmp_path / "table.xlsx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="cannot be written"):
+    with pytest.raises(CommandProblem, match="cannot be written"):
         write([TABLE], tmp_path / "missing" / "table.xlsx")

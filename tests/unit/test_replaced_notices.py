@@ -97,7 +97,7 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
 def test_a_replacement_follows_the_one_that_came_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = pg.Guard(revision())
     between, last = revision("2025-01-01"), revision("2026-01-01")
-    make, calls = Engine._snapshot, []
+    make, calls = Engine._make_snapshot, []
 
     def interrupted(engine: Engine, matrix: PolicyTable) -> Any:
         state = make(engine, matrix)
@@ -144,7 +144,7 @@ def test_a_matrix_that_was_replaced_knows_no_class_of_what_came_after() -> None:
     earlier = PolicyTable(before)
     PolicyTable(after, earlier)
     with pytest.raises(pg.UnknownSource):
-        earlier.label(after.source("1(a)"))
+        earlier.resolve_label(after.source("1(a)"))
 
 
 def test_a_union_of_what_is_no_class_is_no_family() -> None:

@@ -131,7 +131,7 @@ def test_a_swap_that_is_stated_moves_consents() -> None:
         t["renamed"] = [{"kind": "purpose", "old": old, "new": new} for old, new in pairs]
 
     history = pg.History(FIRST, revised(FIRST, stated, LATER))
-    assert history.clause_in("purpose", OFFERS, FIRST, history.latest) == fold(RENEWAL)
+    assert history.translate_clause("purpose", OFFERS, FIRST, history.latest) == fold(RENEWAL)
 
 
 def by_consent(t: Tables) -> None:
@@ -146,15 +146,15 @@ def test_the_id_of_a_term_that_is_gone_may_be_given_to_another_one() -> None:
     first = revised(FIRST, by_consent)
     after = revised(first, stated, LATER)
     history = pg.History(first, after)
-    assert history.clause_in("purpose", OFFERS, first, after) is None
-    assert history.clause_in("purpose", OFFERS, after, first) is None
+    assert history.translate_clause("purpose", OFFERS, first, after) is None
+    assert history.translate_clause("purpose", OFFERS, after, first) is None
     documents = [notice.document for notice in history]
     for day, expected in ((first.revision, False), (datetime.date(2024, 6, 1), False), (after.revision, True)):
         consents = frozenset({(OFFERS, day)})
         for known, notices in ((history, documents), (pg.History(after), documents[1:])):
             table = PolicyTable(after, history=known)
-            label = table.label("1(a)")
-            context = table.context(
+            label = table.resolve_label("1(a)")
+            context = table.build_context(
                 label,
                 SubjectPreferences(consents=consents),
                 collected=None,
@@ -162,7 +162,7 @@ def test_the_id_of_a_term_that_is_gone_may_be_given_to_another_one() -> None:
                 today=datetime.date(2026, 1, 1),
             )
             assert (after.purpose(OFFERS) in table.row_for(label, None, context)) is expected
-            assert spec.allowed(notices, ["1(a)"], OFFERS, consents=consents, named=True) is expected
+            assert spec.is_allowed(notices, ["1(a)"], OFFERS, consents=consents, named=True) is expected
     kinds = {change.kind for change in compare(first, after).changes}
     assert {"reused", "removed", "added"} <= kinds
     assert not any("unexplained" in kind for kind in kinds)

@@ -13,7 +13,7 @@ import purposeguard as pg
 from purposeguard.cli.application import effects
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from tests.unit.models import UTC
 from tests.unit.oversights import Office
 from tests.unit.samples import revised, tables
@@ -161,7 +161,7 @@ def test_an_activity_that_states_no_channel_uses_nothing_that_was_collected_for_
             assert not use.allows(asked, subject=about)
             assert not use.allows(asked, subject=about)
             decision = use.explain(asked, subject=about)
-            assert violation_of(decision) is pg.RevisionViolation
+            assert violation_class(decision) is pg.RevisionViolation
             assert "names its channels and closes the list" in decision.reasons[0]
             with pytest.raises(pg.RevisionViolation):
                 use.check(asked, subject=about)
@@ -235,7 +235,9 @@ def test_of_a_family_each_source_may_serve_another_member() -> None:
     assert not guard.allows(label, RENEWAL, subject=about)
     assert not guard.allows(label, ADVICE, subject=about)
     assert guard.explain(label, ADVICE, subject=about).denied == (guard.notice.source("1(a)"),)
-    assert violation_of(guard.explain(guard.notice.source("1(b)"), "AnyAdvice", subject=about)) is pg.PurposeViolation
+    assert (
+        violation_class(guard.explain(guard.notice.source("1(b)"), "AnyAdvice", subject=about)) is pg.PurposeViolation
+    )
 
 
 # --- What a revision extends to earlier data
@@ -291,7 +293,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it() -> None:
     assert not answers(guard, old, STATISTICS)
     assert not guard.allows([old, new], STATISTICS)
     assert guard.explain([old, new], STATISTICS).denied == (old,)
-    assert violation_of(guard.explain(old, STATISTICS)) is pg.RevisionViolation
+    assert violation_class(guard.explain(old, STATISTICS)) is pg.RevisionViolation
     assert "under the revision of 2024-01-01" in guard.explain(old, STATISTICS).reasons[0]
 
 
@@ -348,7 +350,7 @@ def test_what_is_derived_was_collected_under_all_that_went_into_it() -> None:
     assert guard.allows(guard.derive("link", new_visit, new_account), "3(2)①")
     for label in (mixed, guard.derive("link", old_visit, old_account)):
         assert guard.allows(label, "4①")
-        assert violation_of(guard.explain(label, "3(2)①")) is pg.RevisionViolation
+        assert violation_class(guard.explain(label, "3(2)①")) is pg.RevisionViolation
 
 
 # --- Rows that say when they were collected
@@ -455,7 +457,7 @@ def test_a_revision_that_is_put_back_grants_later_data_no_more_than_both() -> No
     about = pg.RowContext(collected=NOW)
     assert guard.allows("1(a)", STATISTICS)
     assert not guard.allows("1(a)", STATISTICS, subject=about)
-    assert violation_of(guard.explain("1(a)", STATISTICS, subject=about)) is pg.RevisionViolation
+    assert violation_class(guard.explain("1(a)", STATISTICS, subject=about)) is pg.RevisionViolation
 
 
 def test_the_revision_put_right_decides_in_its_place() -> None:

@@ -17,8 +17,8 @@ import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
-from purposeguard.values.rows import LONG_AGO, abouts_of
-from purposeguard.values.type_schema import Model, shape_of
+from purposeguard.values.rows import LONG_AGO, row_contexts_of
+from purposeguard.values.type_schema import Model, read_shape
 from tests.unit.marked_rows import DAY, KINDS, Customer, Data, Key, every_kind, listed, read, reading
 from tests.unit.models import UTC, Email, P
 from tests.unit.oversights import STOPPED, Counting, Office, guarded
@@ -66,10 +66,10 @@ def test_its_fields_are_withheld(kind: str) -> None:
 @every_kind
 def test_what_a_row_says_of_itself_is_a_subject(kind: str) -> None:
     cls, make = KINDS[kind]
-    models = shape_of(cls).models
-    assert abouts_of(make(7), models) == (pg.RowContext(7),)
+    models = read_shape(cls).models
+    assert row_contexts_of(make(7), models) == (pg.RowContext(7),)
     if kind != "TypedDict":
-        assert abouts_of(make(7)) == (pg.RowContext(7),)
+        assert row_contexts_of(make(7)) == (pg.RowContext(7),)
 
 
 def test_a_row_without_marks_says_nothing() -> None:
@@ -77,9 +77,9 @@ def test_a_row_without_marks_says_nothing() -> None:
         key: int
         email: Email = "e"
 
-    assert abouts_of(Plain(key=7)) == ()
-    assert abouts_of({"key": 7}) == ()
-    assert abouts_of(7) == ()
+    assert row_contexts_of(Plain(key=7)) == ()
+    assert row_contexts_of({"key": 7}) == ()
+    assert row_contexts_of(7) == ()
     assert read(Plain, Plain(key=7)) == Plain(key=7)
 
 
@@ -87,7 +87,7 @@ def test_a_subclass_says_what_its_base_does_and_more() -> None:
     class Special(Customer):
         friend: Annotated[int | None, pg.Subject] = None
 
-    assert abouts_of(Special(key=8, friend=7)) == (pg.RowContext(8), pg.RowContext(7))
+    assert row_contexts_of(Special(key=8, friend=7)) == (pg.RowContext(8), pg.RowContext(7))
     with pytest.raises(pg.SubjectViolation):
         read(list[Customer], [Special(key=8, friend=7)])
     with pytest.raises(pg.SubjectViolation):
@@ -115,7 +115,7 @@ class Message(BaseModel):
     ids=["nobody", "sender", "all", "recipient", "twice"],
 )
 def test_all_whom_a_row_names(row: Message, subjects: list[int | None]) -> None:
-    assert abouts_of(row) == tuple(pg.RowContext(one) for one in subjects)
+    assert row_contexts_of(row) == tuple(pg.RowContext(one) for one in subjects)
 
 
 def test_all_whom_a_row_names_must_let_it_be_used() -> None:
@@ -140,8 +140,8 @@ def test_ids_may_stand_in_a_container(container: Any) -> None:
         keys: Any
 
     Group.__annotations__["keys"] = container[Annotated[int, pg.Subject]]
-    assert {one.subject for one in abouts_of(Group(container([2, 3])))} == {"2", "3"}
-    assert abouts_of(Group(container())) == (pg.RowContext(),)
+    assert {one.subject for one in row_contexts_of(Group(container([2, 3])))} == {"2", "3"}
+    assert row_contexts_of(Group(container())) == (pg.RowContext(),)
 
 
 def test_ids_of_every_type() -> None:
@@ -153,7 +153,7 @@ def test_ids_of_every_type() -> None:
         email: Email = "e"
 
     for given, key in ((7, "7"), ("7", "7"), ("jane", "jane"), (some, str(some)), (some.hex, str(some))):
-        assert abouts_of(Any_(given)) == (pg.RowContext(key),)
+        assert row_contexts_of(Any_(given)) == (pg.RowContext(key),)
         assert read(Any_, Any_(given), guard=guarded(Office({}))).email == "e"
         with pytest.raises(pg.SubjectViolation):
             read(Any_, Any_(given), guard=guarded(Office({key: STOPPED})))
@@ -165,8 +165,8 @@ def test_ids_count_within_their_realm() -> None:
         owner: Key = 8
         email: Email = "e"
 
-    assert abouts_of(Lead(key=7)) == (pg.RowContext("lead:7"), pg.RowContext(8))
-    assert abouts_of(Lead(key=None)) == (pg.RowContext(8),)
+    assert row_contexts_of(Lead(key=7)) == (pg.RowContext("lead:7"), pg.RowContext(8))
+    assert row_contexts_of(Lead(key=None)) == (pg.RowContext(8),)
     assert read(Lead, Lead(key=7)).email == "e"
     with pytest.raises(pg.SubjectViolation):
         read(Lead, Lead(key=7), guard=guarded(Office({"lead:7": STOPPED})))
@@ -207,14 +207,14 @@ class Dated(BaseModel):
 
 
 def test_a_row_says_when_it_was_collected_and_when_use_ended() -> None:
-    assert abouts_of(Dated(since=DAY)) == (pg.RowContext(8, collected=DAY),)
-    assert abouts_of(Dated(since=DAY, until=DAY)) == (pg.RowContext(8, collected=DAY, ended=DAY),)
+    assert row_contexts_of(Dated(since=DAY)) == (pg.RowContext(8, collected=DAY),)
+    assert row_contexts_of(Dated(since=DAY, until=DAY)) == (pg.RowContext(8, collected=DAY, ended=DAY),)
     moment = datetime.datetime(2025, 3, 1, 12, tzinfo=UTC)
-    assert abouts_of(Dated(since=moment)) == (pg.RowContext(8, collected=moment),)
+    assert row_contexts_of(Dated(since=moment)) == (pg.RowContext(8, collected=moment),)
 
 
 def test_a_day_that_is_to_be_said_and_is_not_is_long_ago() -> None:
-    assert abouts_of(Dated(since=None)) == (pg.RowContext(8, collected=LONG_AGO),)
+    assert row_contexts_of(Dated(since=None)) == (pg.RowContext(8, collected=LONG_AGO),)
     with pytest.raises(pg.RevisionViolation, match=r"collected before 2024-04-01, the earliest revision"):
         read(Dated, Dated(since=None))
 
@@ -275,8 +275,8 @@ def test_of_what_two_classes_of_a_row_say_the_worse_counts() -> None:
     earlier = datetime.date(2024, 1, 1)
     models = (Model(One), Model(Two))
     row = {"a": DAY, "b": earlier, "c": None, "d": DAY}
-    assert abouts_of(row, models) == (pg.RowContext(collected=earlier, ended=DAY),)
-    assert abouts_of(row | {"c": earlier}, models) == (pg.RowContext(collected=earlier, ended=earlier),)
+    assert row_contexts_of(row, models) == (pg.RowContext(collected=earlier, ended=DAY),)
+    assert row_contexts_of(row | {"c": earlier}, models) == (pg.RowContext(collected=earlier, ended=earlier),)
 
 
 # --- Who is told

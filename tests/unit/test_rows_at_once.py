@@ -18,8 +18,8 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, subject_key, subject_keys
-from purposeguard.runtime.execution import asked_here
-from purposeguard.runtime.protocols import Roster, asks_of_many, tells_ahead
+from purposeguard.runtime.execution import current_execution
+from purposeguard.runtime.protocols import Roster, can_ask_for_many, can_prefetch_roster
 from tests.unit.oversights import STOPPED, SUSPENDED, WAYS_TO_READ, Counting, Office, guarded
 
 R, P = tm.Registration, tm.ProductData
@@ -136,8 +136,8 @@ def test_an_office_that_overrides_the_question_about_one_subject_is_asked_by_it(
 
     with strict.purpose(tm.RenewalGuidance):
         assert load() == []
-    assert asks_of_many(_Batched({}))
-    assert not asks_of_many(Office({}))
+    assert can_ask_for_many(_Batched({}))
+    assert not can_ask_for_many(Office({}))
 
 
 class _Ahead(Office):
@@ -154,9 +154,9 @@ class _OverriddenAhead(_Ahead):
 
 
 def test_an_office_that_overrides_its_roster_is_asked_for_that_in_an_event_loop_too() -> None:
-    assert tells_ahead(_Ahead({}))
-    assert not tells_ahead(_OverriddenAhead({}))
-    assert not tells_ahead(Office({}))
+    assert can_prefetch_roster(_Ahead({}))
+    assert not can_prefetch_roster(_OverriddenAhead({}))
+    assert not can_prefetch_roster(Office({}))
 
 
 class Owned(pg.PersonalModel):
@@ -302,7 +302,7 @@ def test_a_counted_access_of_a_task_is_refused_in_another_thread() -> None:
 def test_what_runs_is_a_thread_while_asyncio_or_greenlet_is_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("asyncio.events", "greenlet"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    assert isinstance(asked_here()[1], int)
+    assert isinstance(current_execution()[1], int)
 
 
 def test_a_label_that_was_only_asked_about_is_counted_when_it_is_opened() -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.rows import abouts_of
+from purposeguard.values.rows import row_contexts_of
 from tests.unit.marked_rows import DAY, Box, Customer, Dict, Frozen, Key, read, reading
 from tests.unit.models import Device, Email, P, T
 from tests.unit.oversights import Office, guarded
@@ -73,7 +73,7 @@ def test_what_is_in_a_row_is_its_subjects() -> None:
 def test_a_row_in_a_row_says_from_when_it_is_itself_and_the_other_whose() -> None:
     strict = guarded(Office(requires_subject=True))
     old, new = datetime.date(2020, 1, 1), DAY
-    assert abouts_of(Order(new), (), (pg.RowContext(7, collected=old, ended=DAY),)) == (
+    assert row_contexts_of(Order(new), (), (pg.RowContext(7, collected=old, ended=DAY),)) == (
         pg.RowContext(7, collected=new, ended=DAY),
     )
     assert kept(Account(8, orders=[Order(new)]), strict).orders[0].address == "a"
@@ -88,8 +88,8 @@ def test_a_row_in_a_row_says_from_when_it_is_itself_and_the_other_whose() -> Non
 
 def test_a_row_in_a_row_may_be_somebody_elses() -> None:
     around = (pg.RowContext(7, ended=DAY),)
-    assert abouts_of(Review(9), (), around) == (pg.RowContext(9, ended=DAY),)
-    assert abouts_of(Review(None), (), around) == (pg.RowContext(7, ended=DAY),)
+    assert row_contexts_of(Review(9), (), around) == (pg.RowContext(9, ended=DAY),)
+    assert row_contexts_of(Review(None), (), around) == (pg.RowContext(7, ended=DAY),)
     row = Account(8, reviews=[Review(9)])
     assert seen(row) is row
     with pytest.raises(pg.SubjectViolation):
@@ -119,9 +119,9 @@ class Thread:
 def test_a_mark_that_holds_none_frees_nobody(nobody: Any) -> None:
     """No mark, a mark that names nobody, and one that names another are three things."""
     around = (pg.RowContext(7, ended=DAY), pg.RowContext(8, ended=DAY))
-    assert abouts_of(Note(nobody), (), around) == around
-    assert abouts_of(Note(9), (), around) == (pg.RowContext(9, ended=DAY),)
-    assert abouts_of(Note(nobody)) == (pg.RowContext(),)
+    assert row_contexts_of(Note(nobody), (), around) == around
+    assert row_contexts_of(Note(9), (), around) == (pg.RowContext(9, ended=DAY),)
+    assert row_contexts_of(Note(nobody)) == (pg.RowContext(),)
     thread = Thread(7, [Note(nobody)])
     with pytest.raises(pg.SubjectViolation):
         seen(thread)

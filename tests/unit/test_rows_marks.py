@@ -14,7 +14,7 @@ from pydantic import BaseModel, PrivateAttr, computed_field
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import Model, Shape, shape_of
+from purposeguard.values.type_schema import Model, Shape, read_shape
 from tests.unit.marked_rows import Customer, Frozen, Key, Named, read, reading
 from tests.unit.models import Device, Email, P
 from tests.unit.oversights import STOPPED, Office, guarded
@@ -261,10 +261,10 @@ def test_a_copy_that_has_its_mark_is_looked_at_again() -> None:
 
 
 def test_shapes_know_where_rows_say_whose_they_are() -> None:
-    assert shape_of(list[Customer]).is_marked
-    assert shape_of(dict[str, tuple[Customer, ...]] | None).is_marked
-    assert shape_of(dict[Frozen, int]).is_marked
-    assert not shape_of(list[Email]).is_marked
+    assert read_shape(list[Customer]).is_marked
+    assert read_shape(dict[str, tuple[Customer, ...]] | None).is_marked
+    assert read_shape(dict[Frozen, int]).is_marked
+    assert not read_shape(list[Email]).is_marked
     assert not Shape().is_marked
 
     class One(BaseModel):
@@ -273,14 +273,14 @@ def test_shapes_know_where_rows_say_whose_they_are() -> None:
     class Other(BaseModel):
         email: Email = "e"
 
-    assert not shape_of(tuple[One, One | Other]).is_marked
-    assert shape_of(tuple[One, One | Customer]).is_marked
-    assert shape_of(Annotated[int, pg.Subject]).is_marked_itself
-    assert not shape_of(Customer).is_marked_itself
-    united = shape_of(dict[Frozen, int] | dict[Named, int])
+    assert not read_shape(tuple[One, One | Other]).is_marked
+    assert read_shape(tuple[One, One | Customer]).is_marked
+    assert read_shape(Annotated[int, pg.Subject]).is_marked_itself
+    assert not read_shape(Customer).is_marked_itself
+    united = read_shape(dict[Frozen, int] | dict[Named, int])
     assert united.keys is not None
     assert {model.cls for model in united.keys.models} == {Frozen, Named}
-    assert shape_of(dict[Frozen, int] | list[int]).keys is not None
+    assert read_shape(dict[Frozen, int] | list[int]).keys is not None
 
 
 def test_what_the_fields_of_a_class_say_is_read_once() -> None:

@@ -181,7 +181,7 @@ def test_a_class_of_two_notices_is_refused() -> None:
     guard.replace(JP)
     usage, renewal = term(wider, "Usage"), term(wider, "Renewal")
     assert not guard.allows(usage, renewal)
-    assert guard._engine.snapshot.matrix.of(usage).notice is JP
+    assert guard._engine.snapshot.matrix.table_of(usage).notice is JP
 
 
 def test_what_is_no_notice() -> None:
@@ -217,15 +217,15 @@ def test_what_no_notice_has_is_no_attribute_of_several(guard: pg.Guard) -> None:
 def test_a_purpose_is_of_one_notice_and_a_family_may_be_of_several(guard: pg.Guard) -> None:
     matrix = guard._engine.snapshot.matrix
     assert [part.notice.id for part in matrix.parts] == ["shop-jp", "shop-eu"]
-    assert [matrix.alone(purpose).notice.id for purpose in (JP_RENEWAL, EU_RENEWAL)] == ["shop-jp", "shop-eu"]
+    assert [matrix.single_table_of(purpose).notice.id for purpose in (JP_RENEWAL, EU_RENEWAL)] == ["shop-jp", "shop-eu"]
     with pytest.raises(SeveralNotices, match="a purpose of its own in this family"):
-        matrix.alone(matrix.purpose("AnyRenewal"))
+        matrix.single_table_of(matrix.resolve_purpose("AnyRenewal"))
     third = pg.Notice.parse(JP.dump() | {"id": "shop-uk"})
     with pytest.raises(pg.UnknownSource, match="is a class of none of shop-jp"):
-        matrix.each(pg.Label(JP_ACCOUNT, term(third, "Account")))
+        matrix.split_label(pg.Label(JP_ACCOUNT, term(third, "Account")))
     table = pg.Guard(JP)._engine.snapshot.matrix
     assert table.parts == (table,)
-    assert table.alone(JP_RENEWAL) is table
+    assert table.single_table_of(JP_RENEWAL) is table
     assert table.own_conditions(frozenset({"adult"})) == {"adult"}
     assert matrix.parts[0].own_conditions(frozenset({"shop-jp:adult", "shop-eu:adult"})) == {"adult"}
 
@@ -360,13 +360,13 @@ def test_a_date_alone_is_a_revision_of_neither() -> None:
     table = pg.Guard(both())._engine.snapshot.matrix
     label = pg.Label(JP_ACCOUNT)
     assert table.row_for(label, None, Context(under=JP.revision)) == frozenset()
-    assert table.collected_under(JP_ACCOUNT, Context(under=JP.revision)) == BEFORE_ALL
-    assert table.collected_under(JP_ACCOUNT, Context()) is None
+    assert table.collection_revision(JP_ACCOUNT, Context(under=JP.revision)) == BEFORE_ALL
+    assert table.collection_revision(JP_ACCOUNT, Context()) is None
 
 
 def test_replacing_one_notice_leaves_the_other() -> None:
     guard = pg.Guard(both())
-    other = guard._engine.snapshot.matrix.of(EU_ACCOUNT)
+    other = guard._engine.snapshot.matrix.table_of(EU_ACCOUNT)
     later = revised(JP, lambda t: t["grant"][0].update(sources=["1(a)", "2"]), "2025-01-01")
     with guard.purpose("AnyRenewal", channel="email") as use:
         assert not use.allows(term(JP, "Visit"))
@@ -375,7 +375,7 @@ def test_replacing_one_notice_leaves_the_other() -> None:
         assert not use.allows(term(JP, "Visit"))  # collected under the revision before
         assert use.allows([JP_ACCOUNT, EU_ACCOUNT])
         assert use.allows([term(later, "Account"), EU_ACCOUNT])
-    assert guard._engine.snapshot.matrix.of(EU_ACCOUNT) is other
+    assert guard._engine.snapshot.matrix.table_of(EU_ACCOUNT) is other
     assert guard.allows(term(later, "Account"), term(later, "Renewal") | EU_RENEWAL)
     assert guard.allows(term(later, "Account"), JP_RENEWAL | EU_RENEWAL)
     clock = day("2025-06-01")
@@ -628,12 +628,12 @@ def test_ids_and_revisions_in_records(guard: pg.Guard) -> None:
 
 def test_one_notice_is_as_before() -> None:
     table = PolicyTable(JP)
-    assert table.of(JP_ACCOUNT) is table
-    assert table.key(JP_ACCOUNT) == "1(a)"
-    assert table.recorded(pg.Label(JP_ACCOUNT)) is pg.Label(JP_ACCOUNT)
-    joint = JointTable.compiled_from(NoticesInForce(((JP, None), (EU, None)), {}))
-    assert joint.key(pg.NotPersonal) == "not-personal"
+    assert table.table_of(JP_ACCOUNT) is table
+    assert table.record_id(JP_ACCOUNT) == "1(a)"
+    assert table.to_record_label(pg.Label(JP_ACCOUNT)) is pg.Label(JP_ACCOUNT)
+    joint = JointTable.compile_from(NoticesInForce(((JP, None), (EU, None)), {}))
+    assert joint.record_id(pg.NotPersonal) == "not-personal"
     assert joint.revisions.members == (pg.History(JP), pg.History(EU))
     assert table.revisions is table.history
     with pytest.raises(pg.UnknownSource, match="is a class of none of"):
-        joint.of(term(one("other"), "Account"))
+        joint.table_of(term(one("other"), "Account"))

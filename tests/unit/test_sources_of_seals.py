@@ -25,7 +25,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import shape_of
+from purposeguard.values.type_schema import read_shape
 from tests.unit.models import C, D, R, T
 
 S = TypeVar("S", bound=pg.Source)
@@ -195,13 +195,13 @@ def test_type_variables_stand_for_what_they_are_given() -> None:
 
 
 def test_shapes_unite() -> None:
-    shape = shape_of(pg.Personal[str, tm.Registration]) | shape_of(Annotated[str, tm.Contract])
+    shape = read_shape(pg.Personal[str, tm.Registration]) | read_shape(Annotated[str, tm.Contract])
     assert shape.sealed
     assert (shape.labels(), shape.seals(), shape.all_labels()) == ({"": C}, {"": R}, {"": R | C})
     assert shape.holds_seals
     assert shape.has_tags
     assert shape.has_fields
-    nothing = shape_of(dict[str, int])
+    nothing = read_shape(dict[str, int])
     assert not nothing.holds_seals
     assert not nothing.has_tags
     assert nothing.label_of_all() is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.policy.spec import allowed, permits
+from purposeguard.policy.spec import is_allowed, permits
 from tests.unit.samples import changed, tables
 
 FIRST, SECOND = date(2024, 1, 1), date(2025, 1, 1)
@@ -31,6 +31,6 @@ def test_a_source_that_was_renamed_is_the_same_source() -> None:
         t["renamed"] = [{"kind": "source", "old": "2", "new": "8"}]
 
     notices = [OLD, pg.Notice.parse(changed(change)).document]
-    assert allowed(notices, ["8"], STATISTICS, collected_under=FIRST)
+    assert is_allowed(notices, ["8"], STATISTICS, collected_under=FIRST)
     # And back, where the earlier revision is in force again.
-    assert allowed(notices[::-1], ["2"], STATISTICS, collected_under=SECOND)
+    assert is_allowed(notices[::-1], ["2"], STATISTICS, collected_under=SECOND)

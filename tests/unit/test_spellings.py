@@ -27,8 +27,8 @@ from pydantic import BaseModel, Field, StringConstraints
 import purposeguard as pg
 from purposeguard.adapters.tags import Tag
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import Shape, label_of, parameter_shapes
-from purposeguard.values.walk import Handed
+from purposeguard.values.type_schema import Shape, read_parameter_shapes, unite_shape_labels
+from purposeguard.values.walk import ArgumentScan
 from tests.unit import pep563
 from tests.unit.models import C, D, Email, R, T, guard
 
@@ -301,15 +301,15 @@ def test_unpack_is_read_where_arguments_are_handed_over() -> None:
         raise NotImplementedError
 
     assert guard.accesses[-1].label is R
-    assert parameter_shapes(lambda **more: more, None) == {"more": Shape(items=Shape(), keys=Shape())}
+    assert read_parameter_shapes(lambda **more: more, None) == {"more": Shape(items=Shape(), keys=Shape())}
 
     def send(*pair: *tuple[Email, int], **more: te.Unpack[Keys]) -> None: ...
 
-    shapes = parameter_shapes(send, None)
-    assert label_of({"pair": shapes["pair"]}) is R
+    shapes = read_parameter_shapes(send, None)
+    assert unite_shape_labels({"pair": shapes["pair"]}) is R
     assert shapes["more"].labels() == {"email": R}
-    handed = Handed()
-    handed.look({"email": "aiko@example.com"}, shapes["more"], "more")
+    handed = ArgumentScan()
+    handed.scan_argument({"email": "aiko@example.com"}, shapes["more"], "more")
     assert handed.labels == {R}
 
 
@@ -330,7 +330,7 @@ def test_it_is_refused_where_it_is_used(wrong: Any) -> None:
             with pytest.raises(pg.UnlabelledData, match="meant as a tag"):
                 decorate(load)
         with pytest.raises(pg.UnlabelledData, match="meant as a tag"):
-            label_of(parameter_shapes(send, None))
+            unite_shape_labels(read_parameter_shapes(send, None))
     with pytest.raises(pg.UnlabelledData, match="meant as a tag"):
         pg.Personal([row("x")], tm.Registration)
     with guard.purpose(tm.RenewalGuidance) as use:

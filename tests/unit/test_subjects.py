@@ -19,7 +19,7 @@ import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.protocols import Roster
 from tests.unit.models import P
 from tests.unit.oversights import ERASED, STOPPED, Counting, Office, guarded
@@ -203,7 +203,7 @@ def test_of_a_family_each_member_may_be_suspended() -> None:
     assert not guard.allows(tm.WebForm, tm.AnySurveyInvitation, subject=2)
     decision = guard.explain(label, tm.AnySurveyInvitation, subject=1)
     assert decision.denied == (tm.Registration,)
-    assert violation_of(decision) is pg.SubjectViolation
+    assert violation_class(decision) is pg.SubjectViolation
     assert decision.grants == {tm.WebForm: "2.2"}
 
 
@@ -230,7 +230,7 @@ def test_what_no_clause_grants_is_refused_as_such() -> None:
     with pytest.raises(pg.SubjectViolation):
         guard.check("2.1", "2.2③", "email", subject=7)
     mixed = guard.explain([tm.ProductData, tm.Registration], P, subject=7)
-    assert violation_of(mixed) is pg.PurposeViolation
+    assert violation_class(mixed) is pg.PurposeViolation
     assert mixed.denied == (tm.Registration, tm.ProductData)
     assert mixed.alternatives == ()
 
@@ -457,9 +457,9 @@ def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         assert asked(guard, 8) == asked(guard, 9) == ALLOWED
         assert asked(guard, 7) == REFUSED
-    column = guard._engine.snapshot.permissions(P, None)
-    assert column.allowed_to(CLEAR) == {REGISTERED}
-    assert column.allowed_to(other) == frozenset()
+    column = guard._engine.snapshot.get_permissions(P, None)
+    assert column.labels_allowed_for(CLEAR) == {REGISTERED}
+    assert column.labels_allowed_for(other) == frozenset()
 
 
 # --- Sources that are not of the notice in force

@@ -67,7 +67,7 @@ def table(*notices: pg.Notice) -> PolicyTable:
 
 
 def bar(matrix: PolicyTable, source: type[Source], purpose: type[Purpose], context: Context) -> DenialReason | None:
-    return matrix.bar(source, purpose, None, context)
+    return matrix.find_denial_reason(source, purpose, None, context)
 
 
 def test_consent_to_a_purpose_is_none_to_what_has_its_number_now() -> None:
@@ -107,7 +107,7 @@ def test_a_row_cannot_say_that_it_is_later_than_its_class() -> None:
     later = Context(under=second.revision)
     assert bar(matrix, third.source("1(a)"), statistics, later) is None
     assert bar(matrix, FIRST.source("1(a)"), statistics, later) is DenialReason.REVISION
-    assert matrix.collected_under(FIRST.source("1(a)"), later) == FIRST.revision
+    assert matrix.collection_revision(FIRST.source("1(a)"), later) == FIRST.revision
 
 
 def test_a_row_may_repeat_the_revision_of_its_class_though_no_history_has_it() -> None:
@@ -130,5 +130,5 @@ def test_numbers_that_change_twice_are_followed_in_order() -> None:
     second = revised(FIRST, visits_renumbered("2", "8"), "2025-01-01")
     third = revised(second, visits_renumbered("8", "9"), "2026-01-01")
     history = pg.History(FIRST, second, third)
-    assert history.clause_in("source", "2", FIRST, third) == "9"
-    assert history.clause_in("source", "9", third, FIRST) == "2"
+    assert history.translate_clause("source", "2", FIRST, third) == "9"
+    assert history.translate_clause("source", "9", third, FIRST) == "2"

@@ -17,7 +17,7 @@ small = pg.Notice.loads(SMALL)
 def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
     matrix = PolicyTable(small)
     account, usage = small.source("1(a)"), small.source("1(b)")
-    expected = matrix.row(pg.Label(account, usage))
+    expected = matrix.resolve_row(pg.Label(account, usage))
     forms: list[Any] = [
         {account, usage},
         [usage, account, account],
@@ -29,9 +29,9 @@ def test_a_source_asked_for_in_any_form_gives_the_same_row() -> None:
         {account: 1, usage: 2}.keys(),
     ]
     for form in forms:
-        assert matrix.row(form) == expected
+        assert matrix.resolve_row(form) == expected
     assert expected == {small.purpose("Service")}
-    assert matrix.row("account") == matrix.row(account) == matrix.row([account])
+    assert matrix.resolve_row("account") == matrix.resolve_row(account) == matrix.resolve_row([account])
 
 
 def test_what_is_no_source_is_unknown() -> None:
@@ -39,11 +39,11 @@ def test_what_is_no_source_is_unknown() -> None:
     wrong: list[Any] = [None, 5, b"1(a)", bytearray(b"x"), {"1(a)": 1}, small, [None], ["1(a)", 5], [["1(a)"]], [[]]]
     for nonsense in wrong:
         with pytest.raises(pg.UnknownSource):
-            matrix.row(nonsense)
+            matrix.resolve_row(nonsense)
     nothing: list[Any] = [(), [], set(), frozenset(), iter(())]
     for empty in nothing:
         with pytest.raises(pg.UnlabelledData):
-            matrix.row(empty)
+            matrix.resolve_row(empty)
 
 
 def test_not_personal_data_may_serve_every_purpose_by_a_channel_that_the_purpose_admits() -> None:
@@ -90,14 +90,14 @@ def test_channels_close_and_open() -> None:
 def test_what_a_purpose_admits_and_must_state() -> None:
     matrix = PolicyTable(small)
     family = small.families[0]
-    assert matrix.admitted(small.purpose("Renewal")) == ("email",)
-    assert matrix.admitted(small.purpose("Service")) == ("email", "phone")
-    assert matrix.admitted(family) == ("email", "phone")
+    assert matrix.admitted_channels(small.purpose("Renewal")) == ("email",)
+    assert matrix.admitted_channels(small.purpose("Service")) == ("email", "phone")
+    assert matrix.admitted_channels(family) == ("email", "phone")
     assert matrix.must_state_channel(small.purpose("Renewal"))
     assert not matrix.must_state_channel(small.purpose("Offers"))
     assert matrix.must_state_channel(family)
-    assert matrix.channel(None) is None
-    assert matrix.channel("E-Mail".replace("-", "")) == "email"
+    assert matrix.resolve_channel(None) is None
+    assert matrix.resolve_channel("E-Mail".replace("-", "")) == "email"
 
 
 def test_purposes_asked_for_in_any_form() -> None:
@@ -105,19 +105,19 @@ def test_purposes_asked_for_in_any_form() -> None:
     renewal, advice = small.families[0].members
     forms: list[Any] = [renewal, "3(1)①", "3(1)-1", "renewal"]
     for form in forms:
-        assert matrix.purpose(form) is renewal
+        assert matrix.resolve_purpose(form) is renewal
     forms = ["AnyAdvice", "any-advice", renewal | advice, advice | renewal, small.families[0]]
     for form in forms:
-        assert matrix.purpose(form) is small.families[0]
+        assert matrix.resolve_purpose(form) is small.families[0]
     wrong: list[Any] = [None, 5, [], {}, b"x", pg.Purpose, small.source("2"), renewal | small.purpose("Service")]
     for nonsense in wrong:
         with pytest.raises(pg.UnknownPurpose):
-            matrix.purpose(nonsense)
+            matrix.resolve_purpose(nonsense)
 
 
 def test_spellings_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = PolicyTable(small)
-    rows, purposes = matrix.known
+    rows, purposes = matrix.lookup_tables
     assert len(rows) < len(purposes)
     known = len(purposes)
     monkeypatch.setattr(compiled, "MOST_REMEMBERED", known + 2)
@@ -132,8 +132,8 @@ def test_only_what_lasts_is_remembered() -> None:
         __slots__ = ()
 
     matrix = PolicyTable(small)
-    matrix.row(pg.Label(small.source("1(a)")))
-    rows, purposes = matrix.known
+    matrix.resolve_row(pg.Label(small.source("1(a)")))
+    rows, purposes = matrix.lookup_tables
     known = set(rows)
     assert matrix.allows(Name("1(a)"), Name("Service"))
     assert matrix.allows("1(a)" + " " * 100, "Service" + " " * 100)
@@ -151,7 +151,7 @@ def test_a_set_that_lies_about_its_items_changes_no_later_answer() -> None:
             return iter(["1(a)"])
 
     matrix = PolicyTable(small)
-    matrix.row(Lying([small.source("2")]))
+    matrix.resolve_row(Lying([small.source("2")]))
     assert not matrix.allows(frozenset([small.source("2")]), "Service")
     assert not matrix.allows({small.source("2")}, "Service")
 
@@ -170,7 +170,7 @@ def test_a_matrix_cannot_be_changed() -> None:
 @pytest.mark.parametrize(("one", "other"), [("2", "2"), ("1", "1(a)"), ("5", "1"), (["2", "1"], "1")])
 def test_an_operation_between_other_sources_is_refused(one: Any, other: Any) -> None:
     with pytest.raises(UnknownOperation, match=r"derives nothing from .* it declares `link`"):
-        PolicyTable(small).derived("link", one, other)
+        PolicyTable(small).derive_label("link", one, other)
 
 
 # --- revisions
@@ -183,11 +183,11 @@ def test_classes_of_an_earlier_revision_are_decided_by_clause_under_the_later() 
     assert matrix.allows(visit, service)
     assert matrix.allows(pg.Label(visit, small.source("1(a)")), later.purpose("Service"))
     assert matrix.allows([visit, later.source("1(a)"), "1(b)"], service)
-    assert matrix.current(visit) is later.source("2")
-    assert matrix.current(later.source("2")) is later.source("2")
-    assert matrix.purpose(small.families[0]) is later.families[0]
-    assert matrix.purpose(small.families[0].union) is later.families[0]
-    assert matrix.derived("link", visit, small.source("1(a)")) is pg.Label(later.source("5"))
+    assert matrix.current_source(visit) is later.source("2")
+    assert matrix.current_source(later.source("2")) is later.source("2")
+    assert matrix.resolve_purpose(small.families[0]) is later.families[0]
+    assert matrix.resolve_purpose(small.families[0].union) is later.families[0]
+    assert matrix.derive_label("link", visit, small.source("1(a)")) is pg.Label(later.source("5"))
 
 
 def test_classes_of_revisions_before_the_earlier_one_stay_known() -> None:
@@ -197,7 +197,7 @@ def test_classes_of_revisions_before_the_earlier_one_stay_known() -> None:
     for notice in (small, second, third):
         assert matrix.allows(notice.source("2"), notice.purpose("Service"))
     back = PolicyTable(small, matrix)  # rolled back: the first revision's classes are its own again
-    assert back.purpose(small.purpose("Service")) is small.purpose("Service")
+    assert back.resolve_purpose(small.purpose("Service")) is small.purpose("Service")
     assert not back.allows(third.source("2"), third.purpose("Service"))
 
 
@@ -223,15 +223,15 @@ def test_a_union_of_one_purpose_s_revisions_is_no_family_and_not_that_purpose() 
     matrix = PolicyTable(third, PolicyTable(second, PolicyTable(small)))
     several: Any = small.purpose("Renewal") | second.purpose("Renewal")
     with pytest.raises(pg.UnknownPurpose):
-        matrix.purpose(several)
+        matrix.resolve_purpose(several)
 
 
 def test_a_family_whose_members_changed_is_not_the_family_of_before() -> None:
     later = revised(small, lambda t: t["family"][0].update(purposes=["3(1)②", "4②"]))
     matrix = PolicyTable(later, PolicyTable(small))
     with pytest.raises(pg.UnknownPurpose):
-        matrix.purpose(small.families[0].union)
-    assert matrix.purpose("AnyAdvice") is later.families[0]
+        matrix.resolve_purpose(small.families[0].union)
+    assert matrix.resolve_purpose("AnyAdvice") is later.families[0]
 
 
 def test_classes_of_no_revision_stay_unknown() -> None:

@@ -139,7 +139,7 @@ def test_what_an_observer_raises_refuses_the_use() -> None:
 def test_who_counts_is_an_observer_from_the_start() -> None:
     guard = pg.Guard(tm.NOTICE)
     with pytest.raises(TypeError, match="who counts uses is an observer from the start"):
-        guard._engine.observe(Telemetry(Meter()))
+        guard._engine.add_observer(Telemetry(Meter()))
 
 
 def test_an_exception_needs_a_ledger_and_not_an_observer() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.transfers import Recipient, Safeguard, clauses, objections, refusal
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.transfers import Recipient, Safeguard, list_clauses, list_objections, make_refusal
+from purposeguard.policy.violations import violation_class
 
 TODAY = date(2026, 6, 15)
 CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))
@@ -24,7 +24,7 @@ IN_CHINA = {"product": "Deep Security", "task": "maintenance"}
 
 
 def against(recipient, notice=tm.NOTICE, *, today=TODAY, **terms) -> list[str]:
-    return list(objections(notice.document, recipient, today=today, **terms))
+    return list(list_objections(notice.document, recipient, today=today, **terms))
 
 
 def without(*names, **tables) -> pg.Notice:
@@ -160,17 +160,17 @@ def test_reasons_come_in_the_order_of_the_clauses():
 
 
 def test_the_clauses_that_a_hand_over_rests_on():
-    assert clauses(tm.NOTICE.document, HOME) == ("4", "6.2")
-    assert clauses(tm.NOTICE.document, ABROAD) == ("4", "5", "6.2")
-    assert clauses(without("entrustment", "transfer", "safeguards").document, HOME) == ()
+    assert list_clauses(tm.NOTICE.document, HOME) == ("4", "6.2")
+    assert list_clauses(tm.NOTICE.document, ABROAD) == ("4", "5", "6.2")
+    assert list_clauses(without("entrustment", "transfer", "safeguards").document, HOME) == ()
 
 
 def test_a_refusal_is_a_decision_with_its_reasons():
     allowed = pg.Guard(tm.NOTICE).explain("1.1(a)", "1.2(1)①")
-    denied = refusal(tm.NOTICE.document, allowed, ABROAD, ("no contract", "no supervision"))
+    denied = make_refusal(tm.NOTICE.document, allowed, ABROAD, ("no contract", "no supervision"))
     assert allowed
     assert not denied
-    assert violation_of(denied) is pg.RecipientViolation
+    assert violation_class(denied) is pg.RecipientViolation
     assert denied.reasons == ("no contract", "no supervision")
     assert str(denied).splitlines() == [
         "renewal-guidance (1.2(1)①) may not hand 1.1(a) to support-centre (overseas-contractor, PH)",
@@ -264,7 +264,7 @@ def objected(recipient=ADVERTISER, sources=("2.3",), purposes=("2.3①",), *, ta
 def test_a_third_party_needs_no_supervision_and_a_clause_of_its_own():
     abroad = {"countries": ["US"]}
     assert objected(**abroad) == []
-    assert clauses(sharing(**abroad).document, ADVERTISER) == ("4.3", "5", "6.2")
+    assert list_clauses(sharing(**abroad).document, ADVERTISER) == ("4.3", "5", "6.2")
     assert against(ADVERTISER) != []
 
 
@@ -323,7 +323,7 @@ def test_of_several_clauses_one_is_enough():
     rows = [SHARING | {"countries": ["DE"], "sources": ["1.1"]}, SHARING | {"clause": "4.4", "countries": ["US"]}]
     notice = without(provision=rows)
     assert against(ADVERTISER, notice, sources=("2.3",)) == []
-    assert clauses(notice.document, ADVERTISER)[:2] == ("4.3", "4.4")
+    assert list_clauses(notice.document, ADVERTISER)[:2] == ("4.3", "4.4")
 
 
 def test_a_guard_hands_no_personal_data_to_those_who_get_aggregates():

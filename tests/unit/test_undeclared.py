@@ -17,9 +17,9 @@ from pydantic import BaseModel, PrivateAttr, computed_field
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.plan import plan_of
-from purposeguard.values.type_schema import SILENT, shape_of
-from purposeguard.values.walk import Handed
+from purposeguard.values.plan import make_plan
+from purposeguard.values.type_schema import SILENT, read_shape
+from purposeguard.values.walk import ArgumentScan
 from purposeguard.values.withheld import is_copy
 from tests.unit.customers import withheld
 from tests.unit.models import D, Device, Email, P, R, guard
@@ -71,8 +71,8 @@ def with_attribute(value: Any, kept: Any) -> Any:
 
 def handed(value: Any, cls: Any = object) -> pg.Label:
     """The label of what is met in a value that is handed over."""
-    found = Handed()
-    found.look(value, shape_of(cls), "it")
+    found = ArgumentScan()
+    found.scan_argument(value, read_shape(cls), "it")
     return pg.Label.join(*found.labels)
 
 
@@ -160,7 +160,7 @@ def test_code_and_the_library_s_own_objects_are_not_searched() -> None:
         value = Holding(anything=kept)
         assert withheld(value) is value
     for cls in (str, int, types.FunctionType, pg.Guard, types.ModuleType):
-        assert plan_of(cls, SILENT).state is None
+        assert make_plan(cls, SILENT).state is None
 
 
 def test_objects_that_hold_each_other_are_searched_so_deep() -> None:

@@ -20,8 +20,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import Shape, label_of, parameter_shapes, shape_of
-from purposeguard.values.walk import Handed
+from purposeguard.values.type_schema import Shape, read_parameter_shapes, read_shape, unite_shape_labels
+from purposeguard.values.walk import ArgumentScan
 from tests.unit.models import D, Device, Email, R, T, guard
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def test_what_nobody_reads_is_refused_wherever_it_is_used(cls: Any) -> None:
     send: Callable[..., Any] = lambda it: None  # noqa: E731  # likewise
     send.__annotations__ = {"it": cls}
     with pytest.raises(pg.UnlabelledData, match=named):
-        label_of(parameter_shapes(send, None))
+        unite_shape_labels(read_parameter_shapes(send, None))
 
 
 @pytest.mark.parametrize("cls", UNREAD)
@@ -200,7 +200,7 @@ def test_what_comes_is_refused_by_its_class(cls: Any) -> None:
     with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.UnlabelledData):
         use.withhold(Customer("e", value))
     with pytest.raises(pg.UnlabelledData):
-        Handed().look([value], Shape(), "it")
+        ArgumentScan().scan_argument([value], Shape(), "it")
 
 
 def test_the_whole_of_it_is_named_and_what_to_do() -> None:
@@ -273,7 +273,7 @@ def test_a_source_that_a_class_is_about_is_no_tag_in_it() -> None:
     assert pg.sources_of(Customer) == {"email": R}
     assert pg.sources_of(pg.Personal[str, tm.Registration]) == {"": R}
     with pytest.raises(pg.UnlabelledData, match="a source class stands where the type of a value belongs"):
-        shape_of(Iterator[tm.ProductData])
+        read_shape(Iterator[tm.ProductData])
 
 
 def test_a_name_that_is_defined_later_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

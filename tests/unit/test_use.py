@@ -82,7 +82,7 @@ def test_a_use_of_a_thread_holds_in_a_loop_that_its_body_runs() -> None:
 def test_where_no_other_loop_is_loaded_a_use_belongs_to_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("greenlet", "asyncio.events", "trio.lowlevel"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-        assert tasks.asked_here()[1] == threading.get_ident()
+        assert tasks.current_execution()[1] == threading.get_ident()
         with guard.purpose(tm.RenewalGuidance) as use:
             assert guard.current is use
     assert guard.purpose(tm.RenewalGuidance)(lambda: guard.current.active)()
@@ -91,12 +91,12 @@ def test_where_no_other_loop_is_loaded_a_use_belongs_to_its_thread(monkeypatch: 
 def test_a_matrix_that_was_replaced_clears_nothing_any_more() -> None:
     label = pg.Label(tm.Registration)
     state = PolicySnapshot(PolicyTable(tm.NOTICE))
-    permissions = state.permissions(tm.RenewalGuidance, None)
+    permissions = state.get_permissions(tm.RenewalGuidance, None)
     assert permissions.decide(label).allowed
     assert permissions.allowed_labels == {label}
     state.retire()
     assert permissions.decide(label).allowed  # decided still, and looked up no more
-    late = state.permissions(tm.ProductProvision, None)  # asked for while the matrix was being replaced
+    late = state.get_permissions(tm.ProductProvision, None)  # asked for while the matrix was being replaced
     assert late.decide(label).allowed
     assert permissions.allowed_labels == late.allowed_labels == set()
     assert permissions.retired

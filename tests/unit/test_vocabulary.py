@@ -7,7 +7,7 @@ from typing import Any, Union
 import pytest
 
 import purposeguard as pg
-from purposeguard.notice.vocabulary import LONGEST_ID, fold, nearest, slug_of
+from purposeguard.notice.vocabulary import LONGEST_ID, find_nearest, fold, make_slug
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.samples import SMALL
 
@@ -120,8 +120,8 @@ def test_an_unknown_id_suggests_the_nearest() -> None:
 
 
 def test_what_is_no_text_has_no_near_ids() -> None:
-    assert nearest(5, ["5"]) == ()
-    assert nearest("registraton", ["Registration"]) == ("Registration",)
+    assert find_nearest(5, ["5"]) == ()
+    assert find_nearest("registraton", ["Registration"]) == ("Registration",)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_two_spellings_of_one_id_fold_to_the_same(spelling: str, folded: str | N
     [("RenewalGuidance", "renewal-guidance"), ("DNSLookup", "dns-lookup"), ("Tier2Data", "tier2-data"), ("A", "a")],
 )
 def test_a_slug_is_the_class_name_with_hyphens(name: str, slug: str) -> None:
-    assert slug_of(name) == slug
+    assert make_slug(name) == slug
 
 
 def test_a_term_bears_clause_slug_title_and_docstring() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.notice.warning import warnings
+from purposeguard.notice.warning import find_warnings
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.command_line import OVERLAY, TINY, run
 from tests.unit.mistakes import EDITS, NOTICE
@@ -18,14 +18,14 @@ from tests.unit.samples import changed, numbered
 
 
 def warned_of(change: Callable[[dict[str, Any]], object]) -> list[str]:
-    return [fault.place for fault in warnings(pg.Notice.parse(changed(change)).document)]
+    return [fault.place for fault in find_warnings(pg.Notice.parse(changed(change)).document)]
 
 
 def nothing(tables: dict[str, Any]) -> None: ...
 
 
 def test_the_bundled_notice_has_none() -> None:
-    assert warnings(tm.NOTICE.document) == []
+    assert find_warnings(tm.NOTICE.document) == []
     assert run("validate", "trendmicro-jp", "--strict").exit_code == 0
 
 
@@ -65,7 +65,7 @@ def test_purposes_of_a_family_may_have_one_title() -> None:
 
 
 def test_a_request_to_stop_takes_consent_back() -> None:
-    assert warnings(pg.Notice.loads(NOTICE).document) == []
+    assert find_warnings(pg.Notice.loads(NOTICE).document) == []
 
 
 def everything(tables: dict[str, Any]) -> None:
@@ -115,7 +115,9 @@ def test_several_rest_on_consent() -> None:
         for purpose in tables["grant"][0]["purpose"][:2]:
             purpose.update(basis="consent")
 
-    assert [f.message for f in warnings(pg.Notice.parse(changed(change)).document) if " rest on consent" in f.message]
+    assert [
+        f.message for f in find_warnings(pg.Notice.parse(changed(change)).document) if " rest on consent" in f.message
+    ]
 
 
 def test_strict_fails_where_there_is_a_warning(tmp_path: Path) -> None:

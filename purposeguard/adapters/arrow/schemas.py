@@ -22,9 +22,9 @@ from purposeguard.adapters.tags import KEY, Revisions, Tag, columns_of, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
-from purposeguard.values.annotations import ALIASES, QUALIFIERS, alias_value, is_taggable, what_is
+from purposeguard.values.annotations import ALIASES, QUALIFIERS, alias_value, describe_kind, is_taggable
 from purposeguard.values.sealed import Sealed
-from purposeguard.values.type_schema import Model, hints_of
+from purposeguard.values.type_schema import Model, resolve_hints
 
 _MICRO: Final = "us"
 
@@ -83,7 +83,7 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
         UnlabelledData, UnknownSource: as `purposeguard.adapters.tags.columns_of`.
     """
     if not is_taggable(model):
-        raise TypeError(f"{what_is(model)} is no pydantic model, dataclass, TypedDict, NamedTuple or attrs class")
+        raise TypeError(f"{describe_kind(model)} is no pydantic model, dataclass, TypedDict, NamedTuple or attrs class")
     columns = columns_of(notice, model)
     fields = [stored.field(name, notice, columns[name]) for name, stored in _read_class(model, _Place(notice)).items()]
     return with_spark(pa.schema(fields), notice, spark=spark)
@@ -138,7 +138,7 @@ def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
         raise TypeError(f"`{place.path}` holds {cls.__qualname__} again, and an Arrow type has an end")
     Model(cls).columns()  # raises where a tag or a mark is where nobody would read it
     fields: dict[str, _Stored] = {}
-    for name, hint in hints_of(cls).items():
+    for name, hint in resolve_hints(cls).items():
         path = f"{place.path}.{name}" if place.path else name
         stored = _read(hint, place._replace(path=path, around=(*place.around, key)))
         info = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
@@ -238,7 +238,9 @@ def _of_type(annotation: Any, origin: Any, args: tuple[Any, ...], place: _Place)
 def _struct(cls: type, place: _Place) -> _Stored:
     fields = _read_class(cls, place)
     type_ = pa.struct([field.field(name, place.notice) for name, field in fields.items()])
-    return _Stored(type_, place.sources, _inside(fields.values()), is_tagged=bool(place.sources) or not fields)
+    return _Stored(
+        type_, place.sources, _collect_inner_sources(fields.values()), is_tagged=bool(place.sources) or not fields
+    )
 
 
 def _container(annotation: Any, cls: type, args: list[Any], place: _Place) -> _Stored:
@@ -249,16 +251,16 @@ def _container(annotation: Any, cls: type, args: list[Any], place: _Place) -> _S
             raise TypeError(f"`{place.path}` may have None for a key, and a map of Arrow may not")
         type_ = pa.map_(key.field("key", place.notice), value.field("value", place.notice))
         # A map says itself what is in it, since Parquet may lose the tags of that.
-        return _Stored(type_, place.sources | _inside(items))
+        return _Stored(type_, place.sources | _collect_inner_sources(items))
     if len(args) != 1 or issubclass(cls, Mapping):
-        raise TypeError(f"`{place.path}` is {what_is(annotation)}, with items of several types: give it a model")
+        raise TypeError(f"`{place.path}` is {describe_kind(annotation)}, with items of several types: give it a model")
     type_ = pa.list_(items[0].field("item", place.notice))
-    return _Stored(type_, place.sources, _inside(items), is_tagged=bool(place.sources))
+    return _Stored(type_, place.sources, _collect_inner_sources(items), is_tagged=bool(place.sources))
 
 
-def _inside(parts: Iterable[_Stored]) -> frozenset[type[Source]]:
+def _collect_inner_sources(parts: Iterable[_Stored]) -> frozenset[type[Source]]:
     return frozenset[type[Source]]().union(*(part.sources | part.inside for part in parts))
 
 
 def _no_type(annotation: object, place: _Place) -> TypeError:
-    return TypeError(f"`{place.path}` is {what_is(annotation)}, which has no Arrow type: name one that has")
+    return TypeError(f"`{place.path}` is {describe_kind(annotation)}, which has no Arrow type: name one that has")

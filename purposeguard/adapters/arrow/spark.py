@@ -37,7 +37,7 @@ _SIMPLE: Final = (
 )
 
 
-def written(schema: pa.Schema, tags: Mapping[str, str]) -> str:
+def to_spark_schema(schema: pa.Schema, tags: Mapping[str, str]) -> str:
     """The schema as Spark writes it; `tags` are the texts of those of its columns, with all that is in them.
 
     Raises:
@@ -111,10 +111,10 @@ def _tags(fields: Any, before: str) -> Iterator[tuple[str, str]]:
         tag = (field.get("metadata") or {}).get(KEY)
         if tag is not None:
             yield where, tag if isinstance(tag, str) else ""  # what is no text is no tag, and is refused as one
-        yield from _inside(field["type"], where)
+        yield from _iter_inner_tags(field["type"], where)
 
 
-def _inside(type_: Any, where: str) -> Iterator[tuple[str, str]]:
+def _iter_inner_tags(type_: Any, where: str) -> Iterator[tuple[str, str]]:
     if not isinstance(type_, dict):
         return
     composite = cast("dict[str, Any]", type_)
@@ -122,4 +122,4 @@ def _inside(type_: Any, where: str) -> Iterator[tuple[str, str]]:
         yield from _tags(composite["fields"], f"{where}.")
     for part in ("elementType", "keyType", "valueType"):
         if part in composite:
-            yield from _inside(composite[part], f"{where}[]")
+            yield from _iter_inner_tags(composite[part], f"{where}[]")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.arrow import spark as spark_schema
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, decode, encode
-from purposeguard.errors import UnlabelledData, shown
+from purposeguard.errors import UnlabelledData, format_name
 from purposeguard.notice.label import Label
 
 Data = TypeVar("Data")
@@ -40,15 +40,15 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
     _refuse_twins(schema)
     unknown = [name for name in columns if name not in set(schema.names)]
     if unknown:
-        raise ValueError(f"{_named(unknown)} is tagged, and there is no such column")
+        raise ValueError(f"{_format_names(unknown)} is tagged, and there is no such column")
     left_out = [name for name in schema.names if name not in columns]
     if left_out:
         raise UnlabelledData(
-            f"{_named(left_out)} carries no tag: name its source, "
+            f"{_format_names(left_out)} carries no tag: name its source, "
             "or say `NotPersonal` where a column is not personal (rule 4)"
         )
     fields = [
-        _bearing(_pressed(field, columns[field.name], notice, field.name), columns[field.name], notice)
+        _add_tag(_push_tag_down(field, columns[field.name], notice, field.name), columns[field.name], notice)
         for field in schema
     ]
     new_schema = with_spark(pa.schema(fields, metadata=schema.metadata), notice, spark=spark)
@@ -97,7 +97,7 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
     Raises:
         UnlabelledData: a column is tagged otherwise in another table. Also as `columns_of`, as UnknownSource.
     """
-    tags_by_table = [_everywhere(table, revisions) for table in tables]
+    tags_by_table = [_collect_all_tags(table, revisions) for table in tables]
     for number, columns in enumerate(tags_by_table[1:], 2):
         for name in dict.fromkeys([*tags_by_table[0], *columns]):
             if columns.get(name) != tags_by_table[0].get(name):
@@ -108,7 +108,7 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
+def _collect_all_tags(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
     """The tags of columns and, by path, of the fields in them."""
     tags = dict(columns_of(data, revisions))
     inside = [field_and_path for field in data.schema for field_and_path in _inner(field.type, field.name)]
@@ -124,7 +124,7 @@ def _everywhere(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
 # ---- inside a column -------------------------------------------------------------------------------------------------
 
 
-def _pressed(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
+def _push_tag_down(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
     """A field whose inner tags count its own tag as well."""
     if not tag.is_personal or not any(_bears_tags(inner) for inner, _ in _inner(field.type, where)):
         return field
@@ -132,17 +132,17 @@ def _pressed(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.
     def more(inner: pa.Field) -> pa.Field:
         own = _own(inner, where, revisions)
         whole = tag if own is None else Tag(own.label | tag.label, by_row=own.by_row or tag.by_row, mark=own.mark)
-        pressed = _pressed(inner, whole, revisions, where)
-        return pressed if own is None else _bearing(pressed, whole, revisions)
+        pressed = _push_tag_down(inner, whole, revisions, where)
+        return pressed if own is None else _add_tag(pressed, whole, revisions)
 
-    return field.with_type(_remade(field.type, more))
+    return field.with_type(_rebuild_type(field.type, more))
 
 
-def _bearing(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
+def _add_tag(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
     return field.with_metadata({**(field.metadata or {}), _KEY: encode(tag, revisions).encode()})
 
 
-def _remade(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> pa.DataType:
+def _rebuild_type(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> pa.DataType:
     """A type with its inner fields replaced; a type that cannot be rebuilt stays as it is."""
     types_ = pa.types
     if types_.is_struct(type_):
@@ -182,10 +182,10 @@ def _own(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _t
 def _tag(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _text) -> Tag | None:
     """The tag of a column and everything in it; None if it and some part of it have none."""
     inside = [_tag(inner, path, revisions, text_of) for inner, path in _inner(field.type, where)]
-    return _united(_own(field, where, revisions, text_of), inside)
+    return _unite_tags(_own(field, where, revisions, text_of), inside)
 
 
-def _united(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
+def _unite_tags(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
     known = [tag for tag in inside if tag is not None]
     if own is None and (not inside or len(known) < len(inside)):
         return None
@@ -252,15 +252,15 @@ def with_spark(schema: pa.Schema, notice: Revisions, *, spark: bool) -> pa.Schem
     if not spark:
         return bare
     texts = {name: encode(tag, notice) for name, tag in columns_of(bare, notice).items()}
-    return bare.with_metadata({**metadata, spark_schema.SPARK_KEY: spark_schema.written(bare, texts).encode()})
+    return bare.with_metadata({**metadata, spark_schema.SPARK_KEY: spark_schema.to_spark_schema(bare, texts).encode()})
 
 
 def _refuse_twins(schema: pa.Schema) -> None:
     if len(set(schema.names)) < len(schema.names):
         twice = next(name for name, times in Counter(schema.names).items() if times > 1)
-        raise UnlabelledData(f"two columns are called {shown(twice)}, so a tag could be of either: rename one")
+        raise UnlabelledData(f"two columns are called {format_name(twice)}, so a tag could be of either: rename one")
 
 
-def _named(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     more = f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
-    return f"{shown(names[0])}{more}"
+    return f"{format_name(names[0])}{more}"

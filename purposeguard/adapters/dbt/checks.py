@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from purposeguard.adapters.dbt.declassification import undeclassified
-from purposeguard.adapters.dbt.lineage import OTHERS, Lineage, Made, Output, Outputs, joined
-from purposeguard.adapters.dbt.manifest import QUERIES, Node, Project, Unread, table_name
-from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, OfTable, declared, read_tag
-from purposeguard.adapters.enforcement import must_cover
+from purposeguard.adapters.dbt.declassification import explain_undeclassified
+from purposeguard.adapters.dbt.lineage import OTHERS, BuiltTable, DbtLineage, Output, Outputs, join_outputs
+from purposeguard.adapters.dbt.manifest import QUERIES, ManifestNode, Project, Unread, table_name
+from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, OfTable, read_meta, read_tag
+from purposeguard.adapters.enforcement import require_covering
 from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Tag
 from purposeguard.errors import PurposeGuardError
@@ -74,7 +74,7 @@ def check(project: Project, guard: Guard, *, trust_hooks: bool = False, trusted_
         ValueError: its resources depend on each other in a circle.
     """
     checker = _Checker(project, guard, trust_hooks, project.querying(trusted_macros))
-    for node in project.ordered():
+    for node in project.iter_in_order():
         with checker.reporting(node):
             checker.resource(node)
     for node in project.manifest.saved_queries.values():
@@ -93,20 +93,20 @@ class _Checker:
         self.guard: Final = guard
         self.trust_hooks: Final = trust_hooks
         self.querying: Final = querying
-        self.lineage: Final = Lineage(project, guard.notice)
+        self.lineage: Final = DbtLineage(project, guard.notice)
         self.checked: Final = Checked(project, self.lineage.outputs)
-        self.owners: Final[dict[str, Node]] = {}
+        self.owners: Final[dict[str, ManifestNode]] = {}
         """By the name of a table, the resource that it is of."""
 
     # ---- findings --------------------------------------------------------------------------------------------------
 
-    def find(self, node: Node, rule: Rule, column: str, message: str, way_out: str) -> None:
+    def find(self, node: ManifestNode, rule: Rule, column: str, message: str, way_out: str) -> None:
         """Adds a finding, in the file of the SQL or in the properties file."""
         path = self.project.path(node, properties=rule != "unread")
         self.checked.findings.append(Finding(path, node.called, column, rule, message, way_out))
 
     @contextmanager
-    def reporting(self, node: Node, column: str = "") -> Generator[None]:
+    def reporting(self, node: ManifestNode, column: str = "") -> Generator[None]:
         """Turns what is raised about a resource into a finding."""
         try:
             yield
@@ -117,7 +117,7 @@ class _Checker:
 
     # ---- resources -------------------------------------------------------------------------------------------------
 
-    def resource(self, node: Node) -> None:
+    def resource(self, node: ManifestNode) -> None:
         """Checks a node or a source, behind all that it depends on."""
         if node.resource_type in _TABLES:
             self._table(node)
@@ -136,23 +136,23 @@ class _Checker:
                 "leave it out, or check with `--trust-hooks` if hooks and operations move no personal data",
             )
 
-    def _jinja(self, node: Node) -> None:
+    def _jinja(self, node: ManifestNode) -> None:
         """Refuses a query of Jinja's: what it returns is in the SQL as text, and has no label."""
         macros = [macro.removeprefix("macro.") for macro in node.depends_on.macros if macro in self.querying]
         if macros or QUERIES.search(node.raw_code):
-            by = f" by {_listed(macros)}" if macros else ""
+            by = f" by {_join_names(macros)}" if macros else ""
             raise Unread(
                 f"its Jinja runs a query{by}, and what that returns is in its SQL as text",
                 "leave it out, or check with `--trust-macro NAME` if nothing personal gets into the SQL",
             )
 
-    def _table(self, node: Node) -> None:
-        own = declared(OfTable, node, node.called)
-        columns = {self.lineage.names.declared(column.name): column for column in node.columns.values()}
+    def _table(self, node: ManifestNode) -> None:
+        own = read_meta(OfTable, node, node.called)
+        columns = {self.lineage.names.declared_key(column.name): column for column in node.columns.values()}
         if len(columns) < len(node.columns):
             raise Unread("two declared columns have the same name in its database", "declare it once")
         of_columns = {
-            key: declared(OfColumn, column, f"{node.called}.{column.name}") for key, column in columns.items()
+            key: read_meta(OfColumn, column, f"{node.called}.{column.name}") for key, column in columns.items()
         }
         self._jinja(node)
         if node.config.materialized == "ephemeral":
@@ -163,20 +163,26 @@ class _Checker:
         if owner is not node:
             raise Unread(f"`{node.relation_name}` is the table of {owner.called} as well", "refer to either of them")
         self._hooks(hook.sql for hook in (*node.config.pre_hook, *node.config.post_hook))
-        made = self.lineage.made(node)
+        made = self.lineage.build_table(node)
         if made is None:
             return
         for key in of_columns.keys() - made.outputs.keys():
             if of_columns[key] != OfColumn():
                 self.find(node, "meta", columns[key].name, "there is no such column", "tag a column of the model")
-        outputs = {key: self._labelled(node, key, made, of_columns.get(key, OfColumn()), own) for key in made.outputs}
+        outputs = {
+            key: self._label_column(node, key, made, of_columns.get(key, OfColumn()), own) for key in made.outputs
+        }
         self.lineage.outputs[node.unique_id] = outputs
         # Where a declassification holds, each row is about as many subjects as it says.
         figures = [output for output in outputs.values() if (node.unique_id, output.name) in self.checked.declassified]
-        self.lineage.rows[node.unique_id] = joined("", figures) if figures else made.rows._replace(untagged=frozenset())
+        self.lineage.rows[node.unique_id] = (
+            join_outputs("", figures) if figures else made.rows._replace(untagged=frozenset())
+        )
         self._purpose(node, own, {output.name: output for output in outputs.values()})
 
-    def _labelled(self, node: Node, key: str, made: Made, of_column: OfColumn, own: OfTable) -> Output:
+    def _label_column(
+        self, node: ManifestNode, key: str, made: BuiltTable, of_column: OfColumn, own: OfTable
+    ) -> Output:
         """A column with its declared tag, if any: it must cover what flows into the column."""
         output = made.outputs[key]
         name = f"{node.called}.{output.name}"
@@ -186,7 +192,7 @@ class _Checker:
             with self.reporting(node, output.name):
                 tag = read_tag(self.guard.notice, words, name)
         if of_column.declassified is not None:
-            return self._declassified(node, key, made, of_column.declassified, tag)
+            return self._apply_declassification(node, key, made, of_column.declassified, tag)
         if made.tree is None and node.language != "python":
             return output._replace(
                 tag=tag,
@@ -196,12 +202,12 @@ class _Checker:
         if not key and output.untagged == frozenset({name}) and node.language != "python":
             return output  # columns of its past, if there are any: reported where they are used
         if output.tag is None or (tag is None and node.language == "python"):
-            self._untagged(node, output)
+            self._report_untagged(node, output)
             return Output(output.name)
         if tag is None:
             return output
         try:
-            must_cover(node.called, output.name, tag.label, output.tag.label)
+            require_covering(node.called, output.name, tag.label, output.tag.label)
         except FlowViolation as error:
             message, way_out = (line.strip() for line in str(error).split("\n"))
             self.find(node, "flow", output.name, f"{message}{_from(output, error.missing.sources)}", way_out)
@@ -209,24 +215,29 @@ class _Checker:
         roots = output.roots | ({(name, Label(*more))} if more else frozenset())
         return Output(output.name, Tag(tag.label | output.tag.label, mark=tag.mark), roots)
 
-    def _untagged(self, node: Node, output: Output) -> None:
+    def _report_untagged(self, node: ManifestNode, output: Output) -> None:
         """Reports a column that nobody labelled, once: what is made of it later is not reported again."""
         names = sorted(output.untagged) or [f"{node.called}.{output.name}"] * (node.language == "python")
         if not names:
             return
-        why, way_out = f"no tag says what {_listed(names)} is", "tag it in `meta` with its source, or `not-personal`"
+        why, way_out = (
+            f"no tag says what {_join_names(names)} is",
+            "tag it in `meta` with its source, or `not-personal`",
+        )
         if any(OTHERS in name for name in names):
             why = f"it may hold columns of {names[0].removesuffix(f'.{OTHERS}')} that are not known here"
             way_out = "run `dbt docs generate`, whose catalog tells all columns, or name the columns instead of `*`"
         self.find(node, "untagged", output.name, why, way_out)
 
-    def _declassified(self, node: Node, key: str, made: Made, declaration: Declassified, tag: Tag | None) -> Output:
+    def _apply_declassification(
+        self, node: ManifestNode, key: str, made: BuiltTable, declaration: Declassified, tag: Tag | None
+    ) -> Output:
         """A column with the tag that a declassification declares, if it is a figure over as many subjects."""
         output, names = made.outputs[key], self.lineage.names
         why = "it has no `tags`, which say what it is from then on, or no query makes it"
         if tag is not None and made.tree is not None:
             subjects = made.subjects
-            why = undeclassified(
+            why = explain_undeclassified(
                 made.tree,
                 names,
                 key,
@@ -241,9 +252,9 @@ class _Checker:
 
     # ---- purposes --------------------------------------------------------------------------------------------------
 
-    def exposure(self, node: Node) -> None:
+    def exposure(self, node: ManifestNode) -> None:
         """Checks what an exposure uses: all columns of what it depends on, or those that it names."""
-        stated = declared(OfExposure, node, node.called)
+        stated = read_meta(OfExposure, node, node.called)
         read = {other.unique_id: other for other in self.lineage.reads(node)}
         known = {name for other in read.values() for name in (other.called, other.name)}
         for name in stated.columns.keys() - known:
@@ -254,7 +265,7 @@ class _Checker:
             if outputs is None:
                 continue  # reported where it could not be read
             named = stated.columns.get(other.called, stated.columns.get(other.name))
-            used = {self.lineage.names.declared(name): name for name in named or ()}
+            used = {self.lineage.names.declared_key(name): name for name in named or ()}
             for name in (used[key] for key in used.keys() - outputs.keys()):
                 self.find(
                     node, "meta", f"{other.called}.{name}", "there is no such column", "name a column of the model"
@@ -263,7 +274,7 @@ class _Checker:
             columns = {f"{other.called}.{output.name}": output for output in uses}
             self._purpose(node, stated, columns or {other.called: self.lineage.rows[unique_id]})
 
-    def _purpose(self, node: Node, stated: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
+    def _purpose(self, node: ManifestNode, stated: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
         """Asks the guard about columns that a resource uses or holds for a purpose."""
         exposed = isinstance(stated, OfExposure)
         if stated.purpose is None and stated.channel is not None:
@@ -290,9 +301,9 @@ _DECLASSIFIED: Final = "group by what stays, `HAVING count(distinct SUBJECT) >= 
 def _from(output: Output, sources: Iterable[type[Source]]) -> str:
     """Which declared columns some sources of a column come from."""
     roots = sorted(name for name, root in output.roots if not root.sources.isdisjoint(sources))
-    return f", which comes from {_listed(roots)}" if roots else ""
+    return f", which comes from {_join_names(roots)}" if roots else ""
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - ROOTS_SHOWN} more" if len(names) > ROOTS_SHOWN else ""
     return ", ".join(f"`{name}`" for name in names[:ROOTS_SHOWN]) + more

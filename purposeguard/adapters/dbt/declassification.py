@@ -19,7 +19,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from purposeguard.adapters.sql.scopes import Names, lower
+from purposeguard.adapters.sql.scopes import NameRules, lower
 
 IsSubject = Callable[[exp.Table, str], bool]
 """True if the column of this name in this table holds subjects' ids."""
@@ -32,7 +32,7 @@ _GROUPING: Final = _PASSING | {"where", "group", "having"}
 _READING: Final = _GROUPING | {"distinct"}
 
 
-def undeclassified(tree: exp.Expr, names: Names, column: str, at_least: int, is_subject: IsSubject) -> str:
+def explain_undeclassified(tree: exp.Expr, names: NameRules, column: str, at_least: int, is_subject: IsSubject) -> str:
     """Why an output, by its key, is no figure over at least so many subjects, nor what these are grouped by.
 
     Empty if it is either.
@@ -43,7 +43,7 @@ def undeclassified(tree: exp.Expr, names: Names, column: str, at_least: int, is_
         scope = build_scope(tree.copy())
     except SqlglotError:
         scope = None
-    grouped = None if scope is None else _grouped(scope, names, column)
+    grouped = None if scope is None else _find_grouped_select(scope, names, column)
     if grouped is None:
         return "it does not come, unchanged, from a SELECT with GROUP BY"
     scope, item = grouped
@@ -60,7 +60,7 @@ def undeclassified(tree: exp.Expr, names: Names, column: str, at_least: int, is_
     return ""
 
 
-def _item(select: exp.Select, names: Names, key: str) -> exp.Expr | None:
+def _item(select: exp.Select, names: NameRules, key: str) -> exp.Expr | None:
     """The item of a SELECT by which an output of this name is made: a star, if it has no other items.
 
     None if there is none, or if there may be several.
@@ -82,7 +82,7 @@ def _only(select: exp.Expr, known: frozenset[str]) -> bool:
     return isinstance(select, exp.Select) and {name for name, part in select.args.items() if part} <= known
 
 
-def _grouped(scope: Scope, names: Names, key: str) -> tuple[Scope, exp.Expr] | None:
+def _find_grouped_select(scope: Scope, names: NameRules, key: str) -> tuple[Scope, exp.Expr] | None:
     """The SELECT with GROUP BY that an output comes from, through renaming alone, and the item that makes it."""
     select = scope.expression
     if not isinstance(select, exp.Select):
@@ -99,11 +99,11 @@ def _grouped(scope: Scope, names: Names, key: str) -> tuple[Scope, exp.Expr] | N
     sources = [source for _, source in scope.selected_sources.values()]
     if item is None or len(sources) != 1 or not isinstance(sources[0], Scope) or not _only(select, _PASSING):
         return None
-    inner = _passed(item, names, key)
-    return None if inner is None else _grouped(sources[0], names, inner)
+    inner = _find_passed_column(item, names, key)
+    return None if inner is None else _find_grouped_select(sources[0], names, inner)
 
 
-def _passed(item: exp.Expr, names: Names, key: str) -> str | None:
+def _find_passed_column(item: exp.Expr, names: NameRules, key: str) -> str | None:
     """The name of the column that an item passes on unchanged."""
     value = item.unalias()
     if type(value) is exp.Star:
@@ -135,7 +135,7 @@ def _is_no_alias(column: exp.Expr, select: exp.Expr) -> bool:
     return all(item.unalias() == column for item in select.expressions if lower(item.alias) == lower(column.name))
 
 
-def _is_of_subjects(column: exp.Expr, scope: Scope, names: Names, is_subject: IsSubject) -> bool:
+def _is_of_subjects(column: exp.Expr, scope: Scope, names: NameRules, is_subject: IsSubject) -> bool:
     """True if a column is, through renaming alone, a table's column of subjects' ids, and no join is in between.
 
     Nor may a window or a subquery be: they take values from row to row.

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from purposeguard.adapters.dbt.checks import Checked
 from purposeguard.adapters.dbt.lineage import Output
-from purposeguard.adapters.dbt.manifest import Node
+from purposeguard.adapters.dbt.manifest import ManifestNode
 from purposeguard.adapters.tags import KEY, Tag, words_of
 
 _SENTENCE: Final = re.compile(r"\s*(?:Not personal data|Personal data, collected under [^\n]*)\.$")
@@ -27,7 +27,7 @@ LONGEST_TAG: Final = 256
 """Characters of a tag's value at most, in Snowflake."""
 
 
-def _documented(tag: Tag) -> str:
+def _format_tag(tag: Tag) -> str:
     sources = ", ".join(f"{source.clause} ({source.slug})" for source in tag.label)
     return f"Personal data, collected under {sources}." if tag.is_personal else "Not personal data."
 
@@ -52,14 +52,14 @@ def properties(checked: Checked) -> Iterator[tuple[str, str]]:
         yield f"{name}.yml", text
 
 
-def _columns(checked: Checked, node: Node, indent: str) -> str:
+def _columns(checked: Checked, node: ManifestNode, indent: str) -> str:
     """The columns of a resource, one a line. A line is JSON, which is YAML as well."""
     # dbt 1.10 moved `meta` of columns to `config`, and warns where it stands by itself.
     version = re.match(r"(\d+)\.(\d+)", checked.project.manifest.metadata.dbt_version)
     configured = version is None or (int(version[1]), int(version[2])) >= (1, 10)
     described = {column.name.lower(): column for column in node.columns.values()}
     lines = [f"{indent}columns:\n"]
-    for _, output, tag in _labelled(checked, node):
+    for _, output, tag in _iter_labeled_columns(checked, node):
         column = described.get(output.name.lower())
         declassified = checked.declassified.get((node.unique_id, output.name))
         words: Any = words_of(tag)
@@ -69,7 +69,7 @@ def _columns(checked: Checked, node: Node, indent: str) -> str:
         described_as = "" if column is None else _SENTENCE.sub("", column.description or "")
         properties = {
             "name": output.name if column is None else column.name,
-            "description": f"{described_as} {_documented(tag)}".strip(),
+            "description": f"{described_as} {_format_tag(tag)}".strip(),
             **({"config": meta} if configured else meta),
         }
         lines.append(f"{indent}  - {json.dumps(properties, ensure_ascii=False)}\n")
@@ -91,8 +91,8 @@ def statements(checked: Checked) -> Iterator[str]:
         yield "CREATE TAG IF NOT EXISTS purposeguard;"
     for node in _own(checked):
         kind = "VIEW" if node.config.materialized == "view" else "TABLE"
-        for key, output, tag in _labelled(checked, node):
-            value = _documented(tag) if adapter == "bigquery" else " ".join(words_of(tag))
+        for key, output, tag in _iter_labeled_columns(checked, node):
+            value = _format_tag(tag) if adapter == "bigquery" else " ".join(words_of(tag))
             if len(value) > LONGEST_TAG and adapter != "bigquery":
                 raise ValueError(f"the label of `{node.called}.{output.name}` is too long for a tag: {value}")
             column = exp.to_identifier(key, quoted=True).sql(dialect=dialect)
@@ -100,7 +100,7 @@ def statements(checked: Checked) -> Iterator[str]:
             yield _STATEMENTS[adapter].format(kind=kind, table=node.relation_name, column=column, text=text)
 
 
-def _own(checked: Checked) -> Sequence[Node]:
+def _own(checked: Checked) -> Sequence[ManifestNode]:
     manifest = checked.project.manifest
     return [
         node
@@ -109,7 +109,7 @@ def _own(checked: Checked) -> Sequence[Node]:
     ]
 
 
-def _labelled(checked: Checked, node: Node) -> Iterator[tuple[str, Output, Tag]]:
+def _iter_labeled_columns(checked: Checked, node: ManifestNode) -> Iterator[tuple[str, Output, Tag]]:
     """The columns of a table that have a label. Of a seed, columns that nobody uses may have none."""
     for key, output in checked.outputs[node.unique_id].items():
         if output.tag is not None:

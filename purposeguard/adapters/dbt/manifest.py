@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from purposeguard.adapters.sql.scopes import Names
+from purposeguard.adapters.sql.scopes import NameRules
 
 MANIFESTS: Final = range(10, 13)
 """Versions of the manifest's schema that are read: dbt 1.6 and later."""
@@ -86,7 +86,7 @@ class Config(_Artifact):
     store_failures_as: str | None = None
 
 
-class Column(_Artifact):
+class ManifestColumn(_Artifact):
     """A column that a properties file describes."""
 
     name: str
@@ -110,7 +110,7 @@ class Macro(_Artifact):
     depends_on: DependsOn = DependsOn()
 
 
-class Node(_Artifact):
+class ManifestNode(_Artifact):
     """A resource: a model, seed, snapshot, test, analysis, operation, source, exposure or saved query."""
 
     unique_id: str
@@ -125,7 +125,7 @@ class Node(_Artifact):
     language: str | None = None
     raw_code: str = ""
     compiled_code: str | None = None
-    columns: dict[str, Column] = Field(default_factory=dict)
+    columns: dict[str, ManifestColumn] = Field(default_factory=dict)
     meta: dict[str, Any] = Field(default_factory=dict)
     config: Config = Config()
     depends_on: DependsOn = DependsOn()
@@ -142,10 +142,10 @@ class Manifest(_Artifact):
     """The manifest: all resources of a project and of its packages."""
 
     metadata: Metadata
-    nodes: dict[str, Node]
-    sources: dict[str, Node]
-    exposures: dict[str, Node]
-    saved_queries: dict[str, Node] = Field(default_factory=dict)
+    nodes: dict[str, ManifestNode]
+    sources: dict[str, ManifestNode]
+    exposures: dict[str, ManifestNode]
+    saved_queries: dict[str, ManifestNode] = Field(default_factory=dict)
     macros: dict[str, Macro] = Field(default_factory=dict)
 
 
@@ -215,11 +215,11 @@ class Project:
         return ADAPTERS[self.adapter]
 
     @property
-    def resources(self) -> Mapping[str, Node]:
+    def resources(self) -> Mapping[str, ManifestNode]:
         """All nodes and sources, by their ids."""
         return {**self.manifest.sources, **self.manifest.nodes}
 
-    def ordered(self) -> Iterator[Node]:
+    def iter_in_order(self) -> Iterator[ManifestNode]:
         """Nodes and sources, each behind all that it depends on.
 
         Raises:
@@ -248,7 +248,7 @@ class Project:
             querying |= callers
         return frozenset(querying)
 
-    def path(self, node: Node, *, properties: bool = False) -> str:
+    def path(self, node: ManifestNode, *, properties: bool = False) -> str:
         """The file of a resource; `properties`: the file that describes its columns, if there is any."""
         path = node.original_file_path
         if properties and node.patch_path:
@@ -256,7 +256,7 @@ class Project:
         own = node.package_name == self.manifest.metadata.project_name
         return self.folder + (path if own else f"dbt_packages/{node.package_name}/{path}")
 
-    def table(self, node: Node) -> str:
+    def table(self, node: ManifestNode) -> str:
         """The name of its table or view, as the SQL adapter declares it.
 
         Raises:
@@ -264,7 +264,7 @@ class Project:
         """
         if not node.relation_name:
             raise Unread("it has no table or view", "refer to a model that has one")
-        names = Names(self.dialect)
+        names = NameRules(self.dialect)
         try:
             name = table_name(exp.to_table(node.relation_name, dialect=self.dialect), names)
         except (SqlglotError, ValueError):
@@ -274,11 +274,11 @@ class Project:
         return name
 
 
-def table_name(table: exp.Table, names: Names) -> str | None:
+def table_name(table: exp.Table, names: NameRules) -> str | None:
     """What the SQL adapter calls a table; None if the name is not plain, or the adapter would not find it again."""
     parts = [part for name in ("catalog", "db", "this") if (part := table.args.get(name))]
     key = tuple(names.table_key(part) for part in parts if type(part) is exp.Identifier)
-    same = len(key) == len(parts) and names.table_declared(".".join(key)) == key
+    same = len(key) == len(parts) and names.declared_table_key(".".join(key)) == key
     return ".".join(key) if same else None
 
 

@@ -7,22 +7,22 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from purposeguard.adapters.dbt.manifest import Column, Config, Node
+from purposeguard.adapters.dbt.manifest import Config, ManifestColumn, ManifestNode
 from purposeguard.adapters.tags import KEY, Revisions, Tag, parts_of, tag_of
 from purposeguard.errors import PurposeGuardError, UnlabelledData
-from purposeguard.notice.vocabulary import is_text, nearest
+from purposeguard.notice.vocabulary import find_nearest, is_text
 from purposeguard.values.markers import SubjectMark
 
 NOT_READ: Final = "the `meta` of `{where}` cannot be read: {why}"
 
 
-def _stated(text: str) -> str:
+def _require_text(text: str) -> str:
     if not is_text(text):
         raise ValueError("must not be blank")
     return text
 
 
-Text = Annotated[str, AfterValidator(_stated)]
+Text = Annotated[str, AfterValidator(_require_text)]
 Words = str | list[str]
 
 
@@ -64,13 +64,13 @@ class OfExposure(_Meta):
 M = TypeVar("M", OfColumn, OfTable, OfExposure)
 
 
-def declared(kind: type[M], described: Node | Column, where: str) -> M:
+def read_meta(kind: type[M], described: ManifestNode | ManifestColumn, where: str) -> M:
     """What a `meta` says under the key `purposeguard`; `where` names its resource or column.
 
     Raises:
         UnlabelledData: it cannot be read, or `meta` and `config.meta` differ.
     """
-    written = _written(described.meta, described.config, where)
+    written = _find_meta_value(described.meta, described.config, where)
     if written is None:
         return kind()
     data: Any = {"tags": written} if isinstance(written, (str, list)) and kind is not OfExposure else written
@@ -80,14 +80,14 @@ def declared(kind: type[M], described: Node | Column, where: str) -> M:
         fault = error.errors(include_url=False, include_input=False)[0]
         why = ".".join(map(str, fault["loc"])) + ": " + fault["msg"]
         if fault["type"] == "extra_forbidden":
-            near = nearest(fault["loc"][-1], kind.model_fields)
+            near = find_nearest(fault["loc"][-1], kind.model_fields)
             why += f" (did you mean `{near[0]}`?)" if near else f" (known are {', '.join(kind.model_fields)})"
         elif fault["type"] == "model_type":
             why = f"must be a mapping of {', '.join(kind.model_fields)}; of ids, a text in quotes or a list of these"
     raise UnlabelledData(NOT_READ.format(where=where, why=why.removeprefix(": ")))
 
 
-def _written(meta: Mapping[str, Any], config: Config, where: str) -> Any:
+def _find_meta_value(meta: Mapping[str, Any], config: Config, where: str) -> Any:
     """The value under the key; dbt writes `config.meta` to `meta` as well, and older versions have only that."""
     values = [place[KEY] for place in (meta, config.meta) if KEY in place]
     if len(values) == 2 and values[0] != values[1]:

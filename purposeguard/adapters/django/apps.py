@@ -8,8 +8,8 @@ from django.core.checks import register
 from django.core.exceptions import ImproperlyConfigured
 
 from purposeguard.adapters.django.checks import check_tags
-from purposeguard.adapters.django.session import Held
-from purposeguard.guard import guard_named
+from purposeguard.adapters.django.session import HeldConnections
+from purposeguard.guard import load_guard
 
 LABEL = "purposeguard_rows"
 
@@ -23,7 +23,7 @@ class RowsConfig(AppConfig):
     name = "purposeguard.adapters.django"
     label = LABEL
     verbose_name = "purposeguard: rows"
-    held: Held
+    held: HeldConnections
 
     def ready(self) -> None:
         """Holds all connections.
@@ -31,20 +31,20 @@ class RowsConfig(AppConfig):
         Raises:
             TypeError: there is no guard.
         """
-        guard = guard_named(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
-        self.held = Held(
+        guard = load_guard(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
+        self.held = HeldConnections(
             guard, getattr(settings, "PURPOSEGUARD_FUNCTIONS", ()), getattr(settings, "PURPOSEGUARD_PASSES", ())
         )
         self.held.install()
         register(check_tags, "purposeguard")
 
 
-def held() -> Held:
+def get_held_connections() -> HeldConnections:
     """What holds the connections of this process; raises ImproperlyConfigured where nothing does."""
     if not apps.is_installed(RowsConfig.name):
         raise ImproperlyConfigured(
             f'put "{RowsConfig.name}" into INSTALLED_APPS: nothing holds statements to the notice'
         )
     config = apps.get_app_config(LABEL)
-    found: Held = config.held
+    found: HeldConnections = config.held
     return found

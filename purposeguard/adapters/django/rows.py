@@ -32,13 +32,13 @@ def denied_fields(model: Model) -> frozenset[str]:
     Raises:
         PurposeMissing, UnlabelledData, ImproperlyConfigured: as `permitted`.
     """
-    from purposeguard.adapters.django.apps import held  # noqa: PLC0415  # applications are loaded by now
+    from purposeguard.adapters.django.apps import get_held_connections  # noqa: PLC0415  # applications are loaded by now
 
-    holds = held()
+    holds = get_held_connections()
     decider = holds.decider
-    use = decider.use("select", (model._meta.db_table,))
+    use = decider.current_use("select", (model._meta.db_table,))
     if use is None:  # observed only
         return frozenset()
     columns = holds.columns(model)
     names = [field.name for field in model._meta.concrete_fields]
-    return frozenset(decider.denied(use, columns, names, model._meta.db_table))
+    return frozenset(decider.find_denied_columns(use, columns, names, model._meta.db_table))

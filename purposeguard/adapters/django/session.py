@@ -15,14 +15,14 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
-from purposeguard.adapters.enforcement import Decider, declared_in
+from purposeguard.adapters.enforcement import Decider, iter_declared_tables
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import SealedValue, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.values.personal import Personal
 
@@ -83,7 +83,7 @@ _MIGRATES: Final[CodeType] = MigrationExecutor.migrate.__code__
 _MARK: Final = "purposeguard_holds"
 
 
-class Held:
+class HeldConnections:
     """All connections, held to one guard."""
 
     def __init__(self, guard: Guard, functions: Iterable[str] = (), passes: Iterable[str] = ()) -> None:
@@ -94,13 +94,13 @@ class Held:
         self._statements: dict[str, Statements] = {}
         self._columns: dict[Model, Columns] = {}
         self._tried: set[type] = set()
-        self._lock: Final = new_lock()
+        self._lock: Final = make_lock()
         guard._register.add_tables_of(self)
 
     def declared(self) -> Iterable[TaggedTable]:
         """The tables of all models. Where a tag cannot be read, none: that is raised when a statement is executed."""
         try:
-            return tuple(declared_in(tables_of(self.decider.revisions)))
+            return tuple(iter_declared_tables(tables_of(self.decider.revisions)))
         except (TypeError, UnlabelledData, UnknownSource):
             return ()
 
@@ -139,12 +139,12 @@ class Held:
 
     def install(self) -> None:
         """Holds all connections of this process, those that are open as well as those to come."""
-        connection_created.connect(self._connected, dispatch_uid="purposeguard", weak=False)
+        connection_created.connect(self._hold_connection, dispatch_uid="purposeguard", weak=False)
         for connection in connections.all(initialized_only=True):
             if connection.connection is not None:
-                self._connected(connection=connection)
+                self._hold_connection(connection=connection)
 
-    def _connected(self, *, connection: Any, **_: object) -> None:
+    def _hold_connection(self, *, connection: Any, **_: object) -> None:
         """Holds one connection.
 
         Raises:
@@ -169,7 +169,7 @@ class Held:
 
         with connection.execute_wrapper(ask), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-            if asked and isinstance(cursor, _Held):
+            if asked and isinstance(cursor, _HeldCursorMixin):
                 return
         raise ImproperlyConfigured(
             "this release of Django executes statements that purposeguard is not asked about: use one that was tested "
@@ -225,7 +225,7 @@ def _must_hold_no_seals(params: Any) -> None:
             _must_hold_no_seals(param)
 
 
-class _Held:
+class _HeldCursorMixin:
     """A cursor that takes no seals, and is without the methods of its driver that execute what nobody reads."""
 
     def execute(self, sql: Any, params: Any = None) -> Any:
@@ -253,11 +253,11 @@ class _Held:
         _refuse("callproc")
 
 
-class _HeldCursor(_Held, CursorWrapper):
+class _HeldCursor(_HeldCursorMixin, CursorWrapper):
     pass
 
 
-class _HeldDebugCursor(_Held, CursorDebugWrapper):
+class _HeldDebugCursor(_HeldCursorMixin, CursorDebugWrapper):
     pass
 
 

@@ -17,7 +17,7 @@ from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
 from purposeguard.values.markers import Mark, SubjectMark
-from purposeguard.values.type_schema import shape_of
+from purposeguard.values.type_schema import read_shape
 
 PRIVACY: Final = "Privacy"
 """The class within a model that tags its fields by name."""
@@ -32,7 +32,7 @@ Model = Any
 """A class of models: Django comes without types."""
 
 
-class Fault(NamedTuple):
+class TagFault(NamedTuple):
     """What is wrong with the tags of a model: where, what, and what to do."""
 
     model: Model | None
@@ -80,17 +80,17 @@ def columns_of_model(model: Model, revisions: Revisions) -> Columns:
     return Columns(tags)
 
 
-def faults_of(model: Model, revisions: Revisions) -> Iterator[Fault]:
+def faults_of(model: Model, revisions: Revisions) -> Iterator[TagFault]:
     """What `manage.py check` says of a model's tags."""
     for field in model._meta.local_concrete_fields:
         where = f"{model._meta.label}.{field.name}"
         try:
             tag = _tag(field, revisions)
         except (PurposeGuardError, TypeError) as error:
-            yield Fault(model, f"the tag of {where} cannot be read: {error}", "name a source of the notice", "E002")
+            yield TagFault(model, f"the tag of {where} cannot be read: {error}", "name a source of the notice", "E002")
             continue
         if tag is None:
-            yield Fault(
+            yield TagFault(
                 model,
                 f"{where} carries no tag, so every statement that uses it is refused",
                 f"annotate it `{field.name}: Annotated[…, Source]`, name it in `class {PRIVACY}`, or in "
@@ -98,7 +98,7 @@ def faults_of(model: Model, revisions: Revisions) -> Iterator[Fault]:
                 "E001",
             )
     for name in _unknown_names(model):
-        yield Fault(
+        yield TagFault(
             model,
             f"{model._meta.label} tags `{name}`, and has no such field",
             "call it as the field is called",
@@ -106,12 +106,12 @@ def faults_of(model: Model, revisions: Revisions) -> Iterator[Fault]:
         )
 
 
-def unknown_settings() -> Iterator[Fault]:
+def unknown_settings() -> Iterator[TagFault]:
     """What PURPOSEGUARD_TAGS names and nobody has installed."""
     known = {key for model in every_model() for key in _keys(model)}
     for key in _settings():
         if key.lower() not in known:
-            yield Fault(
+            yield TagFault(
                 None,
                 f"PURPOSEGUARD_TAGS names `{key}`, and no application or model is called so",
                 "write `app_label.Model`, or `app_label` for all models of an application",
@@ -152,19 +152,19 @@ def _specs(field: Any, where: str) -> Iterator[OneSpec]:
     """What is said of a field: by the nearest class that says something, and in the settings."""
     model: Model = field.model
     for owner in model.__mro__:
-        stated = [*_annotated(owner, field.name, where), *_in_privacy(owner, field.name)]
+        stated = [*_read_annotation(owner, field.name, where), *_in_privacy(owner, field.name)]
         if stated:
             yield from stated
             break
-    described = _described(model)
+    described = _read_settings(model)
     if isinstance(described, Mapping):
         described = described.get(field.name)
     yield from _several(described)
 
 
-def _annotated(owner: type, name: str, where: str) -> Iterable[OneSpec]:
+def _read_annotation(owner: type, name: str, where: str) -> Iterable[OneSpec]:
     annotations = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
-    return specs_of(shape_of(hint_of(annotations[name], owner, where)), where) if name in annotations else ()
+    return specs_of(read_shape(hint_of(annotations[name], owner, where)), where) if name in annotations else ()
 
 
 def _in_privacy(owner: type, name: str) -> Iterable[OneSpec]:
@@ -182,7 +182,7 @@ def _several(spec: Any) -> Iterable[OneSpec]:
 def _unknown_names(model: Model) -> Iterator[str]:
     privacy = vars(model).get(PRIVACY)
     stated = [name for name in vars(privacy) if not name.startswith("__")] if isinstance(privacy, type) else []
-    described = _described(model)
+    described = _read_settings(model)
     if isinstance(described, Mapping):
         stated += [str(name) for name in described]
     for name in stated:
@@ -209,7 +209,7 @@ def _keys(model: Model) -> tuple[str, str]:
     return model._meta.label_lower, model._meta.app_label.lower()
 
 
-def _described(model: Model) -> Any:
+def _read_settings(model: Model) -> Any:
     """What the settings say of a model: of its fields by name, or of all alike; the nearer name counts."""
     stated = {key.lower(): value for key, value in _settings().items()}
     for key in _keys(model):

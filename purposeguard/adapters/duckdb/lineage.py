@@ -11,15 +11,15 @@ import cachetools
 import duckdb
 from sqlglot import exp
 
-from purposeguard.adapters.duckdb.locked import Locked, Shown
-from purposeguard.adapters.duckdb.rows import DIALECT, Narrowed, with_holes
+from purposeguard.adapters.duckdb.locked import LockedDatabase, Shown
+from purposeguard.adapters.duckdb.rows import DIALECT, NarrowedStatement, with_holes
 from purposeguard.adapters.enforcement import Decider, Demand, label_known
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
-from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, read, used_columns
-from purposeguard.adapters.sql.parsing import parsed
+from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, ReadStatement, list_used_columns, read_statement
+from purposeguard.adapters.sql.parsing import parse_statement
 from purposeguard.adapters.sql.rows import write_as_parsed
-from purposeguard.adapters.sql.tags import Catalogue, Tables
+from purposeguard.adapters.sql.tags import Catalog, Tables
 from purposeguard.adapters.tags import NOT_PERSONAL, Tag
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.notice.label import Label
@@ -43,34 +43,34 @@ _WRITES: Final = MappingProxyType(
 )
 
 
-class Statement(NamedTuple):
+class DuckdbStatement(NamedTuple):
     """An analysed statement.
 
     `made`: the table that it makes, or None. `query`: the query that this table is made of, or else the whole
     statement. `narrowed`: the same with holes for conditions of rows; None if no row is left out.
     """
 
-    read: Read
+    read: ReadStatement
     demand: Demand
     made: str | None
     query: str
-    narrowed: Narrowed | None
+    narrowed: NarrowedStatement | None
 
 
 class World:
     """The tables and views that statements may name, and the statements analysed against them."""
 
-    def __init__(self, tables: Tables, decider: Decider, locked: Locked) -> None:
+    def __init__(self, tables: Tables, decider: Decider, locked: LockedDatabase) -> None:
         """Raises UnresolvedStatement where it cannot be told what a view reads."""
         self.tables: Final = tables
         self._decider: Final = decider
         self._locked: Final = locked
-        self._catalogue: Final = Catalogue(tables, DIALECT, functions=None, schema="main")
+        self._catalogue: Final = Catalog(tables, DIALECT, functions=None, schema="main")
         self._names: Final = frozenset(name.lower() for name in (*tables, *tables.views))
         self._types: Final[dict[str, Mapping[str, Any]]] = {}
-        self._known: Final[cachetools.LRUCache[str, Statement]] = cachetools.LRUCache(_STATEMENTS_KEPT)
+        self._known: Final[cachetools.LRUCache[str, DuckdbStatement]] = cachetools.LRUCache(_STATEMENTS_KEPT)
         for text in tables.views.values():
-            read(text, self._catalogue)
+            read_statement(text, self._catalogue)
 
     def with_table(self, name: str, columns: Mapping[str, Tag]) -> World:
         """The same with one more table."""
@@ -89,7 +89,7 @@ class World:
             known = self._types[table] = self._locked.types_of(table.split("."))
         return known
 
-    def statement(self, text: str) -> Statement:
+    def statement(self, text: str) -> DuckdbStatement:
         """A statement, read here and once more by DuckDB's own parser.
 
         Raises:
@@ -101,16 +101,16 @@ class World:
             known = self._known[text] = self._statement(text)
         return known
 
-    def _statement(self, text: str) -> Statement:
-        made, query = self._made(text)
-        statement = read(query, self._catalogue)
+    def _statement(self, text: str) -> DuckdbStatement:
+        made, query = self._split_target(text)
+        statement = read_statement(query, self._catalogue)
         kind = statement.analysis.kind
         if kind == "create":
             raise UnresolvedStatement(_PLAIN_CREATE)
         if kind != "select":
             # DuckDB shows its own reading of queries only. A write runs from the tree that was analysed here.
             query = write_as_parsed(statement.tree, DIALECT)
-        used = used_columns(self.tables, statement.analysis)
+        used = list_used_columns(self.tables, statement.analysis)
         demand = self._decider.demand(
             used, used, kind="create" if made else kind, target=made or statement.analysis.target
         )
@@ -121,13 +121,13 @@ class World:
                 self._locked.look_again(candidate, self._names, _FUNCTIONS)
             else:
                 self._locked.must_be_one(candidate, _WRITES[kind])
-        return Statement(statement, demand, made, query, narrowed)
+        return DuckdbStatement(statement, demand, made, query, narrowed)
 
-    def _made(self, text: str) -> tuple[str | None, str]:
+    def _split_target(self, text: str) -> tuple[str | None, str]:
         """The table that a statement makes, or None; and its query, or all of it."""
         if _CREATE.match(text) is None:
             return None, text
-        tree = parsed(text, self._catalogue)
+        tree = parse_statement(text, self._catalogue)
         target, query = tree.this, tree.expression
         plain = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() == "TABLE"
         if not plain or not isinstance(target, exp.Table) or not isinstance(query, exp.Query):
@@ -145,22 +145,22 @@ class World:
         if name.lower() in self._names:
             raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
 
-    def explained(self, text: str) -> Explanation:
+    def explain(self, text: str) -> Explanation:
         """What a statement would do; see `Connection.explain`."""
-        made, query = self._made(text)
-        statement = read(query, self._catalogue)
+        made, query = self._split_target(text)
+        statement = read_statement(query, self._catalogue)
         decider = self._decider
-        use = decider.use("explanation", statement.analysis.used)
+        use = decider.current_use("explanation", statement.analysis.used)
         notice = decider.engine.snapshot.matrix.notice
         narrows = use is not None and not use.activity.observing
         labels: dict[tuple[str, str], Label | None] = {}
         columns_used: list[Used] = []
         rules: dict[str, RowRule | None] = {}
-        for table, (columns, names) in used_columns(self.tables, statement.analysis).items():
+        for table, (columns, names) in list_used_columns(self.tables, statement.analysis).items():
             tagged = [name for name in names if name in columns]
-            denied = decider.denied(use, columns, tagged, table) if use is not None else {}
+            denied = decider.find_denied_columns(use, columns, tagged, table) if use is not None else {}
             allowed = [name for name in tagged if name not in denied]
-            rule = decider.rule(use, columns, allowed, table) if use is not None and narrows else None
+            rule = decider.make_row_rule(use, columns, allowed, table) if use is not None and narrows else None
             rules[table] = rule
             for name in names:
                 tag = columns.get(name)
@@ -174,7 +174,7 @@ class World:
         refused: FlowViolation | UnlabelledData | None = None
         if None not in labels.values():
             try:
-                Labels(self.tables, rules).must_cover(statement)
+                FlowLabels(self.tables, rules).must_cover(statement)
             except (FlowViolation, UnlabelledData) as error:
                 refused = error.with_traceback(None)
         kind = "create" if made else statement.analysis.kind
@@ -183,18 +183,18 @@ class World:
 
 def must_be_query(text: str) -> None:
     """Raises UnresolvedStatement where a text is not one query, so that no view can be made of it."""
-    if not isinstance(parsed(text, Catalogue({}, DIALECT)), exp.Query):
+    if not isinstance(parse_statement(text, Catalog({}, DIALECT)), exp.Query):
         raise UnresolvedStatement("a view is told by the text of one query")
 
 
-def shown_in(analysis: Analysis, rules: Mapping[str, RowRule | None]) -> Shown:
+def columns_to_show(analysis: Analysis, rules: Mapping[str, RowRule | None]) -> Shown:
     """By table, the columns that a statement uses, and those by which its rows are kept."""
     return {
         table: used.union(rule.columns if (rule := rules.get(table)) else ()) for table, used in analysis.used.items()
     }
 
 
-def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: Labels) -> list[Tag]:
+def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: FlowLabels) -> list[Tag]:
     """The tags of the columns that DuckDB returned. If they cannot be matched, each has the tags of all.
 
     Raises:

@@ -17,10 +17,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 import duckdb
 import pyarrow as pa
 
-from purposeguard.adapters.duckdb.rows import Ready, literal, quoted
-from purposeguard.adapters.duckdb.tags import OFFLINE, Parquet, Source
+from purposeguard.adapters.duckdb.rows import ReadyStatement, quote_name, quote_text
+from purposeguard.adapters.duckdb.tags import OFFLINE, DuckdbSource, Parquet
 from purposeguard.errors import UnresolvedStatement
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 
 T = TypeVar("T")
 
@@ -42,13 +42,13 @@ Shown = Mapping[str, Collection[str]]
 """By source, the columns that a statement uses; of a source that is not in it, it uses none."""
 
 
-class Cursor:
+class LockedCursor:
     """One cursor, with a view of each source in it. For one thread at a time."""
 
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, DuckdbSource],
         called: Mapping[str, str],
         hideable: Mapping[str, frozenset[str]],
     ) -> None:
@@ -61,11 +61,11 @@ class Cursor:
         for name, source in sources.items():
             if isinstance(source.data, Parquet):
                 self._below[name] = (
-                    f"read_parquet({literal(source.data.path)}, hive_partitioning=false, union_by_name=false)"
+                    f"read_parquet({quote_text(source.data.path)}, hive_partitioning=false, union_by_name=false)"
                 )
             else:
                 connection.register(called[name], source.data)
-                self._below[name] = quoted(called[name])
+                self._below[name] = quote_name(called[name])
             self._make(name, frozenset())
 
     def show(self, shown: Shown) -> None:
@@ -80,40 +80,40 @@ class Cursor:
         source = self._sources[name]
         if len(source.names) > WIDEST:
             return frozenset()
-        shown: Any = self.connection.sql(f"FROM {quoted(name)}")
+        shown: Any = self.connection.sql(f"FROM {quote_name(name)}")
         hidden: Any = shown.project(", ".join(map(_hidden, source.names)))
         types = zip(source.names, map(str, shown.types), map(str, hidden.types), strict=True)
         return frozenset(column for column, type_, hidden_type in types if type_ == hidden_type)
 
     def _make(self, name: str, hidden: Collection[str]) -> None:
         names = self._sources[name].names
-        columns = ", ".join(_hidden(column) if column in hidden else quoted(column) for column in names)
+        columns = ", ".join(_hidden(column) if column in hidden else quote_name(column) for column in names)
         rows = f"SELECT {columns} FROM {self._below[name]}"  # noqa: S608  # names and paths in quotes
-        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {rows}")
+        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote_name(name)} AS {rows}")
         self._hidden[name] = frozenset(hidden)
 
     def add_views(self, views: Mapping[str, str]) -> None:
         """Makes views, by the texts of their queries."""
         for name, text in views.items():
-            self.connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {text}")
+            self.connection.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {text}")
 
 
 def _hidden(column: str) -> str:
     """A column of nulls in place of a column: it is folded to a null, and has the type."""
-    return f"CASE WHEN false THEN {quoted(column)} END AS {quoted(column)}"
+    return f"CASE WHEN false THEN {quote_name(column)} END AS {quote_name(column)}"
 
 
-class Rows(NamedTuple):
+class QueryRows(NamedTuple):
     """The rows that a query gave, and the types of their columns as DuckDB calls them."""
 
     table: pa.Table
     types: list[str]
 
 
-class Locked:
+class LockedDatabase:
     """A DuckDB with relations in it and nothing else to reach. Its cursors are lent to one statement at a time."""
 
-    def __init__(self, database: str, sources: Mapping[str, Source]) -> None:
+    def __init__(self, database: str, sources: Mapping[str, DuckdbSource]) -> None:
         """Raises FileNotFoundError where there is no such database, ValueError where it cannot be looked into."""
         if database != MEMORY and not Path(database).is_file():
             raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
@@ -123,9 +123,9 @@ class Locked:
         self._called: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
         self._hideable: Final[dict[str, frozenset[str]]] = {}
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
-        self._idle: Final[list[Cursor]] = []
+        self._idle: Final[list[LockedCursor]] = []
         self._every: Final[list[duckdb.DuckDBPyConnection]] = []
-        self._lock: Final = new_lock()  # of the two
+        self._lock: Final = make_lock()  # of the two
         self._closed = False
         try:
             if database != MEMORY:  # one in memory is new, and has none
@@ -149,7 +149,7 @@ class Locked:
 
     def _shut_in(self) -> None:
         paths = [source.data.path for source in self._sources.values() if isinstance(source.data, Parquet)]
-        self._root.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
+        self._root.execute(f"SET allowed_paths = [{', '.join(map(quote_text, paths))}]")
         self._root.execute("SET enable_external_access = false")
         self._root.execute("SET lock_configuration = true")
 
@@ -170,7 +170,7 @@ class Locked:
             connection = self._root.cursor()
             with self._lock:
                 self._every.append(connection)
-            cursor = Cursor(connection, self._sources, self._called, self._hideable)
+            cursor = LockedCursor(connection, self._sources, self._called, self._hideable)
             cursor.add_views(self._views)
         try:
             if shown is not None:
@@ -208,7 +208,7 @@ class Locked:
             ).fetchall()
         return bool(rows)
 
-    def unchanged(self) -> None:
+    def require_unchanged(self) -> None:
         """Raises UnresolvedStatement where a file is not what it was when its tags were read."""
         for source in self._sources.values():
             if isinstance(source.data, Parquet):
@@ -217,37 +217,37 @@ class Locked:
     def types_of(self, parts: Sequence[str]) -> dict[str, Any]:
         """The types of a table's columns, by name; raises duckdb.CatalogException where there is no such table."""
         with self.lent() as cursor:
-            relation = cursor.sql(f"FROM {'.'.join(map(quoted, parts))}")
+            relation = cursor.sql(f"FROM {'.'.join(map(quote_name, parts))}")
             return dict(zip(relation.columns, relation.types, strict=True))
 
     def distinct(self, parts: Sequence[str], column: str) -> list[Any]:
         """The values of a column, each once; as many as there may be spellings of sources."""
         with self.lent({".".join(parts): (column,)}) as cursor:
-            table, name = ".".join(map(quoted, parts)), quoted(column)
+            table, name = ".".join(map(quote_name, parts)), quote_name(column)
             rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MOST_SPELLINGS}").fetchall()  # noqa: S608  # quoted
         return [row[0] for row in rows]
 
-    def read(self, whole: Ready, parameters: Any, shown: Shown) -> Rows:
+    def read(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> QueryRows:
         """The rows that a query gives, all of them, with the types of their columns as DuckDB calls them."""
 
-        def run(cursor: duckdb.DuckDBPyConnection) -> Rows:
+        def run(cursor: duckdb.DuckDBPyConnection) -> QueryRows:
             relation: Any = cursor.sql(whole.text, params=parameters)
             if relation is None:
                 raise UnresolvedStatement("DuckDB takes the statement for none that gives rows")
-            return Rows(relation.to_arrow_table(), [str(type_) for type_ in relation.types])
+            return QueryRows(relation.to_arrow_table(), [str(type_) for type_ in relation.types])
 
-        return self._without_values(run, whole, shown)
+        return self._hide_values(run, whole, shown)
 
-    def write(self, whole: Ready, parameters: Any, shown: Shown) -> int:
+    def write(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> int:
         """Runs a statement that writes; the number of its rows."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> int:
             rows = cursor.execute(whole.text, parameters).fetchall()
             return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
-        return self._without_values(run, whole, shown)
+        return self._hide_values(run, whole, shown)
 
-    def _without_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], whole: Ready, shown: Shown) -> T:
+    def _hide_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], whole: ReadyStatement, shown: Shown) -> T:
         """What `run` gives. Errors say nothing of what was read, which may be of rows that were to be left out."""
         with self.lent(shown) as cursor:
             try:

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, cast
 
 import pyarrow as pa
 
-from purposeguard.adapters.enforcement import told
+from purposeguard.adapters.enforcement import describe_statement
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, encode
 from purposeguard.notice.label import Label
 from purposeguard.runtime.engine import Engine
@@ -181,9 +181,9 @@ def _with_durations(table: pa.Table) -> pa.Table:
 def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequence[str]) -> Callable[[], pa.Table]:
     """What gives a table as long as the use holds under which it was read from those named; always without a use."""
 
-    def held() -> pa.Table:
+    def hold_table() -> pa.Table:
         if use is not None:
-            why = use._absence()
+            why = use._explain_absence()
             ambient = engine.ambient()
             if why is None and ambient._nothing:
                 why = f"it was read for activity {use.activity.name}, which is not under way in this context"
@@ -193,17 +193,17 @@ def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequen
                     "run the statement again"
                 )
             if why is not None:
-                engine.missing(told("fetch", names), why, use)
+                engine.report_missing_purpose(describe_statement("fetch", names), why, use)
         return table
 
-    return held
+    return hold_table
 
 
 def _serves(use: Use[Any]) -> object:
     return use.purpose, use.channel, use.conditions
 
 
-def tagged(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisions: Revisions) -> pa.Table:
+def add_tags(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisions: Revisions) -> pa.Table:
     """The rows with the tags on their columns; whole numbers are such."""
     columns: list[pa.ChunkedArray] = []
     fields: list[pa.Field] = []

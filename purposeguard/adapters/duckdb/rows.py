@@ -15,10 +15,10 @@ from sqlglot import exp
 
 from purposeguard.adapters import row_values as values
 from purposeguard.adapters.row_rule import KeySet, RowRule, id_meant
-from purposeguard.adapters.sql.lineage import Read
-from purposeguard.adapters.sql.rows import NO_SOURCE, NO_SUBJECT, Conditions, is_only_inserted, narrowed
-from purposeguard.adapters.sql.scopes import Names
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.lineage import ReadStatement
+from purposeguard.adapters.sql.rows import NO_SOURCE, NO_SUBJECT, SqlConditions, is_only_inserted, narrow_statement
+from purposeguard.adapters.sql.scopes import NameRules
+from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnresolvedStatement
 from purposeguard.notice.notice import Notice
 
@@ -44,30 +44,30 @@ _KINDS: Final[Mapping[str, str]] = MappingProxyType(
         '"NULL"': "null",
     }
 )
-"""How `Conditions` calls the types of DuckDB."""
+"""How `SqlConditions` calls the types of DuckDB."""
 
 Types = Mapping[str, Any]
 """The types of a table's columns, as DuckDB has them."""
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """A name in SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(text: str) -> str:
+def quote_text(text: str) -> str:
     """A text in SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
-class Narrowed(NamedTuple):
+class NarrowedStatement(NamedTuple):
     """A statement that reads certain rows of some tables: `holes` are the places of their conditions, by table."""
 
     text: str
     holes: Mapping[str, str]
 
 
-def with_holes(statement: Read, catalogue: Catalogue, tables: Iterable[str]) -> Narrowed:
+def with_holes(statement: ReadStatement, catalogue: Catalog, tables: Iterable[str]) -> NarrowedStatement:
     """A statement in which each of these tables is replaced by those of its rows that meet a condition, still to come.
 
     Raises:
@@ -76,14 +76,14 @@ def with_holes(statement: Read, catalogue: Catalogue, tables: Iterable[str]) -> 
     token = secrets.token_hex(8)  # so that nothing in the statement is taken for a hole
     holes = {table: f"purposeguard_{token}_{number}_" for number, table in enumerate(tables)}
     conditions: dict[str, exp.Expr] = {table: exp.var(hole) for table, hole in holes.items()}
-    text = narrowed(statement, catalogue, conditions)
+    text = narrow_statement(statement, catalogue, conditions)
     for table, hole in holes.items():
         if hole not in text and not is_only_inserted(statement, table):
             raise UnresolvedStatement(f"rows of `{table}` cannot be left out of the statement")
-    return Narrowed(text, holes)
+    return NarrowedStatement(text, holes)
 
 
-class Ready(NamedTuple):
+class ReadyStatement(NamedTuple):
     """A statement to be run: its text, the tables of keys that it reads, and by the mark of its errors each rule."""
 
     text: str
@@ -106,11 +106,11 @@ class Ready(NamedTuple):
 
 
 def with_conditions(
-    statement: Narrowed,
+    statement: NarrowedStatement,
     rules: Mapping[str, RowRule | None],
     types: Mapping[str, Types],
     others: Mapping[str, Collection[str]],
-) -> Ready:
+) -> ReadyStatement:
     """The statement, each hole filled with the condition of its table. `others`: rare spellings of sources, by table.
 
     Raises:
@@ -124,13 +124,13 @@ def with_conditions(
         condition = "true"
         if rule is not None:
             mark = f"purposeguard {secrets.token_hex(8)} "  # so that no statement passes a text off as such an error
-            conditions = _Conditions(rule, types[table], others.get(table, ()), mark, hole)
-            condition = conditions.rendered().sql(dialect=DIALECT)
+            conditions = _DuckdbConditions(rule, types[table], others.get(table, ()), mark, hole)
+            condition = conditions.render().sql(dialect=DIALECT)
             if conditions.keys is not None:
                 keys[hole] = conditions.keys
             marks[mark] = rule
         text = text.replace(hole, f"({condition})")
-    return Ready(text, keys, marks)
+    return ReadyStatement(text, keys, marks)
 
 
 def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
@@ -144,23 +144,23 @@ def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
     return readable_texts
 
 
-class _Conditions(Conditions):
+class _DuckdbConditions(SqlConditions):
     """Conditions over columns whose types are known; many keys are in a table of their own, `keys_name`."""
 
     def __init__(self, rule: RowRule, types: Types, others: Collection[str], mark: str, keys_name: str) -> None:
-        super().__init__(rule, Names(DIALECT), others, mark)
+        super().__init__(rule, NameRules(DIALECT), others, mark)
         self._types: Final = types
         self._keys_name: Final = keys_name
         self._forms: Final[dict[tuple[KeySet, str], int]] = {}
-        if rule.source is not None and self._known(rule.source) != "text":
+        if rule.source is not None and self._known_kind(rule.source) != "text":
             raise values.not_sources(rule.source, types[rule.source])
 
-    def _known(self, column: str) -> str | None:
+    def _known_kind(self, column: str) -> str | None:
         type_ = self._types[column]
         return "text" if type_.id == "enum" else _KINDS.get(str(type_))
 
     def kind(self, column: str) -> str | None:
-        kind = self._known(column)
+        kind = self._known_kind(column)
         if column in (self._rule.collected, self._rule.ended):
             if kind in ("date", "moment", "null"):
                 return kind
@@ -208,13 +208,13 @@ def _table(keys: KeySet, form: str, number: int) -> pa.Table:
 # ---- relations -------------------------------------------------------------------------------------------------------
 
 
-class _RelationConditions(_Conditions):
+class _RelationConditions(_DuckdbConditions):
     """Conditions for a relation. Nobody reads its sources beforehand, so DuckDB reads unusual spellings as well."""
 
     folds = True
 
 
-def filtered(relation: Any, rule: RowRule) -> Any:
+def filter_relation(relation: Any, rule: RowRule) -> Any:
     """The rows of a relation that may be used. DuckDB tests them when the relation is read, and fails as conditions do.
 
     Raises:
@@ -222,14 +222,14 @@ def filtered(relation: Any, rule: RowRule) -> Any:
     """
     types = dict(zip(relation.columns, relation.types, strict=True))
     conditions = _RelationConditions(rule, types, (), "", _KEYS)
-    condition = conditions.rendered().sql(dialect=DIALECT)
+    condition = conditions.render().sql(dialect=DIALECT)
     keys = conditions.keys
     if keys is None:
         return relation.filter(condition)
     view = f"purposeguard_rows_{next(_VIEW)}"
-    return _queried(relation, view, f"SELECT * FROM {view} WHERE {condition}", keys)  # noqa: S608  # names of ours
+    return _query_relation(relation, view, f"SELECT * FROM {view} WHERE {condition}", keys)  # noqa: S608  # names of ours
 
 
-def _queried(relation: Any, view: str, text: str, purposeguard_keys: pa.Table) -> Any:  # noqa: ARG001  # see below
+def _query_relation(relation: Any, view: str, text: str, purposeguard_keys: pa.Table) -> Any:  # noqa: ARG001  # see below
     # DuckDB looks the table of keys up by the name of the argument, and keeps it as long as the new relation.
     return relation.query(view, text)

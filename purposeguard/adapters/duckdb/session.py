@@ -10,25 +10,25 @@ from typing import Any, Final, NoReturn, Self
 import pyarrow as pa
 
 from purposeguard.adapters.duckdb.lineage import (
+    DuckdbStatement,
     Explanation,
-    Statement,
     World,
+    columns_to_show,
     must_be_query,
-    shown_in,
     tags_of_outputs,
 )
-from purposeguard.adapters.duckdb.locked import MEMORY, Locked
-from purposeguard.adapters.duckdb.result import Result, holding, tagged
-from purposeguard.adapters.duckdb.rows import Ready, quoted, readable, with_conditions
-from purposeguard.adapters.duckdb.tags import merged, source_of
+from purposeguard.adapters.duckdb.locked import MEMORY, LockedDatabase
+from purposeguard.adapters.duckdb.result import Result, add_tags, holding
+from purposeguard.adapters.duckdb.rows import ReadyStatement, quote_name, readable, with_conditions
+from purposeguard.adapters.duckdb.tags import merge_tags, source_of
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.sql.lineage import Analysis, Labels, used_columns
+from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, list_used_columns
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.tags import Tag
 from purposeguard.errors import UnknownSource, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.runtime.use import Use
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -72,14 +72,14 @@ def connect(
     for text in views.values():
         must_be_query(text)
     sources = {name: source_of(name, data, tags.get(name), revisions) for name, data in tables.items()}
-    locked = Locked(os.fspath(database), sources)
+    locked = LockedDatabase(os.fspath(database), sources)
     try:
         known = {name: _with_all(source.names, source.tags) for name, source in sources.items()}
         for name, table_tags in tags.items():
             if name in tables:
                 continue
             names = list(locked.types_of(name.split(".")))
-            known[name] = _with_all(names, merged(f"table `{name}`", names, NOTHING, table_tags, revisions))
+            known[name] = _with_all(names, merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions))
         _refuse_shadows(locked, (*tables, *views))
         runner = Runner(guard, Tables(revisions, known, views), locked)
         locked.show(views)
@@ -163,12 +163,12 @@ class Connection:
 class Runner:
     """Runs statements for the purpose that is under way. From any thread."""
 
-    def __init__(self, guard: Guard, tables: Tables, locked: Locked) -> None:
+    def __init__(self, guard: Guard, tables: Tables, locked: LockedDatabase) -> None:
         self._decider: Final = Decider(guard)
         self._decider.declare(tables)
         self._locked: Final = locked
         self._world = World(tables, self._decider, locked)
-        self._lock: Final = new_lock()  # of the world, and of the statements in it
+        self._lock: Final = make_lock()  # of the world, and of the statements in it
 
     def run(self, text: str, parameters: Parameters) -> Result:
         """See `Connection.sql`."""
@@ -176,10 +176,10 @@ class Runner:
             world = self._world
             statement = world.statement(text)
         use, rules = self._decide(statement, world)
-        Labels(world.tables, rules).must_cover(statement.read)
-        self._locked.unchanged()
+        FlowLabels(world.tables, rules).must_cover(statement.read)
+        self._locked.require_unchanged()
         if statement.narrowed is None or not rules:
-            return self._run(statement, Ready(statement.query, {}, {}), parameters, rules, use)
+            return self._run(statement, ReadyStatement(statement.query, {}, {}), parameters, rules, use)
         types = {table: world.types(table) for table in rules}
         try:
             ready = with_conditions(statement.narrowed, rules, types, {})
@@ -194,22 +194,22 @@ class Runner:
     def explain(self, text: str) -> Explanation:
         """See `Connection.explain`."""
         with self._lock:
-            return self._world.explained(text)
+            return self._world.explain(text)
 
-    def _decide(self, statement: Statement, world: World) -> tuple[Use[Any] | None, dict[str, RowRule | None]]:
+    def _decide(self, statement: DuckdbStatement, world: World) -> tuple[Use[Any] | None, dict[str, RowRule | None]]:
         """The use that is under way, where anything personal is used, and which rows of tables it may use."""
         demand = statement.demand
         if not demand.is_personal:
             return None, {}
-        use = self._decider.use(demand.kind, demand.tables)
+        use = self._decider.current_use(demand.kind, demand.tables)
         if use is None:
             return None, {}  # a missing purpose is only observed
         rules: dict[str, RowRule | None] = {}
         if demand.rows and not use.activity.observing:
-            used = used_columns(world.tables, statement.read.analysis)
+            used = list_used_columns(world.tables, statement.read.analysis)
             for table in dict.fromkeys(table for _, table, _ in demand.rows):
-                rules[table] = self._decider.rule(use, *used[table], table)
-        self._decider.meet_under(use, demand, rules)
+                rules[table] = self._decider.make_row_rule(use, *used[table], table)
+        self._decider.check_demand_under(use, demand, rules)
         return use, rules
 
     def _spellings(self, rules: Mapping[str, RowRule | None]) -> dict[str, list[str]]:
@@ -222,26 +222,26 @@ class Runner:
 
     def _run(
         self,
-        statement: Statement,
-        ready: Ready,
+        statement: DuckdbStatement,
+        ready: ReadyStatement,
         parameters: Parameters,
         rules: Mapping[str, RowRule | None],
         use: Use[Any] | None,
     ) -> Result:
         analysis = statement.read.analysis
-        shown = shown_in(analysis, rules)
+        shown = columns_to_show(analysis, rules)
         if statement.made is not None:
             return self._make(statement.made, analysis, ready, parameters, rules)
         if analysis.kind != "select":
             if analysis.outputs:
                 raise UnresolvedStatement("RETURNING is not looked into here: ask for the rows by a query of its own")
             count = self._locked.write(ready, parameters, shown)
-            self._locked.unchanged()
-            return _counted(count)
+            self._locked.require_unchanged()
+            return _make_count_result(count)
         table, types = self._locked.read(ready, parameters, shown)
-        self._locked.unchanged()
-        outputs = tags_of_outputs(table.schema.names, analysis, Labels(self._world.tables, rules))
-        table = tagged(table, types, outputs, self._decider.revisions)
+        self._locked.require_unchanged()
+        outputs = tags_of_outputs(table.schema.names, analysis, FlowLabels(self._world.tables, rules))
+        table = add_tags(table, types, outputs, self._decider.revisions)
         held = holding(self._decider.engine, use, table, statement.demand.tables)
         return Result(table.schema.names, outputs, held, types)
 
@@ -249,23 +249,23 @@ class Runner:
         self,
         name: str,
         analysis: Analysis,
-        ready: Ready,
+        ready: ReadyStatement,
         parameters: Parameters,
         rules: Mapping[str, RowRule | None],
     ) -> Result:
         """Makes a table of a query; its columns get the tags of what flows into them."""
         with self._lock:
             self._world.must_be_new(name)
-            create = ready._replace(text=f"CREATE TABLE {quoted(name)} AS {ready.text}")
-            count = self._locked.write(create, parameters, shown_in(analysis, rules))
-            self._locked.unchanged()
+            create = ready._replace(text=f"CREATE TABLE {quote_name(name)} AS {ready.text}")
+            count = self._locked.write(create, parameters, columns_to_show(analysis, rules))
+            self._locked.require_unchanged()
             names = list(self._locked.types_of((name,)))
-            tags = tags_of_outputs(names, analysis, Labels(self._world.tables, rules))
+            tags = tags_of_outputs(names, analysis, FlowLabels(self._world.tables, rules))
             self._world = self._world.with_table(name, dict(zip(names, tags, strict=True)))
-        return _counted(count)
+        return _make_count_result(count)
 
 
-def _counted(count: int) -> Result:
+def _make_count_result(count: int) -> Result:
     table = pa.table({"Count": [count]})
     return Result(["Count"], [Tag()], lambda: table)
 
@@ -275,7 +275,7 @@ def _with_all(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, Tag | 
     return {name: tags.get(name) for name in names}
 
 
-def _refuse_shadows(locked: Locked, names: Iterable[str]) -> None:
+def _refuse_shadows(locked: LockedDatabase, names: Iterable[str]) -> None:
     for name in names:
         if locked.has(name):
             raise ValueError(f"the database has a table `{name}` already: call the other one otherwise")

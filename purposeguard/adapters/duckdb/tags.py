@@ -18,7 +18,7 @@ from purposeguard.adapters import arrow
 from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Columns, Revisions, Tag
-from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, shown
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, format_name
 
 PARQUET: Final = frozenset({".parquet", ".parq", ".pq"})
 FEATHER: Final = frozenset({".feather", ".arrow", ".ipc"})
@@ -53,7 +53,7 @@ class Parquet(NamedTuple):
             )
 
 
-class Source(NamedTuple):
+class DuckdbSource(NamedTuple):
     """A relation that statements may name: the names of its columns, in their order, their tags, and where it is."""
 
     names: tuple[str, ...]
@@ -61,7 +61,7 @@ class Source(NamedTuple):
     data: pa.Table | Parquet
 
 
-def source_of(name: str, data_or_path: object, tags: object, revisions: Revisions) -> Source:
+def source_of(name: str, data_or_path: object, tags: object, revisions: Revisions) -> DuckdbSource:
     """What a name is given for: the path of a file, a table of Arrow, or a frame of pandas or polars.
 
     `tags`: tags for columns that bear none themselves, or None.
@@ -82,7 +82,7 @@ def source_of(name: str, data_or_path: object, tags: object, revisions: Revision
         place = f"`{name}`"
     _refuse_alike(place, schema.names)
     own = _own(place, schema, revisions)
-    return Source(tuple(schema.names), merged(place, schema.names, own, tags, revisions), data)
+    return DuckdbSource(tuple(schema.names), merge_tags(place, schema.names, own, tags, revisions), data)
 
 
 def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
@@ -96,19 +96,19 @@ def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
     raise located
 
 
-def merged(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:
+def merge_tags(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:
     """A relation's own tags, and `tags` for the columns that have none; raises as `source_of`."""
     extra = {} if tags is None else column_tags.columns_of(revisions, tags)
     unknown = [column for column in extra if column not in set(names)]
     if unknown:
         # Not all names are listed: those of a text file without a header are the values of its first row.
         advice = perhaps(unknown[0], names) or "; does its first line name the columns?"
-        raise ValueError(f"{_listed(unknown)} is tagged, and {place} has no such column{advice}")
+        raise ValueError(f"{_join_names(unknown)} is tagged, and {place} has no such column{advice}")
     against = [column for column, tag in extra.items() if own.get(column, tag) != tag]
     if against:
         raise UnlabelledData(
-            f"{place} says itself of {_listed(against)} otherwise than it is told here: leave it out here, or tag the "
-            "file again"
+            f"{place} says itself of {_join_names(against)} otherwise than it is told here: leave it out here, or tag "
+            "the file again"
         )
     both = {**extra, **own}
     return Columns({column: both[column] for column in names if column in both})
@@ -233,11 +233,12 @@ def _refuse_alike(place: str, names: list[str]) -> None:
         key = name.lower()
         if key in seen:
             raise UnlabelledData(
-                f"{place} has columns {shown(seen[key])} and {shown(name)}, which are one name to DuckDB: rename one"
+                f"{place} has columns {format_name(seen[key])} and {format_name(name)}, which are one name to DuckDB: "
+                "rename one"
             )
         seen[key] = name
 
 
-def _listed(names: list[str]) -> str:
-    few = ", ".join(shown(name) for name in names[:8])
+def _join_names(names: list[str]) -> str:
+    few = ", ".join(format_name(name) for name in names[:8])
     return f"{few} and {len(names) - 8:,} more" if len(names) > 8 else few

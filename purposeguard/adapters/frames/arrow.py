@@ -33,7 +33,7 @@ _PIECE: Final = 500_000
 _CATEGORY: Final = "category"
 
 
-def filtered(table: pa.Table, rule: RowRule, telling: Collection[str]) -> pa.Table:
+def filter_arrow(table: pa.Table, rule: RowRule, telling: Collection[str]) -> pa.Table:
     """Returns the rows of a table that may be used; dictionaries of `telling` columns hold what stands in these."""
     mask = _mask(rule, {name: table.column(name) for name in rule.columns})
     if isinstance(mask, bool):
@@ -41,12 +41,12 @@ def filtered(table: pa.Table, rule: RowRule, telling: Collection[str]) -> pa.Tab
     left = table.filter(mask)
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type) and field.name in telling:
-            chunks = [_without_unused(chunk) for chunk in left.column(place).chunks]
+            chunks = [_drop_unused_values(chunk) for chunk in left.column(place).chunks]
             left = left.set_column(place, field, pa.chunked_array(chunks, field.type))
     return left
 
 
-def _without_unused(array: Any) -> Any:
+def _drop_unused_values(array: Any) -> Any:
     """Returns a dictionary array without the values that stand in no row, the others in their order."""
     used = pc.unique(array.indices.drop_null())
     used = used.take(pc.sort_indices(used))
@@ -102,7 +102,7 @@ def _readable(column: Any) -> Any:
 # ---- pandas ----------------------------------------------------------------------------------------------------------
 
 
-def filtered_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+def filter_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     """Returns the rows of a pandas frame that may be used.
 
     `telling` columns have no categories but those of these rows. Where an index without a name numbers the rows they
@@ -164,7 +164,7 @@ def _are_of_one_kind(column: Any) -> bool:
 # ---- dask ------------------------------------------------------------------------------------------------------------
 
 
-def filtered_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+def filter_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     """Returns a dask frame of whose parts, when they are computed, the rows that may be used are there."""
     meta = frame._meta
     names = list(_categorical(meta, telling))

@@ -17,10 +17,10 @@ from narwhals import dependencies as having
 from purposeguard.adapters.frames import rows
 from purposeguard.adapters.frames.rows import PortableRule
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement, shown
+from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement, format_name
 
 
-class Kind(NamedTuple):
+class FrameKind(NamedTuple):
     """The operations on frames of one library; `packages`: where its classes are defined.
 
     `settled` gets a frame and what is left of it, and cuts every path from there to what was left out.
@@ -38,7 +38,7 @@ class Kind(NamedTuple):
     settled: Callable[[Any, Any], Any] = lambda _, left: left
 
 
-def kind_of(frame: object) -> Kind:
+def find_frame_kind(frame: object) -> FrameKind:
     """The kind of a frame.
 
     Raises:
@@ -64,7 +64,9 @@ def refuse_odd(names: Sequence[object]) -> None:
     """
     if len(set(names)) < len(names):
         twice = next(name for name, times in Counter(names).items() if times > 1)
-        raise UnresolvedStatement(f"two columns are called {shown(twice)}, so a tag could be of either: rename one")
+        raise UnresolvedStatement(
+            f"two columns are called {format_name(twice)}, so a tag could be of either: rename one"
+        )
     for name in names:
         if not isinstance(name, str):
             raise UnresolvedStatement(f"a column is called by a {type(name).__name__}, and tags are given by texts")
@@ -73,7 +75,7 @@ def refuse_odd(names: Sequence[object]) -> None:
 # ---- what each does --------------------------------------------------------------------------------------------------
 
 
-def _selected(frame: Any, names: Sequence[str]) -> Any:
+def _select_columns(frame: Any, names: Sequence[str]) -> Any:
     return nw.from_native(frame).select(list(names)).to_native()
 
 
@@ -134,13 +136,13 @@ def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # there may be none for other frames
 
     if having.is_pandas_dataframe(frame):
-        return arrow.filtered_pandas(frame, rule, telling)
-    filtered = arrow.filtered_dask if having.is_dask_dataframe(frame) else arrow.filtered
+        return arrow.filter_pandas(frame, rule, telling)
+    filtered = arrow.filter_dask if having.is_dask_dataframe(frame) else arrow.filter_arrow
     return filtered(frame, rule, telling)
 
 
 def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    return _polars_rows(rows.without_denied(rule, nw.from_native(frame, eager_only=True)), rule)
+    return _polars_rows(rows.drop_denied_sources(rule, nw.from_native(frame, eager_only=True)), rule)
 
 
 def _polars_rows(frame: nw.DataFrame[Any], rule: RowRule) -> Any:
@@ -153,13 +155,13 @@ def _polars_rows(frame: nw.DataFrame[Any], rule: RowRule) -> Any:
 def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     from purposeguard.adapters.duckdb import rows as duckdb_rows  # noqa: PLC0415  # a relation of it is there
 
-    return duckdb_rows.filtered(frame, rule)
+    return duckdb_rows.filter_relation(frame, rule)
 
 
 def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     from purposeguard.adapters.spark import rows as spark_rows  # noqa: PLC0415  # a frame of it is there
 
-    return spark_rows.filtered(frame, rule)
+    return spark_rows.filter_frame(frame, rule)
 
 
 # ---- lazy frames of polars -------------------------------------------------------------------------------------------
@@ -168,8 +170,8 @@ def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
 def _by_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     import polars as pl  # noqa: PLC0415  # a frame of it is there
 
-    left: Any = rows.without_denied(rule, nw.from_native(frame))
-    if not _reads_file(frame):  # it is carried out now, see `_settled_lazy_polars`
+    left: Any = rows.drop_denied_sources(rule, nw.from_native(frame))
+    if not _reads_file(frame):  # it is carried out now, see `_settle_lazy_polars`
         return _polars_rows(left.collect(), rule).lazy()
     names, kept = list(rule.columns), max(_lazy_names(frame), key=len) + "_"  # no column is called so
     empty = pl.DataFrame(schema=frame.select(names).collect_schema())
@@ -219,7 +221,7 @@ _FILE_SCAN: Final = re.compile(r"(?:Parquet|Csv|Ipc|NDJson) SCAN \[", re.IGNOREC
 """How a plan begins that is the reading of a file, and nothing else."""
 
 
-def _settled_lazy_polars(frame: Any, left: Any) -> Any:
+def _settle_lazy_polars(frame: Any, left: Any) -> Any:
     """Returns what is left of a lazy frame, with a plan that holds no other rows.
 
     A plan goes along wherever the frame goes, in a pickle as well, with all that it was made of. So it is carried out
@@ -245,19 +247,19 @@ SPARK: Final = "Spark"
 ARROW: Final = "Arrow"
 
 _KINDS: Final = (
-    Kind("pandas", ("pandas",), having.is_pandas_dataframe, _pandas_names, _by_arrow, _pandas_selected),
-    Kind("polars", ("polars",), having.is_polars_dataframe, _columns, _by_polars, _selected),
-    Kind(
+    FrameKind("pandas", ("pandas",), having.is_pandas_dataframe, _pandas_names, _by_arrow, _pandas_selected),
+    FrameKind("polars", ("polars",), having.is_polars_dataframe, _columns, _by_polars, _select_columns),
+    FrameKind(
         "polars (lazy)",
         ("polars",),
         having.is_polars_lazyframe,
         _lazy_names,
         _by_lazy_polars,
-        _selected,
-        _settled_lazy_polars,
+        _select_columns,
+        _settle_lazy_polars,
     ),
-    Kind(ARROW, ("pyarrow",), having.is_pyarrow_table, _table_names, _by_arrow, _selected),
-    Kind("DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _columns, _by_duckdb, _selected),
-    Kind(SPARK, ("pyspark",), _is_spark, _columns, _by_spark, _selected),
-    Kind("dask", ("dask",), having.is_dask_dataframe, _dask_names, _by_arrow, _dask_selected),
+    FrameKind(ARROW, ("pyarrow",), having.is_pyarrow_table, _table_names, _by_arrow, _select_columns),
+    FrameKind("DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _columns, _by_duckdb, _select_columns),
+    FrameKind(SPARK, ("pyspark",), _is_spark, _columns, _by_spark, _select_columns),
+    FrameKind("dask", ("dask",), having.is_dask_dataframe, _dask_names, _by_arrow, _dask_selected),
 )

@@ -17,8 +17,8 @@ from typing import Any, Final, TypeVar, cast
 import narwhals as nw
 
 from purposeguard.adapters import row_values
-from purposeguard.adapters.row_rule import LONGEST, NO_ID, KeySet, RowRule, rendered, spellings
-from purposeguard.locks import new_lock
+from purposeguard.adapters.row_rule import LONGEST, NO_ID, KeySet, RowRule, render_rule, spellings
+from purposeguard.locks import make_lock
 
 Series = nw.Series[Any]
 Rows = TypeVar("Rows", nw.DataFrame[Any], nw.LazyFrame[Any])
@@ -38,10 +38,10 @@ def mask(rule: RowRule, frame: nw.DataFrame[Any], uuids: Collection[str] = ()) -
         UnlabelledData: a column has a type that cannot be read, a row has no source, or a text is no id of a subject.
         UnknownSource: a row names a source that the notice does not have.
     """
-    return rendered(rule, _Renderer(rule, frame, uuids))
+    return render_rule(rule, _FrameRenderer(rule, frame, uuids))
 
 
-def without_denied(rule: RowRule, frame: Rows) -> Rows:
+def drop_denied_sources(rule: RowRule, frame: Rows) -> Rows:
     """Returns a frame without the rows whose source no row may have, as the engine itself leaves them out.
 
     What is left is for `mask`: a row without a source stays, as does one of an unknown source, to be refused.
@@ -70,7 +70,7 @@ def _portable(notice: str, bare: RowRule) -> PortableRule:
     return PortableRule(dataclasses.replace(bare, notice=row_values.from_text(notice)))
 
 
-class _Renderer:
+class _FrameRenderer:
     """Renders a rule over the columns of one frame (see `Renderer`)."""
 
     def __init__(self, rule: RowRule, frame: nw.DataFrame[Any], uuids: Collection[str]) -> None:
@@ -85,12 +85,12 @@ class _Renderer:
         return value
 
     def all_of(self, parts: Sequence[Mask]) -> Mask:
-        return _joined(operator.and_, parts, neutral=True)
+        return _join_masks(operator.and_, parts, neutral=True)
 
     def any_of(self, parts: Sequence[Mask]) -> Mask:
-        return _joined(operator.or_, parts, neutral=False)
+        return _join_masks(operator.or_, parts, neutral=False)
 
-    def negated(self, part: Mask) -> Mask:
+    def negate(self, part: Mask) -> Mask:
         return not part if isinstance(part, bool) else ~part
 
     def absent(self, column: str) -> Mask:
@@ -144,7 +144,7 @@ class _Renderer:
         elif isinstance(series.dtype, nw.Datetime):
             if series.dtype.time_zone is None:
                 raise row_values.naive(column)
-            bounds = row_values.within(since, before, timezone, series.dtype.time_unit)
+            bounds = row_values.day_range_to_ticks(since, before, timezone, series.dtype.time_unit)
             series = series.cast(nw.Int64)
         else:
             raise row_values.not_days(column, series.dtype)
@@ -180,7 +180,7 @@ def _members(dtype: Any, texts: Iterable[str]) -> list[str]:
     return [text for text in texts if members is None or text in members]
 
 
-def _joined(join: Callable[[Any, Any], Any], parts: Sequence[Mask], *, neutral: bool) -> Mask:
+def _join_masks(join: Callable[[Any, Any], Any], parts: Sequence[Mask], *, neutral: bool) -> Mask:
     if any(part is (not neutral) for part in parts):
         return not neutral
     columns = [part for part in parts if part is not neutral]
@@ -203,17 +203,17 @@ def _text_in(series: Series, column: str, keys: KeySet) -> Mask:
     long = (length >= 32).fill_null(False)
     if keys.uuids and long.any():
         digits = series.str.replace_all(r"^(?:urn:uuid:)?\{?|\}$", "").str.replace_all("-", "", literal=True)
-        parts.append(_joined(operator.and_, [long, _is_in(digits.str.to_lowercase(), keys, "uuids")], neutral=True))
+        parts.append(_join_masks(operator.and_, [long, _is_in(digits.str.to_lowercase(), keys, "uuids")], neutral=True))
     if not all(text.isascii() for text in keys.texts):
         # A letter may be composed in more ways than the two that `KeySet.texts` has.
         others = series.filter(series.str.contains(r"[^\x00-\x7F]").fill_null(False)).unique().to_list()
         known = frozenset(keys.texts)
         parts.append(_is_in(series, [text for text in others if unicodedata.normalize("NFC", text) in known]))
-    return _joined(operator.or_, parts, neutral=False)
+    return _join_masks(operator.or_, parts, neutral=False)
 
 
 _kept: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, object], Any]] = weakref.WeakKeyDictionary()
-_keeping: Final = new_lock()
+_keeping: Final = make_lock()
 
 _SPREAD: Final = 128
 """Flags a number, at most: they take as much memory as a set."""

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from purposeguard.adapters import row_values
 from purposeguard.adapters.enforcement import Decider, Demand
-from purposeguard.adapters.frames.kinds import kind_of, refuse_odd
+from purposeguard.adapters.frames.kinds import find_frame_kind, refuse_odd
 from purposeguard.adapters.frames.tags import FrameTags
 from purposeguard.adapters.tags import Columns
 from purposeguard.guard import Guard
@@ -52,7 +52,7 @@ class Frames:
             TypeError: it is no frame of a library that is known here.
             ValueError: there is no column of such a name.
         """
-        kind = kind_of(frame)
+        kind = find_frame_kind(frame)
         names = kind.names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         if columns is not None:
@@ -62,7 +62,7 @@ class Frames:
                 if name not in present:
                     raise row_values.no_column(name)
             names = list(dict.fromkeys(named))
-        self._decider.meet(self._demand(tagged, tuple(names), narrowed=False))
+        self._decider.check_demand(self._demand(tagged, tuple(names), narrowed=False))
 
     def withhold(self, frame: Frame, tags: object = None) -> Frame:
         """The frame without the columns that the purpose under way may not use.
@@ -71,14 +71,14 @@ class Frames:
             UnlabelledData: likewise where rows are decided one by one: `permitted(…, withhold=True)` does both.
             PurposeMissing, UnknownSource, UnresolvedStatement, TypeError: as `check`.
         """
-        kind = kind_of(frame)
+        kind = find_frame_kind(frame)
         names = kind.names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         use = self._use(tagged, names)
         if use is None:
             return frame
-        left = self._left(use, tagged, names)
-        self._decider.meet_under(use, self._demand(tagged, tuple(left), narrowed=False))
+        left = self._list_remaining(use, tagged, names)
+        self._decider.check_demand_under(use, self._demand(tagged, tuple(left), narrowed=False))
         return frame if len(left) == len(names) else kind.settled(frame, kind.selected(frame, left))
 
     def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
@@ -94,15 +94,15 @@ class Frames:
             StoreUnavailable: governance cannot tell what subjects asked for.
             PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
         """
-        kind = kind_of(frame)
+        kind = find_frame_kind(frame)
         names = kind.names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         use = self._use(tagged, names)
         if use is None:
             return frame
-        used = self._left(use, tagged, names) if withhold else names
-        rule = self._decider.rule(use, tagged, used, _TABLE)
-        self._decider.meet_under(use, self._demand(tagged, tuple(used), narrowed=True), {_TABLE: rule})
+        used = self._list_remaining(use, tagged, names) if withhold else names
+        rule = self._decider.make_row_rule(use, tagged, used, _TABLE)
+        self._decider.check_demand_under(use, self._demand(tagged, tuple(used), narrowed=True), {_TABLE: rule})
         left: Any = frame
         if rule is not None:
             for name in rule.columns:
@@ -125,12 +125,12 @@ class Frames:
     def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
         """The use that decides; None where all stays as it is: nothing is personal, or it is only observed."""
         demand = self._demand(columns, tuple(names), narrowed=True)
-        use = self._decider.use(demand.kind, demand.tables) if demand.is_personal else None
+        use = self._decider.current_use(demand.kind, demand.tables) if demand.is_personal else None
         if use is not None and use.activity.observing:
-            self._decider.meet_under(use, demand)
+            self._decider.check_demand_under(use, demand)
             return None
         return use
 
-    def _left(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
-        denied = self._decider.denied(use, columns, names, _TABLE)
+    def _list_remaining(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
+        denied = self._decider.find_denied_columns(use, columns, names, _TABLE)
         return [name for name in names if name not in denied]

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import cachetools
 
-from purposeguard.adapters.frames.kinds import ARROW, SPARK, Kind
+from purposeguard.adapters.frames.kinds import ARROW, SPARK, FrameKind
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag, columns_of
 from purposeguard.errors import UnlabelledData
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 
 _KEPT: Final = 1000
 """Tables whose tags are remembered."""
@@ -28,9 +28,9 @@ class FrameTags:
         self._same = functools.lru_cache(_KEPT)(_itself)
         self._of_class = functools.lru_cache(_KEPT)(self._read)
         self._by_names: cachetools.LRUCache[object, tuple[Any, Revisions, Columns]] = cachetools.LRUCache(_KEPT)
-        self._lock = new_lock()
+        self._lock = make_lock()
 
-    def of(self, kind: Kind, frame: Any, tags: object, revisions: Revisions) -> Columns:
+    def of(self, kind: FrameKind, frame: Any, tags: object, revisions: Revisions) -> Columns:
         """Returns the tags of a frame's columns. `tags` are those that are given, None where none are.
 
         Raises:

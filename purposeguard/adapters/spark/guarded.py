@@ -39,10 +39,10 @@ _TELLS: Final = words(
 _GROUPS: Final = words("agg applyInArrow applyInPandas apply avg cogroup count max mean min sum")
 
 
-W = TypeVar("W", bound="_Behind")
+W = TypeVar("W", bound="_SparkWrapper")
 
 
-class _Behind:
+class _SparkWrapper:
     """A wrapper. What is behind it is known to this module alone."""
 
     __slots__ = ("__reach", "__weakref__")
@@ -60,19 +60,19 @@ class _Behind:
         self.__reduce__()
 
 
-def behind(cls: type[W], spark: Spark, content: Any) -> W:
+def make_wrapper(cls: type[W], spark: Spark, content: Any) -> W:
     """A wrapper of this class around something of Spark's."""
     made = object.__new__(cls)
     object.__setattr__(made, "_Behind__reach", lambda: (spark, content))
     return made
 
 
-def _open(wrapper: _Behind) -> tuple[Spark, Any]:
+def _open(wrapper: _SparkWrapper) -> tuple[Spark, Any]:
     opened: tuple[Spark, Any] = object.__getattribute__(wrapper, "_Behind__reach")()
     return opened
 
 
-class GuardedFrame(_Behind):
+class GuardedFrame(_SparkWrapper):
     """A DataFrame behind a guard. It has a DataFrame's methods: what they give is guarded too, or checked before.
 
     What gives data is checked under the purpose that is then under way. What is not known here is refused.
@@ -90,7 +90,7 @@ class GuardedFrame(_Behind):
 
     def __getitem__(self, item: Any) -> Any:
         spark, frame = _open(self)
-        return _guarded_result(spark, frame[item])
+        return _guard_result(spark, frame[item])
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError("a guarded frame is not iterated over: `collect` it, under a purpose")
@@ -108,22 +108,22 @@ class GuardedFrame(_Behind):
     def checkpoint(self, eager: bool = True) -> GuardedFrame:
         """As `Spark.checkpointed`."""
         spark, frame = _open(self)
-        return behind(GuardedFrame, spark, spark.checkpointed(frame, eager=eager))
+        return make_wrapper(GuardedFrame, spark, spark.checkpointed(frame, eager=eager))
 
     def localCheckpoint(self, eager: bool = True) -> GuardedFrame:  # noqa: N802  # as Spark calls it
         """As `Spark.checkpointed`, on the executors."""
         spark, frame = _open(self)
-        return behind(GuardedFrame, spark, spark.checkpointed(frame, eager=eager, local=True))
+        return make_wrapper(GuardedFrame, spark, spark.checkpointed(frame, eager=eager, local=True))
 
     def permitted(self, *, withhold: bool = False) -> GuardedFrame:
         """As `Spark.permitted`."""
         spark, frame = _open(self)
-        return behind(GuardedFrame, spark, spark.permitted(frame, withhold=withhold))
+        return make_wrapper(GuardedFrame, spark, spark.permitted(frame, withhold=withhold))
 
     def withhold(self) -> GuardedFrame:
         """As `Spark.withhold`."""
         spark, frame = _open(self)
-        return behind(GuardedFrame, spark, spark.withhold(frame))
+        return make_wrapper(GuardedFrame, spark, spark.withhold(frame))
 
     def __getattr__(self, name: str) -> Any:
         spark, frame = _open(self)
@@ -138,7 +138,7 @@ class GuardedFrame(_Behind):
         if name in _MADE:
             return _making(spark, getattr(frame, name))
         if name == "write":
-            return behind(GuardedWriter, spark, (frame, "errorifexists"))
+            return make_wrapper(GuardedWriter, spark, (frame, "errorifexists"))
         if name in frame.columns:
             return frame[name]
         raise SealedAttribute(
@@ -150,11 +150,11 @@ class GuardedFrame(_Behind):
 def _plainly(method: Callable[..., Any], check: Callable[[], None] = lambda: None) -> Callable[..., Any]:
     """A method of a frame that can be called, and nothing else: a bound one has its frame. `check` runs before it."""
 
-    def asked(*args: Any, **kwargs: Any) -> Any:
+    def check_and_call(*args: Any, **kwargs: Any) -> Any:
         check()
         return method(*args, **kwargs)
 
-    return _like(asked, method)
+    return _like(check_and_call, method)
 
 
 def _like(made: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,30 +171,30 @@ def _like(made: Callable[..., Any], method: Callable[..., Any]) -> Callable[...,
 def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
     def making(*args: Any, **kwargs: Any) -> Any:
         plain = [_plain(argument) for argument in args]
-        return _guarded_result(spark, method(*plain, **{key: _plain(argument) for key, argument in kwargs.items()}))
+        return _guard_result(spark, method(*plain, **{key: _plain(argument) for key, argument in kwargs.items()}))
 
     return _like(making, method)
 
 
 def _plain(value: Any) -> Any:
     """What a guarded argument has behind it, for Spark alone."""
-    return _open(value)[1] if isinstance(value, _Behind) else value
+    return _open(value)[1] if isinstance(value, _SparkWrapper) else value
 
 
-def _guarded_result(spark: Spark, made: Any) -> Any:
+def _guard_result(spark: Spark, made: Any) -> Any:
     """What a method gave, wrapped where data can be had from it."""
     if isinstance(made, DataFrame):
-        return behind(GuardedFrame, spark, made)
+        return make_wrapper(GuardedFrame, spark, made)
     if isinstance(made, list):
-        return [_guarded_result(spark, item) for item in made]
+        return [_guard_result(spark, item) for item in made]
     if isinstance(made, Column):
         return made
     if isinstance(made, GroupedData) or type(made).__name__ == "PandasCogroupedOps":
-        return behind(GuardedGroups, spark, made)
+        return make_wrapper(GuardedGroups, spark, made)
     raise UnresolvedStatement(f"a guarded frame gave a {type(made).__name__}, of which it is not known what it gives")
 
 
-class GuardedGroups(_Behind):
+class GuardedGroups(_SparkWrapper):
     """The groups of a guarded frame: what is made of them is a guarded frame."""
 
     __slots__ = ()
@@ -214,10 +214,10 @@ class GuardedGroups(_Behind):
 def _pivot(spark: Spark, groups: Any, column: str, values: list[Any] | None = None) -> Any:
     if values is None:
         raise UnresolvedStatement("without its values `pivot` reads them at once: name them, `pivot(column, [...])`")
-    return _guarded_result(spark, groups.pivot(column, values))
+    return _guard_result(spark, groups.pivot(column, values))
 
 
-class GuardedWriter(_Behind):
+class GuardedWriter(_SparkWrapper):
     """What `write` of a guarded frame gives: it writes Parquet and tables, checked, with tags."""
 
     __slots__ = ()
@@ -225,7 +225,7 @@ class GuardedWriter(_Behind):
     def mode(self, mode: str) -> GuardedWriter:
         """What is done where there are data already."""
         spark, (frame, _) = _open(self)
-        return behind(GuardedWriter, spark, (frame, mode))
+        return make_wrapper(GuardedWriter, spark, (frame, mode))
 
     def parquet(self, path: str) -> None:
         """Writes Parquet files, as `Spark.save` does."""

@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 from purposeguard.adapters.spark.plan import (
     Key,
     Listing,
-    Node,
+    PlanNode,
     is_plan,
+    iter_inner_trees,
     key_of,
     short,
     tree_of,
-    within,
     words,
 )
 from purposeguard.errors import UnresolvedStatement
@@ -39,7 +39,7 @@ Atoms = frozenset[Atom]
 NONE: Final[Atoms] = frozenset()
 
 
-class Flow(NamedTuple):
+class SparkFlow(NamedTuple):
     """What a column of a plan comes from; `same`: the column of a relation whose values it holds unchanged."""
 
     atoms: Atoms
@@ -53,14 +53,14 @@ class Out(NamedTuple):
     """
 
     order: Sequence[Key] | None
-    flows: Mapping[Key, Flow]
+    flows: Mapping[Key, SparkFlow]
     rest: Atoms | None = None
 
     def all(self) -> Atoms:
         """What any of its columns comes from."""
-        return united((*(flow.atoms for flow in self.flows.values()), self.rest or NONE))
+        return unite_atoms((*(flow.atoms for flow in self.flows.values()), self.rest or NONE))
 
-    def at(self) -> list[Flow] | None:
+    def at(self) -> list[SparkFlow] | None:
         """Its columns by their places; None where their order is not known."""
         return None if self.order is None else [self.flows[key] for key in self.order]
 
@@ -68,7 +68,7 @@ class Out(NamedTuple):
 EMPTY: Final = Out((), {})
 
 
-class Relation:
+class SparkRelation:
     """A relation that a plan reads: its name, if it has one, the names of its columns, and their tags.
 
     `bears`: for each column its tag, or the text of it in its metadata; None if it has none.
@@ -94,24 +94,24 @@ def _distinct(names: Sequence[str]) -> Iterable[str]:
         yield name if seen[name] == 1 else f"{name}#{seen[name]}"
 
 
-def united(parts: Iterable[Atoms]) -> Atoms:
+def unite_atoms(parts: Iterable[Atoms]) -> Atoms:
     """The union; the same object if only one set has atoms."""
     sets = [atoms for atoms in dict.fromkeys(parts) if atoms]
     return sets[0] if len(sets) == 1 else NONE.union(*sets)
 
 
-def mixed(atoms: Atoms) -> Atoms:
+def mark_mixed(atoms: Atoms) -> Atoms:
     """The same atoms, of any rows."""
     return frozenset(atom._replace(mixed=True) for atom in atoms)
 
 
-class Scope(NamedTuple):
+class SparkScope(NamedTuple):
     """What an expression may refer to: the inputs of its operator, and the scopes around its query."""
 
     inputs: Sequence[Out]
     outer: Sequence[Out] = ()
 
-    def flow(self, fields: Mapping[str, Any], *, outer_only: bool = False) -> Flow:
+    def flow(self, fields: Mapping[str, Any], *, outer_only: bool = False) -> SparkFlow:
         """What an attribute comes from.
 
         Raises:
@@ -125,7 +125,7 @@ class Scope(NamedTuple):
                 return flow
         rest = [out.rest for out in outs if out.rest is not None]
         if rest:
-            return Flow(united(rest))
+            return SparkFlow(unite_atoms(rest))
         raise UnresolvedStatement(f"nothing in the plan says where `{fields.get('name', key[0])}` comes from")
 
 
@@ -145,13 +145,13 @@ BATCHED: Final = words("PythonUDF PythonUDTF PythonUDAF")
 """Functions of Python: they get many rows at a time, and may mix them."""
 
 
-class Reader:
+class ExpressionReader:
     """Reads expressions: what flows into them, and (into `decides`) what decides of rows in the queries within."""
 
     def __init__(self) -> None:
         self.decides: set[Atom] = set()
 
-    def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
+    def trace(self, root: PlanNode, outer: Sequence[Out] = ()) -> Out:
         """The outputs of a plan, such as that of a subquery. The class that reads plans implements it."""
         raise NotImplementedError
 
@@ -159,7 +159,7 @@ class Reader:
         """Every column of the relations that were read so far, those that are gone from the plan since as well."""
         raise NotImplementedError
 
-    def read(self, listings: Iterable[Listing], scope: Scope) -> Atoms:
+    def read(self, listings: Iterable[Listing], scope: SparkScope) -> Atoms:
         """What flows into expressions."""
         reads: list[Atoms] = []
         for listing in listings:
@@ -169,10 +169,10 @@ class Reader:
                 own: list[Atoms] = []
                 self._read(listing, scope, own)
                 batched = any(short(expression) in BATCHED for expression in listing)
-                reads.append(mixed(united(own)) if batched else united(own))
-        return united(reads)
+                reads.append(mark_mixed(unite_atoms(own)) if batched else unite_atoms(own))
+        return unite_atoms(reads)
 
-    def _read(self, listing: Listing, scope: Scope, reads: list[Atoms]) -> None:
+    def _read(self, listing: Listing, scope: SparkScope, reads: list[Atoms]) -> None:
         place = 0
         while place < len(listing):
             fields = listing[place]
@@ -183,7 +183,7 @@ class Reader:
             elif name == "Literal":
                 continue
             elif name == "OuterReference":
-                reads += (scope.flow(part[0], outer_only=True).atoms for part in within(fields))
+                reads += (scope.flow(part[0], outer_only=True).atoms for part in iter_inner_trees(fields))
             elif name in OF_FILES:
                 reads.append(self.everything())
             elif name in OUTSIDE:
@@ -191,7 +191,7 @@ class Reader:
             elif name in WHOLE:
                 reads += (out.all() for out in scope.inputs)
             else:
-                queries = [part for part in within(fields) if is_plan(part)]
+                queries = [part for part in iter_inner_trees(fields) if is_plan(part)]
                 if queries:
                     # Its children tie it to the outer query: like a condition, they decide its result.
                     end = _end(listing, place - 1)
@@ -199,15 +199,15 @@ class Reader:
                     place = end
                     outer = (*scope.inputs, *scope.outer)
                     reads += (self._of_query(name, self.trace(tree_of(part), outer)) for part in queries)
-                reads += (self.read((part,), scope) for part in within(fields) if not is_plan(part))
+                reads += (self.read((part,), scope) for part in iter_inner_trees(fields) if not is_plan(part))
 
     def _of_query(self, name: str, out: Out) -> Atoms:
         """What flows from a query within an expression into it."""
         if name == "Exists":
             return NONE
         if name == "ScalarSubquery" and out.order:
-            return mixed(out.flows[out.order[0]].atoms)
-        return mixed(out.all())
+            return mark_mixed(out.flows[out.order[0]].atoms)
+        return mark_mixed(out.all())
 
 
 def _end(listing: Listing, place: int) -> int:

@@ -16,10 +16,10 @@ from typing import Any, Final
 import cachetools
 
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.spark.lineage import Relation, Scope
+from purposeguard.adapters.spark.lineage import SparkRelation, SparkScope
 from purposeguard.adapters.spark.plan import Key, Listing, key_of, short
 from purposeguard.adapters.tags import Tag
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 
 _ATTRIBUTES_KEPT: Final = 500_000
 _CALLS_KEPT: Final = 20_000
@@ -36,7 +36,7 @@ def new_token() -> str:
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Kept:
+class KeptRule:
     """A row rule in plans: its relation, the columns that it was made for, and the rule.
 
     `rule` is None if denials were only observed, so all rows were kept. `digest`: of its condition, once it was seen in
@@ -55,8 +55,8 @@ class SparkMemory:
     def __init__(self) -> None:
         self._leaves: cachetools.LRUCache[Key, str | None] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
         self._tags: cachetools.LRUCache[str, Tag] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
-        self._kept: cachetools.LRUCache[str, Kept] = cachetools.LRUCache(_CALLS_KEPT)
-        self._lock = new_lock()
+        self._kept: cachetools.LRUCache[str, KeptRule] = cachetools.LRUCache(_CALLS_KEPT)
+        self._lock = make_lock()
 
     # ---- relations ---------------------------------------------------------------------------------------------------
 
@@ -97,19 +97,21 @@ class SparkMemory:
             tag = self._tags.get(token)
         return None if tag is None else (token.rpartition(":")[0], tag)
 
-    def keep(self, token: str, relation: Relation, names: Iterable[str], rule: RowRule | None) -> Kept:
+    def keep(self, token: str, relation: SparkRelation, names: Iterable[str], rule: RowRule | None) -> KeptRule:
         """Remembers the rule that a condition with this token stands for."""
-        record = Kept(relation.shape, frozenset(names), rule)
+        record = KeptRule(relation.shape, frozenset(names), rule)
         with self._lock:
             self._kept[token] = record
         return record
 
-    def kept_by(self, token: str) -> Kept | None:
+    def get_kept_rule(self, token: str) -> KeptRule | None:
         """The rule that this token stands for; None if it was evicted, or the token is empty."""
         with self._lock:
             return self._kept.get(token)
 
-    def kept(self, condition: Listing, scope: Scope, relations: Sequence[Relation]) -> tuple[str, int] | None:
+    def match_kept_rule(
+        self, condition: Listing, scope: SparkScope, relations: Sequence[SparkRelation]
+    ) -> tuple[str, int] | None:
         """The token of the row rule that a condition stands for, and its relation; None for any other condition.
 
         A token alone proves nothing: the whole condition must be the one made here, on the columns it was made for.
@@ -119,7 +121,7 @@ class SparkMemory:
         token = condition[3].get("value")
         if not isinstance(token, str) or not token.startswith(MARKER):
             return None
-        record = self.kept_by(token)
+        record = self.get_kept_rule(token)
         if record is None:
             return None
         normal = _Normal(scope)
@@ -148,7 +150,7 @@ _DROPPED: Final = frozenset({"qualifier", "nullable", "metadata"})
 class _Normal:
     """A condition in a form that is the same wherever it stands: what it is, on which columns of which relations."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: SparkScope) -> None:
         self.relations: list[int] = []
         self._scope = scope
         self._numbers: dict[Key, int] = {}

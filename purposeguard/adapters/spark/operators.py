@@ -13,19 +13,19 @@ from purposeguard.adapters.spark.lineage import (
     NONE,
     Atom,
     Atoms,
-    Flow,
+    ExpressionReader,
     Out,
-    Reader,
-    Relation,
-    Scope,
-    mixed,
-    united,
+    SparkFlow,
+    SparkRelation,
+    SparkScope,
+    mark_mixed,
+    unite_atoms,
 )
 from purposeguard.adapters.spark.memory import NOT_PERSONAL, TAGGING, SparkMemory
 from purposeguard.adapters.spark.plan import (
     Key,
     Listing,
-    Node,
+    PlanNode,
     borne,
     is_checkpoint,
     is_plan,
@@ -40,12 +40,12 @@ from purposeguard.errors import UnresolvedStatement
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Traced:
+class TracedPlan:
     """What a frame reads: its columns with what each comes from, what decides of its rows, and the relations below."""
 
-    outputs: tuple[tuple[str, Flow], ...]
+    outputs: tuple[tuple[str, SparkFlow], ...]
     decides: frozenset[Atom]
-    relations: tuple[Relation, ...]
+    relations: tuple[SparkRelation, ...]
 
     @property
     def used(self) -> frozenset[Atom]:
@@ -57,7 +57,7 @@ class Traced:
         return self.relations[atom.relation].names[atom.column]
 
 
-def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
+def trace_frame(frame: DataFrame, memory: SparkMemory) -> TracedPlan:
     """What a frame reads, by its analysed plan. Nothing is run.
 
     Raises:
@@ -65,22 +65,22 @@ def traced(frame: DataFrame, memory: SparkMemory) -> Traced:
     """
     java: Any = frame._jdf
     plan = java.queryExecution().analyzed()
-    tracer = Tracer(memory, plan)
+    tracer = PlanTracer(memory, plan)
     out = tracer.trace(read_plan(str(plan.toJSON())))
     names = frame.columns
     flows = out.at()
     if flows is None or len(flows) != len(names):
-        flows = [Flow(out.all())] * len(names)
-    return Traced(tuple(zip(names, flows, strict=True)), frozenset(tracer.decides), tuple(tracer.relations))
+        flows = [SparkFlow(out.all())] * len(names)
+    return TracedPlan(tuple(zip(names, flows, strict=True)), frozenset(tracer.decides), tuple(tracer.relations))
 
 
-class Tracer(Reader):
+class PlanTracer(ExpressionReader):
     """Traces one plan. `relations`: those that it reads, by number. `decides`: the columns that decide its rows."""
 
     def __init__(self, memory: SparkMemory, plan: Any) -> None:
         """`plan` is asked once for the tags of its relations, if the memory does not know one of them."""
         super().__init__()
-        self.relations: list[Relation] = []
+        self.relations: list[SparkRelation] = []
         self._memory = memory
         self._plan = plan
         self._asked = False
@@ -90,21 +90,23 @@ class Tracer(Reader):
         self._narrowed: dict[int, str] = {}
         self._tagged_above: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
 
-    def trace(self, root: Node, outer: Sequence[Out] = ()) -> Out:
+    def trace(self, root: PlanNode, outer: Sequence[Out] = ()) -> Out:
         """The output of a plan.
 
         Raises:
             UnresolvedStatement: it refers to an undefined attribute or query.
         """
         traced_nodes: dict[int, Out] = {}
-        pending: list[tuple[Node, bool]] = [(root, False)]
+        pending: list[tuple[PlanNode, bool]] = [(root, False)]
         while pending:
             node, ready = pending.pop()
             if node.name == "UnionLoop":
                 traced_nodes[id(node)] = self._loop(node, outer)
             elif ready or not node.children:
                 outs = [traced_nodes.pop(id(child)) for child in node.children]
-                traced_nodes[id(node)] = _OPERATORS.get(node.name, Tracer._unknown)(self, node, Scope(outs, outer))
+                traced_nodes[id(node)] = _OPERATORS.get(node.name, PlanTracer._unknown)(
+                    self, node, SparkScope(outs, outer)
+                )
             else:
                 pending.append((node, True))
                 pending += ((child, False) for child in reversed(node.children))
@@ -123,20 +125,20 @@ class Tracer(Reader):
 
     def relation(self, name: str, names: Sequence[str], bears: Sequence[object]) -> int:
         """Adds a relation; returns its number."""
-        self.relations.append(Relation(name, names, bears))
+        self.relations.append(SparkRelation(name, names, bears))
         return len(self.relations) - 1
 
-    def _leaf(self, node: Node, _scope: Scope) -> Out:
+    def _leaf(self, node: PlanNode, _scope: SparkScope) -> Out:
         columns = outputs_of(node)
         if columns is None:
             number = self.relation(node.alias, ("?",), (None,))
             return Out(None, {}, frozenset({Atom(number, 0)}))
         number = self.relation(node.alias, [name for _, name in columns], [self._tag(key, node) for key, _ in columns])
         atoms = [Atom(number, place) for place in range(len(columns))]
-        flows = {key: Flow(frozenset({atom}), atom) for (key, _), atom in zip(columns, atoms, strict=True)}
+        flows = {key: SparkFlow(frozenset({atom}), atom) for (key, _), atom in zip(columns, atoms, strict=True)}
         return Out([key for key, _ in columns], flows)
 
-    def _tag(self, key: Key, node: Node) -> object:
+    def _tag(self, key: Key, node: PlanNode) -> object:
         """The tag of a relation's column, or its text; None if it has none."""
         if node.name == "Range":
             return NOT_PERSONAL
@@ -147,17 +149,17 @@ class Tracer(Reader):
             self._memory.learn(borne(self._plan))
         return self._memory.bears(key)
 
-    def _nothing(self, _node: Node, _scope: Scope) -> Out:
+    def _nothing(self, _node: PlanNode, _scope: SparkScope) -> Out:
         return EMPTY
 
-    def _cte(self, node: Node, scope: Scope) -> Out:
+    def _cte(self, node: PlanNode, scope: SparkScope) -> Out:
         self._ctes[int(node.fields["id"])] = scope.inputs[0]
         return scope.inputs[0]
 
-    def _with_ctes(self, node: Node, scope: Scope) -> Out:
+    def _with_ctes(self, node: PlanNode, scope: SparkScope) -> Out:
         return scope.inputs[int(node.fields["plan"])]
 
-    def _cte_read(self, node: Node, _scope: Scope) -> Out:
+    def _cte_read(self, node: PlanNode, _scope: SparkScope) -> Out:
         out, columns = self._ctes.get(int(node.fields["cteId"])), outputs_of(node)
         if out is None or columns is None:
             raise UnresolvedStatement(f"nothing in the plan says what the query `{node.alias}` reads")
@@ -181,33 +183,34 @@ class Tracer(Reader):
 
         flows = out.at()
         if flows is None or len(flows) != len(keys):
-            return Out(keys, dict.fromkeys(keys, Flow(frozenset(map(other, out.all())))))
+            return Out(keys, dict.fromkeys(keys, SparkFlow(frozenset(map(other, out.all())))))
         made = [
-            Flow(frozenset(map(other, flow.atoms)), None if flow.same is None else other(flow.same)) for flow in flows
+            SparkFlow(frozenset(map(other, flow.atoms)), None if flow.same is None else other(flow.same))
+            for flow in flows
         ]
         return Out(keys, dict(zip(keys, made, strict=True)))
 
-    def _loop(self, node: Node, outer: Sequence[Out]) -> Out:
+    def _loop(self, node: PlanNode, outer: Sequence[Out]) -> Out:
         """A recursive query: its start and its step flow into each of its columns."""
         number = int(node.fields["id"])
         # Its step reads its own output, which adds nothing beyond what is read here.
         self._loops[number] = NONE
         outs = [self.trace(child, outer) for child in node.children]
-        whole = mixed(united(out.all() for out in outs))
+        whole = mark_mixed(unite_atoms(out.all() for out in outs))
         self.decides |= whole
         keys = outs[0].order
-        return Out(keys, {} if keys is None else dict.fromkeys(keys, Flow(whole)), whole)
+        return Out(keys, {} if keys is None else dict.fromkeys(keys, SparkFlow(whole)), whole)
 
-    def _loop_read(self, node: Node, _scope: Scope) -> Out:
+    def _loop_read(self, node: PlanNode, _scope: SparkScope) -> Out:
         whole = self._loops.get(int(node.fields["loopId"]))
         if whole is None:
             raise UnresolvedStatement(f"nothing in the plan says what the query `{node.alias}` reads")
         columns = outputs_of(node) or []
-        return Out([key for key, _ in columns], {key: Flow(whole) for key, _ in columns}, whole)
+        return Out([key for key, _ in columns], {key: SparkFlow(whole) for key, _ in columns}, whole)
 
     # ---- rows of one -------------------------------------------------------------------------------------------------
 
-    def _through(self, node: Node, scope: Scope) -> Out:
+    def _through(self, node: PlanNode, scope: SparkScope) -> Out:
         """An operator that passes its columns on; its expressions decide its rows."""
         for field, value in node.fields.items():
             if isinstance(value, list):
@@ -218,35 +221,35 @@ class Tracer(Reader):
                 return self._unknown(node, scope)
         return scope.inputs[0]
 
-    def _view(self, _node: Node, scope: Scope) -> Out:
+    def _view(self, _node: PlanNode, scope: SparkScope) -> Out:
         return scope.inputs[0]
 
-    def _filter(self, node: Node, scope: Scope) -> Out:
+    def _filter(self, node: PlanNode, scope: SparkScope) -> Out:
         listings = node.expressions("condition")
         if not listings:
             return self._unknown(node, scope)
-        narrowing = self._memory.kept(listings[0], scope, self.relations)
+        narrowing = self._memory.match_kept_rule(listings[0], scope, self.relations)
         if narrowing is None:
             self.decides |= self.read(listings, scope)
             return scope.inputs[0]
         rule, relation = narrowing
         self._narrowed[relation] = rule
-        return _narrowed(scope.inputs[0], rule, relation)
+        return _apply_row_rule(scope.inputs[0], rule, relation)
 
-    def _distinct(self, _node: Node, scope: Scope) -> Out:
+    def _distinct(self, _node: PlanNode, scope: SparkScope) -> Out:
         self.decides |= scope.inputs[0].all()
         return scope.inputs[0]
 
-    def _project(self, node: Node, scope: Scope) -> Out:
+    def _project(self, node: PlanNode, scope: SparkScope) -> Out:
         items = node.expressions("projectList")
         if items is None:
             return self._unknown(node, scope)
         return self._items(node, items, scope, across=False)
 
-    def _items(self, node: Node, items: Sequence[Listing], scope: Scope, *, across: bool) -> Out:
+    def _items(self, node: PlanNode, items: Sequence[Listing], scope: SparkScope, *, across: bool) -> Out:
         """Columns given one by one. `across`: each is made of many rows, unless it is a plain column."""
         order: list[Key] = []
-        flows: dict[Key, Flow] = {}
+        flows: dict[Key, SparkFlow] = {}
         for place, item in enumerate(items):
             head = item[0]
             name = short(head)
@@ -262,39 +265,39 @@ class Tracer(Reader):
             flows[key] = flow
         return Out(order, flows)
 
-    def _item(self, node: Node, item: Listing, place: int, scope: Scope, *, across: bool) -> Flow:
+    def _item(self, node: PlanNode, item: Listing, place: int, scope: SparkScope, *, across: bool) -> SparkFlow:
         inner = item[1:] if short(item[0]) == "Alias" else item
         if len(inner) == 1 and short(inner[0]) == "AttributeReference":
             return scope.flow(inner[0])
         atoms = self.read((inner,), scope)
         tagging = None if across else self._memory.tagging(inner)
         if tagging is None:
-            return Flow(mixed(atoms) if across else atoms)
+            return SparkFlow(mark_mixed(atoms) if across else atoms)
         call, tag = tagging
         number = self._called.get((id(node), call))
         if number is None:
             number = self._called[id(node), call] = self.relation(node.alias, (), ())
         relation = self.relations[number]
         names = (*relation.names, str(item[0].get("name", place)))
-        self.relations[number] = Relation(relation.name, names, (*relation.bears, tag))
+        self.relations[number] = SparkRelation(relation.name, names, (*relation.bears, tag))
         own = Atom(number, len(names) - 1)
         same = scope.flow(inner[-1]).same if len(inner) == TAGGING + 1 else None
         if same is not None and self._bears(same) is None:
             self._tagged_above.add((same.relation, same.column))
         # Columns without a tag get this one; columns with a tag keep theirs beside it.
-        return Flow(frozenset({own, *(atom for atom in atoms if self._bears(atom) is not None)}), own)
+        return SparkFlow(frozenset({own, *(atom for atom in atoms if self._bears(atom) is not None)}), own)
 
     def _bears(self, atom: Atom) -> object:
         return self.relations[atom.relation].bears[atom.column]
 
-    def _aggregate(self, node: Node, scope: Scope) -> Out:
+    def _aggregate(self, node: PlanNode, scope: SparkScope) -> Out:
         groups, items = node.expressions("groupingExpressions"), node.expressions("aggregateExpressions")
         if groups is None or items is None:
             return self._unknown(node, scope)
         self.decides |= self.read(groups, scope)
         return self._items(node, items, scope, across=True)
 
-    def _window(self, node: Node, scope: Scope) -> Out:
+    def _window(self, node: PlanNode, scope: SparkScope) -> Out:
         items = node.expressions("windowExpressions")
         first = scope.inputs[0]
         parts, sorts = node.expressions("partitionSpec"), node.expressions("orderSpec")
@@ -305,7 +308,7 @@ class Tracer(Reader):
         order = None if made.order is None else (*first.order, *made.order)
         return Out(order, {**first.flows, **made.flows}, made.rest)
 
-    def _generate(self, node: Node, scope: Scope) -> Out:
+    def _generate(self, node: PlanNode, scope: SparkScope) -> Out:
         generator, made = node.expressions("generator"), node.expressions("generatorOutput")
         order = scope.inputs[0].order
         if not generator or made is None or order is None or node.fields.get("unrequiredChildIndex") != []:
@@ -313,27 +316,27 @@ class Tracer(Reader):
         atoms = self.read(generator, scope)
         self.decides |= atoms  # how many rows there are
         keys = [key_of(column[0]) for column in made]
-        return Out((*order, *keys), {**scope.inputs[0].flows, **dict.fromkeys(keys, Flow(atoms))})
+        return Out((*order, *keys), {**scope.inputs[0].flows, **dict.fromkeys(keys, SparkFlow(atoms))})
 
-    def _expand(self, node: Node, scope: Scope) -> Out:
+    def _expand(self, node: PlanNode, scope: SparkScope) -> Out:
         cells, columns = node.expressions("projections"), outputs_of(node)
         if not cells or not columns or len(cells) % len(columns):
             return self._unknown(node, scope)
-        flows: dict[Key, Flow] = {}
+        flows: dict[Key, SparkFlow] = {}
         for place, (key, _) in enumerate(columns):
             parts = [self._item_flow(cell, scope) for cell in cells[place :: len(columns)]]
             same = parts[0].same if len(set(parts)) == 1 else None
-            flows[key] = Flow(united(flow.atoms for flow in parts), same)
+            flows[key] = SparkFlow(unite_atoms(flow.atoms for flow in parts), same)
         return Out([key for key, _ in columns], flows)
 
-    def _item_flow(self, listing: Listing, scope: Scope) -> Flow:
+    def _item_flow(self, listing: Listing, scope: SparkScope) -> SparkFlow:
         if len(listing) == 1 and short(listing[0]) == "AttributeReference":
             return scope.flow(listing[0])
-        return Flow(self.read((listing,), scope))
+        return SparkFlow(self.read((listing,), scope))
 
     # ---- rows of several ---------------------------------------------------------------------------------------------
 
-    def _join(self, node: Node, scope: Scope) -> Out:
+    def _join(self, node: PlanNode, scope: SparkScope) -> Out:
         condition = node.expressions("condition")
         kind = str(node.fields.get("joinType"))
         left, right = scope.inputs
@@ -342,77 +345,77 @@ class Tracer(Reader):
         self.decides |= self.read(condition, scope)
         if any(word in kind for word in _LEFT_ALONE):
             return left
-        return _beside(left, right)
+        return _join_outputs(left, right)
 
-    def _lateral(self, node: Node, scope: Scope) -> Out:
+    def _lateral(self, node: PlanNode, scope: SparkScope) -> Out:
         query, condition = node.expressions("right"), node.expressions("condition")
         plan = query[0][0].get("plan") if query else None
         if condition is None or not isinstance(plan, list):
             return self._unknown(node, scope)
         right = self.trace(tree_of(plan), (scope.inputs[0], *scope.outer))
         self.decides |= self.read([query[0][1:]] if query else [], scope)
-        self.decides |= self.read(condition, Scope((scope.inputs[0], right), scope.outer))
-        return _beside(scope.inputs[0], right)
+        self.decides |= self.read(condition, SparkScope((scope.inputs[0], right), scope.outer))
+        return _join_outputs(scope.inputs[0], right)
 
-    def _stacked(self, node: Node, scope: Scope) -> Out:
+    def _trace_set_operation(self, node: PlanNode, scope: SparkScope) -> Out:
         """Columns stacked by position; they have the ids of the first input. Of EXCEPT only the first flows on."""
         outs = scope.inputs
         if node.name != "Union":
-            self.decides |= united(out.all() for out in outs)
+            self.decides |= unite_atoms(out.all() for out in outs)
         columns = [out.at() for out in (outs[:1] if node.name == "Except" else outs)]
         order = outs[0].order
         if order is None or any(column_flows is None or len(column_flows) != len(order) for column_flows in columns):
             return self._unknown(node, scope)
-        flows: dict[Key, Flow] = {}
+        flows: dict[Key, SparkFlow] = {}
         for key, parts in zip(order, zip(*(column_flows or [] for column_flows in columns), strict=True), strict=True):
-            flows[key] = parts[0] if len(parts) == 1 else Flow(united(flow.atoms for flow in parts))
+            flows[key] = parts[0] if len(parts) == 1 else SparkFlow(unite_atoms(flow.atoms for flow in parts))
         return Out(order, flows)
 
     # ---- whatever else there is --------------------------------------------------------------------------------------
 
-    def _unknown(self, node: Node, scope: Scope) -> Out:
+    def _unknown(self, node: PlanNode, scope: SparkScope) -> Out:
         """An unknown or opaque operator: it uses all its inputs, and they flow into all its outputs."""
         if not node.children:
             return self._leaf(node, scope)
         reads = [out.all() for out in scope.inputs]
-        made_of_these = Out(None, {}, united(reads))  # its own attributes
-        scope = Scope((*scope.inputs, made_of_these), scope.outer)
+        made_of_these = Out(None, {}, unite_atoms(reads))  # its own attributes
+        scope = SparkScope((*scope.inputs, made_of_these), scope.outer)
         for field in node.fields:
             for listing in node.expressions(field) or ():
                 if is_plan(listing):
                     reads.append(self.trace(tree_of(listing), scope.inputs).all())
                 else:
                     reads.append(self.read((listing,), scope))
-        whole = mixed(united(reads))
+        whole = mark_mixed(unite_atoms(reads))
         self.decides |= whole
         columns = outputs_of(node)
         if columns is None:
             return Out(None, {}, whole)
-        return Out([key for key, _ in columns], {key: Flow(whole) for key, _ in columns}, whole)
+        return Out([key for key, _ in columns], {key: SparkFlow(whole) for key, _ in columns}, whole)
 
 
-def _beside(left: Out, right: Out) -> Out:
-    rest = None if left.rest is None and right.rest is None else united((left.rest or NONE, right.rest or NONE))
+def _join_outputs(left: Out, right: Out) -> Out:
+    rest = None if left.rest is None and right.rest is None else unite_atoms((left.rest or NONE, right.rest or NONE))
     order = None if left.order is None or right.order is None else (*left.order, *right.order)
     flows = {**left.flows, **right.flows}
     for key in left.flows.keys() & right.flows.keys():
-        flows[key] = Flow(left.flows[key].atoms | right.flows[key].atoms)
+        flows[key] = SparkFlow(left.flows[key].atoms | right.flows[key].atoms)
     return Out(order, flows, rest)
 
 
-def _narrowed(out: Out, rule: str, relation: int) -> Out:
+def _apply_row_rule(out: Out, rule: str, relation: int) -> Out:
     """The output after a row rule: atoms of the relation note the rule."""
 
-    def kept(atom: Atom) -> Atom:
+    def mark_kept(atom: Atom) -> Atom:
         return atom._replace(kept=rule) if atom.relation == relation and not atom.mixed else atom
 
     known: dict[Atoms, Atoms] = {}
-    flows: dict[Key, Flow] = {}
+    flows: dict[Key, SparkFlow] = {}
     for key, flow in out.flows.items():
         atoms = known.get(flow.atoms)
         if atoms is None:
-            atoms = known[flow.atoms] = frozenset(map(kept, flow.atoms))
-        flows[key] = Flow(atoms, None if flow.same is None else kept(flow.same))
+            atoms = known[flow.atoms] = frozenset(map(mark_kept, flow.atoms))
+        flows[key] = SparkFlow(atoms, None if flow.same is None else mark_kept(flow.same))
     return Out(out.order, flows, out.rest)
 
 
@@ -424,7 +427,7 @@ _REQUIRED: Final = frozenset(
 _LEFT_ALONE: Final = ("LeftSemi", "LeftAnti")
 _JOINS: Final = (*_LEFT_ALONE, "Inner", "Cross", "LeftOuter", "RightOuter", "FullOuter")
 
-_Operator = Callable[[Tracer, Node, Scope], Out]
+_Operator = Callable[[PlanTracer, PlanNode, SparkScope], Out]
 
 _THROUGH: Final = words(
     "SubqueryAlias Subquery Sort LocalLimit GlobalLimit Tail Offset Sample Repartition RepartitionByExpression "
@@ -433,23 +436,23 @@ _THROUGH: Final = words(
 )
 
 _OPERATORS: Final[Mapping[str, _Operator]] = {
-    **dict.fromkeys(_THROUGH, Tracer._through),
-    "View": Tracer._view,
-    "OneRowRelation": Tracer._nothing,
-    "CTERelationDef": Tracer._cte,
-    "CTERelationRef": Tracer._cte_read,
-    "UnionLoopRef": Tracer._loop_read,
-    "WithCTE": Tracer._with_ctes,
-    "Filter": Tracer._filter,
-    "Distinct": Tracer._distinct,
-    "Project": Tracer._project,
-    "Aggregate": Tracer._aggregate,
-    "Window": Tracer._window,
-    "Generate": Tracer._generate,
-    "Expand": Tracer._expand,
-    "Join": Tracer._join,
-    "LateralJoin": Tracer._lateral,
-    "Union": Tracer._stacked,
-    "Intersect": Tracer._stacked,
-    "Except": Tracer._stacked,
+    **dict.fromkeys(_THROUGH, PlanTracer._through),
+    "View": PlanTracer._view,
+    "OneRowRelation": PlanTracer._nothing,
+    "CTERelationDef": PlanTracer._cte,
+    "CTERelationRef": PlanTracer._cte_read,
+    "UnionLoopRef": PlanTracer._loop_read,
+    "WithCTE": PlanTracer._with_ctes,
+    "Filter": PlanTracer._filter,
+    "Distinct": PlanTracer._distinct,
+    "Project": PlanTracer._project,
+    "Aggregate": PlanTracer._aggregate,
+    "Window": PlanTracer._window,
+    "Generate": PlanTracer._generate,
+    "Expand": PlanTracer._expand,
+    "Join": PlanTracer._join,
+    "LateralJoin": PlanTracer._lateral,
+    "Union": PlanTracer._trace_set_operation,
+    "Intersect": PlanTracer._trace_set_operation,
+    "Except": PlanTracer._trace_set_operation,
 }

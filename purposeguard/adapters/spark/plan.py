@@ -52,7 +52,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-class Node:
+class PlanNode:
     """One operator of a plan; `name` is its class without the package, `alias` the nearest name above a relation."""
 
     __slots__ = ("alias", "children", "fields", "name")
@@ -61,7 +61,7 @@ class Node:
         self.fields = fields
         self.name: str = str(fields["class"]).rpartition(".")[2]
         self.alias = _ANONYMOUS
-        self.children: list[Node] = []
+        self.children: list[PlanNode] = []
 
     def expressions(self, field: str) -> list[Listing] | None:
         """The expressions in a field, also in nested lists; empty if missing, None if Spark could not write it."""
@@ -70,21 +70,21 @@ class Node:
         return _listings(self.fields[field])
 
 
-def read_plan(text: str) -> Node:
+def read_plan(text: str) -> PlanNode:
     """The tree of a plan, written as JSON."""
     return tree_of(json.loads(text))
 
 
-def tree_of(listing: Listing) -> Node:
+def tree_of(listing: Listing) -> PlanNode:
     """The tree that a listing writes.
 
     Raises:
         UnresolvedStatement: it writes none, so Spark writes plans in another way than is known here.
     """
-    above: list[tuple[Node, int]] = []
-    root: Node | None = None
+    above: list[tuple[PlanNode, int]] = []
+    root: PlanNode | None = None
     for fields in listing:
-        node = Node(fields)
+        node = PlanNode(fields)
         if above:
             parent, missing = above.pop()
             parent.children.append(node)
@@ -104,7 +104,7 @@ def tree_of(listing: Listing) -> Node:
     return root
 
 
-def _alias_of(node: Node) -> str:
+def _alias_of(node: PlanNode) -> str:
     if node.name != "SubqueryAlias":
         return node.alias if len(node.children) == 1 else _ANONYMOUS
     identifier = node.fields.get("identifier")
@@ -146,7 +146,7 @@ def key_of(fields: Mapping[str, Any]) -> Key:
     return int(written["id"]), str(written["jvmId"])
 
 
-def outputs_of(node: Node) -> list[tuple[Key, str]] | None:
+def outputs_of(node: PlanNode) -> list[tuple[Key, str]] | None:
     """The attributes, with their names, that a node says it gives, in order; None if it does not state them."""
     columns = node.expressions("output") if "output" in node.fields else None
     if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
@@ -165,7 +165,7 @@ def is_plan(listing: Listing) -> bool:
     return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
 
 
-def within(fields: Mapping[str, Any]) -> Iterator[Listing]:
+def iter_inner_trees(fields: Mapping[str, Any]) -> Iterator[Listing]:
     """The trees that stand in fields of an expression, and are not its children."""
     for value in fields.values():
         yield from _listings(value) or ()
@@ -188,7 +188,7 @@ def classic(frame: object) -> DataFrame:
     raise TypeError(f"a frame is a DataFrame of Spark, not {type(frame).__name__}")
 
 
-def is_checkpoint(node: Node) -> bool:
+def is_checkpoint(node: PlanNode) -> bool:
     """True if a relation holds what a plan gave before.
 
     Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which

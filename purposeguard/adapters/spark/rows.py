@@ -21,11 +21,11 @@ from sqlglot import exp, parse_one
 from purposeguard.adapters import row_values as values
 from purposeguard.adapters.row_rule import KeySet, RowRule, spellings
 from purposeguard.adapters.spark.lineage import Atom
-from purposeguard.adapters.spark.operators import Traced
-from purposeguard.adapters.sql.rows import Conditions
-from purposeguard.adapters.sql.scopes import Names
+from purposeguard.adapters.spark.operators import TracedPlan
+from purposeguard.adapters.sql.rows import SqlConditions
+from purposeguard.adapters.sql.scopes import NameRules
 from purposeguard.errors import UnlabelledData
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 
 DIALECT: Final = "spark"
 
@@ -36,7 +36,7 @@ _KEY: Final = "purposeguard_subject"
 
 
 _made: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
-_making: Final = new_lock()
+_making: Final = make_lock()
 
 
 def key_relation(session: SparkSession, keys: KeySet, form: str) -> DataFrame:
@@ -60,7 +60,7 @@ def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> Dat
     return session.createDataFrame(pa.table({_KEY: held}), schema)
 
 
-def filtered(frame: DataFrame, rule: RowRule) -> DataFrame:
+def filter_frame(frame: DataFrame, rule: RowRule) -> DataFrame:
     """Returns the rows of a frame that may be used, when an action runs; columns have the names that the rule gives."""
     columns = {field.name: (field.name, field.dataType) for field in frame.schema.fields}
     return frame.where(SparkConditions(rule, columns, frame.sparkSession).column_of_rule())
@@ -72,7 +72,7 @@ _KINDS: Final = (
     (T.DateType, "date"),
     (T.TimestampType, "moment"),
 )
-"""How `Conditions` calls the types of Spark."""
+"""How `SqlConditions` calls the types of Spark."""
 
 _JOINED: Final[Mapping[type[exp.Expr], Callable[..., Column]]] = {
     exp.Paren: lambda part: part,
@@ -82,25 +82,25 @@ _JOINED: Final[Mapping[type[exp.Expr], Callable[..., Column]]] = {
 }
 
 
-class SparkConditions(Conditions):
+class SparkConditions(SqlConditions):
     """Conditions over the columns of a frame, whose types are known.
 
     `columns`: the name in the frame of each column of the rule, and its type.
     """
 
     def __init__(self, rule: RowRule, columns: Mapping[str, tuple[str, T.DataType]], session: SparkSession) -> None:
-        super().__init__(rule, Names(DIALECT))
+        super().__init__(rule, NameRules(DIALECT))
         self._columns: Final = columns
         self._session: Final = session
         self._queries: Final[dict[str, Column]] = {}
 
     def column_of_rule(self) -> Column:
         """The rows that may be used. It fails where a row names no source, or one that means nothing."""
-        test, source = self.column_of(self.rendered()), self._rule.source
+        test, source = self.column_of(self.render()), self._rule.source
         if source is None:
             return test
         where, text = self._columns[source][0], self.column(source)
-        said = f"CONCAT(SUBSTR({text}, 1, 60), {literal(f'`, in `{where}`: the notice has no such source')})"
+        said = f"CONCAT(SUBSTR({text}, 1, 60), {quote_text(f'`, in `{where}`: the notice has no such source')})"
         none = f"a row names no source, in `{where}`: nothing says what it may be used for"
         otherwise = (
             exp.case()
@@ -124,9 +124,9 @@ class SparkConditions(Conditions):
 
     def column(self, name: str) -> str:
         """As of any."""
-        return _named(self._columns[name][0])
+        return _make_named_column(self._columns[name][0])
 
-    def _known(self, column: str) -> str | None:
+    def _known_kind(self, column: str) -> str | None:
         type_ = self._columns[column][1]
         if isinstance(type_, T.DecimalType) and type_.scale == 0:
             return "larger"
@@ -134,7 +134,7 @@ class SparkConditions(Conditions):
 
     def kind(self, column: str) -> str:
         """As of any; raises UnlabelledData where the column holds no days, or no ids."""
-        kind, (where, type_) = self._known(column), self._columns[column]
+        kind, (where, type_) = self._known_kind(column), self._columns[column]
         type_name = type_.simpleString()
         if column in (self._rule.collected, self._rule.ended):
             if kind in ("date", "moment"):
@@ -148,10 +148,10 @@ class SparkConditions(Conditions):
 
     def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
         """Rows whose source is one of these; null for a row without one, at which `column_of_rule` fails."""
-        if self._known(column) != "text":
+        if self._known_kind(column) != "text":
             raise values.not_sources(column, self._columns[column][1].simpleString())
         forms = [form for form, id_ in spellings(self._rule.notice).items() if id_ in ids]
-        return self.among_texts(self._parsed("{c}", column), forms)
+        return self.among_texts(self._parse_template("{c}", column), forms)
 
     def days_in(
         self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /
@@ -160,7 +160,7 @@ class SparkConditions(Conditions):
         return super().days_in(column, None if since == datetime.date.min else since, before, timezone)
 
     def _moment(self, timezone: str, day: datetime.date) -> exp.Expr:
-        begin = exp.Literal.number(values.tick(day, timezone, "us"))
+        begin = exp.Literal.number(values.day_to_tick(day, timezone, "us"))
         return exp.Anonymous(this="TIMESTAMP_MICROS", expressions=[begin])  # a cast hangs on settings
 
     def subject_in(self, column: str, keys: KeySet, /) -> exp.Expr:
@@ -186,7 +186,7 @@ class SparkConditions(Conditions):
         return exp.or_(no_id, super()._text_in(column, text, keys))
 
 
-def quoted(name: str) -> str:
+def quote_column(name: str) -> str:
     """A column's name as Spark reads it, whatever is in it."""
     return "`" + name.replace("`", "``") + "`"
 
@@ -196,7 +196,7 @@ def are_told_apart(names: Sequence[str]) -> bool:
     return len({name.casefold() for name in names}) == len(names)
 
 
-def literal(text: str) -> str:
+def quote_text(text: str) -> str:
     """A text as Spark reads it, by every setting of its parser, whatever is in it."""
     # What these stand for hangs on settings, even in a raw literal; and `${` begins a variable wherever it stands.
     return f"'{text}'" if _is_plain(text) else f"CAST(X'{text.encode().hex()}' AS string)"
@@ -207,18 +207,18 @@ def _is_plain(text: str) -> bool:
 
 
 def _as_it_is(part: exp.Expr) -> exp.Expr:
-    return parse_one(literal(part.name), dialect=DIALECT) if part.is_string and not _is_plain(part.name) else part
+    return parse_one(quote_text(part.name), dialect=DIALECT) if part.is_string and not _is_plain(part.name) else part
 
 
-def _named(name: str) -> str:
+def _make_named_column(name: str) -> str:
     """A column, by its name as text."""
-    return f"identifier({literal(quoted(name))})" if "${" in name else quoted(name)
+    return f"identifier({quote_text(quote_column(name))})" if "${" in name else quote_column(name)
 
 
 # ---- columns of a frame ----------------------------------------------------------------------------------------------
 
 
-def selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
+def select_columns(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
     """Columns by their places, whatever their names, each made of the column and its name."""
     names = frame.columns
     if are_told_apart(names):
@@ -226,10 +226,10 @@ def selected(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column
     else:
         plain = [f"c{place}" for place in range(len(names))]
         frame = frame.toDF(*plain)
-    return frame.select(*(make(F.col(quoted(plain[place])), names[place]) for place, make in made.items()))
+    return frame.select(*(make(F.col(quote_column(plain[place])), names[place]) for place, make in made.items()))
 
 
-def by_relation(plan: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, str], list[str]]:
+def by_relation(plan: TracedPlan, atoms: Iterable[Atom]) -> dict[tuple[int, str], list[str]]:
     """The columns of each relation, in their order, apart by the rule that their rows met."""
     named: dict[tuple[int, str], list[str]] = {}
     for relation, column, rule in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
@@ -237,7 +237,7 @@ def by_relation(plan: Traced, atoms: Iterable[Atom]) -> dict[tuple[int, str], li
     return named
 
 
-def any_of(plan: Traced, number: int) -> str:
+def any_of(plan: TracedPlan, number: int) -> str:
     """A column of a relation that is in the frame."""
     all_names = [name for name, _ in plan.outputs]
     names = [name for name, flow in plan.outputs if flow.same is not None and flow.same.relation == number]
@@ -248,7 +248,7 @@ def any_of(plan: Traced, number: int) -> str:
     return unique
 
 
-def places_of(frame: DataFrame, plan: Traced, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
+def places_of(frame: DataFrame, plan: TracedPlan, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
     """What the columns of a rule are called in the frame, and their types."""
     types = {field.name: field.dataType for field in frame.schema.fields}
     names = [name for name, _ in plan.outputs]

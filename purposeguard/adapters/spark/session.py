@@ -14,10 +14,10 @@ from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 
 from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.spark.guarded import GuardedFrame, behind
-from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
-from purposeguard.adapters.spark.memory import Kept, SparkMemory, new_token
-from purposeguard.adapters.spark.operators import Traced, traced
+from purposeguard.adapters.spark.guarded import GuardedFrame, make_wrapper
+from purposeguard.adapters.spark.lineage import Atom, SparkFlow, SparkRelation
+from purposeguard.adapters.spark.memory import KeptRule, SparkMemory, new_token
+from purposeguard.adapters.spark.operators import TracedPlan, trace_frame
 from purposeguard.adapters.spark.plan import classic
 from purposeguard.adapters.spark.rows import (
     SparkConditions,
@@ -25,29 +25,29 @@ from purposeguard.adapters.spark.rows import (
     are_told_apart,
     by_relation,
     places_of,
-    quoted,
-    selected,
+    quote_column,
+    select_columns,
 )
-from purposeguard.adapters.spark.statements import parsed_query
-from purposeguard.adapters.spark.tags import TagReader, covered, schema_with
+from purposeguard.adapters.spark.statements import parse_query
+from purposeguard.adapters.spark.tags import TagReader, require_covered, schema_with
 from purposeguard.adapters.tags import KEY, Columns, Tag, columns_of, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.policy.explanation import Decision
 from purposeguard.runtime.use import Use
 
 _KIND: Final = "read of a frame"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
 
-_Narrowed = tuple[str, Columns, frozenset[str], Kept]
+_Narrowed = tuple[str, Columns, frozenset[str], KeptRule]
 """A relation whose rows were kept: its name, its tags, the columns used, and the rule."""
 
 
-class _Analysed(NamedTuple):
+class _FrameAnalysis(NamedTuple):
     """What a frame uses, worked out once: columns of relations, and the row rules that their rows met."""
 
-    traced: Traced
+    traced: TracedPlan
     demand: Demand
     kept: Sequence[_Narrowed]
 
@@ -63,9 +63,11 @@ class Spark:
             guard, rows="keep those that may be used first, with `Spark.permitted`", columns=_WITHOUT
         )
         self._memory: Final = SparkMemory()
-        self._analysed: weakref.WeakKeyDictionary[DataFrame, tuple[object, _Analysed]] = weakref.WeakKeyDictionary()
+        self._analysed: weakref.WeakKeyDictionary[DataFrame, tuple[object, _FrameAnalysis]] = (
+            weakref.WeakKeyDictionary()
+        )
         self._tags: Final = TagReader(self._decider, self._memory)
-        self._lock = new_lock()
+        self._lock = make_lock()
 
     # ---- whether a frame may be read ---------------------------------------------------------------------------------
 
@@ -82,26 +84,26 @@ class Spark:
         """
         analysed = self._analyse(classic(frame))
         if analysed.kept:
-            self._meet(analysed, self._decider.use(_KIND, analysed.demand.tables))
+            self._meet(analysed, self._decider.current_use(_KIND, analysed.demand.tables))
         else:
-            self._decider.meet(analysed.demand)
+            self._decider.check_demand(analysed.demand)
 
     def _use(self, frame: DataFrame) -> Use[Any] | None:
         """The use under way; None if a missing one is only observed."""
-        return self._decider.use(_KIND, self._names(frame))
+        return self._decider.current_use(_KIND, self._names(frame))
 
     def _names(self, frame: DataFrame) -> Iterator[str]:
         """The names of the relations that a frame is made of."""
-        yield from (relation.name for relation in traced(frame, self._memory).relations)
+        yield from (relation.name for relation in trace_frame(frame, self._memory).relations)
 
-    def _meet(self, analysed: _Analysed, use: Use[Any] | None) -> None:
+    def _meet(self, analysed: _FrameAnalysis, use: Use[Any] | None) -> None:
         """As `check`, under this use: None if a missing purpose is only observed."""
         rules: dict[str, RowRule | None] = {}
         if use is not None and not use.activity.observing:
             for name, columns, names, record in analysed.kept:
                 self._must_still_hold(use, name, columns, names, record)
                 rules[name] = record.rule
-        self._decider.meet_under(use, analysed.demand, rules)
+        self._decider.check_demand_under(use, analysed.demand, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
         """The tags of a frame's columns, by what they come from; of rows that were kept, with what they may come from.
@@ -110,38 +112,40 @@ class Spark:
             UnlabelledData: one comes from a column that carries no tag.
             UnknownSource, UnresolvedStatement: as `check`.
         """
-        return self._tags.of_frame(traced(classic(frame), self._memory), frozenset())
+        return self._tags.of_frame(trace_frame(classic(frame), self._memory), frozenset())
 
-    def _analyse(self, frame: DataFrame) -> _Analysed:
+    def _analyse(self, frame: DataFrame) -> _FrameAnalysis:
         revisions = self._decider.revisions
         with self._lock:
             known = self._analysed.get(frame)
         if known is not None and known[0] is revisions:
             return known[1]
-        plan = traced(frame, self._memory)
+        plan = trace_frame(frame, self._memory)
         demands: list[Demand] = []
         kept: list[_Narrowed] = []
         for (number, rule), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
-            record = self._memory.kept_by(rule)
+            record = self._memory.get_kept_rule(rule)
             narrowed = {relation.name} if record is not None else frozenset[str]()
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed, kind=_KIND))
             if record is not None:
                 kept.append((relation.name, columns, frozenset(names), record))
-        analysed = _Analysed(plan, Demand.together(demands), kept)
+        analysed = _FrameAnalysis(plan, Demand.together(demands), kept)
         with self._lock:
             self._analysed[frame] = (revisions, analysed)
         return analysed
 
-    def _must_still_hold(self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: Kept) -> None:
+    def _must_still_hold(
+        self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: KeptRule
+    ) -> None:
         """Checks that the rows that were kept are those that may be used now, by this use."""
         personal = {column for column in names if columns[column].is_personal}
         # Columns that may not be used in any row are refused by `meet_under`.
-        personal.difference_update(self._decider.denied(use, columns, sorted(personal), name))
+        personal.difference_update(self._decider.find_denied_columns(use, columns, sorted(personal), name))
         if not personal:
             return
-        rule = self._decider.rule(use, columns, sorted(record.names), name)
+        rule = self._decider.make_row_rule(use, columns, sorted(record.names), name)
         kept = record.rule
         same = rule is kept or (rule is not None and kept is not None and rule.keeps_the_rows_of(kept))
         if not same or not personal <= record.names:
@@ -170,17 +174,17 @@ class Spark:
             if names.count(name) != 1:
                 there = "there twice" if name in names else "not there"
                 raise UnlabelledData(f"`{name}` is tagged and {there}: rename it first, or leave it out")
-        plan = traced(frame, self._memory)
+        plan = trace_frame(frame, self._memory)
         for name, flow in plan.outputs:
             known = frozenset(
                 atom for atom in flow.atoms if plan.relations[atom.relation].bears[atom.column] is not None
             )
             if name in stated and known:
                 same = flow.same if flow.same in known else None
-                covered(
+                require_covered(
                     "the frame",
                     name,
-                    self._tags.of_flow(plan, Flow(known, same), self._tags.sources_within(plan)),
+                    self._tags.of_flow(plan, SparkFlow(known, same), self._tags.sources_within(plan)),
                     stated[name],
                 )
         tags = {place: stated[name] for place, name in enumerate(names) if name in stated}
@@ -196,13 +200,15 @@ class Spark:
         """
         token = self._memory.tag(tags)
 
-        def marked(place: int, column: Column, name: str) -> Column:
+        def mark_column(place: int, column: Column, name: str) -> Column:
             if place not in tags:
                 return column.alias(name)
             marked_column = F.when(_standing_for_itself(f"{token}:{place}"), column)
             return marked_column.alias(name, metadata=metadata[place])
 
-        return selected(frame, {place: functools.partial(marked, place) for place in range(len(frame.columns))})
+        return select_columns(
+            frame, {place: functools.partial(mark_column, place) for place in range(len(frame.columns))}
+        )
 
     # ---- withholding and narrowing -------------------------------------------------------------------------------
 
@@ -218,11 +224,11 @@ class Spark:
         if use is None or use.activity.observing:
             self._meet(self._analyse(frame), use)
             return frame
-        return self._withheld(frame, use)
+        return self._withhold(frame, use)
 
-    def _withheld(self, frame: DataFrame, use: Use[Any]) -> DataFrame:
-        plan = traced(frame, self._memory)
-        denied = self._denied(use, plan)
+    def _withhold(self, frame: DataFrame, use: Use[Any]) -> DataFrame:
+        plan = trace_frame(frame, self._memory)
+        denied = self._find_denied(use, plan)
         first = next((atom for atom in sorted(plan.decides) if atom in denied), None)
         left = [place for place, (_, flow) in enumerate(plan.outputs) if denied.keys().isdisjoint(flow.atoms)]
         if first is None and not left and plan.outputs:
@@ -236,9 +242,9 @@ class Spark:
         if are_told_apart(names):
             gone = set(range(len(names))).difference(left)
             return frame.drop(*(name for place, name in enumerate(names) if place in gone))
-        return selected(frame, dict.fromkeys(left, Column.alias))
+        return select_columns(frame, dict.fromkeys(left, Column.alias))
 
-    def _denied(self, use: Use[Any], plan: Traced) -> dict[Atom, Decision]:
+    def _find_denied(self, use: Use[Any], plan: TracedPlan) -> dict[Atom, Decision]:
         """The columns that a use may not use, with the reason."""
         denied: dict[Atom, Decision] = {}
         for (number, _), names in by_relation(plan, plan.used).items():
@@ -247,7 +253,7 @@ class Spark:
             alike: dict[object, str] = {}  # columns of one tag are decided alike
             for name in names:
                 alike.setdefault(columns.get(name), name)
-            decided = self._decider.denied(use, columns, alike.values(), relation.name)
+            decided = self._decider.find_denied_columns(use, columns, alike.values(), relation.name)
             refused = {name: decided.get(alike[columns.get(name)]) for name in names}
             for atom in plan.used:
                 decision = refused.get(plan.name_of(atom)) if atom.relation == number else None
@@ -268,8 +274,8 @@ class Spark:
         frame = classic(frame)
         use = self._use(frame)
         if withhold and use is not None and not use.activity.observing:
-            frame = self._withheld(frame, use)
-        frame = self._narrowed(frame, use)
+            frame = self._withhold(frame, use)
+        frame = self._narrow(frame, use)
         self._meet(self._analyse(frame), use)
         return frame
 
@@ -281,10 +287,10 @@ class Spark:
         Raises:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
         """
-        return self._narrowed(frame := classic(frame), self._use(frame))
+        return self._narrow(frame := classic(frame), self._use(frame))
 
-    def _narrowed(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
-        plan = traced(frame, self._memory)
+    def _narrow(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
+        plan = trace_frame(frame, self._memory)
         flowing = frozenset[Atom]().union(*{flow.atoms for _, flow in plan.outputs})
         for (number, _), names in by_relation(plan, {atom for atom in flowing if not atom.mixed}).items():
             relation = plan.relations[number]
@@ -294,21 +300,21 @@ class Spark:
                 continue
             used, rule = list(tags), None
             if use is not None and not use.activity.observing:
-                denied = self._decider.denied(use, columns, tags, relation.name)
+                denied = self._decider.find_denied_columns(use, columns, tags, relation.name)
                 used = [name for name in tags if name not in denied]
-                rule = self._decider.rule(use, columns, used, relation.name)
+                rule = self._decider.make_row_rule(use, columns, used, relation.name)
             if rule is None:  # denials are observed only, or what is personal may not be used whatever the rows are
-                frame = self._marked(frame, (relation, used, None), F.lit(True), any_of(plan, number))
+                frame = self._mark_kept_rows(frame, (relation, used, None), F.lit(True), any_of(plan, number))
             else:
                 places = places_of(frame, plan, number, rule)
                 condition = SparkConditions(rule, places, frame.sparkSession).column_of_rule()
-                frame = self._marked(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
+                frame = self._mark_kept_rows(frame, (relation, used, rule), condition, places[rule.columns[0]][0])
         return frame
 
-    def _marked(
+    def _mark_kept_rows(
         self,
         frame: DataFrame,
-        narrowing: tuple[Relation, Sequence[str], RowRule | None],
+        narrowing: tuple[SparkRelation, Sequence[str], RowRule | None],
         condition: Column,
         column: str,
     ) -> DataFrame:
@@ -317,9 +323,9 @@ class Spark:
         relation, names, rule = narrowing
         made = self._memory.keep(token, relation, names, rule)
         # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
-        marker = _standing_for_itself(token) | F.col(quoted(column)).isNull()
+        marker = _standing_for_itself(token) | F.col(quote_column(column)).isNull()
         frame = frame.filter(marker & condition)
-        traced(frame, self._memory)  # from which its condition is known
+        trace_frame(frame, self._memory)  # from which its condition is known
         if made.digest is None:
             raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
         return frame
@@ -333,13 +339,13 @@ class Spark:
             UnresolvedStatement: it is no query: Spark would run it at once.
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource: as `check`.
         """
-        frame = parsed_query(session, text, args, {name: classic(frame) for name, frame in frames.items()})
+        frame = parse_query(session, text, args, {name: classic(frame) for name, frame in frames.items()})
         self.check(frame)
         return frame
 
     def guarded(self, frame: DataFrame) -> GuardedFrame:
         """The frame behind a wrapper: what is made of it is wrapped, and checked before it gives any data."""
-        return behind(GuardedFrame, self, classic(frame))
+        return make_wrapper(GuardedFrame, self, classic(frame))
 
     def written(self, frame: DataFrame) -> DataFrame:
         """The frame, checked, its columns bearing the tags of what they come from: as it is to be written.
@@ -359,7 +365,10 @@ class Spark:
     def _bearing(self, frame: DataFrame, tags: Columns) -> DataFrame:
         revisions = self._decider.revisions
         return frame.select(
-            *(F.col(quoted(name)).alias(name, metadata={KEY: encode(tags[name], revisions)}) for name in frame.columns)
+            *(
+                F.col(quote_column(name)).alias(name, metadata={KEY: encode(tags[name], revisions)})
+                for name in frame.columns
+            )
         )
 
     def save(
@@ -381,7 +390,7 @@ class Spark:
         if there is not None:
             within = self.columns(there)
             for name in in_order(tags, within, target):
-                covered(target, name, tags[name], within[name])
+                require_covered(target, name, tags[name], within[name])
             # Spark takes the tags of a folder from one of its files, whichever it is: so they are the same in all.
             tags = within
         made = self._bearing(frame, tags)

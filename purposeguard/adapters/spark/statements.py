@@ -24,7 +24,7 @@ _QUERIES: Final = words(
 """The operators of which queries are made, as Spark's parser gives them. Commands and scripts have others."""
 
 
-def parsed_query(session: SparkSession, text: str, args: Any, frames: Mapping[str, DataFrame]) -> DataFrame:
+def parse_query(session: SparkSession, text: str, args: Any, frames: Mapping[str, DataFrame]) -> DataFrame:
     """What a query gives; Spark's own parser says first whether it is one.
 
     Raises:

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pyspark.sql import types as T  # noqa: N812  # as everybody calls it
 from typing_extensions import get_type_hints
 
-from purposeguard.adapters.enforcement import Decider, label_in, must_cover
-from purposeguard.adapters.spark.lineage import Atom, Flow, Relation
+from purposeguard.adapters.enforcement import Decider, label_in, require_covering
+from purposeguard.adapters.spark.lineage import Atom, SparkFlow, SparkRelation
 from purposeguard.adapters.spark.memory import SparkMemory
-from purposeguard.adapters.spark.operators import Traced
+from purposeguard.adapters.spark.operators import TracedPlan
 from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Tag, decode, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.values.markers import RowSource
@@ -31,7 +31,7 @@ class TagReader:
         self._memory = memory
         self._decode = functools.lru_cache(_TAGS_KEPT)(decode)
 
-    def of_frame(self, plan: Traced, sources: frozenset[int]) -> Columns:
+    def of_frame(self, plan: TracedPlan, sources: frozenset[int]) -> Columns:
         """The tags of a frame's columns: of their values, and of what decides its rows.
 
         `sources`: the relations whose row source is in the frame too; their `ByRow` columns stay so.
@@ -41,16 +41,16 @@ class TagReader:
             tags[name] = _either(tags[name], tag) if name in tags else tag
         return Columns(tags)
 
-    def in_order(self, plan: Traced, sources: frozenset[int]) -> list[Tag]:
+    def in_order(self, plan: TracedPlan, sources: frozenset[int]) -> list[Tag]:
         """As `of_frame`, by position: several columns may have one name."""
-        tags: dict[Flow, Tag] = {}  # a column that is opaque has what all others have
-        chosen = self.of_flow(plan, Flow(plan.decides), sources)
+        tags: dict[SparkFlow, Tag] = {}  # a column that is opaque has what all others have
+        chosen = self.of_flow(plan, SparkFlow(plan.decides), sources)
         for _, flow in plan.outputs:
             if flow not in tags:
                 tags[flow] = _chosen_by(self.of_flow(plan, flow, sources), chosen)
         return [tags[flow] for _, flow in plan.outputs]
 
-    def of_relation(self, relation: Relation) -> Columns:
+    def of_relation(self, relation: SparkRelation) -> Columns:
         """The tags that the columns of a relation bear."""
         columns = Columns(
             {
@@ -65,7 +65,7 @@ class TagReader:
     def _tag(self, bears: object, column: str) -> Tag:
         return bears if isinstance(bears, Tag) else self._decode(str(bears), self._decider.revisions, column)
 
-    def of_flow(self, plan: Traced, flow: Flow, sources: frozenset[int]) -> Tag:
+    def of_flow(self, plan: TracedPlan, flow: SparkFlow, sources: frozenset[int]) -> Tag:
         """The tag of a column, by what it comes from; `sources` as for `of_frame`."""
         if flow.same is not None:
             tag = self._own(plan, flow.same)
@@ -74,13 +74,13 @@ class TagReader:
         label, by_row = NOT_PERSONAL, False
         for atom in flow.atoms:
             tag = self._own(plan, atom)
-            record = self._memory.kept_by(atom.kept)
+            record = self._memory.get_kept_rule(atom.kept)
             label |= label_in(record.rule if record is not None else None, tag)
             by_row |= tag.by_row and record is None
         mark = None if flow.same is None else self._own(plan, flow.same).mark
         return Tag(label, by_row=by_row, mark=None if mark is RowSource and label is not NOT_PERSONAL else mark)
 
-    def _own(self, plan: Traced, atom: Atom) -> Tag:
+    def _own(self, plan: TracedPlan, atom: Atom) -> Tag:
         relation = plan.relations[atom.relation]
         name = relation.names[atom.column]
         bears = relation.bears[atom.column]
@@ -88,7 +88,7 @@ class TagReader:
             self._decider.demand({relation.name: (Columns({}), (name,))})  # raises, and says what to do
         return self._tag(bears, name)
 
-    def sources_within(self, plan: Traced) -> frozenset[int]:
+    def sources_within(self, plan: TracedPlan) -> frozenset[int]:
         """The relations whose row source is in the frame unchanged."""
         return frozenset(
             flow.same.relation
@@ -116,14 +116,14 @@ def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
     return Tag(tag.label | chosen.label, by_row=tag.by_row or chosen.by_row, mark=tag.mark)
 
 
-def covered(target: str, column: str, value: Tag, tag: Tag) -> None:
+def require_covered(target: str, column: str, value: Tag, tag: Tag) -> None:
     """Checks that the tag of a column covers what flows into it.
 
     Raises:
         FlowViolation: it lacks a source.
         UnlabelledData: what flows there was collected under the source that its row names, and the tag does not say so.
     """
-    must_cover(target, column, tag.label, value.label)
+    require_covering(target, column, tag.label, value.label)
     if value.by_row and not tag.by_row:
         raise UnlabelledData(
             f"what flows into `{target}.{column}` was collected under the source that its row names: tag the column "

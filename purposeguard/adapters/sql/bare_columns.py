@@ -12,7 +12,7 @@ from typing import Final
 from sqlglot import exp
 
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.scopes import NOTHING, Column, Flow, Relation, lower
+from purposeguard.adapters.sql.scopes import NOTHING, Flow, QueryColumn, Relation, lower
 
 BARE: Final[Flow] = frozenset({("", "bare column")})
 """What a bare column reads while a query is searched for one. No table has an empty name."""
@@ -67,13 +67,13 @@ def without_aggregates(select: exp.Select, grouped: Sequence[exp.Expr]) -> exp.S
     return copy
 
 
-def mark_columns(relation: Relation, grouped: Sequence[Column]) -> Relation:
+def mark_columns(relation: Relation, grouped: Sequence[QueryColumn]) -> Relation:
     """Return a relation whose columns read BARE, except those by which its rows are grouped."""
     rest = None if relation.rest is None else mark_column(relation.rest, ())
     return Relation((mark_column(column, grouped) for column in relation.columns), rest, complete=relation.complete)
 
 
-def mark_column(column: Column, grouped: Sequence[Column]) -> Column:
+def mark_column(column: QueryColumn, grouped: Sequence[QueryColumn]) -> QueryColumn:
     """Return a column that reads BARE, or nothing if it is one of the grouped ones."""
     reads = NOTHING if any(column is known for known in grouped) else BARE
     return column._replace(flow=reads, reads=reads)

@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 
 from sqlglot import exp
 
-from purposeguard.adapters.enforcement import NO_RULES, label_in, must_cover, tagged
+from purposeguard.adapters.enforcement import NO_RULES, label_in, require_covering, require_tag
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.sql.parsing import parsed
+from purposeguard.adapters.sql.parsing import parse_statement
 from purposeguard.adapters.sql.scopes import NOTHING, Flow, Relation
-from purposeguard.adapters.sql.tags import Catalogue, Tables, TablesLike
-from purposeguard.adapters.sql.writes import Done, Writes
+from purposeguard.adapters.sql.tags import Catalog, Tables, TablesLike
+from purposeguard.adapters.sql.writes import StatementEffect, StatementReader
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.values.markers import RowSource
@@ -64,7 +64,7 @@ class Analysis(NamedTuple):
         return f"<Analysis of a statement: {self.kind} of {', '.join(self.used) or 'nothing'}>"
 
 
-class Read(NamedTuple):
+class ReadStatement(NamedTuple):
     """An analysed statement: its tree, its analysis, and the nodes that name tables and views.
 
     `targets`: the ids of the nodes that name the table written to. `outputs`: its columns, with the names by which the
@@ -78,14 +78,14 @@ class Read(NamedTuple):
     outputs: Relation
 
 
-def read(text: str, catalogue: Catalogue) -> Read:
+def read_statement(text: str, catalogue: Catalog) -> ReadStatement:
     """Reads one statement.
 
     Raises:
         UnresolvedStatement: what it reads or writes is unknown.
     """
-    tree = parsed(text, catalogue)
-    reader = Writes(catalogue)
+    tree = parse_statement(text, catalogue)
+    reader = StatementReader(catalogue)
     try:
         done = reader.statement(tree)
     except RecursionError:
@@ -108,11 +108,11 @@ def read(text: str, catalogue: Catalogue) -> Read:
             done.keys,
             tuple(_change(change) for change in reader.changes),
         )
-        return Read(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), outputs)
+        return ReadStatement(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), outputs)
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
 
 
-def _change(done: Done) -> Change:
+def _change(done: StatementEffect) -> Change:
     return Change(done.kind, done.target or "", MappingProxyType(dict(done.writes)), done.conditions, done.keys)
 
 
@@ -126,14 +126,14 @@ def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str
         UnresolvedStatement: what it reads or writes is unknown.
         ValueError: the dialect is not known, or two of the tables or columns have one name in it.
     """
-    return read(text, Catalogue(tables, dialect, functions)).analysis
+    return read_statement(text, Catalog(tables, dialect, functions)).analysis
 
 
 Used = dict[str, tuple[Columns, tuple[str, ...]]]
 """By table, its tags and the names of the columns that a statement uses."""
 
 
-def used_columns(tables: Tables, analysis: Analysis) -> Used:
+def list_used_columns(tables: Tables, analysis: Analysis) -> Used:
     """The columns that a statement uses, in their order."""
     return {
         table: (tables[table], tuple(name for name in tables.names[table] if name in names))
@@ -151,7 +151,7 @@ def _outputs(relation: Relation) -> dict[str, Flow]:
     return outputs
 
 
-class Labels:
+class FlowLabels:
     """The tags of values, by the columns that they are made of and the rules by which rows are left out."""
 
     def __init__(self, tables: Tables, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
@@ -166,13 +166,13 @@ class Labels:
         """
         label, by_row = NOT_PERSONAL, False
         for table, column in sorted(flow):
-            tag = tagged(self._tables[table], column, table)
+            tag = require_tag(self._tables[table], column, table)
             rule = self._rules.get(table)
             label |= label_in(rule, tag)
             by_row |= tag.by_row and rule is None
         return Tag(label, by_row=by_row)
 
-    def must_cover(self, statement: Read, *, narrowed: bool = True) -> None:
+    def must_cover(self, statement: ReadStatement, *, narrowed: bool = True) -> None:
         """Checks that the tag of each column that a statement writes covers what flows into it.
 
         A value keeps the source of its row only in a column that is `ByRow` too, if that source is written along.
@@ -189,27 +189,27 @@ class Labels:
             own = Change(analysis.kind, analysis.target, analysis.writes, analysis.conditions, analysis.keys)
             self._must_cover(statement, own, narrowed=narrowed)
 
-    def _must_cover(self, statement: Read, change: Change, *, narrowed: bool) -> None:
+    def _must_cover(self, statement: ReadStatement, change: Change, *, narrowed: bool) -> None:
         target, columns = change.target, self._tables[change.target]
         conditions = change.conditions - change.keys  # Such a key says which row it is, and not what is in it.
         for column, flow in change.writes.items():
-            into = tagged(columns, column, target)
+            into = require_tag(columns, column, target)
             along = into.by_row and self._goes_along(statement, change, flow, columns)
-            value = (Labels(self._tables) if along else self).of(flow | conditions)
+            value = (FlowLabels(self._tables) if along else self).of(flow | conditions)
             if value.by_row and narrowed and not along:
                 raise UnlabelledData(
                     f"`{target}.{column}` would hold values whose sources their rows name: mark it `ByRow`, and put "
                     "the column that names the source along"
                 )
-            must_cover(target, column, into.label, value.label)
+            require_covering(target, column, into.label, value.label)
 
-    def _goes_along(self, statement: Read, change: Change, flow: Flow, columns: Columns) -> bool:
+    def _goes_along(self, statement: ReadStatement, change: Change, flow: Flow, columns: Columns) -> bool:
         """True if the column that names the source is written together with these values."""
-        into = columns.marked(RowSource)
+        into = columns.columns_with_mark(RowSource)
         if into is None:
             return False
         if change.kind == "update" and into not in change.writes and len(statement.mentions) == 1:
             return True  # of the same row, whose source stays what it is
         by_row = {table for table, name in flow if self._tables[table][name].by_row}
-        needed = {(table, self._tables[table].marked(RowSource)) for table in by_row}
+        needed = {(table, self._tables[table].columns_with_mark(RowSource)) for table in by_row}
         return len(needed) == 1 and needed == set(change.writes.get(into, ()))

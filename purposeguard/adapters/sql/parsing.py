@@ -19,7 +19,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from purposeguard.adapters.sql.functions import NAMED, NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.scopes import lower, perhaps
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 
 LONGEST: Final = 1_000_000
@@ -50,8 +50,8 @@ _COMMENTS: Final = re.compile(r"/\*.*?\*/|(?:--|#|//)[^\n]*", re.DOTALL)
 _RUN_COMMENT: Final = re.compile(r"\s*(!|M!)")
 
 
-class Passes:
-    """`Passes(["PRAGMA foreign_keys", "SET LOCAL statement_timeout", "EXPLAIN"])`: statements that run as they are.
+class PassedForms:
+    """Statements that run as they are: `PassedForms(["PRAGMA foreign_keys", "SET LOCAL statement_timeout"])`.
 
     A form is the first words of a statement that is no query and writes no rows. Behind them may stand names, numbers,
     parameters and texts without backslashes, but no query, no comment and no second statement. Behind `EXPLAIN` stands
@@ -76,11 +76,11 @@ class Passes:
         self._plain: Final = _beginning(plain, _BEHIND)
         self._explains: Final = _beginning(explains, _OPTIONS)
 
-    def let(self, text: str) -> bool:
+    def is_passed(self, text: str) -> bool:
         """True if a statement is of one of these forms, and nothing is to be decided."""
         return self._plain is not None and self._plain.fullmatch(text) is not None and _CALLS.match(text) is None
 
-    def explained(self, text: str) -> str | None:
+    def find_explained_statement(self, text: str) -> str | None:
         """The statement behind `EXPLAIN`, if that is among the forms; None for any other statement."""
         begin = self._explains.match(text) if self._explains is not None else None
         return None if begin is None else text[begin.end() :]
@@ -124,7 +124,7 @@ _CALLS: Final = re.compile(r"""\s*SET\b(?:[^']|'[^']*')*?[\w"]\s*\(""", re.IGNOR
 _OPTIONS: Final = r"(?:\s*\([\w\s,]*\))?"
 
 
-def parsed(text: str, catalogue: Catalogue) -> exp.Expr:
+def parse_statement(text: str, catalogue: Catalog) -> exp.Expr:
     """The one statement in a text.
 
     Raises:
@@ -148,7 +148,7 @@ def parsed(text: str, catalogue: Catalogue) -> exp.Expr:
     raise UnresolvedStatement(f"the statement cannot be read as {catalogue.names.dialect}: {why}")
 
 
-def _statements(text: str, catalogue: Catalogue) -> list[exp.Expr]:
+def _statements(text: str, catalogue: Catalog) -> list[exp.Expr]:
     dialect = catalogue.names.dialect
     engine = Dialect.get_or_raise(dialect)
     # Paths stay as they are written: to the parser the key `a.b` is a path.
@@ -185,7 +185,7 @@ def _place(error: SqlglotError) -> str:
     return "a quote or a comment is not closed"
 
 
-def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalogue) -> None:
+def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalog) -> None:
     """Refuses what the parser and the engine, or the engine under another setting, may read differently."""
     dialect = catalogue.names.dialect
     _begins(tokens)
@@ -209,9 +209,9 @@ def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalogue) ->
     if any(token.token_type is TokenType.PIPE_GT for token in tokens):
         raise UnresolvedStatement("pipe syntax is not read: write the query with SELECT")
     _operators(tokens, dialect)
-    _quoted_calls(tokens, dialect)
+    _refuse_quoted_calls(tokens, dialect)
     if dialect in {"mysql", "spark", "bigquery"}:
-        _quoted_texts(text, tokens, catalogue.column_keys)
+        _refuse_quoted_texts(text, tokens, catalogue.column_keys)
     if not text.isascii():
         _letters(text, tokens)
 
@@ -238,7 +238,7 @@ def _operators(tokens: list[Token], dialect: str) -> None:
             raise UnresolvedStatement("whether `[:name` ends a slice or is a parameter is not told: write `[1:name]`")
 
 
-def _quoted_calls(tokens: list[Token], dialect: str) -> None:
+def _refuse_quoted_calls(tokens: list[Token], dialect: str) -> None:
     """Refuses a call whose quoted name differs from a built-in one's by capitals: the parser takes it for that one."""
     fold = _FOLDED.get(dialect)
     if fold is None:
@@ -329,7 +329,7 @@ def _comment(comment: str, dialect: str) -> None:
         raise UnresolvedStatement("a comment within a comment is closed differently by engines: write without it")
 
 
-def _quoted_texts(text: str, tokens: list[Token], column_keys: Container[str]) -> None:
+def _refuse_quoted_texts(text: str, tokens: list[Token], column_keys: Container[str]) -> None:
     """Refuses a text in double quotes that is the name of a column: under another setting it is that column."""
     if '"' not in text:
         return

@@ -19,19 +19,19 @@ from purposeguard.adapters.sql.bare_columns import (
 from purposeguard.adapters.sql.functions import classes, words
 from purposeguard.adapters.sql.scopes import (
     NOTHING,
-    Column,
-    Common,
     Commons,
+    CommonTable,
+    FromSource,
+    QueryColumn,
     Relation,
     Scope,
-    Source,
     flows,
-    joined,
+    join_columns,
     refuse,
-    stacked,
+    stack_relations,
 )
-from purposeguard.adapters.sql.sources import SUBQUERY, Sources, bare, name_parts, only
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.sources import SUBQUERY, FromReader, bare, name_parts, only
+from purposeguard.adapters.sql.tags import Catalog
 
 RECURSIVE_ANYHOW: Final = frozenset({"sqlite", "snowflake"})
 """Dialects in which a common table may name itself without the word RECURSIVE."""
@@ -69,10 +69,10 @@ ROUNDS: Final = 100
 """Iterations over the query of a recursive common table at most."""
 
 
-class Queries(Sources):
+class QueryReader(FromReader):
     """Reads queries."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalog) -> None:
         super().__init__(catalogue)
         self.has_outer_extremum = False
         """Whether a query within an item of SELECT may have a minimum or maximum of the rows of one around it."""
@@ -96,12 +96,12 @@ class Queries(Sources):
                 self.source(node, scope)
                 return self.star(scope)
             inner = self.relation(node.this, around, self.commons(node, around, commons))
-            self.ordered(node, inner, Scope(around, commons))
+            self.read_order(node, inner, Scope(around, commons))
             return inner
         if isinstance(node, exp.Pivot):
             scope = Scope(around, commons)
             self.source(node.this, scope)
-            return self._pivoted(self.star(scope), [node], scope)
+            return self._read_pivot(self.star(scope), [node], scope)
         return refuse(f"a query that is a {type(node).__name__} is not looked into")
 
     def _set(self, node: exp.SetOperation, around: Scope | None, commons: Commons) -> Relation:
@@ -116,10 +116,10 @@ class Queries(Sources):
             only(operation, _SET)
             other = self.relation(operation.expression, around, commons)
             if not _keeps_all(operation):
-                self.forced(relation)
-                self.forced(other)
+                self.mark_all_read(relation)
+                self.mark_all_read(other)
             by_name = bool(operation.args.get("by_name"))
-            both = self._stacked([relation, other], by_name=by_name)
+            both = self._stack_arms([relation, other], by_name=by_name)
             if by_name and both.complete:
                 # `INNER` and `LEFT` of BigQuery: what both have, or the left one.
                 left = (
@@ -130,20 +130,20 @@ class Queries(Sources):
                 right = other.names if operation.args.get("kind") == "INNER" else both.names
                 both = Relation(column for column in both.columns if column.key in left and column.key in right)
             relation = both
-            self.ordered(operation, relation, Scope(around, commons))
+            self.read_order(operation, relation, Scope(around, commons))
         return relation
 
-    def _stacked(self, arms: list[Relation], *, by_name: bool = False) -> Relation:
+    def _stack_arms(self, arms: list[Relation], *, by_name: bool = False) -> Relation:
         try:
-            return stacked(arms, by_name=by_name)
+            return stack_relations(arms, by_name=by_name)
         except ValueError as error:
             why = str(error)
         return refuse(f"a query of several parts cannot be put together: {why}")
 
-    def ordered(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
+    def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         """ORDER BY and LIMIT of a set operation, or of a query in brackets: over its output columns."""
         if any(node.args.get(name) for name in ("order", "limit", "offset")):
-            scope.sources.append(Source("", "", relation))
+            scope.sources.append(FromSource("", "", relation))
             self._order(node, relation, scope)
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
@@ -155,16 +155,16 @@ class Queries(Sources):
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
             if self.dialect == "mysql" and len(cells) == 1 and _is_row(cells[0]):
                 cells = cells[0].expressions  # `ROW (…)`, which is read as a function
-            columns: list[Column] = []
+            columns: list[QueryColumn] = []
             for number, cell in enumerate(cells):
-                name = self._made_up(number)
-                columns.append(self.cell(cell, scope).named(name, name))
+                name = self._make_values_name(number)
+                columns.append(self.cell(cell, scope).with_name(name, name))
             rows.append(Relation(columns))
-        relation = self._stacked(rows)
-        self.ordered(node, relation, Scope(scope.parent, scope.commons))
+        relation = self._stack_arms(rows)
+        self.read_order(node, relation, Scope(scope.parent, scope.commons))
         return relation
 
-    def _made_up(self, number: int) -> str:
+    def _make_values_name(self, number: int) -> str:
         """The name that the engine gives to an unnamed column of VALUES."""
         if self.dialect in _COUNTED_FROM_0:
             return f"{_COUNTED_FROM_0[self.dialect]}{number}"
@@ -183,7 +183,7 @@ class Queries(Sources):
         if recursive:
             for common in clause.expressions:
                 alias = common.args["alias"].this
-                visible[self.catalogue.names.key(alias)] = Common(None, NOTHING, alias.this)
+                visible[self.catalogue.names.key(alias)] = CommonTable(None, NOTHING, alias.this)
         for common in clause.expressions:
             only(common, frozenset({"this", "alias", "materialized"}))
             alias = common.args["alias"]
@@ -192,11 +192,13 @@ class Queries(Sources):
             with self.apart() as reads:
                 relation = self._recursive(common, key, around, visible) if recursive else None
                 if relation is None:
-                    relation = self.renamed(self.relation(common.this, around, visible), alias)
-            visible[key] = Common(relation, frozenset(reads), alias.this.this)
+                    relation = self.rename_columns(self.relation(common.this, around, visible), alias)
+            visible[key] = CommonTable(relation, frozenset(reads), alias.this.this)
         return visible
 
-    def _recursive(self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, Common]) -> Relation | None:
+    def _recursive(
+        self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, CommonTable]
+    ) -> Relation | None:
         """A common table that names itself, analysed to a fixed point; None for any other."""
         body = common.this
         names = self.catalogue.names
@@ -211,11 +213,11 @@ class Queries(Sources):
         first: exp.Expr = body
         while isinstance(first, exp.SetOperation):
             first = first.this
-        begun = self.renamed(self.relation(first, around, self.commons(body, around, known)), alias)
+        begun = self.rename_columns(self.relation(first, around, self.commons(body, around, known)), alias)
         for _ in range(ROUNDS):
-            known[key] = Common(begun, NOTHING, alias.this.this)
-            again = self.renamed(self.relation(body, around, known), alias)
-            both = self._stacked([begun, again])
+            known[key] = CommonTable(begun, NOTHING, alias.this.this)
+            again = self.rename_columns(self.relation(body, around, known), alias)
+            both = self._stack_arms([begun, again])
             if both.same(begun):
                 return begun
             begun = both
@@ -277,7 +279,7 @@ class Queries(Sources):
             self.value(on, scope)
             self._positions(on, relation)
         else:
-            self.forced(relation)
+            self.mark_all_read(relation)
 
     def _order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         order = node.args.get("order")
@@ -285,9 +287,9 @@ class Queries(Sources):
             only(order, frozenset({"expressions", "siblings"}))
             for item in order.expressions:
                 named = item.this if isinstance(item, exp.Ordered) else item
-                aliases = self._aliased(named, relation, scope)
+                aliases = self._find_aliased(named, relation, scope)
                 if aliases:
-                    self.used(joined(aliases))
+                    self.mark_read(join_columns(aliases))
                 else:
                     self.value(item, scope)
             self._positions(order, relation)
@@ -296,7 +298,7 @@ class Queries(Sources):
             if part is not None:
                 self.value(part, scope)
 
-    def _aliased(self, node: exp.Expr, relation: Relation, scope: Scope) -> list[Column]:
+    def _find_aliased(self, node: exp.Expr, relation: Relation, scope: Scope) -> list[QueryColumn]:
         """In ORDER BY a bare name means the item of SELECT with this alias, and columns of `*` with this name."""
         if type(node) is not exp.Column or type(node.this) is not exp.Identifier or node.args.get("table"):
             return []
@@ -309,15 +311,15 @@ class Queries(Sources):
         if node is None or not (relation.columns or relation.rest):
             return
         if node.args.get("all"):
-            self.forced(relation)
+            self.mark_all_read(relation)
         for literal in node.find_all(exp.Literal, exp.Var):
             if isinstance(literal, exp.Var):  # ALL
-                self.forced(relation)
+                self.mark_all_read(relation)
             elif not literal.is_string and str(literal.this).isdecimal():
                 if not relation.complete:  # nobody knows which one it is
-                    self.forced(relation)
+                    self.mark_all_read(relation)
                 elif 0 < int(literal.this) <= len(relation.columns):
-                    self.used(relation.columns[int(literal.this) - 1])
+                    self.mark_read(relation.columns[int(literal.this) - 1])
 
     # ---- items -----------------------------------------------------------------------------------------------------
 
@@ -326,10 +328,10 @@ class Queries(Sources):
 
         So does, in SQLite, a minimum or maximum from whose row bare columns are taken (`has_bare_columns`).
         """
-        columns: list[Column] = []
+        columns: list[QueryColumn] = []
         if not node.expressions and self.dialect != "postgres":
             refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
-        rests: list[Column] = []
+        rests: list[QueryColumn] = []
         complete = True
         for item in node.expressions:
             star = self._star_of(item, scope)
@@ -341,20 +343,20 @@ class Queries(Sources):
                 continue
             before = self.starred, self.spread, self.has_outer_extremum
             self.starred = self.spread = self.has_outer_extremum = False
-            flow, reads = self.measured(item, scope)
+            flow, reads = self.measure(item, scope)
             several, spread, has_extremum = self.starred, self.spread, self.has_outer_extremum
             self.starred, self.spread, self.has_outer_extremum = before
             self.has_outer_extremum |= has_extremum and scope.parent is not None
             if spread or (self.dialect == "sqlite" and self._chooses_row(item, scope, has_extremum, has_bare_columns)):
                 self.reads |= reads
-            outputs = [Column(name, key, flow, reads) for name, key in self._names_of(item)]
+            outputs = [QueryColumn(name, key, flow, reads) for name, key in self._names_of(item)]
             if several or (len(outputs) == 1 and isinstance(item.unalias(), _SPREADING)):
                 complete = complete and not several and isinstance(item, exp.Alias)
-                rests += [column.named(column.name, "") for column in outputs[:1]]
+                rests += [column.with_name(column.name, "") for column in outputs[:1]]
             columns += outputs
             for column in outputs:
                 scope.alias(column)
-        return Relation(columns, joined(rests) if rests else None, complete=complete)
+        return Relation(columns, join_columns(rests) if rests else None, complete=complete)
 
     # ---- bare columns of SQLite --------------------------------------------------------------------------------------
 
@@ -409,7 +411,7 @@ class Queries(Sources):
         try:
             with self.apart() as reads:
                 self._windows(copy, probe)
-                relation = self.forced(self.items(copy, probe))
+                relation = self.mark_all_read(self.items(copy, probe))
                 having = copy.args.get("having")
                 if having is not None:
                     self.value(having, probe)
@@ -419,9 +421,9 @@ class Queries(Sources):
             self.mentions, self.starred, self.spread, self.has_outer_extremum = before
         return not BARE.isdisjoint(reads)
 
-    def _grouped(self, node: exp.Select, scope: Scope) -> tuple[list[Column], list[exp.Expr]]:
+    def _grouped(self, node: exp.Select, scope: Scope) -> tuple[list[QueryColumn], list[exp.Expr]]:
         """Return the columns of sources, and the other expressions, by which a query groups its rows."""
-        columns: list[Column] = []
+        columns: list[QueryColumn] = []
         expressions: list[exp.Expr] = []
         group = node.args.get("group")
         own = _own_scope(scope)
@@ -482,35 +484,35 @@ class Queries(Sources):
         sure = relation.complete and not star.args.get("ilike")
         without: set[int] = set()
         for item in star.args.get("except_") or ():
-            positions, certain = self._named_in(item, relation, scope)
+            positions, certain = self._find_star_positions(item, relation, scope)
             sure &= certain
             without.update(positions)
-        replaced: dict[str | None, Column] = {}
+        replaced: dict[str | None, QueryColumn] = {}
         for item in star.args.get("replace") or ():
             before, self.spread = self.spread, False
-            flow, reads = self.measured(item, scope)
+            flow, reads = self.measure(item, scope)
             if self.spread:
                 self.reads |= reads
             self.spread = before
             key = names.key(item.args["alias"])
-            replaced[key] = Column(item.alias, key, flow, reads)
+            replaced[key] = QueryColumn(item.alias, key, flow, reads)
         renamed: dict[int, exp.Identifier] = {}
         for item in star.args.get("rename") or ():
             if isinstance(item, exp.Alias):
-                positions, certain = self._named_in(item.this, relation, scope)
+                positions, certain = self._find_star_positions(item.this, relation, scope)
                 sure &= certain
                 alias: exp.Identifier = item.args["alias"]
                 renamed.update((number, alias) for number in positions)
-        columns: list[Column] = []
+        columns: list[QueryColumn] = []
         for number, column in enumerate(relation.columns):
             if number in without:
                 continue
             new = renamed.get(number)
             left = replaced.get(column.key, column)
-            columns.append(left if new is None else left.named(new.this, names.key(new)))
+            columns.append(left if new is None else left.with_name(new.this, names.key(new)))
         return Relation(columns, relation.rest, complete=sure)
 
-    def _named_in(self, node: exp.Expr, star: Relation, scope: Scope) -> tuple[list[int], bool]:
+    def _find_star_positions(self, node: exp.Expr, star: Relation, scope: Scope) -> tuple[list[int], bool]:
         """The positions of the columns of a `*` that a name means, and whether that is certain.
 
         `t.a` is the column of one table, or a field of a column; a field is not certain.

@@ -19,16 +19,16 @@ from purposeguard.adapters.row_rule import (
     KeySet,
     RowRule,
     id_meant,
-    rendered,
+    render_rule,
     spellings,
 )
-from purposeguard.adapters.sql.lineage import Read, read
-from purposeguard.adapters.sql.scopes import DIALECTS, Names, refuse
+from purposeguard.adapters.sql.lineage import ReadStatement, read_statement
+from purposeguard.adapters.sql.scopes import DIALECTS, NameRules, refuse
 from purposeguard.adapters.sql.sources import name_parts
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.timezones import zone
+from purposeguard.notice.timezones import load_zone
 
 _TEXT: Final = {"mysql": "CHAR", "bigquery": "STRING", "spark": "STRING", "duckdb": "VARCHAR", "snowflake": "VARCHAR"}
 
@@ -91,7 +91,7 @@ _WIDE: Final = {chr(0xFEE0 + ord(char)): char for char in "0123456789.abcdefABCD
 _BRACKETS: Final = "()（）"
 
 
-class Conditions:
+class SqlConditions:
     """Renders conditions in one dialect, over columns of unknown types.
 
     Where the dialect has a function for types, the engine checks the type, and fails where an id or a day could be
@@ -101,7 +101,7 @@ class Conditions:
     folds: ClassVar = False
     """Whether the engine reads unusual spellings of sources as well. Where it does not they make the query fail."""
 
-    def __init__(self, rule: RowRule, names: Names, others: Collection[str] = (), mark: str = "") -> None:
+    def __init__(self, rule: RowRule, names: NameRules, others: Collection[str] = (), mark: str = "") -> None:
         """`others`: unusual spellings of sources that rows hold. `mark`: what errors of the condition begin with."""
         self._rule: Final = rule
         self._names: Final = names
@@ -109,9 +109,9 @@ class Conditions:
         self._others: Final = others
         self._mark: Final = mark
 
-    def rendered(self) -> exp.Expr:
+    def render(self) -> exp.Expr:
         """The condition of the rule; columns are named without their table."""
-        return rendered(self._rule, self)
+        return render_rule(self._rule, self)
 
     def constant(self, *, value: bool) -> exp.Expr:
         """Every row, or no row."""
@@ -125,13 +125,13 @@ class Conditions:
         """Rows that are in one of them."""
         return exp.paren(exp.or_(*parts))
 
-    def negated(self, part: exp.Expr, /) -> exp.Expr:
+    def negate(self, part: exp.Expr, /) -> exp.Expr:
         """The other rows."""
         return exp.not_(exp.paren(part))
 
     def absent(self, column: str, /) -> exp.Expr:
         """Rows in which the column is null."""
-        return self._parsed("{c} IS NULL", column)
+        return self._parse_template("{c} IS NULL", column)
 
     # ---- what adapters say otherwise -------------------------------------------------------------------------------
 
@@ -145,15 +145,15 @@ class Conditions:
 
     def column(self, name: str) -> str:
         """A column in the text of a statement."""
-        return exp.column(exp.to_identifier(self._names.declared(name), quoted=True)).sql(dialect=self.dialect)
+        return exp.column(exp.to_identifier(self._names.declared_key(name), quoted=True)).sql(dialect=self.dialect)
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
         """Whether a value is one of these keys, in one of the forms that a `KeySet` has them in."""
-        return _within(value, getattr(keys, form))
+        return _is_in(value, getattr(keys, form))
 
     def among_texts(self, value: exp.Expr, forms: Sequence[str]) -> exp.Expr:
         """Whether a text is one of these, which is asked of the few rows that are not decided on yet."""
-        return _within(value, forms)
+        return _is_in(value, forms)
 
     # ---- sources ---------------------------------------------------------------------------------------------------
 
@@ -163,9 +163,9 @@ class Conditions:
         text = self._as_text(column)
         usual = {**{other: id_meant(notice, other) for other in self._others}, **spellings(notice)}
         case = exp.case()
-        case = case.when(_within(text, _forms(usual, ids, meant=False)), _constant(value=False))
+        case = case.when(_is_in(text, _forms(usual, ids, meant=False)), _constant(value=False))
         permitted = _forms(usual, ids, meant=True)
-        among = self.among_texts if len(permitted) <= _FEW else _within
+        among = self.among_texts if len(permitted) <= _FEW else _is_in
         case = case.when(among(text, permitted), _constant(value=True))
         if self.folds:
             plain, known = self._plain(text), plain_spellings(notice)
@@ -179,13 +179,13 @@ class Conditions:
         """An id in small ASCII letters, without brackets and the blanks around and before them."""
         plain_text: exp.Expr = exp.Trim(this=text.copy())
         for bracket in "(（":
-            plain_text = _replaced(plain_text, f" {bracket}", bracket)
+            plain_text = _replace_text(plain_text, f" {bracket}", bracket)
         if self.dialect in {"postgres", "duckdb"}:
             wide, plain = "".join(_WIDE) + _BRACKETS, "".join(_WIDE.values())
             plain_text = exp.func("TRANSLATE", plain_text, exp.Literal.string(wide), exp.Literal.string(plain))
         else:
             for char, plain in (*_WIDE.items(), *((bracket, "") for bracket in _BRACKETS)):
-                plain_text = _replaced(plain_text, char, plain)
+                plain_text = _replace_text(plain_text, char, plain)
         return exp.Lower(this=plain_text)
 
     # ---- days ------------------------------------------------------------------------------------------------------
@@ -194,9 +194,9 @@ class Conditions:
         self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /
     ) -> exp.Expr:
         """Rows that hold a day of these; a null is in none."""
-        there = self._parsed("NOT {c} IS NULL", column)
+        there = self._parse_template("NOT {c} IS NULL", column)
         kind = self.kind(column)
-        value = self._day(column, timezone) if kind is None else self._parsed("{c}", column)
+        value = self._day(column, timezone) if kind is None else self._parse_template("{c}", column)
         bound = functools.partial(self._moment, timezone) if kind == "moment" else self._date
         bounds: list[exp.Expr] = []
         if since is not None:
@@ -217,7 +217,7 @@ class Conditions:
 
     def _moment(self, timezone: str, day: datetime.date) -> exp.Expr:
         """The moment at which a day begins in a time zone."""
-        begin = datetime.datetime.combine(day, datetime.time.min, zone(timezone))
+        begin = datetime.datetime.combine(day, datetime.time.min, load_zone(timezone))
         return exp.cast(exp.Literal.string(begin.isoformat()), exp.DType.TIMESTAMPTZ)
 
     def _day(self, column: str, timezone: str) -> exp.Expr:
@@ -227,10 +227,10 @@ class Conditions:
         if moment is not None:
             kind, on = moment
             template = f"CASE WHEN {_TYPE[self.dialect]} = '{kind}' THEN {on} ELSE CAST({{c}} AS DATE) END"
-            return self._parsed(template, column, zone=zone_name)
+            return self._parse_template(template, column, zone=zone_name)
         if self.dialect == "bigquery":
             # A moment is written with its offset from UTC, a date without.
-            return self._parsed(
+            return self._parse_template(
                 "CASE WHEN ENDS_WITH(CAST({c} AS STRING), '+00') THEN DATE(CAST(CAST({c} AS STRING) AS TIMESTAMP), "
                 "{zone}) ELSE CAST(SUBSTR(CAST({c} AS STRING), 1, 10) AS DATE) END",
                 column,
@@ -241,12 +241,14 @@ class Conditions:
     def _is_day(self, column: str) -> exp.Expr:
         """Whether a column holds days, or moments of which it is known on which day they are."""
         if self.dialect in _MOMENT:
-            return _within(self._type(column), (_DATE[self.dialect], _MOMENT[self.dialect][0]))
+            return _is_in(self._type(column), (_DATE[self.dialect], _MOMENT[self.dialect][0]))
         if self.dialect == "bigquery":
-            return self._parsed("LENGTH(CAST({c} AS STRING)) = 10 OR ENDS_WITH(CAST({c} AS STRING), '+00')", column)
+            return self._parse_template(
+                "LENGTH(CAST({c} AS STRING)) = 10 OR ENDS_WITH(CAST({c} AS STRING), '+00')", column
+            )
         if self.dialect == "mysql":
-            return self._parsed("CHAR_LENGTH(CAST({c} AS CHAR)) = 10", column)
-        return self._parsed("{c} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'", column)
+            return self._parse_template("CHAR_LENGTH(CAST({c} AS CHAR)) = 10", column)
+        return self._parse_template("{c} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'", column)
 
     # ---- subjects --------------------------------------------------------------------------------------------------
 
@@ -257,25 +259,25 @@ class Conditions:
         if kind == "null":
             return _constant(value=False)
         if kind == "whole":
-            condition = self.among(self._parsed("{c}", column), keys, "ints")
+            condition = self.among(self._parse_template("{c}", column), keys, "ints")
         elif kind == "larger":
             condition = self.among(text, keys, "texts")
         elif kind == "uuid":
-            condition = self.among(_replaced(exp.Lower(this=text), "-", ""), keys, "uuids")
+            condition = self.among(_replace_text(exp.Lower(this=text), "-", ""), keys, "uuids")
         else:
             condition = self._text_in(column, text, keys)
         kinds = _IDS.get(self.dialect)
         if kind is None and kinds is not None:
             failure = self._unlike(f"{column} holds ids of subjects neither as whole numbers nor as texts: ", column)
-            condition = exp.case().when(_within(self._type(column), kinds), condition).else_(failure)
-        return exp.paren(exp.and_(self._parsed("NOT {c} IS NULL", column), condition))
+            condition = exp.case().when(_is_in(self._type(column), kinds), condition).else_(failure)
+        return exp.paren(exp.and_(self._parse_template("NOT {c} IS NULL", column), condition))
 
     def _text_in(self, column: str, text: exp.Expr, keys: KeySet) -> exp.Expr:
         forms = [self.among(text, keys, "texts")]
         if keys.uuids:
             plain: exp.Expr = exp.Lower(this=text.copy())
             for mark in (UUID_PREFIX, *UUID_MARKS):
-                plain = _replaced(plain, mark, "")
+                plain = _replace_text(plain, mark, "")
             forms.append(self.among(plain, keys, "uuids"))
         if self.dialect != "duckdb":
             return exp.or_(*forms)
@@ -293,14 +295,14 @@ class Conditions:
 
     # ---- words of dialects -----------------------------------------------------------------------------------------
 
-    def _parsed(self, template: str, column: str, **parts: str) -> exp.Expr:
+    def _parse_template(self, template: str, column: str, **parts: str) -> exp.Expr:
         return parse_one(template.format(c=self.column(column), **parts), dialect=self.dialect)
 
     def _as_text(self, column: str) -> exp.Expr:
-        return self._parsed("CAST({c} AS {kind})", column, kind=_TEXT.get(self.dialect, "TEXT"))
+        return self._parse_template("CAST({c} AS {kind})", column, kind=_TEXT.get(self.dialect, "TEXT"))
 
     def _type(self, column: str) -> exp.Expr:
-        return self._parsed(_TYPE[self.dialect], column)
+        return self._parse_template(_TYPE[self.dialect], column)
 
     def _unlike(self, why: str, column: str) -> exp.Expr:
         return self._failure(why, self._nothing_of(column), column)
@@ -314,7 +316,7 @@ class Conditions:
         reason = exp.Literal.string(self._mark + why).sql(dialect=self.dialect)
         plain = self.dialect in {"sqlite", "postgres", "duckdb"}
         joined = f"{reason} || {value}" if plain else f"CONCAT({reason}, {value})"
-        return self._parsed(_FAILURE[self.dialect], column, why=joined)
+        return self._parse_template(_FAILURE[self.dialect], column, why=joined)
 
 
 @functools.lru_cache(maxsize=64)
@@ -322,12 +324,12 @@ def plain_spellings(notice: Notice) -> Mapping[str, str]:
     """The usual spellings of sources in small letters and without brackets → ids; those that mean one alone."""
     ids_by_form: dict[str, set[str]] = {}
     for form, id_ in spellings(notice).items():
-        ids_by_form.setdefault(folded(form), set()).add(id_)
+        ids_by_form.setdefault(fold_id(form), set()).add(id_)
     return {form: next(iter(ids)) for form, ids in ids_by_form.items() if len(ids) == 1}
 
 
-def folded(text: str) -> str:
-    """An id as `Conditions` folds it within an engine."""
+def fold_id(text: str) -> str:
+    """An id as `SqlConditions` folds it within an engine."""
     text = text.strip(" ")
     for bracket in "(（":
         text = text.replace(f" {bracket}", bracket)
@@ -347,7 +349,7 @@ def _constant(*, value: bool) -> exp.Expr:
     return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(int(value)))
 
 
-def _within(value: exp.Expr, constants: Iterable[str | int]) -> exp.Expr:
+def _is_in(value: exp.Expr, constants: Iterable[str | int]) -> exp.Expr:
     listed = [
         exp.Literal.number(constant) if isinstance(constant, int) else exp.Literal.string(constant)
         for constant in sorted(constants)
@@ -355,14 +357,14 @@ def _within(value: exp.Expr, constants: Iterable[str | int]) -> exp.Expr:
     return exp.In(this=value.copy(), expressions=listed) if listed else _constant(value=False)
 
 
-def _replaced(value: exp.Expr, old: str, new: str) -> exp.Expr:
+def _replace_text(value: exp.Expr, old: str, new: str) -> exp.Expr:
     return exp.func("REPLACE", value, exp.Literal.string(old), exp.Literal.string(new))
 
 
 # ---- statements --------------------------------------------------------------------------------------------------
 
 
-def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> str:
+def narrow_statement(statement: ReadStatement, catalogue: Catalog, conditions: Mapping[str, exp.Expr]) -> str:
     """The text of a statement, each table in `conditions` replaced by those of its rows that meet its condition.
 
     A condition names the columns of its table without the table. Of a table that is narrowed the columns in the
@@ -373,7 +375,7 @@ def narrowed(statement: Read, catalogue: Catalogue, conditions: Mapping[str, exp
             statement down again.
     """
     tree = statement.tree.copy()
-    _Rewriting(catalogue, conditions).statement(statement, tree)
+    _StatementNarrower(catalogue, conditions).statement(statement, tree)
     text = _write(tree, catalogue.names.dialect)
     if text is None:
         raise UnresolvedStatement(
@@ -475,15 +477,15 @@ _WHOLE: Final = "purposeguard_whole"
 """Marks a table of which rows are still to be left out."""
 
 
-class _Rewriting:
+class _StatementNarrower:
     """Puts conditions into the tree of a statement."""
 
-    def __init__(self, catalogue: Catalogue, conditions: Mapping[str, exp.Expr]) -> None:
+    def __init__(self, catalogue: Catalog, conditions: Mapping[str, exp.Expr]) -> None:
         self._catalogue = catalogue
         self._conditions = conditions
-        self._views: dict[str, Read | None] = {}
+        self._views: dict[str, ReadStatement | None] = {}
 
-    def statement(self, read: Read, tree: exp.Expr) -> exp.Expr:
+    def statement(self, read: ReadStatement, tree: exp.Expr) -> exp.Expr:
         """The same statement, narrowed; the tree is changed."""
         _keep_calls(tree, self._catalogue.names.dialect)
         places = {id(node): name for node, name in read.mentions}
@@ -499,7 +501,7 @@ class _Rewriting:
             if is_target:
                 self._limit(node, name)
                 continue
-            if self._beside(node, name):
+            if self._add_to_grouped_query(node, name):
                 continue
             if not node.alias and node.args.get("db"):
                 paths.append(self._key(node))
@@ -524,11 +526,11 @@ class _Rewriting:
         view = self._view(name)
         return view is not None and any(self._concerns(inner) for _, inner in view.mentions)
 
-    def _view(self, name: str) -> Read | None:
+    def _view(self, name: str) -> ReadStatement | None:
         if name not in self._views:
             texts = (text for view_name, text in self._catalogue.views.values() if view_name == name)
             text = next(texts, None)
-            self._views[name] = None if text is None else read(text, self._catalogue)
+            self._views[name] = None if text is None else read_statement(text, self._catalogue)
         return self._views[name]
 
     def _key(self, node: exp.Expr, last: str = "this") -> tuple[str, ...]:
@@ -559,7 +561,7 @@ class _Rewriting:
         rows.set("pivots", pivots)
         return rows
 
-    def _not_captured(self, view: Read, node: exp.Expr, name: str) -> None:
+    def _not_captured(self, view: ReadStatement, node: exp.Expr, name: str) -> None:
         """Within a statement a common table would be taken for a table that the view reads."""
         names = self._catalogue.names
         commons = {names.key(common.args["alias"].this) for common in node.root().find_all(exp.CTE)}
@@ -588,7 +590,7 @@ class _Rewriting:
             refuse(f"rows of `{name}` are left out, and it is written to: rows that are there are not seen to be there")
         self._where(conflict, self._condition_of(node, name))
 
-    def _beside(self, node: exp.Table, name: str) -> bool:
+    def _add_to_grouped_query(self, node: exp.Table, name: str) -> bool:
         """Puts a condition beside those of a query with GROUP BY, and tells whether it did.
 
         PostgreSQL knows that the key of a table decides its other columns, and knows it of no subquery.
@@ -639,7 +641,7 @@ class _Rewriting:
         tree.set("where", exp.Where(this=both))
 
 
-def is_only_inserted(statement: Read, table: str) -> bool:
+def is_only_inserted(statement: ReadStatement, table: str) -> bool:
     """Return True if a statement only inserts into a table, and leaves the rows alone that are there already."""
     for node, name in statement.mentions:
         if name == table:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, NoReturn
 from sqlglot import exp
 
 from purposeguard.errors import UnresolvedStatement
-from purposeguard.notice.vocabulary import nearest
+from purposeguard.notice.vocabulary import find_nearest
 
 DIALECTS: Final = ("sqlite", "postgres", "mysql", "duckdb", "spark", "bigquery", "snowflake")
 
@@ -33,7 +33,7 @@ def upper(name: str) -> str:
 
 def perhaps(unknown: object, known: Iterable[str]) -> str:
     """A suggestion of the known names most like an unknown one; empty if there is none."""
-    close = nearest(unknown, known, 0.6)
+    close = find_nearest(unknown, known, 0.6)
     return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
 
 
@@ -42,7 +42,7 @@ def _cut(name: str) -> str:
     return name if len(name) < 16 else name.encode()[:63].decode(errors="ignore")
 
 
-class Names:
+class NameRules:
     """How a dialect compares names. Names with the same key mean the same."""
 
     def __init__(self, dialect: str) -> None:
@@ -64,7 +64,7 @@ class Names:
             return _cut(name if identifier.args.get("quoted") else lower(name))
         return name if identifier.args.get("quoted") else upper(name)
 
-    def declared(self, name: str) -> str:
+    def declared_key(self, name: str) -> str:
         """The key of a declared column: in PostgreSQL the name as stored, in Snowflake lower case means upper case."""
         if not self._quoting_counts:
             return lower(name)
@@ -76,9 +76,9 @@ class Names:
         """The key of one part of a table's name in a statement."""
         return str(identifier.this) if self.spelling_counts else self.key(identifier)
 
-    def table_declared(self, name: str) -> tuple[str, ...]:
+    def declared_table_key(self, name: str) -> tuple[str, ...]:
         """The key of a declared table, by its parts."""
-        return tuple(part if self.spelling_counts else self.declared(part) for part in name.split("."))
+        return tuple(part if self.spelling_counts else self.declared_key(part) for part in name.split("."))
 
 
 Read = tuple[str, str]
@@ -89,7 +89,7 @@ Flow = frozenset[Read]
 NOTHING: Final[Flow] = frozenset()
 
 
-class Column(NamedTuple):
+class QueryColumn(NamedTuple):
     """One column of a relation.
 
     `flow`: the columns of tables that its value is made of. `reads`: what is read where it is used, which
@@ -101,17 +101,17 @@ class Column(NamedTuple):
     flow: Flow
     reads: Flow
 
-    def named(self, name: str, key: str) -> Column:
+    def with_name(self, name: str, key: str) -> QueryColumn:
         """The same under another name."""
-        return Column(name, key, self.flow, self.reads)
+        return QueryColumn(name, key, self.flow, self.reads)
 
 
-def joined(columns: Sequence[Column]) -> Column:
+def join_columns(columns: Sequence[QueryColumn]) -> QueryColumn:
     """One column for several that a name may mean: the union of their flows and reads."""
     if len(columns) == 1:
         return columns[0]
     first = columns[0]
-    return Column(
+    return QueryColumn(
         first.name, first.key, flows(column.flow for column in columns), flows(column.reads for column in columns)
     )
 
@@ -130,21 +130,23 @@ class Relation:
 
     __slots__ = ("_by_key", "columns", "complete", "rest")
 
-    def __init__(self, columns: Iterable[Column], rest: Column | None = None, *, complete: bool = True) -> None:
+    def __init__(
+        self, columns: Iterable[QueryColumn], rest: QueryColumn | None = None, *, complete: bool = True
+    ) -> None:
         self.columns: Final = tuple(columns)
         unnamed = [column for column in self.columns if column.key is None]
         if unnamed:
-            rest = joined([*unnamed, rest] if rest is not None else unnamed)
+            rest = join_columns([*unnamed, rest] if rest is not None else unnamed)
         self.rest: Final = rest
         self.complete: Final = complete
-        by_key: dict[str, Column] = {}
+        by_key: dict[str, QueryColumn] = {}
         for column in self.columns:
             if column.key is not None:
                 other = by_key.get(column.key)
-                by_key[column.key] = column if other is None else joined([other, column])
+                by_key[column.key] = column if other is None else join_columns([other, column])
         self._by_key: Final = by_key
 
-    def get(self, key: str) -> Column | None:
+    def get(self, key: str) -> QueryColumn | None:
         """The column of a name; what several of one name are together."""
         return self._by_key.get(key)
 
@@ -153,7 +155,7 @@ class Relation:
         """The names that are known, by which `get` finds columns."""
         return tuple(self._by_key)
 
-    def everything(self) -> Iterator[Column]:
+    def everything(self) -> Iterator[QueryColumn]:
         """All columns, and what else there may be."""
         yield from self.columns
         if self.rest is not None:
@@ -167,20 +169,20 @@ class Relation:
         """What is read if all its columns are used."""
         return flows(column.reads for column in self.everything())
 
-    def whole(self, name: str, key: str | None = None) -> Column:
+    def whole(self, name: str, key: str | None = None) -> QueryColumn:
         """All its columns as one value."""
-        return Column(name, key, self.flow(), self.reads())
+        return QueryColumn(name, key, self.flow(), self.reads())
 
-    def renamed(self, names: Sequence[tuple[str, str]]) -> Relation:
+    def rename_columns(self, names: Sequence[tuple[str, str]]) -> Relation:
         """Its first columns under other names; raises ValueError if it has fewer."""
         if not names:
             return self
         if not self.complete:
             whole = self.whole("")
-            return Relation((whole.named(*alias) for alias in names), whole, complete=False)
+            return Relation((whole.with_name(*alias) for alias in names), whole, complete=False)
         if len(names) > len(self.columns):
             raise ValueError(f"{len(names)} names for {len(self.columns)} columns")
-        first = [column.named(*alias) for column, alias in zip(self.columns, names, strict=False)]
+        first = [column.with_name(*alias) for column, alias in zip(self.columns, names, strict=False)]
         return Relation([*first, *self.columns[len(names) :]])
 
     def same(self, other: Relation) -> bool:
@@ -188,23 +190,23 @@ class Relation:
         return self.columns == other.columns and self.rest == other.rest
 
 
-def stacked(relations: Sequence[Relation], *, by_name: bool = False) -> Relation:
+def stack_relations(relations: Sequence[Relation], *, by_name: bool = False) -> Relation:
     """The union of several relations, by position or by name; raises ValueError if they do not fit."""
     if not all(part.complete for part in relations) or (by_name and any(part.rest for part in relations)):
         first = relations[0]
-        whole = joined([part.whole("") for part in relations])
+        whole = join_columns([part.whole("") for part in relations])
         return Relation(
-            (whole.named(part.name, part.key or "") for part in first.columns if part.key), whole, complete=False
+            (whole.with_name(part.name, part.key or "") for part in first.columns if part.key), whole, complete=False
         )
     if by_name:
-        keys: dict[str, list[Column]] = {}
+        keys: dict[str, list[QueryColumn]] = {}
         for relation in relations:
             for column in relation.columns:
                 keys.setdefault(column.key or "", []).append(column)
-        return Relation(joined(columns) for columns in keys.values())
+        return Relation(join_columns(columns) for columns in keys.values())
     if len({len(part.columns) for part in relations}) > 1:
         raise ValueError("its parts differ in their number of columns")
-    return Relation(joined(columns) for columns in zip(*(part.columns for part in relations), strict=True))
+    return Relation(join_columns(columns) for columns in zip(*(part.columns for part in relations), strict=True))
 
 
 def refuse(why: str) -> NoReturn:
@@ -216,7 +218,7 @@ WITH_FIELDS: Final = frozenset({"duckdb", "spark", "bigquery"})
 """Dialects in which `a.b` may be the field `b` of the column `a`."""
 
 
-class Common(NamedTuple):
+class CommonTable(NamedTuple):
     """A common table (WITH). `relation` is None while its query is analysed; `reads`: what any use of it reads."""
 
     relation: Relation | None
@@ -224,11 +226,11 @@ class Common(NamedTuple):
     spelled: str
 
 
-Commons = Mapping[str, Common]
+Commons = Mapping[str, CommonTable]
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Source:
+class FromSource:
     """One relation in FROM, by the name that it has there.
 
     `path`: the whole name of a table without an alias. `group`: the number of commas of FROM before it.
@@ -249,39 +251,39 @@ class Scope:
     def __init__(self, parent: Scope | None, commons: Commons) -> None:
         self.parent: Final = parent
         self.commons = commons
-        self.sources: list[Source] = []
-        self.merged: dict[str, Column] = {}
-        self.aliases: dict[str, Column] = {}
+        self.sources: list[FromSource] = []
+        self.merged: dict[str, QueryColumn] = {}
+        self.aliases: dict[str, QueryColumn] = {}
         self.windows: dict[str, Flow] = {}
-        self.parameters: dict[str, Column] = {}
+        self.parameters: dict[str, QueryColumn] = {}
         self.group = 0
         self.strict_group: int | None = None
         """In ON: the group whose sources are meant; those before a comma are only where engines take them."""
 
     @property
-    def visible(self) -> Iterator[Source]:
+    def visible(self) -> Iterator[FromSource]:
         """The sources whose columns can be named."""
         return (source for source in self.sources if not source.hidden)
 
-    def add(self, source: Source) -> None:
+    def add(self, source: FromSource) -> None:
         """One more source of FROM."""
         source.group = self.group
         self.sources.append(source)
 
-    def alias(self, column: Column) -> None:
+    def alias(self, column: QueryColumn) -> None:
         """A name that an item of SELECT gives."""
         if column.key is not None:
             other = self.aliases.get(column.key)
-            self.aliases[column.key] = column if other is None else joined([other, column])
+            self.aliases[column.key] = column if other is None else join_columns([other, column])
 
 
-class Lookup:
+class NameLookup:
     """Finds what names mean, in one dialect."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: NameRules) -> None:
         self.names: Final = names
 
-    def column(self, parts: Sequence[exp.Identifier], scope: Scope) -> Column:
+    def column(self, parts: Sequence[exp.Identifier], scope: Scope) -> QueryColumn:
         """What a name of these parts may mean.
 
         Raises:
@@ -298,7 +300,7 @@ class Lookup:
 
     def _perhaps(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> str:
         """A suggestion for an unknown name: a column, or its table."""
-        sources: list[Source] = []
+        sources: list[FromSource] = []
         while scope is not None:
             sources += scope.visible
             scope = scope.parent
@@ -311,21 +313,21 @@ class Lookup:
         columns = (column.name for source in sources for column in source.relation.columns if column.key is not None)
         return perhaps(parts[-1].this, columns)
 
-    def find(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> Column | None:
+    def find(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> QueryColumn | None:
         """As `column`; None where it means nothing."""
         keys = [self.names.key(part) for part in parts]
-        perhaps: list[Column] = []
+        perhaps: list[QueryColumn] = []
         while scope is not None:
-            hits, sure = self._single_part(keys[0], scope) if len(keys) == 1 else self._dotted(keys, parts, scope)
+            hits, sure = self._single_part(keys[0], scope) if len(keys) == 1 else self._find_dotted(keys, parts, scope)
             perhaps += hits
             if sure:
                 break
             scope = scope.parent
-        return joined(perhaps) if perhaps else None
+        return join_columns(perhaps) if perhaps else None
 
-    def anyhow(self, word: str, scope: Scope | None) -> Column | None:
+    def anyhow(self, word: str, scope: Scope | None) -> QueryColumn | None:
         """What a word may mean in any spelling: the parser does not keep the spelling of some words."""
-        columns: list[Column] = []
+        columns: list[QueryColumn] = []
         while scope is not None:
             known = [*(source.relation for source in scope.visible), Relation(scope.aliases.values())]
             for relation in known:
@@ -334,9 +336,9 @@ class Lookup:
             # A table's name in place of a column's: its whole row.
             columns += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
             scope = scope.parent
-        return joined(columns) if columns else None
+        return join_columns(columns) if columns else None
 
-    def plain(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
+    def plain(self, key: str, scope: Scope) -> tuple[list[QueryColumn], bool]:
         """The columns of this scope with a name, and whether the name certainly means them."""
         parameter = scope.parameters.get(key)
         if parameter is not None:
@@ -344,7 +346,7 @@ class Lookup:
         merged = scope.merged.get(key)
         if merged is not None:
             return [merged], True
-        hits: list[Column] = []
+        hits: list[QueryColumn] = []
         sure = False
         several = False
         for source in scope.visible:
@@ -362,7 +364,7 @@ class Lookup:
             refuse(f"`{key}` is a column of several tables here: say of which")
         return hits, sure
 
-    def _single_part(self, key: str, scope: Scope) -> tuple[list[Column], bool]:
+    def _single_part(self, key: str, scope: Scope) -> tuple[list[QueryColumn], bool]:
         hits, sure = self.plain(key, scope)
         alias = scope.aliases.get(key)
         if alias is not None:
@@ -372,10 +374,12 @@ class Lookup:
             hits += [source.relation.whole(key) for source in scope.visible if source.key == key]
         return hits, sure
 
-    def _dotted(self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope) -> tuple[list[Column], bool]:
-        hits: list[Column] = []
+    def _find_dotted(
+        self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope
+    ) -> tuple[list[QueryColumn], bool]:
+        hits: list[QueryColumn] = []
         sure = 0  # how many are surely meant
-        for source, depth in self._qualified(keys, parts, scope):
+        for source, depth in self._iter_qualified(keys, parts, scope):
             column = source.relation.get(keys[depth])
             if column is not None:
                 sure += scope.strict_group is None or source.group == scope.strict_group
@@ -391,9 +395,9 @@ class Lookup:
         alias = scope.aliases.get(keys[0])
         return [*hits, *columns, *([] if alias is None else [alias])], False
 
-    def _qualified(
+    def _iter_qualified(
         self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope
-    ) -> Iterator[tuple[Source, int]]:
+    ) -> Iterator[tuple[FromSource, int]]:
         """The sources that a name may begin with, each with the number of name parts that it takes."""
         for source in scope.visible:
             length = len(source.path)
@@ -410,17 +414,19 @@ class Lookup:
         around: Scope | None = scope
         while around is not None:
             relations = [
-                source.relation for source, depth in self._qualified([*keys, ""], parts, around) if depth == len(keys)
+                source.relation
+                for source, depth in self._iter_qualified([*keys, ""], parts, around)
+                if depth == len(keys)
             ]
             if relations:
                 return relations
             around = around.parent
         return []
 
-    def star(self, scope: Scope) -> tuple[list[Column], Column | None, bool]:
+    def star(self, scope: Scope) -> tuple[list[QueryColumn], QueryColumn | None, bool]:
         """The columns of `*`, what else there may be, and whether the columns are complete and in order."""
-        columns: list[Column] = []
-        rests: list[Column] = []
+        columns: list[QueryColumn] = []
+        rests: list[QueryColumn] = []
         complete = True
         seen: set[str] = set()
         for source in scope.visible:
@@ -438,12 +444,12 @@ class Lookup:
             # The standard puts merged columns first, some engines leave them in their places: sure where both agree.
             first = [column.key for column in columns[: len(scope.merged)]]
             complete &= first == list(scope.merged)[::-1] if len(scope.merged) > 1 else first == list(scope.merged)
-        return columns, joined(rests) if rests else None, complete
+        return columns, join_columns(rests) if rests else None, complete
 
 
-def everything(scope: Scope) -> Column:
+def everything(scope: Scope) -> QueryColumn:
     """All columns of all sources here as one."""
-    return Column(
+    return QueryColumn(
         "*",
         None,
         flows(source.relation.flow() for source in scope.visible),

@@ -9,12 +9,19 @@ from typing import Any, ClassVar, Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.enforcement import Decider, Demand, label_known, tagged
+from purposeguard.adapters.enforcement import Decider, Demand, label_known, require_tag
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.adapters.sql.lineage import Analysis, Labels, Read, Used, read, used_columns
-from purposeguard.adapters.sql.parsing import Passes
-from purposeguard.adapters.sql.rows import Conditions, narrowed
-from purposeguard.adapters.sql.tags import Catalogue, Tables, several
+from purposeguard.adapters.sql.lineage import (
+    Analysis,
+    FlowLabels,
+    ReadStatement,
+    Used,
+    list_used_columns,
+    read_statement,
+)
+from purposeguard.adapters.sql.parsing import PassedForms
+from purposeguard.adapters.sql.rows import SqlConditions, narrow_statement
+from purposeguard.adapters.sql.tags import Catalog, Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -35,7 +42,8 @@ class Statements:
     `tables`: each table with all its columns, in their order, and their tags. Any other table or column is refused.
     `functions` names those of the database's own that read nothing but their arguments. `schema` is the one that a
     table's name means without one (`"public"`). `passes` are the first words of statements that pass as they are, as
-    `Passes` takes them. `partial`: tables may have columns that are not declared, so that `"…"` is no text to SQLite.
+    `PassedForms` takes them. `partial`: tables may have columns that are not declared, so that `"…"` is no text to
+    SQLite.
     `standard_strings`: PostgreSQL's `standard_conforming_strings` is on for each connection, as it is by default.
 
     Raises:
@@ -60,7 +68,7 @@ class Statements:
     ) -> None:
         self.decider: Final = self._decider_class(guard, rows=_ADVICE_ON_ROWS)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
-        self.catalogue: Final = Catalogue(
+        self.catalogue: Final = Catalog(
             self.tables,
             dialect,
             several(functions, "functions", '["name"]'),
@@ -68,7 +76,7 @@ class Statements:
             partial=partial,
             standard_strings=standard_strings,
         )
-        self.passes: Final = Passes(several(passes, "passes", '["PRAGMA foreign_keys"]'))
+        self.passes: Final = PassedForms(several(passes, "passes", '["PRAGMA foreign_keys"]'))
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
         self._declare()
 
@@ -95,9 +103,9 @@ class Statements:
             PurposeMissing: no purpose is under way.
             PurposeViolation: the purpose may not use a column; `field` names the first.
         """
-        if not self.passes.let(text):
-            explained = self.passes.explained(text)
-            self.decider.meet(self._statement(text if explained is None else explained).demand)
+        if not self.passes.is_passed(text):
+            explained = self.passes.find_explained_statement(text)
+            self.decider.check_demand(self._statement(text if explained is None else explained).demand)
 
     def narrowed(self, text: str, *, percent: bool = False) -> str:
         """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
@@ -109,21 +117,21 @@ class Statements:
             TypeError: governance has no roster of all subjects.
             StoreUnavailable: the roster cannot be read now.
         """
-        if self.passes.let(text) or self.passes.explained(text) is not None:
+        if self.passes.is_passed(text) or self.passes.find_explained_statement(text) is not None:
             self.check(text)
             return text
         statement = self._statement(text)
-        rules = self._decided(statement)
+        rules = self._decide(statement)
         if not rules:
             return text
         known: str | None = statement.rewritten(rules, percent)
         if known is not None:
             return known
-        conditions = {table: Conditions(rule, self.catalogue.names).rendered() for table, rule in rules.items()}
+        conditions = {table: SqlConditions(rule, self.catalogue.names).render() for table, rule in rules.items()}
         if percent:
             for condition in conditions.values():
                 _double_percent(condition)
-        rewritten = narrowed(statement.read, self.catalogue, conditions)
+        rewritten = narrow_statement(statement.read, self.catalogue, conditions)
         if len(rewritten) <= LONGEST_KEPT:
             statement.keep(rules, percent, rewritten)
         return rewritten
@@ -143,43 +151,45 @@ class Statements:
         rules = self._rules(statement.used, use) if narrows else {}
         notice = self.decider.engine.snapshot.matrix.notice
 
-        def known(table: str, column: str) -> Label:
-            return label_known(rules.get(table), tagged(self.tables[table], column, table), notice)
+        def label_of_column(table: str, column: str) -> Label:
+            return label_known(rules.get(table), require_tag(self.tables[table], column, table), notice)
 
         return {
-            name: Label.join(NOT_PERSONAL, *(known(table, column) for table, column in sorted(flow)))
+            name: Label.join(NOT_PERSONAL, *(label_of_column(table, column) for table, column in sorted(flow)))
             for name, flow in statement.read.analysis.depends.items()
         }
 
     # ---- how it is known -------------------------------------------------------------------------------------------
 
-    def _statement(self, text: str) -> Statement:
+    def _statement(self, text: str) -> PreparedStatement:
         return self._prepared(text) if len(text) <= LONGEST_KEPT else self._prepare(text)
 
-    def _prepare(self, text: str) -> Statement:
-        statement = read(text, self.catalogue)
+    def _prepare(self, text: str) -> PreparedStatement:
+        statement = read_statement(text, self.catalogue)
         self._cover(statement, narrowed=False)
-        return Statement(statement, used_columns(self.tables, statement.analysis), self.decider)
+        return PreparedStatement(statement, list_used_columns(self.tables, statement.analysis), self.decider)
 
-    def _decided(self, statement: Statement) -> Mapping[str, RowRule]:
+    def _decide(self, statement: PreparedStatement) -> Mapping[str, RowRule]:
         """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
         demand = statement.narrowed_demand
         if not demand.rows:
-            self.decider.meet(demand)
+            self.decider.check_demand(demand)
             return {}
-        use = self.decider.use(demand.kind, demand.tables)
+        use = self.decider.current_use(demand.kind, demand.tables)
         rules = {} if use is None else self._rules(statement.used, use)
-        self.decider.meet_under(use, demand, rules)
+        self.decider.check_demand_under(use, demand, rules)
         self._cover(statement.read, rules, narrowed=use is not None)
         return {} if use is None or use.activity.observing else rules
 
-    def _cover(self, statement: Read, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
+    def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
         """Raises FlowViolation where a column that is written does not cover what flows into it."""
-        Labels(self.tables, rules or {}).must_cover(statement, narrowed=narrowed)
+        FlowLabels(self.tables, rules or {}).must_cover(statement, narrowed=narrowed)
 
     def _rules(self, used: Used, use: Use[Any]) -> dict[str, RowRule]:
         """By table, which of its rows may be used; tables without a rule are left out."""
-        rules = {table: self.decider.rule(use, columns, names, table) for table, (columns, names) in used.items()}
+        rules = {
+            table: self.decider.make_row_rule(use, columns, names, table) for table, (columns, names) in used.items()
+        }
         return {table: rule for table, rule in rules.items() if rule is not None}
 
 
@@ -189,10 +199,10 @@ def _double_percent(condition: exp.Expr) -> None:
         literal.set("this", str(literal.this).replace("%", "%%"))
 
 
-class Statement:
+class PreparedStatement:
     """An analysed text, and the demand of running it with and without narrowed rows."""
 
-    def __init__(self, read: Read, used: Used, decider: Decider) -> None:
+    def __init__(self, read: ReadStatement, used: Used, decider: Decider) -> None:
         self.read: Final = read
         self.used: Final = used
         self._decider: Final = decider

@@ -8,22 +8,22 @@ from typing import Any, Final
 from sqlglot import exp
 
 from purposeguard.adapters.sql.functions import HARMLESS, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
-from purposeguard.adapters.sql.parsing import parsed
+from purposeguard.adapters.sql.parsing import parse_statement
 from purposeguard.adapters.sql.scopes import (
     NOTHING,
-    Column,
     Commons,
     Flow,
+    FromSource,
+    QueryColumn,
     Relation,
     Scope,
-    Source,
-    joined,
+    join_columns,
     lower,
     perhaps,
     refuse,
 )
-from purposeguard.adapters.sql.tags import Catalogue
-from purposeguard.adapters.sql.values import NO_VALUES, SPECIAL, Values
+from purposeguard.adapters.sql.tags import Catalog
+from purposeguard.adapters.sql.values import NO_VALUES, SPECIAL, ValueReader
 from purposeguard.errors import UnlabelledData
 
 LATERAL_ANYHOW: Final = frozenset({"duckdb"})
@@ -44,10 +44,10 @@ def only(node: exp.Expr, known: frozenset[str]) -> None:
             refuse(f"the clause `{name.rstrip('_')}` of {type(node).__name__} is not looked into")
 
 
-class Sources(Values):
+class FromReader(ValueReader):
     """Reads FROM. `mentions`: the nodes that name tables and views, each with the declared name."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalog) -> None:
         super().__init__(catalogue)
         self.mentions: dict[int, tuple[exp.Table, str]] = {}
         self._views: list[tuple[str, ...]] = []
@@ -62,26 +62,26 @@ class Sources(Values):
         """The columns of VALUES."""
         raise NotImplementedError
 
-    def ordered(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
+    def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         """ORDER BY and LIMIT behind a query."""
         raise NotImplementedError
 
-    def cell(self, node: exp.Expr, scope: Scope) -> Column:
+    def cell(self, node: exp.Expr, scope: Scope) -> QueryColumn:
         """One value of a row, which may be DEFAULT."""
-        return Column("", None, *((NOTHING, NOTHING) if is_default(node) else self.measured(node, scope)))
+        return QueryColumn("", None, *((NOTHING, NOTHING) if is_default(node) else self.measure(node, scope)))
 
     def star(self, scope: Scope) -> Relation:
         """The columns of `*`."""
         columns, rest, complete = self.lookup.star(scope)
         return Relation(columns, rest, complete=complete)
 
-    def renamed(self, relation: Relation, alias: exp.Expr | None) -> Relation:
+    def rename_columns(self, relation: Relation, alias: exp.Expr | None) -> Relation:
         """A relation with the names that an alias gives its columns."""
         if alias is None:
             return relation
         try:
-            return relation.renamed(
-                [(column.this, self.catalogue.names.key(column)) for column in named_columns(alias)]
+            return relation.rename_columns(
+                [(column.this, self.catalogue.names.key(column)) for column in list_alias_columns(alias)]
             )
         except ValueError as error:
             why = str(error)
@@ -94,7 +94,7 @@ class Sources(Values):
         if isinstance(node, exp.Table):
             self._table(node, scope)
         elif isinstance(node, exp.Subquery):
-            self._derived(node, scope)
+            self._read_derived_table(node, scope)
         elif isinstance(node, exp.Lateral):
             only(node, frozenset({"this", "view", "outer", "alias", "ordinality"}))
             if isinstance(node.this, exp.Subquery):
@@ -112,15 +112,17 @@ class Sources(Values):
         else:
             refuse(f"{type(node).__name__} in FROM is not looked into")
 
-    def _add(self, relation: Relation, alias: exp.Expr | None, scope: Scope, name: exp.Expr | None = None) -> Source:
+    def _add(
+        self, relation: Relation, alias: exp.Expr | None, scope: Scope, name: exp.Expr | None = None
+    ) -> FromSource:
         named = alias.this if alias is not None and alias.this else name
-        relation = self.renamed(relation, alias)
+        relation = self.rename_columns(relation, alias)
         key = self.catalogue.names.key(named) if isinstance(named, exp.Identifier) else ""
-        source = Source(key, str(named.this) if named else "", relation)
+        source = FromSource(key, str(named.this) if named else "", relation)
         scope.add(source)
         return source
 
-    def _derived(self, node: exp.Subquery, scope: Scope) -> None:
+    def _read_derived_table(self, node: exp.Subquery, scope: Scope) -> None:
         only(node, SUBQUERY)
         alias = node.args.get("alias")
         inner = node.this
@@ -132,7 +134,7 @@ class Sources(Values):
             for join in node.args.get("joins") or ():
                 self.join(join, within)
             if within is not scope:
-                self._add(self._pivoted(self.star(within), pivots, within), alias, scope)
+                self._add(self._read_pivot(self.star(within), pivots, within), alias, scope)
             return
         bracketed = isinstance(inner, exp.Subquery) and (inner.alias or not isinstance(inner.this, exp.Query))
         if bracketed and not any(node.args.get(part) for part in SUBQUERY - {"this", "joins"}):
@@ -141,11 +143,11 @@ class Sources(Values):
             around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
             commons = self.commons(node, around, scope.commons)
             relation = self.relation(inner, around, commons)
-            self.ordered(node, relation, Scope(around, commons))
+            self.read_order(node, relation, Scope(around, commons))
             if pivots:
                 within = Scope(around, commons)
                 self._add(relation, alias, within)
-                relation = self._pivoted(relation, pivots, within)
+                relation = self._read_pivot(relation, pivots, within)
             self._add(relation, alias, scope)
         for join in node.args.get("joins") or ():
             self.join(join, scope)
@@ -162,7 +164,7 @@ class Sources(Values):
             schema = [part for name in ("catalog", "db") if (part := node.args.get(name))]
             self._function(node.this, alias, scope, schema)
         else:
-            self._named_table(node, alias, scope)
+            self._read_named_table(node, alias, scope)
         for join in node.args.get("joins") or ():
             self.join(join, scope)
 
@@ -172,13 +174,13 @@ class Sources(Values):
         if isinstance(moment, exp.Expr):
             self.value(moment, Scope(scope.parent, scope.commons))
 
-    def _named_table(self, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> None:
+    def _read_named_table(self, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> None:
         relation, path = self._relation_of(node, scope)
         pivots = node.args.get("pivots")
         if pivots:
             within = Scope(scope.parent, scope.commons)
             self._add(relation, alias, within, node.this)
-            relation, path = self._pivoted(relation, pivots, within), ()
+            relation, path = self._read_pivot(relation, pivots, within), ()
             alias = pivots[-1].args.get("alias") or alias
         source = self._add(relation, alias, scope, node.this)
         if alias is None or not alias.this:
@@ -202,7 +204,7 @@ class Sources(Values):
                 self.reads |= common.reads
                 return common.relation, ()
         path = tuple(map(names.key, name_parts(node)))
-        key = self.catalogue.declared(key)
+        key = self.catalogue.resolve_key(key)
         table = self.catalogue.tables.get(key)
         if table is not None:
             self.mentions[id(node)] = (node, table.name)
@@ -234,7 +236,7 @@ class Sources(Values):
 
     def _view_read(self, key: tuple[str, ...], name: str, text: str) -> tuple[Relation, Flow]:
         """The columns of a view, and what it reads whichever of them is used."""
-        tree = parsed(text, self.catalogue)
+        tree = parse_statement(text, self.catalogue)
         if not isinstance(tree, (exp.Query, exp.Subquery)):
             refuse(f"the view `{name}` is no query")
         mentions, self.mentions = self.mentions, {}
@@ -246,11 +248,11 @@ class Sources(Values):
             self._views.pop()
             self.mentions = mentions
 
-    def _pivoted(self, relation: Relation, pivots: list[exp.Expr] | None, scope: Scope) -> Relation:
+    def _read_pivot(self, relation: Relation, pivots: list[exp.Expr] | None, scope: Scope) -> Relation:
         """PIVOT and UNPIVOT: all columns are read, and each that comes of it may be made of all."""
         if not pivots:
             return relation
-        self.forced(relation)
+        self.mark_all_read(relation)
         whole = relation.whole("")
         for pivot in pivots:
             for node in pivot.walk(prune=lambda part: isinstance(part, (exp.Query, exp.Table))):
@@ -260,12 +262,12 @@ class Sources(Values):
     def _read_part_of_pivot(self, node: exp.Expr, scope: Scope) -> None:
         """Read a node within PIVOT or UNPIVOT. Names need no look: all columns of the relation count as read."""
         if isinstance(node, exp.Query):
-            self.forced(self.relation(node, scope, scope.commons))
+            self.mark_all_read(self.relation(node, scope, scope.commons))
         elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func):
             names = list(node.this.find_all(exp.Identifier)) if type(node.this) in {exp.Dot, exp.Identifier} else []
             self.schema_function(names, node.expression)
         elif isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)) and not isinstance(node.parent, exp.Dot):
-            self._named(exp.Anonymous(this=node.this), scope)
+            self._read_unknown_function(exp.Anonymous(this=node.this), scope)
         elif isinstance(node, (exp.Func, exp.Condition)) and type(node) not in _IN_PIVOT:
             refuse(f"`{type(node).__name__}` in PIVOT is not looked into")
 
@@ -284,9 +286,9 @@ class Sources(Values):
         else:
             refuse(f"{type(node).__name__} in FROM is not looked into")
         names = self.catalogue.names
-        whole = Column("", "", flow, flow)
+        whole = QueryColumn("", "", flow, flow)
         named = alias.this if alias is not None and alias.this else None
-        aliases = named_columns(alias)
+        aliases = list_alias_columns(alias)
         offset = node.args.get("offset")
         if isinstance(offset, exp.Identifier):
             aliases.append(offset)
@@ -294,13 +296,13 @@ class Sources(Values):
         taken = set[str | None]()
         if self.dialect == "bigquery":
             taken = {key for source in scope.visible for key in source.relation.names}
-        columns = [whole.named(name.this, key) for name in aliases if (key := names.key(name)) not in taken]
+        columns = [whole.with_name(name.this, key) for name in aliases if (key := names.key(name)) not in taken]
         if named is None and isinstance(node, exp.Anonymous):
             named = exp.to_identifier(node.name)
         elif not aliases and isinstance(named, exp.Identifier):
-            columns = [whole.named(named.this, names.key(named))]
+            columns = [whole.with_name(named.this, names.key(named))]
         key = names.key(named) if isinstance(named, exp.Identifier) else ""
-        scope.add(Source(key, named.this if named else "", Relation(columns, whole, complete=False)))
+        scope.add(FromSource(key, named.this if named else "", Relation(columns, whole, complete=False)))
 
     # ---- joins -----------------------------------------------------------------------------------------------------
 
@@ -320,7 +322,7 @@ class Sources(Values):
         before = len(scope.sources)
         self.source(node.this, scope)
         if method == "NATURAL":
-            self._merge(self._shared(scope, before), scope, before, half=half)
+            self._merge(self._find_shared_names(scope, before), scope, before, half=half)
         if using:
             self._merge(
                 [(column.name, self.catalogue.names.key(bare(column))) for column in using], scope, before, half=half
@@ -336,7 +338,7 @@ class Sources(Values):
             for source in scope.sources[before:]:
                 source.hidden = True
 
-    def _shared(self, scope: Scope, before: int) -> list[tuple[str, str]]:
+    def _find_shared_names(self, scope: Scope, before: int) -> list[tuple[str, str]]:
         """The names that both sides of a NATURAL JOIN have."""
         visible = list(scope.visible)
         if any(source.relation.rest is not None for source in visible):
@@ -357,13 +359,13 @@ class Sources(Values):
                     refuse(f"`{name}` in USING is no column that is known here")
                 if len(side) > 1:
                     refuse(f"`{name}` in USING is a column of several tables: say of which, with ON")
-            both = joined([side[0] for side in sides])
-            self.used(both)
+            both = join_columns([side[0] for side in sides])
+            self.mark_read(both)
             if not half:
-                scope.merged[key] = both.named(sides[0][0].name or name, key)
+                scope.merged[key] = both.with_name(sides[0][0].name or name, key)
 
 
-def _in(sources: list[Source], key: str) -> list[Column]:
+def _in(sources: list[FromSource], key: str) -> list[QueryColumn]:
     columns = [column for source in sources if (column := source.relation.get(key)) is not None]
     return columns or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
 
@@ -373,7 +375,7 @@ def name_parts(node: exp.Expr, last: str = "this") -> list[Any]:
     return [part for name in ("catalog", "db", last) if (part := node.args.get(name))]
 
 
-def named_columns(alias: exp.Expr | None) -> list[exp.Identifier]:
+def list_alias_columns(alias: exp.Expr | None) -> list[exp.Identifier]:
     """The names that an alias gives to columns."""
     columns = (alias.args.get("columns") if alias is not None else None) or ()
     return [column.this if isinstance(column, exp.ColumnDef) else column for column in columns]

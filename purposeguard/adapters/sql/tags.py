@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from purposeguard.adapters.sql.scopes import Column, Flow, Names, Relation, lower
+from purposeguard.adapters.sql.scopes import Flow, NameRules, QueryColumn, Relation, lower
 from purposeguard.adapters.tags import Columns, Revisions, columns_of
 from purposeguard.notice.vocabulary import Immutable
 
@@ -91,7 +91,7 @@ TablesLike = Mapping[str, Iterable[str] | str]
 """By name, the columns of each table in their order, or the text of a view."""
 
 
-class Table:
+class DeclaredTable:
     """A declared table: its name, the names of its columns, and these as a relation.
 
     A column without a name, `""`, stands for those that are not known: any other name may mean it.
@@ -99,11 +99,13 @@ class Table:
 
     __slots__ = ("columns", "name", "relation")
 
-    def __init__(self, name: str, columns: Iterable[str], names: Names) -> None:
+    def __init__(self, name: str, columns: Iterable[str], names: NameRules) -> None:
         self.name: Final = name
         self.columns: Final = tuple(columns)
         known = [
-            Column(column, names.declared(column) if column else None, read := frozenset({(name, column)}), read)
+            QueryColumn(
+                column, names.declared_key(column) if column else None, read := frozenset({(name, column)}), read
+            )
             for column in self.columns
         ]
         keys = [column.key for column in known]
@@ -120,7 +122,7 @@ _PLAIN_BACKSLASHES: Final = frozenset({"sqlite", "duckdb"})
 """Dialects to which a backslash within `'…'` is a character like any other, as in `LIKE … ESCAPE '\\'`."""
 
 
-class Catalogue:
+class Catalog:
     """The tables and views of a database, and its own functions that read nothing but their arguments.
 
     `functions` is None if the user has no way to name any. `schema` is the one that a table's name means without one.
@@ -138,15 +140,15 @@ class Catalogue:
         partial: bool = False,
         standard_strings: bool = False,
     ) -> None:
-        self.names: Final = Names(dialect)
-        self._schema: Final = self.names.table_declared(schema or _SCHEMAS.get(dialect, ""))
+        self.names: Final = NameRules(dialect)
+        self._schema: Final = self.names.declared_table_key(schema or _SCHEMAS.get(dialect, ""))
         self.partial: Final = partial
         self.standard_strings: Final = dialect in _PLAIN_BACKSLASHES or (standard_strings and dialect == "postgres")
         self.functions: Final = frozenset(lower(name) for name in functions or ())
         self.functions_named_by: str | None = None if functions is None else "functions"
         views: dict[str, str] = dict(getattr(tables, "views", {}))
         known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # those without a tag as well
-        self.tables: Final[dict[tuple[str, ...], Table]] = {}
+        self.tables: Final[dict[tuple[str, ...], DeclaredTable]] = {}
         self.views: Final[dict[tuple[str, ...], tuple[str, str]]] = {}
         self.read_views: Final[dict[tuple[str, ...], tuple[Relation, Flow]]] = {}
         """By view, its columns, and what it reads whichever of them is used."""
@@ -154,19 +156,19 @@ class Catalogue:
             if isinstance(described, str):
                 views[name] = described
             else:
-                self._add(self.tables, name, Table(name, known.get(name, described), self.names))
+                self._add(self.tables, name, DeclaredTable(name, known.get(name, described), self.names))
         for name, text in views.items():
             self._add(self.views, name, (name, text))
         named = (column for table in self.tables.values() for column in table.columns if column)
         self.column_keys: Final = frozenset(map(lower, named))
 
     def _add(self, known: dict[tuple[str, ...], Any], name: str, value: object) -> None:
-        key = self.names.table_declared(name)
+        key = self.names.declared_table_key(name)
         if key in self.tables or key in self.views:
             raise ValueError(f"`{name}` is told twice: {self.names.dialect} calls two tables or views so")
         known[key] = value
 
-    def declared(self, key: tuple[str, ...]) -> tuple[str, ...]:
+    def resolve_key(self, key: tuple[str, ...]) -> tuple[str, ...]:
         """The key under which a table is declared: the default schema may be named, or not."""
         known = key in self.tables or key in self.views
         return key[1:] if not known and len(key) == 2 and key[:1] == self._schema else key

@@ -15,10 +15,10 @@ from sqlglot import exp
 from purposeguard.adapters.sql.functions import HARMLESS, NAMED, NAMED_TABLE_FUNCTIONS, TABLE_FUNCTIONS, words
 from purposeguard.adapters.sql.scopes import (
     NOTHING,
-    Column,
     Commons,
     Flow,
-    Lookup,
+    NameLookup,
+    QueryColumn,
     Read,
     Relation,
     Scope,
@@ -27,7 +27,7 @@ from purposeguard.adapters.sql.scopes import (
     lower,
     refuse,
 )
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.tags import Catalog
 
 _HIDDEN: Final = words("rowid oid _rowid_ docid rank")
 """Columns of SQLite that no table declares."""
@@ -47,13 +47,13 @@ def _names_in(scope: Scope | None) -> Iterator[str]:
         scope = scope.parent
 
 
-class Values:
+class ValueReader:
     """Reads expressions. Adds what they read to `reads`, and returns what their value is made of."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalog) -> None:
         self.catalogue: Final = catalogue
         self.dialect: Final = catalogue.names.dialect
-        self.lookup: Final = Lookup(catalogue.names)
+        self.lookup: Final = NameLookup(catalogue.names)
         self.reads: set[Read] = set()
         self.starred = False
         """Whether an item of SELECT stands for several columns (`COLUMNS(…)`, a `*` within)."""
@@ -83,7 +83,7 @@ class Values:
         if special is not None:
             return special(self, node, scope)
         if kind not in HARMLESS and kind not in NO_VALUES:
-            refuse(f"{_called(node)} is not looked into, so it cannot be told what it reads")
+            refuse(f"{_describe_node(node)} is not looked into, so it cannot be told what it reads")
         return self.parts(node, scope, *NO_VALUES.get(kind, ()))
 
     def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
@@ -97,7 +97,7 @@ class Values:
             elif type(part) is list:
                 parts += [self.value(item, scope) for item in part if isinstance(item, exp.Expr)]
             elif isinstance(part, (tuple, dict)):
-                refuse(f"{_called(node)} holds parts in a way that is not looked into")
+                refuse(f"{_describe_node(node)} holds parts in a way that is not looked into")
         if not parts:
             return NOTHING
         return parts[0] if len(parts) == 1 else flows(parts)
@@ -110,18 +110,18 @@ class Values:
             node = node.this
         return flows([*operands, self.value(node, scope)])
 
-    def used(self, column: Column) -> Flow:
+    def mark_read(self, column: QueryColumn) -> Flow:
         """Counts a column as read."""
         self.reads |= column.reads
         return column.flow
 
-    def forced(self, relation: Relation) -> Relation:
+    def mark_all_read(self, relation: Relation) -> Relation:
         """Counts all columns of a relation as read."""
         for column in relation.everything():
             self.reads |= column.reads
         return relation
 
-    def measured(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
+    def measure(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
         """What a value is made of, and what it reads, which does not count yet."""
         with self.apart() as reads:
             flow = self.value(node, scope)
@@ -151,7 +151,7 @@ class Values:
             return NOTHING
         if len(names) == 1 and not fields and self._is_text(names[0], scope):
             return NOTHING
-        return self.used(self.lookup.column([*names, *fields], scope))
+        return self.mark_read(self.lookup.column([*names, *fields], scope))
 
     def _is_text(self, name: exp.Identifier, scope: Scope) -> bool:
         """True if `"…"` is a text: to SQLite it is one where no column has that name."""
@@ -168,28 +168,28 @@ class Values:
         names = _identifiers(qualifier)
         relations = self.lookup.relations(names, scope)
         if not relations:
-            return self.used(self.lookup.column(names, scope))
-        return flows(self.used(relation.whole("")) for relation in relations)
+            return self.mark_read(self.lookup.column(names, scope))
+        return flows(self.mark_read(relation.whole("")) for relation in relations)
 
     def _identifier(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node, exp.Identifier):
-            refuse(f"{_called(node)} stands where a name is expected")
-        return self.used(self.lookup.column([node], scope))
+            refuse(f"{_describe_node(node)} stands where a name is expected")
+        return self.mark_read(self.lookup.column([node], scope))
 
     def _word(self, node: exp.Expr, scope: Scope) -> Flow:
         """A word that the parser takes for a keyword (a unit), and that may be a column."""
         column = self.lookup.anyhow(lower(str(node.this)), scope)
-        return NOTHING if column is None else self.used(column)
+        return NOTHING if column is None else self.mark_read(column)
 
     def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
         """A function without brackets: some engines prefer a column of its name."""
         columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
-        return flows([*(self.used(column) for column in columns if column is not None), self.parts(node, scope)])
+        return flows([*(self.mark_read(column) for column in columns if column is not None), self.parts(node, scope)])
 
     def _boolean(self, node: exp.Expr, scope: Scope) -> Flow:
         """In SQLite `true` and `false` mean a column of that name, if there is one."""
         column = self.lookup.anyhow("true" if node.this else "false", scope) if self.dialect == "sqlite" else None
-        return NOTHING if column is None else self.used(column)
+        return NOTHING if column is None else self.mark_read(column)
 
     def _fetch(self, node: exp.Expr, scope: Scope) -> Flow:
         """FETCH FIRST, an ordinary name in some engines."""
@@ -199,11 +199,11 @@ class Values:
 
     def _star(self, node: exp.Expr, scope: Scope) -> Flow:
         self.starred = True
-        return flows([self.used(everything(scope)), self.parts(node, scope, "except_", "rename")])
+        return flows([self.mark_read(everything(scope)), self.parts(node, scope, "except_", "rename")])
 
     def _columns(self, _: exp.Expr, scope: Scope) -> Flow:
         self.starred = True
-        return self.used(everything(scope))
+        return self.mark_read(everything(scope))
 
     def _count(self, node: exp.Expr, scope: Scope) -> Flow:
         if type(node.this) is exp.Star and not node.expressions and not node.this.args.get("except_"):
@@ -231,7 +231,7 @@ class Values:
                 self.parts(function, scope, "this") if type(function) is exp.Anonymous else self.value(function, scope)
             )
         elif type(base) is exp.Identifier:
-            flow = self.used(self.lookup.column([base, *names], scope))
+            flow = self.mark_read(self.lookup.column([base, *names], scope))
         elif type(base) is exp.Column:
             flow = self._path(base, tuple(names), scope)
         else:
@@ -269,7 +269,7 @@ class Values:
 
     # ---- functions -------------------------------------------------------------------------------------------------
 
-    def _named(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_unknown_function(self, node: exp.Expr, scope: Scope) -> Flow:
         """A function that the parser does not know."""
         called = f"net.{node.name}" if type(node.parent) is exp.NetFunc else node.name
         name = lower(called)
@@ -284,7 +284,7 @@ class Values:
         """`VALUES(column)` of MySQL: the value that would have been inserted."""
         names = [name.this if isinstance(name, exp.Column) else name for name in node.expressions]
         columns = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
-        return flows(self.used(column) for column in columns if column is not None)
+        return flows(self.mark_read(column) for column in columns if column is not None)
 
     def _unknown(self, name: str) -> NoReturn:
         word = self.catalogue.functions_named_by
@@ -304,15 +304,15 @@ class Values:
             for name in names:
                 column = self.lookup.find([name], scope)
                 if column is not None:
-                    before.append(self.used(column))
+                    before.append(self.mark_read(column))
                 elif self.dialect != "duckdb":
-                    before.append(self.used(self.lookup.column([name], scope)))
-        return flows([*before, self._within(names, node, scope)])
+                    before.append(self.mark_read(self.lookup.column([name], scope)))
+        return flows([*before, self._read_with_names(names, node, scope)])
 
-    def _within(self, names: list[exp.Identifier], node: exp.Expr, scope: Scope, *but: str) -> Flow:
+    def _read_with_names(self, names: list[exp.Identifier], node: exp.Expr, scope: Scope, *but: str) -> Flow:
         known = scope.parameters
         keys = [(self.catalogue.names.key(name), name.this) for name in names]
-        scope.parameters = {**known, **{key: Column(name, key, NOTHING, NOTHING) for key, name in keys}}
+        scope.parameters = {**known, **{key: QueryColumn(name, key, NOTHING, NOTHING) for key, name in keys}}
         try:
             return self.parts(node, scope, "expressions", *but)
         finally:
@@ -327,7 +327,7 @@ class Values:
         position = node.args.get("position")
         if isinstance(position, exp.Identifier):
             names.append(position)
-        return flows([iterated, self._within(names, node, scope, "expression", "iterator", "position")])
+        return flows([iterated, self._read_with_names(names, node, scope, "expression", "iterator", "position")])
 
     def _window(self, node: exp.Expr, scope: Scope) -> Flow:
         parts = [self.parts(node, scope, "alias")]
@@ -346,7 +346,7 @@ class Values:
     # ---- subqueries ------------------------------------------------------------------------------------------------
 
     def _subquery(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self.forced(self.relation(node, scope, scope.commons)).flow()
+        return self.mark_all_read(self.relation(node, scope, scope.commons)).flow()
 
     def _exists(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node.this, (exp.Query, exp.Subquery)):
@@ -371,7 +371,7 @@ class Values:
             refuse("`$1` is a column by its position: name it")
         return NOTHING
 
-    def _named_argument(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_named_argument(self, node: exp.Expr, scope: Scope) -> Flow:
         """`name => value`, `name := value`, and a field with its value."""
         if isinstance(node.this, exp.Parameter):
             refuse("a variable is set, and who reads it later is not looked into")
@@ -418,7 +418,7 @@ def _identifiers(parts: list[Any]) -> list[exp.Identifier]:
     return parts
 
 
-def _called(node: exp.Expr) -> str:
+def _describe_node(node: exp.Expr) -> str:
     """The name of a node in a message: its kind, without any value."""
     if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
         return f"`{node.name}`"
@@ -429,7 +429,7 @@ def _sql_name(node: exp.Expr) -> str:
     return node.sql_name().lower() if isinstance(node, exp.Func) else type(node).__name__
 
 
-_Reader = Callable[[Values, exp.Expr, Scope], Flow]
+_Reader = Callable[[ValueReader, exp.Expr, Scope], Flow]
 
 CHAINS: Final = frozenset({exp.And, exp.Or, exp.Add, exp.Sub, exp.Mul, exp.DPipe})
 
@@ -446,38 +446,38 @@ NO_VALUES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
 """The parts of nodes that are names and types, and no values."""
 
 SPECIAL: Final[dict[type, _Reader]] = {
-    exp.Anonymous: Values._named,
-    exp.AnonymousAggFunc: Values._named,
-    exp.Boolean: Values._boolean,
-    exp.Column: Values._column,
-    exp.Columns: Values._columns,
-    exp.Comprehension: Values._comprehension,
-    exp.Count: Values._count,
-    exp.DataType: Values._nothing,
-    exp.Dot: Values._dot,
-    exp.Except: Values._subquery,
-    exp.Exists: Values._exists,
-    exp.Fetch: Values._fetch,
-    exp.Hint: Values._nothing,
-    exp.Identifier: Values._identifier,
-    exp.In: Values._in,
-    exp.Intersect: Values._subquery,
-    exp.JSONPath: Values._nothing,
-    exp.Kwarg: Values._named_argument,
-    exp.Lambda: Values._lambda,
-    exp.Parameter: Values._parameter,
-    exp.Placeholder: Values._nothing,
-    exp.PropertyEQ: Values._named_argument,
-    exp.Select: Values._subquery,
-    exp.Star: Values._star,
-    exp.Subquery: Values._subquery,
-    exp.Union: Values._subquery,
-    exp.Values: Values._subquery,
-    exp.Var: Values._word,
-    exp.Window: Values._window,
+    exp.Anonymous: ValueReader._read_unknown_function,
+    exp.AnonymousAggFunc: ValueReader._read_unknown_function,
+    exp.Boolean: ValueReader._boolean,
+    exp.Column: ValueReader._column,
+    exp.Columns: ValueReader._columns,
+    exp.Comprehension: ValueReader._comprehension,
+    exp.Count: ValueReader._count,
+    exp.DataType: ValueReader._nothing,
+    exp.Dot: ValueReader._dot,
+    exp.Except: ValueReader._subquery,
+    exp.Exists: ValueReader._exists,
+    exp.Fetch: ValueReader._fetch,
+    exp.Hint: ValueReader._nothing,
+    exp.Identifier: ValueReader._identifier,
+    exp.In: ValueReader._in,
+    exp.Intersect: ValueReader._subquery,
+    exp.JSONPath: ValueReader._nothing,
+    exp.Kwarg: ValueReader._read_named_argument,
+    exp.Lambda: ValueReader._lambda,
+    exp.Parameter: ValueReader._parameter,
+    exp.Placeholder: ValueReader._nothing,
+    exp.PropertyEQ: ValueReader._read_named_argument,
+    exp.Select: ValueReader._subquery,
+    exp.Star: ValueReader._star,
+    exp.Subquery: ValueReader._subquery,
+    exp.Union: ValueReader._subquery,
+    exp.Values: ValueReader._subquery,
+    exp.Var: ValueReader._word,
+    exp.Window: ValueReader._window,
 }
 """The kinds of nodes that need more than a look at their parts."""
 
-SPECIAL.update(dict.fromkeys(BARE, Values._bare))
-SPECIAL.update(dict.fromkeys(CHAINS, Values._chain))
-SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys() - NO_VALUES.keys(), Values._rows_of))
+SPECIAL.update(dict.fromkeys(BARE, ValueReader._bare))
+SPECIAL.update(dict.fromkeys(CHAINS, ValueReader._chain))
+SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys() - NO_VALUES.keys(), ValueReader._rows_of))

@@ -10,22 +10,22 @@ from typing import Final, NamedTuple, cast
 from sqlglot import exp
 
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.queries import Queries
+from purposeguard.adapters.sql.queries import QueryReader
 from purposeguard.adapters.sql.scopes import (
     NOTHING,
-    Column,
     Commons,
     Flow,
+    FromSource,
+    QueryColumn,
     Read,
     Relation,
     Scope,
-    Source,
     lower,
     perhaps,
     refuse,
 )
 from purposeguard.adapters.sql.sources import bare, name_parts, only
-from purposeguard.adapters.sql.tags import Catalogue, Table
+from purposeguard.adapters.sql.tags import Catalog, DeclaredTable
 from purposeguard.adapters.sql.values import BARE
 from purposeguard.errors import UnlabelledData
 
@@ -49,7 +49,7 @@ _PROPERTIES: Final = (
 """Properties of a new table or view that put its rows nowhere else."""
 
 
-class Done(NamedTuple):
+class StatementEffect(NamedTuple):
     """What a statement does. `conditions`: what decides which rows it gives, or writes.
 
     `keys`: the part of them that only names the row to write, by a key whose value the application gives.
@@ -63,10 +63,10 @@ class Done(NamedTuple):
     keys: Flow = NOTHING
 
 
-class _Flows:
+class _TargetFlows:
     """What flows into each column of a target table."""
 
-    def __init__(self, table: Table, *, exactly: bool = False) -> None:
+    def __init__(self, table: DeclaredTable, *, exactly: bool = False) -> None:
         """`exactly`: the engine takes no row with fewer values than there are columns."""
         self.table: Final = table
         self._exactly: Final = exactly
@@ -77,7 +77,7 @@ class _Flows:
         self.is_given = False
         """Whether all values to insert are given by the application, and none is read."""
 
-    def named(self, key: str, called: str) -> str:
+    def find_column(self, key: str, called: str) -> str:
         """The column of a name."""
         column = self.table.relation.get(key)
         if column is None:
@@ -105,24 +105,24 @@ class _Flows:
         for name, column in zip(columns, values, strict=False):
             self.put_column(name, column)
 
-    def put_column(self, name: str, column: Column) -> None:
+    def put_column(self, name: str, column: QueryColumn) -> None:
         """A column of a query flows into this one; what else it reads is a condition."""
         self.add(name, column.flow)
         self.conditions |= column.reads - column.flow
 
 
-class Writes(Queries):
+class StatementReader(QueryReader):
     """Reads statements. `targets`: the nodes that name the table written to. `values`: what only set values read."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalog) -> None:
         super().__init__(catalogue)
         self.targets: set[int] = set()
         self.values: set[Read] = set()
-        self.changes: list[Done] = []
+        self.changes: list[StatementEffect] = []
         """What common tables change (PostgreSQL), in their order."""
         self._read_by_changes: set[Read] = set()
 
-    def statement(self, tree: exp.Expr) -> Done:
+    def statement(self, tree: exp.Expr) -> StatementEffect:
         """What a statement does.
 
         Raises:
@@ -133,13 +133,13 @@ class Writes(Queries):
             # Read before any item is used: it chooses, groups or orders rows.
             conditions = frozenset(self.reads)
             within = NOTHING.union(*(column.reads - column.flow for column in relation.everything()))
-            done = Done("select", self.forced(relation), conditions=conditions | within)
+            done = StatementEffect("select", self.mark_all_read(relation), conditions=conditions | within)
         else:
             done = self._change(tree, {})
         self.reads |= self._read_by_changes
         return done
 
-    def _change(self, node: exp.Expr, known: Commons) -> Done:
+    def _change(self, node: exp.Expr, known: Commons) -> StatementEffect:
         """Read a statement that writes; `known` are the common tables around it."""
         for kind, read in (
             (exp.Insert, self._insert),
@@ -173,28 +173,29 @@ class Writes(Queries):
 
     # ---- targets ---------------------------------------------------------------------------------------------------
 
-    def _target(self, node: exp.Expr) -> Table:
+    def _target(self, node: exp.Expr) -> DeclaredTable:
         """The table that a statement writes to."""
         table = self._known_target(node)
         if table is None:
             raise UnlabelledData(
-                f"it writes to no table that is known here{self._called(node)}: tell its columns and their tags"
+                f"it writes to no table that is known here{self._describe_target(node)}: tell its columns and their "
+                "tags"
             )
         self.targets.add(id(node))
         return table
 
-    def _known_target(self, node: exp.Expr) -> Table | None:
+    def _known_target(self, node: exp.Expr) -> DeclaredTable | None:
         key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
-        return None if key is None else self.catalogue.tables.get(self.catalogue.declared(key))
+        return None if key is None else self.catalogue.tables.get(self.catalogue.resolve_key(key))
 
-    def _called(self, node: exp.Expr) -> str:
+    def _describe_target(self, node: exp.Expr) -> str:
         """The name of an unknown target, and what may have been meant."""
         if not isinstance(node, exp.Table) or self.catalogue.key(node) is None:
             return ""
         name = ".".join(part.this for part in name_parts(node))
         return f", but to `{name}`{perhaps(name, (table.name for table in self.catalogue.tables.values()))}"
 
-    def _standing(self, node: exp.Expr, scope: Scope) -> Table:
+    def _standing(self, node: exp.Expr, scope: Scope) -> DeclaredTable:
         """As `_target`, for a table whose columns can be named: it is the first source of a scope."""
         table = self._target(node)
         if not node.args.get("db") and self.catalogue.names.key(node.this) in scope.commons:
@@ -202,14 +203,14 @@ class Writes(Queries):
         self.source(node, scope)
         return table
 
-    def _named_columns(self, node: exp.Expr) -> tuple[exp.Expr, list[exp.Identifier]]:
+    def _split_target(self, node: exp.Expr) -> tuple[exp.Expr, list[exp.Identifier]]:
         """The target's table, and the columns that are named behind it."""
         if not isinstance(node, exp.Schema):
             return node, []
         table = self._known_target(node.this)
         return node.this, [self._named_column(column, table) for column in node.expressions]
 
-    def _named_column(self, node: exp.Expr, table: Table | None) -> exp.Identifier:
+    def _named_column(self, node: exp.Expr, table: DeclaredTable | None) -> exp.Identifier:
         """Return the name of a column to write, which the parser may take for a function without brackets."""
         spelled = BARE.get(type(node), frozenset[str]())
         if isinstance(node, exp.Boolean) and self.dialect == "sqlite":
@@ -223,20 +224,20 @@ class Writes(Queries):
 
     # ---- INSERT ----------------------------------------------------------------------------------------------------
 
-    def _insert(self, node: exp.Expr, known: Commons) -> Done:
+    def _insert(self, node: exp.Expr, known: Commons) -> StatementEffect:
         only(node, _INSERT)
-        target, named = self._named_columns(node.this)
+        target, named = self._split_target(node.this)
         only(target, frozenset({"this", "db", "catalog", "alias"}))
         # In DuckDB a struct may stand for several values: only their number shows it.
-        into = _Flows(self._target(target), exactly=self.dialect == "duckdb")
+        into = _TargetFlows(self._target(target), exactly=self.dialect == "duckdb")
         commons = self.commons(node, None, known)
         names = self.catalogue.names
-        columns = [into.named(names.key(identifier), identifier.this) for identifier in named] or list(
+        columns = [into.find_column(names.key(identifier), identifier.this) for identifier in named] or list(
             into.table.columns
         )
-        relation = self._inserted(node, commons)
+        relation = self._read_inserted_rows(node, commons)
         into.conditions = frozenset(self.reads)
-        self.forced(relation)
+        self.mark_all_read(relation)
         into.is_given = not self.reads
         if node.args.get("by_name"):
             self._by_name(relation, into)
@@ -258,27 +259,27 @@ class Writes(Queries):
                 self._conflict(conflict, scope, into, self._new_rows(node, columns, into), keys)
         return self._done("insert", node, scope, into)
 
-    def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _Flows) -> list[Source]:
+    def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _TargetFlows) -> list[FromSource]:
         """The rows to insert, under the names by which ON CONFLICT refers to them.
 
         Their values have the tags of the columns, too: a parameter has no tags of its own.
         """
 
-        def new(column: Column) -> Column:
+        def new(column: QueryColumn) -> QueryColumn:
             flow = into.flows.get(column.name, NOTHING)
             return column._replace(flow=flow | {(into.table.name, column.name)}, reads=flow)
 
         whole = Relation(new(column) for column in into.table.relation.columns)
-        rows = [Source("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
+        rows = [FromSource("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
         alias = node.expression.args.get("alias") if isinstance(node.expression, exp.Values) else None
         if alias is not None and isinstance(alias.this, exp.Identifier):
             # `VALUES (…) AS new (a, b)` of MySQL: the columns in the order in which they are named.
             by_name = {column.name: column for column in whole.columns}
-            row = self.renamed(Relation(by_name[name] for name in columns), alias)
-            rows.append(Source(self.catalogue.names.key(alias.this), alias.this.this, row))
+            row = self.rename_columns(Relation(by_name[name] for name in columns), alias)
+            rows.append(FromSource(self.catalogue.names.key(alias.this), alias.this.this, row))
         return rows
 
-    def _any_key(self, into: _Flows) -> Flow:
+    def _any_key(self, into: _TargetFlows) -> Flow:
         """The columns that may find an existing row if no key is named: all of them.
 
         MySQL has no syntax for a key. There they decide what is set in the existing row (see `_conflict`), not which
@@ -291,7 +292,7 @@ class Writes(Queries):
             into.keys |= keys
         return keys
 
-    def _inserted(self, node: exp.Expr, commons: Commons) -> Relation:
+    def _read_inserted_rows(self, node: exp.Expr, commons: Commons) -> Relation:
         if node.args.get("default"):
             return Relation(())
         source = node.args.get("source")
@@ -304,13 +305,15 @@ class Writes(Queries):
             return refuse("it cannot be told what is inserted")
         return self.relation(query, None, commons)
 
-    def _by_name(self, relation: Relation, into: _Flows) -> None:
+    def _by_name(self, relation: Relation, into: _TargetFlows) -> None:
         if not relation.complete or relation.rest is not None:
             refuse("columns are inserted by name, and not all of them have one that is known here")
         for column in relation.columns:
-            into.put_column(into.named(column.key or "", column.name), column)
+            into.put_column(into.find_column(column.key or "", column.name), column)
 
-    def _conflict(self, node: exp.Expr, scope: Scope, into: _Flows, rows: Sequence[Source], keys: Flow) -> None:
+    def _conflict(
+        self, node: exp.Expr, scope: Scope, into: _TargetFlows, rows: Sequence[FromSource], keys: Flow
+    ) -> None:
         """ON CONFLICT and ON DUPLICATE KEY: an existing row is read and changed.
 
         `keys`: the columns that may have found it, if no key is named.
@@ -340,15 +343,15 @@ class Writes(Queries):
         into.conditions |= frozenset(reads)
         self.reads |= named | reads
         for assignment in node.expressions:
-            for column in self._assigned(assignment, within, into):
+            for column in self._read_assignment(assignment, within, into):
                 if not self._is_inserted(assignment, rows):
                     into.add(column, keys)
         self.inserted = None
 
-    def _is_inserted(self, assignment: exp.Expr, rows: Sequence[Source]) -> bool:
+    def _is_inserted(self, assignment: exp.Expr, rows: Sequence[FromSource]) -> bool:
         """True if a column is set to the value that would have been inserted into it."""
         key, value = self.catalogue.names.key, assignment.expression
-        row: Source | None = None
+        row: FromSource | None = None
         if isinstance(value, exp.Anonymous) and lower(value.name) == "values" and len(value.expressions) == 1:
             row, value = rows[0], value.expressions[0]
         elif isinstance(value, exp.Column) and value.args.get("table"):
@@ -363,7 +366,7 @@ class Writes(Queries):
 
     # ---- CREATE ----------------------------------------------------------------------------------------------------
 
-    def _create(self, node: exp.Expr) -> Done:
+    def _create(self, node: exp.Expr) -> StatementEffect:
         only(node, _CREATE)
         if str(node.args.get("kind")).upper() not in {"TABLE", "VIEW"} or not isinstance(node.expression, exp.Expr):
             refuse("of CREATE only tables and views made by a query are looked at")
@@ -371,34 +374,34 @@ class Writes(Queries):
         for item in properties.expressions if properties is not None else ():
             if not isinstance(item, _PROPERTIES):
                 refuse(f"the property {type(item).__name__} of what is made is not looked into")
-        target, named = self._named_columns(node.this)
+        target, named = self._split_target(node.this)
         only(target, frozenset({"this", "db", "catalog"}))
-        into = _Flows(self._target(target))
+        into = _TargetFlows(self._target(target))
         relation = self.relation(node.expression, None, self.commons(node, None, {}))
-        relation = self.renamed(relation, exp.TableAlias(columns=named) if named else None)
+        relation = self.rename_columns(relation, exp.TableAlias(columns=named) if named else None)
         into.conditions = frozenset(self.reads)
-        self.forced(relation)
+        self.mark_all_read(relation)
         if not relation.complete or relation.rest is not None:
             refuse(f"not every column of `{into.table.name}` gets a name that is known here: give each one with AS")
         for column in relation.columns:
-            into.put_column(into.named(column.key or "", column.name), column)
-        return Done("create", Relation(()), into.table.name, into.flows, into.conditions)
+            into.put_column(into.find_column(column.key or "", column.name), column)
+        return StatementEffect("create", Relation(()), into.table.name, into.flows, into.conditions)
 
     # ---- UPDATE, DELETE --------------------------------------------------------------------------------------------
 
-    def _update(self, node: exp.Expr, known: Commons) -> Done:
+    def _update(self, node: exp.Expr, known: Commons) -> StatementEffect:
         only(node, _UPDATE)
         scope = Scope(None, self.commons(node, None, known))
-        into = _Flows(self._standing(node.this, scope))
+        into = _TargetFlows(self._standing(node.this, scope))
         from_ = node.args.get("from_")
         if from_ is not None:
             self.source(from_.this, scope)
         for assignment in node.expressions:
-            self._assigned(assignment, scope, into)
+            self._read_assignment(assignment, scope, into)
         self._which(node, scope)
         return self._done("update", node, scope, into)
 
-    def _delete(self, node: exp.Expr, known: Commons) -> Done:
+    def _delete(self, node: exp.Expr, known: Commons) -> StatementEffect:
         only(node, _DELETE)
         scope = Scope(None, self.commons(node, None, known))
         tables: Sequence[exp.Expr] = node.args.get("tables") or ()
@@ -407,7 +410,7 @@ class Writes(Queries):
             target, tables = tables[0], ()
         if isinstance(target, exp.Table) and target.args.get("joins") and not tables:
             refuse("rows are deleted of several tables: delete them of one at a time")
-        into = _Flows(self._standing(target, scope))
+        into = _TargetFlows(self._standing(target, scope))
         if tables and (len(tables) > 1 or self._key_of(tables[0]) != scope.sources[0].key):
             refuse("rows are deleted of another table than the first one in FROM: put it there")
         for table in node.args.get("using") or ():
@@ -425,7 +428,7 @@ class Writes(Queries):
             self.value(where, scope)
         self._order(node, Relation(()), scope)
 
-    def _assigned(self, node: exp.Expr, scope: Scope, into: _Flows) -> list[str]:
+    def _read_assignment(self, node: exp.Expr, scope: Scope, into: _TargetFlows) -> list[str]:
         """One assignment of SET: adds the flows, and returns the columns."""
         if type(node) is not exp.EQ:
             refuse("SET holds something that is no assignment")
@@ -445,10 +448,10 @@ class Writes(Queries):
             yield
         self.values |= reads
 
-    def _put(self, columns: Sequence[str], row: Relation, into: _Flows, *, exactly: bool = True) -> None:
+    def _put(self, columns: Sequence[str], row: Relation, into: _TargetFlows, *, exactly: bool = True) -> None:
         """A row flows into columns. What was read so far is a condition of all its values."""
         into.conditions |= frozenset(self.reads)
-        into.put(columns, self.forced(row), exactly=exactly)
+        into.put(columns, self.mark_all_read(row), exactly=exactly)
 
     def _several(self, node: exp.Expr, scope: Scope) -> Relation:
         if isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.lower() == "row"):
@@ -457,24 +460,24 @@ class Writes(Queries):
             return self.relation(node, scope, scope.commons)
         return refuse("several columns are set to something that is no row")
 
-    def _set_column(self, node: exp.Expr, scope: Scope, into: _Flows) -> str:
+    def _set_column(self, node: exp.Expr, scope: Scope, into: _TargetFlows) -> str:
         if type(node) in BARE or isinstance(node, exp.Boolean):
             name = self._named_column(node, into.table)
-            return into.named(self.catalogue.names.key(name), str(name.this))
+            return into.find_column(self.catalogue.names.key(name), str(name.this))
         if type(node) is not exp.Column or node.args.get("db"):
             return refuse("a part of a column is set: set the whole of it")
         table = node.args.get("table")
         names = self.catalogue.names
         if table is not None and names.key(table) != scope.sources[0].key:
             refuse("a column of another table than the first one is set")
-        return into.named(names.key(bare(node)), str(node.name))
+        return into.find_column(names.key(bare(node)), str(node.name))
 
     # ---- MERGE -----------------------------------------------------------------------------------------------------
 
-    def _merge_into(self, node: exp.Expr) -> Done:
+    def _merge_into(self, node: exp.Expr) -> StatementEffect:
         only(node, _MERGE)
         scope = Scope(None, self.commons(node, None, {}))
-        into = _Flows(self._standing(node.this, scope))
+        into = _TargetFlows(self._standing(node.this, scope))
         self.source(node.args["using"], scope)
         self.value(node.args["on"], scope)
         for when in node.args["whens"].expressions:
@@ -485,7 +488,7 @@ class Writes(Queries):
             self._then(when.args["then"], scope, into)
         return self._done("merge", node, scope, into)
 
-    def _then(self, node: exp.Expr, scope: Scope, into: _Flows) -> None:
+    def _then(self, node: exp.Expr, scope: Scope, into: _TargetFlows) -> None:
         source = scope.sources[-1].relation
         if isinstance(node, exp.Var):
             return
@@ -496,7 +499,7 @@ class Writes(Queries):
                     self._alike(source, into)
             else:
                 for item in node.expressions:
-                    self._assigned(item, scope, into)
+                    self._read_assignment(item, scope, into)
         elif isinstance(node, exp.Insert):
             only(node, frozenset({"this", "expression"}))
             columns = list(into.table.columns)
@@ -508,22 +511,22 @@ class Writes(Queries):
                 else:
                     names = self.catalogue.names
                     listed = [bare(item) for item in node.this.expressions] if isinstance(node.this, exp.Expr) else []
-                    columns = [into.named(names.key(item), item.this) for item in listed] or columns
+                    columns = [into.find_column(names.key(item), item.this) for item in listed] or columns
                     self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(listed))
         else:
             refuse("what MERGE does is not looked into")
 
-    def _alike(self, source: Relation, into: _Flows) -> None:
+    def _alike(self, source: Relation, into: _TargetFlows) -> None:
         """`SET *` and `INSERT *`: by name."""
         for key in into.table.relation.names:
             column = source.get(key) or source.rest
             if column is not None:
-                self.used(column)
-                into.put_column(into.named(key, key), column)
+                self.mark_read(column)
+                into.put_column(into.find_column(key, key), column)
 
     # ---- what comes back -------------------------------------------------------------------------------------------
 
-    def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _Flows) -> Done:
+    def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _TargetFlows) -> StatementEffect:
         if kind != "insert":  # `_insert` took its conditions before it read the values
             into.conditions |= frozenset(self.reads)
         self.reads |= self.values
@@ -535,13 +538,13 @@ class Writes(Queries):
                 of_target = Scope(None, scope.commons)
                 of_target.sources = scope.sources[:1]
                 scope = of_target
-            returned = self.forced(self.items(returning, scope))
+            returned = self.mark_all_read(self.items(returning, scope))
             # What an output reads chooses its value, and nothing of what is written.
             columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]
             rest = returned.rest and returned.rest._replace(flow=returned.rest.flow | returned.rest.reads)
             outputs = Relation(columns, rest, complete=returned.complete)
         keys = into.keys - into.conditions if into.is_given else NOTHING
-        return Done(kind, outputs, into.table.name, into.flows, into.conditions | into.keys, keys)
+        return StatementEffect(kind, outputs, into.table.name, into.flows, into.conditions | into.keys, keys)
 
 
 def _row(node: exp.Expr | None) -> exp.Expr:

@@ -16,20 +16,20 @@ from sqlalchemy.dialects.postgresql import named_types
 from sqlalchemy.sql import elements
 from sqlalchemy.sql.elements import TextClause
 
-from purposeguard.adapters.enforcement import Decider, declared_in
+from purposeguard.adapters.enforcement import Decider, iter_declared_tables
 from purposeguard.adapters.row_rule import RowRule, spellings
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.parsing import Passes
-from purposeguard.adapters.sql.rows import NO_SOURCE, folded, plain_spellings
+from purposeguard.adapters.sql.parsing import PassedForms
+from purposeguard.adapters.sql.rows import NO_SOURCE, fold_id, plain_spellings
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, Texts, seals_of
+from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, StatementTexts, seals_of
 from purposeguard.adapters.sqlalchemy.objects import Attributes
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON
-from purposeguard.adapters.sqlalchemy.tags import Catalogue
+from purposeguard.adapters.sqlalchemy.tags import MappedTables
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.use import Use
 
@@ -165,24 +165,26 @@ class UntaggedKey(UserWarning):
     """
 
 
-class Watch:
+class StatementWatch:
     """Decides statements of one engine by one guard."""
 
     def __init__(
         self,
         guard: Guard,
-        catalogue: Catalogue,
+        catalogue: MappedTables,
         dialect: Any,
         functions: Iterable[str] = (),
         passes: Iterable[str] = (),
     ) -> None:
         """`functions` and `passes` are as `protect` takes them."""
-        self._passes = Passes(passes) if passes else None
+        self._passes = PassedForms(passes) if passes else None
         self.guard = guard
         self.functions = frozenset(lower(function) for function in functions)
         self._dialect = dialect
-        self._texts_known: cachetools.LRUCache[object, tuple[object, Texts]] = cachetools.LRUCache(_TRANSLATIONS_KEPT)
-        self._lock = new_lock()  # of these
+        self._texts_known: cachetools.LRUCache[object, tuple[object, StatementTexts]] = cachetools.LRUCache(
+            _TRANSLATIONS_KEPT
+        )
+        self._lock = make_lock()  # of these
         self.decider: Decider = LoopDecider(guard)
         self.catalogue = catalogue
         self.attributes = Attributes(catalogue)
@@ -193,13 +195,13 @@ class Watch:
     def declared(self) -> Iterable[TaggedTable]:
         """The tables mapped so far. Where a tag cannot be read, none: that is raised when a statement is executed."""
         try:
-            return tuple(declared_in(self.catalogue.tables))
+            return tuple(iter_declared_tables(self.catalogue.tables))
         except (UnlabelledData, UnknownSource):
             return ()
 
     def look_at_tables(self, stacklevel: int) -> None:
         """Declares new tables, and warns once for each whose foreign key is marked `Subject` and carries no source."""
-        stamp = self.catalogue.refreshed()
+        stamp = self.catalogue.current_stamp()
         if stamp is self._looked_at:
             return
         self._looked_at = stamp
@@ -234,12 +236,12 @@ class Watch:
             UnresolvedStatement: what it reads is unknown, or rows cannot be left out.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
-        made, before, after = self._uncommented(statement, context)
+        made, before, after = self._strip_comments(statement, context)
         if self._is_about_itself(made, context):
             return statement, parameters
         options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has one
         batch = made == getattr(context, "purposeguard_batch", None)
-        explained = None if self._passes is None else self._passes.explained(made)
+        explained = None if self._passes is None else self._passes.find_explained_statement(made)
         text, seals, built = made if explained is None else explained, NO_SEALS, False
         if context is not None and (batch or made == context.statement):
             seals = seals_of(context.compiled, context._expanded_parameters)
@@ -248,25 +250,25 @@ class Watch:
             text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
         translated = options.get("schema_translate_map")
         texts = self._texts(translated, built=built)
-        prepared = texts.known(text, seals, bare=bare)
+        prepared = texts.get_prepared(text, seals, bare=bare)
         if prepared is None:
             self.attributes.ask(self)  # before there are objects that the statement loads
             self.catalogue.refresh()
             self.look_at_tables(stacklevel=2)  # of tables that came later
             texts = self._texts(translated, built=built)
-            prepared = texts.prepared(text, seals, bare=bare)
-        rules = texts.decided(prepared)
+            prepared = texts.prepare(text, seals, bare=bare)
+        rules = texts.decide(prepared)
         if not rules:
             return statement, parameters
         _may_be_narrowed(next(iter(rules)), options, context, explained)
         if context is not None:
             context.purposeguard_rules = rules
         if batch:
-            prepared = texts.prepared(made, NO_SEALS, bare=bare)
+            prepared = texts.prepare(made, NO_SEALS, bare=bare)
         made, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
         return f"{before}{made}{after}", parameters
 
-    def _uncommented(self, statement: str, context: Any) -> tuple[str, str, str]:
+    def _strip_comments(self, statement: str, context: Any) -> tuple[str, str, str]:
         """A statement without the comments that listeners put before and after it, and these: each may be another.
 
         A statement that a listener changed in another way stays as it is, and is read as any text.
@@ -287,7 +289,7 @@ class Watch:
 
     def _is_about_itself(self, statement: str, context: Any) -> bool:
         """True if a dialect asks the database about itself, tables are defined, or a statement passes as it is."""
-        if _is_own(statement, context) or (self._passes is not None and self._passes.let(statement)):
+        if _is_own(statement, context) or (self._passes is not None and self._passes.is_passed(statement)):
             return True
         if context is None or context.compiled is None:
             return False
@@ -296,26 +298,26 @@ class Watch:
         # A kind that the application renders is text, and so is what a listener changed.
         return exempt and not hasattr(kind, "_compiler_dispatcher") and statement == context.statement
 
-    def _texts(self, translated: Translated | None = None, *, built: bool = True) -> Texts:
+    def _texts(self, translated: Translated | None = None, *, built: bool = True) -> StatementTexts:
         """What reads the texts of statements in which schemas are called so.
 
         `built`: SQLAlchemy made the text of what it knows as a statement. Such a one counts by sequences.
         """
-        stamp = self.catalogue.refreshed()
+        stamp = self.catalogue.current_stamp()
         key = (built, tuple(translated.items()) if translated else ())
         with self._lock:
             known = self._texts_known.get(key)
         if known is None or known[0] is not stamp:
             tables, places = self.catalogue.tables, self.catalogue.places()
             if translated:
-                tables, places = self._translated(translated, tables, places)
+                tables, places = self._translate_tables(translated, tables, places)
             functions = {*self.functions, "nextval"} if built else self.functions
-            known = stamp, Texts(self.guard, tables, places, self._dialect, functions)
+            known = stamp, StatementTexts(self.guard, tables, places, self._dialect, functions)
             with self._lock:
                 self._texts_known[key] = known
         return known[1]
 
-    def _translated(
+    def _translate_tables(
         self, translated: Translated, tables: Tables, places: dict[str, Table]
     ) -> tuple[Tables, dict[str, Table]]:
         """The tables, also as they are called in other schemas.
@@ -377,4 +379,4 @@ def _stranger(connection: Any, rule: RowRule, table: Table) -> str | None:
     named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()
     if None in named:
         return ""
-    return next((name for name in map(str, named) if name not in usual and folded(name) not in plain), None)
+    return next((name for name in map(str, named) if name not in usual and fold_id(name) not in plain), None)

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session, registry
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.state import InstanceState
 
-from purposeguard.adapters.sqlalchemy.checks import LOADS, Watch
+from purposeguard.adapters.sqlalchemy.checks import LOADS, StatementWatch
 from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
 from purposeguard.adapters.sqlalchemy.objects import make_ask
 from purposeguard.errors import UnresolvedStatement
@@ -62,7 +62,7 @@ def must_be_known(session: type[Session]) -> None:
 def _differences(session: type[Session]) -> tuple[str, ...]:
     loads = functools.partial(_loads, session)
     missing = tuple(_unknown())
-    return missing or tuple(name for check in (_executes, loads) for name in _tried(check))
+    return missing or tuple(name for check in (_executes, loads) for name in _try_check(check))
 
 
 def _unknown() -> Iterator[str]:
@@ -73,7 +73,7 @@ def _unknown() -> Iterator[str]:
             yield f"{cls.__name__}.{name}"
 
 
-def _tried(check: Callable[[], Iterator[str]]) -> list[str]:
+def _try_check(check: Callable[[], Iterator[str]]) -> list[str]:
     try:
         return list(check())
     except (AttributeError, LookupError, NotImplementedError, SQLAlchemyError, TypeError) as error:
@@ -100,7 +100,7 @@ class _Probe(GuardedEngine):
         return super()._should_log_debug()
 
 
-class _Watch(Watch):
+class _ProbeWatch(StatementWatch):
     """Takes the place of what decides: notes the statements that it is asked about, and errors."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class _Watch(Watch):
 def _executes() -> Iterator[str]:
     """Whether each statement is asked about, and each way to the driver closed."""
     engine = create_engine("sqlite://")
-    watch = _Watch()
+    watch = _ProbeWatch()
     guard_engine(engine, watch)
     quiet: Any = engine
     quiet.__class__, quiet.logger = _Probe, _Quiet("purposeguard", logging.CRITICAL)
@@ -208,7 +208,7 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
                 make_ask(mapper)
                 instance_dict(thing)["a"] = 1
                 state: Any = instance_state(thing)
-                state.purposeguard_keeper = SimpleNamespace(use=None, innermost=_asked)
+                state.purposeguard_keeper = SimpleNamespace(use=None, innermost=_record_call)
             try:
                 call()
             except _Asked:
@@ -218,5 +218,5 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
         mapped.dispose()
 
 
-def _asked() -> None:
+def _record_call() -> None:
     raise _Asked

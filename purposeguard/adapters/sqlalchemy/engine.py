@@ -14,7 +14,7 @@ from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.exc import CompileError
 
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sqlalchemy.checks import Watch, is_asking, own_statement, own_statements
+from purposeguard.adapters.sqlalchemy.checks import StatementWatch, is_asking, own_statement, own_statements
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 
 _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool.")
@@ -38,7 +38,7 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
-def _noted(statement: object) -> AbstractContextManager[None]:
+def _note_statement(statement: object) -> AbstractContextManager[None]:
     return own_statement(statement) if is_asking() else nullcontext()
 
 
@@ -47,17 +47,17 @@ class _AskedConnection(Connection):
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        with _noted(statement):
+        with _note_statement(statement):
             return super().execute(statement, *args, **kwargs)
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        with _noted(statement):
+        with _note_statement(statement):
             return super().scalar(statement, *args, **kwargs)
 
     def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> Any:
         """As of any connection."""
-        with _noted(statement):
+        with _note_statement(statement):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 
@@ -219,7 +219,7 @@ _ASKING: Final = ("get_", "has_", "_get_", "_has_", "initialize", "do_prepare_tw
 """How methods are called by which a dialect asks the database about itself, or ends a transaction."""
 
 
-def _watched(cls: type) -> type:
+def _watch_dialect(cls: type) -> type:
     """The class of a dialect, watched."""
     # No mixin: a dialect that is there already can become one of a class that derives from its own alone.
     dialect: Any = cls
@@ -250,10 +250,10 @@ _QUOTED: Final = words("""
 """Names of tables and columns that the parser takes for something else where they are not quoted."""
 
 
-def guard_engine(engine: Engine, watch: Watch) -> None:
+def guard_engine(engine: Engine, watch: StatementWatch) -> None:
     """Guards an engine in place: every reference to it is guarded."""
     dialect: Any = engine.dialect
-    dialect.__class__ = _watched(type(dialect))
+    dialect.__class__ = _watch_dialect(type(dialect))
     dialect.purposeguard = watch
     preparer = dialect.identifier_preparer
     preparer.reserved_words = preparer.reserved_words | _QUOTED

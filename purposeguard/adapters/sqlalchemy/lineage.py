@@ -11,18 +11,18 @@ from sqlalchemy import Table
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 from sqlglot import exp
 
-from purposeguard.adapters.enforcement import Decider, Demand, must_cover
+from purposeguard.adapters.enforcement import Decider, Demand, require_covering
 from purposeguard.adapters.row_rule import KeySet, RowRule
-from purposeguard.adapters.sql.lineage import Read, Used, read, used_columns
-from purposeguard.adapters.sql.rows import narrowed
-from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, Statement, Statements
+from purposeguard.adapters.sql.lineage import ReadStatement, Used, list_used_columns, read_statement
+from purposeguard.adapters.sql.rows import narrow_statement
+from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, PreparedStatement, Statements
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sqlalchemy.rows import (
     NARROWED,
     Marked,
     Ready,
     TableConditions,
-    marked,
+    mark_parameters,
     must_be_values,
     number_of,
     ready,
@@ -31,9 +31,9 @@ from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
-from purposeguard.runtime.protocols import tells_ahead
+from purposeguard.runtime.protocols import can_prefetch_roster
 
 DIALECTS: Final = {
     "sqlite": "sqlite",
@@ -112,7 +112,7 @@ def _many_values(query: exp.Expr | None) -> Sequence[exp.Expr]:
     return values
 
 
-def _given(tree: exp.Expr) -> tuple[set[str], int]:
+def _find_key_parameters(tree: exp.Expr) -> tuple[set[str], int]:
     """The columns that each must equal a parameter, as WHERE says, and the number of all its conditions."""
     where = tree.args.get("where")
     if where is None:
@@ -128,10 +128,10 @@ def _given(tree: exp.Expr) -> tuple[set[str], int]:
 # ---- texts -----------------------------------------------------------------------------------------------------------
 
 
-class Prepared(Statement):
+class Prepared(PreparedStatement):
     """An analysed statement; `marked` has marks in place of its parameters, `sealed` are the sealed values it uses."""
 
-    def __init__(self, read: Read, used: Used, decider: Decider, marked: Marked, sealed: Demand) -> None:
+    def __init__(self, read: ReadStatement, used: Used, decider: Decider, marked: Marked, sealed: Demand) -> None:
         super().__init__(read, used, decider)
         self.marked: Final = marked
         self.sealed: Final = sealed
@@ -143,13 +143,15 @@ class LoopDecider(Decider):
     def __init__(self, guard: Guard, **advice: str) -> None:
         super().__init__(guard, **advice)
         oversight: Any = self.engine.oversight
-        self._ahead: Callable[[], Awaitable[object]] | None = oversight.aroster if tells_ahead(oversight) else None
+        self._ahead: Callable[[], Awaitable[object]] | None = (
+            oversight.aroster if can_prefetch_roster(oversight) else None
+        )
 
     def _answer_of(self, ask: Callable[[], object]) -> object:
         return ask() if self._ahead is None or not in_greenlet() else await_only(self._ahead())
 
 
-class Texts(Statements):
+class StatementTexts(Statements):
     """Reads the texts of statements that are executed on one engine. `places`: its tables, by their names there."""
 
     _decider_class = LoopDecider
@@ -181,17 +183,17 @@ class Texts(Statements):
         self._paramstyle: Final[str] = dialect.paramstyle
         self.places: Final = places
         self._known: Final[cachetools.LRUCache[object, Prepared]] = cachetools.LRUCache(KEPT)
-        self._lock: Final = new_lock()
+        self._lock: Final = make_lock()
 
     def _declare(self) -> None:
         """Nothing: the engine declares its tables, each once, however schemas are called."""
 
-    def known(self, text: str, seals: Seals, *, bare: bool) -> Prepared | None:
+    def get_prepared(self, text: str, seals: Seals, *, bare: bool) -> Prepared | None:
         """A statement that was prepared before."""
         with self._lock:
             return self._known.get((text, seals, bare))
 
-    def prepared(self, text: str, seals: Seals, *, bare: bool) -> Prepared:
+    def prepare(self, text: str, seals: Seals, *, bare: bool) -> Prepared:
         """A statement, analysed. `bare`: the driver looks for no parameters in it.
 
         Raises:
@@ -199,17 +201,17 @@ class Texts(Statements):
             UnlabelledData: it uses a table that carries no tags.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
-        source = Marked(text, ()) if bare else marked(text, self._dialect, self._paramstyle)
+        source = Marked(text, ()) if bare else mark_parameters(text, self._dialect, self._paramstyle)
         statement = self._read(source.text)
         must_be_values(statement.tree, source)
         self._cover(statement, narrowed=False)
-        used = used_columns(self.tables, statement.analysis)
+        used = list_used_columns(self.tables, statement.analysis)
         sealed: list[tuple[str, Label]] = []
         if seals is not NO_SEALS:
             if seals.bound and statement.analysis.changes:
                 raise UnresolvedStatement("a sealed value is given to a statement whose common tables change rows")
-            used = self._unsealed(statement, used, seals.outputs)
-            sealed = list(self._sealed_values(statement, source, seals))
+            used = self._drop_sealed(statement, used, seals.outputs)
+            sealed = list(self._find_sealed_values(statement, source, seals))
         analysis = statement.analysis
         demand = Demand(sealed, kind=analysis.kind, tables=(analysis.target or "", *analysis.used))
         made = Prepared(statement, used, self.decider, source, demand)
@@ -218,9 +220,9 @@ class Texts(Statements):
                 self._known[text, seals, bare] = made
         return made
 
-    def _read(self, text: str) -> Read:
+    def _read(self, text: str) -> ReadStatement:
         try:
-            return read(text, self.catalogue)
+            return read_statement(text, self.catalogue)
         except UnlabelledData as error:
             why = str(error)
         raise UnlabelledData(
@@ -228,10 +230,10 @@ class Texts(Statements):
             "or `protect(…, tags={Table: …})` where the table is not yours"
         )
 
-    def decided(self, prepared: Prepared) -> Mapping[str, RowRule]:
+    def decide(self, prepared: Prepared) -> Mapping[str, RowRule]:
         """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
-        self.decider.meet(prepared.sealed)
-        return self._decided(prepared)
+        self.decider.check_demand(prepared.sealed)
+        return self._decide(prepared)
 
     def ready(
         self, prepared: Prepared, rules: Mapping[str, RowRule], parameters: Any, *, many: bool, bare: bool
@@ -252,10 +254,10 @@ class Texts(Statements):
             conditions = {
                 name: TableConditions(
                     rule, self.catalogue.names, self.places[name], keys, mark, alone=self._is_alone(prepared.read, name)
-                ).rendered()
+                ).render()
                 for name, rule in rules.items()
             }
-            text = narrowed(prepared.read, self.catalogue, conditions)
+            text = narrow_statement(prepared.read, self.catalogue, conditions)
             made = Ready(text, (), (), 0) if bare else ready(text, prepared.marked, keys, self._paramstyle, first)
             prepared.keep(rules, form, made)
         if bare:
@@ -264,39 +266,39 @@ class Texts(Statements):
             return made.text, [made.parameters(given, self._dialect) for given in parameters]
         return made.text, made.parameters(parameters, self._dialect)
 
-    def _cover(self, statement: Read, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
+    def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
         if not self._names_row(statement):
             super()._cover(statement, rules, narrowed=narrowed)
 
-    def _names_row(self, statement: Read) -> bool:
+    def _names_row(self, statement: ReadStatement) -> bool:
         """True if parameters are written to a row that is named by its key: that says which row it is, and not what."""
         tree, target = statement.tree, statement.analysis.target
         if not isinstance(tree, exp.Update) or target is None or statement.analysis.changes:
             return False
         if tree.this.args.get("joins") or any(tree.args.get(name) for name in ("from_", "order", "limit")):
             return False  # something else decides which row it is
-        named, tests = _given(tree)
+        named, tests = _find_key_parameters(tree)
         return (
             len(named) == tests
             and named == {column.name for column in self.places[target].primary_key}
             and all(number_of(assignment.expression) is not None for assignment in tree.expressions)
         )
 
-    def _is_alone(self, statement: Read, name: str) -> bool:
+    def _is_alone(self, statement: ReadStatement, name: str) -> bool:
         """True if a query is of one row of a table, which it names by its key, and of no other table."""
         keys = {column.name for column in self.places[name].primary_key}
         alone = isinstance(statement.tree, exp.Select) and len(statement.mentions) == 1
-        return alone and bool(keys) and keys <= _given(statement.tree)[0]
+        return alone and bool(keys) and keys <= _find_key_parameters(statement.tree)[0]
 
     # ---- sealed columns ----------------------------------------------------------------------------------------------
 
-    def _unsealed(self, statement: Read, used: Used, outputs: Sequence[Label | None]) -> Used:
+    def _drop_sealed(self, statement: ReadStatement, used: Used, outputs: Sequence[Label | None]) -> Used:
         """The columns that are used, but for sealed ones that are given as they are and decide nothing else.
 
         Of these it is checked where they are opened. What is made of one may be null, which no seal hides.
         """
         analysis = statement.analysis
-        columns, given = analysis.columns, list(self._given(statement))
+        columns, given = analysis.columns, list(self._output_tables(statement))
         meets = any(statement.tree.args.get(name) for name in ("conflict", "alternative", "ignore"))
         if columns is None or not len(columns) == len(outputs) == len(given) or meets:
             return used
@@ -319,12 +321,12 @@ class Texts(Statements):
         sealed = any(isinstance(one.type, SealedType) for one in self.places[table].columns if one.name == part[1])
         return sealed and tag is not None and not tag.by_row and tag.label.sources <= label.sources
 
-    def _given(self, statement: Read) -> Iterator[str | None]:
+    def _output_tables(self, statement: ReadStatement) -> Iterator[str | None]:
         """For each output the table whose column it is, as it is; None if it is anything else."""
         tree, key = statement.tree, self.catalogue.names.key
         tables: dict[str, set[str]] = {}
 
-        def named(node: exp.Expr, name: str) -> None:
+        def find_table(node: exp.Expr, name: str) -> None:
             alias = node.args.get("alias")
             called = alias.this if alias is not None and alias.this else node.this
             tables.setdefault(key(called), set()).add(name)
@@ -334,9 +336,9 @@ class Texts(Statements):
             beside = (tree.args.get("from_"), *(tree.args.get("joins") or ()))
             for node, name in statement.mentions:
                 if name in self.tables and any(node.parent is clause for clause in beside):
-                    named(node, name)
+                    find_table(node, name)
         elif not any(tree.args.get(name) for name in ("from_", "using")):
-            named(tree.this.this if isinstance(tree.this, exp.Schema) else tree.this, target)
+            find_table(tree.this.this if isinstance(tree.this, exp.Schema) else tree.this, target)
         for item in (returning or tree).expressions:
             column = item.unalias()
             table = column.args.get("table") if isinstance(column, exp.Column) else None
@@ -345,7 +347,9 @@ class Texts(Statements):
                 known = {target}
             yield next(iter(known)) if len(known) == 1 else None
 
-    def _sealed_values(self, statement: Read, source: Marked, seals: Seals) -> Iterator[tuple[str, Label]]:
+    def _find_sealed_values(
+        self, statement: ReadStatement, source: Marked, seals: Seals
+    ) -> Iterator[tuple[str, Label]]:
         """The sealed values that a statement uses: all but those that it writes as they are.
 
         Raises:
@@ -354,7 +358,7 @@ class Texts(Statements):
         analysis = statement.analysis
         target = analysis.target
         names = source.names if source.names and len(source.names) != len(seals.names) else seals.names
-        places = dict(self._written_places(statement, target)) if target is not None else {}
+        places = dict(self._find_written_places(statement, target)) if target is not None else {}
         for name, label in seals.bound:
             into = [places.get(number) for number, called in enumerate(names) if called == name]
             columns = [column for column in into if column is not None]
@@ -364,9 +368,9 @@ class Texts(Statements):
             for column in columns:
                 if target is not None:
                     tag = self.tables[target].get(column)
-                    must_cover(target, column, NOT_PERSONAL if tag is None else tag.label, label)
+                    require_covering(target, column, NOT_PERSONAL if tag is None else tag.label, label)
 
-    def _written_places(self, statement: Read, target: str) -> Iterator[tuple[int, str]]:
+    def _find_written_places(self, statement: ReadStatement, target: str) -> Iterator[tuple[int, str]]:
         """The parameters that are written as they are, by their numbers, each with its column."""
         tree = statement.tree
         known = {name.casefold(): name for name in self.tables.names[target]}

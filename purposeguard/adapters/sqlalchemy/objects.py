@@ -25,12 +25,12 @@ from sqlalchemy.sql.selectable import TableClause
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sqlalchemy.object_dicts import guard_dict
 from purposeguard.adapters.sqlalchemy.seals import SealedType
-from purposeguard.adapters.sqlalchemy.tags import Catalogue, _all_mappers
+from purposeguard.adapters.sqlalchemy.tags import MappedTables, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.runtime.use import Use
 from purposeguard.values.plan import RAW_DICT
-from purposeguard.values.pydantic import tell_refusal
+from purposeguard.values.pydantic import report_refusal
 
 _KEEPER: Final = "purposeguard_keeper"
 """Under which name the state of an object has the keeper of what was loaded."""
@@ -44,7 +44,7 @@ class Watch(Protocol):
     """What checks the statements of one engine."""
 
     decider: Decider
-    catalogue: Catalogue
+    catalogue: MappedTables
     attributes: Attributes
 
     def observes(self, use: Use[Any] | None) -> bool:
@@ -66,7 +66,7 @@ class Kept:
     def present(self) -> Use[Any] | None:
         """The use under way here, if any."""
         use: Use[Any] = self.watch.decider.engine.ambient()
-        return use if use._runs_here() else None
+        return use if use._is_owner_running() else None
 
     def holds(self) -> bool:
         """True if it is for the purpose under way here."""
@@ -193,7 +193,7 @@ class _Asking:
             _ask_of(instance, state, self.key, keeper)
             return above.__get__(instance, owner)
         except PurposeGuardError as error:
-            tell_refusal(error)  # Pydantic gives it to its caller only as text.
+            report_refusal(error)  # Pydantic gives it to its caller only as text.
             raise
 
 
@@ -212,7 +212,7 @@ class _AskingComposed:
             _ask_of(instance, state, self.key, keeper_of(state))
             return above.__get__(instance, owner)
         except PurposeGuardError as error:
-            tell_refusal(error)  # Pydantic gives it to its caller only as text.
+            report_refusal(error)  # Pydantic gives it to its caller only as text.
             raise
 
 
@@ -245,7 +245,7 @@ _ATTRIBUTE: Final = _asking(InstrumentedAttribute, _Asking)
 class Attributes:
     """Makes the attributes of mapped classes ask, where they stand: whoever holds one holds one that asks."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: MappedTables) -> None:
         self._catalogue = catalogue
         self._known: weakref.WeakKeyDictionary[Mapper[Any], int] = weakref.WeakKeyDictionary()
         self._listening: weakref.WeakSet[Mapper[Any]] = weakref.WeakSet()
@@ -258,13 +258,13 @@ class Attributes:
         """True if a class is mapped to a table of the catalogue, or to a query of one."""
         return mapper in self._known or _knows(self._catalogue, mapper)
 
-    def needed(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
+    def get_requirements(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
         """What it takes to read an attribute; worked out once while the tags stay as they are."""
-        stamp = self._catalogue.refreshed()
+        stamp = self._catalogue.current_stamp()
         known = self._needed.setdefault(mapper, {})
         entry = known.get(key)
         if entry is None or entry[0] is not stamp:
-            entry = known[key] = (stamp, needed(watch, mapper.get_property(key)))
+            entry = known[key] = (stamp, compute_requirements(watch, mapper.get_property(key)))
         return entry[1]
 
     def ask(self, watch: Watch) -> None:
@@ -325,7 +325,7 @@ class Needed(NamedTuple):
     rows: bool
 
 
-def needed(watch: Watch, prop: Any) -> Needed:
+def compute_requirements(watch: Watch, prop: Any) -> Needed:
     """What it takes to read what an attribute has loaded.
 
     Raises:
@@ -415,7 +415,7 @@ def _decide_loaded(state: Any, key: str, keeper: Keeper | None) -> None:
         UnlabelledData: its row is to be asked for again.
     """
     for kept in _entries_of(state, keeper):
-        _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key), detached=True)
+        _decide(kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key), detached=True)
 
 
 def _decide_columns(state: Any, key: str) -> None:
@@ -425,7 +425,7 @@ def _decide_columns(state: Any, key: str) -> None:
         PurposeMissing, PurposeViolation: they may not be used.
     """
     for kept in _entries_of(state, keeper_of(state)):
-        needed = kept.watch.attributes.needed(kept.watch, state.mapper, key)
+        needed = kept.watch.attributes.get_requirements(kept.watch, state.mapper, key)
         _decide(kept.watch, needed._replace(rows=False))
 
 
@@ -465,7 +465,9 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
         frozen = keeper.session_id == state.session_id
         for kept in keeper.about(state.mapper):
             if not (loaded and frozen and kept.holds()):
-                _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key), detached=loaded)
+                _decide(
+                    kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key), detached=loaded
+                )
                 if not loaded:  # what is loaded now, into a deleted object, is not for the purpose of the rest
                     keeper.session_id = NO_SESSION
 
@@ -484,19 +486,19 @@ def _changes_in_place(state: Any, key: str) -> bool:
 def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
     if key in _values_of(state):
         if not kept.holds():
-            _decide(kept.watch, kept.watch.attributes.needed(kept.watch, state.mapper, key))
+            _decide(kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key))
             session._keep_apart()
         return
     # The statement that loads it is checked. But that may load other attributes, or, without `await`, nothing.
     use = kept.present()
     if use is None or kept.watch.observes(use) or isinstance(state.mapper.get_property(key), RelationshipProperty):
         return
-    tables, _ = kept.watch.attributes.needed(kept.watch, state.mapper, key)
-    if any(_denied(kept.watch, tables, use)):
+    tables, _ = kept.watch.attributes.get_requirements(kept.watch, state.mapper, key)
+    if any(_explain_denial(kept.watch, tables, use)):
         _decide(kept.watch, Needed(tables, rows=False))
 
 
-def _knows(catalogue: Catalogue, mapper: Mapper[Any]) -> bool:
+def _knows(catalogue: MappedTables, mapper: Mapper[Any]) -> bool:
     selectables: Iterable[Any] = (*mapper.tables, *visitors.iterate(mapper.persist_selectable))
     return any(
         catalogue.knows(selectable.fullname) for selectable in selectables if isinstance(selectable, TableClause)
@@ -507,8 +509,8 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
     if not asked.tables and not asked.rows:
         return
     decider = watch.decider
-    use = decider.use("read of an object", asked.tables)
-    decider.meet_under(use, decider.demand(asked.tables, frozenset(asked.tables)))
+    use = decider.current_use("read of an object", asked.tables)
+    decider.check_demand_under(use, decider.demand(asked.tables, frozenset(asked.tables)))
     if asked.rows and detached and not watch.observes(use):
         raise UnlabelledData(
             "an object was loaded for another purpose, and its row may be about somebody who stopped this one: load it "
@@ -587,7 +589,7 @@ class _ObjectChecks:
             for key in _forgotten_of(state):
                 _decide_columns(state, key)
         except PurposeGuardError as error:
-            tell_refusal(error)
+            report_refusal(error)
             raise
         for key in keys:
             getattr(instance, key)
@@ -696,16 +698,20 @@ def leave_out(session: Any, mapper: Mapper[Any]) -> frozenset[str]:
 def _may_have(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None, *, loaded: bool) -> bool:
     """True if a use may read an attribute; if it was `loaded` before, perhaps of rows that are not for this use."""
     try:
-        tables, rows = watch.attributes.needed(watch, mapper, key)
+        tables, rows = watch.attributes.get_requirements(watch, mapper, key)
         if use is None or (loaded and rows):
             return not (tables or (loaded and rows))
-        return not any(_denied(watch, tables, use))
+        return not any(_explain_denial(watch, tables, use))
     except UnlabelledData:
         return False
 
 
-def _denied(watch: Watch, tables: Mapping[str, tuple[Columns, tuple[str, ...]]], use: Use[Any]) -> Iterator[bool]:
-    return (bool(watch.decider.denied(use, columns, names, name)) for name, (columns, names) in tables.items())
+def _explain_denial(
+    watch: Watch, tables: Mapping[str, tuple[Columns, tuple[str, ...]]], use: Use[Any]
+) -> Iterator[bool]:
+    return (
+        bool(watch.decider.find_denied_columns(use, columns, names, name)) for name, (columns, names) in tables.items()
+    )
 
 
 class _Expired:

@@ -17,8 +17,8 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from purposeguard.adapters.row_rule import KeySet, RowRule
-from purposeguard.adapters.sql.rows import Conditions
-from purposeguard.adapters.sql.scopes import Names
+from purposeguard.adapters.sql.rows import SqlConditions
+from purposeguard.adapters.sql.scopes import NameRules
 from purposeguard.errors import UnresolvedStatement
 
 BAD_JSON: Final = "malformed JSON"
@@ -60,7 +60,7 @@ class Marked(NamedTuple):
     names: tuple[str, ...]
 
 
-def marked(text: str, dialect: str, paramstyle: str) -> Marked:
+def mark_parameters(text: str, dialect: str, paramstyle: str) -> Marked:
     """A statement as the parser reads it. Numbers of parameters (`$1`) stay: it reads them as drivers do.
 
     Raises:
@@ -127,7 +127,7 @@ class Ready(NamedTuple):
 
     def parameters(self, given: Any, dialect: str) -> Any:
         """One set of parameters, with the keys."""
-        lists = [_written_as(dialect, keys(), form) for keys, form in self.keys]
+        lists = [_encode_keys(dialect, keys(), form) for keys, form in self.keys]
         if isinstance(given, Mapping):
             return {**given, **{_key_name(number): text for number, text in enumerate(lists)}}
         if not self.places:
@@ -164,13 +164,13 @@ def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramst
     parts: list[str] = []
     end = 0
     for match in _MARK.finditer(text):
-        parts += [_doubled(text[end : match.start()], percent=percent), driver(match)]
+        parts += [_double_percent(text[end : match.start()], percent=percent), driver(match)]
         end = match.end()
-    whole = "".join([*parts, _doubled(text[end:], percent=percent)])
+    whole = "".join([*parts, _double_percent(text[end:], percent=percent)])
     return Ready(whole, tuple(places), tuple((weakref.ref(held), form) for held, form in keys), first)
 
 
-def _doubled(text: str, *, percent: bool) -> str:
+def _double_percent(text: str, *, percent: bool) -> str:
     return text.replace("%", "%%") if percent else text
 
 
@@ -180,7 +180,7 @@ _written: Final[weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]]] =
 """The texts that keys of subjects are bound as: there may be millions, and they stay the same until they change."""
 
 
-def _written_as(dialect: str, keys: KeySet | None, written: str) -> str:
+def _encode_keys(dialect: str, keys: KeySet | None, written: str) -> str:
     """Keys as one parameter: an array of PostgreSQL, or for SQLite JSON, or lines of it."""
     if keys is None:  # the rule that asks for them is alive, and has them
         raise UnresolvedStatement("the rows were to be narrowed for a moment that is over: execute the statement anew")
@@ -204,10 +204,10 @@ _json: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _array(values: Sequence[int | str]) -> str:
-    return "{" + ",".join(str(value) if isinstance(value, int) else _quoted(value) for value in values) + "}"
+    return "{" + ",".join(str(value) if isinstance(value, int) else _quote_text(value) for value in values) + "}"
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -215,7 +215,7 @@ def _quoted(text: str) -> str:
 # ---- conditions ------------------------------------------------------------------------------------------------------
 
 
-class TableConditions(Conditions):
+class TableConditions(SqlConditions):
     """Conditions over the columns of a table. Keys of subjects are bound as parameters, and put into `keys`.
 
     Ids of subjects are personal, and texts of statements are logged. `first`: the number of the first mark for keys;
@@ -227,7 +227,7 @@ class TableConditions(Conditions):
     def __init__(
         self,
         rule: RowRule,
-        names: Names,
+        names: NameRules,
         table: Table,
         keys: list[tuple[KeySet, str]],
         first: int | None,

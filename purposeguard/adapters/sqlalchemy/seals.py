@@ -16,9 +16,9 @@ from purposeguard.errors import SealedValue, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
 from purposeguard.policy.violations import FlowViolation
-from purposeguard.values.annotations import evaluated
+from purposeguard.values.annotations import evaluate_annotation
 from purposeguard.values.personal import Personal
-from purposeguard.values.sealed import Sealed, plain
+from purposeguard.values.sealed import Sealed, compute_plain_value
 
 
 class SealedType(TypeDecorator[Any]):
@@ -43,7 +43,7 @@ class SealedType(TypeDecorator[Any]):
         if not isinstance(value, Sealed):
             return value
         self.must_take(value)
-        return plain(value)
+        return compute_plain_value(value)
 
     def process_literal_param(self, value: Any, dialect: Dialect) -> str:
         """A sealed value is not written into the text of a statement."""
@@ -87,7 +87,7 @@ class SealedColumns:
         if known is not None:
             for base in cls.__mro__:
                 for annotation in _seals_in(base):
-                    known.type_annotation_map.setdefault(annotation, _sealed_type(known, annotation, cls))
+                    known.type_annotation_map.setdefault(annotation, _find_sealed_type(known, annotation, cls))
         super().__init_subclass__(**kwargs)
         mapper: Mapper[Any] | None = vars(cls).get("__mapper__")
         if mapper is not None:
@@ -103,7 +103,7 @@ def _seals_in(cls: type) -> Iterator[Any]:
     names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     for annotation in stated.values():
         try:
-            hint = evaluated(annotation, dict(names), dict(vars(cls)))
+            hint = evaluate_annotation(annotation, dict(names), dict(vars(cls)))
         except (NameError, TypeError):  # e.g. the target of a relationship, defined later; or a bare `ClassVar`
             continue
         origin = get_origin(hint)
@@ -113,7 +113,7 @@ def _seals_in(cls: type) -> Iterator[Any]:
             yield from (part for part in parts if get_origin(part) is Personal)
 
 
-def _sealed_type(known: registry, annotation: Any, cls: type) -> SealedType:
+def _find_sealed_type(known: registry, annotation: Any, cls: type) -> SealedType:
     inner, terms = get_args(annotation)
     members = get_args(terms) if is_union(terms) else (terms,)
     if not all(

@@ -15,13 +15,13 @@ from sqlalchemy.orm import Load, Mapper, ORMExecuteState, RelationshipProperty, 
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.sql.selectable import TableClause
 
-from purposeguard.adapters.sql.parsing import Passes
+from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.tags import several
-from purposeguard.adapters.sqlalchemy.checks import GUARDED, Watch
+from purposeguard.adapters.sqlalchemy.checks import GUARDED, StatementWatch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
 from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of, leave_out, must_be_gone
-from purposeguard.adapters.sqlalchemy.tags import Catalogue, Where
+from purposeguard.adapters.sqlalchemy.tags import MappedTables, Where
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 
@@ -112,7 +112,7 @@ class AsyncGuardedSession(AsyncSession):
     sync_session_class = GuardedSession
 
 
-def watch_of(bind: Any) -> Watch | None:
+def watch_of(bind: Any) -> StatementWatch | None:
     """The watch of an engine, a connection or a session; None if it is not guarded."""
     if isinstance(bind, (Session, AsyncSession)):
         bind = bind.get_bind()
@@ -129,10 +129,10 @@ def _execute(state: ORMExecuteState) -> None:
     state.update_execution_options(**{GUARDED: True})
     if session._defers and isinstance(state.statement, Select):
         session._purposeguard.of(watch)  # the session may not have used it yet
-        state.statement = state.statement.options(*_deferred(session, state))
+        state.statement = state.statement.options(*_make_defer_options(session, state))
 
 
-def _deferred(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
+def _make_defer_options(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
     """Options by which columns are left out that the purpose may not use, also where objects are joined to others."""
     statement: Any = state.statement
     given = [option for option in statement._with_options if isinstance(option, Load)]
@@ -140,7 +140,7 @@ def _deferred(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
     named = {part for load in loads for part in load.path.path if isinstance(part, RelationshipProperty)}
     longest = max((len(load.path) // 2 for load in loads), default=0)
 
-    def left_out(entity: Any, path: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
+    def denied_columns(entity: Any, path: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
         mapper: Mapper[Any] = inspect(entity).mapper
         names = leave_out(session, mapper)
         if names:
@@ -149,17 +149,19 @@ def _deferred(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
             always = relation.lazy in ("joined", False) and relation.mapper not in (*seen, mapper)
             if always or (relation in named and len(seen) < longest):
                 further = path.defaultload(getattr(entity, relation.key))
-                yield from left_out(relation.entity.entity, further, (*seen, mapper))
+                yield from denied_columns(relation.entity.entity, further, (*seen, mapper))
 
     above: Any = state.loader_strategy_path
     for described in statement.column_descriptions:
         entity = described.get("entity")
         if entity is not None and described["expr"] is entity:
-            for one in _loaded_with(entity):
-                yield from left_out(one, Load._construct_for_existing_path(above[inspect(one)]) if above else Load(one))
+            for one in _classes_loaded_together(entity):
+                yield from denied_columns(
+                    one, Load._construct_for_existing_path(above[inspect(one)]) if above else Load(one)
+                )
 
 
-def _loaded_with(entity: Any) -> Iterator[Any]:
+def _classes_loaded_together(entity: Any) -> Iterator[Any]:
     """A class, and those derived from it whose columns are loaded together with its own."""
     yield entity
     found: Any = inspect(entity)
@@ -191,7 +193,7 @@ def _delete(session: GuardedSession, instance: object) -> None:
     session._purposeguard.frozen(state.session_id).keep([state])
 
 
-def _deleted(session: GuardedSession, instance: object) -> None:
+def _forget_deleted(session: GuardedSession, instance: object) -> None:
     """It has left the session."""
     keeper = keeper_of(instance_state(instance))
     if keeper is not None and keeper.session_id == session.hash_key:
@@ -211,7 +213,7 @@ for _name, _listener in (
     ("after_begin", _begin),
     ("detached_to_persistent", _attach),
     ("persistent_to_deleted", _delete),
-    ("deleted_to_detached", _deleted),
+    ("deleted_to_detached", _forget_deleted),
     ("deleted_to_persistent", _restore),
 ):
     event.listen(GuardedSession, _name, _listener)
@@ -258,9 +260,9 @@ def protect(
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
-    Passes(passes := tuple(several(passes, "passes", '["PRAGMA foreign_keys"]')))
-    catalogue = Catalogue(guard._engine.snapshot.matrix.revisions, where, not_personal, tags)
-    watch = Watch(guard, catalogue, sync.dialect, functions, passes)
+    PassedForms(passes := tuple(several(passes, "passes", '["PRAGMA foreign_keys"]')))
+    catalogue = MappedTables(guard._engine.snapshot.matrix.revisions, where, not_personal, tags)
+    watch = StatementWatch(guard, catalogue, sync.dialect, functions, passes)
     guard_engine(sync, watch)
     with suppress(
         UnlabelledData, UnknownSource
@@ -290,8 +292,8 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     own = {column.name: column for column in selectable.columns}
     engine = watch.decider.engine
     # A missing purpose that is only observed is recorded when the statement is executed.
-    use = engine.ambient() if engine.observing else watch.decider.use("select", (name,))
-    observed = use is None or use._absence() is not None or watch.observes(use)
-    denied = {} if use is None or observed else watch.decider.denied(use, columns, own, name)
+    use = engine.ambient() if engine.observing else watch.decider.current_use("select", (name,))
+    observed = use is None or use._explain_absence() is not None or watch.observes(use)
+    denied = {} if use is None or observed else watch.decider.find_denied_columns(use, columns, own, name)
     chosen = names or tuple(column for column in own if column not in denied)
     return select(*(own[column] for column in chosen)).subquery(selectable.name)

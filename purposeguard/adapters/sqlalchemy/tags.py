@@ -25,11 +25,11 @@ from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, hint_of, specs_of, tag_of
 from purposeguard.errors import UnlabelledData
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
-from purposeguard.values.annotations import attributes, is_taggable
+from purposeguard.values.annotations import is_taggable, iter_attributes
 from purposeguard.values.markers import Mark
-from purposeguard.values.type_schema import NOBODY, Shape, argument_shape, shape_of
+from purposeguard.values.type_schema import NOBODY, Shape, read_argument_shape, read_shape
 
 Where = MetaData | registry | type[DeclarativeBase]
 """What holds tables: a declarative base, a registry or a `MetaData`."""
@@ -49,7 +49,7 @@ def _count_mapper(*_: object) -> None:
     _Mapped.count += 1
 
 
-class Catalogue:
+class MappedTables:
     """The tables of a database, each with the tags of its columns. Classes mapped later are found on use.
 
     A table without any tag is in it only if it is declared not personal.
@@ -75,7 +75,7 @@ class Catalogue:
         self._stamp: object = None
         self._count = -1
         self._tables: Tables | None = None
-        self._lock = new_lock()
+        self._lock = make_lock()
 
     def refresh(self) -> bool:
         """Reads the tables again, where some were added since; gives whether there were.
@@ -110,7 +110,7 @@ class Catalogue:
             self._tables, self._stamp, self._count = None, stamp, count
             return True
 
-    def refreshed(self) -> object:
+    def current_stamp(self) -> object:
         """A stamp of the present tables; another object once more classes were mapped."""
         if self._count != _Mapped.count:
             self.refresh()
@@ -208,7 +208,7 @@ def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str,
         if isinstance(column.type, SealedType):
             specs[column.name] += [column.type.label]
     for mapper in mappers:
-        for column, annotated in _annotated(mapper, table):
+        for column, annotated in _read_mapper_annotations(mapper, table):
             own = specs[column.name]
             own += [spec for spec in annotated if spec not in own]
         _refuse_hidden(mapper, table)
@@ -249,7 +249,7 @@ def _all_mappers() -> Iterator[Mapper[Any]]:
         yield from mapper_registry.mappers
 
 
-def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
+def _read_mapper_annotations(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
     """The columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
     elsewhere = {ancestor.class_ for ancestor in mapper.iterate_to_root() if ancestor.local_table is not table}
     # The mapper is not configured: its relationships may refer to classes defined later.
@@ -265,15 +265,15 @@ def _annotated(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any],
             # SQLAlchemy gets the class itself, so its name need not be in the module.
             made = {getattr(prop.composite_class, "__name__", ""): prop.composite_class}
             shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, made)]
-            for shape in shapes or [shape_of(prop.composite_class)]:
-                yield from zip(columns, _divided(shape, len(columns), where), strict=True)
+            for shape in shapes or [read_shape(prop.composite_class)]:
+                yield from zip(columns, _split_composite(shape, len(columns), where), strict=True)
 
 
 def _own(prop: Any, table: Table) -> list[Column[Any]]:
     return [column for column in prop.columns if isinstance(column, Column) and column.table is table]
 
 
-def _divided(shape: Shape, number: int, where: str) -> list[list[OneSpec]]:
+def _split_composite(shape: Shape, number: int, where: str) -> list[list[OneSpec]]:
     """What a composite's annotation says of each of its columns: by the fields of its class, else all of each."""
     fields = [list(model.fields().values()) for model in shape.models]
     if len(fields) != 1 or len(fields[0]) != number:
@@ -284,7 +284,7 @@ def _divided(shape: Shape, number: int, where: str) -> list[list[OneSpec]]:
 
 def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, list[OneSpec]]) -> None:
     """Raises UnlabelledData where some columns of a table carry tags, and it cannot be known whether another does."""
-    for name in _unannotated(table, mappers):
+    for name in _find_unannotated(table, mappers):
         if not specs[name]:
             raise UnlabelledData(
                 f"`{table.fullname}.{name}`: no annotation was found, and other columns of the table carry tags: "
@@ -299,7 +299,7 @@ def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[
             )
 
 
-def _unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
+def _find_unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
     """The columns of a table that a class declares without an annotation."""
     for mapper in mappers:
         if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):  # else the table is there without it
@@ -311,10 +311,10 @@ def _unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
 def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
     """Raises UnlabelledData if a mapped class tags an attribute that is not mapped."""
     for cls in mapper.class_.__mro__:
-        for stated in attributes(cls):
+        for stated in iter_attributes(cls):
             if stated.name not in mapper._props:
-                shape = argument_shape(mapped_type(stated.annotation), NOBODY)
-                if shape.is_marked_itself or any(part.tags for part in shape.parts()):
+                shape = read_argument_shape(unwrap_mapped(stated.annotation), NOBODY)
+                if shape.is_marked_itself or any(part.tags for part in shape.iter_parts()):
                     raise UnlabelledData(
                         f"{cls.__qualname__}.{stated.name} is tagged and belongs to no column of `{table.fullname}`: "
                         "call it as the attribute is called"
@@ -341,12 +341,12 @@ def _shape(cls: type, name: str, annotation: object, names: Mapping[str, object]
     where = f"{cls.__qualname__}.{name}"
     hint = hint_of(annotation, cls, where, names)
     try:
-        return shape_of(mapped_type(hint))
+        return read_shape(unwrap_mapped(hint))
     except UnlabelledData as error:
         raise UnlabelledData(f"{where}: {error.args[0]}") from None
 
 
-def mapped_type(annotation: object) -> object:
+def unwrap_mapped(annotation: object) -> object:
     """What stands in `Mapped[…]`, or the annotation itself."""
     origin = get_origin(annotation)
     if isinstance(origin, type) and issubclass(origin, Mapped):

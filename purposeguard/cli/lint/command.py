@@ -6,11 +6,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
-from purposeguard.cli.files import Problem, write
+from purposeguard.cli.files import CommandProblem, write
 from purposeguard.cli.lint import RULES, Finding, NotLintable, Outcome, UnknownRule, lint
 from purposeguard.cli.lint.sarif import by_rule, data, sarif
 from purposeguard.cli.render import Prose, complain, json_text
-from purposeguard.cli.words import said
+from purposeguard.cli.words import translate
 from purposeguard.extras import Needs
 
 with Needs(__name__, "cli"):
@@ -57,7 +57,7 @@ def lint_paths(
     try:
         outcome = lint(paths, rules=rule, exclude=exclude or ())
     except (NotLintable, UnknownRule) as error:
-        raise Problem(str(error)) from error
+        raise CommandProblem(str(error)) from error
     _deliver(outcome, form, output)
     err = Console(stderr=True, highlight=False)
     for notebook in outcome.notebooks:
@@ -85,7 +85,7 @@ def _deliver(outcome: Outcome, form: LintFormat, output: Path | None) -> None:
 
 def _line(finding: Finding) -> str:
     place = finding.place
-    return _printable(f"{place.path}:{place.line}:{place.column}: {finding.rule}: {said(finding.message)}")
+    return _printable(f"{place.path}:{place.line}:{place.column}: {finding.rule}: {translate(finding.message)}")
 
 
 def _printable(text: str) -> str:
@@ -102,7 +102,7 @@ def _show(outcome: Outcome, console: Console) -> None:
                 (_printable(f"{place.path}:{place.line}:{place.column}"), "bold"),
                 ": ",
                 (finding.rule, LEVELS[LevelOf[finding.rule]]),
-                _printable(f": {said(finding.message)}"),
+                _printable(f": {translate(finding.message)}"),
             ),
             soft_wrap=True,  # a path stays whole, so that terminals and editors find it
         )
@@ -111,9 +111,9 @@ def _show(outcome: Outcome, console: Console) -> None:
         console.print()
         for rule, count in counted.items():
             console.print(Text.assemble((rule, LEVELS[LevelOf[rule]]), f" ({count})"))
-            console.print(Padding(Prose(said(HELP[rule])), (0, 0, 0, 2)))
+            console.print(Padding(Prose(translate(HELP[rule])), (0, 0, 0, 2)))
         console.print()
-    console.print(Text(said(_summary(outcome))))
+    console.print(Text(translate(_summary(outcome))))
 
 
 def _summary(outcome: Outcome) -> str:

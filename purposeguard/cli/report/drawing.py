@@ -47,7 +47,7 @@ BOLD: Final = 1.15
 """How much wider bold text is."""
 
 
-class Node(NamedTuple):
+class MapNode(NamedTuple):
     """A term in its place: its key, the terms that it is of, its texts and their language; `badge` is its basis."""
 
     column: Column
@@ -73,17 +73,17 @@ class Line(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Drawing:
+class MapDrawing:
     """The map."""
 
     width: int
     height: int
-    nodes: tuple[Node, ...]
+    nodes: tuple[MapNode, ...]
     lines: tuple[Line, ...]
     heads: tuple[tuple[Column, int, float], ...]
 
 
-class Relations:
+class NoticeRelations:
     """The keys of all terms, and of which terms each is."""
 
     def __init__(self, notice: NoticeFacts) -> None:
@@ -106,7 +106,7 @@ class Relations:
         }
         of: dict[str, set[str]] = defaultdict(set)
         for purpose in notice.document.purposes:
-            terms = self.around(purpose)
+            terms = self.related_keys(purpose)
             for key in terms:
                 # Other sources, families and channels of the purpose are not its own.
                 of[key] |= {self.key("purpose", purpose.id), key} | {
@@ -121,7 +121,7 @@ class Relations:
         """The key of a term."""
         return self._keys[column, term]
 
-    def around(self, purpose: PurposeRow) -> set[str]:
+    def related_keys(self, purpose: PurposeRow) -> set[str]:
         """The keys of a purpose, and of all that it is granted to, by, or belongs to."""
         return {
             self.key("purpose", purpose.id),
@@ -134,7 +134,7 @@ class Relations:
     def of(self, column: Column, term: str) -> str:
         """The keys of the terms that a term is of, as a page has them."""
         key = self.key(column, term)
-        return _joined(self._of.get(key, set()) | {key})
+        return _join_elements(self._of.get(key, set()) | {key})
 
     def between(self, purposes: Iterable[PurposeRow], *ends: tuple[Column, str], above: str | None = None) -> str:
         """The keys of the ends, of the purposes that join them, and of what these belong to; `above`: a parent too."""
@@ -142,8 +142,8 @@ class Relations:
         keys |= set() if above is None else {self.key("source", above)}
         columns = {end[0] for end in ends}
         for purpose in purposes:
-            keys |= {key for key in self.around(purpose) if _column(key) not in columns}
-        return _joined(keys)
+            keys |= {key for key in self.related_keys(purpose) if _column(key) not in columns}
+        return _join_elements(keys)
 
 
 def _channels(purpose: PurposeRow) -> tuple[str, ...]:
@@ -154,17 +154,19 @@ def _column(key: str) -> Column:
     return next(column for column, prefix in PREFIX.items() if key.startswith(prefix))
 
 
-def _joined(keys: Iterable[str]) -> str:
+def _join_elements(keys: Iterable[str]) -> str:
     return " ".join(sorted(keys, key=lambda key: (key[0], int(key[1:]))))
 
 
-def drawn(relations: Relations, language: Literal["en", "ja"], badges: Mapping[str | None, str]) -> Drawing:
+def draw_map(relations: NoticeRelations, language: Literal["en", "ja"], badges: Mapping[str | None, str]) -> MapDrawing:
     """The map of a notice, with titles in a language; `badges` are the letters of legal bases."""
     return _Drawer(relations, language, badges).drawing()
 
 
 class _Drawer:
-    def __init__(self, relations: Relations, language: Literal["en", "ja"], badges: Mapping[str | None, str]) -> None:
+    def __init__(
+        self, relations: NoticeRelations, language: Literal["en", "ja"], badges: Mapping[str | None, str]
+    ) -> None:
         self._relations = relations
         self._notice = relations.notice
         self._language = language
@@ -172,7 +174,7 @@ class _Drawer:
         self._middles: dict[tuple[Column, str], float] = {}
         self._indented: set[str] = set()
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> MapDrawing:
         nodes = [*self._purposes(), *self._grants(), *self._channels()]
         families = float(TOP) + len(self._relations.terms["channel"]) * PITCH
         families += TOP if self._relations.terms["channel"] else 0
@@ -187,7 +189,7 @@ class _Drawer:
             for column in order
             if self._relations.terms[column]
         )
-        return Drawing(WIDTH, round(height), tuple(nodes), (*self._brackets(), *self._lines()), heads)
+        return MapDrawing(WIDTH, round(height), tuple(nodes), (*self._brackets(), *self._lines()), heads)
 
     # ---- Terms ----------------------------------------------------------------------------------------------------
 
@@ -201,7 +203,7 @@ class _Drawer:
         height: float = HEIGHT,
         badge: str = "",
         shown: str = "",
-    ) -> Node:
+    ) -> MapNode:
         x, width = PLACES[column]
         if column == "source" and term in self._indented:
             x, width = x + INDENT, width - INDENT
@@ -210,7 +212,7 @@ class _Drawer:
         text = title[language]
         id_ = shown or ("" if column in {"family", "channel"} else term)
         room = width - 16 - (18 if badge else 0) - (BOLD * _length(f"{id_} ") if id_ and height == HEIGHT else 0)
-        return Node(
+        return MapNode(
             column=column,
             key=self._relations.key(column, term),
             of=self._relations.of(column, term),
@@ -225,7 +227,7 @@ class _Drawer:
             badge=badge,
         )
 
-    def _purposes(self) -> Iterator[Node]:
+    def _purposes(self) -> Iterator[MapNode]:
         y = float(TOP)
         for number, grant in enumerate(self._notice.document.grant):
             y += PITCH / 2 if number else 0
@@ -234,20 +236,20 @@ class _Drawer:
                 yield self._node("purpose", purpose.id, purpose.title, y, badge=badge)
                 y += PITCH
 
-    def _grants(self) -> Iterator[Node]:
+    def _grants(self) -> Iterator[MapNode]:
         terms = {
             grant.clause: (grant.title, [purpose.id for purpose in grant.purpose])
             for grant in self._notice.document.grant
         }
-        return self._beside_purposes("grant", terms, TALL, TOP)
+        return self._place_beside_purposes("grant", terms, TALL, TOP)
 
-    def _families(self, top: float) -> Iterator[Node]:
+    def _families(self, top: float) -> Iterator[MapNode]:
         terms = {family.name: (family.title, clauses_of(family)) for family in self._notice.notice.families}
-        return self._beside_purposes("family", terms, HEIGHT, top)
+        return self._place_beside_purposes("family", terms, HEIGHT, top)
 
-    def _beside_purposes(
+    def _place_beside_purposes(
         self, column: Column, terms: Mapping[str, tuple[Mapping[str, str], Sequence[str]]], height: float, top: float
-    ) -> Iterator[Node]:
+    ) -> Iterator[MapNode]:
         """Terms, each with its title and its purposes, in the middle of these."""
         wanted = {
             term: _mean(self._middles["purpose", purpose] for purpose in purposes)
@@ -256,12 +258,12 @@ class _Drawer:
         for term, y in _spread(wanted, dict.fromkeys(terms, height), top):
             yield self._node(column, term, terms[term][0], y, height=height)
 
-    def _channels(self) -> Iterator[Node]:
+    def _channels(self) -> Iterator[MapNode]:
         titles = {channel.id: channel.title for channel in self._notice.document.channel}
         for number, channel in enumerate(self._relations.terms["channel"]):
             yield self._node("channel", channel, titles[channel], TOP + number * PITCH)
 
-    def _sources(self) -> Iterator[Node]:
+    def _sources(self) -> Iterator[MapNode]:
         """Each clause with its items below it."""
         groups: dict[str, list[Named]] = {}
         by_id = {source.id: source for source in self._notice.sources}

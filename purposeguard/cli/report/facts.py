@@ -11,22 +11,22 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from purposeguard.cli.application import Forecasts, clauses_of, find_guard, package_of
-from purposeguard.cli.report.records import NONE, Evidence, Progress, Records, records_of
-from purposeguard.cli.report.revisions import Step, steps
+from purposeguard.cli.report.records import NONE, Evidence, LedgerRecords, Progress, records_of
+from purposeguard.cli.report.revisions import RevisionStep, steps
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.notice.grants import LegalGrounds, source_rows
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Named, Overlay, SourceRow, bases, stated_bases
-from purposeguard.notice.timezones import zone
+from purposeguard.notice.schema import Named, Overlay, SourceRow, bases, bases_by_purpose
+from purposeguard.notice.timezones import load_zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source
-from purposeguard.runtime.declarations import Entrustment
+from purposeguard.runtime.declarations import EntrustmentDeclaration
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.site import Site
 from purposeguard.values.annotations import is_taggable
-from purposeguard.values.type_schema import Shape, shape_of
+from purposeguard.values.type_schema import Shape, read_shape
 
 # ---- The notice ---------------------------------------------------------------------------------------------------
 
@@ -51,7 +51,7 @@ class NoticeFacts:
         }
         self.grant_of = {row.id: grant.clause for grant in document.grant for row in grant.purpose}
         self.when = LegalGrounds(document).when
-        self.basis, self.stated = bases(document), stated_bases(document)
+        self.basis, self.stated = bases(document), bases_by_purpose(document)
 
     def families_of(self, purpose: str) -> list[Family]:
         """The families that a purpose belongs to."""
@@ -70,7 +70,7 @@ def parent_of(row: Named) -> str | None:
 # ---- The code -----------------------------------------------------------------------------------------------------
 
 
-class Code(NamedTuple):
+class DeclaredCode(NamedTuple):
     """Code that has to do with sources: the `kind` of declaration, its name and place, its sources, its fields of each.
 
     `sources` is None if they are unknown. `untagged` are the fields of a class that say nothing.
@@ -92,7 +92,7 @@ class CodeFacts:
     cannot be read; `idle` are hand-overs that would be refused to every activity.
     """
 
-    def __init__(self, guard: Guard, target: str, imports: Sequence[str], records: Records | None) -> None:
+    def __init__(self, guard: Guard, target: str, imports: Sequence[str], records: LedgerRecords | None) -> None:
         self.guard = guard
         self.target = target
         self.package = package_of(guard)
@@ -100,7 +100,7 @@ class CodeFacts:
         self.purposes = {activity: self._purposes(activity) for activity in guard.activities}
         present = [activity for activity, purposes in self.purposes.items() if purposes]
         self.forecasts = Forecasts(guard, present)
-        asked = [(self._table.purpose(activity.purpose), activity.channel) for activity in present]
+        asked = [(self._table.resolve_purpose(activity.purpose), activity.channel) for activity in present]
         self.idle = [
             entrustment
             for entrustment in guard.entrustments
@@ -113,7 +113,7 @@ class CodeFacts:
         self.evidence = {
             activity: uses.get((activity.name, activity.purpose_id), NONE) for activity in guard.activities
         }
-        self.runs = {} if records is None else {run.values[0]: run for run in records.counted("reclassification")}
+        self.runs = {} if records is None else {run.values[0]: run for run in records.count_kind("reclassification")}
         denials = {} if records is None else records.denials_in()
         self.unread: list[str] = []
         self.classes = tuple(self._classes(imports))
@@ -121,19 +121,19 @@ class CodeFacts:
             *(self._access(access, denials.get(access.name, NONE)) for access in guard.accesses),
             *self.classes,
             *(self._fields("table", table.name, dict(table.columns)) for table in guard.tables),
-            *(Code("hand_over", each.name, each.site, self.sources(each)) for each in guard.entrustments),
+            *(DeclaredCode("hand_over", each.name, each.site, self.sources(each)) for each in guard.entrustments),
         )
         self.all = (
             *self.reading,
             *(
-                Code("reclassification", each.name, each.site, self.clauses(each.sources))
+                DeclaredCode("reclassification", each.name, each.site, self.clauses(each.sources))
                 for each in guard.reclassifications
             ),
         )
 
     def _purposes(self, activity: Activity) -> tuple[str, ...]:
         try:
-            return clauses_of(self._table.purpose(activity.purpose))
+            return clauses_of(self._table.resolve_purpose(activity.purpose))
         except UnknownPurpose:
             return ()
 
@@ -141,23 +141,23 @@ class CodeFacts:
         """The ids of a label's sources in the notice in force; of one that is gone, its own."""
         sources = () if label is None else label
         # What is gone has no class: only its id, as a text.
-        present: list[object] = [self._table.current(source) for source in sources if source is not NotPersonal]
+        present: list[object] = [self._table.current_source(source) for source in sources if source is not NotPersonal]
         return tuple(str(getattr(source, "clause", source)) for source in present)
 
-    def sources(self, entrustment: Entrustment) -> tuple[str, ...] | None:
+    def sources(self, entrustment: EntrustmentDeclaration) -> tuple[str, ...] | None:
         """The sources of what is handed over; None if they are unknown."""
         return None if entrustment.label is None else self.clauses(entrustment.label)
 
-    def _fields(self, kind: str, name: str, labels: Mapping[str, Label], untagged: Iterable[str] = ()) -> Code:
+    def _fields(self, kind: str, name: str, labels: Mapping[str, Label], untagged: Iterable[str] = ()) -> DeclaredCode:
         """A class or table, by its tagged fields."""
         fields = self._by_source(labels)
-        return Code(kind, name, None, tuple(fields), fields, untagged=tuple(untagged))
+        return DeclaredCode(kind, name, None, tuple(fields), fields, untagged=tuple(untagged))
 
-    def _access(self, access: Access, denials: Evidence) -> Code:
+    def _access(self, access: Access, denials: Evidence) -> DeclaredCode:
         fields = self._by_source({**access.fields, **access.sealed})
         known = access.label is not None or access.sealed
         sources = tuple(dict.fromkeys((*self.clauses(access.label), *fields))) if known else None
-        return Code("access", access.name, access.site, sources, fields, denials)
+        return DeclaredCode("access", access.name, access.site, sources, fields, denials)
 
     def _by_source(self, labels: Mapping[str, Label]) -> dict[str, tuple[str, ...]]:
         """Source → the fields that are tagged with it."""
@@ -175,20 +175,20 @@ class CodeFacts:
         """The activities that state a purpose, or a family that it belongs to."""
         return [activity for activity, purposes in self.purposes.items() if purpose in purposes]
 
-    def code_of(self, source: str) -> list[Code]:
+    def code_of(self, source: str) -> list[DeclaredCode]:
         """What has to do with a source."""
         return [code for code in self.all if source in (code.sources or ())]
 
-    def _classes(self, imports: Sequence[str]) -> Iterator[Code]:
+    def _classes(self, imports: Sequence[str]) -> Iterator[DeclaredCode]:
         """The classes with tagged fields in the application's modules; those that cannot be read are kept apart."""
         for cls in _own_classes(_modules(self.guard, self.target, imports)):
             name = f"{cls.__module__}.{cls.__qualname__}"
             try:
-                shapes = {path: shape for model in shape_of(cls).models for path, shape in model.columns().items()}
+                shapes = {path: shape for model in read_shape(cls).models for path, shape in model.columns().items()}
             except UnlabelledData:
                 self.unread.append(name)
                 continue
-            stated = {path: list(_stated(shape)) for path, shape in shapes.items()}
+            stated = {path: list(_collect_field_sources(shape)) for path, shape in shapes.items()}
             silent = (path for path, shape in shapes.items() if not stated[path] and _is_silent(shape))
             labels = {path: Label(*sources) for path, sources in stated.items() if sources}
             code = self._fields("class", name, labels, silent)
@@ -196,9 +196,9 @@ class CodeFacts:
                 yield code
 
 
-def _stated(shape: Shape) -> Iterator[type[Source]]:
+def _collect_field_sources(shape: Shape) -> Iterator[type[Source]]:
     """The sources that a field states, plain or sealed; those of the fields of a class in it are that class's."""
-    for part in shape.parts():
+    for part in shape.iter_parts():
         yield from part.tags | part.seal
         if part.within is not None:
             yield from part.within.sources
@@ -206,7 +206,7 @@ def _stated(shape: Shape) -> Iterator[type[Source]]:
 
 def _is_silent(shape: Shape) -> bool:
     """True if a field without sources has no seal, mark or class with fields either."""
-    return not any(part.sealed or part.marks or part.models for part in shape.parts())
+    return not any(part.sealed or part.marks or part.models for part in shape.iter_parts())
 
 
 def _modules(guard: Guard, target: str, imports: Sequence[str]) -> list[str]:
@@ -260,7 +260,7 @@ class Gaps:
         return sum(map(len, (*plain, *self.code.values())))
 
 
-def gaps_of(notice: NoticeFacts, code: CodeFacts, records: Records | None) -> Gaps:
+def gaps_of(notice: NoticeFacts, code: CodeFacts, records: LedgerRecords | None) -> Gaps:
     """The gaps between a notice and an application."""
     stated = {purpose for purposes in code.purposes.values() for purpose in purposes}
     read = {source for reading in code.reading for source in reading.sources or ()}
@@ -281,7 +281,9 @@ def _of_activities(activities: Iterable[Activity]) -> tuple[Gap, ...]:
     return tuple(Gap(activity.name, activity.purpose_id) for activity in activities)
 
 
-def _code_gaps(notice: NoticeFacts, code: CodeFacts, records: Records | None) -> Iterator[tuple[str, tuple[Gap, ...]]]:
+def _code_gaps(
+    notice: NoticeFacts, code: CodeFacts, records: LedgerRecords | None
+) -> Iterator[tuple[str, tuple[Gap, ...]]]:
     """What the code does, or did, that no clause of the notice in force states."""
     known = {NotPersonal.clause, *(row.id for row in notice.sources)}
     forecasts = code.forecasts
@@ -294,7 +296,7 @@ def _code_gaps(notice: NoticeFacts, code: CodeFacts, records: Records | None) ->
     yield "unknown_sources", tuple(map(Gap, unknown))
     yield "unread_class", tuple(map(Gap, code.unread))
     yield "no_channel", _of_activities(forecasts.silent())
-    yield "starved", _of_activities(forecasts.starved())
+    yield "starved", _of_activities(forecasts.find_starved())
     yield "idle_access", tuple(Gap(access.name) for access in forecasts.idle())
     yield "idle_hand_over", tuple(Gap(each.name, each.recipient_id) for each in code.idle)
     if records is None:
@@ -328,9 +330,9 @@ class Facts:
     made_at: datetime.datetime
     notice: NoticeFacts
     code: CodeFacts
-    records: Records | None
+    records: LedgerRecords | None
     gaps: Gaps
-    steps: Sequence[Step]
+    steps: Sequence[RevisionStep]
     uses: Mapping[str, int]
 
 
@@ -357,7 +359,7 @@ def facts_of(
     for _, _, sources, evidence in records.uses() if records is not None else ():
         uses.update(dict.fromkeys(sources, evidence.uses))
     return Facts(
-        made_at=guard._engine.clock.now().astimezone(zone(notice.document.timezone)),
+        made_at=guard._engine.clock.now().astimezone(load_zone(notice.document.timezone)),
         notice=notice,
         code=code,
         records=records,

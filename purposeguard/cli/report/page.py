@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from purposeguard.cli.options import needing
-from purposeguard.cli.report.drawing import Column, Relations, drawn
+from purposeguard.cli.report.drawing import Column, NoticeRelations, draw_map
 from purposeguard.cli.report.facts import Facts, NoticeFacts
-from purposeguard.cli.report.records import NONE, Records
-from purposeguard.cli.report.registers import Language, Register
+from purposeguard.cli.report.records import NONE, LedgerRecords
+from purposeguard.cli.report.registers import Language, ReportRegister
 from purposeguard.cli.report.revisions import sentences
 from purposeguard.notice.languages import nearest_language, title_in
 
@@ -50,7 +50,7 @@ def words(language: Language) -> Mapping[str, str]:
     return {name: texts[language] for name, texts in table.items()}
 
 
-def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -> str:
+def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] = ()) -> str:
     """The report as an HTML page.
 
     Raises:
@@ -59,7 +59,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
     style, script = ((TEMPLATES / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
     notice, records = facts.notice, facts.records
     document = notice.document
-    relations = Relations(notice)
+    relations = NoticeRelations(notice)
     own = words(language)
     rights, safeguards = document.rights, document.safeguards
     titled: dict[str, tuple[Any, ...]] = {
@@ -87,7 +87,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
             policy=_policy(style, script),
             titles={kind: {row.id: row.title for row in rows} for kind, rows in titled.items()},
             relations=relations,
-            map=drawn(relations, language, BADGES),
+            map=draw_map(relations, language, BADGES),
             options=_options(notice, relations, language),
             badges=BADGES,
             legend=_legend(notice),
@@ -95,7 +95,7 @@ def page(facts: Facts, language: Language, registers: Sequence[Register] = ()) -
             contents=tuple(_contents(facts, registers)),
             changes=changes,
             restrictions={} if records is None else _restrictions(records),
-            registers=tuple(map(_shown, registers)),
+            registers=tuple(map(_split_constant_columns, registers)),
         )
     )
 
@@ -143,7 +143,9 @@ def _moment(text: str) -> str:
     return _printable(text[:16].replace("T", " "))
 
 
-def _options(notice: NoticeFacts, relations: Relations, language: Language) -> dict[str, list[tuple[str, str, str]]]:
+def _options(
+    notice: NoticeFacts, relations: NoticeRelations, language: Language
+) -> dict[str, list[tuple[str, str, str]]]:
     """The lists that filter: column → key, text and language of each term."""
     terms: dict[Column, list[tuple[str, str, Mapping[str, str]]]] = {
         "family": [(family.name, "", family.title) for family in notice.notice.families],
@@ -187,7 +189,7 @@ def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
     yield "due", due, bool(due)
 
 
-def _contents(facts: Facts, registers: Sequence[Register]) -> Iterator[tuple[str, int | None]]:
+def _contents(facts: Facts, registers: Sequence[ReportRegister]) -> Iterator[tuple[str, int | None]]:
     for anchor in ("glance", "map", "matrix"):
         yield anchor, None
     yield "purposes", len(facts.notice.document.purposes)
@@ -200,7 +202,7 @@ def _contents(facts: Facts, registers: Sequence[Register]) -> Iterator[tuple[str
         yield "registers", len(registers)
 
 
-def _shown(register: Register) -> tuple[Register, list[tuple[str, str]]]:
+def _split_constant_columns(register: ReportRegister) -> tuple[ReportRegister, list[tuple[str, str]]]:
     """A register without the columns that are the same in each row; and these, each with its cell."""
     columns = list(zip(register.columns, *register.rows, strict=True))
     # The first column names the row.
@@ -209,7 +211,7 @@ def _shown(register: Register) -> tuple[Register, list[tuple[str, str]]]:
     return dataclasses.replace(register, columns=heads, rows=tuple(rows)), [column[:2] for column in alike]
 
 
-def _restrictions(records: Records) -> Mapping[tuple[str, str | None, datetime.date], int]:
+def _restrictions(records: LedgerRecords) -> Mapping[tuple[str, str | None, datetime.date], int]:
     """What is declared (its kind, a purpose or None for all, the revision) → by how many subjects."""
     counts: Counter[tuple[str, str | None, datetime.date]] = Counter()
     for figure in records.restrictions:

@@ -91,7 +91,7 @@ class RequestFigures(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Records:
+class LedgerRecords:
     """The figures of a store. `entries`: how many the ledger has; `since` and `until`: when it was written."""
 
     where: str
@@ -121,17 +121,17 @@ class Records:
                 yield activity, purpose, sources or (), Evidence(uses=total.counted, last_use=total.last)
             elif total.kind == "denial":
                 activity, _, purpose, sources, denied, observed = total.values
-                yield activity, purpose or "", denied or sources or (), _denied(total, observed)
+                yield activity, purpose or "", denied or sources or (), _parse_denial(total, observed)
 
     def denials_in(self) -> dict[str, Evidence]:
         """Access function → the evidence of its denials."""
         denials: dict[str, Evidence] = {}
         for total in self.totals:
             if total.kind == "denial" and total.values[1] is not None:
-                denials[total.values[1]] = denials.get(total.values[1], NONE) + _denied(total, total.values[5])
+                denials[total.values[1]] = denials.get(total.values[1], NONE) + _parse_denial(total, total.values[5])
         return denials
 
-    def counted(self, kind: str) -> tuple[Counted, ...]:
+    def count_kind(self, kind: str) -> tuple[Counted, ...]:
         """What entries of a kind count."""
         return tuple(
             Counted(total.values, total.counted if kind == "exception" else total.entries, total.last)
@@ -140,13 +140,13 @@ class Records:
         )
 
 
-def _denied(total: Total, observed: object) -> Evidence:
+def _parse_denial(total: Total, observed: object) -> Evidence:
     if observed:
         return Evidence(observed=total.entries, last_denial=total.last)
     return Evidence(refused=total.entries, last_denial=total.last)
 
 
-def records_of(guard: Guard, target: str | None, progress: Progress) -> Records | None:
+def records_of(guard: Guard, target: str | None, progress: Progress) -> LedgerRecords | None:
     """The figures of the store `target`, or of the guard's governance or ledger; None if there is no store.
 
     The erasers of the guard's governance say what is due.
@@ -179,7 +179,9 @@ def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | N
     return store, kept if kept is not None and kept.is_open else store
 
 
-def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Store], progress: Progress) -> Records:
+def _read(
+    guard: Guard, governance: Governance | None, stores: tuple[Store, Store], progress: Progress
+) -> LedgerRecords:
     from purposeguard.governance import request_records, restrictions  # noqa: PLC0415  # as above
     from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415  # likewise
     from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415  # likewise
@@ -193,12 +195,12 @@ def _read(guard: Guard, governance: Governance | None, stores: tuple[Store, Stor
         totals = ledger.totals(KEYS, lambda count: progress(count, entries))
         until = ledger.head.at or None
     with store.reading() as connection:
-        overview = request_records.overview(connection, now, notice.document.timezone)
-        figures = restrictions.figures(connection, now)
+        overview = request_records.build_overview(connection, now, notice.document.timezone)
+        figures = restrictions.count_declarations(connection, now)
     plan = None
     if governance is not None:
         plan = RetentionJob(store, notice, governance.erasers, clock=clock).plan()
-    return Records(
+    return LedgerRecords(
         where=_address(store),
         entries=entries,
         since=min((total.first for total in totals), default=None),

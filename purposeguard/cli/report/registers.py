@@ -28,7 +28,7 @@ from purposeguard.notice.schema import (
     SourceRow,
     Titles,
     TransferLimit,
-    stated_bases,
+    bases_by_purpose,
 )
 from purposeguard.policy.explanation import is_about_the_subject
 
@@ -42,7 +42,7 @@ WORDS: Final = Path(__file__).parent / "templates" / "registers.toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class ReportRegister:
     """A table for a person to read and to complete.
 
     `key` is a short name without blanks. `columns` are headings; in the records of the GDPR each begins with its letter
@@ -59,9 +59,9 @@ class Register:
     absent: str
 
 
-def registers(guard: Guard, language: Language = "en") -> tuple[Register, ...]:
+def registers(guard: Guard, language: Language = "en") -> tuple[ReportRegister, ...]:
     """The registers of a guard's notice, with what the application's code declares."""
-    entries = _Entries(guard, language)
+    entries = _RegisterEntries(guard, language)
     return entries.processing_activities(), entries.personal_data()
 
 
@@ -70,7 +70,7 @@ def _words() -> Mapping[str, Any]:
     return tomllib.loads(WORDS.read_text("utf-8"))
 
 
-class _Entries:
+class _RegisterEntries:
     """What stands in the cells."""
 
     def __init__(self, guard: Guard, language: Language) -> None:
@@ -79,7 +79,7 @@ class _Entries:
         self._document = document
         self._language: Language = language
         self._guard = guard
-        self._bases = stated_bases(document)
+        self._bases = bases_by_purpose(document)
         self._when = LegalGrounds(document).when
         self._periods = Periods(document)
         self._absent = self._word("absent")
@@ -89,9 +89,9 @@ class _Entries:
         data: list[Data] = [*items, *document.overlay, *document.derivation]
         self._data = {row.id: row for row in data}
         """The kinds of data by their ids. A clause stands for its items, and is none of its own."""
-        self._served = self._allowed()
+        self._served = self._find_permitted_sources()
 
-    def _allowed(self) -> frozenset[tuple[str, str]]:
+    def _find_permitted_sources(self) -> frozenset[tuple[str, str]]:
         """Which source may serve which purpose."""
         deciding = Guard(self._notice)
         return frozenset(
@@ -112,10 +112,10 @@ class _Entries:
     def _title(self, titles: Titles) -> str:
         return title_in(titles, self._language)
 
-    def _named(self, row: Data | PurposeRow) -> str:
+    def _format_term(self, row: Data | PurposeRow) -> str:
         return f"{row.id} {self._title(row.title)}"
 
-    def _said(self, what: str, of: str) -> str:
+    def _translate(self, what: str, of: str) -> str:
         return self._word("said", what=what, of=of)
 
     def _bracket(self, what: str, of: str) -> str:
@@ -124,17 +124,17 @@ class _Entries:
     def _comma(self, parts: Iterable[str]) -> str:
         return self._word("comma").join(parts)
 
-    def _stated(self, lines: Iterable[str]) -> str:
+    def _format_stated(self, lines: Iterable[str]) -> str:
         return "\n".join(lines) or self._absent
 
-    def _listed(self, lines: Iterable[str], otherwise: str = "nothing") -> str:
+    def _format_list(self, lines: Iterable[str], otherwise: str = "nothing") -> str:
         return "\n".join(lines) or self._word(otherwise)
 
-    def _unstated(self, _: object) -> str:
+    def _format_unstated(self, _: object) -> str:
         """The entry of a column that no notice and no code can fill."""
         return self._absent
 
-    def _register(self, key: str, columns: Columns[Row], of: Iterable[Row]) -> Register:
+    def _register(self, key: str, columns: Columns[Row], of: Iterable[Row]) -> ReportRegister:
         words, document, language = _words()[key], self._document, self._language
         rows = tuple(tuple(entry(row) for entry in columns.values()) for row in of)
         headings = [words[name]["heading"][language] for name in columns]
@@ -144,14 +144,14 @@ class _Entries:
             title=self._title(document.title),
             revision=document.revision,
         )
-        return Register(
+        return ReportRegister(
             key,
             words["title"][language],
             f"{head} {words['note'][language]}",
             tuple(headings),
             rows,
             tuple(
-                self._said(heading, words[name]["fill"][language])
+                self._translate(heading, words[name]["fill"][language])
                 for number, (name, heading) in enumerate(zip(columns, headings, strict=True))
                 if any(self._absent in row[number] for row in rows)
             ),
@@ -160,18 +160,20 @@ class _Entries:
 
     # ---- GDPR, Article 30(1) -----------------------------------------------------------------------------------------
 
-    def processing_activities(self) -> Register:
+    def processing_activities(self) -> ReportRegister:
         """A row for each purpose."""
         columns: dict[str, Callable[[PurposeRow], str]] = {
-            "purpose": self._named,
+            "purpose": self._format_term,
             "controller": self._controller,
-            "others": self._unstated,
-            "subjects": self._unstated,
-            "data": lambda row: self._listed((self._named(self._data[source]) for source in self._of(row)), "no_data"),
-            "recipients": lambda _: self._stated(self._recipients()),
+            "others": self._format_unstated,
+            "subjects": self._format_unstated,
+            "data": lambda row: self._format_list(
+                (self._format_term(self._data[source]) for source in self._of(row)), "no_data"
+            ),
+            "recipients": lambda _: self._format_stated(self._recipients()),
             "transfers": self._transfers,
-            "kept": lambda row: self._kept(self._of(row)),
-            "security": self._unstated,
+            "kept": lambda row: self._describe_retention(self._of(row)),
+            "security": self._format_unstated,
             "basis": lambda row: self._basis(row.id),
             "activities": self._activities,
         }
@@ -180,7 +182,9 @@ class _Entries:
     def _controller(self, _: PurposeRow) -> str:
         contact = self._document.contact
         controller = self._title(self._document.controller)
-        return self._stated([controller, *([self._absent] if contact is None else self._office(contact.controller))])
+        return self._format_stated(
+            [controller, *([self._absent] if contact is None else self._office(contact.controller))]
+        )
 
     def _office(self, office: Office) -> Iterator[str]:
         if (name := self._title(office.name)) != self._title(self._document.controller):
@@ -209,7 +213,7 @@ class _Entries:
 
     def _activities(self, row: PurposeRow) -> str:
         """The activities of a purpose, and of the families that it belongs to."""
-        return self._listed(
+        return self._format_list(
             dict.fromkeys(
                 activity.name for activity in self._guard.activities if row.id in clauses_of(activity.purpose)
             )
@@ -217,25 +221,25 @@ class _Entries:
 
     # ---- The Japanese register ---------------------------------------------------------------------------------------
 
-    def personal_data(self) -> Register:
+    def personal_data(self) -> ReportRegister:
         """A row for each kind of data."""
         columns: dict[str, Callable[[Data], str]] = {
-            "data": self._named,
-            "acquired": self._acquired,
-            "purposes": lambda row: self._listed(map(self._named, self._serves(row)), "no_purpose"),
+            "data": self._format_term,
+            "acquired": self._describe_acquisition,
+            "purposes": lambda row: self._format_list(map(self._format_term, self._serves(row)), "no_purpose"),
             "bases": self._bases_of,
             "database": self._database,
-            "responsible": self._unstated,
-            "access": self._unstated,
-            "recipients": lambda row: self._stated([*self._recipients(), *self._hand_overs(row)]),
+            "responsible": self._format_unstated,
+            "access": self._format_unstated,
+            "recipients": lambda row: self._format_stated([*self._recipients(), *self._hand_overs(row)]),
             "transfers": self._transfers,
-            "kept": lambda row: self._kept([row.id]),
-            "deletion": self._unstated,
+            "kept": lambda row: self._describe_retention([row.id]),
+            "deletion": self._format_unstated,
             "functions": self._functions,
         }
         return self._register("jp-register", columns, self._data.values())
 
-    def _acquired(self, row: Data) -> str:
+    def _describe_acquisition(self, row: Data) -> str:
         if isinstance(row, Overlay):
             return self._word("part", product=row.product, item=row.item, source=row.source)
         if isinstance(row, Derivation):
@@ -251,17 +255,19 @@ class _Entries:
             purposes_of.setdefault(self._basis(purpose.id), []).append(purpose.id)
         if [*purposes_of] == [self._absent]:
             return self._absent
-        return self._listed(self._said(basis, self._comma(purposes)) for basis, purposes in purposes_of.items())
+        return self._format_list(
+            self._translate(basis, self._comma(purposes)) for basis, purposes in purposes_of.items()
+        )
 
     def _database(self, row: Data) -> str:
-        return self._stated(
-            self._said(table.name, self._comma(columns))
+        return self._format_stated(
+            self._translate(table.name, self._comma(columns))
             for table in self._guard.tables
             if (columns := [column for column, label in table.columns if self._concerns(label, row)])
         )
 
     def _functions(self, row: Data) -> str:
-        return self._listed(
+        return self._format_list(
             access.name
             for access in self._guard.accesses
             if any(self._concerns(label, row) for label in (access.label, *access.sealed.values()))
@@ -273,7 +279,7 @@ class _Entries:
                 recipient, who = hand_over.recipient, hand_over.recipient_id
                 if not isinstance(recipient, str):
                     who = self._bracket(recipient.name or recipient.id, recipient.country)
-                yield self._said(who, hand_over.name)
+                yield self._translate(who, hand_over.name)
 
     def _concerns(self, label: Label | None, row: Data) -> bool:
         """Whether data with this label may be of this kind: it names its clause, or one that has it as an item."""
@@ -299,11 +305,13 @@ class _Entries:
             free = [named[row.code] for row in transfer.country if row.limit is None]
             lines += [self._comma(free)] if free else []
             lines += [self._limit(named[row.code], row.limit) for row in transfer.country if row.limit is not None]
-            lines += [self._said(self._title(row.title), self._comma(row.countries)) for row in transfer.equivalent]
+            lines += [
+                self._translate(self._title(row.title), self._comma(row.countries)) for row in transfer.equivalent
+            ]
             lines.append(self._word("otherwise", clause=transfer.clause))
         if safeguards is not None:
             measures = self._comma(self._title(measure.title) for measure in safeguards.measures)
-            lines.append(self._said(self._word("safeguards", clause=safeguards.clause), measures))
+            lines.append(self._translate(self._word("safeguards", clause=safeguards.clause), measures))
         elif transfer is not None:
             lines.append(self._absent)
         return "\n".join(lines)
@@ -317,7 +325,7 @@ class _Entries:
             tasks=self._comma(self._title(task.title) for task in limit.tasks),
         )
 
-    def _kept(self, sources: Sequence[str]) -> str:
+    def _describe_retention(self, sources: Sequence[str]) -> str:
         """The periods of each kind of data; what the notice says of those that have none."""
         lines = [
             self._word(period.from_, source=source, days=period.days)
@@ -326,7 +334,7 @@ class _Entries:
         ]
         without = [source for source in sources if not self._periods.of(source)]
         if without:
-            lines.append(self._said(self._comma(without), self._absent) if lines else self._absent)
+            lines.append(self._translate(self._comma(without), self._absent) if lines else self._absent)
             if (retention := self._document.retention) is not None:
                 lines.append(self._word("kept", clause=retention.clause))
-        return self._listed(lines)
+        return self._format_list(lines)

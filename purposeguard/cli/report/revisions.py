@@ -7,16 +7,16 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from purposeguard.cli.application import Effect, effects
-from purposeguard.cli.diff_words import Words
-from purposeguard.cli.words import Language, begin, learn, said
+from purposeguard.cli.application import RevisionEffect, effects
+from purposeguard.cli.diff_words import ChangeWords
+from purposeguard.cli.words import Language, begin, learn, translate
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.policy.diff import Change, Comparison, compare
 
 
-class Step(NamedTuple):
+class RevisionStep(NamedTuple):
     """Two revisions that follow each other, and what becomes of the application.
 
     `turns`: the effects of one activity that are alike, together; those that stop it first. `combinations`: how many
@@ -24,11 +24,11 @@ class Step(NamedTuple):
     """
 
     comparison: Comparison
-    turns: list[list[Effect]]
+    turns: list[list[RevisionEffect]]
     combinations: int
 
 
-def steps(guard: Guard, revisions: Sequence[Notice]) -> list[Step]:
+def steps(guard: Guard, revisions: Sequence[Notice]) -> list[RevisionStep]:
     """The steps between the revisions that the guard knows, and further ones, in the order of their dates.
 
     Raises:
@@ -39,14 +39,14 @@ def steps(guard: Guard, revisions: Sequence[Notice]) -> list[Step]:
     return [_step(guard, compare(old, new)) for old, new in itertools.pairwise(history)]
 
 
-def _step(guard: Guard, comparison: Comparison) -> Step:
+def _step(guard: Guard, comparison: Comparison) -> RevisionStep:
     every = effects(guard, comparison)
-    turns: dict[tuple[object, ...], list[Effect]] = {}
+    turns: dict[tuple[object, ...], list[RevisionEffect]] = {}
     for effect in every:
         if effect.stops or effect.starts:
             key = (effect.before.activity, *effect.shown)
             turns.setdefault(key, []).append(effect)
-    return Step(comparison, sorted(turns.values(), key=lambda alike: not alike[0].stops), len(every))
+    return RevisionStep(comparison, sorted(turns.values(), key=lambda alike: not alike[0].stops), len(every))
 
 
 def sentences(comparison: Comparison, language: str) -> list[tuple[Change, str]]:
@@ -55,5 +55,5 @@ def sentences(comparison: Comparison, language: str) -> list[tuple[Change, str]]
         run.callback(begin(Language(language)))
         learn(comparison.old)
         learn(comparison.new)
-        words = Words(comparison)
-        return [(change, said(words.sentence(change))) for change in comparison.changes]
+        words = ChangeWords(comparison)
+        return [(change, translate(words.sentence(change))) for change in comparison.changes]

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.cli.files import Problem, replacing
-from purposeguard.cli.report.registers import Register
+from purposeguard.cli.files import CommandProblem, replacing
+from purposeguard.cli.report.registers import ReportRegister
 from purposeguard.extras import Needs
 
 with Needs(__name__, "cli"):
@@ -34,7 +34,7 @@ HEADING: Final = PatternFill("solid", fgColor="1F3A5F")
 GAP: Final = PatternFill("solid", fgColor="FFF2CC")
 
 
-def write(registers: Sequence[Register], path: Path) -> None:
+def write(registers: Sequence[ReportRegister], path: Path) -> None:
     """Writes registers into a file, atomically. Entries that nobody stated are coloured.
 
     Raises:
@@ -49,7 +49,7 @@ def write(registers: Sequence[Register], path: Path) -> None:
         book.save(file)
 
 
-def _sheet(sheet: Worksheet, register: Register) -> None:
+def _sheet(sheet: Worksheet, register: ReportRegister) -> None:
     """Title, note, table, and below it what is to be filled in."""
     _put(sheet, 1, 1, register.title, font=Font(size=14, bold=True), wrapped=False)
     _put(sheet, 2, 1, register.note, font=Font(italic=True), wrapped=False)
@@ -90,7 +90,9 @@ def _put(
 ) -> Any:  # a cell
     """Text, whatever it begins with: no spreadsheet takes it for a formula."""
     if len(text) > LONGEST:
-        raise Problem(f"a cell of `{sheet.title}` has {len(text):,} characters, and the format takes {LONGEST:,}")
+        raise CommandProblem(
+            f"a cell of `{sheet.title}` has {len(text):,} characters, and the format takes {LONGEST:,}"
+        )
     cell: Any = sheet.cell(row, column, ILLEGAL_CHARACTERS_RE.sub(" ", text))
     cell.data_type = "s"
     cell.quotePrefix = text.startswith(("=", "+", "-", "@"))

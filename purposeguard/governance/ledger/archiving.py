@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
 import sqlalchemy as sa
 
 from purposeguard.errors import LedgerBroken
-from purposeguard.governance.engines import unavailable
-from purposeguard.governance.ledger.chain import ARCHIVE, Head, canonical, written
+from purposeguard.governance.engines import make_unavailable_error
+from purposeguard.governance.ledger.chain import ARCHIVE, Head, format_moment, to_canonical_json
 from purposeguard.governance.ledger.checkpoints import (
     Checkpoint,
-    archived_data,
-    attested,
-    signature_of,
+    build_archive_data,
+    make_signature,
+    verify_archiving,
     verify_from,
 )
-from purposeguard.governance.ledger.exports import Export, exported
-from purposeguard.governance.ledger.reading import boundary_in
+from purposeguard.governance.ledger.exports import ExportedLedger, export_lines
+from purposeguard.governance.ledger.reading import read_boundary
 from purposeguard.governance.ledger.sql import SqlReading
 from purposeguard.governance.ledger.tables import head, ledger
-from purposeguard.governance.ledger.writing import Conflict, Writing
-from purposeguard.governance.ledger.writing import written as write
+from purposeguard.governance.ledger.writing import Conflict, LedgerTransaction
+from purposeguard.governance.ledger.writing import write_transaction as write
 from purposeguard.governance.store import Store
-from purposeguard.runtime.clock import Now, in_utc, system_time
+from purposeguard.runtime.clock import Now, read_system_time, to_utc
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,7 +41,7 @@ DELETED: Final = 5_000
 """Entries that are deleted in one transaction."""
 
 
-class Archived(NamedTuple):
+class ArchivedRange(NamedTuple):
     """The entries in an archive, by number; `moved`: how many of them were in the store until now."""
 
     first: int
@@ -56,8 +56,8 @@ def archive(
     *,
     key: Ed25519PrivateKey | None = None,
     checkpoint: Checkpoint | None = None,
-    clock: Now = system_time,
-) -> Archived | None:
+    clock: Now = read_system_time,
+) -> ArchivedRange | None:
     """Moves the entries from before a moment to a new file (0600), compressed if its name ends in `.gz`.
 
     The whole ledger is verified first, from the checkpoint too. An entry is deleted once the file is on the disk, was
@@ -74,7 +74,7 @@ def archive(
         ValueError: the moment is less than an hour ago; the file that is there is no archive of this ledger.
     """
     now = clock()
-    if in_utc(before) > now - AT_LEAST:
+    if to_utc(before) > now - AT_LEAST:
         raise ValueError("entries are archived once they are an hour old: name an earlier time")
     with store.writing() as connection:
         connection.execute(sa.delete(ledger).where(ledger.c.seq < 1))  # refused to who may delete none
@@ -86,40 +86,42 @@ def archive(
         if checkpoint is not None:
             verify_from(reading, checkpoint, key=public)
         elif public is not None:
-            attested(reading, public)
+            verify_archiving(reading, public)
         if path.exists():
             reading.verify()
         else:
-            through = _through(connection, before, now)
+            through = _find_last_archivable(connection, before, now)
             if through is None:
                 return None
-            _write(path, exported(reading, through))
+            _write_file(path, export_lines(reading, through))
     kept = _read_back(path)
     first, last = kept.start, kept.head
     with store.reading() as connection:
         start = SqlReading(connection).start
         there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
     deleted = (start.seq, start.hash) == (last.seq, last.hash)  # all of it was, before
-    if last.at >= written(before) or (not deleted and (there != last.hash or first.seq > start.seq)):
-        raise _foreign(path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are as old here")
-    _record(store, last, key, now if clock is not system_time or store.dialect == "sqlite" else None)
+    if last.at >= format_moment(before) or (not deleted and (there != last.hash or first.seq > start.seq)):
+        raise _make_foreign_file_error(
+            path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are as old here"
+        )
+    _record_archive(store, last, key, now if clock is not read_system_time or store.dialect == "sqlite" else None)
     for end in range(start.seq + DELETED, last.seq + DELETED, DELETED):
         with store.writing() as connection:
             connection.execute(sa.delete(ledger).where(ledger.c.seq <= min(end, last.seq)))
-    return Archived(first.seq + 1, last.seq, last.seq - start.seq)
+    return ArchivedRange(first.seq + 1, last.seq, last.seq - start.seq)
 
 
-def _through(connection: sa.Connection, before: datetime.datetime, now: datetime.datetime) -> int | None:
+def _find_last_archivable(connection: sa.Connection, before: datetime.datetime, now: datetime.datetime) -> int | None:
     """The number of the last entry that is archived."""
     at, seq = ledger.c.at, ledger.c.seq
-    later = sa.select(sa.func.min(seq)).where(at >= written(before), at <= written(now))
-    older = sa.select(sa.func.max(seq)).where(at < written(before))
+    later = sa.select(sa.func.min(seq)).where(at >= format_moment(before), at <= format_moment(now))
+    older = sa.select(sa.func.max(seq)).where(at < format_moment(before))
     end = connection.scalar(later)
     through: int | None = connection.scalar(older if end is None else older.where(seq < end))
     return through
 
 
-def _write(path: Path, lines: Iterable[bytes]) -> None:
+def _write_file(path: Path, lines: Iterable[bytes]) -> None:
     """Writes a new file, which is complete and on the disk once it is there; raises FileExistsError if one is."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
@@ -143,32 +145,36 @@ def _write(path: Path, lines: Iterable[bytes]) -> None:
             os.close(folder)
 
 
-def _read_back(path: Path) -> Export:
+def _read_back(path: Path) -> ExportedLedger:
     """The archive in a file, verified; raises ValueError if there is none."""
     try:
-        kept = Export(path)
+        kept = ExportedLedger(path)
         kept.verify()
     except LedgerBroken as error:
-        raise _foreign(path, f"{error.place}: {error.what}") from error
+        raise _make_foreign_file_error(path, f"{error.place}: {error.what}") from error
     return kept
 
 
-def _foreign(path: Path, why: str) -> ValueError:
+def _make_foreign_file_error(path: Path, why: str) -> ValueError:
     return ValueError(f"`{path}` is no archive of this ledger, and is not replaced: {why}")
 
 
-def _record(store: Store, last: Head, key: Ed25519PrivateKey | None, now: datetime.datetime | None) -> None:
+def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now: datetime.datetime | None) -> None:
     """Adds the entry which says that all up to `last` was archived, if none says so. `now`: None for the server's."""
-    signature = None if key is None else signature_of(archived_data(last.seq, last.hash), key)
-    body = canonical({"seq": last.seq, "hash": last.hash, "signature": signature})
-    at = None if now is None else written(now)
-    writing = Writing(at, uuid.uuid4().hex, "", store.timeout, entries=[(ARCHIVE, body)])  # without counts, no hour
+    signature = None if key is None else make_signature(build_archive_data(last.seq, last.hash), key)
+    body = to_canonical_json({"seq": last.seq, "hash": last.hash, "signature": signature})
+    at = None if now is None else format_moment(now)
+    writing = LedgerTransaction(
+        at, uuid.uuid4().hex, "", store.timeout, entries=[(ARCHIVE, body)]
+    )  # without counts, no hour
     try:
         with store.writing() as connection:
             connection.execute(sa.select(head.c.seq).with_for_update())  # so that nobody else archives meanwhile
-            present = boundary_in(connection)
+            present = read_boundary(connection)
             wanted = last.seq, signature is not None
             if present is None or (present.seq, present.signature is not None) < wanted:
                 write(connection, writing)
     except Conflict:
-        raise unavailable(store.where, "cannot be written: other transactions got in the way", "try again") from None
+        raise make_unavailable_error(
+            store.where, "cannot be written: other transactions got in the way", "try again"
+        ) from None

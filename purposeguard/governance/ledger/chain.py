@@ -47,7 +47,7 @@ class Hour(NamedTuple):
     @property
     def text(self) -> str:
         """The body without its count, as canonical JSON."""
-        return canonical(self._asdict())
+        return to_canonical_json(self._asdict())
 
     def body(self, count: int) -> dict[str, Any]:
         """The body of the entry for this count."""
@@ -73,26 +73,26 @@ Counts = Mapping[Hour, int]
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def canonical(data: object) -> str:
+def to_canonical_json(data: object) -> str:
     """The canonical JSON of data; raises ValueError or TypeError if it has none."""
     return _encoder.encode(data)
 
 
-def written(moment: datetime.datetime) -> str:
+def format_moment(moment: datetime.datetime) -> str:
     """A moment as entries spell it, `2026-05-02T09:15:00.000000Z`: the texts sort as the moments do."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def hour_of(at: str) -> str:
+def format_hour(at: str) -> str:
     """The hour in which a moment lies, `2026-05-02T09:00Z`."""
     return f"{at[:13]}:00Z"
 
 
-def hours_open(moment: datetime.datetime) -> tuple[str, ...]:
+def open_hours(moment: datetime.datetime) -> tuple[str, ...]:
     """The present hour, and the next, which another process may be in already. A later one is of a wrong clock."""
-    present = hour_of(written(moment))
+    present = format_hour(format_moment(moment))
     try:
-        return present, hour_of(written(moment + datetime.timedelta(hours=1)))
+        return present, format_hour(format_moment(moment + datetime.timedelta(hours=1)))
     except OverflowError:  # there is no time after it
         return (present,)
 
@@ -114,13 +114,13 @@ class Entry:
 
     def __post_init__(self) -> None:
         if not self.body_text:
-            object.__setattr__(self, "body_text", canonical(self.body))
+            object.__setattr__(self, "body_text", to_canonical_json(self.body))
 
     @classmethod
     def after(cls, seq: int, prev: str, at: str, kind: str, body: Body) -> Entry:
         """The successor of the entry with this number and hash."""
-        text = canonical(body)
-        return cls(seq + 1, at, kind, body, prev, hash_of(seq + 1, at, kind, text, prev), text)
+        text = to_canonical_json(body)
+        return cls(seq + 1, at, kind, body, prev, hash_entry(seq + 1, at, kind, text, prev), text)
 
     @property
     def moment(self) -> datetime.datetime:
@@ -130,16 +130,17 @@ class Entry:
     @property
     def line(self) -> bytes:
         """The entry as a line of JSON Lines."""
-        head = f'{{"at":{canonical(self.at)},"body":{self.body_text},"hash":{canonical(self.hash)}'
-        return f'{head},"kind":{canonical(self.kind)},"prev":{canonical(self.prev)},"seq":{self.seq}}}\n'.encode()
+        head = f'{{"at":{to_canonical_json(self.at)},"body":{self.body_text},"hash":{to_canonical_json(self.hash)}'
+        tail = f'"prev":{to_canonical_json(self.prev)},"seq":{self.seq}}}'
+        return f'{head},"kind":{to_canonical_json(self.kind)},{tail}\n'.encode()
 
 
 ENTRY_KEYS: Final = ("at", "body", "hash", "kind", "prev", "seq")
 
 
-def hash_of(seq: int, at: str, kind: str, body: str, prev: str) -> str:
+def hash_entry(seq: int, at: str, kind: str, body: str, prev: str) -> str:
     """The hash of an entry; `body` is the canonical JSON of its body."""
-    rest = f'{{"at":{canonical(at)},"body":{body},"kind":{canonical(kind)},"seq":{seq}}}'
+    rest = f'{{"at":{to_canonical_json(at)},"body":{body},"kind":{to_canonical_json(kind)},"seq":{seq}}}'
     return hashlib.sha256(f"{prev}{rest}".encode()).hexdigest()
 
 
@@ -169,7 +170,7 @@ class Head:
     @property
     def open_digest(self) -> str:
         """The hash over the open counts."""
-        return hashlib.sha256(canonical(self.bodies).encode()).hexdigest()
+        return hashlib.sha256(to_canonical_json(self.bodies).encode()).hexdigest()
 
     @property
     def _data(self) -> dict[str, Any]:
@@ -181,12 +182,12 @@ class Head:
     @property
     def digest(self) -> str:
         """The hash over the whole head."""
-        return hashlib.sha256(canonical(self._data).encode()).hexdigest()
+        return hashlib.sha256(to_canonical_json(self._data).encode()).hexdigest()
 
     @property
     def text(self) -> str:
         """The head as JSON on one line."""
-        return canonical({**self._data, "digest": self.digest})
+        return to_canonical_json({**self._data, "digest": self.digest})
 
     @classmethod
     def of(cls, data: Mapping[str, object]) -> Head:
@@ -200,7 +201,7 @@ class Head:
         if not all(isinstance(bodies, list) and all(isinstance(body, dict) for body in bodies) for bodies in lists):
             raise ValueError(MALFORMED_HEAD)
         uses, repeated = cast("tuple[list[dict[str, Any]], list[dict[str, Any]]]", lists)
-        head = cls(seq, at, hash_, dict(map(Hour.of, uses)), dict(map(repeated_of, repeated)), length, after)
+        head = cls(seq, at, hash_, dict(map(Hour.of, uses)), dict(map(parse_repeated, repeated)), length, after)
         if data.get("digest") != head.digest:
             raise ValueError("the head was changed: it does not have its digest")
         return head
@@ -209,9 +210,9 @@ class Head:
 MALFORMED_HEAD: Final = "malformed head"
 
 
-def repeated_of(body: Body) -> tuple[str, int]:
+def parse_repeated(body: Body) -> tuple[str, int]:
     """The body of a repeated denial as canonical JSON, and its count; raises ValueError if it has none."""
     count = body.get("count")
     if type(count) is not int or count < 1 or not isinstance(body.get("hour"), str):
         raise ValueError("no count of denials")
-    return canonical({name: value for name, value in body.items() if name != "count"}), count
+    return to_canonical_json({name: value for name, value in body.items() if name != "count"}), count

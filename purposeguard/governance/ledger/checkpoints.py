@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.extras import Needs
-from purposeguard.governance.engines import engine_of, translating
-from purposeguard.governance.ledger.chain import DENIAL, USE, Head, canonical
-from purposeguard.governance.ledger.reading import Reading, Verdict
+from purposeguard.governance.engines import make_engine, translate_errors
+from purposeguard.governance.ledger.chain import DENIAL, USE, Head, to_canonical_json
+from purposeguard.governance.ledger.reading import Reading, Verification
 from purposeguard.governance.restrictions import declaration, revocation
 
 if TYPE_CHECKING:
@@ -63,19 +63,19 @@ class Checkpoint:
     @property
     def line(self) -> str:
         """The checkpoint as one line of JSON."""
-        return canonical(dataclasses.asdict(self))
+        return to_canonical_json(dataclasses.asdict(self))
 
     @property
     def _data(self) -> dict[str, Any]:
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "signature"}
 
-    def signed(self, key: Ed25519PrivateKey) -> Checkpoint:
+    def sign(self, key: Ed25519PrivateKey) -> Checkpoint:
         """The same, with its signature."""
-        return dataclasses.replace(self, signature=signature_of(self._data, key))
+        return dataclasses.replace(self, signature=make_signature(self._data, key))
 
     def check(self, key: Ed25519PublicKey) -> None:
         """Verifies the signature; raises LedgerBroken if it is missing or wrong."""
-        _check("checkpoint", self._data, self.signature, key)
+        _check_signature("checkpoint", self._data, self.signature, key)
 
     @classmethod
     def of(cls, line: str) -> Checkpoint:
@@ -91,45 +91,45 @@ class Checkpoint:
         raise LedgerBroken("checkpoint", "this is no checkpoint as one is written: it was changed, or was never one")
 
 
-def signature_of(data: Mapping[str, Any], key: Ed25519PrivateKey) -> str:
+def make_signature(data: Mapping[str, Any], key: Ed25519PrivateKey) -> str:
     """The signature of data, in base64."""
-    return base64.b64encode(key.sign(PREFIX + canonical(data).encode())).decode()
+    return base64.b64encode(key.sign(PREFIX + to_canonical_json(data).encode())).decode()
 
 
-def _check(what: str, data: Mapping[str, Any], signature: str | None, key: Ed25519PublicKey) -> None:
+def _check_signature(what: str, data: Mapping[str, Any], signature: str | None, key: Ed25519PublicKey) -> None:
     with Needs(__name__, "checkpoints"):
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # an extra of its own
 
     if signature is None:
         raise LedgerBroken(what, f"the {what} is not signed")
     try:
-        key.verify(base64.b64decode(signature, validate=True), PREFIX + canonical(data).encode())
+        key.verify(base64.b64decode(signature, validate=True), PREFIX + to_canonical_json(data).encode())
     except (InvalidSignature, binascii.Error):
         raise LedgerBroken(what, f"the signature is not that of this {what} by this key") from None
 
 
-def attested(reading: Reading, key: Ed25519PublicKey) -> None:
+def verify_archiving(reading: Reading, key: Ed25519PublicKey) -> None:
     """Verifies that who has the key has archived what is in the store no more; raises LedgerBroken if not."""
     if not reading.parts[-1].start.seq:
         return
     boundary = reading.boundary
     if boundary is None:
         raise LedgerBroken("archive", "nothing here is signed of what comes before it: name the store too")
-    _check("archive", archived_data(boundary.seq, boundary.hash), boundary.signature, key)
+    _check_signature("archive", build_archive_data(boundary.seq, boundary.hash), boundary.signature, key)
 
 
-def archived_data(seq: int, hash_: str) -> dict[str, Any]:
+def build_archive_data(seq: int, hash_: str) -> dict[str, Any]:
     """What is signed of an archive: the number and hash of its last entry."""
     return {"archived": seq, "hash": hash_}
 
 
-def checkpoint_of(reading: Reading, connection: sa.Connection, at: str) -> Checkpoint:
+def make_checkpoint(reading: Reading, connection: sa.Connection, at: str) -> Checkpoint:
     """The checkpoint of what is read now; `connection` is that of the reading."""
     head = reading.head
-    return Checkpoint(head.seq, head.hash, at, _by_hour(head), head.open_digest, declarations_digest(connection))
+    return Checkpoint(head.seq, head.hash, at, _count_by_hour(head), head.open_digest, digest_declarations(connection))
 
 
-def _by_hour(head: Head) -> dict[str, int]:
+def _count_by_hour(head: Head) -> dict[str, int]:
     totals: Counter[str] = Counter()
     for kind, bodies in zip((USE, DENIAL), head.bodies, strict=True):
         for body in bodies:
@@ -137,7 +137,7 @@ def _by_hour(head: Head) -> dict[str, int]:
     return dict(totals)
 
 
-def declarations_digest(connection: sa.Connection) -> str:
+def digest_declarations(connection: sa.Connection) -> str:
     """The digest of the restrictions and consents that are not revoked; it names nobody but by a pseudonym."""
     columns = [column for column in declaration.c if column.name not in {"reference", "words"}]
     revoked = sa.select(revocation.c.declaration)
@@ -146,13 +146,15 @@ def declarations_digest(connection: sa.Connection) -> str:
     for *values, words in connection.execute(wanted):
         if words is not None:  # A row without words has the digest that it had before words were recorded.
             values.append(words)
-        digest.update(canonical([value if type(value) in (int, list) else str(value) for value in values]).encode())
+        digest.update(
+            to_canonical_json([value if type(value) in (int, list) else str(value) for value in values]).encode()
+        )
     return f"{DECLARED}{digest.hexdigest()}"
 
 
 def verify_from(
     reading: Reading, checkpoint: Checkpoint, *, key: Ed25519PublicKey | None, stopped: bool = False
-) -> Verdict:
+) -> Verification:
     """Verifies what was written after a checkpoint, and that nothing before is missing or another.
 
     An entry before it that was changed, and kept its hash, is found by `verify` alone. Restrictions and consents are
@@ -164,17 +166,17 @@ def verify_from(
     start = reading.start
     if key is not None:
         checkpoint.check(key)
-        attested(reading, key)
+        verify_archiving(reading, key)
         if checkpoint.seq < start.seq:  # what follows it is archived, and that is signed
             checkpoint = dataclasses.replace(checkpoint, seq=start.seq, hash=start.hash, open={}, declarations="")
     kinds: set[str] = set()
     left = Counter(checkpoint.open)
-    verdict = continued(reading, checkpoint.seq, checkpoint.hash)
-    for _, entry in reading.placed(after=checkpoint.seq):
+    verdict = verify_continuation(reading, checkpoint.seq, checkpoint.hash)
+    for _, entry in reading.iter_placed(after=checkpoint.seq):
         kinds.add(entry.kind)
         if entry.kind == USE or (entry.kind == DENIAL and "count" in entry.body):
             left[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
-    present = _by_hour(reading.head)
+    present = _count_by_hour(reading.head)
     left.subtract(present)
     if fewer := sorted(hour for hour, count in left.items() if count > 0 and hour in checkpoint.open):
         what = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
@@ -186,13 +188,13 @@ def verify_from(
         raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
     connection = reading.connection
     asked = kinds & {"restriction", "consent"} or not checkpoint.declarations.startswith(DECLARED)
-    if connection is not None and not asked and declarations_digest(connection) != checkpoint.declarations:
+    if connection is not None and not asked and digest_declarations(connection) != checkpoint.declarations:
         what = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
         raise LedgerBroken("declarations", what)
     return verdict
 
 
-def continued(reading: Reading, seq: int, hash_: str) -> Verdict:
+def verify_continuation(reading: Reading, seq: int, hash_: str) -> Verification:
     """Verifies the entries behind one, which is to have this hash, and the head; raises LedgerBroken."""
     head, start = reading.head, reading.start
     if seq < start.seq:
@@ -202,20 +204,25 @@ def continued(reading: Reading, seq: int, hash_: str) -> Verdict:
         what = f"entry {seq} was there, and the ledger ends at {head.seq}: its end was cut off, or it is an older copy"
         raise LedgerBroken("ledger", what)
     if seq:
-        _, entry = (None, start) if seq == start.seq else next(reading.placed(after=seq - 1), (None, None))
+        _, entry = (None, start) if seq == start.seq else next(reading.iter_placed(after=seq - 1), (None, None))
         if entry is None or (entry.seq, entry.hash) != (seq, hash_):
             raise LedgerBroken(f"entry {seq}", "the entry has another hash than was noted: the ledger was written anew")
     return reading.verify(start=Head(seq, "", hash_) if seq else start)
 
 
-def last_kept(sink: str) -> Checkpoint:
-    """The last checkpoint in a file, or in the database of a URL; raises as `last_in`, and ValueError for a bad URL."""
+def read_last_checkpoint(sink: str) -> Checkpoint:
+    """Return the last checkpoint in a file, or in the database of a URL.
+
+    Raises:
+        ValueError: The URL is malformed.
+        LedgerBroken, StoreUnavailable: As `read_last_in_file`.
+    """
     if "://" not in sink:
-        return last_in(Path(sink))
+        return read_last_in_file(Path(sink))
     return DatabaseSink(sink).last()
 
 
-def last_in(path: Path) -> Checkpoint:
+def read_last_in_file(path: Path) -> Checkpoint:
     """The last checkpoint in a file: of those at its end, the one of the longest ledger.
 
     Raises:
@@ -231,10 +238,10 @@ def last_in(path: Path) -> Checkpoint:
         raise StoreUnavailable(f"the checkpoints in `{path}` cannot be read: {error.strerror or error}") from None
     # A line without its end was cut off when a process was killed; the first may have been cut off here.
     lines = text.split("\n")[1 if size > TAIL else 0 : -1]
-    return _longest(lines, f"`{path}`")
+    return _longest_checkpoint(lines, f"`{path}`")
 
 
-def _longest(lines: Sequence[str], where: str) -> Checkpoint:
+def _longest_checkpoint(lines: Sequence[str], where: str) -> Checkpoint:
     """The checkpoint of the longest ledger."""
     if not lines:
         raise LedgerBroken("checkpoint", f"there is no checkpoint in {where}")
@@ -268,9 +275,9 @@ class Checkpoints:
         """
         if self.interval <= 0:
             raise ValueError(f"the seconds between two checkpoints are above zero: interval={self.interval}")
-        key = private_key(Path(self.key)) if isinstance(self.key, (str, os.PathLike)) else self.key
+        key = load_private_key(Path(self.key)) if isinstance(self.key, (str, os.PathLike)) else self.key
         object.__setattr__(self, "_key", key)
-        object.__setattr__(self, "_write", _sink(self.sink))
+        object.__setattr__(self, "_write", _make_sink(self.sink))
 
     @property
     def public(self) -> Ed25519PublicKey | None:
@@ -279,12 +286,12 @@ class Checkpoints:
 
     def keep(self, checkpoint: Checkpoint) -> Checkpoint:
         """Signs a checkpoint, and gives it to the sink."""
-        made = checkpoint if self._key is None else checkpoint.signed(self._key)
+        made = checkpoint if self._key is None else checkpoint.sign(self._key)
         self._write(made.line)
         return made
 
 
-def _sink(sink: str | os.PathLike[str] | Sink) -> Sink:
+def _make_sink(sink: str | os.PathLike[str] | Sink) -> Sink:
     if isinstance(sink, str) and "://" in sink:
         return DatabaseSink(sink)
     if isinstance(sink, (str, os.PathLike)):
@@ -327,11 +334,11 @@ class DatabaseSink:
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
         """Raises ValueError if the URL is neither of a SQLite file nor of PostgreSQL."""
-        self._engine, self._where = engine_of(url, timeout)
+        self._engine, self._where = make_engine(url, timeout)
 
     def __call__(self, line: str) -> None:
         """Raises StoreUnavailable if it cannot be written."""
-        with translating(self._where), self._engine.begin() as connection:
+        with translate_errors(self._where), self._engine.begin() as connection:
             checkpoints.create(connection, checkfirst=True)
             connection.execute(sa.insert(checkpoints).values(line=line))
 
@@ -344,8 +351,8 @@ class DatabaseSink:
         """
         latest = sa.select(checkpoints.c.line).order_by(checkpoints.c.id.desc()).limit(100)
         try:
-            with translating(self._where), self._engine.connect() as connection:
-                return _longest(connection.execute(latest).scalars().all(), self._where)
+            with translate_errors(self._where), self._engine.connect() as connection:
+                return _longest_checkpoint(connection.execute(latest).scalars().all(), self._where)
         finally:
             self._engine.dispose()
 
@@ -382,28 +389,28 @@ def make_keys(path: Path) -> Path:
     return beside
 
 
-def private_key(path: Path) -> Ed25519PrivateKey:
+def load_private_key(path: Path) -> Ed25519PrivateKey:
     """The private key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
     with Needs(__name__, "checkpoints"):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
 
     what = f"`{path}` holds no private key of Ed25519: make one with `purposeguard ledger key`"
-    key = _loaded(path, lambda data: load_pem_private_key(data, password=None), Ed25519PrivateKey, what)
+    key = _load_key(path, lambda data: load_pem_private_key(data, password=None), Ed25519PrivateKey, what)
     return cast("Ed25519PrivateKey", key)
 
 
-def public_key(path: Path) -> Ed25519PublicKey:
+def load_public_key(path: Path) -> Ed25519PublicKey:
     """The public key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
     with Needs(__name__, "checkpoints"):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above
 
     what = f"`{path}` holds no public key of Ed25519: it is the file that ends in `.pub`"
-    return cast("Ed25519PublicKey", _loaded(path, load_pem_public_key, Ed25519PublicKey, what))
+    return cast("Ed25519PublicKey", _load_key(path, load_pem_public_key, Ed25519PublicKey, what))
 
 
-def _loaded(path: Path, load: Callable[[bytes], object], kind: Any, what: str) -> object:
+def _load_key(path: Path, load: Callable[[bytes], object], kind: Any, what: str) -> object:
     try:
         data = path.read_bytes()
     except OSError as error:

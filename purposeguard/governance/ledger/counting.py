@@ -17,9 +17,9 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 from purposeguard.errors import PurposeGuardError
-from purposeguard.governance.ledger.chain import Counts, Hour, hour_of, written
-from purposeguard.governance.ledger.entries import clauses
-from purposeguard.locks import new_lock
+from purposeguard.governance.ledger.chain import Counts, Hour, format_hour, format_moment
+from purposeguard.governance.ledger.entries import list_clauses
+from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import Tick
@@ -56,7 +56,7 @@ class Ticker:
         self._tick = weakref.ref(tick)
         return tick
 
-    def shared(self) -> Tick | None:
+    def get_shared(self) -> Tick | None:
         """The function, while somebody holds it."""
         return self._tick() if self._tick is not None else None
 
@@ -100,8 +100,8 @@ class Counters:
         _COUNTERS.add(self)
 
     def _make_locks(self) -> None:
-        self._starting = new_lock()
-        self._turn = new_lock()  # of whoever writes; its own thread gets it again, and sees `_writing`
+        self._starting = make_lock()
+        self._turn = make_lock()  # of whoever writes; its own thread gets it again, and sees `_writing`
         self._writing = False
         self._ended = threading.Event()
 
@@ -112,14 +112,14 @@ class Counters:
 
     # ---- counting ---------------------------------------------------------------------------------------------------
 
-    def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
+    def make_counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
         """A function to be called at each use."""
         self._start()
         if self._closed:
             return functools.partial(self.add, activity, purpose, label, 1)
-        used = (activity, purpose, clauses(label))
+        used = (activity, purpose, list_clauses(label))
         latest = self._latest.get(used)
-        tick = latest.shared() if latest is not None else None
+        tick = latest.get_shared() if latest is not None else None
         if tick is None:  # a ticker that nobody holds is not revived: it may have been read for the last time
             ticker = Ticker(used)
             tick = ticker.tick()
@@ -128,7 +128,7 @@ class Counters:
 
     def add(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
         """Counts several uses. After `close` they are written at once; where that fails, the error is raised."""
-        used = activity, purpose, clauses(label)
+        used = activity, purpose, list_clauses(label)
         self._noted.append((used, count))
         self._start()
         if self._closed:
@@ -138,7 +138,7 @@ class Counters:
                 self._take_back(used, count)
                 raise
 
-    def also_in(self, hour: str) -> None:
+    def note_hour(self, hour: str) -> None:
         """Something else was counted in this hour, which is to be written when it is over."""
         self._open = self._open or hour
         self._start()
@@ -177,7 +177,7 @@ class Counters:
             except Exception as error:  # noqa: BLE001  # a dead thread writes nothing any more
                 if not self._failing:
                     what = "counts of uses cannot be written; they are kept, and written when they can be: %s"
-                    _log.error(what, _described(error))
+                    _log.error(what, _describe_error(error))
                 self._failing = True
             else:
                 if self._failing:
@@ -192,14 +192,14 @@ class Counters:
             self._beside(last)
         except Exception as error:  # noqa: BLE001  # as above: a sink may be anybody's code
             if not self._failing_beside:
-                _log.error("no checkpoint of the ledger can be made: %s", _described(error))
+                _log.error("no checkpoint of the ledger can be made: %s", _describe_error(error))
             self._failing_beside = True
         else:
             self._failing_beside = False
 
     def flush(self, *, last: bool = False) -> None:
         """Writes the counts; where that fails they are kept, and the error is raised."""
-        with self._one_at_a_time() as mine:
+        with self._hold_write_lock() as mine:
             if not mine:
                 return  # this interrupts a write of its own thread, which will end
             hour = self._collect()
@@ -210,7 +210,7 @@ class Counters:
                 self._pending.clear()
 
     @contextlib.contextmanager
-    def _one_at_a_time(self) -> Generator[bool]:
+    def _hold_write_lock(self) -> Generator[bool]:
         with self._turn:
             if self._writing:
                 yield False
@@ -233,9 +233,9 @@ class Counters:
 
     def _collect(self) -> str:
         """Adds up what was counted, as of the present hour, which it returns."""
-        hour = hour_of(written(self._clock.read()))
+        hour = format_hour(format_moment(self._clock.read()))
         for ticker in list(self._tickers.values()):
-            over = ticker.shared() is None  # before the reading, which is then the last one
+            over = ticker.get_shared() is None  # before the reading, which is then the last one
             new = ticker.read()
             if new:
                 self._pending[Hour(hour, *ticker.used)] += new
@@ -277,7 +277,7 @@ class Counters:
         """At the end of the process: writes what was counted after `close`, by an activity that goes on."""
         if not self._closed:
             return
-        with self._one_at_a_time() as mine:
+        with self._hold_write_lock() as mine:
             if not mine:
                 return
             before = self._pending.total()
@@ -294,9 +294,9 @@ class Counters:
         )
         more = f"; and {sum(count for _, count in lost[SHOWN:])} more" if len(lost) > SHOWN else ""
         what = "%d counted uses are lost, since they cannot be written: %s (lost: %s%s)"
-        _log.error(what, self._pending.total(), _described(error), named, more)
+        _log.error(what, self._pending.total(), _describe_error(error), named, more)
 
-    def leave_to_the_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked child: forgets what the parent counted, and starts a thread of its own."""
         running = self._thread is not None and not self._closed
         self._make_locks()
@@ -310,7 +310,7 @@ class Counters:
             self._start()
 
 
-def _described(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """The message of the package's own errors, which hold no values; else the type alone."""
     return str(error) if isinstance(error, PurposeGuardError) else type(error).__name__
 
@@ -325,10 +325,10 @@ def _close_all_again() -> None:
         counters.close_again()
 
 
-def _forked() -> None:
+def _reset_after_fork() -> None:
     for counters in list(_COUNTERS):
-        counters.leave_to_the_parent()
+        counters.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_reset_after_fork)

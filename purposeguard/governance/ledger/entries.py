@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.errors import PurposeMissing
-from purposeguard.governance.ledger.chain import ARCHIVE, USE, canonical, written
+from purposeguard.governance.ledger.chain import ARCHIVE, USE, format_moment, to_canonical_json
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.transfers import Provision
@@ -37,17 +37,17 @@ LONGEST_BODY: Final = 1_000_000
 """The length limit of a body, in characters."""
 
 
-def clauses(sources: Iterable[type[Source]]) -> tuple[str, ...]:
+def list_clauses(sources: Iterable[type[Source]]) -> tuple[str, ...]:
     """`("1.1(a)", "1.1(c)")`, in the order of the clauses."""
     return tuple(source.clause for source in sources)
 
 
-def purpose_id(purpose: type[Purpose] | Family) -> str:
+def get_purpose_id(purpose: type[Purpose] | Family) -> str:
     """The canonical id of a purpose, or the name of a family."""
     return purpose.name if isinstance(purpose, Family) else purpose.clause
 
 
-def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
+def denial_body(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
     """A refusal. If data was read outside any purpose, only the reason is known."""
     body: dict[str, Any] = {"error": type(error).__name__, "observed": observed}
     if not isinstance(error, PurposeViolation):
@@ -60,19 +60,19 @@ def denial(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[
         "activity": error.activity,
         "function": error.function,
         "field": error.field,
-        "purpose": purpose_id(decision.purpose),
-        "sources": clauses(decision.label),
-        "denied": clauses(decision.denied),
+        "purpose": get_purpose_id(decision.purpose),
+        "sources": list_clauses(decision.label),
+        "denied": list_clauses(decision.denied),
         "channel": decision.channel,
         **({"conditions": sorted(conditions)} if conditions else {}),
     }
 
 
-def exception(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
+def exception_body(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
     """Uses under an exception; `subject` is a pseudonym."""
     return {
         "name": granted.name,
-        "sources": clauses(label),
+        "sources": list_clauses(label),
         "basis": granted.basis,
         "reason": granted.reason,
         "approver": granted.approver,
@@ -82,19 +82,19 @@ def exception(granted: LegalException, label: Label, subject: str | None, count:
     }
 
 
-def reclassification(declared: Reclassification, label: Label, activity: str | None) -> dict[str, Any]:
+def reclassification_body(declared: Reclassification, label: Label, activity: str | None) -> dict[str, Any]:
     """A run of a declared reclassification."""
     return {
         "name": declared.name,
         "activity": activity,
-        "sources": clauses(label),
-        "to": clauses(declared.to),
+        "sources": list_clauses(label),
+        "to": list_clauses(declared.to),
         "why": declared.why,
         "approver": declared.approver,
     }
 
 
-def provision(handed: Provision, subjects: Sequence[str] | None) -> dict[str, Any]:
+def provision_body(handed: Provision, subjects: Sequence[str] | None) -> dict[str, Any]:
     """A hand-over; `subjects` are pseudonyms, None if they are only counted."""
     names = ("recipient", "kind", "country", "clauses", "sources", "purpose", "revision", "activity", "means")
     body = {name: getattr(handed, name) for name in (*names, "product", "task")}
@@ -102,20 +102,20 @@ def provision(handed: Provision, subjects: Sequence[str] | None) -> dict[str, An
     return body if subjects is None else {**body, "subjects": list(subjects)}
 
 
-def entry_made(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def normalize_entry(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """A kind, and a body as JSON has it: dates as texts, tuples as lists.
 
     Raises:
         TypeError, ValueError: there is no such kind; the body has more than one spelling in JSON, or is too long; a
             subject is no pseudonym.
     """
-    normalized = _mapping(body)
+    normalized = _normalize_mapping(body)
     for name in (normalized.get("subject"), *(normalized.get("subjects") or ())):
         if name is not None and not (isinstance(name, str) and PSEUDONYM.fullmatch(name)):
             raise ValueError(
                 "a ledger names subjects by `store.pseudonym(subject)`, 32 hexadecimal digits, not by their ids"
             )
-    if len(canonical(normalized)) > LONGEST_BODY:
+    if len(to_canonical_json(normalized)) > LONGEST_BODY:
         raise ValueError(f"an entry of a ledger says at most {LONGEST_BODY:,} characters")
     if kind == USE:
         raise ValueError("uses are counted, by `counter` or `allowed`, and become entries when their hour is over")
@@ -126,34 +126,34 @@ def entry_made(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     return kind, normalized
 
 
-def _mapping(body: Mapping[Any, Any]) -> dict[str, Any]:
+def _normalize_mapping(body: Mapping[Any, Any]) -> dict[str, Any]:
     for key in body:
         if not isinstance(key, str):
             raise TypeError(f"the keys of an entry are texts, not {type(key).__name__}")
-    return {_text(key): _normalized(value) for key, value in body.items()}
+    return {_normalize_text(key): _normalize_value(value) for key, value in body.items()}
 
 
-def _normalized(value: object) -> object:
+def _normalize_value(value: object) -> object:
     if value is None or type(value) in (bool, int):
         return value
     if isinstance(value, str):
-        return _text(value)
+        return _normalize_text(value)
     if isinstance(value, datetime.datetime):
         if value.utcoffset() is None:
             raise TypeError("a moment without its time zone could be any of many")
-        return written(value)
+        return format_moment(value)
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return _mapping(value)
+        return _normalize_mapping(value)
     if isinstance(value, (list, tuple)):
-        return [_normalized(item) for item in value]
+        return [_normalize_value(item) for item in value]
     # Without the value: it may be personal.
     raise TypeError(
         f"an entry of a ledger holds no {type(value).__name__}: give texts, whole numbers, dates, lists of these"
     )
 
 
-def _text(value: str) -> str:
+def _normalize_text(value: str) -> str:
     """A text as UTF-8 has it: lone surrogates, which it has not, are escaped."""
     return str(value).encode("utf-8", "backslashreplace").decode()

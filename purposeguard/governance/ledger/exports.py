@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, cast
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Head
-from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Kinds, Placed, Reading, Time, entry_of
+from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Kinds, PlacedEntry, Reading, Time, parse_entry
 
 HEAD: Final = b'{"head":'
 """What the last line of an export begins with."""
@@ -26,7 +26,7 @@ GZIP: Final = b"\x1f\x8b"
 """What a compressed file begins with."""
 
 
-def exported(ledger: Reading, through: int | None = None) -> Generator[bytes]:
+def export_lines(ledger: Reading, through: int | None = None) -> Generator[bytes]:
     """The lines of the export of a ledger, which is verified meanwhile; raises LedgerBroken at the first fault.
 
     `through`: the number of the last entry; the rest is only verified.
@@ -38,14 +38,14 @@ def exported(ledger: Reading, through: int | None = None) -> Generator[bytes]:
             yield entry.line
             last = Head(entry.seq, entry.at, entry.hash)
     head = ledger.head if through is None else last
-    yield _closing_line(dataclasses.replace(head, bytes=length, after=ledger.start.seq))
+    yield _make_closing_line(dataclasses.replace(head, bytes=length, after=ledger.start.seq))
 
 
-def _closing_line(head: Head) -> bytes:
+def _make_closing_line(head: Head) -> bytes:
     return HEAD + f"{head.text}}}\n".encode()
 
 
-class Export(Reading):
+class ExportedLedger(Reading):
     """The ledger in an exported file."""
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class Export(Reading):
             head = Head.of(json.loads(self._last[len(HEAD) : -2].decode()))
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise LedgerBroken("head", f"{MALFORMED_HEAD}: it was changed, or was never one") from None
-        if self._last != _closing_line(head):
+        if self._last != _make_closing_line(head):
             raise LedgerBroken("head", "the head is not spelled as it was written")
         if head.bytes + len(self._last) != self._size:
             what = f"the head says that {head.bytes} bytes of entries come before it, which they do not"
@@ -80,13 +80,13 @@ class Export(Reading):
     @property
     def start(self) -> Head:
         """The entry before the first one."""
-        _, first = next(self.placed(), ("", None))
+        _, first = next(self.iter_placed(), ("", None))
         whole = first is None or first.seq <= 1 or self.head.after != first.seq - 1
         return Head() if first is None or whole else Head(first.seq - 1, "", first.prev)
 
-    def placed(
+    def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
-    ) -> Iterator[Placed]:
+    ) -> Iterator[PlacedEntry]:
         """The entries, with their lines."""
         passed = after - self.head.after if after else 0
         with self._lines() as lines:
@@ -95,13 +95,13 @@ class Export(Reading):
                 number += 1
                 if number <= passed:
                     continue
-                entry = entry_of(line, f"line {number}")
+                entry = parse_entry(line, f"line {number}")
                 if (
                     (kinds is None or entry.kind in kinds)
                     and (since is None or entry.at >= since)
                     and (until is None or entry.at < until)
                 ):
-                    yield Placed(f"line {number}", entry)
+                    yield PlacedEntry(f"line {number}", entry)
 
     @contextlib.contextmanager
     def _lines(self) -> Generator[BinaryIO]:

@@ -11,9 +11,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from purposeguard.errors import StoreUnavailable
-from purposeguard.governance.engines import engine_of, read_only, translating
-from purposeguard.governance.ledger.exports import Export
-from purposeguard.governance.ledger.reading import Joined, Reading
+from purposeguard.governance.engines import make_engine, make_read_only_engine, translate_errors
+from purposeguard.governance.ledger.exports import ExportedLedger
+from purposeguard.governance.ledger.reading import JoinedLedger, Reading
 from purposeguard.governance.ledger.sql import SqlReading
 from purposeguard.governance.ledger.tables import counts
 
@@ -34,7 +34,7 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
     """
     text = os.fspath(target)
     if "://" in text and not text.startswith("sqlite"):
-        with _in_database(*engine_of(text, timeout)) as reading:
+        with _open_in_database(*make_engine(text, timeout)) as reading:
             yield reading
         return
     path = Path(text.partition(":///")[2] if "://" in text else text).absolute()
@@ -48,12 +48,14 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
             path.parent, os.W_OK, effective_ids=EFFECTIVE
         )
         url = sa.URL.create("sqlite", database=str(path))
-        with _in_database(*(engine_of(url, timeout) if writable else read_only(path, timeout))) as reading:
+        with _open_in_database(
+            *(make_engine(url, timeout) if writable else make_read_only_engine(path, timeout))
+        ) as reading:
             yield reading
     elif "://" in text:
         raise StoreUnavailable(f"`{path}` is no store: it is no file of SQLite")
     else:
-        yield Export(path)
+        yield ExportedLedger(path)
 
 
 @contextlib.contextmanager
@@ -64,13 +66,13 @@ def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -
         stores = [part for part in parts if part.connection is not None]
         if len(stores) > 1:
             raise ValueError("one store is named at most, beside archives")
-        yield parts[0] if len(parts) == 1 else Joined(parts)
+        yield parts[0] if len(parts) == 1 else JoinedLedger(parts)
 
 
 @contextlib.contextmanager
-def _in_database(engine: sa.Engine, where: str) -> Generator[SqlReading]:
+def _open_in_database(engine: sa.Engine, where: str) -> Generator[SqlReading]:
     try:
-        with translating(where):
+        with translate_errors(where):
             with engine.connect() as connection:
                 there = sa.inspect(connection).has_table(counts.name)
             if not there:

@@ -22,8 +22,8 @@ from purposeguard.governance.ledger.chain import (
     Entry,
     Head,
     Hour,
-    hash_of,
-    written,
+    format_moment,
+    hash_entry,
 )
 from purposeguard.governance.ledger.tables import ledger
 
@@ -41,7 +41,7 @@ Time = str | None
 """A time as entries spell it; None: none."""
 
 
-class Placed(NamedTuple):
+class PlacedEntry(NamedTuple):
     """An entry and its place: `line 18` or `entry 18`."""
 
     place: str
@@ -56,7 +56,7 @@ class Boundary(NamedTuple):
     signature: str | None
 
     @classmethod
-    def of(cls, placed: Placed) -> Boundary:
+    def of(cls, placed: PlacedEntry) -> Boundary:
         """Raises LedgerBroken unless the entry says so, of one before it."""
         body = dict(placed.entry.body)
         seq, texts = body.get("seq"), (body.get("hash"), body.get("signature") or "")
@@ -67,7 +67,7 @@ class Boundary(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
+class Verification:
     """The result of a verification that found no fault: the number of entries, and the head.
 
     `went_back`: the number of entries with a time before that of their predecessor (a wrong clock). `new`: how many
@@ -125,7 +125,7 @@ class Reading(abc.ABC):
     @property
     def boundary(self) -> Boundary | None:
         """What the last entry of kind `archive` says."""
-        last = collections.deque(self.placed({ARCHIVE}), 1)
+        last = collections.deque(self.iter_placed({ARCHIVE}), 1)
         return Boundary.of(last[0]) if last else None
 
     @property
@@ -134,9 +134,9 @@ class Reading(abc.ABC):
         return (self,)
 
     @abc.abstractmethod
-    def placed(
+    def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
-    ) -> Iterator[Placed]:
+    ) -> Iterator[PlacedEntry]:
         """The entries of these kinds and this period, behind entry `after`, oldest first, with their places."""
 
     def entries(
@@ -147,16 +147,16 @@ class Reading(abc.ABC):
     ) -> Iterator[Entry]:
         """The entries of these kinds and this period (`until` excluded), oldest first, not verified."""
         _ = self.head  # raises if it is malformed
-        first = None if since is None else written(since)
-        end = None if until is None else written(until)
-        return (entry for _, entry in self.placed(kinds, first, end))
+        first = None if since is None else format_moment(since)
+        end = None if until is None else format_moment(until)
+        return (entry for _, entry in self.iter_placed(kinds, first, end))
 
     def misdated(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> int:
         """The entries between the first and the last one of this period that bear a time outside it."""
-        first = "" if since is None else written(since)
-        end = None if until is None else written(until)
+        first = "" if since is None else format_moment(since)
+        end = None if until is None else format_moment(until)
         met = found = between = 0
-        for _, entry in self.placed() if first or end else ():
+        for _, entry in self.iter_placed() if first or end else ():
             if entry.at >= first and (end is None or entry.at < end):
                 met, found, between = 1, found + between, 0
             else:
@@ -169,10 +169,10 @@ class Reading(abc.ABC):
         """The denials of this period: body, how often, and when, to the minute, or the hour in which it came again."""
         for entry in self.entries({DENIAL}, since, until):
             yield entry.body, entry.body.get("count", 1), entry.body.get("hour", f"{entry.at[:16]}Z")
-        first = "" if since is None else written(since)[:16]
+        first = "" if since is None else format_moment(since)[:16]
         for text, count in self.head.repeated.items():
             body = json.loads(text)
-            if body["hour"] >= first and (until is None or body["hour"] < written(until)):
+            if body["hour"] >= first and (until is None or body["hour"] < format_moment(until)):
                 yield body, count, body["hour"]
 
     def uses(
@@ -180,11 +180,11 @@ class Reading(abc.ABC):
     ) -> collections.Counter[Hour]:
         """The counts of the hours that begin in this period, open hours included."""
         counts = collections.Counter(self.head.open)
-        for place, entry in self.placed({USE}):  # the time of an entry does not tell the hour that it counts
-            key, count = hour_counted(entry.body, place)
+        for place, entry in self.iter_placed({USE}):  # the time of an entry does not tell the hour that it counts
+            key, count = parse_hour_count(entry.body, place)
             counts[key] += count
-        first = "" if since is None else written(since)[:16]
-        end = None if until is None else written(until)
+        first = "" if since is None else format_moment(since)[:16]
+        end = None if until is None else format_moment(until)
         outside = [key for key in counts if key.hour < first or (end is not None and key.hour >= end)]
         for key in outside:
             del counts[key]
@@ -197,24 +197,24 @@ class Reading(abc.ABC):
 
         The entries are not verified. `told` learns of progress: how many entries more were read.
         """
-        return added_up(self._totals(keys, told))
+        return sum_totals(self._totals(keys, told))
 
     def _totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
         """The parts of `totals`."""
         if USE in keys:
             for hour, count in self.head.open.items():
-                yield _total(USE, hour.body(count), keys[USE], hour.hour)._replace(entries=0)
+                yield _make_total(USE, hour.body(count), keys[USE], hour.hour)._replace(entries=0)
         for body, count in self.head.repeated.items() if DENIAL in keys else ():
             denial = json.loads(body)
-            yield _total(DENIAL, {**denial, "count": count}, keys[DENIAL], denial["hour"])._replace(entries=0)
-        yield from self._written_totals(keys, told)
+            yield _make_total(DENIAL, {**denial, "count": count}, keys[DENIAL], denial["hour"])._replace(entries=0)
+        yield from self._total_written(keys, told)
 
-    def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
+    def _total_written(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
         """Those of the entries that are written."""
-        for place, entry in self.placed(list(keys)):
+        for place, entry in self.iter_placed(list(keys)):
             if entry.kind == USE:
-                hour_counted(entry.body, place)
-            yield _total(entry.kind, entry.body, keys[entry.kind], entry.at)
+                parse_hour_count(entry.body, place)
+            yield _make_total(entry.kind, entry.body, keys[entry.kind], entry.at)
             told(1)
 
     def verified(self, start: Head | None = None) -> Iterator[Entry]:
@@ -222,19 +222,19 @@ class Reading(abc.ABC):
 
         `start`: only those behind this one.
         """
-        chain = Chain(start or self.start)
+        chain = ChainVerifier(start or self.start)
         for part in self.parts:
             if part is not self.parts[-1] and part.head.seq < chain.last.seq:
                 continue
             boundary = None if part.connection is None else part.boundary
-            for placed in part.placed(after=chain.last.seq):
+            for placed in part.iter_placed(after=chain.last.seq):
                 entry = chain.follow(placed)
                 yield entry
                 if boundary is not None and entry.seq == boundary.seq and entry.hash != boundary.hash:
                     raise LedgerBroken(placed.place, "another entry was archived than stands here")
             chain.end(part.head)
 
-    def verify(self, expect: str | None = None, start: Head | None = None) -> Verdict:
+    def verify(self, expect: str | None = None, start: Head | None = None) -> Verification:
         """Verifies the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier.
 
         `start`: the ledger behind this entry.
@@ -247,10 +247,10 @@ class Reading(abc.ABC):
         if not met:
             what = "no entry has the hash that was noted: all that follows some entry was written anew since"
             raise LedgerBroken("ledger", f"{what}, or it was archived" if self.start.seq else what)
-        return Verdict(self.head.seq, self.head, went_back, new, self.start.seq)
+        return Verification(self.head.seq, self.head, went_back, new, self.start.seq)
 
 
-class Joined(Reading):
+class JoinedLedger(Reading):
     """Archives and, last, what they were taken from: one ledger, each part of which goes on where another ends."""
 
     def __init__(self, parts: Sequence[Reading]) -> None:
@@ -281,16 +281,16 @@ class Joined(Reading):
         """That of the last part."""
         return self._parts[-1].boundary
 
-    def placed(
+    def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
-    ) -> Iterator[Placed]:
+    ) -> Iterator[PlacedEntry]:
         """The entries of one part after the other; those in several parts once."""
         for part in self._parts:
-            yield from part.placed(kinds, since, until, after=after)
+            yield from part.iter_placed(kinds, since, until, after=after)
             after = max(after, part.head.seq)
 
 
-def hour_counted(body: Body, place: str) -> tuple[Hour, int]:
+def parse_hour_count(body: Body, place: str) -> tuple[Hour, int]:
     """The key and count of an entry of uses; raises LedgerBroken if it counts none."""
     try:
         return Hour.of(body)
@@ -298,17 +298,17 @@ def hour_counted(body: Body, place: str) -> tuple[Hour, int]:
         raise LedgerBroken(place, NO_COUNT) from error
 
 
-def _total(kind: str, body: Body, keys: Sequence[str], at: str) -> Total:
+def _make_total(kind: str, body: Body, keys: Sequence[str], at: str) -> Total:
     time = str(body.get("hour", at)) if kind == USE else at
-    return Total(kind, values_of([body.get(key) for key in keys]), 1, body.get("count", 1), time, time)
+    return Total(kind, to_comparable([body.get(key) for key in keys]), 1, body.get("count", 1), time, time)
 
 
-def values_of(values: Sequence[Any]) -> tuple[Any, ...]:
+def to_comparable(values: Sequence[Any]) -> tuple[Any, ...]:
     """Values of a body that can be compared: lists as tuples."""
     return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
-def added_up(totals: Iterable[Total]) -> tuple[Total, ...]:
+def sum_totals(totals: Iterable[Total]) -> tuple[Total, ...]:
     """One total for all that are of the same kind and values."""
     found: dict[tuple[str, tuple[Any, ...]], Total] = {}
     for total in totals:
@@ -317,10 +317,10 @@ def added_up(totals: Iterable[Total]) -> tuple[Total, ...]:
     return tuple(found.values())
 
 
-def entry_of(line: bytes, place: str) -> Entry:
+def parse_entry(line: bytes, place: str) -> Entry:
     """The entry on a line; raises LedgerBroken unless the line is its one spelling, byte for byte."""
     try:
-        entry = _entry(json.loads(line.decode()))
+        entry = _make_entry(json.loads(line.decode()))
         if entry is not None and entry.line == line:
             return entry
     except (ValueError, TypeError, RecursionError):
@@ -328,12 +328,12 @@ def entry_of(line: bytes, place: str) -> Entry:
     raise LedgerBroken(place, NO_ENTRY)
 
 
-def row_of(row: tuple[Any, ...], place: str) -> Entry:
+def parse_row(row: tuple[Any, ...], place: str) -> Entry:
     """The entry in a row `seq, at, kind, body, prev, hash`; raises LedgerBroken unless the body is canonical."""
     seq, at, kind, body, prev, hash_ = row
     try:
         data = {"seq": seq, "at": at, "kind": kind, "body": json.loads(body), "prev": prev, "hash": hash_}
-        entry = _entry(data)
+        entry = _make_entry(data)
         if entry is not None and entry.body_text == body:
             return entry
     except (ValueError, TypeError, RecursionError):
@@ -341,7 +341,7 @@ def row_of(row: tuple[Any, ...], place: str) -> Entry:
     raise LedgerBroken(place, NO_ENTRY)
 
 
-def _entry(data: Any) -> Entry | None:
+def _make_entry(data: Any) -> Entry | None:
     """The entry made of these values; None if a key is missing or a type is wrong."""
     if not isinstance(data, dict) or sorted(data) != list(ENTRY_KEYS):
         return None
@@ -352,28 +352,32 @@ def _entry(data: Any) -> Entry | None:
 ARCHIVED: Final = sa.select(ledger).where(ledger.c.kind == ARCHIVE).order_by(ledger.c.seq.desc()).limit(1)
 
 
-def boundary_in(connection: sa.Connection) -> Boundary | None:
+def read_boundary(connection: sa.Connection) -> Boundary | None:
     """What the last entry of kind `archive` in a store says; raises LedgerBroken if it is malformed."""
     row = connection.execute(ARCHIVED).one_or_none()
-    return None if row is None else Boundary.of(Placed(f"entry {row.seq}", row_of(tuple(row), f"entry {row.seq}")))
+    return (
+        None if row is None else Boundary.of(PlacedEntry(f"entry {row.seq}", parse_row(tuple(row), f"entry {row.seq}")))
+    )
 
 
-class Chain:
+class ChainVerifier:
     """Follows entries behind one, from the first on if none is given."""
 
     def __init__(self, last: Head | None = None) -> None:
         self.last = last or Head()
 
-    def follow(self, placed: Placed) -> Entry:
+    def follow(self, placed: PlacedEntry) -> Entry:
         """Verifies the next entry, or raises LedgerBroken."""
         place, entry = placed
         expected = self.last.seq + 1
-        if hash_of(entry.seq, entry.at, entry.kind, entry.body_text, entry.prev) != entry.hash:
+        if hash_entry(entry.seq, entry.at, entry.kind, entry.body_text, entry.prev) != entry.hash:
             raise LedgerBroken(place, "the entry was changed: it does not have its hash")
         if entry.seq < expected:
             raise LedgerBroken(place, f"out of order: entry {entry.seq} stands where entry {expected} belongs")
         if entry.seq > expected:
-            raise LedgerBroken(place, f"entry {_span(expected, entry.seq - 1)} missing: entry {entry.seq} comes next")
+            raise LedgerBroken(
+                place, f"entry {_format_span(expected, entry.seq - 1)} missing: entry {entry.seq} comes next"
+            )
         if entry.prev != self.last.hash:
             raise LedgerBroken(place, "the entry does not follow the one before it: one of the two was replaced")
         self.last = Head(entry.seq, entry.at, entry.hash)
@@ -383,7 +387,8 @@ class Chain:
         """Verifies that the entries end at the head, or raises LedgerBroken."""
         last = self.last
         if last.seq < head.seq:
-            what = f"entry {_span(last.seq + 1, head.seq)} missing at the end: the head says that there are {head.seq}"
+            span = _format_span(last.seq + 1, head.seq)
+            what = f"entry {span} missing at the end: the head says that there are {head.seq}"
             raise LedgerBroken(f"entry {last.seq + 1}", what)
         if last.seq > head.seq:
             raise LedgerBroken("head", f"the head says that there are {head.seq} entries, and there are {last.seq}")
@@ -391,10 +396,10 @@ class Chain:
             raise LedgerBroken("head", "the head is not that of the last entry")
 
 
-def missing(first: int, last: int) -> LedgerBroken:
+def make_missing_error(first: int, last: int) -> LedgerBroken:
     """The error of entries that are not there, before the one that comes next."""
-    return LedgerBroken(f"entry {first}", f"entry {_span(first, last)} missing: entry {last + 1} comes next")
+    return LedgerBroken(f"entry {first}", f"entry {_format_span(first, last)} missing: entry {last + 1} comes next")
 
 
-def _span(first: int, last: int) -> str:
+def _format_span(first: int, last: int) -> str:
     return f"{first} is" if first == last else f"{first} to {last} are"

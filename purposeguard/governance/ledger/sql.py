@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from purposeguard.errors import LedgerBroken, PurposeMissing, StoreUnavailable
-from purposeguard.governance.engines import unavailable
+from purposeguard.governance.engines import make_unavailable_error
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import (
     DENIAL,
@@ -31,16 +31,16 @@ from purposeguard.governance.ledger.chain import (
     Entry,
     Head,
     Hour,
-    canonical,
-    hour_of,
-    hours_open,
+    format_hour,
+    open_hours,
+    to_canonical_json,
 )
-from purposeguard.governance.ledger.chain import written as written_at
+from purposeguard.governance.ledger.chain import format_moment as written_at
 from purposeguard.governance.ledger.checkpoints import (
     Checkpoint,
     Checkpoints,
-    attested,
-    checkpoint_of,
+    make_checkpoint,
+    verify_archiving,
     verify_from,
 )
 from purposeguard.governance.ledger.counting import INTERVAL, Counters
@@ -50,24 +50,32 @@ from purposeguard.governance.ledger.reading import (
     NO_HEAD,
     Boundary,
     Kinds,
-    Placed,
+    PlacedEntry,
     Reading,
     Time,
     Total,
-    Verdict,
-    boundary_in,
-    missing,
-    row_of,
-    values_of,
+    Verification,
+    make_missing_error,
+    parse_row,
+    read_boundary,
+    to_comparable,
 )
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
-from purposeguard.governance.ledger.writing import Conflict, Counted, Event, Turns, Writing, counted_in, written
-from purposeguard.governance.loops import off_loop, warn_if_blocking, written_off_loop
+from purposeguard.governance.ledger.writing import (
+    Conflict,
+    CountKey,
+    Event,
+    GroupCommit,
+    LedgerTransaction,
+    read_count_key,
+    write_transaction,
+)
+from purposeguard.governance.loops import record_off_loop, warn_if_blocking, write_off_loop
 from purposeguard.governance.store import Store
 from purposeguard.notice.label import Label
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.runtime.clock import Clock, Now, system_time
+from purposeguard.runtime.clock import Clock, Now, read_system_time
 from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.observer import Tick
 
@@ -115,13 +123,13 @@ class SqlLedger:
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self.store = store
-        self._clock = Clock.of(clock or system_time)
+        self._clock = Clock.of(clock or read_system_time)
         self._checkpoints = checkpoints
         self._checkpoint: tuple[sa.Engine, Checkpoint] | None = None
         self._due = -math.inf
         self._counters = Counters(self._count, self._clock, interval, None if checkpoints is None else self._keep)
-        self._turns = Turns(self._record, lambda: self.store.timeout or PATIENCE)
-        self._process = _Process()
+        self._turns = GroupCommit(self._record, lambda: self.store.timeout or PATIENCE)
+        self._process = _ProcessState()
         self._seen: tuple[sa.Engine | None, int, str] = (None, 0, GENESIS)  # the last entry, as of this process
 
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
@@ -130,7 +138,7 @@ class SqlLedger:
         Raises:
             TypeError, ValueError: as `entry_made`.
         """
-        self._turns.write(_addition(kind, body))
+        self._turns.write(_make_addition(kind, body))
         self._counters.begin()
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
@@ -139,32 +147,32 @@ class SqlLedger:
         Comes last in the transaction: until it ends, nobody else writes to the ledger. Raises as `append`.
         """
         try:
-            written(connection, self._writing(entries=[_addition(kind, body)]))
+            write_transaction(connection, self._make_writing(entries=[_make_addition(kind, body)]))
         except Conflict:
-            raise self._in_the_way() from None
+            raise self._make_conflict_error() from None
 
     def _record(self, events: Sequence[Event]) -> None:
         """Writes events durably, all of them or none."""
-        repeats = Counter(event for event in events if isinstance(event, Counted))
-        self._own().rows.update(repeats)
-        made = [event for event in events if not isinstance(event, Counted)]
-        self._write(self._writing(entries=made, counts=repeats))
+        repeats = Counter(event for event in events if isinstance(event, CountKey))
+        self._process_state().rows.update(repeats)
+        made = [event for event in events if not isinstance(event, CountKey)]
+        self._write(self._make_writing(entries=made, counts=repeats))
 
     def _count(self, uses: Counts, last: bool) -> None:
         """Writes counts, durably; one call at a time. Those of hours that are over become entries, with `last` all."""
-        own = self._own()
-        pending = Counter({Counted(key.hour, USE, key.text): count for key, count in uses.items()})
-        with self._turns.alone() if self.store.dialect == "sqlite" else contextlib.nullcontext():
+        own = self._process_state()
+        pending = Counter({CountKey(key.hour, USE, key.text): count for key, count in uses.items()})
+        with self._turns.exclude_others() if self.store.dialect == "sqlite" else contextlib.nullcontext():
             if own.doubt is not None:  # its answer was lost; it is counted once, however often it comes
-                self._write(self._writing(counts=own.doubt, batch=own.batch))
+                self._write(self._make_writing(counts=own.doubt, batch=own.batch))
                 own.sent, own.doubt = own.sent + own.doubt, None
             pending -= own.sent
             if pending:
                 own.batch, own.doubt = own.batch + 1, pending
                 own.rows.update(pending)
-                self._write(self._writing(counts=pending, batch=own.batch))
+                self._write(self._make_writing(counts=pending, batch=own.batch))
                 own.sent, own.doubt = own.sent + pending, None
-            still_open = hours_open(self._clock.read())
+            still_open = open_hours(self._clock.read())
             if last or own.hour != still_open[0] or any(counted.hour not in still_open for counted in pending):
                 self._close_hours(still_open, own.name if last else None)
                 own.hour = still_open[0]
@@ -176,73 +184,79 @@ class SqlLedger:
         wanted = over if process is None else over | (counts.c.process == process)
         with self.store.reading(single=True) as connection:
             rows = connection.execute(sa.select(counts).where(wanted)).mappings().all()
-        totals: Counter[Counted] = Counter()
+        totals: Counter[CountKey] = Counter()
         for row in rows:
-            totals[counted_in(row)] += row["count"]
+            totals[read_count_key(row)] += row["count"]
         taken = [{name: row[name] for name in ("process", "key", "count")} for row in rows]
         made = [counted.entry(total) for counted, total in sorted(totals.items())]
         if made:
             with contextlib.suppress(Conflict):  # another process counts on, or takes them: they are not lost
-                self._write(self._writing(entries=made, taken=taken), again=False)
-        gone = writers.c.hour < hour_of(written_at(self._clock.read() - FORGOTTEN))
-        with self._connected() as connection:
+                self._write(self._make_writing(entries=made, taken=taken), again=False)
+        gone = writers.c.hour < format_hour(written_at(self._clock.read() - FORGOTTEN))
+        with self._open_connection() as connection:
             connection.execute(sa.delete(writers).where(gone | (writers.c.process == process)))
 
-    def _writing(self, **parts: Any) -> Writing:
-        own = self._own()
+    def _make_writing(self, **parts: Any) -> LedgerTransaction:
+        own = self._process_state()
         present = self._clock.read()
         server = self.store.dialect == "postgresql" and self._clock.is_system
         seen = self._seen[1:] if self._seen[0] is self.store.engine else (0, GENESIS)
         at = written_at(present)
-        return Writing(None if server else at, own.name, hour_of(at), self.store.timeout, seen=seen, **parts)
+        return LedgerTransaction(
+            None if server else at, own.name, format_hour(at), self.store.timeout, seen=seen, **parts
+        )
 
-    def _write(self, writing: Writing, *, again: bool = True) -> None:
+    def _write(self, writing: LedgerTransaction, *, again: bool = True) -> None:
         """Writes durably, in a transaction of its own; again, while there is time, where another got in the way."""
         deadline = time.monotonic() + self.store.timeout
         while True:
             try:
-                with self._connected() as connection:
-                    engine, end = self.store.engine, written(connection, writing)
+                with self._open_connection() as connection:
+                    engine, end = self.store.engine, write_transaction(connection, writing)
             except Conflict:
                 if not again:
                     raise
                 if time.monotonic() > deadline:
-                    raise self._in_the_way() from None
+                    raise self._make_conflict_error() from None
             else:
                 if end is not None and (self._seen[0] is not engine or self._seen[1] < end[0]):
                     self._seen = engine, *end
                 return
 
-    def _connected(self) -> contextlib.AbstractContextManager[sa.Connection]:
+    def _open_connection(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A connection for one transaction: on PostgreSQL, for one statement that is one."""
         return self.store.reading(single=True) if self.store.dialect == "postgresql" else self.store.writing()
 
-    def _in_the_way(self) -> StoreUnavailable:
-        return unavailable(self.store.where, "cannot be written: other transactions got in the way", "try again")
+    def _make_conflict_error(self) -> StoreUnavailable:
+        return make_unavailable_error(
+            self.store.where, "cannot be written: other transactions got in the way", "try again"
+        )
 
-    def _own(self) -> _Process:
+    def _process_state(self) -> _ProcessState:
         """The state of this process, which a forked child does not share."""
         if self._process.pid != os.getpid():
-            self._process = _Process()
+            self._process = _ProcessState()
         return self._process
 
     # ---- reported by a guard ---------------------------------------------------------------------------------------
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """A use was refused, or would have been (`observed`). The same within a minute is counted, as durably."""
-        write = functools.partial(self._deny, *_addition(DENIAL, entries.denial(error, observed=observed)))
-        if not written_off_loop(self._own().threads_of_loops, write):
+        write = functools.partial(
+            self._record_denial, *_make_addition(DENIAL, entries.denial_body(error, observed=observed))
+        )
+        if not write_off_loop(self._process_state().threads_of_loops, write):
             warn_if_blocking("`async with governance.off_loop():` around")
             write()
 
-    def _deny(self, kind: str, body: str) -> None:
+    def _record_denial(self, kind: str, body: str) -> None:
         present = time.monotonic()
-        hour = hour_of(written_at(self._clock.read()))
+        hour = format_hour(written_at(self._clock.read()))
         try:
-            recent, key = self._own().recent, (self.store.engine, body)
+            recent, key = self._process_state().recent, (self.store.engine, body)
             if recent.get(key, -math.inf) > present - REPEATED:
-                self._counters.also_in(hour)
-                self._turns.write(Counted(hour, kind, canonical({**json.loads(body), "hour": hour})))
+                self._counters.note_hour(hour)
+                self._turns.write(CountKey(hour, kind, to_canonical_json({**json.loads(body), "hour": hour})))
                 return
             self._turns.write((kind, body))
             self._counters.begin()
@@ -259,7 +273,7 @@ class SqlLedger:
         It gives a function to be awaited for that before, such as before an answer is begun. A denial is raised at
         once; where it cannot be recorded, the block raises StoreUnavailable, or LedgerBroken, in its place.
         """
-        return off_loop(lambda: self.store.timeout or PATIENCE)
+        return record_off_loop(lambda: self.store.timeout or PATIENCE)
 
     @property
     def waiting(self) -> int:
@@ -268,21 +282,21 @@ class SqlLedger:
 
     def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
         """A function to be called at each use of data of this label."""
-        return self._counters.counter(activity, purpose, label)
+        return self._counters.make_counter(activity, purpose, label)
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
         """A declared function is about to see a value of this label."""
-        self.append("reclassification", entries.reclassification(declared, label, activity))
+        self.append("reclassification", entries.reclassification_body(declared, label, activity))
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
         """Data is about to be used under an exception; `subject` is a `subject_key`, if known."""
         name = None if subject is None else self.store.pseudonym(subject)
-        self.append("exception", entries.exception(exception, label, name, count))
+        self.append("exception", entries.exception_body(exception, label, name, count))
 
     def provided(self, provision: Provision) -> None:
         """A hand-over is about to take place."""
         names = self.store.pseudonyms(provision.subjects)
-        self.append("provision", entries.provision(provision, names))
+        self.append("provision", entries.provision_body(provision, names))
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
@@ -313,7 +327,7 @@ class SqlLedger:
         with self.reading() as reading:
             return reading.uses(since, until)
 
-    def verify(self, expect: str | None = None) -> Verdict:
+    def verify(self, expect: str | None = None) -> Verification:
         """Verifies every entry and the head; one entry must have the hash `expect`, noted earlier.
 
         Raises:
@@ -340,22 +354,22 @@ class SqlLedger:
             if self._checkpoint is not None and self._checkpoint[0] is engine:
                 verify_from(reading, self._checkpoint[1], key=self._checkpoints.public)
             elif self._checkpoints.public is not None:
-                attested(reading, self._checkpoints.public)
+                verify_archiving(reading, self._checkpoints.public)
             self._check_own(reading.connection)
-            made = checkpoint_of(reading, reading.connection, written_at(self._clock.read()))
+            made = make_checkpoint(reading, reading.connection, written_at(self._clock.read()))
         kept = self._checkpoints.keep(made)
         self._checkpoint = engine, kept
         return kept
 
     def _check_own(self, connection: sa.Connection) -> None:
         """Raises LedgerBroken where a row of counts has more than this process has ever counted."""
-        own, present = self._own(), set()
+        own, present = self._process_state(), set()
         for row in connection.execute(sa.select(counts).where(counts.c.process == own.name)).mappings():
-            counted = counted_in(row)
+            counted = read_count_key(row)
             present.add(counted)
             if row["count"] > own.rows[counted]:
                 raise LedgerBroken("counts", f"more was counted in {counted.hour} than this process has counted")
-        still_open = hours_open(self._clock.read())
+        still_open = open_hours(self._clock.read())
         for counted in [key for key in list(own.rows) if key not in present and key.hour not in still_open]:
             del own.rows[counted]
 
@@ -373,7 +387,7 @@ class SqlLedger:
 
     def close(self) -> None:
         """Writes the counts, those of the present hour included, and ends counting."""
-        self._own().end_threads()
+        self._process_state().end_threads()
         self._counters.close()
 
     def resume(self) -> None:
@@ -413,7 +427,7 @@ class SqlReading(Reading):
         uses: Counter[Hour] = Counter()
         repeated: Counter[str] = Counter()
         for counting in self._connection.execute(sa.select(counts)).mappings():
-            counted = counted_in(counting)
+            counted = read_count_key(counting)
             if counted.kind == USE:
                 key, number = Hour.of({**json.loads(counted.body), "count": counting["count"]})
                 uses[key] += number
@@ -429,18 +443,18 @@ class SqlReading(Reading):
             return Head()
         boundary = self.boundary
         if boundary is None or boundary.seq < first.seq - 1:
-            raise missing(1, first.seq - 1)
+            raise make_missing_error(1, first.seq - 1)
         # Where not all that was archived is deleted yet, it starts with the rest.
         return Head(first.seq - 1, "", boundary.hash if boundary.seq == first.seq - 1 else first.prev)
 
     @property
     def boundary(self) -> Boundary | None:
         """What the last entry of kind `archive` says."""
-        return boundary_in(self._connection)
+        return read_boundary(self._connection)
 
-    def placed(
+    def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
-    ) -> Iterator[Placed]:
+    ) -> Iterator[PlacedEntry]:
         """The entries; where all are read, each with the number that it should have."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)
         if after:
@@ -456,9 +470,9 @@ class SqlReading(Reading):
         with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
             for number, row in enumerate(result, first):
                 place = f"entry {number if every else row.seq}"
-                yield Placed(place, row_of(tuple(row), place))
+                yield PlacedEntry(place, parse_row(tuple(row), place))
 
-    def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
+    def _total_written(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
         """Those of the entries that are written, added up by the database."""
         for first in range(self.start.seq + 1, self.head.seq + 1, ENTRIES):
             last = min(first + ENTRIES - 1, self.head.seq)
@@ -494,7 +508,7 @@ class SqlReading(Reading):
         for members, number, total, stated, since, until in rows:
             if kind == USE and (stated != number or since is None):
                 raise LedgerBroken(place, NO_COUNT)
-            yield Total(kind, values_of(json.loads(members)[2:]), number, int(total), since, until)
+            yield Total(kind, to_comparable(json.loads(members)[2:]), number, int(total), since, until)
 
     def _member(self, name: str) -> sa.ColumnElement[Any]:
         """A text or number of the body; NULL if it is not there."""
@@ -510,23 +524,23 @@ class SqlReading(Reading):
         return sa.cast(sa.func.json_build_array(0, 0, *(body.op("->")(name) for name in names)), sa.Text)
 
 
-def _addition(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
+def _make_addition(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
     """An entry to be, its body as canonical JSON; raises as `entry_made`."""
-    kind, normalized = entries.entry_made(kind, body)
-    return kind, canonical(normalized)
+    kind, normalized = entries.normalize_entry(kind, body)
+    return kind, to_canonical_json(normalized)
 
 
 @dataclasses.dataclass(slots=True)
-class _Process:
+class _ProcessState:
     """What a process knows of its own writing."""
 
     pid: int = dataclasses.field(default_factory=os.getpid)
     name: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
     batch: int = 0
-    doubt: Counter[Counted] | None = None  # the counts of this batch, while it is unknown whether they were written
-    sent: Counter[Counted] = dataclasses.field(default_factory=Counter)  # those of earlier batches that were
+    doubt: Counter[CountKey] | None = None  # the counts of this batch, while it is unknown whether they were written
+    sent: Counter[CountKey] = dataclasses.field(default_factory=Counter)  # those of earlier batches that were
     hour: str = ""  # in which it last looked for counts of hours that are over
-    rows: Counter[Counted] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
+    rows: Counter[CountKey] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
     # Denials that became entries, of the store that was open then, and when.
     recent: dict[tuple[sa.Engine, str], float] = dataclasses.field(default_factory=dict)
     threads: ThreadPoolExecutor | None = None  # that write on behalf of event loops

@@ -19,10 +19,10 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite import insert
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
-from purposeguard.governance.ledger.chain import DENIAL, GENESIS, USE, Entry, Hour, canonical, repeated_of
-from purposeguard.governance.ledger.reading import NO_HEAD, boundary_in
+from purposeguard.governance.ledger.chain import DENIAL, GENESIS, USE, Entry, Hour, parse_repeated, to_canonical_json
+from purposeguard.governance.ledger.reading import NO_HEAD, read_boundary
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
-from purposeguard.locks import new_lock
+from purposeguard.locks import make_lock
 
 AGAIN: Final = ("40001", "40P01")
 """PostgreSQL's codes of transactions that another one got in the way of: they are tried again."""
@@ -41,7 +41,7 @@ MOST: Final = 500
 """Events that are written in one transaction."""
 
 
-class Counted(NamedTuple):
+class CountKey(NamedTuple):
     """What is counted within an hour: the kind of the entry to be, and its body without count, as canonical JSON."""
 
     hour: str
@@ -55,15 +55,15 @@ class Counted(NamedTuple):
 
     def entry(self, count: int) -> tuple[str, str]:
         """The entry that the count becomes."""
-        return self.kind, canonical({**json.loads(self.body), "count": count})
+        return self.kind, to_canonical_json({**json.loads(self.body), "count": count})
 
 
-def counted_in(row: Mapping[Any, Any]) -> Counted:
+def read_count_key(row: Mapping[Any, Any]) -> CountKey:
     """What a row of counts counts; raises LedgerBroken unless it is as it was written."""
     try:
-        counted = Counted(row["hour"], row["kind"], row["body"])
+        counted = CountKey(row["hour"], row["kind"], row["body"])
         data = {**json.loads(counted.body), "count": row["count"]}
-        (Hour.of if counted.kind == USE else repeated_of)(data)
+        (Hour.of if counted.kind == USE else parse_repeated)(data)
         if counted.kind in (USE, DENIAL) and data["hour"] == counted.hour and row["key"] == counted.key:
             return counted
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -72,7 +72,7 @@ def counted_in(row: Mapping[Any, Any]) -> Counted:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Writing:
+class LedgerTransaction:
     """One transaction: entries, counts of a process, and rows of counts that become entries.
 
     `batch` is the number of these counts, which are added once though they come twice. `seen` are number and hash of
@@ -85,7 +85,7 @@ class Writing:
     hour: str
     patience: float
     entries: Sequence[tuple[str, str]] = ()
-    counts: Mapping[Counted, int] = dataclasses.field(default_factory=dict)
+    counts: Mapping[CountKey, int] = dataclasses.field(default_factory=dict)
     batch: int | None = None
     taken: Sequence[Mapping[str, Any]] = ()
     seen: tuple[int, str] = (0, GENESIS)
@@ -100,7 +100,7 @@ class Conflict(Exception):
     """Another transaction got in the way: this one has changed nothing."""
 
 
-def written(connection: sa.Connection, writing: Writing) -> tuple[int, str] | None:
+def write_transaction(connection: sa.Connection, writing: LedgerTransaction) -> tuple[int, str] | None:
     """Writes all of it, or nothing; number and hash of the last entry, None where there are no entries.
 
     Raises:
@@ -108,7 +108,7 @@ def written(connection: sa.Connection, writing: Writing) -> tuple[int, str] | No
         Conflict: try again.
     """
     if connection.dialect.name == "sqlite":
-        return _written_in_file(connection, writing)
+        return _write_to_sqlite(connection, writing)
     request: dict[str, Any] = {
         "process": writing.process,
         "hour": writing.hour,
@@ -122,23 +122,23 @@ def written(connection: sa.Connection, writing: Writing) -> tuple[int, str] | No
     request |= {} if writing.batch is None else {"batch": writing.batch}
     request |= {} if writing.at is None else {"at": writing.at}
     try:
-        seq, hash_ = connection.execute(WRITE, {"request": canonical(request)}).one()
+        seq, hash_ = connection.execute(WRITE, {"request": to_canonical_json(request)}).one()
     except exc.DBAPIError as error:
         code = getattr(error.orig, "sqlstate", None)
         if code in AGAIN:
             raise Conflict from None
         if code == "LB001":
-            raise broken(error.orig.diag.message_primary) from None  # type: ignore[union-attr]  # an error with a code of PostgreSQL has one
+            raise make_broken_error(error.orig.diag.message_primary) from None  # type: ignore[union-attr]  # an error with a code of PostgreSQL has one
         raise
     return None if seq is None else (seq, hash_)
 
 
-def broken(fault: str) -> LedgerBroken:
+def make_broken_error(fault: str) -> LedgerBroken:
     """The error of a ledger behind which nothing is written."""
     return LedgerBroken("ledger" if fault == "seen" else "head", FAULTS[fault])
 
 
-def _written_in_file(connection: sa.Connection, writing: Writing) -> tuple[int, str] | None:
+def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> tuple[int, str] | None:
     """As the function of PostgreSQL, within a transaction that nobody else writes in."""
     new = True
     if writing.batch is not None:
@@ -160,17 +160,17 @@ def _written_in_file(connection: sa.Connection, writing: Writing) -> tuple[int, 
         return None
     found = connection.execute(sa.select(head.c.seq, head.c.hash).where(head.c.id == 1)).one_or_none()
     if found is None:
-        raise broken("missing")
+        raise make_broken_error("missing")
     end: tuple[int, str] = found[0], found[1]
     last = sa.select(ledger.c.seq, ledger.c.hash).order_by(ledger.c.seq.desc()).limit(1)
     if end != tuple(connection.execute(last).one_or_none() or (0, GENESIS)):
-        raise broken("end")
+        raise make_broken_error("end")
     seen, seen_hash = writing.seen
     there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == seen)) if seen else seen_hash
-    archived = boundary_in(connection) if there is None else None
+    archived = read_boundary(connection) if there is None else None
     if there != seen_hash and (archived is None or archived.seq < seen):
-        raise broken("seen")
-    made = chained(*end, str(writing.at), writing.entries)
+        raise make_broken_error("seen")
+    made = chain_entries(*end, str(writing.at), writing.entries)
     names = ("seq", "at", "kind", "prev", "hash")
     rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in made]
     connection.execute(sa.insert(ledger), rows)
@@ -179,7 +179,7 @@ def _written_in_file(connection: sa.Connection, writing: Writing) -> tuple[int, 
     return end
 
 
-def chained(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, str]]) -> list[Entry]:
+def chain_entries(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, str]]) -> list[Entry]:
     """The entries behind the one with this number and hash; `additions` are kinds, and bodies as canonical JSON."""
     made: list[Entry] = []
     for kind, body in additions:
@@ -191,11 +191,11 @@ def chained(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, str]])
 
 # ---- threads --------------------------------------------------------------------------------------------------------
 
-Event = tuple[str, str] | Counted
+Event = tuple[str, str] | CountKey
 """What a thread has on record before it goes on: the kind and body of an entry, or what is counted once more."""
 
 
-class Turns:
+class GroupCommit:
     """Events of threads that wait at the same time are written together, by one of these threads.
 
     `write` has all of them on record when it returns, or none. `timeout` gives the seconds that a thread waits for its
@@ -205,18 +205,18 @@ class Turns:
     def __init__(self, write: Callable[[Sequence[Event]], None], timeout: Callable[[], float]) -> None:
         self._write = write
         self._timeout = timeout
-        self._turn = new_lock()
-        self._renew()
+        self._turn = make_lock()
+        self._reset()
 
-    def _renew(self) -> None:
+    def _reset(self) -> None:
         self._process = os.getpid()
         self._busy = 0  # the thread that writes
         self._waiting: collections.deque[tuple[Event, Future[None]]] = collections.deque()
 
-    def _leave_to_the_parent(self) -> None:
+    def _reset_after_fork(self) -> None:
         """In a forked child: what threads of the parent wait for, and write, is theirs."""
         if self._process != os.getpid():
-            self._renew()
+            self._reset()
 
     def write(self, event: Event) -> None:
         """Has an event on record when it returns.
@@ -224,11 +224,11 @@ class Turns:
         Raises:
             StoreUnavailable: it cannot be recorded.
         """
-        self._leave_to_the_parent()
+        self._reset_after_fork()
         own: tuple[Event, Future[None]] = event, Future()
         self._waiting.append(own)
         try:
-            with self.alone():
+            with self.exclude_others():
                 if not own[1].done():
                     self._lead(own)
         finally:
@@ -237,14 +237,14 @@ class Turns:
         own[1].result()
 
     @contextlib.contextmanager
-    def alone(self) -> Generator[None]:
+    def exclude_others(self) -> Generator[None]:
         """A block in which no other thread of this process writes.
 
         Raises:
             StoreUnavailable: it is not this thread's turn in time, or this interrupts a write of its own thread, in a
                 signal handler for example.
         """
-        self._leave_to_the_parent()
+        self._reset_after_fork()
         if not self._turn.acquire(timeout=self._timeout()):
             raise StoreUnavailable("the ledger cannot be written: other threads of this process wait for the store too")
         try:

@@ -20,8 +20,8 @@ from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.governance import Governance
 from purposeguard.governance.web import pages
 from purposeguard.governance.web.clerks import Clerk, ClerkOf, Right
-from purposeguard.governance.web.forms import Fields, Tokens
-from purposeguard.governance.web.visits import SESSION, Turned, Visit
+from purposeguard.governance.web.forms import FormFields, FormTokens
+from purposeguard.governance.web.visits import SESSION, TurnedAway, Visit
 
 _log: Final = logging.getLogger("purposeguard.desk")
 
@@ -57,56 +57,60 @@ def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequen
         raise TypeError(f"the desk is given a Governance, not {type(governance).__name__}")
     if not callable(clerk):
         raise TypeError("`clerk` is a function that says who sent a request, and what they may do")
-    door = _Door(governance, clerk, Tokens(secret))
+    door = _DeskRoutes(governance, clerk, FormTokens(secret))
     return Starlette(
         routes=[
-            door.shows("/", pages.listed, "see"),
-            door.shows("/new", pages.blank, "see", "receive"),
-            door.takes("/new", pages.received, "see", "receive"),
-            door.shows("/requests/{number}", pages.shown, "see"),
-            door.takes("/requests/{number}/report", pages.reported, "see", "disclose"),
+            door.make_page_route("/", pages.show_requests, "see"),
+            door.make_page_route("/new", pages.show_new_request_form, "see", "receive"),
+            door.make_form_route("/new", pages.handle_new_request, "see", "receive"),
+            door.make_page_route("/requests/{number}", pages.show_request, "see"),
+            door.make_form_route("/requests/{number}/report", pages.handle_report, "see", "disclose"),
             *(
-                door.takes(f"/requests/{{number}}/{action.name}", action.taken, "see", action.name)
+                door.make_form_route(f"/requests/{{number}}/{action.name}", action.take_step, "see", action.name)
                 for action in pages.ACTIONS.values()
             ),
         ],
-        middleware=[Middleware(_Headers)],
+        middleware=[Middleware(_HeadersMiddleware)],
         exception_handlers=cast(
             "Any",
-            {Turned: door.turned, HTTPException: door.failed, StoreUnavailable: door.closed},
+            {
+                TurnedAway: door.answer_turned_away,
+                HTTPException: door.answer_http_error,
+                StoreUnavailable: door.answer_unavailable,
+            },
         ),
     )
 
 
-class _Door:
+class _DeskRoutes:
     """Lets clerks in: knows who they are, refuses forged forms, and runs what blocks in threads."""
 
-    def __init__(self, governance: Governance, clerk: ClerkOf, tokens: Tokens) -> None:
+    def __init__(self, governance: Governance, clerk: ClerkOf, tokens: FormTokens) -> None:
         self._governance = governance
         self._clerk = clerk
         self._tokens = tokens
 
-    def shows(self, path: str, view: Callable[[Visit], Response], *rights: Right) -> Route:
+    def make_page_route(self, path: str, view: Callable[[Visit], Response], *rights: Right) -> Route:
         """A page that changes nothing."""
 
         async def endpoint(request: HttpRequest) -> Response:
             visit = await self._visit(request)
-            visit.must(*rights)
+            visit.require_rights(*rights)
             return await run_in_threadpool(view, visit)
 
         return Route(path, endpoint, methods=["GET"])
 
-    def takes(self, path: str, view: Callable[[Visit, Fields], Response], *rights: Right) -> Route:
+    def make_form_route(self, path: str, view: Callable[[Visit, FormFields], Response], *rights: Right) -> Route:
         """A form."""
 
         async def endpoint(request: HttpRequest) -> Response:
             visit = await self._visit(request)
-            visit.must(*rights)
+            visit.require_rights(*rights)
             async with request.form(max_files=0) as form:
-                fields = Fields(form)
+                fields = FormFields(form)
                 session = request.cookies.get(SESSION)
-                if not self._tokens.genuine(fields.raw("token"), session, visit.name):
-                    raise Turned(403, "forged")
+                if not self._tokens.is_genuine(fields.raw("token"), session, visit.name):
+                    raise TurnedAway(403, "forged")
                 return await run_in_threadpool(view, visit, fields)
 
         return Route(path, endpoint, methods=["POST"])
@@ -120,33 +124,33 @@ class _Door:
         request.state.purposeguard_visit = visit
         return visit
 
-    def _known(self, request: HttpRequest) -> Visit:
+    def _identify_visit(self, request: HttpRequest) -> Visit:
         """The visit, as far as it is known."""
         known: Visit | None = getattr(request.state, "purposeguard_visit", None)
         return known or Visit.of(request, self._governance, self._tokens, None)
 
     # ---- What is answered where nothing could be done -------------------------------------------------------------
 
-    async def turned(self, request: HttpRequest, error: Turned) -> Response:
+    async def answer_turned_away(self, request: HttpRequest, error: TurnedAway) -> Response:
         """By the page that the code which turned the visit away has words for."""
-        return self._known(request).turned(error.status, error.why)
+        return self._identify_visit(request).show_turned_away(error.status, error.why)
 
-    async def failed(self, request: HttpRequest, error: HTTPException) -> Response:
+    async def answer_http_error(self, request: HttpRequest, error: HTTPException) -> Response:
         """A page that is not there, a form that cannot be read; or what the application's `clerk` raised."""
         if 300 <= error.status_code < 400:
             return Response(status_code=error.status_code, headers=error.headers)
         why = {401: "nobody", 403: "nobody", 404: "no_page"}.get(error.status_code, "unreadable")
-        response = self._known(request).turned(error.status_code, why)
+        response = self._identify_visit(request).show_turned_away(error.status_code, why)
         response.headers.update(error.headers or {})
         return response
 
-    async def closed(self, request: HttpRequest, error: StoreUnavailable) -> Response:
+    async def answer_unavailable(self, request: HttpRequest, error: StoreUnavailable) -> Response:
         """The store cannot be used: nothing has changed."""
         _log.error("%s", error)
-        return self._known(request).turned(503, "closed")
+        return self._identify_visit(request).show_turned_away(503, "closed")
 
 
-class _Headers:
+class _HeadersMiddleware:
     """A middleware that gives each answer the headers which it lacks."""
 
     def __init__(self, app: Any) -> None:

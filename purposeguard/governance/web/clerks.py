@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from starlette.requests import Request
 
-from purposeguard.errors import shown_id
+from purposeguard.errors import format_id
 
 Right = Literal["see", "receive", "verify", "extend", "fulfil", "refuse", "withdraw", "disclose"]
 """What a clerk may do: `see` requests; `receive` new ones; take each of the steps; `disclose` what is held, which
@@ -41,7 +41,7 @@ class Clerk:
             raise ValueError(f"a clerk's name prints, is not blank, and has {LONGEST_NAME} characters at most")
         for right in self.may:
             if right not in RIGHTS:
-                raise ValueError(f"a clerk cannot have the right {shown_id(right, sorted(RIGHTS))}")
+                raise ValueError(f"a clerk cannot have the right {format_id(right, sorted(RIGHTS))}")
         object.__setattr__(self, "may", frozenset(self.may))
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import itsdangerous
 from starlette.datastructures import FormData
 
-from purposeguard.governance.subjects import LONGEST_TEXT, text_of
+from purposeguard.governance.subjects import LONGEST_TEXT, check_text
 from purposeguard.policy.row_context import subject_key
 
 SHORTEST_SECRET: Final = 32
@@ -20,7 +20,7 @@ LIFETIME: Final = datetime.timedelta(hours=12)
 """How long a form may be sent after it was shown."""
 
 
-class Tokens:
+class FormTokens:
     """Signed tokens that a form carries: of one session of one clerk.
 
     Each form is sent with a cookie that only this site can set and a token that only this desk can sign for it.
@@ -52,9 +52,9 @@ class Tokens:
 
     def sign(self, session: str, clerk: str) -> str:
         """A token for the forms that a clerk is shown in a session."""
-        return self._signer.sign(_bound(session, clerk)).decode()
+        return self._signer.sign(_encode_session(session, clerk)).decode()
 
-    def genuine(self, token: object, session: str | None, clerk: str) -> bool:
+    def is_genuine(self, token: object, session: str | None, clerk: str) -> bool:
         """True if a form with this token was shown to this clerk in this session, not too long ago."""
         if not isinstance(token, str) or not session:
             return False
@@ -62,14 +62,14 @@ class Tokens:
             signed = self._signer.unsign(token, max_age=int(LIFETIME.total_seconds()))
         except itsdangerous.BadData:
             return False
-        return signed == _bound(session, clerk)
+        return signed == _encode_session(session, clerk)
 
 
-def _bound(session: str, clerk: str) -> bytes:
+def _encode_session(session: str, clerk: str) -> bytes:
     return hashlib.sha256(f"{session}\0{clerk}".encode()).hexdigest().encode()
 
 
-class Fields:
+class FormFields:
     """The fields of a form that was sent. `faults` has the field and the word for each that is not as it should be."""
 
     def __init__(self, form: FormData) -> None:
@@ -91,12 +91,12 @@ class Fields:
         if not text:
             return None
         try:
-            return text_of(name, text)
+            return check_text(name, text)
         except ValueError:
             self.faults[name] = "too_long" if len(text) > LONGEST_TEXT else "unfit"
         return None
 
-    def needed(self, name: str) -> str:
+    def require_text(self, name: str) -> str:
         """A text that may not be left out."""
         text = self.text(name)
         if text is None:
@@ -129,6 +129,6 @@ class Fields:
             self.faults[name] = "choose"
         return text
 
-    def ticked(self, name: str) -> bool:
+    def is_ticked(self, name: str) -> bool:
         """True if a box was ticked."""
         return self.raw(name) == "yes"

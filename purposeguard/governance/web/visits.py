@@ -17,12 +17,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from purposeguard.governance import report
 from purposeguard.governance.governance import Governance
-from purposeguard.governance.report import Language, policy_for, words
+from purposeguard.governance.report import Language, load_words, make_security_policy
 from purposeguard.governance.web.clerks import Clerk, Right
-from purposeguard.governance.web.forms import Tokens
+from purposeguard.governance.web.forms import FormTokens
 from purposeguard.notice.languages import nearest_language, title_in
-from purposeguard.notice.retention import day_in
-from purposeguard.notice.timezones import zone
+from purposeguard.notice.retention import to_local_day
+from purposeguard.notice.timezones import load_zone
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,7 +36,7 @@ YEAR: Final = 365 * 24 * 60 * 60
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-class Turned(Exception):
+class TurnedAway(Exception):
     """A visit that is answered by a page of this status, which says why: `why` names its words."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -46,19 +46,19 @@ class Turned(Exception):
 
 
 @functools.cache
-def environment() -> Environment:
+def make_desk_environment() -> Environment:
     """Jinja's environment of the desk: that of the report, with more templates."""
     places = (TEMPLATES, report.TEMPLATES)
-    return report.environment().overlay(loader=ChoiceLoader([FileSystemLoader(place) for place in places]))
+    return report.make_environment().overlay(loader=ChoiceLoader([FileSystemLoader(place) for place in places]))
 
 
 @functools.cache
-def style_sheet() -> str:
+def load_desk_style_sheet() -> str:
     """The style sheet of the pages."""
     return (TEMPLATES / "desk.css").read_text("utf-8")
 
 
-def language_of(request: HttpRequest) -> Language:
+def choose_language(request: HttpRequest) -> Language:
     """The language that was switched to; else the first one of the browser's that the desk has; else English."""
     for chosen in (request.query_params.get("language"), request.cookies.get(LANGUAGE)):
         if chosen in LANGUAGES:
@@ -87,16 +87,16 @@ class Visit:
 
     request: HttpRequest
     governance: Governance
-    tokens: Tokens
+    tokens: FormTokens
     clerk: Clerk | None
     language: Language
     session: str
 
     @classmethod
-    def of(cls, request: HttpRequest, governance: Governance, tokens: Tokens, clerk: Clerk | None) -> Visit:
+    def of(cls, request: HttpRequest, governance: Governance, tokens: FormTokens, clerk: Clerk | None) -> Visit:
         """In the session of its cookie, or a new one."""
         session = request.cookies.get(SESSION) or secrets.token_urlsafe(32)
-        return cls(request, governance, tokens, clerk, language_of(request), session)
+        return cls(request, governance, tokens, clerk, choose_language(request), session)
 
     # ---- Who ------------------------------------------------------------------------------------------------------
 
@@ -105,16 +105,16 @@ class Visit:
         """The clerk's name."""
         return "" if self.clerk is None else self.clerk.name
 
-    def may(self, right: Right) -> bool:
+    def has_right(self, right: Right) -> bool:
         """True if the clerk may do this."""
         return self.clerk is not None and "see" in self.clerk.may and right in self.clerk.may
 
-    def must(self, *rights: Right) -> None:
+    def require_rights(self, *rights: Right) -> None:
         """Turns away a clerk who lacks one of these rights."""
         if self.clerk is None:
-            raise Turned(403, "nobody")
-        if not all(self.may(right) for right in rights):
-            raise Turned(403, "no_right")
+            raise TurnedAway(403, "nobody")
+        if not all(self.has_right(right) for right in rights):
+            raise TurnedAway(403, "no_right")
 
     # ---- Where and when -------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Visit:
     @property
     def words(self) -> Mapping[str, str]:
         """The words of the pages in this language."""
-        return words(self.language, TEMPLATES / "desk.toml")
+        return load_words(self.language, TEMPLATES / "desk.toml")
 
     @property
     def timezone(self) -> str:
@@ -136,19 +136,19 @@ class Visit:
 
     def now(self) -> datetime.datetime:
         """The moment, in that time zone."""
-        return self.governance.requests.subjects.clock.now().astimezone(zone(self.timezone))
+        return self.governance.requests.subjects.clock.now().astimezone(load_zone(self.timezone))
 
     def today(self) -> datetime.date:
         """The day in that time zone."""
-        return day_in(self.timezone, self.governance.requests.subjects.clock.now())
+        return to_local_day(self.timezone, self.governance.requests.subjects.clock.now())
 
     def day_of(self, moment: datetime.datetime) -> datetime.date:
         """The day of a moment in that time zone."""
-        return day_in(self.timezone, moment)
+        return to_local_day(self.timezone, moment)
 
     def moment_of(self, moment: datetime.datetime) -> str:
         """A moment in that time zone, as it is shown."""
-        return f"{moment.astimezone(zone(self.timezone)):%Y-%m-%d %H:%M}"
+        return f"{moment.astimezone(load_zone(self.timezone)):%Y-%m-%d %H:%M}"
 
     @property
     def titles_language(self) -> str:
@@ -162,12 +162,12 @@ class Visit:
 
     # ---- Answers --------------------------------------------------------------------------------------------------
 
-    def page(self, template: str, *, here: str, status: int = 200, **names: Any) -> Response:
+    def render_page(self, template: str, *, here: str, status: int = 200, **names: Any) -> Response:
         """A page; `here` is where it is shown in the other language."""
-        style = style_sheet()
+        style = load_desk_style_sheet()
         other = next(language for language in LANGUAGES if language != self.language)
         text = (
-            environment()
+            make_desk_environment()
             .get_template(template)
             .render(
                 visit=self,
@@ -180,28 +180,32 @@ class Visit:
                 **{"faults": {}, **names},
             )
         )
-        return self.remember(HTMLResponse(text, status, {"content-security-policy": policy_for(style) + "'self'"}))
+        return self.remember(
+            HTMLResponse(text, status, {"content-security-policy": make_security_policy(style) + "'self'"})
+        )
 
-    def document(self, disclosure: report.Disclosure, number: int) -> Response:
+    def render_report(self, disclosure: report.Disclosure, number: int) -> Response:
         """A report as a page to print, with a way back that is not printed."""
-        style = report.style_sheet() + (TEMPLATES / "report.css").read_text("utf-8")
-        names = report.context_of(disclosure, style)
+        style = report.load_style_sheet() + (TEMPLATES / "report.css").read_text("utf-8")
+        names = report.make_template_context(disclosure, style)
         text = (
-            environment()
+            make_desk_environment()
             .get_template("desk_report.html")
             .render(names, desk=self.words, back=self.url(f"/requests/{number}"), desk_language=self.language)
         )
-        return self.remember(HTMLResponse(text, 200, {"content-security-policy": policy_for(style) + "'none'"}))
+        return self.remember(
+            HTMLResponse(text, 200, {"content-security-policy": make_security_policy(style) + "'none'"})
+        )
 
-    def file(self, disclosure: report.Disclosure, number: int) -> Response:
+    def download_report(self, disclosure: report.Disclosure, number: int) -> Response:
         """A report as JSON, to be saved under the number of its request."""
         headers = {"content-disposition": f'attachment; filename="request-{number}.json"'}
         return Response(disclosure.to_json(), 200, headers, "application/json")
 
-    def turned(self, status: int, why: str, number: int | None = None) -> Response:
+    def show_turned_away(self, status: int, why: str, number: int | None = None) -> Response:
         """A page that says why nothing was done, and leads back to the request of this number, or to the list."""
         back = self.url() if number is None else self.url(f"/requests/{number}")
-        return self.page("desk_turned.html", here=back, status=status, why=why, number=number, back=back)
+        return self.render_page("desk_turned.html", here=back, status=status, why=why, number=number, back=back)
 
     def redirect(self, url: str) -> Response:
         """Sends the browser to a page, so that reloading it sends no form again."""

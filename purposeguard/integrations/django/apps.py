@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, register
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-from purposeguard.integrations.django.views import guard_of_settings
+from purposeguard.integrations.django.views import load_guard_from_settings
 from purposeguard.integrations.threads import hops
 
 _ROWS = "purposeguard.adapters.django"
@@ -32,10 +32,10 @@ class RequestsConfig(AppConfig):
         Raises:
             TypeError: there is no guard.
         """
-        guard_of_settings()
-        connection_created.connect(_connected, dispatch_uid="purposeguard-hops", weak=False)
+        load_guard_from_settings()
+        connection_created.connect(_add_wrapper, dispatch_uid="purposeguard-hops", weak=False)
         for connection in connections.all(initialized_only=True):
-            _connected(connection=connection)
+            _add_wrapper(connection=connection)
         register(check_installed, "purposeguard")
 
 
@@ -65,7 +65,7 @@ def _hop(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context
 _hop.purposeguard_hops = True  # type: ignore[attr-defined]  # by this it is known that nothing goes before it
 
 
-def _connected(*, connection: Any, **_: object) -> None:
+def _add_wrapper(*, connection: Any, **_: object) -> None:
     wrappers: list[Any] = connection.execute_wrappers
     if _hop not in wrappers:
         wrappers.insert(0, _hop)  # at the end it would be taken away by a block of `connection.execute_wrapper`

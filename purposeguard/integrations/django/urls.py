@@ -22,13 +22,13 @@ def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tupl
     module, app_name, namespace = included
     patterns = getattr(module, "urlpatterns", module)
     decorate: Callable[[Any], Any] = purpose(for_purpose, channel=channel)
-    return [_under(pattern, decorate) for pattern in patterns], app_name, namespace
+    return [_decorate_pattern(pattern, decorate) for pattern in patterns], app_name, namespace
 
 
-def _under(pattern: Any, decorate: Callable[[Any], Any]) -> Any:
+def _decorate_pattern(pattern: Any, decorate: Callable[[Any], Any]) -> Any:
     if isinstance(pattern, URLResolver):
         inside: Any = pattern.url_patterns
-        nested = [_under(inner, decorate) for inner in inside]
+        nested = [_decorate_pattern(inner, decorate) for inner in inside]
         return URLResolver(pattern.pattern, nested, pattern.default_kwargs, pattern.app_name, pattern.namespace)
     if isinstance(pattern, URLPattern):
         return URLPattern(pattern.pattern, decorate(pattern.callback), pattern.default_args, pattern.name)

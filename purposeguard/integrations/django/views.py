@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
-from purposeguard.guard import Guard, Mode, guard_named
+from purposeguard.guard import Guard, Mode, load_guard
 from purposeguard.integrations.threads import hopping, off_loop, settled
 from purposeguard.policy.table import Conditions
 from purposeguard.runtime.site import Site
@@ -41,7 +41,7 @@ def purpose(
         UnknownTerm, ChannelViolation: as `guard.purpose`, where the view is decorated.
         TypeError: there is no guard, or a class is decorated.
     """
-    guard = guard_of_settings()
+    guard = load_guard_from_settings()
     block = guard.purpose(purpose, channel=channel, activity=activity, mode=mode, conditions=conditions)
     known: dict[Site, tuple[Call, Call]] = {}
 
@@ -53,16 +53,19 @@ def purpose(
             )
         site = Site.of(view)
         if site not in known:  # `method_decorator` decorates anew at each request
-            known[site] = block._around(_call, site), block._around(functools.partial(_await, guard), site)
+            known[site] = (
+                block._wrap_function(_call, site),
+                block._wrap_function(functools.partial(_await, guard), site),
+            )
         run, run_async = known[site]
 
         @functools.wraps(view)
         def answer(*args: Any, **kwargs: Any) -> Any:
-            return _to_be_sent(run(view, *args, **kwargs), run, run_async)
+            return _wrap_deferred_response(run(view, *args, **kwargs), run, run_async)
 
         @functools.wraps(view)
         async def answer_async(*args: Any, **kwargs: Any) -> Any:
-            return _to_be_sent(await run_async(view, *args, **kwargs), run, run_async)
+            return _wrap_deferred_response(await run_async(view, *args, **kwargs), run, run_async)
 
         return cast("F", answer_async if iscoroutinefunction(view) else answer)  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
 
@@ -106,9 +109,9 @@ class PurposeMixin:
         return purpose(stated, channel=channel, activity=where, conditions=conditions)(view)
 
 
-def guard_of_settings() -> Guard:
-    """The guard of `PURPOSEGUARD_GUARD`; raises as `guard_named`."""
-    return guard_named(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
+def load_guard_from_settings() -> Guard:
+    """The guard of `PURPOSEGUARD_GUARD`; raises as `load_guard`."""
+    return load_guard(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
 
 
 def _call(fn: Call, /, *args: Any, **kwargs: Any) -> Any:
@@ -122,7 +125,7 @@ async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any,
             return await fn(*args, **kwargs)
 
 
-def _to_be_sent(response: Any, run: Call, run_async: Call) -> Any:
+def _wrap_deferred_response(response: Any, run: Call, run_async: Call) -> Any:
     """A response whose rest is made after the view has returned, for the same purpose."""
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         render = response.render
@@ -134,17 +137,19 @@ def _to_be_sent(response: Any, run: Call, run_async: Call) -> Any:
         response.render = render_for_purpose
     elif isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         content: Any = response.streaming_content
-        response.streaming_content = _parts_async(content, run_async) if response.is_async else _parts(content, run)
+        response.streaming_content = (
+            _iter_parts_async(content, run_async) if response.is_async else _iter_parts(content, run)
+        )
     return response
 
 
-def _parts(content: Any, run: Call) -> Iterator[Any]:
+def _iter_parts(content: Any, run: Call) -> Iterator[Any]:
     parts = run(iter, content)
     while (part := run(next, parts, _END)) is not _END:
         yield part
 
 
-async def _parts_async(content: Any, run_async: Call) -> AsyncIterator[Any]:
+async def _iter_parts_async(content: Any, run_async: Call) -> AsyncIterator[Any]:
     parts = aiter(content)
     while (part := await run_async(anext, parts, _END)) is not _END:
         yield part

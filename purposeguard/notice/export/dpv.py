@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from purposeguard.notice.export.reading import Reading, Term
+from purposeguard.notice.export.reading import NoticeReading, Term
 from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, PurposeRow, SourceRow, Titles
 
 NOTICE: Final = "notice.jsonld"
@@ -88,15 +88,15 @@ def export(document: Document) -> dict[str, str]:
 
     Ids are relative to where the file is published. The same document gives the same text anywhere.
     """
-    made = _Export(document)
+    made = _DpvExport(document)
     text = json.dumps({"@context": CONTEXT, "@graph": list(made.graph())}, ensure_ascii=False, indent=2)
     return {NOTICE: f"{text}\n"}
 
 
-class _Export:
+class _DpvExport:
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._reading = Reading(document)
+        self._reading = NoticeReading(document)
         sources = (*document.source, *document.overlay, *document.derivation)
         self._data_ids = {row.id: f"#{row.slug}" for row in sources}
         # A derivation may bear the id of a purpose.
@@ -106,7 +106,7 @@ class _Export:
     def graph(self) -> Iterator[Node]:
         """The nodes: the notice and who publishes it, the terms, what is done, the rules."""
         document = self._document
-        yield from self._published()
+        yield from self._describe_notice()
         yield from (self._source(row) for row in document.source)
         for overlay in document.overlay:
             part = f"{overlay.product}, {overlay.item}"
@@ -131,7 +131,7 @@ class _Export:
 
     # ---- The notice --------------------------------------------------------------------------------------------------
 
-    def _published(self) -> Iterator[Node]:
+    def _describe_notice(self) -> Iterator[Node]:
         document = self._document
         yield {
             "@id": "#notice",
@@ -167,8 +167,8 @@ class _Export:
 
     def _contact(self, office: Office) -> Node:
         reached = [*([] if office.email is None else [office.email]), *office.phone]
-        address = {} if office.address is None else {"dpv:hasAddress": _texts(office.address)}
-        return {"dpv:hasName": _texts(office.name), **({"dpv:hasContact": reached} if reached else {}), **address}
+        address = {} if office.address is None else {"dpv:hasAddress": _make_texts(office.address)}
+        return {"dpv:hasName": _make_texts(office.name), **({"dpv:hasContact": reached} if reached else {}), **address}
 
     def _channel(self, given: str) -> str:
         return f"#channel/{given}"
@@ -184,7 +184,7 @@ class _Export:
 
     def _data(self, given: str, title: Titles, how: str, **more: Any) -> Node:
         """A category of data; `how` it comes: collected, observed or derived."""
-        kept = [_kept(days, since) for days, since in self._periods(given)]
+        kept = [_make_storage_duration(days, since) for days, since in self._periods(given)]
         return {
             "@id": self._data_ids[given],
             "@type": ["rdfs:Class", "skos:Concept", "dpv:PersonalData", "odrl:Asset"],
@@ -221,8 +221,8 @@ class _Export:
             one.basis for one in self._reading.bases(row.id) if one.basis is not None
         )
         legal: Any = [BASES[basis] for basis in stated]
-        banned = self._reading.banned(row.id)
-        sources = self._reading.may(grant.clause, row.id)
+        banned = self._reading.banned_sources(row.id)
+        sources = self._reading.permitted_sources(grant.clause, row.id)
         document = self._document
         kinds = [] if document.entrustment is None else list(document.entrustment.recipients)
         for provision in document.provision:
@@ -232,7 +232,7 @@ class _Export:
             "dpv:hasPersonalData": self._sources(source for source in sources if source not in banned),
             "dpv:hasLegalBasis": legal[0] if len(legal) == 1 else legal,
             "dpv:hasRecipient": [self._recipient(kind.id) for kind in kinds],
-            "dpv:hasPermission": [rule["@id"] for rule in self._granted(grant, row)],
+            "dpv:hasPermission": [rule["@id"] for rule in self._make_permissions(grant, row)],
         }
         return {
             "@id": f"#process/{row.slug}",
@@ -248,8 +248,10 @@ class _Export:
 
     def _rules(self) -> Node:
         document = self._document
-        permissions = [rule for grant in document.grant for row in grant.purpose for rule in self._granted(grant, row)]
-        permissions += [rule for family in document.family for rule in self._of_family(family)]
+        permissions = [
+            rule for grant in document.grant for row in grant.purpose for rule in self._make_permissions(grant, row)
+        ]
+        permissions += [rule for family in document.family for rule in self._make_family_permissions(family)]
         prohibitions = [
             {
                 "@id": f"#prohibition/{number}",
@@ -257,7 +259,7 @@ class _Export:
                 "skos:prefLabel": dict(ban.rule.reason),
                 "odrl:target": self._sources(ban.sources),
                 "odrl:action": "odrl:use",
-                "odrl:constraint": [_constraint("odrl:purpose", self._purposes(ban.purposes))],
+                "odrl:constraint": [_make_constraint("odrl:purpose", self._purposes(ban.purposes))],
             }
             for number, ban in enumerate(self._reading.bans, 1)
         ]
@@ -275,27 +277,27 @@ class _Export:
             **({"odrl:prohibition": prohibitions} if prohibitions else {}),
         }
 
-    def _granted(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
+    def _make_permissions(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
         """A permission for each of the terms by which its sources may serve a purpose; mostly one for all."""
         channels = row.channels.closed if row.channels else None
-        groups = self._reading.grouped(grant.clause, row.id)
+        groups = self._reading.group_sources(grant.clause, row.id)
         rules = [(sources, term) for terms, sources in groups.items() for term in terms or (Term(),)]
         for number, (sources, term) in enumerate(rules, 1):
             name = row.slug if len(rules) == 1 else f"{row.slug}/{number}"
             yield self._permission(name, row.id, sources, dataclasses.replace(term, channels=channels))
 
-    def _of_family(self, row: FamilyRow) -> Iterator[Node]:
+    def _make_family_permissions(self, row: FamilyRow) -> Iterator[Node]:
         """Each source by one of the members: as many permissions as there are terms, of which one must be met."""
         number = 0
-        for terms, sources in self._reading.serving(row).items():
+        for terms, sources in self._reading.group_family_sources(row).items():
             for term in terms or (Term(),):
                 number += 1
                 yield self._permission(f"{row.slug}/{number}", row.class_, sources, term)
 
     def _permission(self, name: str, purpose: str, sources: Sequence[str], term: Term) -> Node:
-        constraints = [_constraint("odrl:purpose", [self._purpose_ids[purpose]])]
+        constraints = [_make_constraint("odrl:purpose", [self._purpose_ids[purpose]])]
         if term.channels is not None:
-            constraints.append(_constraint("odrl:deliveryChannel", [self._channel(one) for one in term.channels]))
+            constraints.append(_make_constraint("odrl:deliveryChannel", [self._channel(one) for one in term.channels]))
         return {
             "@id": f"#permission/{name}",
             "@type": "odrl:Permission",
@@ -312,18 +314,18 @@ class _Export:
             "odrl:action": {
                 "@type": "odrl:Action",
                 "rdf:value": "odrl:obtainConsent",
-                "odrl:refinement": _constraint("odrl:purpose", [self._purpose_ids[purpose]]),
+                "odrl:refinement": _make_constraint("odrl:purpose", [self._purpose_ids[purpose]]),
             },
             "odrl:consentingParty": "dpv:DataSubject",
         }
 
 
-def _texts(given: Mapping[str, str]) -> list[Node]:
+def _make_texts(given: Mapping[str, str]) -> list[Node]:
     """A title as texts in a language each."""
     return [{"@value": title, "@language": language} for language, title in given.items()]
 
 
-def _constraint(left: str, right: Sequence[str]) -> Node:
+def _make_constraint(left: str, right: Sequence[str]) -> Node:
     """It is the one, or any of several."""
     return {
         "@type": "odrl:Constraint",
@@ -333,7 +335,7 @@ def _constraint(left: str, right: Sequence[str]) -> Node:
     }
 
 
-def _kept(days: int, since: str) -> Node:
+def _make_storage_duration(days: int, since: str) -> Node:
     starts = {"collection": ("from collection", "取得日から"), "end-of-use": ("from the end of use", "利用終了日から")}
     en, ja = starts[since]
     return {
@@ -341,6 +343,6 @@ def _kept(days: int, since: str) -> Node:
         "dpv:hasDuration": {
             "@type": "dpv:TemporalDuration",
             "rdf:value": {"@value": f"P{days}D", "@type": "xsd:duration"},
-            "dcterms:description": _texts({"en": en, "ja": ja}),
+            "dcterms:description": _make_texts({"en": en, "ja": ja}),
         },
     }

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from purposeguard.notice.export.reading import Reading
+from purposeguard.notice.export.reading import NoticeReading
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Basis, Document, Grant, Office, PurposeRow, Titles
 
@@ -54,36 +54,36 @@ def export(document: Document, language: str = "en", tables: Tables | None = Non
     Raises:
         KeyError: `tables` name a source that the notice does not have.
     """
-    made = _Export(document, language)
-    files = {NOTICE: _manifest(made.head(), made.notice(with_dataset=tables is not None))}
+    made = _FidesExport(document, language)
+    files = {NOTICE: _format_manifest(made.head(), made.notice(with_dataset=tables is not None))}
     if tables is not None:
-        files[DATASET] = _manifest(made.head(), {"dataset": [made.dataset(tables)]})
+        files[DATASET] = _format_manifest(made.head(), {"dataset": [made.dataset(tables)]})
     return files
 
 
-def root_of(document: Document) -> str:
+def notice_key(document: Document) -> str:
     """The key of a notice, under which stand those of all that it names; the default taxonomy has none like it."""
     return f"notice-{document.id}"
 
 
-def _manifest(head: Iterable[str], resources: Mapping[str, Any]) -> str:
+def _format_manifest(head: Iterable[str], resources: Mapping[str, Any]) -> str:
     lines = "\n".join(f"# {line}".rstrip() for line in head)
     return f"{lines}\n{json.dumps(resources, ensure_ascii=False, indent=2)}\n"
 
 
-class _Export:
+class _FidesExport:
     def __init__(self, document: Document, language: str) -> None:
         self._document = document
         self._language = language
-        self._reading = Reading(document)
-        self._root = root_of(document)
+        self._reading = NoticeReading(document)
+        self._root = notice_key(document)
         self._categories = dict(self._keys())
         self._uses = {row.id: f"{self._root}.{row.slug}" for row in document.purposes}
 
     def _title(self, given: Titles) -> str:
         return title_in(given, self._language)
 
-    def _named(self, given: str, title: Titles) -> str:
+    def _make_name(self, given: str, title: Titles) -> str:
         return f"{given} {self._title(title)}"
 
     def _keys(self) -> Iterator[tuple[str, str]]:
@@ -134,18 +134,18 @@ class _Export:
     def _data_categories(self) -> Iterator[dict[str, Any]]:
         keys = self._categories
         for source in self._document.source:
-            yield self._below(keys[source.id], self._named(source.id, source.title))
+            yield self._below(keys[source.id], self._make_name(source.id, source.title))
         for overlay in self._document.overlay:
             part = f"{overlay.product}, {overlay.item}: a part of {overlay.source} that may serve less"
-            yield self._below(keys[overlay.id], self._named(overlay.id, overlay.title), part)
+            yield self._below(keys[overlay.id], self._make_name(overlay.id, overlay.title), part)
         for row in self._document.derivation:
             made = f"{row.operation}: {', '.join(row.from_)} with {', '.join(row.with_)}"
-            yield self._below(keys[row.id], self._named(row.id, row.title), made)
+            yield self._below(keys[row.id], self._make_name(row.id, row.title), made)
 
     def _data_uses(self) -> Iterator[dict[str, Any]]:
         for grant in self._document.grant:
             for row in grant.purpose:
-                yield self._below(self._uses[row.id], self._named(row.id, row.title), self._channels(row))
+                yield self._below(self._uses[row.id], self._make_name(row.id, row.title), self._channels(row))
 
     def _channels(self, row: PurposeRow) -> str | None:
         if row.channels is None:
@@ -203,19 +203,19 @@ class _Export:
             **({"dataset_references": [self._root]} if with_dataset else {}),
         }
 
-    def _allowed(self, grant: Grant, row: PurposeRow) -> list[str]:
-        banned = self._reading.banned(row.id)
-        return [source for source in self._reading.may(grant.clause, row.id) if source not in banned]
+    def _list_allowed_sources(self, grant: Grant, row: PurposeRow) -> list[str]:
+        banned = self._reading.banned_sources(row.id)
+        return [source for source in self._reading.permitted_sources(grant.clause, row.id) if source not in banned]
 
     def _declaration(self, grant: Grant, row: PurposeRow) -> dict[str, Any] | None:
         """What one purpose uses; None where it may use nothing."""
-        sources = self._allowed(grant, row)
+        sources = self._list_allowed_sources(grant, row)
         if not sources:
             return None
         (first, *others) = self._reading.bases(row.id)
         categories = [self._categories[source] for source in sources]
         declaration: dict[str, Any] = {
-            "name": self._named(row.id, row.title),
+            "name": self._make_name(row.id, row.title),
             "data_categories": categories,
             "data_use": self._uses[row.id],
             "data_subjects": [self._root],
@@ -240,7 +240,7 @@ class _Export:
         return "; ".join(
             f"{period.source}: {period.days} days from {starts[period.from_]}"
             for period in (() if retention is None else retention.period)
-            if not set(self._reading.whole(period.source)).isdisjoint(sources)
+            if not set(self._reading.list_with_items(period.source)).isdisjoint(sources)
         )
 
     # ---- What violates the notice ------------------------------------------------------------------------------------
@@ -249,9 +249,11 @@ class _Export:
         """A rule that matches is a violation: for each purpose, data of any other source; and any other purpose."""
         rules = [
             {
-                "name": self._named(row.id, row.title),
-                "data_categories": _rule("OTHER", [self._categories[source] for source in self._allowed(grant, row)]),
-                "data_uses": _rule("ANY", [self._uses[row.id]]),
+                "name": self._make_name(row.id, row.title),
+                "data_categories": _make_rule(
+                    "OTHER", [self._categories[source] for source in self._list_allowed_sources(grant, row)]
+                ),
+                "data_uses": _make_rule("ANY", [self._uses[row.id]]),
                 "data_subjects": EVERY,
             }
             for grant in self._document.grant
@@ -260,8 +262,8 @@ class _Export:
         rules.append(
             {
                 "name": "Purposes that are not in the notice",
-                "data_categories": _rule("ANY", [self._root]),
-                "data_uses": _rule("OTHER", list(self._uses.values())),
+                "data_categories": _make_rule("ANY", [self._root]),
+                "data_uses": _make_rule("OTHER", list(self._uses.values())),
                 "data_subjects": EVERY,
             }
         )
@@ -295,9 +297,9 @@ class _Export:
         }
 
 
-def _rule(matches: Literal["ANY", "OTHER"], values: list[str]) -> dict[str, Any]:
+def _make_rule(matches: Literal["ANY", "OTHER"], values: list[str]) -> dict[str, Any]:
     return {"matches": matches, "values": values}
 
 
-EVERY: Final = _rule("OTHER", [])
+EVERY: Final = _make_rule("OTHER", [])
 """Whomever a declaration is about."""

@@ -9,41 +9,41 @@ WIDTH = 120
 """Columns of a line."""
 
 
-def text(given: str) -> str:
+def quote_text(given: str) -> str:
     """A text in quotes."""
     escaped = given.replace("\\", "\\\\").replace('"', '\\"')
-    plain = "".join("\\u{%x}" % ord(one) if _unseen(one) else one for one in escaped)  # noqa: UP031  # braces are Cedar's
+    plain = "".join("\\u{%x}" % ord(one) if _is_invisible(one) else one for one in escaped)  # noqa: UP031  # braces are Cedar's
     return f'"{plain}"'
 
 
-def entity(kind: str, given: str) -> str:
+def format_entity(kind: str, given: str) -> str:
     """An entity by its type and id, `Source::"1.1(a)"`."""
-    return f"{kind}::{text(given)}"
+    return f"{kind}::{quote_text(given)}"
 
 
-def items(kind: str, given: Iterable[str]) -> list[str]:
+def format_entities(kind: str, given: Iterable[str]) -> list[str]:
     """Entities of one type."""
-    return [entity(kind, one) for one in given]
+    return [format_entity(kind, one) for one in given]
 
 
-def flat(entries: Sequence[str]) -> str:
+def format_set(entries: Sequence[str]) -> str:
     """A set on one line."""
     return f"[{', '.join(entries)}]"
 
 
-def comment(given: str) -> str:
+def format_comment(given: str) -> str:
     """A line of comment; what could end the line is a blank."""
-    return f"// {''.join(' ' if _unseen(one) else one for one in given)}".rstrip()
+    return f"// {''.join(' ' if _is_invisible(one) else one for one in given)}".rstrip()
 
 
-def _unseen(character: str) -> bool:
+def _is_invisible(character: str) -> bool:
     """Whether a character breaks lines, turns them round, or is no character at all."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
-def around(before: str, entries: Sequence[str], after: str, indent: int) -> str:
+def wrap_set(before: str, entries: Sequence[str], after: str, indent: int) -> str:
     """A set within a line, `action in […]`, `[…].containsAll(…)`; one that is too long for it fills several."""
-    line = f"{before}{flat(entries)}{after}"
+    line = f"{before}{format_set(entries)}{after}"
     if indent + len(line) <= WIDTH:
         return line
     inner, outer = " " * (indent + 2), " " * indent

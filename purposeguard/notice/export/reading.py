@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
-from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Grant, Prohibition, basis_rows
+from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Grant, Prohibition, resolve_basis_rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Ban:
     purposes: tuple[str, ...]
 
 
-class Reading:
+class NoticeReading:
     """A document, read for its sources.
 
     `listed`: clause → the sources of which it speaks: items, parents all of whose items it names, and what comes of
@@ -77,19 +77,21 @@ class Reading:
         overlays = {row.id: row.serves for row in document.overlay}
         self.narrow = overlays | {row.id: row.serves for row in document.derivation}
         parent = {row.id: row.parent for row in document.source}
-        self._above: dict[str, tuple[str, ...]] = {one: tuple(_chain(one, parent)) for one in parent}
+        self._above: dict[str, tuple[str, ...]] = {one: tuple(_iter_ancestors(one, parent)) for one in parent}
         self._below: dict[str, list[str]] = {one: [] for one in parent}
         for one, above in self._above.items():
             for other in above:
                 self._below[other].append(one)
         self._origins: dict[str, frozenset[str]] = {}
-        self.listed = {grant.clause: self._in_order(self._of_clause(grant)) for grant in document.grant}
+        self.listed = {grant.clause: self._sort_sources(self._iter_clause_sources(grant)) for grant in document.grant}
         self.bans = tuple(
-            Ban(rule, self._in_order(self._reached(rule)), tuple(document.members_of(rule.purposes)))
+            Ban(
+                rule, self._sort_sources(self._iter_prohibited_sources(rule)), tuple(document.members_of(rule.purposes))
+            )
             for rule in document.forbid
         )
 
-    def may(self, clause: str, purpose: str) -> tuple[str, ...]:
+    def permitted_sources(self, clause: str, purpose: str) -> tuple[str, ...]:
         """The sources that a clause lets serve a purpose of it, before any prohibition."""
         return tuple(
             source
@@ -98,20 +100,22 @@ class Reading:
             if self._conditions or self.terms(source, purpose)
         )
 
-    def banned(self, purpose: str) -> frozenset[str]:
+    def banned_sources(self, purpose: str) -> frozenset[str]:
         """The sources that a prohibition keeps from a purpose whatever is stated."""
-        return frozenset(source for ban in self._of(purpose) if not self.lifted_by(ban) for source in ban.sources)
+        return frozenset(
+            source for ban in self._bans_of(purpose) if not self.lifting_conditions(ban) for source in ban.sources
+        )
 
-    def lifted_by(self, ban: Ban) -> tuple[str, ...]:
+    def lifting_conditions(self, ban: Ban) -> tuple[str, ...]:
         """The conditions that lift a prohibition; none where nothing does."""
         return ban.rule.unless if self._conditions else ()
 
-    def _of(self, purpose: str) -> list[Ban]:
+    def _bans_of(self, purpose: str) -> list[Ban]:
         return [ban for ban in self.bans if purpose in ban.purposes]
 
     def bases(self, purpose: str) -> tuple[BasisRow, ...]:
         """The bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
-        return basis_rows(*self._rows[purpose])
+        return resolve_basis_rows(*self._rows[purpose])
 
     def terms(self, source: str, purpose: str, *, with_channels: bool = True) -> tuple[Term, ...]:
         """The terms by which a source may serve a purpose that is granted, before any prohibition: one must be met."""
@@ -135,19 +139,19 @@ class Reading:
         ]
         return tuple(Term(closed, purpose if consent else None, tuple(sorted(when))) for when, consent in fewest)
 
-    def grouped(self, clause: str, purpose: str) -> dict[tuple[Term, ...], tuple[str, ...]]:
+    def group_sources(self, clause: str, purpose: str) -> dict[tuple[Term, ...], tuple[str, ...]]:
         """The sources that a clause lets serve a purpose, by the terms besides channels of which one must be met."""
         found: dict[tuple[Term, ...], list[str]] = {}
-        for source in self.may(clause, purpose):
+        for source in self.permitted_sources(clause, purpose):
             terms = self.terms(source, purpose, with_channels=False)
             found.setdefault(() if any(term.free for term in terms) else terms, []).append(source)
         return {terms: tuple(sources) for terms, sources in found.items()}
 
-    def whole(self, source: str) -> tuple[str, ...]:
+    def list_with_items(self, source: str) -> tuple[str, ...]:
         """A clause and its items, and theirs."""
         return (source, *self._below.get(source, ()))
 
-    def serving(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
+    def group_family_sources(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
         """The sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
 
         No terms: such a source may serve a purpose that depends on nothing else.
@@ -155,25 +159,25 @@ class Reading:
         clauses = {row.id: grant.clause for grant in self.document.grant for row in grant.purpose}
         may: dict[str, list[Term]] = {}
         for purpose in family.purposes:
-            banned = self.banned(purpose)
-            for source in self.may(clauses[purpose], purpose):
+            banned = self.banned_sources(purpose)
+            for source in self.permitted_sources(clauses[purpose], purpose):
                 if source not in banned:
-                    lifting = [self.lifted_by(ban) for ban in self._of(purpose) if source in ban.sources]
+                    lifting = [self.lifting_conditions(ban) for ban in self._bans_of(purpose) if source in ban.sources]
                     may.setdefault(source, []).extend(
                         dataclasses.replace(term, conditions=tuple(sorted({*term.conditions, *chain(*lifting)})))
                         for term in self.terms(source, purpose)
                     )
         found: dict[tuple[Term, ...], list[str]] = {}
-        for source in self._in_order(may):
-            needed = () if any(term.free for term in may[source]) else _merged(may[source])
+        for source in self._sort_sources(may):
+            needed = () if any(term.free for term in may[source]) else _merge_terms(may[source])
             found.setdefault(needed, []).append(source)
         return {terms: tuple(sources) for terms, sources in found.items()}
 
-    def _in_order(self, given: Iterable[str]) -> tuple[str, ...]:
+    def _sort_sources(self, given: Iterable[str]) -> tuple[str, ...]:
         found = set(given)
         return tuple(source for source in self.sources if source in found)
 
-    def _of_clause(self, grant: Grant) -> Iterator[str]:
+    def _iter_clause_sources(self, grant: Grant) -> Iterator[str]:
         purposes = {row.id for row in grant.purpose}
         named = {item for given in self._clauses(grant.sources) for item in (given, *self._below[given])}
         # A parent is data of which it is not known from which item it comes: every one of them must be named.
@@ -186,7 +190,7 @@ class Reading:
             if not purposes.isdisjoint(derivation.serves):
                 yield derivation.id
 
-    def _reached(self, rule: Prohibition) -> Iterator[str]:
+    def _iter_prohibited_sources(self, rule: Prohibition) -> Iterator[str]:
         """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
         named = set(self._clauses(rule.sources))
         reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
@@ -218,7 +222,7 @@ class Reading:
         return self._origins[source]
 
 
-def _chain(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
+def _iter_ancestors(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
     """What stands above a clause."""
     above = parent[source]
     while above is not None:
@@ -230,7 +234,7 @@ def _is_of_channels(term: Term) -> bool:
     return term.consent is None and not term.conditions
 
 
-def _merged(terms: Iterable[Term]) -> tuple[Term, ...]:
+def _merge_terms(terms: Iterable[Term]) -> tuple[Term, ...]:
     """The same terms in fewer: those that ask for a channel alone as one, without those that ask for more than it."""
     given = list(dict.fromkeys(terms))
     channels = tuple(

@@ -56,21 +56,21 @@ Levels = dict[Any, Level]
 """Purpose class or family → level; what is not in it is refused."""
 
 
-def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
+def compare_cells(history: History, matching: Matching) -> tuple[Cell, ...]:
     """All cells that the first and the last revision decide differently, in the order of the last, by channel."""
     old, *_, new = history
     past, present = PolicyTable(old), PolicyTable(new, history=history)
     every: tuple[AnyPurpose, ...] = (*matching.purposes, *matching.families)
-    purposes = [(pair, _class(old, pair.old), _class(new, pair.new)) for pair in every]
+    purposes = [(pair, _find_class(old, pair.old), _find_class(new, pair.new)) for pair in every]
     places = {term: place for place, (_, *terms) in enumerate(purposes) for term in terms if term is not None}
     channels = (None, *dict.fromkeys((*new.channels, *old.channels)))
     differing: list[Cell] = []
     for source in matching.sources:
         for channel in channels:
-            was = _source(old, source.old)
-            before = _levels(past, was, channel)
-            after = _levels(present, _source(new, source.new), channel)
-            earlier = _levels(present, was, channel)
+            was = _find_source(old, source.old)
+            before = _compute_levels(past, was, channel)
+            after = _compute_levels(present, _find_source(new, source.new), channel)
+            earlier = _compute_levels(present, was, channel)
             asked = sorted({places[term] for levels in (before, after, earlier) for term in levels})
             differing += (
                 cell
@@ -89,23 +89,23 @@ def cells(history: History, matching: Matching) -> tuple[Cell, ...]:
     return tuple(differing)
 
 
-def _class(notice: Notice, row: PurposeRow | FamilyRow | None) -> object:
+def _find_class(notice: Notice, row: PurposeRow | FamilyRow | None) -> object:
     """The class of a purpose, or the family."""
     if row is None:
         return None
     return notice.purpose(id_of(row)) if isinstance(row, PurposeRow) else notice.family(id_of(row))
 
 
-def _source(notice: Notice, row: Named | None) -> Any:
+def _find_source(notice: Notice, row: Named | None) -> Any:
     return None if row is None else notice.source(row.id)
 
 
-def _levels(matrix: PolicyTable, source: Any, channel: str | None) -> Levels:
+def _compute_levels(matrix: PolicyTable, source: Any, channel: str | None) -> Levels:
     """What data tagged with a source may serve where all conditions hold; nothing where the matrix knows no clause."""
     if source is None:
         return {}
     try:
-        label = matrix.label(Label(source))
+        label = matrix.resolve_label(Label(source))
     except UnknownSource:
         return {}
     stated = frozenset(matrix.notice.conditions)

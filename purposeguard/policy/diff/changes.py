@@ -13,7 +13,16 @@ from typing import Generic, Literal, TypeVar, cast
 
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import Derivation, FamilyRow, Named, Overlay, PurposeRow, SourceRow, Table, references
+from purposeguard.notice.schema import (
+    Derivation,
+    FamilyRow,
+    Named,
+    Overlay,
+    PurposeRow,
+    SourceRow,
+    Table,
+    reference_fields,
+)
 from purposeguard.notice.vocabulary import fold
 
 Direction = Literal["widened", "narrowed", "neutral"]
@@ -86,10 +95,10 @@ class Matching:
         """Sources of the earlier revision → their ids in the later one."""
         return {pair.old_id: pair.id for pair in self.sources if pair.old_id is not None and pair.new is not None}
 
-    def now(self, row: AnyTable) -> AnyTable:
+    def translate_ids(self, row: AnyTable) -> AnyTable:
         """A row of the earlier revision, with the ids that it refers to as the later one has them."""
         changes: dict[str, object] = {}
-        for name, refers in references(type(row)).items():
+        for name, refers in reference_fields(type(row)).items():
             value = getattr(row, name)
             moved = self.source_ids if refers.kind == "source" else self.purpose_ids
             if refers.kind in {"source", "purpose", "purpose or family"} and value is not None:
@@ -103,24 +112,24 @@ def id_of(row: Named | FamilyRow) -> str:
     return row.id if isinstance(row, Named) else row.class_
 
 
-def matched(history: History) -> Matching:
+def match_terms(history: History) -> Matching:
     """The terms of the first and the last revision of a history, paired."""
     first, last = history.notices[0], history.latest
     old, new = first.document, last.document
 
-    def stated(kind: Literal["source", "purpose"], rows: Iterable[Named]) -> dict[str, str | None]:
+    def old_ids_by_id(kind: Literal["source", "purpose"], rows: Iterable[Named]) -> dict[str, str | None]:
         """What numbers were before: of those alone that a row moved, or gave away."""
-        was = {row.id: history.clause_in(kind, row.id, last, first) for row in rows}
+        was = {row.id: history.translate_clause(kind, row.id, last, first) for row in rows}
         return {given: before for given, before in was.items() if before != fold(given)}
 
     return Matching(
-        _paired(source_rows(old), source_rows(new), stated("source", source_rows(new))),
-        _paired(old.purposes, new.purposes, stated("purpose", new.purposes)),
-        _paired(old.family, new.family, {}),
+        _pair_rows(source_rows(old), source_rows(new), old_ids_by_id("source", source_rows(new))),
+        _pair_rows(old.purposes, new.purposes, old_ids_by_id("purpose", new.purposes)),
+        _pair_rows(old.family, new.family, {}),
     )
 
 
-def _paired(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None]) -> tuple[Pair[Row], ...]:
+def _pair_rows(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None]) -> tuple[Pair[Row], ...]:
     """`stated`: the number that a row had before, folded; None for one whose number was another's."""
     left = {id_of(row): row for row in old}
     by_number = {fold(id_of(row)): row for row in old}

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
-from purposeguard.policy.diff.cells import Cell, cells
-from purposeguard.policy.diff.changes import Change, Direction, Matching, Needs, matched
-from purposeguard.policy.diff.rows import facts, reordered, terms
-from purposeguard.policy.diff.texts import counts, worded
+from purposeguard.policy.diff.cells import Cell, compare_cells
+from purposeguard.policy.diff.changes import Change, Direction, Matching, Needs, match_terms
+from purposeguard.policy.diff.rows import diff_facts, diff_terms, find_other_differences
+from purposeguard.policy.diff.texts import count_rows, diff_texts
 from purposeguard.policy.diff.uses import Uses
 
 
@@ -33,7 +33,7 @@ class Comparison:
 
         `without-text`: of how many rows the words were not compared, since neither revision has them.
         """
-        return counts(self.history, self.matching)
+        return count_rows(self.history, self.matching)
 
     @property
     def old(self) -> Notice:
@@ -66,14 +66,14 @@ def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Compari
     """
     if old == new and not between:
         alone = History.of_drafts(old)
-        return Comparison(alone, matched(alone), (), ())
+        return Comparison(alone, match_terms(alone), (), ())
     history = History.of_drafts(old, *between, new)
-    pairs = matched(history)
-    differing = cells(history, pairs)
+    pairs = match_terms(history)
+    differing = compare_cells(history, pairs)
     changes = (
         *Uses(history, pairs, differing).changes,
-        *facts(old.document, new.document, pairs),
-        *terms(history, pairs),
-        *worded(history, pairs),
-    ) or tuple(reordered(old.document, new.document))
+        *diff_facts(old.document, new.document, pairs),
+        *diff_terms(history, pairs),
+        *diff_texts(history, pairs),
+    ) or tuple(find_other_differences(old.document, new.document))
     return Comparison(history, pairs, differing, changes)

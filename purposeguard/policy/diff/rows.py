@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
-from purposeguard.notice.grants import granted, source_rows
+from purposeguard.notice.grants import compute_grants, source_rows
 from purposeguard.notice.history import History, unexplained_terms
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
@@ -28,49 +28,49 @@ from purposeguard.notice.schema import (
 )
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.changes import KINDS, AnyPair, Change, Direction, Fact, Matching, Pair, id_of, kind_of
-from purposeguard.policy.diff.texts import bare
+from purposeguard.policy.diff.texts import strip_texts
 
 SOURCES = frozenset({"source", "overlay", "derivation"})
 
 
-def terms(history: History, matching: Matching) -> Iterator[Change]:
+def diff_terms(history: History, matching: Matching) -> Iterator[Change]:
     """Terms that are new, removed, renamed or worded differently."""
     first, *between, last = history
     old, new = first.document, last.document
-    served = granted(old)
+    served = compute_grants(old)
     purposes = matching.purpose_ids
     every: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
     for pair in every:
         what = kind_of(pair)
         if pair.old is None:
-            yield _term("added", "neutral", pair, what)
+            yield _make_term_change("added", "neutral", pair, what)
         elif pair.new is None:
             lost = (
                 tuple(purposes.get(served_id, served_id) for served_id in served.get(pair.id, ()))
                 if what in SOURCES
                 else ()
             )
-            yield _term("removed", "narrowed", pair, what, served=lost)
+            yield _make_term_change("removed", "narrowed", pair, what, served=lost)
         else:
-            yield from _renamed(pair, what)
-            yield from _retitled(pair.old.title, pair.row.title, what=what, id=pair.id)
-    yield from _reused(matching, [notice.document for notice in (*between, last)])
+            yield from _diff_ids(pair, what)
+            yield from _diff_titles(pair.old.title, pair.row.title, what=what, id=pair.id)
+    yield from _find_reused_ids(matching, [notice.document for notice in (*between, last)])
     for earlier, later in itertools.pairwise(history):
         yield from _unexplained(earlier, later)
-        yield from _renamed_nothing(earlier.document, later.document)
-    yield from _made_otherwise(matching)
-    yield from _clauses(old, new, matching)
-    yield from _listed("channel", old.channel, new.channel, "neutral", "narrowed")
-    yield from _listed("condition", old.condition, new.condition, "neutral", "narrowed")
-    yield from _prohibitions(old, new, matching)
+        yield from _find_stale_renamings(earlier.document, later.document)
+    yield from _diff_compositions(matching)
+    yield from _diff_clauses(old, new, matching)
+    yield from _diff_entries("channel", old.channel, new.channel, "neutral", "narrowed")
+    yield from _diff_entries("condition", old.condition, new.condition, "neutral", "narrowed")
+    yield from _diff_prohibitions(old, new, matching)
 
 
-def _term(kind: str, direction: Direction, pair: AnyPair, what: str, **more: Fact) -> Change:
+def _make_term_change(kind: str, direction: Direction, pair: AnyPair, what: str, **more: Fact) -> Change:
     row = pair.row
     return Change(kind, direction, {"what": what, "id": pair.id, "class": row.class_, "title": dict(row.title), **more})
 
 
-def _renamed(pair: AnyPair, what: str) -> Iterator[Change]:
+def _diff_ids(pair: AnyPair, what: str) -> Iterator[Change]:
     if pair.old is None or pair.how not in {"stated", "class", "id"}:
         return
     facts: dict[str, Fact] = {"what": what, "old": id_of(pair.old), "new": pair.id, "by": pair.how}
@@ -79,13 +79,13 @@ def _renamed(pair: AnyPair, what: str) -> Iterator[Change]:
     yield Change("renamed", "neutral", facts)
 
 
-def _retitled(was: Titles, is_: Titles, **facts: Fact) -> Iterator[Change]:
+def _diff_titles(was: Titles, is_: Titles, **facts: Fact) -> Iterator[Change]:
     """The change of a title, of the row that these facts name."""
     if was != is_:
         yield Change("title", "neutral", {**facts, "old": dict(was), "new": dict(is_)})
 
 
-def _reused(matching: Matching, later: Sequence[Document]) -> Iterator[Change]:
+def _find_reused_ids(matching: Matching, later: Sequence[Document]) -> Iterator[Change]:
     """Report ids that mean another term now, as the `[[renamed]]` rows of the later revisions say."""
     explained = {
         (row.kind, fold(id_)) for document in later for row in document.renamed for id_ in (row.old, row.new) if id_
@@ -117,7 +117,7 @@ def _unexplained(earlier: Notice, later: Notice) -> Iterator[Change]:
         yield Change(kind, "widened", facts, "consent")
 
 
-def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
+def _find_stale_renamings(old: Document, new: Document) -> Iterator[Change]:
     """Rows `[[renamed]]` that were of another step, or a slip: the earlier revision has no such id."""
     known = {"source": source_rows(old), "purpose": old.purposes}
     for row in new.renamed:
@@ -126,7 +126,7 @@ def _renamed_nothing(old: Document, new: Document) -> Iterator[Change]:
             yield Change("renamed-nothing", "neutral", facts)
 
 
-def _made_otherwise(matching: Matching) -> Iterator[Change]:
+def _diff_compositions(matching: Matching) -> Iterator[Change]:
     """Parents, families, derivations and overlays that are made of something else."""
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
@@ -134,60 +134,60 @@ def _made_otherwise(matching: Matching) -> Iterator[Change]:
         if was is None or is_ is None:
             continue
         if type(was) is not type(is_):
-            yield from _value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
+            yield from _diff_value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
             continue
-        was = matching.now(was)
+        was = matching.translate_ids(was)
         for name, field in type(is_).model_fields.items():
             if name not in {"id", "class_", "title", "text"}:  # these name the row itself, and words
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
-                    yield from _set_change(what, pair.id, key, before, cast("tuple[str, ...]", after))
+                    yield from _diff_set(what, pair.id, key, before, cast("tuple[str, ...]", after))
                 else:
-                    yield from _value(what, pair.id, key, before, after)
+                    yield from _diff_value(what, pair.id, key, before, after)
 
 
-def _clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+def _diff_clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """The grants: which clause states which purpose, and what it is called."""
     was, is_ = ({row.id: grant.clause for grant in document.grant for row in grant.purpose} for document in (old, new))
     for pair in matching.purposes:
         if pair.old is not None and pair.new is not None:
-            yield from _value("purpose", pair.id, "clause", was[pair.old.id], is_[pair.new.id])
-            yield from _value("purpose", pair.id, "open_end", pair.old.open_end, pair.new.open_end)
+            yield from _diff_value("purpose", pair.id, "clause", was[pair.old.id], is_[pair.new.id])
+            yield from _diff_value("purpose", pair.id, "open_end", pair.old.open_end, pair.new.open_end)
     titles = {grant.clause: grant.title for grant in old.grant}
     for grant in new.grant:
-        yield from _retitled(titles.get(grant.clause, grant.title), grant.title, what="clause", id=grant.clause)
+        yield from _diff_titles(titles.get(grant.clause, grant.title), grant.title, what="clause", id=grant.clause)
 
 
-def _value(what: str, id_: str, key: str, was: Fact, is_: Fact) -> Iterator[Change]:
+def _diff_value(what: str, id_: str, key: str, was: Fact, is_: Fact) -> Iterator[Change]:
     if was != is_:
         yield Change("value", "neutral", {"what": what, "id": id_, "key": key, "old": was, "new": is_})
 
 
-def _set_change(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence[str]) -> Iterator[Change]:
+def _diff_set(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence[str]) -> Iterator[Change]:
     added = tuple(member for member in is_ if member not in was)
     removed = tuple(member for member in was if member not in is_)
     if added or removed:
         yield Change("members", "neutral", {"what": what, "id": id_, "key": key, "added": added, "removed": removed})
 
 
-def _prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+def _diff_prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """Prohibitions that changed; their effect is reported as narrowed and widened uses."""
-    was = {_meant(matching.now(row)): row for row in old.forbid}
-    is_ = {_meant(row): row for row in new.forbid}
+    was = {_prohibition_key(matching.translate_ids(row)): row for row in old.forbid}
+    is_ = {_prohibition_key(row): row for row in new.forbid}
     for kind, some, others in (("added", is_, was), ("removed", was, is_)):
         for key, row in some.items():
             if key not in others:
-                yield Change(kind, "neutral", {**_prohibition(row), "title": dict(row.reason)})
+                yield Change(kind, "neutral", {**_prohibition_facts(row), "title": dict(row.reason)})
     for key, row in is_.items():
         if key in was:
-            yield from _retitled(was[key].reason, row.reason, **_prohibition(row))
+            yield from _diff_titles(was[key].reason, row.reason, **_prohibition_facts(row))
 
 
-def _meant(row: Prohibition) -> tuple[frozenset[str], frozenset[str]]:
+def _prohibition_key(row: Prohibition) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(row.sources), frozenset(row.purposes)
 
 
-def _prohibition(row: Prohibition) -> dict[str, Fact]:
+def _prohibition_facts(row: Prohibition) -> dict[str, Fact]:
     return {
         "what": "prohibition",
         "sources": ("any",) if row.sources == EVERY else row.sources,
@@ -201,31 +201,31 @@ Terms = tuple[str, str, frozenset[str]]
 OPEN, REFUSED = "open", "refused"
 
 
-def facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+def diff_facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """All changes of the tables that state facts."""
     changes_of = {
-        "entrustment": _recipients(old, new),
-        "transfer": _countries(old, new),
-        "safeguards": _safeguards(old, new),
-        "rights": _rights(old.rights, new.rights),
-        "retention": _periods(old, new, matching),
-        "provision": _provisions(old, new, matching),
+        "entrustment": _diff_recipients(old, new),
+        "transfer": _diff_countries(old, new),
+        "safeguards": _diff_safeguards(old, new),
+        "rights": _diff_rights(old.rights, new.rights),
+        "retention": _diff_periods(old, new, matching),
+        "provision": _diff_provisions(old, new, matching),
     }
     for key, changes in changes_of.items():
         listed = list(changes)
         was, is_ = getattr(old, key), getattr(new, key)
-        if was is not None and is_ is not None and bare(was) != bare(is_) and not listed:
+        if was is not None and is_ is not None and strip_texts(was) != strip_texts(is_) and not listed:
             listed.append(Change("table", "neutral", {"key": key}))  # a clause's number, a note, a list's order
         yield from listed
-    yield from _rest(old, new)
+    yield from _diff_remaining_tables(old, new)
 
 
-def _change(kind: str, direction: Direction, **facts: Fact) -> Change:
+def _make_change(kind: str, direction: Direction, **facts: Fact) -> Change:
     """A change that is felt by data and subjects of whatever revision: where it widens, it is material (clause 11)."""
     return Change(kind, direction, facts, "notice" if direction == "widened" else None)
 
 
-def _listed(
+def _diff_entries(
     what: str,
     was: Iterable[Kind | Channel | Condition],
     is_: Iterable[Kind | Channel | Condition],
@@ -236,67 +236,67 @@ def _listed(
     before, after = {row.id: row for row in was}, {row.id: row for row in is_}
     for id_, row in after.items():
         if id_ not in before:
-            yield _change("added", added, what=what, id=id_, title=dict(row.title))
+            yield _make_change("added", added, what=what, id=id_, title=dict(row.title))
         else:
-            yield from _retitled(before[id_].title, row.title, what=what, id=id_)
+            yield from _diff_titles(before[id_].title, row.title, what=what, id=id_)
     for id_, row in before.items():
         if id_ not in after:
-            yield _change("removed", removed, what=what, id=id_, title=dict(row.title))
+            yield _make_change("removed", removed, what=what, id=id_, title=dict(row.title))
 
 
-def _recipients(old: Document, new: Document) -> Iterator[Change]:
+def _diff_recipients(old: Document, new: Document) -> Iterator[Change]:
     was, is_ = old.entrustment, new.entrustment
-    yield from _recipient_kinds(was.recipients if was else (), is_.recipients if is_ else ())
+    yield from _diff_recipient_kinds(was.recipients if was else (), is_.recipients if is_ else ())
     if was and is_ and was.supervision != is_.supervision:
         direction: Direction = "widened" if is_.supervision == "recorded" else "narrowed"
-        yield _change("supervision", direction, old=was.supervision, new=is_.supervision)
+        yield _make_change("supervision", direction, old=was.supervision, new=is_.supervision)
 
 
-def _recipient_kinds(before: Sequence[RecipientKind], after: Sequence[RecipientKind]) -> Iterator[Change]:
-    yield from _listed("recipient", before, after, "widened", "narrowed")
+def _diff_recipient_kinds(before: Sequence[RecipientKind], after: Sequence[RecipientKind]) -> Iterator[Change]:
+    yield from _diff_entries("recipient", before, after, "widened", "narrowed")
     places = {row.id: row.place for row in before}
     for row in after:
         if row.id in places and places[row.id] != row.place:
             direction: Direction = "narrowed" if places[row.id] is None else "widened"
-            yield _change(
+            yield _make_change(
                 "value", direction, what="recipient", id=row.id, key="place", old=places[row.id], new=row.place
             )
 
 
-def _provisions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+def _diff_provisions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """Clause by clause: what is provided to third parties, to whom, for what and where."""
     was = {row.clause: row for row in old.provision}
     for row in new.provision:
         before = was.pop(row.clause, None)
         if before is None:
-            yield _change("added", "widened", what="provision", id=row.clause, title=dict(row.title))
+            yield _make_change("added", "widened", what="provision", id=row.clause, title=dict(row.title))
             continue
         facts: dict[str, Fact] = {"what": "provision", "id": row.clause}
-        yield from _retitled(before.title, row.title, **facts)
-        yield from _recipient_kinds(before.recipients, row.recipients)
-        before = matching.now(before)
+        yield from _diff_titles(before.title, row.title, **facts)
+        yield from _diff_recipient_kinds(before.recipients, row.recipients)
+        before = matching.translate_ids(before)
         terms: dict[str, tuple[Fact, Fact, bool]] = {
-            "sources": _narrower(before.sources, row.sources),
-            "purposes": _narrower(before.purposes, row.purposes),
+            "sources": _compare_ids(before.sources, row.sources),
+            "purposes": _compare_ids(before.purposes, row.purposes),
             "form": (before.form, row.form, row.form == "aggregate"),
-            "countries": _narrower_countries(before.countries, row.countries),
+            "countries": _compare_countries(before.countries, row.countries),
             "safeguards": (before.safeguards, row.safeguards, row.safeguards == "required"),
         }
         for key, (then, now, narrower) in terms.items():
             if then != now:
-                yield _change("value", "narrowed" if narrower else "widened", **facts, key=key, old=then, new=now)
+                yield _make_change("value", "narrowed" if narrower else "widened", **facts, key=key, old=then, new=now)
     for clause, row in was.items():
-        yield _change("removed", "narrowed", what="provision", id=clause, title=dict(row.title))
+        yield _make_change("removed", "narrowed", what="provision", id=clause, title=dict(row.title))
 
 
-def _narrower(was: tuple[str, ...] | None, is_: tuple[str, ...] | None) -> tuple[Fact, Fact, bool]:
+def _compare_ids(was: tuple[str, ...] | None, is_: tuple[str, ...] | None) -> tuple[Fact, Fact, bool]:
     """The two sets of ids, and whether the second is within the first; None is all."""
     then = None if was is None else tuple(sorted(was))
     now = None if is_ is None else tuple(sorted(is_))
     return then, now, now is not None and (then is None or {*now} <= {*then})
 
 
-def _narrower_countries(
+def _compare_countries(
     was: tuple[str, ...] | Literal["any"] | None, is_: tuple[str, ...] | Literal["any"] | None
 ) -> tuple[Fact, Fact, bool]:
     """None is the countries of clause 5, of which nobody tells here whether they are fewer than those listed."""
@@ -304,28 +304,33 @@ def _narrower_countries(
     return was, is_, within and is_ != "any"
 
 
-def _countries(old: Document, new: Document) -> Iterator[Change]:
+def _diff_countries(old: Document, new: Document) -> Iterator[Change]:
     """Country by country: refused, under narrower terms, or open."""
-    before, after = _open_to(old), _open_to(new)
-    other_before, other_after = _otherwise(old), _otherwise(new)
+    before, after = _country_terms(old), _country_terms(new)
+    other_before, other_after = _default_terms(old), _default_terms(new)
     titles = {code: title for document in (old, new) for code, title in _country_titles(document).items()}
     for code in sorted({*before, *after}):
         was, is_ = before.get(code, other_before), after.get(code, other_after)
         if was != is_:
-            facts: dict[str, Fact] = {"code": code, "title": titles.get(code), "old": _said(was), "new": _said(is_)}
-            yield _change("country", "narrowed" if _within(is_, was) else "widened", **facts)
+            facts: dict[str, Fact] = {
+                "code": code,
+                "title": titles.get(code),
+                "old": _describe_terms(was),
+                "new": _describe_terms(is_),
+            }
+            yield _make_change("country", "narrowed" if _is_narrower(is_, was) else "widened", **facts)
     if other_before != other_after:
         facts = {"code": "other countries", "title": None, "old": other_before, "new": other_after}
-        yield _change("country", "narrowed" if _within(other_after, other_before) else "widened", **facts)
+        yield _make_change("country", "narrowed" if _is_narrower(other_after, other_before) else "widened", **facts)
     if old.transfer and new.transfer and old.transfer.scope != new.transfer.scope:
         direction: Direction = "widened" if new.transfer.scope == "any-recipient" else "narrowed"
         facts = {"what": "table", "id": "transfer", "key": "scope"}
-        yield _change("value", direction, **facts, old=old.transfer.scope, new=new.transfer.scope)
+        yield _make_change("value", direction, **facts, old=old.transfer.scope, new=new.transfer.scope)
     if old.transfer and new.transfer and old.transfer.home != new.transfer.home:
         yield Change("home", "neutral", {"old": old.transfer.home, "new": new.transfer.home})
 
 
-def _open_to(document: Document) -> dict[str, str | Terms]:
+def _country_terms(document: Document) -> dict[str, str | Terms]:
     """Country code → `open`, or its narrower terms; what is not in it is refused."""
     rule = document.transfer
     if rule is None:
@@ -340,7 +345,7 @@ def _open_to(document: Document) -> dict[str, str | Terms]:
     return terms_of
 
 
-def _otherwise(document: Document) -> str:
+def _default_terms(document: Document) -> str:
     """What becomes of a country that clause 5 does not name."""
     rule = document.transfer
     return OPEN if rule is not None and rule.otherwise == "safeguards" else REFUSED
@@ -350,51 +355,51 @@ def _country_titles(document: Document) -> dict[str, Mapping[str, str]]:
     return {row.code: dict(row.title) for row in document.transfer.country} if document.transfer else {}
 
 
-def _said(terms: str | Terms) -> Fact:
+def _describe_terms(terms: str | Terms) -> Fact:
     if isinstance(terms, str):
         return terms
     recipient, products, tasks = terms
     return (recipient, products, *sorted(tasks))
 
 
-def _within(terms: str | Terms, others: str | Terms) -> bool:
+def _is_narrower(terms: str | Terms, others: str | Terms) -> bool:
     """Whether whatever the terms allow, the others allow too: nobody can tell that other products are fewer."""
     if terms == REFUSED or others == OPEN:
         return True
     return isinstance(terms, tuple) and isinstance(others, tuple) and terms[:2] == others[:2] and terms[2] <= others[2]
 
 
-def _safeguards(old: Document, new: Document) -> Iterator[Change]:
+def _diff_safeguards(old: Document, new: Document) -> Iterator[Change]:
     was, is_ = old.safeguards, new.safeguards
     for key, what in (("measures", "measure"), ("means", "means")):
         before: Sequence[Kind] = getattr(was, key) if was else ()
         after: Sequence[Kind] = getattr(is_, key) if is_ else ()
-        yield from _listed(what, before, after, "widened", "narrowed")
+        yield from _diff_entries(what, before, after, "widened", "narrowed")
 
 
-def _rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
+def _diff_rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
     """What subjects lose is to their disadvantage, and counts as a widening."""
     before, after = was.request if was else (), is_.request if is_ else ()
-    yield from _listed("request", before, after, "narrowed", "widened")
+    yield from _diff_entries("request", before, after, "narrowed", "widened")
     effects = {row.id: row.effect for row in before}
     for row in after:
         if row.id in effects and effects[row.id] != row.effect:
-            yield _change(
+            yield _make_change(
                 "value", "widened", what="request", id=row.id, key="effect", old=effects[row.id], new=row.effect
             )
     if was and is_:
         for requester in is_.requesters:
             if requester not in was.requesters:
-                yield _change("added", "narrowed", what="requester", id=requester)
+                yield _make_change("added", "narrowed", what="requester", id=requester)
         for requester in was.requesters:
             if requester not in is_.requesters:
-                yield _change("removed", "widened", what="requester", id=requester)
+                yield _make_change("removed", "widened", what="requester", id=requester)
         if was.days != is_.days:
             longer = was.days is not None and (is_.days is None or is_.days > was.days)
-            yield _change("answer-days", "widened" if longer else "narrowed", old=was.days, new=is_.days)
+            yield _make_change("answer-days", "widened" if longer else "narrowed", old=was.days, new=is_.days)
 
 
-def _periods(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
+def _diff_periods(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """Source by source: the shortest period that applies, from collection and from the end of use."""
     before, after = Periods(old), Periods(new)
     sources_of: dict[tuple[str, int | None, int | None], list[str]] = {}
@@ -402,33 +407,33 @@ def _periods(old: Document, new: Document, matching: Matching) -> Iterator[Chang
         if pair.old is None or pair.new is None:
             continue
         for start in ("collection", "end-of-use"):
-            was, is_ = _shortest(before, pair.old.id, start), _shortest(after, pair.new.id, start)
+            was, is_ = _shortest_period(before, pair.old.id, start), _shortest_period(after, pair.new.id, start)
             if was != is_:
                 sources_of.setdefault((start, was, is_), []).append(pair.id)
     for (start, was, is_), sources in sources_of.items():
         longer = was is not None and (is_ is None or is_ > was)
         direction: Direction = "widened" if longer else "narrowed"
-        yield _change("period", direction, sources=tuple(sources), start=start, old=was, new=is_)
+        yield _make_change("period", direction, sources=tuple(sources), start=start, old=was, new=is_)
 
 
-def _shortest(periods: Periods, source: str, start: str) -> int | None:
+def _shortest_period(periods: Periods, source: str, start: str) -> int | None:
     return min((row.days for row in periods.of(source) if row.from_ == start), default=None)
 
 
-def _rest(old: Document, new: Document) -> Iterator[Change]:
+def _diff_remaining_tables(old: Document, new: Document) -> Iterator[Change]:
     """What decides nothing, or little."""
     if old.controller != new.controller:
         titles = {"old": dict(old.controller), "new": dict(new.controller)}
         yield Change("controller", "neutral", titles, "notice")
-    yield from _retitled(old.title, new.title, what="notice", id=new.id)
+    yield from _diff_titles(old.title, new.title, what="notice", id=new.id)
     if old.timezone != new.timezone:
         yield Change("timezone", "neutral", {"old": old.timezone, "new": new.timezone})
     if old.voluntary and new.voluntary and old.voluntary.optional != new.voluntary.optional:
         direction: Direction = "narrowed" if new.voluntary.optional else "widened"
-        yield _change("voluntary", direction, old=old.voluntary.optional, new=new.voluntary.optional)
-    yield from _listed("incorporated", old.incorporated, new.incorporated, "neutral", "neutral")
+        yield _make_change("voluntary", direction, old=old.voluntary.optional, new=new.voluntary.optional)
+    yield from _diff_entries("incorporated", old.incorporated, new.incorporated, "neutral", "neutral")
     for key in ("contact", "changes"):
-        if bare(getattr(old, key)) != bare(getattr(new, key)):
+        if strip_texts(getattr(old, key)) != strip_texts(getattr(new, key)):
             yield Change("table", "neutral", {"key": key})
     for key in ("entrustment", "transfer", "safeguards", "rights", "retention", "voluntary"):
         was, is_ = getattr(old, key), getattr(new, key)
@@ -436,7 +441,7 @@ def _rest(old: Document, new: Document) -> Iterator[Change]:
             yield Change("added" if was is None else "removed", "neutral", {"what": "table", "id": key})
 
 
-def reordered(old: Document, new: Document) -> Iterator[Change]:
+def find_other_differences(old: Document, new: Document) -> Iterator[Change]:
     """Tables that differ although nothing comes of it, such as by the order of their rows."""
     for key in type(new).model_fields:
         if key != "revision" and getattr(old, key) != getattr(new, key):

@@ -50,7 +50,7 @@ Key = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Row:
+class TextRow:
     """A row of either revision or of both: what it is, which one, and its texts."""
 
     facts: Mapping[str, Fact]
@@ -58,85 +58,87 @@ class Row:
     new: Mapping[str, Passage]
 
 
-def rows(history: History, matching: Matching) -> list[Row]:
+def collect_rows(history: History, matching: Matching) -> list[TextRow]:
     """Every row of the two revisions, once."""
     old, new = history.notices[0].document, history.latest.document
     pairs: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
-    found = [Row({"what": kind_of(pair), "id": pair.id}, _texts(pair.old), _texts(pair.new)) for pair in pairs]
-    before, after = dict(_others(old, matching)), dict(_others(new, None))
+    found = [
+        TextRow({"what": kind_of(pair), "id": pair.id}, _row_texts(pair.old), _row_texts(pair.new)) for pair in pairs
+    ]
+    before, after = dict(_iter_other_rows(old, matching)), dict(_iter_other_rows(new, None))
     for key, row in {**before, **after}.items():
-        found.append(Row(_facts(key, row, matching), _texts(before.get(key)), _texts(after.get(key))))
+        found.append(TextRow(_row_facts(key, row, matching), _row_texts(before.get(key)), _row_texts(after.get(key))))
     return found
 
 
-def worded(history: History, matching: Matching) -> Iterator[Change]:
+def diff_texts(history: History, matching: Matching) -> Iterator[Change]:
     """Texts that are new, gone or worded differently; where their lines break does not matter."""
     first, *_, last = history
-    for row in rows(history, matching):
+    for row in collect_rows(history, matching):
         for language in {**row.new, **row.old}:
             old, new = row.old.get(language), row.new.get(language)
-            if _hash(old) != _hash(new):
+            if _hash_passage(old) != _hash_passage(new):
                 was = None if old is None else first.words_of(old)
                 is_ = None if new is None else last.words_of(new)
                 yield Change("text", "neutral", {**row.facts, "language": language, "old": was, "new": is_})
 
 
-def counts(history: History, matching: Matching) -> dict[str, int]:
+def count_rows(history: History, matching: Matching) -> dict[str, int]:
     """How many rows were compared, by what they are, and texts; `without-text`: rows of which neither has the words."""
-    every = rows(history, matching)
+    every = collect_rows(history, matching)
     counted = Counter(str(row.facts["what"]) for row in every)
     texts = sum(len({**row.old, **row.new}) for row in every)
     return {**counted, "text": texts, "without-text": sum(not (row.old or row.new) for row in every)}
 
 
-def bare(value: Any) -> Any:
+def strip_texts(value: Any) -> Any:
     """A row, or something of it, without its texts: what is left says something by itself."""
     if isinstance(value, Table):
-        return {name: bare(getattr(value, name)) for name in type(value).model_fields if name != "text"}
-    return tuple(map(bare, value)) if isinstance(value, tuple) else value
+        return {name: strip_texts(getattr(value, name)) for name in type(value).model_fields if name != "text"}
+    return tuple(map(strip_texts, value)) if isinstance(value, tuple) else value
 
 
-def _hash(passage: Passage | None) -> str | None:
+def _hash_passage(passage: Passage | None) -> str | None:
     return None if passage is None else fingerprint(passage)
 
 
-def _texts(row: object) -> Mapping[str, Passage]:
+def _row_texts(row: object) -> Mapping[str, Passage]:
     texts = getattr(row, "text", None)
     return texts if isinstance(texts, Texts) else {}
 
 
-def _others(document: Document, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
+def _iter_other_rows(document: Document, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
     """The rows that are no terms; `matching` calls terms by their ids in the later revision."""
     yield ("notice", document.id), document
     for name in ("condition", "channel", "grant", "forbid", "extension", "provision", "incorporated"):
         for row in getattr(document, name):
-            yield (WHAT[name], _id(row, matching)), row
+            yield (WHAT[name], _row_id(row, matching)), row
     for provision in document.provision:
         yield from ((("recipient", kind.id), kind) for kind in provision.recipients)
     for name in FACTS:
         table = getattr(document, name)
         if table is not None:
-            yield from _inside(name, table, matching)
+            yield from _iter_nested_rows(name, table, matching)
 
 
-def _inside(name: str, table: Table, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
+def _iter_nested_rows(name: str, table: Table, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
     yield ("table", name), table
     for key in type(table).model_fields:
         value = getattr(table, key)
         for row in value if isinstance(value, tuple) else (value,):
             if not isinstance(row, Table) or isinstance(row, ByLanguage):
                 continue
-            id_ = _id(row, matching)
+            id_ = _row_id(row, matching)
             if key in WHAT:
                 yield (WHAT[key], id_), row
-                yield from list(_inside(f"{name}.{key} {id_}", row, matching))[1:]
+                yield from list(_iter_nested_rows(f"{name}.{key} {id_}", row, matching))[1:]
             else:
-                yield from _inside(f"{name}.{key} {id_}".strip(), row, matching)
+                yield from _iter_nested_rows(f"{name}.{key} {id_}".strip(), row, matching)
 
 
-def _id(row: Table, matching: Matching | None) -> str:
+def _row_id(row: Table, matching: Matching | None) -> str:
     """What a row is called, the same in both revisions."""
-    row = row if matching is None else matching.now(row)
+    row = row if matching is None else matching.translate_ids(row)
     if isinstance(row, Period):
         return f"{row.source} {row.from_}"
     if isinstance(row, Criterion):
@@ -146,9 +148,9 @@ def _id(row: Table, matching: Matching | None) -> str:
     return str(getattr(row, "id", None) or getattr(row, "code", None) or getattr(row, "clause", ""))
 
 
-def _facts(key: Key, row: Table, matching: Matching) -> dict[str, Fact]:
+def _row_facts(key: Key, row: Table, matching: Matching) -> dict[str, Fact]:
     what, id_ = key
     if isinstance(row, Prohibition):
-        row = matching.now(row)
+        row = matching.translate_ids(row)
         return {"what": what, "sources": row.sources, "purposes": row.purposes}
     return {"what": what, "id": id_}

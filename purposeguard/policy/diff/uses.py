@@ -15,12 +15,12 @@ from purposeguard.notice.grants import (
     Grants,
     LegalGrounds,
     Lineage,
-    basis_in_words,
-    extended,
-    granted,
+    compute_extensions,
+    compute_grants,
+    describe_basis,
 )
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow, stated_bases
+from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow, bases_by_purpose
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
 from purposeguard.policy.diff.changes import Change, Direction, Fact, Matching, Needs, Pair
@@ -55,7 +55,7 @@ class _UseChange:
             return "consent"
         return "notice" if self.earlier in {"related", "same-id"} else None
 
-    def change(self, purposes: Iterable[str], sources: Iterable[str]) -> Change:
+    def to_change(self, purposes: Iterable[str], sources: Iterable[str]) -> Change:
         facts: dict[str, Fact] = {"purposes": tuple(purposes), "sources": tuple(sources)}
         if self.channels:
             facts["channels"] = self.channels
@@ -74,80 +74,80 @@ class Uses:
         self._history = history
         self._old, self._new = old, new = history.notices[0].document, history.latest.document
         self._matching = matching
-        self._granted_then: Grants = granted(old)
-        self._granted_now: Grants = granted(new)
+        self._granted_then: Grants = compute_grants(old)
+        self._granted_now: Grants = compute_grants(new)
         self._grounds = LegalGrounds(old), LegalGrounds(new)
-        self._extended: Extensions = extended(new)
+        self._extended: Extensions = compute_extensions(new)
         every = [
             (source.id, purpose.id, use)
-            for (source, purpose), rows in _reported(cells).items()
-            for use in self._changes_of(source, purpose, rows)
+            for (source, purpose), rows in _group_cells(cells).items()
+            for use in self._diff_use(source, purpose, rows)
         ]
         sources_of: dict[tuple[str, _UseChange], list[str]] = {}
-        for source_id, purpose_id, use in _without_parents(every, Lineage(new)):
+        for source_id, purpose_id, use in _drop_parents(every, Lineage(new)):
             sources_of.setdefault((purpose_id, use), []).append(source_id)
         alike: dict[tuple[_UseChange, tuple[str, ...]], list[str]] = {}
         for (purpose_id, use), sources in sources_of.items():
             alike.setdefault((use, tuple(sources)), []).append(purpose_id)
         self.changes = (
-            *(use.change(purposes, sources) for (use, sources), purposes in alike.items()),
-            *self._channels(
+            *(use.to_change(purposes, sources) for (use, sources), purposes in alike.items()),
+            *self._diff_channels(
                 {purpose_id for (purpose_id, use) in sources_of if use.kind not in {"withdrawn", "earlier-lost"}}
             ),
-            *self._conditions(),
-            *self._bases(),
-            *self._extensions(),
+            *self._diff_conditions(),
+            *self._diff_bases(),
+            *self._diff_extensions(),
         )
 
-    def _changes_of(self, source: Pair[Named], purpose: AnyPurpose, rows: Rows) -> Iterator[_UseChange]:
+    def _diff_use(self, source: Pair[Named], purpose: AnyPurpose, rows: Rows) -> Iterator[_UseChange]:
         base = rows.get(None)
         by_channel = {channel: cell for channel, cell in rows.items() if channel is not None}
         if base is not None and not base.before and base.after:
-            reach = self._reach(source, purpose, base)
-            when = self._when(source, purpose)
-            yield _UseChange("granted", "widened", _closed(purpose), base.after == Level.CONSENT, *reach, when)
+            reach = self._effect_on_earlier_data(source, purpose, base)
+            when = self._required_conditions(source, purpose)
+            yield _UseChange("granted", "widened", _closed_channels(purpose), base.after == Level.CONSENT, *reach, when)
         elif base is not None and base.before and not base.after:
             yield _UseChange("withdrawn", "narrowed")
         else:
             opened = {channel: cell for channel, cell in by_channel.items() if not cell.before and cell.after}
             if opened:
                 first = next(iter(opened.values()))
-                reach = self._reach(source, purpose, first)
+                reach = self._effect_on_earlier_data(source, purpose, first)
                 yield _UseChange("channels-opened", "widened", tuple(opened), first.after == Level.CONSENT, *reach)
             if shut := tuple(channel for channel, cell in by_channel.items() if cell.before and not cell.after):
                 yield _UseChange("channels-closed", "narrowed", shut)
-        if base is not None and _lost(base):
+        if base is not None and _loses_earlier_use(base):
             yield _UseChange("earlier-lost", "narrowed")
-        elif lost := tuple(channel for channel, cell in by_channel.items() if _lost(cell)):
+        elif lost := tuple(channel for channel, cell in by_channel.items() if _loses_earlier_use(cell)):
             yield _UseChange("earlier-lost", "narrowed", lost)
 
-    def _reach(self, source: Pair[Named], purpose: AnyPurpose, cell: Cell) -> tuple[str, str | None]:
+    def _effect_on_earlier_data(self, source: Pair[Named], purpose: AnyPurpose, cell: Cell) -> tuple[str, str | None]:
         """What becomes of data collected earlier, and the day on which notice of that was given."""
         if cell.earlier is None or source.old_id is None:
             return "none", None
         if not cell.earlier:
             return "no", None
-        now = self._moved("source", source.old_id, forward=True)
+        now = self._translate_id("source", source.old_id, forward=True)
         rows = [
             row
-            for member in _members(purpose)
-            if not self._granted_before(source.old_id, member, cell.channel)
+            for member in _member_ids(purpose)
+            if not self._was_granted(source.old_id, member, cell.channel)
             if (row := self._extended.get((now or "", member))) is not None
         ]
         if not rows:
             return "granted" if isinstance(purpose.row, FamilyRow) else "same-id", None
         row = next((row for row in rows if row.basis == "related"), rows[0])
-        return row.basis, _day(row)
+        return row.basis, _notice_day(row)
 
-    def _moved(self, kind: Literal["source", "purpose"], clause: str, *, forward: bool) -> str | None:
+    def _translate_id(self, kind: Literal["source", "purpose"], clause: str, *, forward: bool) -> str | None:
         """The id that a term of one revision has in the other, as rule 9 has it."""
         old, new = self._history.notices[0], self._history.latest
         since, until = (old, new) if forward else (new, old)
-        folded = self._history.clause_in(kind, clause, since, until)
+        folded = self._history.translate_clause(kind, clause, since, until)
         there = until.sources if kind == "source" else until.purposes
         return next((term.clause for term in there if fold(term.clause) == folded), None)
 
-    def _channels(self, reported: Container[str]) -> Iterator[Change]:
+    def _diff_channels(self, reported: Container[str]) -> Iterator[Change]:
         """What a purpose's clause names otherwise, and opens or closes nothing: of these purposes it is `told` already.
 
         A list that names all the channels that there are closes none, and yet asks activities to state theirs (rule 7).
@@ -156,98 +156,103 @@ class Uses:
         for pair in self._matching.purposes:
             if pair.old is None or pair.new is None or pair.id in reported:
                 continue
-            was, is_ = _named(pair.old), _named(pair.new)
-            if was.kept(kept) != is_.kept(kept):
+            was, is_ = _read_channels(pair.old), _read_channels(pair.new)
+            if was.restrict_to(kept) != is_.restrict_to(kept):
                 facts: dict[str, Fact] = {"purpose": pair.id, "old": was.channels, "old_alone": was.alone}
                 facts |= {"new": is_.channels, "new_alone": is_.alone}
                 yield Change("channels-named", "neutral", facts)
 
-    def _when(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
+    def _required_conditions(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
         """The conditions that a use needs, of which one set must be stated; nothing where it needs none."""
         ways = [
             way
-            for member in _members(purpose)
+            for member in _member_ids(purpose)
             if member in self._granted_now.get(source.id, {})
-            for way in self._grounds[1].ways(source.id, member)
+            for way in self._grounds[1].minimal_condition_sets(source.id, member)
         ]
-        return () if frozenset() in ways else _in_words(ways)
+        return () if frozenset() in ways else _describe_condition_sets(ways)
 
-    def _conditions(self) -> Iterator[Change]:
+    def _diff_conditions(self) -> Iterator[Change]:
         """Uses that both revisions grant, under other conditions."""
         alike: dict[tuple[Direction, tuple[str, ...], tuple[str, ...]], list[tuple[str, str]]] = {}
         parents = Lineage(self._new).children
         for source, purposes in self._granted_now.items():
-            was = None if source in parents else self._moved("source", source, forward=False)
+            was = None if source in parents else self._translate_id("source", source, forward=False)
             for purpose in purposes if was is not None else ():
-                then = self._moved("purpose", purpose, forward=False)
+                then = self._translate_id("purpose", purpose, forward=False)
                 if then is None or then not in self._granted_then.get(was or "", {}):
                     continue
-                before, after = self._grounds[0].ways(was or "", then), self._grounds[1].ways(source, purpose)
+                before, after = (
+                    self._grounds[0].minimal_condition_sets(was or "", then),
+                    self._grounds[1].minimal_condition_sets(source, purpose),
+                )
                 if before != after:
-                    direction: Direction = "narrowed" if _as_wide(before, after) else "widened"
-                    alike.setdefault((direction, _in_words(before), _in_words(after)), []).append((source, purpose))
+                    direction: Direction = "narrowed" if _covers_all(before, after) else "widened"
+                    alike.setdefault(
+                        (direction, _describe_condition_sets(before), _describe_condition_sets(after)), []
+                    ).append((source, purpose))
         for (direction, old, new), pairs in alike.items():
-            for purposes_of, sources in _blocks(pairs):
+            for purposes_of, sources in _group_pairs(pairs):
                 facts: dict[str, Fact] = {"purposes": purposes_of, "sources": sources, "old": old, "new": new}
                 yield Change("conditions", direction, facts, "notice" if direction == "widened" else None)
 
-    def _bases(self) -> Iterator[Change]:
-        then, now = stated_bases(self._old), stated_bases(self._new)
+    def _diff_bases(self) -> Iterator[Change]:
+        then, now = bases_by_purpose(self._old), bases_by_purpose(self._new)
         for pair in self._matching.purposes:
             if pair.old is None or pair.new is None:
                 continue
-            was = [*map(_ordered, map(self._matching.now, then[pair.old.id]))]
-            is_ = [*map(_ordered, now[pair.new.id])]
-            if {_meant(row) for row in was} == {_meant(row) for row in is_}:
+            was = [*map(_sort_basis_row, map(self._matching.translate_ids, then[pair.old.id]))]
+            is_ = [*map(_sort_basis_row, now[pair.new.id])]
+            if {_basis_key(row) for row in was} == {_basis_key(row) for row in is_}:
                 continue
             (old, *more), (new, *others) = was, is_
             facts: dict[str, Fact] = {"purpose": pair.id, "old": old.basis, "new": new.basis}
             needs: Needs | None = "consent" if new.basis == "consent" else "notice" if new.basis == "law" else None
-            direction = _direction(was, is_)
+            direction = _compare_bases(was, is_)
             if more or others or _is_particular(old) or _is_particular(new):
-                facts |= {"old": tuple(map(basis_in_words, was)), "new": tuple(map(basis_in_words, is_))}
+                facts |= {"old": tuple(map(describe_basis, was)), "new": tuple(map(describe_basis, is_))}
                 needs = "notice" if direction == "widened" else None
             yield Change("basis", direction, facts, needs)
 
-    def _extensions(self) -> Iterator[Change]:
+    def _diff_extensions(self) -> Iterator[Change]:
         """The effect of extensions on data collected before the earlier revision."""
-        now = granted(self._new)
+        now = compute_grants(self._new)
         before = {
             (source, purpose): row
-            for (before, other), row in extended(self._old).items()
-            if (source := self._moved("source", before, forward=True)) is not None
-            if (purpose := self._moved("purpose", other, forward=True)) is not None
+            for (before, other), row in compute_extensions(self._old).items()
+            if (source := self._translate_id("source", before, forward=True)) is not None
+            if (purpose := self._translate_id("purpose", other, forward=True)) is not None
         }
         pairs_of: dict[tuple[str, Direction, str, str | None], list[tuple[str, str]]] = {}
         for key, row in self._extended.items():
             if key in before:
                 if before[key].basis != row.basis:
                     direction: Direction = "widened" if row.basis == "related" else "narrowed"
-                    pairs_of.setdefault(("extension-basis", direction, row.basis, _day(row)), []).append(key)
-            elif self._granted_before(self._moved("source", key[0], forward=False), key[1]):
-                pairs_of.setdefault(("extended", "widened", row.basis, _day(row)), []).append(key)
+                    pairs_of.setdefault(("extension-basis", direction, row.basis, _notice_day(row)), []).append(key)
+            elif self._was_granted(self._translate_id("source", key[0], forward=False), key[1]):
+                pairs_of.setdefault(("extended", "widened", row.basis, _notice_day(row)), []).append(key)
         for key, row in before.items():
             if key not in self._extended and key[1] in now.get(key[0], ()):
                 pairs_of.setdefault(("extension-dropped", "narrowed", row.basis, None), []).append(key)
         for (kind, direction, basis, day), pairs in pairs_of.items():
             needs: Needs = "notice" if basis == "related" else "consent"
-            for purposes, sources in _blocks(pairs):
+            for purposes, sources in _group_pairs(pairs):
                 facts: dict[str, Fact] = {"purposes": purposes, "sources": sources, "basis": basis, "notified": day}
                 yield Change(kind, direction, facts, needs if direction == "widened" else None)
 
-    def _granted_before(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
+    def _was_granted(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
         """True if the earlier revision grants its source this purpose of the later one (by a channel).
 
         An extension then changes nothing for data collected under it.
         """
-        was = self._moved("purpose", purpose, forward=False)
+        was = self._translate_id("purpose", purpose, forward=False)
         if was is None or was not in self._granted_then.get(source or "", {}):
             return False
-        closed = next((_closed_row(row) for row in self._old.purposes if row.id == was), ())
+        closed = next((_closed_channels_of_row(row) for row in self._old.purposes if row.id == was), ())
         return channel is None or not closed or channel in closed
 
 
-def _reported(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
+def _group_cells(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
     """The cells to report, by source and purpose: none of removed terms, and of families those that no member has."""
     uses: dict[tuple[Pair[Named], AnyPurpose], Rows] = {}
     for cell in cells:
@@ -256,18 +261,16 @@ def _reported(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], 
     ways: dict[tuple[Pair[Named], str], set[int]] = {}
     for (source, purpose), rows in uses.items():
         if isinstance(purpose.row, PurposeRow):
-            ways.setdefault((source, purpose.id), set()).update(_ways(rows))
+            ways.setdefault((source, purpose.id), set()).update(_cell_directions(rows))
     return {
         (source, purpose): rows
         for (source, purpose), rows in uses.items()
         if isinstance(purpose.row, PurposeRow)
-        or not any(_ways(rows) & ways.get((source, member), set()) for member in _members(purpose))
+        or not any(_cell_directions(rows) & ways.get((source, member), set()) for member in _member_ids(purpose))
     }
 
 
-def _without_parents(
-    every: list[tuple[str, str, _UseChange]], lineage: Lineage
-) -> Iterator[tuple[str, str, _UseChange]]:
+def _drop_parents(every: list[tuple[str, str, _UseChange]], lineage: Lineage) -> Iterator[tuple[str, str, _UseChange]]:
     """Without the changes of a clause as a whole that one of its items has too."""
     kinds = {(source, purpose, use.kind) for source, purpose, use in every}
     for source, purpose, use in every:
@@ -276,57 +279,59 @@ def _without_parents(
             yield source, purpose, use
 
 
-def _ways(rows: Rows) -> frozenset[int]:
+def _cell_directions(rows: Rows) -> frozenset[int]:
     """The directions of the cells: 1 up, -1 down, 2 down for data collected earlier."""
     ways = {(cell.after > cell.before) - (cell.after < cell.before) for cell in rows.values()}
-    return frozenset({*ways, *(2 for cell in rows.values() if _lost(cell))} - {0})
+    return frozenset({*ways, *(2 for cell in rows.values() if _loses_earlier_use(cell))} - {0})
 
 
-def _members(purpose: AnyPurpose) -> tuple[str, ...]:
+def _member_ids(purpose: AnyPurpose) -> tuple[str, ...]:
     return purpose.row.purposes if isinstance(purpose.row, FamilyRow) else (purpose.id,)
 
 
-def _closed(purpose: AnyPurpose) -> tuple[str, ...]:
-    return _closed_row(purpose.row) if isinstance(purpose.row, PurposeRow) else ()
+def _closed_channels(purpose: AnyPurpose) -> tuple[str, ...]:
+    return _closed_channels_of_row(purpose.row) if isinstance(purpose.row, PurposeRow) else ()
 
 
-def _closed_row(row: PurposeRow) -> tuple[str, ...]:
+def _closed_channels_of_row(row: PurposeRow) -> tuple[str, ...]:
     """The channels that a purpose names and closes; none where any will do."""
     return (row.channels.closed or ()) if row.channels is not None else ()
 
 
-class _Named(NamedTuple):
+class _NamedChannels(NamedTuple):
     """The channels that a clause names, and whether it names these `alone`, or for example."""
 
     alone: bool
     channels: tuple[str, ...]
 
-    def kept(self, channels: Container[str]) -> _Named:
-        return _Named(self.alone, tuple(sorted(channel for channel in self.channels if channel in channels)))
+    def restrict_to(self, channels: Container[str]) -> _NamedChannels:
+        return _NamedChannels(self.alone, tuple(sorted(channel for channel in self.channels if channel in channels)))
 
 
-def _named(row: PurposeRow) -> _Named:
-    closed = _closed_row(row)
-    return _Named(bool(closed), closed or (row.channels.open or () if row.channels is not None else ()))
+def _read_channels(row: PurposeRow) -> _NamedChannels:
+    closed = _closed_channels_of_row(row)
+    return _NamedChannels(bool(closed), closed or (row.channels.open or () if row.channels is not None else ()))
 
 
-def _lost(cell: Cell) -> bool:
+def _loses_earlier_use(cell: Cell) -> bool:
     """True if data collected earlier loses a use that both revisions grant: its ids have another meaning now."""
     return cell.earlier is not None and cell.earlier < min(cell.before, cell.after)
 
 
-def _direction(was: Sequence[BasisRow], is_: Sequence[BasisRow]) -> Direction:
+def _compare_bases(was: Sequence[BasisRow], is_: Sequence[BasisRow]) -> Direction:
     """Widened where any data, under some conditions, may be used more freely than before."""
     sources = {None, *(source for row in (*was, *is_) for source in row.sources or ())}
     stated = {frozenset[str](), *(frozenset(row.when) for row in (*was, *is_))}
     stated.add(frozenset().union(*stated))
     changes = [
-        _width(is_, source, conditions) - _width(was, source, conditions) for source in sources for conditions in stated
+        _measure_freedom(is_, source, conditions) - _measure_freedom(was, source, conditions)
+        for source in sources
+        for conditions in stated
     ]
     return "widened" if max(changes) > 0 else "narrowed" if min(changes) < 0 else "neutral"
 
 
-def _width(rows: Iterable[BasisRow], source: str | None, conditions: frozenset[str]) -> int:
+def _measure_freedom(rows: Iterable[BasisRow], source: str | None, conditions: frozenset[str]) -> int:
     # What rests on law may go on past the period of retention; what rests on consent serves those alone who gave it,
     # what people may opt out of those alone who are named.
     width = {"consent": 1, "law": 4}
@@ -341,11 +346,11 @@ def _width(rows: Iterable[BasisRow], source: str | None, conditions: frozenset[s
     )
 
 
-def _meant(row: BasisRow) -> object:
+def _basis_key(row: BasisRow) -> object:
     return row.basis, row.sources, frozenset(row.when), row.opt_out
 
 
-def _ordered(row: BasisRow) -> BasisRow:
+def _sort_basis_row(row: BasisRow) -> BasisRow:
     return row if row.sources is None else row.model_copy(update={"sources": tuple(sorted(row.sources))})
 
 
@@ -353,21 +358,21 @@ def _is_particular(row: BasisRow) -> bool:
     return bool(row.sources or row.when or row.opt_out)
 
 
-def _as_wide(ways: Iterable[frozenset[str]], others: Iterable[frozenset[str]]) -> bool:
+def _covers_all(ways: Iterable[frozenset[str]], others: Iterable[frozenset[str]]) -> bool:
     """Whether each of the others is enough by these ways as well."""
     return all(any(way <= other for way in ways) for other in others)
 
 
-def _in_words(ways: Iterable[frozenset[str]]) -> tuple[str, ...]:
+def _describe_condition_sets(ways: Iterable[frozenset[str]]) -> tuple[str, ...]:
     """The sets of conditions of which one is enough; nothing where none is needed."""
     return tuple(sorted(" and ".join(sorted(way)) for way in ways if way))
 
 
-def _day(row: Extension) -> str | None:
+def _notice_day(row: Extension) -> str | None:
     return row.notified.isoformat() if row.notified is not None else None
 
 
-def _blocks(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _group_pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Pairs of source and purpose, as purposes that have the same sources."""
     sources: dict[str, list[str]] = {}
     for source, purpose in pairs:

@@ -73,8 +73,8 @@ def test_a_schema_has_the_types_and_the_tags_of_the_model() -> None:
     assert [field.name for field in schema if field.nullable] == ["until", "email", "kind", "home"]
     assert columns_of(schema, NOTICE) == tags.columns_of(NOTICE, Customer)
     assert columns_of(schema, NOTICE)["id"] == Tag(mark=Subject("customer"))
-    assert columns_of(schema, NOTICE).marked(Collected) == "since"
-    assert columns_of(schema, NOTICE).marked(Ended) == "until"
+    assert columns_of(schema, NOTICE).columns_with_mark(Collected) == "since"
+    assert columns_of(schema, NOTICE).columns_with_mark(Ended) == "until"
     assert columns_of(schema, NOTICE)["notes"].label == Label(tm.Contract, tm.ProductData)
     assert schema.field("addresses").type.value_type.field("street").metadata[KEY.encode()].decode() == REGISTERED
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from purposeguard.adapters.tags import Tag
-from purposeguard.notice.retention import Periods, day_in
+from purposeguard.notice.retention import Periods, to_local_day
 from purposeguard.notice.vocabulary import Family, NotPersonal
 from purposeguard.policy import spec
 from purposeguard.policy.context import CLEAR, SubjectPreferences
@@ -259,7 +259,7 @@ class Judge:
             None if given is None else {subject_key(one["subject"]): preferences(one) for one in given}
         )
         self.periods = Periods(self.notice.document)
-        self.today = day_in(self.periods.timezone, case.now)
+        self.today = to_local_day(self.periods.timezone, case.now)
 
     def may(self, tag: Tag, about: Mapping[str, Any], source: str | None = None) -> bool:
         """Whether values of a column may be used, of which this is known."""
@@ -269,14 +269,14 @@ class Judge:
         under: datetime.date | None = revision
         collected = about.get("collected")
         if "collected" in about:
-            day = NEVER if collected is None else day_in(self.periods.timezone, collected)
+            day = NEVER if collected is None else to_local_day(self.periods.timezone, collected)
             held = [one.revision for one in self.documents if one.revision <= day]
             under = min(held[-1] if held else NEVER, revision)
         who: SubjectPreferences | None = about.get("standing")
         if who is None and self.case.given.get("requires_subject"):
             return False
         who = who or CLEAR
-        return spec.allowed(
+        return spec.is_allowed(
             self.documents,
             sources,
             self.purpose,

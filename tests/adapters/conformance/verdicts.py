@@ -34,7 +34,7 @@ def verdict(case: Case, used: Used) -> Refusal | None:
         return Refusal("UnlabelledData", untagged)
     if case.op in ("check", "write") and any(_asks_rows(case, table, tag) for table, _, tag in personal):
         return Refusal("UnlabelledData")
-    if any(tag.by_row and case.tags(table.name).marked(RowSource) is None for table, _, tag in personal):
+    if any(tag.by_row and case.tags(table.name).columns_with_mark(RowSource) is None for table, _, tag in personal):
         return Refusal("UnlabelledData")
     if not personal or case.given.get("mode") == "observe":
         return None
@@ -86,7 +86,7 @@ def _asks_rows(case: Case, table: Table, tag: Tag) -> bool:
     tags = case.tags(table.name)
     return (
         tag.by_row
-        or any(tags.marked(mark) for mark in (Collected, Ended))
+        or any(tags.columns_with_mark(mark) for mark in (Collected, Ended))
         or (bool(tags.subjects()) and "subjects" in case.given)
     )
 

@@ -7,8 +7,8 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.adapters.duckdb import connect
-from purposeguard.adapters.duckdb.locked import MEMORY, Locked
-from purposeguard.adapters.duckdb.rows import Ready
+from purposeguard.adapters.duckdb.locked import MEMORY, LockedDatabase
+from purposeguard.adapters.duckdb.rows import ReadyStatement
 from purposeguard.adapters.duckdb.tags import source_of
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
@@ -142,7 +142,7 @@ def test_the_real_connection_refuses_what_would_slip_through(folder, name):
     frame = pa.table({"device": ["d1"]})
     assert frame.num_rows
     sources = {"customer": source_of("customer", folder / "customer.parquet", None, tm.NOTICE)}
-    locked = Locked(MEMORY, sources)
+    locked = LockedDatabase(MEMORY, sources)
     try:
         with locked.lent() as cursor, pytest.raises((duckdb.Error, OSError)):
             cursor.execute(ESCAPES[name].replace("{folder}", str(folder))).fetchall()
@@ -164,7 +164,7 @@ def test_the_real_connection_refuses_what_would_slip_through(folder, name):
 )
 def test_the_parser_of_duckdb_is_asked_as_well(folder, text):
     sources = {"customer": source_of("customer", folder / "customer.parquet", None, tm.NOTICE)}
-    locked = Locked(MEMORY, sources)
+    locked = LockedDatabase(MEMORY, sources)
     try:
         locked.look_again("WITH a AS (SELECT email FROM Customer) SELECT * FROM a", {"customer"}, frozenset())
         with pytest.raises(UnresolvedStatement):
@@ -177,7 +177,7 @@ def test_the_parser_of_duckdb_is_asked_as_well(folder, text):
 def test_what_analysis_would_miss_reads_as_nothing(folder, kind):
     given = folder / "customer.parquet"
     sources = {"customer": source_of("customer", given if kind == "parquet" else pq.read_table(given), None, tm.NOTICE)}
-    locked = Locked(MEMORY, sources)
+    locked = LockedDatabase(MEMORY, sources)
     try:
         locked.show({"v": "SELECT email, device FROM customer"})
         for text, rows in (
@@ -186,12 +186,12 @@ def test_what_analysis_would_miss_reads_as_nothing(folder, kind):
             ("SELECT count(device) FROM v", [(0,)]),
             ("SELECT max(device), min(id) FROM customer", [(None, 1)]),
         ):
-            whole = Ready(text, {}, {})
+            whole = ReadyStatement(text, {}, {})
             with locked.lent({"customer": ("email", "id", "device")}) as cursor:
                 assert cursor.sql("SELECT max(device) FROM v").fetchall() == [("d3",)]
             found = locked.read(whole, None, {"customer": {"email", "id"}}).table
             assert list(zip(*(column.to_pylist() for column in found.columns), strict=True)) == rows
-        nothing = locked.read(Ready("SELECT email FROM customer", {}, {}), None, {}).table
+        nothing = locked.read(ReadyStatement("SELECT email FROM customer", {}, {}), None, {}).table
         assert nothing.column(0).null_count == 3
     finally:
         locked.close()

@@ -36,7 +36,7 @@ def _compare(world: World, held: Held, data: st.DataObject) -> None:
         connection = stack.enter_context(
             connect(world.guard, {"t": table}, tags={"t": tags}, views={"v": "SELECT * FROM t"})
         )
-        refused = decider.denied(use, world.columns, list(world.columns))
+        refused = decider.find_denied_columns(use, world.columns, list(world.columns))
         names = data.draw(st.lists(st.sampled_from(list(world.columns)), min_size=1, unique=True))
         text = data.draw(st.sampled_from(TEXTS))
         written = text.format(number=NUMBER, names=", ".join(f'"{name}"' for name in names))

@@ -234,7 +234,7 @@ def test_a_guarded_statement_keeps_the_operators_of_the_engine(tmp_path, conditi
             "(3, 'other'), (4, 'exam')) AS rows (id, email)"
         )
         expected = own.execute(f"SELECT id FROM people WHERE {condition} ORDER BY id").fetchall()  # noqa: S608  # a condition of ours
-    tags = {
+    tags: dict[str, dict[str, object]] = {
         "plain": {"people": {"id": pg.NotPersonal, "source": pg.NotPersonal, "email": tm.Registration}},
         "by row": {"people": {"id": [pg.NotPersonal, Subject], "source": RowSource, "email": ByRow}},
     }

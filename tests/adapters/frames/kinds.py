@@ -103,7 +103,7 @@ def polars_scanned(columns: Columns, rows: Sequence[Row], held: Held = Held()) -
 
 def polars_enum(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> pl.DataFrame:
     frame = polars(columns, rows, dataclasses.replace(held, categories=False))
-    source = columns.marked(RowSource)
+    source = columns.columns_with_mark(RowSource)
     if source is None:
         return frame
     texts = dict.fromkeys(["nothing", *(row[source] for row in rows)])

@@ -31,7 +31,7 @@ def _compare(world: World, held: Held, kinds: dict[str, Maker]) -> None:
             use = stack.enter_context(world.using())
         except ChannelViolation:
             return
-        refused = decider.denied(use, world.columns, list(world.columns))
+        refused = decider.find_denied_columns(use, world.columns, list(world.columns))
         names = [name for name in world.columns if name not in refused]
         expected = world.permitted(use, names)
         places = [place for place, row in enumerate(world.rows) if any(row is one for one in expected)]
@@ -82,7 +82,7 @@ def _compare_spark(world: World, held: Held, make: Maker) -> None:
             use = stack.enter_context(world.using())
         except ChannelViolation:
             return
-        refused = Decider(world.guard).denied(use, world.columns, list(world.columns))
+        refused = Decider(world.guard).find_denied_columns(use, world.columns, list(world.columns))
         names = [name for name in world.columns if name not in refused]
         expected = world.permitted(use, names)
         left = Frames(world.guard).permitted(make(world.columns, world.rows, held), tags, withhold=True)

@@ -402,13 +402,13 @@ def test_objects_that_are_days_and_moments_are_refused(given: list[Any]) -> None
 
 
 def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -> None:
-    from purposeguard.adapters.row_values import within
+    from purposeguard.adapters.row_values import day_range_to_ticks
 
     first, last = datetime.date(1, 1, 1), datetime.date(9999, 12, 31)
-    assert within(first, last, "Asia/Tokyo", "ns") == (None, None)
-    assert within(last, None, "UTC", "ns") is None
-    assert within(None, first, "UTC", "ns") is None
-    assert within(datetime.date(1970, 1, 2), None, "UTC", "s") == (86_400, None)
+    assert day_range_to_ticks(first, last, "Asia/Tokyo", "ns") == (None, None)
+    assert day_range_to_ticks(last, None, "UTC", "ns") is None
+    assert day_range_to_ticks(None, first, "UTC", "ns") is None
+    assert day_range_to_ticks(datetime.date(1970, 1, 2), None, "UTC", "s") == (86_400, None)
 
 
 def test_not_personal_is_said_of_what_tells_nothing() -> None:

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from purposeguard import NotPersonal
 from purposeguard.adapters.spark import Spark
-from purposeguard.adapters.spark.operators import Traced, traced
+from purposeguard.adapters.spark.operators import TracedPlan, trace_frame
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.markers import ByRow, RowSource
 
@@ -56,8 +56,8 @@ def frame(session: SparkSession, spark: Spark, tags: Any, rows: Any, types: Mapp
     return session.createDataFrame(rows, spark.schema(tags, types=types))
 
 
-def plan_of(spark: Spark, given: DataFrame) -> Traced:
-    return traced(given, spark._memory)
+def plan_of(spark: Spark, given: DataFrame) -> TracedPlan:
+    return trace_frame(given, spark._memory)
 
 
 def used(spark: Spark, given: DataFrame) -> set[str]:

@@ -18,9 +18,9 @@ from pyspark.sql import types as T
 
 import purposeguard as pg
 from purposeguard import ChannelViolation, Guard, UnlabelledData
-from purposeguard.adapters.row_rule import Branch, KeySet, RowRule, Span, SubjectTest, ZoneRule, id_meant, spellings
+from purposeguard.adapters.row_rule import Branch, DaySpan, KeySet, RowRule, SubjectTest, ZoneRule, id_meant, spellings
 from purposeguard.adapters.spark import Spark, rows
-from purposeguard.adapters.spark.rows import SparkConditions, key_relation, literal
+from purposeguard.adapters.spark.rows import SparkConditions, key_relation, quote_text
 from purposeguard.adapters.tags import KEY, encode
 from purposeguard.errors import UnknownSource
 from purposeguard.notices import trendmicro_jp as tm
@@ -74,7 +74,7 @@ def test_spark_keeps_the_rows_that_the_core_permits(world: World, hour: int | No
             use = stack.enter_context(world.using())
         except ChannelViolation:
             return
-        refused = adapter._decider.denied(use, world.columns, list(world.columns))
+        refused = adapter._decider.find_denied_columns(use, world.columns, list(world.columns))
         names = [name for name in world.columns if name not in refused]
         kept = [tuple(row) for row in adapter.permitted(made.select(*names)).collect()]
         expected = [tuple(row[name] for name in names) for row in world.permitted(use, names)]
@@ -138,7 +138,7 @@ def test_what_is_no_id_is_refused(type_: str, session: SparkSession) -> None:
 
 @pytest.mark.parametrize("type_", ["timestamp_ntz", "string", "bigint"])
 def test_what_is_no_day_is_refused(type_: str, session: SparkSession) -> None:
-    branch = Branch(collected=Span(datetime.date(2024, 1, 1), None, absent=False))
+    branch = Branch(collected=DaySpan(datetime.date(2024, 1, 1), None, absent=False))
     rule = _rule(branch, collected="day")
     conditions = SparkConditions(rule, {"day": ("day", T.DataType.fromDDL(type_))}, session)
     with pytest.raises(UnlabelledData, match="to hold days"):
@@ -153,8 +153,8 @@ def test_days_begin_in_the_time_zone_of_the_notice_by_every_setting(set_otherwis
     frame = set_otherwise.createDataFrame([(text,) for text in texts], "day string")
     frame = frame.select(F.col("day").cast(T.TimestampType()))
     day = datetime.date(2024, 1, 1)
-    branch = Branch(collected=Span(day, day + datetime.timedelta(1), absent=False))
-    kept = rows.filtered(frame, _rule(branch, collected="day")).select(F.col("day").cast("string"))
+    branch = Branch(collected=DaySpan(day, day + datetime.timedelta(1), absent=False))
+    kept = rows.filter_frame(frame, _rule(branch, collected="day")).select(F.col("day").cast("string"))
     assert [row.day for row in kept.collect()] == texts[2:4]
 
 
@@ -226,7 +226,7 @@ ODD = [
 
 
 def test_texts_are_read_as_they_are_by_every_setting(set_otherwise: SparkSession) -> None:
-    assert list(set_otherwise.range(1).select(*map(F.expr, map(literal, ODD))).first() or ()) == ODD
+    assert list(set_otherwise.range(1).select(*map(F.expr, map(quote_text, ODD))).first() or ()) == ODD
 
 
 @pytest.mark.parametrize("name", ["a.b `it's` \\", "${spark.sql.caseSensitive}`"])

@@ -12,9 +12,9 @@ from sqlglot.dialects.dialect import Dialect
 
 from purposeguard.adapters.sql import DIALECTS, analyse
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.lineage import read as parse
-from purposeguard.adapters.sql.rows import narrowed
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.lineage import read_statement as parse
+from purposeguard.adapters.sql.rows import narrow_statement
+from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.engines import Engine
 
@@ -102,7 +102,7 @@ CLAUSE_WORDS: Final = words("fetch for map qualify tablesample")
 @pytest.mark.parametrize("word", [word for word in WORDS if word not in CLAUSE_WORDS])
 def test_a_word_is_the_column_that_the_engine_writes(engine: Engine, word: str):
     engine.run(f'CREATE TEMP TABLE t (id INTEGER, "{word}" TEXT)')
-    catalogue = Catalogue({"t": ["id", word]}, engine.dialect)
+    catalogue = Catalog({"t": ["id", word]}, engine.dialect)
     for text in (f"INSERT INTO t (id, {word}) VALUES (1, 'x')", f"UPDATE t SET {word} = 'y' WHERE id = 1"):  # noqa: S608
         try:
             engine.run(text)
@@ -110,7 +110,7 @@ def test_a_word_is_the_column_that_the_engine_writes(engine: Engine, word: str):
             continue
         found = parse(text, catalogue)
         assert word in found.analysis.writes
-        engine.run(narrowed(found, catalogue, {}))  # It is written down as it was read.
+        engine.run(narrow_statement(found, catalogue, {}))  # It is written down as it was read.
         assert engine.run(f'SELECT "{word}" FROM t LIMIT 1') in ([("x",)], [("y",)])  # noqa: S608  # words of ours
 
 

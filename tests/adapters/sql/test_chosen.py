@@ -9,15 +9,15 @@ import duckdb
 import pytest
 
 from purposeguard.adapters.sql import analyse
-from purposeguard.adapters.sql.lineage import Read
-from purposeguard.adapters.sql.lineage import read as parse
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.lineage import ReadStatement
+from purposeguard.adapters.sql.lineage import read_statement as parse
+from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.shop import TABLES, flows, read, used, writes
 
 
-def parsed_by(text: str, dialect: str) -> Read:
-    return parse(text, Catalogue(TABLES, dialect))
+def parsed_by(text: str, dialect: str) -> ReadStatement:
+    return parse(text, Catalog(TABLES, dialect))
 
 
 def conditions(dialect: str, text: str) -> str:

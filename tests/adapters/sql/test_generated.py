@@ -10,9 +10,9 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
-from purposeguard.adapters.sql.lineage import read
-from purposeguard.adapters.sql.rows import narrowed
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.lineage import read_statement
+from purposeguard.adapters.sql.rows import narrow_statement
+from purposeguard.adapters.sql.tags import Catalog
 from tests.adapters.sql.engines import DuckDB, Engine, SQLite
 from tests.adapters.sql.queries import TABLES, choosing_statement, statement, statements
 from tests.adapters.sql.summary import NAME, Property
@@ -36,7 +36,7 @@ class World:
         self.dialect = engine.dialect
         self.errors = engine.errors
         self.run = engine.run
-        self.catalogue = Catalogue(TABLES, engine.dialect)
+        self.catalogue = Catalog(TABLES, engine.dialect)
         self._filled = dict[str, object]()
         for table, columns in TABLES.items():
             engine.run(f"CREATE TEMP TABLE {table} ({', '.join(f'{column} INTEGER' for column in columns)})")
@@ -65,7 +65,7 @@ class World:
 
     def found(self, text: str) -> set[tuple[str, str]]:
         """The columns that the statement is found to use."""
-        used = read(text, self.catalogue).analysis.used
+        used = read_statement(text, self.catalogue).analysis.used
         return {(table, column) for table, columns in used.items() for column in columns}
 
 
@@ -148,7 +148,7 @@ def test_what_chooses_the_row_of_bare_columns_is_found_in_many_more():
 @given(text=statements(guarded=True), seed=seeds)
 def test_no_output_is_made_of_what_was_not_told(text: str, seed: int, duckdb_world: World):
     note(text)
-    outputs = read(text, duckdb_world.catalogue).analysis.outputs
+    outputs = read_statement(text, duckdb_world.catalogue).analysis.outputs
     whole = duckdb_world.result(text, seed)
     values = {one for one in EVERY if one[1].startswith("v")}
     for number, flow in enumerate(outputs.values()):
@@ -159,7 +159,7 @@ def test_no_output_is_made_of_what_was_not_told(text: str, seed: int, duckdb_wor
 @given(text=statements(), seed=seeds)
 def test_no_output_depends_on_what_was_not_told_of_it(text: str, seed: int, duckdb_world: World):
     note(text)
-    analysis = read(text, duckdb_world.catalogue).analysis
+    analysis = read_statement(text, duckdb_world.catalogue).analysis
     assert analysis.columns is not None
     whole = duckdb_world.result(text, seed)
     for number, flow in enumerate(analysis.columns):
@@ -172,7 +172,7 @@ def test_a_narrowed_query_gives_what_it_gives_where_there_are_no_other_rows(worl
     conditions = {table: parse_one(test, dialect=world.dialect) for table, test in tests.items()}
     fewer, count = 0, COUNTS[world.dialect] // 2
     for number, text, whole in run_statements(world, statements_of(world, range(count))):
-        short = narrowed(read(text, world.catalogue), world.catalogue, conditions)
+        short = narrow_statement(read_statement(text, world.catalogue), world.catalogue, conditions)
         left = world.result(short, number)
         assert left == world.without(tests, text), short
         fewer += left != whole

@@ -15,8 +15,8 @@ import pytest
 from sqlglot.dialects.dialect import Dialect
 
 from purposeguard import PurposeGuardError
-from purposeguard.adapters.sql.lineage import read
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.lineage import read_statement
+from purposeguard.adapters.sql.tags import Catalog
 from tests.adapters.sql.shop import TABLES
 from tests.adapters.sql.test_escapes import SEEN
 from tests.adapters.sql.test_reads import EVERYWHERE, OF_A_DIALECT
@@ -80,7 +80,7 @@ class World:
             self.connection.execute(f"CREATE TABLE {table} ({listed})")
         self.connection.execute(ROWS)
         self.connection.execute(f"CREATE VIEW recent AS {TABLES['recent']}")
-        self.catalogue = Catalogue(TABLES, "duckdb")
+        self.catalogue = Catalog(TABLES, "duckdb")
 
     def rows(self, text: str) -> list[Any] | None:
         """The result, in an order of its own; None where DuckDB does not run it."""
@@ -113,7 +113,7 @@ def moved(seed: int, count: int) -> tuple[int, list[str]]:
             continue
         ran += 1
         try:
-            used = read(text, world.catalogue).analysis.used
+            used = read_statement(text, world.catalogue).analysis.used
         except PurposeGuardError:
             continue
         found = {(table, column) for table, columns in used.items() for column in columns}

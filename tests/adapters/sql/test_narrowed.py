@@ -14,10 +14,10 @@ from sqlglot import exp, parse_one
 from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject
 from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.sql import Statements
-from purposeguard.adapters.sql.lineage import read
-from purposeguard.adapters.sql.rows import Conditions, narrowed
-from purposeguard.adapters.sql.scopes import DIALECTS, Names
-from purposeguard.adapters.sql.tags import Catalogue, Tables
+from purposeguard.adapters.sql.lineage import read_statement
+from purposeguard.adapters.sql.rows import SqlConditions, narrow_statement
+from purposeguard.adapters.sql.scopes import DIALECTS, NameRules
+from purposeguard.adapters.sql.tags import Catalog, Tables
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
@@ -206,7 +206,7 @@ DAY = datetime.date(2024, 4, 1)
 
 
 def on_days(engine: Engine, since: datetime.date | None, before: datetime.date | None) -> list[int]:
-    conditions = Conditions(RowRule(tm.NOTICE, ()), Names(engine.dialect))
+    conditions = SqlConditions(RowRule(tm.NOTICE, ()), NameRules(engine.dialect))
     test = conditions.days_in("day", since, before, "Asia/Tokyo").sql(dialect=engine.dialect)
     return [row[0] for row in engine.run(f"SELECT id FROM days WHERE {test} ORDER BY id")]  # noqa: S608  # our test
 
@@ -251,10 +251,10 @@ KEYS = KeySet(["7", "six", "6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f"])
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_has_words_that_its_parser_reads(dialect: str):
-    words = Conditions(RowRule(tm.NOTICE, ()), Names(dialect))
+    words = SqlConditions(RowRule(tm.NOTICE, ()), NameRules(dialect))
     for condition in (
         words.constant(value=True),
-        words.negated(words.constant(value=False)),
+        words.negate(words.constant(value=False)),
         words.any_of([words.absent("a"), words.source_in("b", frozenset({"1.1(a)"}))]),
         words.all_of([words.days_in("c", DAY, DAY, "Asia/Tokyo"), words.subject_in("d", KEYS)]),
     ):
@@ -327,30 +327,30 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "expected"), CASES, ids=range(len(CASES)))
 def test_a_table_is_replaced_by_its_rows(text: str, expected: str):
-    catalogue = Catalogue(CATALOGUE, "postgres")
-    found = read(text, catalogue)
+    catalogue = Catalog(CATALOGUE, "postgres")
+    found = read_statement(text, catalogue)
     inner = 'SELECT "id", "name" FROM customer WHERE id <> 7'
-    assert narrowed(found, catalogue, TESTS) == expected.replace("{}", inner)
+    assert narrow_statement(found, catalogue, TESTS) == expected.replace("{}", inner)
     # What was read stays as it was.
-    assert narrowed(found, catalogue, {}) == narrowed(read(text, catalogue), catalogue, {})
+    assert narrow_statement(found, catalogue, {}) == narrow_statement(read_statement(text, catalogue), catalogue, {})
 
 
 def test_replace_into_stays_what_it_is():
     for dialect, expected in (("mysql", "REPLACE INTO orders (id)"), ("sqlite", "INSERT OR REPLACE INTO orders (id)")):
-        catalogue = Catalogue(CATALOGUE, dialect)
+        catalogue = Catalog(CATALOGUE, dialect)
         text = "REPLACE INTO orders (id) SELECT id FROM customer WHERE id = %s"
-        assert narrowed(read(text, catalogue), catalogue, TESTS).startswith(expected)
-        assert narrowed(read(text, catalogue), catalogue, TESTS).endswith("id = %s")
+        assert narrow_statement(read_statement(text, catalogue), catalogue, TESTS).startswith(expected)
+        assert narrow_statement(read_statement(text, catalogue), catalogue, TESTS).endswith("id = %s")
 
 
 def test_what_would_be_read_in_another_way_is_refused():
-    catalogue = Catalogue(CATALOGUE, "postgres")
+    catalogue = Catalog(CATALOGUE, "postgres")
     for text, why in (
         ("WITH customer AS (SELECT 1 AS id) SELECT * FROM named", "call it otherwise"),
         ("MERGE INTO customer USING orders ON orders.id = customer.id WHEN MATCHED THEN DELETE", "it is written to"),
     ):
         with pytest.raises(UnresolvedStatement, match=why):
-            narrowed(read(text, catalogue), catalogue, TESTS)
+            narrow_statement(read_statement(text, catalogue), catalogue, TESTS)
 
 
 def test_rows_that_say_when_they_were_collected_are_narrowed_by_it():
@@ -390,12 +390,12 @@ def test_an_id_is_no_parameter_of_a_driver_that_looks_for_them():
     "kind", ["NUMERIC", "NUMERIC(10, 2)", "BOOLEAN", "DATE", "TIMESTAMP", "VARCHAR(5)", "FLOAT", "BLOB"]
 )
 def test_sqlite_casts_as_it_did_before(kind: str):
-    catalogue = Catalogue({"t": ["a"]}, "sqlite")
+    catalogue = Catalog({"t": ["a"]}, "sqlite")
     for value in ("7", "3.5", "'2024-05-01'"):
         text = f"SELECT CAST({value} AS {kind}), CAST({value} AS {kind}) / 2"
         with contextlib.closing(sqlite3.connect(":memory:")) as connection:
             before, after = (
                 [repr(cell) for row in connection.execute(one) for cell in row]
-                for one in (text, narrowed(read(text, catalogue), catalogue, {}))
+                for one in (text, narrow_statement(read_statement(text, catalogue), catalogue, {}))
             )
         assert before == after

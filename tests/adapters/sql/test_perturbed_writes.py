@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from purposeguard.adapters.sql.lineage import read
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.lineage import Analysis, Change, read_statement
+from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.engines import Engine
 
@@ -99,22 +99,23 @@ def find_dependencies(engine: Engine, text: str) -> Iterator[tuple[Column, str |
 
 
 def check_dependencies(engine: Engine, text: str) -> None:
-    analysis = read(text, Catalogue(TABLES, engine.dialect)).analysis
+    analysis = read_statement(text, Catalog(TABLES, engine.dialect)).analysis
     used = {(table, column) for table, columns in analysis.used.items() for column in columns}
     chosen_by: dict[str, set[Column]] = {table: set() for table in TABLES}
     made_of: dict[Column, set[Column]] = {(table, name): set() for table, names in TABLES.items() for name in names}
-    for change in (analysis, *analysis.changes):
+    changes: list[Analysis | Change] = [analysis, *analysis.changes]
+    for change in changes:
         if change.target is not None:
             chosen_by[change.target] |= change.conditions
             for column, flow in change.writes.items():
                 made_of[change.target, column] |= flow
     dependencies = list(find_dependencies(engine, text))
     assert dependencies  # So that a miss would be seen.
-    for column, place in dependencies:
+    for dependency, place in dependencies:
         if isinstance(place, str):
-            assert column in used
+            assert dependency in used
         else:
-            assert column in chosen_by[place[0]] | made_of[place]
+            assert dependency in chosen_by[place[0]] | made_of[place]
 
 
 @pytest.mark.parametrize("text", UPSERTS, ids=range(len(UPSERTS)))
@@ -130,7 +131,7 @@ def test_what_common_tables_change_is_found(filled: Engine, text: str):
     with pytest.raises(filled.errors):  # The other engines have no such common tables.
         filled.run(text)
     with pytest.raises(UnresolvedStatement):
-        read(text, Catalogue(TABLES, filled.dialect))
+        read_statement(text, Catalog(TABLES, filled.dialect))
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
@@ -138,7 +139,7 @@ def test_what_common_tables_change_is_found(filled: Engine, text: str):
 def test_a_common_table_is_not_taken_for_the_table_that_is_written_to(dialect: str, write: str):
     text = f"WITH jobs AS (SELECT 1 AS v, 2 AS w) {write}"
     with pytest.raises(UnresolvedStatement, match="names a common table"):
-        read(text, Catalogue(TABLES, dialect))
+        read_statement(text, Catalog(TABLES, dialect))
 
 
 @pytest.mark.parametrize(
@@ -152,4 +153,4 @@ def test_a_common_table_is_not_taken_for_the_table_that_is_written_to(dialect: s
 )
 def test_a_common_table_within_a_query_changes_nothing(text: str):
     with pytest.raises(UnresolvedStatement, match="stands before the whole statement"):
-        read(text, Catalogue(TABLES, "postgres"))
+        read_statement(text, Catalog(TABLES, "postgres"))

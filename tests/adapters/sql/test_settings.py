@@ -9,7 +9,7 @@ import pytest
 
 from purposeguard import Guard, NotPersonal, PurposeMissing, UnlabelledData
 from purposeguard.adapters.sql import Statements
-from purposeguard.adapters.sql.parsing import Passes
+from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sql.shop import read, used
@@ -144,7 +144,7 @@ FORMS = [
     ],
 )
 def test_a_form_passes(text: str):
-    assert Passes(FORMS).let(text)
+    assert PassedForms(FORMS).is_passed(text)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_a_form_passes(text: str):
     ],
 )
 def test_nothing_else_passes(text: str):
-    assert not Passes(FORMS).let(text)
-    assert not Passes().let(text)
+    assert not PassedForms(FORMS).is_passed(text)
+    assert not PassedForms().is_passed(text)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_nothing_else_passes(text: str):
 )  # fmt: skip
 def test_what_may_read_rows_is_no_form(form: str):
     with pytest.raises(ValueError, match=r"cannot pass|no beginning"):
-        Passes([form])
+        PassedForms([form])
     with pytest.raises(ValueError, match=r"cannot pass|no beginning"):
         Statements(GUARD, TABLES, dialect="postgres", passes=[form])
 
@@ -208,8 +208,8 @@ def test_a_pragma_that_shows_values_or_runs_statements_does_not_pass():
         f"PRAGMA json_execute_serialized_sql('{query[0] if query else ''}')",
     ):
         assert "secret" in str(database.execute(text).fetchall())
-        assert not Passes(["PRAGMA"]).let(text)
-    assert Passes(["PRAGMA"]).let("PRAGMA table_info('customer')")
+        assert not PassedForms(["PRAGMA"]).is_passed(text)
+    assert PassedForms(["PRAGMA"]).is_passed("PRAGMA table_info('customer')")
 
 
 def test_forms_are_several():
@@ -220,7 +220,7 @@ def test_forms_are_several():
 def test_a_long_statement_is_looked_at_in_one_go():
     # A pattern that tries each length takes minutes.
     for text in ("SET " + "'" * 100_001, "SET" + " " * 100_000 + "\\", "SET " + "a" * 200_000 + "\\"):
-        assert not Passes(FORMS).let(text)
+        assert not PassedForms(FORMS).is_passed(text)
 
 
 def test_what_passes_needs_no_purpose_and_the_rest_is_decided():

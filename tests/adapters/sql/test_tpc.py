@@ -14,10 +14,10 @@ from collections.abc import Iterable
 import pytest
 from sqlglot import parse_one
 
-from purposeguard.adapters.sql.lineage import Analysis, read
-from purposeguard.adapters.sql.rows import narrowed
+from purposeguard.adapters.sql.lineage import Analysis, read_statement
+from purposeguard.adapters.sql.rows import narrow_statement
 from purposeguard.adapters.sql.scopes import DIALECTS
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.engines import DuckDB, Engine
 from tests.adapters.sql.summary import NAME, Property
@@ -35,7 +35,7 @@ def suite_of(name: str, scale: float) -> Suite:
 
 
 def analysed(suite: Suite, number: int) -> Analysis:
-    return read(suite.queries[number], suite.catalogue).analysis
+    return read_statement(suite.queries[number], suite.catalogue).analysis
 
 
 def found(suite: Suite, number: int) -> set[Column]:
@@ -94,7 +94,7 @@ def perturbed(suite: Suite, engine: Engine, numbers: Iterable[int], record: Prop
     How many queries ran, how many of the columns that were found change the result, and how many were found.
     """
     copy = Copy(suite, engine)
-    catalogue = Catalogue(suite.tables, engine.dialect)
+    catalogue = Catalog(suite.tables, engine.dialect)
     ran = moved = total = 0
     for number in numbers:
         text = suite.written(number, engine.dialect)
@@ -103,7 +103,7 @@ def perturbed(suite: Suite, engine: Engine, numbers: Iterable[int], record: Prop
         except engine.errors:  # it does not know what the parser writes
             continue
         ran += 1
-        used = read(text, catalogue).analysis.used
+        used = read_statement(text, catalogue).analysis.used
         for table in (name for name in suite.tables if re.search(rf"\b{name}\b", text)):
             for column in suite.tables[table]:
                 with copy.without(table, column):
@@ -138,7 +138,7 @@ def test_the_queries_are_read_in_each_dialect(dialect: str, record_property: Pro
     for name, number in NUMBERS:
         suite = suite_of(name, 0)
         try:
-            read(suite.written(number, dialect), Catalogue(suite.tables, dialect))
+            read_statement(suite.written(number, dialect), Catalog(suite.tables, dialect))
         except UnresolvedStatement as error:
             refused[re.sub("`.*?`", "…", error.why)] += 1
     reasons = "".join(f"; {count} refused: {why}" for why, count in refused.most_common())
@@ -152,11 +152,11 @@ def test_the_queries_are_read_in_each_dialect(dialect: str, record_property: Pro
 def same_when_narrowed(name: str, number: int) -> None:
     """A query narrowed to all rows of every table is the same query: it reads the same, and gives the same."""
     suite = suite_of(name, SMALL)
-    query = read(suite.queries[number], suite.catalogue)
+    query = read_statement(suite.queries[number], suite.catalogue)
     every_row = parse_one("1 = 1")
-    text = narrowed(query, suite.catalogue, dict.fromkeys(suite.tables, every_row))
+    text = narrow_statement(query, suite.catalogue, dict.fromkeys(suite.tables, every_row))
     assert text.count("1 = 1") >= len(query.mentions)
-    again = read(text, suite.catalogue).analysis
+    again = read_statement(text, suite.catalogue).analysis
     assert again.used == query.analysis.used
     assert list(again.outputs.values()) == list(query.analysis.outputs.values())
     assert suite.result(text) == suite.result(suite.queries[number])

@@ -16,7 +16,7 @@ from typing import Any, Final
 import duckdb
 import sqlglot
 
-from purposeguard.adapters.sql.tags import Catalogue
+from purposeguard.adapters.sql.tags import Catalog
 from tests.adapters.sql.engines import DuckDB, Engine, SQLite
 
 Column = tuple[str, str]
@@ -46,7 +46,7 @@ class Suite:
         ):
             self.tables.setdefault(table, []).append(column)
             self.types[table, column] = kind
-        self.catalogue = Catalogue(self.tables, "duckdb")
+        self.catalogue = Catalog(self.tables, "duckdb")
 
     def _all(self, text: str) -> list[Any]:
         return self.connection.execute(text).fetchall()

@@ -26,7 +26,7 @@ from typing_extensions import TypeAliasType
 import purposeguard as pg
 from purposeguard import Guard, Label, NotPersonal
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
-from purposeguard.adapters.sqlalchemy.tags import Catalogue
+from purposeguard.adapters.sqlalchemy.tags import MappedTables
 from purposeguard.adapters.tags import Columns, Tag, columns_of
 from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
@@ -40,7 +40,7 @@ Number = TypeAliasType("Number", Annotated[int, tm.Contract])
 
 
 def tags(table: Any, *where: Any, **given: Any) -> Columns:
-    catalogue = Catalogue(tm.NOTICE, where or (table.metadata,), given.get("not_personal", ()))
+    catalogue = MappedTables(tm.NOTICE, where or (table.metadata,), given.get("not_personal", ()))
     return catalogue.find(table)[1]
 
 
@@ -208,7 +208,7 @@ def test_names_that_differ_in_case_alone_are_two_tables_or_none() -> None:
     place = MetaData()
     Table("rows", place, Column("a", Integer, info={"purposeguard": tm.Registration}))
     Table("ROWS", place, Column("a", Integer, info={"purposeguard": tm.Contract}))
-    catalogue = Catalogue(tm.NOTICE, (place,), ())
+    catalogue = MappedTables(tm.NOTICE, (place,), ())
     assert catalogue.find(place.tables["ROWS"])[0] == "ROWS"
     with pytest.raises(UnlabelledData):
         catalogue.find(Table("Rows", MetaData(), Column("a", Integer)))
@@ -302,13 +302,13 @@ def test_what_is_told_from_outside_is_told_nowhere_else() -> None:
     told = Table("told", place, Column("a", String, info={"purposeguard": tm.Registration}))
     none = Table("none", place, Column("a", String))
     for table in (told, none):
-        catalogue = Catalogue(tm.NOTICE, [place], ["none"], {table: {"a": tm.Contract}})
+        catalogue = MappedTables(tm.NOTICE, [place], ["none"], {table: {"a": tm.Contract}})
         with pytest.raises(UnlabelledData, match="say it in one place"):
             catalogue.find(table)
     with pytest.raises(TypeError, match="`tags` names tables"):
-        Catalogue(tm.NOTICE, [place], (), {7: {"a": tm.Contract}})
+        MappedTables(tm.NOTICE, [place], (), {7: {"a": tm.Contract}})
     with pytest.raises(UnknownSource):
-        Catalogue(tm.NOTICE, [place], (), {none: {"a": tm.RenewalGuidance}})
+        MappedTables(tm.NOTICE, [place], (), {none: {"a": tm.RenewalGuidance}})
 
 
 # --- what annotations say of columns, wherever they say it
@@ -498,13 +498,13 @@ def test_two_tables_of_one_name_say_the_same_or_are_refused() -> None:
         return Column("email", String, info={} if spec is None else {"purposeguard": spec})
 
     first = place(email(tm.Registration))
-    assert Catalogue(tm.NOTICE, (first, place(email(tm.Registration))), ()).find(first.tables["rows"])
+    assert MappedTables(tm.NOTICE, (first, place(email(tm.Registration))), ()).find(first.tables["rows"])
     for other in (place(email(tm.Contract)), place(email()), place(email(tm.Registration), Column("more", String))):
         for where in ((first, other), (other, first)):
             with pytest.raises(UnlabelledData, match="two tables are called `rows`"):
-                Catalogue(tm.NOTICE, where, ()).refresh()
-    assert Catalogue(tm.NOTICE, (place(email()), place(email())), ()).refresh()
-    assert Catalogue(tm.NOTICE, (first, first), ()).find(first.tables["rows"])
+                MappedTables(tm.NOTICE, where, ()).refresh()
+    assert MappedTables(tm.NOTICE, (place(email()), place(email())), ()).refresh()
+    assert MappedTables(tm.NOTICE, (first, first), ()).find(first.tables["rows"])
 
 
 def test_the_info_of_a_mapped_table_is_refused_where_it_says_more() -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from purposeguard import Guard
 from purposeguard.adapters.sql import analyse
 from purposeguard.adapters.sqlalchemy import protect
-from purposeguard.adapters.sqlalchemy.rows import marked
+from purposeguard.adapters.sqlalchemy.rows import mark_parameters
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
@@ -224,7 +224,7 @@ def test_text_with_named_parameters_of_sqlite_is_narrowed(shop: Shop, governed: 
 )
 def test_parameters_are_no_columns_in_any_dialect(dialect: str, paramstyle: str, parameter: str) -> None:
     text = f"SELECT a FROM t WHERE b = {parameter} AND {parameter} < a"  # noqa: S608
-    read = analyse(marked(text, dialect, paramstyle).text, {"t": ["a", "b", "c"]}, dialect)
+    read = analyse(mark_parameters(text, dialect, paramstyle).text, {"t": ["a", "b", "c"]}, dialect)
     assert read.used == {"t": {"a", "b"}}
 
 

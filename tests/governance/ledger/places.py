@@ -14,7 +14,7 @@ from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
-from purposeguard.policy.violations import violation_of
+from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.site import Site
 from tests.governance.support import PATIENCE, START, Time
@@ -70,7 +70,7 @@ def denial(
 ) -> pg.PurposeViolation:
     """What a guard tells of a refusal."""
     decision = pg.Guard(tm.NOTICE).explain(source, purpose)
-    return violation_of(decision)(decision, **facts)
+    return violation_class(decision)(decision, **facts)
 
 
 RECLASSIFICATION = Reclassification("totals", D, pg.Label(pg.NotPersonal), "a sum names nobody", "privacy", SITE)

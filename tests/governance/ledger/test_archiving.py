@@ -26,22 +26,22 @@ import sqlalchemy as sa
 
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.governance import Governance
-from purposeguard.governance.ledger import Archived, Checkpoints, Hour, archive, archiving
-from purposeguard.governance.ledger.chain import ARCHIVE, Entry, canonical, written
+from purposeguard.governance.ledger import ArchivedRange, Checkpoints, Hour, archive, archiving
+from purposeguard.governance.ledger.chain import ARCHIVE, Entry, format_moment, to_canonical_json
 from purposeguard.governance.ledger.checkpoints import (
-    archived_data,
-    attested,
-    last_in,
+    build_archive_data,
+    load_private_key,
+    load_public_key,
     make_keys,
-    private_key,
-    public_key,
-    signature_of,
+    make_signature,
+    read_last_in_file,
+    verify_archiving,
     verify_from,
 )
-from purposeguard.governance.ledger.exports import exported
+from purposeguard.governance.ledger.exports import export_lines
 from purposeguard.governance.ledger.opening import joined, opened
 from purposeguard.governance.ledger.tables import head, ledger
-from purposeguard.governance.ledger.writing import chained
+from purposeguard.governance.ledger.writing import chain_entries
 from purposeguard.governance.reconciling import reconcile
 from purposeguard.governance.store import Store
 from tests.governance.conftest import Databases
@@ -117,8 +117,8 @@ def test_old_entries_are_moved_to_a_file_and_read_together_with_the_rest(
     before = everything(filled.target)
     count = len(before[0])
     first, second = tmp_path / name, tmp_path / f"more-{name}"
-    half = sum(entry.at < written(LATER) for entry in before[0])
-    assert archive(filled.store, first, LATER) == Archived(1, half, half)
+    half = sum(entry.at < format_moment(LATER) for entry in before[0])
+    assert archive(filled.store, first, LATER) == ArchivedRange(1, half, half)
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
     assert (first.read_bytes()[:2] == b"\x1f\x8b") is name.endswith(".gz")
     assert rows(filled) == list(range(half + 1, count + 2))  # the last says so
@@ -126,8 +126,8 @@ def test_old_entries_are_moved_to_a_file_and_read_together_with_the_rest(
     with opened(first) as reading:
         assert (reading.verify().entries, reading.head.open) == (half, {})
     later = LATER + datetime.timedelta(hours=2)
-    more = sum(entry.at < written(later) for entry in before[0])
-    assert archive(filled.store, second, later) == Archived(half + 1, more, more - half)
+    more = sum(entry.at < format_moment(later) for entry in before[0])
+    assert archive(filled.store, second, later) == ArchivedRange(half + 1, more, more - half)
     assert everything(first, second, filled.target) == everything(second, filled.target, first) == before
     for targets, start in (((second, filled.target), half), ((second,), half), ((filled.target,), more)):
         with joined([str(target) for target in targets]) as reading:
@@ -143,14 +143,14 @@ def test_what_is_left_is_added_up_and_exported_and_goes_on(filled: Place, tmp_pa
     before = everything(filled.target)
     archive(filled.store, Path(file), LATER)
     left = everything(filled.target)
-    assert left[0] == [entry for entry in before[0] if entry.at >= written(LATER)]
+    assert left[0] == [entry for entry in before[0] if entry.at >= format_moment(LATER)]
     assert everything(file)[1] + left[1] == before[1]
     with filled.open().reading() as reading:
-        Path(copy).write_bytes(b"".join(exported(reading)))
+        Path(copy).write_bytes(b"".join(export_lines(reading)))
     assert everything(copy) == left
     assert everything(file, copy) == before
     with joined([copy, file]) as reading:
-        Path(again).write_bytes(b"".join(exported(reading)))
+        Path(again).write_bytes(b"".join(export_lines(reading)))
     assert everything(again) == before
     lines = Path(copy).read_bytes().splitlines(keepends=True)
     Path(copy).write_bytes(b"".join(lines[1:]))
@@ -169,7 +169,7 @@ def test_processes_that_run_go_on_behind_an_archive(filled: Place, tmp_path: Pat
     time.passes(hours=2)
     busy.append("sweep", {"who": "busy"})
     busy.checkpoint()
-    done = archive(filled.store, tmp_path / "old", time.now - datetime.timedelta(hours=1), key=private_key(pair))
+    done = archive(filled.store, tmp_path / "old", time.now - datetime.timedelta(hours=1), key=load_private_key(pair))
     assert done is not None
     assert done.last == last > idle._seen[1]
     idle.append("sweep", {"who": "idle"})
@@ -179,7 +179,9 @@ def test_processes_that_run_go_on_behind_an_archive(filled: Place, tmp_path: Pat
         filled.open(clock=time).append_in(connection, "sweep", {"who": "new"})
     assert [entry.body.get("who") for entry in idle.entries()] == ["busy", None, "idle", "busy", "new"]
     with joined([str(tmp_path / "old"), filled.target]) as reading:
-        assert verify_from(reading, last_in(tmp_path / "checkpoints"), key=public_key(pub(pair))).new == 1
+        assert (
+            verify_from(reading, read_last_in_file(tmp_path / "checkpoints"), key=load_public_key(pub(pair))).new == 1
+        )
 
 
 def pub(pair: Path) -> Path:
@@ -206,7 +208,7 @@ def test_wrong_clocks_neither_stop_an_archive_nor_widen_it(place: Place, tmp_pat
     done = archive(
         place.store, tmp_path / "old", START + datetime.timedelta(days=2, hours=1), clock=lambda: START + year
     )
-    assert done == Archived(1, 4, 4)
+    assert done == ArchivedRange(1, 4, 4)
     assert rows(place) == [5, 6, 7, 8]
     with pytest.raises(ValueError, match="once they are an hour old"):
         archive(place.store, tmp_path / "new", START + year, clock=lambda: START + year)
@@ -277,7 +279,7 @@ def broken_off(url: str, copied: Callable[[], Store], folder: Path, pair: Path, 
         store, file = copied(), folder / f"{number}.jsonl.gz"
         target = store.engine.url.render_as_string(hide_password=False)
 
-        act = functools.partial(archive, store, file, LATER, key=private_key(pair))
+        act = functools.partial(archive, store, file, LATER, key=load_private_key(pair))
         killed = killed_at(number, act)
         complete = file.exists()
         assert chain(*([file] if complete else []), target) == before
@@ -286,7 +288,7 @@ def broken_off(url: str, copied: Callable[[], Store], folder: Path, pair: Path, 
         act()
         assert chain(file, target) == before
         with opened(target) as reading:
-            attested(reading, public_key(pub(pair)))
+            verify_archiving(reading, load_public_key(pub(pair)))
             assert reading.verify().archived == reading.boundary.seq  # type: ignore[union-attr]
             assert sum(entry.kind == ARCHIVE for entry in reading.entries()) == 1
         number += step
@@ -386,7 +388,7 @@ def test_a_file_that_is_there_is_never_replaced(filled: Place, tmp_path: Path) -
         archive(place.store, other, LATER)
     file = tmp_path / "file"
     with filled.open().reading() as reading:
-        whole = b"".join(exported(reading))  # an export, which holds newer entries too
+        whole = b"".join(export_lines(reading))  # an export, which holds newer entries too
     for content in (b"", b"mine", other.read_bytes(), b"\x1f\x8bmine", whole):
         file.write_bytes(content)
         with pytest.raises(ValueError, match="is no archive of this ledger, and is not replaced"):
@@ -400,7 +402,7 @@ def test_a_file_that_is_there_is_never_replaced(filled: Place, tmp_path: Path) -
     assert len(rows(filled)) == count
     archive(filled.store, file, LATER)
     left = rows(filled)
-    assert archive(filled.store, file, LATER) == Archived(1, left[0] - 1, 0)  # it was done before
+    assert archive(filled.store, file, LATER) == ArchivedRange(1, left[0] - 1, 0)  # it was done before
     assert rows(filled) == left
 
 
@@ -417,13 +419,16 @@ def test_what_was_archived_without_a_key_is_signed_later(filled: Place, tmp_path
     archive(filled.store, file, LATER)
     for path in (tmp_path / "more", file):
         with opened(filled.target) as reading:
-            assert broken(lambda: attested(reading, public_key(pub(pair)))).what == "the archive is not signed"
+            assert (
+                broken(lambda: verify_archiving(reading, load_public_key(pub(pair)))).what
+                == "the archive is not signed"
+            )
         if path != file:
             with pytest.raises(LedgerBroken, match="the archive is not signed"):
-                archive(filled.store, path, LATER + datetime.timedelta(hours=1), key=private_key(pair))
-    archive(filled.store, file, LATER, key=private_key(pair))
+                archive(filled.store, path, LATER + datetime.timedelta(hours=1), key=load_private_key(pair))
+    archive(filled.store, file, LATER, key=load_private_key(pair))
     with opened(filled.target) as reading:
-        attested(reading, public_key(pub(pair)))
+        verify_archiving(reading, load_public_key(pub(pair)))
         reading.verify()
 
 
@@ -436,7 +441,7 @@ class Archives:
     def __init__(self, place: Place, folder: Path, pair: Path) -> None:
         self.place, self.file, self.pair = place, folder / "old.jsonl", pair
         self.checkpoints = folder / "checkpoints"
-        archive(place.store, self.file, LATER, key=private_key(pair))
+        archive(place.store, self.file, LATER, key=load_private_key(pair))
         self.ledger = place.open(checkpoints=Checkpoints(self.checkpoints, pair))
         self.ledger.checkpoint()
         self.first = rows(place)[0]
@@ -468,8 +473,10 @@ class Archives:
     def claim(self, seq: int, hash_: str, signature: str | None = None) -> None:
         """Adds an entry, as the chain has it, which says that all up to this one was archived."""
         end = self.entries()[-1]
-        body = canonical({"seq": seq, "hash": hash_, "signature": signature})
-        (entry,) = chained(end["seq"], end["hash"], written(datetime.datetime.now(datetime.UTC)), [(ARCHIVE, body)])
+        body = to_canonical_json({"seq": seq, "hash": hash_, "signature": signature})
+        (entry,) = chain_entries(
+            end["seq"], end["hash"], format_moment(datetime.datetime.now(datetime.UTC)), [(ARCHIVE, body)]
+        )
         self.place.change(sa.insert(ledger).values(row_values(entry)))
         self.place.change(sa.update(head).values(seq=entry.seq, hash=entry.hash))
 
@@ -480,19 +487,19 @@ class Archives:
         """A signature by another key."""
         make_keys(folder / "forged")
         gone = self.entries()[2]
-        return signature_of(archived_data(gone["seq"], gone["hash"]), private_key(folder / "forged"))
+        return make_signature(build_archive_data(gone["seq"], gone["hash"]), load_private_key(folder / "forged"))
 
     def found(self) -> dict[str, bool]:
         """By what anything was found: by the store and the key, from the checkpoint and the key, with the archive."""
 
         def by_key() -> None:
             with opened(self.place.target) as reading:
-                attested(reading, public_key(pub(self.pair)))
+                verify_archiving(reading, load_public_key(pub(self.pair)))
                 reading.verify()
 
         def by_checkpoint() -> None:
             with opened(self.place.target) as reading:
-                verify_from(reading, last_in(self.checkpoints), key=public_key(pub(self.pair)))
+                verify_from(reading, read_last_in_file(self.checkpoints), key=load_public_key(pub(self.pair)))
 
         def by_file() -> None:
             with joined([str(self.file), self.place.target]) as reading:
@@ -545,7 +552,7 @@ def claim_changed(made: Archives, *, anew: bool) -> None:
     """Changes what the genuine entry says."""
     gone = made.delete()
     old = next(row for row in made.entries() if row["kind"] == ARCHIVE)
-    body = canonical(json.loads(old["body"]) | {"seq": gone["seq"], "hash": gone["hash"]})
+    body = to_canonical_json(json.loads(old["body"]) | {"seq": gone["seq"], "hash": gone["hash"]})
     made.place.change(sa.update(ledger).where(ledger.c.seq == old["seq"]).values(body=body))
     if anew:
         made.rewrite(lambda _: None)
@@ -636,11 +643,11 @@ def test_what_follows_an_archive_is_verified_from_an_older_checkpoint(
 ) -> None:
     lines: list[str] = []
     filled.open(checkpoints=Checkpoints(tmp_path / "checkpoints", pair)).checkpoint()
-    early = last_in(tmp_path / "checkpoints")
+    early = read_last_in_file(tmp_path / "checkpoints")
     time = Time(START + datetime.timedelta(days=1))
     filled.open(clock=time).append("sweep", {})
-    archive(filled.store, tmp_path / "old", time.now + datetime.timedelta(hours=1), key=private_key(pair))
-    key = public_key(pub(pair))
+    archive(filled.store, tmp_path / "old", time.now + datetime.timedelta(hours=1), key=load_private_key(pair))
+    key = load_public_key(pub(pair))
     with opened(filled.target) as reading:
         assert verify_from(reading, early, key=key).new == 1
         assert "were archived: name the archives too" in broken(lambda: verify_from(reading, early, key=None)).what
@@ -716,7 +723,7 @@ def test_commands_archive_and_read_archives(filled: Place, tmp_path: Path, pair:
     done = run(*options, "-o", file, columns=300)
     assert (done.exit_code, done.stdout) == (0, f"entries 1 to {rows(filled)[0] - 1} are in {file}\n"), done.output
     last = rows(filled)[0] - 1
-    assert last_in(checkpoints).seq == count + 1
+    assert read_last_in_file(checkpoints).seq == count + 1
     read: tuple[tuple[tuple[object, ...], str], ...] = (
         ((filled.target,), f"entries 1 to {last} are archived: name the archives too"),
         ((filled.target, "--key", pub(pair)), f"entries 1 to {last} are archived, which is signed"),

@@ -22,8 +22,8 @@ from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.ledger.tables import head as head_table
 from purposeguard.governance.ledger.tables import ledger as ledger_table
-from purposeguard.governance.ledger.writing import Event, Turns
-from purposeguard.governance.store import Store, bring_up_to_date, configuration
+from purposeguard.governance.ledger.writing import Event, GroupCommit
+from purposeguard.governance.store import Store, make_alembic_config, run_migrations
 from tests.governance.conftest import Databases
 from tests.governance.ledger.measuring import delayed, measured
 from tests.governance.ledger.places import NEVER, R, denial
@@ -50,7 +50,7 @@ def test_events_that_wait_at_the_same_time_are_written_together() -> None:
         first.set()
         assert going.wait(60)
 
-    turns = Turns(write, lambda: 60)
+    turns = GroupCommit(write, lambda: 60)
     threads = [threading.Thread(target=turns.write, args=(("sweep", f"{number}"),)) for number in range(20)]
     threads[0].start()
     assert first.wait(60)
@@ -74,7 +74,7 @@ def test_each_thread_gets_the_error_of_its_batch() -> None:
         if down.is_set():
             raise LedgerBroken("head", "broken")
 
-    turns = Turns(write, lambda: 60)
+    turns = GroupCommit(write, lambda: 60)
     errors: list[Exception] = []
 
     def tell() -> None:
@@ -103,7 +103,7 @@ def test_no_thread_waits_longer_than_it_may_and_none_of_its_events_comes_later()
         assert going.wait(60)
         written.extend(events)
 
-    turns = Turns(write, lambda: 0.1)
+    turns = GroupCommit(write, lambda: 0.1)
     leader = threading.Thread(target=turns.write, args=(("sweep", "1"),))
     leader.start()
     assert first.wait(60)
@@ -141,10 +141,10 @@ def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent() -> None:
 
 
 def test_a_child_is_not_taken_for_a_thread_of_its_parent_that_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = Turns(lambda _: None, lambda: 60)
-    with turns.alone():
+    turns = GroupCommit(lambda _: None, lambda: 60)
+    with turns.exclude_others():
         monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a child whose thread has the number of that one
-        with turns.alone():
+        with turns.exclude_others():
             pass
 
 
@@ -352,7 +352,7 @@ def test_who_gets_in_the_way_until_the_end_is_reported(ledger: SqlLedger, monkey
 def test_counts_that_were_in_the_head_are_kept(empty_url: str) -> None:
     engine = sa.create_engine(empty_url)
     with engine.begin() as connection:
-        bring_up_to_date(connection, ScriptDirectory.from_config(configuration()), "0001_tables")
+        run_migrations(connection, ScriptDirectory.from_config(make_alembic_config()), "0001_tables")
         use = '{"activity":null,"count":7,"hour":"2026-05-02T09:00Z","purpose":"1.2(1)①","sources":["1.1(a)"]}'
         connection.execute(sa.text("UPDATE purposeguard_ledger_head SET open = :open"), {"open": f"[{use}]"})
     engine.dispose()

@@ -21,8 +21,14 @@ from purposeguard.governance.governance import Governance
 from purposeguard.governance.ledger import Checkpoint, Checkpoints, SqlLedger
 from purposeguard.governance.ledger import checkpoints as module
 from purposeguard.governance.ledger.chain import Entry
-from purposeguard.governance.ledger.checkpoints import DatabaseSink, last_in, make_keys, public_key, verify_from
-from purposeguard.governance.ledger.exports import exported
+from purposeguard.governance.ledger.checkpoints import (
+    DatabaseSink,
+    load_public_key,
+    make_keys,
+    read_last_in_file,
+    verify_from,
+)
+from purposeguard.governance.ledger.exports import export_lines
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.tables import counts, head, ledger
 from purposeguard.governance.pseudonyms import forgotten, pseudonym
@@ -79,7 +85,7 @@ class House:
     @property
     def made(self) -> Checkpoint:
         """The last checkpoint."""
-        return last_in(self.file)
+        return read_last_in_file(self.file)
 
     def count(self, uses: int) -> None:
         self.ledger._counters.add("it", "1.2(1)①", R, uses)
@@ -126,9 +132,9 @@ class House:
             from purposeguard.governance.ledger.sql import SqlReading
 
             reading = SqlReading(connection)
-            key = public_key(self.pair.with_name("ledger.key.pub"))
+            key = load_public_key(self.pair.with_name("ledger.key.pub"))
             for check in (
-                lambda: verify_from(reading, last_in(self.file), key=key, stopped=stopped),
+                lambda: verify_from(reading, read_last_in_file(self.file), key=key, stopped=stopped),
                 reading.verify,
                 lambda: faults.extend(place for place, _ in reconcile(reading, connection)),
             ):
@@ -413,7 +419,7 @@ def test_a_checkpoint_is_a_line_in_a_file_of_its_owner(house: House) -> None:
     assert stat.S_IMODE(house.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(house.pair.stat().st_mode) == 0o600
     (line,) = house.file.read_text("utf-8").splitlines()
-    assert Checkpoint.of(line) == house.made == last_in(house.file)
+    assert Checkpoint.of(line) == house.made == read_last_in_file(house.file)
     data = json.loads(line)
     assert list(data) == sorted(data)
     assert data["open"] == {f"denial {hour(house)}": 9, f"use {hour(house)}": 10}
@@ -423,11 +429,11 @@ def test_a_checkpoint_is_a_line_in_a_file_of_its_owner(house: House) -> None:
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_checkpoint_that_was_changed_is_none(house: House, tmp_path: Path) -> None:
     line = house.file.read_text("utf-8")
-    key = public_key(house.pair.with_name("ledger.key.pub"))
+    key = load_public_key(house.pair.with_name("ledger.key.pub"))
     other = tmp_path / "other.key"
     make_keys(other)
     with pytest.raises(LedgerBroken, match="not that of this checkpoint"):
-        house.made.check(public_key(tmp_path / "other.key.pub"))
+        house.made.check(load_public_key(tmp_path / "other.key.pub"))
     for changed_line in (
         line.replace('"seq":', '"seq":1'),
         line.replace(house.made.hash, "0" * 64),
@@ -443,10 +449,10 @@ def test_a_checkpoint_that_was_changed_is_none(house: House, tmp_path: Path) -> 
     ):
         house.file.write_text(changed_line, "utf-8")
         with pytest.raises(LedgerBroken) as found:
-            last_in(house.file).check(key)
+            read_last_in_file(house.file).check(key)
         assert found.value.place == "checkpoint"
     house.file.write_text(line + line[:40], "utf-8")  # a process was killed while it wrote
-    assert last_in(house.file) == house.made
+    assert read_last_in_file(house.file) == house.made
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -519,7 +525,7 @@ def test_an_export_is_verified_from_a_checkpoint(house: House, tmp_path: Path) -
     house.go_on()
     path = tmp_path / "export.jsonl"
     with house.ledger.reading() as reading:
-        path.write_bytes(b"".join(exported(reading)))
+        path.write_bytes(b"".join(export_lines(reading)))
     with opened(path) as found:
         verdict = verify_from(found, house.made, key=None)
         assert (verdict.entries, verdict.new) == (last(house), last(house) - house.made.seq)
@@ -538,7 +544,7 @@ def test_commands_make_keys_and_checkpoints_and_verify_by_them(house: House, tmp
     printed = run("ledger", "checkpoint", house.url)
     assert json.loads(printed.stdout)["signature"] is None
     with pytest.raises(LedgerBroken, match="is not signed"):
-        Checkpoint.of(printed.stdout.strip()).check(public_key(tmp_path / "new.key.pub"))
+        Checkpoint.of(printed.stdout.strip()).check(load_public_key(tmp_path / "new.key.pub"))
     number = last(house)
     house.go_on()
     done = run("ledger", "verify", house.url, "--from", file, "--key", f"{key}.pub")

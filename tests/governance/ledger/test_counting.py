@@ -75,7 +75,7 @@ def hour(activity: str | None = "it", at: str = NINE) -> Hour:
 
 
 def test_each_tick_counts_one_and_is_written_once(counters: Counters, book: Book) -> None:
-    tick, other = counters.counter("it", "1.2(1)①", R), counters.counter(None, "1.2(1)①", R | C)
+    tick, other = counters.make_counter("it", "1.2(1)①", R), counters.make_counter(None, "1.2(1)①", R | C)
     for _ in range(1000):
         tick()
     other()
@@ -90,7 +90,7 @@ def test_each_tick_counts_one_and_is_written_once(counters: Counters, book: Book
 
 
 def test_who_asks_again_shares_the_counter(counters: Counters, book: Book) -> None:
-    ticks = [counters.counter("it", "1.2(1)①", R) for _ in range(3)]
+    ticks = [counters.make_counter("it", "1.2(1)①", R) for _ in range(3)]
     for tick in ticks:
         tick()
     counters.flush()
@@ -99,13 +99,13 @@ def test_who_asks_again_shares_the_counter(counters: Counters, book: Book) -> No
 
 def test_what_was_counted_by_an_activity_that_is_gone_is_not_lost(counters: Counters, book: Book) -> None:
     for number in range(100):
-        counters.counter(f"job {number}", "1.2(1)①", R)()
+        counters.make_counter(f"job {number}", "1.2(1)①", R)()
     gc.collect()
     counters.flush()
     assert book.total == 100
     assert not counters._tickers
     assert not counters._latest
-    tick = counters.counter("it", "1.2(1)①", R)
+    tick = counters.make_counter("it", "1.2(1)①", R)
     del tick  # counted nothing
     counters.flush()
     assert len(book.written) == 1
@@ -115,7 +115,7 @@ def test_no_thread_loses_a_count(counters: Counters, book: Book) -> None:
     ended = threading.Event()
 
     def count() -> None:
-        tick = counters.counter("it", "1.2(1)①", R)
+        tick = counters.make_counter("it", "1.2(1)①", R)
         for number in range(20_000):
             tick()
             if number % 1000 == 0:
@@ -143,7 +143,7 @@ def test_a_signal_handler_counts_and_writes_wherever_it_interrupts(counters: Cou
 
     def handle(*_: object) -> None:
         nonlocal handled
-        counters.counter(f"handler {handled % 3}", "1.2(1)①", R)()
+        counters.make_counter(f"handler {handled % 3}", "1.2(1)①", R)()
         counters.add("handler", "1.2(1)①", R, 1)
         counters.flush()  # or, where it has interrupted another: left to that
         handled += 1
@@ -153,7 +153,7 @@ def test_a_signal_handler_counts_and_writes_wherever_it_interrupts(counters: Cou
     counted = 0
     try:
         while handled < 200:
-            counters.counter(f"it {counted % 10}", "1.2(1)①", R)()
+            counters.make_counter(f"it {counted % 10}", "1.2(1)①", R)()
             counted += 1
             if counted % 100 == 0:
                 counters.flush()
@@ -165,7 +165,7 @@ def test_a_signal_handler_counts_and_writes_wherever_it_interrupts(counters: Cou
 
 
 def test_the_hour_is_that_in_which_it_is_added_up(counters: Counters, book: Book, time: Time) -> None:
-    tick = counters.counter("it", "1.2(1)①", R)
+    tick = counters.make_counter("it", "1.2(1)①", R)
     tick()
     counters.flush()
     time.passes(hours=1)
@@ -184,7 +184,7 @@ def test_the_hour_is_that_in_which_it_is_added_up(counters: Counters, book: Book
 def test_what_cannot_be_written_is_kept_and_written_once_it_can(
     counters: Counters, book: Book, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tick = counters.counter("it", "1.2(1)①", R)
+    tick = counters.make_counter("it", "1.2(1)①", R)
     book.down = StoreUnavailable("the store is gone")
     for _ in range(3):
         tick()
@@ -208,7 +208,7 @@ def test_the_thread_that_writes_outlives_faults_and_says_so_once(
     counters = Counters(write, Clock(time), 0.001)
     book.down = ValueError("with something personal in it")
     with caplog.at_level(logging.WARNING, "purposeguard"):
-        counters.counter("it", "1.2(1)①", R)()
+        counters.make_counter("it", "1.2(1)①", R)()
         for _ in range(3):
             tried.acquire(timeout=60)
         book.down = None
@@ -267,7 +267,7 @@ def test_what_is_counted_after_the_end_is_written_at_once(book: Book, time: Time
     counters.close()
     assert book.written == [({hour(): 2}, True)]
     counters.add("it", "1.2(1)①", R, 3)
-    counters.counter("it", "1.2(1)①", R)()
+    counters.make_counter("it", "1.2(1)①", R)()
     assert book.written[1:] == [({hour(): 3}, False), ({hour(): 1}, False)]
     counters.close()
     assert threading_of("purposeguard ledger") <= others
@@ -284,7 +284,7 @@ def test_what_is_refused_after_the_end_is_not_written_later(book: Book, time: Ti
         with pytest.raises(StoreUnavailable):
             counters.add("it", "1.2(1)①", R, 1)
         with pytest.raises(StoreUnavailable):
-            counters.counter(f"it {number}", "1.2(1)①", R)()
+            counters.make_counter(f"it {number}", "1.2(1)①", R)()
     book.down = None
     counters.resume()
     counters.flush()
@@ -301,7 +301,7 @@ def test_where_no_thread_can_be_started_counts_are_written_at_once(
     counters = Counters(book, Clock(time), NEVER)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
-        tick = counters.counter("it", "1.2(1)①", R)
+        tick = counters.make_counter("it", "1.2(1)①", R)
         tick()
         counters.add("it", "1.2(1)①", R, 2)
     tick()
@@ -316,7 +316,7 @@ def threading_of(name: str) -> set[threading.Thread]:
 def test_it_goes_on_after_it_was_closed(book: Book, time: Time) -> None:
     others = threading_of("purposeguard ledger")
     counters = Counters(book, Clock(time), 0.001)
-    tick = counters.counter("it", "1.2(1)①", R)
+    tick = counters.make_counter("it", "1.2(1)①", R)
     counters.close()
     counters.resume()
     tick()

@@ -13,7 +13,7 @@ import purposeguard as pg
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger import Hour, SqlLedger
 from purposeguard.governance.ledger.tables import head as head_table
-from purposeguard.governance.ledger.writing import Counted
+from purposeguard.governance.ledger.writing import CountKey
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger import places
 from tests.governance.ledger.places import DIGEST, C, D, Place, R
@@ -357,7 +357,7 @@ def test_counts_that_change_while_they_become_entries_are_left_for_later(
 
     def late(writing: Any, **options: bool) -> None:
         if writing.taken:
-            ledger._write(ledger._writing(counts={Counted(NINE, "use", use_of("mail").text): 2}))
+            ledger._write(ledger._make_writing(counts={CountKey(NINE, "use", use_of("mail").text): 2}))
         write(writing, **options)
 
     monkeypatch.setattr(other, "_write", late)

@@ -16,10 +16,11 @@ from tests.unit.command_line import ROOT
 PAGE = (Path(ROOT) / "docs" / "reference" / "ledger.md").read_text("utf-8")
 BODIES = {
     "use": Hour("", None, "", ()).body(1),
-    "denial": entries.denial(denial(), observed=False) | entries.denial(PurposeMissing("none"), observed=True),
-    "exception": entries.exception(EXCEPTION, R, None, 1),
-    "reclassification": entries.reclassification(RECLASSIFICATION, D, None),
-    "provision": entries.provision(PROVISION, [DIGEST]),
+    "denial": entries.denial_body(denial(), observed=False)
+    | entries.denial_body(PurposeMissing("none"), observed=True),
+    "exception": entries.exception_body(EXCEPTION, R, None, 1),
+    "reclassification": entries.reclassification_body(RECLASSIFICATION, D, None),
+    "provision": entries.provision_body(PROVISION, [DIGEST]),
 }
 
 

@@ -32,13 +32,13 @@ def steps(ledger: SqlLedger) -> list[Any]:
 
 def test_an_entry_is_kept_together_with_what_it_tells_of(ledger: SqlLedger, store: Store) -> None:
     with store.writing() as connection:
-        changes.record(connection, ["7"])
+        changes.record_changes(connection, ["7"])
         ledger.append_in(connection, "sweep", {"number": 1})
         ledger.append_in(connection, "sweep", {"number": 2})
 
     def change_and_fail() -> None:
         with store.writing() as connection:
-            changes.record(connection, ["8"])
+            changes.record_changes(connection, ["8"])
             ledger.append_in(connection, "sweep", {"number": 3})
             raise ZeroDivisionError
 
@@ -46,7 +46,7 @@ def test_an_entry_is_kept_together_with_what_it_tells_of(ledger: SqlLedger, stor
         change_and_fail()
     assert steps(ledger) == [1, 2]
     with store.reading() as connection:
-        assert changes.latest(connection) == 1
+        assert changes.latest_change(connection) == 1
     ledger.append("sweep", {"number": 4})
     assert steps(ledger) == [1, 2, 4]
     assert ledger.verify().entries == 3
@@ -89,7 +89,7 @@ def test_counts_whose_commit_was_not_heard_of_are_not_written_twice(
     ledger: SqlLedger, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection may be lost after the commit, and before its answer."""
-    writing = ledger._connected
+    writing = ledger._open_connection
 
     @contextlib.contextmanager
     def unheard() -> Iterator[sa.Connection]:
@@ -126,7 +126,7 @@ def test_counts_whose_commit_was_not_heard_of_are_not_written_twice(
 
 
 def test_a_handler_that_interrupts_a_write_is_refused(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    writing = ledger._connected
+    writing = ledger._open_connection
 
     @contextlib.contextmanager
     def interrupted() -> Iterator[sa.Connection]:

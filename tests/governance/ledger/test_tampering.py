@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger import SqlLedger
-from purposeguard.governance.ledger.chain import Entry, Head, canonical
-from purposeguard.governance.ledger.exports import exported
+from purposeguard.governance.ledger.chain import Entry, Head, to_canonical_json
+from purposeguard.governance.ledger.exports import export_lines
 from purposeguard.governance.ledger.opening import opened
-from purposeguard.governance.ledger.reading import Chain, Placed, entry_of
+from purposeguard.governance.ledger.reading import ChainVerifier, PlacedEntry, parse_entry
 from purposeguard.governance.ledger.tables import counts as count_table
 from purposeguard.governance.ledger.tables import head as head_table
 from purposeguard.governance.ledger.tables import ledger as ledger_table
-from purposeguard.governance.ledger.writing import chained
+from purposeguard.governance.ledger.writing import chain_entries
 from tests.governance.ledger.places import Place, tell
 from tests.governance.support import Time
 
@@ -57,7 +57,7 @@ def export_in(folder: Path, entries: int) -> Path:
         ledger = place.open(clock=time)
         tell(ledger, entries, time)
         with ledger.reading() as reading:
-            path.write_bytes(b"".join(exported(reading)))
+            path.write_bytes(b"".join(export_lines(reading)))
     return path
 
 
@@ -159,7 +159,7 @@ def test_lines_that_are_taken_out_put_in_twice_or_swapped_are_found(export: Path
         assert found(lines[:number]) == (f"entry {number + 1}", what)
     assert found([]) == ("entry 1", f"entry 1 to {last} are missing at the end: the head says that there are {last}")
     assert found(lines[3:])[1] == "entry 1 to 3 are missing: entry 4 comes next"
-    fifth = entry_of(lines[4], "")
+    fifth = parse_entry(lines[4], "")
     forged = Entry.after(4, fifth.prev, fifth.at, fifth.kind, {"reason": "nothing happened"})
     place, what = found([*lines[:4], forged.line, *lines[5:]])
     assert (place, "does not follow the one before it" in what) == ("line 6", True)
@@ -186,7 +186,7 @@ def test_lines_that_are_taken_out_put_in_twice_or_swapped_are_found(export: Path
     ids=range(14),
 )
 def test_what_is_no_entry_is_said_to_be_none(line: bytes) -> None:
-    assert broken(lambda: entry_of(line, "line 7")).place == "line 7"
+    assert broken(lambda: parse_entry(line, "line 7")).place == "line 7"
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_rows_that_are_taken_out_added_or_swapped_are_found(place: Place) -> Non
     swap(place, 3, 4)
     assert made.verify().entries == last
     with made.reading() as found:
-        (more,) = chained(found.head.seq, found.head.hash, found.head.at, [("sweep", '{"step":"ended"}')])
+        (more,) = chain_entries(found.head.seq, found.head.hash, found.head.at, [("sweep", '{"step":"ended"}')])
     place.change(sa.insert(ledger_table).values(row_values(more)))
     error = broken(made.verify)
     assert (error.place, error.what) == (
@@ -353,8 +353,8 @@ contents = st.lists(
 
 
 def walked(entries: list[Entry], head: Head) -> list[Entry]:
-    chain = Chain()
-    placed = [Placed(f"line {number}", entry) for number, entry in enumerate(entries, 1)]
+    chain = ChainVerifier()
+    placed = [PlacedEntry(f"line {number}", entry) for number, entry in enumerate(entries, 1)]
     found = list(map(chain.follow, placed))
     chain.end(head)
     return found
@@ -405,10 +405,10 @@ def test_what_is_told_is_read_back_and_anything_else_is_found(told: list[Any], d
     head = Head()
     for kind, body in told:
         at = data.draw(st.sampled_from(["2026-05-02T09:15", "2026-05-02T10:15"]))
-        (entry,) = chained(head.seq, head.hash, at, [(kind, canonical(body))])
+        (entry,) = chain_entries(head.seq, head.hash, at, [(kind, to_canonical_json(body))])
         head = Head(entry.seq, entry.at, entry.hash)
         entries.append(entry)
-    read = [entry_of(entry.line, "line") for entry in entries]
+    read = [parse_entry(entry.line, "line") for entry in entries]
     assert read == entries == walked(read, head)
     assert [(one.kind, one.body) for one in read] == told
     other = data.draw(st.permutations(entries) | st.lists(st.sampled_from(entries), max_size=len(entries)))
@@ -420,7 +420,7 @@ def test_what_is_told_is_read_back_and_anything_else_is_found(told: list[Any], d
     flipped = line[:byte] + bytes([line[byte] ^ data.draw(st.integers(1, 255))]) + line[byte + 1 :]
 
     def read_changed() -> None:
-        changed = [*entries[:number], entry_of(flipped, f"line {number + 1}"), *entries[number + 1 :]]
+        changed = [*entries[:number], parse_entry(flipped, f"line {number + 1}"), *entries[number + 1 :]]
         walked(changed, head)
 
     assert broken(read_changed).place == f"line {number + 1}"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger import sql
-from purposeguard.governance.ledger.exports import exported
+from purposeguard.governance.ledger.exports import export_lines
 from purposeguard.governance.ledger.opening import opened
 from purposeguard.governance.ledger.reading import Reading, Total
 from purposeguard.governance.ledger.tables import ledger
@@ -31,7 +31,7 @@ class Streamed(sql.SqlReading):
     """Reads each entry."""
 
     def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Any) -> Iterator[Total]:
-        return Reading._written_totals(self, keys, told)
+        return Reading._total_written(self, keys, told)
 
 
 def in_order(totals: Sequence[Total]) -> list[str]:
@@ -74,7 +74,7 @@ def test_the_database_adds_up_what_is_read_entry_by_entry(full: Place) -> None:
 def test_an_export_is_added_up_too(full: Place, tmp_path: Any) -> None:
     path = tmp_path / "copy.jsonl"
     with full.store.reading() as connection, path.open("wb") as file:
-        file.writelines(exported(sql.SqlReading(connection)))
+        file.writelines(export_lines(sql.SqlReading(connection)))
     with full.store.reading() as connection, opened(path) as export:
         assert in_order(export.totals(KEYS)) == in_order(sql.SqlReading(connection).totals(KEYS))
 

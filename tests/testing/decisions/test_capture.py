@@ -231,12 +231,12 @@ def test_what_adapters_decide_is_told_once_a_label(guard: pg.Guard) -> None:
     allowed = decider.demand({"sales": (columns, ["email", "name", "total"])})
     denied = Demand([("device", D), ("other", D)])
     with guard.purpose(tm.RenewalGuidance, activity="reminders"):
-        decider.meet(allowed)
-        decider.meet(allowed)  # the quick way
+        decider.check_demand(allowed)
+        decider.check_demand(allowed)  # the quick way
         with capture_decisions(guard) as found:
-            decider.meet(allowed)
-            decider.meet(allowed)
-            refused(lambda: decider.meet(denied))
+            decider.check_demand(allowed)
+            decider.check_demand(allowed)
+            refused(lambda: decider.check_demand(denied))
         assert brief(found) == [(R, True, True), (C, True, True)] * 2 + [(D, False, True)]
         assert [one.field for one in found[:2]] == ["sales.email", "sales.total"]
         assert {one.activity for one in found} == {"reminders"}
@@ -246,9 +246,9 @@ def test_columns_that_are_left_out_are_told_as_denied_and_the_rest_as_used(guard
     columns = columns_of(tm.NOTICE, {"email": R, "device": D})
     decider = Decider(guard)
     with guard.purpose(tm.RenewalGuidance) as use, capture_decisions(guard) as found:
-        left_out = decider.denied(use, columns, ["email", "device"], "sales")
+        left_out = decider.find_denied_columns(use, columns, ["email", "device"], "sales")
         assert list(left_out) == ["device"]
-        decider.meet(decider.demand({"sales": (columns, ["email"])}))
+        decider.check_demand(decider.demand({"sales": (columns, ["email"])}))
     assert brief(found) == [(D, False, False), (R, True, True)]
     assert [one.field for one in found] == ["device", "sales.email"]
 

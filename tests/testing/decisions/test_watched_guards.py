@@ -76,7 +76,7 @@ def test_it_decides_as_the_reference(notice: pg.Notice, data: st.DataObject) -> 
 
 
 def notice_term(notice: pg.Notice, given_: Any) -> Any:
-    return pg.Guard(notice)._engine.snapshot.matrix.purpose(given_)
+    return pg.Guard(notice)._engine.snapshot.matrix.resolve_purpose(given_)
 
 
 @settings(max_examples=15)
@@ -113,7 +113,7 @@ class Answers(watching.Watcher):
     def __init__(self) -> None:
         self.found: list[dict[tuple[str, str], bool]] = []
 
-    def decided(self, asked: watching.Asked) -> None:
+    def decided(self, asked: watching.CellQuestion) -> None:
         self.found.append({(cell.source, cell.purpose): allowed for cell, allowed in asked.answers})
 
 
@@ -274,7 +274,7 @@ def test_a_block_that_fails_leaves_it_as_it_was() -> None:
             raise RuntimeError
         assert remembers(guard)
     assert GUARD_LISTENERS == []
-    assert watching.watched_guards() == ()
+    assert watching.list_watched_guards() == ()
 
 
 def test_answers_that_were_kept_are_found_again() -> None:

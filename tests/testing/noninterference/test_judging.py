@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purposeguard.testing._judging import Judge, Leak, Unstable
-from purposeguard.testing._runs import Outcome
+from purposeguard.testing._runs import RunOutcome
 from purposeguard.testing.effects import Effect
 
 
-def saying(text: str) -> Outcome:
-    return Outcome(result=(("", text),))
+def saying(text: str) -> RunOutcome:
+    return RunOutcome(result=(("", text),))
 
 
-def runs(*texts: str) -> Callable[[], Outcome]:
+def runs(*texts: str) -> Callable[[], RunOutcome]:
     """Runs that come to these, one after another, and to the last from then on."""
 
     def said() -> Iterator[str]:
@@ -75,7 +75,7 @@ def test_code_that_looks_at_nothing_is_hardly_ever_accused(data):
     coins = data.draw(st.lists(st.sampled_from("ab"), min_size=40, max_size=40))
     thrown = iter(coins)
 
-    def run() -> Outcome:
+    def run() -> RunOutcome:
         return saying(next(thrown))
 
     before, after = run(), run()
@@ -88,8 +88,8 @@ def test_code_that_looks_at_nothing_is_hardly_ever_accused(data):
         assert found.remembered or (len(set(told[0][1:])) == 1 and len(set(told[1][1:])) == 1)
 
 
-def lanes(*lines: tuple[int, str]) -> Outcome:
-    return Outcome(effects=tuple(Effect("log", "shop INFO", (("message", text),), lane) for lane, text in lines))
+def lanes(*lines: tuple[int, str]) -> RunOutcome:
+    return RunOutcome(effects=tuple(Effect("log", "shop INFO", (("message", text),), lane) for lane, text in lines))
 
 
 def test_threads_in_another_order_are_equal_from_then_on():

@@ -16,7 +16,7 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.testing import watching
 from purposeguard.testing.strategies import asked_of, name_of
-from purposeguard.testing.watching import Cell, flipped, notice_key
+from purposeguard.testing.watching import WatchedCell, flip_cell, notice_key
 from tests import generated
 from tests.testing.ids import told
 
@@ -28,7 +28,7 @@ KEY = notice_key(tm.NOTICE)
 def table(matrix: PolicyTable) -> dict[tuple[str, object, str | None], bool]:
     notice = matrix.notice
     return {
-        (source.clause, purpose, channel): purpose in matrix.row(source, channel)
+        (source.clause, purpose, channel): purpose in matrix.resolve_row(source, channel)
         for source in notice.sources
         for purpose in asked_of(notice)
         for channel in (None, *notice.channels)
@@ -40,7 +40,7 @@ def differences(one: PolicyTable, other: PolicyTable) -> set[tuple[str, object]]
     return {key[:2] for key in first if first[key] is not second[key]}
 
 
-def follows(notice: pg.Notice, cell: Cell) -> set[str]:
+def follows(notice: pg.Notice, cell: WatchedCell) -> set[str]:
     """The sources that a turn may change: itself, those it is an item of, and overlays over it."""
     parents = {row.id: row.parent for row in notice.document.source}
     found = {cell.source, *(row.id for row in notice.document.overlay if row.source == cell.source)}
@@ -57,39 +57,41 @@ def test_one_decision_is_turned_and_what_follows_from_it(notice: pg.Notice, data
     matrix = PolicyTable(notice)
     before = table(matrix)
     source, purpose = data.draw(st.sampled_from(notice.sources)), data.draw(st.sampled_from(notice.purposes))
-    cell = Cell(notice_key(notice), source.clause, purpose.clause)
-    turned = flipped(matrix, cell)
+    cell = WatchedCell(notice_key(notice), source.clause, purpose.clause)
+    turned = flip_cell(matrix, cell)
     granted = purpose in notice.grants[source]
     consent = bases(notice.document)[purpose.clause] == "consent"
-    assert (purpose in turned.row(source)) is (not granted and not consent)
+    assert (purpose in turned.resolve_row(source)) is (not granted and not consent)
     assert {one for one, _ in differences(matrix, turned)} <= follows(notice, cell)
     families = [one for one in notice.families if purpose in one.members]
     assert {one for _, one in differences(matrix, turned)} <= {purpose, *families}
     for family in families:
-        may = [one for one in family.members if one in turned.row(source)]
-        assert (family in turned.row(source)) is bool(may)
+        may = [one for one in family.members if one in turned.resolve_row(source)]
+        assert (family in turned.resolve_row(source)) is bool(may)
     for parent, items in matrix.children.items():
         if parent is not source:
-            assert (purpose in turned.row(parent)) <= all(purpose in turned.row(one) for one in items)
+            assert (purpose in turned.resolve_row(parent)) <= all(purpose in turned.resolve_row(one) for one in items)
     # Labels that were asked for before are decided anew, and the notice is as it was.
     label = pg.Label(*data.draw(st.lists(st.sampled_from(notice.sources), min_size=1, max_size=3)))
-    matrix.row(label)
-    assert flipped(matrix, cell).row(label) == frozenset.intersection(*(turned.row(one) for one in label))
+    matrix.resolve_row(label)
+    assert flip_cell(matrix, cell).resolve_row(label) == frozenset.intersection(
+        *(turned.resolve_row(one) for one in label)
+    )
     assert table(matrix) == before
-    assert table(flipped(turned, cell)) == before or len(follows(notice, cell)) > 1
+    assert table(flip_cell(turned, cell)) == before or len(follows(notice, cell)) > 1
     assert turned.notice == notice
 
 
 @pytest.mark.parametrize(
     "cell",
     [
-        Cell(KEY, source.clause, purpose.clause)
+        WatchedCell(KEY, source.clause, purpose.clause)
         for source, purpose in itertools.product(tm.NOTICE.sources, tm.NOTICE.purposes[::5])
     ],
     ids=told,
 )
-def test_explanations_of_a_turned_cell_hang_together(cell: Cell) -> None:
-    matrix = flipped(PolicyTable(tm.NOTICE), cell)
+def test_explanations_of_a_turned_cell_hang_together(cell: WatchedCell) -> None:
+    matrix = flip_cell(PolicyTable(tm.NOTICE), cell)
     source, purpose = matrix.notice.source(cell.source), matrix.notice.purpose(cell.purpose)
     decision = pg.Decision(PolicySnapshot(matrix).decide(pg.Label(source), purpose))
     assert decision.allowed is (purpose not in tm.NOTICE.grants[source])
@@ -100,15 +102,15 @@ def test_explanations_of_a_turned_cell_hang_together(cell: Cell) -> None:
 def test_what_the_notice_does_not_have_turns_nothing() -> None:
     matrix = PolicyTable(tm.NOTICE)
     for cell in (
-        Cell(KEY, "9.9", "1.2(1)①"),
-        Cell(KEY, "1.1(a)", "9.9"),
-        Cell("another 2024-04-01", "1.1(a)", "1.2(1)①"),
+        WatchedCell(KEY, "9.9", "1.2(1)①"),
+        WatchedCell(KEY, "1.1(a)", "9.9"),
+        WatchedCell("another 2024-04-01", "1.1(a)", "1.2(1)①"),
     ):
-        assert flipped(matrix, cell) is matrix
+        assert flip_cell(matrix, cell) is matrix
 
 
 def test_a_cell_is_turned_in_guards_that_are_there_and_in_new_ones() -> None:
-    cell = Cell(KEY, "1.1(a)", "1.2(1)①")
+    cell = WatchedCell(KEY, "1.1(a)", "1.2(1)①")
     before = pg.Guard(tm.NOTICE)
     sealed: pg.Personal[str, tm.Registration] = pg.Personal("Aiko", tm.Registration)
     calls = []
@@ -165,7 +167,9 @@ def test_a_grant_that_is_taken_away_is_one_that_the_notice_forbids(data: st.Data
     purpose = data.draw(st.sampled_from(purposes))
     row = {"sources": [source.clause], "purposes": [purpose.clause], "reason": {"en": "turned", "ja": "反転"}}
     forbidden = pg.Notice.parse(tm.NOTICE.dump() | {"forbid": [row]})
-    assert by_name(flipped(matrix, Cell(KEY, source.clause, purpose.clause))) == by_name(PolicyTable(forbidden))
+    assert by_name(flip_cell(matrix, WatchedCell(KEY, source.clause, purpose.clause))) == by_name(
+        PolicyTable(forbidden)
+    )
 
 
 @settings(max_examples=30)
@@ -183,7 +187,7 @@ def test_a_grant_that_is_added_is_one_that_the_notice_grants(data: st.DataObject
     # The clause grants all of its purposes to its sources: the others are forbidden to this one again.
     row = {"sources": [source.clause], "purposes": others, "reason": {"en": "turned", "ja": "反転"}}
     tables["forbid"] = [row] if others else []
-    turned = by_name(flipped(matrix, Cell(KEY, source.clause, purpose.clause)))
+    turned = by_name(flip_cell(matrix, WatchedCell(KEY, source.clause, purpose.clause)))
     granted = by_name(PolicyTable(pg.Notice.parse(tables)))
     derived = tm.LinkedUsage.clause
     assert {one for one in turned if one[0] != derived} == {one for one in granted if one[0] != derived}
@@ -201,11 +205,11 @@ def test_an_overlay_never_serves_more_than_what_it_narrows() -> None:
     }
     notice = pg.Notice.parse(tm.NOTICE.dump() | {"overlay": [overlay]})
     matrix = PolicyTable(notice)
-    without = flipped(matrix, Cell(KEY, "1.1(b)", "1.2(2)①"))
+    without = flip_cell(matrix, WatchedCell(KEY, "1.1(b)", "1.2(2)①"))
     assert differences(matrix, without) == {
         (source, notice.purpose("1.2(2)①")) for source in ("1.1(b)", "1.1", "P1")
     }  # a parent serves what all of its items may
-    more = flipped(matrix, Cell(KEY, "1.1(b)", "1.2(1)①"))
+    more = flip_cell(matrix, WatchedCell(KEY, "1.1(b)", "1.2(1)①"))
     assert {source for source, _ in differences(matrix, more)} == {"1.1(b)", "1.1"}
 
 
@@ -213,6 +217,6 @@ def test_what_is_known_of_subjects_is_decided_by_the_turned_cell_too() -> None:
     matrix, label = PolicyTable(tm.NOTICE), pg.Label(tm.Registration)
     known = Context(CLEAR)
     assert tm.RenewalGuidance in matrix.row_for(label, None, known)
-    turned = flipped(matrix, Cell(KEY, "1.1(a)", "1.2(1)①"))
+    turned = flip_cell(matrix, WatchedCell(KEY, "1.1(a)", "1.2(1)①"))
     assert tm.RenewalGuidance not in turned.row_for(label, None, known)
     assert tm.RenewalGuidance in matrix.row_for(label, None, known)

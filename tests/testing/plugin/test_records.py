@@ -16,7 +16,7 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing import _report, watching
-from purposeguard.testing._report import Collector, Records, Report
+from purposeguard.testing._report import Collector, CoverageReport, Records
 
 pytestmark = pytest.mark.usefixtures("remembers")
 
@@ -57,7 +57,7 @@ def service() -> pg.Guard:
 
 def test_the_members_of_a_family_that_were_used_stand_under_their_activity(collector: Collector) -> None:
     guard = service()
-    report = Report(collector.finish([guard]))
+    report = CoverageReport(collector.finish([guard]))
     assert list(report.lines())[:4] == [
         NOTICE,
         "  feedback for 1.2(2)⑥: used 1.1(a) 1×",
@@ -74,12 +74,12 @@ def test_cells_count_where_they_were_answered_as_the_notice_has_it(collector: Co
     records = collector.finish([guard])
     # Of the family, the one member that contracts may serve; of the other activity, its own purpose.
     assert records.universe == {(NOTICE, "1.1(c)", "1.2(2)⑥"): True, (NOTICE, "1.1(c)", "1.2(1)①"): True}
-    assert Report(records).counted == (1, 2)
+    assert CoverageReport(records).counted == (1, 2)
     with pytest.raises(PurposeViolation):
         guard.check("1.1c", "2.2①")
-    assert Report(collector.finish([guard])).counted == (1, 2)
+    assert CoverageReport(collector.finish([guard])).counted == (1, 2)
     guard.check("1.1c", "1.2(1)①")
-    assert Report(collector.finish([guard])).counted == (2, 2)
+    assert CoverageReport(collector.finish([guard])).counted == (2, 2)
 
 
 def test_what_a_guard_was_made_for_counts_and_not_what_a_test_put_in_its_place(collector: Collector) -> None:
@@ -94,7 +94,7 @@ def test_records_are_the_same_after_a_way_through_another_process(collector: Col
     other = Records()
     other.merge(execnet.loads(execnet.dumps(records.dump())))
     assert other.dump() == records.dump()
-    assert list(Report(other).lines()) == list(Report(records).lines())
+    assert list(CoverageReport(other).lines()) == list(CoverageReport(records).lines())
     other.merge(records.dump())
     assert other.cells[NOTICE, "1.1(c)", "1.2(2)⑥", True] == 2 * records.cells[NOTICE, "1.1(c)", "1.2(2)⑥", True] > 0
     assert other.universe == records.universe
@@ -133,7 +133,7 @@ def test_notices_that_tests_make_up_do_not_crowd_out_the_service_s_own(
     collector.begin("one that imports the service")
     guard = service()
     collector.end()
-    assert Report(collector.finish([guard])).counted == (1, 2)
+    assert CoverageReport(collector.finish([guard])).counted == (1, 2)
 
 
 def test_threads_lose_no_count(collector: Collector) -> None:
@@ -168,9 +168,9 @@ def test_what_several_tests_share_is_consulted_by_each(collector: Collector) -> 
 def test_a_report_says_how_much_it_leaves_out(collector: Collector) -> None:
     records = collector.finish([service()])
     records.accesses.update(((NOTICE, f"service.f{number}", number), None) for number in range(50))
-    lines = list(Report(records).lines())
+    lines = list(CoverageReport(records).lines())
     assert "  … and 20 more: -v, or --purposeguard-json=FILE" in lines
-    assert len(list(Report(records).lines(verbose=True))) == len(lines) + 19
+    assert len(list(CoverageReport(records).lines(verbose=True))) == len(lines) + 19
 
 
 def test_of_what_is_combined_the_source_that_is_denied_counts_as_denied(collector: Collector) -> None:

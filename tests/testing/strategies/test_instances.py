@@ -17,7 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing._places import places
 from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of
-from purposeguard.values.sealed import plain
+from purposeguard.values.sealed import compute_plain_value
 from tests.testing.strategies.models import MODELS, Aliased, Base, Frozen, Keys, Nested, Plain, Sealed, Tree, name_of
 
 
@@ -145,9 +145,9 @@ def test_seals_are_under_the_label_of_their_field() -> None:
     assert made.address.label is pg.Label(tm.Registration, tm.WebContact)
     assert made.email is not None
     assert tm.RenewalGuidance in next(iter(made.for_renewal.label)).__mro__
-    assert plain(made.name) == markers["name"].value
+    assert compute_plain_value(made.name) == markers["name"].value
     assert markers["for_renewal"].label is made.for_renewal.label
-    assert markers["address"].texts == (plain(made.address).city, plain(made.address).zip)
+    assert markers["address"].texts == (compute_plain_value(made.address).city, compute_plain_value(made.address).zip)
     use = pg.Guard(tm.NOTICE)
     with use.purpose(tm.RenewalGuidance) as under_way:
         assert under_way.open(made.name) == markers["name"].value

@@ -51,7 +51,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.testing._kinds import TEXTS, digits, number_of, word
 from purposeguard.testing.strategies import instances
 from purposeguard.testing.values import Markers, simplest, texts_of, value_strategy
-from purposeguard.values.sealed import plain
+from purposeguard.values.sealed import compute_plain_value
 from tests.support import smallest
 from tests.testing.ids import told
 
@@ -304,7 +304,7 @@ def test_values_have_the_type_that_is_asked_for(made: Typed) -> None:
     assert made.lower == made.lower.lower()
     assert isinstance(made.listed, list)
     assert made.third % 3 == 0
-    assert type(plain(made.sealed)) is ADDRESS
+    assert type(compute_plain_value(made.sealed)) is ADDRESS
 
 
 def test_marks_have_the_type_and_are_known_again() -> None:

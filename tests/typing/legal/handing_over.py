@@ -11,7 +11,7 @@ from typing import Annotated, assert_type
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
-from purposeguard.runtime.declarations import Entrustment, Reclassification
+from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification
 
 
 class Book:
@@ -91,7 +91,7 @@ with guard.purpose(tm.RenewalGuidance):
 asyncio.run(asked())
 
 for declared in guard.entrustments:
-    assert_type(declared, Entrustment)
+    assert_type(declared, EntrustmentDeclaration)
     assert_type(declared.recipient, Recipient | str)
     assert_type(declared.label, pg.Label | None)
 for provision in book.provisions:
