@@ -146,7 +146,7 @@ class Decider:
         return self.engine.snapshot.matrix.revisions
 
     def declare(self, tables: Mapping[str, Columns]) -> None:
-        """Lists tables with their tags among what the application declares (`Guard.tables`)."""
+        """List tables with their tags among what the application declares (`Guard.tables`)."""
         for table in iter_declared_tables(tables):
             self._register.add_table(table)
 
@@ -187,7 +187,7 @@ class Decider:
         return Demand(fields, rows, unnarrowed, kind=kind, tables=named)
 
     def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
-        """True if each row has to be decided by itself when these columns of a table are used.
+        """Return True if each row has to be decided by itself when these columns of a table are used.
 
         That depends on the tags and the guard, never on what subjects have asked for so far.
         """
@@ -214,7 +214,7 @@ class Decider:
         )
 
     def check_demand(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
-        """Checks that the use under way may use all that is demanded, and records it in the ledger.
+        """Check that the use under way may use all that is demanded, and record it in the ledger.
 
         `rules`: by table, which rows are kept. They bound the sources of columns whose rows name their own.
 
@@ -283,7 +283,7 @@ class Decider:
     def find_denied_columns(
         self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = ""
     ) -> dict[str, Decision]:
-        """The columns that a use may not use in any row, each with the reason; the ledger is not told.
+        """Return the columns that a use may not use in any row, each with the reason; the ledger is not told.
 
         Raises:
             UnlabelledData: a column carries no tag.
@@ -360,7 +360,7 @@ class Decider:
         return rule
 
     def get_roster(self) -> Roster:
-        """All subjects with preferences on record.
+        """Return all subjects with preferences on record.
 
         Raises:
             TypeError: governance has no roster.
@@ -415,7 +415,7 @@ def _decide_label(
 
 
 def iter_declared_tables(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
-    """The tables that have personal columns, for the registry.
+    """Yield the tables that have personal columns, for the registry.
 
     A `ByRow` column declares the sources that its tag names: those of its rows are known to the rows alone.
     """
@@ -444,7 +444,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _frames() -> Iterator[FrameType]:
-    """The frames that run here, from the innermost; also those that a greenlet works for, as SQLAlchemy's do."""
+    """Yield the frames that run here, from the innermost; also those that a greenlet works for, as SQLAlchemy's do."""
     frame: FrameType | None = sys._getframe(1)
     getcurrent = getattr(sys.modules.get(GREENLET), "getcurrent", None)  # None too while another thread loads it
     greenlet: Any = None if getcurrent is None else getcurrent()
@@ -465,7 +465,7 @@ def _refuse_unnarrowed(why: str, use: Use[Any]) -> None:
 
 
 def require_tag(columns: Columns, name: str, table: str = "") -> Tag:
-    """The tag of a column.
+    """Return the tag of a column.
 
     Raises:
         UnlabelledData: it has none.
@@ -480,12 +480,12 @@ def require_tag(columns: Columns, name: str, table: str = "") -> Tag:
 
 
 def label_in(rule: RowRule | None, tag: Tag) -> Label:
-    """The label of a column's values in the rows that a rule keeps."""
+    """Return the label of a column's values in the rows that a rule keeps."""
     return rule.label_of(tag.label) if rule is not None and tag.by_row else tag.label
 
 
 def require_covering(target: str, column: str, into: Label, value: Label) -> None:
-    """Raises FlowViolation where the tag of a column, `into`, does not name each source of what flows there.
+    """Raise FlowViolation where the tag of a column, `into`, does not name each source of what flows there.
 
     The item of a clause is not covered by its parent: that may serve no more, and may be kept longer.
     """

@@ -66,7 +66,7 @@ class BranchFinder:
         self._keys_of = keys_of
 
     def branches(self, *, by_row: bool, collected: bool, ended: bool) -> tuple[Branch, ...]:
-        """The branches; `by_row`, `collected`, `ended`: whether rows hold their source, and these days."""
+        """Return the branches; `by_row`, `collected`, `ended`: whether rows hold their source, and these days."""
         matrix = self._permissions.matrix
         begun = list(self._spans(self._begins("collection", revisions=True), absent=True)) if collected else [None]
         over = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)] if ended else [None]
@@ -85,7 +85,7 @@ class BranchFinder:
     # ---- days -----------------------------------------------------------------------------------------------------
 
     def _begins(self, since: str, *, revisions: bool = False) -> set[datetime.date]:
-        """The days on which the decision changes: of each revision, and the first that is not overdue yet."""
+        """Return the days on which the decision changes: of each revision, and the first that is not overdue yet."""
         now = self._engine.clock.now()
         days: set[datetime.date] = set()
         for part in self._parts:
@@ -152,7 +152,7 @@ class BranchFinder:
 def _merge_answers(
     rows: Sequence[Sequence[RowAnswer]], begun: Sequence[DaySpan | None], over: Sequence[DaySpan | None]
 ) -> Iterator[tuple[DaySpan | None, DaySpan | None, RowAnswer]]:
-    """The kinds that may be used; adjacent spans with the same answer are joined."""
+    """Yield the kinds that may be used; adjacent spans with the same answer are joined."""
     runs: dict[tuple[DaySpan | None, RowAnswer], list[DaySpan | None]] = {}
     for answers, ended in zip(rows, over, strict=True):
         number = 0
@@ -179,7 +179,7 @@ def _merge_adjacent(spans: Sequence[DaySpan | None], order: Sequence[DaySpan | N
 
 
 def _join_spans(spans: Sequence[DaySpan | None]) -> DaySpan | None:
-    """One span of several that follow each other; None where nothing is asked."""
+    """Return one span of several that follow each other; None where nothing is asked."""
     known = [span for span in spans if span is not None]
     if not known:
         return None

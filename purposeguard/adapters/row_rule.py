@@ -37,7 +37,7 @@ class KeySet:
         self._within: dict[str, KeySet] = {}
 
     def restrict_to_realm(self, realm: str | None) -> KeySet:
-        """The keys of a realm, without its prefix; all keys for None."""
+        """Return the keys of a realm, without its prefix; all keys for None."""
         if realm is None:
             return self
         own = self._within.get(realm)
@@ -177,7 +177,7 @@ class RowRule:
     _labels: dict[Label, Label] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def keeps_the_rows_of(self, other: RowRule) -> bool:
-        """True if both rules keep the same rows of any table."""
+        """Return True if both rules keep the same rows of any table."""
         return self is other or (
             self.notice is other.notice
             and self.zones == other.zones
@@ -206,7 +206,7 @@ class RowRule:
         return frozenset(map(self.notice.key, self.notice.sources))
 
     def label_of(self, label: Label) -> Label:
-        """The label of values of the rows that are kept, whose own sources count besides `label`."""
+        """Return the label of values of the rows that are kept, whose own sources count besides `label`."""
         known = self._labels.get(label)
         if known is None:
             permitted = self.permitted
@@ -217,7 +217,7 @@ class RowRule:
 
 @functools.lru_cache(maxsize=64)
 def spellings(notice: Notice) -> Mapping[str, str]:
-    """The usual spellings of the sources of a notice → their ids: for engines that compare texts.
+    """Return the usual spellings of the sources of a notice → their ids: for engines that compare texts.
 
     `notice.source` reads many more: `id_meant` asks it about each text that is not here.
     """
@@ -258,34 +258,34 @@ class Renderer(Protocol[E]):
     """
 
     def constant(self, *, value: bool) -> E:
-        """Every row, or no row."""
+        """Return every row, or no row."""
         ...
 
     def all_of(self, parts: Sequence[E], /) -> E:
-        """Rows that meet each of at least two conditions."""
+        """Return rows that meet each of at least two conditions."""
         ...
 
     def any_of(self, parts: Sequence[E], /) -> E:
-        """Rows that meet one of at least two conditions."""
+        """Return rows that meet one of at least two conditions."""
         ...
 
     def negate(self, part: E, /) -> E:
-        """Rows that do not meet a condition."""
+        """Return rows that do not meet a condition."""
         ...
 
     def absent(self, column: str, /) -> E:
-        """Rows in which a column is null."""
+        """Return rows in which a column is null."""
         ...
 
     def source_in(self, column: str, ids: frozenset[str], /) -> E:
-        """Rows whose source is one of these.
+        """Return rows whose source is one of these.
 
         A null, and what is no id of a source, must make the query fail.
         """
         ...
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /) -> E:
-        """Rows that hold a day, or a moment on a day in this time zone, from `since` to before `before`.
+        """Return rows that hold a day, or a moment on a day in this time zone, from `since` to before `before`.
 
         None: no such bound. Null is on no day.
         """
@@ -300,7 +300,7 @@ class Renderer(Protocol[E]):
 
 
 def render_rule(rule: RowRule, words: Renderer[E]) -> E:
-    """The condition that the rows of a rule meet, as an expression of an engine."""
+    """Return the condition that the rows of a rule meet, as an expression of an engine."""
     parts = [_any([_branch(rule, zone, branch, words) for branch in zone.branches], words) for zone in rule.zones]
     return parts[0] if len(parts) == 1 else words.all_of(parts)
 

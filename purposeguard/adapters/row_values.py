@@ -30,7 +30,7 @@ class Spellings:
         """The known texts, each with the id that it means."""
 
     def learn(self, column: str, texts: Iterable[str | None]) -> None:
-        """Reads more spellings.
+        """Read more spellings.
 
         Raises:
             UnknownSource: one of them means nothing in the notice.
@@ -45,7 +45,7 @@ class Spellings:
         self.ids = read
 
     def of(self, ids: frozenset[str]) -> list[str]:
-        """The known texts that mean one of these."""
+        """Return the known texts that mean one of these."""
         return [text for text, id_ in self.ids.items() if id_ in ids]
 
 
@@ -85,19 +85,19 @@ def no_source(column: str) -> UnlabelledData:
 
 
 def not_sources(column: str, kind: object) -> UnlabelledData:
-    """A column that is to hold ids of sources holds something else."""
+    """Return a column that is to hold ids of sources holds something else."""
     return UnlabelledData(f"`{column}` is marked RowSource and holds {kind}: ids of sources are texts, as `1.1(a)`")
 
 
 def not_subjects(column: str, kind: object) -> UnlabelledData:
-    """A column that is to hold ids of subjects holds something else."""
+    """Return a column that is to hold ids of subjects holds something else."""
     return UnlabelledData(
         f"`{column}` is marked Subject and holds {kind}: ids of subjects are whole numbers, texts or UUIDs"
     )
 
 
 def blank_subject(column: str) -> UnlabelledData:
-    """A text that is to be an id of a subject cannot be one."""
+    """Return a text that is to be an id of a subject cannot be one."""
     return UnlabelledData(
         f"`{column}` is marked Subject, and a row holds a text that is no id: an id has 1 to {LONGEST} characters that "
         "print, and no blank at either end"
@@ -105,7 +105,7 @@ def blank_subject(column: str) -> UnlabelledData:
 
 
 def not_days(column: str, kind: object) -> UnlabelledData:
-    """A column that is to hold days holds something else."""
+    """Return a column that is to hold days holds something else."""
     return UnlabelledData(
         f"`{column}` is marked to hold days, and holds {kind}: give dates, or moments with a time zone"
     )
@@ -120,7 +120,7 @@ def naive(column: str) -> UnlabelledData:
 
 
 def missing(column: str) -> UnlabelledData:
-    """A column that decides is not there."""
+    """Return a column that decides is not there."""
     return UnlabelledData(
         f"there is no column `{column}`, which says of each row whose it is, or from where or when: keep it until the "
         "rows that may be used are chosen"
@@ -142,6 +142,6 @@ def as_text(notice: Notice) -> str:
 
 @functools.lru_cache(maxsize=16)
 def from_text(text: str) -> Notice:
-    """The notice that says this, or the several that do."""
+    """Return the notice that says this, or the several that do."""
     notices = [Notice.parse(tables) for tables in json.loads(text)]
     return notices[0] if len(notices) == 1 else JointNotice(notices, {})

@@ -103,11 +103,11 @@ class Columns(Immutable, Mapping[str, Tag]):
         return self._hash
 
     def columns_with_mark(self, mark: Mark) -> str | None:
-        """The column that bears this mark; None where none does."""
+        """Return the column that bears this mark; None where none does."""
         return self._marked.get(mark)
 
     def subjects(self) -> tuple[tuple[str, SubjectMark], ...]:
-        """The columns that hold subjects' ids, each with its mark."""
+        """Return the columns that hold subjects' ids, each with its mark."""
         return self._subjects
 
     def __repr__(self) -> str:
@@ -115,7 +115,7 @@ class Columns(Immutable, Mapping[str, Tag]):
 
 
 def columns_of(revisions: Revisions, tags: object) -> Columns:
-    """The tags of a table: as they are given, of a class whose rows they are, or of a mapping of names.
+    """Return the tags of a table: as they are given, of a class whose rows they are, or of a mapping of names.
 
     Of a tagged class (a pydantic model, dataclass, TypedDict, NamedTuple or attrs class) the fields are the columns,
     and those without a tag are not personal, as everywhere. In a mapping each column needs a tag.
@@ -158,7 +158,7 @@ def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, obj
 
 
 def specs_of(shape: Shape, where: str) -> list[OneSpec]:
-    """The tags in an annotation of a column: the sources of everything in its values, and marks.
+    """Return the tags in an annotation of a column: the sources of everything in its values, and marks.
 
     Raises:
         UnlabelledData: a part of its values is marked.
@@ -169,7 +169,7 @@ def specs_of(shape: Shape, where: str) -> list[OneSpec]:
 
 
 def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
-    """The tag that a specification describes; raises as `columns_of` does."""
+    """Return the tag that a specification describes; raises as `columns_of` does."""
     if isinstance(spec, Tag):
         _resolve_term(revisions, spec.label)
         return spec
@@ -197,7 +197,7 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
 
 
 def _read_source(revisions: Revisions, spec: object, column: str) -> Label:
-    """The label of a source, an id or a label; raises UnknownSource, which names the column."""
+    """Return the label of a source, an id or a label; raises UnknownSource, which names the column."""
     try:
         return _label(revisions, spec)
     except UnknownSource as error:
@@ -218,7 +218,7 @@ def _label(revisions: Revisions, spec: object) -> Label:
 
 
 def _resolve_term(revisions: Revisions, label: Label) -> Label:
-    """The label; raises UnknownSource where a source is of no revision that is known here."""
+    """Return the label; raises UnknownSource where a source is of no revision that is known here."""
     notices = _every(revisions)
     for source in label.sources:
         if not any(source in notice.grants for notice in notices) and source is not NotPersonal:
@@ -244,7 +244,7 @@ MARKS: Final[Mapping[str, Mark]] = {**_MARKS, "by-row": ByRow}
 
 
 def parts_of(written: object) -> list[OneSpec]:
-    """The parts of a tag as people write it: one word, or several. Raises ValueError if it is neither."""
+    """Return the parts of a tag as people write it: one word, or several. Raises ValueError if it is neither."""
     words: list[Any] = written if isinstance(written, list) else [written]
     if not words or not all(isinstance(word, str) for word in words):
         raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
@@ -259,7 +259,7 @@ def parts_of(written: object) -> list[OneSpec]:
 
 
 def words_of(tag: Tag) -> list[str]:
-    """A tag as people write it: what `parts_of` reads."""
+    """Return a tag as people write it: what `parts_of` reads."""
     mark = next((name for name, mark in _MARKS.items() if mark == tag.mark), None)
     if isinstance(tag.mark, SubjectMark) and tag.mark.realm is not None:
         mark = f"subject:{tag.mark.realm}"
@@ -286,7 +286,7 @@ class _WrittenTag(BaseModel):
 
 
 def encode(tag: Tag, revisions: Revisions) -> str:
-    """A tag as the text that a column bears.
+    """Return a tag as the text that a column bears.
 
     Raises:
         UnknownSource: a source is of no revision that is known here.
@@ -315,7 +315,7 @@ def encode(tag: Tag, revisions: Revisions) -> str:
 
 
 def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
-    """The tag that a column bears.
+    """Return the tag that a column bears.
 
     Raises:
         UnlabelledData: malformed tag.
@@ -365,7 +365,7 @@ def _read(written: _WrittenTag, revisions: Revisions, column: str) -> Tag:
 
 
 def _clause(notice: Notice, clause: str, column: str) -> type[Source]:
-    """A source by its clause, exactly as the notice prints it."""
+    """Return a source by its clause, exactly as the notice prints it."""
     source = notice.source(clause)
     if source.clause != clause:
         raise UnlabelledData(f"the tag of `{column}` names {format_name(clause)}, which is written {source.clause}")

@@ -15,12 +15,12 @@ from sqlglot import exp
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text."""
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
 def classes(names: Iterable[str]) -> frozenset[type[exp.Expr]]:
-    """The nodes of these names that the parser has: not every release has all of them."""
+    """Return the nodes of these names that the parser has: not every release has all of them."""
     return frozenset(getattr(exp, name) for name in names if hasattr(exp, name))
 
 

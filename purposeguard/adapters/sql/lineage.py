@@ -79,7 +79,7 @@ class ReadStatement(NamedTuple):
 
 
 def read_statement(text: str, catalogue: Catalog) -> ReadStatement:
-    """Reads one statement.
+    """Read one statement.
 
     Raises:
         UnresolvedStatement: what it reads or writes is unknown.
@@ -134,7 +134,7 @@ Used = dict[str, tuple[Columns, tuple[str, ...]]]
 
 
 def list_used_columns(tables: Tables, analysis: Analysis) -> Used:
-    """The columns that a statement uses, in their order."""
+    """Return the columns that a statement uses, in their order."""
     return {
         table: (tables[table], tuple(name for name in tables.names[table] if name in names))
         for table, names in analysis.used.items()
@@ -173,7 +173,7 @@ class FlowLabels:
         return Tag(label, by_row=by_row)
 
     def must_cover(self, statement: ReadStatement, *, narrowed: bool = True) -> None:
-        """Checks that the tag of each column that a statement writes covers what flows into it.
+        """Check that the tag of each column that a statement writes covers what flows into it.
 
         A value keeps the source of its row only in a column that is `ByRow` too, if that source is written along.
         Elsewhere every source counts that the kept rows may have. `narrowed` is False if that is checked later.
@@ -204,7 +204,7 @@ class FlowLabels:
             require_covering(target, column, into.label, value.label)
 
     def _goes_along(self, statement: ReadStatement, change: Change, flow: Flow, columns: Columns) -> bool:
-        """True if the column that names the source is written together with these values."""
+        """Return True if the column that names the source is written together with these values."""
         into = columns.columns_with_mark(RowSource)
         if into is None:
             return False

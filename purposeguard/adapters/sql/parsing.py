@@ -77,11 +77,11 @@ class PassedForms:
         self._explains: Final = _beginning(explains, _OPTIONS)
 
     def is_passed(self, text: str) -> bool:
-        """True if a statement is of one of these forms, and nothing is to be decided."""
+        """Return True if a statement is of one of these forms, and nothing is to be decided."""
         return self._plain is not None and self._plain.fullmatch(text) is not None and _CALLS.match(text) is None
 
     def find_explained_statement(self, text: str) -> str | None:
-        """The statement behind `EXPLAIN`, if that is among the forms; None for any other statement."""
+        """Return the statement behind `EXPLAIN`, if that is among the forms; None for any other statement."""
         begin = self._explains.match(text) if self._explains is not None else None
         return None if begin is None else text[begin.end() :]
 
@@ -125,7 +125,7 @@ _OPTIONS: Final = r"(?:\s*\([\w\s,]*\))?"
 
 
 def parse_statement(text: str, catalogue: Catalog) -> exp.Expr:
-    """The one statement in a text.
+    """Return the one statement in a text.
 
     Raises:
         UnresolvedStatement: it is none, or several, or engines may read it in another way than it is read here.
@@ -186,7 +186,7 @@ def _place(error: SqlglotError) -> str:
 
 
 def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalog) -> None:
-    """Refuses what the parser and the engine, or the engine under another setting, may read differently."""
+    """Refuse what the parser and the engine, or the engine under another setting, may read differently."""
     dialect = catalogue.names.dialect
     _begins(tokens)
     for token in tokens:
@@ -229,7 +229,7 @@ def _escape_texts(text: str, tokens: list[Token]) -> str:
 
 
 def _operators(tokens: list[Token], dialect: str) -> None:
-    """Refuses operators before a name that the parser takes for the beginning of a parameter's."""
+    """Refuse operators before a name that the parser takes for the beginning of a parameter's."""
     if dialect == "postgres" and any(token.token_type is TokenType.PARAMETER and token.text == "@" for token in tokens):
         raise UnresolvedStatement("`@` gives the absolute value in PostgreSQL, and begins no parameter: write `abs(…)`")
     for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
@@ -239,7 +239,7 @@ def _operators(tokens: list[Token], dialect: str) -> None:
 
 
 def _refuse_quoted_calls(tokens: list[Token], dialect: str) -> None:
-    """Refuses a call whose quoted name differs from a built-in one's by capitals: the parser takes it for that one."""
+    """Refuse a call whose quoted name differs from a built-in one's by capitals: the parser takes it for that one."""
     fold = _FOLDED.get(dialect)
     if fold is None:
         return
@@ -330,7 +330,7 @@ def _comment(comment: str, dialect: str) -> None:
 
 
 def _refuse_quoted_texts(text: str, tokens: list[Token], column_keys: Container[str]) -> None:
-    """Refuses a text in double quotes that is the name of a column: under another setting it is that column."""
+    """Refuse a text in double quotes that is the name of a column: under another setting it is that column."""
     if '"' not in text:
         return
     for token in tokens:

@@ -82,7 +82,7 @@ class QueryReader(FromReader):
     # ---- any query -------------------------------------------------------------------------------------------------
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
-        """The columns of a query; `around` is the enclosing scope, `commons` the common tables that it sees."""
+        """Return the columns of a query; `around` is the enclosing scope, `commons` the common tables that it sees."""
         if isinstance(node, exp.Select):
             return self._select(node, around, commons)
         if isinstance(node, exp.SetOperation):
@@ -147,7 +147,7 @@ class QueryReader(FromReader):
             self._order(node, relation, scope)
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
-        """The columns of VALUES."""
+        """Return the columns of VALUES."""
         only(node, frozenset({"expressions", "alias", "order", "limit", "offset"}))
         rows: list[Relation] = []
         self.has_outer_extremum |= any(find_extrema(node))  # VALUES has no rows of its own
@@ -165,7 +165,7 @@ class QueryReader(FromReader):
         return relation
 
     def _make_values_name(self, number: int) -> str:
-        """The name that the engine gives to an unnamed column of VALUES."""
+        """Return the name that the engine gives to an unnamed column of VALUES."""
         if self.dialect in _COUNTED_FROM_0:
             return f"{_COUNTED_FROM_0[self.dialect]}{number}"
         return f"{_COUNTED_FROM_1.get(self.dialect, 'column')}{number + 1}"
@@ -173,7 +173,7 @@ class QueryReader(FromReader):
     # ---- common tables ---------------------------------------------------------------------------------------------
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
-        """The common tables that a query sees: its own, and those of the queries around it."""
+        """Return the common tables that a query sees: its own, and those of the queries around it."""
         clause = node.args.get("with_")
         if clause is None:
             return known
@@ -199,7 +199,7 @@ class QueryReader(FromReader):
     def _recursive(
         self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, CommonTable]
     ) -> Relation | None:
-        """A common table that names itself, analysed to a fixed point; None for any other."""
+        """Return a common table that names itself, analysed to a fixed point; None for any other."""
         body = common.this
         names = self.catalogue.names
         if not any(
@@ -307,7 +307,7 @@ class QueryReader(FromReader):
         return [] if alias is None else [alias, *(column for column in relation.columns if column.key == key)]
 
     def _positions(self, node: exp.Expr | None, relation: Relation) -> None:
-        """Counts items as read that are named by position, or all of them (ALL)."""
+        """Count items as read that are named by position, or all of them (ALL)."""
         if node is None or not (relation.columns or relation.rest):
             return
         if node.args.get("all"):
@@ -324,7 +324,7 @@ class QueryReader(FromReader):
     # ---- items -----------------------------------------------------------------------------------------------------
 
     def items(self, node: exp.Select | exp.Returning, scope: Scope, *, has_bare_columns: bool = False) -> Relation:
-        """The items of SELECT. What they read counts where an item is used; what multiplies rows counts at once.
+        """Return the items of SELECT. What they read counts where an item is used; what multiplies rows counts at once.
 
         So does, in SQLite, a minimum or maximum from whose row bare columns are taken (`has_bare_columns`).
         """
@@ -464,7 +464,7 @@ class QueryReader(FromReader):
         return [("", None)]
 
     def _star_of(self, item: exp.Expr, scope: Scope) -> Relation | None:
-        """The columns of `*` and `t.*`; None for any other item."""
+        """Return the columns of `*` and `t.*`; None for any other item."""
         if isinstance(item, exp.Star):
             return self._less(item, self.star(scope), scope)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
@@ -477,7 +477,7 @@ class QueryReader(FromReader):
         return None
 
     def _less(self, star: exp.Star, relation: Relation, scope: Scope) -> Relation:
-        """A `*` with EXCEPT, REPLACE and RENAME applied."""
+        """Return a `*` with EXCEPT, REPLACE and RENAME applied."""
         if not star.args:
             return relation
         names = self.catalogue.names
@@ -513,7 +513,7 @@ class QueryReader(FromReader):
         return Relation(columns, relation.rest, complete=sure)
 
     def _find_star_positions(self, node: exp.Expr, star: Relation, scope: Scope) -> tuple[list[int], bool]:
-        """The positions of the columns of a `*` that a name means, and whether that is certain.
+        """Return the positions of the columns of a `*` that a name means, and whether that is certain.
 
         `t.a` is the column of one table, or a field of a column; a field is not certain.
         """

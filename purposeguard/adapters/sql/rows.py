@@ -110,33 +110,33 @@ class SqlConditions:
         self._mark: Final = mark
 
     def render(self) -> exp.Expr:
-        """The condition of the rule; columns are named without their table."""
+        """Return the condition of the rule; columns are named without their table."""
         return render_rule(self._rule, self)
 
     def constant(self, *, value: bool) -> exp.Expr:
-        """Every row, or no row."""
+        """Return every row, or no row."""
         return _constant(value=value)
 
     def all_of(self, parts: Sequence[exp.Expr], /) -> exp.Expr:
-        """Rows that are in each."""
+        """Return rows that are in each."""
         return exp.paren(exp.and_(*parts))
 
     def any_of(self, parts: Sequence[exp.Expr], /) -> exp.Expr:
-        """Rows that are in one of them."""
+        """Return rows that are in one of them."""
         return exp.paren(exp.or_(*parts))
 
     def negate(self, part: exp.Expr, /) -> exp.Expr:
-        """The other rows."""
+        """Return the other rows."""
         return exp.not_(exp.paren(part))
 
     def absent(self, column: str, /) -> exp.Expr:
-        """Rows in which the column is null."""
+        """Return rows in which the column is null."""
         return self._parse_template("{c} IS NULL", column)
 
     # ---- what adapters say otherwise -------------------------------------------------------------------------------
 
     def kind(self, column: str) -> str | None:
-        """The type of a column's values; None if unknown.
+        """Return the type of a column's values; None if unknown.
 
         `whole` numbers of up to 64 bits, `larger` ones, `text`, `uuid`, `date`, `moment` (with a time zone), `null`.
         """
@@ -144,7 +144,7 @@ class SqlConditions:
         return None
 
     def column(self, name: str) -> str:
-        """A column in the text of a statement."""
+        """Return a column in the text of a statement."""
         return exp.column(exp.to_identifier(self._names.declared_key(name), quoted=True)).sql(dialect=self.dialect)
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
@@ -158,7 +158,7 @@ class SqlConditions:
     # ---- sources ---------------------------------------------------------------------------------------------------
 
     def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
-        """Rows whose source is one of these; the query fails at a row without a known one."""
+        """Return rows whose source is one of these; the query fails at a row without a known one."""
         notice = self._rule.notice
         text = self._as_text(column)
         usual = {**{other: id_meant(notice, other) for other in self._others}, **spellings(notice)}
@@ -176,7 +176,7 @@ class SqlConditions:
         )
 
     def _plain(self, text: exp.Expr) -> exp.Expr:
-        """An id in small ASCII letters, without brackets and the blanks around and before them."""
+        """Return an id in small ASCII letters, without brackets and the blanks around and before them."""
         plain_text: exp.Expr = exp.Trim(this=text.copy())
         for bracket in "(（":
             plain_text = _replace_text(plain_text, f" {bracket}", bracket)
@@ -193,7 +193,7 @@ class SqlConditions:
     def days_in(
         self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /
     ) -> exp.Expr:
-        """Rows that hold a day of these; a null is in none."""
+        """Return rows that hold a day of these; a null is in none."""
         there = self._parse_template("NOT {c} IS NULL", column)
         kind = self.kind(column)
         value = self._day(column, timezone) if kind is None else self._parse_template("{c}", column)
@@ -216,12 +216,12 @@ class SqlConditions:
         return text if self.dialect in {"sqlite", "mysql"} else exp.cast(text, exp.DType.DATE)
 
     def _moment(self, timezone: str, day: datetime.date) -> exp.Expr:
-        """The moment at which a day begins in a time zone."""
+        """Return the moment at which a day begins in a time zone."""
         begin = datetime.datetime.combine(day, datetime.time.min, load_zone(timezone))
         return exp.cast(exp.Literal.string(begin.isoformat()), exp.DType.TIMESTAMPTZ)
 
     def _day(self, column: str, timezone: str) -> exp.Expr:
-        """The day that a column of unknown type holds."""
+        """Return the day that a column of unknown type holds."""
         zone_name = exp.Literal.string(timezone).sql(dialect=self.dialect)
         moment = _MOMENT.get(self.dialect)
         if moment is not None:
@@ -253,7 +253,7 @@ class SqlConditions:
     # ---- subjects --------------------------------------------------------------------------------------------------
 
     def subject_in(self, column: str, keys: KeySet, /) -> exp.Expr:
-        """Rows whose id, in any spelling, is one of these; a null is none of them."""
+        """Return rows whose id, in any spelling, is one of these; a null is none of them."""
         kind = self.kind(column)
         text = self._as_text(column)
         if kind == "null":
@@ -286,7 +286,7 @@ class SqlConditions:
         return self._unless_odd(column, text).else_(exp.or_(*forms))
 
     def _unless_odd(self, column: str, text: exp.Expr) -> exp.Case:
-        """Fails where a text is no id: with an invisible character it could be anybody's."""
+        """Fail where a text is no id: with an invisible character it could be anybody's."""
         odd = exp.or_(
             exp.RegexpLike(this=text.copy(), expression=exp.Literal.string(NO_ID)),
             exp.GT(this=exp.Length(this=text.copy()), expression=exp.Literal.number(LONGEST)),
@@ -312,7 +312,7 @@ class SqlConditions:
         return f"SUBSTR(COALESCE({self._as_text(column).sql(dialect=self.dialect)}, ''), 1, 0)"
 
     def _failure(self, why: str, value: str, column: str) -> exp.Expr:
-        """An expression that fails in each row that reaches it, with the reason and a value."""
+        """Return an expression that fails in each row that reaches it, with the reason and a value."""
         reason = exp.Literal.string(self._mark + why).sql(dialect=self.dialect)
         plain = self.dialect in {"sqlite", "postgres", "duckdb"}
         joined = f"{reason} || {value}" if plain else f"CONCAT({reason}, {value})"
@@ -321,7 +321,7 @@ class SqlConditions:
 
 @functools.lru_cache(maxsize=64)
 def plain_spellings(notice: Notice) -> Mapping[str, str]:
-    """The usual spellings of sources in small letters and without brackets → ids; those that mean one alone."""
+    """Return the usual spellings of sources in small letters and without brackets → ids; those that mean one alone."""
     ids_by_form: dict[str, set[str]] = {}
     for form, id_ in spellings(notice).items():
         ids_by_form.setdefault(fold_id(form), set()).add(id_)
@@ -329,7 +329,7 @@ def plain_spellings(notice: Notice) -> Mapping[str, str]:
 
 
 def fold_id(text: str) -> str:
-    """An id as `SqlConditions` folds it within an engine."""
+    """Return an id as `SqlConditions` folds it within an engine."""
     text = text.strip(" ")
     for bracket in "(（":
         text = text.replace(f" {bracket}", bracket)
@@ -340,7 +340,7 @@ _FOLDED: Final = str.maketrans({**_WIDE, **dict.fromkeys(_BRACKETS)})
 
 
 def _forms(known: Mapping[str, str], ids: frozenset[str], *, meant: bool) -> list[str]:
-    """The known texts that mean one of these sources; with `meant=False` the others."""
+    """Return the known texts that mean one of these sources; with `meant=False` the others."""
     return [form for form, id_ in known.items() if (id_ in ids) is meant]
 
 
@@ -365,7 +365,7 @@ def _replace_text(value: exp.Expr, old: str, new: str) -> exp.Expr:
 
 
 def narrow_statement(statement: ReadStatement, catalogue: Catalog, conditions: Mapping[str, exp.Expr]) -> str:
-    """The text of a statement, each table in `conditions` replaced by those of its rows that meet its condition.
+    """Return the text of a statement, each table in `conditions` replaced by those of its rows that meet its condition.
 
     A condition names the columns of its table without the table. Of a table that is narrowed the columns in the
     catalogue are read, and no others, whatever the database has.
@@ -486,7 +486,7 @@ class _StatementNarrower:
         self._views: dict[str, ReadStatement | None] = {}
 
     def statement(self, read: ReadStatement, tree: exp.Expr) -> exp.Expr:
-        """The same statement, narrowed; the tree is changed."""
+        """Return the same statement, narrowed; the tree is changed."""
         _keep_calls(tree, self._catalogue.names.dialect)
         places = {id(node): name for node, name in read.mentions}
         # The copy has the same nodes in the same order.
@@ -520,7 +520,7 @@ class _StatementNarrower:
         return tree
 
     def _concerns(self, name: str) -> bool:
-        """True if rows of a table, or of one below a view, are left out."""
+        """Return True if rows of a table, or of one below a view, are left out."""
         if name in self._conditions:
             return True
         view = self._view(name)
@@ -534,7 +534,7 @@ class _StatementNarrower:
         return self._views[name]
 
     def _key(self, node: exp.Expr, last: str = "this") -> tuple[str, ...]:
-        """The name of a table, or with `last="table"` the qualifier of a column."""
+        """Return the name of a table, or with `last="table"` the qualifier of a column."""
         return tuple(map(self._catalogue.names.key, name_parts(node, last)))
 
     def _rows(self, node: exp.Table, name: str) -> exp.Expr:
@@ -591,7 +591,7 @@ class _StatementNarrower:
         self._where(conflict, self._condition_of(node, name))
 
     def _add_to_grouped_query(self, node: exp.Table, name: str) -> bool:
-        """Puts a condition beside those of a query with GROUP BY, and tells whether it did.
+        """Put a condition beside those of a query with GROUP BY, and tell whether it did.
 
         PostgreSQL knows that the key of a table decides its other columns, and knows it of no subquery.
         """
@@ -625,7 +625,7 @@ class _StatementNarrower:
         return on is not None
 
     def _condition_of(self, node: exp.Table, name: str) -> exp.Expr:
-        """The condition of a table, its columns named with the table as it is called in the statement."""
+        """Return the condition of a table, its columns named with the table as it is called in the statement."""
         alias = node.args.get("alias")
         called = alias.this if alias is not None and alias.this else node.this
         condition = self._conditions[name].copy()

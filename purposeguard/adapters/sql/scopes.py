@@ -22,23 +22,23 @@ _UPPER: Final = {ord("a") + n: ord("A") + n for n in range(26)}
 
 
 def lower(name: str) -> str:
-    """A name with its ASCII letters in lower case."""
+    """Return a name with its ASCII letters in lower case."""
     return name.lower() if name.isascii() else name.translate(_LOWER)
 
 
 def upper(name: str) -> str:
-    """A name with its ASCII letters in upper case."""
+    """Return a name with its ASCII letters in upper case."""
     return name.upper() if name.isascii() else name.translate(_UPPER)
 
 
 def perhaps(unknown: object, known: Iterable[str]) -> str:
-    """A suggestion of the known names most like an unknown one; empty if there is none."""
+    """Return a suggestion of the known names most like an unknown one; empty if there is none."""
     close = find_nearest(unknown, known, 0.6)
     return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
 
 
 def _cut(name: str) -> str:
-    """The part of a name that PostgreSQL reads: it cuts names at 63 bytes."""
+    """Return the part of a name that PostgreSQL reads: it cuts names at 63 bytes."""
     return name if len(name) < 16 else name.encode()[:63].decode(errors="ignore")
 
 
@@ -56,7 +56,7 @@ class NameRules:
         """Whether names of tables differ by case; those of common tables and aliases may, or may not."""
 
     def key(self, identifier: exp.Identifier) -> str:
-        """The key of a name in a statement."""
+        """Return the key of a name in a statement."""
         name: str = identifier.this
         if not self._quoting_counts:
             return lower(name)
@@ -73,11 +73,11 @@ class NameRules:
         return upper(name) if name == lower(name) else name
 
     def table_key(self, identifier: exp.Identifier) -> str:
-        """The key of one part of a table's name in a statement."""
+        """Return the key of one part of a table's name in a statement."""
         return str(identifier.this) if self.spelling_counts else self.key(identifier)
 
     def declared_table_key(self, name: str) -> tuple[str, ...]:
-        """The key of a declared table, by its parts."""
+        """Return the key of a declared table, by its parts."""
         return tuple(part if self.spelling_counts else self.declared_key(part) for part in name.split("."))
 
 
@@ -102,12 +102,12 @@ class QueryColumn(NamedTuple):
     reads: Flow
 
     def with_name(self, name: str, key: str) -> QueryColumn:
-        """The same under another name."""
+        """Return the same under another name."""
         return QueryColumn(name, key, self.flow, self.reads)
 
 
 def join_columns(columns: Sequence[QueryColumn]) -> QueryColumn:
-    """One column for several that a name may mean: the union of their flows and reads."""
+    """Return one column for several that a name may mean: the union of their flows and reads."""
     if len(columns) == 1:
         return columns[0]
     first = columns[0]
@@ -117,7 +117,7 @@ def join_columns(columns: Sequence[QueryColumn]) -> QueryColumn:
 
 
 def flows(parts: Iterable[Flow]) -> Flow:
-    """All of several."""
+    """Return all of several."""
     return NOTHING.union(*parts)
 
 
@@ -147,7 +147,7 @@ class Relation:
         self._by_key: Final = by_key
 
     def get(self, key: str) -> QueryColumn | None:
-        """The column of a name; what several of one name are together."""
+        """Return the column of a name; what several of one name are together."""
         return self._by_key.get(key)
 
     @property
@@ -156,7 +156,7 @@ class Relation:
         return tuple(self._by_key)
 
     def everything(self) -> Iterator[QueryColumn]:
-        """All columns, and what else there may be."""
+        """Yield all columns, and what else there may be."""
         yield from self.columns
         if self.rest is not None:
             yield self.rest
@@ -170,11 +170,11 @@ class Relation:
         return flows(column.reads for column in self.everything())
 
     def whole(self, name: str, key: str | None = None) -> QueryColumn:
-        """All its columns as one value."""
+        """Return all its columns as one value."""
         return QueryColumn(name, key, self.flow(), self.reads())
 
     def rename_columns(self, names: Sequence[tuple[str, str]]) -> Relation:
-        """Its first columns under other names; raises ValueError if it has fewer."""
+        """Return its first columns under other names; raises ValueError if it has fewer."""
         if not names:
             return self
         if not self.complete:
@@ -186,12 +186,12 @@ class Relation:
         return Relation([*first, *self.columns[len(names) :]])
 
     def same(self, other: Relation) -> bool:
-        """True if both say the same of each column."""
+        """Return True if both say the same of each column."""
         return self.columns == other.columns and self.rest == other.rest
 
 
 def stack_relations(relations: Sequence[Relation], *, by_name: bool = False) -> Relation:
-    """The union of several relations, by position or by name; raises ValueError if they do not fit."""
+    """Return the union of several relations, by position or by name; raises ValueError if they do not fit."""
     if not all(part.complete for part in relations) or (by_name and any(part.rest for part in relations)):
         first = relations[0]
         whole = join_columns([part.whole("") for part in relations])
@@ -210,7 +210,7 @@ def stack_relations(relations: Sequence[Relation], *, by_name: bool = False) -> 
 
 
 def refuse(why: str) -> NoReturn:
-    """Raises UnresolvedStatement."""
+    """Raise UnresolvedStatement."""
     raise UnresolvedStatement(why)
 
 
@@ -299,7 +299,7 @@ class NameLookup:
         return column
 
     def _perhaps(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> str:
-        """A suggestion for an unknown name: a column, or its table."""
+        """Return a suggestion for an unknown name: a column, or its table."""
         sources: list[FromSource] = []
         while scope is not None:
             sources += scope.visible
@@ -339,7 +339,7 @@ class NameLookup:
         return join_columns(columns) if columns else None
 
     def plain(self, key: str, scope: Scope) -> tuple[list[QueryColumn], bool]:
-        """The columns of this scope with a name, and whether the name certainly means them."""
+        """Return the columns of this scope with a name, and whether the name certainly means them."""
         parameter = scope.parameters.get(key)
         if parameter is not None:
             return [parameter], True
@@ -398,7 +398,7 @@ class NameLookup:
     def _iter_qualified(
         self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope
     ) -> Iterator[tuple[FromSource, int]]:
-        """The sources that a name may begin with, each with the number of name parts that it takes."""
+        """Yield the sources that a name may begin with, each with the number of name parts that it takes."""
         for source in scope.visible:
             length = len(source.path)
             if source.key == keys[0]:
@@ -409,7 +409,7 @@ class NameLookup:
                 yield source, length
 
     def relations(self, parts: Sequence[exp.Identifier], scope: Scope) -> list[Relation]:
-        """The relations that a qualifier (`t` of `t.*`) may mean, in the nearest scope that has any."""
+        """Return the relations that a qualifier (`t` of `t.*`) may mean, in the nearest scope that has any."""
         keys = [self.names.key(part) for part in parts]
         around: Scope | None = scope
         while around is not None:
@@ -424,7 +424,7 @@ class NameLookup:
         return []
 
     def star(self, scope: Scope) -> tuple[list[QueryColumn], QueryColumn | None, bool]:
-        """The columns of `*`, what else there may be, and whether the columns are complete and in order."""
+        """Return the columns of `*`, what else there may be, and whether the columns are complete and in order."""
         columns: list[QueryColumn] = []
         rests: list[QueryColumn] = []
         complete = True
@@ -448,7 +448,7 @@ class NameLookup:
 
 
 def everything(scope: Scope) -> QueryColumn:
-    """All columns of all sources here as one."""
+    """Return all columns of all sources here as one."""
     return QueryColumn(
         "*",
         None,

@@ -94,7 +94,7 @@ class Statements:
         return self._statement(text).read.analysis
 
     def check(self, text: str) -> None:
-        """Checks that the use under way may use all that a statement reads, and may put it where it does.
+        """Check that the use under way may use all that a statement reads, and may put it where it does.
 
         Raises:
             UnresolvedStatement: what it reads or writes is unknown.
@@ -182,7 +182,7 @@ class Statements:
         return {} if use is None or use.activity.observing else rules
 
     def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
-        """Raises FlowViolation where a column that is written does not cover what flows into it."""
+        """Raise FlowViolation where a column that is written does not cover what flows into it."""
         FlowLabels(self.tables, rules or {}).must_cover(statement, narrowed=narrowed)
 
     def _rules(self, used: Used, use: Use[Any]) -> dict[str, RowRule]:
@@ -216,7 +216,7 @@ class PreparedStatement:
         return kept[2] if all(kept[0][table]() is rule for table, rule in rules.items()) else None
 
     def keep(self, rules: Mapping[str, RowRule], form: object, made: object) -> None:
-        """Keeps what it was rewritten to. Not the rules: they hold the ids of all who stopped a use."""
+        """Keep what it was rewritten to. Not the rules: they hold the ids of all who stopped a use."""
         self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, form, made
 
     @functools.cached_property

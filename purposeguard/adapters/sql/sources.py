@@ -38,7 +38,7 @@ _METHODS: Final = frozenset({"", "NATURAL", "ASOF", "POSITIONAL"})
 
 
 def only(node: exp.Expr, known: frozenset[str]) -> None:
-    """Refuses a clause that is not looked at."""
+    """Refuse a clause that is not looked at."""
     for name, part in node.args.items():
         if part and name not in known:
             refuse(f"the clause `{name.rstrip('_')}` of {type(node).__name__} is not looked into")
@@ -55,11 +55,11 @@ class FromReader(ValueReader):
     # Defined by `Queries`.
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
-        """The common tables that a query sees."""
+        """Return the common tables that a query sees."""
         raise NotImplementedError
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
-        """The columns of VALUES."""
+        """Return the columns of VALUES."""
         raise NotImplementedError
 
     def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
@@ -67,16 +67,16 @@ class FromReader(ValueReader):
         raise NotImplementedError
 
     def cell(self, node: exp.Expr, scope: Scope) -> QueryColumn:
-        """One value of a row, which may be DEFAULT."""
+        """Return one value of a row, which may be DEFAULT."""
         return QueryColumn("", None, *((NOTHING, NOTHING) if is_default(node) else self.measure(node, scope)))
 
     def star(self, scope: Scope) -> Relation:
-        """The columns of `*`."""
+        """Return the columns of `*`."""
         columns, rest, complete = self.lookup.star(scope)
         return Relation(columns, rest, complete=complete)
 
     def rename_columns(self, relation: Relation, alias: exp.Expr | None) -> Relation:
-        """A relation with the names that an alias gives its columns."""
+        """Return a relation with the names that an alias gives its columns."""
         if alias is None:
             return relation
         try:
@@ -90,7 +90,7 @@ class FromReader(ValueReader):
     # ---- what stands in FROM ---------------------------------------------------------------------------------------
 
     def source(self, node: exp.Expr, scope: Scope) -> None:
-        """Adds what stands in FROM to the sources of a scope."""
+        """Add what stands in FROM to the sources of a scope."""
         if isinstance(node, exp.Table):
             self._table(node, scope)
         elif isinstance(node, exp.Subquery):
@@ -187,7 +187,7 @@ class FromReader(ValueReader):
             source.path = path
 
     def _relation_of(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
-        """The relation of a table's name, and the name as columns are qualified by it."""
+        """Return the relation of a table's name, and the name as columns are qualified by it."""
         names = self.catalogue.names
         key = self.catalogue.key(node)
         if key is None:
@@ -235,7 +235,7 @@ class FromReader(ValueReader):
         return relation
 
     def _view_read(self, key: tuple[str, ...], name: str, text: str) -> tuple[Relation, Flow]:
-        """The columns of a view, and what it reads whichever of them is used."""
+        """Return the columns of a view, and what it reads whichever of them is used."""
         tree = parse_statement(text, self.catalogue)
         if not isinstance(tree, (exp.Query, exp.Subquery)):
             refuse(f"the view `{name}` is no query")
@@ -339,7 +339,7 @@ class FromReader(ValueReader):
                 source.hidden = True
 
     def _find_shared_names(self, scope: Scope, before: int) -> list[tuple[str, str]]:
-        """The names that both sides of a NATURAL JOIN have."""
+        """Return the names that both sides of a NATURAL JOIN have."""
         visible = list(scope.visible)
         if any(source.relation.rest is not None for source in visible):
             refuse("a NATURAL JOIN of something whose columns are not all known")
@@ -371,18 +371,18 @@ def _in(sources: list[FromSource], key: str) -> list[QueryColumn]:
 
 
 def name_parts(node: exp.Expr, last: str = "this") -> list[Any]:
-    """The parts of a table's name; with `last="table"`, of the qualifier of a column."""
+    """Return the parts of a table's name; with `last="table"`, of the qualifier of a column."""
     return [part for name in ("catalog", "db", last) if (part := node.args.get(name))]
 
 
 def list_alias_columns(alias: exp.Expr | None) -> list[exp.Identifier]:
-    """The names that an alias gives to columns."""
+    """Return the names that an alias gives to columns."""
     columns = (alias.args.get("columns") if alias is not None else None) or ()
     return [column.this if isinstance(column, exp.ColumnDef) else column for column in columns]
 
 
 def is_default(node: exp.Expr) -> bool:
-    """True if it is DEFAULT, in place of a value."""
+    """Return True if it is DEFAULT, in place of a value."""
     word = node.this if isinstance(node, exp.Column) else node
     return (
         isinstance(word, (exp.Identifier, exp.Var)) and word.name.upper() == "DEFAULT" and not word.args.get("quoted")
@@ -390,7 +390,7 @@ def is_default(node: exp.Expr) -> bool:
 
 
 def bare(node: exp.Expr) -> exp.Identifier:
-    """The last part of a column's name."""
+    """Return the last part of a column's name."""
     inner = node.this if isinstance(node, exp.Column) else node
     if not isinstance(inner, exp.Identifier):
         return refuse("a column is told by something that is no name")

@@ -81,7 +81,7 @@ class Tables(Immutable, Mapping[str, Columns]):
 
 
 def several(values: object, name: str, example: str) -> Iterable[Any]:
-    """Several values; raises TypeError for a single one: a text would be read letter by letter."""
+    """Return several values; raises TypeError for a single one: a text would be read letter by letter."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"`{name}` takes several: `{name}={example}`")
     return values
@@ -169,12 +169,12 @@ class Catalog:
         known[key] = value
 
     def resolve_key(self, key: tuple[str, ...]) -> tuple[str, ...]:
-        """The key under which a table is declared: the default schema may be named, or not."""
+        """Return the key under which a table is declared: the default schema may be named, or not."""
         known = key in self.tables or key in self.views
         return key[1:] if not known and len(key) == 2 and key[:1] == self._schema else key
 
     def key(self, node: exp.Table) -> tuple[str, ...] | None:
-        """The key of a table in a statement; None if it is no plain name."""
+        """Return the key of a table in a statement; None if it is no plain name."""
         parts = [node.args.get("catalog"), node.args.get("db"), node.this]
         written = [part for part in parts if part]
         if not all(type(part) is exp.Identifier for part in written):

@@ -40,7 +40,7 @@ JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
 
 
 def _names_in(scope: Scope | None) -> Iterator[str]:
-    """The names of all columns that may be meant in a scope."""
+    """Yield the names of all columns that may be meant in a scope."""
     while scope is not None:
         for source in scope.visible:
             yield from source.relation.names
@@ -111,12 +111,12 @@ class ValueReader:
         return flows([*operands, self.value(node, scope)])
 
     def mark_read(self, column: QueryColumn) -> Flow:
-        """Counts a column as read."""
+        """Count a column as read."""
         self.reads |= column.reads
         return column.flow
 
     def mark_all_read(self, relation: Relation) -> Relation:
-        """Counts all columns of a relation as read."""
+        """Count all columns of a relation as read."""
         for column in relation.everything():
             self.reads |= column.reads
         return relation
@@ -129,7 +129,7 @@ class ValueReader:
 
     @contextmanager
     def apart(self) -> Generator[set[Read]]:
-        """Gives what is read within, which does not count yet."""
+        """Give what is read within, which does not count yet."""
         before, self.reads = self.reads, set()
         try:
             yield self.reads
@@ -154,7 +154,7 @@ class ValueReader:
         return self.mark_read(self.lookup.column([*names, *fields], scope))
 
     def _is_text(self, name: exp.Identifier, scope: Scope) -> bool:
-        """True if `"…"` is a text: to SQLite it is one where no column has that name."""
+        """Return True if `"…"` is a text: to SQLite it is one where no column has that name."""
         may_be = self.dialect == "sqlite" and name.args.get("quoted") and not self.catalogue.partial
         key = lower(name.this)
         if not may_be or key in _HIDDEN or self.lookup.find([name], scope) is not None:
@@ -163,7 +163,7 @@ class ValueReader:
         return ":" not in key[len(stem) :] or all(lower(known).rstrip(_COUNT) != stem for known in _names_in(scope))
 
     def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
-        """All columns of a table as one value."""
+        """Return all columns of a table as one value."""
         self.starred = True
         names = _identifiers(qualifier)
         relations = self.lookup.relations(names, scope)
@@ -177,12 +177,12 @@ class ValueReader:
         return self.mark_read(self.lookup.column([node], scope))
 
     def _word(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A word that the parser takes for a keyword (a unit), and that may be a column."""
+        """Return a word that the parser takes for a keyword (a unit), and that may be a column."""
         column = self.lookup.anyhow(lower(str(node.this)), scope)
         return NOTHING if column is None else self.mark_read(column)
 
     def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A function without brackets: some engines prefer a column of its name."""
+        """Return a function without brackets: some engines prefer a column of its name."""
         columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
         return flows([*(self.mark_read(column) for column in columns if column is not None), self.parts(node, scope)])
 
@@ -251,7 +251,7 @@ class ValueReader:
         return self.dialect != "duckdb" or self.lookup.find(names, scope) is None
 
     def schema_function(self, names: Sequence[exp.Identifier], function: exp.Expr) -> str:
-        """The name, small, of a function with its schema's; that of PostgreSQL's own is left out.
+        """Return the name, small, of a function with its schema's; that of PostgreSQL's own is left out.
 
         The namespaces of BigQuery, such as `hll_count`, are part of the names of its functions.
 
@@ -270,7 +270,7 @@ class ValueReader:
     # ---- functions -------------------------------------------------------------------------------------------------
 
     def _read_unknown_function(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A function that the parser does not know."""
+        """Return a function that the parser does not know."""
         called = f"net.{node.name}" if type(node.parent) is exp.NetFunc else node.name
         name = lower(called)
         if name == "values" and self.inserted is not None:
@@ -281,7 +281,7 @@ class ValueReader:
         return self.parts(node, scope, "this")
 
     def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
-        """`VALUES(column)` of MySQL: the value that would have been inserted."""
+        """Return `VALUES(column)` of MySQL: the value that would have been inserted."""
         names = [name.this if isinstance(name, exp.Column) else name for name in node.expressions]
         columns = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
         return flows(self.mark_read(column) for column in columns if column is not None)
@@ -372,7 +372,7 @@ class ValueReader:
         return NOTHING
 
     def _read_named_argument(self, node: exp.Expr, scope: Scope) -> Flow:
-        """`name => value`, `name := value`, and a field with its value."""
+        """Return `name => value`, `name := value`, and a field with its value."""
         if isinstance(node.this, exp.Parameter):
             refuse("a variable is set, and who reads it later is not looked into")
         value = self.value(node.expression, scope)
@@ -419,7 +419,7 @@ def _identifiers(parts: list[Any]) -> list[exp.Identifier]:
 
 
 def _describe_node(node: exp.Expr) -> str:
-    """The name of a node in a message: its kind, without any value."""
+    """Return the name of a node in a message: its kind, without any value."""
     if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
         return f"`{node.name}`"
     return f"`{type(node).__name__}`"

@@ -78,7 +78,7 @@ class _TargetFlows:
         """Whether all values to insert are given by the application, and none is read."""
 
     def find_column(self, key: str, called: str) -> str:
-        """The column of a name."""
+        """Return the column of a name."""
         column = self.table.relation.get(key)
         if column is None:
             known = (other.name for other in self.table.relation.columns)
@@ -155,7 +155,7 @@ class StatementReader(QueryReader):
         return refuse("only queries, INSERT, CREATE … AS, UPDATE, DELETE and MERGE are looked at")
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
-        """The columns of a query, or those that a common table returns of the rows that it changes."""
+        """Return the columns of a query, or those that a common table returns of the rows that it changes."""
         if type(node) not in _CHANGING or self.dialect != "postgres":
             return super().relation(node, around, commons)
         common = node.parent
@@ -174,7 +174,7 @@ class StatementReader(QueryReader):
     # ---- targets ---------------------------------------------------------------------------------------------------
 
     def _target(self, node: exp.Expr) -> DeclaredTable:
-        """The table that a statement writes to."""
+        """Return the table that a statement writes to."""
         table = self._known_target(node)
         if table is None:
             raise UnlabelledData(
@@ -189,7 +189,7 @@ class StatementReader(QueryReader):
         return None if key is None else self.catalogue.tables.get(self.catalogue.resolve_key(key))
 
     def _describe_target(self, node: exp.Expr) -> str:
-        """The name of an unknown target, and what may have been meant."""
+        """Return the name of an unknown target, and what may have been meant."""
         if not isinstance(node, exp.Table) or self.catalogue.key(node) is None:
             return ""
         name = ".".join(part.this for part in name_parts(node))
@@ -204,7 +204,7 @@ class StatementReader(QueryReader):
         return table
 
     def _split_target(self, node: exp.Expr) -> tuple[exp.Expr, list[exp.Identifier]]:
-        """The target's table, and the columns that are named behind it."""
+        """Return the target's table, and the columns that are named behind it."""
         if not isinstance(node, exp.Schema):
             return node, []
         table = self._known_target(node.this)
@@ -260,7 +260,7 @@ class StatementReader(QueryReader):
         return self._done("insert", node, scope, into)
 
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _TargetFlows) -> list[FromSource]:
-        """The rows to insert, under the names by which ON CONFLICT refers to them.
+        """Return the rows to insert, under the names by which ON CONFLICT refers to them.
 
         Their values have the tags of the columns, too: a parameter has no tags of its own.
         """
@@ -280,7 +280,7 @@ class StatementReader(QueryReader):
         return rows
 
     def _any_key(self, into: _TargetFlows) -> Flow:
-        """The columns that may find an existing row if no key is named: all of them.
+        """Return the columns that may find an existing row if no key is named: all of them.
 
         MySQL has no syntax for a key. There they decide what is set in the existing row (see `_conflict`), not which
         rows are written.
@@ -349,7 +349,7 @@ class StatementReader(QueryReader):
         self.inserted = None
 
     def _is_inserted(self, assignment: exp.Expr, rows: Sequence[FromSource]) -> bool:
-        """True if a column is set to the value that would have been inserted into it."""
+        """Return True if a column is set to the value that would have been inserted into it."""
         key, value = self.catalogue.names.key, assignment.expression
         row: FromSource | None = None
         if isinstance(value, exp.Anonymous) and lower(value.name) == "values" and len(value.expressions) == 1:
@@ -429,7 +429,7 @@ class StatementReader(QueryReader):
         self._order(node, Relation(()), scope)
 
     def _read_assignment(self, node: exp.Expr, scope: Scope, into: _TargetFlows) -> list[str]:
-        """One assignment of SET: adds the flows, and returns the columns."""
+        """Return one assignment of SET: adds the flows, and returns the columns."""
         if type(node) is not exp.EQ:
             refuse("SET holds something that is no assignment")
         several = isinstance(node.this, exp.Tuple)

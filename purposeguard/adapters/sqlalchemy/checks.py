@@ -92,7 +92,7 @@ class _Own:
         self.statement = statement
 
     def has(self, statement: str, context: Any) -> bool:
-        """True if exactly this is executed, and no replacement by a listener."""
+        """Return True if exactly this is executed, and no replacement by a listener."""
         if self.statement is None or isinstance(self.statement, str):
             return self.statement is None or statement == self.statement
         return context.invoked_statement is self.statement and statement == context.statement
@@ -126,7 +126,7 @@ def own_statement(statement: object = None) -> Any:
 
 
 def is_asking() -> bool:
-    """True if a dialect asks the database about itself."""
+    """Return True if a dialect asks the database about itself."""
     return _own.get() is not None
 
 
@@ -136,7 +136,7 @@ def _is_own(statement: str, context: Any) -> bool:
 
 
 def _loads(options: Mapping[str, Any], context: Any) -> bool:
-    """True if a session makes objects of the rows of a statement."""
+    """Return True if a session makes objects of the rows of a statement."""
     if LOADS in options:
         return True
     # Versions before 2.1 do not say so of an UPDATE or INSERT of classes that returns rows.
@@ -145,7 +145,7 @@ def _loads(options: Mapping[str, Any], context: Any) -> bool:
 
 
 def _may_be_narrowed(table: str, options: Mapping[str, Any], context: Any, explained: str | None) -> None:
-    """Raises where rows of a table cannot be left out of a statement, or not by what executes it."""
+    """Raise where rows of a table cannot be left out of a statement, or not by what executes it."""
     if explained is not None:
         raise UnresolvedStatement(
             f"rows of `{table}` are left out, and a plan would tell of them: explain it in a purpose that may use all"
@@ -200,7 +200,7 @@ class StatementWatch:
             return ()
 
     def look_at_tables(self, stacklevel: int) -> None:
-        """Declares new tables, and warns once for each whose foreign key is marked `Subject` and carries no source."""
+        """Declare new tables, and warn once for each whose foreign key is marked `Subject` and carry no source."""
         stamp = self.catalogue.current_stamp()
         if stamp is self._looked_at:
             return
@@ -224,7 +224,7 @@ class StatementWatch:
     # ---- before the driver gets it ---------------------------------------------------------------------------------
 
     def admit(self, statement: str, parameters: Any, context: Any, *, many: bool = False, bare: bool = False) -> Any:
-        """Checks that a statement may be executed now, and records it in the ledger; gives what the driver is to get.
+        """Check that a statement may be executed now, and record it in the ledger; give what the driver is to get.
 
         That is the statement and its parameters, so that rows are left out that may not be used. `many`: there are
         several sets of parameters. `bare`: the driver gets none, so that it looks for none in the text.
@@ -282,7 +282,7 @@ class StatementWatch:
         return statement, "", ""
 
     def _is_comment(self, text: str) -> bool:
-        """True if every engine takes it for a comment, and no driver puts a parameter into it."""
+        """Return True if every engine takes it for a comment, and no driver puts a parameter into it."""
         if self._dialect.paramstyle in ("format", "pyformat") and "%" in text.replace("%%", ""):
             return False
         return _COMMENT.fullmatch(text) is not None
@@ -320,7 +320,7 @@ class StatementWatch:
     def _translate_tables(
         self, translated: Translated, tables: Tables, places: dict[str, Table]
     ) -> tuple[Tables, dict[str, Table]]:
-        """The tables, also as they are called in other schemas.
+        """Return the tables, also as they are called in other schemas.
 
         Raises:
             UnresolvedStatement: one would be called as another one is, which has tags of its own.
@@ -346,7 +346,7 @@ class StatementWatch:
         return Tables(tables.revisions, tags), {called: places[name] for called, name in names.items()}
 
     def observes(self, use: Use[Any] | None) -> bool:
-        """True if what may not be used is only recorded."""
+        """Return True if what may not be used is only recorded."""
         return self.decider.engine.observing if use is None else use.activity.observing
 
     def of_rows(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
@@ -373,7 +373,7 @@ class StatementWatch:
 
 
 def _stranger(connection: Any, rule: RowRule, table: Table) -> str | None:
-    """The first text in a column of sources that names none; "" for a null, None if every row names a source."""
+    """Return the first text in a column of sources that names none; "" for a null, None if every row names a source."""
     ids = table.columns[rule.source or ""]
     usual, plain = spellings(rule.notice), plain_spellings(rule.notice)
     named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()

@@ -22,7 +22,7 @@ _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool
 
 
 def _refuse_outside(what: str, depth: int = 2) -> None:
-    """Raises UnresolvedStatement unless SQLAlchemy itself is the caller: nothing checks a driver's own connection."""
+    """Raise UnresolvedStatement unless SQLAlchemy itself is the caller: nothing checks a driver's own connection."""
     try:
         caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
     except ValueError:  # there is no caller: the bottom of a greenlet
@@ -67,7 +67,7 @@ _INTEGRITY: Final = "23"
 
 
 def _hide_values(error: BaseException, *, left_out: bool) -> None:
-    """Takes values from an error of the database. With rows `left_out` it may have tried an expression on these."""
+    """Take values from an error of the database. With rows `left_out` it may have tried an expression on these."""
     state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None))
     if left_out and state.startswith(_DATA_EXCEPTION):
         message = f"a value does not fit (SQLSTATE {state}); it may be of a row that is left out, so it is hidden"
@@ -119,7 +119,7 @@ class GuardedEngine(Engine):
     _connection_cls = GuardedConnection
 
     def raw_connection(self) -> Any:
-        """The driver's connection: for SQLAlchemy alone."""
+        """Return the driver's connection: for SQLAlchemy alone."""
         _refuse_outside("`raw_connection`")
         return super().raw_connection()
 
@@ -137,7 +137,7 @@ GuardedOptionEngine._option_cls = GuardedOptionEngine
 
 
 def _guard_pool(pool: Any) -> None:
-    """Lets the pool, and those made after it, give connections to SQLAlchemy alone."""
+    """Let the pool, and those made after it, give connections to SQLAlchemy alone."""
     plain_connect, plain_recreate = type(pool).connect, type(pool).recreate
 
     def connect() -> Any:
@@ -156,7 +156,7 @@ def _guard_pool(pool: Any) -> None:
 
 
 def _deciding(method: Callable[..., Any], *, many: bool) -> Callable[..., Any]:
-    """A method of a dialect that gives a statement to the driver: first it is decided, and narrowed."""
+    """Return a method of a dialect that gives a statement to the driver: first it is decided, and narrowed."""
 
     @functools.wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> Any:
@@ -167,7 +167,7 @@ def _deciding(method: Callable[..., Any], *, many: bool) -> Callable[..., Any]:
 
 
 def _deciding_bare(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The same of the method that gives no parameters."""
+    """Return the same of the method that gives no parameters."""
 
     @functools.wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, context: Any = None) -> Any:
@@ -191,7 +191,7 @@ def _batching(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of a dialect that asks the database about itself."""
+    """Return a method of a dialect that asks the database about itself."""
 
     @functools.wraps(method)
     def asking(dialect: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
@@ -205,7 +205,7 @@ def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _sequence(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that asks for the next value of a sequence, by one statement that no connection is given."""
+    """Return a method that asks for the next value of a sequence, by one statement that no connection is given."""
 
     @functools.wraps(method)
     def fire(*args: Any, **kwargs: Any) -> Any:
@@ -220,7 +220,7 @@ _ASKING: Final = ("get_", "has_", "_get_", "_has_", "initialize", "do_prepare_tw
 
 
 def _watch_dialect(cls: type) -> type:
-    """The class of a dialect, watched."""
+    """Return the class of a dialect, watched."""
     # No mixin: a dialect that is there already can become one of a class that derives from its own alone.
     dialect: Any = cls
     own: dict[str, Any] = {
@@ -239,7 +239,7 @@ def _watch_dialect(cls: type) -> type:
 
 
 def _sequences_its_own(cls: Any) -> type:
-    """The class of a dialect's execution contexts: the next value of a sequence is of no table."""
+    """Return the class of a dialect's execution contexts: the next value of a sequence is of no table."""
     return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _sequence(cls.fire_sequence)})
 
 
@@ -251,7 +251,7 @@ _QUOTED: Final = words("""
 
 
 def guard_engine(engine: Engine, watch: StatementWatch) -> None:
-    """Guards an engine in place: every reference to it is guarded."""
+    """Guard an engine in place: every reference to it is guarded."""
     dialect: Any = engine.dialect
     dialect.__class__ = _watch_dialect(type(dialect))
     dialect.purposeguard = watch

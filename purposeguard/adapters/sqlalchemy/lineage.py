@@ -64,7 +64,7 @@ NO_SEALS: Final = Seals((), (), ())
 
 
 def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Seals:
-    """The seals of a compiled statement, which remembers them; without one, there are none.
+    """Return the seals of a compiled statement, which remembers them; without one, there are none.
 
     `lists`: by name of a parameter that holds a list, the names of those that it becomes where it is executed.
     """
@@ -113,7 +113,7 @@ def _many_values(query: exp.Expr | None) -> Sequence[exp.Expr]:
 
 
 def _find_key_parameters(tree: exp.Expr) -> tuple[set[str], int]:
-    """The columns that each must equal a parameter, as WHERE says, and the number of all its conditions."""
+    """Return the columns that each must equal a parameter, as WHERE says, and the number of all its conditions."""
     where = tree.args.get("where")
     if where is None:
         return set(), 0
@@ -164,7 +164,7 @@ class StatementTexts(Statements):
         dialect: Any,
         functions: Iterable[str],
     ) -> None:
-        """Raises UnresolvedStatement where the texts of the database are not read."""
+        """Raise UnresolvedStatement where the texts of the database are not read."""
         known = DIALECTS.get(dialect.name)
         if known is None:
             raise UnresolvedStatement(
@@ -189,12 +189,12 @@ class StatementTexts(Statements):
         """Nothing: the engine declares its tables, each once, however schemas are called."""
 
     def get_prepared(self, text: str, seals: Seals, *, bare: bool) -> Prepared | None:
-        """A statement that was prepared before."""
+        """Return a statement that was prepared before."""
         with self._lock:
             return self._known.get((text, seals, bare))
 
     def prepare(self, text: str, seals: Seals, *, bare: bool) -> Prepared:
-        """A statement, analysed. `bare`: the driver looks for no parameters in it.
+        """Return a statement, analysed. `bare`: the driver looks for no parameters in it.
 
         Raises:
             UnresolvedStatement: what it reads or writes is unknown.
@@ -238,7 +238,7 @@ class StatementTexts(Statements):
     def ready(
         self, prepared: Prepared, rules: Mapping[str, RowRule], parameters: Any, *, many: bool, bare: bool
     ) -> tuple[str, Any]:
-        """The statement without the rows that may not be used, and its parameters.
+        """Return the statement without the rows that may not be used, and its parameters.
 
         Raises:
             UnresolvedStatement: rows cannot be left out of it, or not on this database.
@@ -285,7 +285,7 @@ class StatementTexts(Statements):
         )
 
     def _is_alone(self, statement: ReadStatement, name: str) -> bool:
-        """True if a query is of one row of a table, which it names by its key, and of no other table."""
+        """Return True if a query is of one row of a table, which it names by its key, and of no other table."""
         keys = {column.name for column in self.places[name].primary_key}
         alone = isinstance(statement.tree, exp.Select) and len(statement.mentions) == 1
         return alone and bool(keys) and keys <= _find_key_parameters(statement.tree)[0]
@@ -293,7 +293,7 @@ class StatementTexts(Statements):
     # ---- sealed columns ----------------------------------------------------------------------------------------------
 
     def _drop_sealed(self, statement: ReadStatement, used: Used, outputs: Sequence[Label | None]) -> Used:
-        """The columns that are used, but for sealed ones that are given as they are and decide nothing else.
+        """Return the columns that are used, but for sealed ones that are given as they are and decide nothing else.
 
         Of these it is checked where they are opened. What is made of one may be null, which no seal hides.
         """
@@ -314,7 +314,7 @@ class StatementTexts(Statements):
         return {table: (tags, names) for table, (tags, names) in left.items() if names}
 
     def _stays_sealed(self, table: str | None, part: tuple[str, str], label: Label | None) -> bool:
-        """True if an output is a sealed column of this table, and comes out sealed under its sources."""
+        """Return True if an output is a sealed column of this table, and comes out sealed under its sources."""
         if table is None or label is None or part[0] != table:
             return False
         tag = self.tables[table].get(part[1])
@@ -350,7 +350,7 @@ class StatementTexts(Statements):
     def _find_sealed_values(
         self, statement: ReadStatement, source: Marked, seals: Seals
     ) -> Iterator[tuple[str, Label]]:
-        """The sealed values that a statement uses: all but those that it writes as they are.
+        """Yield the sealed values that a statement uses: all but those that it writes as they are.
 
         Raises:
             FlowViolation: one would be written into a column whose tag does not cover it.
@@ -371,7 +371,7 @@ class StatementTexts(Statements):
                     require_covering(target, column, NOT_PERSONAL if tag is None else tag.label, label)
 
     def _find_written_places(self, statement: ReadStatement, target: str) -> Iterator[tuple[int, str]]:
-        """The parameters that are written as they are, by their numbers, each with its column."""
+        """Yield the parameters that are written as they are, by their numbers, each with its column."""
         tree = statement.tree
         known = {name.casefold(): name for name in self.tables.names[target]}
         cells: list[tuple[str, exp.Expr]] = []

@@ -48,7 +48,7 @@ class Watch(Protocol):
     attributes: Attributes
 
     def observes(self, use: Use[Any] | None) -> bool:
-        """True if a denial under this use is only observed."""
+        """Return True if a denial under this use is only observed."""
         ...
 
 
@@ -64,17 +64,17 @@ class Kept:
         self.purpose = purpose
 
     def present(self) -> Use[Any] | None:
-        """The use under way here, if any."""
+        """Return the use under way here, if any."""
         use: Use[Any] = self.watch.decider.engine.ambient()
         return use if use._is_owner_running() else None
 
     def holds(self) -> bool:
-        """True if it is for the purpose under way here."""
+        """Return True if it is for the purpose under way here."""
         use = self.present()
         return (use is not None and use is self.use) or self.purpose == self._purpose(use)
 
     def moves(self) -> bool:
-        """Sets the use under way as its own; returns True if the purpose changed.
+        """Set the use under way as its own; return True if the purpose changed.
 
         Outside any purpose nothing personal is loaded, so nothing changes, unless denials are only observed.
         """
@@ -112,7 +112,7 @@ class Keeper:
         self.innermost: Callable[[], object] = self.kept[0].innermost if self.kept else _nobody
 
     def of(self, watch: Watch) -> Kept:
-        """The entry of an engine; made if there is none."""
+        """Return the entry of an engine; made if there is none."""
         kept = next((entry for entry in self.kept if entry.watch is watch), None)
         if kept is None:
             kept = Kept(watch)
@@ -122,17 +122,17 @@ class Keeper:
         return kept
 
     def about(self, mapper: Mapper[Any]) -> list[Kept]:
-        """The entries of the engines that know a class."""
+        """Return the entries of the engines that know a class."""
         return [entry for entry in self.kept if entry.watch.attributes.knows(mapper)]
 
     def moves(self) -> bool:
-        """Sets the uses under way as those of everything loaded; returns True if a purpose changed."""
+        """Set the uses under way as those of everything loaded; return True if a purpose changed."""
         moved = [entry.moves() for entry in self.kept]
         self._hurry()
         return any(moved)
 
     def frozen(self, session_id: int | None = None) -> Keeper:
-        """A copy of the present state, for objects that leave the session."""
+        """Return a copy of the present state, for objects that leave the session."""
         return Keeper(tuple(Kept(entry.watch, entry.use, entry.purpose) for entry in self.kept), session_id)
 
     def keep(self, states: Iterable[Any]) -> None:
@@ -154,7 +154,7 @@ NO_SESSION: Final = -1
 
 
 def keeper_of(state: Any) -> Keeper | None:
-    """The keeper of an object that has left its session."""
+    """Return the keeper of an object that has left its session."""
     keeper: Keeper | None = getattr(state, _KEEPER, None)
     return keeper
 
@@ -255,7 +255,7 @@ class Attributes:
         self._needed = weakref.WeakKeyDictionary()
 
     def knows(self, mapper: Mapper[Any]) -> bool:
-        """True if a class is mapped to a table of the catalogue, or to a query of one."""
+        """Return True if a class is mapped to a table of the catalogue, or to a query of one."""
         return mapper in self._known or _knows(self._catalogue, mapper)
 
     def get_requirements(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
@@ -268,7 +268,7 @@ class Attributes:
         return entry[1]
 
     def ask(self, watch: Watch) -> None:
-        """Makes the attributes of all classes in the catalogue ask, those mapped since the last call too."""
+        """Make the attributes of all classes in the catalogue ask, those mapped since the last call too."""
         for mapper in _all_mappers():
             manager: Mapping[str, Any] = mapper.class_manager
             if self._known.get(mapper) == len(manager):
@@ -358,7 +358,7 @@ def compute_requirements(watch: Watch, prop: Any) -> Needed:
 
 
 def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
-    """The attributes that the keys of a mapped collection come from; all, if a function makes the keys."""
+    """Return the attributes that the keys of a mapped collection come from; all, if a function makes the keys."""
     collection: Any = prop.collection_class() if prop.collection_class is not None else None
     if not isinstance(collection, Mapping):
         return []
@@ -368,7 +368,7 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
 
 
 def _columns_in(expression: Any) -> list[Any]:
-    """The columns of tables in an expression, also through subqueries and aliases."""
+    """Return the columns of tables in an expression, also through subqueries and aliases."""
     columns: list[Any] = []
     for element in visitors.iterate(expression):
         if not isinstance(element, ColumnClause):
@@ -382,7 +382,7 @@ def _columns_in(expression: Any) -> list[Any]:
 
 
 def asks_rows(watch: Watch, table: Any) -> bool:
-    """True if rows of a table are decided one by one."""
+    """Return True if rows of a table are decided one by one."""
     _, columns = watch.catalogue.find(table)
     return watch.decider.asks_rows(columns, columns)
 
@@ -444,7 +444,7 @@ def _entries_of(state: Any, keeper: Keeper | None) -> list[Kept]:
 
 
 def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
-    """Checks that an attribute of an object may be read now.
+    """Check that an attribute of an object may be read now.
 
     Raises:
         PurposeMissing, PurposeViolation: it holds what the purpose under way may not use.
@@ -741,7 +741,7 @@ class RowLeftOut(ObjectDeletedError, PurposeGuardError):
 
 
 def must_be_gone(session: Any, state: Any) -> None:
-    """Raises RowLeftOut if the row of an object that was not found is only left out."""
+    """Raise RowLeftOut if the row of an object that was not found is only left out."""
     if getattr(session, "_purposeguard", None) is None or state.key is None:
         return
     mapper = state.mapper
@@ -785,7 +785,7 @@ def forget(state: Any, names: frozenset[str]) -> None:
 
 
 def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> frozenset[str]:
-    """The attributes of loaded objects that a use may not read."""
+    """Return the attributes of loaded objects that a use may not read."""
     return frozenset(
         prop.key
         for prop in mapper.iterate_properties
@@ -798,7 +798,7 @@ def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> fro
 
 
 def _is_computed(prop: Any) -> bool:
-    """True if an attribute is made of others, and no column of a table itself."""
+    """Return True if an attribute is made of others, and no column of a table itself."""
     if not isinstance(prop, ColumnProperty):
         return False
     column = prop.columns[0]

@@ -39,7 +39,7 @@ def _mark(dialect: str, number: int) -> str:
 
 
 def number_of(value: exp.Expr) -> int | None:
-    """The number of the parameter that a value is, from 0, perhaps cast; None if it is none."""
+    """Return the number of the parameter that a value is, from 0, perhaps cast; None if it is none."""
     while isinstance(value, exp.Cast):
         value = value.this
     if not isinstance(value, (exp.Placeholder, exp.Parameter)):
@@ -61,7 +61,7 @@ class Marked(NamedTuple):
 
 
 def mark_parameters(text: str, dialect: str, paramstyle: str) -> Marked:
-    """A statement as the parser reads it. Numbers of parameters (`$1`) stay: it reads them as drivers do.
+    """Return a statement as the parser reads it. Numbers of parameters (`$1`) stay: it reads them as drivers do.
 
     Raises:
         UnresolvedStatement: drivers do not agree what is a parameter in it.
@@ -104,7 +104,7 @@ def _tokens(text: str, dialect: str) -> list[Token]:
 
 
 def must_be_values(tree: exp.Expr, source: Marked) -> None:
-    """Raises UnresolvedStatement where a parameter is not one value to the parser: it stands in quotes, or a comment.
+    """Raise UnresolvedStatement where a parameter is not one value to the parser: it stands in quotes, or a comment.
 
     Some drivers put a value there all the same, which then ends the text or the comment.
     """
@@ -126,7 +126,7 @@ class Ready(NamedTuple):
     """The number of the first mark that stands for keys."""
 
     def parameters(self, given: Any, dialect: str) -> Any:
-        """One set of parameters, with the keys."""
+        """Return one set of parameters, with the keys."""
         lists = [_encode_keys(dialect, keys(), form) for keys, form in self.keys]
         if isinstance(given, Mapping):
             return {**given, **{_key_name(number): text for number, text in enumerate(lists)}}
@@ -140,7 +140,7 @@ def _key_name(number: int) -> str:
 
 
 def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramstyle: str, parameters: Any) -> Ready:
-    """A rewritten statement, its marks replaced by what the driver knows; `parameters` are one set of them.
+    """Return a rewritten statement, its marks replaced by what the driver knows; `parameters` are one set of them.
 
     Raises:
         UnresolvedStatement: rows are not left out where parameters are marked in this way.
@@ -284,7 +284,7 @@ class TableConditions(SqlConditions):
         return within if line is None else exp.case().when(_of("TYPEOF(v) = 'integer'", value), line).else_(within)
 
     def _bound(self, keys: KeySet, written: str) -> str:
-        """The mark of a parameter for keys, bound once."""
+        """Return the mark of a parameter for keys, bound once."""
         if self._first is None:
             raise UnresolvedStatement("the driver gets no parameters, so no keys are bound")
         number = next((n for n, known in enumerate(self._keys) if known[0] is keys and known[1] == written), None)
@@ -295,7 +295,7 @@ class TableConditions(SqlConditions):
 
 
 def _of(template: str, value: exp.Expr) -> exp.Expr:
-    """A condition of SQLite over a value, which the template calls `v`."""
+    """Return a condition of SQLite over a value, which the template calls `v`."""
     return parse_one(template, dialect="sqlite").transform(lambda node: value.copy() if node == _V else node)
 
 

@@ -39,7 +39,7 @@ class SealedType(TypeDecorator[Any]):
         this.impl = self.inner  # as TypeDecorator does it itself
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
-        """The plain value, on its way to the driver."""
+        """Return the plain value, on its way to the driver."""
         if not isinstance(value, Sealed):
             return value
         self.must_take(value)
@@ -59,7 +59,7 @@ class SealedType(TypeDecorator[Any]):
         return None if value is None else Personal(value, self.label)
 
     def must_take(self, value: Sealed, target: str = "", column: str = "sealed") -> None:
-        """Raises FlowViolation where a value is sealed under sources that the column's tag does not cover."""
+        """Raise FlowViolation where a value is sealed under sources that the column's tag does not cover."""
         own = tuple(self.label.sources)
         missing = [source for source in value.label.sources if not issubclass(source, (*own, NotPersonal))]
         if missing:
@@ -82,7 +82,7 @@ class SealedColumns:
     registry: ClassVar[registry]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Tells the registry of the sealed types that the class is annotated with, before it is mapped."""
+        """Tell the registry of the sealed types that the class is annotated with, before it is mapped."""
         known: registry | None = getattr(cls, "registry", None)
         if known is not None:
             for base in cls.__mro__:

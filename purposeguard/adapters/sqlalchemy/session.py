@@ -45,7 +45,7 @@ class GuardedSession(Session):
         super().__init__(bind, **kwargs)
 
     def _keep_apart(self) -> None:
-        """Forgets what was loaded for another purpose, and may not be used for the one under way."""
+        """Forget what was loaded for another purpose, and may not be used for the one under way."""
         keeper = self._purposeguard
         if not keeper.moves():
             return
@@ -58,7 +58,7 @@ class GuardedSession(Session):
             forget(state, forgotten[mapper])
 
     def _take_in(self, state: Any, keeper: Keeper | None) -> None:
-        """Forgets what an object has loaded for another purpose than that of this session; `keeper` is the object's."""
+        """Forget what an object has loaded for another purpose than that of this session; `keeper` is the object's."""
         watch = watch_of(self.get_bind(state.mapper))
         if watch is not None:
             self._purposeguard.of(watch)  # the session may not have used it yet
@@ -113,14 +113,14 @@ class AsyncGuardedSession(AsyncSession):
 
 
 def watch_of(bind: Any) -> StatementWatch | None:
-    """The watch of an engine, a connection or a session; None if it is not guarded."""
+    """Return the watch of an engine, a connection or a session; None if it is not guarded."""
     if isinstance(bind, (Session, AsyncSession)):
         bind = bind.get_bind()
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
 
 
 def _execute(state: ORMExecuteState) -> None:
-    """Keeps apart what is loaded from now on."""
+    """Keep apart what is loaded from now on."""
     session: Any = state.session
     session._keep_apart()
     watch = watch_of(session.get_bind(**state.bind_arguments))
@@ -162,7 +162,7 @@ def _make_defer_options(session: GuardedSession, state: ORMExecuteState) -> Iter
 
 
 def _classes_loaded_together(entity: Any) -> Iterator[Any]:
-    """A class, and those derived from it whose columns are loaded together with its own."""
+    """Yield a class, and those derived from it whose columns are loaded together with its own."""
     yield entity
     found: Any = inspect(entity)
     for mapper in found.with_polymorphic_mappers:
@@ -231,7 +231,7 @@ def protect(
     passes: Iterable[str] = (),
     tags: Mapping[Any, object] = MappingProxyType({}),
 ) -> E:
-    """Guards an engine, where it stands, and gives it.
+    """Guard an engine, where it stands, and give it.
 
     `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them
     that carry no tags because nothing in them is personal: classes, tables or names. `functions` names those of the
@@ -274,7 +274,7 @@ def protect(
 
 
 def permitted(bind: Any, table: Any, *names: str) -> Subquery:
-    """The rows of a table that the purpose under way may use, to be selected from in statements of Core.
+    """Return the rows of a table that the purpose under way may use, to be selected from in statements of Core.
 
     `bind` is the guarded engine, or a connection or session on it; `names` the columns, without them all that may be
     used. Made anew for each use: under another purpose it is refused.

@@ -78,7 +78,7 @@ class MappedTables:
         self._lock = make_lock()
 
     def refresh(self) -> bool:
-        """Reads the tables again, where some were added since; gives whether there were.
+        """Read the tables again, where some were added since; give whether there were.
 
         Raises:
             UnlabelledData: a tag cannot be read, contradicts another or that nothing in the table is personal, or two
@@ -111,13 +111,13 @@ class MappedTables:
             return True
 
     def current_stamp(self) -> object:
-        """A stamp of the present tables; another object once more classes were mapped."""
+        """Return a stamp of the present tables; another object once more classes were mapped."""
         if self._count != _Mapped.count:
             self.refresh()
         return self._stamp
 
     def places(self) -> dict[str, Table]:
-        """The tables themselves, by their names."""
+        """Return the tables themselves, by their names."""
         return {table.fullname: table for place in self._places for table in place.tables.values()}
 
     @property
@@ -135,7 +135,7 @@ class MappedTables:
             return self._tables
 
     def find(self, table: TableClause) -> tuple[str, Columns]:
-        """The name of a table, and its tags, looked up by name.
+        """Return the name of a table, and its tags, looked up by name.
 
         Raises:
             UnlabelledData: it carries no tags.
@@ -159,11 +159,11 @@ class MappedTables:
         )
 
     def knows(self, name: str) -> bool:
-        """True if there is a table of this name, in this case or another."""
+        """Return True if there is a table of this name, in this case or another."""
         return name in self._known or name.casefold() in self._folded
 
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
-        """The tags of a table; None where it carries none."""
+        """Return the tags of a table; None where it carries none."""
         own_info = table.info.get(KEY)
         not_personal = own_info is NotPersonal or own_info == NOT_PERSONAL_TABLE
         if own_info is not None and not not_personal:
@@ -201,7 +201,7 @@ class MappedTables:
 
 
 def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
-    """The tags of each column of a table: its own, and those of the classes mapped to it."""
+    """Return the tags of each column of a table: its own, and those of the classes mapped to it."""
     specs: dict[str, list[OneSpec]] = {}
     for column in table.columns:
         specs[column.name] = list(_specs(column.info.get(KEY), f"{table.fullname}.{column.name}"))
@@ -216,7 +216,7 @@ def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str,
 
 
 def _specs(info: object, where: str) -> Iterator[OneSpec]:
-    """The tags in the `info` of a column."""
+    """Yield the tags in the `info` of a column."""
     if info is None:
         return
     if isinstance(info, (str, TermMeta, Mark)) or not isinstance(info, Iterable) or is_taggable(info):
@@ -244,13 +244,13 @@ def _name_of(table: object, argument: str) -> str:
 
 
 def _all_mappers() -> Iterator[Mapper[Any]]:
-    """Every mapper that there is: a table may be mapped by classes of any registry."""
+    """Yield every mapper that there is: a table may be mapped by classes of any registry."""
     for mapper_registry in _all_registries():
         yield from mapper_registry.mappers
 
 
 def _read_mapper_annotations(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
-    """The columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
+    """Yield the columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
     elsewhere = {ancestor.class_ for ancestor in mapper.iterate_to_root() if ancestor.local_table is not table}
     # The mapper is not configured: its relationships may refer to classes defined later.
     for prop in list(mapper._props.values()):
@@ -283,7 +283,7 @@ def _split_composite(shape: Shape, number: int, where: str) -> list[list[OneSpec
 
 
 def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, list[OneSpec]]) -> None:
-    """Raises UnlabelledData where some columns of a table carry tags, and it cannot be known whether another does."""
+    """Raise UnlabelledData where some columns of a table carry tags, and it cannot be known whether another does."""
     for name in _find_unannotated(table, mappers):
         if not specs[name]:
             raise UnlabelledData(
@@ -300,7 +300,7 @@ def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[
 
 
 def _find_unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
-    """The columns of a table that a class declares without an annotation."""
+    """Yield the columns of a table that a class declares without an annotation."""
     for mapper in mappers:
         if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):  # else the table is there without it
             for prop in list(mapper._props.values()):
@@ -309,7 +309,7 @@ def _find_unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[
 
 
 def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
-    """Raises UnlabelledData if a mapped class tags an attribute that is not mapped."""
+    """Raise UnlabelledData if a mapped class tags an attribute that is not mapped."""
     for cls in mapper.class_.__mro__:
         for stated in iter_attributes(cls):
             if stated.name not in mapper._props:
