@@ -46,7 +46,7 @@ class ChangeSet(NamedTuple):
 
 
 def record_changes(connection: sa.Connection, subjects: Iterable[str]) -> int:
-    """Numbers a change of each subject, within a transaction; returns the last number.
+    """Number a change of each subject, within a transaction; return the last number.
 
     Comes first in the transaction: until it commits, no other writer gets past this.
 
@@ -75,7 +75,7 @@ def record_changes(connection: sa.Connection, subjects: Iterable[str]) -> int:
 
 
 def latest_change(connection: sa.Connection) -> int:
-    """The number of the last change."""
+    """Return the number of the last change."""
     row = connection.execute(sa.select(counter.c.seq, counter.c.issued)).one()
     get_keys(connection).rely_on(row.issued)
     seq: int = row.seq
@@ -83,7 +83,7 @@ def latest_change(connection: sa.Connection) -> int:
 
 
 def changes_since(connection: sa.Connection, seen: int) -> ChangeSet:
-    """The changes after the one numbered `seen`."""
+    """Return the changes after the one numbered `seen`."""
     seq = latest_change(connection)
     if seq == seen:
         return ChangeSet(seq, ())

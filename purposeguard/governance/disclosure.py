@@ -82,7 +82,7 @@ def build_disclosure(
     request: int | None = None,
     history: History | None = None,
 ) -> Disclosure:
-    """The report about a subject, by the notice in force; `history` has the revisions whose sources tag fields.
+    """Return the report about a subject, by the notice in force; `history` has the revisions whose sources tag fields.
 
     Raises:
         RequestError: values are to be shown, and nothing opens those that are sealed; or a holding gave a record of
@@ -169,7 +169,7 @@ class _HoldingsReader:
             del record
 
     def _items(self, holding: Holding, held: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
-        """The item of a datum; of an opened model, an item for each field."""
+        """Yield the item of a datum; of an opened model, an item for each field."""
         try:
             for inner in open_held_item(held, opens) if self._values else (held,):
                 label = self._translate_label(inner.label)
@@ -187,7 +187,7 @@ class _HoldingsReader:
             del held  # the traceback of a failure keeps no values
 
     def _translate_label(self, label: Label) -> Label:
-        """A label in the revision in force; sources that are gone stay what they were."""
+        """Return a label in the revision in force; sources that are gone stay what they were."""
         return Label(*(self._translate_source(source) or source for source in label))
 
     def _translate_source(self, source: type[Source]) -> type[Source] | None:
@@ -218,7 +218,7 @@ def _leave_sealed(_: Any) -> Any:
 
 
 def _to_json(value: Any) -> JsonValue:
-    """A value as JSON; as text if JSON has no form for it: the report is for the subject.
+    """Return a value as JSON; as text if JSON has no form for it: the report is for the subject.
 
     Raises:
         SealedValue: the value's own code failed. Its error may show the value, and is dropped.
@@ -238,12 +238,12 @@ def _to_json(value: Any) -> JsonValue:
 
 
 def _find_source_in_force(notice: Notice, source: type[Source]) -> type[Source] | None:
-    """The source, if it is one of the notice; None if its clause is gone, or it is NotPersonal."""
+    """Return the source, if it is one of the notice; None if its clause is gone, or it is NotPersonal."""
     return source if source in notice.grants else None
 
 
 def _sort_clauses(notice: Notice, label: Label) -> tuple[str, ...]:
-    """The clauses of a label, in the notice's order; those that are gone come last."""
+    """Return the clauses of a label, in the notice's order; those that are gone come last."""
     order = {source.clause: number for number, source in enumerate(notice.sources)}
     return tuple(sorted({source.clause for source in label}, key=lambda id_: (order.get(id_, len(order)), id_)))
 
@@ -256,7 +256,7 @@ def _build_categories(notice: Notice, labels: Iterable[Label]) -> tuple[Category
 
 
 def _find_granted_purposes(notice: Notice, label: Label) -> tuple[str, ...]:
-    """The purposes that the notice grants to every source of a label (rule 2), in its order."""
+    """Return the purposes that the notice grants to every source of a label (rule 2), in its order."""
     sources = [_find_source_in_force(notice, source) for source in label]
     granted = [frozenset() if source is None else notice.grants[source].keys() for source in sources]
     return tuple(purpose.clause for purpose in notice.purposes if all(purpose in purposes for purposes in granted))
@@ -436,11 +436,11 @@ class _NoticeTitles:
         return to_local_day(self._notice.document.timezone, moment)
 
     def ids(self, clauses: Iterable[str] | None, revision: datetime.date) -> tuple[str, ...] | None:
-        """The present ids of purposes; the former ones of those that are gone."""
+        """Return the present ids of purposes; the former ones of those that are gone."""
         return None if clauses is None else tuple(self._clause_now(clause, revision) or clause for clause in clauses)
 
     def purpose(self, clause: str, revision: datetime.date) -> str:
-        """The title of a purpose or family; its id if the notice has it no more."""
+        """Return the title of a purpose or family; its id if the notice has it no more."""
         now = self._clause_now(clause, revision)
         try:
             purpose = self._notice.purpose_or_family(now or clause)
@@ -453,7 +453,7 @@ class _NoticeTitles:
         return next((title_in(row.title, self._language) for row in self._rights if row.id == kind), kind)
 
     def restriction(self, kind: str) -> str:
-        """The title of the request that leads to it."""
+        """Return the title of the request that leads to it."""
         rows = [row for row in self._rights if row.id == kind]
         rows += [row for row in self._rights if KIND_OF.get(row.effect) == kind]
         return title_in(rows[0].title, self._language) if rows else kind

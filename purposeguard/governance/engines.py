@@ -147,7 +147,7 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
 
 
 def _make_file_check(path: Path) -> Callable[..., None]:
-    """Drops connections whose file was moved away or replaced."""
+    """Drop connections whose file was moved away or replaced."""
 
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
         if connection.file is None or connection.file != _file_identity(path):
@@ -157,7 +157,7 @@ def _make_file_check(path: Path) -> Callable[..., None]:
 
 
 def _make_deadline_check(timeout: float) -> Callable[..., None]:
-    """Has connections wait for a lock until the deadline."""
+    """Have connections wait for a lock until the deadline."""
 
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
         patience = min(timeout, max(0.0, current_deadline() - time.monotonic()))
@@ -175,7 +175,7 @@ def _begin_transaction(connection: sa.Connection) -> None:
 
 
 def make_read_only_engine(path: Path, timeout: float) -> tuple[sa.Engine, str]:
-    """An engine that reads a file of SQLite which this process may not write, and makes none beside it."""
+    """Return an engine that reads a file of SQLite which this process may not write, and makes none beside it."""
     beside = path.with_name(f"{path.name}-wal")
     # Where there is no log of writes to be read along, nothing of the file can change.
     mode = "ro" if beside.exists() and beside.stat().st_size else "ro&immutable=1"
@@ -224,12 +224,12 @@ UNREACHED: Final = "see that the database runs and can be reached, then try agai
 
 
 def make_unavailable_error(where: str, what: str, advice: str) -> StoreUnavailable:
-    """The error of a store that cannot be used: which, why, and what to do."""
+    """Return the error of a store that cannot be used: which, why, and what to do."""
     return StoreUnavailable(f"the store {where} {what} (help: {advice})")
 
 
 def translate_error(where: str, error: Exception) -> StoreUnavailable:
-    """The error to raise in place of one of the database."""
+    """Return the error to raise in place of one of the database."""
     if isinstance(error, exc.TimeoutError):
         return make_unavailable_error(
             where, "has no connection left", "close what is no longer read, or use fewer threads"
@@ -246,7 +246,7 @@ def translate_error(where: str, error: Exception) -> StoreUnavailable:
 
 @contextlib.contextmanager
 def translate_errors(where: str) -> Generator[None]:
-    """A block in which the error to raise in place of one of the database is raised."""
+    """Return a context manager: a block in which the error to raise in place of one of the database is raised."""
     try:
         yield
     except (sqlite3.Error, exc.DBAPIError, exc.TimeoutError) as error:
@@ -263,7 +263,7 @@ def translate_errors(where: str) -> Generator[None]:
 
 
 def describe_error(error: BaseException | None) -> str:
-    """The first line of the driver's message, without details, which may quote a row."""
+    """Return the first line of the driver's message, without details, which may quote a row."""
     diagnosis = getattr(error, "diag", None)
     text = getattr(diagnosis, "message_primary", None) or str(error)
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
@@ -271,7 +271,7 @@ def describe_error(error: BaseException | None) -> str:
 
 
 def redact_error_details(context: sa.ExceptionContext) -> None:
-    """Removes the details, which may quote a row, from an error of the database."""
+    """Remove the details, which may quote a row, from an error of the database."""
     original = context.original_exception
     if getattr(getattr(original, "diag", None), "message_detail", None):
         original.args = (describe_error(original),)

@@ -66,11 +66,11 @@ class RegisteredEraser:
     forgets: Callable[[Any], SubjectId] | None = None
 
     def subject(self, key: Key) -> str | None:
-        """The subject of whom nothing is left once what a key stands for is erased; None: no such is named."""
+        """Return the subject of whom nothing is left once what a key stands for is erased; None: no such is named."""
         return None if self.forgets is None else subject_key(self.forgets(key))
 
     def clauses(self, notice: Notice) -> tuple[str, ...]:
-        """Its sources, by their ids in the notice in force.
+        """Return its sources, by their ids in the notice in force.
 
         Raises:
             UnknownSource: the notice has no such source.
@@ -78,7 +78,7 @@ class RegisteredEraser:
         return tuple(dict.fromkeys(notice.key(source) for _, source in self._current_sources(notice)))
 
     def _current_sources(self, notice: Notice) -> Iterator[tuple[Notice, type[Source]]]:
-        """Its sources in force, each with the one of several notices that it is of."""
+        """Yield its sources in force, each with the one of several notices that it is of."""
         histories = {history.latest.id: history for history in self.histories()}
         for clause, held in self.sources:
             own = next(one for one in notice.notices if one.id == held.id)
@@ -88,7 +88,7 @@ class RegisteredEraser:
             yield own, own.source(now)
 
     def periods(self, notice: Notice) -> list[tuple[Period, Periods]]:
-        """The periods of its sources, the shortest first, each with those of its notice."""
+        """Return the periods of its sources, the shortest first, each with those of its notice."""
         periods = {one: Periods(one.document) for one in notice.notices}
         own = [
             (period, periods[one])
@@ -117,7 +117,7 @@ class Erasers:
         name: str | None = None,
         forgets: Callable[[Any], SubjectId] | None = None,
     ) -> Callable[[E], E]:
-        """Declares the eraser of data of these sources: a class, or any object, with `due` and `erase`.
+        """Declare the eraser of data of these sources: a class, or any object, with `due` and `erase`.
 
         A class is instantiated without arguments. `counted` is the day from which its `due` counts; data with periods
         of both kinds has two erasers. `name` defaults to the name of the class. `forgets` gives the subject for a key
@@ -153,7 +153,7 @@ class Erasers:
         return declare
 
     def _resolve_sources(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
-        """The clauses of these sources, each with its revision: a class may be of an earlier one."""
+        """Return the clauses of these sources, each with its revision: a class may be of an earlier one."""
         present = self._notice()
         known = (*present.notices, *(revision for history in self._histories() for revision in history))
         clauses: dict[tuple[str, Notice], None] = {}
@@ -169,7 +169,7 @@ class Erasers:
 
 
 def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -> tuple[Period, ...]:
-    """The periods of a notice without eraser: past them data is refused, and never erased."""
+    """Return the periods of a notice without eraser: past them data is refused, and never erased."""
     served: set[tuple[str, str]] = set()
     for eraser in erasers:
         try:
@@ -187,14 +187,14 @@ def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -
 
 
 def _list_items(notice: Notice, given: str) -> list[str]:
-    """The ids of the items of a source; a source without items is its own."""
+    """Return the ids of the items of a source; a source without items is its own."""
     source = notice.source(given)
     own = next(one for one in notice.notices if source in one.grants)
     return [notice.key(own.source(item)) for item in Lineage(own.document).leaves(source.clause)]
 
 
 def describe_failure(what: str, error: Exception) -> str:
-    """The type and place of an error of the application's code, without its message, which may be personal."""
+    """Return the type and place of an error of the application's code, without its message, which may be personal."""
     trace = error.__traceback__
     last = None
     while trace is not None:

@@ -51,7 +51,7 @@ class _ForkGate:
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[None]:
-        """A block that no other thread's fork interrupts."""
+        """Return a context manager: a block that no other thread's fork interrupts."""
         thread = threading.get_ident()
         while not self._try_enter(thread):
             time.sleep(PAUSE)

@@ -77,7 +77,7 @@ class Governance:
         checkpoints: Checkpoints | None = None,
         keys: URL | str | None = None,
     ) -> None:
-        """Opens the store of a URL, or uses one that is open, and leaves it open.
+        """Open the store of a URL, or use one that is open, and leave it open.
 
         With None nothing is opened yet, so that a module that makes a guard can be imported: `open` does it when the
         application starts. Until then whatever needs the store is refused.
@@ -175,7 +175,7 @@ class Governance:
         return self.preference_cache.preferences_of_each(subjects)
 
     async def ready(self, subjects: Iterable[SubjectId] = (), /) -> None:
-        """Has what holds for these subjects at hand, so that checks that follow do not block the event loop.
+        """Have what holds for these subjects at hand, so that checks that follow do not block the event loop.
 
         To be awaited in an event loop (asyncio or trio) before something is asked of them. Without subjects it is seen
         that the store answers. A check within half of `staleness` then neither reads the store nor waits for it.
@@ -211,7 +211,7 @@ class Governance:
         return self.preference_cache.roster()
 
     async def aroster(self) -> Roster:
-        """`roster`, to be awaited in an event loop (asyncio or trio), which goes on meanwhile.
+        """Return `roster`, to be awaited in an event loop (asyncio or trio), which goes on meanwhile.
 
         A guarded async engine awaits it by itself. Await it before a query of another adapter reads rows in the loop.
 
@@ -227,7 +227,7 @@ class Governance:
         return StoreFigures(cache.looks, cache.failed_looks, cache.staleness, len(cache), dict(cache.refusals), waiting)
 
     def provided(self, provision: Provision, /) -> None:
-        """Records a hand-over that is about to take place.
+        """Record a hand-over that is about to take place.
 
         Raises:
             StoreUnavailable: it cannot be recorded.
@@ -235,7 +235,7 @@ class Governance:
         self.provisions.record(provision)
 
     def recipient(self, recipient: str, /) -> Recipient:
-        """A recipient on the register.
+        """Return a recipient on the register.
 
         Raises:
             UnknownRecipient: it is not on the register.
@@ -262,7 +262,7 @@ class Governance:
             raise NoticeError([fault], "governance")
 
     def attach(self, guard: Guard) -> None:
-        """Attaches a guard, whose notice in force is used from now on. `Guard(…, governance=…)` calls this.
+        """Attach a guard, whose notice in force is used from now on. `Guard(…, governance=…)` calls this.
 
         Reports are made under exceptions of the guard, so that they see what it guards.
 
@@ -285,7 +285,7 @@ class Governance:
         return self.notice.notices[0].document.timezone
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
-        """The present clause of a purpose of a revision; None if the notice in force has no such purpose."""
+        """Return the present clause of a purpose of a revision; None if the notice in force has no such purpose."""
         table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
         if table is None:
             return clause  # from before there were several notices
@@ -393,7 +393,7 @@ class Governance:
     # ---- The end --------------------------------------------------------------------------------------------------
 
     def open(self, url: URL | str, *, keys: URL | str | None = None, timeout: float = 5.0) -> None:
-        """Opens the store, for the first time or after `close`. `keys` is that of `Store.open`.
+        """Open the store, for the first time or after `close`. `keys` is that of `Store.open`.
 
         Raises:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
@@ -410,7 +410,7 @@ class Governance:
                 self._own.resume()
 
     def close(self) -> None:
-        """Writes the counts, and closes what was opened here. Until `open` everything is refused."""
+        """Write the counts, and close what was opened here. Until `open` everything is refused."""
         self._resting = True
         with contextlib.ExitStack() as ending:
             if not self._lent:

@@ -59,7 +59,7 @@ class Holding:
     realm: str | None = None
 
     def records(self, subject: str) -> tuple[Any, ...]:
-        """The records of a subject: none, one or several. Raises TypeError for a result without fields."""
+        """Return the records of a subject: none, one or several. Raises TypeError for a result without fields."""
         if self.realm is not None:
             realm, _, subject = subject.partition(":")
             if realm != self.realm:
@@ -87,7 +87,7 @@ class Holding:
         return shape if shape.models else shape.items or shape
 
     def title_of(self, path: str, language: str) -> str | None:
-        """The title of a field, if the application has one."""
+        """Return the title of a field, if the application has one."""
         return self.names.get(_strip_indices(path), {}).get(language)
 
 
@@ -111,7 +111,7 @@ class Holdings:
         title: Titles | None = None,
         names: Mapping[str, Titles] | None = None,
     ) -> Callable[[F], F]:
-        """`@holdings.holding("customers")`: registers the function that reads what is held of a subject.
+        """Return `@holdings.holding("customers")`: registers the function that reads what is held of a subject.
 
         It is given the subject's id as text, and gives a model with tagged or sealed fields, a list of them, or None.
         Where subjects have ids within realms, `Subject("customer")`, name the one of this function, `realm="customer"`:
@@ -162,7 +162,7 @@ def iter_held_items(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]
 
 
 def open_held_item(held: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
-    """A datum without its seal: its fields, if it has some, each with the label of the seal added."""
+    """Yield a datum without its seal: its fields, if it has some, each with the label of the seal added."""
     if not isinstance(held.value, Sealed):
         yield held
         return
@@ -194,7 +194,7 @@ Part = tuple[str, Any, Shape]
 
 
 def _iter_parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
-    """The parts of a value, if one of them has a label of its own; else none."""
+    """Yield the parts of a value, if one of them has a label of its own; else none."""
     plan = make_plan(type(value), shape)
     if plan.fields is not None:
         for name, inner in plan.fields.items():
@@ -210,7 +210,7 @@ def _iter_parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Pa
 
 
 def _is_labelled(value: Any, shape: Shape, above: tuple[int, ...]) -> bool:
-    """True if a value, or a part of it, has a label of its own."""
+    """Return True if a value, or a part of it, has a label of its own."""
     return isinstance(value, Sealed) or next(_iter_parts(value, shape, above), None) is not None
 
 
@@ -219,7 +219,7 @@ def _format_step(key: object) -> str:
 
 
 def _strip_indices(path: str) -> str:
-    """`orders[3].address` → `orders[].address`."""
+    """Return `orders[3].address` → `orders[].address`."""
     general, depth = "", 0
     for char in path:
         depth -= char == "]"

@@ -82,7 +82,7 @@ class _OffLoopBlock:
         self.over = False
 
     def write(self, threads: Executor, write: Callable[[], object]) -> bool:
-        """Has a thread write; False if there is none, and nothing was done."""
+        """Have a thread write; False if there is none, and nothing was done."""
 
         def failure() -> PurposeGuardError | None:
             try:
@@ -100,7 +100,7 @@ class _OffLoopBlock:
         return True
 
     async def wait_until_recorded(self) -> None:
-        """Returns when all of it is on record.
+        """Return when all of it is on record.
 
         Raises:
             StoreUnavailable: it cannot be, or not within the `timeout` of the store.

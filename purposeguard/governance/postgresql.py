@@ -33,7 +33,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         return _bound_waiting(super()._connect_gen(*args, **kwargs), math.inf)
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """Waits as psycopg does, and checks the time whenever nothing has come for a tenth of a second."""
+        """Wait as psycopg does, and check the time whenever nothing has come for a tenth of a second."""
         if math.isinf(self.patience):
             return super().wait(gen, *args, **kwargs)
         # Of psycopg's ways to wait, the one that reports in each version that nothing has come.
@@ -109,7 +109,7 @@ def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool
 
 
 def _check_server(connection: psycopg.Connection[Any], *_: object) -> None:
-    """Replaces connections whose server has gone, or has ended them: it said so, which takes no round trip to learn."""
+    """Replace connections whose server has gone, or have ended them: it said so, which takes no round trip to learn."""
     try:
         for _step in range(2):  # first what it said, then that it ended
             connection.pgconn.consume_input()
@@ -118,7 +118,7 @@ def _check_server(connection: psycopg.Connection[Any], *_: object) -> None:
 
 
 def _close_cursor(context: sa.ExceptionContext) -> None:
-    """Closes the cursor of a connection that is lost, which SQLAlchemy leaves to the garbage collector."""
+    """Close the cursor of a connection that is lost, which SQLAlchemy leaves to the garbage collector."""
     cursor = getattr(context.execution_context, "cursor", None)
     if context.is_disconnect and cursor is not None:
         cursor.close()
@@ -139,7 +139,7 @@ def _set_server_limits(connection: sa.Connection, timeout: float) -> None:
 
 @contextlib.contextmanager
 def suspend_limits(connection: sa.Connection) -> Generator[None]:
-    """A block whose statements may take their time: an upgrade of large tables does."""
+    """Return a context manager: a block whose statements may take their time: an upgrade of large tables does."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, BoundedConnection):  # another driver, which waits as long as it likes
         yield

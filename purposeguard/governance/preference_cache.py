@@ -143,7 +143,7 @@ class PreferenceCache:
                     return kept.preferences
 
     def _is_usable(self, entry: _CacheEntry) -> bool:
-        """True if an entry counts, where the store was looked at in time."""
+        """Return True if an entry counts, where the store was looked at in time."""
         changing = entry.changing
         return time.monotonic() < entry.ends and (changing is None or changing.holds(self.subjects.clock.span()))
 
@@ -187,7 +187,7 @@ class PreferenceCache:
         return self._roster_until()[0]
 
     def _roster_until(self) -> tuple[Roster, float]:
-        """The roster, and until when it counts, by the monotonic clock."""
+        """Return the roster, and until when it counts, by the monotonic clock."""
         with limit_waiting(self.store.timeout):
             while True:
                 self._poll_if_stale()
@@ -198,7 +198,7 @@ class PreferenceCache:
                     return roster, until
 
     async def ready(self, subjects: Sequence[str] = (), /) -> None:
-        """Has what holds for these subjects at hand: a check that follows neither reads the store nor waits for it.
+        """Have what holds for these subjects at hand: a check that follows neither reads the store nor waits for it.
 
         Nothing is waited for in the thread of the event loop. The look at the store is new enough for half of
         `staleness` at least.
@@ -213,7 +213,7 @@ class PreferenceCache:
             self.preferences_of_each(subjects)
 
     async def aroster(self) -> Roster:
-        """`roster`, without waiting for anything in the thread of the event loop.
+        """Return `roster`, without waiting for anything in the thread of the event loop.
 
         Raises:
             StoreUnavailable: it cannot be read within the `timeout` of the store.
@@ -231,7 +231,7 @@ class PreferenceCache:
         return time.monotonic() < self._fresh_until - self._staleness / 2
 
     async def _read_by_watcher(self, wanted: _ReadRequest, seconds: float) -> bool:
-        """Has the watcher read what is wanted, and waits for it; False if there is no watcher, and nothing was done."""
+        """Have the watcher read what is wanted, and wait for it; False if there is no watcher, and nothing was done."""
         if self._closed:
             raise self._make_refusal("closed")
         self._refuse_if_down()
@@ -295,18 +295,18 @@ class PreferenceCache:
         return self._entries.setdefault((preferences, ends, changing), _CacheEntry(preferences, ends, changing))
 
     def __len__(self) -> int:
-        """The number of subjects in the cache."""
+        """Return the number of subjects in the cache."""
         return len(self._cache)
 
     def __iter__(self) -> Iterator[str]:
-        """The subjects in the cache."""
+        """Return the subjects in the cache."""
         with self._lock:
             return iter(list(self._cache))
 
     # ---- changes --------------------------------------------------------------------------------------------------
 
     def invalidate(self, subjects: Collection[str], /) -> None:
-        """Forgets these subjects, and keeps nothing that is being read of them."""
+        """Forget these subjects, and keep nothing that is being read of them."""
         with self._lock:
             for subject in subjects:
                 self._cache.pop(subject, None)
@@ -315,7 +315,7 @@ class PreferenceCache:
         self._rosters.invalidate(subjects)
 
     def forget(self) -> None:
-        """Forgets everything."""
+        """Forget everything."""
         with self._lock:
             self._cache.clear()
             for read in self._reads:
@@ -325,7 +325,7 @@ class PreferenceCache:
     # ---- looks ----------------------------------------------------------------------------------------------------
 
     def poll_changes(self) -> None:
-        """Looks at the feed, and forgets what has changed.
+        """Look at the feed, and forget what has changed.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -386,7 +386,7 @@ class PreferenceCache:
                 self._get_watcher()
 
     def _refuse_if_down(self) -> None:
-        """Raises where the last look failed: the watcher learns when the store is back, and no check waits for that."""
+        """Raise where the last look failed: the watcher learns when the store is back, and no check waits for that."""
         failure = self._failure
         watcher = self._watcher
         if failure is None or time.monotonic() < self._fresh_until:
@@ -397,7 +397,7 @@ class PreferenceCache:
 
     @contextlib.contextmanager
     def _count_refusal(self, cause: Cause) -> Generator[None]:
-        """Counts a refusal in the block."""
+        """Count a refusal in the block."""
         try:
             yield
         except StoreUnavailable:
@@ -422,7 +422,7 @@ class PreferenceCache:
     # ---- the watcher ----------------------------------------------------------------------------------------------
 
     def _get_watcher(self) -> _Watcher | None:
-        """The thread that looks, started if need be; None if it cannot be."""
+        """Return the thread that looks, started if need be; None if it cannot be."""
         with self._lock:
             if not self._closed and (self._watcher is None or not self._watcher.is_alive()):
                 with contextlib.suppress(RuntimeError):  # no thread can be started: checks go on looking themselves
@@ -432,7 +432,7 @@ class PreferenceCache:
             return self._watcher
 
     def _take_turn(self) -> float:
-        """Looks if it is time, reads what is wanted and what is nearly too old; gives the seconds to wait."""
+        """Look if it is time, reads what is wanted and what is nearly too old; give the seconds to wait."""
         failure: StoreUnavailable | None = None
         more = False
         try:
@@ -458,7 +458,7 @@ class PreferenceCache:
         return max(self._poll / 8, 0.0 if more else self._poll - self.staleness)
 
     def _refresh_oldest(self) -> bool:
-        """Reads a batch of those who are in the last quarter of their time. True if there may be more of them."""
+        """Read a batch of those who are in the last quarter of their time. True if there may be more of them."""
         soon = time.monotonic() + self._max_age / 4
         with self._lock:
             first = itertools.takewhile(lambda item: item[1].ends < soon, self._cache.items())
@@ -469,7 +469,7 @@ class PreferenceCache:
         return len(due) == BATCH
 
     def close(self) -> None:
-        """Stops looking. From now on every question is refused."""
+        """Stop looking. From now on every question is refused."""
         with self._lock:
             self._closed = True
             watcher, self._watcher = self._watcher, None
@@ -483,7 +483,7 @@ class PreferenceCache:
         self.forget()
 
     def resume(self) -> None:
-        """Looks again after `close`, with an empty cache."""
+        """Look again after `close`, with an empty cache."""
         with self._lock:
             self._closed = False
             self._reset()
@@ -519,7 +519,7 @@ class _ReadRequest:
 
 
 def _finish_requests(wanted: Iterable[_ReadRequest], failure: StoreUnavailable | None) -> None:
-    """Ends the wait for what was asked for."""
+    """End the wait for what was asked for."""
     for each in wanted:
         if each.outcome.set_running_or_notify_cancel():  # unless nobody waits any more
             each.outcome.set_result(failure)
@@ -536,7 +536,7 @@ class _Watcher(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
-        """Takes turns."""
+        """Take turns."""
         while not self._stopping and (seconds := self._run_turn()) is not None:
             self._bell.wait(seconds)
             self._bell.clear()
@@ -546,11 +546,11 @@ class _Watcher(threading.Thread):
         return None if turn is None else turn()
 
     def ring(self) -> None:
-        """Has it take a turn now."""
+        """Have it take a turn now."""
         self._bell.set()
 
     def stop(self) -> None:
-        """Ends the thread, and waits for it unless called in it."""
+        """End the thread, and wait for it unless called in it."""
         self._stopping = True
         self._bell.set()
         if self is not threading.current_thread():

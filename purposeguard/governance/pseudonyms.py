@@ -108,7 +108,7 @@ class KnownSubjects(NamedTuple):
 
 
 def select_list_members(dialect: str, name: str) -> sa.Select[Any]:
-    """The members of a parameter that is a list: one parameter for each costs more than the look."""
+    """Return the members of a parameter that is a list: one parameter for each costs more than the look."""
     each = sa.func.json_each if dialect == "sqlite" else sa.func.json_array_elements_text
     return sa.select(each(sa.bindparam(name, type_=sa.JSON)).table_valued("value").c.value)
 
@@ -152,7 +152,7 @@ class PseudonymKeys:
         self._lock = make_lock()  # guards `issued`
 
     def learn(self, row: Any) -> None:
-        """Takes over what the row of the vault says."""
+        """Take over what the row of the vault says."""
         self._mark, self._secret, self._former = row.mark, bytes(row.secret), row.former
 
     def rely_on(self, issued: int) -> None:
@@ -164,7 +164,7 @@ class PseudonymKeys:
 
     @contextlib.contextmanager
     def reading(self, connection: sa.Connection) -> Generator[sa.Connection]:
-        """A connection to the keys; `connection` is one to the store."""
+        """Return a context manager: a connection to the keys; `connection` is one to the store."""
         if self.apart is None:
             yield connection
         else:
@@ -196,7 +196,7 @@ class PseudonymKeys:
             )
 
     def find_barred(self, connection: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
-        """Those of these persons who are barred."""
+        """Return those of these persons who are barred."""
         with self.reading(connection) as own:
             return self._find_barred(own, subjects)
 
@@ -218,7 +218,7 @@ class PseudonymKeys:
             )
 
     def find_subjects(self, connection: sa.Connection, pseudonyms: Iterable[str]) -> dict[str, str]:
-        """The persons behind pseudonyms; those whose keys are destroyed are not in it."""
+        """Return the persons behind pseudonyms; those whose keys are destroyed are not in it."""
         wanted = iter(dict.fromkeys(pseudonyms))
         found: dict[str, str] = {}
         while some := list(islice(wanted, AT_A_TIME)):
@@ -227,11 +227,11 @@ class PseudonymKeys:
         return found
 
     def digest_for_bar(self, subject: str) -> str:
-        """The digest by which a barred person is found."""
+        """Return the digest by which a barred person is found."""
         return hashlib.blake2b(subject.encode(), key=self._secret, digest_size=32, person=b"barred").hexdigest()
 
     def find_name(self, connection: sa.Connection, subject: str) -> str | None:
-        """The pseudonym of a person, or the digest in its place where hand-overs are older than pseudonyms."""
+        """Return the pseudonym of a person, or the digest in its place where hand-overs are older than pseudonyms."""
         name = self.find_known(connection, [subject]).names.get(subject)
         if name is None and self._former is not None:
             return digest_subject(self._former, subject)
@@ -240,7 +240,7 @@ class PseudonymKeys:
     # ---- issuing ----------------------------------------------------------------------------------------------------
 
     def issue(self, connection: sa.Connection, subjects: Iterable[str]) -> dict[str, str]:
-        """The pseudonyms of these persons, made for those who have none."""
+        """Return the pseudonyms of these persons, made for those who have none."""
         wanted = iter(sorted(set(subjects)))  # in one order, so that of two that issue at once one waits for the other
         names: dict[str, str] = {}
         while some := list(islice(wanted, AT_A_TIME)):
@@ -263,7 +263,7 @@ class PseudonymKeys:
             own.execute(insert(pseudonym).on_conflict_do_nothing(index_elements=["subject"]), rows)
 
     def _former_names(self, connection: sa.Connection, subjects: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """The digests by which these persons are named since before there were pseudonyms."""
+        """Yield the digests by which these persons are named since before there were pseudonyms."""
         if self._former is None:
             return
         digests = {digest_subject(self._former, subject): subject for subject in subjects}
@@ -276,7 +276,7 @@ class PseudonymKeys:
     # ---- destroying -------------------------------------------------------------------------------------------------
 
     def destroy(self, connection: sa.Connection) -> None:
-        """Destroys the keys of those whom the store has forgotten, also of those whom an older copy brought back."""
+        """Destroy the keys of those whom the store has forgotten, also of those whom an older copy brought back."""
         with self.writing(connection) as own:
             # Nobody else destroys meanwhile, so that none is left out.
             applied = own.execute(sa.update(vault).values(applied=vault.c.applied).returning(vault.c.applied))
@@ -297,7 +297,7 @@ class PseudonymKeys:
             return last > (own.execute(sa.select(vault.c.applied)).scalar_one_or_none() or 0)
 
     def unbar(self, connection: sa.Connection, subjects: Iterable[str]) -> None:
-        """Lets these persons come back."""
+        """Let these persons come back."""
         digests = list(map(self.digest_for_bar, subjects))
         with self.writing(connection) as own:
             own.execute(sa.delete(barred).where(barred.c.digest.in_(digests)))
@@ -312,7 +312,7 @@ def _bar_subjects(own: sa.Connection, digests: Collection[str]) -> None:
 
 
 def get_keys(connection: sa.Connection) -> PseudonymKeys:
-    """The keys of the store that a connection is to."""
+    """Return the keys of the store that a connection is to."""
     return cast("PseudonymKeys", connection.get_execution_options()[KEYS])
 
 
@@ -323,7 +323,7 @@ def _make_key_row(subject: str, former: str | None) -> dict[str, Any]:
 
 
 def digest_subject(key: bytes, subject: str) -> str:
-    """The name of a subject under a key: that of the subject, or the one that a store had before."""
+    """Return the name of a subject under a key: that of the subject, or the one that a store had before."""
     return hashlib.blake2b(subject.encode(), key=key, digest_size=16).hexdigest()
 
 
@@ -333,7 +333,7 @@ def digest_subject(key: bytes, subject: str) -> str:
 def attach_keys(
     connection: sa.Connection, own: PseudonymKeys, apart: KeyDatabase | None, where: str, *, move: bool
 ) -> None:
-    """Has a store use its keys: those in it, or `apart`. Those in it are moved there, with `move` if there are any.
+    """Have a store use its keys: those in it, or `apart`. Those in it are moved there, with `move` if there are any.
 
     Raises:
         StoreUnavailable: the keys are not those of the store, or lie elsewhere.
@@ -368,7 +368,7 @@ def attach_keys(
 
 
 def _make_vault(connection: sa.Connection) -> str:
-    """The row of the vault, made with the store."""
+    """Return the row of the vault, made with the store."""
     mark = secrets.token_hex(16)
     row = {"id": 1, "mark": mark, "secret": secrets.token_bytes(32), "issued": 0, "applied": 0}
     now = datetime.datetime.now(UTC)
@@ -378,7 +378,7 @@ def _make_vault(connection: sa.Connection) -> str:
 
 
 def _move_keys(connection: sa.Connection, apart: KeyDatabase, mark: str | None) -> None:
-    """Moves the keys. Whoever would use those in the store from now on misses the tables, and is refused."""
+    """Move the keys. Whoever would use those in the store from now on misses the tables, and is refused."""
     with apart.writing() as there:
         present = there.execute(sa.select(vault.c.mark)).scalar_one_or_none()
         if present not in (None, mark):

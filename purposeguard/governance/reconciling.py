@@ -145,7 +145,7 @@ def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
 
 
 def _check_keys(connection: sa.Connection) -> Iterator[LedgerDifference]:
-    """The keys in the store that are not those of the persons they name, and persons without one."""
+    """Yield the keys in the store that are not those of the persons they name, and persons without one."""
     if not sa.inspect(connection).has_table(pseudonym.name):  # they lie apart
         return
     known = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())
@@ -160,5 +160,5 @@ def _check_keys(connection: sa.Connection) -> Iterator[LedgerDifference]:
 
 
 def _normalize_body(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body as an entry has it."""
+    """Return a body as an entry has it."""
     return entries.normalize_entry(kind, body)[1]

@@ -11,7 +11,7 @@ from purposeguard.governance.store import Store
 
 
 def add_ledger_entry(ledger: Any, store: Store, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
-    """Adds an entry to a ledger, as the last step of a transaction; its error undoes the transaction.
+    """Add an entry to a ledger, as the last step of a transaction; its error undoes the transaction.
 
     A ledger in this store has `append_in`, another one `append`. One that has neither records uses and denials alone.
     """

@@ -226,7 +226,7 @@ class Disclosure(Part):
     contacts: tuple[ContactPart, ...]
 
     def to_json(self) -> str:
-        """The report as JSON."""
+        """Return the report as JSON."""
         return self.model_dump_json(indent=2) + "\n"
 
     def to_html(self) -> str:
@@ -241,19 +241,19 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 @functools.cache
 def load_words(language: Language, table: Path = TEMPLATES / "disclosure.toml") -> Mapping[str, str]:
-    """The words of pages in a language, by their names in the templates."""
+    """Return the words of pages in a language, by their names in the templates."""
     return {name: texts[language] for name, texts in tomllib.loads(table.read_text("utf-8")).items()}
 
 
 def make_security_policy(style: str) -> str:
-    """The content security policy of a page that has this style sheet, no script, and nothing from elsewhere."""
+    """Return the content security policy of a page that has this style sheet, no script, and nothing from elsewhere."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action "
 
 
 @functools.cache
 def load_style_sheet() -> str:
-    """The style sheet of the page."""
+    """Return the style sheet of the page."""
     return (TEMPLATES / "disclosure.css").read_text("utf-8")
 
 
@@ -301,7 +301,7 @@ def make_environment() -> Environment:
 
 
 def replace_unprintable(text: object) -> str:
-    """A text with \ufffd in place of the characters that a page cannot have."""
+    """Return a text with \ufffd in place of the characters that a page cannot have."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cs"} else char
         for char in str(text)
@@ -309,7 +309,7 @@ def replace_unprintable(text: object) -> str:
 
 
 def _format_value(value: Any) -> str:
-    """The value of an item, on one or several lines."""
+    """Return the value of an item, on one or several lines."""
     return replace_unprintable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2))
 
 
@@ -318,7 +318,7 @@ def _is_nested(value: Any) -> bool:
 
 
 def _format_lines(value: Any) -> list[str] | None:
-    """The lines of a list of plain values; None for anything else."""
+    """Return the lines of a list of plain values; None for anything else."""
     if not isinstance(value, (list, tuple)) or any(map(_is_nested, value)):
         return None
     return [_format_value(item) for item in value]

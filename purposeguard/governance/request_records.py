@@ -105,7 +105,7 @@ class Request:
         return self.state in PENDING
 
     def overdue(self, today: datetime.date) -> bool:
-        """True if its deadline was before this day."""
+        """Return True if its deadline was before this day."""
         return self.pending and self.due_on is not None and self.due_on < today
 
 
@@ -161,7 +161,7 @@ class RequestListing:
 
 
 def build_overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
-    """The requests as they are now."""
+    """Return the requests as they are now."""
     counted = sa.select(request.c.kind, request.c.state, sa.func.count()).group_by(request.c.kind, request.c.state)
     counts: dict[tuple[str, State], int] = {
         (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
@@ -187,14 +187,14 @@ def select_requests(connection: sa.Connection, *which: sa.ColumnElement[bool], l
 
 
 def select_steps(connection: sa.Connection, number: int) -> list[Step]:
-    """The steps of a request."""
+    """Return the steps of a request."""
     wanted = [step.c[field.name] for field in dataclasses.fields(Step)]
     rows = connection.execute(sa.select(*wanted).where(step.c.request == number).order_by(step.c.number))
     return [Step(*row) for row in rows]
 
 
 def build_requests(connection: sa.Connection, query: sa.Select[Any]) -> list[Request]:
-    """The rows of a query as requests."""
+    """Return the rows of a query as requests."""
     rows: list[dict[str, Any]] = [dict(row) for row in connection.execute(query).mappings()]
     named = {row["pseudonym"] for row in rows} - {None}
     subjects = get_keys(connection).find_subjects(connection, named)
@@ -217,7 +217,7 @@ MAY: Final[Mapping[Did, frozenset[State]]] = {
 
 
 def possible_steps(asked: Request, today: datetime.date) -> frozenset[Did]:
-    """The steps that may be taken with a request."""
+    """Return the steps that may be taken with a request."""
     did: set[Did] = {did for did, states in MAY.items() if asked.state in states}
     if asked.due_on is None or asked.extended or asked.overdue(today):
         did.discard("extended")
@@ -225,7 +225,7 @@ def possible_steps(asked: Request, today: datetime.date) -> frozenset[Did]:
 
 
 def require_possible(asked: Request, did: Did) -> None:
-    """Raises RequestError if the state of a request does not permit a step."""
+    """Raise RequestError if the state of a request does not permit a step."""
     if asked.state in MAY[did]:
         return
     if not asked.pending:
@@ -240,5 +240,5 @@ def require_possible(asked: Request, did: Did) -> None:
 
 
 def make_impossible_error(asked: Request, did: Did, why: str, advice: str) -> RequestError:
-    """The error of a step that is not permitted: which request, which step, why not, what to do."""
+    """Return the error of a step that is not permitted: which request, which step, why not, what to do."""
     return RequestError(f"request {asked.id} ({asked.kind}) cannot be {did}: {why} (help: {advice})")

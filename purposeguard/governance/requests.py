@@ -58,7 +58,7 @@ class DisclosureMaker(Protocol):
     """Makes the report that answers a request for disclosure."""
 
     def __call__(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
-        """The report about the subject of a verified request; `by` is the clerk."""
+        """Return the report about the subject of a verified request; `by` is the clerk."""
         ...
 
 
@@ -94,7 +94,7 @@ class Requests:
         suspend_while_open: bool = False,
         disclose: DisclosureMaker | None = None,
     ) -> None:
-        """Uses the store, the notice, the clock and the ledger of `subjects`.
+        """Use the store, the notice, the clock and the ledger of `subjects`.
 
         `days`: the deadline, in place of the notice's. `suspend_while_open`: whether what a request would stop is
         stopped until it is answered. `disclose` makes reports.
@@ -136,7 +136,7 @@ class Requests:
         suspend_while_open: bool | None = None,
         once: bool = False,
     ) -> Request:
-        """Puts a request on record. Its deadline is counted from the day of `received_at` (now).
+        """Put a request on record. Its deadline is counted from the day of `received_at` (now).
 
         `kind` is one that the notice grants. `subject` may also be named when the request is verified. `authority` is
         where that of an agent is on record. `purposes`: for which use is to be suspended, one, several, or (None) all.
@@ -204,7 +204,7 @@ class Requests:
         authority: str | None = None,
         after: int | None = None,
     ) -> Request:
-        """Records how the author and their authority were verified, and the subject, if not named before.
+        """Record how the author and their authority were verified, and the subject, if not named before.
 
         Raises:
             RequestError: also if the subject, or the authority of an agent, is still unknown.
@@ -244,7 +244,7 @@ class Requests:
         days: int,
         after: int | None = None,
     ) -> Request:
-        """Extends the deadline, once, by this number of days.
+        """Extend the deadline, once, by this number of days.
 
         Raises:
             RequestError: also if it was put off before, has passed, or there is none.
@@ -279,7 +279,7 @@ class Requests:
         values: bool = False,
         after: int | None = None,
     ) -> Answer:
-        """Does what was asked for, and closes the request.
+        """Do what was asked for, and close the request.
 
         A request that stops use or provision, or asks for erasure, becomes a restriction, in force when this returns. A
         disclosure is a report, in a `language`, with the `values` or without. For a correction, an addition or a
@@ -304,7 +304,7 @@ class Requests:
         return Answer(closed, disclosed, restriction)
 
     def refuse(self, asked: int | Request, *, reason: str, by: str, after: int | None = None) -> Request:
-        """Closes a request that is not fulfilled. The person reads the `reason`, also in their report."""
+        """Close a request that is not fulfilled. The person reads the `reason`, also in their report."""
         clerk, text = check_text("by", by), check_text("reason", reason)
         with self.store.writing() as connection:
             return self._close(connection, self._lock(connection, asked, after), "refused", by=clerk, text=text)
@@ -312,7 +312,7 @@ class Requests:
     def withdraw(
         self, asked: int | Request, *, by: str, reason: str | None = None, after: int | None = None
     ) -> Request:
-        """Closes a request that its author has taken back."""
+        """Close a request that its author has taken back."""
         clerk, text = check_text("by", by), check_optional_text("reason", reason)
         with self.store.writing() as connection:
             return self._close(connection, self._lock(connection, asked, after), "withdrawn", by=clerk, text=text)
@@ -320,32 +320,32 @@ class Requests:
     # ---- Looking --------------------------------------------------------------------------------------------------
 
     def get(self, asked: int | Request) -> Request:
-        """A request, in its present state."""
+        """Return a request, in its present state."""
         with self.store.reading() as connection:
             return self._select(connection, asked)
 
     def of(self, subject: SubjectId) -> tuple[Request, ...]:
-        """The requests about a subject, from the first to the last; none about an unknown one."""
+        """Return the requests about a subject, from the first to the last; none about an unknown one."""
         key = subject_key(subject)
         with self.store.reading() as connection:
             name = self.store.keys.find_known(connection, [key]).names.get(key)
             return () if name is None else tuple(select_requests(connection, request.c.pseudonym == name))
 
     def steps(self, asked: int | Request) -> tuple[Step, ...]:
-        """The steps of a request."""
+        """Return the steps of a request."""
         number = self.get(asked).id
         with self.store.reading() as connection:
             return tuple(select_steps(connection, number))
 
     def reasons(self, requests: Iterable[Request]) -> dict[int, str | None]:
-        """The reasons of the refusals among these requests, by number."""
+        """Return the reasons of the refusals among these requests, by number."""
         refused = [asked.id for asked in requests if asked.state == "refused"]
         wanted = sa.select(step.c.request, step.c.text).where(step.c.request.in_(refused), step.c.did == "refused")
         with self.store.reading() as connection:
             return {row.request: row.text for row in connection.execute(wanted)}
 
     def overview(self) -> Overview:
-        """The number of requests by kind and state, and those to be answered, overdue ones first."""
+        """Return the number of requests by kind and state, and those to be answered, overdue ones first."""
         with self.store.reading() as connection:
             return build_overview(connection, self.subjects.clock.now(), self.notice.document.timezone)
 
@@ -357,7 +357,7 @@ class Requests:
         number: int = 1,
         size: int = 50,
     ) -> RequestListing:
-        """A page of the requests of a kind (None: of any) in these states, the most urgent first.
+        """Return a page of the requests of a kind (None: of any) in these states, the most urgent first.
 
         There are `size` on each page; if there are fewer pages than `number`, it is the last one.
         """
@@ -393,7 +393,7 @@ class Requests:
         return rows[0]
 
     def _lock(self, connection: sa.Connection, asked: int | Request, after: int | None = None) -> Request:
-        """A request that nobody else changes until the transaction ends."""
+        """Return a request that nobody else changes until the transaction ends."""
         locked = self._select(connection, asked, lock=True)
         if after is not None:
             taken = connection.execute(sa.select(sa.func.count()).where(step.c.request == locked.id)).scalar_one()
@@ -407,7 +407,7 @@ class Requests:
     def _take(
         self, connection: sa.Connection, after: Request, did: Did, *, by: str | None, text: str | None
     ) -> Request:
-        """Takes the step to the state `after`: writes it, notes the step, tells the ledger."""
+        """Take the step to the state `after`: writes it, notes the step, tells the ledger."""
         now = self.subjects.clock.now()
         if not after.pending:
             after = dataclasses.replace(after, closed_at=now)
@@ -424,7 +424,7 @@ class Requests:
         return None if subject is None else self.store.keys.issue(connection, [subject])[subject]
 
     def _report(self, connection: sa.Connection, after: Request, name: str | None, did: Did, by: str | None) -> None:
-        """Tells the ledger, without the note."""
+        """Tell the ledger, without the note."""
         body = {
             "subject": name,
             "did": did,
@@ -455,7 +455,7 @@ class Requests:
         return self._take(connection, dataclasses.replace(pending, state=state, interim=None), state, by=by, text=text)
 
     def _restrict(self, connection: sa.Connection, asked: Request, kind: Kind) -> Restriction:
-        """Puts what was asked for in force, for the purposes that the notice still has."""
+        """Put what was asked for in force, for the purposes that the notice still has."""
         remaining = None
         if asked.purposes is not None:
             known = {purpose.clause for purpose in self.notice.purposes}
@@ -477,7 +477,7 @@ class Requests:
         )
 
     def _suspend(self, connection: sa.Connection, asked: Request) -> Request:
-        """The request with the restriction that holds while it is open, put in force once the subject is known.
+        """Return the request with the restriction that holds while it is open, put in force once the subject is known.
 
         Before the step is noted: the lock of preferences comes before the ledger's.
         """
@@ -511,7 +511,7 @@ class Requests:
 def _find_duplicate(
     connection: sa.Connection, values: Mapping[str, Any], *, by: str | None, text: str | None
 ) -> Request | None:
-    """The request that was opened with these values by this clerk; the person may have been named since."""
+    """Return the request that was opened with these values by this clerk; the person may have been named since."""
     moment = request.c.received_at == values["received_at"]
     for asked in select_requests(connection, request.c.kind == values["kind"], moment):
         first = select_steps(connection, asked.id)[0]
@@ -523,7 +523,7 @@ def _find_duplicate(
 
 
 def _check_period(days: object) -> int:
-    """A number of days; raises TypeError or ValueError if it is none, or far too large."""
+    """Return a number of days; raises TypeError or ValueError if it is none, or far too large."""
     if isinstance(days, bool) or not isinstance(days, int):
         raise TypeError(f"a period is a whole number of days, not {type(days).__name__}")
     if not 0 < days <= LONGEST_PERIOD:

@@ -130,7 +130,7 @@ class SubjectState(NamedTuple):
     since: datetime.datetime | None = None
 
     def holds(self, span: Span) -> bool:
-        """True if it holds throughout this span."""
+        """Return True if it holds throughout this span."""
         return (self.until is None or span.latest < self.until) and (self.since is None or span.earliest >= self.since)
 
 
@@ -249,7 +249,7 @@ HasWords = Callable[[str, datetime.date, str], bool]
 
 
 def keep_clause(clause: str, _revision: datetime.date) -> str:
-    """The clause itself, where no other revision is known."""
+    """Return the clause itself, where no other revision is known."""
     return clause
 
 
@@ -327,7 +327,7 @@ def read_all_states(
 
 
 def _iter_declarations(connection: sa.Connection) -> Iterator[tuple[str, list[Any]]]:
-    """Each subject with its declarations in force."""
+    """Yield each subject with its declarations in force."""
     keys = get_keys(connection)
     query = ALL_IN_FORCE if keys.apart is None else ALL_IN_FORCE_APART
     rows = connection.execute(query.execution_options(stream_results=True, yield_per=10_000))
@@ -418,7 +418,7 @@ def _make_declaration(row: Any, subject: str) -> Restriction | Consent:
 
 
 def filter_in_force(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
-    """The declarations that were not revoked."""
+    """Return the declarations that were not revoked."""
     return [
         record for record in declared if (record.withdrawn if isinstance(record, Consent) else record.lifted) is None
     ]

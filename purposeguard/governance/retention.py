@@ -209,7 +209,7 @@ class RetentionJob:
         return found
 
     def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> RetentionOutcome:
-        """Erases what is due, in batches of this size, and resumes a run that did not end.
+        """Erase what is due, in batches of this size, and resume a run that did not end.
 
         Nothing is erased if more than `max_share` of what an eraser knows is due, since a clock or a period may be
         wrong: look at `plan()`, and allow a higher share, up to 1. An eraser that fails stops, the others go on, and
@@ -238,7 +238,7 @@ class RetentionJob:
         return RetentionOutcome(run.number, tuple(parts), ended)
 
     def _make_certain_plan(self, max_share: float) -> Plan:
-        """The plan, if the time is not in doubt and no share exceeds the limit; else raises SweepRefused."""
+        """Return the plan, if the time is not in doubt and no share exceeds the limit; else raises SweepRefused."""
         doubt = self._clock.doubt()
         if doubt is not None:
             raise SweepRefused(
@@ -311,7 +311,7 @@ class _RetentionRun:
         self.done: dict[str, int] = {}
 
     def begin(self, erasers: Sequence[str]) -> dict[str, tuple[Key, ...]]:
-        """Takes over the run that did not end, or begins one; returns the keys of batches under way, by eraser."""
+        """Take over the run that did not end, or begin one; return the keys of batches under way, by eraser."""
         with self._store.writing() as connection:
             # Of two that begin at once, one waits for the other, and takes over from it.
             connection.execute(sa.select(counter.c.id).with_for_update())
@@ -329,7 +329,7 @@ class _RetentionRun:
         return {row.eraser: tuple(map(_deserialize_key, row.pending or ())) for row in rows}
 
     def batch_begins(self, eraser: str, keys: Sequence[Key]) -> None:
-        """Writes the keys that are about to be erased."""
+        """Write the keys that are about to be erased."""
         with self._store.writing() as connection:
             self._lock_own_run(connection)
             values = {"pending": list(map(_serialize_key, keys))}
@@ -337,7 +337,7 @@ class _RetentionRun:
                 connection.execute(sa.insert(part).values(sweep=self.number, eraser=eraser, done=0, **values))
 
     def batch_done(self, eraser: str, sources: Sequence[str], count: int) -> None:
-        """Counts the batch, and removes its keys."""
+        """Count the batch, and remove its keys."""
         with self._store.writing() as connection:
             self._lock_own_run(connection)
             connection.execute(self._update_part(eraser).values(pending=None, done=part.c.done + count))
@@ -360,7 +360,7 @@ class _RetentionRun:
         return sa.update(part).where((part.c.sweep == self.number) & (part.c.eraser == eraser))
 
     def _lock_own_run(self, connection: sa.Connection) -> None:
-        """Locks the row of the run until the transaction ends; raises StoreUnavailable if it was taken over."""
+        """Lock the row of the run until the transaction ends; raise StoreUnavailable if it was taken over."""
         mine = (sweep.c.id == self.number) & (sweep.c.runner == self._runner)
         if not connection.execute(sa.update(sweep).where(mine).values(runner=self._runner)).rowcount:
             raise StoreUnavailable("another process has taken over this sweep")
@@ -371,7 +371,7 @@ class _InvalidKey(TypeError):
 
 
 def _split_into_batches(keys: Iterable[Any], size: int) -> Iterator[tuple[Key, ...]]:
-    """The keys in batches, each key of a batch once."""
+    """Yield the keys in batches, each key of a batch once."""
     remaining = iter(keys)
     while batch := tuple(islice(remaining, size)):
         for key in batch:
@@ -381,7 +381,7 @@ def _split_into_batches(keys: Iterable[Any], size: int) -> Iterator[tuple[Key, .
 
 
 def _serialize_key(key: Key) -> tuple[str, str]:
-    """A key as JSON."""
+    """Return a key as JSON."""
     if isinstance(key, uuid.UUID):
         return "uuid", str(key)
     return ("int", str(int(key))) if isinstance(key, int) else ("str", str(key))

@@ -43,13 +43,13 @@ class Rosters:
         self._next_change = NOTHING_DECLARED  # when the first of them changes by itself, or earlier
 
     def invalidate(self, subjects: Collection[str], /) -> None:
-        """Has these subjects read again."""
+        """Have these subjects read again."""
         with self._noting:
             if not self._unknown:
                 self._changed.update(subjects)
 
     def forget(self) -> None:
-        """Has all subjects read again."""
+        """Have all subjects read again."""
         with self._noting:
             self._unknown = True
             self._changed.clear()
@@ -65,7 +65,7 @@ class Rosters:
             self._lock.release()
 
     def get_if_current(self) -> Roster | None:
-        """The roster, if nothing needs to be read for it; nothing is waited for."""
+        """Return the roster, if nothing needs to be read for it; nothing is waited for."""
         if not self._lock.acquire(blocking=False):
             return None
         try:
@@ -151,7 +151,7 @@ class Rosters:
 
 
 def _update_members(members: tuple[str, ...], left: Iterable[str], joined: Iterable[str]) -> tuple[str, ...]:
-    """The members of a group, in order, without those who left and with those who joined."""
+    """Return the members of a group, in order, without those who left and with those who joined."""
     moved = list(members)
     for subject in left:
         del moved[bisect.bisect_left(moved, subject)]

@@ -40,7 +40,7 @@ class Moment(sa.types.TypeDecorator[datetime.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
-        """Refuses what has no time zone; SQLite, which knows none, is given the time in UTC."""
+        """Refuse what has no time zone; SQLite, which knows none, is given the time in UTC."""
         if value is None:
             return None
         moment = to_utc(value)

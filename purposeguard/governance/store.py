@@ -116,7 +116,7 @@ class Store:
         timeout: float = 5.0,
         upgrade: bool = False,
     ) -> Self:
-        """Opens a store, or makes it.
+        """Open a store, or make it.
 
         `keys`: the URL of another database, in which the keys lie that tell whose a pseudonym is; None: in the store.
         `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
@@ -135,7 +135,7 @@ class Store:
     def connect(
         self, url: str | URL, *, keys: str | URL | None = None, timeout: float = 5.0, upgrade: bool = False
     ) -> None:
-        """Opens this store, for the first time or after `close`. Raises as `open`.
+        """Open this store, for the first time or after `close`. Raises as `open`.
 
         Raises:
             RuntimeError: it is open.
@@ -168,7 +168,7 @@ class Store:
             listener.forget()
 
     def _write_ahead(self) -> None:
-        """Sets the journal mode, which the file keeps: readers beside a writer."""
+        """Set the journal mode, which the file keeps: readers beside a writer."""
         deadline = time.monotonic() + self.timeout
         while True:
             try:
@@ -185,7 +185,7 @@ class Store:
             time.sleep(0.01)
 
     def _prepare(self, scripts: ScriptDirectory, upgrade: Upgrade) -> None:
-        """Makes the tables, or sees that this version can use them, and opens the keys; in one transaction."""
+        """Make the tables, or sees that this version can use them, and open the keys; in one transaction."""
         with self.writing() as connection, contextlib.ExitStack() as stack:
             if self.dialect == "postgresql":
                 from purposeguard.governance.postgresql import suspend_limits  # noqa: PLC0415  # needs psycopg
@@ -207,7 +207,7 @@ class Store:
             self.destroy_keys()
 
     def destroy_keys(self) -> None:
-        """Destroys the keys of those who were forgotten, where that was not done yet.
+        """Destroy the keys of those who were forgotten, where that was not done yet.
 
         Raises:
             StoreUnavailable: the store, or its keys, cannot be used.
@@ -219,7 +219,7 @@ class Store:
                 each._truncate()
 
     def _truncate(self) -> None:
-        """Empties the log of writes, in which older pages of the file are."""
+        """Empty the log of writes, in which older pages of the file are."""
         with self.reading(single=True) as connection:
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
         if busy:
@@ -258,7 +258,7 @@ class Store:
                 self.tell(changed)
 
     def tell(self, subjects: Collection[str]) -> None:
-        """Tells the listeners of this process whose preferences have changed."""
+        """Tell the listeners of this process whose preferences have changed."""
         for listener in list(self.listeners):
             listener.invalidate(subjects)
 
@@ -280,7 +280,7 @@ class Store:
                 engine.dispose()
 
     def pseudonym(self, subject: str) -> str:
-        """The pseudonym of one person; as `pseudonyms`."""
+        """Return the pseudonym of one person; as `pseudonyms`."""
         return self.pseudonyms([subject])[0]
 
     def pseudonyms(self, subjects: Sequence[str]) -> list[str]:
@@ -299,7 +299,7 @@ class Store:
     # ---- The end --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Closes the connections. The store refuses everything until `connect`."""
+        """Close the connections. The store refuses everything until `connect`."""
         self._closed = True
         if self._engine is not None:
             self._engine.dispose()
@@ -366,7 +366,7 @@ def make_alembic_config() -> Config:
 
 
 def _read_revisions(connection: sa.Connection) -> set[str]:
-    """The revision of the tables that are there; empty if there are none."""
+    """Return the revision of the tables that are there; empty if there are none."""
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
 
 
@@ -407,7 +407,7 @@ def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], up
 
 
 def _require_unused(where: str, connection: sa.Connection, revision: str) -> None:
-    """Raises StoreUnavailable where PostgreSQL knows of a session of a version that cannot use this revision.
+    """Raise StoreUnavailable where PostgreSQL knows of a session of a version that cannot use this revision.
 
     Who gave sessions another name than `APPLICATION` and a revision, as versions before 0003 did not, is not seen.
     """
@@ -420,7 +420,7 @@ def _require_unused(where: str, connection: sa.Connection, revision: str) -> Non
 
 
 def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
-    """Runs the migrations that are missing up to this one, within the transaction that is under way.
+    """Run the migrations that are missing up to this one, within the transaction that is under way.
 
     Without Alembic's global `context` and `op`: the application may be imported by an `env.py` of its own.
     """
@@ -443,7 +443,7 @@ def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision
 def open_existing_store(
     target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0
 ) -> Store:
-    """The store of a URL, or in the SQLite file of a path; nothing is made, and no table is changed.
+    """Return the store of a URL, or in the SQLite file of a path; nothing is made, and no table is changed.
 
     Raises:
         StoreUnavailable: there is none, it cannot be read, or it is of another version of this package.
@@ -458,7 +458,7 @@ def open_existing_store(
 def upgrade_store(
     target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0, contract: bool = False
 ) -> tuple[str, str]:
-    """Adds to the tables of a store what this version needs; returns their revision before and after.
+    """Add to the tables of a store what this version needs; return their revision before and after.
 
     Older versions go on using them. With `contract` they cannot: what this version does not need is taken away. With
     `keys`, those that the store holds are moved there.
@@ -475,13 +475,13 @@ def upgrade_store(
 
 
 def has_pending_contract(revision: str) -> bool:
-    """True if `upgraded` left tables of this revision with something that this version does not need."""
+    """Return True if `upgraded` left tables of this revision with something that this version does not need."""
     known = [script.revision for script in ScriptDirectory.from_config(make_alembic_config()).walk_revisions()]
     return revision in known[1:]
 
 
 def _find_existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:
-    """The URL of a store that is there, and the revision of its tables."""
+    """Return the URL of a store that is there, and the revision of its tables."""
     text = os.fspath(target)
     url = text if "://" in text else sa.URL.create("sqlite", database=text)
     _require_existing(url, "name the store of an application that has run")

@@ -101,7 +101,7 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> Restriction:
-        """Suspends use, for a purpose, a family, several of both, or all (None); or another kind of restriction.
+        """Suspend use, for a purpose, a family, several of both, or all (None); or another kind of restriction.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -130,7 +130,7 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> Restriction:
-        """Ends a restriction, by its `id`.
+        """End a restriction, by its `id`.
 
         Raises:
             RequestError: there is no such restriction, or it was lifted before.
@@ -159,7 +159,7 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> tuple[Consent, ...]:
-        """Records consent to a purpose, or to each member of a family, as the present revision states it.
+        """Record consent to a purpose, or to each member of a family, as the present revision states it.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -184,7 +184,7 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> tuple[Consent, ...]:
-        """Withdraws the consents to a purpose, the members of a family, or (None) all, given under any revision.
+        """Withdraw the consents to a purpose, the members of a family, or (None) all, given under any revision.
 
         Returns the consents that were withdrawn. A purpose that the present revision does not have any more is known by
         the clause of a consent in force.
@@ -204,7 +204,7 @@ class Subjects:
             return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, row))
 
     def forget(self, subject: SubjectId, *, bar: bool | None = None) -> None:
-        """Forgets a subject of whom the application holds nothing any more: nothing here tells then who it was.
+        """Forget a subject of whom the application holds nothing any more: nothing here tells then who it was.
 
         What was asked for and answered stays on record under a pseudonym that leads to nobody; references, notes and
         authorities are removed. `bar`: nothing of the subject may be used ever again, should it turn up; None: if a
@@ -243,7 +243,7 @@ class Subjects:
             return read_state(connection, key, self.clock.span(), self.clause_now, self.has_words)
 
     def stands_of_each(self, keys: Sequence[str]) -> dict[str, SubjectState]:
-        """The same of several subjects, by `subject_key`; one query."""
+        """Return the same of several subjects, by `subject_key`; one query."""
         if len(keys) == 1:
             return {key: self.stands(key) for key in keys}
         with self.store.reading(single=True) as connection:
@@ -345,7 +345,7 @@ def make_ledger_details(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve_clauses(notice: Notice, purposes: object) -> list[str]:
-    """The clauses of a purpose or family, or of several of both, in the notice's order.
+    """Return the clauses of a purpose or family, or of several of both, in the notice's order.
 
     Raises:
         UnknownPurpose: the notice has no such purpose.
@@ -370,7 +370,7 @@ def _member_clauses(notice: Notice, purposes: Iterable[object]) -> list[str]:
 
 
 def check_text(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
-    """A text that both databases can keep.
+    """Return a text that both databases can keep.
 
     Raises:
         TypeError, ValueError: it is no text, blank, too long, or has a null or a lone surrogate.
@@ -386,12 +386,12 @@ def check_text(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
 
 
 def check_optional_text(name: str, text: object) -> str | None:
-    """A text that may be left out; raises as `check_text`."""
+    """Return a text that may be left out; raises as `check_text`."""
     return None if text is None else check_text(name, text)
 
 
 def number_of(what: str, number: object) -> int:
-    """The number of a restriction or request.
+    """Return the number of a restriction or request.
 
     Raises:
         TypeError: it is no whole number.

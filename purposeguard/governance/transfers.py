@@ -110,7 +110,7 @@ class Recipients:
         self._timezone = timezone
 
     def register(self, recipient: Recipient, *, by: str | None = None, note: str | None = None) -> None:
-        """Puts a recipient on the register, or updates it.
+        """Put a recipient on the register, or update it.
 
         Its safeguards and its supervision are added to those on record; everything else replaces what was recorded. A
         safeguard that was ended stays ended if it is registered again: a new contract has another first or last day.
@@ -130,7 +130,7 @@ class Recipients:
         self._record(recipient.id, facts, by, note, known=False)
 
     def supervise(self, recipient: str, on: datetime.date, *, by: str, note: str | None = None) -> None:
-        """Records a supervision: its day, its author, and the result as a note (clause 4).
+        """Record a supervision: its day, its author, and the result as a note (clause 4).
 
         Raises:
             ValueError: the day is yet to come.
@@ -140,13 +140,13 @@ class Recipients:
     def add_safeguard(
         self, recipient: str, safeguard: Safeguard, *, by: str | None = None, note: str | None = None
     ) -> None:
-        """Adds a safeguard (clause 6)."""
+        """Add a safeguard (clause 6)."""
         self._record(recipient, [("safeguard", _serialize_safeguard(safeguard))], by, note)
 
     def end_safeguard(
         self, recipient: str, reference: str, until: datetime.date, *, by: str | None = None, note: str | None = None
     ) -> None:
-        """Records the last day of a safeguard, found by its reference: of a contract that was terminated, for example.
+        """Record the last day of a safeguard, found by its reference: of a contract that was terminated, for example.
 
         Raises:
             ValueError: there is no safeguard of this reference, or it begins later.
@@ -159,11 +159,11 @@ class Recipients:
         self._record(recipient, [("safeguard-ended", {"reference": reference, "until": until.isoformat()})], by, note)
 
     def strike(self, recipient: str, *, by: str | None = None, note: str | None = None) -> None:
-        """Takes a recipient off the register: nothing may be handed to it. Its history is kept."""
+        """Take a recipient off the register: nothing may be handed to it. Its history is kept."""
         self._record(recipient, [("struck", {})], by, note)
 
     def get(self, recipient: str) -> Recipient:
-        """A recipient, as it is registered now."""
+        """Return a recipient, as it is registered now."""
         with self._store.reading() as connection:
             return self._get_registered(connection, recipient)
 
@@ -172,7 +172,7 @@ class Recipients:
             return _fold_facts(recipient, _select_facts(connection, recipient)) is not None
 
     def all(self) -> tuple[Recipient, ...]:
-        """All recipients on the register, by id."""
+        """Return all recipients on the register, by id."""
         with self._store.reading() as connection:
             rows = connection.execute(sa.select(fact).order_by(fact.c.recipient, fact.c.id)).all()
         by_id: dict[str, list[sa.Row[Any]]] = {}
@@ -182,7 +182,7 @@ class Recipients:
         return tuple(recipient for recipient in registered if recipient is not None)
 
     def history(self, recipient: str) -> tuple[RecipientFact, ...]:
-        """The facts about a recipient, in the order of their recording, also if it was struck off."""
+        """Return the facts about a recipient, in the order of their recording, also if it was struck off."""
         with self._store.reading() as connection:
             rows = _select_facts(connection, recipient)
             if not rows:
@@ -234,7 +234,7 @@ def _serialize_safeguard(safeguard: Safeguard) -> dict[str, Any]:
 
 
 def _fold_facts(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
-    """The recipient that these facts amount to; None if it is not, or no longer, registered."""
+    """Return the recipient that these facts amount to; None if it is not, or no longer, registered."""
     body: Mapping[str, Any] | None = None
     supervised: list[datetime.date] = []
     safeguards: dict[Safeguard, None] = {}
@@ -302,7 +302,7 @@ class Provisions:
         self.recipients = Recipients(store, clock=clock, timezone=timezone)
 
     def record(self, handed: Provision) -> int:
-        """Records a hand-over, durably; returns its number. Also for one outside the application: a disk by courier.
+        """Record a hand-over, durably; return its number. Also for one outside the application: a disk by courier.
 
         Raises:
             TypeError, ValueError: its time has no time zone, or a subject is no id.
@@ -323,7 +323,7 @@ class Provisions:
         return number
 
     def of(self, subject: SubjectId) -> tuple[ProvisionRecord, ...]:
-        """The hand-overs about one subject, from the first to the last.
+        """Return the hand-overs about one subject, from the first to the last.
 
         Raises:
             TypeError, ValueError: as `subject_key`.

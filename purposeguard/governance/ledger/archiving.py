@@ -58,7 +58,7 @@ def archive(
     checkpoint: Checkpoint | None = None,
     clock: Now = read_system_time,
 ) -> ArchivedRange | None:
-    """Moves the entries from before a moment to a new file (0600), compressed if its name ends in `.gz`.
+    """Move the entries from before a moment to a new file (0600), compressed if its name ends in `.gz`.
 
     The whole ledger is verified first, from the checkpoint too. An entry is deleted once the file is on the disk, was
     read back and verified, and another entry says that it was archived, which the key signs. Where that was broken off,
@@ -112,7 +112,7 @@ def archive(
 
 
 def _find_last_archivable(connection: sa.Connection, before: datetime.datetime, now: datetime.datetime) -> int | None:
-    """The number of the last entry that is archived."""
+    """Return the number of the last entry that is archived."""
     at, seq = ledger.c.at, ledger.c.seq
     later = sa.select(sa.func.min(seq)).where(at >= format_moment(before), at <= format_moment(now))
     older = sa.select(sa.func.max(seq)).where(at < format_moment(before))
@@ -122,7 +122,7 @@ def _find_last_archivable(connection: sa.Connection, before: datetime.datetime, 
 
 
 def _write_file(path: Path, lines: Iterable[bytes]) -> None:
-    """Writes a new file, which is complete and on the disk once it is there; raises FileExistsError if one is."""
+    """Write a new file, which is complete and on the disk once it is there; raise FileExistsError if one is."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     try:
@@ -146,7 +146,7 @@ def _write_file(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def _read_back(path: Path) -> ExportedLedger:
-    """The archive in a file, verified; raises ValueError if there is none."""
+    """Return the archive in a file, verified; raises ValueError if there is none."""
     try:
         kept = ExportedLedger(path)
         kept.verify()
@@ -160,7 +160,7 @@ def _make_foreign_file_error(path: Path, why: str) -> ValueError:
 
 
 def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now: datetime.datetime | None) -> None:
-    """Adds the entry which says that all up to `last` was archived, if none says so. `now`: None for the server's."""
+    """Add the entry which says that all up to `last` was archived, if none says so. `now`: None for the server's."""
     signature = None if key is None else make_signature(build_archive_data(last.seq, last.hash), key)
     body = to_canonical_json({"seq": last.seq, "hash": last.hash, "signature": signature})
     at = None if now is None else format_moment(now)

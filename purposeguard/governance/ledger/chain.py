@@ -50,13 +50,13 @@ class Hour(NamedTuple):
         return to_canonical_json(self._asdict())
 
     def body(self, count: int) -> dict[str, Any]:
-        """The body of the entry for this count."""
+        """Return the body of the entry for this count."""
         key = {"hour": self.hour, "activity": self.activity, "purpose": self.purpose, "sources": list(self.sources)}
         return {**key, "count": count}
 
     @classmethod
     def of(cls, body: Body) -> tuple[Hour, int]:
-        """The key and count of a body; raises ValueError if it is malformed."""
+        """Return the key and count of a body; raises ValueError if it is malformed."""
         if set(body) != {"hour", "activity", "purpose", "sources", "count"}:
             raise ValueError("no count of uses")
         hour, activity, purpose, sources, count = (body[name] for name in (*cls._fields, "count"))
@@ -74,17 +74,17 @@ _encoder: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separator
 
 
 def to_canonical_json(data: object) -> str:
-    """The canonical JSON of data; raises ValueError or TypeError if it has none."""
+    """Return the canonical JSON of data; raises ValueError or TypeError if it has none."""
     return _encoder.encode(data)
 
 
 def format_moment(moment: datetime.datetime) -> str:
-    """A moment as entries spell it, `2026-05-02T09:15:00.000000Z`: the texts sort as the moments do."""
+    """Return a moment as entries spell it, `2026-05-02T09:15:00.000000Z`: the texts sort as the moments do."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def format_hour(at: str) -> str:
-    """The hour in which a moment lies, `2026-05-02T09:00Z`."""
+    """Return the hour in which a moment lies, `2026-05-02T09:00Z`."""
     return f"{at[:13]}:00Z"
 
 
@@ -118,7 +118,7 @@ class Entry:
 
     @classmethod
     def after(cls, seq: int, prev: str, at: str, kind: str, body: Body) -> Entry:
-        """The successor of the entry with this number and hash."""
+        """Return the successor of the entry with this number and hash."""
         text = to_canonical_json(body)
         return cls(seq + 1, at, kind, body, prev, hash_entry(seq + 1, at, kind, text, prev), text)
 
@@ -139,7 +139,7 @@ ENTRY_KEYS: Final = ("at", "body", "hash", "kind", "prev", "seq")
 
 
 def hash_entry(seq: int, at: str, kind: str, body: str, prev: str) -> str:
-    """The hash of an entry; `body` is the canonical JSON of its body."""
+    """Return the hash of an entry; `body` is the canonical JSON of its body."""
     rest = f'{{"at":{to_canonical_json(at)},"body":{body},"kind":{to_canonical_json(kind)},"seq":{seq}}}'
     return hashlib.sha256(f"{prev}{rest}".encode()).hexdigest()
 
@@ -191,7 +191,7 @@ class Head:
 
     @classmethod
     def of(cls, data: Mapping[str, object]) -> Head:
-        """The head that was read back; raises ValueError if it is malformed or its digest is wrong."""
+        """Return the head that was read back; raises ValueError if it is malformed or its digest is wrong."""
         numbers = [data.get("seq"), data.get("bytes"), data.get("after", 0)]
         at, hash_ = data.get("at"), data.get("hash")
         if not (isinstance(at, str) and isinstance(hash_, str) and all(type(number) is int for number in numbers)):
@@ -211,7 +211,7 @@ MALFORMED_HEAD: Final = "malformed head"
 
 
 def parse_repeated(body: Body) -> tuple[str, int]:
-    """The body of a repeated denial as canonical JSON, and its count; raises ValueError if it has none."""
+    """Return the body of a repeated denial as canonical JSON, and its count; raises ValueError if it has none."""
     count = body.get("count")
     if type(count) is not int or count < 1 or not isinstance(body.get("hour"), str):
         raise ValueError("no count of denials")

@@ -70,16 +70,16 @@ class Checkpoint:
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "signature"}
 
     def sign(self, key: Ed25519PrivateKey) -> Checkpoint:
-        """The same, with its signature."""
+        """Return the same, with its signature."""
         return dataclasses.replace(self, signature=make_signature(self._data, key))
 
     def check(self, key: Ed25519PublicKey) -> None:
-        """Verifies the signature; raises LedgerBroken if it is missing or wrong."""
+        """Verify the signature; raise LedgerBroken if it is missing or wrong."""
         _check_signature("checkpoint", self._data, self.signature, key)
 
     @classmethod
     def of(cls, line: str) -> Checkpoint:
-        """The checkpoint on a line; raises LedgerBroken unless it is one as it was written."""
+        """Return the checkpoint on a line; raises LedgerBroken unless it is one as it was written."""
         try:
             made: Any = cls(**json.loads(line))
             texts = (made.hash, made.at, made.counts, made.declarations, made.signature or "")
@@ -92,7 +92,7 @@ class Checkpoint:
 
 
 def make_signature(data: Mapping[str, Any], key: Ed25519PrivateKey) -> str:
-    """The signature of data, in base64."""
+    """Return the signature of data, in base64."""
     return base64.b64encode(key.sign(PREFIX + to_canonical_json(data).encode())).decode()
 
 
@@ -124,7 +124,7 @@ def build_archive_data(seq: int, hash_: str) -> dict[str, Any]:
 
 
 def make_checkpoint(reading: Reading, connection: sa.Connection, at: str) -> Checkpoint:
-    """The checkpoint of what is read now; `connection` is that of the reading."""
+    """Return the checkpoint of what is read now; `connection` is that of the reading."""
     head = reading.head
     return Checkpoint(head.seq, head.hash, at, _count_by_hour(head), head.open_digest, digest_declarations(connection))
 
@@ -138,7 +138,7 @@ def _count_by_hour(head: Head) -> dict[str, int]:
 
 
 def digest_declarations(connection: sa.Connection) -> str:
-    """The digest of the restrictions and consents that are not revoked; it names nobody but by a pseudonym."""
+    """Return the digest of the restrictions and consents that are not revoked; it names nobody but by a pseudonym."""
     columns = [column for column in declaration.c if column.name not in {"reference", "words"}]
     revoked = sa.select(revocation.c.declaration)
     wanted = sa.select(*columns, declaration.c.words).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
@@ -155,7 +155,7 @@ def digest_declarations(connection: sa.Connection) -> str:
 def verify_from(
     reading: Reading, checkpoint: Checkpoint, *, key: Ed25519PublicKey | None, stopped: bool = False
 ) -> Verification:
-    """Verifies what was written after a checkpoint, and that nothing before is missing or another.
+    """Verify what was written after a checkpoint, and that nothing before is missing or another.
 
     An entry before it that was changed, and kept its hash, is found by `verify` alone. Restrictions and consents are
     verified in a store. `stopped`: nothing was written since.
@@ -195,7 +195,7 @@ def verify_from(
 
 
 def verify_continuation(reading: Reading, seq: int, hash_: str) -> Verification:
-    """Verifies the entries behind one, which is to have this hash, and the head; raises LedgerBroken."""
+    """Verify the entries behind one, which is to have this hash, and the head; raise LedgerBroken."""
     head, start = reading.head, reading.start
     if seq < start.seq:
         what = f"the entries up to {start.seq} were archived: name the archives too, or the key that signed them"
@@ -223,7 +223,7 @@ def read_last_checkpoint(sink: str) -> Checkpoint:
 
 
 def read_last_in_file(path: Path) -> Checkpoint:
-    """The last checkpoint in a file: of those at its end, the one of the longest ledger.
+    """Return the last checkpoint in a file: of those at its end, the one of the longest ledger.
 
     Raises:
         LedgerBroken: a line is no checkpoint, or there is none.
@@ -242,7 +242,7 @@ def read_last_in_file(path: Path) -> Checkpoint:
 
 
 def _longest_checkpoint(lines: Sequence[str], where: str) -> Checkpoint:
-    """The checkpoint of the longest ledger."""
+    """Return the checkpoint of the longest ledger."""
     if not lines:
         raise LedgerBroken("checkpoint", f"there is no checkpoint in {where}")
     return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
@@ -267,7 +267,7 @@ class Checkpoints:
     _write: Sink = dataclasses.field(init=False, repr=False, default=print)
 
     def __post_init__(self) -> None:
-        """Reads the key.
+        """Read the key.
 
         Raises:
             ValueError: the interval is not above zero, or the file holds no such key.
@@ -285,7 +285,7 @@ class Checkpoints:
         return None if self._key is None else cast("Ed25519PublicKey", self._key.public_key())
 
     def keep(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Signs a checkpoint, and gives it to the sink."""
+        """Sign a checkpoint, and give it to the sink."""
         made = checkpoint if self._key is None else checkpoint.sign(self._key)
         self._write(made.line)
         return made
@@ -306,7 +306,7 @@ class FileSink:
         self._path = path
 
     def __call__(self, line: str) -> None:
-        """Raises StoreUnavailable if it cannot be written."""
+        """Raise StoreUnavailable if it cannot be written."""
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
@@ -333,17 +333,17 @@ class DatabaseSink:
     """A table of another database, made when it is first needed."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
-        """Raises ValueError if the URL is neither of a SQLite file nor of PostgreSQL."""
+        """Raise ValueError if the URL is neither of a SQLite file nor of PostgreSQL."""
         self._engine, self._where = make_engine(url, timeout)
 
     def __call__(self, line: str) -> None:
-        """Raises StoreUnavailable if it cannot be written."""
+        """Raise StoreUnavailable if it cannot be written."""
         with translate_errors(self._where), self._engine.begin() as connection:
             checkpoints.create(connection, checkfirst=True)
             connection.execute(sa.insert(checkpoints).values(line=line))
 
     def last(self) -> Checkpoint:
-        """The checkpoint of the longest ledger among the last hundred.
+        """Return the checkpoint of the longest ledger among the last hundred.
 
         Raises:
             LedgerBroken: a row is no checkpoint, or there is none.
@@ -358,7 +358,7 @@ class DatabaseSink:
 
 
 def webhook(client: httpx.Client, url: str) -> Sink:
-    """A sink that sends each checkpoint by POST; an answer that is no success is an error."""
+    """Return a sink that sends each checkpoint by POST; an answer that is no success is an error."""
 
     def send(line: str) -> None:
         client.post(url, content=line.encode(), headers={"content-type": "application/json"}).raise_for_status()
@@ -370,7 +370,7 @@ def webhook(client: httpx.Client, url: str) -> Sink:
 
 
 def make_keys(path: Path) -> Path:
-    """Makes a pair of keys: the private one in a new file (0600), the public one beside it, whose path is returned.
+    """Make a pair of keys: the private one in a new file (0600), the public one beside it, whose path is returned.
 
     Raises:
         OSError: a file is there already, or cannot be written.
@@ -390,7 +390,7 @@ def make_keys(path: Path) -> Path:
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:
-    """The private key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
+    """Return the private key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
     with Needs(__name__, "checkpoints"):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
@@ -401,7 +401,7 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def load_public_key(path: Path) -> Ed25519PublicKey:
-    """The public key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
+    """Return the public key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
     with Needs(__name__, "checkpoints"):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above

@@ -51,17 +51,17 @@ class Ticker:
         self._tick: weakref.ref[Tick] | None = None
 
     def tick(self) -> Tick:
-        """A function to be called at each use. Once nobody holds it, there is nothing left to count."""
+        """Return a function to be called at each use. Once nobody holds it, there is nothing left to count."""
         tick = functools.partial(next, self._count)  # allows a weak reference; `self._count.__next__` does not
         self._tick = weakref.ref(tick)
         return tick
 
     def get_shared(self) -> Tick | None:
-        """The function, while somebody holds it."""
+        """Return the function, while somebody holds it."""
         return self._tick() if self._tick is not None else None
 
     def read(self) -> int:
-        """The uses since the last reading; one reader at a time."""
+        """Return the uses since the last reading; one reader at a time."""
         total = next(self._count)
         new, self._seen = total - self._seen, total + 1
         return new
@@ -113,7 +113,7 @@ class Counters:
     # ---- counting ---------------------------------------------------------------------------------------------------
 
     def make_counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
-        """A function to be called at each use."""
+        """Return a function to be called at each use."""
         self._start()
         if self._closed:
             return functools.partial(self.add, activity, purpose, label, 1)
@@ -127,7 +127,7 @@ class Counters:
         return tick
 
     def add(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        """Counts several uses. After `close` they are written at once; where that fails, the error is raised."""
+        """Count several uses. After `close` they are written at once; where that fails, the error is raised."""
         used = activity, purpose, list_clauses(label)
         self._noted.append((used, count))
         self._start()
@@ -144,7 +144,7 @@ class Counters:
         self._start()
 
     def begin(self) -> None:
-        """Starts the thread, if there is something that it does beside."""
+        """Start the thread, if there is something that it does beside."""
         if self._beside is not None:
             self._start()
 
@@ -198,7 +198,7 @@ class Counters:
             self._failing_beside = False
 
     def flush(self, *, last: bool = False) -> None:
-        """Writes the counts; where that fails they are kept, and the error is raised."""
+        """Write the counts; where that fails they are kept, and the error is raised."""
         with self._hold_write_lock() as mine:
             if not mine:
                 return  # this interrupts a write of its own thread, which will end
@@ -222,7 +222,7 @@ class Counters:
                 self._writing = False
 
     def _take_back(self, used: Used, count: int) -> None:
-        """Forgets a use that could not be recorded, and so was refused."""
+        """Forget a use that could not be recorded, and so was refused."""
         with self._turn:
             for key in [key for key in reversed(self._pending) if key[1:] == used]:
                 taken = min(count, self._pending[key])
@@ -232,7 +232,7 @@ class Counters:
                     del self._pending[key]
 
     def _collect(self) -> str:
-        """Adds up what was counted, as of the present hour, which it returns."""
+        """Add up what was counted, as of the present hour, which it returns."""
         hour = format_hour(format_moment(self._clock.read()))
         for ticker in list(self._tickers.values()):
             over = ticker.get_shared() is None  # before the reading, which is then the last one
@@ -251,7 +251,7 @@ class Counters:
     # ---- the end ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Writes the counts, and ends the thread. Counts that cannot be written are lost, and the log names them."""
+        """Write the counts, and end the thread. Counts that cannot be written are lost, and the log names them."""
         self._closed = True
         self._ended.set()
         thread = self._thread
@@ -311,7 +311,7 @@ class Counters:
 
 
 def _describe_error(error: Exception) -> str:
-    """The message of the package's own errors, which hold no values; else the type alone."""
+    """Return the message of the package's own errors, which hold no values; else the type alone."""
     return str(error) if isinstance(error, PurposeGuardError) else type(error).__name__
 
 

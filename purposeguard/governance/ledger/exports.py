@@ -27,7 +27,7 @@ GZIP: Final = b"\x1f\x8b"
 
 
 def export_lines(ledger: Reading, through: int | None = None) -> Generator[bytes]:
-    """The lines of the export of a ledger, which is verified meanwhile; raises LedgerBroken at the first fault.
+    """Yield the lines of the export of a ledger, which is verified meanwhile; raises LedgerBroken at the first fault.
 
     `through`: the number of the last entry; the rest is only verified.
     """
@@ -49,7 +49,7 @@ class ExportedLedger(Reading):
     """The ledger in an exported file."""
 
     def __init__(self, path: Path) -> None:
-        """Reads the last line.
+        """Read the last line.
 
         Raises:
             LedgerBroken: it is no head, or one that was changed.
@@ -87,7 +87,7 @@ class ExportedLedger(Reading):
     def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
-        """The entries, with their lines."""
+        """Yield the entries, with their lines."""
         passed = after - self.head.after if after else 0
         with self._lines() as lines:
             number = 0

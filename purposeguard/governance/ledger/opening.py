@@ -26,7 +26,7 @@ EFFECTIVE: Final = os.access in os.supports_effective_ids
 
 @contextlib.contextmanager
 def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator[Reading]:
-    """The ledger in a store, by its URL or the path of its file, or in an export.
+    """Return a context manager: the ledger in a store, by its URL or the path of its file, or in an export.
 
     Raises:
         StoreUnavailable: there is none, or it cannot be read.

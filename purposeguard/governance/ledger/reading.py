@@ -57,7 +57,7 @@ class Boundary(NamedTuple):
 
     @classmethod
     def of(cls, placed: PlacedEntry) -> Boundary:
-        """Raises LedgerBroken unless the entry says so, of one before it."""
+        """Raise LedgerBroken unless the entry says so, of one before it."""
         body = dict(placed.entry.body)
         seq, texts = body.get("seq"), (body.get("hash"), body.get("signature") or "")
         well_formed = type(seq) is int and all(isinstance(text, str) for text in texts)
@@ -96,7 +96,7 @@ class Total(NamedTuple):
     last: str
 
     def with_(self, other: Total) -> Total:
-        """Both together."""
+        """Return both together."""
         first, last = min(self.first, other.first), max(self.last, other.last)
         return Total(self.kind, self.values, self.entries + other.entries, self.counted + other.counted, first, last)
 
@@ -137,7 +137,7 @@ class Reading(abc.ABC):
     def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
-        """The entries of these kinds and this period, behind entry `after`, oldest first, with their places."""
+        """Return the entries of these kinds and this period, behind entry `after`, oldest first, with their places."""
 
     def entries(
         self,
@@ -145,14 +145,14 @@ class Reading(abc.ABC):
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
     ) -> Iterator[Entry]:
-        """The entries of these kinds and this period (`until` excluded), oldest first, not verified."""
+        """Return the entries of these kinds and this period (`until` excluded), oldest first, not verified."""
         _ = self.head  # raises if it is malformed
         first = None if since is None else format_moment(since)
         end = None if until is None else format_moment(until)
         return (entry for _, entry in self.iter_placed(kinds, first, end))
 
     def misdated(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> int:
-        """The entries between the first and the last one of this period that bear a time outside it."""
+        """Return the entries between the first and the last one of this period that bear a time outside it."""
         first = "" if since is None else format_moment(since)
         end = None if until is None else format_moment(until)
         met = found = between = 0
@@ -200,7 +200,7 @@ class Reading(abc.ABC):
         return sum_totals(self._totals(keys, told))
 
     def _totals(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
-        """The parts of `totals`."""
+        """Yield the parts of `totals`."""
         if USE in keys:
             for hour, count in self.head.open.items():
                 yield _make_total(USE, hour.body(count), keys[USE], hour.hour)._replace(entries=0)
@@ -210,7 +210,7 @@ class Reading(abc.ABC):
         yield from self._total_written(keys, told)
 
     def _total_written(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
-        """Those of the entries that are written."""
+        """Yield those of the entries that are written."""
         for place, entry in self.iter_placed(list(keys)):
             if entry.kind == USE:
                 parse_hour_count(entry.body, place)
@@ -235,7 +235,7 @@ class Reading(abc.ABC):
             chain.end(part.head)
 
     def verify(self, expect: str | None = None, start: Head | None = None) -> Verification:
-        """Verifies the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier.
+        """Verify the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier.
 
         `start`: the ledger behind this entry.
         """
@@ -284,14 +284,14 @@ class JoinedLedger(Reading):
     def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
-        """The entries of one part after the other; those in several parts once."""
+        """Yield the entries of one part after the other; those in several parts once."""
         for part in self._parts:
             yield from part.iter_placed(kinds, since, until, after=after)
             after = max(after, part.head.seq)
 
 
 def parse_hour_count(body: Body, place: str) -> tuple[Hour, int]:
-    """The key and count of an entry of uses; raises LedgerBroken if it counts none."""
+    """Return the key and count of an entry of uses; raises LedgerBroken if it counts none."""
     try:
         return Hour.of(body)
     except ValueError as error:
@@ -309,7 +309,7 @@ def to_comparable(values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def sum_totals(totals: Iterable[Total]) -> tuple[Total, ...]:
-    """One total for all that are of the same kind and values."""
+    """Return one total for all that are of the same kind and values."""
     found: dict[tuple[str, tuple[Any, ...]], Total] = {}
     for total in totals:
         key = total.kind, total.values
@@ -318,7 +318,7 @@ def sum_totals(totals: Iterable[Total]) -> tuple[Total, ...]:
 
 
 def parse_entry(line: bytes, place: str) -> Entry:
-    """The entry on a line; raises LedgerBroken unless the line is its one spelling, byte for byte."""
+    """Return the entry on a line; raises LedgerBroken unless the line is its one spelling, byte for byte."""
     try:
         entry = _make_entry(json.loads(line.decode()))
         if entry is not None and entry.line == line:
@@ -329,7 +329,7 @@ def parse_entry(line: bytes, place: str) -> Entry:
 
 
 def parse_row(row: tuple[Any, ...], place: str) -> Entry:
-    """The entry in a row `seq, at, kind, body, prev, hash`; raises LedgerBroken unless the body is canonical."""
+    """Return the entry in a row `seq, at, kind, body, prev, hash`; raises LedgerBroken unless the body is canonical."""
     seq, at, kind, body, prev, hash_ = row
     try:
         data = {"seq": seq, "at": at, "kind": kind, "body": json.loads(body), "prev": prev, "hash": hash_}
@@ -342,7 +342,7 @@ def parse_row(row: tuple[Any, ...], place: str) -> Entry:
 
 
 def _make_entry(data: Any) -> Entry | None:
-    """The entry made of these values; None if a key is missing or a type is wrong."""
+    """Return the entry made of these values; None if a key is missing or a type is wrong."""
     if not isinstance(data, dict) or sorted(data) != list(ENTRY_KEYS):
         return None
     texts = all(isinstance(data[name], str) for name in ("at", "hash", "kind", "prev"))
@@ -367,7 +367,7 @@ class ChainVerifier:
         self.last = last or Head()
 
     def follow(self, placed: PlacedEntry) -> Entry:
-        """Verifies the next entry, or raises LedgerBroken."""
+        """Verify the next entry, or raise LedgerBroken."""
         place, entry = placed
         expected = self.last.seq + 1
         if hash_entry(entry.seq, entry.at, entry.kind, entry.body_text, entry.prev) != entry.hash:
@@ -397,7 +397,7 @@ class ChainVerifier:
 
 
 def make_missing_error(first: int, last: int) -> LedgerBroken:
-    """The error of entries that are not there, before the one that comes next."""
+    """Return the error of entries that are not there, before the one that comes next."""
     return LedgerBroken(f"entry {first}", f"entry {_format_span(first, last)} missing: entry {last + 1} comes next")
 
 

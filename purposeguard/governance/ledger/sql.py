@@ -133,7 +133,7 @@ class SqlLedger:
         self._seen: tuple[sa.Engine | None, int, str] = (None, 0, GENESIS)  # the last entry, as of this process
 
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Records one entry of one of the `KINDS`.
+        """Record one entry of one of the `KINDS`.
 
         Raises:
             TypeError, ValueError: as `entry_made`.
@@ -142,7 +142,7 @@ class SqlLedger:
         self._counters.begin()
 
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
-        """Records one entry within a transaction of `store.writing()`: the entry and its changes, or neither.
+        """Record one entry within a transaction of `store.writing()`: the entry and its changes, or neither.
 
         Comes last in the transaction: until it ends, nobody else writes to the ledger. Raises as `append`.
         """
@@ -152,14 +152,14 @@ class SqlLedger:
             raise self._make_conflict_error() from None
 
     def _record(self, events: Sequence[Event]) -> None:
-        """Writes events durably, all of them or none."""
+        """Write events durably, all of them or none."""
         repeats = Counter(event for event in events if isinstance(event, CountKey))
         self._process_state().rows.update(repeats)
         made = [event for event in events if not isinstance(event, CountKey)]
         self._write(self._make_writing(entries=made, counts=repeats))
 
     def _count(self, uses: Counts, last: bool) -> None:
-        """Writes counts, durably; one call at a time. Those of hours that are over become entries, with `last` all."""
+        """Write counts, durably; one call at a time. Those of hours that are over become entries, with `last` all."""
         own = self._process_state()
         pending = Counter({CountKey(key.hour, USE, key.text): count for key, count in uses.items()})
         with self._turns.exclude_others() if self.store.dialect == "sqlite" else contextlib.nullcontext():
@@ -179,7 +179,7 @@ class SqlLedger:
             own.sent = Counter()  # until here it is given again what was written
 
     def _close_hours(self, still_open: Sequence[str], process: str | None) -> None:
-        """Makes entries of counts: those in other hours, of whichever process, and all of `process`."""
+        """Make entries of counts: those in other hours, of whichever process, and all of `process`."""
         over = counts.c.hour.not_in(still_open)
         wanted = over if process is None else over | (counts.c.process == process)
         with self.store.reading(single=True) as connection:
@@ -207,7 +207,7 @@ class SqlLedger:
         )
 
     def _write(self, writing: LedgerTransaction, *, again: bool = True) -> None:
-        """Writes durably, in a transaction of its own; again, while there is time, where another got in the way."""
+        """Write durably, in a transaction of its own; again, while there is time, where another got in the way."""
         deadline = time.monotonic() + self.store.timeout
         while True:
             try:
@@ -224,7 +224,7 @@ class SqlLedger:
                 return
 
     def _open_connection(self) -> contextlib.AbstractContextManager[sa.Connection]:
-        """A connection for one transaction: on PostgreSQL, for one statement that is one."""
+        """Return a connection for one transaction: on PostgreSQL, for one statement that is one."""
         return self.store.reading(single=True) if self.store.dialect == "postgresql" else self.store.writing()
 
     def _make_conflict_error(self) -> StoreUnavailable:
@@ -233,7 +233,7 @@ class SqlLedger:
         )
 
     def _process_state(self) -> _ProcessState:
-        """The state of this process, which a forked child does not share."""
+        """Return the state of this process, which a forked child does not share."""
         if self._process.pid != os.getpid():
             self._process = _ProcessState()
         return self._process
@@ -268,7 +268,7 @@ class SqlLedger:
         recent[key] = present
 
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-        """A block in an event loop whose denials a thread records meanwhile. It ends once they are on record.
+        """Return a block in an event loop whose denials a thread records meanwhile. It ends once they are on record.
 
         It gives a function to be awaited for that before, such as before an answer is begun. A denial is raised at
         once; where it cannot be recorded, the block raises StoreUnavailable, or LedgerBroken, in its place.
@@ -281,7 +281,7 @@ class SqlLedger:
         return self._counters.waiting
 
     def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
-        """A function to be called at each use of data of this label."""
+        """Return a function to be called at each use of data of this label."""
         return self._counters.make_counter(activity, purpose, label)
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
@@ -302,7 +302,7 @@ class SqlLedger:
 
     @contextlib.contextmanager
     def reading(self) -> Generator[SqlReading]:
-        """A snapshot of the ledger."""
+        """Return a context manager: a snapshot of the ledger."""
         with self.store.reading() as connection:
             yield SqlReading(connection)
 
@@ -312,7 +312,7 @@ class SqlLedger:
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
     ) -> Iterator[Entry]:
-        """The entries of these kinds and this period (`until` excluded), oldest first, not verified.
+        """Yield the entries of these kinds and this period (`until` excluded), oldest first, not verified.
 
         Raises:
             LedgerBroken: an entry, or the head, is malformed.
@@ -328,7 +328,7 @@ class SqlLedger:
             return reading.uses(since, until)
 
     def verify(self, expect: str | None = None) -> Verification:
-        """Verifies every entry and the head; one entry must have the hash `expect`, noted earlier.
+        """Verify every entry and the head; one entry must have the hash `expect`, noted earlier.
 
         Raises:
             LedgerBroken: the ledger was changed: the place, and the fault.
@@ -340,7 +340,7 @@ class SqlLedger:
     # ---- checkpoints ----------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> Checkpoint:
-        """Makes a checkpoint, once what was written since the last one of this process is verified.
+        """Make a checkpoint, once what was written since the last one of this process is verified.
 
         Raises:
             LedgerBroken: the ledger was changed since.
@@ -362,7 +362,7 @@ class SqlLedger:
         return kept
 
     def _check_own(self, connection: sa.Connection) -> None:
-        """Raises LedgerBroken where a row of counts has more than this process has ever counted."""
+        """Raise LedgerBroken where a row of counts has more than this process has ever counted."""
         own, present = self._process_state(), set()
         for row in connection.execute(sa.select(counts).where(counts.c.process == own.name)).mappings():
             counted = read_count_key(row)
@@ -382,16 +382,16 @@ class SqlLedger:
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Writes the counts; where that fails they are kept, and the error is raised."""
+        """Write the counts; where that fails they are kept, and the error is raised."""
         self._counters.flush()
 
     def close(self) -> None:
-        """Writes the counts, those of the present hour included, and ends counting."""
+        """Write the counts, those of the present hour included, and end counting."""
         self._process_state().end_threads()
         self._counters.close()
 
     def resume(self) -> None:
-        """Counts again after `close`."""
+        """Count again after `close`."""
         self._counters.resume()
 
     def __enter__(self) -> Self:
@@ -455,7 +455,7 @@ class SqlReading(Reading):
     def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
-        """The entries; where all are read, each with the number that it should have."""
+        """Yield the entries; where all are read, each with the number that it should have."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)
         if after:
             wanted = wanted.where(ledger.c.seq > after)
@@ -473,7 +473,7 @@ class SqlReading(Reading):
                 yield PlacedEntry(place, parse_row(tuple(row), place))
 
     def _total_written(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
-        """Those of the entries that are written, added up by the database."""
+        """Yield those of the entries that are written, added up by the database."""
         for first in range(self.start.seq + 1, self.head.seq + 1, ENTRIES):
             last = min(first + ENTRIES - 1, self.head.seq)
             for kind, names in keys.items():
@@ -481,7 +481,7 @@ class SqlReading(Reading):
             told(last - first + 1)
 
     def _totals_between(self, first: int, last: int, kind: str, names: Sequence[str]) -> Iterator[Total]:
-        """The totals of a kind among the entries of these numbers."""
+        """Yield the totals of a kind among the entries of these numbers."""
         place = f"entries {first} to {last}"
         which = (ledger.c.kind == kind, ledger.c.seq.between(first, last))
         read = (
@@ -511,13 +511,13 @@ class SqlReading(Reading):
             yield Total(kind, to_comparable(json.loads(members)[2:]), number, int(total), since, until)
 
     def _member(self, name: str) -> sa.ColumnElement[Any]:
-        """A text or number of the body; NULL if it is not there."""
+        """Return a text or number of the body; NULL if it is not there."""
         if self._connection.dialect.name == "sqlite":
             return sa.func.json_extract(ledger.c.body, f"$.{name}")
         return sa.cast(ledger.c.body, sa.JSON).op("->>")(name)
 
     def _members(self, names: Sequence[str]) -> sa.ColumnElement[Any]:
-        """Several in a JSON list, after two that make it a list on SQLite."""
+        """Return several in a JSON list, after two that make it a list on SQLite."""
         if self._connection.dialect.name == "sqlite":
             return sa.func.json_extract(ledger.c.body, "$.seq", "$.seq", *(f"$.{name}" for name in names))
         body = sa.cast(ledger.c.body, sa.JSON)
@@ -525,7 +525,7 @@ class SqlReading(Reading):
 
 
 def _make_addition(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
-    """An entry to be, its body as canonical JSON; raises as `entry_made`."""
+    """Return an entry to be, its body as canonical JSON; raises as `entry_made`."""
     kind, normalized = entries.normalize_entry(kind, body)
     return kind, to_canonical_json(normalized)
 
@@ -546,13 +546,13 @@ class _ProcessState:
     threads: ThreadPoolExecutor | None = None  # that write on behalf of event loops
 
     def threads_of_loops(self) -> ThreadPoolExecutor:
-        """The threads that write on behalf of event loops."""
+        """Return the threads that write on behalf of event loops."""
         if self.threads is None:
             self.threads = ThreadPoolExecutor(THREADS, "purposeguard denials")
         return self.threads
 
     def end_threads(self) -> None:
-        """Ends them, once they have written."""
+        """End them, once they have written."""
         threads, self.threads = self.threads, None
         if threads is not None:
             threads.shutdown()

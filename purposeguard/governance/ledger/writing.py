@@ -54,7 +54,7 @@ class CountKey(NamedTuple):
         return hashlib.sha256(f"{self.kind}{self.body}".encode()).hexdigest()
 
     def entry(self, count: int) -> tuple[str, str]:
-        """The entry that the count becomes."""
+        """Return the entry that the count becomes."""
         return self.kind, to_canonical_json({**json.loads(self.body), "count": count})
 
 
@@ -101,7 +101,7 @@ class Conflict(Exception):
 
 
 def write_transaction(connection: sa.Connection, writing: LedgerTransaction) -> tuple[int, str] | None:
-    """Writes all of it, or nothing; number and hash of the last entry, None where there are no entries.
+    """Write all of it, or nothing; number and hash of the last entry, None where there are no entries.
 
     Raises:
         LedgerBroken: the ledger was changed, so that nothing is written behind it.
@@ -134,7 +134,7 @@ def write_transaction(connection: sa.Connection, writing: LedgerTransaction) -> 
 
 
 def make_broken_error(fault: str) -> LedgerBroken:
-    """The error of a ledger behind which nothing is written."""
+    """Return the error of a ledger behind which nothing is written."""
     return LedgerBroken("ledger" if fault == "seen" else "head", FAULTS[fault])
 
 
@@ -219,7 +219,7 @@ class GroupCommit:
             self._reset()
 
     def write(self, event: Event) -> None:
-        """Has an event on record when it returns.
+        """Have an event on record when it returns.
 
         Raises:
             StoreUnavailable: it cannot be recorded.
@@ -238,7 +238,7 @@ class GroupCommit:
 
     @contextlib.contextmanager
     def exclude_others(self) -> Generator[None]:
-        """A block in which no other thread of this process writes.
+        """Return a context manager: a block in which no other thread of this process writes.
 
         Raises:
             StoreUnavailable: it is not this thread's turn in time, or this interrupts a write of its own thread, in a
@@ -261,7 +261,7 @@ class GroupCommit:
             self._turn.release()
 
     def _lead(self, own: tuple[Event, Future[None]]) -> None:
-        """Writes what waits, `own` in any case."""
+        """Write what waits, `own` in any case."""
         together = [own]
         while self._waiting and len(together) < MOST:
             other = self._waiting.popleft()

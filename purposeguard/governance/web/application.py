@@ -40,7 +40,7 @@ HEADERS: Final = {
 
 
 def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequence[str | bytes]) -> Starlette:
-    """Makes the request desk, an ASGI application that is mounted into another one.
+    """Make the request desk, an ASGI application that is mounted into another one.
 
     `clerk` is asked who sent a request of HTTP, and what they may do. None is answered by a page of status 403; to send
     people to a log-in, raise Starlette's `HTTPException(303, headers={"location": "/log-in"})`. A plain function may
@@ -91,7 +91,7 @@ class _DeskRoutes:
         self._tokens = tokens
 
     def make_page_route(self, path: str, view: Callable[[Visit], Response], *rights: Right) -> Route:
-        """A page that changes nothing."""
+        """Return a page that changes nothing."""
 
         async def endpoint(request: HttpRequest) -> Response:
             visit = await self._visit(request)
@@ -101,7 +101,7 @@ class _DeskRoutes:
         return Route(path, endpoint, methods=["GET"])
 
     def make_form_route(self, path: str, view: Callable[[Visit, FormFields], Response], *rights: Right) -> Route:
-        """A form."""
+        """Return a form."""
 
         async def endpoint(request: HttpRequest) -> Response:
             visit = await self._visit(request)
@@ -125,7 +125,7 @@ class _DeskRoutes:
         return visit
 
     def _identify_visit(self, request: HttpRequest) -> Visit:
-        """The visit, as far as it is known."""
+        """Return the visit, as far as it is known."""
         known: Visit | None = getattr(request.state, "purposeguard_visit", None)
         return known or Visit.of(request, self._governance, self._tokens, None)
 
@@ -136,7 +136,7 @@ class _DeskRoutes:
         return self._identify_visit(request).show_turned_away(error.status, error.why)
 
     async def answer_http_error(self, request: HttpRequest, error: HTTPException) -> Response:
-        """A page that is not there, a form that cannot be read; or what the application's `clerk` raised."""
+        """Return a page that is not there, a form that cannot be read; or what the application's `clerk` raised."""
         if 300 <= error.status_code < 400:
             return Response(status_code=error.status_code, headers=error.headers)
         why = {401: "nobody", 403: "nobody", 404: "no_page"}.get(error.status_code, "unreadable")

@@ -51,11 +51,11 @@ class FormTokens:
         )
 
     def sign(self, session: str, clerk: str) -> str:
-        """A token for the forms that a clerk is shown in a session."""
+        """Return a token for the forms that a clerk is shown in a session."""
         return self._signer.sign(_encode_session(session, clerk)).decode()
 
     def is_genuine(self, token: object, session: str | None, clerk: str) -> bool:
-        """True if a form with this token was shown to this clerk in this session, not too long ago."""
+        """Return True if a form with this token was shown to this clerk in this session, not too long ago."""
         if not isinstance(token, str) or not session:
             return False
         try:
@@ -77,16 +77,16 @@ class FormFields:
         self.faults: dict[str, str] = {}
 
     def raw(self, name: str) -> str:
-        """A text as it was sent, its lines ended as everywhere else; empty if it is not there."""
+        """Return a text as it was sent, its lines ended as everywhere else; empty if it is not there."""
         value = self._form.get(name)
         return "\n".join(value.splitlines()).strip() if isinstance(value, str) else ""
 
     def each(self, name: str) -> list[str]:
-        """The values of a field that may be there several times."""
+        """Return the values of a field that may be there several times."""
         return [value for value in self._form.getlist(name) if isinstance(value, str)]
 
     def text(self, name: str) -> str | None:
-        """A text that may be left out."""
+        """Return a text that may be left out."""
         text = self.raw(name)
         if not text:
             return None
@@ -97,14 +97,14 @@ class FormFields:
         return None
 
     def require_text(self, name: str) -> str:
-        """A text that may not be left out."""
+        """Return a text that may not be left out."""
         text = self.text(name)
         if text is None:
             self.faults.setdefault(name, "needed")
         return text or ""
 
     def subject(self, name: str) -> str | None:
-        """The id of a person, which may be left out."""
+        """Return the id of a person, which may be left out."""
         text = self.raw(name)
         if not text:
             return None
@@ -115,7 +115,7 @@ class FormFields:
         return None
 
     def number(self, name: str, most: int) -> int:
-        """A whole number from 1."""
+        """Return a whole number from 1."""
         text = self.raw(name)
         if text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= most:
             return int(text)
@@ -123,12 +123,12 @@ class FormFields:
         return 1
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
-        """One of several values."""
+        """Return one of several values."""
         text = self.raw(name)
         if text not in choices:
             self.faults[name] = "choose"
         return text
 
     def is_ticked(self, name: str) -> bool:
-        """True if a box was ticked."""
+        """Return True if a box was ticked."""
         return self.raw(name) == "yes"

@@ -51,7 +51,7 @@ FILTERS: Final[Mapping[str, tuple[State, ...]]] = {
 
 
 def show_requests(visit: Visit) -> Response:
-    """The list: `?kind=…&state=…&page=…`, those yet to be answered unless something else is asked for."""
+    """Return the list: `?kind=…&state=…&page=…`, those yet to be answered unless something else is asked for."""
     query = visit.request.query_params
     kind, state = query.get("kind", ""), query.get("state", "pending")
     page = _parse_number(query.get("page", "1"))
@@ -64,7 +64,7 @@ def show_requests(visit: Visit) -> Response:
 
 
 def show_request(visit: Visit) -> Response:
-    """A request, its steps, and the forms of what may be done with it."""
+    """Return a request, its steps, and the forms of what may be done with it."""
     return _request_page(visit, _request_number(visit))
 
 
@@ -76,7 +76,7 @@ def _request_number(visit: Visit) -> int:
 
 
 def _parse_number(text: str) -> int | None:
-    """A number in a URL; None if it is none."""
+    """Return a number in a URL; None if it is none."""
     fits = text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
     return int(text) if fits and int(text) > 0 else None
 
@@ -92,7 +92,7 @@ def _get_request_and_steps(visit: Visit, number: int) -> tuple[Request, tuple[St
 def _request_page(
     visit: Visit, number: int, *, status: int = 200, sent: str | None = None, fields: FormFields | None = None
 ) -> Response:
-    """The page of a request; `sent` names the form that comes back with its `fields`, to be corrected."""
+    """Return the page of a request; `sent` names the form that comes back with its `fields`, to be corrected."""
     asked, steps = _get_request_and_steps(visit, number)
     did = possible_steps(asked, visit.today())
     actions = [action for action in ACTIONS.values() if action.did in did and action.is_allowed(visit, asked)]
@@ -121,7 +121,7 @@ def _request_page(
 
 
 def show_new_request_form(visit: Visit) -> Response:
-    """The form of a new request."""
+    """Return the form of a new request."""
     return _new_page(visit, None)
 
 
@@ -148,7 +148,7 @@ def _new_page(visit: Visit, fields: FormFields | None) -> Response:
 
 
 def handle_new_request(visit: Visit, fields: FormFields) -> Response:
-    """Puts a request on record, once, however often the form is sent."""
+    """Put a request on record, once, however often the form is sent."""
     rights = visit.governance.notice.document.rights
     if rights is None:
         raise TurnedAway(404, "no_rights")
@@ -186,7 +186,7 @@ def handle_new_request(visit: Visit, fields: FormFields) -> Response:
 
 
 def _read_received_at(visit: Visit, fields: FormFields) -> datetime.datetime | None:
-    """The moment of the form, on the day that was chosen; None, with a fault, if there is no such moment."""
+    """Return the moment of the form, on the day that was chosen; None, with a fault, if there is no such moment."""
     try:
         moment = datetime.datetime.fromisoformat(fields.raw("moment")).astimezone(load_zone(visit.timezone))
     except (ValueError, OverflowError):
@@ -215,15 +215,15 @@ class Action:
     note: str
 
     def is_allowed(self, visit: Visit, asked: Request) -> bool:
-        """True if the clerk may take it: to fulfil a request for disclosure is to disclose."""
+        """Return True if the clerk may take it: to fulfil a request for disclosure is to disclose."""
         return visit.has_right(self.name) and (not self.discloses(asked) or visit.has_right("disclose"))
 
     def discloses(self, asked: Request) -> bool:
-        """True if a report is made by it."""
+        """Return True if a report is made by it."""
         return self.name == "fulfil" and asked.effect == "discloses"
 
     def take_step(self, visit: Visit, fields: FormFields) -> Response:
-        """Takes the step, unless the request has moved on since its page was shown."""
+        """Take the step, unless the request has moved on since its page was shown."""
         number = _request_number(visit)
         asked, steps = _get_request_and_steps(visit, number)
         if not self.is_allowed(visit, asked):
@@ -267,7 +267,7 @@ class Action:
         return options, note
 
     def _show_conflict(self, visit: Visit, number: int, seen: int, note: str | None) -> Response:
-        """Tells that somebody was there first; where it was this form, sent twice, what was done is shown."""
+        """Tell that somebody was there first; where it was this form, sent twice, what was done is shown."""
         _, steps = _get_request_and_steps(visit, number)
         following = steps[seen] if 0 < seen < len(steps) else None
         if following is not None and (following.did, following.by, following.text) == (self.did, visit.name, note):
@@ -291,7 +291,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
 
 
 def handle_report(visit: Visit, fields: FormFields) -> Response:
-    """The report about the person of a request whose author was verified."""
+    """Return the report about the person of a request whose author was verified."""
     number = _request_number(visit)
     asked, steps = _get_request_and_steps(visit, number)
     if not _is_reportable(asked, steps):

@@ -54,12 +54,12 @@ def make_desk_environment() -> Environment:
 
 @functools.cache
 def load_desk_style_sheet() -> str:
-    """The style sheet of the pages."""
+    """Return the style sheet of the pages."""
     return (TEMPLATES / "desk.css").read_text("utf-8")
 
 
 def choose_language(request: HttpRequest) -> Language:
-    """The language that was switched to; else the first one of the browser's that the desk has; else English."""
+    """Return the language that was switched to; else the first one of the browser's that the desk has; else English."""
     for chosen in (request.query_params.get("language"), request.cookies.get(LANGUAGE)):
         if chosen in LANGUAGES:
             return chosen
@@ -106,11 +106,11 @@ class Visit:
         return "" if self.clerk is None else self.clerk.name
 
     def has_right(self, right: Right) -> bool:
-        """True if the clerk may do this."""
+        """Return True if the clerk may do this."""
         return self.clerk is not None and "see" in self.clerk.may and right in self.clerk.may
 
     def require_rights(self, *rights: Right) -> None:
-        """Turns away a clerk who lacks one of these rights."""
+        """Turn away a clerk who lacks one of these rights."""
         if self.clerk is None:
             raise TurnedAway(403, "nobody")
         if not all(self.has_right(right) for right in rights):
@@ -135,19 +135,19 @@ class Visit:
         return self.governance.notice.document.timezone
 
     def now(self) -> datetime.datetime:
-        """The moment, in that time zone."""
+        """Return the moment, in that time zone."""
         return self.governance.requests.subjects.clock.now().astimezone(load_zone(self.timezone))
 
     def today(self) -> datetime.date:
-        """The day in that time zone."""
+        """Return the day in that time zone."""
         return to_local_day(self.timezone, self.governance.requests.subjects.clock.now())
 
     def day_of(self, moment: datetime.datetime) -> datetime.date:
-        """The day of a moment in that time zone."""
+        """Return the day of a moment in that time zone."""
         return to_local_day(self.timezone, moment)
 
     def moment_of(self, moment: datetime.datetime) -> str:
-        """A moment in that time zone, as it is shown."""
+        """Return a moment in that time zone, as it is shown."""
         return f"{moment.astimezone(load_zone(self.timezone)):%Y-%m-%d %H:%M}"
 
     @property
@@ -156,14 +156,14 @@ class Visit:
         return nearest_language(self.governance.notice.document.title, self.language)
 
     def kinds(self) -> dict[str, str]:
-        """The requests that the notice grants: id → title."""
+        """Return the requests that the notice grants: id → title."""
         rights = self.governance.notice.document.rights
         return {right.id: title_in(right.title, self.language) for right in (() if rights is None else rights.request)}
 
     # ---- Answers --------------------------------------------------------------------------------------------------
 
     def render_page(self, template: str, *, here: str, status: int = 200, **names: Any) -> Response:
-        """A page; `here` is where it is shown in the other language."""
+        """Return a page; `here` is where it is shown in the other language."""
         style = load_desk_style_sheet()
         other = next(language for language in LANGUAGES if language != self.language)
         text = (
@@ -185,7 +185,7 @@ class Visit:
         )
 
     def render_report(self, disclosure: report.Disclosure, number: int) -> Response:
-        """A report as a page to print, with a way back that is not printed."""
+        """Return a report as a page to print, with a way back that is not printed."""
         style = report.load_style_sheet() + (TEMPLATES / "report.css").read_text("utf-8")
         names = report.make_template_context(disclosure, style)
         text = (
@@ -198,7 +198,7 @@ class Visit:
         )
 
     def download_report(self, disclosure: report.Disclosure, number: int) -> Response:
-        """A report as JSON, to be saved under the number of its request."""
+        """Return a report as JSON, to be saved under the number of its request."""
         headers = {"content-disposition": f'attachment; filename="request-{number}.json"'}
         return Response(disclosure.to_json(), 200, headers, "application/json")
 
@@ -208,7 +208,7 @@ class Visit:
         return self.render_page("desk_turned.html", here=back, status=status, why=why, number=number, back=back)
 
     def redirect(self, url: str) -> Response:
-        """Sends the browser to a page, so that reloading it sends no form again."""
+        """Send the browser to a page, so that reloading it sends no form again."""
         return self.remember(RedirectResponse(url, 303))
 
     def remember(self, response: Response) -> Response:
