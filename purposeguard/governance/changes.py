@@ -46,7 +46,7 @@ class ChangeSet(NamedTuple):
 
 
 def record_changes(connection: sa.Connection, subjects: Iterable[str]) -> int:
-    """Number a change of each subject, within a transaction; return the last number.
+    """Record a change of each subject, within a transaction, and return the last number.
 
     Comes first in the transaction: until it commits, no other writer gets past this.
 

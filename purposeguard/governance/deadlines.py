@@ -14,7 +14,10 @@ _DEADLINE: Final[ContextVar[float]] = ContextVar("purposeguard_deadline", defaul
 
 @contextlib.contextmanager
 def limit_waiting(seconds: float) -> Generator[None]:
-    """A block that waits no longer than this for stores, in all; nor longer than a block around it may."""
+    """Return a context manager that limits how long its block may wait for stores, in all.
+
+    An enclosing block may only shorten the limit.
+    """
     token = _DEADLINE.set(min(_DEADLINE.get(), time.monotonic() + seconds))
     try:
         yield
@@ -23,5 +26,5 @@ def limit_waiting(seconds: float) -> Generator[None]:
 
 
 def current_deadline() -> float:
-    """Until when a store may be waited for here, by the monotonic clock; infinite outside `limit_waiting`."""
+    """Return the deadline for waiting for a store, on the monotonic clock; infinite outside `limit_waiting`."""
     return _DEADLINE.get()

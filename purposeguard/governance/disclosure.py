@@ -360,7 +360,7 @@ def collect_records(
     reasons: Mapping[int, str | None],
     clause_now: ClauseNow = keep_clause,
 ) -> RecordsAboutSubject:
-    """What is on record about a subject, with the titles of the notice in force, or ids where it has none.
+    """Collect the records about a subject, with the titles of the notice in force, or ids where it has none.
 
     `clause_now` gives the present clause of a purpose of an earlier revision.
     """

@@ -43,7 +43,9 @@ logging.getLogger(f"sqlalchemy.engine.Engine.{LOG}").addFilter(lambda record: re
 
 
 def make_engine(target: str | URL, timeout: float, application: str = APPLICATION) -> tuple[sa.Engine, str]:
-    """An engine for the URL of a store, and the store's name in messages. `application` names sessions of PostgreSQL.
+    """Return an engine for the URL of a store, and the store's name in messages.
+
+    `application` names the sessions on PostgreSQL.
 
     Raises:
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.

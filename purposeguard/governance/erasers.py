@@ -33,14 +33,16 @@ class Eraser(Protocol):
     """An application's interface to some of its data."""
 
     def due(self, before: datetime.date, /) -> Iterable[Key]:
-        """The keys of what was collected, or whose use ended, before this day; what law needs to be kept is not due.
+        """Return the keys of the data that was collected, or whose use ended, before this day.
+
+        Data that the law requires to be kept is not due.
 
         A day is one in the time zone of the notice. What was erased is not due any more.
         """
         ...
 
     def erase(self, keys: Sequence[Key], /) -> object:
-        """Erases, durably, what these keys stand for; what is gone already is no error.
+        """Erase, durably, the data that these keys name. Data that is gone already is no error.
 
         After a crash it is asked again for keys that it may have erased before.
         """
@@ -105,7 +107,12 @@ class Erasers:
     def __init__(
         self, notice: Notice | Callable[[], Notice], histories: Callable[[], Iterable[History]] | None = None
     ) -> None:
-        """`notice` is the one in force, or returns it; `histories`: the revisions of each, with their renumberings."""
+        """Make an empty register of erasers.
+
+        Args:
+            notice: The notice in force, or a function that returns it.
+            histories: Returns the revisions of each notice, with their renumberings.
+        """
         self._notice = notice if callable(notice) else lambda: notice
         self._histories = histories or (lambda: map(History, self._notice().notices))
         self._registered: dict[str, RegisteredEraser] = {}

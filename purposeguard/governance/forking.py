@@ -28,10 +28,10 @@ class ForkListener(Protocol):
     """What is told of forks. It is held weakly."""
 
     def before_fork(self) -> None:
-        """Called in the parent while no other thread is in a transaction: closes what a child should not inherit."""
+        """Close what a child should not inherit. Called in the parent while no other thread is in a transaction."""
 
     def after_fork(self, *, torn: bool) -> None:
-        """Called in the child; `torn`: a transaction was under way all the same."""
+        """Drop what belongs to the parent. Called in the child; `torn` if a transaction was under way all the same."""
 
 
 class _ForkGate:
@@ -71,7 +71,7 @@ class _ForkGate:
         return True
 
     def close(self) -> None:
-        """Before a fork: waits for other threads, and lets none begin until `open`."""
+        """Wait for other threads before a fork, and let none begin until `open`."""
         thread = threading.get_ident()
         with self._lock:
             self._forking += 1
@@ -90,12 +90,12 @@ class _ForkGate:
                 each.before_fork()
 
     def open(self) -> None:
-        """After a fork, in the parent."""
+        """Let threads begin again. Called in the parent after a fork."""
         self._forking -= 1
         self._lock.release()
 
     def open_in_child(self) -> None:
-        """After a fork, in the child, which has one thread, and no transaction."""
+        """Reset the barrier, and notify its members. Called in the child, which has one thread and no transaction."""
         torn = self._tearing
         self._reset()
         for each in list(self.told):

@@ -159,7 +159,7 @@ class Governance:
         return self._requires_subject
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
-        """What holds for a subject, by `subject_key`.
+        """Return the preferences of a subject, named by their `subject_key`.
 
         Raises:
             StoreUnavailable: it cannot be known now.
@@ -167,7 +167,9 @@ class Governance:
         return self.preference_cache.preferences(subject)
 
     def preferences_of_each(self, subjects: Sequence[str], /) -> list[SubjectPreferences]:
-        """What holds for each of these subjects, in their order: one query for a batch of those not known.
+        """Return the preferences of each of these subjects, in their order.
+
+        One query reads each batch of those that are not in the cache.
 
         Raises:
             StoreUnavailable: it cannot be known now.
@@ -189,7 +191,9 @@ class Governance:
         await self.preference_cache.ready([subject_key(subject) for subject in subjects])
 
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-        """A block in an event loop (asyncio or trio) whose denials a thread records: `async with` this, then answer.
+        """Return an asynchronous context manager whose denials a thread records, for asyncio or trio.
+
+        Use `async with governance.off_loop():`, and answer after the block.
 
         A denial is raised at once, and the block ends once all of them are on record. To answer in the block, `async
         with … as recorded`, and `await recorded()` before. A ledger of another kind records at once.
@@ -203,7 +207,7 @@ class Governance:
         return ledger.off_loop() if isinstance(ledger, OffLoopLedger) else contextlib.nullcontext(_record_nothing)
 
     def roster(self) -> Roster:
-        """What holds for all subjects who asked for something; for queries, which read the rows of many.
+        """Return the preferences of all subjects who declared something, for queries that read the rows of many.
 
         Raises:
             StoreUnavailable: it cannot be known now.
@@ -221,7 +225,7 @@ class Governance:
         return await self.preference_cache.aroster()
 
     def figures(self) -> StoreFigures:
-        """How this process gets on with the store; nothing is asked of it. A forked process begins at zero."""
+        """Return figures on how this process uses the store, without a query. A forked process begins at zero."""
         cache = self.preference_cache
         waiting = 0 if self._own is None else self._own.waiting
         return StoreFigures(cache.looks, cache.failed_looks, cache.staleness, len(cache), dict(cache.refusals), waiting)
@@ -325,7 +329,9 @@ class Governance:
         values: bool = False,
         request: int | None = None,
     ) -> Disclosure:
-        """The report about a subject: what is held, for which purposes, its recipients, and who answers (clauses 7, 9).
+        """Return the report about a subject (clauses 7, 9).
+
+        The report says what is held, for which purposes, who received it, and who answers questions.
 
         The functions registered with `holding` read what is held, under an exception of the attached guard that `by`
         approves, so that each use is on record. `values` shows the values too.
@@ -369,7 +375,7 @@ class Governance:
         return self.disclose(subject, by=by, language=language, values=values, request=asked.id)
 
     def _make_door(self, by: str, request: int | None) -> Door | None:
-        """Access to what the guard guards; None if there is no guard, or its ledger could not record it."""
+        """Return access to what the guard guards; None without a guard, or if its ledger could not record it."""
         guard = self._guard
         if guard is None or find_method(guard.ledger, "excepted") is None:
             return None
@@ -430,7 +436,7 @@ class Governance:
 
 
 async def _record_nothing() -> None:
-    """Of a ledger that records at once, or of none."""
+    """Do nothing: the ledger records at once, or there is none."""
 
 
 def _compile_table(notice: object, clock: Clock) -> PolicyTable:

@@ -142,7 +142,9 @@ class Holdings:
 
 
 def iter_held_items(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
-    """The personal data in a record, in the order of its fields; fields without tags, and NotPersonal, are left out.
+    """Yield the personal data in a record, in the order of its fields.
+
+    Fields without tags, and NotPersonal, are left out.
 
     The classes of the values say what they hold; for plain dicts `row` does.
 
@@ -173,7 +175,10 @@ def open_held_item(held: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
 def _iter_items(
     value: Any, shape: Shape, path: str, sources: frozenset[type[Source]], above: tuple[int, ...]
 ) -> Iterator[Held]:
-    """The data in a value; `sources` are those of its containers and its own, `above` the ids of its containers."""
+    """Yield the data in a value.
+
+    `sources` are those of its containers and its own, `above` the ids of its containers.
+    """
     if isinstance(value, Sealed):
         yield Held(path or WHOLE, Label(*sources, *value.label.sources), True, value)
         return

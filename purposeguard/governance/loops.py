@@ -43,7 +43,7 @@ def _is_loop_running() -> bool:
 
 
 def warn_if_blocking(instead: str = "`await governance.ready([subject, …])` before") -> None:
-    """Warns, once for each place that asks, where the store is about to be asked in the thread of an event loop."""
+    """Warn, once for each calling line, if the store is about to be asked in the thread of an event loop."""
     if not _is_loop_running():
         return
     frame: Any = sys._getframe(1)
@@ -60,7 +60,7 @@ def warn_if_blocking(instead: str = "`await governance.ready([subject, …])` be
 
 
 async def wait_for_future(future: Future[Any], seconds: float) -> bool:
-    """True once the future is done, False if it is not within this time; the loop that runs here goes on meanwhile."""
+    """Wait until the future is done, and let the running loop go on. Return False if the time is over first."""
     if _is_asyncio_running():
         finished, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
         return bool(finished)
@@ -127,7 +127,9 @@ _BLOCK: Final[ContextVar[_OffLoopBlock | None]] = ContextVar("purposeguard_off_l
 
 @contextlib.asynccontextmanager
 async def record_off_loop(patience: Callable[[], float]) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
-    """A block that ends when all that `write_off_loop` took in it is on record; gives what is awaited for it before.
+    """Return an asynchronous context manager that ends when all that `write_off_loop` took in its block is on record.
+
+    The block gets a function to await that before its end.
 
     Who is cancelled does not wait: what a thread has begun, it ends.
 

@@ -66,7 +66,7 @@ def _bound_waiting(gen: Generator[Any, Any, T], patience: float, pgconn: Any = N
 
 
 def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **options: Any) -> sa.Engine:
-    """An engine whose connections wait no longer than `timeout` for the server, or for what another process holds.
+    """Return an engine whose connections wait at most `timeout` seconds for the server or for a lock.
 
     `writes` says whether the transaction that a connection begins is one that writes.
     """
@@ -125,7 +125,7 @@ def _close_cursor(context: sa.ExceptionContext) -> None:
 
 
 def _set_server_limits(connection: sa.Connection, timeout: float) -> None:
-    """Has the server end what lasts too long, and confirm a commit when it is on disk; in each transaction that writes.
+    """Set the server's timeouts for a transaction that writes, and make its commit wait for the disk.
 
     A process that is frozen in a transaction loses it while others still wait for what it holds. One that only reads
     holds nothing that others wait for, and may take its time between two pages of a ledger.

@@ -119,7 +119,7 @@ class PreferenceCache:
         self._watcher: _Watcher | None = None
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
-        """What holds for a subject, by its `subject_key`.
+        """Return the preferences of a subject, named by their `subject_key`.
 
         Raises:
             StoreUnavailable: it is not known, and cannot be read now.
@@ -148,7 +148,9 @@ class PreferenceCache:
         return time.monotonic() < entry.ends and (changing is None or changing.holds(self.subjects.clock.span()))
 
     def preferences_of_each(self, subjects: Sequence[str], /) -> list[SubjectPreferences]:
-        """What holds for each of these subjects, in their order. Those not in the cache are read in batches.
+        """Return the preferences of each of these subjects, in their order.
+
+        Subjects that are not in the cache are read in batches.
 
         Raises:
             StoreUnavailable: as `preferences`.
@@ -179,7 +181,9 @@ class PreferenceCache:
         ]
 
     def roster(self) -> Roster:
-        """What holds for all subjects who asked for something: read whole once, then only what has changed.
+        """Return the preferences of all subjects who declared something.
+
+        The first call reads all of them. Later calls read only what has changed.
 
         Raises:
             StoreUnavailable: it cannot be read now.
@@ -250,7 +254,7 @@ class PreferenceCache:
         return True
 
     def _read_each(self, subjects: Sequence[str]) -> dict[str, SubjectPreferences]:
-        """What the store says of these subjects, a batch by one query. What changes meanwhile is not kept.
+        """Read the preferences of these subjects from the store, in batches, and cache those that did not change.
 
         A read may take long, as a look may: what had changed when the store was last looked at is read again.
         """
@@ -489,7 +493,7 @@ class PreferenceCache:
             self._reset()
 
     def reset_after_fork(self) -> None:
-        """In a forked child: begins with an empty cache, and a thread of its own."""
+        """Empty the cache in a forked child, which gets a thread of its own."""
         self.looks = self.failed_looks = 0
         self.refusals.clear()
         self._reset()

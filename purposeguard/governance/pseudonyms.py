@@ -92,11 +92,11 @@ class KeyDatabase(Protocol):
     where: str
 
     def reading(self, *, single: bool = False) -> contextlib.AbstractContextManager[sa.Connection]:
-        """As that of `Store`."""
+        """Return a context manager for a connection that reads, as `Store.reading` does."""
         ...
 
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
-        """As that of `Store`."""
+        """Return a context manager for a transaction, as `Store.writing` does."""
         ...
 
 
@@ -156,7 +156,7 @@ class PseudonymKeys:
         self._mark, self._secret, self._former = row.mark, bytes(row.secret), row.former
 
     def rely_on(self, issued: int) -> None:
-        """Notes that so many were issued."""
+        """Note how many pseudonyms were issued."""
         with self._lock:
             self.issued = max(self.issued, issued)
 
@@ -173,7 +173,10 @@ class PseudonymKeys:
 
     @contextlib.contextmanager
     def writing(self, connection: sa.Connection) -> Generator[sa.Connection]:
-        """One for changes: those within the transaction of the store, or in one of their own that ends before it."""
+        """Return a context manager for a connection that changes the keys.
+
+        The changes belong to the transaction of the store, or to one of the keys' own that ends before it.
+        """
         if self.apart is None:
             yield connection
         else:
@@ -181,7 +184,7 @@ class PseudonymKeys:
                 yield own
 
     def find_known(self, connection: sa.Connection, subjects: Collection[str]) -> KnownSubjects:
-        """What the keys know of these persons.
+        """Return what the keys know of these persons.
 
         Raises:
             StoreUnavailable: the keys cannot be read, or are not those of the store as it is now.
@@ -291,7 +294,10 @@ class PseudonymKeys:
                 own.execute(sa.update(vault).values(applied=some[-1].seq))
 
     def has_keys_to_destroy(self, connection: sa.Connection) -> bool:
-        """True if keys are to be destroyed: a process ended before it did, or an older copy of them was put back."""
+        """Return True if keys are to be destroyed.
+
+        That is so if a process ended before it destroyed them, or if an older copy of the keys was put back.
+        """
         last = connection.execute(sa.select(sa.func.max(forgotten.c.seq))).scalar_one() or 0
         with self.reading(connection) as own:
             return last > (own.execute(sa.select(vault.c.applied)).scalar_one_or_none() or 0)
@@ -317,7 +323,7 @@ def get_keys(connection: sa.Connection) -> PseudonymKeys:
 
 
 def _make_key_row(subject: str, former: str | None) -> dict[str, Any]:
-    """The key of a person, made anew unless they have a name already."""
+    """Return the row of a person's key. A new key is made unless the person has a name already."""
     key = secrets.token_bytes(32) if former is None else None
     return {"subject": subject, "pseudonym": former if key is None else digest_subject(key, subject), "key": key}
 

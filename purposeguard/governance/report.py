@@ -230,7 +230,7 @@ class Disclosure(Part):
         return self.model_dump_json(indent=2) + "\n"
 
     def to_html(self) -> str:
-        """The report as one HTML page that prints on A4: no script, and nothing that is fetched from elsewhere."""
+        """Return the report as one HTML page that prints on A4, without scripts or external resources."""
         return _render_page(self)
 
 
@@ -262,7 +262,7 @@ def _render_page(report: Disclosure) -> str:
 
 
 def make_template_context(report: Disclosure, style: str) -> dict[str, Any]:
-    """What the page's template is given."""
+    """Return the variables of the page's template."""
     grouped: dict[tuple[str, ...], list[CategoryPart]] = {}  # categories with the same purposes share a table
     for category in report.categories:
         grouped.setdefault(category.purposes, []).append(category)
@@ -280,7 +280,7 @@ def make_template_context(report: Disclosure, style: str) -> dict[str, Any]:
 
 @functools.cache
 def make_environment() -> Environment:
-    """Jinja's environment of the page's template.
+    """Return Jinja's environment for the page's template.
 
     Values are escaped, and a name that a template is not given is an error.
     """

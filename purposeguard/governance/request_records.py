@@ -181,7 +181,10 @@ def _urgency_sort_key(pending: Request) -> tuple[bool, datetime.date, datetime.d
 
 
 def select_requests(connection: sa.Connection, *which: sa.ColumnElement[bool], lock: bool = False) -> list[Request]:
-    """The requests that meet these conditions; with `lock`, nobody else changes them until the transaction ends."""
+    """Return the requests that meet these conditions.
+
+    With `lock`, nobody else can change them until the transaction ends.
+    """
     query = sa.select(request).where(*which).order_by(request.c.id)
     return build_requests(connection, query.with_for_update() if lock else query)
 

@@ -265,7 +265,7 @@ def read_state(
     clause_now: ClauseNow = keep_clause,
     has_words: HasWords = has_any_words,
 ) -> SubjectState:
-    """What holds for a subject: one query, by index."""
+    """Read the preferences of a subject, by one query that uses an index."""
     keys = get_keys(connection)
     if keys.apart is None:
         rows = connection.execute(IN_FORCE, {"subject": subject, "digest": keys.digest_for_bar(subject)}).all()
@@ -280,7 +280,10 @@ def read_states(
     clause_now: ClauseNow = keep_clause,
     has_words: HasWords = has_any_words,
 ) -> dict[str, SubjectState]:
-    """What holds for each of these subjects: one query, by index; where their keys lie apart, one there before."""
+    """Read the preferences of each of these subjects, by one query that uses an index.
+
+    If the keys are in a store of their own, one more query reads them first.
+    """
     stands_of = dict.fromkeys(subjects, NOTHING_DECLARED)
     keys = get_keys(connection)
     declared: dict[str, list[Any]] = {}
@@ -307,7 +310,9 @@ def read_states(
 def read_all_states(
     connection: sa.Connection, now: Span, clause_now: ClauseNow = keep_clause, has_words: HasWords = has_any_words
 ) -> dict[str, SubjectState]:
-    """What holds for each subject with a declaration in force: one query, streamed, and one for a batch of keys.
+    """Read the preferences of each subject with a declaration in force.
+
+    One streamed query reads the declarations, and one query per batch reads the keys.
 
     Who is barred is none of them: of a digest it cannot be told whose it is.
     """
@@ -351,7 +356,7 @@ class Figure(NamedTuple):
 
 
 def count_declarations(connection: sa.Connection, now: datetime.datetime) -> list[Figure]:
-    """What is in force, as figures without persons: one query."""
+    """Count the declarations in force, without naming persons, by one query."""
     lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
     return [
         Figure(kind, None if purposes is None else tuple(json.loads(purposes)), revision, subjects)
@@ -360,7 +365,9 @@ def count_declarations(connection: sa.Connection, now: datetime.datetime) -> lis
 
 
 def _compute_state(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: HasWords) -> SubjectState:
-    """What these declarations amount to. If the time is in doubt, restrictions end late, and consents early.
+    """Compute the state of a subject from their declarations.
+
+    If the time is in doubt, restrictions end late and consents early.
 
     A consent to other words than those of its purpose amounts to nothing.
     """
@@ -398,7 +405,10 @@ NOTHING_DECLARED: Final = SubjectState(CLEAR, None)
 
 
 def read_history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Restriction | Consent]:
-    """The declarations that meet these conditions, in the order of their recording; none of who was forgotten."""
+    """Return the declarations that meet these conditions, in the order of their recording.
+
+    Declarations of forgotten subjects are left out.
+    """
     rows = connection.execute(_HISTORY.where(*which)).all()
     subjects = get_keys(connection).find_subjects(connection, (row.pseudonym for row in rows))
     return [_make_declaration(row, subjects[row.pseudonym]) for row in rows if row.pseudonym in subjects]

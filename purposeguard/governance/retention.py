@@ -152,7 +152,7 @@ class RetentionJob:
         clock: Clock | None = None,
         ledger: object = None,
     ) -> None:
-        """`notice` is the one in force; `ledger` is told how much each batch erased."""
+        """Use the periods of `notice`, the notice in force; `ledger` records how much each batch erased."""
         self._store = store
         self._notice = notice
         self._erasers = erasers
@@ -160,7 +160,7 @@ class RetentionJob:
         self._ledger = ledger
 
     def plan(self) -> Plan:
-        """What is due today, per eraser. Erases nothing.
+        """Return what is due today, per eraser. Erases nothing.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -195,7 +195,7 @@ class RetentionJob:
     def _find_period(
         self, eraser: RegisteredEraser, now: datetime.datetime
     ) -> tuple[Period | None, datetime.date | None]:
-        """The period of an eraser that is over first, and the day before which it must have begun for things to be due.
+        """Return the period of an eraser that ends first, and its cut-off day: data from before that day is due.
 
         What is of several notices is due as soon as one of them says so, by the day in its own time zone.
         """
@@ -258,7 +258,10 @@ class RetentionJob:
     def _erase(
         self, run: _RetentionRun, eraser: RegisteredEraser, due: Due, batch: int, pending: Sequence[Key]
     ) -> Erased:
-        """With a `problem` it is not known how much is due, so that nothing but the pending batch is erased."""
+        """Erase what an eraser has due, in batches.
+
+        With a `problem` it is unknown how much is due, so only the pending batch is erased.
+        """
         name, sources, before, problem = eraser.name, due.sources, due.before, due.problem
         if not sources:  # they are unknown
             return Erased(name, (), run.done.get(name, 0), problem=problem)
@@ -287,7 +290,7 @@ class RetentionJob:
         return Erased(name, sources, run.done.get(name, 0), left, problem)
 
     def _drop_kept_keys(self, eraser: RegisteredEraser, keys: Sequence[Key]) -> tuple[Key, ...]:
-        """The keys without those of persons with a request that is not answered: what it is about is kept for that."""
+        """Return the keys without those of persons with an unanswered request, which may be about their data."""
         subjects = [subject for subject in map(eraser.subject, keys) if subject is not None]
         waiting = forgetting.find_unanswered(self._store, subjects) if subjects else {}
         return tuple(key for key in keys if eraser.subject(key) not in waiting) if waiting else tuple(keys)
@@ -347,7 +350,7 @@ class _RetentionRun:
             self._told(eraser, count)
 
     def end(self) -> None:
-        """Records that everything was done."""
+        """Record that everything was done."""
         with self._store.writing() as connection:
             self._lock_own_run(connection)
             connection.execute(sa.update(sweep).where(sweep.c.id == self.number).values(ended=self._clock.now()))

@@ -55,7 +55,7 @@ class Rosters:
             self._changed.clear()
 
     def roster(self) -> Roster:
-        """What holds for all subjects; the same object until something changes. Raises StoreUnavailable."""
+        """Return the roster of all subjects: the same object until something changes. Raise StoreUnavailable."""
         patience = min(current_deadline() - time.monotonic(), threading.TIMEOUT_MAX)
         if not self._lock.acquire(timeout=max(0.0, patience)):
             raise make_unavailable_error(self._subjects.store.where, "has not told of all subjects in time", UNREACHED)
@@ -106,7 +106,7 @@ class Rosters:
     def _update_groups(
         self, changed: set[str], now: Span, *, due: bool
     ) -> Mapping[SubjectPreferences, tuple[str, ...]]:
-        """The groups, once these subjects were read again, and those who changed by themselves."""
+        """Update the groups: read the changed subjects again, and those whose state changed by itself."""
         if due:
             changed.update(subject for subject, present in self._all.items() if not present.holds(now))
         left: dict[SubjectPreferences, list[str]] = {}
@@ -161,7 +161,7 @@ def _update_members(members: tuple[str, ...], left: Iterable[str], joined: Itera
 
 
 def _earliest_change(several: Collection[SubjectState]) -> SubjectState:
-    """When the first of these changes by itself."""
+    """Return the time at which the first of these states changes by itself."""
     ends = [present.until for present in several if present.until is not None]
     began = [present.since for present in several if present.since is not None]
     return SubjectState(CLEAR, min(ends, default=None), max(began, default=None))

@@ -54,10 +54,13 @@ class Listener(Protocol):
     """Is told at once, in this process, whose preferences have changed."""
 
     def invalidate(self, subjects: Collection[str], /) -> None:
-        """Called before the block that made the change ends, and also if it failed: the commit may have succeeded."""
+        """Forget the preferences of these subjects.
+
+        Called before the block that made the change ends, and also if it failed: the commit may have succeeded.
+        """
 
     def forget(self) -> None:
-        """Called when another store is opened in this one's place."""
+        """Forget everything. Called when another store is opened in place of this one."""
 
 
 class Store:
@@ -69,7 +72,7 @@ class Store:
     """
 
     def __init__(self) -> None:
-        """A store that is not opened yet: it refuses everything."""
+        """Make a store that is not opened yet and refuses everything."""
         self.where = "of governance"
         self.timeout = 0.0
         self.keys = PseudonymKeys()
@@ -230,7 +233,9 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self, *, single: bool = False) -> Generator[sa.Connection]:
-        """A connection for reading. On SQLite it sees one state of the store; on PostgreSQL each statement does.
+        """Return a context manager for a connection that reads.
+
+        On SQLite the connection sees one state of the store; on PostgreSQL each statement does.
 
         `single`: no transaction, for one statement, or several that may see different states.
 
@@ -244,7 +249,9 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Generator[sa.Connection]:
-        """A transaction: its changes are durable when the block ends, or none are made if it fails.
+        """Return a context manager for a transaction.
+
+        Its changes are durable when the block ends; none are made if the block fails.
 
         Raises:
             StoreUnavailable: the store cannot be written.
@@ -284,7 +291,9 @@ class Store:
         return self.pseudonyms([subject])[0]
 
     def pseudonyms(self, subjects: Sequence[str]) -> list[str]:
-        """The pseudonyms by which tables and ledger name these persons, by `subject_key`: random, made when needed.
+        """Return the pseudonyms that tables and ledger use for these persons, by `subject_key`.
+
+        Pseudonyms are random and made when they are first needed.
 
         Raises:
             StoreUnavailable: the store, or the keys, cannot be used.
@@ -311,12 +320,15 @@ class Store:
         self.interruptions += 1
 
     def before_fork(self) -> None:
-        """Before a fork: SQLite keeps the state of a file's locks for the process, so the child gets no open file."""
+        """Close the files of SQLite before a fork.
+
+        SQLite keeps the state of a file's locks for the process, so a child must not inherit an open file.
+        """
         if self._engine is not None and self.dialect == "sqlite":
             self._engine.dispose()
 
     def after_fork(self, *, torn: bool) -> None:
-        """In a forked child: the parent's connections are neither used nor closed."""
+        """Drop the parent's connections in a forked child, which neither uses nor closes them."""
         if self._engine is not None:
             self._inherited.append(self._engine.pool)
             self._engine.dispose(close=False)
@@ -344,7 +356,7 @@ class KeyStore(Store):
 
 
 def _database_identity(target: str | URL) -> object:
-    """Where a database is, whoever asks for it."""
+    """Return where a database is, without the user and password."""
     try:
         url = make_url(target)
     except (exc.ArgumentError, ValueError):  # which `make_engine` reports
@@ -358,7 +370,7 @@ def _database_identity(target: str | URL) -> object:
 
 
 def make_alembic_config() -> Config:
-    """Alembic's configuration, without an ini file: the migrations of this package."""
+    """Return Alembic's configuration for the migrations of this package, without an ini file."""
     config = Config()
     # A percent sign would be read as an interpolation.
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
@@ -371,13 +383,20 @@ def _read_revisions(connection: sa.Connection) -> set[str]:
 
 
 def _format_number(revision: str) -> str | None:
-    """The number that a revision begins with: a library reads tables of the number of its own head, however new."""
+    """Return the number that a revision begins with.
+
+    A version can read all tables whose number is that of its own head, however new they are.
+    """
     number = FORMAT.match(revision)
     return None if number is None else number[0]
 
 
 def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], upgrade: Upgrade) -> list[Script]:
-    """The migrations to run, oldest first; raises StoreUnavailable where these tables cannot be used without others."""
+    """Return the migrations to run, oldest first.
+
+    Raises:
+        StoreUnavailable: a newer version made the tables, or they need migrations that `upgrade` does not permit.
+    """
     every = list(scripts.walk_revisions())[::-1]
     if not present:
         return every

@@ -223,7 +223,7 @@ class Subjects:
             )
 
     def of(self, subject: SubjectId) -> SubjectRecord:
-        """Everything on record about a subject; empty for an unknown one."""
+        """Return everything on record about a subject; empty for an unknown one."""
         key = subject_key(subject)
         with self.store.reading() as connection:
             name = self.store.keys.find_known(connection, [key]).names.get(key)
@@ -237,7 +237,7 @@ class Subjects:
         )
 
     def stands(self, subject: SubjectId) -> SubjectState:
-        """What holds for a subject, read from the store, and when that next changes by itself."""
+        """Read the preferences of a subject from the store, and the time at which they next change by themselves."""
         key = subject_key(subject)
         with self.store.reading(single=True) as connection:
             return read_state(connection, key, self.clock.span(), self.clause_now, self.has_words)
@@ -250,13 +250,16 @@ class Subjects:
             return read_states(connection, keys, self.clock.span(), self.clause_now, self.has_words)
 
     def preferences(self, subject: SubjectId) -> SubjectPreferences:
-        """What holds for a subject, read from the store; CLEAR for an unknown one."""
+        """Read the preferences of a subject from the store; CLEAR for an unknown one."""
         return self.stands(subject).preferences
 
     # ---- what they share ------------------------------------------------------------------------------------------
 
     def _match_consents(self, consents: Iterable[Consent], purpose: object) -> list[Consent]:
-        """The consents to a purpose or family, by present clause; to a purpose that is gone, by its former clause."""
+        """Return the consents to a purpose or family, found by their present clause.
+
+        A purpose that the notice no longer has is found by its former clause.
+        """
         called = [(consent, self.clause_now(consent.purpose, consent.revision)) for consent in consents]
         try:
             clauses = _member_clauses(self.notice, [purpose])
@@ -333,7 +336,7 @@ class Subjects:
 
 
 def make_ledger_details(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a ledger is told: never the reference, which is free text."""
+    """Return the part of a declaration that the ledger records. The reference is free text and is left out."""
     names = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
     told = {name: row[name] for name in names if name in row}
     if row.get("words") is not None:  # Entries from before words were recorded have no such key.

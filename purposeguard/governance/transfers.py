@@ -104,7 +104,7 @@ class Recipients:
     def __init__(
         self, store: Store, *, clock: Clock | None = None, timezone: Callable[[], str] = lambda: "UTC"
     ) -> None:
-        """`timezone` returns the time zone in which days are counted."""
+        """Keep the register in a store; `timezone` returns the time zone in which days are counted."""
         self._store = store
         self._clock = clock or Clock()
         self._timezone = timezone
@@ -296,7 +296,7 @@ class Provisions:
         ledger: object = None,
         timezone: Callable[[], str] = lambda: "UTC",
     ) -> None:
-        """`ledger` is told of each hand-over; `timezone` is that of the notice in force."""
+        """Keep hand-overs in a store and in `ledger`; `timezone` returns the time zone of the notice in force."""
         self._store = store
         self._ledger = ledger
         self.recipients = Recipients(store, clock=clock, timezone=timezone)
@@ -335,7 +335,7 @@ class Provisions:
         return tuple(self._select(provision.c.id.in_(mine), (key,)))
 
     def since(self, moment: datetime.datetime, *, recipient: str | None = None) -> tuple[ProvisionRecord, ...]:
-        """The hand-overs from a moment on (to one recipient), from the first to the last, without their subjects.
+        """Return the hand-overs since a moment (to one recipient), oldest first, without their subjects.
 
         Raises:
             TypeError, ValueError: the moment is none, or has no time zone.

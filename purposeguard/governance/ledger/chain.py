@@ -89,7 +89,10 @@ def format_hour(at: str) -> str:
 
 
 def open_hours(moment: datetime.datetime) -> tuple[str, ...]:
-    """The present hour, and the next, which another process may be in already. A later one is of a wrong clock."""
+    """Return the present hour and the next, which another process may have reached already.
+
+    A later hour comes from a wrong clock.
+    """
     present = format_hour(format_moment(moment))
     try:
         return present, format_hour(format_moment(moment + datetime.timedelta(hours=1)))

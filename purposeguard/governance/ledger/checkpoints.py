@@ -109,7 +109,7 @@ def _check_signature(what: str, data: Mapping[str, Any], signature: str | None, 
 
 
 def verify_archiving(reading: Reading, key: Ed25519PublicKey) -> None:
-    """Verifies that who has the key has archived what is in the store no more; raises LedgerBroken if not."""
+    """Verify that the holder of the key archived the entries that the store lacks; raise LedgerBroken if not."""
     if not reading.parts[-1].start.seq:
         return
     boundary = reading.boundary
@@ -119,7 +119,7 @@ def verify_archiving(reading: Reading, key: Ed25519PublicKey) -> None:
 
 
 def build_archive_data(seq: int, hash_: str) -> dict[str, Any]:
-    """What is signed of an archive: the number and hash of its last entry."""
+    """Return the data to sign for an archive: the number and hash of its last entry."""
     return {"archived": seq, "hash": hash_}
 
 

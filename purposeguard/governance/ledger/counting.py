@@ -139,7 +139,7 @@ class Counters:
                 raise
 
     def note_hour(self, hour: str) -> None:
-        """Something else was counted in this hour, which is to be written when it is over."""
+        """Note that something else was counted in this hour, to be written when the hour is over."""
         self._open = self._open or hour
         self._start()
 
@@ -164,7 +164,7 @@ class Counters:
                     self._close_with_the_child()
 
     def _close_with_the_child(self) -> None:
-        """A child of multiprocessing ends without `atexit`."""
+        """Register `close` in a child of multiprocessing, which ends without `atexit`."""
         multiprocessing.util.Finalize(None, self.close, exitpriority=0)
 
     # ---- writing ----------------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ class Counters:
         self._do_beside(last=True)
 
     def resume(self) -> None:
-        """Counts, and writes, again after `close`."""
+        """Count and write again after `close`."""
         with self._starting:
             self._closed = False
             self._ended = threading.Event()
@@ -274,7 +274,7 @@ class Counters:
         self._start()
 
     def close_again(self) -> None:
-        """At the end of the process: writes what was counted after `close`, by an activity that goes on."""
+        """Write, at the end of the process, what an ongoing activity counted after `close`."""
         if not self._closed:
             return
         with self._hold_write_lock() as mine:
@@ -297,7 +297,7 @@ class Counters:
         _log.error(what, self._pending.total(), _describe_error(error), named, more)
 
     def reset_after_fork(self) -> None:
-        """In a forked child: forgets what the parent counted, and starts a thread of its own."""
+        """Forget, in a forked child, what the parent counted, and start a thread of its own."""
         running = self._thread is not None and not self._closed
         self._make_locks()
         self._noted.clear()

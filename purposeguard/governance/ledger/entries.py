@@ -83,7 +83,7 @@ def exception_body(granted: LegalException, label: Label, subject: str | None, c
 
 
 def reclassification_body(declared: Reclassification, label: Label, activity: str | None) -> dict[str, Any]:
-    """A run of a declared reclassification."""
+    """Return the body for a run of a declared reclassification."""
     return {
         "name": declared.name,
         "activity": activity,

@@ -60,7 +60,7 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
 
 @contextlib.contextmanager
 def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -> Generator[Reading]:
-    """Archives and what they were taken from, as one ledger; raises as `opened`."""
+    """Open archives and the ledger that they were taken from as one ledger; raise as `opened` does."""
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(opened(target, timeout=timeout)) for target in targets]
         stores = [part for part in parts if part.connection is not None]

@@ -166,7 +166,10 @@ class Reading(abc.ABC):
     def denials(
         self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
     ) -> Iterator[tuple[Mapping[str, Any], int, str]]:
-        """The denials of this period: body, how often, and when, to the minute, or the hour in which it came again."""
+        """Yield the denials of this period: body, count and time.
+
+        The time is a minute, or for repeated denials the hour in which they were repeated.
+        """
         for entry in self.entries({DENIAL}, since, until):
             yield entry.body, entry.body.get("count", 1), entry.body.get("hour", f"{entry.at[:16]}Z")
         first = "" if since is None else format_moment(since)[:16]
@@ -178,7 +181,7 @@ class Reading(abc.ABC):
     def uses(
         self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
     ) -> collections.Counter[Hour]:
-        """The counts of the hours that begin in this period, open hours included."""
+        """Return the counts of the hours that begin in this period, open hours included."""
         counts = collections.Counter(self.head.open)
         for place, entry in self.iter_placed({USE}):  # the time of an entry does not tell the hour that it counts
             key, count = parse_hour_count(entry.body, place)
@@ -193,7 +196,7 @@ class Reading(abc.ABC):
     def totals(
         self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object] = lambda _: None
     ) -> tuple[Total, ...]:
-        """All entries of these kinds, and the counts of hours that are not over, added up by the keys of their kind.
+        """Add up the entries of these kinds, and the counts of open hours, by the keys of their kind.
 
         The entries are not verified. `told` learns of progress: how many entries more were read.
         """
@@ -218,7 +221,7 @@ class Reading(abc.ABC):
             told(1)
 
     def verified(self, start: Head | None = None) -> Iterator[Entry]:
-        """All entries, each after it was verified; then the head is. Raises LedgerBroken at the first fault.
+        """Yield all entries, each after it was verified, then verify the head. Raise LedgerBroken at the first fault.
 
         `start`: only those behind this one.
         """
@@ -304,7 +307,7 @@ def _make_total(kind: str, body: Body, keys: Sequence[str], at: str) -> Total:
 
 
 def to_comparable(values: Sequence[Any]) -> tuple[Any, ...]:
-    """Values of a body that can be compared: lists as tuples."""
+    """Return the values of a body in a form that can be compared: lists as tuples."""
     return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
@@ -353,7 +356,7 @@ ARCHIVED: Final = sa.select(ledger).where(ledger.c.kind == ARCHIVE).order_by(led
 
 
 def read_boundary(connection: sa.Connection) -> Boundary | None:
-    """What the last entry of kind `archive` in a store says; raises LedgerBroken if it is malformed."""
+    """Return what the last entry of kind `archive` in a store says; raise LedgerBroken if it is malformed."""
     row = connection.execute(ARCHIVED).one_or_none()
     return (
         None if row is None else Boundary.of(PlacedEntry(f"entry {row.seq}", parse_row(tuple(row), f"entry {row.seq}")))
@@ -384,7 +387,7 @@ class ChainVerifier:
         return entry
 
     def end(self, head: Head) -> None:
-        """Verifies that the entries end at the head, or raises LedgerBroken."""
+        """Verify that the entries end at the head, or raise LedgerBroken."""
         last = self.last
         if last.seq < head.seq:
             span = _format_span(last.seq + 1, head.seq)

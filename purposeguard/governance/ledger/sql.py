@@ -241,7 +241,10 @@ class SqlLedger:
     # ---- reported by a guard ---------------------------------------------------------------------------------------
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """A use was refused, or would have been (`observed`). The same within a minute is counted, as durably."""
+        """Record that a use was refused, or would have been (`observed`).
+
+        Further denials of the same use within a minute are counted, equally durably.
+        """
         write = functools.partial(
             self._record_denial, *_make_addition(DENIAL, entries.denial_body(error, observed=observed))
         )
@@ -285,16 +288,16 @@ class SqlLedger:
         return self._counters.make_counter(activity, purpose, label)
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
-        """A declared function is about to see a value of this label."""
+        """Record that a declared function is about to see a value of this label."""
         self.append("reclassification", entries.reclassification_body(declared, label, activity))
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
-        """Data is about to be used under an exception; `subject` is a `subject_key`, if known."""
+        """Record that data is about to be used under an exception; `subject` is a `subject_key`, if known."""
         name = None if subject is None else self.store.pseudonym(subject)
         self.append("exception", entries.exception_body(exception, label, name, count))
 
     def provided(self, provision: Provision) -> None:
-        """A hand-over is about to take place."""
+        """Record that a hand-over is about to take place."""
         names = self.store.pseudonyms(provision.subjects)
         self.append("provision", entries.provision_body(provision, names))
 
@@ -322,7 +325,7 @@ class SqlLedger:
             yield from reading.entries(kinds, since, until)
 
     def uses(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> Counter[Hour]:
-        """The counts of the hours that begin in this period; flushes first. Raises as `entries`."""
+        """Return the counts of the hours that begin in this period, flushed first; raise as `entries` does."""
         self.flush()
         with self.reading() as reading:
             return reading.uses(since, until)
@@ -374,7 +377,7 @@ class SqlLedger:
             del own.rows[counted]
 
     def _keep(self, last: bool) -> None:
-        """In the thread that counts: makes a checkpoint when one is due."""
+        """Make a checkpoint if one is due. Called in the thread that counts."""
         if self._checkpoints is not None and (last or time.monotonic() >= self._due):
             self._due = time.monotonic() + self._checkpoints.interval
             self.checkpoint()

@@ -59,7 +59,7 @@ class CountKey(NamedTuple):
 
 
 def read_count_key(row: Mapping[Any, Any]) -> CountKey:
-    """What a row of counts counts; raises LedgerBroken unless it is as it was written."""
+    """Return the key of a row of counts; raise LedgerBroken unless the row is as it was written."""
     try:
         counted = CountKey(row["hour"], row["kind"], row["body"])
         data = {**json.loads(counted.body), "count": row["count"]}
@@ -139,7 +139,7 @@ def make_broken_error(fault: str) -> LedgerBroken:
 
 
 def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> tuple[int, str] | None:
-    """As the function of PostgreSQL, within a transaction that nobody else writes in."""
+    """Write as PostgreSQL's function does, within a transaction in which nobody else writes."""
     new = True
     if writing.batch is not None:
         marked = insert(writers).values(process=writing.process, batch=writing.batch, hour=writing.hour)
@@ -180,7 +180,10 @@ def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> t
 
 
 def chain_entries(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, str]]) -> list[Entry]:
-    """The entries behind the one with this number and hash; `additions` are kinds, and bodies as canonical JSON."""
+    """Chain new entries to the entry with this number and hash.
+
+    `additions` are kinds with bodies as canonical JSON.
+    """
     made: list[Entry] = []
     for kind, body in additions:
         entry = Entry.after(seq, hash_, at, kind, json.loads(body))
@@ -214,7 +217,7 @@ class GroupCommit:
         self._waiting: collections.deque[tuple[Event, Future[None]]] = collections.deque()
 
     def _reset_after_fork(self) -> None:
-        """In a forked child: what threads of the parent wait for, and write, is theirs."""
+        """Forget, in a forked child, what threads of the parent wait for and write."""
         if self._process != os.getpid():
             self._reset()
 

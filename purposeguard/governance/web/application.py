@@ -132,7 +132,7 @@ class _DeskRoutes:
     # ---- What is answered where nothing could be done -------------------------------------------------------------
 
     async def answer_turned_away(self, request: HttpRequest, error: TurnedAway) -> Response:
-        """By the page that the code which turned the visit away has words for."""
+        """Answer with the page that explains why the visit was turned away."""
         return self._identify_visit(request).show_turned_away(error.status, error.why)
 
     async def answer_http_error(self, request: HttpRequest, error: HTTPException) -> Response:
@@ -145,7 +145,7 @@ class _DeskRoutes:
         return response
 
     async def answer_unavailable(self, request: HttpRequest, error: StoreUnavailable) -> Response:
-        """The store cannot be used: nothing has changed."""
+        """Answer with a page that says that the store cannot be used and that nothing has changed."""
         _log.error("%s", error)
         return self._identify_visit(request).show_turned_away(503, "closed")
 

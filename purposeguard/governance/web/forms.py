@@ -31,7 +31,7 @@ class FormTokens:
     """
 
     def __init__(self, secrets: str | bytes | Sequence[str | bytes]) -> None:
-        """The last one of several secrets signs; the others are still accepted."""
+        """Use the last of several secrets to sign. The others are still accepted."""
         keys = [secrets] if isinstance(secrets, (str, bytes)) else list(secrets)
         if not keys:
             raise ValueError("the desk needs a secret that signs its forms")

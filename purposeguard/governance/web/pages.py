@@ -250,7 +250,7 @@ class Action:
         return visit.redirect(visit.url(f"/requests/{number}", done=self.did))
 
     def _options(self, asked: Request, fields: FormFields) -> tuple[dict[str, Any], str | None]:
-        """What the step is taken with, and the clerk's note."""
+        """Return the arguments of the step, and the clerk's note."""
         optional = self.name == "withdraw" or (self.name == "fulfil" and asked.effect != "amends")
         note = fields.text(self.note) if optional else fields.require_text(self.note)
         options: dict[str, Any] = {self.note: note}
@@ -320,7 +320,7 @@ def _report_options(fields: FormFields) -> dict[str, Any]:
 
 
 def _run_without_values(number: int, run: Callable[[], Any]) -> Any:
-    """What `run` gives, which calls code of the application that reads what is held.
+    """Return the result of `run`, which calls code of the application that reads what it holds.
 
     Raises:
         RequestError, StoreUnavailable: as they are.

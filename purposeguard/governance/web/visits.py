@@ -47,7 +47,7 @@ class TurnedAway(Exception):
 
 @functools.cache
 def make_desk_environment() -> Environment:
-    """Jinja's environment of the desk: that of the report, with more templates."""
+    """Return Jinja's environment for the desk: the report's, with more templates."""
     places = (TEMPLATES, report.TEMPLATES)
     return report.make_environment().overlay(loader=ChoiceLoader([FileSystemLoader(place) for place in places]))
 
@@ -94,7 +94,7 @@ class Visit:
 
     @classmethod
     def of(cls, request: HttpRequest, governance: Governance, tokens: FormTokens, clerk: Clerk | None) -> Visit:
-        """In the session of its cookie, or a new one."""
+        """Make a visit in the session of the request's cookie, or in a new session."""
         session = request.cookies.get(SESSION) or secrets.token_urlsafe(32)
         return cls(request, governance, tokens, clerk, choose_language(request), session)
 
@@ -119,7 +119,7 @@ class Visit:
     # ---- Where and when -------------------------------------------------------------------------------------------
 
     def url(self, path: str = "/", **query: str | int | None) -> str:
-        """A page of the desk, wherever it is mounted."""
+        """Return the URL of a page of the desk, wherever the desk is mounted."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
         root = self.request.scope.get("root_path", "").strip("/")  # two slashes would begin the name of a host
         return (f"/{quote(root)}" if root else "") + path + (f"?{urlencode(given)}" if given else "")
@@ -203,7 +203,10 @@ class Visit:
         return Response(disclosure.to_json(), 200, headers, "application/json")
 
     def show_turned_away(self, status: int, why: str, number: int | None = None) -> Response:
-        """A page that says why nothing was done, and leads back to the request of this number, or to the list."""
+        """Return a page that says why nothing was done.
+
+        The page leads back to the request of this number, or to the list.
+        """
         back = self.url() if number is None else self.url(f"/requests/{number}")
         return self.render_page("desk_turned.html", here=back, status=status, why=why, number=number, back=back)
 
@@ -212,7 +215,7 @@ class Visit:
         return self.remember(RedirectResponse(url, 303))
 
     def remember(self, response: Response) -> Response:
-        """The answer with cookies: the session's, where it has just begun, and the language, where it was switched."""
+        """Add cookies to a response: the session's if it is new, and the language's if it was switched."""
         options: dict[str, Any] = {
             "path": self.url(),
             "secure": self.request.url.scheme == "https",
