@@ -1,4 +1,4 @@
-"""Everything that purposeguard raises.
+"""The exceptions of purposeguard.
 
 ::
 
@@ -49,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def escape_controls(text: str) -> str:
-    """`text` without what a terminal obeys or reorders by: control characters but line ends, and those of direction."""
+    """Replace control characters and direction marks, which a terminal would obey. Line ends stay."""
     bare = text
     for space in _SPACES:
         bare = bare.replace(space, "")
@@ -65,21 +65,21 @@ _SPACES: Final = ("\n", "\N{IDEOGRAPHIC SPACE}", "\N{NO-BREAK SPACE}")
 def on_one_line(name: str) -> str:
     """Return a name with line ends and other control characters written as escapes.
 
-    Names of activities and functions stand in log records, where a line end would begin a record of somebody else's.
+    Names of activities and functions appear in log records, where a line end could forge another record.
     """
     if name.isprintable():
         return name
-    kept = _SPACES[1:]
+    spaces = _SPACES[1:]
     return "".join(
-        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in name
+        char if char.isprintable() or char in spaces else char.encode("unicode_escape").decode() for char in name
     )
 
 
 def hide_own_frames(error: BaseException) -> None:
-    """Takes the frames of this library off the front of an error's traceback, so that it ends in the caller's line.
+    """Remove the frames of this library from the front of an error's traceback, so that it ends in the caller's line.
 
-    For an `except` that ends with a bare `raise`, which adds no frame again. Development mode (`python -X dev`) keeps
-    all of them.
+    Use it in an `except` block that ends with a bare `raise`, which adds no frame again. In development mode
+    (`python -X dev`) all frames stay.
     """
     trace = error.__traceback__
     while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("purposeguard."):
@@ -88,11 +88,11 @@ def hide_own_frames(error: BaseException) -> None:
 
 
 ALL_FRAMES: bool = sys.flags.dev_mode
-"""Whether errors keep the frames of this library; tests that look whose an error is set it."""
+"""True if errors keep the frames of this library. Tests that inspect where an error was raised set it."""
 
 
 def hides_own_frames(fn: F) -> F:
-    """`fn`, whose errors end in its caller's line; for what is not called often."""
+    """Wrap a function so that its errors end in its caller's line. The extra call makes it too slow for hot paths."""
 
     @functools.wraps(fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -106,17 +106,23 @@ def hides_own_frames(fn: F) -> F:
 
 
 class PurposeGuardError(Exception):
-    """The root of all errors raised by this library."""
+    """The base class of all errors that this library raises."""
 
     def __str__(self) -> str:
         return escape_controls(super().__str__())
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a notice file: where (`grant[2].purpose[0].channels`), what, and what to do.
+    """One error in a notice file.
 
-    `file`, `line` and `column` (both from 1) say where that is written, if the notice was read from a text. Of an
-    overlay's own file, `place` counts the rows of that file.
+    Attributes:
+        place: The path of the key, such as `grant[2].purpose[0].channels`. For an overlay it counts the rows of the
+            overlay's own file.
+        message: The error.
+        suggestion: The remedy, if one is known.
+        file: The file that contains the error, if the notice was read from a text.
+        line: The line in the file, counted from 1.
+        column: The column in the line, counted from 1.
     """
 
     place: str
@@ -133,7 +139,7 @@ class Fault(NamedTuple):
 
 
 class NoticeError(PurposeGuardError):
-    """A notice file that cannot be trusted; `faults` holds all that is wrong with it, in the file's order."""
+    """A notice file is wrong. `faults` holds every error in it, in the file's order."""
 
     def __init__(self, faults: Sequence[Fault], origin: str = "notice") -> None:
         super().__init__(tuple(faults), origin)
@@ -146,9 +152,11 @@ class NoticeError(PurposeGuardError):
 
 
 class SeveralNotices(PurposeGuardError):
-    """What belongs to one notice, such as its revision or its file, was asked of a guard that holds to several.
+    """A property of a single notice, such as its revision or its file, was read from a guard over several notices.
 
-    `notices` are the ids of these, `what` is what was asked for.
+    Attributes:
+        notices: The ids of the guard's notices.
+        what: The property that was read.
     """
 
     def __init__(self, notices: Sequence[str], what: str) -> None:
@@ -164,14 +172,14 @@ class SeveralNotices(PurposeGuardError):
 
 
 class UnknownTerm(PurposeGuardError, LookupError):
-    """An id that means nothing in the notice. `kind` is source, purpose, …; `given` is what was asked for.
+    """The notice does not define this id.
 
-    `suggestions`, the nearest ids, are looked for only when read: a flood of nonsense costs microseconds. What was
-    given in the place of an id may be personal: a text is told where it looks like an id (`looks_like_id`), and of
-    other values the class.
+    The id that was passed may be personal data by mistake. A text is shown only if it looks like an id
+    (`looks_like_id`); of any other value only its class is shown.
     """
 
     kind = "term"
+    """The kind of term that was looked up: `source`, `purpose`, and so on."""
 
     def __init__(self, given: object, why: str = "", nearest: Callable[[], tuple[str, ...]] | None = None) -> None:
         super().__init__()
@@ -182,19 +190,19 @@ class UnknownTerm(PurposeGuardError, LookupError):
 
     @property
     def suggestions(self) -> tuple[str, ...]:
-        """Up to three ids that the notice knows and that look like what was given."""
+        """Up to three similar ids of the notice. They are computed on first access, so unread errors stay cheap."""
         if self._suggestions is None:
             self._suggestions = self._nearest() if self._nearest else ()
         return self._suggestions
 
     @property
     def given(self) -> object:
-        """What was asked for; of a text or value that may be personal, what kind of thing it is."""
+        """The id that was looked up, or a description of its kind if it may be personal data."""
         return self._given if isinstance(self._given, type) or _is_union(self._given) else self._formatted[1:-1]
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # built when it is read
-        """What was asked for, as the message shows it, and why it means nothing."""
+        """The id, in the form that the message shows, and the reason why it is unknown."""
         return ShowableText(self._formatted[1:-1]), self.why
 
     @property
@@ -214,54 +222,56 @@ class UnknownTerm(PurposeGuardError, LookupError):
 
 
 class UnknownSource(UnknownTerm):
-    """No source category of the notice bears this id, or the class belongs to another notice."""
+    """The notice has no source category with this id, or the class belongs to another notice."""
 
     kind = "source"
 
 
 class UnknownPurpose(UnknownTerm):
-    """No purpose or family of the notice bears this id; a union that is no declared family ends here too."""
+    """The notice has no purpose or family with this id. Also raised for a union that is not a declared family."""
 
     kind = "purpose"
 
 
 class UnknownChannel(UnknownTerm):
-    """The notice declares no such way of contacting a person."""
+    """The notice declares no such channel for contacting a person."""
 
     kind = "channel"
 
 
 class UnknownCondition(UnknownTerm):
-    """The notice makes nothing depend on such a condition."""
+    """No grant of the notice depends on such a condition."""
 
     kind = "condition"
 
 
 class UnknownRecipient(UnknownTerm):
-    """No recipient of this id is on the register, so nothing may be handed to it."""
+    """The register has no recipient with this id, so nothing may be handed to it."""
 
     kind = "recipient"
 
 
 class UnknownOperation(UnknownSource):
-    """The notice declares no derivation by this operation from these sources (rule 6)."""
+    """The notice declares no derivation with this operation from these sources (rule 6)."""
 
     kind = "operation"
 
 
 class UnlabelledData(PurposeGuardError):
-    """A check with no sources: an empty label is no licence (rule 4)."""
+    """A check named no sources. An empty label permits nothing (rule 4)."""
 
 
 class PurposeMissing(PurposeGuardError):
-    """Data was asked for outside any purpose, after it ended, or in a task or thread that it was not carried to."""
+    """Data was read outside any purpose, after it ended, or in a task or thread to which it was not carried."""
 
 
 class PassportRefused(PurposeMissing):
-    """A purpose that came from another process is not taken over here, so none is under way.
+    """A purpose that another process passed on is not accepted, so no purpose is active here.
 
-    `reason` is one word: `missing`, `forged`, `unknown-key`, `expired`, `early`, `replayed`, `notice`, `revision`,
-    `purpose`, `channel`, `condition`, `not-permitted`, `audience` or `subject`.
+    Attributes:
+        reason: One of `missing`, `forged`, `unknown-key`, `expired`, `early`, `replayed`, `notice`, `revision`,
+            `purpose`, `channel`, `condition`, `not-permitted`, `audience` and `subject`.
+        why: The explanation.
     """
 
     def __init__(self, reason: str, why: str) -> None:
@@ -278,13 +288,13 @@ class SealedValue(PurposeGuardError, TypeError):
 
 
 class SealedAttribute(SealedValue, AttributeError):
-    """An attribute of the plain value was asked for; also an AttributeError, so that `hasattr` answers."""
+    """An attribute of the plain value was read. It is also an AttributeError, so that `hasattr` works."""
 
 
 class TooFewSubjects(SealedValue):
-    """A figure over fewer than `at_least` subjects was asked for: it would tell of single people.
+    """A figure was requested over fewer than `at_least` subjects, so it could reveal data of single people.
 
-    How many there are is not said.
+    The error does not contain the actual number of subjects.
     """
 
     def __init__(self, what: str, at_least: int) -> None:
@@ -299,14 +309,14 @@ class TooFewSubjects(SealedValue):
 
 
 class StoreUnavailable(PurposeGuardError):
-    """The store of governance cannot be reached, or what it said last is too old to rely on: so it is refused.
+    """The governance store cannot be reached, or its last answer is too old to rely on, so the use is refused.
 
-    Nothing is wrong with the request itself; it may be made again.
+    The request itself is valid and may be repeated.
     """
 
 
 class LedgerBroken(PurposeGuardError):
-    """A ledger is not as it was written. `place` says where, `entry 17` or `line 18, byte 3`."""
+    """A ledger was altered after it was written. `place` is `entry 17` or `line 18, byte 3`, for example."""
 
     def __init__(self, place: str, what: str) -> None:
         super().__init__(place, what)
@@ -318,17 +328,17 @@ class LedgerBroken(PurposeGuardError):
 
 
 class RequestError(PurposeGuardError):
-    """A request of a subject cannot be handled like this: it is unknown, not verified, or closed already (clause 7)."""
+    """A subject's request cannot be handled: it is unknown, not verified, or already closed (clause 7)."""
 
 
 class SweepRefused(PurposeGuardError):
-    """A sweep has erased nothing: more is due than it may erase, or it is not sure what time it is (clause 8)."""
+    """A sweep erased nothing, because more is due than it may erase or because the time is uncertain (clause 8)."""
 
 
 class UnresolvedStatement(PurposeGuardError, ValueError):
-    """It cannot be told what a statement, a plan or a frame reads or writes: so it is refused, never guessed.
+    """The columns that a statement, plan or frame reads or writes cannot be determined, so it is refused.
 
-    `why` says what could not be told.
+    `why` names the part that could not be resolved.
     """
 
     def __init__(self, why: str) -> None:
@@ -341,7 +351,7 @@ def _is_union(given: object) -> bool:
 
 
 def format_name(given: object) -> str:
-    """`given`, which names something in code, for a message: short, one line, printable."""
+    """Format the name of something in code for a message: short, on one line, printable."""
     if isinstance(given, str):
         text = given
     elif _is_union(given):
@@ -349,7 +359,7 @@ def format_name(given: object) -> str:
     elif isinstance(given, type):
         text = f"{given.__module__}.{given.__qualname__}"
     else:
-        # Never the value's own text: what lands here by mistake may be personal.
+        # The value's own text never appears: a value passed by mistake may be personal.
         text = f"<{type(given).__name__}>"
     if len(text) > 60:
         text = f"{text[:57]}… ({len(text):,} characters)"
@@ -357,7 +367,9 @@ def format_name(given: object) -> str:
 
 
 _NUMBERS: Final = r"\u2460-\u249b\u24f5-\u24fe\u2776-\u2793"  # ① and its like
-_LETTERS: Final = r"A-Za-z\u0370-\u04ff"  # Greek and Cyrillic ones look alike, and it helps to see that they are
+_LETTERS: Final = (
+    r"A-Za-z\u0370-\u04ff"  # Greek and Cyrillic letters resemble Latin ones, and showing them reveals the mistake.
+)
 _CLAUSE: Final = re.compile(
     rf"(?=.*[0-9{_NUMBERS}])(?!.*[0-9]{{3}})(?!.*[{_LETTERS}]{{3}})[0-9{_LETTERS}()\[\]./_:§\u2010\u2013{_NUMBERS}-]{{1,24}}"
 )
@@ -366,11 +378,11 @@ _ALIKE: Final = 0.7
 
 
 def looks_like_id(text: str, suggestions: Sequence[str] = ()) -> bool:
-    """Whether a text may be shown, since it looks like an id of a notice, and not like what a person is known by.
+    """Return True if a text looks like an id of a notice and not like personal data, so that it may be shown.
 
-    Either it is numbered as clauses are (`1.2(1)①`: without blanks, of 24 characters at most, with no more than two
-    digits or letters in a row), so that it is no address, telephone number, date or name; or it is one word, of three
-    letters at most or much like an id of the notice.
+    A text looks like an id in one of two cases. Either it is a clause number such as `1.2(1)①`: up to 24 characters
+    without blanks, and at most two digits or letters in a row, which excludes addresses, telephone numbers, dates and
+    names. Or it is one word that has at most three letters or resembles one of the `suggestions`.
     """
     if _CLAUSE.fullmatch(text) is not None:
         return True
@@ -385,14 +397,14 @@ def looks_like_id(text: str, suggestions: Sequence[str] = ()) -> bool:
 
 
 def format_id(given: object, suggestions: Sequence[str] = ()) -> str:
-    """What was given where an id belongs, for a message: a text that is like no id is not told."""
+    """Format a value that was passed as an id for a message. A text that does not look like an id is not shown."""
     if isinstance(given, str) and not isinstance(given, ShowableText) and not looks_like_id(given, suggestions):
         return f"`<a text of {len(given):,} character{'' if len(given) == 1 else 's'}>`"
     return format_name(given)
 
 
 class ShowableText(str):
-    """A text that may be shown: an id of the notice itself, or what an error has shown already."""
+    """A text that may be shown: an id of the notice, or a text that an error has already shown."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Guard: a notice in force over an application's code."""
+"""The `Guard`, which enforces a notice in an application's code."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from purposeguard.values.personal import Personal, combine_seals
 from purposeguard.values.rows import Whose
 
 if TYPE_CHECKING:
-    # Loaded by the methods that need them: most applications start without.
+    # The methods that need these modules import them, because most applications start without them.
     from purposeguard.policy.transfers import Recipient
     from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
     from purposeguard.runtime.declassification import Reclassifier
@@ -77,11 +77,7 @@ Untagged = Literal["allow", "refuse"]
 
 
 class Guard:
-    """Decides by a notice, and holds functions and blocks to it.
-
-    `mode="observe"` refuses nothing: what would have been refused is logged (logger `purposeguard`, level WARNING) and
-    reported. `ledger` records every denial, and counts how often each activity used what.
-    """
+    """The enforcement point of an application: decides by a notice, and makes functions and blocks comply with it."""
 
     __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
 
@@ -98,25 +94,27 @@ class Guard:
         clock: Now | Clock = read_system_time,
         observers: Iterable[Observer] = (),
     ) -> None:
-        """Compiles `notice`; of a `History`, the revision that is in force today; of `Notices`, several at once.
+        """Compile the notice and put it in force.
 
-        Over several notices each source is decided by its own notice. An id that two of them use names its notice,
-        `jp-notice:1.1(a)`.
-
-        `governance` keeps what subjects asked for and agreed to (`purposeguard.governance`); its ledger is the guard's
-        where no other is given. `observers` learn of uses and denials as the ledger does, for telemetry. `clock` says
-        what time it is, for periods of retention and for exceptions.
-
-        A `strict` guard opens sealed values only where the functions that `map` was given are registered with
-        `guard.transform`: those see the plain value.
-
-        With `untagged="refuse"` each field of a model that an access function returns has to say what it is, by a tag,
-        a seal, a mark or `NotPersonal` (rule 4): that nobody has said anything does not mean that it is not personal.
+        Args:
+            notice: The notice to enforce. For a `History`, the revision in force today is used. For `Notices`, each
+                source is decided by its own notice, and an id that two notices share is written with the id of its
+                notice, `jp-notice:1.1(a)`.
+            mode: `enforce` refuses violations. `observe` refuses nothing: violations are logged (logger
+                `purposeguard`, level WARNING) and reported.
+            ledger: Records every denial and counts the uses of each activity. By default the ledger of `governance`.
+            strict: If True, sealed values are opened only if all functions passed to `map` are registered with
+                `guard.transform`, because these functions see the plain value.
+            untagged: With `refuse`, each field of a model that an access function returns must carry a tag, a seal, a
+                mark or `NotPersonal` (rule 4). An undescribed field may be personal.
+            governance: Keeps the requests and consents of subjects (`purposeguard.governance`).
+            clock: Tells the time, for retention periods and exceptions.
+            observers: Receive uses and denials as the ledger does, for example for telemetry.
 
         Raises:
-            TypeError: `notice` is no Notice, History or Notices; or the ledger lacks a method.
-            ValueError: `mode` is neither `enforce` nor `observe`, or `untagged` neither `allow` nor `refuse`.
-            NoticeError: no revision of a history is in force yet; or several notices do not go together.
+            TypeError: `notice` is not a Notice, History or Notices, or the ledger lacks a method.
+            ValueError: `mode` is neither `enforce` nor `observe`, or `untagged` is neither `allow` nor `refuse`.
+            NoticeError: No revision of the history is in force yet, or the notices contradict each other.
         """
         time = Clock.of(clock)
         present, history = resolve_notice(notice, time)
@@ -145,62 +143,64 @@ class Guard:
 
     def _attach(self) -> None:
         attach = getattr(self._engine.oversight, "attach", None)
-        if attach is not None:  # it wants to know by which notice it is asked
+        if attach is not None:  # Governance with this method needs to know the guard that asks it.
             attach(self)
 
     @property
     def mode(self) -> Mode:
-        """Whether violations are refused or only recorded."""
+        """The mode: `enforce` refuses violations, `observe` only records them."""
         return self._mode
 
     @property
     def strict(self) -> bool:
-        """Whether functions given to `map` must be registered."""
+        """True if functions passed to `map` must be registered."""
         return self._engine.transforms is not None
 
     @property
     def untagged(self) -> Untagged:
-        """Whether access functions may return models with fields that say nothing of what they are."""
+        """The handling of models with undescribed fields in access functions: `allow` or `refuse`."""
         return "refuse" if self._engine.untagged_refused else "allow"
 
     @property
     def ledger(self) -> Ledger | None:
-        """The observer that records."""
+        """The observer that records denials and uses."""
         return self._engine.ledger
 
     @property
     def governance(self) -> Oversight | None:
-        """Who keeps what subjects asked for and agreed to."""
+        """The keeper of the requests and consents of subjects."""
         return self._engine.oversight
 
     @property
     def notice(self) -> Notice:
-        """The notice in force; of several, a `JointNotice`, whose `notices` are these."""
+        """The notice in force. For several notices, a `JointNotice` with the attribute `notices`."""
         return self._engine.snapshot.matrix.notice
 
     @property
     def history(self) -> History:
-        """The revisions of the notice that are known.
+        """The known revisions of the notice.
 
         Raises:
-            SeveralNotices: the guard holds to several, and each has its own.
+            SeveralNotices: The guard enforces several notices, each with a history of its own.
         """
         return self._engine.snapshot.matrix.history
 
     def replace(self, notice: Notice | History | Notices) -> None:
-        """Puts another revision of the notice in force, at one stroke, while other threads decide.
+        """Put another revision of the notice in force atomically, while other threads may be deciding.
 
-        Each decision is by one revision, whole; uses under way are decided by the new one from their next check on.
-        What is tagged with classes of another revision was collected under that, and may serve what both grant, and
-        what the one in force extends to it (rule 9). A clause that is gone is unknown, so it is refused. The revision
-        of the same date is that revision put right, and decides in its place.
+        Each decision uses exactly one revision. Uses that have begun are decided by the new revision from their next
+        check on. Data tagged with classes of another revision counts as collected under that revision. It may serve
+        the purposes that both revisions grant, and those that the new revision extends to it (rule 9). A clause that
+        no longer exists is unknown and refused.
 
-        Where the guard holds to several notices, a revision of one of them leaves the others as they are.
+        Args:
+            notice: The new revision. If a known revision has the same date, the new one replaces it as a correction.
+                If the guard enforces several notices, a revision of one of them leaves the others unchanged.
 
         Raises:
-            TypeError: `notice` is no Notice, History or Notices.
-            NoticeError: `notice` is a revision of another notice, or no revision of a history is in force yet; or a
-                family over several notices names a purpose that is gone.
+            TypeError: `notice` is not a Notice, History or Notices.
+            NoticeError: `notice` is a revision of another notice, no revision of the history is in force yet, or a
+                family over several notices names a purpose that no longer exists.
         """
         present, history = resolve_notice(notice, self._engine.clock)
         with self._replacing:
@@ -215,31 +215,34 @@ class Guard:
         subject: Whose = None,
         conditions: Conditions = (),
     ) -> bool:
-        """Whether the notice lets these sources (of this subject) serve this purpose (by this channel).
+        """Return True if the notice lets data from these sources serve this purpose.
 
-        `purpose` is a class, an id, a family's name, or the union of a family's members. `subject` is the id of a
-        subject, a `RowContext`, or a row whose marked fields say whose it is and from when. What rests on consent
-        serves subjects who gave it, so nobody where none is named. `conditions` are those of the notice that hold, as
-        in `purpose`.
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            purpose: A purpose class, an id, the name of a family, or the union of a family's members.
+            channel: The channel by which a person is contacted, if any.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row whose marked fields name its
+                subject and collection date. Without a subject, nothing is allowed that rests on consent.
+            conditions: The conditions of the notice that hold, such as `{"adult"}`.
 
         Raises:
-            UnknownTerm: an id means nothing in the notice.
-            UnlabelledData: there are no sources.
-            StoreUnavailable: governance cannot say what the subject asked for.
-            TypeError: a subject is named and the guard has no governance; `conditions` is no set, list or tuple.
+            UnknownTerm: The notice does not define an id.
+            UnlabelledData: There are no sources.
+            StoreUnavailable: Governance cannot say what the subject asked for.
+            TypeError: A subject is named but the guard has no governance, or `conditions` is not a set, list or tuple.
         """
         if subject is not None or conditions:
             return bool(self.explain(sources, purpose, channel, subject, conditions))
         if channel is None:
-            rows, purposes = self._engine.snapshot.known  # of one revision, whole
+            rows, purposes = self._engine.snapshot.known  # Read together, so that both belong to one revision.
             try:
-                if type(sources) is set:  # as ids come; left to raise TypeError it would cost twice as much
-                    return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # it is a set
+                if type(sources) is set:  # Ids often come in a set. Catching the TypeError would take twice as long.
+                    return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # It is a set.
                 row = rows[sources]
-                # A class is its own key; other forms lead to one.
+                # A class is its own key. Other forms of a purpose are resolved to their class.
                 return purpose in row or purposes[purpose] in row
             except (KeyError, TypeError):
-                pass  # not asked in this form before, or not hashable
+                pass  # The question is new in this form, or the sources are not hashable.
         try:
             verdict = self._decide(sources, purpose, channel)
             self._engine.report_decision(verdict, used=False)
@@ -256,19 +259,21 @@ class Guard:
         subject: Whose = None,
         conditions: Conditions = (),
     ) -> Verdict:
-        """What the notice in force says; nobody is told. Raises as `allows` does."""
+        """Decide by the notice in force without reporting the decision. Raises the errors of `allows`."""
         engine = self._engine
-        snapshot = engine.snapshot  # once: all is decided by one revision
+        snapshot = engine.snapshot  # Read once, so that one revision decides everything.
         matrix = snapshot.matrix
-        wanted, by = matrix.resolve_purpose(purpose), matrix.resolve_channel(channel)
-        holding = matrix.resolve_conditions(conditions)
+        purpose_class, channel_id = matrix.resolve_purpose(purpose), matrix.resolve_channel(channel)
+        condition_ids = matrix.resolve_conditions(conditions)
         if subject is None:
-            return snapshot.decide(sources, wanted, by, conditions=holding)
+            return snapshot.decide(sources, purpose_class, channel_id, conditions=condition_ids)
         label = matrix.resolve_label(sources)
         contexts = [
             engine.resolve_context(row_context, label, snapshot) for row_context in engine.resolve_row_contexts(subject)
         ]
-        verdicts = [snapshot.decide(label, wanted, by, context, conditions=holding) for context in contexts]
+        verdicts = [
+            snapshot.decide(label, purpose_class, channel_id, context, conditions=condition_ids) for context in contexts
+        ]
         return next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
 
     def check(
@@ -279,34 +284,43 @@ class Guard:
         subject: Whose = None,
         conditions: Conditions = (),
     ) -> None:
-        """Nothing where the notice lets these sources (of this subject) serve this purpose (by this channel).
+        """Raise PurposeViolation unless the notice lets data from these sources serve this purpose.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            purpose: A purpose class, an id, the name of a family, or the union of a family's members.
+            channel: The channel by which a person is contacted, if any.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row whose marked fields name its
+                subject and collection date. Without a subject, nothing is allowed that rests on consent.
+            conditions: The conditions of the notice that hold, such as `{"adult"}`.
 
         Raises:
-            PurposeViolation: it does not; ChannelViolation where only the channel is wrong, ConditionViolation where
-                conditions are not stated, SubjectViolation, RevisionViolation or RetentionViolation where only that
-                stands against it.
-            UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
+            PurposeViolation: The use is not granted. The subclass names the only obstacle, if there is just one:
+                ChannelViolation for the channel, ConditionViolation for conditions that are not stated,
+                SubjectViolation, RevisionViolation or RetentionViolation.
+            UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: As in `allows`.
         """
         engine = self._engine
         snapshot = engine.snapshot
         if conditions:
-            pass  # decided below
+            pass  # Decided below.
         elif subject is None and engine.counting:
             try:
                 tick = snapshot.checked[sources, purpose, channel]
             except (KeyError, TypeError):
-                pass  # not asked in this form before, or not hashable
+                pass  # The check is new in this form, or the sources are not hashable.
             else:
                 tick()
                 return
         elif channel is None and subject is None:
-            rows, purposes = snapshot.known  # of one revision, whole; empty where somebody is told of each decision
+            # Read together, so that both belong to one revision. They are empty if observers want each decision.
+            rows, purposes = snapshot.known
             try:
                 row = rows[sources]
                 if purpose in row or purposes[purpose] in row:
                     return
             except (KeyError, TypeError):
-                pass  # not asked in this form before, or not hashable
+                pass  # The check is new in this form, or the sources are not hashable.
         try:
             self._check(sources, purpose, channel, subject, conditions)
         except (PurposeGuardError, TypeError) as error:
@@ -316,8 +330,8 @@ class Guard:
     def _check(
         self, sources: Sources, purpose: object, channel: str | None, subject: Whose, conditions: Conditions
     ) -> None:
-        """The way of `check` where it is not a short one."""
-        if hasattr(sources, "__next__"):  # an iterator can be asked once only
+        """Check without the shortcuts of `check`, then remember the result for them."""
+        if hasattr(sources, "__next__"):  # An iterator can be read only once.
             sources = tuple(cast("Iterable[OneSource]", sources))
         engine = self._engine
         snapshot = engine.snapshot
@@ -329,7 +343,7 @@ class Guard:
         elif engine.counting:
             tick = engine.count_check(decision)
             if subject is None and not verdict.context.conditions and isinstance(sources, (str, Label, TermMeta)):
-                # No iterable, which may give others next time.
+                # Not for other iterables, which may yield other sources next time.
                 snapshot.cache_check((sources, purpose, channel), tick)
 
     def explain(
@@ -340,7 +354,22 @@ class Guard:
         subject: Whose = None,
         conditions: Conditions = (),
     ) -> Decision:
-        """The decision with its reasons; an error only as in `allows`, never for a denial."""
+        """Return the decision with its reasons. A denial is returned, not raised.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            purpose: A purpose class, an id, the name of a family, or the union of a family's members.
+            channel: The channel by which a person is contacted, if any.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row whose marked fields name its
+                subject and collection date. Without a subject, nothing is allowed that rests on consent.
+            conditions: The conditions of the notice that hold, such as `{"adult"}`.
+
+        Returns:
+            The decision. It is true if the use is allowed.
+
+        Raises:
+            UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: As in `allows`.
+        """
         try:
             verdict = self._decide(sources, purpose, channel, subject, conditions)
             self._engine.report_decision(verdict, used=False)
@@ -354,13 +383,21 @@ class Guard:
     @overload
     def derive(self, operation: str, one: Sources, other: Sources) -> Label: ...
     def derive(self, operation: str, one: Any, other: Any) -> Any:
-        """The label of two values joined by an operation that the notice declares, e.g. `link` (rule 6).
+        """Derive the label of two values that are joined by an operation of the notice, such as `link` (rule 6).
 
-        Of two sealed values, both in a tuple, sealed under that label; a generated module has a function for this whose
-        types say so. Plain combination is `label | other`, or `value.zip(other)`, and keeps both labels.
+        To combine values without such an operation, use `label | other` or `value.zip(other)`, which keep both labels.
+        A generated module has a function for each operation, with precise types.
+
+        Args:
+            operation: The name of the operation in the notice.
+            one: The sources of the first value, or a sealed value.
+            other: The sources of the second value, or a sealed value.
+
+        Returns:
+            The derived label. For two sealed values, a tuple of both, sealed under that label.
 
         Raises:
-            UnknownOperation: the notice declares no such operation between the two.
+            UnknownOperation: The notice does not declare this operation between the two.
         """
         derived = functools.partial(self._engine.snapshot.matrix.derive_label, operation)
         if isinstance(one, Personal) or isinstance(other, Personal):
@@ -440,17 +477,26 @@ class Guard:
         at_least: int | None = None,
         name: str | None = None,
     ) -> Reclassifier[Any, Any]:
-        """A declared way out of a label: a decorator for a function that makes less restricted data, such as figures.
+        """Declare a function that turns personal data into less restricted data, such as aggregate figures.
 
-        The function takes a sealed value that derives from these sources alone and gives its result sealed under `to`,
-        `NotPersonal` or another source. `why` it may, and who approved it, stand in `guard.reclassifications`; the
-        ledger is told of each run before it begins. It is named after the function unless `name` names it.
+        The decorated function takes a sealed value that derives only from these sources, and its result is sealed under
+        `to`. The declaration is listed in `guard.reclassifications`. The ledger records each run before it begins.
 
-        With `at_least` it decorates nothing, and gives `count` and `mean` over at least so many subjects instead.
+        Args:
+            *sources: The sources from which the input may derive.
+            to: The source of the result, often `NotPersonal`.
+            why: The reason why the result is less restricted.
+            approver: The person who approved the declaration.
+            at_least: The least number of subjects of a figure. With it, the reclassifier decorates no functions.
+                Instead it has the methods `count` and `mean`, which refuse to work on fewer subjects.
+            name: The name of the declaration, by default that of the function.
+
+        Returns:
+            A decorator for functions; with `at_least`, an object with the methods `count` and `mean`.
 
         Raises:
-            UnknownSource, UnlabelledData: `sources` or `to` mean nothing in the notice.
-            ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
+            UnknownSource, UnlabelledData: The notice does not define `sources` or `to`.
+            ValueError: `why`, `approver` or `name` is blank or not a string, or `at_least` is not an integer above 1.
         """
         from purposeguard.runtime.declassification import Reclassifier  # noqa: PLC0415  # see above
 
@@ -477,15 +523,25 @@ class Guard:
         until: datetime.datetime,
         activity: str | None = None,
     ) -> ExceptionBlock:
-        """A use that law permits outside the purposes of the notice: a warrant, danger to life, ….
+        """Create a block for a use that law permits outside the purposes of the notice, such as a warrant.
 
-        A sync or async context manager that gives a `Use`. It opens data of any source, of the `subjects` it concerns
-        (`"all"` where they cannot be told beforehand), until it ends; whose the data is is named at each use, or read
-        from the marked fields of rows. The ledger is told of each use before it takes place.
+        Inside the block, data of any source may be opened if it is about one of the `subjects`. Each use must name its
+        subject, or the marked fields of the rows must. The ledger records each use before it takes place.
+
+        Args:
+            basis: The legal basis of the exception.
+            reason: The reason for this exception.
+            approver: The person who approved it.
+            subjects: The ids of the persons concerned, or `"all"` if they cannot be known beforehand.
+            until: The moment when the exception ends, with a time zone.
+            activity: The name of the activity, by default that of the function that contains the block.
+
+        Returns:
+            A sync or async context manager that yields a `Use`.
 
         Raises:
-            TypeError: the guard has no ledger that is told of exceptions.
-            ValueError: `basis` is not one that law knows, `reason` or `approver` is blank, there are no subjects, or
+            TypeError: The guard has no ledger that records exceptions.
+            ValueError: `basis` is not a known legal basis, `reason` or `approver` is blank, there are no subjects, or
                 `until` has no time zone.
         """
         from purposeguard.runtime.legal_override import ExceptionBlock  # noqa: PLC0415  # see above
@@ -504,15 +560,22 @@ class Guard:
         )
 
     def transform(self, fn: F) -> F:
-        """Registers a function that may see plain values; a strict guard applies no other that `map` was given.
+        """Register a function that may see plain values. A strict guard accepts no other functions in `map`.
+
+        Args:
+            fn: A function or another callable object.
+
+        Returns:
+            `fn` itself, so that the method can be used as a decorator.
 
         Raises:
-            TypeError: `fn` cannot be called.
+            TypeError: `fn` is not callable.
         """
         from purposeguard.runtime.declarations import Transform  # noqa: PLC0415  # see above
 
-        given: Any = fn
-        inner = given.__func__ if isinstance(given, (classmethod, staticmethod)) else given
+        inner: Any = fn
+        if isinstance(fn, (classmethod, staticmethod)):
+            inner = fn.__func__
         if not callable(inner):
             raise TypeError(f"registers functions, not {type(fn).__name__}")
         self._transforms.add(inner)
@@ -530,7 +593,7 @@ class Guard:
         mode: Mode | None = None,
         conditions: Conditions = (),
     ) -> Block[P]: ...
-    # Ids before type forms: some type checkers read any text given for a form as an annotation.
+    # Ids come before type forms, because some type checkers read a string that is passed as a form as an annotation.
     @overload
     def purpose(
         self,
@@ -560,34 +623,45 @@ class Guard:
         mode: Mode | None = None,
         conditions: Conditions = (),
     ) -> Block[Any]:
-        """An activity: a decorator for functions of any kind, and a context manager that gives a `Use`.
+        """State the purpose of a function or block, which becomes an activity.
 
-        Inside, the purpose is ambient: access functions read only what it may use. Nested ones replace it and restore
-        it on exit. The activity is named after its function unless `activity` names it. `mode="observe"` lets this one
-        activity do what would be refused, recorded (to roll out in stages). `conditions` are those of the notice that
-        hold for all data that is used in it, such as `{"adult"}`: what is not stated does not hold.
+        Inside, the purpose is ambient: access functions read only data that it may use. A nested activity replaces the
+        purpose, and restores it on exit.
+
+        Args:
+            purpose: A purpose class, an id, the name of a family, or the union of a family's members.
+            *more: Not accepted. Purposes that are passed here lead to an error that explains how to state a family.
+            channel: The channel by which a person is contacted, if any.
+            activity: The name of the activity, by default that of its function.
+            mode: The mode of this activity, by default that of the guard. Use `observe` to roll out in stages: the
+                activity may do what would be refused, and it is recorded.
+            conditions: The conditions of the notice that hold for all data in the activity, such as `{"adult"}`.
+                Conditions that are not stated do not hold.
+
+        Returns:
+            A decorator for functions of any kind, which is also a sync and async context manager that yields a `Use`.
 
         Raises:
-            UnknownPurpose, UnknownChannel, UnknownCondition: an id means nothing in the notice.
-            TypeError: `conditions` is no set, list or tuple.
-            ChannelViolation: the purpose is closed and no channel, or one that it does not admit, is stated (rule 7).
+            UnknownPurpose, UnknownChannel, UnknownCondition: The notice does not define an id.
+            TypeError: `conditions` is not a set, list or tuple.
+            ChannelViolation: The purpose is closed, and no channel or one that it does not admit is stated (rule 7).
         """
         frame = sys._getframe(1)
         snapshot = self._engine.snapshot
         try:
-            matrix = snapshot.matrix  # once: all is stated under one revision
-            holding = matrix.resolve_conditions(conditions) if conditions else NO_CONDITIONS
-            place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, holding)
+            matrix = snapshot.matrix  # Read once, so that everything is stated under one revision.
+            condition_ids = matrix.resolve_conditions(conditions) if conditions else NO_CONDITIONS
+            place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, condition_ids)
             try:
-                before = snapshot.stated[place]
-                if before.name == activity and not more:
-                    return Block(before)
+                cached = snapshot.stated[place]
+                if cached.name == activity and not more:
+                    return Block(cached)
             except (KeyError, TypeError):
-                pass  # not stated here before, or not hashable
+                pass  # Nothing was stated here before, or the purpose is not hashable.
             stated = self._state_purpose(
-                matrix, purpose, more, channel, mode=mode, name=activity, conditions=holding, frame=frame
+                matrix, purpose, more, channel, mode=mode, name=activity, conditions=condition_ids, frame=frame
             )
-            if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # other forms are slow to hash
+            if stated.fits and (type(purpose) is str or isinstance(purpose, TermMeta)):  # Other forms are slow to hash.
                 snapshot.cache_stated(place, stated)
             if is_dropped(frame):
                 warnings.warn(_NOWHERE, RuntimeWarning, stacklevel=2)
@@ -604,9 +678,9 @@ class Guard:
         channel: str | None,
         *,
         mode: Mode | None,
-        **known: Any,
+        **options: Any,
     ) -> StatedPurpose:
-        """What is stated at this place of the code. Raises as `purpose` does."""
+        """Resolve the arguments of `purpose`. Raises the errors of `purpose`."""
         if purpose is None or isinstance(purpose, (FunctionType, classmethod, staticmethod)):
             raise UnknownPurpose(purpose, "an activity says what it is for: `@guard.purpose(Purpose)`")
         if more:
@@ -617,7 +691,7 @@ class Guard:
             matrix.resolve_purpose(purpose),
             matrix.resolve_channel(channel),
             observing=(self._mode if mode is None else _check_mode(mode)) == "observe",
-            **known,
+            **options,
         )
 
     @overload
@@ -625,21 +699,27 @@ class Guard:
     @overload
     def access(self, fn: F, /) -> F: ...
     def access(self, *sources: Any, withhold: bool = False, narrow: bool = False) -> Any:
-        """A data-access function: it runs only if the ambient purpose may use all its sources.
+        """Declare a data-access function. It runs only if the ambient purpose may use all its sources.
 
-        Sources are those of the tags in its return annotation, unless the decorator names them. The check comes before
-        the function runs (for a generator, before each step). With `withhold=True` the function runs under any purpose,
-        and what it returns comes back without the fields that the purpose may not use.
+        The check takes place before the function runs; for a generator, before each step. Rows whose class marks their
+        subject or their dates (`Subject`, `Collected`, `Ended`) are checked one by one when they are returned.
 
-        Rows whose class marks whose they are, or from when (`Subject`, `Collected`, `Ended`), are looked at one by one
-        when they are there: one that may not be used is refused, withheld with `withhold=True`, or with `narrow=True`
-        left out of the list, mapping or stream that it is in.
+        Args:
+            *sources: The sources that the function reads. By default, those of the tags in its return annotation. Used
+                without parentheses, `@guard.access`, the only argument is the function.
+            withhold: If True, the function runs under any purpose, and its result is returned without the fields that
+                the purpose may not use.
+            narrow: If True, rows that may not be used are dropped from their list, mapping or stream. Otherwise such a
+                row raises an error, or loses its fields with `withhold=True`.
+
+        Returns:
+            A decorator, or the decorated function if the only argument is a function.
 
         Raises:
-            UnlabelledData: no source is named nor tagged, so nothing could be checked; the annotation holds what may be
-                a tag and is not understood; or a field says nothing, and the guard refuses that.
-            UnknownSource: a source is not of this guard's notice.
-            TypeError: what is decorated is no function, or is behind a cache that knows no purposes.
+            UnlabelledData: No source is named or tagged, the annotation may contain a tag that is not understood, or a
+                field is undescribed and the guard refuses such fields.
+            UnknownSource: A source does not belong to this guard's notice.
+            TypeError: The decorated object is not a function, or is behind a cache that ignores purposes.
         """
         frame = sys._getframe(1)
 
@@ -675,18 +755,28 @@ class Guard:
         channel: str | None = None,
         conditions: Conditions = (),
     ) -> None:
-        """Nothing where data from these sources (of this subject) may be handed to this recipient for this purpose.
+        """Raise an error unless data from these sources may be handed to this recipient for this purpose.
 
-        `recipient` is a `Recipient`, or the id of one on the register of governance. `means` is judged where it is
-        stated here or of the recipient; `product` and `task` where the notice limits a country to some. Nothing is
-        handed over, and nothing recorded: `entrust` does that.
+        The method only checks: it hands nothing over and records no hand-over. Use `entrust` for that.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            purpose: A purpose class, an id, the name of a family, or the union of a family's members.
+            recipient: A `Recipient`, or the id of a recipient in the register of governance.
+            means: The way in which the data travels, by default that of the recipient. It is checked if it is known.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row whose marked fields name its
+                subject and collection date.
+            product: The product for which the data is handed over, if the notice limits a country to some products.
+            task: The task for which the data is handed over, if the notice limits a country to some tasks.
+            channel: The channel by which a person is contacted, if any.
+            conditions: The conditions of the notice that hold, such as `{"adult"}`.
 
         Raises:
-            PurposeViolation: they may not serve the purpose at all, as `check`.
-            RecipientViolation: the kind of recipient, its country, its safeguards or its supervision do not allow it.
-            SubjectViolation: the subject asked for provision, or use, to stop.
-            UnknownRecipient: no recipient of this id is on the register.
-            UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: as `allows`.
+            PurposeViolation: The data may not serve the purpose at all, as in `check`.
+            RecipientViolation: The recipient's kind, country, safeguards or supervision do not permit the hand-over.
+            SubjectViolation: The subject asked for provision, or use, to stop.
+            UnknownRecipient: The register has no recipient with this id.
+            UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: As in `allows`.
         """
         from purposeguard.runtime.handover import iter_denials, require_recipient, resolve_recipient  # noqa: PLC0415  # see above
 
@@ -709,20 +799,29 @@ class Guard:
         product: str | None = None,
         task: str | None = None,
     ) -> Callable[[F], F]:
-        """A function that hands data to a recipient: a decorator for functions and coroutine functions.
+        """Declare a function that hands data to a recipient.
 
-        It runs only if the ambient purpose may use all that is handed over, the notice lets it go to this recipient,
-        and no subject it is about stands against it; and once the hand-over is on record. Sources are those of the tags
-        and seals in its parameters' annotations, unless the decorator names them. Subjects are read from the marked
-        fields of rows among its arguments, also in lists, and from marked parameters, `Annotated[int, pg.Subject]`.
+        The function runs only if the ambient purpose may use the data, the notice permits this recipient, and no
+        subject of the data objected. The hand-over is recorded before the function runs. Subjects are read from the
+        marked fields of rows among the arguments, also in lists, and from marked parameters such as
+        `Annotated[int, pg.Subject]`.
 
-        `recipient` is a `Recipient`, or the id of one on the register of governance, looked up at each call. `means`
-        says how the data travels; without it, the `means` of the recipient does.
+        Args:
+            recipient: A `Recipient`, or the id of a recipient in the register of governance, looked up at each call.
+            *sources: The sources of the data. By default, those of the tags and seals in the annotations of the
+                parameters.
+            means: The way in which the data travels, by default that of the recipient.
+            product: The product for which the data is handed over, if the notice limits a country to some products.
+            task: The task for which the data is handed over, if the notice limits a country to some tasks.
+
+        Returns:
+            A decorator for functions and coroutine functions.
 
         Raises:
-            TypeError: nobody could record a hand-over; no means is stated; what is decorated is no function, or yields.
-            UnlabelledData: no source is named nor tagged, so nothing could be checked.
-            UnknownSource: a source is not of this guard's notice.
+            TypeError: The guard has nothing that records hand-overs, no means is stated, or the decorated object is a
+                generator or not a function.
+            UnlabelledData: No source is named or tagged, so nothing could be checked.
+            UnknownSource: A source does not belong to this guard's notice.
             ValueError: `means`, `product` or `task` is blank.
         """
         from purposeguard.runtime.declarations import EntrustmentDeclaration  # noqa: PLC0415  # see above
@@ -733,14 +832,22 @@ class Guard:
         return EntrustDecorator(self._engine, self._register, declared, sys._getframe(1))
 
     def cached(self, *, maxsize: int = 128, ttl: float | None = None, typed: bool = False) -> Callable[[F], F]:
-        """A cache above `@guard.access` that serves no purpose with what was read for another.
+        """Cache the results of an access function separately for each purpose.
 
-        Keyed by purpose, channel and label as well as by the arguments, which must be hashable; checks before it
-        answers. Keeps `maxsize` answers, the least recently used one goes first, for `ttl` seconds where given. The
-        wrapper has `cache_info()` and `cache_clear()`.
+        The key contains the purpose, the channel, the conditions and the label as well as the arguments, which must be
+        hashable. Each call is checked before the cache answers. Write the decorator directly above `@guard.access`. The
+        decorated function has the methods `cache_info()` and `cache_clear()`.
+
+        Args:
+            maxsize: The greatest number of cached results. The least recently used result is dropped first.
+            ttl: The lifetime of a result in seconds. None for no limit.
+            typed: If True, arguments of different types are cached separately, such as `1` and `1.0`.
+
+        Returns:
+            A decorator for access functions.
 
         Raises:
-            TypeError: what is decorated is no access function of this guard.
+            TypeError: The decorated object is not an access function of this guard.
             ValueError: `maxsize` or `ttl` is not above zero.
         """
         from purposeguard.runtime.cache import cache_function  # noqa: PLC0415  # see above
@@ -752,7 +859,10 @@ class Guard:
         return decorate
 
     def cache_clear(self, fn: Callable[..., Any]) -> None:
-        """Empties the cache of a function that `cached` keeps answers of; type checkers see no `fn.cache_clear`.
+        """Empty the cache of a function. Type checkers accept this call, but do not know `fn.cache_clear`.
+
+        Args:
+            fn: A function that was decorated with `cached`.
 
         Raises:
             TypeError: `fn` has no cache.
@@ -764,11 +874,17 @@ class Guard:
 
     @hides_own_frames
     def carry(self, fn: F) -> F:
-        """`fn` bound to the purpose under way here, to run elsewhere: a thread, a greenlet, a task, a callback.
+        """Bind a function to the current purpose, to run it in another thread, greenlet or task, or as a callback.
+
+        Args:
+            fn: The function. For a coroutine, pass the coroutine function before it is called.
+
+        Returns:
+            A function that runs `fn` for the purpose that is active now.
 
         Raises:
-            PurposeMissing: no purpose is under way.
-            TypeError: `fn` is not callable (a coroutine: carry the function that makes it).
+            PurposeMissing: No purpose is active here.
+            TypeError: `fn` is not callable.
         """
         if inspect.iscoroutine(fn):
             raise TypeError("carry the coroutine function before it is called: `guard.carry(fn)(…)`")
@@ -776,7 +892,11 @@ class Guard:
 
     @property
     def current(self) -> Use[Any]:
-        """The use under way here; raises PurposeMissing where there is none, in any mode: there is none to go by."""
+        """The use that is active here.
+
+        Raises:
+            PurposeMissing: No purpose is active here. It is raised in any mode, because there is no use to return.
+        """
         use: Use[Any] = self._engine.ambient()
         absence = use._explain_absence()
         try:
@@ -796,33 +916,45 @@ class Guard:
     @overload
     def use(self, purpose: TypeForm[P]) -> Use[P]: ...
     def use(self, purpose: Any) -> Use[Any]:
-        """The use under way here, which must be for this purpose, or for a family that it is of.
+        """Return the use that is active here, which must be for this purpose.
 
-        As `current`, for the body of a decorated activity, and with its type. Of a family's use, asked for a member, it
-        opens what that member may use. Where it is only observed that no such purpose is under way, it is a use for
-        this one, which observes.
+        Call it in the body of a decorated activity. Unlike `current`, the result has the type of the purpose.
+
+        Args:
+            purpose: A purpose class, an id, the name of a family, or the union of a family's members.
+
+        Returns:
+            The active use. If it is for a family that contains the purpose, a use restricted to the purpose. In observe
+            mode without such a use, one for this purpose that refuses nothing.
 
         Raises:
-            UnknownPurpose: an id means nothing in the notice.
-            PurposeMissing: no purpose is under way here, or another one.
+            UnknownPurpose: The notice does not define an id.
+            PurposeMissing: No purpose or another purpose is active here.
         """
         engine = self._engine
-        wanted = engine.snapshot.matrix.resolve_purpose(purpose)
+        requested_purpose = engine.snapshot.matrix.resolve_purpose(purpose)
         use = require_current_use(engine, "a use was asked for")
         if use is not None:
-            held = use.purpose
-            if held == wanted:
+            current_purpose = use.purpose
+            if current_purpose == requested_purpose:
                 return use
-            if isinstance(held, Family) and not isinstance(wanted, Family) and wanted in held.members:
-                return MemberUse(use, wanted)
-            what = f"a use for {format_term(wanted)} was asked for, and what is under way is for {format_term(held)}"
-            engine.report_denial(PurposeMissing(what), observed=use.activity.observing)
-            return MemberUse(use, wanted)  # which ends with it
+            if (
+                isinstance(current_purpose, Family)
+                and not isinstance(requested_purpose, Family)
+                and requested_purpose in current_purpose.members
+            ):
+                return MemberUse(use, requested_purpose)
+            message = (
+                f"a use for {format_term(requested_purpose)} was asked for, and what is under way is for "
+                f"{format_term(current_purpose)}"
+            )
+            engine.report_denial(PurposeMissing(message), observed=use.activity.observing)
+            return MemberUse(use, requested_purpose)  # It ends together with the active use.
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        return ObservedUse(ActivityHandle(engine, Activity(site.dotted, wanted, None, True, site)))
+        return ObservedUse(ActivityHandle(engine, Activity(site.dotted, requested_purpose, None, True, site)))
 
-    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+    if not TYPE_CHECKING:  # pragma: no branch  # It is always true at run time.
         vars().update({name: UseAttribute(name) for name in ("open", "open_all", "try_open", "withhold")})
 
     @property
@@ -837,12 +969,12 @@ class Guard:
 
     @property
     def tables(self) -> tuple[TaggedTable, ...]:
-        """The tables that adapters hold to this guard's notice, each with its tagged columns."""
+        """The tables that adapters guard by this notice, each with its tagged columns."""
         return self._register.tables
 
     @property
     def entrustments(self) -> tuple[EntrustmentDeclaration, ...]:
-        """The functions declared so far that hand data over."""
+        """The declared functions that hand data over."""
         return self._register.entrustments
 
     @property
@@ -852,17 +984,17 @@ class Guard:
 
     @property
     def transforms(self) -> tuple[Transform, ...]:
-        """The functions registered so far that may see plain values."""
+        """The registered functions that may see plain values."""
         return self._register.transforms
 
     def __repr__(self) -> str:
         return f"<Guard {self.mode} {self.notice!r}>"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: the activities registered so far."""
+        """Render the declared activities as a table for notebooks."""
         from purposeguard.notice.notebook import render_table  # noqa: PLC0415  # as in the notice
 
-        rows = [(one.name, format_term(one.purpose), one.channel or "") for one in self.activities]
+        rows = [(activity.name, format_term(activity.purpose), activity.channel or "") for activity in self.activities]
         strict = ", strict" if self.strict else ""
         caption = f"Guard ({self.mode}{strict}) of {self.notice._dated}"
         return render_table(caption, ("activity", "purpose", "channel"), rows)
@@ -874,28 +1006,32 @@ _NOWHERE: Final = (
 )
 
 LIVE_GUARDS: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
-"""Every guard there is, for tests that watch what is decided. No decision reads it."""
+"""All guards of the process, for testing tools that watch decisions. No decision depends on it."""
 
 GUARD_LISTENERS: Final[list[Callable[[Guard], None]]] = []
-"""Told of each guard that is made; likewise."""
+"""Functions that are called with each new guard, for testing tools. No decision depends on them."""
 
 
 def load_guard(stated: object, setting: str) -> Guard:
-    """The guard that a framework's setting holds, or that it names, as `shop.privacy.guard`.
+    """Return the guard of a framework's setting.
+
+    Args:
+        stated: The value of the setting: a guard, or its dotted path such as `shop.privacy.guard`.
+        setting: The name of the setting, for messages.
 
     Raises:
-        TypeError: it does neither.
-        ImportError, AttributeError, ValueError: what it names is not there.
+        TypeError: The setting neither is nor names a guard.
+        ImportError, AttributeError, ValueError: The dotted path does not exist.
     """
     import pkgutil  # noqa: PLC0415  # few applications have such a setting
 
-    found: object = pkgutil.resolve_name(stated) if isinstance(stated, str) else stated
-    if not isinstance(found, Guard):
+    guard: object = pkgutil.resolve_name(stated) if isinstance(stated, str) else stated
+    if not isinstance(guard, Guard):
         raise TypeError(
-            f"{setting} is a Guard, or where it is imported from, not {type(found).__name__}: "
+            f"{setting} is a Guard, or where it is imported from, not {type(guard).__name__}: "
             f'write `{setting} = "shop.privacy.guard"`'
         )
-    return found
+    return guard
 
 
 def _check_mode(mode: str) -> Mode:
@@ -905,7 +1041,12 @@ def _check_mode(mode: str) -> Mode:
 
 
 def resolve_notice(given: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
-    """The notice to decide by, and the revisions around it where they are given; or several, each with its own."""
+    """Return the notice to decide by, and its history if one was passed.
+
+    Raises:
+        TypeError: `given` is not a Notice, History or Notices.
+        NoticeError: No revision of the history is in force yet.
+    """
     if isinstance(given, Notices):
         return NoticesInForce(
             tuple(_resolve_single_notice(member, clock) for member in given.members), given.families

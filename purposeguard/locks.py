@@ -1,8 +1,8 @@
-"""The locks of the package: of one kind, which neither an interruption nor a fork can turn into a wait without end.
+"""Locks that neither an interruption nor a fork can turn into a deadlock.
 
-A signal handler or a finaliser runs in the middle of whatever its thread does, so a lock lets its own thread in again.
-A forked child has the locks that other threads of its parent held, and not the threads: there they are free again.
-What runs under a lock is the package's own, and short: no callbacks, no code of classes that are made.
+A signal handler or a finalizer runs in the middle of whatever its thread does, so the locks are reentrant. A forked
+child inherits the locks that other threads of its parent held, but not those threads, so its locks are released.
+Only short code of this package runs under a lock: no callbacks, and no code of generated classes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LOCKS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
 
 def make_lock() -> threading.RLock:
-    """A lock that its thread may take again, and that is free in a forked child unless what forked holds it."""
+    """Return a reentrant lock that is released in a forked child, unless the forking thread holds it."""
     lock = threading.RLock()
     _LOCKS.add(lock)
     return lock
@@ -24,8 +24,8 @@ def make_lock() -> threading.RLock:
 
 def _release_in_child() -> None:
     for lock in list(_LOCKS):
-        if not lock._is_owned():  # the thread that forked goes on in the child, and will leave what it has entered
-            lock._at_fork_reinit()  # as the standard library does with its own
+        if not lock._is_owned():  # The forking thread goes on in the child and releases its own locks.
+            lock._at_fork_reinit()  # The standard library resets its own locks in the same way.
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks

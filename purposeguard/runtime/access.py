@@ -82,7 +82,7 @@ class AccessFunction:
                 self.access.label = named
 
     def resolve(self, localns: Mapping[str, Any] | None = None) -> Label | None:
-        """The label of all that the function reads plain; None where all of it is sealed.
+        """Return the label of all that the function reads plain; None where all of it is sealed.
 
         Raises:
             UnlabelledData: neither the decorator nor the return annotation names a source; or a field says nothing,
@@ -139,7 +139,7 @@ class AccessFunction:
         return label
 
     def _refuse_untagged(self, shape: Shape) -> None:
-        """Raises UnlabelledData where fields say nothing of what they are."""
+        """Raise UnlabelledData where fields say nothing of what they are."""
         names = dict.fromkeys(
             _strip_containers(path) for path, field in shape.iter_untagged() if path and not field.is_marked_itself
         )
@@ -151,7 +151,7 @@ class AccessFunction:
             )
 
     def resolve_label(self) -> Label | None:
-        """The label, resolved by now; None where all that is read is sealed.
+        """Return the label, resolved by now; None where all that is read is sealed.
 
         Raises:
             UnlabelledData: its annotation still is not resolved, and no sources are named that would do.
@@ -182,11 +182,11 @@ class AccessFunction:
         return self.access.withhold or self.needs_inspection or self._may_contain_lazy_values
 
     def belongs_to(self, engine: Engine) -> bool:
-        """Whether it is decided by this guard's notice."""
+        """Return True if it is decided by this guard's notice."""
         return self._engine is engine
 
     def authorize(self) -> Use[Any] | None:
-        """Raises PurposeMissing or PurposeViolation where the function may not run here."""
+        """Raise PurposeMissing or PurposeViolation where the function may not run here."""
         label = self.resolve_label()
         if self.access.withhold or label is None:
             use = use_for_call(self._engine, self.access)
@@ -213,7 +213,7 @@ class AccessFunction:
         return self._result_to_cache(self._fn(*args, **kwargs))
 
     async def run_authorized_coroutine(self, *args: Any, **kwargs: Any) -> Any:
-        """The same for a coroutine function."""
+        """Return the same for a coroutine function."""
         return self._result_to_cache(await self._fn(*args, **kwargs))
 
     def _result_to_cache(self, value: Any) -> Any:
@@ -340,7 +340,7 @@ _MOST_CLASSES: Final = 100
 
 
 def wrap_access_function(fn: F, reader: AccessFunction) -> F:
-    """`fn`, which runs only where the ambient purpose may use what it reads."""
+    """Return `fn`, which runs only where the ambient purpose may use what it reads."""
     quick = is_plain(fn) and reader.has_fast_path
     wrapper = (_wrap_counting if reader.counts else _wrap_fast)(fn, reader) if quick else wrap_body(fn, reader)
     reader.wrapper = wrapper
@@ -349,7 +349,7 @@ def wrap_access_function(fn: F, reader: AccessFunction) -> F:
 
 
 def _wrap_fast(fn: Function, reader: AccessFunction) -> Function:
-    """The wrapper of a plain function: what was allowed before is one look-up in the ambient use."""
+    """Return the wrapper of a plain function: what was allowed before is one look-up in the ambient use."""
     innermost = reader.innermost
     label = reader.access.label
     at_rest = reader.eager_classes
@@ -375,7 +375,7 @@ def _wrap_fast(fn: Function, reader: AccessFunction) -> Function:
 
 
 def _wrap_counting(fn: Function, reader: AccessFunction) -> Function:
-    """The same where each use is counted."""
+    """Return the same where each use is counted."""
     innermost = reader.innermost
     label = reader.access.label
     at_rest = reader.eager_classes
@@ -403,7 +403,7 @@ def _wrap_counting(fn: Function, reader: AccessFunction) -> Function:
 
 
 def _may_contain_lazy_values(annotation: Any) -> bool:
-    """Whether there is an iterator or a coroutine inside of what is annotated like this, or may be.
+    """Return True if there is an iterator or a coroutine inside of what is annotated like this, or may be.
 
     What is one itself, or gives another one, is seen where it comes.
     """
@@ -432,7 +432,7 @@ def _may_contain_lazy_values(annotation: Any) -> bool:
 
 
 def _strip_containers(path: str) -> str:
-    """A path without the containers that the models come in: that they are a list says nothing of the field."""
+    """Return a path without the containers that the models come in: that they are a list says nothing of the field."""
     while path.startswith("[]."):
         path = path[3:]
     return path

@@ -73,7 +73,7 @@ class StatedPurpose:
         observing: bool,
         frame: FrameType,
     ) -> None:
-        """Raises ChannelViolation where the purpose is closed and no channel, or one it does not admit, is stated."""
+        """Raise ChannelViolation where the purpose is closed and no channel, or one it does not admit, is stated."""
         self.engine = engine
         self.register = register
         self.purpose = purpose
@@ -86,25 +86,25 @@ class StatedPurpose:
         self.fits = _check_channel(engine, self.make_activity(Site("", "", 0), name or ""))
 
     def make_activity(self, site: Site, name: str) -> Activity:
-        """The activity of this name at a place."""
+        """Return the activity of this name at a place."""
         return Activity(name, self.purpose, self.channel, self.observing, site, self.conditions)
 
     def get_handle(self) -> ActivityHandle:
-        """The activity of the block itself, listed in the inventory when it is first entered."""
+        """Return the activity of the block itself, listed in the inventory when it is first entered."""
         if self._handle is None:
             code, line, module = self.where
             self._handle = self.get_handle_at(Site(module, code.co_qualname, line))
         return self._handle
 
     def get_handle_at(self, site: Site) -> ActivityHandle:
-        """The activity of the block at another place, listed in the inventory."""
+        """Return the activity of the block at another place, listed in the inventory."""
         activity = self.make_activity(site, self.name or site.dotted)
         self.register.add_activity(site, activity)
         return ActivityHandle(self.engine, activity)
 
 
 def is_dropped(frame: FrameType) -> bool:
-    """Whether what is called in this frame now is a statement of its own, so that nobody gets what it gives."""
+    """Return True if what is called in this frame now is a statement of its own, so that nobody gets what it gives."""
     after = frame.f_code.co_code[frame.f_lasti + 2 :].lstrip(b"\0")  # the interpreter's own caches stand behind a call
     return after.startswith(_POP_TOP)
 
@@ -144,14 +144,14 @@ class Block(Generic[P]):
 
     @hides_own_frames
     def __call__(self, fn: F) -> F:
-        """Makes `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
+        """Make `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
         if is_task(fn):
             return cast("F", wrap_task(fn, self._wrap_function))
         return decorate_function(fn, self._wrap_function)
 
     @hides_own_frames
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
-        """Makes `fn` an activity that is given its use as its first argument; callers leave it out.
+        """Make `fn` an activity that is given its use as its first argument; callers leave it out.
 
         Raises:
             TypeError: `fn` is no function; or a generator, each of whose steps has a use of its own, or a method, whose
@@ -224,13 +224,13 @@ class Block(Generic[P]):
 
 
 def decorate_function(fn: F, wrap: Callable[[Function], Function]) -> F:
-    """`fn` wrapped, inside its classmethod or staticmethod where it is one."""
+    """Return `fn` wrapped, inside its classmethod or staticmethod where it is one."""
     inside = wrap_method(fn, wrap)
     return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
 
 
 def with_use(fn: Function, engine: Engine) -> Function:
-    """`fn` without its first parameter, which is the use under way."""
+    """Return `fn` without its first parameter, which is the use under way."""
     require_function(fn)
     ambient = engine.ambient
     signature = inspect.signature(fn)
@@ -269,7 +269,7 @@ class ActivityWrapper:
     enter_for_cleanup = enter
 
     def leave(self, token: Use[Any]) -> None:
-        """Ends it."""
+        """End it."""
         token._close()
 
     def filter_result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as Around has it
@@ -278,14 +278,14 @@ class ActivityWrapper:
 
 
 def _run_as_activity(fn: Function, engine: Engine, activity: Activity) -> Function:
-    """`fn` with its body run as this activity."""
+    """Return `fn` with its body run as this activity."""
     handle = ActivityHandle(engine, activity)
     wrapper = wrap_body(fn, ActivityWrapper(handle))
     return _wrap_fast(fn, handle) if is_plain(fn) else wrapper
 
 
 def _wrap_fast(fn: Function, handle: ActivityHandle) -> Function:
-    """The wrapper of a plain function: what `Use` does, without a call for each step.
+    """Return the wrapper of a plain function: what `Use` does, without a call for each step.
 
     The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
     """
@@ -331,7 +331,7 @@ def _wrap_fast(fn: Function, handle: ActivityHandle) -> Function:
 
 
 def carry_purpose(fn: F, engine: Engine) -> F:
-    """`fn` bound to the purpose under way; raises PurposeMissing where there is none."""
+    """Return `fn` bound to the purpose under way; raises PurposeMissing where there is none."""
     if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
         raise TypeError(
             f"carries functions, and was given `{type(fn).__name__}`: carry the function before it is called, "

@@ -125,7 +125,7 @@ class Authorization:
     def _report_verdict(
         self, verdict: Verdict, used: bool | None, access: Access | None = None, field: str | None = None
     ) -> Decision | None:
-        """Reports a verdict to the observers; gives the decision if it is a denial, else None."""
+        """Report a verdict to the observers; give the decision if it is a denial, else None."""
         engine = self._engine
         if used is not None and engine.observers.decided:
             engine.report_decision(verdict, used=used, activity=self.activity, access=access, field=field)
@@ -148,14 +148,14 @@ class Authorization:
         return decision
 
     def _count_rows(self, label: Label) -> None:
-        """Counts what has said whose it is, none of which was refused, and is about to be used."""
+        """Count what has said whose it is, none of which was refused, and is about to be used."""
         if self._engine.counting:
             self._handle.count(label, 1, None)
 
     def _count_use(
         self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int
     ) -> None:
-        """Counts data that is allowed, and about to be used."""
+        """Count data that is allowed, and about to be used."""
         if self._engine.counting:
             self._handle.count(label, times, None if row_contexts else permissions)
 
@@ -183,7 +183,7 @@ class Authorization:
         return self._decide_and_report(label, self._resolve_row_contexts(subject), permissions, used=False) is None
 
     def explain(self, sources: Sources, subject: Whose = None) -> Decision:
-        """The decision on these sources (of this subject), with its reasons; raises as `allows` does."""
+        """Return the decision on these sources (of this subject), with its reasons; raises as `allows` does."""
         permissions = self._permissions
         if subject is None:
             verdict = permissions.decide(sources)
@@ -202,7 +202,7 @@ class Authorization:
         return self._engine.resolve_row_contexts(subject)
 
     def _labels_allowed_for(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
-        """The labels known to be allowed of a subject, by its id."""
+        """Return the labels known to be allowed of a subject, by its id."""
         oversight = self._engine.oversight
         return (
             NO_LABELS
@@ -211,7 +211,7 @@ class Authorization:
         )
 
     def _knows(self, label: Label) -> bool:
-        """Whether the sources of this label are of the notice in force."""
+        """Return True if the sources of this label are of the notice in force."""
         try:
             self._engine.snapshot.matrix.resolve_label(label)
         except UnknownSource:
@@ -219,7 +219,7 @@ class Authorization:
         return True
 
     def _refuses_row(self, decision: Decision) -> bool:
-        """Whether a denial is about the row, whose data was asked for before: for wrappers.
+        """Return True if a denial is about the row, whose data was asked for before: for wrappers.
 
         That no clause grants it was refused then, or the value is sealed and cannot be opened.
         """

@@ -21,7 +21,7 @@ from purposeguard.values.callables import callable_kind, is_plain
 
 
 def cache_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None, typed: bool) -> Function:
-    """`fn`, an access function of this guard, behind a cache of `maxsize` answers that live `ttl` seconds.
+    """Return `fn`, an access function of this guard, behind a cache of `maxsize` answers that live `ttl` seconds.
 
     Raises:
         TypeError: `fn` is no access function of this guard, or a generator, whose items cannot be kept.

@@ -28,12 +28,12 @@ TOLERANCE: Final = datetime.timedelta(minutes=2)
 
 
 def read_system_time() -> datetime.datetime:
-    """The system's time, in UTC."""
+    """Return the system's time, in UTC."""
     return datetime.datetime.now(UTC)
 
 
 def _choose_elapsed_clock() -> Elapsed:
-    """The system's clock that cannot be set and goes on while the machine sleeps; as far as there is one."""
+    """Return the system's clock that cannot be set and goes on while the machine sleeps; as far as there is one."""
     # Linux counts the time of sleep in BOOTTIME alone, macOS in MONOTONIC as well.
     which = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
     if which is None:
@@ -75,7 +75,7 @@ class Clock:
 
     @classmethod
     def of(cls, given: Now | Clock) -> Clock:
-        """A clock, or the one of a function that gives the time."""
+        """Return a clock, or the one of a function that gives the time."""
         return given if isinstance(given, Clock) else cls(given)
 
     @property
@@ -84,7 +84,7 @@ class Clock:
         return self._now is read_system_time
 
     def read(self) -> datetime.datetime:
-        """The time of day as it is read, right or not: for records.
+        """Return the time of day as it is read, right or not: for records.
 
         Raises:
             TypeError, ValueError: what was read is no moment, or has no time zone.
@@ -107,11 +107,11 @@ class Clock:
         return Span(min(present, expected), max(present, expected))
 
     def now(self) -> datetime.datetime:
-        """The latest that it can be, in UTC: what ends by it has ended; raises as `read` does."""
+        """Return the latest that it can be, in UTC: what ends by it has ended; raises as `read` does."""
         return self.span().latest
 
     def earliest(self) -> datetime.datetime:
-        """The earliest that it can be, in UTC: what ends after it has not ended; raises as `read` does."""
+        """Return the earliest that it can be, in UTC: what ends after it has not ended; raises as `read` does."""
         return self.span().earliest
 
     def doubt(self) -> datetime.timedelta | None:
@@ -121,7 +121,7 @@ class Clock:
 
 
 def to_utc(moment: datetime.datetime) -> datetime.datetime:
-    """A moment in UTC.
+    """Return a moment in UTC.
 
     Raises:
         TypeError: it is no datetime.

@@ -51,7 +51,7 @@ class EntrustmentDeclaration(Declared):
     label: Label | None = None
 
     def with_site(self, site: Site) -> EntrustmentDeclaration:
-        """The same of the function at this place."""
+        """Return the same of the function at this place."""
         return dataclasses.replace(self, site=site)
 
     @property

@@ -61,7 +61,7 @@ class Reclassifier(Generic[S, To]):
         name: str | None,
         frame: FrameType,
     ) -> None:
-        """Lists what is declared where `frame` stands.
+        """List what is declared where `frame` stands.
 
         Raises:
             ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
@@ -105,7 +105,7 @@ class Reclassifier(Generic[S, To]):
     def __call__(
         self, fn: Callable[Concatenate[T, Q], R], /
     ) -> Callable[Concatenate[Personal[T, S | NotPersonal], Q], Personal[R, To]]:
-        """`fn` of a sealed value, which it is given first and by position.
+        """Return `fn` of a sealed value, which it is given first and by position.
 
         Raises:
             TypeError: `fn` is no function, or one that does not run within its call (a coroutine, a generator), or a

@@ -53,7 +53,7 @@ class Transforms:
         self._known: dict[tuple[int, int], object] = {}
 
     def add(self, fn: object) -> None:
-        """Lets a function see plain values."""
+        """Let a function see plain values."""
         self._known[_identity(fn)] = fn  # kept, so that its identity is not given again
 
     def __contains__(self, fn: object) -> bool:
@@ -199,7 +199,7 @@ class Engine:
         return list(given)
 
     def prefetch_preferences(self, subjects: list[str]) -> None:
-        """Has governance know of all these, if it has a way to learn of many at once; raises as `get_preferences`."""
+        """Have governance know of all these, if it has a way to learn of many at once; raise as `get_preferences`."""
         if subjects and can_ask_for_many(self.oversight):
             self.get_preferences_of_each(subjects)
 
@@ -222,7 +222,7 @@ class Engine:
         label: Label,
         snapshot: PolicySnapshot,
     ) -> Context:
-        """The same of what is known to stand like this, collected and ended on these days."""
+        """Return the same of what is known to stand like this, collected and ended on these days."""
         if collected is None and ended is None:
             return Context(preferences)
         matrix = snapshot.matrix  # the notice may have been replaced meanwhile
@@ -246,7 +246,7 @@ class Engine:
         return found
 
     def replace(self, notice: Notice | NoticesInForce, history: History | None = None) -> None:
-        """Puts another revision in force, at one stroke; one thread at a time.
+        """Put another revision in force, at one stroke; one thread at a time.
 
         Raises:
             NoticeError: it is of another notice, or several notices do not go together.
@@ -281,12 +281,12 @@ class Engine:
                 each.retire()
 
     def add_observer(self, observer: object) -> None:
-        """Adds an observer, before the others; raises TypeError for one that counts uses."""
+        """Add an observer, before the others; raise TypeError for one that counts uses."""
         with self._lock:
             self._set_observers(Observers(observer, *self.observers))
 
     def remove_observer(self, observer: object) -> None:
-        """Removes an observer. After the last that wants each decision, the notice in force decides."""
+        """Remove an observer. After the last that wants each decision, the notice in force decides."""
         with self._lock:
             self._set_observers(Observers(*(each for each in self.observers if each is not observer)))
 
@@ -306,7 +306,7 @@ class Engine:
         access: Access | None = None,
         field: str | None = None,
     ) -> None:
-        """Reports one decision that somebody asked for; a use that was decided before is only counted."""
+        """Report one decision that somebody asked for; a use that was decided before is only counted."""
         for decided in self.observers.decided:
             decided(verdict, used=used, activity=activity, access=access, field=field)
 
@@ -323,7 +323,7 @@ class Engine:
         self.report_denial(error, observed=self.observing and (use is None or use.activity.observing))
 
     def require_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
-        """Raises SealedValue where the guard is strict and a function that it does not know would see a value.
+        """Raise SealedValue where the guard is strict and a function that it does not know would see a value.
 
         Asked for are those that `map` was given, and `others`.
         """
@@ -335,17 +335,17 @@ class Engine:
                 raise SealedValue(f"{message}: {advise_registration(fn)}")
 
     def make_counter(self, activity: str | None, purpose: type[Purpose] | Family, label: Label) -> Tick:
-        """The function that counts one use of a label; records name what it is of by ids."""
+        """Return the function that counts one use of a label; records name what it is of by ids."""
         return self.observers.make_counter(
             activity, self.purpose_record_id(purpose), self.snapshot.matrix.to_record_label(label)
         )
 
     def purpose_record_id(self, purpose: type[Purpose] | Family) -> str:
-        """The id by which records name a purpose; the name of a family."""
+        """Return the id by which records name a purpose; the name of a family."""
         return purpose.name if isinstance(purpose, Family) else self.snapshot.matrix.record_id(purpose)
 
     def count_check(self, decision: Decision) -> Tick:
-        """Counts a bare check that was allowed; gives the function that counts more of them."""
+        """Count a bare check that was allowed; give the function that counts more of them."""
         tick = self.make_counter(None, decision.purpose, decision.label)
         tick()
         return tick
@@ -359,7 +359,7 @@ class Engine:
         *,
         advice: str | None = None,
     ) -> None:
-        """Reports a denial, and raises it unless it is only observed."""
+        """Report a denial, and raise it unless it is only observed."""
         fields: tuple[str, ...] = ()
         if access is not None:
             fields = (field,) if field else access.fields_from(decision.denied)
@@ -373,11 +373,11 @@ class Engine:
         self.report_violation(violation, use.activity if use is not None else None)
 
     def report_violation(self, violation: PurposeViolation, activity: Activity | None) -> None:
-        """Reports a violation of an activity (None: of a bare check), and raises it unless it is only observed."""
+        """Report a violation of an activity (None: of a bare check), and raise it unless it is only observed."""
         self.report_denial(violation, observed=self.observing if activity is None else activity.observing)
 
     def report_denial(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """Reports a denial, and raises it unless it is only `observed`."""
+        """Report a denial, and raise it unless it is only `observed`."""
         told = error
         if isinstance(error, PurposeViolation):
             told = qualify_violation(error, self.snapshot.matrix)
@@ -434,7 +434,7 @@ class ActivityHandle:
         self._narrower: dict[type[Purpose] | Family, ActivityHandle] = {}
 
     def narrow_to(self, member: type[Purpose] | Family) -> ActivityHandle:
-        """The same of one member of the family that the activity is for."""
+        """Return the same of one member of the family that the activity is for."""
         found = self._narrower.get(member)
         if found is None:
             narrower = ActivityHandle(self.engine, dataclasses.replace(self.activity, purpose=member))
@@ -452,7 +452,7 @@ class ActivityHandle:
         return permissions
 
     def count(self, label: Label, times: int, permissions: Permissions | None) -> None:
-        """Counts uses of a label that these permissions allow; None where that is so of some subjects only."""
+        """Count uses of a label that these permissions allow; None where that is so of some subjects only."""
         tick = self.ticks.get(label)
         if tick is None:
             tick = self.engine.make_counter(self.activity.name, self.activity.purpose, label)

@@ -67,7 +67,7 @@ def current_execution() -> ExecutionProbe:
 
 
 def current_task_or_loop() -> object:
-    """The present task of the loop that runs here, or else the loop; raises RuntimeError where none runs."""
+    """Return the present task of the loop that runs here, or else the loop; raises RuntimeError where none runs."""
     events: Any = modules[ASYNCIO]
     loop = events.get_running_loop()
     task = modules["asyncio.tasks"].current_task(loop)
@@ -80,7 +80,7 @@ def is_served(owner: object) -> bool:
 
 
 def is_in_first_greenlet() -> bool:
-    """True if what runs here, or what it works for, is what ran in this thread before greenlets were loaded."""
+    """Return True if what runs here, or what it works for, is what ran in this thread before greenlets were loaded."""
     return GREENLET not in modules or _find_carrier().parent is None
 
 
@@ -95,7 +95,7 @@ def _add_carrier(runs: Callable[[], object]) -> tuple[object, object]:
 
 
 def _find_carrier() -> Any:
-    """The greenlet for which the present one works: itself, or a parent whose very context it shares."""
+    """Return the greenlet for which the present one works: itself, or a parent whose very context it shares."""
     greenlet: Any = import_module(GREENLET).getcurrent()  # it is loaded; or, by another thread, nearly
     while (parent := greenlet.parent) is not None and greenlet.gr_context is not None:
         if parent.gr_context is not greenlet.gr_context:

@@ -80,7 +80,7 @@ class EntrustDecorator:
         self._frame = frame
 
     def __call__(self, fn: F) -> F:
-        """`fn`, which runs once its hand-over is allowed and on record.
+        """Return `fn`, which runs once its hand-over is allowed and on record.
 
         Raises:
             TypeError: `fn` is no function, or a generator, which would hand over a step at a time.
@@ -217,7 +217,7 @@ class HandOverFunction:
     def _check_recipient(
         self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, row_contexts: tuple[RowContext, ...]
     ) -> None:
-        """Tells all that stands against the hand-over; raises the first of it, unless it is only observed."""
+        """Tell all that stands against the hand-over; raise the first of it, unless it is only observed."""
         engine, declared = self._engine, self.declared
         permissions = use._permissions  # once: all is decided by one revision
         purpose = use._decide_and_report(label, row_contexts, permissions, used=True)
@@ -352,7 +352,7 @@ def _iter_denials_of_notice(
 
 
 def require_recipient(engine: Engine, given: object) -> None:
-    """Raises TypeError where something is no recipient, nor the id of one on a register that can be asked."""
+    """Raise TypeError where something is no recipient, nor the id of one on a register that can be asked."""
     if isinstance(given, Recipient):
         return
     if not isinstance(given, str):
@@ -364,7 +364,7 @@ def require_recipient(engine: Engine, given: object) -> None:
 
 
 def resolve_recipient(engine: Engine, given: Recipient | str) -> Recipient:
-    """The recipient that is meant, as it is now.
+    """Return the recipient that is meant, as it is now.
 
     Raises:
         UnknownRecipient: none of this id is on the register.
@@ -374,7 +374,7 @@ def resolve_recipient(engine: Engine, given: Recipient | str) -> Recipient:
 
 
 def _collect_recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
-    """The methods that record a hand-over: of governance, which tells its own ledger, and of observers.
+    """Return the methods that record a hand-over: of governance, which tells its own ledger, and of observers.
 
     None if there is neither governance nor a ledger that records hand-overs.
     """

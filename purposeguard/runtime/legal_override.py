@@ -60,7 +60,7 @@ class ExceptionBlock:
         activity: str | None,
         site: Site,
     ) -> None:
-        """States the exception.
+        """State the exception.
 
         Raises:
             TypeError: the guard has no ledger that could be told, or an argument is of another kind.
@@ -182,20 +182,20 @@ class ExceptionUse(Use[Any]):
     def _decide_each(
         self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
     ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
-        """Each of these, judged: nobody is asked what the subjects wanted."""
+        """Return each of these, judged: nobody is asked what the subjects wanted."""
         return {one: self._decide_and_report(*one, permissions, used=used) for one in asked}
 
     def _is_over(self) -> bool:
         return self._engine.clock.now() >= self._exception.until
 
     def allows(self, sources: Any, subject: Whose = None) -> bool:
-        """Whether data from these sources (of this subject) may be used under the exception."""
+        """Return True if data from these sources (of this subject) may be used under the exception."""
         return (
             self._decide_and_report(self._permissions.matrix.resolve_label(sources), self._abouts_of(subject)) is None
         )
 
     def explain(self, sources: Any, subject: Whose = None) -> Decision:
-        """The decision; only denials have reasons, since no clause grants what law permits."""
+        """Return the decision; only denials have reasons, since no clause grants what law permits."""
         label = self._permissions.matrix.resolve_label(sources)
         refusal = self._decide_and_report(label, self._abouts_of(subject))
         return refusal if refusal is not None else _make_permitted_decision(label)
@@ -230,7 +230,7 @@ class ExceptionUse(Use[Any]):
         permissions: Permissions,  # noqa: ARG002  # as Use has it
         times: int,
     ) -> None:
-        """Puts what is about to be used on record."""
+        """Put what is about to be used on record."""
         if label is _NOT_PERSONAL:
             return
         label = self._engine.snapshot.matrix.to_record_label(label)
@@ -243,7 +243,7 @@ class ExceptionUse(Use[Any]):
         return True
 
     def _record_row(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
-        """Puts on record whose row is given out."""
+        """Put on record whose row is given out."""
         self._count_use(label, row_contexts, self._permissions, 1)
 
     def __repr__(self) -> str:

@@ -69,7 +69,7 @@ class Observer:
         """An access function was called; whether it may run is decided next."""
 
     def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:  # type: ignore[empty-body]  # never called: a guard asks those that override it
-        """A function to be called at each use of data of this label by an activity (None: by bare checks).
+        """Return a function to be called at each use of data of this label by an activity (None: by bare checks).
 
         Asked for at the first such use, and perhaps again; kept, and called, for as long as the activity is declared,
         also in processes forked meanwhile. `purpose` is the canonical id of a purpose or the name of a family.
@@ -127,12 +127,12 @@ class Observers:
         self.want_each = bool(self.decided or self.entered or self.called)
 
     def get_methods(self, event: str, *, but: object = None) -> tuple[Callable[..., Any], ...]:
-        """The methods of all that have one for this event, but of one observer."""
+        """Return the methods of all that have one for this event, but of one observer."""
         methods = (find_method(observer, event) for observer in self._all if observer is not but)
         return tuple(method for method in methods if method is not None)
 
     def make_counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
-        """A function that counts one use with each observer that counts."""
+        """Return a function that counts one use with each observer that counts."""
         ticks = [counter(activity, purpose, label) for counter in self.counters]
         return ticks[0] if len(ticks) == 1 else functools.partial(_call_each, ticks)
 
@@ -141,7 +141,7 @@ class Observers:
 
 
 def find_method(observer: object, event: str) -> Callable[..., Any] | None:
-    """The method of an observer for an event; None if it has none, or only that of the base class."""
+    """Return the method of an observer for an event; None if it has none, or only that of the base class."""
     method = getattr(observer, event, None)
     return None if getattr(method, "__func__", None) is getattr(Observer, event) else method
 
@@ -157,7 +157,7 @@ class ObservedLog(Observer):
     __slots__ = ()
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """Logs a denial that is only observed."""
+        """Log a denial that is only observed."""
         if observed:
             log_observed(error)
 
@@ -172,7 +172,7 @@ def load_logging() -> None:
 
 
 def log_observed(error: Exception) -> None:
-    """Logs what would have been raised, were it enforced."""
+    """Log what would have been raised, were it enforced."""
     import logging  # noqa: PLC0415  # loaded by now, by what observes
 
     logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)

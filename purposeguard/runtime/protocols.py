@@ -71,7 +71,7 @@ class PrefetchingOversight(Protocol):
     """An oversight that learns of subjects ahead, without blocking an event loop, as `preferences` would."""
 
     async def ready(self, subjects: Iterable[str] = (), /) -> None:
-        """Has what holds for these subjects at hand, by `subject_key`; without any, that the store answers.
+        """Have what holds for these subjects at hand, by `subject_key`; without any, that the store answers.
 
         Raises:
             StoreUnavailable: it cannot be known now.
@@ -84,7 +84,7 @@ class OffLoopLedger(Protocol):
     """A ledger that need not block an event loop to record a denial."""
 
     def off_loop(self) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-        """A block that ends when the denials in it are on record; gives what is awaited for that before.
+        """Return a block that ends when the denials in it are on record; gives what is awaited for that before.
 
         Raises:
             StoreUnavailable: they cannot be recorded, so there must be no answer.
@@ -93,7 +93,7 @@ class OffLoopLedger(Protocol):
 
 
 def can_ask_for_many(oversight: object) -> bool:
-    """True if an oversight can be asked of many subjects at once, and answers as `preferences` would.
+    """Return True if an oversight can be asked of many subjects at once, and answers as `preferences` would.
 
     A subclass that overrides `preferences` alone is asked by it: the batch that it inherits does not know of that.
     """
@@ -101,7 +101,7 @@ def can_ask_for_many(oversight: object) -> bool:
 
 
 def can_prefetch_roster(oversight: object) -> bool:
-    """True if an oversight has an async method `aroster`, which answers as its `roster` would; likewise."""
+    """Return True if an oversight has an async method `aroster`, which answers as its `roster` would; likewise."""
     return _is_consistent_override(oversight, "aroster", "roster")
 
 

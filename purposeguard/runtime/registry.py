@@ -67,7 +67,7 @@ class Access(Declared):
         return self.site.dotted
 
     def fields_from(self, sources: Iterable[type[Source]]) -> tuple[str, ...]:
-        """The fields that derive from any of these sources."""
+        """Return the fields that derive from any of these sources."""
         wanted = frozenset(sources)
         return tuple(path for path, label in self.fields.items() if not wanted.isdisjoint(label.sources))
 
@@ -85,7 +85,7 @@ class TableHolder(Protocol):
     """What knows tables that may be defined after it, such as a guarded engine."""
 
     def declared(self) -> Iterable[TaggedTable]:
-        """The tables defined so far."""
+        """Return the tables defined so far."""
         ...
 
 
@@ -131,7 +131,7 @@ class Register:
         self._holders: WeakSet[TableHolder] = WeakSet()
 
     def add_activity(self, key: object, activity: Activity) -> None:
-        """Lists an activity, unless one is listed from this place for this purpose.
+        """List an activity, unless one is listed from this place for this purpose.
 
         One of a notice that was replaced since is listed no more: its classes are not kept.
         """
@@ -141,29 +141,29 @@ class Register:
             self._activities[where] = activity
 
     def add_access(self, access: Access) -> None:
-        """Lists an access function; one defined again (a reloaded module) replaces the first."""
+        """List an access function; one defined again (a reloaded module) replaces the first."""
         self._accesses[access.site] = access
 
     def add_entrustment(self, entrustment: EntrustmentDeclaration) -> None:
-        """Lists a function that hands data over; one defined again (a reloaded module) replaces the first."""
+        """List a function that hands data over; one defined again (a reloaded module) replaces the first."""
         self._entrustments[entrustment.site] = entrustment
 
     def add_reclassification(self, declared: Reclassification, instead: Reclassification | None = None) -> None:
-        """Lists a reclassification, unless the same is listed; `instead` of what said less of it."""
+        """List a reclassification, unless the same is listed; `instead` of what said less of it."""
         if instead is not None:
             self._reclassifications.pop(instead, None)
         self._reclassifications.setdefault(declared)
 
     def add_transform(self, declared: Transform) -> None:
-        """Lists a function that may see plain values, unless it is listed."""
+        """List a function that may see plain values, unless it is listed."""
         self._transforms.setdefault((declared.site, declared.name), declared)
 
     def add_table(self, table: TaggedTable) -> None:
-        """Lists a table, unless the same is listed."""
+        """List a table, unless the same is listed."""
         self._tables.setdefault(table)
 
     def add_tables_of(self, holder: TableHolder) -> None:
-        """Asks this for its tables whenever they are listed, as long as it exists."""
+        """Ask this for its tables whenever they are listed, as long as it exists."""
         self._holders.add(holder)
 
     @property

@@ -34,7 +34,7 @@ def withhold_denied_fields(
     path: str = "",
     row_contexts: tuple[RowContext, ...] = (),
 ) -> Any:
-    """`value` of this shape without what may not be used here.
+    """Return `value` of this shape without what may not be used here.
 
     `again` gives the use that decides each step of an iterator. The value is at this path in a row of these contexts.
     """
@@ -107,7 +107,7 @@ def _count_or_report(
     access: Access | None,
     permissions: Permissions,
 ) -> None:
-    """Counts what is used, or reports a denial that is only observed: the value stays."""
+    """Count what is used, or report a denial that is only observed: the value stays."""
     if decision is not None:
         use._engine.refuse(decision, use, access)
     else:
@@ -115,7 +115,7 @@ def _count_or_report(
 
 
 def wrap_lazy_values(use: Authorization, value: Any, shape: Shape, again: Callable[[], Authorization | None]) -> Any:
-    """`value`, all of which may be used, with iterators in it that ask `again` at each step."""
+    """Return `value`, all of which may be used, with iterators in it that ask `again` at each step."""
 
     def filter_part(part: Any, shape: Shape, use: Authorization, _where: _Where, _item: bool) -> Any:
         return wrap_lazy_values(use, part, shape, again)
@@ -143,7 +143,7 @@ def filter_rows(
     path: str = "",
     around: tuple[RowContext, ...] = (),
 ) -> Any:
-    """`value`, once each row in it may be used for what its marked fields say.
+    """Return `value`, once each row in it may be used for what its marked fields say.
 
     With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: a
     generator yields it, and it may be left out itself. `again`, `path`: as `without`; `around` are the contexts of the
@@ -218,7 +218,7 @@ def _make_stream_wrapper(
     again: Callable[[], Authorization | None],
     given: Callable[[Any, Shape, Authorization, _Where, bool], Any],
 ) -> Stream:
-    """Wraps iterators in a value. At each step `again` gives the use, and `given` what the use lets out of an item."""
+    """Wrap iterators in a value. At each step `again` gives the use, and `given` what the use lets out of an item."""
 
     def stream(value: Any, shape: Shape, path: str, row_contexts: tuple[RowContext, ...]) -> Any:
         items = shape.iterated or shape  # where it was not announced, an item may be all that the value would be

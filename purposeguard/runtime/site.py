@@ -16,7 +16,7 @@ class Site(NamedTuple):
 
     @classmethod
     def of(cls, fn: Any) -> Site:
-        """The place of a function or other callable."""
+        """Return the place of a function or other callable."""
         module = getattr(fn, "__module__", None) or type(fn).__module__
         qualname = getattr(fn, "__qualname__", None) or type(fn).__qualname__
         return cls(module, qualname, getattr(getattr(fn, "__code__", None), "co_firstlineno", 0))

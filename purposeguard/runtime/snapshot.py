@@ -92,12 +92,12 @@ class Permissions:
         return verdict
 
     def is_known_allowed(self, label: Label, context: Context) -> bool:
-        """True if it was decided before that data of this label may be used in this context."""
+        """Return True if it was decided before that data of this label may be used in this context."""
         plain = context.preferences is not None and context.under is None and not context.overdue
         return plain and label in self._allowed_to.get(context.preferences, NO_LABELS)  # type: ignore[arg-type]  # not None
 
     def labels_allowed_for(self, preferences: SubjectPreferences) -> set[Label] | frozenset[Label]:
-        """The labels seen to be allowed of subjects with these preferences."""
+        """Return the labels seen to be allowed of subjects with these preferences."""
         return self._allowed_to.get(preferences, NO_LABELS)
 
     def _cache_allowed(self, label: Label, context: Context | None) -> None:
@@ -240,13 +240,13 @@ class PolicySnapshot:
             self.checked[check] = tick
 
     def cache_stated(self, place: object, stated: object) -> None:
-        """Has what was last stated at a place of the code found there again. Of many places the first are kept."""
+        """Have what was last stated at a place of the code found there again. Of many places the first are kept."""
         with self._lock:
             if not self._retired and (place in self.stated or len(self.stated) < _PLACES_AT_MOST):
                 self.stated[place] = stated
 
     def retire(self) -> None:
-        """Retires all permissions, those asked for from now on too."""
+        """Retire all permissions, those asked for from now on too."""
         with self._lock:
             self._retired = True
             self.stated.clear()

@@ -113,7 +113,7 @@ class Use(Authorization, Opener, Generic[P]):
         return self._owner is not NOBODY
 
     def _close(self) -> None:
-        """Ends this use and restores the one before; for guards and wrappers."""
+        """End this use and restore the one before; for guards and wrappers."""
         engine = self._handle.engine
         self._owner = NOBODY
         self._allowed_labels = NOTHING
@@ -154,7 +154,7 @@ class Use(Authorization, Opener, Generic[P]):
             raise
 
     def open(self, value: Personal[T, P | NotPersonal], /, subject: Whose = None) -> T:
-        """The plain value of a sealed one, where this purpose may use all its sources.
+        """Return the plain value of a sealed one, where this purpose may use all its sources.
 
         `subject` says whose it is, where there is somebody who keeps what subjects asked for (`Guard(governance=…)`):
         an id, a `RowContext`, or a row whose marked fields say it.
@@ -184,7 +184,7 @@ class Use(Authorization, Opener, Generic[P]):
             raise
 
     def _open_for_subject(self, value: Personal[T, Any], subject: object) -> T:
-        """The plain value of somebody's: the way of `open` where a subject is named."""
+        """Return the plain value of somebody's: the way of `open` where a subject is named."""
         engine = self._engine
         try:
             if type(subject) in IDS and self._is_owner_running():
@@ -208,7 +208,7 @@ class Use(Authorization, Opener, Generic[P]):
     def open_all(
         self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[Whose] | None = None
     ) -> list[T]:
-        """The plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
+        """Return the plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
 
         `subjects` says of each value in turn whose it is, as `subject` of `open` does. They are asked of together, and
         again once all is decided: what one asked for meanwhile counts.
@@ -240,7 +240,7 @@ class Use(Authorization, Opener, Generic[P]):
             raise
 
     def _open_for_subjects(self, sealed: tuple[Personal[T, Any], ...], subjects: Iterable[Whose]) -> list[T]:
-        """The plain values of somebody's each: the way of `open_all` where subjects are named."""
+        """Return the plain values of somebody's each: the way of `open_all` where subjects are named."""
         if isinstance(subjects, (str, bytes, Mapping)):
             raise TypeError("`subjects` says of each value in turn whose it is: give a list")
         for value in sealed:
@@ -305,7 +305,7 @@ class Use(Authorization, Opener, Generic[P]):
     def _decide_each(
         self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
     ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
-        """Each of these, judged; those whose subjects asked for something meanwhile, judged again."""
+        """Return each of these, judged; those whose subjects asked for something meanwhile, judged again."""
         row_contexts = [row_context for _, known in asked for row_context in known]
         before = self._engine.collect_preferences(row_contexts)
         judged = {one: self._decide_and_report(*one, permissions, used=used, known=before) for one in asked}
@@ -317,7 +317,7 @@ class Use(Authorization, Opener, Generic[P]):
         return judged
 
     def _current_use(self) -> Use[Any]:
-        """The use of its guard that is under way here; itself where there is none."""
+        """Return the use of its guard that is under way here; itself where there is none."""
         engine = self._handle.engine
         ambient = engine.ambient()
         # One that an application keeps in a variable of its own decides where its guard has nothing under way; one
@@ -325,11 +325,11 @@ class Use(Authorization, Opener, Generic[P]):
         return self if ambient._nothing and engine.innermost()._nothing else ambient
 
     def _is_current(self) -> bool:
-        """True if it is what its guard has under way, and holds here and now."""
+        """Return True if it is what its guard has under way, and holds here and now."""
         return self._handle.engine.ambient() is self and self._explain_absence() is None
 
     def withhold(self, value: T, like: object = None) -> T:
-        """`value`, or a copy without the fields that may not be used here.
+        """Return `value`, or a copy without the fields that may not be used here.
 
         Models, dataclasses, attrs objects and NamedTuples are read by their classes, also inside containers; rows that
         are plain dicts by `like`, an annotation such as `list[InvoiceRow]`. An iterator asks this use at each item.
@@ -354,7 +354,7 @@ class Use(Authorization, Opener, Generic[P]):
             del value  # from the traceback, where it is refused
 
     def _withhold_for_dump(self, value: T, met: list[Any]) -> T:
-        """`value`, or a copy without the fields that may not be used here, whatever it is; for dumps.
+        """Return `value`, or a copy without the fields that may not be used here, whatever it is; for dumps.
 
         `met` gets all models in it, as they are given back. Raises as `withhold` does, save UnlabelledData.
         """
@@ -365,7 +365,7 @@ class Use(Authorization, Opener, Generic[P]):
         return cast("T", withhold_denied_fields(self, value, Shape(), None, met=met, again=self._require_active))
 
     def _require_active(self) -> Use[Any] | None:
-        """This use, where it holds here and now; None where that it does not is only observed."""
+        """Return this use, where it holds here and now; None where that it does not is only observed."""
         absence = self._explain_absence()
         if absence is None:
             return self
@@ -403,7 +403,7 @@ class Use(Authorization, Opener, Generic[P]):
         return f"{ended}, or the step of a generator that this use was for: ask `guard.use(…)` where it is needed"
 
     def _is_owner_running(self) -> bool:
-        """Whether what entered it is what runs now; for guards.
+        """Return True if what entered it is what runs now; for guards.
 
         A use opened outside any event loop belongs to its greenlet or thread, and to a loop that its body runs there.
         """
@@ -467,7 +467,7 @@ class CarriedUse(Use[Any]):
         super().__init__(handle, frame)  # last: from then on it is ambient
 
     def stands_for(self, use: Use[Any]) -> bool:
-        """Whether it was carried from this use, directly or by way of others."""
+        """Return True if it was carried from this use, directly or by way of others."""
         return any(origin is use for origin in self._origins)
 
 
@@ -571,7 +571,7 @@ NO_USE: Final = _NoUse()
 
 
 def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any] | None:
-    """The use under way here; None in observe mode where there is none.
+    """Return the use under way here; None in observe mode where there is none.
 
     Raises:
         PurposeMissing: there is none, it has ended, or it is another task's or thread's.
@@ -585,7 +585,7 @@ def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any]
 
 
 def use_for_call(engine: Engine, access: Access) -> Use[Any] | None:
-    """The use under way here, for an access function that was called; raises as `present` does."""
+    """Return the use under way here, for an access function that was called; raises as `present` does."""
     for report in engine.observers.called:
         report(access)
     return require_current_use(engine, f"{access.name} was called")
@@ -630,14 +630,14 @@ def awaiting_frame(frame: FrameType) -> FrameType | None:
 
 
 def nearest_active_use(use: Use[Any]) -> Use[Any]:
-    """This use, or the nearest one around it that has not ended: of blocks that were left out of order."""
+    """Return this use, or the nearest one around it that has not ended: of blocks that were left out of order."""
     while use._owner is NOBODY and use is not NO_USE:
         use = _enclosing_use(use)
     return use
 
 
 def _enclosing_use(use: Use[Any]) -> Use[Any]:
-    """The use that this one was entered in."""
+    """Return the use that this one was entered in."""
     before = getattr(use, "_before", NO_USE)  # not set yet where a signal interrupts a quick wrapper
     if not isinstance(before, Token):
         return before

@@ -25,27 +25,27 @@ class BodyWrapper(Protocol):
     """What surrounds each run of a body. Whatever `before` gives is handed to the other two."""
 
     def enter(self) -> Any:
-        """Runs before the body, and again whenever a generator's body goes on; raises to keep it from running."""
+        """Run before the body, and again whenever a generator's body goes on; raise to keep it from running."""
 
     def leave(self, token: Any) -> None:
-        """Runs when the body is left, by whichever way."""
+        """Run when the body is left, by whichever way."""
 
     def enter_for_cleanup(self) -> Any:
-        """Runs instead of `before` where a generator's body is only let clean up."""
+        """Run instead of `before` where a generator's body is only let clean up."""
 
     def filter_result(self, value: Any, token: Any) -> Any:
         """What the caller gets for what the body returned or yielded."""
 
 
 def wrap_method(fn: Any, wrap: Callable[[Function], Function]) -> Any | None:
-    """`fn` wrapped inside its classmethod or staticmethod; None where it is neither."""
+    """Return `fn` wrapped inside its classmethod or staticmethod; None where it is neither."""
     if isinstance(fn, (classmethod, staticmethod)):
         return type(fn)(wrap(cast("Function", fn.__func__)))
     return None
 
 
 def wrap_body(fn: Any, around: BodyWrapper) -> Function:
-    """`fn` with `around` around its body: same signature, same kind (sync, async, generator, async generator).
+    """Return `fn` with `around` around its body: same signature, same kind (sync, async, generator, async generator).
 
     Raises:
         TypeError: `fn` is not a function or another callable object.
@@ -62,13 +62,13 @@ def is_task(fn: Any) -> bool:
 
 
 def wrap_task(task: Any, wrap: Callable[[Function], Function]) -> Any:
-    """The task itself, with its function wrapped: a function in its place would have no `.delay`."""
+    """Return the task itself, with its function wrapped: a function in its place would have no `.delay`."""
     task.run = wrap(task.run)
     return task
 
 
 def require_function(fn: Any) -> None:
-    """Raises TypeError where `fn` is not a function or another callable object, or is a task of a queue."""
+    """Raise TypeError where `fn` is not a function or another callable object, or is a task of a queue."""
     if is_task(fn):
         raise TypeError(
             "decorates functions, not tasks, which would lose `.delay`: write it below the task's decorator"
@@ -80,7 +80,7 @@ def require_function(fn: Any) -> None:
 
 
 def refuse_method(fn: Any, instead: str) -> None:
-    """Raises where the first argument of `fn` is its object or class, and so not what a wrapper puts there.
+    """Raise where the first argument of `fn` is its object or class, and so not what a wrapper puts there.
 
     To be asked before a classmethod or staticmethod is unwrapped; a staticmethod is a function like any other.
 
@@ -97,7 +97,7 @@ def refuse_method(fn: Any, instead: str) -> None:
 
 
 def explain_call(error: BaseException, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Adds a note to the error of a call that lacks an argument, where `fn` takes a use that nobody gives it."""
+    """Add a note to the error of a call that lacks an argument, where `fn` takes a use that nobody gives it."""
     trace = error.__traceback__
     if not isinstance(error, TypeError) or trace is None or trace.tb_next is not None:
         return  # not of the call itself
@@ -188,7 +188,7 @@ def _wrap_generator(fn: Function, around: BodyWrapper) -> Function:
 
 
 def _close_body(body: Generator[Any, Any, Any], around: BodyWrapper) -> None:
-    """Lets a body that was not exhausted clean up, inside what surrounds it."""
+    """Let a body that was not exhausted clean up, inside what surrounds it."""
     if inspect.getgeneratorstate(body) in (inspect.GEN_CLOSED, inspect.GEN_CREATED):
         body.close()
         return
