@@ -1,8 +1,8 @@
 """Tags on Arrow: from a tagged class to a schema, and on tables, batches and data sets.
 
-A column bears its tag as metadata of its field, under one key, `purposeguard`, and Parquet and Feather keep it. What
-Arrow does with metadata otherwise: a column that is renamed keeps its own, one that is replaced, appended or computed
-has none, and is refused; of tables that are put one below the other the first one's count (see `concatenated`).
+A column bears its tag as metadata of its field, under the key `purposeguard`. Parquet and Feather files keep it. Arrow
+keeps the metadata of a renamed column. A column that is replaced, appended or computed has no metadata, so it is
+refused. When tables are concatenated, Arrow keeps the metadata of the first table (see `concatenated`).
 """
 
 from purposeguard.extras import Needs

@@ -1,4 +1,4 @@
-"""Schemas of Arrow made of tagged classes: what the annotation of each field is stored as, and its tags."""
+"""Arrow schemas of tagged classes: the Arrow type of each field's annotation, and its tags."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PLAIN: Final[Mapping[object, pa.DataType]] = types.MappingProxyType(
         str: pa.string(),
         bytes: pa.binary(),
         datetime.date: pa.date32(),
-        # A moment: one without a time zone could be one of two days.
+        # Without a time zone, a moment could fall on either of two days.
         datetime.datetime: pa.timestamp(_MICRO, "UTC"),
         datetime.time: pa.time64(_MICRO),
         datetime.timedelta: pa.duration(_MICRO),
@@ -44,14 +44,14 @@ _PLAIN: Final[Mapping[object, pa.DataType]] = types.MappingProxyType(
         pydantic.NaiveDatetime: pa.timestamp(_MICRO),
         pydantic.PastDate: pa.date32(),
         pydantic.FutureDate: pa.date32(),
-        # As Spark takes a Python Decimal of which no more is known.
+        # Spark stores a Python Decimal of unknown precision like this.
         decimal.Decimal: pa.decimal128(38, 18),
-        # As text: not everything that reads Parquet has a type for it.
+        # UUIDs are stored as text because not every Parquet reader has a type for them.
         uuid.UUID: pa.string(),
         type(None): pa.null(),
     }
 )
-"""The Arrow types of annotations that are told by nothing else."""
+"""The Arrow types of annotations that have no parameters."""
 
 _TEXTS: Final[tuple[Any, ...]] = (
     pydantic.EmailStr,
@@ -69,14 +69,19 @@ _TEXTS: Final[tuple[Any, ...]] = (
     pydantic.IPvAnyInterface,
     pathlib.PurePath,
 )
-"""What is stored as the text that it is written as."""
+"""Types whose values are stored as text."""
 
 
 def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Schema:
-    """The Arrow schema of a tagged class: the types of its annotations, and its tags.
+    """Return the Arrow schema of a tagged class, with the types of its annotations and its tags.
 
-    A field without a tag is not personal. Moments are in UTC; a `Decimal` of which no more is said has 38 digits, 18 of
-    them behind the point; UUIDs, addresses and what is written as text are texts. `spark`: as `tagged` has it.
+    A field without a tag is not personal. Moments are in UTC. A `Decimal` without further constraints has 38 digits, 18
+    of them after the decimal point. UUIDs, addresses and paths are stored as text.
+
+    Args:
+        model: The tagged class.
+        notice: The revisions of the notice that the tags refer to.
+        spark: Also write the tags into the schema that Spark keeps in Parquet files, as `tagged` does.
 
     Raises:
         TypeError: `model` is no taggable class, or a field has no Arrow type.
@@ -90,35 +95,45 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
 
 
 class _Place(NamedTuple):
-    """Where an annotation stands: its path, the values of type variables, the classes around it, and its sources.
+    """The place of an annotation within a tagged class.
 
-    What stands around a place says its sources of it as well: Arrow takes fields out of a column, and asks them alone.
+    A place inherits the sources of everything around it, because Arrow can take a field out of its column, and then
+    only the field's own tag is read.
     """
 
     notice: Revisions
     path: str = ""
+    """The names of the fields that lead to the annotation."""
     bindings: Mapping[Any, object] = types.MappingProxyType({})
+    """The values of type variables."""
     around: tuple[object, ...] = ()
+    """The classes and aliases that contain the annotation, used to detect recursion."""
     sources: frozenset[type[Source]] = frozenset()
+    """The sources of the annotation and of everything around it."""
 
     def with_sources(self, sources: Iterable[type[Source]]) -> _Place:
         return self._replace(sources=self.sources.union(sources))
 
 
 class _Stored(NamedTuple):
-    """How a place is stored. `inside` are the sources of all that is in it.
-
-    A struct or a list without sources of its own bears no tag (`is_tagged`): its fields do.
-    """
+    """The Arrow type of an annotation, and the sources to write into its tag."""
 
     type: pa.DataType
     sources: frozenset[type[Source]]
     inside: frozenset[type[Source]] = frozenset()
+    """The sources of all nested fields."""
     is_tagged: bool = True
+    """False for a struct or list without sources of its own: its fields bear the tags."""
     nullable: bool = False
 
     def field(self, name: str, notice: Revisions, column: Tag = Tag()) -> pa.Field:  # noqa: B008  # immutable
-        """Returns the Arrow field; a column of the table also says what its tag says of the rows."""
+        """Return the Arrow field with its tag.
+
+        Args:
+            name: The name of the field.
+            notice: The revisions of the notice that the tag refers to.
+            column: The tag of the table's column, if the field is one. Its `by_row` and `mark` are kept.
+        """
         metadata = None
         if self.is_tagged or column.by_row or column.mark is not None:
             label = Label(*self.sources) if self.sources else Label(NotPersonal)
@@ -127,7 +142,7 @@ class _Stored(NamedTuple):
 
 
 def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
-    """Returns how the fields of a class are stored, by name.
+    """Return the stored form of each field of a class, by name.
 
     Raises:
         TypeError: a field has no Arrow type.
@@ -136,7 +151,7 @@ def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
     key = (cls, tuple(place.bindings.values()))
     if key in place.around:
         raise TypeError(f"`{place.path}` holds {cls.__qualname__} again, and an Arrow type has an end")
-    Model(cls).columns()  # raises where a tag or a mark is where nobody would read it
+    Model(cls).columns()  # raises for a tag or mark in a place where it would be ignored
     fields: dict[str, _Stored] = {}
     for name, hint in resolve_hints(cls).items():
         path = f"{place.path}.{name}" if place.path else name
@@ -147,7 +162,7 @@ def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
 
 
 def _read(annotation: Any, place: _Place) -> _Stored:
-    """Returns how what an annotation stands for is stored; raises as `_read_class` does."""
+    """Return the stored form of an annotation. Raise the errors of `_read_class`."""
     if isinstance(annotation, TypeVar) and annotation in place.bindings:
         return _read(place.bindings[annotation], place._replace(bindings={}))
     if isinstance(annotation, NewType):
@@ -174,10 +189,10 @@ def _read(annotation: Any, place: _Place) -> _Stored:
 
 
 def _with_digits(stored: _Stored, constraints: Iterable[Any]) -> _Stored:
-    """Returns a decimal with so many digits, where that is said."""
+    """Return the stored form with the number of digits that pydantic's constraints state, if it is a decimal."""
     if pa.types.is_decimal(stored.type):
         for extra in constraints:
-            for constraint in getattr(extra, "metadata", None) or (extra,):  # of `Field(max_digits=…)`
+            for constraint in getattr(extra, "metadata", None) or (extra,):  # `Field(max_digits=…)` holds a list
                 digits = getattr(constraint, "max_digits", None)
                 if digits is not None:
                     places = getattr(constraint, "decimal_places", None) or 0
@@ -193,7 +208,7 @@ def _sources_of_seal(annotation: Any, place: _Place) -> frozenset[type[Source]]:
 
 
 def _union(args: tuple[Any, ...], place: _Place) -> _Stored:
-    """Returns how an optional is stored, or several types that are stored alike."""
+    """Return the stored form of a union. All members except None must have the same Arrow type."""
     members = [_read(member, place) for member in args if member not in (None, type(None))]
     alike = {member.type for member in members}
     if len(alike) != 1 or (len(members) > 1 and pa.types.is_nested(*alike)):
@@ -205,7 +220,7 @@ def _union(args: tuple[Any, ...], place: _Place) -> _Stored:
 
 
 def _of_values(values: Iterable[object], annotation: object, place: _Place) -> _Stored:
-    """Returns how a literal is stored, or the values of an enumeration."""
+    """Return the stored form of the values of a literal or an enumeration."""
     classes = {type(value) for value in values if value is not None}
     for base in (bool, int, str, bytes, float):
         if classes and all(issubclass(cls, base) for cls in classes):
@@ -250,7 +265,7 @@ def _container(annotation: Any, cls: type, args: list[Any], place: _Place) -> _S
         if key.nullable:
             raise TypeError(f"`{place.path}` may have None for a key, and a map of Arrow may not")
         type_ = pa.map_(key.field("key", place.notice), value.field("value", place.notice))
-        # A map says itself what is in it, since Parquet may lose the tags of that.
+        # The map itself bears the tags of its items, because Parquet may lose the tags of nested fields.
         return _Stored(type_, place.sources | _collect_inner_sources(items))
     if len(args) != 1 or issubclass(cls, Mapping):
         raise TypeError(f"`{place.path}` is {describe_kind(annotation)}, with items of several types: give it a model")

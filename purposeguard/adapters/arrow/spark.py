@@ -1,7 +1,7 @@
-"""The schema that Spark writes into Parquet beside the data, and takes for its own when it reads it.
+"""The schema that Spark writes into Parquet files beside the data, and uses when it reads them.
 
-It is JSON under a key of the schema's metadata; each of its fields has metadata of its own, which is what a DataFrame
-shows as the metadata of a column.
+The schema is JSON under a key of the file's metadata. Each field in it has metadata, which a DataFrame shows as the
+metadata of the column.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SPARK_KEY: Final = b"org.apache.spark.sql.parquet.row.metadata"
 """The key of the schema's metadata under which Spark keeps its own schema."""
 
 _LONGEST: Final = 20_000_000
-"""Bytes of it that are read at most: a million columns with tags."""
+"""Maximum size of Spark's schema in bytes, enough for a million columns with tags."""
 
 _SIMPLE: Final = (
     (pa.types.is_boolean, "boolean"),
@@ -38,7 +38,11 @@ _SIMPLE: Final = (
 
 
 def to_spark_schema(schema: pa.Schema, tags: Mapping[str, str]) -> str:
-    """The schema as Spark writes it; `tags` are the texts of those of its columns, with all that is in them.
+    """Return the schema in the JSON that Spark writes.
+
+    Args:
+        schema: The Arrow schema.
+        tags: The encoded tag of each column, which also covers its nested fields.
 
     Raises:
         TypeError: Spark has no type for one of the columns.
@@ -62,7 +66,7 @@ def _type(type_: pa.DataType, where: str) -> Any:
     if types.is_struct(type_):
         return {"type": "struct", "fields": [_field(field, f"{where}.{field.name}") for field in type_]}
     if types.is_list(type_) or types.is_large_list(type_):
-        # Items have no metadata in Spark, only fields have: so a column bears the tags of all that is in it.
+        # In Spark only fields have metadata, items of arrays do not. So the column bears the tags of its items.
         item = type_.value_field
         return {"type": "array", "elementType": _type(item.type, f"{where}[]"), "containsNull": item.nullable}
     if types.is_map(type_):
@@ -79,12 +83,12 @@ def _type(type_: pa.DataType, where: str) -> Any:
 
 
 def read(schema: pa.Schema) -> dict[str, str] | None:
-    """Column → the text of its tag, as Spark's own schema has it; None where there is none.
+    """Return the encoded tags in Spark's schema, by column. Return None if Spark left no schema.
 
-    Tags of fields inside are under their paths, `address.street`.
+    The key of a nested field is its path, such as `address.street`.
 
     Raises:
-        UnlabelledData: it cannot be read, or is of other columns than these.
+        UnlabelledData: Spark's schema cannot be read, or describes other columns.
     """
     text: bytes | None = (schema.metadata or {}).get(SPARK_KEY)
     if text is None:
@@ -110,7 +114,7 @@ def _tags(fields: Any, before: str) -> Iterator[tuple[str, str]]:
         where = f"{before}{field['name']}"
         tag = (field.get("metadata") or {}).get(KEY)
         if tag is not None:
-            yield where, tag if isinstance(tag, str) else ""  # what is no text is no tag, and is refused as one
+            yield where, tag if isinstance(tag, str) else ""  # decoding refuses an empty tag
         yield from _iter_inner_tags(field["type"], where)
 
 

@@ -1,4 +1,4 @@
-"""Tags of Arrow: read and written on the fields of schemas, tables, batches and data sets."""
+"""Reading and writing tags on the fields of Arrow schemas, tables, batches and data sets."""
 
 from __future__ import annotations
 
@@ -20,20 +20,27 @@ _KEY: Final = KEY.encode()
 
 
 def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) -> Data:
-    """A table, record batch, data set or schema whose columns bear tags; nothing is copied.
+    """Tag the columns of a table, record batch, data set or schema. No data is copied.
 
-    `tags` are `Columns`, a tagged class, or a mapping of names to sources, and say of each column what it is:
-    `NotPersonal` too. Tags of fields inside a column stay, and count beside its own; they get its sources as well, for
-    they may be taken out of it (`flatten`).
+    Tags of nested fields stay. They also get the sources of their column, because a nested field may be taken out of
+    the column (`flatten`).
 
-    `spark`: also in the schema that Spark leaves in Parquet, by which it reads what columns there are. So it is to be
-    the last step before the file is written.
+    Args:
+        data: The table, record batch, data set or schema.
+        tags: `Columns`, a tagged class, or a mapping of names to sources. Every column must be named, also those that
+            are `NotPersonal`.
+        notice: The revisions of the notice that the tags refer to.
+        spark: Also write the tags into the schema that Spark keeps in Parquet files and reads its columns from. Do
+            this as the last step before the file is written.
+
+    Returns:
+        The same kind of object as `data`, with tags.
 
     Raises:
-        TypeError: `data` is none of these, or with `spark` a column is of a type that Spark does not have.
-        UnlabelledData: a column is left out of `tags`, or two have one name.
-        UnknownSource: a source is of no revision that is known here.
-        ValueError: `tags` name a column that there is not.
+        TypeError: `data` has another type, or with `spark` a column has a type that Spark does not support.
+        UnlabelledData: `tags` lacks a column, or two columns have the same name.
+        UnknownSource: a source belongs to no known revision.
+        ValueError: `tags` names a column that does not exist.
     """
     schema = _schema(data)
     columns = column_tags.columns_of(notice, tags)
@@ -56,21 +63,21 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
 
 
 def columns_of(data: object, revisions: Revisions) -> Columns:
-    """The tags that the columns of a schema (table, batch, data set) bear; one that bears none is not among them.
+    """Return the tags of the columns of a schema, table, batch or data set, without the columns that bear none.
 
-    Read are the fields' own, and those in the schema that Spark left, where the file was written by Spark. The tag of a
-    column counts for all that is in it, and the other way round.
+    Tags are read from the fields and, if Spark wrote the file, from the schema that Spark left in it. The tag of a
+    column covers its nested fields, and the tags of nested fields count for their column.
 
     Raises:
-        UnlabelledData: a tag cannot be read, two columns have one name, or Spark's schema says otherwise.
-        UnknownSource: a tag is of another notice, or of a revision or clause that is not known here.
-        TypeError: `data` has no schema of Arrow.
+        UnlabelledData: a tag cannot be read, two columns have the same name, or Spark's schema contradicts a field.
+        UnknownSource: a tag belongs to another notice, or to an unknown revision or clause.
+        TypeError: `data` has no Arrow schema.
     """
     schema = _schema(data)
     _refuse_twins(schema)
     from_spark = spark_schema.read(schema)
-    # If some fields have tags, one without was added later. Spark's schema, which stays with the table whatever is put
-    # into it, describes the field that was there before.
+    # If some fields have tags, a field without a tag was added later. Spark's schema stays with the table when columns
+    # are replaced, so its tag would describe the field that was there before.
     only_spark = bool(from_spark) and not any(_bears_tags(field) for field in schema)
     columns: dict[str, Tag] = {}
     for field in schema:
@@ -90,12 +97,13 @@ def columns_of(data: object, revisions: Revisions) -> Columns:
 
 
 def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
-    """Tables of the same columns one below the other, where they are tagged alike.
+    """Concatenate tables that have the same columns with the same tags.
 
-    `pyarrow.concat_tables` and `pyarrow.unify_schemas` keep the tags of the first one, whatever the others say.
+    `pyarrow.concat_tables` and `pyarrow.unify_schemas` silently keep the tags of the first table.
 
     Raises:
-        UnlabelledData: a column is tagged otherwise in another table. Also as `columns_of`, as UnknownSource.
+        UnlabelledData: a column has different tags in two tables, or `columns_of` refuses a table.
+        UnknownSource: as `columns_of`.
     """
     tags_by_table = [_collect_all_tags(table, revisions) for table in tables]
     for number, columns in enumerate(tags_by_table[1:], 2):
@@ -109,7 +117,7 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
 
 
 def _collect_all_tags(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
-    """The tags of columns and, by path, of the fields in them."""
+    """Return the tags of columns and, by path, of the fields in them."""
     tags = dict(columns_of(data, revisions))
     inside = [field_and_path for field in data.schema for field_and_path in _inner(field.type, field.name)]
     while inside:
@@ -125,17 +133,17 @@ def _collect_all_tags(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
 
 
 def _push_tag_down(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
-    """A field whose inner tags count its own tag as well."""
+    """Return the field with its tag joined into the tags of its nested fields."""
     if not tag.is_personal or not any(_bears_tags(inner) for inner, _ in _inner(field.type, where)):
         return field
 
-    def more(inner: pa.Field) -> pa.Field:
+    def join_into(inner: pa.Field) -> pa.Field:
         own = _own(inner, where, revisions)
         whole = tag if own is None else Tag(own.label | tag.label, by_row=own.by_row or tag.by_row, mark=own.mark)
-        pressed = _push_tag_down(inner, whole, revisions, where)
-        return pressed if own is None else _add_tag(pressed, whole, revisions)
+        new_field = _push_tag_down(inner, whole, revisions, where)
+        return new_field if own is None else _add_tag(new_field, whole, revisions)
 
-    return field.with_type(_rebuild_type(field.type, more))
+    return field.with_type(_rebuild_type(field.type, join_into))
 
 
 def _add_tag(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
@@ -143,7 +151,7 @@ def _add_tag(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
 
 
 def _rebuild_type(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> pa.DataType:
-    """A type with its inner fields replaced; a type that cannot be rebuilt stays as it is."""
+    """Return the type with its nested fields replaced. Return a type that cannot be rebuilt unchanged."""
     types_ = pa.types
     if types_.is_struct(type_):
         return pa.struct([field(inner) for inner in type_])
@@ -151,8 +159,8 @@ def _rebuild_type(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> 
         return pa.map_(field(type_.key_field), field(type_.item_field), keys_sorted=type_.keys_sorted)
     if types_.is_fixed_size_list(type_):
         return pa.list_(field(type_.value_field), type_.list_size)
-    made = next((make for test, make in _LISTS if test(type_)), None)
-    return type_ if made is None else made(field(type_.value_field))
+    make_list = next((make for test, make in _LISTS if test(type_)), None)
+    return type_ if make_list is None else make_list(field(type_.value_field))
 
 
 _LISTS: Final = (
@@ -167,7 +175,7 @@ _LISTS: Final = (
 
 
 _Texts = Callable[[pa.Field, str], "str | bytes | None"]
-"""The text of a field's own tag, by the field and its path."""
+"""A function that returns the encoded tag of a field, called with the field and its path."""
 
 
 def _text(field: pa.Field, _where: str) -> bytes | None:
@@ -180,25 +188,28 @@ def _own(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _t
 
 
 def _tag(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _text) -> Tag | None:
-    """The tag of a column and everything in it; None if it and some part of it have none."""
+    """Return the joint tag of a column and its nested fields.
+
+    Return None if neither the column nor all of its nested fields have a tag.
+    """
     inside = [_tag(inner, path, revisions, text_of) for inner, path in _inner(field.type, where)]
     return _unite_tags(_own(field, where, revisions, text_of), inside)
 
 
 def _unite_tags(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
-    known = [tag for tag in inside if tag is not None]
-    if own is None and (not inside or len(known) < len(inside)):
+    inner_tags = [tag for tag in inside if tag is not None]
+    if own is None and (not inside or len(inner_tags) < len(inside)):
         return None
     if own is None:
         own = Tag()
-    if not known:
+    if not inner_tags:
         return own
-    label = Label.join(own.label, *(tag.label for tag in known))
-    return Tag(label, by_row=own.by_row or any(tag.by_row for tag in known), mark=own.mark)
+    label = Label.join(own.label, *(tag.label for tag in inner_tags))
+    return Tag(label, by_row=own.by_row or any(tag.by_row for tag in inner_tags), mark=own.mark)
 
 
 def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
-    """The fields in a type, with the paths to them."""
+    """Yield the nested fields of a type, each with its path."""
     if isinstance(type_, pa.BaseExtensionType):
         yield from _inner(type_.storage_type, where)
         return
@@ -240,13 +251,16 @@ def _with_schema(data: Any, schema: pa.Schema) -> Any:
         return pa.Table.from_arrays(data.columns, schema=schema)
     if isinstance(data, pa.RecordBatch):
         return pa.RecordBatch.from_arrays(data.columns, schema=schema)
-    if hasattr(data, "replace_schema"):  # a data set, whose module is not imported for it
+    if hasattr(data, "replace_schema"):  # A data set. Its module is optional, so it is not imported here.
         return data.replace_schema(schema)
     raise TypeError(f"{type(data).__name__} cannot be given another schema: give a table, a record batch or a data set")
 
 
 def with_spark(schema: pa.Schema, notice: Revisions, *, spark: bool) -> pa.Schema:
-    """The schema with Spark's in its metadata, or without one: of other columns it would be wrong."""
+    """Return the schema with Spark's own schema in its metadata, or without it if `spark` is False.
+
+    A schema that Spark left earlier is always removed, because it may describe other columns.
+    """
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != spark_schema.SPARK_KEY}
     bare = schema.with_metadata(metadata or None)
     if not spark:
@@ -262,5 +276,5 @@ def _refuse_twins(schema: pa.Schema) -> None:
 
 
 def _format_names(names: Sequence[str]) -> str:
-    more = f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
-    return f"{format_name(names[0])}{more}"
+    others = f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
+    return f"{format_name(names[0])}{others}"

@@ -64,7 +64,7 @@ class Checked:
 
 
 def check(project: Project, guard: Guard, *, trust_hooks: bool = False, trusted_macros: Container[str] = ()) -> Checked:
-    """Carries labels through a project, and asks the guard about each purpose that is stated in it.
+    """Carry labels through a project, and ask the guard about each purpose that is stated in it.
 
     `trust_hooks`: hooks and operations are taken to move no personal data. They are statements that run beside the
     models, and are not looked into. `trusted_macros`: the names of macros that run queries while a model is compiled,
@@ -101,13 +101,13 @@ class _Checker:
     # ---- findings --------------------------------------------------------------------------------------------------
 
     def find(self, node: ManifestNode, rule: Rule, column: str, message: str, way_out: str) -> None:
-        """Adds a finding, in the file of the SQL or in the properties file."""
+        """Add a finding, in the file of the SQL or in the properties file."""
         path = self.project.path(node, properties=rule != "unread")
         self.checked.findings.append(Finding(path, node.called, column, rule, message, way_out))
 
     @contextmanager
     def reporting(self, node: ManifestNode, column: str = "") -> Generator[None]:
-        """Turns what is raised about a resource into a finding."""
+        """Turn what is raised about a resource into a finding."""
         try:
             yield
         except Unread as error:
@@ -118,7 +118,7 @@ class _Checker:
     # ---- resources -------------------------------------------------------------------------------------------------
 
     def resource(self, node: ManifestNode) -> None:
-        """Checks a node or a source, behind all that it depends on."""
+        """Check a node or a source, behind all that it depends on."""
         if node.resource_type in _TABLES:
             self._table(node)
         elif node.resource_type == "operation":
@@ -137,7 +137,7 @@ class _Checker:
             )
 
     def _jinja(self, node: ManifestNode) -> None:
-        """Refuses a query of Jinja's: what it returns is in the SQL as text, and has no label."""
+        """Refuse a query of Jinja's: what it returns is in the SQL as text, and have no label."""
         macros = [macro.removeprefix("macro.") for macro in node.depends_on.macros if macro in self.querying]
         if macros or QUERIES.search(node.raw_code):
             by = f" by {_join_names(macros)}" if macros else ""
@@ -183,7 +183,7 @@ class _Checker:
     def _label_column(
         self, node: ManifestNode, key: str, made: BuiltTable, of_column: OfColumn, own: OfTable
     ) -> Output:
-        """A column with its declared tag, if any: it must cover what flows into the column."""
+        """Return a column with its declared tag, if any: it must cover what flows into the column."""
         output = made.outputs[key]
         name = f"{node.called}.{output.name}"
         words = own.tags if of_column.tags is None else of_column.tags
@@ -216,7 +216,7 @@ class _Checker:
         return Output(output.name, Tag(tag.label | output.tag.label, mark=tag.mark), roots)
 
     def _report_untagged(self, node: ManifestNode, output: Output) -> None:
-        """Reports a column that nobody labelled, once: what is made of it later is not reported again."""
+        """Report a column that nobody labelled, once: what is made of it later is not reported again."""
         names = sorted(output.untagged) or [f"{node.called}.{output.name}"] * (node.language == "python")
         if not names:
             return
@@ -232,7 +232,7 @@ class _Checker:
     def _apply_declassification(
         self, node: ManifestNode, key: str, made: BuiltTable, declaration: Declassified, tag: Tag | None
     ) -> Output:
-        """A column with the tag that a declassification declares, if it is a figure over as many subjects."""
+        """Return a column with the tag that a declassification declares, if it is a figure over as many subjects."""
         output, names = made.outputs[key], self.lineage.names
         why = "it has no `tags`, which say what it is from then on, or no query makes it"
         if tag is not None and made.tree is not None:
@@ -253,7 +253,7 @@ class _Checker:
     # ---- purposes --------------------------------------------------------------------------------------------------
 
     def exposure(self, node: ManifestNode) -> None:
-        """Checks what an exposure uses: all columns of what it depends on, or those that it names."""
+        """Check what an exposure uses: all columns of what it depends on, or those that it names."""
         stated = read_meta(OfExposure, node, node.called)
         read = {other.unique_id: other for other in self.lineage.reads(node)}
         known = {name for other in read.values() for name in (other.called, other.name)}
@@ -275,7 +275,7 @@ class _Checker:
             self._purpose(node, stated, columns or {other.called: self.lineage.rows[unique_id]})
 
     def _purpose(self, node: ManifestNode, stated: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
-        """Asks the guard about columns that a resource uses or holds for a purpose."""
+        """Ask the guard about columns that a resource uses or holds for a purpose."""
         exposed = isinstance(stated, OfExposure)
         if stated.purpose is None and stated.channel is not None:
             self.find(node, "meta", "", f"it states the channel `{stated.channel}` and no purpose", "state `purpose`")

@@ -61,7 +61,7 @@ def explain_undeclassified(tree: exp.Expr, names: NameRules, column: str, at_lea
 
 
 def _item(select: exp.Select, names: NameRules, key: str) -> exp.Expr | None:
-    """The item of a SELECT by which an output of this name is made: a star, if it has no other items.
+    """Return the item of a SELECT by which an output of this name is made: a star, if it has no other items.
 
     None if there is none, or if there may be several.
     """
@@ -83,7 +83,7 @@ def _only(select: exp.Expr, known: frozenset[str]) -> bool:
 
 
 def _find_grouped_select(scope: Scope, names: NameRules, key: str) -> tuple[Scope, exp.Expr] | None:
-    """The SELECT with GROUP BY that an output comes from, through renaming alone, and the item that makes it."""
+    """Return the SELECT with GROUP BY that an output comes from, through renaming alone, and the item that makes it."""
     select = scope.expression
     if not isinstance(select, exp.Select):
         return None
@@ -104,7 +104,7 @@ def _find_grouped_select(scope: Scope, names: NameRules, key: str) -> tuple[Scop
 
 
 def _find_passed_column(item: exp.Expr, names: NameRules, key: str) -> str | None:
-    """The name of the column that an item passes on unchanged."""
+    """Return the name of the column that an item passes on unchanged."""
     value = item.unalias()
     if type(value) is exp.Star:
         return key
@@ -131,12 +131,12 @@ def _asks(condition: exp.Expr, at_least: int) -> bool:
 
 
 def _is_no_alias(column: exp.Expr, select: exp.Expr) -> bool:
-    """True if no item of a SELECT goes by the name of another column, which HAVING may take for it."""
+    """Return True if no item of a SELECT goes by the name of another column, which HAVING may take for it."""
     return all(item.unalias() == column for item in select.expressions if lower(item.alias) == lower(column.name))
 
 
 def _is_of_subjects(column: exp.Expr, scope: Scope, names: NameRules, is_subject: IsSubject) -> bool:
-    """True if a column is, through renaming alone, a table's column of subjects' ids, and no join is in between.
+    """Return True if a column is, through renaming alone, a table's column of subjects' ids, and no join is in between.
 
     Nor may a window or a subquery be: they take values from row to row.
     """
@@ -169,7 +169,7 @@ def _is_key(item: exp.Expr, select: exp.Expr) -> bool:
 
 
 def _is_figure(item: exp.Expr) -> bool:
-    """True if an item is made of counts, sums and means of whole columns, and of nothing else."""
+    """Return True if an item is made of counts, sums and means of whole columns, and of nothing else."""
     figures = [node for node in item.walk() if type(node) in _FIGURES]
     if not figures or any(isinstance(node, _OTHER) for node in item.walk()):
         return False

@@ -53,7 +53,7 @@ def properties(checked: Checked) -> Iterator[tuple[str, str]]:
 
 
 def _columns(checked: Checked, node: ManifestNode, indent: str) -> str:
-    """The columns of a resource, one a line. A line is JSON, which is YAML as well."""
+    """Return the columns of a resource, one a line. A line is JSON, which is YAML as well."""
     # dbt 1.10 moved `meta` of columns to `config`, and warns where it stands by itself.
     version = re.match(r"(\d+)\.(\d+)", checked.project.manifest.metadata.dbt_version)
     configured = version is None or (int(version[1]), int(version[2])) >= (1, 10)
@@ -110,7 +110,7 @@ def _own(checked: Checked) -> Sequence[ManifestNode]:
 
 
 def _iter_labeled_columns(checked: Checked, node: ManifestNode) -> Iterator[tuple[str, Output, Tag]]:
-    """The columns of a table that have a label. Of a seed, columns that nobody uses may have none."""
+    """Yield the columns of a table that have a label. Of a seed, columns that nobody uses may have none."""
     for key, output in checked.outputs[node.unique_id].items():
         if output.tag is not None:
             yield key, output, output.tag

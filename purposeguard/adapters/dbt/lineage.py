@@ -77,13 +77,13 @@ class DbtLineage:
         self.rows: Final[dict[str, Output]] = {}
 
     def format_column(self, key: str) -> str:
-        """The name of a column as people write it."""
+        """Return the name of a column as people write it."""
         if not key:
             return OTHERS
         return lower(key) if self.names.declared_key(lower(key)) == key else key
 
     def build_table(self, node: ManifestNode) -> BuiltTable | None:
-        """The columns of a table, with what flows into them; None if something that it reads could not be read.
+        """Return the columns of a table, with what flows into them; None if something that it reads could not be read.
 
         Raises:
             Unread: they are not known.
@@ -100,7 +100,7 @@ class DbtLineage:
         return BuiltTable(self._read_catalog_columns(node, everything), everything)
 
     def _read_catalog_columns(self, node: ManifestNode, made: Output | None) -> Outputs:
-        """The columns of what no query makes: those of the catalog, or those that are declared, and others."""
+        """Return the columns of what no query makes: those of the catalog, or those that are declared, and others."""
         known = self.project.catalog.columns(node.unique_id)
         names = [*(column.name for column in node.columns.values()), ""] if known is None else known
         output = made or Output("")
@@ -110,7 +110,7 @@ class DbtLineage:
         return outputs
 
     def reads(self, node: ManifestNode) -> Iterator[ManifestNode]:
-        """The tables that a resource reads, those behind ephemeral models too.
+        """Yield the tables that a resource reads, those behind ephemeral models too.
 
         Raises:
             Unread: a resource is not in the manifest.
@@ -237,7 +237,7 @@ class DbtLineage:
 
 
 def join_outputs(name: str, parts: Iterable[Output]) -> Output:
-    """A column made of others."""
+    """Return a column made of others."""
     outputs = list(parts)
     label = Label.join(NOT_PERSONAL, *(output.tag.label for output in outputs if output.tag is not None))
     roots = frozenset().union(*(output.roots for output in outputs))

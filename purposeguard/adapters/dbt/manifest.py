@@ -164,7 +164,7 @@ class Catalog(_Artifact):
     sources: dict[str, _CatalogTable] = Field(default_factory=dict)
 
     def columns(self, unique_id: str) -> list[str] | None:
-        """The names of a table's columns, in their order; None where they are not known."""
+        """Return the names of a table's columns, in their order; None where they are not known."""
         table = self.nodes.get(unique_id) or self.sources.get(unique_id)
         columns = {} if table is None else table.columns
         return sorted(columns, key=lambda name: columns[name].index) or None
@@ -180,7 +180,7 @@ class Project:
 
     @classmethod
     def read(cls, folder: Path, target: Path | None = None) -> Project:
-        """The project in a folder; `target` is the folder of its artifacts, `target` in it if left out.
+        """Return the project in a folder; `target` is the folder of its artifacts, `target` in it if left out.
 
         Raises:
             ValueError: there is no manifest, an artifact cannot be read, or it is of another version or of an
@@ -249,7 +249,7 @@ class Project:
         return frozenset(querying)
 
     def path(self, node: ManifestNode, *, properties: bool = False) -> str:
-        """The file of a resource; `properties`: the file that describes its columns, if there is any."""
+        """Return the file of a resource; `properties`: the file that describes its columns, if there is any."""
         path = node.original_file_path
         if properties and node.patch_path:
             path = node.patch_path.partition("://")[2]
@@ -257,7 +257,7 @@ class Project:
         return self.folder + (path if own else f"dbt_packages/{node.package_name}/{path}")
 
     def table(self, node: ManifestNode) -> str:
-        """The name of its table or view, as the SQL adapter declares it.
+        """Return the name of its table or view, as the SQL adapter declares it.
 
         Raises:
             Unread: it has none, or the name is ambiguous.

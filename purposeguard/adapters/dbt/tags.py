@@ -88,7 +88,7 @@ def read_meta(kind: type[M], described: ManifestNode | ManifestColumn, where: st
 
 
 def _find_meta_value(meta: Mapping[str, Any], config: Config, where: str) -> Any:
-    """The value under the key; dbt writes `config.meta` to `meta` as well, and older versions have only that."""
+    """Return the value under the key; dbt writes `config.meta` to `meta` as well, and older versions have only that."""
     values = [place[KEY] for place in (meta, config.meta) if KEY in place]
     if len(values) == 2 and values[0] != values[1]:
         raise UnlabelledData(NOT_READ.format(where=where, why=f"`meta.{KEY}` and `config.meta.{KEY}` differ"))
@@ -96,7 +96,7 @@ def _find_meta_value(meta: Mapping[str, Any], config: Config, where: str) -> Any
 
 
 def read_tag(revisions: Revisions, words: Words, where: str) -> Tag:
-    """The tag that is written so.
+    """Return the tag that is written so.
 
     Raises:
         UnlabelledData: it is none, or rows would have to be decided one by one, which no query of dbt's does.

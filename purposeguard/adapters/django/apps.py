@@ -26,7 +26,7 @@ class RowsConfig(AppConfig):
     held: HeldConnections
 
     def ready(self) -> None:
-        """Holds all connections.
+        """Hold all connections.
 
         Raises:
             TypeError: there is no guard.

@@ -27,7 +27,7 @@ def permitted(queryset: Q) -> Q:
 
 
 def denied_fields(model: Model) -> frozenset[str]:
-    """The fields of a model that the purpose under way may not use in any row.
+    """Return the fields of a model that the purpose under way may not use in any row.
 
     Raises:
         PurposeMissing, UnlabelledData, ImproperlyConfigured: as `permitted`.

@@ -28,7 +28,7 @@ class Withholding:
     Meta: Any
 
     def get_fields(self) -> dict[str, Any]:
-        """The fields that are read and written now; raises as `permitted` does."""
+        """Return the fields that are read and written now; raises as `permitted` does."""
         inherited: Any = super()
         fields: dict[str, Any] = inherited.get_fields()
         denied: dict[Model, frozenset[str]] = {}
@@ -47,7 +47,7 @@ class Withholding:
 
 
 def _path(model: Model, source: str) -> Iterator[tuple[Model, str]]:
-    """Each field on the way of a source, `customer.name`, with its model."""
+    """Yield each field on the way of a source, `customer.name`, with its model."""
     for name in source.split("."):
         try:
             field = model._meta.get_field(name)

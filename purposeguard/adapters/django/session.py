@@ -105,7 +105,7 @@ class HeldConnections:
             return ()
 
     def statements(self, vendor: str) -> Statements:
-        """The statements of one kind of database.
+        """Return the statements of one kind of database.
 
         Raises:
             UnresolvedStatement: there is no dialect for it.
@@ -132,20 +132,20 @@ class HeldConnections:
             return self._statements[vendor]
 
     def columns(self, model: Model) -> Columns:
-        """The tags of a model's fields; raises as `columns_of_model`."""
+        """Return the tags of a model's fields; raises as `columns_of_model`."""
         if model not in self._columns:
             self._columns[model] = columns_of_model(model, self.decider.revisions)
         return self._columns[model]
 
     def install(self) -> None:
-        """Holds all connections of this process, those that are open as well as those to come."""
+        """Hold all connections of this process, those that are open as well as those to come."""
         connection_created.connect(self._hold_connection, dispatch_uid="purposeguard", weak=False)
         for connection in connections.all(initialized_only=True):
             if connection.connection is not None:
                 self._hold_connection(connection=connection)
 
     def _hold_connection(self, *, connection: Any, **_: object) -> None:
-        """Holds one connection.
+        """Hold one connection.
 
         Raises:
             ImproperlyConfigured: this Django does not ask wrappers any more, or gives cursors away in another manner.
@@ -211,7 +211,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _must_hold_no_seals(params: Any) -> None:
-    """Raises SealedValue where a parameter, or one within a list of them, is a sealed value."""
+    """Raise SealedValue where a parameter, or one within a list of them, is a sealed value."""
     if type(params) is Personal:
         raise SealedValue(
             "a sealed value was given to a statement: it is neither stored nor looked for. Open it with `use.open(…)` "

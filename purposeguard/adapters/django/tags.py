@@ -42,7 +42,7 @@ class TagFault(NamedTuple):
 
 
 def tables_of(revisions: Revisions) -> Tables:
-    """The tables of all models that are installed, each with all its columns.
+    """Return the tables of all models that are installed, each with all its columns.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
@@ -61,12 +61,12 @@ def tables_of(revisions: Revisions) -> Tables:
 
 
 def every_model() -> Iterable[Model]:
-    """The models that have a table, those that Django makes between two others as well."""
+    """Return the models that have a table, those that Django makes between two others as well."""
     return [model for model in apps.get_models(include_auto_created=True) if not model._meta.proxy]
 
 
 def columns_of_model(model: Model, revisions: Revisions) -> Columns:
-    """The tags of a model's fields, by the name of the field; of its parents' tables, too.
+    """Return the tags of a model's fields, by the name of the field; of its parents' tables, too.
 
     Fields without a tag are left out: a statement that uses one is refused.
 
@@ -127,7 +127,7 @@ def _tags(model: Model, revisions: Revisions) -> dict[str, Tag | None]:
 
 
 def _tag(field: Any, revisions: Revisions) -> Tag | None:
-    """The tag of a field; None if it has none.
+    """Return the tag of a field; None if it has none.
 
     What refers to another row holds what it refers to, so it is tagged alike unless it says something itself. A key
     that the database counts up is not personal.

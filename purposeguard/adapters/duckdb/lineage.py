@@ -61,7 +61,7 @@ class World:
     """The tables and views that statements may name, and the statements analysed against them."""
 
     def __init__(self, tables: Tables, decider: Decider, locked: LockedDatabase) -> None:
-        """Raises UnresolvedStatement where it cannot be told what a view reads."""
+        """Raise UnresolvedStatement where it cannot be told what a view reads."""
         self.tables: Final = tables
         self._decider: Final = decider
         self._locked: Final = locked
@@ -73,7 +73,7 @@ class World:
             read_statement(text, self._catalogue)
 
     def with_table(self, name: str, columns: Mapping[str, Tag]) -> World:
-        """The same with one more table."""
+        """Return the same with one more table."""
         known = {
             table: {column: own.get(column) for column in self.tables.names[table]}
             for table, own in self.tables.items()
@@ -83,14 +83,14 @@ class World:
         )
 
     def types(self, table: str) -> Mapping[str, Any]:
-        """The types of a table's columns."""
+        """Return the types of a table's columns."""
         known = self._types.get(table)
         if known is None:
             known = self._types[table] = self._locked.types_of(table.split("."))
         return known
 
     def statement(self, text: str) -> DuckdbStatement:
-        """A statement, read here and once more by DuckDB's own parser.
+        """Return a statement, read here and once more by DuckDB's own parser.
 
         Raises:
             UnresolvedStatement: what it reads is unknown, or the two readings differ.
@@ -124,7 +124,7 @@ class World:
         return DuckdbStatement(statement, demand, made, query, narrowed)
 
     def _split_target(self, text: str) -> tuple[str | None, str]:
-        """The table that a statement makes, or None; and its query, or all of it."""
+        """Return the table that a statement makes, or None; and its query, or all of it."""
         if _CREATE.match(text) is None:
             return None, text
         tree = parse_statement(text, self._catalogue)
@@ -141,7 +141,7 @@ class World:
         return target.name, write_as_parsed(query, DIALECT)
 
     def must_be_new(self, name: str) -> None:
-        """Raises UnresolvedStatement where there is a table or view of this name."""
+        """Raise UnresolvedStatement where there is a table or view of this name."""
         if name.lower() in self._names:
             raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
 
@@ -182,7 +182,7 @@ class World:
 
 
 def must_be_query(text: str) -> None:
-    """Raises UnresolvedStatement where a text is not one query, so that no view can be made of it."""
+    """Raise UnresolvedStatement where a text is not one query, so that no view can be made of it."""
     if not isinstance(parse_statement(text, Catalog({}, DIALECT)), exp.Query):
         raise UnresolvedStatement("a view is told by the text of one query")
 
@@ -195,7 +195,7 @@ def columns_to_show(analysis: Analysis, rules: Mapping[str, RowRule | None]) -> 
 
 
 def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: FlowLabels) -> list[Tag]:
-    """The tags of the columns that DuckDB returned. If they cannot be matched, each has the tags of all.
+    """Return the tags of the columns that DuckDB returned. If they cannot be matched, each has the tags of all.
 
     Raises:
         UnresolvedStatement: they are others than were read.

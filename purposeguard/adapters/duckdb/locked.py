@@ -69,7 +69,7 @@ class LockedCursor:
             self._make(name, frozenset())
 
     def show(self, shown: Shown) -> None:
-        """Hides all columns but these."""
+        """Hide all columns but these."""
         for name in self._sources:
             hidden = self._hideable.get(name, frozenset[str]()).difference(shown.get(name, ()))
             if self._hidden[name] != hidden:
@@ -93,13 +93,13 @@ class LockedCursor:
         self._hidden[name] = frozenset(hidden)
 
     def add_views(self, views: Mapping[str, str]) -> None:
-        """Makes views, by the texts of their queries."""
+        """Make views, by the texts of their queries."""
         for name, text in views.items():
             self.connection.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {text}")
 
 
 def _hidden(column: str) -> str:
-    """A column of nulls in place of a column: it is folded to a null, and has the type."""
+    """Return a column of nulls in place of a column: it is folded to a null, and has the type."""
     return f"CASE WHEN false THEN {quote_name(column)} END AS {quote_name(column)}"
 
 
@@ -114,7 +114,7 @@ class LockedDatabase:
     """A DuckDB with relations in it and nothing else to reach. Its cursors are lent to one statement at a time."""
 
     def __init__(self, database: str, sources: Mapping[str, DuckdbSource]) -> None:
-        """Raises FileNotFoundError where there is no such database, ValueError where it cannot be looked into."""
+        """Raise FileNotFoundError where there is no such database, ValueError where it cannot be looked into."""
         if database != MEMORY and not Path(database).is_file():
             raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
         self._sources: Final = dict(sources)
@@ -181,13 +181,13 @@ class LockedDatabase:
                 self._idle.append(cursor)
 
     def show(self, views: Mapping[str, str]) -> None:
-        """Adds views, before any statement runs. Raises duckdb.Error if one is at fault."""
+        """Add views, before any statement runs. Raises duckdb.Error if one is at fault."""
         self._views = dict(views)
         for cursor in self._idle:
             cursor.add_views(views)
 
     def close(self) -> None:
-        """Closes all of it."""
+        """Close all of it."""
         with self._lock:
             self._closed = True
             cursors = [*self._every, self._root]
@@ -199,7 +199,7 @@ class LockedDatabase:
     # ---- what statements do ----------------------------------------------------------------------------------------
 
     def has(self, name: str) -> bool:
-        """True if the database has a table, view or the like of this name."""
+        """Return True if the database has a table, view or the like of this name."""
         with self.lent() as cursor:
             rows = cursor.execute(
                 "SELECT 1 FROM information_schema.tables "
@@ -209,7 +209,7 @@ class LockedDatabase:
         return bool(rows)
 
     def require_unchanged(self) -> None:
-        """Raises UnresolvedStatement where a file is not what it was when its tags were read."""
+        """Raise UnresolvedStatement where a file is not what it was when its tags were read."""
         for source in self._sources.values():
             if isinstance(source.data, Parquet):
                 source.data.check()
@@ -221,14 +221,14 @@ class LockedDatabase:
             return dict(zip(relation.columns, relation.types, strict=True))
 
     def distinct(self, parts: Sequence[str], column: str) -> list[Any]:
-        """The values of a column, each once; as many as there may be spellings of sources."""
+        """Return the values of a column, each once; as many as there may be spellings of sources."""
         with self.lent({".".join(parts): (column,)}) as cursor:
             table, name = ".".join(map(quote_name, parts)), quote_name(column)
             rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MOST_SPELLINGS}").fetchall()  # noqa: S608  # quoted
         return [row[0] for row in rows]
 
     def read(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> QueryRows:
-        """The rows that a query gives, all of them, with the types of their columns as DuckDB calls them."""
+        """Return the rows that a query gives, all of them, with the types of their columns as DuckDB calls them."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> QueryRows:
             relation: Any = cursor.sql(whole.text, params=parameters)
@@ -239,7 +239,7 @@ class LockedDatabase:
         return self._hide_values(run, whole, shown)
 
     def write(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> int:
-        """Runs a statement that writes; the number of its rows."""
+        """Run a statement that writes; the number of its rows."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> int:
             rows = cursor.execute(whole.text, parameters).fetchall()
@@ -268,7 +268,7 @@ class LockedDatabase:
     # ---- a second reading ------------------------------------------------------------------------------------------
 
     def look_again(self, text: str, names: Iterable[str], functions: frozenset[str]) -> None:
-        """Reads a query by DuckDB's own parser, so that no relation is missed that another one takes for a text.
+        """Read a query by DuckDB's own parser, so that no relation is missed that another one takes for a text.
 
         `names` are the relations that it may name, small, and `functions` those that it may call in FROM.
 
@@ -307,7 +307,7 @@ class LockedDatabase:
             raise UnresolvedStatement(f"`{name}` is none of the tables here")
 
     def must_be_one(self, text: str, kind: duckdb.StatementType) -> None:
-        """Raises UnresolvedStatement where DuckDB takes a text for anything but one statement of this kind."""
+        """Raise UnresolvedStatement where DuckDB takes a text for anything but one statement of this kind."""
         with self.lent() as cursor:
             try:
                 statements = cursor.extract_statements(text)
@@ -320,7 +320,7 @@ class LockedDatabase:
 
 
 def _nodes(tree: object) -> Iterator[Mapping[str, Any]]:
-    """The nodes of a statement as DuckDB's parser gives it, however deep."""
+    """Yield the nodes of a statement as DuckDB's parser gives it, however deep."""
     left = [tree]
     while left:
         node = left.pop()

@@ -62,7 +62,7 @@ class Result:
         self._types = tuple(types) or ("",) * len(names)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """The rows that were not fetched yet, as tuples of Python values.
+        """Return the rows that were not fetched yet, as tuples of Python values.
 
         Where Python has no value for a day or a moment, such as one after the year 9999, its column is given as texts.
 
@@ -74,7 +74,7 @@ class Result:
         return list(zip(*map(plain, table.columns, self._types), strict=True))
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """The next row; None after the last one. Raises as `fetchall`."""
+        """Return the next row; None after the last one. Raises as `fetchall`."""
         table = self._held()
         if self._row >= table.num_rows:
             return None
@@ -86,15 +86,15 @@ class Result:
         return row
 
     def arrow(self) -> pa.Table:
-        """All rows as a table of Arrow whose columns bear their tags. Raises as `fetchall`."""
+        """Return all rows as a table of Arrow whose columns bear their tags. Raises as `fetchall`."""
         return self._held()
 
     def df(self) -> Any:
-        """All rows as a frame of pandas, which bears no tags (`tags` has them). Raises as `fetchall`."""
+        """Return all rows as a frame of pandas, which bears no tags (`tags` has them). Raises as `fetchall`."""
         return _with_durations(self._held()).to_pandas()
 
     def pl(self) -> Any:
-        """All rows as a frame of polars, which bears no tags (`tags` has them). Raises as `fetchall`."""
+        """Return all rows as a frame of polars, which bears no tags (`tags` has them). Raises as `fetchall`."""
         import polars  # noqa: PLC0415  # only who asks for its frames has it
 
         return polars.from_arrow(_with_durations(self._held()))
@@ -204,7 +204,7 @@ def _serves(use: Use[Any]) -> object:
 
 
 def add_tags(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisions: Revisions) -> pa.Table:
-    """The rows with the tags on their columns; whole numbers are such."""
+    """Return the rows with the tags on their columns; whole numbers are such."""
     columns: list[pa.ChunkedArray] = []
     fields: list[pa.Field] = []
     for column, field, type_, tag in zip(table.columns, table.schema, types, tags, strict=True):
@@ -218,7 +218,7 @@ def add_tags(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisio
 
 
 def _whole(column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.ChunkedArray, pa.Field]:
-    """A column of 64-bit numbers, where they all fit: sums of whole numbers have 128 bits, which Arrow lacks."""
+    """Return a column of 64-bit numbers, where they all fit: sums of whole numbers have 128 bits, which Arrow lacks."""
     try:
         return column.cast(pa.int64()), field.with_type(pa.int64())
     except pa.ArrowInvalid:

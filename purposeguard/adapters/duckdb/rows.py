@@ -51,12 +51,12 @@ Types = Mapping[str, Any]
 
 
 def quote_name(name: str) -> str:
-    """A name in SQL."""
+    """Return a name in SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def quote_text(text: str) -> str:
-    """A text in SQL."""
+    """Return a text in SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -91,7 +91,7 @@ class ReadyStatement(NamedTuple):
     rules: Mapping[str, RowRule]
 
     def meaning(self, error: str) -> PurposeGuardError | None:
-        """The refusal that an error of DuckDB stands for; None if no condition raised it."""
+        """Return the refusal that an error of DuckDB stands for; None if no condition raised it."""
         for mark, rule in self.rules.items():
             _, unknown, rest = error.partition(mark + NO_SOURCE)
             if unknown:
@@ -134,7 +134,7 @@ def with_conditions(
 
 
 def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
-    """The texts that the notice reads as sources."""
+    """Return the texts that the notice reads as sources."""
     readable_texts: list[str] = []
     for text in texts:
         if isinstance(text, str):

@@ -44,7 +44,7 @@ def connect(
     views: Mapping[str, str] = NOTHING,
     database: str | os.PathLike[str] = MEMORY,
 ) -> Connection:
-    """Opens a guarded connection, to be closed at the end; also a context manager.
+    """Open a guarded connection, to be closed at the end; also a context manager.
 
     `tables`: by the name that statements call it, the path of a file (Parquet, Feather, CSV or JSON, by its ending), a
     table of Arrow, or a frame of pandas (without its index) or polars. Parquet is read where it lies, by each statement
@@ -109,7 +109,7 @@ class Connection:
         self._close = close
 
     def sql(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Result:
-        """Runs one statement for the purpose that is under way, and gives its rows.
+        """Run one statement for the purpose that is under way, and give its rows.
 
         A query, `CREATE TABLE … AS`, whose table gets the tags of what flows into it, or a statement that writes to a
         table of the database, whose tags must cover what flows into it. `parameters`: values for `?`, `$1` and `$name`.
@@ -142,7 +142,7 @@ class Connection:
         return self._explain(text)
 
     def close(self) -> None:
-        """Closes it. What was read stays as it is."""
+        """Close it. What was read stays as it is."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -197,7 +197,7 @@ class Runner:
             return self._world.explain(text)
 
     def _decide(self, statement: DuckdbStatement, world: World) -> tuple[Use[Any] | None, dict[str, RowRule | None]]:
-        """The use that is under way, where anything personal is used, and which rows of tables it may use."""
+        """Return the use that is under way, where anything personal is used, and which rows of tables it may use."""
         demand = statement.demand
         if not demand.is_personal:
             return None, {}
@@ -253,7 +253,7 @@ class Runner:
         parameters: Parameters,
         rules: Mapping[str, RowRule | None],
     ) -> Result:
-        """Makes a table of a query; its columns get the tags of what flows into them."""
+        """Make a table of a query; its columns get the tags of what flows into them."""
         with self._lock:
             self._world.must_be_new(name)
             create = ready._replace(text=f"CREATE TABLE {quote_name(name)} AS {ready.text}")
@@ -271,7 +271,7 @@ def _make_count_result(count: int) -> Result:
 
 
 def _with_all(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, Tag | None]:
-    """All columns of a table, in their order; None for those without a tag."""
+    """Return all columns of a table, in their order; None for those without a tag."""
     return {name: tags.get(name) for name in names}
 
 

@@ -42,7 +42,7 @@ class Parquet(NamedTuple):
     version: tuple[int, ...]
 
     def check(self) -> None:
-        """Raises UnresolvedStatement if it has changed since its tags were read."""
+        """Raise UnresolvedStatement if it has changed since its tags were read."""
         try:
             now = version_of(Path(self.path))
         except OSError:
@@ -86,7 +86,7 @@ def source_of(name: str, data_or_path: object, tags: object, revisions: Revision
 
 
 def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
-    """The tags that its columns bear. Errors say in which of several files."""
+    """Return the tags that its columns bear. Errors say in which of several files."""
     try:
         return arrow.columns_of(schema, revisions)
     except UnlabelledData as error:
@@ -97,7 +97,7 @@ def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
 
 
 def merge_tags(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:
-    """A relation's own tags, and `tags` for the columns that have none; raises as `source_of`."""
+    """Return a relation's own tags, and `tags` for the columns that have none; raises as `source_of`."""
     extra = {} if tags is None else column_tags.columns_of(revisions, tags)
     unknown = [column for column in extra if column not in set(names)]
     if unknown:
@@ -196,7 +196,7 @@ def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
 
 
 def _frame(name: str, frame: Any) -> pa.Table:
-    """A frame as a table of Arrow, by the libraries that are loaded: none is loaded for this question."""
+    """Return a frame as a table of Arrow, by the libraries that are loaded: none is loaded for this question."""
     if isinstance(frame, pa.Table):
         return frame
     if isinstance(frame, pa.RecordBatch):

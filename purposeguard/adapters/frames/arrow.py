@@ -1,7 +1,7 @@
-"""Rows of Arrow tables, and of pandas and dask, whose columns are read as Arrow.
+"""Filtering the rows of Arrow tables, and of pandas and dask frames, whose columns are read as Arrow.
 
-Dictionaries and categories are lists of values beside the rows. In the `telling` columns, which are personal or say
-whose the rows are, nothing of the rows that are left out stays there.
+Dictionaries and categories are lists of values beside the rows. In the `telling` columns, which are personal or name
+subjects, the values of dropped rows are removed from these lists.
 """
 
 from __future__ import annotations
@@ -25,29 +25,32 @@ with Needs(__name__, "arrow"):
     import pyarrow.compute
 
 pc: Final[Any] = pyarrow.compute
-"""Its functions are made when it is loaded, so no type checker knows them."""
+"""`pyarrow.compute`. Its functions are created at import time, so type checkers do not know them."""
 
 _PIECE: Final = 500_000
-"""Rows of a piece, at least. Pieces are read by several threads: Arrow works without the interpreter's lock."""
+"""Minimum number of rows per piece. Threads filter pieces in parallel, since Arrow releases the interpreter's lock."""
 
 _CATEGORY: Final = "category"
 
 
 def filter_arrow(table: pa.Table, rule: RowRule, telling: Collection[str]) -> pa.Table:
-    """Returns the rows of a table that may be used; dictionaries of `telling` columns hold what stands in these."""
+    """Return the rows of a table that may be used.
+
+    Dictionaries of `telling` columns keep only the values that occur in these rows.
+    """
     mask = _mask(rule, {name: table.column(name) for name in rule.columns})
     if isinstance(mask, bool):
         return table if mask else table.schema.empty_table()
-    left = table.filter(mask)
+    filtered = table.filter(mask)
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type) and field.name in telling:
-            chunks = [_drop_unused_values(chunk) for chunk in left.column(place).chunks]
-            left = left.set_column(place, field, pa.chunked_array(chunks, field.type))
-    return left
+            chunks = [_drop_unused_values(chunk) for chunk in filtered.column(place).chunks]
+            filtered = filtered.set_column(place, field, pa.chunked_array(chunks, field.type))
+    return filtered
 
 
 def _drop_unused_values(array: Any) -> Any:
-    """Returns a dictionary array without the values that stand in no row, the others in their order."""
+    """Return a dictionary array without the values that no row uses. The order of the others stays."""
     used = pc.unique(array.indices.drop_null())
     used = used.take(pc.sort_indices(used))
     indices = pc.index_in(array.indices, used).cast(array.type.index_type)
@@ -55,7 +58,7 @@ def _drop_unused_values(array: Any) -> Any:
 
 
 def _mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
-    """Returns which rows may be used, as an array; or True or False for all."""
+    """Return which rows may be used, as an array, or as one bool for all rows."""
     table = pa.table(
         {
             name: column if name == rule.source and _are_coded_texts(column.type) else _readable(column)
@@ -83,12 +86,12 @@ def _mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
 
 
 def _are_coded_texts(type_: Any) -> bool:
-    """True for a dictionary of texts: a source is looked up once for each of its values, and not for each row."""
+    """Return True for a dictionary of texts, whose sources are looked up once per distinct value, not per row."""
     return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
 
 
 def _readable(column: Any) -> Any:
-    """Returns a column in a type that narwhals tells from others: without a dictionary, and UUIDs as bytes."""
+    """Return a column in a type that narwhals supports: without a dictionary, and with UUIDs as bytes."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if isinstance(column.type, pa.UuidType):
@@ -103,30 +106,30 @@ def _readable(column: Any) -> Any:
 
 
 def filter_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    """Returns the rows of a pandas frame that may be used.
+    """Return the rows of a pandas frame that may be used.
 
-    `telling` columns have no categories but those of these rows. Where an index without a name numbers the rows they
-    are numbered anew: a gap tells of a row.
+    `telling` columns keep only the categories that occur in these rows. An index without a name numbers the rows. It is
+    reset, because a gap would reveal a dropped row.
     """
-    left = _pandas_rows(frame, rule, telling)
-    return left.reset_index(drop=True) if left is not frame and left.index.names == [None] else left
+    filtered = _pandas_rows(frame, rule, telling)
+    return filtered.reset_index(drop=True) if filtered is not frame and filtered.index.names == [None] else filtered
 
 
 def _pandas_rows(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     mask = _mask(rule, {name: _from_pandas(frame, rule, name) for name in rule.columns})
     if mask is True:
         return frame
-    # An empty slice would lead to all rows.
-    left = frame.take([]) if mask is False else frame[mask.combine_chunks().to_numpy(zero_copy_only=False)]
-    left.attrs = {}
-    for name in _categorical(left, telling):
-        left = left.assign(**{name: left[name].cat.remove_unused_categories()})
-    index = left.index
+    # `take([])` copies. An empty slice would keep a reference to all rows.
+    filtered = frame.take([]) if mask is False else frame[mask.combine_chunks().to_numpy(zero_copy_only=False)]
+    filtered.attrs = {}
+    for name in _categorical(filtered, telling):
+        filtered = filtered.assign(**{name: filtered[name].cat.remove_unused_categories()})
+    index = filtered.index
     if hasattr(index, "remove_unused_levels"):
-        left = left.set_axis(index.remove_unused_levels())
+        filtered = filtered.set_axis(index.remove_unused_levels())
     elif index.name in telling and index.dtype.name == _CATEGORY:
-        left = left.set_axis(index.remove_unused_categories())
-    return left
+        filtered = filtered.set_axis(index.remove_unused_categories())
+    return filtered
 
 
 def _categorical(frame: Any, telling: Collection[str]) -> Iterator[str]:
@@ -134,29 +137,32 @@ def _categorical(frame: Any, telling: Collection[str]) -> Iterator[str]:
 
 
 def _from_pandas(frame: Any, rule: RowRule, name: str) -> Any:
-    """Returns a column of a pandas frame, or a level of its index, as Arrow."""
+    """Return a column of a pandas frame, or a level of its index, as Arrow."""
     is_day = name in (rule.collected, rule.ended)
     try:
         column = frame[name] if name in frame.columns else frame.index.get_level_values(name)
         if is_day and column.dtype == object and not _are_of_one_kind(column):
             raise row_values.not_days(name, "dates and moments, or moments with and without a time zone")
         if getattr(column.dtype, "tz", None) is not None:
-            # As moments of UTC: earlier releases of Arrow ask pandas for them in a way that it warns of.
+            # The moments are converted to UTC here, because earlier releases of Arrow make pandas emit a warning.
             naive = (column.dt if hasattr(column, "dt") else column).tz_convert(None)
             return pa.array(naive, from_pandas=True).cast(pa.timestamp(column.dtype.unit, "UTC"))
         return pa.array(column, from_pandas=True)
     except OverflowError:
-        refusal, what = row_values.not_subjects, "numbers of more than 64 bits"
+        refusal, description = row_values.not_subjects, "numbers of more than 64 bits"
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        what = "values of several types"
+        description = "values of several types"
         refusal = row_values.not_sources if name == rule.source else row_values.not_subjects
         refusal = row_values.not_days if is_day else refusal
-    # Without the error of Arrow, which shows a value.
-    raise refusal(name, what)
+    # Raised outside `except`, because the error of Arrow shows a value.
+    raise refusal(name, description)
 
 
 def _are_of_one_kind(column: Any) -> bool:
-    """True if objects are all dates, or moments with a time zone, or without one: Arrow takes all for what one is."""
+    """Return True if all objects are dates, or all are moments with a time zone, or all are moments without one.
+
+    Arrow would convert mixed objects to the type of one of them.
+    """
     kinds = {(isinstance(day, datetime.datetime), getattr(day, "tzinfo", None) is None) for day in column.dropna()}
     return len(kinds) < 2
 
@@ -165,18 +171,18 @@ def _are_of_one_kind(column: Any) -> bool:
 
 
 def filter_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    """Returns a dask frame of whose parts, when they are computed, the rows that may be used are there."""
+    """Return a dask frame whose partitions, once computed, hold only the rows that may be used."""
     meta = frame._meta
     names = list(_categorical(meta, telling))
     if names:
-        from dask.dataframe.utils import clear_known_categories  # noqa: PLC0415  # there is a frame of it
+        from dask.dataframe.utils import clear_known_categories  # noqa: PLC0415  # only a dask frame gets here
 
         meta = clear_known_categories(meta, cols=names)  # type: ignore[no-untyped-call]  # dask has no types
     return frame.map_partitions(_PartRows(rule, telling), meta=meta)
 
 
 class _PartRows:
-    """Keeps the rows of a part that may be used. Dask tells one such task from another by its token."""
+    """A callable that filters the rows of a partition. Its token tells dask which tasks are the same."""
 
     def __init__(self, rule: RowRule, telling: Collection[str]) -> None:
         self._rule = PortableRule(rule)

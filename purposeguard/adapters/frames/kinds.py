@@ -1,6 +1,6 @@
-"""The kinds of frames: what columns there are, and how some of them, or some rows, are kept.
+"""The supported kinds of frames: how to list the columns of each, and how to select columns and rows.
 
-Each library is asked only where a frame of it is there, so it has been imported already.
+A library is used only for its own frames, so it has already been imported.
 """
 
 from __future__ import annotations
@@ -21,28 +21,32 @@ from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStateme
 
 
 class FrameKind(NamedTuple):
-    """The operations on frames of one library; `packages`: where its classes are defined.
-
-    `settled` gets a frame and what is left of it, and cuts every path from there to what was left out.
-
-    `filtered` gets the columns that are personal, or name subjects: a library may keep a list of a column's distinct
-    values, and values of the left-out rows must leave it too.
-    """
+    """The operations on frames of one library."""
 
     name: str
     packages: tuple[str, ...]
+    """The packages that define the classes of the library."""
     is_one: Callable[[Any], bool]
+    """Return True for a frame of this kind."""
     names: Callable[[Any], list[Any]]
+    """Return the names of a frame's columns."""
     filtered: Callable[[Any, RowRule, Collection[str]], Any]
+    """Return the rows of a frame that a rule permits.
+
+    The third argument names the columns that are personal or name subjects. A library may keep a list of a column's
+    distinct values, and the values of dropped rows must leave that list too.
+    """
     selected: Callable[[Any, Sequence[str]], Any]
-    settled: Callable[[Any, Any], Any] = lambda _, left: left
+    """Return some of a frame's columns."""
+    settled: Callable[[Any, Any], Any] = lambda _, filtered: filtered
+    """Return the filtered frame, cut off from the dropped data. Called with the original and the filtered frame."""
 
 
 def find_frame_kind(frame: object) -> FrameKind:
-    """The kind of a frame.
+    """Return the kind of a frame.
 
     Raises:
-        TypeError: it is none, or of a class that derives from one, which may say of itself what it likes.
+        TypeError: `frame` is not a supported frame, or its class derives from one and may report wrong columns.
     """
     for kind in _KINDS:
         if kind.is_one(frame):
@@ -57,10 +61,10 @@ def find_frame_kind(frame: object) -> FrameKind:
 
 
 def refuse_odd(names: Sequence[object]) -> None:
-    """Checks that each column has a name of its own.
+    """Check that each column has a name of its own.
 
     Raises:
-        UnresolvedStatement: a column has no text for a name, or the name of another one.
+        UnresolvedStatement: the name of a column is not a string, or two columns have the same name.
     """
     if len(set(names)) < len(names):
         twice = next(name for name, times in Counter(names).items() if times > 1)
@@ -72,7 +76,7 @@ def refuse_odd(names: Sequence[object]) -> None:
             raise UnresolvedStatement(f"a column is called by a {type(name).__name__}, and tags are given by texts")
 
 
-# ---- what each does --------------------------------------------------------------------------------------------------
+# ---- operations ------------------------------------------------------------------------------------------------------
 
 
 def _select_columns(frame: Any, names: Sequence[str]) -> Any:
@@ -92,25 +96,28 @@ def _lazy_names(frame: Any) -> list[Any]:
 
 
 def _numbers_rows(index: Any) -> bool:
-    """True if an index of pandas counts the rows, from 0: other numbers may be anybody's."""
+    """Return True if a pandas index just numbers the rows from 0. Any other index may hold data."""
     return having.is_pandas_index(index) and (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1)
 
 
 def _pandas_names(frame: Any) -> list[Any]:
-    """The columns, and what stands in the index: it goes wherever the frame goes."""
+    """Return the names of the columns and of the index levels, since the index goes wherever the frame goes."""
     index = frame.index
-    named = [name for name in index.names if name is not None]
-    if len(named) < index.nlevels and not _numbers_rows(index):
+    index_names = [name for name in index.names if name is not None]
+    if len(index_names) < index.nlevels and not _numbers_rows(index):
         raise UnlabelledData(
             "the index has no name, and holds more than the numbers of rows, so nothing says what it may be used for: "
             "give it one, and a tag, or number the rows anew, `reset_index(drop=True)`"
         )
     names: list[Any] = frame.columns.tolist()
-    return [*named, *names]
+    return [*index_names, *names]
 
 
 def _pandas_selected(frame: Any, names: Sequence[str]) -> Any:
-    """Some columns, with memory of their own: a view of the frame would lead to the others, and so may its `attrs`."""
+    """Return a copy of some columns.
+
+    The copy has its own memory and no `attrs`: a view of the frame, and its `attrs`, could lead to the other columns.
+    """
     gone = [name for name in frame.index.names if name is not None and name not in names]
     if gone:
         frame = frame.reset_index(level=gone, drop=True)
@@ -128,12 +135,12 @@ def _dask_selected(frame: Any, names: Sequence[str]) -> Any:
     return frame.map_partitions(_pandas_selected, list(names), meta=_pandas_selected(frame._meta, names))
 
 
-# Each library is imported where a frame of it is there.
+# Each function imports the library whose frame it gets.
 
 
 def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    """Of Arrow, and of pandas and dask, whose rows are read by it."""
-    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # there may be none for other frames
+    """Filter a frame of Arrow, pandas or dask. All three are read as Arrow."""
+    from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # Arrow may not be installed for other frames
 
     if having.is_pandas_dataframe(frame):
         return arrow.filter_pandas(frame, rule, telling)
@@ -153,13 +160,13 @@ def _polars_rows(frame: nw.DataFrame[Any], rule: RowRule) -> Any:
 
 
 def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    from purposeguard.adapters.duckdb import rows as duckdb_rows  # noqa: PLC0415  # a relation of it is there
+    from purposeguard.adapters.duckdb import rows as duckdb_rows  # noqa: PLC0415  # only a relation of DuckDB gets here
 
     return duckdb_rows.filter_relation(frame, rule)
 
 
 def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    from purposeguard.adapters.spark import rows as spark_rows  # noqa: PLC0415  # a frame of it is there
+    from purposeguard.adapters.spark import rows as spark_rows  # noqa: PLC0415  # only a frame of Spark gets here
 
     return spark_rows.filter_frame(frame, rule)
 
@@ -170,25 +177,25 @@ def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
 def _by_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     import polars as pl  # noqa: PLC0415  # a frame of it is there
 
-    left: Any = rows.drop_denied_sources(rule, nw.from_native(frame))
-    if not _reads_file(frame):  # it is carried out now, see `_settle_lazy_polars`
-        return _polars_rows(left.collect(), rule).lazy()
-    names, kept = list(rule.columns), max(_lazy_names(frame), key=len) + "_"  # no column is called so
+    remaining: Any = rows.drop_denied_sources(rule, nw.from_native(frame))
+    if not _reads_file(frame):  # collected now, as in `_settle_lazy_polars`
+        return _polars_rows(remaining.collect(), rule).lazy()
+    names, mask_name = list(rule.columns), max(_lazy_names(frame), key=len) + "_"  # no column has this name
     empty = pl.DataFrame(schema=frame.select(names).collect_schema())
-    rows.mask(rule, nw.from_native(empty, eager_only=True))  # what is wrong with the types is told at once
+    rows.mask(rule, nw.from_native(empty, eager_only=True))  # raises now for unsupported types
     mask = pl.struct(names).map_batches(_PolarsTest(rule), return_dtype=pl.Boolean, is_elementwise=True)
-    # A column of its own: a filter would also be asked about the statistics of a file, of which no row need be.
-    return left.to_native().with_columns(mask.alias(kept)).filter(pl.col(kept)).drop(kept)
+    # The mask is a column of its own, because polars also runs filters on the statistics of a file, which are no rows.
+    return remaining.to_native().with_columns(mask.alias(mask_name)).filter(pl.col(mask_name)).drop(mask_name)
 
 
 class _PolarsTest:
-    """Returns which rows of a series of structs may be used; for `map_batches`, in another process as well."""
+    """A callable for `map_batches` that returns which rows of a series of structs may be used. It can be pickled."""
 
     def __init__(self, rule: RowRule) -> None:
         self._rule = PortableRule(rule)
 
     def __call__(self, series: Any) -> Any:
-        import polars as pl  # noqa: PLC0415  # a series of it is there
+        import polars as pl  # noqa: PLC0415  # only a series of polars gets here
 
         try:
             mask = rows.mask(self._rule.rule, nw.from_native(series.struct.unnest(), eager_only=True))
@@ -204,7 +211,7 @@ class _PolarsTest:
 
 
 class _UnknownSourceInPolars(UnknownSource):
-    """A row names a source that means nothing. Polars makes errors anew, of their class and their message alone."""
+    """A row names an unknown source. Polars rebuilds errors from their class and message, so this needs no more."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message.partition("`")[2].partition("`")[0])
@@ -218,16 +225,16 @@ class _UnknownSourceInPolars(UnknownSource):
 
 
 _FILE_SCAN: Final = re.compile(r"(?:Parquet|Csv|Ipc|NDJson) SCAN \[", re.IGNORECASE)
-"""How a plan begins that is the reading of a file, and nothing else."""
+"""The start of a plan that only reads a file."""
 
 
-def _settle_lazy_polars(frame: Any, left: Any) -> Any:
-    """Returns what is left of a lazy frame, with a plan that holds no other rows.
+def _settle_lazy_polars(frame: Any, filtered: Any) -> Any:
+    """Return the filtered lazy frame with a plan that holds no dropped rows.
 
-    A plan goes along wherever the frame goes, in a pickle as well, with all that it was made of. So it is carried out
-    now, unless the frame does nothing but read a file.
+    A plan, even a pickled one, contains all data that the frame was made of. So the frame is collected now, unless the
+    original does nothing but read a file.
     """
-    return left if _reads_file(frame) else left.collect().lazy()
+    return filtered if _reads_file(frame) else filtered.collect().lazy()
 
 
 def _reads_file(frame: Any) -> bool:

@@ -1,6 +1,6 @@
-"""The row rule of frames: which rows may be used, as a column of truth values, written once in narwhals.
+"""Row rules over frames: which rows may be used, as a column of truth values, computed with narwhals.
 
-The columns that decide are of polars or of Arrow. Those of pandas are read as Arrow (see `arrow`).
+The columns that decide are polars or Arrow columns. Columns of pandas are read as Arrow (see `arrow`).
 """
 
 from __future__ import annotations
@@ -30,33 +30,36 @@ _BEYOND_64_BITS: Final[tuple[Any, ...]] = (nw.UInt64, nw.Int128, nw.UInt128)
 
 
 def mask(rule: RowRule, frame: nw.DataFrame[Any], uuids: Collection[str] = ()) -> Mask:
-    """Returns which rows of a frame may be used; the frame holds the columns that the rule names.
+    """Return which rows of a frame may be used.
 
-    The columns of `uuids` hold the 16 bytes of a UUID: narwhals knows no type for them.
+    Args:
+        rule: The row rule.
+        frame: A frame with the columns that the rule names.
+        uuids: The columns that hold UUIDs as 16 bytes, for which narwhals has no type.
 
     Raises:
-        UnlabelledData: a column has a type that cannot be read, a row has no source, or a text is no id of a subject.
+        UnlabelledData: a column has an unsupported type, a row has no source, or a text is not the id of a subject.
         UnknownSource: a row names a source that the notice does not have.
     """
     return render_rule(rule, _FrameRenderer(rule, frame, uuids))
 
 
 def drop_denied_sources(rule: RowRule, frame: Rows) -> Rows:
-    """Returns a frame without the rows whose source no row may have, as the engine itself leaves them out.
+    """Drop the rows whose source is never permitted, with a filter that the engine runs itself.
 
-    What is left is for `mask`: a row without a source stays, as does one of an unknown source, to be refused.
+    `mask` must still filter the result: rows without a source, or with an unknown one, stay and are refused there.
     """
     schema = frame.collect_schema()
     if rule.source is None or (dtype := schema[rule.source]) not in _TEXTS:
         return frame
-    source = nw.nth(schema.names().index(rule.source))  # by its place: a name could be read as a pattern of names
+    source = nw.nth(schema.names().index(rule.source))  # by position: polars could read the name as a pattern
     permitted = rule.permitted
     texts = [text for text, id_ in spellings(rule.notice).items() if id_ not in permitted]
     return frame.filter(~source.is_in(_members(dtype, texts)).fill_null(False))
 
 
 class PortableRule:
-    """A row rule that can be pickled: the classes of its notice are made anew in the process that reads it."""
+    """A row rule that can be pickled. The process that unpickles it rebuilds the classes of its notice."""
 
     def __init__(self, rule: RowRule) -> None:
         self.rule = rule
@@ -71,7 +74,7 @@ def _portable(notice: str, bare: RowRule) -> PortableRule:
 
 
 class _FrameRenderer:
-    """Renders a rule over the columns of one frame (see `Renderer`)."""
+    """A renderer of a rule over the columns of one frame (see `Renderer`)."""
 
     def __init__(self, rule: RowRule, frame: nw.DataFrame[Any], uuids: Collection[str]) -> None:
         self._rule = rule
@@ -119,20 +122,20 @@ class _FrameRenderer:
         return _is_in(series, _members(series.dtype, self._spellings.of(ids)))
 
     def _codes_in(self, series: Series, column: str, ids: frozenset[str]) -> Mask:
-        """As `_texts_in`, for Arrow: each distinct text is looked at once."""
-        import pyarrow as pa  # noqa: PLC0415  # an array of it is there
+        """Return where an Arrow column holds a spelling of one of these ids, looking at each distinct text once."""
+        import pyarrow as pa  # noqa: PLC0415  # only an Arrow column gets here
 
         if self._coded is None:
             self._coded = series.to_native().dictionary_encode()
         flags: list[Any] = []
         for chunk in self._coded.chunks:
             texts = chunk.dictionary.to_pylist()
-            if not self._spellings.ids.keys() >= set(texts):  # though one of no row says nothing
+            if not self._spellings.ids.keys() >= set(texts):  # the dictionary may hold texts that no row uses
                 self._spellings.learn(column, [texts[place] for place in chunk.indices.unique().to_pylist()])
             permitted = pa.array([self._spellings.ids.get(text) in ids for text in texts], pa.bool_())
             flags.append(permitted.take(chunk.indices))
-        kept: Series = nw.from_native(pa.chunked_array(flags, pa.bool_()), series_only=True)
-        return kept
+        mask_series: Series = nw.from_native(pa.chunked_array(flags, pa.bool_()), series_only=True)
+        return mask_series
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str) -> Mask:
         series = self._frame[column]
@@ -175,7 +178,7 @@ class _FrameRenderer:
 
 
 def _members(dtype: Any, texts: Iterable[str]) -> list[str]:
-    """Returns those of the texts that the type of a column allows: polars compares an enum with no others."""
+    """Return the texts that a column of this type can hold. Polars cannot compare an enum with any other text."""
     members = set(dtype.categories) if isinstance(dtype, nw.Enum) else None
     return [text for text in texts if members is None or text in members]
 
@@ -188,7 +191,7 @@ def _join_masks(join: Callable[[Any, Any], Any], parts: Sequence[Mask], *, neutr
 
 
 def _holds_nothing(series: Series) -> bool:
-    """True if the column is of the type that has no values but null."""
+    """Return True if the column has the null type, whose only value is null."""
     return series.dtype == nw.Unknown and series.null_count() == len(series)
 
 
@@ -207,8 +210,8 @@ def _text_in(series: Series, column: str, keys: KeySet) -> Mask:
     if not all(text.isascii() for text in keys.texts):
         # A letter may be composed in more ways than the two that `KeySet.texts` has.
         others = series.filter(series.str.contains(r"[^\x00-\x7F]").fill_null(False)).unique().to_list()
-        known = frozenset(keys.texts)
-        parts.append(_is_in(series, [text for text in others if unicodedata.normalize("NFC", text) in known]))
+        normalized = frozenset(keys.texts)
+        parts.append(_is_in(series, [text for text in others if unicodedata.normalize("NFC", text) in normalized]))
     return _join_masks(operator.or_, parts, neutral=False)
 
 
@@ -216,37 +219,43 @@ _kept: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, object], Any]] = weakre
 _keeping: Final = make_lock()
 
 _SPREAD: Final = 128
-"""Flags a number, at most: they take as much memory as a set."""
+"""Maximum number of flags per id. With more, the flags take more memory than a set."""
 
 
 def _is_in(series: Series, values: Sequence[object] | KeySet, form: str = "") -> Mask:
-    """Returns where the column holds one of these; of a `KeySet` one of its `form`, which the engine keeps."""
-    series = series.alias("")  # polars would read the name as a pattern of names
+    """Return where the column holds one of the values.
+
+    The keys of a `KeySet` are taken in this `form` and cached as a native column of the engine.
+    """
+    series = series.alias("")  # polars could read the name as a pattern
     if not isinstance(values, KeySet):
         return series.is_in(values).fill_null(False) if values else False
-    held: Sequence[Any] = getattr(values, form)
-    if not held:
+    keys: Sequence[Any] = getattr(values, form)
+    if not keys:
         return False
     key = form, series.implementation
     with _keeping:
         forms = _kept.setdefault(values, {})
-    if form == "ints" and series.implementation.is_pyarrow() and held[-1] - held[0] < _SPREAD * len(held):
-        low, high = max(held[0] - 1, -row_values.LARGEST - 1), min(held[-1] + 1, row_values.LARGEST)
+    if form == "ints" and series.implementation.is_pyarrow() and keys[-1] - keys[0] < _SPREAD * len(keys):
+        low, high = max(keys[0] - 1, -row_values.LARGEST - 1), min(keys[-1] + 1, row_values.LARGEST)
         if key not in forms:
-            forms[key] = _flags(held, low, high)
-        found: Series = forms[key][series.clip(low, high) - low]
-        return found.fill_null(False)
+            forms[key] = _flags(keys, low, high)
+        flags: Series = forms[key][series.clip(low, high) - low]
+        return flags.fill_null(False)
     if key not in forms:
         dtype = nw.Int64 if form == "ints" else nw.String
-        native = nw.new_series("", held, dtype, backend=series.implementation).to_native()
-        # Polars takes one list of many values for what they are.
+        native = nw.new_series("", keys, dtype, backend=series.implementation).to_native()
+        # Polars needs one list that holds all values.
         forms[key] = native.implode() if series.implementation.is_polars() else native
     return series.is_in(forms[key]).fill_null(False)
 
 
 def _flags(numbers: Iterable[int], low: int, high: int) -> Series:
-    """Returns for each number from `low` to `high` whether it is one of these, for Arrow, which is slow in sets."""
-    import pyarrow as pa  # noqa: PLC0415  # an array of it is there
+    """Return flags that say for each number from `low` to `high` whether it is in `numbers`.
+
+    Looking a number up in this column is quicker than Arrow's lookup in a set.
+    """
+    import pyarrow as pa  # noqa: PLC0415  # only an Arrow column gets here
 
     flags = bytearray(high - low + 1)
     for number in numbers:

@@ -1,4 +1,4 @@
-"""`Frames`: checks the columns of frames, withholds columns, and keeps the rows that may be used."""
+"""`Frames`, which checks the columns of frames, withholds columns, and keeps the rows that may be used."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ Frame = TypeVar("Frame")
 _KIND: Final = "read of a frame"
 _TABLE: Final = ""
 _KEPT: Final = 1000
-"""Sets of columns whose demands are remembered."""
+"""Maximum number of column sets whose demands are cached."""
 
 
 class Frames:
-    """Holds frames to a guard's notice. May be shared by threads.
+    """An adapter that holds frames to a guard's notice. Threads may share it.
 
-    `tags` are a tagged class whose rows the frame has, a mapping of its columns to sources, or `Columns`. A table of
-    Arrow may bear its own (see `purposeguard.adapters.arrow`); of any other frame they are given.
+    The `tags` that methods take are a tagged class whose rows the frame holds, a mapping of its columns to sources, or
+    `Columns`. An Arrow table may bear its own tags (see `purposeguard.adapters.arrow`); for any other frame you must
+    give them.
     """
 
     def __init__(self, guard: Guard) -> None:
@@ -39,36 +40,37 @@ class Frames:
         self._tags = FrameTags()
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
-        """Checks that the purpose under way may use the columns: all of them, or those named.
+        """Check that the purpose under way may use all columns, or those in `columns`.
 
-        No row is looked at. Where rows are decided one by one, the columns are refused: see `permitted`.
+        No row is read. Columns whose rows must be decided one by one are refused; use `permitted` for them.
 
         Raises:
             PurposeMissing: no purpose is under way.
-            PurposeViolation: it may not; `field` names the first column that it may not use.
-            UnlabelledData: a column carries no tag; or rows say where they are from, or whose.
-            UnknownSource: a tag is of another notice, or of a clause that is gone.
-            UnresolvedStatement: two columns have one name.
-            TypeError: it is no frame of a library that is known here.
-            ValueError: there is no column of such a name.
+            PurposeViolation: the purpose may not use a column; `field` names the first one.
+            UnlabelledData: a column has no tag, or rows state their own source or subject.
+            UnknownSource: a tag belongs to another notice, or to a clause that was removed.
+            UnresolvedStatement: two columns have the same name.
+            TypeError: `frame` is not a frame of a supported library.
+            ValueError: `columns` names a column that the frame lacks.
         """
         kind = find_frame_kind(frame)
         names = kind.names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         if columns is not None:
-            named = (columns,) if isinstance(columns, str) else tuple(columns)
+            requested = (columns,) if isinstance(columns, str) else tuple(columns)
             present = set(names)
-            for name in named:
+            for name in requested:
                 if name not in present:
                     raise row_values.no_column(name)
-            names = list(dict.fromkeys(named))
+            names = list(dict.fromkeys(requested))
         self._decider.check_demand(self._demand(tagged, tuple(names), narrowed=False))
 
     def withhold(self, frame: Frame, tags: object = None) -> Frame:
-        """The frame without the columns that the purpose under way may not use.
+        """Return the frame without the columns that the purpose under way may not use.
 
         Raises:
-            UnlabelledData: likewise where rows are decided one by one: `permitted(…, withhold=True)` does both.
+            UnlabelledData: a column has no tag, or rows must be decided one by one. `permitted(…, withhold=True)` does
+                both.
             PurposeMissing, UnknownSource, UnresolvedStatement, TypeError: as `check`.
         """
         kind = find_frame_kind(frame)
@@ -77,21 +79,27 @@ class Frames:
         use = self._use(tagged, names)
         if use is None:
             return frame
-        left = self._list_remaining(use, tagged, names)
-        self._decider.check_demand_under(use, self._demand(tagged, tuple(left), narrowed=False))
-        return frame if len(left) == len(names) else kind.settled(frame, kind.selected(frame, left))
+        remaining = self._list_remaining(use, tagged, names)
+        self._decider.check_demand_under(use, self._demand(tagged, tuple(remaining), narrowed=False))
+        return frame if len(remaining) == len(names) else kind.settled(frame, kind.selected(frame, remaining))
 
     def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
-        """The rows of a frame that the purpose under way may use; with `withhold`, without the columns that it may not.
+        """Return the frame with only those rows that the purpose under way may use.
 
-        Rows are chosen by their sources, by when they were collected and their subjects' use ended, and by what those
-        asked for, as far as columns are marked to say it. What subjects ask for later does not reach the frame.
+        Rows are selected by their source, by when they were collected, by when their subject's use ended, and by what
+        the subject asked for, as far as columns are marked with these facts. The result does not change when subjects
+        ask for something later.
+
+        Args:
+            frame: The frame.
+            tags: The tags of its columns, as described for the class.
+            withhold: Also leave out the columns that the purpose may not use, instead of refusing them.
 
         Raises:
-            UnlabelledData: a column carries no tag, one that is marked is not there, or a row does not say its source.
-            UnknownSource: a row names a source that means nothing; or as `check`. Of a lazy frame, whatever its engine
-                raises for either when it is read, or carried out.
-            StoreUnavailable: governance cannot tell what subjects asked for.
+            UnlabelledData: a column has no tag, a marked column is missing, or a row does not state its source.
+            UnknownSource: a row states an unknown source; or as `check`. For a lazy frame, the engine raises its own
+                error when the frame is read or collected.
+            StoreUnavailable: governance cannot say what subjects asked for.
             PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
         """
         kind = find_frame_kind(frame)
@@ -103,17 +111,17 @@ class Frames:
         used = self._list_remaining(use, tagged, names) if withhold else names
         rule = self._decider.make_row_rule(use, tagged, used, _TABLE)
         self._decider.check_demand_under(use, self._demand(tagged, tuple(used), narrowed=True), {_TABLE: rule})
-        left: Any = frame
+        filtered: Any = frame
         if rule is not None:
             for name in rule.columns:
                 if name not in names:
                     raise row_values.missing(name)
             subjects = {name for name, _ in tagged.subjects()}
             telling = {name for name in names if name in subjects or tagged[name].is_personal}
-            left = kind.filtered(frame, rule, telling)
+            filtered = kind.filtered(frame, rule, telling)
         if len(used) < len(names):
-            left = kind.selected(left, used)
-        return cast("Frame", frame if left is frame else kind.settled(frame, left))
+            filtered = kind.selected(filtered, used)
+        return cast("Frame", frame if filtered is frame else kind.settled(frame, filtered))
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
@@ -123,7 +131,10 @@ class Frames:
         return self._decider.demand({_TABLE: (columns, names)}, {_TABLE} if narrowed else (), kind=_KIND)
 
     def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
-        """The use that decides; None where all stays as it is: nothing is personal, or it is only observed."""
+        """Return the use that decides about the frame.
+
+        Return None if the frame stays unchanged: no column is personal, or denials are only observed.
+        """
         demand = self._demand(columns, tuple(names), narrowed=True)
         use = self._decider.current_use(demand.kind, demand.tables) if demand.is_personal else None
         if use is not None and use.activity.observing:

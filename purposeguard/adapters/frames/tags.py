@@ -1,4 +1,4 @@
-"""Tags of the columns of frames: those that a table of Arrow bears, or those that are given."""
+"""Tags of the columns of frames: those that an Arrow table bears, or those that the caller states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.locks import make_lock
 
 _KEPT: Final = 1000
-"""Tables whose tags are remembered."""
+"""Maximum number of tables whose tags are cached."""
 
 
 def _itself(columns: Columns) -> Columns:
@@ -21,20 +21,26 @@ def _itself(columns: Columns) -> Columns:
 
 
 class FrameTags:
-    """Reads tags, and remembers them. May be shared by threads."""
+    """A reader of tags with a cache. Threads may share it."""
 
     def __init__(self) -> None:
-        # Of equal columns always the same object: to compare two takes longer than the rest of a check.
+        # Equal columns are always the same object, because comparing two takes longer than the rest of a check.
         self._same = functools.lru_cache(_KEPT)(_itself)
         self._of_class = functools.lru_cache(_KEPT)(self._read)
         self._by_names: cachetools.LRUCache[object, tuple[Any, Revisions, Columns]] = cachetools.LRUCache(_KEPT)
         self._lock = make_lock()
 
     def of(self, kind: FrameKind, frame: Any, tags: object, revisions: Revisions) -> Columns:
-        """Returns the tags of a frame's columns. `tags` are those that are given, None where none are.
+        """Return the tags of a frame's columns.
+
+        Args:
+            kind: The kind of the frame.
+            frame: The frame.
+            tags: The tags that the caller states, or None to use those that an Arrow table bears.
+            revisions: The revisions of the notice that the tags refer to.
 
         Raises:
-            UnlabelledData: there are none, or a table of Arrow bears tags that say more.
+            UnlabelledData: there are no tags, or an Arrow table bears tags that the stated tags do not cover.
             TypeError, UnknownSource: as `columns_of`.
         """
         borne = self._borne(frame, revisions) if kind.name == ARROW else None
@@ -46,27 +52,22 @@ class FrameTags:
                 f"a frame of {kind.name} bears no tags that could be relied on: give `tags`, a tagged class or a "
                 f"mapping of its columns to sources{advice}"
             )
-        stated = (self._of_class if isinstance(tags, (type, Columns)) else columns_of)(revisions, tags)
-        for name, tag in () if borne is None or borne is stated else borne.items():
-            own = stated.get(name)
-            if own is not None and not _covers(own, tag):
-                raise UnlabelledData(
-                    f"`{name}` bears a tag that says more than the one that is given: leave `tags` out, or tag the "
-                    "table anew with `purposeguard.adapters.arrow`"
-                )
-        return stated
+        stated_columns = (self._of_class if isinstance(tags, (type, Columns)) else columns_of)(revisions, tags)
+        if borne is not None and borne is not stated_columns:
+            _require_covered(stated_columns, borne)
+        return stated_columns
 
     def _read(self, revisions: Revisions, tags: object) -> Columns:
         return self._same(columns_of(revisions, tags))
 
     def _borne(self, frame: Any, revisions: Revisions) -> Columns:
-        from purposeguard.adapters import arrow  # noqa: PLC0415  # there is a table of it
+        from purposeguard.adapters import arrow  # noqa: PLC0415  # only an Arrow table gets here
 
         schema = frame.schema
         key = tuple(schema.names)
         with self._lock:
             entry = self._by_names.get(key)
-        # To compare two schemas takes a fifth of the time that it takes to hash one.
+        # Comparing two schemas takes a fifth of the time of hashing one.
         if entry is None or entry[1] is not revisions or not schema.equals(entry[0], check_metadata=True):
             entry = (schema, revisions, self._same(arrow.columns_of(schema, revisions)))
             with self._lock:
@@ -74,7 +75,18 @@ class FrameTags:
         return entry[2]
 
 
+def _require_covered(stated_columns: Columns, borne: Columns) -> None:
+    """Raise UnlabelledData if a column bears a tag that its stated tag does not cover."""
+    for name, tag in borne.items():
+        own = stated_columns.get(name)
+        if own is not None and not _covers(own, tag):
+            raise UnlabelledData(
+                f"`{name}` bears a tag that says more than the one that is given: leave `tags` out, or tag the "
+                "table anew with `purposeguard.adapters.arrow`"
+            )
+
+
 def _covers(stated: Tag, borne: Tag) -> bool:
-    """True if a tag that is given says at least what the one that a column bears does."""
+    """Return True if the stated tag says at least as much as the tag that the column bears."""
     sources = borne.label is NOT_PERSONAL or borne.label.sources <= stated.label.sources
     return sources and borne.by_row <= stated.by_row and (borne.mark is None or borne.mark == stated.mark)

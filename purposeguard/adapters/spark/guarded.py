@@ -61,7 +61,7 @@ class _SparkWrapper:
 
 
 def make_wrapper(cls: type[W], spark: Spark, content: Any) -> W:
-    """A wrapper of this class around something of Spark's."""
+    """Return a wrapper of this class around something of Spark's."""
     made = object.__new__(cls)
     object.__setattr__(made, "_Behind__reach", lambda: (spark, content))
     return made
@@ -228,12 +228,12 @@ class GuardedWriter(_SparkWrapper):
         return make_wrapper(GuardedWriter, spark, (frame, mode))
 
     def parquet(self, path: str) -> None:
-        """Writes Parquet files, as `Spark.save` does."""
+        """Write Parquet files, as `Spark.save` does."""
         spark, (frame, mode) = _open(self)
         spark.save(frame, path, mode=mode)
 
     def saveAsTable(self, name: str) -> None:  # noqa: N802  # as Spark calls it
-        """Writes a table, as `Spark.save` does."""
+        """Write a table, as `Spark.save` does."""
         spark, (frame, mode) = _open(self)
         spark.save(frame, name, table=True, mode=mode)
 

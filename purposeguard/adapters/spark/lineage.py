@@ -61,7 +61,7 @@ class Out(NamedTuple):
         return unite_atoms((*(flow.atoms for flow in self.flows.values()), self.rest or NONE))
 
     def at(self) -> list[SparkFlow] | None:
-        """Its columns by their places; None where their order is not known."""
+        """Return its columns by their places; None where their order is not known."""
         return None if self.order is None else [self.flows[key] for key in self.order]
 
 
@@ -95,13 +95,13 @@ def _distinct(names: Sequence[str]) -> Iterable[str]:
 
 
 def unite_atoms(parts: Iterable[Atoms]) -> Atoms:
-    """The union; the same object if only one set has atoms."""
+    """Return the union; the same object if only one set has atoms."""
     sets = [atoms for atoms in dict.fromkeys(parts) if atoms]
     return sets[0] if len(sets) == 1 else NONE.union(*sets)
 
 
 def mark_mixed(atoms: Atoms) -> Atoms:
-    """The same atoms, of any rows."""
+    """Return the same atoms, of any rows."""
     return frozenset(atom._replace(mixed=True) for atom in atoms)
 
 
@@ -152,7 +152,7 @@ class ExpressionReader:
         self.decides: set[Atom] = set()
 
     def trace(self, root: PlanNode, outer: Sequence[Out] = ()) -> Out:
-        """The outputs of a plan, such as that of a subquery. The class that reads plans implements it."""
+        """Return the outputs of a plan, such as that of a subquery. The class that reads plans implements it."""
         raise NotImplementedError
 
     def everything(self) -> Atoms:

@@ -31,7 +31,7 @@ NOT_PERSONAL: Final = Tag()
 
 
 def new_token() -> str:
-    """A token that is in no other expression."""
+    """Return a token that is in no other expression."""
     return f"{MARKER}{uuid.uuid4().hex}"
 
 
@@ -67,19 +67,19 @@ class SparkMemory:
                 self._leaves[key] = text
 
     def knows(self, key: Key) -> bool:
-        """True if the tag of a relation's column is known, so Spark need not be asked."""
+        """Return True if the tag of a relation's column is known, so Spark need not be asked."""
         with self._lock:
             return key in self._leaves
 
     def bears(self, key: Key) -> str | None:
-        """The text of the tag of a relation's column; None if it has none."""
+        """Return the text of the tag of a relation's column; None if it has none."""
         with self._lock:
             return self._leaves.get(key)
 
     # ---- expressions that were made here ---------------------------------------------------------------------------
 
     def tag(self, tags: Mapping[int, Tag]) -> str:
-        """A token under which columns are tagged, each by its place."""
+        """Return a token under which columns are tagged, each by its place."""
         token = new_token()
         with self._lock:
             for place, tag in tags.items():
@@ -87,7 +87,7 @@ class SparkMemory:
         return token
 
     def tagging(self, listing: Listing) -> tuple[str, object] | None:
-        """The call of `tagged` and the tag that an expression stands for; None for any other expression."""
+        """Return the call of `tagged` and the tag that an expression stands for; None for any other expression."""
         if len(listing) <= TAGGING or [short(expression) for expression in listing[:TAGGING]] != _TAGGED:
             return None
         token = listing[2].get("value")
@@ -105,14 +105,14 @@ class SparkMemory:
         return record
 
     def get_kept_rule(self, token: str) -> KeptRule | None:
-        """The rule that this token stands for; None if it was evicted, or the token is empty."""
+        """Return the rule that this token stands for; None if it was evicted, or the token is empty."""
         with self._lock:
             return self._kept.get(token)
 
     def match_kept_rule(
         self, condition: Listing, scope: SparkScope, relations: Sequence[SparkRelation]
     ) -> tuple[str, int] | None:
-        """The token of the row rule that a condition stands for, and its relation; None for any other condition.
+        """Return the token of the row rule that a condition stands for, and its relation; None for any other condition.
 
         A token alone proves nothing: the whole condition must be the one made here, on the columns it was made for.
         """

@@ -53,7 +53,7 @@ class TracedPlan:
         return self.decides.union(*{flow.atoms for _, flow in self.outputs})
 
     def name_of(self, atom: Atom) -> str:
-        """The name of a relation's column."""
+        """Return the name of a relation's column."""
         return self.relations[atom.relation].names[atom.column]
 
 
@@ -91,7 +91,7 @@ class PlanTracer(ExpressionReader):
         self._tagged_above: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
 
     def trace(self, root: PlanNode, outer: Sequence[Out] = ()) -> Out:
-        """The output of a plan.
+        """Return the output of a plan.
 
         Raises:
             UnresolvedStatement: it refers to an undefined attribute or query.
@@ -113,7 +113,7 @@ class PlanTracer(ExpressionReader):
         return traced_nodes[id(root)]
 
     def everything(self) -> Atoms:
-        """Every column of the relations read so far, also of those that the plan has dropped since."""
+        """Return every column of the relations read so far, also of those that the plan has dropped since."""
         return frozenset(
             Atom(number, place, self._narrowed.get(number, ""))
             for number, relation in enumerate(self.relations)
@@ -124,7 +124,7 @@ class PlanTracer(ExpressionReader):
     # ---- relations ---------------------------------------------------------------------------------------------------
 
     def relation(self, name: str, names: Sequence[str], bears: Sequence[object]) -> int:
-        """Adds a relation; returns its number."""
+        """Add a relation; return its number."""
         self.relations.append(SparkRelation(name, names, bears))
         return len(self.relations) - 1
 
@@ -139,7 +139,7 @@ class PlanTracer(ExpressionReader):
         return Out([key for key, _ in columns], flows)
 
     def _tag(self, key: Key, node: PlanNode) -> object:
-        """The tag of a relation's column, or its text; None if it has none."""
+        """Return the tag of a relation's column, or its text; None if it has none."""
         if node.name == "Range":
             return NOT_PERSONAL
         if is_checkpoint(node):
@@ -166,7 +166,7 @@ class PlanTracer(ExpressionReader):
         return self._anew(out, [key for key, _ in columns])
 
     def _anew(self, out: Out, keys: Sequence[Key]) -> Out:
-        """A second read of the same query, with relations of its own: its rows are not those of the first."""
+        """Return a second read of the same query, with relations of its own: its rows are not those of the first."""
         numbers: dict[int, int] = {}
 
         def other(atom: Atom) -> Atom:
@@ -191,7 +191,7 @@ class PlanTracer(ExpressionReader):
         return Out(keys, dict(zip(keys, made, strict=True)))
 
     def _loop(self, node: PlanNode, outer: Sequence[Out]) -> Out:
-        """A recursive query: its start and its step flow into each of its columns."""
+        """Return a recursive query: its start and its step flow into each of its columns."""
         number = int(node.fields["id"])
         # Its step reads its own output, which adds nothing beyond what is read here.
         self._loops[number] = NONE
@@ -211,7 +211,7 @@ class PlanTracer(ExpressionReader):
     # ---- rows of one -------------------------------------------------------------------------------------------------
 
     def _through(self, node: PlanNode, scope: SparkScope) -> Out:
-        """An operator that passes its columns on; its expressions decide its rows."""
+        """Return an operator that passes its columns on; its expressions decide its rows."""
         for field, value in node.fields.items():
             if isinstance(value, list):
                 listings = node.expressions(field)
@@ -247,7 +247,7 @@ class PlanTracer(ExpressionReader):
         return self._items(node, items, scope, across=False)
 
     def _items(self, node: PlanNode, items: Sequence[Listing], scope: SparkScope, *, across: bool) -> Out:
-        """Columns given one by one. `across`: each is made of many rows, unless it is a plain column."""
+        """Return columns given one by one. `across`: each is made of many rows, unless it is a plain column."""
         order: list[Key] = []
         flows: dict[Key, SparkFlow] = {}
         for place, item in enumerate(items):
@@ -374,7 +374,7 @@ class PlanTracer(ExpressionReader):
     # ---- whatever else there is --------------------------------------------------------------------------------------
 
     def _unknown(self, node: PlanNode, scope: SparkScope) -> Out:
-        """An unknown or opaque operator: it uses all its inputs, and they flow into all its outputs."""
+        """Return an unknown or opaque operator: it uses all its inputs, and they flow into all its outputs."""
         if not node.children:
             return self._leaf(node, scope)
         reads = [out.all() for out in scope.inputs]
@@ -404,7 +404,7 @@ def _join_outputs(left: Out, right: Out) -> Out:
 
 
 def _apply_row_rule(out: Out, rule: str, relation: int) -> Out:
-    """The output after a row rule: atoms of the relation note the rule."""
+    """Return the output after a row rule: atoms of the relation note the rule."""
 
     def mark_kept(atom: Atom) -> Atom:
         return atom._replace(kept=rule) if atom.relation == relation and not atom.mixed else atom

@@ -48,7 +48,7 @@ _ANONYMOUS: Final = ""
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text: names of classes and methods, of which there are many."""
+    """Return the words of a text: names of classes and methods, of which there are many."""
     return frozenset(text.split())
 
 
@@ -71,12 +71,12 @@ class PlanNode:
 
 
 def read_plan(text: str) -> PlanNode:
-    """The tree of a plan, written as JSON."""
+    """Return the tree of a plan, written as JSON."""
     return tree_of(json.loads(text))
 
 
 def tree_of(listing: Listing) -> PlanNode:
-    """The tree that a listing writes.
+    """Return the tree that a listing writes.
 
     Raises:
         UnresolvedStatement: it writes none, so Spark writes plans in another way than is known here.
@@ -141,13 +141,13 @@ def _listings(value: object) -> list[Listing] | None:
 
 
 def key_of(fields: Mapping[str, Any]) -> Key:
-    """The attribute that a node refers to, or defines."""
+    """Return the attribute that a node refers to, or defines."""
     written = fields["exprId"]
     return int(written["id"]), str(written["jvmId"])
 
 
 def outputs_of(node: PlanNode) -> list[tuple[Key, str]] | None:
-    """The attributes, with their names, that a node says it gives, in order; None if it does not state them."""
+    """Return the attributes, with their names, that a node says it gives, in order; None if it does not state them."""
     columns = node.expressions("output") if "output" in node.fields else None
     if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
         return None
@@ -155,18 +155,18 @@ def outputs_of(node: PlanNode) -> list[tuple[Key, str]] | None:
 
 
 def short(fields: Mapping[str, Any]) -> str:
-    """The class of an expression, without its package."""
+    """Return the class of an expression, without its package."""
     return str(fields["class"]).rpartition(".")[2]
 
 
 def is_plan(listing: Listing) -> bool:
-    """True if a tree within an expression is a plan."""
+    """Return True if a tree within an expression is a plan."""
     name = str(listing[0]["class"])
     return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
 
 
 def iter_inner_trees(fields: Mapping[str, Any]) -> Iterator[Listing]:
-    """The trees that stand in fields of an expression, and are not its children."""
+    """Yield the trees that stand in fields of an expression, and are not its children."""
     for value in fields.values():
         yield from _listings(value) or ()
 
@@ -175,7 +175,7 @@ def iter_inner_trees(fields: Mapping[str, Any]) -> Iterator[Listing]:
 
 
 def classic(frame: object) -> DataFrame:
-    """The frame, which shows its plan.
+    """Return the frame, which shows its plan.
 
     Raises:
         TypeError: it is no frame of Spark.
@@ -189,7 +189,7 @@ def classic(frame: object) -> DataFrame:
 
 
 def is_checkpoint(node: PlanNode) -> bool:
-    """True if a relation holds what a plan gave before.
+    """Return True if a relation holds what a plan gave before.
 
     Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
     rows there are nothing is left. So they bear no tag, but those that `Spark.checkpointed` marks the columns with.
@@ -198,7 +198,7 @@ def is_checkpoint(node: PlanNode) -> bool:
 
 
 def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
-    """The columns of all relations of a plan, in the queries within it too, with what is under our key.
+    """Yield the columns of all relations of a plan, in the queries within it too, with what is under our key.
 
     The JSON of a plan leaves metadata out, so that each relation is asked for its schema.
     """

@@ -61,7 +61,7 @@ def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> Dat
 
 
 def filter_frame(frame: DataFrame, rule: RowRule) -> DataFrame:
-    """Returns the rows of a frame that may be used, when an action runs; columns have the names that the rule gives."""
+    """Return the rows of a frame that may be used, when an action runs; columns have the names that the rule gives."""
     columns = {field.name: (field.name, field.dataType) for field in frame.schema.fields}
     return frame.where(SparkConditions(rule, columns, frame.sparkSession).column_of_rule())
 
@@ -95,7 +95,7 @@ class SparkConditions(SqlConditions):
         self._queries: Final[dict[str, Column]] = {}
 
     def column_of_rule(self) -> Column:
-        """The rows that may be used. It fails where a row names no source, or one that means nothing."""
+        """Return the rows that may be used. It fails where a row names no source, or one that means nothing."""
         test, source = self.column_of(self.render()), self._rule.source
         if source is None:
             return test
@@ -147,7 +147,7 @@ class SparkConditions(SqlConditions):
     # ---- words of Spark --------------------------------------------------------------------------------------------
 
     def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
-        """Rows whose source is one of these; null for a row without one, at which `column_of_rule` fails."""
+        """Return rows whose source is one of these; null for a row without one, at which `column_of_rule` fails."""
         if self._known_kind(column) != "text":
             raise values.not_sources(column, self._columns[column][1].simpleString())
         forms = [form for form, id_ in spellings(self._rule.notice).items() if id_ in ids]
@@ -187,17 +187,17 @@ class SparkConditions(SqlConditions):
 
 
 def quote_column(name: str) -> str:
-    """A column's name as Spark reads it, whatever is in it."""
+    """Return a column's name as Spark reads it, whatever is in it."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def are_told_apart(names: Sequence[str]) -> bool:
-    """True if Spark tells columns apart by their names, of which capitals do not count."""
+    """Return True if Spark tells columns apart by their names, of which capitals do not count."""
     return len({name.casefold() for name in names}) == len(names)
 
 
 def quote_text(text: str) -> str:
-    """A text as Spark reads it, by every setting of its parser, whatever is in it."""
+    """Return a text as Spark reads it, by every setting of its parser, whatever is in it."""
     # What these stand for hangs on settings, even in a raw literal; and `${` begins a variable wherever it stands.
     return f"'{text}'" if _is_plain(text) else f"CAST(X'{text.encode().hex()}' AS string)"
 
@@ -211,7 +211,7 @@ def _as_it_is(part: exp.Expr) -> exp.Expr:
 
 
 def _make_named_column(name: str) -> str:
-    """A column, by its name as text."""
+    """Return a column, by its name as text."""
     return f"identifier({quote_text(quote_column(name))})" if "${" in name else quote_column(name)
 
 
@@ -219,7 +219,7 @@ def _make_named_column(name: str) -> str:
 
 
 def select_columns(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
-    """Columns by their places, whatever their names, each made of the column and its name."""
+    """Return columns by their places, whatever their names, each made of the column and its name."""
     names = frame.columns
     if are_told_apart(names):
         plain = names
@@ -230,7 +230,7 @@ def select_columns(frame: DataFrame, made: Mapping[int, Callable[[Column, str], 
 
 
 def by_relation(plan: TracedPlan, atoms: Iterable[Atom]) -> dict[tuple[int, str], list[str]]:
-    """The columns of each relation, in their order, apart by the rule that their rows met."""
+    """Return the columns of each relation, in their order, apart by the rule that their rows met."""
     named: dict[tuple[int, str], list[str]] = {}
     for relation, column, rule in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
         named.setdefault((relation, rule), []).append(plan.relations[relation].names[column])
@@ -238,7 +238,7 @@ def by_relation(plan: TracedPlan, atoms: Iterable[Atom]) -> dict[tuple[int, str]
 
 
 def any_of(plan: TracedPlan, number: int) -> str:
-    """A column of a relation that is in the frame."""
+    """Return a column of a relation that is in the frame."""
     all_names = [name for name, _ in plan.outputs]
     names = [name for name, flow in plan.outputs if flow.same is not None and flow.same.relation == number]
     unique = next((name for name in names if all_names.count(name) == 1), None)

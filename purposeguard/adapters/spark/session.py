@@ -72,7 +72,7 @@ class Spark:
     # ---- whether a frame may be read ---------------------------------------------------------------------------------
 
     def check(self, frame: DataFrame) -> None:
-        """Checks that the use under way may use every column that the frame's result depends on.
+        """Check that the use under way may use every column that the frame's result depends on.
 
         Raises:
             PurposeMissing: no purpose is under way.
@@ -89,11 +89,11 @@ class Spark:
             self._decider.check_demand(analysed.demand)
 
     def _use(self, frame: DataFrame) -> Use[Any] | None:
-        """The use under way; None if a missing one is only observed."""
+        """Return the use under way; None if a missing one is only observed."""
         return self._decider.current_use(_KIND, self._names(frame))
 
     def _names(self, frame: DataFrame) -> Iterator[str]:
-        """The names of the relations that a frame is made of."""
+        """Yield the names of the relations that a frame is made of."""
         yield from (relation.name for relation in trace_frame(frame, self._memory).relations)
 
     def _meet(self, analysed: _FrameAnalysis, use: Use[Any] | None) -> None:
@@ -139,7 +139,7 @@ class Spark:
     def _must_still_hold(
         self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: KeptRule
     ) -> None:
-        """Checks that the rows that were kept are those that may be used now, by this use."""
+        """Check that the rows that were kept are those that may be used now, by this use."""
         personal = {column for column in names if columns[column].is_personal}
         # Columns that may not be used in any row are refused by `meet_under`.
         personal.difference_update(self._decider.find_denied_columns(use, columns, sorted(personal), name))
@@ -158,7 +158,7 @@ class Spark:
     # ---- tags --------------------------------------------------------------------------------------------------------
 
     def tagged(self, frame: DataFrame, tags: object) -> DataFrame:
-        """The frame with tags on its columns: a tagged class, a mapping of names to sources, or `Columns`.
+        """Return the frame with tags on its columns: a tagged class, a mapping of names to sources, or `Columns`.
 
         Columns that it does not name stay as they are. What is known of a column already stays known: a tag adds to it.
 
@@ -194,7 +194,7 @@ class Spark:
     def _with_tags(
         self, frame: DataFrame, tags: Mapping[int, Tag], metadata: Mapping[int, dict[str, Any]]
     ) -> DataFrame:
-        """The frame with marks in its plan that tell its columns' tags, by place. Spark optimises them away.
+        """Return the frame with marks in its plan that tell its columns' tags, by place. Spark optimises them away.
 
         `metadata` is what these columns bear, for others to read.
         """
@@ -213,7 +213,7 @@ class Spark:
     # ---- withholding and narrowing -------------------------------------------------------------------------------
 
     def withhold(self, frame: DataFrame) -> DataFrame:
-        """The frame without the columns that come from what the use under way may not use.
+        """Return the frame without the columns that come from what the use under way may not use.
 
         Raises:
             PurposeViolation: none would be left, or one of them decides which rows there are.
@@ -245,7 +245,7 @@ class Spark:
         return select_columns(frame, dict.fromkeys(left, Column.alias))
 
     def _find_denied(self, use: Use[Any], plan: TracedPlan) -> dict[Atom, Decision]:
-        """The columns that a use may not use, with the reason."""
+        """Return the columns that a use may not use, with the reason."""
         denied: dict[Atom, Decision] = {}
         for (number, _), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
@@ -262,7 +262,7 @@ class Spark:
         return denied
 
     def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
-        """The frame with the rows alone that the use under way may use, by what they say of themselves.
+        """Return the frame with the rows alone that the use under way may use, by what they say of themselves.
 
         The condition is Spark's own, and runs where the rows are. It fails there where a row names no source, or one
         that means nothing. `withhold`: without the columns that may not be used, rather than refused for them.
@@ -318,7 +318,7 @@ class Spark:
         condition: Column,
         column: str,
     ) -> DataFrame:
-        """The rows of a relation that meet a rule, known again in plans; all where denials are observed only."""
+        """Return the rows of a relation that meet a rule, known again in plans; all where denials are observed only."""
         token = new_token()
         relation, names, rule = narrowing
         made = self._memory.keep(token, relation, names, rule)
@@ -344,11 +344,11 @@ class Spark:
         return frame
 
     def guarded(self, frame: DataFrame) -> GuardedFrame:
-        """The frame behind a wrapper: what is made of it is wrapped, and checked before it gives any data."""
+        """Return the frame behind a wrapper: what is made of it is wrapped, and checked before it gives any data."""
         return make_wrapper(GuardedFrame, self, classic(frame))
 
     def written(self, frame: DataFrame) -> DataFrame:
-        """The frame, checked, its columns bearing the tags of what they come from: as it is to be written.
+        """Return the frame, checked, its columns bearing the tags of what they come from: as it is to be written.
 
         Raises:
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
@@ -358,7 +358,7 @@ class Spark:
         return self._bearing(frame, self._of_outputs(frame))
 
     def _of_outputs(self, frame: DataFrame) -> Columns:
-        """The tags of a frame's columns, with the source of each row where it goes along."""
+        """Return the tags of a frame's columns, with the source of each row where it goes along."""
         plan = self._analyse(frame).traced
         return self._tags.of_frame(plan, self._tags.sources_within(plan))
 
@@ -374,7 +374,7 @@ class Spark:
     def save(
         self, frame: DataFrame, target: str, *, table: bool = False, mode: str = "errorifexists", **options: str
     ) -> None:
-        """Writes the frame, checked and with its tags: into Parquet files under a path, or (`table`) a table by name.
+        """Write the frame, checked and with its tags: into Parquet files under a path, or (`table`) a table by name.
 
         Where there are data already and `mode` is `append`, their tags must cover what would flow there, and stay.
 
@@ -449,7 +449,7 @@ def existing(session: SparkSession, target: str, *, table: bool) -> DataFrame | 
 
 
 def in_order(tags: Columns, within: Columns, target: str) -> Iterator[str]:
-    """The columns that flow, each of which must be there.
+    """Yield the columns that flow, each of which must be there.
 
     Raises:
         UnlabelledData: one is not, so nothing says what it may be used for.

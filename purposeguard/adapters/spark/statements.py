@@ -57,7 +57,7 @@ def _reason(error: AnalysisException) -> str:
 
 
 def must_be_query(session: SparkSession, text: str) -> None:
-    """Checks that a text is one query, and nothing else.
+    """Check that a text is one query, and nothing else.
 
     Raises:
         UnresolvedStatement: it is a command, a script, or makes something; `ParseException` where it is no SQL at all.

@@ -32,7 +32,7 @@ class TagReader:
         self._decode = functools.lru_cache(_TAGS_KEPT)(decode)
 
     def of_frame(self, plan: TracedPlan, sources: frozenset[int]) -> Columns:
-        """The tags of a frame's columns: of their values, and of what decides its rows.
+        """Return the tags of a frame's columns: of their values, and of what decides its rows.
 
         `sources`: the relations whose row source is in the frame too; their `ByRow` columns stay so.
         """
@@ -51,7 +51,7 @@ class TagReader:
         return [tags[flow] for _, flow in plan.outputs]
 
     def of_relation(self, relation: SparkRelation) -> Columns:
-        """The tags that the columns of a relation bear."""
+        """Return the tags that the columns of a relation bear."""
         columns = Columns(
             {
                 name: self._tag(bears, f"{relation.name}.{name}" if relation.name else name)
@@ -66,7 +66,7 @@ class TagReader:
         return bears if isinstance(bears, Tag) else self._decode(str(bears), self._decider.revisions, column)
 
     def of_flow(self, plan: TracedPlan, flow: SparkFlow, sources: frozenset[int]) -> Tag:
-        """The tag of a column, by what it comes from; `sources` as for `of_frame`."""
+        """Return the tag of a column, by what it comes from; `sources` as for `of_frame`."""
         if flow.same is not None:
             tag = self._own(plan, flow.same)
             if len(flow.atoms) == 1 and (not tag.by_row or not flow.same.kept or flow.same.relation in sources):
@@ -89,7 +89,7 @@ class TagReader:
         return self._tag(bears, name)
 
     def sources_within(self, plan: TracedPlan) -> frozenset[int]:
-        """The relations whose row source is in the frame unchanged."""
+        """Return the relations whose row source is in the frame unchanged."""
         return frozenset(
             flow.same.relation
             for _, flow in plan.outputs
@@ -100,14 +100,14 @@ class TagReader:
 
 
 def _either(left: Tag, right: Tag) -> Tag:
-    """The tag for a name of two columns, which may mean either."""
+    """Return the tag for a name of two columns, which may mean either."""
     if left == right:
         return left
     return Tag(left.label | right.label, by_row=left.by_row or right.by_row)
 
 
 def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
-    """The tag of a column in chosen rows: that a row exists reveals what chose it.
+    """Return the tag of a column in chosen rows: that a row exists reveals what chose it.
 
     The source of a row depends on the row alone.
     """
@@ -117,7 +117,7 @@ def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
 
 
 def require_covered(target: str, column: str, value: Tag, tag: Tag) -> None:
-    """Checks that the tag of a column covers what flows into it.
+    """Check that the tag of a column covers what flows into it.
 
     Raises:
         FlowViolation: it lacks a source.
@@ -148,7 +148,7 @@ _TYPES: Final[Mapping[object, T.DataType]] = {
 def schema_with(
     columns: Columns, columns_or_class: object, types: Mapping[str, Any] | None, revisions: Revisions
 ) -> T.StructType:
-    """A schema whose columns bear tags; the types are given, or those of a class's annotations.
+    """Return a schema whose columns bear tags; the types are given, or those of a class's annotations.
 
     Raises:
         TypeError: the type of a column is missing, or Spark has none for it.
@@ -170,7 +170,7 @@ def schema_with(
 
 
 def _type_of(hint: object) -> tuple[T.DataType | None, bool]:
-    """The type of an annotation, and whether it may be null."""
+    """Return the type of an annotation, and whether it may be null."""
     if get_origin(hint) is Annotated:
         return _type_of(get_args(hint)[0])
     if get_origin(hint) in {Union, builtin_types.UnionType}:
