@@ -1,4 +1,4 @@
-"""Errors as answers of FastAPI: problem details, and a close of a websocket. None holds what was asked or answered."""
+"""Error answers for FastAPI: problem details, or the close of a websocket. No answer quotes a request or a response."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _LOGGER: Final = logging.getLogger("purposeguard.integrations.fastapi")
 _PARAMETERS: Final = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
 
 _REPLACED: Final = (None, request_validation_exception_handler, websocket_request_validation_exception_handler)
-"""Handlers that ours take the place of: FastAPI's own quote the input."""
+"""Handlers that may be replaced: FastAPI's own handlers quote the input."""
 
 
 def add_handlers(app: FastAPI, *, details: bool) -> None:
-    """Has an application answer errors of this library and of validation, where it has no handlers of its own."""
+    """Register handlers for the errors of this library and of validation. Handlers of the application's own stay."""
     handlers: dict[type[Exception], Handler] = {
         PurposeGuardError: functools.partial(answer_error, details),
         PydanticSerializationError: _answer_serialization_error,
@@ -56,7 +56,11 @@ def add_handlers(app: FastAPI, *, details: bool) -> None:
 
 
 async def answer_error(details: bool, connection: HTTPConnection, error: PurposeGuardError) -> JSONResponse | None:
-    """The answer to an error of the library; None where a websocket was closed. Raises it if there is none."""
+    """Answer an error of this library, or raise it again if it has no problem details.
+
+    Returns:
+        None if a websocket was closed instead.
+    """
     problem = problem_of(error, details=details)
     if problem is None:
         raise error
@@ -70,7 +74,10 @@ async def _answer_serialization_error(
 
 
 async def _answer_response_error(connection: HTTPConnection, error: ResponseValidationError) -> JSONResponse | None:
-    """500: an answer is not of its `response_model`. FastAPI's error quotes it, and would be logged."""
+    """Answer 500 if a response does not match its `response_model`.
+
+    FastAPI's own error quotes the response and would be logged.
+    """
     faults = faults_of(error.errors(), ("response",))
     problem = Problem(
         500, "urn:purposeguard:problem:answer", "not as declared", "the answer is not of the model of its route"
@@ -83,7 +90,7 @@ async def _answer_validation_error(connection: HTTPConnection, error: Validation
 
 
 async def _answer(connection: HTTPConnection, problem: Problem, said: str) -> JSONResponse | None:
-    """Answers a request, or closes a websocket: by 1008 where it was refused, 1011 where the service is at fault."""
+    """Answer a request, or close a websocket: with 1008 if it was refused, with 1011 if the service is at fault."""
     if problem.status >= 500:
         route = connection.scope.get("route")
         _LOGGER.error("%s: %s", getattr(route, "path", "?"), said)
@@ -96,7 +103,7 @@ async def _answer(connection: HTTPConnection, problem: Problem, said: str) -> JS
 
 
 def _route_field_names(connection: HTTPConnection) -> frozenset[str]:
-    """The names that code gives to what the route of a request takes."""
+    """Return the names of all parameters and fields that the route of a request takes."""
     dependant = getattr(connection.scope.get("route"), "dependant", None)
     names = {"body", "path", "query", "header", "cookie"}
     return frozenset(names.union(_iter_field_names(dependant) if dependant is not None else ()))
@@ -108,7 +115,7 @@ def _iter_field_names(dependant: Any) -> Iterator[str]:
             yield field.alias
             try:
                 schema = TypeAdapter(field.field_info.annotation).json_schema()
-            except PydanticUserError:  # of what no schema can be made, no names are known
+            except PydanticUserError:  # A type without a JSON schema has no known names.
                 continue
             yield from _iter_properties(schema)
     for inner in dependant.dependencies:

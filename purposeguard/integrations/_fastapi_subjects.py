@@ -1,4 +1,4 @@
-"""Whose data a request to a route of FastAPI is about, and where a route is declared that says so."""
+"""Declarations of whose data a request to a FastAPI route is about."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _KINDS: Final = ("path", "query", "header")
 
 
 class MisdeclaredRoute(ValueError):
-    """A route says what it is for in a way that cannot be kept to. Names the endpoint with its file and line."""
+    """A route declares its purpose in a way that cannot be kept. The message names the endpoint, its file and line."""
 
 
 def format_route_place(endpoint: Any, path: str) -> str:
-    """`/users/{id} (shop/routes.py:12, `show`)`."""
+    """Format where a route is declared: `route /users/{id} (shop/routes.py:12, `show`)`."""
     fn = inspect.unwrap(endpoint) if endpoint is not None else None
     code = getattr(fn, "__code__", None)
     where = f"{code.co_filename}:{code.co_firstlineno}, " if code is not None else ""
@@ -30,43 +30,46 @@ def format_route_place(endpoint: Any, path: str) -> str:
 
 
 class SubjectFrom:
-    """Whose data a request is about: `SubjectFrom.path("id")`, for `subject=` of a route.
+    """The request parameter that names the data subject: `SubjectFrom.path("id")`, for `subject=` of a route.
 
-    Before the endpoint runs, it is refused where the subject stopped this purpose: where there is no source that the
-    purpose may use of them. What else a subject asked for is decided row by row, as everywhere. The endpoint takes the
-    parameter itself, so that the value is that which it validated; dependencies have run by then.
+    Before the endpoint runs, the request is refused if the subject stopped this purpose, so that it may use no source
+    about them. Everything else that a subject asked for is decided row by row, as everywhere. The endpoint takes the
+    parameter itself, so the validated value is used. Dependencies have run by then.
     """
 
     __slots__ = ("_kind", "_name", "_realm")
 
     def __init__(self, kind: Literal["path", "query", "header"], name: str, realm: str | None = None) -> None:
-        """`realm` is that of the mark, `Subject("customer")`."""
+        """Initialize with the kind and the name of the parameter. `realm` is that of the mark `Subject("customer")`."""
         self._kind = kind
         self._name = name
         self._realm = realm
 
     @classmethod
     def path(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
-        """In a parameter of the path."""
+        """Return a declaration that the subject is named by a path parameter."""
         return cls("path", name, realm)
 
     @classmethod
     def query(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
-        """In a parameter of the query."""
+        """Return a declaration that the subject is named by a query parameter."""
         return cls("query", name, realm)
 
     @classmethod
     def header(cls, name: str, *, realm: str | None = None) -> SubjectFrom:
-        """In a header."""
+        """Return a declaration that the subject is named by a header."""
         return cls("header", name, realm)
 
     def find_parameter_name(self, dependant: Any, place: str, *, whatever_kind: bool = False) -> str:
-        """The name by which an endpoint takes the parameter.
+        """Return the name by which an endpoint takes the parameter.
 
-        `whatever_kind`: of a route that is to be included below a path, what is in that is not known yet.
+        Args:
+            dependant: FastAPI's description of what the endpoint takes.
+            place: Where the route is declared, for the error message.
+            whatever_kind: Accept a parameter of any kind. A route may yet be included below a path that has parameters.
 
         Raises:
-            MisdeclaredRoute: it takes none of this name and kind.
+            MisdeclaredRoute: The endpoint takes no parameter of this name and kind.
         """
         for kind in _KINDS if whatever_kind else (self._kind,):
             for field in getattr(dependant, f"{kind}_params"):
@@ -77,10 +80,10 @@ class SubjectFrom:
         )
 
     def of(self, value: object) -> RowContext:
-        """What is known of the data of a request for which the parameter has this value.
+        """Return the row context of a request whose parameter has this value.
 
         Raises:
-            RequestValidationError: it is nobody's id.
+            RequestValidationError: The value is not an id of a subject.
         """
         try:
             return RowContext(f"{self._realm}:{subject_key(value)}" if self._realm else subject_key(value))
@@ -90,10 +93,10 @@ class SubjectFrom:
 
 
 def refuse_if_stopped(block: Block[Any], whose: RowContext) -> None:
-    """Raises where the subject asked for the purpose to stop: no source is left that it may use of them."""
+    """Raise if the subject stopped the purpose of a block, so that it may use no source about them."""
     engine = block._stated.engine
     use = require_current_use(engine, "a request was to be answered")
-    if use is None:  # observed only
+    if use is None:  # The missing purpose was only observed.
         return
     matrix = engine.snapshot.matrix
     stopped = None

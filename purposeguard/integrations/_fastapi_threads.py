@@ -1,7 +1,8 @@
-"""What FastAPI runs in threads and tasks of its own on behalf of a request, so that its purpose is taken there.
+"""Carries the purpose of a request into the threads and tasks in which FastAPI runs code for it.
 
-Each route knows the functions that it calls (`dependant`) and the fields by which it writes answers. They are replaced
-by such as hop. Public names are relied on alone, and `verify_hooks` tries that FastAPI still calls what stands there.
+Each route knows the functions that it calls (`dependant`) and the fields that serialize its answers. Both are replaced
+by wrappers that hop with the purpose. Only public names are used, and `verify_hooks` checks that FastAPI still calls
+the wrappers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Wrap = Callable[[Any], Any]
 
 
 def hop_route(route: Any) -> None:
-    """Has everything that a route runs hop with its purpose. Done again, nothing changes."""
+    """Wrap everything that a route runs so that it hops with the purpose. A second call changes nothing."""
     dependant = getattr(route, "dependant", None)
     if dependant is not None:
         _replace_calls(dependant, _HoppingCallable)
@@ -49,7 +50,7 @@ def _replace_calls(dependant: Dependant, wrap: Wrap) -> None:
 
 
 def _wrap_serialization(field: Any, wrap: Wrap) -> None:
-    """Of a field that answers are written by: where that is refused, the refusal itself is raised, not quoted."""
+    """Wrap a response field so that a refused dump raises the refusal itself, not an error that quotes the value."""
 
     def refusing(write: Any) -> Any:
         def serialize(value: Any, **options: Any) -> Any:
@@ -64,25 +65,25 @@ def _wrap_serialization(field: Any, wrap: Wrap) -> None:
 
 
 def _refusing_validation(validate: Any) -> Any:
-    """Make a field raise a refusal of what its model reads, such as an attribute, not an error that quotes it."""
+    """Wrap a validator so that a refusal while it reads a value is raised, not an error that quotes the value."""
 
     @functools.wraps(validate)
-    def validated(*args: Any, **kwargs: Any) -> Any:
-        told: list[DumpRefusal] = []
-        token = refusals.set(told)
+    def validate_or_refuse(*args: Any, **kwargs: Any) -> Any:
+        dump_refusals: list[DumpRefusal] = []
+        token = refusals.set(dump_refusals)
         try:
             value, errors = validate(*args, **kwargs)
         finally:
             refusals.reset(token)
-        if errors and told:
-            raise told[0].error.with_traceback(None)
+        if errors and dump_refusals:
+            raise dump_refusals[0].error.with_traceback(None)
         return value, errors
 
-    return validated
+    return validate_or_refuse
 
 
 class _HoppingCallable:
-    """A function that FastAPI calls for a request; equal to what it wraps, so that overrides of that are found."""
+    """A function that FastAPI calls for a request. It equals the function that it wraps, so overrides are found."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn, updated=())
@@ -107,15 +108,15 @@ def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any,
 
 
 class _HoppingEndpoint(Hop):
-    """The same, of which a response that is given hops as well. Coroutines stay in the task of the request."""
+    """A hop for endpoints, which also wraps the response. Coroutines stay in the task of the request."""
 
-    def filter_result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # as Around has it
-        """What the function gave."""
+    def filter_result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # the signature of Around
+        """Wrap the stream and the background tasks of a response. Return any other value unchanged."""
         return _hop_response(value) if isinstance(value, Response) else value
 
 
 def _hop_response(response: Response) -> Response:
-    """A response whose stream and tasks in the background hop."""
+    """Make the stream and the background tasks of a response hop with the purpose."""
     if isinstance(response, StreamingResponse):
         response.body_iterator = _hop_stream(response.body_iterator)
     background = getattr(response, "background", None)
@@ -126,13 +127,17 @@ def _hop_response(response: Response) -> Response:
 
 
 def _hop_stream(stream: Any) -> Any:
-    # Starlette has wrapped what is not asynchronous, and would step it in threads.
+    # Starlette has wrapped a synchronous iterable, and would step it in threads.
     inner = _find_thread_iterable(stream)
     return hops(_iterate_async)(stream) if inner is None else iterate_in_threadpool(hops(_iterate)(inner))
 
 
 def _find_thread_iterable(stream: Any) -> Iterable[Any] | None:
-    """What Starlette would step in threads; None where a stream is asynchronous itself, or has begun."""
+    """Return the iterable that Starlette would step in threads.
+
+    Returns:
+        None if the stream is asynchronous itself, or has begun.
+    """
     code: Any = iterate_in_threadpool
     if not inspect.isasyncgen(stream) or stream.ag_code is not code.__code__ or stream.ag_frame is None:
         return None
@@ -150,21 +155,21 @@ async def _iterate_async(steps: Any) -> AsyncGenerator[Any]:
 
 
 class HooksMissing(RuntimeError):
-    """The installed FastAPI does not call what holds its routes to their purposes: the application must not start."""
+    """The installed FastAPI does not call the hooks that keep routes to their purposes. It must not be used."""
 
 
 _PROBE: Final = "/purposeguard-probe"
 
 
 async def verify_hooks(route_class: type[APIRoute]) -> None:
-    """Sends a request through an application made for this, to see that FastAPI calls what stands in its routes.
+    """Send a request through a probe application to check that FastAPI calls the hooks in its routes.
 
     Raises:
-        HooksMissing: it does not.
+        HooksMissing: A hook was not called.
     """
     called: set[str] = set()
 
-    class Probed(route_class):  # type: ignore[valid-type,misc]  # a class that is given
+    class Probed(route_class):  # type: ignore[valid-type,misc]  # The base class is a parameter.
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
             called.add("handle")
             await super().handle(scope, receive, send)
@@ -192,8 +197,8 @@ def _dependency() -> int:
     return 1
 
 
-def _endpoint(given: Annotated[int, Depends(_dependency)]) -> int:
-    return given
+def _endpoint(number: Annotated[int, Depends(_dependency)]) -> int:
+    return number
 
 
 def _record_calls(called: set[str], fn: Any) -> Any:
@@ -206,13 +211,13 @@ def _record_calls(called: set[str], fn: Any) -> Any:
 
 
 async def _send_probe(app: App, path: str) -> None:
-    """Sends one request; what is answered is of no interest."""
+    """Send one GET request and ignore the answer."""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(_: Any) -> None:
-        """Nobody reads it."""
+        """Ignore the message."""
 
     common = {"http_version": "1.1", "scheme": "http", "root_path": "", "query_string": b"", "headers": []}
     await app({"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), **common}, receive, send)

@@ -1,4 +1,4 @@
-"""Routes that somebody else wrote, each under its purpose: around an application of Starlette or FastAPI.
+"""Purposes for routes that somebody else wrote: a wrapper around an application of Starlette or FastAPI.
 
 ::
 
@@ -8,7 +8,7 @@
         "GET /health": None,
     })
 
-Where the routes are your own, decorate the functions below them instead: those say what they are for where it is read.
+If the routes are your own, decorate the functions below them instead, so that each states its purpose where it is read.
 """
 
 from __future__ import annotations
@@ -35,52 +35,52 @@ Run = Callable[[App, Scope, Receive, Send], Awaitable[None]]
 
 _NAME: Final = re.compile(r"[A-Z]+ [^\s/]*/\S*")
 _PLACE: Final = "purposeguard.place"
-"""The key of a scope under which the next route to be handled learns whose purposes hold."""
+"""The key of a scope that tells the next route whose purposes hold."""
 
 WEBSOCKET: Final = "WEBSOCKET"
-"""What stands for a method where the route is of a websocket."""
+"""Takes the place of the method in the name of a websocket route."""
 _ANY: Final = "any method of"
 
 
 class PurposeRoutes:
-    """An application of Starlette or FastAPI of which each request runs for the purpose of its route.
+    """An application of Starlette or FastAPI that runs each request for the purpose of its route.
 
     `routes` maps `METHOD /path/{parameter}`, exactly as the application writes its routes, to a block,
-    `guard.purpose(…)`, or to None where a route uses nothing personal. HEAD is as GET; a websocket is
-    `WEBSOCKET /path`. Routes under a mount or an included router begin with its path, those of a host with the host;
-    what is mounted and has no routes of its own is `/mount/{path:path}`. Each name is an activity, called after it
-    unless its block has a name, and declared at once.
+    `guard.purpose(…)`, or to None if a route uses nothing personal. HEAD counts as GET; a websocket is
+    `WEBSOCKET /path`. Routes under a mount or an included router begin with its path, those of a host with the host. A
+    mount without routes of its own is `/mount/{path:path}`. Each name is an activity, declared at once and called after
+    the route unless its block has a name.
 
-    No path of a request is read here: the router of the application chooses a route, and the purpose begins where it
-    hands the request over. Each route of the application is therefore given another `handle`, which does nothing
+    The path of a request is not read here: the router of the application chooses a route, and the purpose begins where
+    the router hands the request over. Each route of the application therefore gets another `handle`, which does nothing
     unless the request came through a PurposeRoutes. A route that is not named, or is added later, has no purpose, and
-    what it reads is refused; so have the middlewares of the application.
+    what it reads is refused. The same holds for the middlewares of the application.
 
-    The purpose holds in what runs in the task of the route: its coroutine, its dependencies, and tasks in the
-    background that it runs after its answer. Functions that a framework runs in threads, and tasks that are made
-    beside, have none; in an application of FastAPI, `install` of `integrations.fastapi` takes it there.
+    The purpose holds in what runs in the task of the route: its coroutine, its dependencies, and the background tasks
+    that it runs after its answer. Functions that a framework runs in threads, and tasks that are created beside it,
+    have none. In a FastAPI application, `install` of `integrations.fastapi` carries the purpose there.
 
     Raises:
-        TypeError: a route is given something that is no block, or the application has no routes that can be asked.
-        ValueError: a route is not written as above, or the application has none of this name.
+        TypeError: A route is given something that is no block, or the application has no routes that can be asked.
+        ValueError: A route is not written as above, or the application has none of this name.
     """
 
     def __init__(self, app: App, routes: Mapping[str, Block[Any] | None], *, of: App | None = None) -> None:
-        """`of` is the application that the routes are of, where `app` does not say so itself."""
+        """Hook the routes of the application. `of` is the application that has the routes, if `app` hides them."""
         self._app = app
         self._runs = {name: _make_run(name, block) for name, block in routes.items()}
         self._hooked: dict[tuple[int, str, bool], Any] = {}
-        known = set(self._hook_all(_list_routes(of or app), ""))
+        route_names = set(self._hook_all(_list_routes(of or app), ""))
         for name in routes:
-            _require_known_route(name, known)
+            _require_known_route(name, route_names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, or tells the application that it begins and ends."""
+        """Handle one request, or the lifespan of the application."""
         scope[_PLACE] = _RoutePlace(self, "")
         await self._app(scope, receive, send)
 
     def _hook_all(self, routes: Iterable[Any], prefix: str) -> Iterator[str]:
-        """Gives each route a `handle` that asks for its purpose. Yields the names by which the routes can be called."""
+        """Give each route a `handle` that asks for its purpose, and yield the names by which `routes` may name it."""
         for route in routes:
             for route_or_context in _effective_routes(route):
                 original = declared_route(route_or_context)
@@ -92,7 +92,7 @@ class PurposeRoutes:
             self._hook(route, prefix, included=False)
 
     def _hook(self, route: Any, prefix: str, *, included: bool) -> None:
-        # The route is kept: its id is nobody else's as long as it lives.
+        # Keep the route alive, so that no other object gets its id.
         self._hooked[id(route), prefix, included] = route
         if not isinstance(vars(route).get("handle"), _RouteHandle):
             route.handle = _RouteHandle(route)
@@ -106,7 +106,13 @@ class PurposeRoutes:
         await (handle.inner(scope, receive, send) if run is None else run(handle.inner, scope, receive, send))
 
     def _enter(self, route: Any, place: _RoutePlace, scope: Scope) -> Run | None:
-        """What runs the route for its purpose; or none, and where the request is now, if other routes come below it."""
+        """Return the function that runs a route for its purpose.
+
+        If other routes come below this one, note in the scope where the request is now.
+
+        Returns:
+            None if the route has no purpose, or if a route below it is to be asked.
+        """
         chosen = place.included or _match_included_route(route, scope)
         original = declared_route(chosen)
         if chosen is None or (place.included and original is not route):
@@ -117,9 +123,9 @@ class PurposeRoutes:
         if original is not route and _is_api_route(original):
             scope[_PLACE] = _RoutePlace(self, place.prefix, chosen)
             return None
-        return self._of(chosen, place.prefix, scope)
+        return self._find_run(chosen, place.prefix, scope)
 
-    def _of(self, route: Any, prefix: str, scope: Scope) -> Run | None:
+    def _find_run(self, route: Any, prefix: str, scope: Scope) -> Run | None:
         path = prefix + _route_path(route)
         method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
         methods = getattr(route, "methods", None)
@@ -129,7 +135,7 @@ class PurposeRoutes:
 
 
 class _RoutePlace(NamedTuple):
-    """Where a request is: whose purposes hold, below which mounts, and which route of an included router is next."""
+    """The position of a request: whose purposes hold, below which mounts it is, and which included route comes next."""
 
     purposes: PurposeRoutes
     prefix: str
@@ -137,7 +143,7 @@ class _RoutePlace(NamedTuple):
 
 
 class _RouteHandle:
-    """Stands in a route for its `handle`, which its router calls when it has chosen the route."""
+    """A replacement for the `handle` of a route. The router calls it once it has chosen the route."""
 
     def __init__(self, route: Any) -> None:
         self.route = route
@@ -147,7 +153,7 @@ class _RouteHandle:
         place: _RoutePlace | None = scope.get(_PLACE)
         if place is None:
             return await self.inner(scope, receive, send)
-        scope[_PLACE] = None  # what the route itself calls is no route of the application
+        scope[_PLACE] = None  # Nothing that the route itself calls is a route of the application.
         try:
             await place.purposes._handle(self, place, scope, receive, send)
         finally:
@@ -166,10 +172,10 @@ def _make_run(name: str, block: Block[Any] | None) -> Run | None:
 
 
 def make_purpose_run(block: Block[Any], site: Site) -> Run:
-    """What runs an application of ASGI for the purpose of a block: an activity, declared at once, at this place.
+    """Return a function that runs an ASGI application for the purpose of a block: an activity, declared at once.
 
-    In threads and tasks of the request, the purpose is for `hops` to take there. What it asks of governance does not
-    wait in the event loop for a store that is silent.
+    `hops` carries the purpose into threads and tasks of the request. The event loop does not wait for a store of
+    governance that is silent.
     """
     engine = block._stated.engine
 
@@ -191,38 +197,40 @@ async def answer_off_loop(
     *,
     refuse: Callable[[StoreUnavailable], Awaitable[None]] | None = None,
 ) -> None:
-    """Runs an application, of whose answer to a request nothing is sent before what was denied is on record.
+    """Run an application, and send nothing of its answer before its denials are on record.
 
-    `refuse` answers a request where it cannot be, and nothing was sent yet.
+    `refuse` answers an HTTP request if the denials cannot be recorded and nothing was sent yet.
 
     Raises:
-        StoreUnavailable, LedgerBroken: it cannot be recorded.
+        StoreUnavailable, LedgerBroken: A denial cannot be recorded.
     """
-    if scope["type"] == "lifespan":  # what begins in it goes on beside all requests
+    if scope["type"] == "lifespan":  # Whatever begins in a lifespan goes on beside all requests.
         await app(scope, receive, send)
         return
-    begun = False
+    has_begun = False
     try:
         async with off_loop(engine) as recorded:
 
             async def send_recorded(message: MutableMapping[str, Any]) -> None:
-                nonlocal begun
+                nonlocal has_begun
                 await recorded()
-                begun = True
+                has_begun = True
                 await send(message)
 
             await app(scope, receive, send_recorded)
     except StoreUnavailable as error:
-        if begun or refuse is None or scope["type"] != "http":
+        if has_begun or refuse is None or scope["type"] != "http":
             raise
         await refuse(error)
 
 
 def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:
-    """Each route of an application, or in a list, with its whole path; those of included routers and below mounts too.
+    """Yield each route of an application, or of a list of routes, with its whole path.
+
+    Routes of included routers and below mounts are included.
 
     Raises:
-        TypeError: the application has no routes that can be asked.
+        TypeError: The application has no routes that can be asked.
     """
     for route in _list_routes(app) if not isinstance(app, list) else app:
         for route_or_context in _effective_routes(route):
@@ -233,17 +241,17 @@ def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Ite
                 yield from iter_routes(below, path.removesuffix("/{path:path}"))
 
 
-def _require_known_route(name: str, known: set[str]) -> None:
+def _require_known_route(name: str, route_names: set[str]) -> None:
     method, _, path = name.partition(" ")
-    if name in known or (method != WEBSOCKET and f"{_ANY} {path}" in known):
+    if name in route_names or (method != WEBSOCKET and f"{_ANY} {path}" in route_names):
         return
-    near = difflib.get_close_matches(name, known, n=3)
+    near = difflib.get_close_matches(name, route_names, n=3)
     hint = f"; near it are {', '.join(f'`{other}`' for other in near)}" if near else ""
     raise ValueError(f"the application has no route `{name}`: write it as the application does{hint}")
 
 
 def _list_routes(app: Any) -> Iterable[Any]:
-    """The routes of an application, or of what its middlewares stand around."""
+    """Return the routes of an application, also if middlewares stand around it."""
     for layer in iter_layers(app):
         if getattr(layer, "routes", None) is not None:
             return list(layer.routes)
@@ -254,21 +262,21 @@ def _list_routes(app: Any) -> Iterable[Any]:
 
 
 def iter_layers(app: Any) -> Iterator[Any]:
-    """An application, or a route that mounts one, and what its middlewares stand around."""
+    """Yield an application, or a route that mounts one, and each application that its middlewares stand around."""
     while app is not None:
         yield app
         app = getattr(app, "app", None)
 
 
 def _effective_routes(route: Any) -> Iterable[Any]:
-    """The route; or, where it is a router that FastAPI included, the routes of that, with their whole paths."""
+    """Return the route itself; for a router that FastAPI included, return its routes with their whole paths."""
     fastapi: Any = sys.modules.get("fastapi.routing")
     flat = getattr(fastapi, "iter_route_contexts", None)
     return (route,) if flat is None else tuple(flat([route]))
 
 
 def _match_included_route(route: Any, scope: Scope) -> Any:
-    """What the framework's own match says of a route that was chosen: itself, or one of an included router."""
+    """Return the route that matches the request: the chosen route itself, or a route of the router that it includes."""
     contexts = tuple(_effective_routes(route))
     if len(contexts) == 1 and declared_route(contexts[0]) is route:
         return contexts[0]
@@ -276,12 +284,12 @@ def _match_included_route(route: Any, scope: Scope) -> Any:
 
 
 def declared_route(context: Any) -> Any:
-    """The route that was declared, of one that FastAPI made of it for a router that was included; or itself."""
+    """Return the route as it was declared, if FastAPI made this one from it; otherwise the route itself."""
     return getattr(context, "original_route", context)
 
 
 def _is_api_route(route: Any) -> bool:
-    """True if FastAPI hands the request to this very object; of other included routes it makes new ones."""
+    """Return True if FastAPI hands the request to this very object. It rebuilds included routes of other kinds."""
     fastapi: Any = sys.modules.get("fastapi.routing")
     return fastapi is not None and isinstance(route, fastapi.APIRoute)
 
@@ -291,7 +299,7 @@ def _nested_routes(route: Any) -> list[Any]:
 
 
 def _routes_behind_middlewares(route: Any) -> list[Any]:
-    """The routes of an application that is mounted with middlewares around it."""
+    """Return the routes of an application that is mounted with middlewares around it."""
     if getattr(declared_route(route), "routes", None) is None:
         return []
     return next(
@@ -300,9 +308,9 @@ def _routes_behind_middlewares(route: Any) -> list[Any]:
 
 
 def _route_path(route: Any) -> str:
-    """The path of a route as it is written. Of what is mounted without routes, all that is below."""
-    own = getattr(route, "path", None)
-    path = str(getattr(route, "host", "") if own is None else own)
+    """Return the path of a route as it is written. A mount without routes stands for every path below it."""
+    own_path = getattr(route, "path", None)
+    path = str(getattr(route, "host", "") if own_path is None else own_path)
     opaque = getattr(declared_route(route), "routes", None) is not None and not _nested_routes(route)
     return f"{path}/{{path:path}}" if opaque else path
 

@@ -79,14 +79,14 @@ _OF_THE_ROUTER: Final[Any] = object()
 def install(
     app: FastAPI, guard: Guard, *, details: bool = True, routes: Mapping[str, Block[Any] | None] | None = None
 ) -> None:
-    """Has an application of FastAPI, and those mounted in it, answer refusals and hold purposes where it runs code.
+    """Make a FastAPI application, and those mounted in it, answer refusals and keep purposes wherever it runs code.
 
     Errors of this library and of validation become problem details (RFC 9457) that hold no value of a request or an
-    answer; a websocket is closed, by 1008 where it was refused. Handlers of the application's own stay. With
+    answer. A websocket is closed, with 1008 if it was refused. Handlers of the application's own stay. With
     `details=False` a refusal does not say which clauses stand against it.
 
-    `routes` gives routes their purposes in one place, as `PurposeRoutes` does. To be called once, before the
-    application starts; its routes are looked at when it starts.
+    `routes` gives routes their purposes in one place, as `PurposeRoutes` does. Call this function once, before the
+    application starts. The routes are inspected when it starts.
 
     Raises:
         TypeError: `guard` is no guard.
@@ -105,7 +105,7 @@ def install(
 
 
 class _InstalledMiddleware:
-    """A middleware that prepares the application at the first event, and tells routes so."""
+    """Middleware that prepares the application at the first event, and tells the routes of each request so."""
 
     def __init__(
         self, app: App, *, installed: FastAPI, guard: Guard, details: bool, routes: Mapping[str, Block[Any] | None]
@@ -115,15 +115,16 @@ class _InstalledMiddleware:
         self._guard = guard
         self._details = details
         self._routes = routes
-        self._known = -1
-        """How many routes the application had when they were looked at; below zero before that."""
+        self._inspected_routes = -1
+        """The number of routes when they were last inspected; below zero before that."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._known != len(self._installed.routes):
+        if self._inspected_routes != len(self._installed.routes):
             try:
                 await self._prepare()
             except Exception as error:
-                if scope["type"] == "lifespan":  # otherwise servers take it that there is none, and go on
+                # Without this message, servers assume that the application has no lifespan, and go on.
+                if scope["type"] == "lifespan":
                     await receive()
                     await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 raise
@@ -133,20 +134,23 @@ class _InstalledMiddleware:
             response = await answer_error(self._details, HTTPConnection(scope), error)
             await cast("JSONResponse", response)(scope, receive, send)
 
-        with nothing_hops():  # a request may be served in what another one began
+        with nothing_hops():  # The context may be a copy of that of another request.
             await answer_off_loop(self._guard._engine, self._app, scope, receive, send, refuse=refuse)
 
     async def _prepare(self) -> None:
-        if self._known < 0:
+        if self._inspected_routes < 0:
             await verify_hooks(PurposeRoute)
         app = self._app
-        if self._known < 0 and self._routes:  # no other request was here meanwhile
+        if self._inspected_routes < 0 and self._routes:  # No other request has done this during the await.
             app = PurposeRoutes(app, self._routes, of=self._installed)
         self.prepare_routes()
         self._app = app
 
     def prepare_routes(self) -> None:
-        """Has all routes hop; again where routes were added, of which FastAPI makes those of included routers anew."""
+        """Check the declarations of all routes and make what they run hop with its purpose.
+
+        Runs again after routes were added: FastAPI then rebuilds the routes of included routers.
+        """
         for route, path in iter_routes(self._installed):
             _check_declaration(route, path, self._routes)
             hop_route(route)
@@ -158,11 +162,11 @@ class _InstalledMiddleware:
                 add_handlers(mounted, details=self._details)
         for route, path in iter_routes(self._installed, below_mounts=False):
             _require_same_guard(self._guard, route, path)
-        self._known = len(self._installed.routes)
+        self._inspected_routes = len(self._installed.routes)
 
 
 def _require_same_guard(guard: Guard, route: Any, path: str) -> None:
-    """Raises where a route of the application, not of one that it mounts, has a purpose of another guard's."""
+    """Raise MisdeclaredRoute if the purpose of a route belongs to another guard than the application's."""
     declared: _RouteDeclaration | None = getattr(declared_route(route), "declared", None)
     if declared is not None and declared.block._stated.engine is not guard._engine:
         raise MisdeclaredRoute(
@@ -171,15 +175,18 @@ def _require_same_guard(guard: Guard, route: Any, path: str) -> None:
 
 
 def _mounted_application(route: Any) -> FastAPI | None:
-    """The application that a route mounts, be it behind middlewares."""
+    """Return the FastAPI application that a route mounts, also behind middlewares. Return None if there is none."""
     return next((layer for layer in iter_layers(declared_route(route)) if isinstance(layer, FastAPI)), None)
 
 
 def _check_declaration(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
     declared: _RouteDeclaration | None = getattr(declared_route(route), "declared", None)
     endpoint = getattr(route, "endpoint", None)
-    named = [block for name, block in table.items() if name.partition(" ")[2] == path and _is_name_of(name, route)]
-    blocks = [*([declared.block] if declared else ()), *(block for block in named if block is not None)]
+    blocks: list[Block[Any]] = [] if declared is None else [declared.block]
+    for name, block in table.items():
+        is_named = name.partition(" ")[2] == path and _is_name_of(name, route)
+        if is_named and block is not None:
+            blocks.append(block)
     dependant = getattr(route, "dependant", None)
     if dependant is not None:
         blocks += _find_entered_blocks(dependant)
@@ -196,14 +203,18 @@ def _is_name_of(name: str, route: Any) -> bool:
 
 
 def _find_entered_blocks(dependant: Any) -> list[Block[Any]]:
-    """The blocks that dependencies of a route enter."""
+    """Return the blocks that a dependency of a route and its own dependencies enter."""
     fn = inspect.unwrap(dependant.call) if dependant.call is not None else None
-    own = [fn.block] if fn is not None and isinstance(getattr(fn, "block", None), Block) else []
-    return own + [block for inner in dependant.dependencies for block in _find_entered_blocks(inner)]
+    blocks: list[Block[Any]] = []
+    if fn is not None and isinstance(getattr(fn, "block", None), Block):
+        blocks.append(fn.block)
+    for inner in dependant.dependencies:
+        blocks += _find_entered_blocks(inner)
+    return blocks
 
 
 def _describe_block(block: Block[Any]) -> tuple[str, list[str]]:
-    """The name of a block's purpose, and its clauses."""
+    """Return the name and the clauses of a block's purpose."""
     purpose = block._stated.purpose
     if isinstance(purpose, Family):
         return purpose.name, [member.clause for member in purpose.members]
@@ -211,11 +222,12 @@ def _describe_block(block: Block[Any]) -> tuple[str, list[str]]:
 
 
 class _RouteDeclaration(NamedTuple):
-    """What a route is declared for."""
+    """The purpose and the subject that a route declares."""
 
     block: Block[Any]
     subject: SubjectFrom | None = None
     by_router: bool = False
+    """True if the purpose is that of the router or of a class of routes."""
 
 
 class PurposeRoute(APIRoute):
@@ -227,11 +239,11 @@ class PurposeRoute(APIRoute):
     declared: _RouteDeclaration | None = None
 
     made_anew = False
-    """Whether FastAPI has made something of this route that was not looked at yet."""
+    """True if FastAPI has made routes from this one that were not inspected yet."""
 
     @classmethod
     def under(cls, block: Block[Any]) -> type[PurposeRoute]:
-        """A class of routes that all run for the purpose of a block."""
+        """Return a class of routes that all run for the purpose of a block."""
         return type(cls.__name__, (cls,), {"declared": _RouteDeclaration(block, by_router=True)})
 
     def __init__(
@@ -239,7 +251,7 @@ class PurposeRoute(APIRoute):
     ) -> None:
         self.declared = declared = declared or type(self).declared
         self._run: Run | None = None
-        asked = endpoint
+        checked_endpoint = endpoint
         if declared is not None:
             self._run = make_purpose_run(declared.block, Site.of(inspect.unwrap(endpoint)))
             name, clauses = _describe_block(declared.block)
@@ -252,8 +264,8 @@ class PurposeRoute(APIRoute):
                         "begun before it is asked what the subject stopped. Return a `StreamingResponse` of a "
                         "generator within it"
                     )
-                asked = self._wrap_with_subject_check(endpoint, declared.block, declared.subject)
-        super().__init__(path, asked, **options)
+                checked_endpoint = self._wrap_with_subject_check(endpoint, declared.block, declared.subject)
+        super().__init__(path, checked_endpoint, **options)
         if declared is not None and declared.subject is not None:
             self._parameter = declared.subject.find_parameter_name(
                 self.dependant, format_route_place(endpoint, path), whatever_kind=True
@@ -262,7 +274,7 @@ class PurposeRoute(APIRoute):
     def _wrap_with_subject_check(
         self, endpoint: Callable[..., Any], block: Block[Any], subject: SubjectFrom
     ) -> Callable[..., Any]:
-        """An endpoint that runs where the subject of the request did not stop the purpose."""
+        """Wrap an endpoint so that it is refused if the subject of the request stopped the purpose."""
 
         @functools.wraps(endpoint)
         def check_and_call(**values: Any) -> Any:
@@ -271,15 +283,15 @@ class PurposeRoute(APIRoute):
 
         @functools.wraps(endpoint)
         async def prefetch_and_call(**values: Any) -> Any:
-            whose = subject.of(values[self._parameter])
-            await ask_ahead(block._stated.engine, [cast("str", whose.subject)])
-            refuse_if_stopped(block, whose)
+            row_context = subject.of(values[self._parameter])
+            await ask_ahead(block._stated.engine, [cast("str", row_context.subject)])
+            refuse_if_stopped(block, row_context)
             return await endpoint(**values)
 
         return prefetch_and_call if kind_behind(endpoint) == "coroutine" else check_and_call
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, for the purpose of this route."""
+        """Answer a request for the purpose of this route."""
         if self.made_anew and (self._run is not None or _INSTALLED in scope):
             _find_installed(scope).prepare_routes()
         if self._run is None:
@@ -289,7 +301,10 @@ class PurposeRoute(APIRoute):
             await self._run(super().handle, scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Any], Any]:
-        """As of an `APIRoute`, which asks for it once for each router that includes this route."""
+        """Return the handler of an `APIRoute`, and note that the route is to be inspected again.
+
+        FastAPI calls this once for each router that includes the route.
+        """
         self.made_anew = True
         return super().get_route_handler()
 
@@ -302,10 +317,11 @@ def _find_installed(scope: Scope) -> _InstalledMiddleware:
 
 
 def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
-    """A dependency that enters the purpose of a block, for routes that are no `PurposeRoute`, and gives its use.
+    """Return a dependency that enters the purpose of a block and yields its use, for routes that are no `PurposeRoute`.
 
-    `dependencies=[Depends(entering(guard.purpose(my.Support)))]` of a route, router or application. The purpose holds
-    from then on, so dependencies that read come after it, until the answer is written and its tasks have run.
+    Write `dependencies=[Depends(entering(guard.purpose(my.Support)))]` for a route, a router or an application. The
+    purpose holds from then on until the answer is written and its background tasks have run. So put dependencies that
+    read personal data after it.
     """
     return _make_dependency(block, block._stated.get_handle())
 
@@ -326,16 +342,16 @@ def _make_dependency(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPC
 
 
 class PurposeRouter(APIRouter):
-    """A router of which each route runs for a purpose: that of the route, `purpose=`, or else that of the router.
+    """A router whose routes each run for a purpose: `purpose=` of the route, or else that of the router.
 
-    A purpose is a class, an id, the name of a family, or a block where more is to be said, such as
+    A purpose is a class, an id, the name of a family, or a block if more is to be said, such as
     `guard.purpose(my.Letters, channel="post")`. `purpose=None` says that a route uses nothing personal. `subject=`
-    names whose data the requests of a route are about. All else is as of an `APIRouter`.
+    names whose data the requests of a route are about. Everything else is as in `APIRouter`.
 
     Raises:
-        MisdeclaredRoute: a purpose means nothing, or is closed and no channel is stated; `subject` is no parameter of
-            the endpoint, or the guard has no governance to ask; a router is included whose routes would seem to have
-            the purpose of this one.
+        MisdeclaredRoute: A purpose is unknown, or it is closed and no channel is stated. Or `subject` is no parameter
+            of the endpoint, or the guard has no governance to ask. Or an included router has routes that would seem to
+            have the purpose of this one.
     """
 
     def __init__(self, guard: Guard, *, purpose: object = None, **options: Any) -> None:
@@ -343,10 +359,10 @@ class PurposeRouter(APIRouter):
         super().__init__(**options)
         self._guard = guard
         self._declared = (
-            None if purpose is None else _RouteDeclaration(self._block(purpose, "a router"), by_router=True)
+            None if purpose is None else _RouteDeclaration(self._resolve_block(purpose, "a router"), by_router=True)
         )
 
-    def _block(self, purpose: Any, place: str) -> Block[Any]:
+    def _resolve_block(self, purpose: Any, place: str) -> Block[Any]:
         if isinstance(purpose, Block):
             return purpose
         try:
@@ -354,13 +370,13 @@ class PurposeRouter(APIRouter):
         except (UnknownTerm, ChannelViolation) as error:
             raise MisdeclaredRoute(f"{place} cannot be for this purpose: {error}") from error
 
-    def _of(
+    def _make_declaration(
         self, endpoint: Callable[..., Any], path: str, purpose: object, subject: SubjectFrom | None
     ) -> _RouteDeclaration | None:
         place = format_route_place(endpoint, self.prefix + path)
         declared = self._declared
         if purpose is not _OF_THE_ROUTER:
-            declared = None if purpose is None else _RouteDeclaration(self._block(purpose, place))
+            declared = None if purpose is None else _RouteDeclaration(self._resolve_block(purpose, place))
         if subject is None:
             return declared
         if declared is None:
@@ -381,20 +397,20 @@ class PurposeRouter(APIRouter):
         route_class_override: type[APIRoute] | None = None,
         **options: Any,
     ) -> None:
-        """As of an `APIRouter`, for a purpose."""
-        declared = self._of(endpoint, path, purpose, subject)
+        """Add a route for a purpose, as `APIRouter` does."""
+        declared = self._make_declaration(endpoint, path, purpose, subject)
         route_class: Any = route_class_override or self.route_class
         if not issubclass(route_class, PurposeRoute):
             raise MisdeclaredRoute(
                 f"{format_route_place(endpoint, path)} is of a class that is no PurposeRoute: derive it from that"
             )
-        made: Any = functools.partial(route_class, declared=declared)
-        super().add_api_route(path, endpoint, route_class_override=made, **options)
+        make_route: Any = functools.partial(route_class, declared=declared)
+        super().add_api_route(path, endpoint, route_class_override=make_route, **options)
 
     def api_route(
         self, path: str, *, purpose: object = _OF_THE_ROUTER, subject: SubjectFrom | None = None, **options: Any
     ) -> Callable[[F], F]:
-        """As of an `APIRouter`, for a purpose."""
+        """Return a decorator that adds a route for a purpose, as `APIRouter` does."""
 
         def decorate(endpoint: F) -> F:
             self.add_api_route(path, endpoint, purpose=purpose, subject=subject, **options)
@@ -403,35 +419,35 @@ class PurposeRouter(APIRouter):
         return decorate
 
     def get(self, path: str, **options: Any) -> Callable[[F], F]:
-        """As of an `APIRouter`, with `purpose=` and `subject=`; likewise the other methods."""
+        """Return a decorator that adds a GET route, as `APIRouter` does, with `purpose=` and `subject=`."""
         return self.api_route(path, methods=["GET"], **options)
 
     def put(self, path: str, **options: Any) -> Callable[[F], F]:
-        """See `get`."""
+        """Return a decorator that adds a PUT route; see `get`."""
         return self.api_route(path, methods=["PUT"], **options)
 
     def post(self, path: str, **options: Any) -> Callable[[F], F]:
-        """See `get`."""
+        """Return a decorator that adds a POST route; see `get`."""
         return self.api_route(path, methods=["POST"], **options)
 
     def delete(self, path: str, **options: Any) -> Callable[[F], F]:
-        """See `get`."""
+        """Return a decorator that adds a DELETE route; see `get`."""
         return self.api_route(path, methods=["DELETE"], **options)
 
     def options(self, path: str, **options: Any) -> Callable[[F], F]:
-        """See `get`."""
+        """Return a decorator that adds an OPTIONS route; see `get`."""
         return self.api_route(path, methods=["OPTIONS"], **options)
 
     def head(self, path: str, **options: Any) -> Callable[[F], F]:
-        """See `get`."""
+        """Return a decorator that adds a HEAD route; see `get`."""
         return self.api_route(path, methods=["HEAD"], **options)
 
     def patch(self, path: str, **options: Any) -> Callable[[F], F]:
-        """See `get`."""
+        """Return a decorator that adds a PATCH route; see `get`."""
         return self.api_route(path, methods=["PATCH"], **options)
 
     def trace(self, path: str, **options: Any) -> Callable[[F], F]:
-        """See `get`."""
+        """Return a decorator that adds a TRACE route; see `get`."""
         return self.api_route(path, methods=["TRACE"], **options)
 
     def add_api_websocket_route(
@@ -443,13 +459,13 @@ class PurposeRouter(APIRouter):
         purpose: object = _OF_THE_ROUTER,
         dependencies: Sequence[Any] | None = None,
     ) -> None:
-        """As of an `APIRouter`, for a purpose, which holds from the dependencies of the route on."""
-        declared = self._of(endpoint, path, purpose, None)
-        given = list(dependencies or ())
+        """Add a websocket route, as `APIRouter` does, for a purpose that holds from the route's dependencies on."""
+        declared = self._make_declaration(endpoint, path, purpose, None)
+        all_dependencies = list(dependencies or ())
         if declared is not None:
             handle = declared.block._stated.get_handle_at(Site.of(inspect.unwrap(endpoint)))
-            given.insert(0, Depends(_make_dependency(declared.block, handle)))
-        super().add_api_websocket_route(path, endpoint, name, dependencies=given)
+            all_dependencies.insert(0, Depends(_make_dependency(declared.block, handle)))
+        super().add_api_websocket_route(path, endpoint, name, dependencies=all_dependencies)
 
     def websocket(
         self,
@@ -459,7 +475,7 @@ class PurposeRouter(APIRouter):
         purpose: object = _OF_THE_ROUTER,
         dependencies: Sequence[Any] | None = None,
     ) -> Callable[[F], F]:
-        """As of an `APIRouter`, for a purpose."""
+        """Return a decorator that adds a websocket route for a purpose, as `APIRouter` does."""
 
         def decorate(endpoint: F) -> F:
             self.add_api_websocket_route(path, endpoint, name, purpose=purpose, dependencies=dependencies)
@@ -468,7 +484,11 @@ class PurposeRouter(APIRouter):
         return decorate
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
-        """As of an `APIRouter`; the purpose of this one does not reach the routes of another."""
+        """Include another router as `APIRouter` does. The purpose of this router does not reach its routes.
+
+        Raises:
+            MisdeclaredRoute: A route would seem to have the purpose of this router, and has none or another one.
+        """
         if self._declared is not None:
             for route, path in iter_routes(list(router.routes)):
                 own = getattr(declared_route(route), "declared", None)
