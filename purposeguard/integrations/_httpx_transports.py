@@ -82,12 +82,12 @@ class SyncTransportMixin(GuardedTransportBase):
         self._inner.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
-        """Sends a request that may leave. Raises as `Outgoing.leave`."""
+        """Send a request that may leave. Raises as `Outgoing.leave`."""
         self._leave(request)
         return self._inner.handle_request(request)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._inner.close()
 
 
@@ -104,7 +104,7 @@ class AsyncTransportMixin(GuardedTransportBase):
         await self._inner.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Sends a request that may leave. Raises as `Outgoing.leave`."""
+        """Send a request that may leave. Raises as `Outgoing.leave`."""
         outgoing = self._outgoing
         use = outgoing.under_way
         if use is None:
@@ -117,7 +117,7 @@ class AsyncTransportMixin(GuardedTransportBase):
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._inner.aclose()
 
 

@@ -134,7 +134,7 @@ class TaggedClasses:
 
 
 def _iter_classes() -> Iterator[type]:
-    """All classes that may have fields."""
+    """Yield all classes that may have fields."""
     seen: set[int] = set()  # by identity: a metaclass may compare in its own way
     pending: list[type] = [object]
     while pending:
@@ -148,12 +148,12 @@ def _iter_classes() -> Iterator[type]:
 
 
 def is_mapped(cls: type) -> bool:
-    """Whether a class is mapped to a table by SQLAlchemy."""
+    """Return True if a class is mapped to a table by SQLAlchemy."""
     return "__mapper__" in vars(cls)
 
 
 def _field_names(cls: type) -> Iterable[str]:
-    """The names of the fields of a class, by each of its aliases as well; nothing of it is resolved."""
+    """Return the names of the fields of a class, by each of its aliases as well; nothing of it is resolved."""
     try:
         names = {*field_names_of(cls)} if is_taggable(cls) else set[str]()
         if is_mapped(cls):
@@ -164,7 +164,7 @@ def _field_names(cls: type) -> Iterable[str]:
 
 
 def _iter_aliases(cls: type) -> Iterator[tuple[str, str]]:
-    """Each field with another name that it goes by: an alias, or that of its column."""
+    """Yield each field with another name that it goes by: an alias, or that of its column."""
     for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
         for alias in (field.alias, field.serialization_alias, field.validation_alias):
             if isinstance(alias, str):
@@ -174,7 +174,7 @@ def _iter_aliases(cls: type) -> Iterator[tuple[str, str]]:
 
 
 def _iter_columns(cls: Any) -> Iterable[tuple[str, Any]]:
-    """The columns of a mapped class, by its attributes."""
+    """Return the columns of a mapped class, by its attributes."""
     return cls.__mapper__.columns.items() if is_mapped(cls) else ()
 
 

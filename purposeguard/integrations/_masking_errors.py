@@ -60,7 +60,7 @@ class MaskedFailure:
             self._locals.setdefault(place, collections.deque()).appendleft(self.look.entries(frame.f_locals))
 
     def locals_at(self, path: str, line: int, function: str) -> dict[str, Any]:
-        """The masked local variables of a frame, once for each time that it is there; none of one not known."""
+        """Return the masked local variables of a frame, once for each time that it is there; none of one not known."""
         place = FramePlace(os.path.abspath(path), line, function)  # noqa: PTH100  # as above
         known = self._locals.get(place)
         if not known:
@@ -69,7 +69,7 @@ class MaskedFailure:
         return shown
 
     def text(self, text: str) -> str:
-        """A text that belongs to the exception, masked."""
+        """Return a text that belongs to the exception, masked."""
         return self.texts.replace_in_text(self._masker.text(text))
 
     def message(self, error: BaseException) -> str:
@@ -88,11 +88,11 @@ class MaskedFailure:
             return HIDDEN
 
     def notes(self, error: BaseException) -> list[str]:
-        """The notes of one of these exceptions, masked."""
+        """Return the notes of one of these exceptions, masked."""
         return [self.text(str(note)) for note in getattr(error, "__notes__", ())]
 
     def message_like(self, kind: str, text: str) -> str:
-        """The masked message of an exception of which a class's name and a text are known.
+        """Return the masked message of an exception of which a class's name and a text are known.
 
         HIDDEN if there is none of this name; of several that it may be, that of the one whose message it is.
         """
@@ -135,7 +135,7 @@ class MaskedFailure:
 
 
 def find_exception(exc_info: Any) -> BaseException | None:
-    """The exception that a record or event is about: given itself, as three things, or by `True`."""
+    """Return the exception that a record or event is about: given itself, as three things, or by `True`."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) == 3 else None
     elif exc_info and not isinstance(exc_info, BaseException):
@@ -151,7 +151,7 @@ def _exception_text(error: BaseException) -> str | None:
 
 
 def _iter_chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, what it was raised in, and what is in a group."""
+    """Yield an exception, what it was raised in, and what is in a group."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -166,7 +166,7 @@ def _iter_chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _iter_frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
-    """The frames of tracebacks, each with its line there."""
+    """Yield the frames of tracebacks, each with its line there."""
     for error in errors:
         trace = error.__traceback__
         while trace is not None:
@@ -184,6 +184,6 @@ def _describe_without_input(error: Any) -> str:
 
 
 def _make_substitute_class(cls: type[BaseException], base: type[Any]) -> type[Any]:
-    """A class of the same name, for an exception of the class that says less."""
+    """Return a class of the same name, for an exception of the class that says less."""
     named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     return type(cls.__name__, (base,), named)

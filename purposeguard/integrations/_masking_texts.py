@@ -46,7 +46,7 @@ class MaskedTexts:
         self._are_too_many = False
 
     def add(self, value: Any, what: str, depth: int = 0) -> None:
-        """Adds the texts in a masked value; `what` stands for them."""
+        """Add the texts in a masked value; `what` stands for them."""
         if len(self._markers) > MOST_TEXTS or depth > DEEPEST:
             self._are_too_many = True
             return
@@ -60,7 +60,7 @@ class MaskedTexts:
         return bool(self._markers) or self._are_too_many
 
     def replace_in_text(self, text: str) -> str:
-        """The text with what stands for these."""
+        """Return the text with what stands for these."""
         if self._are_too_many:
             return HIDDEN
         if not self._markers:
@@ -71,7 +71,7 @@ class MaskedTexts:
         return self._found.sub(lambda match: self._markers[match[0]], text)
 
     def replace_in_value(self, value: Any) -> Any:
-        """A masked value, or what JSON has, with the same done to each text in it."""
+        """Return a masked value, or what JSON has, with the same done to each text in it."""
         if not self:
             return value
         if isinstance(value, str):
@@ -101,7 +101,7 @@ def _iter_parts(value: Any) -> Iterable[Any]:
 
 
 def _plain_values_in(sealed: Sealed) -> list[Any]:
-    """The plain values in a seal, of which no function is run."""
+    """Return the plain values in a seal, of which no function is run."""
     top: object = content(sealed)
     return [part for each in top.parts for part in _plain_values_in(each)] if isinstance(top, PendingValue) else [top]
 

@@ -51,7 +51,7 @@ class ProbeError(Exception):
 
 
 def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Raises RuntimeError if a value passes the hooks of the options that `masking` makes.
+    """Raise RuntimeError if a value passes the hooks of the options that `masking` makes.
 
     Each way to the SDK is taken with a value that one of its hooks alone would mask.
     """

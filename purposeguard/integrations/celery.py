@@ -45,7 +45,7 @@ _ORIGIN: Final = "purposeguard_origin"
 
 
 def audience(name: str) -> str:
-    """The audience of passports for the task of this name, for `Passports.issue`."""
+    """Return the audience of passports for the task of this name, for `Passports.issue`."""
     return f"celery:{name}"
 
 
@@ -59,7 +59,7 @@ def headers_for(passports: Passports, name: str, *, subject: object = None) -> d
 
 
 def purpose_task(passports: Passports, base: type[Any] = Task) -> type[PurposeTask]:
-    """The class of tasks for an application, `Celery(…, task_cls=…)`, or for one task, `@app.task(base=…)`.
+    """Return the class of tasks for an application, `Celery(…, task_cls=…)`, or for one task, `@app.task(base=…)`.
 
     `base` is the class that they would be of otherwise.
     """
@@ -101,7 +101,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             raise TypeError(f"{getattr(cls, 'name', cls.__name__)} has no parameter `{cls.subject}`")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the body: of a message, for the purpose of its passport; called as a function, for the caller's."""
+        """Run the body: of a message, for the purpose of its passport; called as a function, for the caller's."""
         request = self.request_stack.top
         if request is None or request.called_directly or hasattr(request, _ORIGIN):
             return super().__call__(*args, **kwargs)
@@ -123,7 +123,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             return self.run(*args, **kwargs)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, *more: Any, **options: Any) -> Any:
-        """Sends the task with a passport for the purpose under way here.
+        """Send the task with a passport for the purpose under way here.
 
         Raises:
             PurposeMissing: the task runs for a purpose, and none is under way here.
@@ -132,7 +132,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         return super().apply_async(args, kwargs, task_id, *more, **options)
 
     def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """Runs the task here as a worker would: for the purpose of a passport, and not for that of the caller.
+        """Run the task here as a worker would: for the purpose of a passport, and not for that of the caller.
 
         Raises:
             PurposeMissing: as `apply_async`.
@@ -142,7 +142,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             return super().apply(args, kwargs, **options)
 
     def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any) -> Any:
-        """Sends the task again, for the purpose that it was sent for; raises a refusal instead, as it is."""
+        """Send the task again, for the purpose that it was sent for; raise a refusal instead, as it is."""
         errors: tuple[BaseException | None, ...] = (exc, sys.exc_info()[1])
         for error in errors:
             if isinstance(error, NOT_RETRIED):
@@ -150,7 +150,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         return super().retry(args, kwargs, exc, **options)
 
     def _headers(self, args: Any, kwargs: Any, task_id: str | None, options: dict[str, Any]) -> dict[str, Any]:
-        """The headers of a message, with the passport that belongs to it."""
+        """Return the headers of a message, with the passport that belongs to it."""
         headers = dict(options.get("headers") or {})
         terms: dict[str, Any] = {
             "audience": audience(self.name),
@@ -189,7 +189,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             return None
 
     def _subject(self, args: Any, kwargs: Any) -> object:
-        """The subject among the arguments of a message, where the task names one."""
+        """Return the subject among the arguments of a message, where the task names one."""
         return subject_among(self.run, self.subject, self.name, args, kwargs)
 
     def _due(self, options: dict[str, Any]) -> datetime.datetime | None:
@@ -202,5 +202,5 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         return None if eta is None else maybe_make_aware(eta, self.app.timezone)
 
     def _is_redelivered(self, request: Any) -> bool:
-        """Whether the broker delivers the message again where its worker is killed, or it is run again here."""
+        """Return True if the broker delivers the message again where its worker is killed, or it is run again here."""
         return bool(self.acks_late or self.app.conf.task_acks_late or request.is_eager)

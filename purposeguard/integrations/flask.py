@@ -50,7 +50,7 @@ _MARK: Final = "__purposeguard_block__"
 
 
 def purpose(block: Block[Any], /) -> Callable[[V], V]:
-    """A view, a class of views or one of its methods, whose requests run for `block`, `guard.purpose(…)`.
+    """Return a view, a class of views or one of its methods, whose requests run for `block`, `guard.purpose(…)`.
 
     Stands below `@app.route(…)`. It takes effect in applications that have `Purposes`, and covers the whole request,
     where `@guard.purpose(…)` on the view covers the view alone.
@@ -105,7 +105,7 @@ class Purposes:
             raise TypeError("routes are an application's: give them to `init_app(app, routes)`")
 
     def init_app(self, app: Flask, routes: Routes | None = None) -> None:
-        """Does so for `app`, whose routes are registered by now. Raises as the class does."""
+        """Do so for `app`, whose routes are registered by now. Raises as the class does."""
         if _EXTENSION in app.extensions:
             raise RuntimeError(f"the application {app.name} has purposes already: name all routes in one place")
         requests = _RequestPurposes(app, self._guard, dict(routes or {}))
@@ -168,7 +168,7 @@ class _RequestPurposes:
                 )
 
     def begin(self, _app: Flask, **_: Any) -> None:
-        """Enters the purpose of the route that was chosen for the present request."""
+        """Enter the purpose of the route that was chosen for the present request."""
         present: Any = request  # a proxy, which is slow to ask
         present = present._get_current_object()
         under: _RequestState | None = present.environ.get(_ENVIRON)
@@ -182,7 +182,7 @@ class _RequestPurposes:
     def answer(
         self, inner: Callable[..., Iterable[bytes]], environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """The WSGI application."""
+        """Return the WSGI application."""
         under = environ[_ENVIRON] = _RequestState(self)
         try:
             body = inner(environ, start_response)
@@ -199,7 +199,7 @@ class _RequestPurposes:
         return ClosingIterator(steps, None if close is None else wrap_body(close, under.route))
 
     def carry_view(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
-        """An asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
+        """Return an asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
         under = request.environ.get(_ENVIRON) if has_request_context() else None
         here = under is not None and under.use is not None and under.use._runs_here()
         run: Callable[..., Any] = plain(self._guard.carry(fn) if here else fn)
@@ -264,14 +264,14 @@ def _find_marked_block(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
 
 
 def _iter_rule_names(rule: Rule) -> Iterator[str]:
-    """The names that a table may give to a rule."""
+    """Yield the names that a table may give to a rule."""
     yield rule.endpoint
     yield from _iter_blueprint_patterns(rule.endpoint)
     yield from (f"{method} {rule.rule}" for method in rule.methods or ())
 
 
 def _iter_blueprint_patterns(endpoint: str) -> Iterator[str]:
-    """The patterns of the blueprints that an endpoint is in, the nearest first."""
+    """Yield the patterns of the blueprints that an endpoint is in, the nearest first."""
     blueprint = endpoint.rpartition(".")[0]
     while blueprint:
         yield f"{blueprint}.*"

@@ -34,7 +34,7 @@ class Masking(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Masks a record."""
+        """Mask a record."""
         try:
             self._mask(record)
         except Exception as error:  # noqa: BLE001  # of whatever the record holds: nothing of it is shown then

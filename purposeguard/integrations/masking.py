@@ -91,18 +91,18 @@ class Masker:
         self._strict = strict
 
     def masked(self, value: Any) -> Any:
-        """`value`, or a copy in which what is tagged or sealed is replaced.
+        """Return `value`, or a copy in which what is tagged or sealed is replaced.
 
         It raises nothing: what cannot be looked at is replaced as well.
         """
         return Look(self).masked(value)
 
     def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
-        """The same of each entry of a dict, which may itself be made from a tagged class."""
+        """Return the same of each entry of a dict, which may itself be made from a tagged class."""
         return Look(self).entries(entries)
 
     def text(self, text: str) -> str:
-        """A text in which what is written like the fields of a tagged class is replaced: at least two of them.
+        """Return a text in which what is written like the fields of a tagged class is replaced: at least two of them.
 
         So of objects and dicts that were made into a text before it came here.
         """
@@ -123,14 +123,14 @@ class Masker:
         return "".join((*parts, text[done:]))
 
     def markers(self, keys: Collection[Any]) -> Mapping[str, str]:
-        """Key → what stands for its value, of a dict with these keys. Parameters of queries are hidden."""
+        """Return key → what stands for its value, of a dict with these keys. Parameters of queries are hidden."""
         names = frozenset(key for key in keys if isinstance(key, str))
         markers = CLASSES.markers(names, least=1 if self._strict or len(keys) == 1 else 2, or_all=True)
         parameters = [name for name in names if name.startswith(_PARAMETERS)]
         return {**markers, **dict.fromkeys(parameters, HIDDEN)} if parameters else markers
 
     def is_shown(self, cls: type) -> bool:
-        """Whether objects of a class are left as they are."""
+        """Return True if objects of a class are left as they are."""
         return cls in PLAIN or issubclass(cls, self._shown)
 
 

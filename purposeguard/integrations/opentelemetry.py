@@ -67,13 +67,13 @@ class _UseCounter:
         self.tick: Tick = self._count.__next__
 
     def total(self) -> int:
-        """The uses so far in this process; one reader at a time. Reading is a step of the count."""
+        """Return the uses so far in this process; one reader at a time. Reading is a step of the count."""
         total = next(self._count) - self._reads
         self._reads += 1
         return total
 
     def reset(self) -> None:
-        """Forgets what was counted before: that is told by the process that was forked."""
+        """Forget what was counted before: that is told by the process that was forked."""
         self._reads = next(self._count) + 1
 
 
@@ -107,7 +107,7 @@ class Telemetry(Observer):
         _TELEMETRY.add(self)
 
     def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:
-        """Counts uses of a label by an activity."""
+        """Count uses of a label by an activity."""
         key: tuple[object, ...] = (activity, purpose, label)
         use = self._uses.get(key)
         if use is None and len(self._uses) >= self._most:
@@ -122,7 +122,7 @@ class Telemetry(Observer):
         return use.tick
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """Counts a denial by its reason, and adds it to the present span."""
+        """Count a denial by its reason, and add it to the present span."""
         stated: dict[str, str | None] = {VERDICT: "observed" if observed else "denied", ERROR: type(error).__name__}
         where: dict[str, str | None] = {}
         if isinstance(error, PurposeViolation):
@@ -138,18 +138,18 @@ class Telemetry(Observer):
         self._report("denials", stated, where)
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
-        """Counts a run of a declared reclassification."""
+        """Count a run of a declared reclassification."""
         self._report(
             "reclassifications", {FUNCTION: declared.name, SOURCES: _format_clauses(label), ACTIVITY: activity}
         )
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:  # noqa: ARG002  # whose data it is goes into the ledger alone
-        """Counts uses under an exception."""
+        """Count uses under an exception."""
         stated = {ACTIVITY: exception.name, BASIS: exception.basis, SOURCES: _format_clauses(label)}
         self._report("exceptions", stated, count=count)
 
     def provided(self, provision: Provision, /) -> None:
-        """Counts a hand-over."""
+        """Count a hand-over."""
         stated = {
             RECIPIENT: provision.recipient,
             PURPOSE: provision.purpose,
@@ -179,12 +179,12 @@ class Telemetry(Observer):
         self._counters[name].add(count, attributes)
 
     def observations(self) -> list[metrics.Observation]:
-        """The uses so far in this process."""
+        """Return the uses so far in this process."""
         with self._reading:
             return [metrics.Observation(use.total(), use.attributes) for use in tuple(self._uses.values())]
 
     def begin_again(self) -> None:
-        """Forgets what was counted, in a process that was forked."""
+        """Forget what was counted, in a process that was forked."""
         for use in self._uses.values():
             use.reset()
 
@@ -193,12 +193,12 @@ class _FiguresSource(Protocol):
     """A governance that can be observed."""
 
     def figures(self) -> Any:
-        """The present figures, as `Governance` gives them."""
+        """Return the present figures, as `Governance` gives them."""
         ...
 
 
 def observe_store(governance: _FiguresSource, meter: metrics.Meter | None = None) -> None:
-    """Reports how this process gets on with the store of governance whenever metrics are exported; it is asked nothing.
+    """Report how this process gets on with the store of governance whenever metrics are exported; it is asked nothing.
 
     `meter` is that of the global provider by default. Governance is not kept alive by it.
     """
@@ -229,7 +229,7 @@ def _observe_refusals(governance: _FiguresSource) -> Iterable[metrics.Observatio
 
 
 def _observe_figure(figure: str, governance: _FiguresSource) -> Iterable[metrics.Observation]:
-    """One figure; nothing where it is infinite, as before the first look."""
+    """Return one figure; nothing where it is infinite, as before the first look."""
     value = getattr(governance.figures(), figure)
     return [] if math.isinf(value) else [metrics.Observation(value)]
 

@@ -45,7 +45,7 @@ class PurposeSpans(SpanProcessor):
 
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Adds both attributes where a purpose is under way."""
+        """Add both attributes where a purpose is under way."""
         use: Use[Any] = self._guard._engine.ambient()
         if use._explain_absence() is None:
             span.set_attribute(PURPOSE, use.activity.purpose_id)
@@ -65,17 +65,17 @@ class MaskedExporter(SpanExporter):
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Exports the spans, masked."""
+        """Export the spans, masked."""
         return self._exporter.export([self._mask_span(span) for span in spans])
 
     @override
     def shutdown(self) -> None:
-        """Shuts the other exporter down."""
+        """Shut the other exporter down."""
         self._exporter.shutdown()
 
     @override
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Has the other exporter export what it holds."""
+        """Have the other exporter export what it holds."""
         return self._exporter.force_flush(timeout_millis)
 
     def _mask_span(self, span: ReadableSpan) -> ReadableSpan:

@@ -80,7 +80,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, scheme: str, host: str, port: int | None = None) -> Place:
-        """The place of these parts, as a client connects to it: `https`, `API.example.`, None is port 443."""
+        """Return the place of these parts, as a client connects to it: `https`, `API.example.`, None is port 443."""
         host = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
         with contextlib.suppress(ValueError):  # of a name, or a spelling of an address that only resolvers read
             host = str(ipaddress.ip_address(host))
@@ -89,12 +89,12 @@ class Place(NamedTuple):
 
     @classmethod
     def socket(cls, path: str) -> Place:
-        """The place of a Unix domain socket, whatever host the request names."""
+        """Return the place of a Unix domain socket, whatever host the request names."""
         return cls("unix", path, None)
 
     @classmethod
     def parsed(cls, url: str) -> Place:
-        """The place that a URL without path and user names.
+        """Return the place that a URL without path and user names.
 
         Raises:
             ValueError: it is none, or has more than a scheme, a host and a port.
@@ -112,7 +112,7 @@ class Place(NamedTuple):
         return cls.of(parts.scheme, parts.hostname, parts.port)
 
     def __str__(self) -> str:
-        """The place for a message: of a name its last two parts, since the first may tell of a person."""
+        """Return the place for a message: of a name its last two parts, since the first may tell of a person."""
         port = "" if self.port in (None, _PORTS.get(self.scheme)) else f":{self.port}"
         *more, name, top = ("", "", *self.host.split("."))
         host = f"{'….' if any(more) else ''}{name}{'.' if name else ''}{top}"
@@ -222,7 +222,7 @@ class Outgoing:
         product: str | None = None,
         task: str | None = None,
     ) -> Handover:
-        """Declares what is in the requests that follow: a context manager, or a value to go with one request.
+        """Declare what is in the requests that follow: a context manager, or a value to go with one request.
 
         `what` are sources, sealed values, and rows with tags, also in lists; `NotPersonal` alone says that nothing
         personal is in it. `subject` says of whom the data is (one or several), unless rows say it by marked fields.
@@ -301,7 +301,7 @@ class Outgoing:
         return parties
 
     def _leads_elsewhere(self, place: Place, name: str) -> bool:
-        """Whether a host that a request to this place names beside it is somebody else's."""
+        """Return True if a host that a request to this place names beside it is somebody else's."""
         try:
             parts = urlsplit(f"//{name}")
             named = Place.of(place.scheme, parts.hostname or "", parts.port)
@@ -310,7 +310,7 @@ class Outgoing:
         return named != place and (named not in self._hosts or self._hosts[named] != self._hosts.get(place))
 
     def _leaves_outside(self, declared: Handover | None, parties: list[Party | None]) -> bool:
-        """Whether a request leaves that no purpose is under way for."""
+        """Return True if a request leaves that no purpose is under way for."""
         if declared is not None and declared.personal:
             return all(party is OURSELVES for party in parties)
         return all(
@@ -321,7 +321,7 @@ class Outgoing:
     def _recipient(
         self, use: Use[Any], declared: Handover | None, place: Place, party: Party | None, advice: str
     ) -> Recipient | str | None:
-        """The recipient, where this party is one and gets something personal; refuses where it may not."""
+        """Return the recipient, where this party is one and gets something personal; refuses where it may not."""
         personal = declared is not None and declared.personal
         if party is None:
             self._refuse(use, declared, f"to {place}, where no recipient is known", advice)
@@ -357,7 +357,7 @@ class Outgoing:
         )
 
     def _check(self, use: Use[Any], declared: Handover, recipient: Recipient | str) -> None:
-        """Raises where data may not be handed to this recipient; nothing is recorded."""
+        """Raise where data may not be handed to this recipient; nothing is recorded."""
         if use.activity.observing:  # reported when it is sent
             return
         engine, label = self._engine, declared.label
@@ -388,7 +388,7 @@ class Outgoing:
     def _recorder(
         self, recipient: Recipient | str, label: Label, means: str | None, product: str | None, task: str | None
     ) -> Callable[[list[Any], list[Any]], None]:
-        """A hand-over to this recipient as a function: it returns once it is allowed and on record."""
+        """Return a hand-over to this recipient as a function: it returns once it is allowed and on record."""
 
         def hand_over(rows: list[Any], subjects: Annotated[list[Any], Subject]) -> None:
             """What leaves, leaves after this."""
@@ -426,13 +426,13 @@ class Outgoing:
             self._entered.set(entered.before)
 
     def _party_of(self, whom: str) -> Recipient | str:
-        """The recipient of this id: as it is given for a host, or else as it is registered."""
+        """Return the recipient of this id: as it is given for a host, or else as it is registered."""
         parties = (party for party in self._hosts.values() if isinstance(party, Recipient))
         return next((party for party in parties if party.id == whom), whom)
 
 
 def must_hold_no_seal(*texts: bytes) -> None:
-    """Raises SealedValue where the text of a seal was written into what is to be sent: in a URL, a form, a body."""
+    """Raise SealedValue where the text of a seal was written into what is to be sent: in a URL, a form, a body."""
     for text in texts:
         if (b"ealed" in text or b"EALED" in text) and _SEAL.search(text):
             raise SealedValue(
@@ -459,11 +459,11 @@ class WatchedBody:
             yield piece
 
     def close(self) -> None:
-        """Closes the body."""
+        """Close the body."""
         self._inner.close()
 
     async def aclose(self) -> None:
-        """Closes the body."""
+        """Close the body."""
         await self._inner.aclose()
 
 
@@ -478,7 +478,7 @@ def _check_piece(before: bytes, piece: bytes | str) -> bytes:
 
 
 def _to_subjects(subject: Any) -> tuple[Any, ...]:
-    """The subjects that were named: none, one, or those in a collection."""
+    """Return the subjects that were named: none, one, or those in a collection."""
     if subject is None:
         return ()
     if isinstance(subject, (list, tuple, set, frozenset)) and not hasattr(subject, "_fields"):

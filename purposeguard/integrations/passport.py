@@ -111,7 +111,7 @@ class Passports:
         due: datetime.datetime | None = None,
         max_age: datetime.timedelta | None = None,
     ) -> str:
-        """A passport for the purpose under way here: printable ASCII, fit for a header.
+        """Return a passport for the purpose under way here: printable ASCII, fit for a header.
 
         `audience` is who may accept it, and `subject` the one person whom it is about: the receiver states the same.
         It expires `max_age` after now, or after a later moment `due`.
@@ -200,7 +200,7 @@ class Passports:
         holder: str | None = None,
         site: Site | None = None,
     ) -> contextlib.AbstractContextManager[Use[Any]]:
-        """A block that enters the purpose of a passport, if it is among those that `permits` permits here.
+        """Return a block that enters the purpose of a passport, if it is among those that `permits` permits here.
 
         What `read` gave for this audience and subject is taken as well, and not read again.
         `activity` names it; otherwise the function that it stands in does. `holder` may begin with a one-time passport
@@ -296,7 +296,7 @@ class Passports:
     def _find_permitted(
         self, passport: Passport, permits: tuple[Any, ...]
     ) -> tuple[type[Purpose] | Family, frozenset[str]]:
-        """The purpose and the conditions of a passport, as the revision in force calls them."""
+        """Return the purpose and the conditions of a passport, as the revision in force calls them."""
         matrix = self._guard._engine.snapshot.matrix
         table = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
         if table is None:
@@ -333,7 +333,7 @@ class Passports:
 
 
 def tuple_of(permits: Permits) -> tuple[Any, ...]:
-    """Several purposes; raises TypeError where one stands in the place of several, or there are none."""
+    """Return several purposes; raises TypeError where one stands in the place of several, or there are none."""
     is_one = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
     purposes = () if is_one else tuple(permits)
     if not purposes:
@@ -358,7 +358,7 @@ def subject_among(fn: Callable[..., Any], parameter: str | None, name: str, args
 
 
 def site_of(frame: FrameType) -> Site:
-    """The place where a frame is now."""
+    """Return the place where a frame is now."""
     return Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
 
 
@@ -373,7 +373,7 @@ def without_purpose(guard: Guard) -> Generator[None]:
 
 
 def under_way(guard: Guard) -> Use[Any] | None:
-    """The use under way here that could travel, where there is one; nobody is told of the question."""
+    """Return the use under way here that could travel, where there is one; nobody is told of the question."""
     use: Use[Any] = guard._engine.ambient()
     return use if use._carries and use._explain_absence() is None else None
 

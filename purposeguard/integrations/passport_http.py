@@ -48,7 +48,7 @@ def headers(
     subject: object = None,
     max_age: datetime.timedelta = MAX_AGE,
 ) -> dict[str, str]:
-    """The header that takes the purpose under way here to another service; a new one for each request.
+    """Return the header that takes the purpose under way here to another service; a new one for each request.
 
     Raises:
         PurposeMissing: no purpose is under way here.
@@ -77,7 +77,7 @@ def accepted(
     activity: str | None = None,
     site: Site | None = None,
 ) -> contextlib.AbstractContextManager[Use[Any]]:
-    """A block for the purpose of the passport in these headers; as `Passports.accept`, and raises as that."""
+    """Return a block for the purpose of the passport in these headers; as `Passports.accept`, and raises as that."""
     return passports.accept(
         passport_in(given),
         permits=permits,
@@ -116,7 +116,7 @@ class Crossing:
         self._max_age = max_age
 
     def apply(self, host: str, given: MutableMapping[str, Any], *, subject: object = None) -> None:
-        """Sets the headers of a request to this host right: adds a passport, or takes out what would go too far.
+        """Set the headers of a request to this host right: adds a passport, or take out what would go too far.
 
         Outside any purpose none is added, and the other service refuses.
         """
@@ -171,7 +171,7 @@ class PassportMiddleware:
         self._required = required
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, or tells the application that it begins and ends."""
+        """Answer one request, or tell the application that it begins and ends."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return

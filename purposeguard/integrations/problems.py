@@ -114,7 +114,7 @@ def faults_of(errors: Iterable[Mapping[str, Any]], names: Collection[str]) -> li
 
 
 def not_valid(faults: Sequence[Mapping[str, str]]) -> Problem:
-    """A request that breaks the rules of the API, as `faults_of` tells them."""
+    """Return a request that breaks the rules of the API, as `faults_of` tells them."""
     title, detail = "not valid", "the request is not as the API has it"
     return Problem(422, "urn:purposeguard:problem:input", title, detail, {"faults": faults})
 
@@ -125,7 +125,7 @@ def _format_part(part: object, names: Collection[str]) -> str:
 
 
 def problem_of(error: BaseException, *, details: bool = True) -> Problem | None:
-    """The problem that an error is; None if it is not one of this library.
+    """Return the problem that an error is; None if it is not one of this library.
 
     A refusal names the purpose, the sources and the clauses, and what would be allowed instead. With `details=False` it
     has its status and title alone, for callers who need not know why. An error whose message may hold more than clauses

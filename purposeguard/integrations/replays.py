@@ -20,7 +20,7 @@ class Replays(Protocol):
     """
 
     def begin(self, passport: str, holder: str, until: datetime.datetime) -> bool:
-        """True if nobody began with this passport before, or this holder did and has not finished.
+        """Return True if nobody began with this passport before, or this holder did and has not finished.
 
         Raises:
             StoreUnavailable: it cannot be known, so the passport is not accepted.
@@ -51,7 +51,7 @@ class LocalReplays:
             self._holders[passport] = _FINISHED, until
 
     def _sweep(self) -> None:
-        """Forgets those that have expired, once a minute: an expired one is refused for that."""
+        """Forget those that have expired, once a minute: an expired one is refused for that."""
         now = read_system_time()
         if now - self._swept > datetime.timedelta(minutes=1):
             self._swept = now

@@ -49,7 +49,7 @@ class GuardedAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: dict[str, str] | None = None,
     ) -> requests.Response:
-        """Sends a request that may leave. Raises as `Outgoing.leave`."""
+        """Send a request that may leave. Raises as `Outgoing.leave`."""
         url = request.url or ""
         # What it is connected by, so that no other reading of the URL decides.
         parts, _ = self.build_connection_pool_key_attributes(request, verify, cert)
@@ -84,7 +84,7 @@ class GuardedSession(requests.Session):
             self.mount(scheme, self._guarded)
 
     def get_adapter(self, url: str) -> BaseAdapter:
-        """The adapter for a URL.
+        """Return the adapter for a URL.
 
         Raises:
             TypeError: a more specific mount gets around `Outgoing`.
@@ -107,7 +107,7 @@ def _texts(request: requests.PreparedRequest) -> Iterator[bytes]:
 
 
 def _proxy_place(proxy: str) -> Place:
-    """The place of a proxy, read as the connection to it does."""
+    """Return the place of a proxy, read as the connection to it does."""
     url = parse_url(prepend_scheme_if_needed(proxy, "http"))
     return Place.of(url.scheme or "", url.host or "", url.port)
 

@@ -54,7 +54,7 @@ _SUBJECT: Final = "_purposeguard_subject"
 
 
 def audience(name: str) -> str:
-    """The audience of passports for jobs of the function of this name, `shop.mail.write`."""
+    """Return the audience of passports for jobs of the function of this name, `shop.mail.write`."""
     return f"rq:{name}"
 
 
@@ -66,7 +66,7 @@ class _JobDeclaration(NamedTuple):
     site: Site
 
     def subject_of(self, args: Any, kwargs: Any) -> object:
-        """The subject among the arguments of a job, where its function names one."""
+        """Return the subject among the arguments of a job, where its function names one."""
         return subject_among(self.fn, self.subject, self.site.dotted, args, kwargs)
 
     @contextlib.contextmanager
@@ -97,7 +97,7 @@ class _JobDeclaration(NamedTuple):
             raise
 
     def renew(self, job: Any, passport: Passport, seconds: float, subject: object) -> None:
-        """Gives a job that is to run again a passport for then."""
+        """Give a job that is to run again a passport for then."""
         due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
         job.meta[HEADER] = self.passports.renew(passport, audience=audience(job.func_name), subject=subject, due=due)
         job.save_meta()
@@ -137,7 +137,7 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
 
 
 def _find_arriving_job() -> Any:
-    """The job that begins here; None where the function is called as one."""
+    """Return the job that begins here; None where the function is called as one."""
     job = get_current_job()
     return None if job is None or hasattr(job, _ENTERED) else job
 

@@ -74,7 +74,7 @@ class PurposeGuard(Integration):
 
     @staticmethod
     def setup_once() -> None:
-        """Has each event of a client with this integration masked while it holds objects."""
+        """Have each event of a client with this integration masked while it holds objects."""
 
         def process(event: Any, hint: Any) -> Any:  # as Sentry calls it
             integration = sentry_sdk.get_client().get_integration(PurposeGuard)
@@ -98,7 +98,7 @@ def _make_hook(masker: Masker, own: Hook | None, mask: Mask, instead: Any = None
 
 
 def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
-    """The options of `sentry_sdk.init`, with hooks that mask; hooks of your `own` come first.
+    """Return the options of `sentry_sdk.init`, with hooks that mask; hooks of your `own` come first.
 
     Raises:
         RuntimeError: the installed SDK does not call a hook any more, or lets a value pass.
@@ -168,12 +168,12 @@ def _name_of(masker: Masker, name: Any, source: Any) -> Any:
 
 
 def _mask_objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
-    """An event of which the SDK has not made texts yet."""
+    """Return an event of which the SDK has not made texts yet."""
     return {name: _mask_event_part(masker, name, value) if name in _OBJECTS else value for name, value in event.items()}
 
 
 def _mask_event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
-    """An event as it is about to be sent, of texts and numbers alone."""
+    """Return an event as it is about to be sent, of texts and numbers alone."""
     failure = MaskedFailure(masker, find_exception(hint.get("exc_info")))
     texts = failure.texts
     masked: dict[str, Any] = {}
@@ -206,7 +206,7 @@ def _mask_event_part(masker: Masker, name: str, value: Any) -> Any:
 
 
 def _mask_locals(part: Any, failure: MaskedFailure) -> Any:
-    """A part of an event with stack traces, whose frames have masked local variables, or none."""
+    """Return a part of an event with stack traces, whose frames have masked local variables, or none."""
     if isinstance(part, list):
         return [_mask_locals(each, failure) for each in part]
     if not isinstance(part, dict):
@@ -235,7 +235,7 @@ def _to_text(value: Any) -> str:
 
 
 def _mask_messages(exception: dict[str, Any], failure: MaskedFailure) -> list[dict[str, Any]]:
-    """The exceptions of an event, with masked messages."""
+    """Return the exceptions of an event, with masked messages."""
     return [
         {**value, "value": failure.message_like(str(value.get("type")), str(value.get("value") or ""))}
         for value in exception.get("values") or ()

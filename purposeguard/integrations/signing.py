@@ -94,7 +94,7 @@ class Keys:
         return self._subjects[key or self._signs].get_signature(f"{identity}.{subject_key(subject)}").decode()
 
     def genuine(self, text: str) -> tuple[str, Passport]:
-        """The id of the key that signed a text, and what it signed.
+        """Return the id of the key that signed a text, and what it signed.
 
         Raises:
             PassportRefused: no key that is known here signed it.

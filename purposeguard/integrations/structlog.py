@@ -40,7 +40,7 @@ class Masking:
         self._exceptions = exceptions
 
     def __call__(self, logger: Any, name: str, event_dict: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002  # as structlog calls it
-        """The event, masked."""
+        """Return the event, masked."""
         kept = {key: event_dict[key] for key in event_dict if key.startswith("_")}
         try:
             given = {key: item for key, item in event_dict.items() if key not in kept}
@@ -69,7 +69,7 @@ class Masking:
 
 
 def _mask_locals(stack: dict[str, Any], failure: MaskedFailure) -> None:
-    """Puts masked local variables in the place of those of a stack, and of the stacks in it."""
+    """Put masked local variables in the place of those of a stack, and of the stacks in it."""
     for frame in stack.get("frames", ()):
         if frame.get("locals"):
             shown = failure.locals_at(frame["filename"], frame["lineno"], frame["name"])

@@ -87,7 +87,7 @@ class Hop:
     enter_for_cleanup = enter
 
     def leave(self, token: CarriedUse | None) -> None:
-        """Ends it."""
+        """End it."""
         if token is not None:
             token._close()
 
@@ -97,7 +97,7 @@ class Hop:
 
 
 async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
-    """Has governance know what holds for these subjects, by `subject_key`; the event loop goes on meanwhile.
+    """Have governance know what holds for these subjects, by `subject_key`; the event loop goes on meanwhile.
 
     Raises:
         StoreUnavailable: it cannot be known now.
@@ -108,13 +108,13 @@ async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
 
 
 async def settled(engine: Engine) -> None:
-    """Has it known whether the store of governance answers: where it does not, what needs it is refused at once."""
+    """Have it known whether the store of governance answers: where it does not, what needs it is refused at once."""
     with contextlib.suppress(StoreUnavailable):
         await ask_ahead(engine)
 
 
 def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-    """A block in an event loop, which does not wait where its denials are recorded: the end of the block does.
+    """Return a block in an event loop, which does not wait where its denials are recorded: the end of the block does.
 
     It gives what is to be awaited before an answer is begun.
 

@@ -27,7 +27,7 @@ class RequestsConfig(AppConfig):
     verbose_name = "purposeguard: requests"
 
     def ready(self) -> None:
-        """Lets statements of `async` views run for their purpose, in the threads that Django hops to.
+        """Let statements of `async` views run for their purpose, in the threads that Django hops to.
 
         Raises:
             TypeError: there is no guard.

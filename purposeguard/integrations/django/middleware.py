@@ -28,11 +28,11 @@ class PurposeMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        """The answer, or what is to be awaited for it."""
+        """Return the answer, or what is to be awaited for it."""
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  # as Django calls it
-        """The answer to an error; None if it is not of this library."""
+        """Return the answer to an error; None if it is not of this library."""
         problem = problem_of(exception, details=bool(getattr(settings, "PURPOSEGUARD_DETAILS", True)))
         if problem is None:
             return None

@@ -31,7 +31,7 @@ def purpose(
     mode: Mode | None = None,
     conditions: Conditions = (),
 ) -> Callable[[F], F]:
-    """The purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
+    """Return the purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
 
     The arguments are those of `guard.purpose`; the guard is that of `PURPOSEGUARD_GUARD`. The purpose holds while the
     view runs, and again while its `TemplateResponse` is rendered and its `StreamingHttpResponse` is iterated, wherever
@@ -92,7 +92,7 @@ class PurposeMixin:
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
-        """The view, under its purpose.
+        """Return the view, under its purpose.
 
         Raises:
             ImproperlyConfigured: the class states no purpose.
@@ -110,7 +110,7 @@ class PurposeMixin:
 
 
 def load_guard_from_settings() -> Guard:
-    """The guard of `PURPOSEGUARD_GUARD`; raises as `load_guard`."""
+    """Return the guard of `PURPOSEGUARD_GUARD`; raises as `load_guard`."""
     return load_guard(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
 
 
@@ -126,7 +126,7 @@ async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any,
 
 
 def _wrap_deferred_response(response: Any, run: Call, run_async: Call) -> Any:
-    """A response whose rest is made after the view has returned, for the same purpose."""
+    """Return a response whose rest is made after the view has returned, for the same purpose."""
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         render = response.render
 
