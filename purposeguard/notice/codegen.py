@@ -21,7 +21,7 @@ WIDTH = 120
 
 
 def generate(notice: Notice) -> str:
-    """The text of the module of a notice."""
+    """Return the text of the module of a notice."""
     document = notice.document
     return (
         "\n".join(
@@ -169,7 +169,7 @@ def _generate_links(document: Document) -> Iterator[str]:
 
 
 def _format_document(tables: dict[str, Any]) -> str:
-    """The document as JSON, one row a line, so that a change of one row is a change of one line."""
+    """Return the document as JSON, one row a line, so that a change of one row is a change of one line."""
     parts = []
     for key, value in tables.items():
         if isinstance(value, list):
@@ -185,7 +185,7 @@ def _to_json(value: object) -> str:
 
 
 def _quote(text: str) -> str:
-    """A string literal as ruff writes it: double quotes unless single ones need fewer escapes."""
+    """Return a string literal as ruff writes it: double quotes unless single ones need fewer escapes."""
     escaped = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text.replace("\\", "\\\\")
     )
@@ -195,7 +195,7 @@ def _quote(text: str) -> str:
 
 
 def _pick_title(title: Titles) -> str:
-    """A title as docstrings have it: in English, or else in what there is."""
+    """Return a title as docstrings have it: in English, or else in what there is."""
     return title_in(title, "en")
 
 

@@ -29,7 +29,7 @@ Grants = dict[str, dict[str, str]]
 
 
 def source_rows(document: Document) -> tuple[Named, ...]:
-    """All rows that become sources, in the notice's order: clauses, then overlays, then derivations."""
+    """Return all rows that become sources, in the notice's order: clauses, then overlays, then derivations."""
     return (*document.source, *document.overlay, *document.derivation)
 
 
@@ -49,14 +49,14 @@ class Lineage:
                 self.children.setdefault(row.parent, []).append(row.id)
 
     def above(self, source: str) -> list[str]:
-        """The source's parent, its parent's parent, …; ends where a circle closes."""
+        """Return the source's parent, its parent's parent, …; ends where a circle closes."""
         chain: dict[str, None] = {}
         while (source := self.parent.get(source, "")) and source not in chain:
             chain[source] = None
         return list(chain)
 
     def upwards(self) -> list[str]:
-        """All that have items or are one, items before their parents; without those in or above a circle."""
+        """Return all that have items or are one, items before their parents; without those in or above a circle."""
         left = {parent: len(items) for parent, items in self.children.items()}
         order = [one for one in self.parent if one not in left]
         for source in order:
@@ -68,11 +68,11 @@ class Lineage:
         return order
 
     def leaves(self, source: str) -> list[str]:
-        """The items that a source stands for: itself where it has none."""
+        """Return the items that a source stands for: itself where it has none."""
         return [one for one in self.span((source,)) if one not in self.children]
 
     def span(self, sources: Iterable[str]) -> dict[str, None]:
-        """The sources and all below them, each once, in order; of `EVERY`, all that the clauses list."""
+        """Return the sources and all below them, each once, in order; of `EVERY`, all that the clauses list."""
         found = dict.fromkeys(self.known if sources == EVERY else sources)
         pending = list(found)
         for source in pending:
@@ -83,7 +83,7 @@ class Lineage:
 
 
 def compute_grants(document: Document) -> Grants:
-    """Source id → purpose id → the clause of the grant, prohibitions and overlays applied.
+    """Return source id → purpose id → the clause of the grant, prohibitions and overlays applied.
 
     What depends on conditions is in it, as what depends on the consent of subjects is: `grounds` says on which.
     """
@@ -126,7 +126,7 @@ def compute_prohibitions(document: Document) -> dict[tuple[str, str], Prohibitio
 
 
 def _iter_covered_pairs(document: Document, prohibition: Prohibition) -> Iterator[tuple[str, str]]:
-    """The pairs of (source id, purpose id) of which a prohibition speaks.
+    """Return the pairs of (source id, purpose id) of which a prohibition speaks.
 
     A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
     into a derivation covers what comes out: else linking would be a way round it.
@@ -164,12 +164,12 @@ class Ground(NamedTuple):
 
 
 def describe_bases(rows: tuple[BasisRow, ...]) -> str:
-    """The bases of a purpose on one line; empty where the notice states none."""
+    """Return the bases of a purpose on one line; empty where the notice states none."""
     return " or ".join(map(describe_basis, rows)) if rows != ALONE[None] else ""
 
 
 def describe_basis(row: BasisRow) -> str:
-    """A basis of several: `legitimate-interest where outside-eu`."""
+    """Return a basis of several: `legitimate-interest where outside-eu`."""
     said = str(row.basis or "no stated basis")
     said += f" for {', '.join(row.sources)}" if row.sources is not None else ""
     said += f" where {' and '.join(row.when)}" if row.when else ""
@@ -239,7 +239,7 @@ class LegalGrounds:
         self._open = {purpose for purpose, groups in self._of_purpose.items() if name_proviso(groups) is None}
 
     def get_grounds(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
-        """The grounds of a pair that is granted, where these conditions are stated (None: whichever).
+        """Return the grounds of a pair that is granted, where these conditions are stated (None: whichever).
 
         A group is empty where none of it holds. A row that names sources is about these, their items, and what narrows
         them. A derivation is a source of its own, and named itself.
@@ -252,11 +252,11 @@ class LegalGrounds:
         return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
 
     def is_open(self, source: str, purpose: str) -> bool:
-        """Whether a pair that is granted depends on nothing else."""
+        """Return True if a pair that is granted depends on nothing else."""
         return purpose in self._open if self._alike else name_proviso(self._compute_grounds(source, purpose)) is None
 
     def minimal_condition_sets(self, source: str, purpose: str) -> frozenset[frozenset[str]]:
-        """The smallest sets of conditions of which each lets a pair that is granted be used at all."""
+        """Return the smallest sets of conditions of which each lets a pair that is granted be used at all."""
         ways = {frozenset[str]()}
         for group in self._compute_grounds(source, purpose):
             every = {way | ground.when for way in ways for ground in group}
@@ -264,7 +264,7 @@ class LegalGrounds:
         return frozenset(ways)
 
     def forbidden_unless(self, source: str, purpose: str) -> tuple[Prohibition, ...]:
-        """The prohibitions of a pair that conditions lift."""
+        """Return the prohibitions of a pair that conditions lift."""
         return self._unless.get((source, purpose), ())
 
     def _compute_grounds(self, source: str, purpose: str) -> Grounds:
@@ -284,7 +284,7 @@ class LegalGrounds:
 
 
 def compute_extensions(document: Document) -> Extensions:
-    """The pairs of (source id, purpose id) that are granted, and extended to data collected earlier.
+    """Return the pairs of (source id, purpose id) that are granted, and extended to data collected earlier.
 
     A family means those of its members that the source may serve. A clause means its items, and with it go the
     overlays that narrow it, as far as they may serve the purpose: they are the same data seen more closely. A
@@ -314,7 +314,7 @@ def compute_extensions(document: Document) -> Extensions:
 
 
 def iter_extended_pairs(document: Document, row: Extension, pairs: Grants) -> Iterator[tuple[str, str]]:
-    """The pairs that one row names: items of clauses and derivations, and what they may serve of its purposes."""
+    """Yield the pairs that one row names: items of clauses and derivations, and what they may serve of its purposes."""
     lineage = Lineage(document)
     overlays = {overlay.id for overlay in document.overlay}
     purposes = document.members_of(row.purposes)

@@ -107,7 +107,7 @@ class History(Immutable):
         return self.notices[-1]
 
     def on(self, day: Day) -> Notice | None:
-        """The revision that held on a day; None before the earliest.
+        """Return the revision that held on a day; None before the earliest.
 
         A moment counts by the day that it falls on in the time zone of the latest revision.
 
@@ -119,7 +119,7 @@ class History(Immutable):
         return next((notice for notice in reversed(self.notices) if notice.revision <= date), None)
 
     def label(self, *sources: OneSource, collected: Day) -> Label:
-        """The label of data collected on a day: its sources in the revision that held then.
+        """Return the label of data collected on a day: its sources in the revision that held then.
 
         An id is one of that revision; a class of another means what that revision calls it.
 
@@ -167,7 +167,7 @@ class History(Immutable):
         return found
 
     def with_(self, notice: Notice) -> History:
-        """The same with another revision in its place by date; one of the same date is replaced."""
+        """Return the same with another revision in its place by date; one of the same date is replaced."""
         others = [one for one in self.notices if one.revision != notice.revision]
         return History(*sorted((*others, notice), key=lambda one: one.revision))
 

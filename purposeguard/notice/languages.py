@@ -29,12 +29,12 @@ _TAG: Final = re.compile(
 
 
 def is_well_formed(tag: str) -> bool:
-    """Whether it is a language tag by the grammar of RFC 5646: `en`, `pt-BR`, `zh-Hant-TW`."""
+    """Return True if it is a language tag by the grammar of RFC 5646: `en`, `pt-BR`, `zh-Hant-TW`."""
     return _TAG.fullmatch(tag) is not None
 
 
 def nearest_language(tags: Collection[str], language: str) -> str:
-    """The tag to read when this language is asked for.
+    """Return the tag to read when this language is asked for.
 
     The language itself; else what is left of it when subtags are taken from its end (look-up, RFC 4647, section 3.4);
     else the first tag of the same primary language; else the first tag.
@@ -54,5 +54,5 @@ def nearest_language(tags: Collection[str], language: str) -> str:
 
 
 def title_in(titles: Mapping[str, str], language: str) -> str:
-    """The title to read when this language is asked for, as `nearest_language` finds it."""
+    """Return the title to read when this language is asked for, as `nearest_language` finds it."""
     return titles[nearest_language(titles, language)]

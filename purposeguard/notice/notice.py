@@ -147,7 +147,7 @@ class Notice(Immutable):
     @classmethod
     @hides_own_frames
     def load(cls, path: str | Path, *overlays: str | Path) -> Notice:
-        """Reads a notice from a TOML file, and product overlays (rule 8) from further ones.
+        """Read a notice from a TOML file, and product overlays (rule 8) from further ones.
 
         The words that a `text` has in a file are looked for in the folder of the file that says so.
 
@@ -160,7 +160,7 @@ class Notice(Immutable):
         )
 
     def overlaid(self, *overlays: str | Path) -> Notice:
-        """This notice with product overlays (rule 8) from files; raises NoticeError as `load` does."""
+        """Return this notice with product overlays (rule 8) from files; raises NoticeError as `load` does."""
         return self._parse_with_overlays(self.dump(), map(Path, overlays), self.id, PassageReader(self.words))
 
     @classmethod
@@ -178,7 +178,7 @@ class Notice(Immutable):
     @classmethod
     @hides_own_frames
     def loads(cls, text: str, origin: str = "notice") -> Notice:
-        """Reads a notice from a TOML text; raises NoticeError as `load` does, TypeError where it is no text."""
+        """Read a notice from a TOML text; raise NoticeError as `load` does, TypeError where it is no text."""
         return cls.parse(parse_toml(text, origin), origin)
 
     @classmethod
@@ -186,7 +186,7 @@ class Notice(Immutable):
     def parse(
         cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
     ) -> Notice:
-        """Reads a notice from the tables that a TOML file, or `dump`, gives; raises NoticeError as `load` does.
+        """Read a notice from the tables that a TOML file, or `dump`, gives; raise NoticeError as `load` does.
 
         What is no mapping, such as the path or the text of a file, is a TypeError.
 
@@ -198,7 +198,7 @@ class Notice(Immutable):
     @classmethod
     @hides_own_frames
     def bundled(cls, name: str) -> Notice:
-        """A notice that comes with the library, e.g. `trendmicro-jp`.
+        """Return a notice that comes with the library, e.g. `trendmicro-jp`.
 
         Raises:
             NoticeError: no notice of this name is bundled.
@@ -215,11 +215,11 @@ class Notice(Immutable):
         return cast("Notice", module.NOTICE)
 
     def dump(self) -> dict[str, Any]:
-        """The tables of the notice file, as plain JSON values; `Notice.parse(notice.dump()) == notice`."""
+        """Return the tables of the notice file, as plain JSON values; `Notice.parse(notice.dump()) == notice`."""
         return self.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
     def text(self, row: object, language: str = "en") -> tuple[str, str] | None:
-        """The language and the words of a row's `text`, in this language or the nearest that it has.
+        """Return the language and the words of a row's `text`, in this language or the nearest that it has.
 
         Of words in a file that this notice was not read with, the place. None where the row has no text.
         """
@@ -230,7 +230,7 @@ class Notice(Immutable):
         return tag, self.words_of(texts[tag])
 
     def words_of(self, passage: Passage) -> str:
-        """The words of a passage; where they are in a file that this notice was not read with, their place."""
+        """Return the words of a passage; where they are in a file that this notice was not read with, their place."""
         known = passage.words or self.words.get(passage.sha256 or "")
         return f"({passage.place})" if known is None else known
 
@@ -274,7 +274,7 @@ class Notice(Immutable):
         return tuple(dict.fromkeys(tag for one in documents for texts in iter_texts_by_language(one) for tag in texts))
 
     def source(self, given: object) -> type[Source]:
-        """The source category that an id, a class name, a slug or a class of this notice means.
+        """Return the source category that an id, a class name, a slug or a class of this notice means.
 
         Raises:
             UnknownSource: with the nearest ids.
@@ -284,7 +284,7 @@ class Notice(Immutable):
         return cast("type[Source]", self._find(given, self._sources, UnknownSource))
 
     def purpose(self, given: object) -> type[Purpose]:
-        """The purpose that an id, a class name, a slug or a class of this notice means.
+        """Return the purpose that an id, a class name, a slug or a class of this notice means.
 
         Raises:
             UnknownPurpose: with the nearest ids.
@@ -294,7 +294,7 @@ class Notice(Immutable):
         return cast("type[Purpose]", self._find(given, self._purposes, UnknownPurpose))
 
     def family(self, given: object) -> Family:
-        """The family that a name, a slug or the union of its members means.
+        """Return the family that a name, a slug or the union of its members means.
 
         Raises:
             UnknownPurpose: with the nearest names.
@@ -305,7 +305,7 @@ class Notice(Immutable):
         return cast("Family", self._find(given, self._families, UnknownPurpose))
 
     def channel(self, given: object) -> str:
-        """The channel that a name means; case, blanks and hyphens do not matter.
+        """Return the channel that a name means; case, blanks and hyphens do not matter.
 
         Raises:
             UnknownChannel: with the nearest names.
@@ -319,7 +319,7 @@ class Notice(Immutable):
         raise UnknownChannel(given, known, lambda: tuple(titled) or find_nearest(given, self.channels))
 
     def condition(self, given: object) -> str:
-        """The condition that a name means; case, blanks and hyphens do not matter.
+        """Return the condition that a name means; case, blanks and hyphens do not matter.
 
         Raises:
             UnknownCondition: with the nearest names.
@@ -417,13 +417,13 @@ class Notice(Immutable):
 
 
 def _match_spelling(given: object, names: Iterable[str]) -> str | None:
-    """The name that a text spells; None where it spells none."""
+    """Return the name that a text spells; None where it spells none."""
     wanted = fold(given) if isinstance(given, str) else None
     return next((name for name in names if wanted is not None and fold(name) == wanted), None)
 
 
 def _read_file_with_hashes(reader: PassageReader, path: Path) -> ParsedTables:
-    """The tables of a file, with the hashes of the words that stand beside it."""
+    """Return the tables of a file, with the hashes of the words that stand beside it."""
     read = read_toml(path)
     tables = ParsedTables(reader.add_hashes(read, path.parent))
     tables.written = read.written
@@ -431,7 +431,7 @@ def _read_file_with_hashes(reader: PassageReader, path: Path) -> ParsedTables:
 
 
 def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
-    """Source id → the class names it derives from: its parent, then the purposes that the parent may not serve.
+    """Return source id → the class names it derives from: its parent, then the purposes that the parent may not serve.
 
     In an order in which parents come before their items, as classes must be made.
     """
@@ -452,7 +452,7 @@ def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...
 
 
 def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
-    """The vocabulary of a document as new classes, by class name."""
+    """Return the vocabulary of a document as new classes, by class name."""
     made: dict[str, type] = {"Source": Source}
     for purpose in document.purposes:
         made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _make_namespace(purpose))

@@ -42,7 +42,7 @@ class ParsedTables(dict[str, Any]):
 
 
 def read_toml(path: Path) -> ParsedTables:
-    """The tables of a TOML file.
+    """Return the tables of a TOML file.
 
     Raises:
         NoticeError: the file is missing, unreadable, too large, empty, not UTF-8 or not TOML.
@@ -71,7 +71,7 @@ def read_toml(path: Path) -> ParsedTables:
 
 
 def parse_toml(text: str, origin: str) -> ParsedTables:
-    """The tables of a TOML text.
+    """Return the tables of a TOML text.
 
     Raises:
         NoticeError: the text is empty or not TOML.
@@ -149,7 +149,7 @@ def _locate_fault(fault: Fault, texts: tuple[SourceText, ...], known: list[dict[
 
 
 def _iter_prefixes(place: str) -> Iterator[str]:
-    """A place, that of the table or list that it is in, …, and of the file."""
+    """Yield a place, that of the table or list that it is in, …, and of the file."""
     yield place
     for end in reversed([part.start() for part in re.finditer(r"[.\[]", place)]):
         yield place[:end]
@@ -157,7 +157,7 @@ def _iter_prefixes(place: str) -> Iterator[str]:
 
 
 def merge_overlays(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> ParsedTables:
-    """`tables` with the `[[overlay]]` rows of further files behind its own.
+    """Return `tables` with the `[[overlay]]` rows of further files behind its own.
 
     Raises:
         NoticeError: an overlay file holds anything but `[[overlay]]` rows.
@@ -189,13 +189,13 @@ def _make_single_fault_error(origin: str, message: str, suggestion: str | None =
 
 
 def _make_end_of_text_error(before: str, origin: str, message: str, suggestion: str | None) -> NoticeError:
-    """One fault, where this text ends."""
+    """Return one fault, where this text ends."""
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     return NoticeError([Fault("", message, suggestion, origin, line, column)], origin)
 
 
 def _format_place(location: Iterable[str | int]) -> str:
-    """`("grant", 2, "purpose", 0)` → `grant[2].purpose[0]`."""
+    """Return `("grant", 2, "purpose", 0)` → `grant[2].purpose[0]`."""
     place = ""
     for part in location:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
@@ -203,7 +203,7 @@ def _format_place(location: Iterable[str | int]) -> str:
 
 
 def _sort_key(place: str) -> list[int]:
-    """A sort key that puts faults in the order of the tables and their keys."""
+    """Return a sort key that puts faults in the order of the tables and their keys."""
     found: list[int] = []
     location: list[str | int] = []
     for part in place.replace("]", "").replace("[", ".").split("."):
@@ -281,7 +281,7 @@ def _guess_key(location: tuple[str | int, ...]) -> str:
 
 
 def _describe_choice_error(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
-    """The same, of what is none of the texts that may stand there."""
+    """Return the same, of what is none of the texts that may stand there."""
     if location == ("format",):
         return "is of another version", f"this version reads `format = {FORMAT}`"
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
@@ -333,7 +333,7 @@ _FORMS: Final = {
 
 
 def _strip_alternatives(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """A location in the file: pydantic appends which alternative of a value it tried."""
+    """Return a location in the file: pydantic appends which alternative of a value it tried."""
     for number, part in enumerate(location):
         if isinstance(part, str) and _find_annotation(_find_model_at(location[:number]), part) is None:
             return location[:number]
@@ -365,7 +365,7 @@ _VALUES: Final[dict[object, str]] = {bool: "true", int: "30", datetime.date: "20
 
 
 def _iter_annotation_types(annotation: object) -> Iterator[object]:
-    """The types that an annotation is made of, and the texts that it allows."""
+    """Yield the types that an annotation is made of, and the texts that it allows."""
     pending = [annotation]
     while pending:
         kind = pending.pop()
@@ -380,7 +380,7 @@ def _join_names(names: Iterable[str]) -> str:
 
 
 def _list_keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the table at `location` may have; none where there is no table."""
+    """Return the keys that the table at `location` may have; none where there is no table."""
     model = _find_model_at(location)
     if model is None or issubclass(model, ByLanguage):
         return []  # languages, which are open
@@ -403,13 +403,13 @@ def _find_annotation(model: type[BaseModel] | None, key: str) -> object:
 
 
 def _find_inner_model(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
-    """The model of the table, or list of tables, under `key`."""
+    """Return the model of the table, or list of tables, under `key`."""
     kinds = _iter_annotation_types(_find_annotation(model, key))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
-    """The second pass over what of the file the first accepts, at the places that it has in the file."""
+    """Return the second pass over what of the file the first accepts, at the places that it has in the file."""
     rows: dict[str, tuple[BaseModel, ...]] = {}
     places: dict[int, str] = {}
     for name in ROWS:
@@ -436,7 +436,7 @@ def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
 
 
 def _find_fact_model(name: str) -> type[BaseModel] | None:
-    """The model of a table that has no rows, such as `[transfer]`."""
+    """Return the model of a table that has no rows, such as `[transfer]`."""
     return None if name in ROWS else _find_inner_model(Document, name)
 
 

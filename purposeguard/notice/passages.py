@@ -66,7 +66,7 @@ class PassageReader:
         self._contents: dict[Path, str] = {}
 
     def add_hashes(self, tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        """The tables with the hash of each passage; files are looked for in this folder and nowhere else."""
+        """Return the tables with the hash of each passage; files are looked for in this folder and nowhere else."""
         return {key: self._read_value(key, value, folder, key) for key, value in tables.items()}
 
     def _read_value(self, key: str, value: Any, folder: Path, place: str) -> Any:
@@ -79,7 +79,7 @@ class PassageReader:
         return {inner: self._read_value(inner, given, folder, f"{place}.{inner}") for inner, given in value.items()}
 
     def _read_passage(self, given: Any, folder: Path, place: str) -> Any:
-        """A reference with its hash; what is none stays as it is."""
+        """Return a reference with its hash; what is none stays as it is."""
         if not isinstance(given, dict) or "file" not in given:
             return given
         try:
@@ -110,7 +110,7 @@ class PassageReader:
 
 
 def _read_text(path: Path, name: str) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Raises:
         ValueError: there is no such file, or it cannot be read as text.
@@ -132,7 +132,7 @@ def _read_text(path: Path, name: str) -> str:
 
 
 def _extract_passage(passage: Passage, content: str) -> str:
-    """The words of a passage, without blank lines around them.
+    """Return the words of a passage, without blank lines around them.
 
     Raises:
         ValueError: the file has no such passage, or two.
@@ -182,5 +182,5 @@ def _find_once(words: str, content: str, passage: Passage) -> int:
 
 
 def _compile_loose_pattern(words: str) -> re.Pattern[str]:
-    """The words, whatever blanks and line breaks are between them."""
+    """Return the words, whatever blanks and line breaks are between them."""
     return re.compile(r"\s+".join(map(re.escape, words.split())) or r"(?!)")

@@ -132,7 +132,7 @@ class _Scanner:
 
 
 def _unquote_key(key: str) -> str:
-    """A key as it is meant: without its quotes, and with what its escapes stand for."""
+    """Return a key as it is meant: without its quotes, and with what its escapes stand for."""
     if key[0] not in "\"'":
         return key
     read: dict[str, Any] = tomllib.loads(f"{key} = 0")

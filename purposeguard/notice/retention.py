@@ -57,7 +57,7 @@ class Periods(Immutable):
         )
 
     def of(self, source: str) -> tuple[Period, ...]:
-        """The periods that apply to a source, the shortest first; none where the controller has set none.
+        """Return the periods that apply to a source, the shortest first; none where the controller has set none.
 
         Raises:
             UnknownSource: the notice has no such clause.
@@ -104,7 +104,7 @@ class Periods(Immutable):
         return frozenset(found)
 
     def due_on(self, source: str, *, collected: Day | None = None, ended: Day | None = None) -> datetime.date | None:
-        """The first day on which a datum may be kept no longer; None where no period has begun.
+        """Return the first day on which a datum may be kept no longer; None where no period has begun.
 
         Raises:
             UnknownSource, NoticeError: as `overdue`.
@@ -125,7 +125,7 @@ class Periods(Immutable):
 
 
 def to_local_day(timezone: str, given: Day) -> datetime.date:
-    """The day that a moment falls on in a time zone; a date is what it is.
+    """Return the day that a moment falls on in a time zone; a date is what it is.
 
     Raises:
         TypeError, ValueError: it is no day, or a moment without its time zone.
@@ -147,7 +147,7 @@ AnyPeriod = TypeVar("AnyPeriod", bound=Period | LegalPeriod)
 
 
 def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) -> dict[str, tuple[AnyPeriod, ...]]:
-    """Source id → those of the periods that apply to it, the shortest first."""
+    """Return source id → those of the periods that apply to it, the shortest first."""
     rows: dict[str, list[AnyPeriod]] = {}
     for row in every:
         rows.setdefault(row.source, []).append(row)

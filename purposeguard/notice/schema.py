@@ -178,7 +178,7 @@ class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
         return self
 
     def begin_with(self, tag: str) -> None:
-        """Puts this language first, if it is there; what is equal stays so."""
+        """Put this language first, if it is there; what is equal stays so."""
         if tag in self.root:
             others = {other: value for other, value in self.root.items() if other != tag}
             first = self.root[tag]
@@ -703,7 +703,7 @@ class Document(Table):
         return self
 
     def members_of(self, purposes: Iterable[str]) -> dict[str, None]:
-        """The ids of these purposes, and of the members of these families, each once."""
+        """Return the ids of these purposes, and of the members of these families, each once."""
         members = {row.class_: row.purposes for row in self.family}
         return dict.fromkeys(id_ for given in purposes for id_ in members.get(given, (given,)))
 
@@ -715,14 +715,14 @@ class Document(Table):
 
 @functools.cache
 def reference_fields(model: type[Table]) -> Mapping[str, Refers]:
-    """The fields of a table that hold ids of other rows, and of which."""
+    """Return the fields of a table that hold ids of other rows, and of which."""
     return {
         name: mark for name, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Refers)
     }
 
 
 def iter_texts_by_language(table: Table) -> Iterator[ByLanguage[Any]]:
-    """The titles and texts of a table and of all in it, in the order of the file."""
+    """Yield the titles and texts of a table and of all in it, in the order of the file."""
     for name in type(table).model_fields:
         value = getattr(table, name)
         for part in value if isinstance(value, tuple) else (value,):
@@ -743,7 +743,7 @@ def resolve_basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...
 
 
 def bases_by_purpose(document: Document) -> dict[str, tuple[BasisRow, ...]]:
-    """Purpose id → its bases, of which one that applies is enough."""
+    """Return purpose id → its bases, of which one that applies is enough."""
     return {row.id: resolve_basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
 
 

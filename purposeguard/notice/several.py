@@ -35,7 +35,7 @@ _OF_ONE: Final = {
 
 
 def refuse_joint_attribute(name: str, notices: Callable[[], Iterable[Notice]]) -> NoReturn:
-    """Refuses an attribute that several notices do not have together.
+    """Refuse an attribute that several notices do not have together.
 
     Raises:
         SeveralNotices: each of them has its own.
@@ -167,12 +167,12 @@ class JointNotice(Notice):
         refuse_joint_attribute("revision", lambda: self._notices)
 
     def key(self, term: type[Source | Purpose]) -> str:
-        """The id by which records name a source or purpose: `jp-notice:1.1(a)`."""
+        """Return the id by which records name a source or purpose: `jp-notice:1.1(a)`."""
         own = (notice.id for notice in self.notices if term in notice.grants or term in notice._own_purposes)
         return qualify_id(next(own), term.clause)
 
     def revision_of(self, clauses: Iterable[str]) -> datetime.date:
-        """The revision of the notice that these purposes are of; of none, the latest of all.
+        """Return the revision of the notice that these purposes are of; of none, the latest of all.
 
         Raises:
             ValueError: they are of several.
@@ -197,7 +197,7 @@ class JointNotice(Notice):
         return f"none of {', '.join(notice.id for notice in self.notices)} has this id"
 
     def condition(self, given: object) -> str:
-        """The condition that a name means, by the id that says of which notice it is: `jp-notice:adult`.
+        """Return the condition that a name means, by the id that says of which notice it is: `jp-notice:adult`.
 
         Raises:
             UnknownCondition: with the nearest names; or more than one notice has it, and may mean another thing by it.
@@ -238,7 +238,7 @@ _Spelt = dict[str, dict[str, Any]]
 
 
 def qualify_id(notice: str, given: str) -> str:
-    """The id of a term that says of which notice it is."""
+    """Return the id of a term that says of which notice it is."""
     return f"{notice}:{given}"
 
 
@@ -247,7 +247,7 @@ def _join_alternatives(several: Iterable[str]) -> str:
 
 
 def _collect_spellings(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:
-    """Every spelling of every term, alone and after the id of its notice."""
+    """Return every spelling of every term, alone and after the id of its notice."""
     found: _Spelt = {}
     for notice, terms in notices:
         for folded, term in terms.items():

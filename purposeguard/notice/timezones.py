@@ -17,7 +17,7 @@ UTC = "UTC"
 
 
 def load_zone(name: str) -> datetime.tzinfo:
-    """The time zone of this name.
+    """Return the time zone of this name.
 
     Raises:
         NoticeError: this machine does not know it.
@@ -32,7 +32,7 @@ def load_zone(name: str) -> datetime.tzinfo:
 
 
 def is_known(name: str) -> bool:
-    """Whether there is such a time zone; True also where this machine has no database that could tell."""
+    """Return True if there is such a time zone; True also where this machine has no database that could tell."""
     return _load_or_none(name) is not None or not zoneinfo.available_timezones()
 
 

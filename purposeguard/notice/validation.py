@@ -45,7 +45,7 @@ Slip = tuple[Extension | Renaming | Confirmation, str, str, str]
 
 
 def find_revision_slips(document: Document) -> Iterator[Slip]:
-    """All that is wrong with what the document says of earlier revisions."""
+    """Yield all that is wrong with what the document says of earlier revisions."""
     if document.extension:
         yield from _not_granted(document)
         yield from _not_notified(document)
@@ -222,7 +222,7 @@ class CrossReferenceCheck:
         self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
 
     def _names(self, spellings: Iterable[tuple[BaseModel, str, str, str]], kind: str) -> Names:
-        """Reads (row, key, spelling, canonical id); reports the ids that two rows share."""
+        """Read (row, key, spelling, canonical id); report the ids that two rows share."""
         owner: dict[str, BaseModel] = {}
         found: Names = {}
         slugs: Names = {}
@@ -271,7 +271,7 @@ class CrossReferenceCheck:
                 self._fault(row, "function", message, "give each derivation a function name of its own")
 
     def _one(self, row: BaseModel, place: str, spelling: str, kind: str) -> str | None:
-        """The canonical id that a reference means; reports it where it means nothing."""
+        """Return the canonical id that a reference means; reports it where it means nothing."""
         folded, known = _fold_spelling(spelling), self._known[kind]
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
@@ -286,7 +286,7 @@ class CrossReferenceCheck:
         return canonical
 
     def _all(self, row: BaseModel, key: str, given: Sequence[str], kind: str) -> tuple[str, ...]:
-        """The canonical ids of a list of references; reports what is unknown or named twice."""
+        """Return the canonical ids of a list of references; reports what is unknown or named twice."""
         found: dict[str, None] = {}
         for index, spelling in enumerate(given):
             canonical = self._one(row, f"{key}[{index}]", spelling, kind)
@@ -439,7 +439,7 @@ class CrossReferenceCheck:
         self._differ(self.document.forbid, "sources", lambda row: (frozenset(row.sources), frozenset(row.purposes)))
 
     def _differ(self, rows: Sequence[Row], key: str, meaning: Callable[[Row], tuple[Hashable, ...]]) -> None:
-        """Reports rows of one meaning; not where part of it is empty, since it was unknown or unread, which is told."""
+        """Report rows of one meaning; not where part of it is empty, since it was unknown or unread, which is told."""
         seen: dict[tuple[Hashable, ...], Row] = {}
         for row in rows:
             meant = meaning(row)
@@ -482,7 +482,7 @@ class CrossReferenceCheck:
                 self.faults.append(Fault(place, f"duplicate: {value} is in this list already", "keep one of the two"))
 
     def _twice(self, table: BaseModel, place: str) -> Iterator[tuple[str, str]]:
-        """The place of each entry that an earlier one of its list equals or means, and how it is called."""
+        """Yield the place of each entry that an earlier one of its list equals or means, and how it is called."""
         for name, field in type(table).model_fields.items():
             value = getattr(table, name, None)
             here = f"{place}.{field.alias or name}" if place else field.alias or name
@@ -522,7 +522,7 @@ def _fold_spelling(spelling: str) -> str:
 
 
 def _entry_key(entry: object) -> str | None:
-    """The field by which a row of a list is called, as the file has it; None where none is."""
+    """Return the field by which a row of a list is called, as the file has it; None where none is."""
     fields = type(entry).model_fields if isinstance(entry, BaseModel) else {}
     return next((name for name in ("id", "clause", "code", "class_") if name in fields), None)
 
@@ -541,7 +541,7 @@ def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, s
 
 
 def iter_rows_with_places(document: Document) -> Iterator[tuple[str, BaseModel]]:
-    """Every row that faults can be found in, with its place."""
+    """Yield every row that faults can be found in, with its place."""
     for name in ROWS:
         for index, row in enumerate(getattr(document, name)):
             yield f"{name}[{index}]", row

@@ -28,7 +28,7 @@ MOST_BASES = 64
 
 
 def linearize(cls: type) -> list[type]:
-    """The method resolution order of a class (C3), in time that grows with the bases and what is above them.
+    """Return the method resolution order of a class (C3), in time that grows with the bases and what is above them.
 
     Raises:
         TypeError: the bases have no consistent order.
@@ -65,14 +65,14 @@ class TermMeta(type):
     """The class of all terms: no instances, no reassigned attributes, a `repr` that says the clause."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> TermMeta:
-        """Makes the titles read-only."""
+        """Make the titles read-only."""
         title = namespace.get("title")
         if title is not None:
             namespace["title"] = MappingProxyType(dict(title))
         return super().__new__(mcls, name, bases, namespace, **kwargs)
 
     def mro(cls) -> list[type]:
-        """The order of the bases, as Python has it. Python's own way takes the square of their number."""
+        """Return the order of the bases, as Python has it. Python's own way takes the square of their number."""
         return linearize(cls) if len(cls.__bases__) > MOST_BASES else super().mro()
 
     @hides_own_frames
@@ -140,7 +140,7 @@ class Source(metaclass=TermMeta):
 
 
 def clause_sort_key(term: TermMeta) -> tuple[str, str]:
-    """The key that orders terms by clause; those without one, such as `Source` itself, come first."""
+    """Return the key that orders terms by clause; those without one, such as `Source` itself, come first."""
     return vars(term).get("clause", ""), term.__qualname__
 
 
@@ -214,22 +214,22 @@ class Family(Immutable):
 
 
 def is_union(given: object) -> bool:
-    """Whether `given` is `A | B` or `Union[A, B]`."""
+    """Return True if `given` is `A | B` or `Union[A, B]`."""
     return isinstance(given, UnionType) or get_origin(given) is Union
 
 
 def union_members(given: object) -> frozenset[object]:
-    """The members of a union, in no order."""
+    """Return the members of a union, in no order."""
     return frozenset(get_args(given))
 
 
 def is_text(given: object) -> bool:
-    """Whether it is a text, and not blank."""
+    """Return True if it is a text, and not blank."""
     return isinstance(given, str) and bool(given.strip())
 
 
 def make_slug(name: str) -> str:
-    """`RenewalGuidance` → `renewal-guidance`."""
+    """Return `RenewalGuidance` → `renewal-guidance`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
@@ -260,7 +260,7 @@ def fold(given: str) -> str | None:
 
 
 def _strip_marks(text: str) -> str:
-    """A text without the marks above, below and beside letters (`धारा`), where they stand at a letter."""
+    """Return a text without the marks above, below and beside letters (`धारा`), where they stand at a letter."""
     return re.sub(r"(?<=[^\W\d_])\W+", lambda others: others[0].lstrip("".join(filter(_is_mark, others[0]))), text)
 
 
@@ -269,7 +269,7 @@ def _is_mark(char: str) -> bool:
 
 
 def _plain_number(char: str) -> str:
-    """An enclosed number (①, ➁, ⑴, ⒈) as ` 1 `; any other character as it is."""
+    """Return an enclosed number (①, ➁, ⑴, ⒈) as ` 1 `; any other character as it is."""
     if unicodedata.category(char) != "No":
         return char
     name = unicodedata.name(char, "")
@@ -280,7 +280,7 @@ def _plain_number(char: str) -> str:
 
 
 def find_nearest(given: object, known: Iterable[str], likeness: float = 0.5) -> tuple[str, ...]:
-    """Up to three of the `known` ids that look most like `given`, 0 to 1; none where `given` is no text."""
+    """Return up to three of the `known` ids that look most like `given`, 0 to 1; none where `given` is no text."""
     if not isinstance(given, str):
         return ()
     names = {name.casefold(): name for name in known}

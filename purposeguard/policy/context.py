@@ -45,7 +45,7 @@ class SubjectPreferences:
         return type(self), facts
 
     def has_consented(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:
-        """Whether the subject agreed to a purpose (under a revision later than this one).
+        """Return True if the subject agreed to a purpose (under a revision later than this one).
 
         `named` says what it was called in revisions in which it had another id, or was not there.
         """
@@ -59,7 +59,7 @@ class SubjectPreferences:
         return False
 
     def stops(self, purpose: str) -> bool:
-        """Whether the subject's data may not be used for a purpose."""
+        """Return True if the subject's data may not be used for a purpose."""
         return self.erased or self.all_suspended or purpose in self.suspended
 
 

@@ -280,7 +280,7 @@ class Decision:
         return tuple(needed)
 
     def _lacks_channel(self, source: type[Source]) -> bool:
-        """Whether the revision of collection grants what is refused, by channels that it names."""
+        """Return True if the revision of collection grants what is refused, by channels that it names."""
         stated = self.context._replace(unstated=False)
         bars = [
             self._matrix.find_denial_reason(source, member, self.channel, stated)
@@ -379,7 +379,7 @@ def override_decision(decision: Decision, reason: DenialReason, headline: str, r
 
 
 def qualify_decision(decision: Decision, matrix: JointTable) -> Decision:
-    """The decision as records tell of it: with classes whose clauses say of which notice they are."""
+    """Return the decision as records tell of it: with classes whose clauses say of which notice they are."""
     facts = {name: getattr(decision, name) for name in _FACTS}
     purpose = decision.purpose
     facts["label"] = matrix.to_record_label(decision.label)
@@ -397,7 +397,7 @@ def make_external_decision(
     reasons: tuple[str, ...] = (),
     reason: DenialReason | None = None,
 ) -> Decision:
-    """A decision about what no table knows: it is made elsewhere, and told like the others."""
+    """Return a decision about what no table knows: it is made elsewhere, and told like the others."""
     return _thaw(
         {
             "allowed": allowed,
@@ -417,7 +417,7 @@ def make_external_decision(
 
 
 def is_about_the_subject(decision: Decision) -> bool:
-    """True if the use is denied for what the subject asked for, or did not agree to (clause 7)."""
+    """Return True if the use is denied for what the subject asked for, or did not agree to (clause 7)."""
     return decision.reason in (DenialReason.SUBJECT, DenialReason.CONSENT)
 
 
@@ -431,7 +431,7 @@ def term_key(matrix: PolicyTable) -> Callable[[type[Source | Purpose]], str]:
 
 
 def format_term(term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE) -> str:
-    """A term as messages name it: `renewal-guidance (1.2(1)①)`."""
+    """Return a term as messages name it: `renewal-guidance (1.2(1)①)`."""
     ids = map(key, term.members if isinstance(term, Family) else (term,))
     return f"{term.slug} ({', '.join(ids)})"
 
@@ -462,7 +462,7 @@ def _describe_grants(matrix: PolicyTable, purpose: type[Purpose]) -> str:
 
 
 def _describe_permitted_purposes(matrix: PolicyTable, source: type[Source]) -> str:
-    """The purposes that a source may serve, the first few by name and all by clause."""
+    """Return the purposes that a source may serve, the first few by name and all by clause."""
     present = matrix.current_source(source)
     text = matrix.texts.get(present)
     if text is None:
@@ -485,6 +485,6 @@ def _format_clause_ranges(granted: Mapping[type[Purpose], str]) -> str:
 
 
 def _join_names(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return `a`, `a and b`, `a, b and c`."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

@@ -81,7 +81,7 @@ class JointTable(PolicyTable):
 
     @classmethod
     def compile_from(cls, given: NoticesInForce, earlier: JointTable | None = None) -> JointTable:
-        """The table of these notices, which follow those of `earlier`.
+        """Return the table of these notices, which follow those of `earlier`.
 
         Raises:
             NoticeError: a class is of two of them; or as `JointTable` does.
@@ -132,7 +132,7 @@ class JointTable(PolicyTable):
         refuse_joint_attribute(name, lambda: self.notice.notices)
 
     def table_of(self, source: type[Source]) -> PolicyTable:
-        """The table of the notice that a source, or a purpose, is of.
+        """Return the table of the notice that a source, or a purpose, is of.
 
         Raises:
             UnknownSource: it is of none of them.
@@ -143,7 +143,7 @@ class JointTable(PolicyTable):
         return part
 
     def single_table_of(self, purpose: type[Purpose] | Family) -> PolicyTable:
-        """The table of the one notice that a purpose, or a family, is of.
+        """Return the table of the one notice that a purpose, or a family, is of.
 
         Raises:
             SeveralNotices: it is a family over several of them.
@@ -171,7 +171,7 @@ class JointTable(PolicyTable):
         return next((part for part in self.parts if known and term in part._dates), None)
 
     def record_id(self, term: type[Source | Purpose]) -> str:
-        """The id by which contexts and records name a source or a purpose: `jp-notice:1.1(a)`."""
+        """Return the id by which contexts and records name a source or a purpose: `jp-notice:1.1(a)`."""
         part = self._find_part(term)
         return term.clause if part is None else part.record_id(term)
 
@@ -183,12 +183,12 @@ class JointTable(PolicyTable):
         return part.find_denial_reason(source, purpose, channel, self._context_for_part(part, context))
 
     def collection_revision(self, source: type[Source], context: Context) -> datetime.date | None:
-        """The date of the revision of its notice under which data was collected; None where that is in force."""
+        """Return the date of the revision of its notice under which data was collected; None where that is in force."""
         part = self.table_of(source)
         return part.collection_revision(source, self._context_for_part(part, context))
 
     def _context_for_part(self, part: PolicyTable, context: Context) -> Context:
-        """The context as the table of one notice has it: its revision of collection, and its conditions."""
+        """Return the context as the table of one notice has it: its revision of collection, and its conditions."""
         if context.conditions:
             context = context._replace(conditions=part.own_conditions(context.conditions))
         if context.unders:
@@ -224,11 +224,11 @@ class JointTable(PolicyTable):
         return Context(preferences, BEFORE_ALL, overdue, unders=unders)
 
     def to_record_label(self, label: Label) -> Label:
-        """A label as records name its sources: of classes whose clause says of which notice it is."""
+        """Return a label as records name its sources: of classes whose clause says of which notice it is."""
         return Label(*(cast("type[Source]", self.make_record_class(source)) for source in label))
 
     def make_record_class(self, term: type[Source | Purpose]) -> type[Source | Purpose]:
-        """A class for records: as the term, with an id that names its notice. No guard decides by it."""
+        """Return a class for records: as the term, with an id that names its notice. No guard decides by it."""
         if self._find_part(term) is None:
             return term
         found = self._stand_ins.get(term)
@@ -243,7 +243,7 @@ class JointTable(PolicyTable):
         return cast("type[Source | Purpose]", found)
 
     def derive_label(self, operation: str, one: object, other: object) -> Label:
-        """The label of two values joined by an operation that the notice of both declares (rule 6).
+        """Return the label of two values joined by an operation that the notice of both declares (rule 6).
 
         Raises:
             UnknownOperation: it declares none between the two, or they are of several notices.
@@ -265,7 +265,7 @@ class JointTable(PolicyTable):
         return term if part is None else part._translate_term(term)
 
     def _union_members(self, union: object) -> tuple[type[Purpose], ...]:
-        """The purposes of a union in the notices in force, in their order."""
+        """Return the purposes of a union in the notices in force, in their order."""
         present = {self._translate_term(member) for member in union_members(union)}
         return tuple(purpose for part in self.parts for purpose in part.notice.purposes if purpose in present)
 
@@ -283,7 +283,7 @@ class JointTable(PolicyTable):
 
 
 def _refuse_shared_classes(members: Iterable[tuple[Notice, History | None]], known: Mapping[str, PolicyTable]) -> None:
-    """Raises NoticeError where two notices have a class, as they may where both were bound to one module.
+    """Raise NoticeError where two notices have a class, as they may where both were bound to one module.
 
     Nobody could tell then of which of them a value is. `known` are the tables by id that these notices follow; before a
     notice is compiled, since what follows a table shares with it what is known of classes.

@@ -36,7 +36,7 @@ _LONG: Final = 10**LONGEST_SUBJECT
 
 
 def subject_key(given: object) -> str:
-    """The one spelling of a subject's id: `7` and `"7"` are one subject, and so are all spellings of a UUID.
+    """Return the one spelling of a subject's id: `7` and `"7"` are one subject, and so are all spellings of a UUID.
 
     Within a realm too: `customer:` before a UUID in capitals is what a field marked `Subject("customer")` says.
 
@@ -59,7 +59,7 @@ def subject_key(given: object) -> str:
 
 
 def subject_keys(given: Collection[object]) -> list[str]:
-    """`subject_key` of each of these, in their order; of plain numbers all at once."""
+    """Return `subject_key` of each of these, in their order; of plain numbers all at once."""
     if set(map(type, given)) == {int}:
         numbers = cast("Collection[int]", given)
         if min(numbers) > -_SHORT and max(numbers) < _SHORT:
@@ -68,7 +68,7 @@ def subject_keys(given: Collection[object]) -> list[str]:
 
 
 def _format_number(given: int) -> str:
-    """A number, as its digits in a text are taken; no text is made of one that is too long."""
+    """Return a number, as its digits in a text are taken; no text is made of one that is too long."""
     return _normalize_text(str(given) if -_LONG < given < _LONG else "")
 
 

@@ -22,7 +22,7 @@ NONE: Stated = frozenset()
 def permits(
     notice: Document, sources: Collection[str], purpose: str, channel: str | None = None, conditions: Stated = NONE
 ) -> bool:
-    """Whether data from these sources may serve the purpose or family, by the channel where one is given."""
+    """Return True if data from these sources may serve the purpose or family, by the channel where one is given."""
     if not sources:
         raise UnlabelledData("no sources")  # rule 4
     members = members_of(notice, purpose)  # Rule 2: every source must be allowed. Rule 3: each by some purpose.
@@ -32,7 +32,7 @@ def permits(
 
 
 def members_of(notice: Document, purpose: str) -> Collection[str]:
-    """The purposes of a family; of a purpose itself."""
+    """Return the purposes of a family; of a purpose itself."""
     return {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
 
 
@@ -122,7 +122,7 @@ def is_allowed(
     conditions: Stated = NONE,  # what is stated to hold
     named: bool = False,  # it is said whose the data is
 ) -> bool:
-    """Whether data from these sources may serve the purpose or family in this context."""
+    """Return True if data from these sources may serve the purpose or family in this context."""
 
     def lawful(notice: Document, source: str, member: str, *, agreed: bool, asked: str = "") -> bool:
         source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
@@ -202,7 +202,7 @@ def is_channel_stated(notice: Document, purpose: str, channel: str | None) -> bo
 
 
 def is_extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:
-    """Whether a revision extends the purpose to data of this source that was collected earlier."""
+    """Return True if a revision extends the purpose to data of this source that was collected earlier."""
     source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: to what it narrows
     if items := [item.id for item in notice.source if item.parent == source]:
         return all(is_extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item

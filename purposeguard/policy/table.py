@@ -63,7 +63,7 @@ def derive_label(
     right: Label,
     current: Callable[[type[Source]], type[Source]] = lambda source: source,
 ) -> Label:
-    """The label of two values joined by an operation; `current` gives the notice's own class for one of a label.
+    """Return the label of two values joined by an operation; `current` gives the notice's own class for one of a label.
 
     Raises:
         UnknownOperation: the notice declares no such operation between the two.
@@ -222,7 +222,7 @@ class PolicyTable(Immutable):
         return self.history
 
     def replace_revision(self, notice: object, history: History | None = None) -> PolicyTable:
-        """The table of another revision, which is put in force after this one.
+        """Return the table of another revision, which is put in force after this one.
 
         Raises:
             NoticeError: it is of another notice.
@@ -234,11 +234,11 @@ class PolicyTable(Immutable):
         return PolicyTable(notice, self, history)
 
     def table_of(self, source: type[Source]) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
-        """The table of the notice that a source is of."""
+        """Return the table of the notice that a source is of."""
         return self
 
     def split_label(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
-        """The table of each notice that sources of a label are of, with these sources."""
+        """Return the table of each notice that sources of a label are of, with these sources."""
         return ((self, label),)
 
     @property
@@ -247,11 +247,11 @@ class PolicyTable(Immutable):
         return (self,)
 
     def single_table_of(self, purpose: type[Purpose] | Family) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
-        """The table of the one notice that a purpose, or a family, is of."""
+        """Return the table of the one notice that a purpose, or a family, is of."""
         return self
 
     def own_conditions(self, conditions: frozenset[str]) -> frozenset[str]:
-        """Those of the conditions that are of this notice, by their ids in it."""
+        """Return those of the conditions that are of this notice, by their ids in it."""
         prefix = self.prefix
         return frozenset(one.removeprefix(prefix) for one in conditions if one.startswith(prefix))
 
@@ -286,7 +286,7 @@ class PolicyTable(Immutable):
         return Context(preferences, under, overdue)
 
     def to_record_label(self, label: Label) -> Label:
-        """A label as records name its sources."""
+        """Return a label as records name its sources."""
         return label
 
     @property
@@ -295,7 +295,7 @@ class PolicyTable(Immutable):
         return self._tables[None], self._purposes
 
     def allows(self, sources: object, purpose: object, channel: str | None = None) -> bool:
-        """Whether the sources may serve the purpose or family.
+        """Return True if the sources may serve the purpose or family.
 
         Raises:
             UnknownTerm: an id means nothing in the notice.
@@ -332,7 +332,7 @@ class PolicyTable(Immutable):
         return first.intersection(*others)
 
     def cache_row(self, asked: object, channel: str | None, row: Row) -> None:
-        """Has the row of what `freeze_sources` gave found at once where it is asked for in the same form."""
+        """Have the row of what `freeze_sources` gave found at once where it is asked for in the same form."""
         table = self._tables[channel]
         if len(table) < MOST_REMEMBERED and _is_cacheable(asked):
             table[asked] = row
@@ -416,7 +416,7 @@ class PolicyTable(Immutable):
         return None
 
     def _is_stopped(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
-        """Whether the subject stopped the use for a purpose, by any id that it ever had."""
+        """Return True if the subject stopped the use for a purpose, by any id that it ever had."""
         named = self._named.get(purpose, NO_NAMES)
         names = [name for day, name in named.items() if name is not None and day != BEFORE_ALL]
         names.append(self.record_id(purpose))
@@ -427,7 +427,7 @@ class PolicyTable(Immutable):
     def _has_consented(
         self, preferences: SubjectPreferences | None, purpose: type[Purpose], after: datetime.date | None = None
     ) -> bool:
-        """Whether the subject agreed to a purpose, by the id that it had when they did."""
+        """Return True if the subject agreed to a purpose, by the id that it had when they did."""
         return preferences is not None and preferences.has_consented(
             self.record_id(purpose), after, self._named.get(purpose, NO_NAMES)
         )
@@ -447,7 +447,7 @@ class PolicyTable(Immutable):
         return channel is None or only is None or channel in only
 
     def _collection_table(self, source: type[Source], context: Context) -> PolicyTable | None:
-        """The matrix of the revision under which data was collected; None where that is the one in force."""
+        """Return the matrix of the revision under which data was collected; None where that is the one in force."""
         # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
         notice, now, said = self._find_notice(source), self.notice.revision, context.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
@@ -455,12 +455,12 @@ class PolicyTable(Immutable):
         return None if notice is None or notice.revision == now else self.compile_revision(notice)
 
     def collection_revision(self, source: type[Source], context: Context) -> datetime.date | None:
-        """The date of the revision under which data was collected; None where that is the one in force."""
+        """Return the date of the revision under which data was collected; None where that is the one in force."""
         then = self._collection_table(source, context)
         return context.under if then is None else then.notice.revision
 
     def compile_revision(self, notice: Notice) -> PolicyTable:
-        """The matrix of another revision, as it was when that revision was in force."""
+        """Return the matrix of another revision, as it was when that revision was in force."""
         known = self._then.get(id(notice))
         if known is None:
             known = self._then.setdefault(id(notice), PolicyTable(notice))
@@ -469,7 +469,7 @@ class PolicyTable(Immutable):
     def _earlier_grounds(
         self, then: PolicyTable, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> Grounds | None:
-        """The grounds on which another revision grants a purpose to a source; None where it does not grant it.
+        """Return the grounds on which another revision grants a purpose to a source; None where it does not grant it.
 
         An activity that states no channel is not granted it where the other revision closed them (rule 7).
         """
@@ -488,7 +488,7 @@ class PolicyTable(Immutable):
         return then.grounds.get_grounds(own.clause, granted.clause, context.conditions)
 
     def resolve_label(self, sources: object) -> Label:
-        """The label that a sources argument means: a class, an id, a label, or an iterable of these.
+        """Return the label that a sources argument means: a class, an id, a label, or an iterable of these.
 
         Raises:
             UnknownSource: an id means nothing, or a class belongs to another notice.
@@ -521,7 +521,7 @@ class PolicyTable(Immutable):
         return self.notice.source(given)
 
     def _find_notice(self, term: object) -> Notice | None:
-        """The notice of another revision that a class is of; None where it is of none that is known here."""
+        """Return the notice of another revision that a class is of; None where it is of none that is known here."""
         if not isinstance(term, TermMeta) or any(term is one for one in (*self.notice.grants, *self.notice.purposes)):
             return None
         date = self._dates.get(term)
@@ -544,7 +544,7 @@ class PolicyTable(Immutable):
         return found
 
     def resolve_purpose(self, given: object) -> type[Purpose] | Family:
-        """The purpose or family that a purpose argument means.
+        """Return the purpose or family that a purpose argument means.
 
         Raises:
             UnknownPurpose: it means nothing in the notice, or is a union that is no declared family (rule 3).
@@ -573,11 +573,11 @@ class PolicyTable(Immutable):
         return self.notice.purpose_or_family(given)
 
     def resolve_channel(self, given: str | None) -> str | None:
-        """The channel that a name means, None for none; raises UnknownChannel."""
+        """Return the channel that a name means, None for none; raises UnknownChannel."""
         return None if given is None else self.notice.channel(given)
 
     def resolve_conditions(self, given: object) -> frozenset[str]:
-        """The conditions that code states, as a set, list or tuple of their ids; it is read once.
+        """Return the conditions that code states, as a set, list or tuple of their ids; it is read once.
 
         Raises:
             UnknownCondition: the notice has no such condition.
@@ -589,16 +589,16 @@ class PolicyTable(Immutable):
         return frozenset(map(self.notice.condition, given))
 
     def must_state_channel(self, purpose: type[Purpose] | Family) -> bool:
-        """Whether an activity under this purpose must say its channel (rule 7)."""
+        """Return True if an activity under this purpose must say its channel (rule 7)."""
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         return any(member in self.closed for member in members)
 
     def was_closed(self, purpose: type[Purpose] | Family) -> bool:
-        """Whether some known revision named the channels of this purpose, which the one in force leaves open."""
+        """Return True if some known revision named the channels of this purpose, which the one in force leaves open."""
         return not self.opened.isdisjoint(purpose.members if isinstance(purpose, Family) else (purpose,))
 
     def admitted_channels(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
-        """The channels that some purpose here admits, in the notice's order."""
+        """Return the channels that some purpose here admits, in the notice's order."""
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         named = [self.closed.get(member) for member in members]
         return tuple(
@@ -606,11 +606,11 @@ class PolicyTable(Immutable):
         )
 
     def current_source(self, source: type[Source]) -> type[Source]:
-        """The class that stands for this source in the present revision."""
+        """Return the class that stands for this source in the present revision."""
         return source if source in self.notice.grants else cast("type[Source]", self._translate_term(source))
 
     def derive_label(self, operation: str, one: object, other: object) -> Label:
-        """The label of two values joined by an operation that the notice declares (rule 6).
+        """Return the label of two values joined by an operation that the notice declares (rule 6).
 
         Raises:
             UnknownOperation: the notice declares no such operation between the two.
@@ -626,7 +626,7 @@ class PolicyTable(Immutable):
         return Label(*present, *(self._source_in_notice(one, source) for one in others for source in made))
 
     def _source_in_notice(self, notice: Notice, source: type[Source]) -> type[Source]:
-        """The source of another revision that this one is; raises UnknownSource where it has none."""
+        """Return the source of another revision that this one is; raises UnknownSource where it has none."""
         clause = self.history.translate_clause("source", source.clause, self.notice, notice)
         return notice.source(clause if clause is not None else f"{source.clause} of {self.notice.revision}")
 
@@ -643,7 +643,7 @@ def _find_closed_channels(document: Document) -> dict[str, frozenset[str]]:
 
 
 def _find_opened_purposes(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
-    """The purposes that another revision lets reach people by some channels alone."""
+    """Return the purposes that another revision lets reach people by some channels alone."""
     found: set[type[Purpose]] = set()
     for other in others:
         shut = (
@@ -659,7 +659,7 @@ def _find_opened_purposes(notice: Notice, others: Iterable[Notice], history: His
 
 
 def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
-    """The revisions that are known, those that were in force before and are not in the history among them."""
+    """Return the revisions that are known, those that were in force before and are not in the history among them."""
     before = dict(earlier._by_date) if earlier is not None else {}
     known = before | {one.revision: one for one in history}
     if len(known) > len(history):  # The history has said nothing of the others.
@@ -683,7 +683,7 @@ def _collect_class_dates(
 
 
 def _collect_former_ids(notice: Notice, history: History, prefix: str) -> dict[type[Purpose], Names]:
-    """The purposes that had another id in some revision, or whose id was another's → their ids by revision.
+    """Return the purposes that had another id in some revision, or whose id was another's → their ids by revision.
 
     What they were called before the earliest revision that is known, this revision itself says.
     """
@@ -710,7 +710,7 @@ def _collect_former_ids(notice: Notice, history: History, prefix: str) -> dict[t
 
 
 def freeze_sources(sources: object) -> object:
-    """Sources in a form that says the same each time that it is read, as a set of a class of its own may not."""
+    """Return sources in a form that says the same each time that it is read, as a set of a class of its own may not."""
     try:
         return frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
     except TypeError:

@@ -59,7 +59,7 @@ class Safeguard:
             raise ValueError(f"a safeguard that ends on {self.until} did not begin on {self.since}")
 
     def holds(self, day: datetime.date) -> bool:
-        """Whether it is in force on a day."""
+        """Return True if it is in force on a day."""
         return self.since <= day and (self.until is None or day <= self.until)
 
 
@@ -212,14 +212,14 @@ def _describe_missing_table(table: str, clause: str, what: str) -> str:
 
 
 def _find_provisions(document: Document, recipient: Recipient) -> list[ThirdPartyProvision]:
-    """The clauses that let data be provided to recipients of this kind."""
+    """Return the clauses that let data be provided to recipients of this kind."""
     return [row for row in document.provision if _find_kind(row.recipients, recipient.kind) is not None]
 
 
 def _check_provision(
     document: Document, row: ThirdPartyProvision, recipient: Recipient, product: str | None, task: str | None
 ) -> Iterator[str]:
-    """A clause on third parties: where they sit, by itself or as clause 5 has it."""
+    """Yield a clause on third parties: where they sit, by itself or as clause 5 has it."""
     rule = document.transfer
     home = None if rule is None else rule.home
     yield from _check_place(row.clause, _find_kind(row.recipients, recipient.kind), recipient, home)
@@ -311,7 +311,7 @@ def _check_transfer(rule: Transfer, recipient: Recipient, product: str | None, t
 def _check_limit(
     limit: TransferLimit, only: str, recipient: Recipient, product: str | None, task: str | None
 ) -> Iterator[str]:
-    """The narrower terms of one country: this recipient only, for these products only, for these tasks only."""
+    """Yield the narrower terms of one country: this recipient only, for these products only, for these tasks only."""
     own = recipient.own_subsidiary and limit.recipient.id == OWN_SUBSIDIARY
     if not own and fold(recipient.kind) != fold(limit.recipient.id):
         title = title_in(limit.recipient.title, "en")
@@ -356,13 +356,13 @@ def _describe_missing_measure(
 
 
 def _find_kind(kinds: Iterable[Kind], given: str) -> Kind | None:
-    """The entry that an id means; case, blanks and hyphens do not matter."""
+    """Return the entry that an id means; case, blanks and hyphens do not matter."""
     wanted = fold(given)
     return next((kind for kind in kinds if wanted is not None and fold(kind.id) == wanted), None)
 
 
 def canonicalize_id(kinds: Iterable[Kind], given: str) -> str:
-    """An id as the notice spells it; as it was given where the notice has none like it."""
+    """Return an id as the notice spells it; as it was given where the notice has none like it."""
     found = _find_kind(kinds, given)
     return given if found is None else found.id
 
@@ -373,7 +373,7 @@ def _format_ids(kinds: Iterable[Kind]) -> str:
 
 
 def _normalize_product(product: str) -> str:
-    """A product's name, to be compared: case and blanks do not matter, everything else does."""
+    """Return a product's name, to be compared: case and blanks do not matter, everything else does."""
     return " ".join(product.split()).casefold()
 
 
@@ -382,7 +382,7 @@ def _format_unknown_id(given: str, kinds: Iterable[Kind]) -> str:
 
 
 def _require_texts(record: object, *names: str) -> None:
-    """Raises where one of the fields is no text, or blank."""
+    """Raise where one of the fields is no text, or blank."""
     for name in names:
         given = getattr(record, name)
         if given is None and name in _OPTIONAL:
@@ -394,7 +394,7 @@ def _require_texts(record: object, *names: str) -> None:
 
 
 def _require_days(record: object, *names: str) -> None:
-    """Raises where one of the fields is no day."""
+    """Raise where one of the fields is no day."""
     for name in names:
         given = getattr(record, name)
         if given is None and name in _OPTIONAL:

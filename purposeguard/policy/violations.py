@@ -168,7 +168,7 @@ _BY_REASON: Final[Mapping[DenialReason, type[PurposeViolation]]] = MappingProxyT
 
 
 def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeViolation:
-    """A violation as records tell of it: over several notices each id says of which notice it is."""
+    """Return a violation as records tell of it: over several notices each id says of which notice it is."""
     if not isinstance(matrix, JointTable):
         return error
     told = type(error)(
@@ -179,7 +179,7 @@ def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeVi
 
 
 def violation_class(decision: Decision) -> type[PurposeViolation]:
-    """The class of the error that a denial is: about the purpose itself, the channel, the subject, ….
+    """Return the class of the error that a denial is: about the purpose itself, the channel, the subject, ….
 
     Raises:
         ValueError: the decision allows the use.

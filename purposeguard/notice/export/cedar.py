@@ -41,7 +41,7 @@ NOT_HERE = (
 
 
 def export(document: Document, language: str = "en") -> dict[str, str]:
-    """The files of a notice, name → text: `schema.cedarschema`, `policies.cedar` and `entities.json`.
+    """Return the files of a notice, name → text: `schema.cedarschema`, `policies.cedar` and `entities.json`.
 
     The same document gives the same texts anywhere. `language` is the tag of that of titles.
     """
@@ -77,7 +77,7 @@ class _CedarExport:
     # ---- Schema ------------------------------------------------------------------------------------------------------
 
     def schema(self) -> Iterator[str]:
-        """The lines of the schema."""
+        """Yield the lines of the schema."""
         document = self._document
         yield from self._head()
         yield '@doc("A named piece of processing.")'
@@ -130,7 +130,7 @@ class _CedarExport:
     # ---- Policies ----------------------------------------------------------------------------------------------------
 
     def policies(self) -> Iterator[str]:
-        """The lines of the policies."""
+        """Yield the lines of the policies."""
         self._ids = set()
         yield from self._head("", *NOT_HERE)
         yield from self._policy("unlabelled", title_in(UNLABELLED, self._language), "forbid", "action")
@@ -146,7 +146,7 @@ class _CedarExport:
             yield from self._family(family)
 
     def _policy(self, given: str, title: str, effect: Literal["permit", "forbid"], action: str) -> Iterator[str]:
-        """The head of a policy."""
+        """Yield the head of a policy."""
         yield f"@id({quote_text(_choose_unique_name(given, self._ids))})"
         yield f"@title({quote_text(title)})"
         if action == "action":
@@ -237,7 +237,7 @@ def _entity_row(kind: str, given: str, parent: str | None, **attributes: str) ->
 
 
 def _choose_unique_name(given: str, taken: set[str]) -> str:
-    """A name that is not taken, as like the given one as can be; it is taken then."""
+    """Return a name that is not taken, as like the given one as can be; it is taken then."""
     name, number = given, 1
     while name in taken:
         number += 1
@@ -302,7 +302,7 @@ def _conditions_hold(conditions: Sequence[str]) -> str:
 
 
 def _format_block(kind: Literal["when", "unless"], parts: Iterable[str]) -> str:
-    """A condition: on one line where it fits one, else each part on its own."""
+    """Return a condition: on one line where it fits one, else each part on its own."""
     given = list(parts)
     line = f"{kind} {{ {' && '.join(given)} }}"
     if len(line) < WIDTH and "\n" not in line:

@@ -84,7 +84,7 @@ CONDITIONS: Final = {
 
 
 def export(document: Document) -> dict[str, str]:
-    """The graph of a notice, name → text: `notice.jsonld`. Titles are in every language that the notice has.
+    """Return the graph of a notice, name → text: `notice.jsonld`. Titles are in every language that the notice has.
 
     Ids are relative to where the file is published. The same document gives the same text anywhere.
     """
@@ -104,7 +104,7 @@ class _DpvExport:
         self._purpose_ids = purposes | {row.class_: f"#{row.slug}" for row in document.family}
 
     def graph(self) -> Iterator[Node]:
-        """The nodes: the notice and who publishes it, the terms, what is done, the rules."""
+        """Yield the nodes: the notice and who publishes it, the terms, what is done, the rules."""
         document = self._document
         yield from self._describe_notice()
         yield from (self._source(row) for row in document.source)
@@ -183,7 +183,7 @@ class _DpvExport:
         return self._data(row.id, row.title, "Observed" if row.automatic else "Collected", **above)
 
     def _data(self, given: str, title: Titles, how: str, **more: Any) -> Node:
-        """A category of data; `how` it comes: collected, observed or derived."""
+        """Return a category of data; `how` it comes: collected, observed or derived."""
         kept = [_make_storage_duration(days, since) for days, since in self._periods(given)]
         return {
             "@id": self._data_ids[given],
@@ -278,7 +278,7 @@ class _DpvExport:
         }
 
     def _make_permissions(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
-        """A permission for each of the terms by which its sources may serve a purpose; mostly one for all."""
+        """Yield a permission for each of the terms by which its sources may serve a purpose; mostly one for all."""
         channels = row.channels.closed if row.channels else None
         groups = self._reading.group_sources(grant.clause, row.id)
         rules = [(sources, term) for terms, sources in groups.items() for term in terms or (Term(),)]
@@ -287,7 +287,7 @@ class _DpvExport:
             yield self._permission(name, row.id, sources, dataclasses.replace(term, channels=channels))
 
     def _make_family_permissions(self, row: FamilyRow) -> Iterator[Node]:
-        """Each source by one of the members: as many permissions as there are terms, of which one must be met."""
+        """Yield each source by one of the members: as many permissions as there are terms, of which one must be met."""
         number = 0
         for terms, sources in self._reading.group_family_sources(row).items():
             for term in terms or (Term(),):
@@ -321,7 +321,7 @@ class _DpvExport:
 
 
 def _make_texts(given: Mapping[str, str]) -> list[Node]:
-    """A title as texts in a language each."""
+    """Return a title as texts in a language each."""
     return [{"@value": title, "@language": language} for language, title in given.items()]
 
 

@@ -47,7 +47,7 @@ NOT_HERE: Final = (
 
 
 def export(document: Document, language: str = "en", tables: Tables | None = None) -> dict[str, str]:
-    """The manifests of a notice, name → text: `notice.yml` and, where there are `tables`, `dataset.yml`.
+    """Return the manifests of a notice, name → text: `notice.yml` and, where there are `tables`, `dataset.yml`.
 
     The same arguments give the same texts anywhere. `language` is the tag of that of titles.
 
@@ -101,7 +101,7 @@ class _FidesExport:
             yield row.id, f"{self._root}.{row.slug}"
 
     def head(self) -> Iterator[str]:
-        """The lines of comment above everything."""
+        """Yield the lines of comment above everything."""
         document = self._document
         named = f"{self._title(document.title)}: {self._title(document.controller)}"
         yield f"{named}, revision of {document.revision}."
@@ -112,7 +112,7 @@ class _FidesExport:
             yield "What is allowed under conditions alone is not declared here, and prohibitions stand."
 
     def notice(self, *, with_dataset: bool) -> dict[str, list[dict[str, Any]]]:
-        """The resources of the notice itself."""
+        """Return the resources of the notice itself."""
         return {
             "organization": [self._organization()],
             "data_category": [self._top(), *self._data_categories()],

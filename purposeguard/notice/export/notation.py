@@ -10,14 +10,14 @@ WIDTH = 120
 
 
 def quote_text(given: str) -> str:
-    """A text in quotes."""
+    """Return a text in quotes."""
     escaped = given.replace("\\", "\\\\").replace('"', '\\"')
     plain = "".join("\\u{%x}" % ord(one) if _is_invisible(one) else one for one in escaped)  # noqa: UP031  # braces are Cedar's
     return f'"{plain}"'
 
 
 def format_entity(kind: str, given: str) -> str:
-    """An entity by its type and id, `Source::"1.1(a)"`."""
+    """Return an entity by its type and id, `Source::"1.1(a)"`."""
     return f"{kind}::{quote_text(given)}"
 
 
@@ -27,22 +27,22 @@ def format_entities(kind: str, given: Iterable[str]) -> list[str]:
 
 
 def format_set(entries: Sequence[str]) -> str:
-    """A set on one line."""
+    """Return a set on one line."""
     return f"[{', '.join(entries)}]"
 
 
 def format_comment(given: str) -> str:
-    """A line of comment; what could end the line is a blank."""
+    """Return a line of comment; what could end the line is a blank."""
     return f"// {''.join(' ' if _is_invisible(one) else one for one in given)}".rstrip()
 
 
 def _is_invisible(character: str) -> bool:
-    """Whether a character breaks lines, turns them round, or is no character at all."""
+    """Return True if a character breaks lines, turns them round, or is no character at all."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
 def wrap_set(before: str, entries: Sequence[str], after: str, indent: int) -> str:
-    """A set within a line, `action in […]`, `[…].containsAll(…)`; one that is too long for it fills several."""
+    """Return a set within a line, `action in […]`, `[…].containsAll(…)`; one that is too long for it fills several."""
     line = f"{before}{format_set(entries)}{after}"
     if indent + len(line) <= WIDTH:
         return line

@@ -92,7 +92,7 @@ class NoticeReading:
         )
 
     def permitted_sources(self, clause: str, purpose: str) -> tuple[str, ...]:
-        """The sources that a clause lets serve a purpose of it, before any prohibition."""
+        """Return the sources that a clause lets serve a purpose of it, before any prohibition."""
         return tuple(
             source
             for source in self.listed[clause]
@@ -101,20 +101,20 @@ class NoticeReading:
         )
 
     def banned_sources(self, purpose: str) -> frozenset[str]:
-        """The sources that a prohibition keeps from a purpose whatever is stated."""
+        """Return the sources that a prohibition keeps from a purpose whatever is stated."""
         return frozenset(
             source for ban in self._bans_of(purpose) if not self.lifting_conditions(ban) for source in ban.sources
         )
 
     def lifting_conditions(self, ban: Ban) -> tuple[str, ...]:
-        """The conditions that lift a prohibition; none where nothing does."""
+        """Return the conditions that lift a prohibition; none where nothing does."""
         return ban.rule.unless if self._conditions else ()
 
     def _bans_of(self, purpose: str) -> list[Ban]:
         return [ban for ban in self.bans if purpose in ban.purposes]
 
     def bases(self, purpose: str) -> tuple[BasisRow, ...]:
-        """The bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
+        """Return the bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
         return resolve_basis_rows(*self._rows[purpose])
 
     def terms(self, source: str, purpose: str, *, with_channels: bool = True) -> tuple[Term, ...]:
@@ -148,11 +148,11 @@ class NoticeReading:
         return {terms: tuple(sources) for terms, sources in found.items()}
 
     def list_with_items(self, source: str) -> tuple[str, ...]:
-        """A clause and its items, and theirs."""
+        """Return a clause and its items, and theirs."""
         return (source, *self._below.get(source, ()))
 
     def group_family_sources(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
-        """The sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
+        """Return the sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
 
         No terms: such a source may serve a purpose that depends on nothing else.
         """
@@ -203,11 +203,11 @@ class NoticeReading:
         return self._below if sources == EVERY else sources
 
     def _items(self, source: str) -> list[str]:
-        """The items of a clause that have none themselves; the clause where it has none."""
+        """Return the items of a clause that have none themselves; the clause where it has none."""
         return [one for one in (source, *self._below[source]) if not self._below[one]]
 
     def _origin(self, source: str) -> frozenset[str]:
-        """A source, and all that it is a part of, narrows, or may be derived from."""
+        """Return a source, and all that it is a part of, narrows, or may be derived from."""
         if source in self._above:
             return frozenset((source, *self._above[source]))
         if source not in self._origins:

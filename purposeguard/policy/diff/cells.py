@@ -90,7 +90,7 @@ def compare_cells(history: History, matching: Matching) -> tuple[Cell, ...]:
 
 
 def _find_class(notice: Notice, row: PurposeRow | FamilyRow | None) -> object:
-    """The class of a purpose, or the family."""
+    """Return the class of a purpose, or the family."""
     if row is None:
         return None
     return notice.purpose(id_of(row)) if isinstance(row, PurposeRow) else notice.family(id_of(row))

@@ -96,7 +96,7 @@ class Matching:
         return {pair.old_id: pair.id for pair in self.sources if pair.old_id is not None and pair.new is not None}
 
     def translate_ids(self, row: AnyTable) -> AnyTable:
-        """A row of the earlier revision, with the ids that it refers to as the later one has them."""
+        """Return a row of the earlier revision, with the ids that it refers to as the later one has them."""
         changes: dict[str, object] = {}
         for name, refers in reference_fields(type(row)).items():
             value = getattr(row, name)
@@ -108,12 +108,12 @@ class Matching:
 
 
 def id_of(row: Named | FamilyRow) -> str:
-    """The id of a term, or the name of a family."""
+    """Return the id of a term, or the name of a family."""
     return row.id if isinstance(row, Named) else row.class_
 
 
 def match_terms(history: History) -> Matching:
-    """The terms of the first and the last revision of a history, paired."""
+    """Return the terms of the first and the last revision of a history, paired."""
     first, last = history.notices[0], history.latest
     old, new = first.document, last.document
 
@@ -130,7 +130,7 @@ def match_terms(history: History) -> Matching:
 
 
 def _pair_rows(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None]) -> tuple[Pair[Row], ...]:
-    """`stated`: the number that a row had before, folded; None for one whose number was another's."""
+    """Return `stated`: the number that a row had before, folded; None for one whose number was another's."""
     left = {id_of(row): row for row in old}
     by_number = {fold(id_of(row)): row for row in old}
     by_class = {row.class_: row for row in old}

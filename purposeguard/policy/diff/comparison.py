@@ -46,20 +46,20 @@ class Comparison:
         return self.history.latest
 
     def __bool__(self) -> bool:
-        """Whether anything differs."""
+        """Return True if anything differs."""
         return bool(self.changes) or bool(self.cells)
 
     def of(self, direction: Direction) -> Iterator[Change]:
-        """The changes in one direction."""
+        """Return the changes in one direction."""
         return (change for change in self.changes if change.direction == direction)
 
     def needing(self, needs: Needs | None = None) -> Iterator[Change]:
-        """The material changes (clause 11): those that need notice, or consent, or either."""
+        """Return the material changes (clause 11): those that need notice, or consent, or either."""
         return (change for change in self.changes if change.needs is not None and needs in (None, change.needs))
 
 
 def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Comparison:
-    """Compares two revisions of one notice; `between` are those that came between them, whose renamings are followed.
+    """Compare two revisions of one notice; `between` are those that came between them, whose renamings are followed.
 
     Raises:
         NoticeError: they are of different notices, or not in the order of their dates.

@@ -80,7 +80,7 @@ def _diff_ids(pair: AnyPair, what: str) -> Iterator[Change]:
 
 
 def _diff_titles(was: Titles, is_: Titles, **facts: Fact) -> Iterator[Change]:
-    """The change of a title, of the row that these facts name."""
+    """Yield the change of a title, of the row that these facts name."""
     if was != is_:
         yield Change("title", "neutral", {**facts, "old": dict(was), "new": dict(is_)})
 
@@ -118,7 +118,7 @@ def _unexplained(earlier: Notice, later: Notice) -> Iterator[Change]:
 
 
 def _find_stale_renamings(old: Document, new: Document) -> Iterator[Change]:
-    """Rows `[[renamed]]` that were of another step, or a slip: the earlier revision has no such id."""
+    """Yield rows `[[renamed]]` that were of another step, or a slip: the earlier revision has no such id."""
     known = {"source": source_rows(old), "purpose": old.purposes}
     for row in new.renamed:
         if all(fold(term.id) != fold(row.old) for term in known[row.kind]):
@@ -147,7 +147,7 @@ def _diff_compositions(matching: Matching) -> Iterator[Change]:
 
 
 def _diff_clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """The grants: which clause states which purpose, and what it is called."""
+    """Yield the grants: which clause states which purpose, and what it is called."""
     was, is_ = ({row.id: grant.clause for grant in document.grant for row in grant.purpose} for document in (old, new))
     for pair in matching.purposes:
         if pair.old is not None and pair.new is not None:
@@ -202,7 +202,7 @@ OPEN, REFUSED = "open", "refused"
 
 
 def diff_facts(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """All changes of the tables that state facts."""
+    """Yield all changes of the tables that state facts."""
     changes_of = {
         "entrustment": _diff_recipients(old, new),
         "transfer": _diff_countries(old, new),
@@ -232,7 +232,7 @@ def _diff_entries(
     added: Direction,
     removed: Direction,
 ) -> Iterator[Change]:
-    """Entries of a closed list."""
+    """Yield entries of a closed list."""
     before, after = {row.id: row for row in was}, {row.id: row for row in is_}
     for id_, row in after.items():
         if id_ not in before:
@@ -290,7 +290,7 @@ def _diff_provisions(old: Document, new: Document, matching: Matching) -> Iterat
 
 
 def _compare_ids(was: tuple[str, ...] | None, is_: tuple[str, ...] | None) -> tuple[Fact, Fact, bool]:
-    """The two sets of ids, and whether the second is within the first; None is all."""
+    """Return the two sets of ids, and whether the second is within the first; None is all."""
     then = None if was is None else tuple(sorted(was))
     now = None if is_ is None else tuple(sorted(is_))
     return then, now, now is not None and (then is None or {*now} <= {*then})
@@ -363,7 +363,7 @@ def _describe_terms(terms: str | Terms) -> Fact:
 
 
 def _is_narrower(terms: str | Terms, others: str | Terms) -> bool:
-    """Whether whatever the terms allow, the others allow too: nobody can tell that other products are fewer."""
+    """Return True if whatever the terms allow, the others allow too: nobody can tell that other products are fewer."""
     if terms == REFUSED or others == OPEN:
         return True
     return isinstance(terms, tuple) and isinstance(others, tuple) and terms[:2] == others[:2] and terms[2] <= others[2]
@@ -400,7 +400,7 @@ def _diff_rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
 
 
 def _diff_periods(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """Source by source: the shortest period that applies, from collection and from the end of use."""
+    """Yield source by source: the shortest period that applies, from collection and from the end of use."""
     before, after = Periods(old), Periods(new)
     sources_of: dict[tuple[str, int | None, int | None], list[str]] = {}
     for pair in matching.sources:

@@ -59,7 +59,7 @@ class TextRow:
 
 
 def collect_rows(history: History, matching: Matching) -> list[TextRow]:
-    """Every row of the two revisions, once."""
+    """Return every row of the two revisions, once."""
     old, new = history.notices[0].document, history.latest.document
     pairs: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
     found = [
@@ -72,7 +72,7 @@ def collect_rows(history: History, matching: Matching) -> list[TextRow]:
 
 
 def diff_texts(history: History, matching: Matching) -> Iterator[Change]:
-    """Texts that are new, gone or worded differently; where their lines break does not matter."""
+    """Yield texts that are new, gone or worded differently; where their lines break does not matter."""
     first, *_, last = history
     for row in collect_rows(history, matching):
         for language in {**row.new, **row.old}:
@@ -92,7 +92,7 @@ def count_rows(history: History, matching: Matching) -> dict[str, int]:
 
 
 def strip_texts(value: Any) -> Any:
-    """A row, or something of it, without its texts: what is left says something by itself."""
+    """Return a row, or something of it, without its texts: what is left says something by itself."""
     if isinstance(value, Table):
         return {name: strip_texts(getattr(value, name)) for name in type(value).model_fields if name != "text"}
     return tuple(map(strip_texts, value)) if isinstance(value, tuple) else value
@@ -108,7 +108,7 @@ def _row_texts(row: object) -> Mapping[str, Passage]:
 
 
 def _iter_other_rows(document: Document, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
-    """The rows that are no terms; `matching` calls terms by their ids in the later revision."""
+    """Yield the rows that are no terms; `matching` calls terms by their ids in the later revision."""
     yield ("notice", document.id), document
     for name in ("condition", "channel", "grant", "forbid", "extension", "provision", "incorporated"):
         for row in getattr(document, name):

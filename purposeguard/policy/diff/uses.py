@@ -140,7 +140,7 @@ class Uses:
         return row.basis, _notice_day(row)
 
     def _translate_id(self, kind: Literal["source", "purpose"], clause: str, *, forward: bool) -> str | None:
-        """The id that a term of one revision has in the other, as rule 9 has it."""
+        """Return the id that a term of one revision has in the other, as rule 9 has it."""
         old, new = self._history.notices[0], self._history.latest
         since, until = (old, new) if forward else (new, old)
         folded = self._history.translate_clause(kind, clause, since, until)
@@ -163,7 +163,7 @@ class Uses:
                 yield Change("channels-named", "neutral", facts)
 
     def _required_conditions(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
-        """The conditions that a use needs, of which one set must be stated; nothing where it needs none."""
+        """Return the conditions that a use needs, of which one set must be stated; nothing where it needs none."""
         ways = [
             way
             for member in _member_ids(purpose)
@@ -215,7 +215,7 @@ class Uses:
             yield Change("basis", direction, facts, needs)
 
     def _diff_extensions(self) -> Iterator[Change]:
-        """The effect of extensions on data collected before the earlier revision."""
+        """Yield the effect of extensions on data collected before the earlier revision."""
         now = compute_grants(self._new)
         before = {
             (source, purpose): row
@@ -241,7 +241,7 @@ class Uses:
                 yield Change(kind, direction, facts, needs if direction == "widened" else None)
 
     def _was_granted(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
-        """True if the earlier revision grants its source this purpose of the later one (by a channel).
+        """Return True if the earlier revision grants its source this purpose of the later one (by a channel).
 
         An extension then changes nothing for data collected under it.
         """
@@ -280,7 +280,7 @@ def _drop_parents(every: list[tuple[str, str, _UseChange]], lineage: Lineage) ->
 
 
 def _cell_directions(rows: Rows) -> frozenset[int]:
-    """The directions of the cells: 1 up, -1 down, 2 down for data collected earlier."""
+    """Return the directions of the cells: 1 up, -1 down, 2 down for data collected earlier."""
     ways = {(cell.after > cell.before) - (cell.after < cell.before) for cell in rows.values()}
     return frozenset({*ways, *(2 for cell in rows.values() if _loses_earlier_use(cell))} - {0})
 
@@ -294,7 +294,7 @@ def _closed_channels(purpose: AnyPurpose) -> tuple[str, ...]:
 
 
 def _closed_channels_of_row(row: PurposeRow) -> tuple[str, ...]:
-    """The channels that a purpose names and closes; none where any will do."""
+    """Return the channels that a purpose names and closes; none where any will do."""
     return (row.channels.closed or ()) if row.channels is not None else ()
 
 
@@ -314,7 +314,7 @@ def _read_channels(row: PurposeRow) -> _NamedChannels:
 
 
 def _loses_earlier_use(cell: Cell) -> bool:
-    """True if data collected earlier loses a use that both revisions grant: its ids have another meaning now."""
+    """Return True if data collected earlier loses a use that both revisions grant: its ids have another meaning now."""
     return cell.earlier is not None and cell.earlier < min(cell.before, cell.after)
 
 
@@ -359,12 +359,12 @@ def _is_particular(row: BasisRow) -> bool:
 
 
 def _covers_all(ways: Iterable[frozenset[str]], others: Iterable[frozenset[str]]) -> bool:
-    """Whether each of the others is enough by these ways as well."""
+    """Return True if each of the others is enough by these ways as well."""
     return all(any(way <= other for way in ways) for other in others)
 
 
 def _describe_condition_sets(ways: Iterable[frozenset[str]]) -> tuple[str, ...]:
-    """The sets of conditions of which one is enough; nothing where none is needed."""
+    """Return the sets of conditions of which one is enough; nothing where none is needed."""
     return tuple(sorted(" and ".join(sorted(way)) for way in ways if way))
 
 
