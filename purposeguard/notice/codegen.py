@@ -21,7 +21,7 @@ WIDTH = 120
 
 
 def generate(notice: Notice) -> str:
-    """Return the text of the module of a notice."""
+    """Generate the source code of a Python module for a notice."""
     document = notice.document
     return (
         "\n".join(
@@ -92,7 +92,7 @@ _PROVISOS: Final = {None: "", "consent": ", by consent", "conditions": ", under 
 
 
 def _format_sentence(verb: str, classes: Sequence[str], none: str) -> str:
-    """What an editor shows beside the title of a class."""
+    """Format the sentence about grants in the docstring of a class, which editors show below its title."""
     return f"{verb} {', '.join(classes) or none}."
 
 
@@ -149,7 +149,7 @@ def _generate_tail(notice: Notice) -> Iterator[str]:
 
 
 def _generate_links(document: Document) -> Iterator[str]:
-    """A function for each derivation: it joins what the notice lets be joined, and no type checker lets more in."""
+    """Generate a function for each derivation. Its types admit only what the notice lets be joined."""
     if not document.derivation:
         return
     yield ""
@@ -169,7 +169,7 @@ def _generate_links(document: Document) -> Iterator[str]:
 
 
 def _format_document(tables: dict[str, Any]) -> str:
-    """Return the document as JSON, one row a line, so that a change of one row is a change of one line."""
+    """Format the document as JSON with one row a line, so that a change of one row is a change of one line."""
     parts = []
     for key, value in tables.items():
         if isinstance(value, list):
@@ -185,7 +185,7 @@ def _to_json(value: object) -> str:
 
 
 def _quote(text: str) -> str:
-    """Return a string literal as ruff writes it: double quotes unless single ones need fewer escapes."""
+    """Return a string literal as ruff formats it: in double quotes unless single ones need fewer escapes."""
     escaped = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text.replace("\\", "\\\\")
     )
@@ -195,10 +195,10 @@ def _quote(text: str) -> str:
 
 
 def _pick_title(title: Titles) -> str:
-    """Return a title as docstrings have it: in English, or else in what there is."""
+    """Return the title for a docstring, in English if there is one."""
     return title_in(title, "en")
 
 
 def _escape_docstring(text: str) -> str:
-    """Text inside a docstring."""
+    """Escape a text for use inside a docstring."""
     return " ".join(text.split()).replace("\\", "\\\\").replace('"', "'")

@@ -29,12 +29,12 @@ Grants = dict[str, dict[str, str]]
 
 
 def source_rows(document: Document) -> tuple[Named, ...]:
-    """Return all rows that become sources, in the notice's order: clauses, then overlays, then derivations."""
+    """Return the rows of all sources: clauses first, then overlays, then derivations."""
     return (*document.source, *document.overlay, *document.derivation)
 
 
 class Lineage:
-    """Which sources stand above and below which. Survives circles, so that they can be reported."""
+    """The hierarchy of the sources: which clause is an item of which. Circles are tolerated, to be reported elsewhere."""
 
     __slots__ = ("children", "known", "parent")
 
@@ -49,14 +49,17 @@ class Lineage:
                 self.children.setdefault(row.parent, []).append(row.id)
 
     def above(self, source: str) -> list[str]:
-        """Return the source's parent, its parent's parent, …; ends where a circle closes."""
+        """Return the source's parent, its parent's parent and so on. Stop where a circle closes."""
         chain: dict[str, None] = {}
         while (source := self.parent.get(source, "")) and source not in chain:
             chain[source] = None
         return list(chain)
 
     def upwards(self) -> list[str]:
-        """Return all that have items or are one, items before their parents; without those in or above a circle."""
+        """Return all sources that have a parent or items, items before their parents.
+
+        Sources in a circle of parents, or above one, are left out.
+        """
         left = {parent: len(items) for parent, items in self.children.items()}
         order = [one for one in self.parent if one not in left]
         for source in order:
@@ -68,11 +71,11 @@ class Lineage:
         return order
 
     def leaves(self, source: str) -> list[str]:
-        """Return the items that a source stands for: itself where it has none."""
+        """Return the lowest items below a source; the source itself if it has no items."""
         return [one for one in self.span((source,)) if one not in self.children]
 
     def span(self, sources: Iterable[str]) -> dict[str, None]:
-        """Return the sources and all below them, each once, in order; of `EVERY`, all that the clauses list."""
+        """Return the sources and all items below them, each once and in order. `EVERY` means all clauses."""
         found = dict.fromkeys(self.known if sources == EVERY else sources)
         pending = list(found)
         for source in pending:
@@ -83,9 +86,12 @@ class Lineage:
 
 
 def compute_grants(document: Document) -> Grants:
-    """Return source id → purpose id → the clause of the grant, prohibitions and overlays applied.
+    """Compute which purposes each source may serve, after prohibitions and overlays.
 
-    What depends on conditions is in it, as what depends on the consent of subjects is: `grounds` says on which.
+    Grants that depend on conditions or on a subject's consent are included; `LegalGrounds` says what they depend on.
+
+    Returns:
+        Source id → purpose id → the clause of the grant.
     """
     lineage = Lineage(document)
     forbidden = compute_prohibitions(document)
@@ -116,7 +122,10 @@ def compute_grants(document: Document) -> Grants:
 
 
 def compute_prohibitions(document: Document) -> dict[tuple[str, str], Prohibition]:
-    """The pairs of (source id, purpose id) that a prohibition covers whatever is stated, with the first that does."""
+    """Return the unconditional prohibitions by the pair of source id and purpose id that they cover.
+
+    Where several prohibitions cover a pair, the first one counts.
+    """
     pairs: dict[tuple[str, str], Prohibition] = {}
     for prohibition in document.forbid:
         if not prohibition.unless:
@@ -126,7 +135,7 @@ def compute_prohibitions(document: Document) -> dict[tuple[str, str], Prohibitio
 
 
 def _iter_covered_pairs(document: Document, prohibition: Prohibition) -> Iterator[tuple[str, str]]:
-    """Return the pairs of (source id, purpose id) of which a prohibition speaks.
+    """Iterate over the pairs of source id and purpose id that a prohibition covers.
 
     A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
     into a derivation covers what comes out: else linking would be a way round it.
@@ -164,12 +173,12 @@ class Ground(NamedTuple):
 
 
 def describe_bases(rows: tuple[BasisRow, ...]) -> str:
-    """Return the bases of a purpose on one line; empty where the notice states none."""
+    """Return the bases of a purpose on one line; an empty text if the notice states none."""
     return " or ".join(map(describe_basis, rows)) if rows != ALONE[None] else ""
 
 
 def describe_basis(row: BasisRow) -> str:
-    """Return a basis of several: `legitimate-interest where outside-eu`."""
+    """Describe one basis with its limits, e.g. `legitimate-interest where outside-eu`."""
     said = str(row.basis or "no stated basis")
     said += f" for {', '.join(row.sources)}" if row.sources is not None else ""
     said += f" where {' and '.join(row.when)}" if row.when else ""
@@ -181,7 +190,7 @@ Grounds = tuple[tuple[Ground, ...], ...]
 
 
 def name_proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:
-    """On what a granted use depends besides, in a word; None where it is open to all data."""
+    """Return what a granted use depends on: `consent`, `conditions`, or None if it is open to all data."""
     if all(any(ground.free for ground in group) for group in grounds):
         return None
     alone = all(ground == Ground("consent") for group in grounds for ground in group)
@@ -189,7 +198,7 @@ def name_proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:
 
 
 class LegalGrounds:
-    """On which grounds data of each source may serve each purpose that it is granted.
+    """The grounds on which data of each source may serve the purposes that it is granted.
 
     `when`: purpose → the conditions without which nothing may serve it.
     """
@@ -239,10 +248,11 @@ class LegalGrounds:
         self._open = {purpose for purpose, groups in self._of_purpose.items() if name_proviso(groups) is None}
 
     def get_grounds(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
-        """Return the grounds of a pair that is granted, where these conditions are stated (None: whichever).
+        """Return the grounds of a granted pair that hold under the stated conditions.
 
-        A group is empty where none of it holds. A row that names sources is about these, their items, and what narrows
-        them. A derivation is a source of its own, and named itself.
+        With `conditions=None`, return the grounds whatever conditions they need. A group is empty if none of its
+        grounds holds. A row that names sources applies to these sources, their items and their overlays. It applies to
+        a derivation only if it names it.
         """
         if self._alike:
             return self._of_purpose[purpose]
@@ -252,11 +262,11 @@ class LegalGrounds:
         return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
 
     def is_open(self, source: str, purpose: str) -> bool:
-        """Return True if a pair that is granted depends on nothing else."""
+        """Return True if all data of a granted pair may be used, whatever is stated and whoever it is about."""
         return purpose in self._open if self._alike else name_proviso(self._compute_grounds(source, purpose)) is None
 
     def minimal_condition_sets(self, source: str, purpose: str) -> frozenset[frozenset[str]]:
-        """Return the smallest sets of conditions of which each lets a pair that is granted be used at all."""
+        """Return the smallest sets of conditions under each of which a granted pair may be used at all."""
         ways = {frozenset[str]()}
         for group in self._compute_grounds(source, purpose):
             every = {way | ground.when for way in ways for ground in group}
@@ -264,7 +274,7 @@ class LegalGrounds:
         return frozenset(ways)
 
     def forbidden_unless(self, source: str, purpose: str) -> tuple[Prohibition, ...]:
-        """Return the prohibitions of a pair that conditions lift."""
+        """Return the prohibitions of a pair that are lifted under conditions."""
         return self._unless.get((source, purpose), ())
 
     def _compute_grounds(self, source: str, purpose: str) -> Grounds:
@@ -284,13 +294,16 @@ class LegalGrounds:
 
 
 def compute_extensions(document: Document) -> Extensions:
-    """Return the pairs of (source id, purpose id) that are granted, and extended to data collected earlier.
+    """Compute which granted uses the revision extends to data collected under earlier revisions.
 
-    A family means those of its members that the source may serve. A clause means its items, and with it go the
-    overlays that narrow it, as far as they may serve the purpose: they are the same data seen more closely. A
-    derivation is a source of its own, and extended where it is named itself. A row that names no sources means
-    everything that may serve the purpose, derivations included. A parent is extended where every one of its items is;
-    where these are extended by several rows, one that asks for consent stands for all.
+    A family means those of its members that the source may serve. A clause means its items and the overlays that
+    narrow it, as far as they may serve the purpose: they are the same data seen more closely. A derivation is a
+    source of its own, and is extended only where it is named. A row that names no sources means everything that may
+    serve the purpose, derivations included. A parent is extended where all of its items are; if several rows extend
+    these items and one of them asks for consent, that row applies to the parent.
+
+    Returns:
+        (source id, purpose id) → the row that extends the use.
     """
     found: Extensions = {}
     if not document.extension:
@@ -314,7 +327,10 @@ def compute_extensions(document: Document) -> Extensions:
 
 
 def iter_extended_pairs(document: Document, row: Extension, pairs: Grants) -> Iterator[tuple[str, str]]:
-    """Yield the pairs that one row names: items of clauses and derivations, and what they may serve of its purposes."""
+    """Yield the pairs of source id and purpose id that one extension row names.
+
+    A clause is replaced by its items, and purposes that a source may not serve are left out. Overlays are not named.
+    """
     lineage = Lineage(document)
     overlays = {overlay.id for overlay in document.overlay}
     purposes = document.members_of(row.purposes)

@@ -31,7 +31,7 @@ class UnexplainedTerm(NamedTuple):
     after: Named
 
     def fault(self, place: str, since: date) -> Fault:
-        """Return the fault of a history that has such a term; `since` is the date of the revision before."""
+        """Describe the term as a fault of a history; `since` is the date of the revision before."""
         kind, id_ = self.kind, self.after.id
         if self.before.class_ != self.after.class_:
             what = f"the {kind} `{id_}` is `{self.after.class_}`, and was `{self.before.class_}` in that of {since}"
@@ -45,7 +45,7 @@ class UnexplainedTerm(NamedTuple):
 
 
 def unexplained_terms(before: Notice, after: Notice) -> Iterator[UnexplainedTerm]:
-    """Find the ids of a revision that may mean another term than in the revision before, and do not say which."""
+    """Find the ids that may mean another term than in the revision before, without a word of the new revision on it."""
     old, new = before.document, after.document
     rows_of: dict[TermKind, tuple[tuple[Named, ...], tuple[Named, ...]]] = {
         "source": (source_rows(old), source_rows(new)),
@@ -89,7 +89,7 @@ class History(Immutable):
 
     @classmethod
     def of_drafts(cls, *notices: Notice) -> Self:
-        """Return a history to compare revisions by, whose ids need no explanation; no decision may rely on it.
+        """Make a history for comparing revisions. Its ids need no explanation, so no decision may rely on it.
 
         Raises:
             NoticeError: the revisions are none, of several notices, or not in the order of their dates.
@@ -107,7 +107,7 @@ class History(Immutable):
         return self.notices[-1]
 
     def on(self, day: Day) -> Notice | None:
-        """Return the revision that held on a day; None before the earliest.
+        """Return the revision that was in force on a day; None before the earliest.
 
         A moment counts by the day that it falls on in the time zone of the latest revision.
 
@@ -119,9 +119,9 @@ class History(Immutable):
         return next((notice for notice in reversed(self.notices) if notice.revision <= date), None)
 
     def label(self, *sources: OneSource, collected: Day) -> Label:
-        """Return the label of data collected on a day: its sources in the revision that held then.
+        """Return the label of data collected on a day, by the revision that was in force then.
 
-        An id is one of that revision; a class of another means what that revision calls it.
+        An id is looked up in that revision. A class of another revision is translated to its id in that one.
 
         Raises:
             UnknownSource: that revision has no such source.
@@ -134,22 +134,25 @@ class History(Immutable):
         return Label(*(held.source(one if isinstance(one, str) else self._translate_class(one, held)) for one in given))
 
     def _translate_class(self, source: type[Source], held: Notice) -> type[Source] | str:
-        """What a class of one revision is called in another; itself where that has no such source, or is its own."""
+        """Return the id that a class of another revision has in `held`.
+
+        Return the class itself if it is of `held`, or if `held` has no such source.
+        """
         origin = next((notice for notice in self.notices if source in notice.grants and notice is not held), None)
         return source if origin is None else self.translate_clause("source", source.clause, origin, held) or source
 
     def translate_clause(self, kind: TermKind, clause: str, since: Notice, until: Notice) -> str | None:
-        """Return the id that a source or purpose of one revision has in another; None where that has no such term.
+        """Return the id that a source or purpose of one revision has in another; None if that has no such term.
 
-        It is the same in all, save where a revision says that it was renamed: a number that was given away, or was
-        another's before, means something else.
+        An id stays the same unless a revision says that it was renamed. An id that was given to another term in between
+        means something else, and has no translation.
         """
         return self.clause_on(kind, clause, since.revision, until.revision)
 
     def clause_on(self, kind: TermKind, clause: str, since: date, until: date) -> str | None:
         """Return the id that a term of the revision of one day has in that of another, as `translate_clause` does.
 
-        The revisions of these days need not be known: what the known ones between them say holds.
+        The revisions of the two days need not be in the history; the renamings of those between them are followed.
         """
         forward = since <= until
         first, last = sorted((since, until))
@@ -167,7 +170,7 @@ class History(Immutable):
         return found
 
     def with_(self, notice: Notice) -> History:
-        """Return the same with another revision in its place by date; one of the same date is replaced."""
+        """Return a history with one more revision, in its place by date. It replaces a revision of the same date."""
         others = [one for one in self.notices if one.revision != notice.revision]
         return History(*sorted((*others, notice), key=lambda one: one.revision))
 
@@ -188,7 +191,7 @@ class History(Immutable):
 
 
 def _order_faults(notices: tuple[Notice, ...]) -> list[Fault]:
-    """Return what is wrong with the notices of a history, or their order."""
+    """Return the faults of the notices of a history and of their order."""
     for notice in notices:
         if not isinstance(notice, Notice):
             raise TypeError(f"a history is made of notices, not of {type(notice).__name__}")

@@ -27,7 +27,7 @@ class Label(Immutable):
     sources: frozenset[type[Source]]
 
     def __new__(cls, *sources: type[Source]) -> Self:
-        """Give the one label of these sources."""
+        """Return the only label of these sources; make it if there is none yet."""
         given: tuple[Any, ...] = sources  # types are erased where the sources come from untyped code
         for source in given:
             if not isinstance(source, type) or not issubclass(source, Source) or source is Source:
@@ -51,7 +51,7 @@ class Label(Immutable):
 
     @classmethod
     def join(cls, *labels: Label) -> Label:
-        """Return the label of a value made from values of all these labels.
+        """Return the label of a value that is made from values of all these labels.
 
         Raises:
             UnlabelledData: no labels were given.
@@ -66,7 +66,7 @@ class Label(Immutable):
         return Label._intern(self.sources | other.sources) if isinstance(other, Label) else NotImplemented
 
     def __iter__(self) -> Iterator[type[Source]]:
-        """Return the source classes, ordered by clause."""
+        """Iterate over the source classes, ordered by clause."""
         return iter(sorted(self.sources, key=clause_sort_key) if len(self.sources) > 1 else self.sources)
 
     def __len__(self) -> int:

@@ -29,15 +29,15 @@ _TAG: Final = re.compile(
 
 
 def is_well_formed(tag: str) -> bool:
-    """Return True if it is a language tag by the grammar of RFC 5646: `en`, `pt-BR`, `zh-Hant-TW`."""
+    """Return True if `tag` is a language tag by the grammar of RFC 5646, such as `en`, `pt-BR` or `zh-Hant-TW`."""
     return _TAG.fullmatch(tag) is not None
 
 
 def nearest_language(tags: Collection[str], language: str) -> str:
-    """Return the tag to read when this language is asked for.
+    """Return the best of the available tags for a requested language.
 
-    The language itself; else what is left of it when subtags are taken from its end (look-up, RFC 4647, section 3.4);
-    else the first tag of the same primary language; else the first tag.
+    The language itself comes first; then what remains when subtags are taken from its end (look-up, RFC 4647, section
+    3.4); then the first tag of the same primary language; then the first tag.
     """
     known = {tag.casefold(): tag for tag in tags}
     subtags = language.casefold().split("-")
@@ -54,5 +54,5 @@ def nearest_language(tags: Collection[str], language: str) -> str:
 
 
 def title_in(titles: Mapping[str, str], language: str) -> str:
-    """Return the title to read when this language is asked for, as `nearest_language` finds it."""
+    """Return the title in a language, or in the nearest language that there is."""
     return titles[nearest_language(titles, language)]

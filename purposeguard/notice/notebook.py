@@ -9,7 +9,7 @@ _CELL = ' style="text-align: left"'
 
 
 def render_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of texts, each escaped; the first column names its rows."""
+    """Render an HTML table. All texts are escaped; the first column holds the row headers."""
     titles = "".join(f'<th scope="col"{_CELL}>{escape(title)}</th>' for title in head)
     body = "".join(
         f'<tr><th scope="row"{_CELL}>{escape(name)}</th>'
@@ -21,6 +21,6 @@ def render_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def render_list(head: str, lines: Iterable[str]) -> str:
-    """Return a line in bold, and others under it, each escaped."""
+    """Render a bold heading with a list below it as HTML. All texts are escaped."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<div><strong>{escape(head)}</strong>{f'<ul>{items}</ul>' if items else ''}</div>"

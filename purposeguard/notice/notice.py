@@ -160,7 +160,11 @@ class Notice(Immutable):
         )
 
     def overlaid(self, *overlays: str | Path) -> Notice:
-        """Return this notice with product overlays (rule 8) from files; raises NoticeError as `load` does."""
+        """Return this notice with product overlays (rule 8) from files.
+
+        Raises:
+            NoticeError: with every fault of the files, each with its place.
+        """
         return self._parse_with_overlays(self.dump(), map(Path, overlays), self.id, PassageReader(self.words))
 
     @classmethod
@@ -178,7 +182,12 @@ class Notice(Immutable):
     @classmethod
     @hides_own_frames
     def loads(cls, text: str, origin: str = "notice") -> Notice:
-        """Read a notice from a TOML text; raise NoticeError as `load` does, TypeError where it is no text."""
+        """Read a notice from a TOML text.
+
+        Raises:
+            NoticeError: with every fault of the text, each with its place.
+            TypeError: it is no text.
+        """
         return cls.parse(parse_toml(text, origin), origin)
 
     @classmethod
@@ -186,12 +195,16 @@ class Notice(Immutable):
     def parse(
         cls, tables: Mapping[str, Any], origin: str = "notice", classes: Mapping[str, object] | None = None
     ) -> Notice:
-        """Read a notice from the tables that a TOML file, or `dump`, gives; raise NoticeError as `load` does.
+        """Read a notice from the tables of a TOML file, or those that `dump` returns.
 
-        What is no mapping, such as the path or the text of a file, is a TypeError.
+        Args:
+            tables: the tables of the file, as a mapping.
+            origin: the name of the file in error messages.
+            classes: the namespace of a generated module, whose classes become the vocabulary in place of new ones.
 
-        `classes`, the namespace of a generated module, are taken as the vocabulary in place of new ones; where they
-        are not those of the notice the module is stale, which is a NoticeError too.
+        Raises:
+            NoticeError: with every fault of the tables; or `classes` are not those of the notice: the module is stale.
+            TypeError: `tables` is no mapping, but for example the path or the text of a file.
         """
         return cls(validate_tables(tables, origin), classes)
 
@@ -219,9 +232,10 @@ class Notice(Immutable):
         return self.document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
     def text(self, row: object, language: str = "en") -> tuple[str, str] | None:
-        """Return the language and the words of a row's `text`, in this language or the nearest that it has.
+        """Return the language and the words of a row's `text`, in the nearest language that it has.
 
-        Of words in a file that this notice was not read with, the place. None where the row has no text.
+        Return None if the row has no text. If this notice was not read with the file that holds the words, their place
+        stands for them.
         """
         texts = getattr(row, "text", None)
         if not isinstance(texts, Texts):
@@ -230,7 +244,7 @@ class Notice(Immutable):
         return tag, self.words_of(texts[tag])
 
     def words_of(self, passage: Passage) -> str:
-        """Return the words of a passage; where they are in a file that this notice was not read with, their place."""
+        """Return the words of a passage, or its place if this notice was not read with the file that holds them."""
         known = passage.words or self.words.get(passage.sha256 or "")
         return f"({passage.place})" if known is None else known
 
@@ -250,7 +264,7 @@ class Notice(Immutable):
         return (self,)
 
     def words_digest(self, purpose: object) -> str:
-        """Return the digest of what a person reads of a purpose: its titles and published words, in every language.
+        """Return a digest of all that a person reads of a purpose: its titles and published words, in every language.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -260,11 +274,17 @@ class Notice(Immutable):
         return next(digest_of_words(row) for row in document.purposes if row.id == term.clause)
 
     def key(self, term: type[Source | Purpose]) -> str:
-        """The id by which records name a source or purpose of this notice; over several notices it names the notice."""
+        """Return the id by which records name a source or purpose.
+
+        Where several notices are in force, the id contains that of the notice.
+        """
         return term.clause
 
     def revision_of(self, clauses: Iterable[str]) -> datetime.date:  # noqa: ARG002  # over several notices it tells
-        """The revision under which something is declared of these purposes, by the ids that records name them by."""
+        """Return the revision under which a declaration about these purposes is made.
+
+        `clauses` are the ids by which records name the purposes.
+        """
         return self.revision
 
     @property
@@ -274,7 +294,7 @@ class Notice(Immutable):
         return tuple(dict.fromkeys(tag for one in documents for texts in iter_texts_by_language(one) for tag in texts))
 
     def source(self, given: object) -> type[Source]:
-        """Return the source category that an id, a class name, a slug or a class of this notice means.
+        """Return the source category of an id, a class name, a slug or a class of this notice.
 
         Raises:
             UnknownSource: with the nearest ids.
@@ -284,7 +304,7 @@ class Notice(Immutable):
         return cast("type[Source]", self._find(given, self._sources, UnknownSource))
 
     def purpose(self, given: object) -> type[Purpose]:
-        """Return the purpose that an id, a class name, a slug or a class of this notice means.
+        """Return the purpose of an id, a class name, a slug or a class of this notice.
 
         Raises:
             UnknownPurpose: with the nearest ids.
@@ -294,7 +314,7 @@ class Notice(Immutable):
         return cast("type[Purpose]", self._find(given, self._purposes, UnknownPurpose))
 
     def family(self, given: object) -> Family:
-        """Return the family that a name, a slug or the union of its members means.
+        """Return the family of a name, a slug or the union of its members.
 
         Raises:
             UnknownPurpose: with the nearest names.
@@ -305,7 +325,7 @@ class Notice(Immutable):
         return cast("Family", self._find(given, self._families, UnknownPurpose))
 
     def channel(self, given: object) -> str:
-        """Return the channel that a name means; case, blanks and hyphens do not matter.
+        """Return the channel of a name; case, blanks and hyphens do not matter.
 
         Raises:
             UnknownChannel: with the nearest names.
@@ -319,7 +339,7 @@ class Notice(Immutable):
         raise UnknownChannel(given, known, lambda: tuple(titled) or find_nearest(given, self.channels))
 
     def condition(self, given: object) -> str:
-        """Return the condition that a name means; case, blanks and hyphens do not matter.
+        """Return the condition of a name; case, blanks and hyphens do not matter.
 
         Raises:
             UnknownCondition: with the nearest names.
@@ -331,7 +351,11 @@ class Notice(Immutable):
         raise UnknownCondition(given, known, lambda: find_nearest(given, self.conditions))
 
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
-        """What a purpose argument means; raises UnknownPurpose where it means nothing."""
+        """Return the purpose or family that a purpose argument means.
+
+        Raises:
+            UnknownPurpose: the notice has no such purpose or family.
+        """
         if isinstance(given, str):
             folded = fold(given)
             found = self._purposes.get(folded or "") or self._families.get(folded or "")
@@ -395,7 +419,7 @@ class Notice(Immutable):
         return f"<Notice {self.id} {self.revision}: {len(self.sources)} sources, {len(self.purposes)} purposes>"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: what each source may serve."""
+        """Render a table of the purposes that each source may serve, for notebooks."""
         from purposeguard.notice.notebook import render_table  # noqa: PLC0415  # a program outside notebooks starts without
 
         grounds = LegalGrounds(self.document)
@@ -417,13 +441,13 @@ class Notice(Immutable):
 
 
 def _match_spelling(given: object, names: Iterable[str]) -> str | None:
-    """Return the name that a text spells; None where it spells none."""
+    """Return the name that a text is a spelling of; None if there is none."""
     wanted = fold(given) if isinstance(given, str) else None
     return next((name for name in names if wanted is not None and fold(name) == wanted), None)
 
 
 def _read_file_with_hashes(reader: PassageReader, path: Path) -> ParsedTables:
-    """Return the tables of a file, with the hashes of the words that stand beside it."""
+    """Read the tables of a notice file, and add the hashes of the words in files beside it."""
     read = read_toml(path)
     tables = ParsedTables(reader.add_hashes(read, path.parent))
     tables.written = read.written
@@ -431,9 +455,10 @@ def _read_file_with_hashes(reader: PassageReader, path: Path) -> ParsedTables:
 
 
 def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...]]:
-    """Return source id → the class names it derives from: its parent, then the purposes that the parent may not serve.
+    """Return the names of the base classes of each source, by its id.
 
-    In an order in which parents come before their items, as classes must be made.
+    The bases are the parent and the purposes that the parent may not serve. Parents come before their items, since
+    their classes must be made first.
     """
     rows = {row.id: row for row in source_rows(document)}
     parent = {row.id: row.parent for row in document.source if row.parent}
@@ -452,7 +477,7 @@ def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...
 
 
 def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
-    """Return the vocabulary of a document as new classes, by class name."""
+    """Make new classes for all sources and purposes of a document. Return them by class name."""
     made: dict[str, type] = {"Source": Source}
     for purpose in document.purposes:
         made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _make_namespace(purpose))
@@ -474,7 +499,11 @@ def _make_namespace(row: Named) -> dict[str, Any]:
 
 
 def _bind_classes(document: Document, pairs: Grants, classes: Mapping[str, object]) -> Mapping[str, object]:
-    """The classes of a generated module, once they are seen to be those of the document."""
+    """Check that the classes of a generated module are those of the document, and return them.
+
+    Raises:
+        NoticeError: they are not.
+    """
     expected = build_classes(document, pairs)
     faults = []
     for row in (*document.purposes, *source_rows(document)):
@@ -492,7 +521,10 @@ def _bind_classes(document: Document, pairs: Grants, classes: Mapping[str, objec
 
 
 def _index_spellings(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, object]:
-    """Every folded spelling of every term; a slug with digits (`old-tier2-data`) folds otherwise than its class."""
+    """Return the terms by their folded spellings.
+
+    The slug is folded as well: a slug with digits (`old-tier2-data`) folds to another text than its class name.
+    """
     found: dict[str, object] = {}
     slugs: dict[str, object] = {}
     for term, clause, name in terms:

@@ -42,7 +42,7 @@ class ParsedTables(dict[str, Any]):
 
 
 def read_toml(path: Path) -> ParsedTables:
-    """Return the tables of a TOML file.
+    """Read the tables of a TOML file.
 
     Raises:
         NoticeError: the file is missing, unreadable, too large, empty, not UTF-8 or not TOML.
@@ -71,7 +71,7 @@ def read_toml(path: Path) -> ParsedTables:
 
 
 def parse_toml(text: str, origin: str) -> ParsedTables:
-    """Return the tables of a TOML text.
+    """Parse a TOML text into its tables.
 
     Raises:
         NoticeError: the text is empty or not TOML.
@@ -100,11 +100,16 @@ def _name_with_article(given: object) -> str:
 
 
 def validate_tables(tables: Mapping[str, Any], origin: str, others: Iterable[Fault] = ()) -> Document:
-    """The document that these tables are, its references in canonical spelling; `others` are faults found before.
+    """Validate the tables of a notice and return them as a document, with references in canonical spelling.
+
+    Args:
+        tables: the tables of the notice file.
+        origin: the name of the file in error messages.
+        others: faults that were found before, to be reported with those found here.
 
     Raises:
         NoticeError: with every fault of shape and of sense.
-        TypeError: there are no tables, but something else.
+        TypeError: `tables` is no mapping.
     """
     given: object = tables  # callers may be untyped
     if not isinstance(given, Mapping):
@@ -125,9 +130,10 @@ def validate_tables(tables: Mapping[str, Any], origin: str, others: Iterable[Fau
 
 
 def locate_faults(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fault]:
-    """These faults with the lines and columns at which they are written, in that order; where none is known, as given.
+    """Add to each fault the line and the column at which it is written, and sort the faults by them.
 
-    What is not written, such as a key that is missing, is where its table begins.
+    A fault about something that is not written, such as a missing key, is placed where its table begins. Faults stay
+    as they are if the tables were not read from a text.
     """
     texts = tables.written if isinstance(tables, ParsedTables) else ()
     known = [{_format_place(where): found for where, found in find_positions(one.text).items()} for one in texts]
@@ -149,7 +155,7 @@ def _locate_fault(fault: Fault, texts: tuple[SourceText, ...], known: list[dict[
 
 
 def _iter_prefixes(place: str) -> Iterator[str]:
-    """Yield a place, that of the table or list that it is in, …, and of the file."""
+    """Yield a place, then the places of the tables and lists that contain it, and last that of the whole file."""
     yield place
     for end in reversed([part.start() for part in re.finditer(r"[.\[]", place)]):
         yield place[:end]
@@ -157,7 +163,7 @@ def _iter_prefixes(place: str) -> Iterator[str]:
 
 
 def merge_overlays(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> ParsedTables:
-    """Return `tables` with the `[[overlay]]` rows of further files behind its own.
+    """Return `tables` with the `[[overlay]]` rows of further files after its own.
 
     Raises:
         NoticeError: an overlay file holds anything but `[[overlay]]` rows.
@@ -189,13 +195,13 @@ def _make_single_fault_error(origin: str, message: str, suggestion: str | None =
 
 
 def _make_end_of_text_error(before: str, origin: str, message: str, suggestion: str | None) -> NoticeError:
-    """Return one fault, where this text ends."""
+    """Make an error with one fault at the place where the text `before` ends."""
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     return NoticeError([Fault("", message, suggestion, origin, line, column)], origin)
 
 
 def _format_place(location: Iterable[str | int]) -> str:
-    """Return `("grant", 2, "purpose", 0)` → `grant[2].purpose[0]`."""
+    """Format a location as a place: `("grant", 2, "purpose", 0)` → `grant[2].purpose[0]`."""
     place = ""
     for part in location:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
@@ -232,7 +238,11 @@ def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
 
 
 def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
-    """What is wrong, in the words of a TOML file, and what to do if that is more than `_make_example`."""
+    """Describe an error of pydantic in the words of a TOML file.
+
+    Returns:
+        The message, and a suggestion; None if `_make_example` is to make one.
+    """
     given, context = found["input"], found.get("ctx", {})
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
     if kind == "string_too_long":
@@ -263,7 +273,7 @@ def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> t
 
 
 def _guess_key(location: tuple[str | int, ...]) -> str:
-    """What somebody probably meant by a key that its table does not have."""
+    """Suggest which key was probably meant by one that its table does not have."""
     key, keys = str(location[-1]), _list_keys_at(location[:-1])
     tables = [
         name
@@ -281,7 +291,7 @@ def _guess_key(location: tuple[str | int, ...]) -> str:
 
 
 def _describe_choice_error(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
-    """Return the same, of what is none of the texts that may stand there."""
+    """Describe a value that is none of the allowed texts, and suggest what to write."""
     if location == ("format",):
         return "is of another version", f"this version reads `format = {FORMAT}`"
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
@@ -333,7 +343,7 @@ _FORMS: Final = {
 
 
 def _strip_alternatives(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Return a location in the file: pydantic appends which alternative of a value it tried."""
+    """Return a location as it is in the file: pydantic appends which alternative of a value it tried."""
     for number, part in enumerate(location):
         if isinstance(part, str) and _find_annotation(_find_model_at(location[:number]), part) is None:
             return location[:number]
@@ -341,7 +351,7 @@ def _strip_alternatives(location: tuple[str | int, ...]) -> tuple[str | int, ...
 
 
 def _make_example(location: tuple[str | int, ...]) -> str | None:
-    """What to write at a place of the file."""
+    """Make an example of what to write at a place of the file; None if nothing can be written there."""
     names = [part for part in location if isinstance(part, str)]
     if not names or _find_annotation(_find_model_at(location[:-1]), names[-1]) is None:
         return None
@@ -365,7 +375,7 @@ _VALUES: Final[dict[object, str]] = {bool: "true", int: "30", datetime.date: "20
 
 
 def _iter_annotation_types(annotation: object) -> Iterator[object]:
-    """Yield the types that an annotation is made of, and the texts that it allows."""
+    """Yield the types that an annotation is made of, and the texts of its literals."""
     pending = [annotation]
     while pending:
         kind = pending.pop()
@@ -380,7 +390,7 @@ def _join_names(names: Iterable[str]) -> str:
 
 
 def _list_keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that the table at `location` may have; none where there is no table."""
+    """List the keys that the table at `location` may have. The list is empty if there is no table."""
     model = _find_model_at(location)
     if model is None or issubclass(model, ByLanguage):
         return []  # languages, which are open
@@ -395,7 +405,7 @@ def _find_model_at(location: tuple[str | int, ...]) -> type[BaseModel] | None:
 
 
 def _find_annotation(model: type[BaseModel] | None, key: str) -> object:
-    """What is written under a key of a table; None where it is no key of it. Any language is one of titles."""
+    """Return the annotation of a key of a table; None if the table has no such key. Titles accept every language."""
     fields = model.model_fields if model is not None else {}
     if model is not None and issubclass(model, ByLanguage):
         return fields["root"].annotation
@@ -403,13 +413,13 @@ def _find_annotation(model: type[BaseModel] | None, key: str) -> object:
 
 
 def _find_inner_model(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
-    """Return the model of the table, or list of tables, under `key`."""
+    """Return the model of the table, or list of tables, under `key`; None if there is none."""
     kinds = _iter_annotation_types(_find_annotation(model, key))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
-    """Return the second pass over what of the file the first accepts, at the places that it has in the file."""
+    """Run the second pass over the rows that the first pass accepts. Faults get the places of the rows in the file."""
     rows: dict[str, tuple[BaseModel, ...]] = {}
     places: dict[int, str] = {}
     for name in ROWS:
@@ -436,7 +446,7 @@ def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
 
 
 def _find_fact_model(name: str) -> type[BaseModel] | None:
-    """Return the model of a table that has no rows, such as `[transfer]`."""
+    """Return the model of a table that is no list of rows, such as `[transfer]`; None if there is none."""
     return None if name in ROWS else _find_inner_model(Document, name)
 
 
@@ -452,9 +462,9 @@ def _as_list(given: object) -> list[Any]:
 
 
 def _salvage_row(name: str, given: object, place: str) -> BaseModel | None:
-    """A row as far as it can be read: what is wrong in it is left out or stood in for, so that its references count.
+    """Read a row that may be faulty, so that its references count.
 
-    None where it has no id, or nothing could stand in for what is wrong.
+    Faulty values are left out or replaced by stand-ins. Return None if the row has no id, or if no stand-in helps.
     """
     model = PurposeRow if name == "purpose" else _find_inner_model(Document, name)
     if model is None or not isinstance(given, dict):

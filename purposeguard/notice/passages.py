@@ -28,12 +28,12 @@ UNREAD: Final = "0" * 64
 
 
 def hash_words(words: str) -> str:
-    """The SHA-256 of words, however their lines are broken."""
+    """Return the SHA-256 of words, however their lines are broken."""
     return hashlib.sha256(" ".join(words.split()).encode()).hexdigest()
 
 
 def fingerprint(passage: Passage) -> str:
-    """The same for the same words, wherever they stand."""
+    """Return the SHA-256 of the words of a passage, wherever they are written."""
     return str(passage.sha256) if passage.words is None else hash_words(passage.words)  # one without words has its hash
 
 
@@ -46,7 +46,7 @@ def digest_of_words(row: Named) -> str:
 
 
 def is_worded_alike(row: Named, other: Named) -> bool:
-    """Return whether two rows say the same: their titles and published words, in each language that both have.
+    """Return True if two rows have the same titles and published words in each language that both have.
 
     Titles that have no language in common cannot be compared, so they are not alike.
     """
@@ -58,7 +58,10 @@ def is_worded_alike(row: Named, other: Named) -> bool:
 
 
 class PassageReader:
-    """Reads the words that tables of a notice file refer to: `words` by their hash, and `faults` with their places."""
+    """A reader of the words that the tables of a notice file refer to.
+
+    It collects the `words` by their hash, and the `faults` with their places.
+    """
 
     def __init__(self, words: Mapping[str, str] = MappingProxyType({})) -> None:
         self.words = dict(words)
@@ -66,7 +69,7 @@ class PassageReader:
         self._contents: dict[Path, str] = {}
 
     def add_hashes(self, tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        """Return the tables with the hash of each passage; files are looked for in this folder and nowhere else."""
+        """Return the tables with the hash of each passage. Files are looked for in this folder only."""
         return {key: self._read_value(key, value, folder, key) for key, value in tables.items()}
 
     def _read_value(self, key: str, value: Any, folder: Path, place: str) -> Any:
@@ -79,7 +82,7 @@ class PassageReader:
         return {inner: self._read_value(inner, given, folder, f"{place}.{inner}") for inner, given in value.items()}
 
     def _read_passage(self, given: Any, folder: Path, place: str) -> Any:
-        """Return a reference with its hash; what is none stays as it is."""
+        """Return a reference to a passage with its hash. Return anything else unchanged."""
         if not isinstance(given, dict) or "file" not in given:
             return given
         try:
@@ -110,7 +113,7 @@ class PassageReader:
 
 
 def _read_text(path: Path, name: str) -> str:
-    """Return the text of a file.
+    """Read the text of a file.
 
     Raises:
         ValueError: there is no such file, or it cannot be read as text.
@@ -132,7 +135,7 @@ def _read_text(path: Path, name: str) -> str:
 
 
 def _extract_passage(passage: Passage, content: str) -> str:
-    """Return the words of a passage, without blank lines around them.
+    """Extract the words of a passage from the text of its file, without blank lines around them.
 
     Raises:
         ValueError: the file has no such passage, or two.
@@ -182,5 +185,5 @@ def _find_once(words: str, content: str, passage: Passage) -> int:
 
 
 def _compile_loose_pattern(words: str) -> re.Pattern[str]:
-    """Return the words, whatever blanks and line breaks are between them."""
+    """Compile a pattern that finds these words, whatever blanks and line breaks are between them."""
     return re.compile(r"\s+".join(map(re.escape, words.split())) or r"(?!)")

@@ -39,9 +39,10 @@ _TOKEN: Final = re.compile(
 
 
 def find_positions(text: str) -> dict[Location, Position]:
-    """Of each key of a text that `tomllib` has read where it is first written, of each entry of a list where it begins.
+    """Return the position of each key and list entry of a text that `tomllib` has read.
 
-    An entry of an array of tables begins at the key in its `[[header]]`. The text itself, `()`, begins at line 1.
+    The position of a key is where it is first written, that of an entry is where it begins. An entry of an array of
+    tables begins at the key in its `[[header]]`. The text itself, `()`, begins at line 1.
     """
     text = text.replace("\r\n", "\n")  # as tomllib does
     lines = [0, *(found.end() for found in re.finditer("\n", text))]
@@ -61,7 +62,7 @@ class _Open(NamedTuple):
 
 
 class _Scanner:
-    """What has been read so far: it gives each key and entry with its offset, as they come."""
+    """A scanner of a TOML text that yields the location and the offset of each key and entry, in their order."""
 
     def __init__(self) -> None:
         self.table: Location = ()
@@ -82,7 +83,7 @@ class _Scanner:
                 yield from step(token[0], token.start(), is_word=token.lastgroup == "word")
 
     def key(self, mark: str, at: int, *, is_word: bool) -> Iterator[tuple[Location, int]]:
-        """Where keys and headers stand, and brackets that end a table in braces."""
+        """Handle a token outside of values: part of a key or header, or the end of a table in braces."""
         if is_word:
             self.keys.append((_unquote_key(mark), at))
         elif mark == "[":
@@ -112,7 +113,7 @@ class _Scanner:
                 yield self.table, start
 
     def value(self, mark: str, at: int, *, is_word: bool) -> Iterator[tuple[Location, int]]:
-        """Inside a value, and behind it."""
+        """Handle a token inside a value or after it."""
         inner = self.opened[-1] if self.opened else None
         here = self.location
         if inner is not None and inner.is_list:
@@ -132,7 +133,7 @@ class _Scanner:
 
 
 def _unquote_key(key: str) -> str:
-    """Return a key as it is meant: without its quotes, and with what its escapes stand for."""
+    """Return a key without its quotes, and with its escapes resolved."""
     if key[0] not in "\"'":
         return key
     read: dict[str, Any] = tomllib.loads(f"{key} = 0")
@@ -140,7 +141,11 @@ def _unquote_key(key: str) -> str:
 
 
 def explain_toml_error(text: str, said: str) -> tuple[str, str, str | None]:
-    """Of a text that `tomllib` refuses and what it said: the text up to there, what is wrong, and what to write."""
+    """Explain why `tomllib` refuses a text; `said` is the message of its error.
+
+    Returns:
+        The text up to the fault, what is wrong, and what to write, if that is known.
+    """
     text = text.replace("\r\n", "\n")
     named = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", said, re.DOTALL)
     before = text
@@ -159,7 +164,7 @@ def explain_toml_error(text: str, said: str) -> tuple[str, str, str | None]:
 
 
 def _suggest_ascii(found: str) -> str:
-    """What to write for a character that no keyboard of a programmer has."""
+    """Suggest what to write for a character that is not ASCII."""
     plain = _STRAIGHT.get(found, unicodedata.normalize("NFKC", found).strip())
     if not found.strip():
         return "remove the full-width blank"

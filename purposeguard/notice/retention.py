@@ -57,7 +57,9 @@ class Periods(Immutable):
         )
 
     def of(self, source: str) -> tuple[Period, ...]:
-        """Return the periods that apply to a source, the shortest first; none where the controller has set none.
+        """Return the periods that apply to a source, the shortest first.
+
+        The result is empty if the controller has set none.
 
         Raises:
             UnknownSource: the notice has no such clause.
@@ -68,7 +70,10 @@ class Periods(Immutable):
         return found
 
     def of_law(self, source: str) -> tuple[LegalPeriod, ...]:
-        """Return the periods for which law needs data of a source, the shortest first; none where no end is stated."""
+        """Return the periods for which law needs data of a source, the shortest first.
+
+        The result is empty if the notice states no end.
+        """
         return self._of_law.get(source, ())
 
     def overdue(
@@ -79,13 +84,16 @@ class Periods(Immutable):
         ended: Day | None = None,
         today: Day,
     ) -> frozenset[str]:
-        """Return those of the sources that may be kept no longer, for a datum collected and ended on these days.
+        """Return those of the sources whose data may no longer be kept.
 
-        Those that law needs no longer are among them by the name that `for_law` gives.
+        Sources whose data is no longer needed by law either are also named as `for_law` names them.
 
-        `ended` is None while the use goes on: a period from the end of use has not begun. Where `collected` is None the
-        datum does not say when it was collected, and a period from collection cannot be counted. (A row that is marked
-        to say so, and does not, is taken to be from `date.min`: see `purposeguard.values.rows`.)
+        Args:
+            sources: the clauses of the sources.
+            collected: the day of collection. None if the datum does not say: then periods from collection cannot be
+                counted. (`purposeguard.values.rows` takes `date.min` for a row that is marked to say so, and does not.)
+            ended: the day on which the use ended. None while it goes on: periods from the end of use have not begun.
+            today: the day to decide for.
 
         Raises:
             UnknownSource: as `of`.
@@ -104,7 +112,7 @@ class Periods(Immutable):
         return frozenset(found)
 
     def due_on(self, source: str, *, collected: Day | None = None, ended: Day | None = None) -> datetime.date | None:
-        """Return the first day on which a datum may be kept no longer; None where no period has begun.
+        """Return the first day on which a datum may no longer be kept; None if no period has begun.
 
         Raises:
             UnknownSource, NoticeError: as `overdue`.
@@ -125,7 +133,7 @@ class Periods(Immutable):
 
 
 def to_local_day(timezone: str, given: Day) -> datetime.date:
-    """Return the day that a moment falls on in a time zone; a date is what it is.
+    """Return the day on which a moment falls in a time zone. Return a date unchanged.
 
     Raises:
         TypeError, ValueError: it is no day, or a moment without its time zone.
@@ -147,7 +155,7 @@ AnyPeriod = TypeVar("AnyPeriod", bound=Period | LegalPeriod)
 
 
 def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) -> dict[str, tuple[AnyPeriod, ...]]:
-    """Return source id → those of the periods that apply to it, the shortest first."""
+    """Return the periods that apply to each source, by its id and the shortest first."""
     rows: dict[str, list[AnyPeriod]] = {}
     for row in every:
         rows.setdefault(row.source, []).append(row)

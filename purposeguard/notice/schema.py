@@ -178,7 +178,7 @@ class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
         return self
 
     def begin_with(self, tag: str) -> None:
-        """Put this language first, if it is there; what is equal stays so."""
+        """Put a language first, if there is one. Equality and hash do not change."""
         if tag in self.root:
             others = {other: value for other, value in self.root.items() if other != tag}
             first = self.root[tag]
@@ -697,13 +697,13 @@ class Document(Table):
 
     @model_validator(mode="after")
     def _own_language_first(self) -> Self:
-        """Where a language is asked for that is not there, all titles are read in the one that the notice has first."""
+        """Read all titles in the notice's first language where a language is requested that they do not have."""
         for texts in iter_texts_by_language(self):
             texts.begin_with(next(iter(self.title)))
         return self
 
     def members_of(self, purposes: Iterable[str]) -> dict[str, None]:
-        """Return the ids of these purposes, and of the members of these families, each once."""
+        """Return the ids of these purposes and of the members of these families, each once."""
         members = {row.class_: row.purposes for row in self.family}
         return dict.fromkeys(id_ for given in purposes for id_ in members.get(given, (given,)))
 
@@ -715,14 +715,14 @@ class Document(Table):
 
 @functools.cache
 def reference_fields(model: type[Table]) -> Mapping[str, Refers]:
-    """Return the fields of a table that hold ids of other rows, and of which."""
+    """Return the fields of a table that refer to other rows, with what they refer to."""
     return {
         name: mark for name, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Refers)
     }
 
 
 def iter_texts_by_language(table: Table) -> Iterator[ByLanguage[Any]]:
-    """Yield the titles and texts of a table and of all in it, in the order of the file."""
+    """Yield the titles and texts of a table and of all tables in it, in the order of the file."""
     for name in type(table).model_fields:
         value = getattr(table, name)
         for part in value if isinstance(value, tuple) else (value,):
@@ -737,18 +737,24 @@ ALONE: Final = MappingProxyType({basis: (BasisRow.model_construct(basis=basis),)
 
 
 def resolve_basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
-    """The bases of a purpose: its own, else those of its grant; one without a basis where the notice states none."""
+    """Return the bases of a purpose: its own, or else those of its grant.
+
+    If the notice states none, the result is one row without a basis.
+    """
     row = purpose if purpose.bases or purpose.basis is not None else grant
     return row.bases or ALONE[row.basis]
 
 
 def bases_by_purpose(document: Document) -> dict[str, tuple[BasisRow, ...]]:
-    """Return purpose id → its bases, of which one that applies is enough."""
+    """Return the bases of each purpose, by its id. One of them that applies is enough."""
     return {row.id: resolve_basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
 
 
 def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
-    """Purpose id → its basis, where the notice states one for all its data; `several` where there is more to say."""
+    """Return the basis of each purpose, by its id.
+
+    `several` stands for a purpose whose basis is not the same for all data; None for one whose basis is not stated.
+    """
     return {
         purpose: rows[0].basis if rows == ALONE[rows[0].basis] else "several"
         for purpose, rows in bases_by_purpose(document).items()

@@ -35,11 +35,11 @@ _OF_ONE: Final = {
 
 
 def refuse_joint_attribute(name: str, notices: Callable[[], Iterable[Notice]]) -> NoReturn:
-    """Refuse an attribute that several notices do not have together.
+    """Raise the error for an attribute that several notices do not have together.
 
     Raises:
-        SeveralNotices: each of them has its own.
-        AttributeError: none has one.
+        SeveralNotices: each notice has its own.
+        AttributeError: no notice has one.
     """
     if name in _OF_ONE:
         raise SeveralNotices([notice.id for notice in notices()], _OF_ONE[name])
@@ -95,10 +95,10 @@ def _latest_notice(member: Notice | History) -> Notice:
 
 
 class JointNotice(Notice):
-    """What several notices in force say together: `notices`, and the terms of them all, which are their own classes.
+    """Several notices in force as one: `notices`, and the terms of all of them, which are their own classes.
 
     An id that two of them use is refused unless it names its notice, as `jp-notice:1.1(a)` does. What one notice alone
-    has, such as its file, its revision and its rules for recipients, is asked of that one: here it raises.
+    has, such as its file, its revision and its rules for recipients, is not here: asking for it raises SeveralNotices.
     """
 
     __slots__ = ("_notices", "_shared")
@@ -107,7 +107,11 @@ class JointNotice(Notice):
     _shared: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     def __init__(self, notices: Sequence[Notice], families: Mapping[str, Sequence[type[Purpose]]]) -> None:
-        """`families` holds the purposes of each, of the notices in force.
+        """Combine the notices in force, with families over several of them.
+
+        Args:
+            notices: the notices, in their order.
+            families: name of each family → its purposes in these notices.
 
         Raises:
             NoticeError: the notices do not go together, or a family widens what one of them alone lets be asked for.
@@ -158,7 +162,7 @@ class JointNotice(Notice):
         return self._notices
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Of what is not here: raises SeveralNotices where each notice has its own."""
+        """Raise the error for an attribute that is not here: SeveralNotices if each notice has its own."""
         refuse_joint_attribute(name, lambda: self._notices)
 
     @property
@@ -167,15 +171,15 @@ class JointNotice(Notice):
         refuse_joint_attribute("revision", lambda: self._notices)
 
     def key(self, term: type[Source | Purpose]) -> str:
-        """Return the id by which records name a source or purpose: `jp-notice:1.1(a)`."""
+        """Return the id by which records name a source or purpose, with that of its notice: `jp-notice:1.1(a)`."""
         own = (notice.id for notice in self.notices if term in notice.grants or term in notice._own_purposes)
         return qualify_id(next(own), term.clause)
 
     def revision_of(self, clauses: Iterable[str]) -> datetime.date:
-        """Return the revision of the notice that these purposes are of; of none, the latest of all.
+        """Return the revision of the notice of these purposes; without purposes, the latest revision of all notices.
 
         Raises:
-            ValueError: they are of several.
+            ValueError: the purposes are of several notices.
         """
         ids = {clause.partition(":")[0] for clause in clauses}
         if len(ids) > 1:
@@ -183,7 +187,11 @@ class JointNotice(Notice):
         return max(notice.revision for notice in self.notices if notice.id in ids or not ids)
 
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
-        """What a purpose argument means; raises UnknownPurpose where it means nothing, or one thing in each notice."""
+        """Return the purpose or family that a purpose argument means.
+
+        Raises:
+            UnknownPurpose: no notice has it, or more than one does.
+        """
         if isinstance(given, str):
             self._must_be_one(given, UnknownPurpose)
         return super().purpose_or_family(given)
@@ -197,7 +205,7 @@ class JointNotice(Notice):
         return f"none of {', '.join(notice.id for notice in self.notices)} has this id"
 
     def condition(self, given: object) -> str:
-        """Return the condition that a name means, by the id that says of which notice it is: `jp-notice:adult`.
+        """Return the condition of a name, with the id of its notice: `jp-notice:adult`.
 
         Raises:
             UnknownCondition: with the nearest names; or more than one notice has it, and may mean another thing by it.
@@ -229,7 +237,7 @@ class JointNotice(Notice):
         return f"<JointNotice {', '.join(f'{notice.id} {notice.revision}' for notice in self.notices)}>"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: each of them."""
+        """Render the tables of all notices, for notebooks."""
         return "".join(notice._repr_html_() for notice in self.notices)
 
 
@@ -238,7 +246,7 @@ _Spelt = dict[str, dict[str, Any]]
 
 
 def qualify_id(notice: str, given: str) -> str:
-    """Return the id of a term that says of which notice it is."""
+    """Return the id of a term with that of its notice in front: `jp-notice:1.1(a)`."""
     return f"{notice}:{given}"
 
 
@@ -247,7 +255,7 @@ def _join_alternatives(several: Iterable[str]) -> str:
 
 
 def _collect_spellings(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:
-    """Return every spelling of every term, alone and after the id of its notice."""
+    """Return the terms by their folded spellings, with and without the id of their notice in front."""
     found: _Spelt = {}
     for notice, terms in notices:
         for folded, term in terms.items():
@@ -268,7 +276,7 @@ def _ambiguous_spellings(spelt: _Spelt) -> Mapping[str, tuple[str, ...]]:
 
 
 def _check_channel_spellings(notices: Sequence[Notice]) -> Iterable[Fault]:
-    """Channels that read alike and are spelt otherwise: nobody could say by which of them a person is reached."""
+    """Yield a fault for each channel that two notices spell differently: it would be one channel under two names."""
     spelt: dict[str | None, str] = {}
     for notice in notices:
         for channel in notice.channels:
@@ -278,7 +286,7 @@ def _check_channel_spellings(notices: Sequence[Notice]) -> Iterable[Fault]:
 
 
 def _check_family(family: Family, notices: Sequence[Notice]) -> Iterable[Fault]:
-    """Why a union must not be asked for: rule 3 holds within each notice, whatever is declared over several."""
+    """Yield the faults of a family over several notices: rule 3 holds within each of them."""
     place = f"family {family.name}"
     parts = [frozenset(family.members) & frozenset(one.purposes) for one in notices]
     if len([part for part in parts if part]) < 2:

@@ -17,7 +17,7 @@ UTC = "UTC"
 
 
 def load_zone(name: str) -> datetime.tzinfo:
-    """Return the time zone of this name.
+    """Load a time zone by its name.
 
     Raises:
         NoticeError: this machine does not know it.
@@ -32,12 +32,12 @@ def load_zone(name: str) -> datetime.tzinfo:
 
 
 def is_known(name: str) -> bool:
-    """Return True if there is such a time zone; True also where this machine has no database that could tell."""
+    """Return True if there is such a time zone, or if this machine has no database of time zones to look it up in."""
     return _load_or_none(name) is not None or not zoneinfo.available_timezones()
 
 
 def suggest_name(name: str) -> str:
-    """What to write instead of a name that is unknown."""
+    """Suggest what to write instead of an unknown name of a time zone."""
     close = find_nearest(name, sorted(zoneinfo.available_timezones())) if "/" in name or len(name) > _LETTERS else ()
     return f"did you mean {' or '.join(f'`{one}`' for one in close)}?" if close else "e.g. `Europe/Berlin`"
 

@@ -45,7 +45,7 @@ Slip = tuple[Extension | Renaming | Confirmation, str, str, str]
 
 
 def find_revision_slips(document: Document) -> Iterator[Slip]:
-    """Yield all that is wrong with what the document says of earlier revisions."""
+    """Find all faults in what the document says of earlier revisions."""
     if document.extension:
         yield from _not_granted(document)
         yield from _not_notified(document)
@@ -54,7 +54,7 @@ def find_revision_slips(document: Document) -> Iterator[Slip]:
 
 
 def _not_granted(document: Document) -> Iterator[Slip]:
-    """Only what this revision grants can be extended to data collected earlier, and that once (rule 9)."""
+    """Find extensions of uses that this revision does not grant, or that another row extends already (rule 9)."""
     pairs = compute_grants(document)
     narrowed = {overlay.id: overlay.source for overlay in document.overlay}
     seen: set[tuple[str, str]] = set()
@@ -73,7 +73,7 @@ def _not_granted(document: Document) -> Iterator[Slip]:
 
 
 def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
-    """What of a row no grant gives, in words."""
+    """Describe the uses that an extension row names and no grant gives."""
     overlays = {overlay.id for overlay in document.overlay}
     for given in row.purposes:
         purposes = document.members_of((given,)).keys()
@@ -85,7 +85,7 @@ def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]
 
 
 def _not_notified(document: Document) -> Iterator[Slip]:
-    """What is related to a purpose stated earlier is extended by giving notice of it, and not before."""
+    """Find extensions to related purposes without a day of notice, and any whose notice is later than the revision."""
     revision = getattr(document, "revision", None)  # none where the file's own is at fault
     for row in document.extension:
         if row.basis == "related" and row.notified is None:
@@ -95,7 +95,7 @@ def _not_notified(document: Document) -> Iterator[Slip]:
 
 
 def _renamings(document: Document) -> Iterator[Slip]:
-    """One id becomes one other."""
+    """Find ids that are renamed twice, to themselves, or to the same new id."""
     olds: dict[tuple[str, str], str] = {}
     news: dict[tuple[str, str], str] = {}
     for row in document.renamed:
@@ -115,7 +115,7 @@ def _renamings(document: Document) -> Iterator[Slip]:
 
 
 def _confirmations(document: Document) -> Iterator[Slip]:
-    """Report terms that are confirmed twice, or are renamed as well, and confirmations that no revision precedes."""
+    """Find terms that are confirmed twice or renamed as well, and confirmations that no revision precedes."""
     revision = getattr(document, "revision", None)  # none where the file's own is at fault
     moved = {(row.kind, fold(given)) for row in document.renamed for given in (row.old, row.new) if given}
     seen: set[tuple[str, str]] = set()
@@ -222,7 +222,10 @@ class CrossReferenceCheck:
         self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
 
     def _names(self, spellings: Iterable[tuple[BaseModel, str, str, str]], kind: str) -> Names:
-        """Read (row, key, spelling, canonical id); report the ids that two rows share."""
+        """Return the canonical id of each spelling, and report ids that two rows share.
+
+        `spellings` are tuples of the row, its key, the spelling and the canonical id.
+        """
         owner: dict[str, BaseModel] = {}
         found: Names = {}
         slugs: Names = {}
@@ -243,7 +246,7 @@ class CrossReferenceCheck:
         return slugs | found
 
     def _class_names(self, document: Document) -> None:
-        """A generated module holds all classes side by side, so no two kinds may share a name either."""
+        """Report classes of different kinds that share a name: a generated module holds all classes side by side."""
         kinds: dict[str, str] = {}
         for kind, rows in (
             ("source", source_rows(document)),
@@ -260,7 +263,7 @@ class CrossReferenceCheck:
                     self._fault(row, "class", message, "give each row a class name of its own")
 
     def _function_names(self, document: Document) -> None:
-        """Each derivation has a function of its own in the generated module."""
+        """Report derivations that share the name of their function in the generated module, or use a reserved one."""
         seen: dict[str, str] = {}
         for row in document.derivation:
             if row.function in RESERVED_FUNCTIONS:
@@ -271,7 +274,7 @@ class CrossReferenceCheck:
                 self._fault(row, "function", message, "give each derivation a function name of its own")
 
     def _one(self, row: BaseModel, place: str, spelling: str, kind: str) -> str | None:
-        """Return the canonical id that a reference means; reports it where it means nothing."""
+        """Return the canonical id that a reference means. Report it and return None if it means nothing."""
         folded, known = _fold_spelling(spelling), self._known[kind]
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
@@ -286,7 +289,7 @@ class CrossReferenceCheck:
         return canonical
 
     def _all(self, row: BaseModel, key: str, given: Sequence[str], kind: str) -> tuple[str, ...]:
-        """Return the canonical ids of a list of references; reports what is unknown or named twice."""
+        """Return the canonical ids of a list of references. Report those that are unknown or named twice."""
         found: dict[str, None] = {}
         for index, spelling in enumerate(given):
             canonical = self._one(row, f"{key}[{index}]", spelling, kind)
@@ -297,7 +300,7 @@ class CrossReferenceCheck:
         return tuple(found)
 
     def _canonical(self, row: Row, place: str = "") -> Row:
-        """A copy of a row, with each reference in it and in the rows below in the spelling of the row it refers to."""
+        """Return a copy of a row with canonical spellings in all references, also in the rows below it."""
         self._places.setdefault(id(row), place)
         place, refers = self._places[id(row)], reference_fields(type(row))
         changes: dict[str, object] = {}
@@ -323,7 +326,7 @@ class CrossReferenceCheck:
         return copy
 
     def _periods_differ(self) -> None:
-        """A source has one period from its collection, and one from the end of use; for law as well."""
+        """Report a second period of a source from the same event: each may have one, and one for law."""
         retention = getattr(self.document, "retention", None)
         if retention is None:
             return
@@ -336,7 +339,10 @@ class CrossReferenceCheck:
                 seen.add((row.source, row.from_))
 
     def _bases_cover(self) -> None:
-        """Of several bases, some row is for each source that may serve the purpose; overlays have those of theirs."""
+        """Report purposes with several bases none of which applies to some source that may serve them.
+
+        A row that names an overlay is reported too: an overlay has the bases of the source that it narrows.
+        """
         narrowed = {overlay.id: overlay.source for overlay in self.document.overlay}
         grants, purposes = self.document.grant, self.document.purposes
         rows = [one for grant in grants for one in grant.bases] + [one for row in purposes for one in row.bases]
@@ -382,7 +388,7 @@ class CrossReferenceCheck:
             self._fault(owner, f"bases[{shadowed.row}]", message, cure)
 
     def _parents(self) -> None:
-        """A parent is a clause, and no clause stands above itself."""
+        """Report parents that are no clause, and circles of parents."""
         lineage = Lineage(self.document)
         clauses = {row.id for row in self.document.source}
         settled = {*lineage.upwards()}
@@ -397,7 +403,7 @@ class CrossReferenceCheck:
                 self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
 
     def _grants_name_clauses(self) -> None:
-        """What overlays and derivations may serve is said in their own rows."""
+        """Report grants that name overlays or derivations, whose own rows say what they may serve."""
         clauses = {row.id for row in self.document.source}
         for row in self.document.grant:
             for given in () if row.sources == EVERY else row.sources:
@@ -407,7 +413,7 @@ class CrossReferenceCheck:
                     )
 
     def _derivations_end(self) -> None:
-        """What is derived may go into another derivation, but not, by any way, into its own."""
+        """Report derivations that go into themselves, directly or through others."""
         inputs = {row.id: {*row.from_, *row.with_} for row in self.document.derivation}
         for row in self.document.derivation:
             reached: set[str] = set()
@@ -420,7 +426,7 @@ class CrossReferenceCheck:
                 self._fault(row, "from", f"a circle: `{row.id}` is derived from itself", "name other sources")
 
     def _rows_differ(self) -> None:
-        """No two rows are about the same: the one could say otherwise than the other.
+        """Report two rows about the same thing, since they could contradict each other.
 
         Code writes a family as the union of its members, an operation on two sources derives one source, and what an
         item of a product may serve, or is forbidden, is said once.
@@ -439,7 +445,10 @@ class CrossReferenceCheck:
         self._differ(self.document.forbid, "sources", lambda row: (frozenset(row.sources), frozenset(row.purposes)))
 
     def _differ(self, rows: Sequence[Row], key: str, meaning: Callable[[Row], tuple[Hashable, ...]]) -> None:
-        """Report rows of one meaning; not where part of it is empty, since it was unknown or unread, which is told."""
+        """Report rows that have the same meaning.
+
+        A meaning with an empty part is passed over: that part is unknown or unread, which is reported elsewhere.
+        """
         seen: dict[tuple[Hashable, ...], Row] = {}
         for row in rows:
             meant = meaning(row)
@@ -448,7 +457,7 @@ class CrossReferenceCheck:
                 self._fault(row, key, f"says again what {_entry_name(first)} is about", "keep one of the two")
 
     def _countries_differ(self) -> None:
-        """A country is equivalent for one reason. One that is listed too has the terms of its row."""
+        """Report countries that two groups of equivalent countries name. A listed country may be in a group too."""
         transfer = getattr(self.document, "transfer", None)
         seen: dict[str, str] = {}
         for index, group in enumerate(transfer.equivalent if transfer is not None else ()):
@@ -459,7 +468,7 @@ class CrossReferenceCheck:
                     self.faults.append(Fault(place, message, "name each country once"))
 
     def _recipients_differ(self) -> None:
-        """Data is entrusted to a kind of recipient, or provided to it: the terms of the two differ."""
+        """Report kinds of recipients that data is both entrusted and provided to: the terms of the two differ."""
         entrustment = getattr(self.document, "entrustment", None)
         entrusted = (
             {_fold_spelling(kind.id) for kind in entrustment.recipients} if entrustment is not None else set[str]()
@@ -472,9 +481,9 @@ class CrossReferenceCheck:
                     self._fault(row, f"recipients[{index}].id", message, suggestion)
 
     def _nothing_twice(self, document: Document) -> None:
-        """No list of the file says a thing twice, in whatever spelling: two rows that mean one could contradict.
+        """Report entries that a list holds twice, in whatever spelling: two rows of one meaning could contradict.
 
-        What is found above is not told a second time.
+        Entries that are reported already are passed over.
         """
         told = {fault.place for fault in self.faults}
         for place, value in self._twice(document, ""):
@@ -482,7 +491,7 @@ class CrossReferenceCheck:
                 self.faults.append(Fault(place, f"duplicate: {value} is in this list already", "keep one of the two"))
 
     def _twice(self, table: BaseModel, place: str) -> Iterator[tuple[str, str]]:
-        """Yield the place of each entry that an earlier one of its list equals or means, and how it is called."""
+        """Yield the place and the name of each entry that equals an earlier entry of its list, or means the same."""
         for name, field in type(table).model_fields.items():
             value = getattr(table, name, None)
             here = f"{place}.{field.alias or name}" if place else field.alias or name
@@ -501,7 +510,7 @@ class CrossReferenceCheck:
                     yield from self._twice(entry, entry_place)
 
     def _overlays_narrow(self) -> None:
-        """Rule 8: an overlay may serve nothing that its source may not."""
+        """Report overlays that may serve what their source may not (rule 8)."""
         if not self.document.overlay:
             return
         allowed = compute_grants(self.document)
@@ -517,12 +526,12 @@ class CrossReferenceCheck:
 
 
 def _fold_spelling(spelling: str) -> str:
-    """What a spelling comes down to, everywhere in a notice: two that come down to the same mean the same."""
+    """Fold a spelling to a form that all spellings of one id share."""
     return fold(spelling) or spelling.casefold()
 
 
 def _entry_key(entry: object) -> str | None:
-    """Return the field by which a row of a list is called, as the file has it; None where none is."""
+    """Return the name of the field that identifies an entry of a list; None if there is none."""
     fields = type(entry).model_fields if isinstance(entry, BaseModel) else {}
     return next((name for name in ("id", "clause", "code", "class_") if name in fields), None)
 
@@ -551,7 +560,7 @@ def iter_rows_with_places(document: Document) -> Iterator[tuple[str, BaseModel]]
 
 
 def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """Kind → whatever the file as read could mean as an id of that kind, in rows sound or not."""
+    """Return all texts that could be ids in the file as read, by the kind of id. Faulty rows are included."""
     grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
     purposes = [one for row in grants for one in _rows(row.get("purpose"))]
     found = {
@@ -613,7 +622,11 @@ def shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
 
 
 def _shadowed_rows(rows: tuple[BasisRow, ...], sources: list[str], lineage: Lineage) -> Iterator[tuple[int, int, str]]:
-    """Find the rows that cannot decide about a source: the row, the one that asks for less, and the source."""
+    """Find rows that cannot decide about a source because another row asks for less.
+
+    Yields:
+        The index of the row, the index of the row that asks for less, and the source.
+    """
     every = frozenset(sources)
     spans = [every if row.sources is None else every.intersection(lineage.span(row.sources)) for row in rows]
     for index, row in enumerate(rows):
@@ -631,7 +644,7 @@ def _shadowed_rows(rows: tuple[BasisRow, ...], sources: list[str], lineage: Line
 
 
 def _asks_for_less(row: BasisRow, other: BasisRow) -> bool:
-    """Return whether `row` holds wherever `other` does, and asks for less there."""
+    """Return True if `row` holds wherever `other` does, and asks for less there."""
     if other.basis == "law" and row.basis != "law":
         return False  # Past the period of retention the other one goes on.
     conditions, others = set(row.when), set(other.when)

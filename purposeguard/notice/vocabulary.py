@@ -28,7 +28,7 @@ MOST_BASES = 64
 
 
 def linearize(cls: type) -> list[type]:
-    """Return the method resolution order of a class (C3), in time that grows with the bases and what is above them.
+    """Return the method resolution order of a class (C3), in time linear in the sizes of its bases.
 
     Raises:
         TypeError: the bases have no consistent order.
@@ -65,19 +65,22 @@ class TermMeta(type):
     """The class of all terms: no instances, no reassigned attributes, a `repr` that says the clause."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> TermMeta:
-        """Make the titles read-only."""
+        """Make the class, with read-only titles."""
         title = namespace.get("title")
         if title is not None:
             namespace["title"] = MappingProxyType(dict(title))
         return super().__new__(mcls, name, bases, namespace, **kwargs)
 
     def mro(cls) -> list[type]:
-        """Return the order of the bases, as Python has it. Python's own way takes the square of their number."""
+        """Return the method resolution order of the class.
+
+        For many bases, `linearize` is used: Python's own way takes the square of their number.
+        """
         return linearize(cls) if len(cls.__bases__) > MOST_BASES else super().mro()
 
     @hides_own_frames
     def __call__(cls, *_args: object, **_kwargs: object) -> NoReturn:
-        """Refuses: a term is a name."""
+        """Refuse to make an instance: a term is only a name."""
         raise TypeError(f"{cls.__name__} is a term of a notice and has no instances: use the class itself")
 
     def __setattr__(cls, name: str, value: object) -> None:
@@ -92,7 +95,7 @@ class TermMeta(type):
 
 
 def _reduce_term(term: Any) -> str | tuple[Any, ...]:
-    """Pickles a class of an importable module by name, and one made from a file as a stand-in.
+    """Pickle a class of an importable module by its name, and a class made from a file as a stand-in.
 
     A stand-in says what it was, which is what a violation that crosses to another process needs. No notice knows it,
     so no guard decides by it.
@@ -140,7 +143,7 @@ class Source(metaclass=TermMeta):
 
 
 def clause_sort_key(term: TermMeta) -> tuple[str, str]:
-    """Return the key that orders terms by clause; those without one, such as `Source` itself, come first."""
+    """Return a sort key that orders terms by clause. Terms without a clause, such as `Source` itself, come first."""
     return vars(term).get("clause", ""), term.__qualname__
 
 
@@ -219,17 +222,17 @@ def is_union(given: object) -> bool:
 
 
 def union_members(given: object) -> frozenset[object]:
-    """Return the members of a union, in no order."""
+    """Return the members of a union, without an order."""
     return frozenset(get_args(given))
 
 
 def is_text(given: object) -> bool:
-    """Return True if it is a text, and not blank."""
+    """Return True if `given` is a text that is not blank."""
     return isinstance(given, str) and bool(given.strip())
 
 
 def make_slug(name: str) -> str:
-    """Return `RenewalGuidance` → `renewal-guidance`."""
+    """Make a slug from a class name: `RenewalGuidance` → `renewal-guidance`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
@@ -239,7 +242,7 @@ _READABLE = re.compile(rf"(?:[^\W_]|[{_BETWEEN}])*")
 
 
 def fold(given: str) -> str | None:
-    """What an id comes down to: two spellings of one id fold to the same text. None where it cannot be an id.
+    """Fold an id to a form that all its spellings share. Return None if the text cannot be an id.
 
     Clause ids fold to their numbers and letters (`1.2(1)①`, `1.2(1)-1` and `１．２（１）１` to `1.2.1.1`), names to
     their letters (`RenewalGuidance` and `renewal-guidance` to `renewalguidance`). Circled and parenthesised digits
@@ -260,7 +263,7 @@ def fold(given: str) -> str | None:
 
 
 def _strip_marks(text: str) -> str:
-    """Return a text without the marks above, below and beside letters (`धारा`), where they stand at a letter."""
+    """Remove the marks above, below and beside letters (`धारा`), where they follow a letter."""
     return re.sub(r"(?<=[^\W\d_])\W+", lambda others: others[0].lstrip("".join(filter(_is_mark, others[0]))), text)
 
 
@@ -269,7 +272,7 @@ def _is_mark(char: str) -> bool:
 
 
 def _plain_number(char: str) -> str:
-    """Return an enclosed number (①, ➁, ⑴, ⒈) as ` 1 `; any other character as it is."""
+    """Return an enclosed number (①, ➁, ⑴, ⒈) as ` 1 `, and any other character unchanged."""
     if unicodedata.category(char) != "No":
         return char
     name = unicodedata.name(char, "")
@@ -280,7 +283,10 @@ def _plain_number(char: str) -> str:
 
 
 def find_nearest(given: object, known: Iterable[str], likeness: float = 0.5) -> tuple[str, ...]:
-    """Return up to three of the `known` ids that look most like `given`, 0 to 1; none where `given` is no text."""
+    """Return up to three of the `known` ids that look most like `given`; none if `given` is no text.
+
+    `likeness` is the least similarity that counts, from 0 to 1.
+    """
     if not isinstance(given, str):
         return ()
     names = {name.casefold(): name for name in known}

@@ -11,7 +11,7 @@ from purposeguard.notice.validation import iter_rows_with_places
 
 
 def find_warnings(document: Document) -> list[Fault]:
-    """Return each with its place in the file, in the form of a fault."""
+    """Find what is probably not meant in a valid notice. Each warning is a fault with its place in the file."""
     pairs = compute_grants(document)
     items = {row.id for row in document.source} - Lineage(document).children.keys()
     places = {id(row): place for place, row in iter_rows_with_places(document)}
@@ -77,7 +77,7 @@ def find_warnings(document: Document) -> list[Fault]:
 def _find_repeated_titles(
     rows: Iterable[Named | FamilyRow], places: Mapping[int, str], together: list[frozenset[str]]
 ) -> Iterator[Fault]:
-    """Yield titles that two rows have, but for purposes of one family, which state the same goal."""
+    """Find titles that two rows share. Purposes of one family may, since they state the same goal."""
     first: dict[tuple[str, str], str] = {}
     for row in rows:
         name = row.id if isinstance(row, Named) else row.class_
