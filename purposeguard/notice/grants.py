@@ -34,7 +34,7 @@ def source_rows(document: Document) -> tuple[Named, ...]:
 
 
 class Lineage:
-    """The hierarchy of the sources: which clause is an item of which. Circles are tolerated, to be reported elsewhere."""
+    """The hierarchy of the sources: which clause is an item of which. Circles are allowed, and reported elsewhere."""
 
     __slots__ = ("children", "known", "parent")
 

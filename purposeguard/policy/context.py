@@ -45,9 +45,10 @@ class SubjectPreferences:
         return type(self), facts
 
     def has_consented(self, purpose: str, after: datetime.date | None = None, named: Names = NO_NAMES) -> bool:
-        """Return True if the subject agreed to a purpose (under a revision later than this one).
+        """Return True if the subject agreed to a purpose.
 
-        `named` says what it was called in revisions in which it had another id, or was not there.
+        With `after`, only consents under revisions later than that day count. `named` holds the ids of the purpose in
+        revisions in which it had another one, or none.
         """
         for clause, revision in self.consents:
             name: str | None = purpose
@@ -133,7 +134,7 @@ ASKED_LATER: Final = Context(ANYONE)
 
 
 class DenialReason(enum.IntEnum):
-    """What stands between a source and a purpose; of several things the first."""
+    """The reason why a source may not serve a purpose. If there are several, the first one counts."""
 
     GRANT = 0
     """No clause grants it (rules 1, 5, 6 and 8)."""

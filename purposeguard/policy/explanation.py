@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 class cached_property(Generic[T]):  # noqa: N801  # used as a decorator
-    """`functools.cached_property` without its lock, which up to Python 3.11 takes a third of a denial's time.
+    """A `functools.cached_property` without the lock, which up to Python 3.11 takes a third of a denial's time.
 
-    Two threads that read one decision for the first time may both work the same answer out.
+    Two threads that read a decision for the first time may both compute the same value.
     """
 
     def __init__(self, work: Callable[[Any], T]) -> None:
@@ -110,7 +110,10 @@ class Decision:
         return self.purpose in self._source_row(source)
 
     def _find_denial_reason(self, source: type[Source]) -> DenialReason | None:
-        """What stands between a source and the purpose: of a family, where the least does."""
+        """Return the reason why a source may not serve the purpose; None if it may.
+
+        Of the reasons against the members of a family, return the one that is nearest to an allowed use.
+        """
         if source is NotPersonal:
             return None if self._may_serve(source) else DenialReason.CHANNEL
         if self._lacks_grant(source):
@@ -151,7 +154,7 @@ class Decision:
         return f"no clause grants {self._name(self.purpose)} to {self._key(source)}"
 
     def _explain_denial(self, source: type[Source]) -> str | None:
-        """Why a source is refused, where there is more to say than that no clause grants it the purpose."""
+        """Explain why a source is refused. Return None if the only reason is that no clause grants it the purpose."""
         purpose = self._name(self.purpose)
         bar = self._find_denial_reason(source)
         if bar is not None and bar > DenialReason.CHANNEL:
@@ -173,7 +176,7 @@ class Decision:
         return None
 
     def _is_beyond_law(self, source: type[Source]) -> bool:
-        """Return whether law needs the source no longer, and the purpose rests on law for it."""
+        """Return True if law no longer needs the source, and the purpose rests on law for it."""
         table = self._matrix.table_of(source)
         current = table.current_source(source)
         over = table.prefix + for_law(current.clause) in self.context.overdue
@@ -186,14 +189,14 @@ class Decision:
         )
 
     def _of_periods(self, source: type[Source]) -> str:
-        """Say which period is over: that for which a source may be kept, or that for which law needs it."""
+        """Say which period is over: the one for which a source may be kept, or the one for which law needs it."""
         data = self._key(source)
         if self._is_beyond_law(source):
             return f"the period for which law needs {data} is over, and nothing else lets it be used (clause 8)"
         return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
 
     def _explain_denial_despite_grant(self, bar: DenialReason, source: type[Source]) -> str:
-        """Why a source is refused that some clause grants the purpose."""
+        """Explain why a source is refused although some clause grants it the purpose."""
         purpose, data = self._name(self.purpose), self._key(source)
         preferences = self.context.preferences
         if bar is DenialReason.CONDITION:
@@ -242,7 +245,7 @@ class Decision:
         return f"the subject asked for {what} of the data to stop (clause 7)"
 
     def _explain_conditions(self, source: type[Source]) -> str:
-        """Why a source is refused that may serve the purpose under conditions alone."""
+        """Explain why a source is refused that may serve the purpose under conditions only."""
         purpose, data, current = self._name(self.purpose), self._key(source), self._matrix.current_source(source)
         missing = self._missing_conditions(source, lambda after: after is None or after > DenialReason.CONDITION)
         own = self._matrix.table_of(source)
@@ -260,7 +263,10 @@ class Decision:
     def _missing_conditions(
         self, source: type[Source], lifted: Callable[[DenialReason | None], bool]
     ) -> tuple[str, ...]:
-        """The conditions that lift a denial where they are stated as well, in the notice's order; empty if none do."""
+        """Return the conditions that would lift a denial if they were stated as well, in the notice's order.
+
+        `lifted` tells whether a denial reason, or None, counts as lifted. The result is empty if no conditions help.
+        """
         matrix = self._matrix
 
         def lifts(conditions: Iterable[str]) -> bool:
@@ -280,7 +286,7 @@ class Decision:
         return tuple(needed)
 
     def _lacks_channel(self, source: type[Source]) -> bool:
-        """Return True if the revision of collection grants what is refused, by channels that it names."""
+        """Return True if the revision of collection grants the refused use by some channels, which it names."""
         stated = self.context._replace(unstated=False)
         bars = [
             self._matrix.find_denial_reason(source, member, self.channel, stated)
@@ -333,7 +339,7 @@ class Decision:
         return escape_controls("\n".join([self.headline, *(f"  {line}" for line in self.details)]))
 
     def _repr_html_(self) -> str:
-        """What notebooks show: the same as `str()`, as a list."""
+        """Render the decision as an HTML list for notebooks, with the same lines as `str()`."""
         from purposeguard.notice.notebook import render_list  # noqa: PLC0415  # as in the notice
 
         return render_list(
@@ -373,13 +379,13 @@ def _thaw(facts: dict[str, Any]) -> Decision:
 
 
 def override_decision(decision: Decision, reason: DenialReason, headline: str, reasons: tuple[str, ...]) -> Decision:
-    """What is refused for reasons that lie outside the table: about the same data, purpose and channel."""
+    """Return a decision that refuses the same use for reasons that lie outside the table."""
     facts = {name: getattr(decision, name) for name in _FACTS} | {"allowed": False, "reason": reason}
     return _thaw(facts | {"headline": headline, "reasons": reasons, "details": reasons})
 
 
 def qualify_decision(decision: Decision, matrix: JointTable) -> Decision:
-    """Return the decision as records tell of it: with classes whose clauses say of which notice they are."""
+    """Return the decision for records: with classes whose ids contain that of their notice."""
     facts = {name: getattr(decision, name) for name in _FACTS}
     purpose = decision.purpose
     facts["label"] = matrix.to_record_label(decision.label)
@@ -397,7 +403,7 @@ def make_external_decision(
     reasons: tuple[str, ...] = (),
     reason: DenialReason | None = None,
 ) -> Decision:
-    """Return a decision about what no table knows: it is made elsewhere, and told like the others."""
+    """Make a decision about something that no table knows. It is made elsewhere, and reported like any other."""
     return _thaw(
         {
             "allowed": allowed,
@@ -417,7 +423,7 @@ def make_external_decision(
 
 
 def is_about_the_subject(decision: Decision) -> bool:
-    """Return True if the use is denied for what the subject asked for, or did not agree to (clause 7)."""
+    """Return True if a use is denied because the subject stopped it or did not agree to it (clause 7)."""
     return decision.reason in (DenialReason.SUBJECT, DenialReason.CONSENT)
 
 
@@ -426,18 +432,18 @@ BY_CLAUSE: Final[Callable[[type[Source | Purpose]], str]] = attrgetter("clause")
 
 
 def term_key(matrix: PolicyTable) -> Callable[[type[Source | Purpose]], str]:
-    """How messages tell the terms of this table apart."""
+    """Return the function that gives the id of a term in messages about this table."""
     return matrix.record_id if isinstance(matrix, JointTable) else BY_CLAUSE
 
 
 def format_term(term: type[Source | Purpose] | Family, key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE) -> str:
-    """Return a term as messages name it: `renewal-guidance (1.2(1)①)`."""
+    """Format a term for messages: `renewal-guidance (1.2(1)①)`."""
     ids = map(key, term.members if isinstance(term, Family) else (term,))
     return f"{term.slug} ({', '.join(ids)})"
 
 
 def _advise_stating(conditions: Iterable[str]) -> str:
-    """What is to be stated: ``adult` and `outside-eu` hold: state `conditions={"adult", "outside-eu"}``."""
+    """Return name conditions and how to state them: "`adult` holds, which is stated by `conditions={"adult"}`"."""
     named = [f"`{condition}`" for condition in conditions]
     written = ", ".join(f'"{name[1:-1]}"' for name in named)
     return f"{_join_names(named)} hold{'s' if len(named) == 1 else ''}, which is stated by `conditions={{{written}}}`"
@@ -448,7 +454,7 @@ def _purpose_members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ..
 
 
 def _describe_grants(matrix: PolicyTable, purpose: type[Purpose]) -> str:
-    """Which clauses grant a purpose, and to which sources."""
+    """Describe which clauses grant a purpose, and to which sources."""
     text = matrix.texts.get(purpose)
     if text is None:
         notice = matrix.notice
@@ -462,7 +468,7 @@ def _describe_grants(matrix: PolicyTable, purpose: type[Purpose]) -> str:
 
 
 def _describe_permitted_purposes(matrix: PolicyTable, source: type[Source]) -> str:
-    """Return the purposes that a source may serve, the first few by name and all by clause."""
+    """Describe the purposes that a source may serve: the first few by name, and all by clause."""
     present = matrix.current_source(source)
     text = matrix.texts.get(present)
     if text is None:
@@ -485,6 +491,6 @@ def _format_clause_ranges(granted: Mapping[type[Purpose], str]) -> str:
 
 
 def _join_names(names: Iterable[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`."""
+    """Join names to a phrase: `a`, `a and b`, `a, b and c`."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

@@ -47,10 +47,14 @@ class JointTable(PolicyTable):
     _stand_ins: dict[type[Source | Purpose], TermMeta]
 
     def __init__(self, parts: Sequence[PolicyTable], declared: Mapping[str, object]) -> None:
-        """`declared` are the families over several notices, by the classes of any revision.
+        """Combine the tables of several notices.
+
+        Args:
+            parts: the table of each notice, in their order.
+            declared: the families over several notices, as unions of classes of any revision.
 
         Raises:
-            NoticeError: a family names what is of none of the notices, or these do not go together.
+            NoticeError: a family names what is of none of the notices, or the notices do not go together.
         """
         self._fill(_parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
         faults = [*self._find_missing_members()]
@@ -81,10 +85,10 @@ class JointTable(PolicyTable):
 
     @classmethod
     def compile_from(cls, given: NoticesInForce, earlier: JointTable | None = None) -> JointTable:
-        """Return the table of these notices, which follow those of `earlier`.
+        """Compile several notices, which replace those of `earlier`.
 
         Raises:
-            NoticeError: a class is of two of them; or as `JointTable` does.
+            NoticeError: a class belongs to two of them; or as `JointTable` does.
         """
         before = {part.notice.id: part for part in earlier.parts} if earlier is not None else {}
         _refuse_shared_classes(given.members, before)
@@ -95,7 +99,7 @@ class JointTable(PolicyTable):
         return cls(parts, given.families)
 
     def replace_revision(self, notice: object, history: History | None = None) -> JointTable:
-        """The table of another revision of one of the notices, which leaves the others; or of other revisions of all.
+        """Return the table with another revision of one notice, or with other revisions of all of them.
 
         Raises:
             NoticeError: it is of another notice; or a family names a purpose that the notice has no more.
@@ -128,14 +132,14 @@ class JointTable(PolicyTable):
         return self._revisions
 
     def __getattr__(self, name: str) -> NoReturn:
-        """Of what is not here: raises SeveralNotices where each notice has its own."""
+        """Raise the error for an attribute that is not here: SeveralNotices if each notice has its own."""
         refuse_joint_attribute(name, lambda: self.notice.notices)
 
     def table_of(self, source: type[Source]) -> PolicyTable:
-        """Return the table of the notice that a source, or a purpose, is of.
+        """Return the table of the notice that a source or purpose belongs to.
 
         Raises:
-            UnknownSource: it is of none of them.
+            UnknownSource: it belongs to none of them.
         """
         part = self._find_part(source)
         if part is None:
@@ -143,10 +147,10 @@ class JointTable(PolicyTable):
         return part
 
     def single_table_of(self, purpose: type[Purpose] | Family) -> PolicyTable:
-        """Return the table of the one notice that a purpose, or a family, is of.
+        """Return the table of the only notice that a purpose or family belongs to.
 
         Raises:
-            SeveralNotices: it is a family over several of them.
+            SeveralNotices: it is a family over several notices.
         """
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         part, *others = {self._find_part(member) for member in members}
@@ -155,10 +159,12 @@ class JointTable(PolicyTable):
         return part
 
     def split_label(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
-        """The table of each notice that sources of a label are of, with these; of data that is not personal, of all.
+        """Split a label by the notices of its sources. Return the table and the part of the label for each notice.
+
+        Data that is not personal belongs to all notices.
 
         Raises:
-            UnknownSource: a source is of none of them.
+            UnknownSource: a source belongs to none of the notices.
         """
         personal = [source for source in label if source is not NotPersonal]
         of = {part: [source for source in personal if self.table_of(source) is part] for part in self.parts}
@@ -171,24 +177,24 @@ class JointTable(PolicyTable):
         return next((part for part in self.parts if known and term in part._dates), None)
 
     def record_id(self, term: type[Source | Purpose]) -> str:
-        """Return the id by which contexts and records name a source or a purpose: `jp-notice:1.1(a)`."""
+        """Return the id by which contexts and records name a source or purpose, e.g. `jp-notice:1.1(a)`."""
         part = self._find_part(term)
         return term.clause if part is None else part.record_id(term)
 
     def find_denial_reason(
         self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> DenialReason | None:
-        """What stands between a source and a purpose: what the notice of the source says, and no other."""
+        """Return the reason why a source may not serve a purpose, by the source's own notice; None if it may."""
         part = self.table_of(source)
         return part.find_denial_reason(source, purpose, channel, self._context_for_part(part, context))
 
     def collection_revision(self, source: type[Source], context: Context) -> datetime.date | None:
-        """Return the date of the revision of its notice under which data was collected; None where that is in force."""
+        """Return the date of the revision of collection in the source's notice; None if that revision is in force."""
         part = self.table_of(source)
         return part.collection_revision(source, self._context_for_part(part, context))
 
     def _context_for_part(self, part: PolicyTable, context: Context) -> Context:
-        """Return the context as the table of one notice has it: its revision of collection, and its conditions."""
+        """Return the context with the revision of collection and the conditions of one notice."""
         if context.conditions:
             context = context._replace(conditions=part.own_conditions(context.conditions))
         if context.unders:
@@ -205,7 +211,7 @@ class JointTable(PolicyTable):
         ended: Day | None,
         today: Day,
     ) -> Context:
-        """What decides beside the label: days are counted, and revisions known, as each notice has them."""
+        """Build the context of a decision. Each notice counts days and knows revisions by itself."""
         of = {source: self._find_part(source) for source in sources}
         each = [
             part.build_context(
@@ -224,11 +230,11 @@ class JointTable(PolicyTable):
         return Context(preferences, BEFORE_ALL, overdue, unders=unders)
 
     def to_record_label(self, label: Label) -> Label:
-        """Return a label as records name its sources: of classes whose clause says of which notice it is."""
+        """Return a label with the classes by which records name its sources. Their ids contain that of the notice."""
         return Label(*(cast("type[Source]", self.make_record_class(source)) for source in label))
 
     def make_record_class(self, term: type[Source | Purpose]) -> type[Source | Purpose]:
-        """Return a class for records: as the term, with an id that names its notice. No guard decides by it."""
+        """Return a subclass of a term for records, whose id contains that of its notice. No guard decides by it."""
         if self._find_part(term) is None:
             return term
         found = self._stand_ins.get(term)
@@ -246,7 +252,7 @@ class JointTable(PolicyTable):
         """Return the label of two values joined by an operation that the notice of both declares (rule 6).
 
         Raises:
-            UnknownOperation: it declares none between the two, or they are of several notices.
+            UnknownOperation: the notice declares none between the two, or they belong to several notices.
         """
         left, right = self.resolve_label(one), self.resolve_label(other)
         part, *others = {self._find_part(source) for source in (left | right).sources}
@@ -265,7 +271,7 @@ class JointTable(PolicyTable):
         return term if part is None else part._translate_term(term)
 
     def _union_members(self, union: object) -> tuple[type[Purpose], ...]:
-        """Return the purposes of a union in the notices in force, in their order."""
+        """Return the purposes of a union as classes of the notices in force, in their order."""
         present = {self._translate_term(member) for member in union_members(union)}
         return tuple(purpose for part in self.parts for purpose in part.notice.purposes if purpose in present)
 
@@ -283,10 +289,13 @@ class JointTable(PolicyTable):
 
 
 def _refuse_shared_classes(members: Iterable[tuple[Notice, History | None]], known: Mapping[str, PolicyTable]) -> None:
-    """Raise NoticeError where two notices have a class, as they may where both were bound to one module.
+    """Check that no class belongs to two notices, as it may where both were bound to one module.
 
-    Nobody could tell then of which of them a value is. `known` are the tables by id that these notices follow; before a
-    notice is compiled, since what follows a table shares with it what is known of classes.
+    Otherwise a value could be of either notice. This runs before a notice is compiled, because a new table shares what
+    is known of classes with the one that it replaces. `known` holds the tables that are replaced, by notice id.
+
+    Raises:
+        NoticeError: two notices have a class.
     """
     terms: dict[str, set[TermMeta]] = {id_: set(part._dates) for id_, part in known.items()}
     faults: list[Fault] = []

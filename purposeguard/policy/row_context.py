@@ -36,11 +36,10 @@ _LONG: Final = 10**LONGEST_SUBJECT
 
 
 def subject_key(given: object) -> str:
-    """Return the one spelling of a subject's id: `7` and `"7"` are one subject, and so are all spellings of a UUID.
+    """Return the canonical spelling of a subject's id.
 
-    Within a realm too: `customer:` before a UUID in capitals is what a field marked `Subject("customer")` says.
-
-    Capitals count, save in a UUID: where ids are addresses, fold them before they come here.
+    `7` and `"7"` are one subject, and so are all spellings of a UUID, also after the name of a realm, as in
+    `customer:…`. Case counts in all other ids: where ids are addresses, fold them before they come here.
 
     Raises:
         TypeError: it is no int, str or UUID; a bool is none of them.
@@ -59,7 +58,7 @@ def subject_key(given: object) -> str:
 
 
 def subject_keys(given: Collection[object]) -> list[str]:
-    """Return `subject_key` of each of these, in their order; of plain numbers all at once."""
+    """Return the `subject_key` of each id, in their order. Plain numbers are converted all at once."""
     if set(map(type, given)) == {int}:
         numbers = cast("Collection[int]", given)
         if min(numbers) > -_SHORT and max(numbers) < _SHORT:
@@ -68,7 +67,7 @@ def subject_keys(given: Collection[object]) -> list[str]:
 
 
 def _format_number(given: int) -> str:
-    """Return a number, as its digits in a text are taken; no text is made of one that is too long."""
+    """Return the key of a number. A number that is too long is refused without making a text of it."""
     return _normalize_text(str(given) if -_LONG < given < _LONG else "")
 
 

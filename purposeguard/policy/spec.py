@@ -22,7 +22,7 @@ NONE: Stated = frozenset()
 def permits(
     notice: Document, sources: Collection[str], purpose: str, channel: str | None = None, conditions: Stated = NONE
 ) -> bool:
-    """Return True if data from these sources may serve the purpose or family, by the channel where one is given."""
+    """Return True if the sources may serve the purpose or family, by the channel if there is one."""
     if not sources:
         raise UnlabelledData("no sources")  # rule 4
     members = members_of(notice, purpose)  # Rule 2: every source must be allowed. Rule 3: each by some purpose.
@@ -32,12 +32,12 @@ def permits(
 
 
 def members_of(notice: Document, purpose: str) -> Collection[str]:
-    """Return the purposes of a family; of a purpose itself."""
+    """Return the purposes of a family, or the purpose itself."""
     return {row.class_: row.purposes for row in notice.family}.get(purpose, (purpose,))
 
 
 def is_permitted(notice: Document, source: str, purpose: str, channel: str | None, conditions: Stated = NONE) -> bool:
-    """Whether one source may serve one purpose, where these conditions are stated: more of them never allow less."""
+    """Return True if one source may serve one purpose under these conditions. More conditions never allow less."""
     row = _row(notice, source)
     if items := [item.id for item in notice.source if item.parent == source]:
         return all(
@@ -59,7 +59,7 @@ def is_permitted(notice: Document, source: str, purpose: str, channel: str | Non
 
 
 def list_bases(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
-    """The bases that a use has where these conditions are stated, of which one must be met; none: it may not be."""
+    """Return the bases of a use under these conditions. One must be met, so a use without bases is not permitted."""
     grant, row = next((grant, row) for grant in notice.grant for row in grant.purpose if row.id == purpose)
     given = row if row.basis or row.bases else grant  # its own go before those of the grant
     every = given.bases or [BasisRow.model_construct(basis=given.basis)]
@@ -68,7 +68,7 @@ def list_bases(notice: Document, source: str, purpose: str, conditions: Stated) 
 
 
 def derive_source(notice: Document, operation: str, one: str, other: str) -> str | None:
-    """Rule 6: the source of two sources joined by `operation`, or None where the notice declares none."""
+    """Return the source of two sources joined by `operation`; None if the notice declares none (rule 6)."""
     for row in (row for row in notice.derivation if row.operation == operation):
         for left, right in ((one, other), (other, one)):
             if {left, *_above(notice, left)} & set(row.from_) and {right, *_above(notice, right)} & set(row.with_):
@@ -166,7 +166,7 @@ def is_allowed_jointly(
     sources: Collection[tuple[str, str]],  # each with the notice that it is of
     parts: Mapping[str, Mapping[str, Any]],  # of each notice that has a part in what is asked for: the rest, as above
 ) -> bool:
-    """Several notices at once: each source is decided by its own alone, which must have a part in what is asked for."""
+    """Decide under several notices. Each source is decided by its own notice, which must be one of those in `parts`."""
     for of, its in parts.items():
         if its["activity"] and not is_channel_stated(notices[of][-1], its["purpose"], its["channel"]):
             return False  # Rule 7, of what an activity is for, whichever notice its data is of.
@@ -176,7 +176,7 @@ def is_allowed_jointly(
 
 
 def translate_id(notices: Sequence[Document], kind: str, given: str | None, day: date) -> str | None:
-    """The id that a source or purpose of the notice in force has in the revision of that day; None if it has none."""
+    """Translate an id of the notice in force to the revision of that day; None if the term has no id there."""
     now = notices[-1].revision
     passed = {n.revision: n.renamed for n in notices if min(now, day) < n.revision <= max(now, day)}
     for revision in sorted(passed, reverse=day < now):
@@ -188,7 +188,7 @@ def translate_id(notices: Sequence[Document], kind: str, given: str | None, day:
 
 
 def is_granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
-    """Whether another revision grants it, on whichever conditions; one that has no such source grants it nothing."""
+    """Return True if another revision grants the use under some conditions. An unknown source is granted nothing."""
     known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
     granted_there = source in known and is_permitted(
         notice, source, purpose, channel, {row.id for row in notice.condition}
@@ -197,7 +197,7 @@ def is_granted(notice: Document, source: str, purpose: str, channel: str | None,
 
 
 def is_channel_stated(notice: Document, purpose: str, channel: str | None) -> bool:
-    """Whether a channel is stated, or need not be: where a clause names the channels, activities must say theirs."""
+    """Return True if a channel is stated, or if none must be: activities must state it if the clause names channels."""
     return channel is not None or all(_admits(notice, member, "") for member in members_of(notice, purpose))
 
 

@@ -63,7 +63,9 @@ def derive_label(
     right: Label,
     current: Callable[[type[Source]], type[Source]] = lambda source: source,
 ) -> Label:
-    """Return the label of two values joined by an operation; `current` gives the notice's own class for one of a label.
+    """Return the label of two values that an operation joins.
+
+    `current` translates a class of another revision to the notice's own class.
 
     Raises:
         UnknownOperation: the notice declares no such operation between the two.
@@ -165,7 +167,14 @@ class PolicyTable(Immutable):
         *,
         prefix: str = "",
     ) -> None:
-        """`history` has the notice among its revisions; without one it is that of `earlier`, and the notice."""
+        """Compile a notice.
+
+        Args:
+            notice: the notice in force.
+            earlier: the table that this one replaces.
+            history: the revisions of the notice, itself included; by default, those of `earlier` and the notice.
+            prefix: the beginning of this notice's ids in contexts, where several notices are in force.
+        """
         if history is None:
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
         self._fill(notice=notice, history=history, prefix=prefix, _then={}, _in_context={}, texts={})
@@ -222,7 +231,7 @@ class PolicyTable(Immutable):
         return self.history
 
     def replace_revision(self, notice: object, history: History | None = None) -> PolicyTable:
-        """Return the table of another revision, which is put in force after this one.
+        """Return the table of another revision, to replace this one.
 
         Raises:
             NoticeError: it is of another notice.
@@ -234,11 +243,11 @@ class PolicyTable(Immutable):
         return PolicyTable(notice, self, history)
 
     def table_of(self, source: type[Source]) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
-        """Return the table of the notice that a source is of."""
+        """Return the table of the source's notice. Here there is only this one."""
         return self
 
     def split_label(self, label: Label) -> tuple[tuple[PolicyTable, Label], ...]:
-        """Return the table of each notice that sources of a label are of, with these sources."""
+        """Split a label by the notices of its sources. Return the table and the part of the label for each notice."""
         return ((self, label),)
 
     @property
@@ -247,16 +256,19 @@ class PolicyTable(Immutable):
         return (self,)
 
     def single_table_of(self, purpose: type[Purpose] | Family) -> PolicyTable:  # noqa: ARG002  # over several notices it tells
-        """Return the table of the one notice that a purpose, or a family, is of."""
+        """Return the table of the notice of a purpose or family. Here there is only this one."""
         return self
 
     def own_conditions(self, conditions: frozenset[str]) -> frozenset[str]:
-        """Return those of the conditions that are of this notice, by their ids in it."""
+        """Return the conditions of this notice among the given ones, by their ids within the notice."""
         prefix = self.prefix
         return frozenset(one.removeprefix(prefix) for one in conditions if one.startswith(prefix))
 
     def record_id(self, term: type[Source | Purpose]) -> str:
-        """The id by which contexts and records name a source or a purpose; over several notices it names the notice."""
+        """Return the id by which contexts and records name a source or purpose.
+
+        Where several notices are in force, the id contains that of the notice.
+        """
         return self.prefix + term.clause
 
     def build_context(
@@ -268,7 +280,14 @@ class PolicyTable(Immutable):
         ended: Day | None,
         today: Day,
     ) -> Context:
-        """What decides beside the label: how things stand for a subject, and what follows from the days of a datum.
+        """Build the context of a decision from a subject's preferences and the days of a datum.
+
+        Args:
+            sources: the sources of the datum.
+            preferences: what the subject asked for and agreed to; None if no subject is named.
+            collected: the day of collection, if it is known.
+            ended: the day on which the use ended; None while it goes on.
+            today: the day to decide for.
 
         Raises:
             NoticeError: this machine does not know the notice's time zone.
@@ -286,7 +305,7 @@ class PolicyTable(Immutable):
         return Context(preferences, under, overdue)
 
     def to_record_label(self, label: Label) -> Label:
-        """Return a label as records name its sources."""
+        """Return a label with the classes by which records name its sources. Here it is the label itself."""
         return label
 
     @property
@@ -304,7 +323,12 @@ class PolicyTable(Immutable):
         return self.resolve_purpose(purpose) in self.resolve_row(sources, channel)
 
     def resolve_row(self, sources: object, channel: str | None = None) -> Row:
-        """What the sources may serve; raises as `allows` does."""
+        """Return the purposes and families that the sources may serve.
+
+        Raises:
+            UnknownTerm: an id means nothing in the notice.
+            UnlabelledData: there are no sources.
+        """
         table = self._tables.get(channel) if channel is None or type(channel) is str else None
         if table is None:
             channel = self.notice.channel(channel)
@@ -332,13 +356,16 @@ class PolicyTable(Immutable):
         return first.intersection(*others)
 
     def cache_row(self, asked: object, channel: str | None, row: Row) -> None:
-        """Have the row of what `freeze_sources` gave found at once where it is asked for in the same form."""
+        """Remember the row of these sources, so that it is found at once when they are asked for in the same form.
+
+        `asked` must come from `freeze_sources`.
+        """
         table = self._tables[channel]
         if len(table) < MOST_REMEMBERED and _is_cacheable(asked):
             table[asked] = row
 
     def row_for(self, label: Label, channel: str | None, context: Context) -> Row:
-        """What data of this label may serve in this context; the label is of this table."""
+        """Return the purposes and families that data of a label of this table may serve in this context."""
         if context is NONE_KNOWN or context == NONE_KNOWN:
             return self.resolve_row(label, channel)
         key = (label, channel, context)
@@ -351,7 +378,7 @@ class PolicyTable(Immutable):
         return row
 
     def _build_not_personal_row(self, channel: str | None) -> Row:
-        """What data that is not personal may serve: all that admits the channel."""
+        """Return the row of data that is not personal: all purposes and families that admit the channel."""
         open_ = {one for one in self.notice.purposes if self._admits(one, channel)}
         return frozenset((*open_, *(one for one in self.notice.families if not open_.isdisjoint(one.members))))
 
@@ -365,7 +392,7 @@ class PolicyTable(Immutable):
     def find_denial_reason(
         self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> DenialReason | None:
-        """What stands between a source and a purpose of the notice; None where the source may serve it."""
+        """Return the reason why a source may not serve a purpose of the notice; None if it may."""
         current = self.current_source(source)
         if purpose not in self.notice.grants[current]:
             return DenialReason.GRANT
@@ -396,14 +423,20 @@ class PolicyTable(Immutable):
         return self._find_subject_reason(grounds + held, purpose, context.preferences)
 
     def _is_over(self, source: type[Source], context: Context, *, of_law: bool) -> bool:
-        """Return whether the period of a source is over: that for which it is kept, or that for which law needs it."""
+        """Return True if a period of a source is over.
+
+        With `of_law`, that is the period for which law needs the source; else the one for which it may be kept.
+        """
         clause = for_law(source.clause) if of_law else source.clause
         return self.prefix + clause in context.overdue
 
     def _find_subject_reason(
         self, grounds: Grounds, purpose: type[Purpose], preferences: SubjectPreferences | None
     ) -> DenialReason | None:
-        """What of the subject stands in the way: that the use was stopped, no consent, or that nobody is named."""
+        """Return the reason in a subject's preferences against a use; None if there is none.
+
+        That is a stopped use, a missing consent, or a subject who must be named and is not.
+        """
         if preferences is not None and self._is_stopped(preferences, purpose):
             return DenialReason.SUBJECT
         for group in grounds:
@@ -416,7 +449,7 @@ class PolicyTable(Immutable):
         return None
 
     def _is_stopped(self, preferences: SubjectPreferences, purpose: type[Purpose]) -> bool:
-        """Return True if the subject stopped the use for a purpose, by any id that it ever had."""
+        """Return True if the subject stopped the use for a purpose, by any id that the purpose ever had."""
         named = self._named.get(purpose, NO_NAMES)
         names = [name for day, name in named.items() if name is not None and day != BEFORE_ALL]
         names.append(self.record_id(purpose))
@@ -427,7 +460,10 @@ class PolicyTable(Immutable):
     def _has_consented(
         self, preferences: SubjectPreferences | None, purpose: type[Purpose], after: datetime.date | None = None
     ) -> bool:
-        """Return True if the subject agreed to a purpose, by the id that it had when they did."""
+        """Return True if the subject agreed to a purpose, by the id that the purpose had at that time.
+
+        With `after`, only consents under revisions later than that day count.
+        """
         return preferences is not None and preferences.has_consented(
             self.record_id(purpose), after, self._named.get(purpose, NO_NAMES)
         )
@@ -435,7 +471,10 @@ class PolicyTable(Immutable):
     def _find_revision_reason(
         self, source: type[Source], purpose: type[Purpose], preferences: SubjectPreferences | None, then: PolicyTable
     ) -> DenialReason | None:
-        """What stands in the way of a purpose that the revision of collection does not grant (rule 9)."""
+        """Return the reason against a use that the revision of collection does not grant (rule 9).
+
+        Return None if the revision in force extends the purpose to such data, and the subject agreed if they must.
+        """
         extension = self.extended.get((source.clause, purpose.clause))
         if extension is None or then.notice.revision > self.notice.revision:
             return DenialReason.REVISION
@@ -447,7 +486,10 @@ class PolicyTable(Immutable):
         return channel is None or only is None or channel in only
 
     def _collection_table(self, source: type[Source], context: Context) -> PolicyTable | None:
-        """Return the matrix of the revision under which data was collected; None where that is the one in force."""
+        """Return the table of the revision under which data was collected.
+
+        Return None if that revision is the one in force, or is not known.
+        """
         # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
         notice, now, said = self._find_notice(source), self.notice.revision, context.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
@@ -455,12 +497,12 @@ class PolicyTable(Immutable):
         return None if notice is None or notice.revision == now else self.compile_revision(notice)
 
     def collection_revision(self, source: type[Source], context: Context) -> datetime.date | None:
-        """Return the date of the revision under which data was collected; None where that is the one in force."""
+        """Return the date of the revision under which data was collected; None if that revision is in force."""
         then = self._collection_table(source, context)
         return context.under if then is None else then.notice.revision
 
     def compile_revision(self, notice: Notice) -> PolicyTable:
-        """Return the matrix of another revision, as it was when that revision was in force."""
+        """Return the table of another revision as it was when that revision was in force."""
         known = self._then.get(id(notice))
         if known is None:
             known = self._then.setdefault(id(notice), PolicyTable(notice))
@@ -469,9 +511,9 @@ class PolicyTable(Immutable):
     def _earlier_grounds(
         self, then: PolicyTable, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
     ) -> Grounds | None:
-        """Return the grounds on which another revision grants a purpose to a source; None where it does not grant it.
+        """Return the grounds on which the revision of collection grants a purpose; None if it does not grant it.
 
-        An activity that states no channel is not granted it where the other revision closed them (rule 7).
+        An activity that states no channel is not granted a purpose whose channels that revision closed (rule 7).
         """
         notice = then.notice
         own, one = source, self.history.translate_clause("purpose", purpose.clause, self.notice, notice)
@@ -488,7 +530,7 @@ class PolicyTable(Immutable):
         return then.grounds.get_grounds(own.clause, granted.clause, context.conditions)
 
     def resolve_label(self, sources: object) -> Label:
-        """Return the label that a sources argument means: a class, an id, a label, or an iterable of these.
+        """Return the label of a sources argument: a class, an id, a label, or an iterable of these.
 
         Raises:
             UnknownSource: an id means nothing, or a class belongs to another notice.
@@ -521,14 +563,17 @@ class PolicyTable(Immutable):
         return self.notice.source(given)
 
     def _find_notice(self, term: object) -> Notice | None:
-        """Return the notice of another revision that a class is of; None where it is of none that is known here."""
+        """Return the other revision that a class belongs to; None if it belongs to this one or to an unknown one."""
         if not isinstance(term, TermMeta) or any(term is one for one in (*self.notice.grants, *self.notice.purposes)):
             return None
         date = self._dates.get(term)
         return None if date is None else self._by_date.get(date)
 
     def _translate_term(self, term: object) -> object:
-        """What stands for a class of another revision in this one, or an id that is unknown where nothing does."""
+        """Translate a class of another revision to the class of the same term in this one.
+
+        Return an id that no notice knows if there is no such term. Return anything else unchanged.
+        """
         origin = self._find_notice(term)
         if origin is None:
             return term
@@ -544,7 +589,7 @@ class PolicyTable(Immutable):
         return found
 
     def resolve_purpose(self, given: object) -> type[Purpose] | Family:
-        """Return the purpose or family that a purpose argument means.
+        """Return the purpose or family of a purpose argument.
 
         Raises:
             UnknownPurpose: it means nothing in the notice, or is a union that is no declared family (rule 3).
@@ -573,11 +618,15 @@ class PolicyTable(Immutable):
         return self.notice.purpose_or_family(given)
 
     def resolve_channel(self, given: str | None) -> str | None:
-        """Return the channel that a name means, None for none; raises UnknownChannel."""
+        """Return the channel of a name; None for None.
+
+        Raises:
+            UnknownChannel: the notice has no such channel.
+        """
         return None if given is None else self.notice.channel(given)
 
     def resolve_conditions(self, given: object) -> frozenset[str]:
-        """Return the conditions that code states, as a set, list or tuple of their ids; it is read once.
+        """Return the conditions of a `conditions` argument: a set, list or tuple of ids, which is read once.
 
         Raises:
             UnknownCondition: the notice has no such condition.
@@ -589,16 +638,16 @@ class PolicyTable(Immutable):
         return frozenset(map(self.notice.condition, given))
 
     def must_state_channel(self, purpose: type[Purpose] | Family) -> bool:
-        """Return True if an activity under this purpose must say its channel (rule 7)."""
+        """Return True if an activity under this purpose must state its channel (rule 7)."""
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         return any(member in self.closed for member in members)
 
     def was_closed(self, purpose: type[Purpose] | Family) -> bool:
-        """Return True if some known revision named the channels of this purpose, which the one in force leaves open."""
+        """Return True if another known revision limits the channels of this purpose, and this one does not."""
         return not self.opened.isdisjoint(purpose.members if isinstance(purpose, Family) else (purpose,))
 
     def admitted_channels(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
-        """Return the channels that some purpose here admits, in the notice's order."""
+        """Return the channels that the purpose, or some member of the family, admits, in the notice's order."""
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         named = [self.closed.get(member) for member in members]
         return tuple(
@@ -606,7 +655,7 @@ class PolicyTable(Immutable):
         )
 
     def current_source(self, source: type[Source]) -> type[Source]:
-        """Return the class that stands for this source in the present revision."""
+        """Return the class of this source in the revision in force."""
         return source if source in self.notice.grants else cast("type[Source]", self._translate_term(source))
 
     def derive_label(self, operation: str, one: object, other: object) -> Label:
@@ -626,7 +675,11 @@ class PolicyTable(Immutable):
         return Label(*present, *(self._source_in_notice(one, source) for one in others for source in made))
 
     def _source_in_notice(self, notice: Notice, source: type[Source]) -> type[Source]:
-        """Return the source of another revision that this one is; raises UnknownSource where it has none."""
+        """Return the class that a source of this notice has in another revision.
+
+        Raises:
+            UnknownSource: that revision has no such source.
+        """
         clause = self.history.translate_clause("source", source.clause, self.notice, notice)
         return notice.source(clause if clause is not None else f"{source.clause} of {self.notice.revision}")
 
@@ -643,7 +696,7 @@ def _find_closed_channels(document: Document) -> dict[str, frozenset[str]]:
 
 
 def _find_opened_purposes(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
-    """Return the purposes that another revision lets reach people by some channels alone."""
+    """Return the purposes of the notice whose channels some other revision limits."""
     found: set[type[Purpose]] = set()
     for other in others:
         shut = (
@@ -659,7 +712,11 @@ def _find_opened_purposes(notice: Notice, others: Iterable[Notice], history: His
 
 
 def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
-    """Return the revisions that are known, those that were in force before and are not in the history among them."""
+    """Return all known revisions by date: those of the history, and those that `earlier` knew.
+
+    Raises:
+        NoticeError: together they do not make a history.
+    """
     before = dict(earlier._by_date) if earlier is not None else {}
     known = before | {one.revision: one for one in history}
     if len(known) > len(history):  # The history has said nothing of the others.
@@ -670,9 +727,10 @@ def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[da
 def _collect_class_dates(
     notice: Notice, earlier: PolicyTable | None, history: History
 ) -> weakref.WeakKeyDictionary[TermMeta, datetime.date]:
-    """The classes of all revisions that are or were known → the dates of these; one dictionary for all that follow.
+    """Return the date of the revision of each class, for all revisions that are or were known.
 
-    It keeps no class: who replaces notices all day long has as many in it as there are tags of theirs.
+    Tables that replace each other share the dictionary. It keeps no class alive, so that replacing notices often does
+    not fill it with classes that nothing is tagged with any more.
     """
     dates = earlier._dates if earlier is not None else weakref.WeakKeyDictionary[TermMeta, datetime.date]()
     known = {id(one) for one in earlier._by_date.values()} if earlier is not None else set[int]()
@@ -683,9 +741,9 @@ def _collect_class_dates(
 
 
 def _collect_former_ids(notice: Notice, history: History, prefix: str) -> dict[type[Purpose], Names]:
-    """Return the purposes that had another id in some revision, or whose id was another's → their ids by revision.
+    """Return the ids by revision of the purposes that had another id in some revision, or whose id was another's.
 
-    What they were called before the earliest revision that is known, this revision itself says.
+    The earliest known revision itself says what purposes were called before it.
     """
     if not any(revision.document.renamed for revision in history):
         return {}
@@ -710,7 +768,10 @@ def _collect_former_ids(notice: Notice, history: History, prefix: str) -> dict[t
 
 
 def freeze_sources(sources: object) -> object:
-    """Return sources in a form that says the same each time that it is read, as a set of a class of its own may not."""
+    """Return a sources argument in a form that does not change.
+
+    An instance of a subclass of `set` might give other members each time that it is read.
+    """
     try:
         return frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
     except TypeError:
@@ -718,7 +779,7 @@ def freeze_sources(sources: object) -> object:
 
 
 def _is_cacheable(given: object) -> bool:
-    """Whether a form asked for may be remembered: ids of ordinary length, labels, and sets of these and of classes."""
+    """Return True if these sources or this purpose may be cached: short ids, labels, terms, and small sets of them."""
     if type(given) is frozenset:
         return len(given) <= 64 and all(_is_cacheable(one) for one in given)
     return isinstance(given, (Label, TermMeta, Family)) or is_union(given) or (type(given) is str and len(given) <= 100)

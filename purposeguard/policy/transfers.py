@@ -59,7 +59,7 @@ class Safeguard:
             raise ValueError(f"a safeguard that ends on {self.until} did not begin on {self.since}")
 
     def holds(self, day: datetime.date) -> bool:
-        """Return True if it is in force on a day."""
+        """Return True if the safeguard is in force on a day."""
         return self.since <= day and (self.until is None or day <= self.until)
 
 
@@ -135,7 +135,10 @@ class Provision:
 
 
 def list_clauses(document: Document, recipient: Recipient) -> tuple[str, ...]:
-    """The clauses that a hand-over to this recipient rests on; that on foreign recipients where it goes abroad."""
+    """Return the clauses that a hand-over to this recipient rests on.
+
+    The clause on foreign recipients is among them if the recipient is abroad.
+    """
     found = list(dict.fromkeys(row.clause for row in _find_provisions(document, recipient)))
     if not found and document.entrustment is not None:
         found.append(document.entrustment.clause)
@@ -155,11 +158,20 @@ def list_objections(
     task: str | None = None,
     today: datetime.date,
 ) -> tuple[str, ...]:
-    """Why data may not be handed to this recipient today, in the order of the clauses; empty where it may.
+    """Return the objections to handing data to this recipient today, in the order of the clauses.
 
-    Data may be handed over only for a purpose that it may serve (clause 4), which the table of the notice decides and
-    this does not. `sources` and `purposes`, by clause, are what is provided to a third party, and for what: a purpose,
-    or the members of a family. These and `means` are judged where they are given.
+    The result is empty if nothing in clauses 4 to 6 speaks against it. Whether the data may serve the purpose at all
+    (clause 4) is decided by the table of the notice, and not here.
+
+    Args:
+        document: the notice.
+        recipient: the recipient, with what is on record about it.
+        sources: the clauses of the data that is provided to a third party. None: not checked.
+        purposes: the clauses of the purposes for which it is provided. None: not checked.
+        means: how the data goes to the recipient. None: not checked.
+        product: the product that the data is handled for.
+        task: the task that the data is handled for.
+        today: the day of the hand-over.
     """
     rows = _find_provisions(document, recipient)
     if rows:  # one clause is enough; of several that object, that with the fewest objections is told
@@ -198,7 +210,7 @@ def make_refusal(
     reasons: tuple[str, ...],
     key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE,
 ) -> Decision:
-    """The decision that the data may not be handed to this recipient, where the notice lets it serve the purpose."""
+    """Return a decision that refuses a hand-over to this recipient, for a purpose that the notice grants."""
     what = ", ".join(map(key, decision.label))
     kind = _find_kind(document.recipients, recipient.kind)
     whom = f"{recipient.id} ({'no kind of the notice' if kind is None else kind.id}, {recipient.country})"
@@ -212,14 +224,14 @@ def _describe_missing_table(table: str, clause: str, what: str) -> str:
 
 
 def _find_provisions(document: Document, recipient: Recipient) -> list[ThirdPartyProvision]:
-    """Return the clauses that let data be provided to recipients of this kind."""
+    """Find the clauses that let data be provided to recipients of this kind."""
     return [row for row in document.provision if _find_kind(row.recipients, recipient.kind) is not None]
 
 
 def _check_provision(
     document: Document, row: ThirdPartyProvision, recipient: Recipient, product: str | None, task: str | None
 ) -> Iterator[str]:
-    """Yield a clause on third parties: where they sit, by itself or as clause 5 has it."""
+    """Yield the objections of a clause on third parties to the recipient's place: by its own terms, or by clause 5."""
     rule = document.transfer
     home = None if rule is None else rule.home
     yield from _check_place(row.clause, _find_kind(row.recipients, recipient.kind), recipient, home)
@@ -239,7 +251,7 @@ def _check_provision(
 def _check_content(
     document: Document, row: ThirdPartyProvision, sources: Collection[str] | None, purposes: Collection[str] | None
 ) -> Iterator[str]:
-    """What a clause lets be provided, and for what."""
+    """Yield the objections of a clause on third parties to the data that is provided, and to its purposes."""
     personal = [source for source in sources or () if source != NotPersonal.clause]
     if row.form == "aggregate" and personal:
         yield (
@@ -260,7 +272,7 @@ def _check_content(
 def _check_measures(
     document: Document, row: ThirdPartyProvision, recipient: Recipient, means: str | None, today: datetime.date
 ) -> Iterator[str]:
-    """Clause 6, where the clause on third parties asks for it."""
+    """Yield the objections of clause 6 if the clause on third parties requires its measures."""
     if row.safeguards == "recorded":
         return
     if document.safeguards is None:
@@ -270,7 +282,7 @@ def _check_measures(
 
 
 def _check_place(clause: str, kind: Kind | None, recipient: Recipient, home: str | None) -> Iterator[str]:
-    """Whether a kind of recipient that the notice places at home or abroad is there."""
+    """Yield an objection if the notice places this kind of recipient at home or abroad, and this one is elsewhere."""
     place = kind.place if isinstance(kind, RecipientKind) else None
     if place is not None and home is not None and (place == "home") != (recipient.country == home):
         where = f"in {home}" if place == "home" else f"outside {home}"
@@ -281,7 +293,7 @@ def _check_place(clause: str, kind: Kind | None, recipient: Recipient, home: str
 def _check_entrustment(
     rule: Entrustment, recipient: Recipient, home: str | None, today: datetime.date
 ) -> Iterator[str]:
-    """Clause 4: kinds of recipients, at home or abroad, each of them supervised."""
+    """Yield the objections of clause 4 to the recipient's kind, its place and its supervision."""
     kind = _find_kind(rule.recipients, recipient.kind)
     if not isinstance(kind, RecipientKind):
         other = _format_unknown_id(recipient.kind, rule.recipients)
@@ -296,7 +308,10 @@ def _check_entrustment(
 
 
 def _check_transfer(rule: Transfer, recipient: Recipient, product: str | None, task: str | None) -> Iterator[str]:
-    """Clause 5: at home, in a country of equivalent protection, or in a listed one, under the terms of its row."""
+    """Yield the objections of clause 5: the country must be the home country, equivalent, or listed.
+
+    A listed country may have narrower terms, which must be met.
+    """
     row = next((one for one in rule.country if one.code == recipient.country), None)
     if row is not None:  # first, since its terms may be narrower
         if row.limit is not None:
@@ -311,7 +326,7 @@ def _check_transfer(rule: Transfer, recipient: Recipient, product: str | None, t
 def _check_limit(
     limit: TransferLimit, only: str, recipient: Recipient, product: str | None, task: str | None
 ) -> Iterator[str]:
-    """Yield the narrower terms of one country: this recipient only, for these products only, for these tasks only."""
+    """Yield the objections by the narrower terms of a country, which name a recipient, products and tasks."""
     own = recipient.own_subsidiary and limit.recipient.id == OWN_SUBSIDIARY
     if not own and fold(recipient.kind) != fold(limit.recipient.id):
         title = title_in(limit.recipient.title, "en")
@@ -330,7 +345,7 @@ def _check_limit(
 
 
 def _check_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
-    """Clause 6: a measure that holds today is on record before anything is handed over, by a means of the notice."""
+    """Yield the objections of clause 6: a measure must hold today, and the means must be one that the notice names."""
     known = [
         safeguard for safeguard in recipient.safeguards if _find_kind(rule.measures, safeguard.measure) is not None
     ]
@@ -356,13 +371,13 @@ def _describe_missing_measure(
 
 
 def _find_kind(kinds: Iterable[Kind], given: str) -> Kind | None:
-    """Return the entry that an id means; case, blanks and hyphens do not matter."""
+    """Return the entry of an id; None if there is none. Case, blanks and hyphens do not matter."""
     wanted = fold(given)
     return next((kind for kind in kinds if wanted is not None and fold(kind.id) == wanted), None)
 
 
 def canonicalize_id(kinds: Iterable[Kind], given: str) -> str:
-    """Return an id as the notice spells it; as it was given where the notice has none like it."""
+    """Return an id as the notice spells it, or unchanged if the notice does not have it."""
     found = _find_kind(kinds, given)
     return given if found is None else found.id
 
@@ -373,7 +388,7 @@ def _format_ids(kinds: Iterable[Kind]) -> str:
 
 
 def _normalize_product(product: str) -> str:
-    """Return a product's name, to be compared: case and blanks do not matter, everything else does."""
+    """Normalize the name of a product for comparison: case and blanks do not matter, everything else does."""
     return " ".join(product.split()).casefold()
 
 
@@ -382,7 +397,12 @@ def _format_unknown_id(given: str, kinds: Iterable[Kind]) -> str:
 
 
 def _require_texts(record: object, *names: str) -> None:
-    """Raise where one of the fields is no text, or blank."""
+    """Check that these fields of a record are texts of one line, and not blank. Some may be None.
+
+    Raises:
+        TypeError: a field is no text.
+        ValueError: a text is blank, too long, or has several lines.
+    """
     for name in names:
         given = getattr(record, name)
         if given is None and name in _OPTIONAL:
@@ -394,7 +414,11 @@ def _require_texts(record: object, *names: str) -> None:
 
 
 def _require_days(record: object, *names: str) -> None:
-    """Raise where one of the fields is no day."""
+    """Check that these fields of a record are dates. Some may be None.
+
+    Raises:
+        TypeError: a field is no date.
+    """
     for name in names:
         given = getattr(record, name)
         if given is None and name in _OPTIONAL:

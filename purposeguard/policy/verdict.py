@@ -11,7 +11,7 @@ from purposeguard.policy.table import PolicyTable
 
 
 class Verdict(NamedTuple):
-    """Whether data of a label may serve a purpose (by a channel) in a context; said by `PolicySnapshot.decide` alone.
+    """The answer of `PolicySnapshot.decide`: whether data of a label may serve a purpose in a context.
 
     `closed`: the purpose names its channels, and the activity that asks states none of them, so it may use nothing
     (rule 7).

@@ -168,7 +168,7 @@ _BY_REASON: Final[Mapping[DenialReason, type[PurposeViolation]]] = MappingProxyT
 
 
 def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeViolation:
-    """Return a violation as records tell of it: over several notices each id says of which notice it is."""
+    """Return a violation for records. Over several notices, its ids contain those of the notices."""
     if not isinstance(matrix, JointTable):
         return error
     told = type(error)(
@@ -179,7 +179,7 @@ def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeVi
 
 
 def violation_class(decision: Decision) -> type[PurposeViolation]:
-    """Return the class of the error that a denial is: about the purpose itself, the channel, the subject, ….
+    """Return the class of the error for a denial, by its reason.
 
     Raises:
         ValueError: the decision allows the use.

@@ -41,9 +41,12 @@ NOT_HERE = (
 
 
 def export(document: Document, language: str = "en") -> dict[str, str]:
-    """Return the files of a notice, name → text: `schema.cedarschema`, `policies.cedar` and `entities.json`.
+    """Export a notice as the files of a Cedar policy store.
 
-    The same document gives the same texts anywhere. `language` is the tag of that of titles.
+    The same document gives the same texts anywhere. Titles are in `language`, or the nearest one.
+
+    Returns:
+        The texts of `schema.cedarschema`, `policies.cedar` and `entities.json`, by these names.
     """
     made = _CedarExport(document, language)
     return {
@@ -146,7 +149,7 @@ class _CedarExport:
             yield from self._family(family)
 
     def _policy(self, given: str, title: str, effect: Literal["permit", "forbid"], action: str) -> Iterator[str]:
-        """Yield the head of a policy."""
+        """Yield the head of a policy: its annotations and its scope."""
         yield f"@id({quote_text(_choose_unique_name(given, self._ids))})"
         yield f"@title({quote_text(title)})"
         if action == "action":
@@ -176,7 +179,7 @@ class _CedarExport:
         yield from _end_policy(blocks)
 
     def _narrow(self, source: str, title: str) -> Iterator[str]:
-        """What an overlay or a derivation may serve, under the clauses that speak of it at all."""
+        """Yield a policy that limits an overlay or a derivation to its own purposes, under the clauses that list it."""
         serves = self._reading.narrow[source]
         groups = [grant for grant in self._document.grant if source in self._reading.listed[grant.clause]]
         if not groups:
@@ -215,7 +218,10 @@ class _CedarExport:
     # ---- Entities ----------------------------------------------------------------------------------------------------
 
     def entities(self) -> str:
-        """The sources, and the actions as the schema has them, for engines that are asked without it; one a line."""
+        """Format the sources and the actions as a JSON list, one a line.
+
+        The schema has the actions too, but engines may be asked without it.
+        """
         document = self._document
         rows = [_entity_row("Source", row.id, row.parent, title=self._title(row.title)) for row in document.source]
         rows += [_entity_row("Source", row.id, row.source, title=self._title(row.title)) for row in document.overlay]
@@ -237,7 +243,7 @@ def _entity_row(kind: str, given: str, parent: str | None, **attributes: str) ->
 
 
 def _choose_unique_name(given: str, taken: set[str]) -> str:
-    """Return a name that is not taken, as like the given one as can be; it is taken then."""
+    """Choose a name that is not taken, as similar to the given one as possible, and add it to those taken."""
     name, number = given, 1
     while name in taken:
         number += 1
@@ -250,19 +256,19 @@ def _choose_unique_name(given: str, taken: set[str]) -> str:
 
 
 def _sources_all_in(sources: Sequence[str]) -> list[str]:
-    """All sources of the data are among these."""
+    """Return the condition that all sources of the data are among these."""
     return [wrap_set("", format_entities("Source", sources), f".containsAll({SOURCES})", len(INDENT))]
 
 
 def _sources_any_in(sources: Sequence[str]) -> list[str]:
-    """Some source of the data is among these."""
+    """Return the condition that some source of the data is among these."""
     if len(sources) == 1:
         return [f"{SOURCES}.contains({format_entity('Source', sources[0])})"]
     return [wrap_set("", format_entities("Source", sources), f".containsAny({SOURCES})", len(INDENT))]
 
 
 def _purpose_in(purposes: Sequence[str]) -> str:
-    """It is asked for one of these purposes."""
+    """Return the condition that the requested action is one of these purposes."""
     if len(purposes) == 1:
         return f"action == {format_entity('Action', purposes[0])}"
     return wrap_set("action in ", format_entities("Action", purposes), "", len(INDENT))
@@ -275,7 +281,7 @@ def _action_in(groups: Sequence[str]) -> str:
 
 
 def _is_other_channel(channels: Sequence[str]) -> list[str]:
-    """A channel is named, and it is none of these."""
+    """Return the condition that the request names a channel which is none of these."""
     if len(channels) == 1:
         return ["context has channel", f"context.channel != {format_entity('Channel', channels[0])}"]
     return ["context has channel", f"!({format_set(format_entities('Channel', channels))}.contains(context.channel))"]
@@ -286,7 +292,7 @@ def _lacks_consent(purpose: str) -> str:
 
 
 def _is_unmet(term: Term) -> list[str]:
-    """A term, one of several, is not met."""
+    """Return the condition that a term is not met."""
     channel = [] if term.channels is None else _is_other_channel(term.channels)
     others = [] if term.consent is None else [_lacks_consent(term.consent)]
     others += [f"!{_conditions_hold(term.conditions)}"] if term.conditions else []
@@ -297,12 +303,12 @@ def _is_unmet(term: Term) -> list[str]:
 
 
 def _conditions_hold(conditions: Sequence[str]) -> str:
-    """All these conditions hold."""
+    """Return the condition that all these conditions of the notice hold."""
     return f"(context has conditions && context.conditions.containsAll({format_set([*map(quote_text, conditions)])}))"
 
 
 def _format_block(kind: Literal["when", "unless"], parts: Iterable[str]) -> str:
-    """Return a condition: on one line where it fits one, else each part on its own."""
+    """Format a condition: on one line if it fits, else with each part on a line of its own."""
     given = list(parts)
     line = f"{kind} {{ {' && '.join(given)} }}"
     if len(line) < WIDTH and "\n" not in line:

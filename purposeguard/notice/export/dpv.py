@@ -84,9 +84,12 @@ CONDITIONS: Final = {
 
 
 def export(document: Document) -> dict[str, str]:
-    """Return the graph of a notice, name → text: `notice.jsonld`. Titles are in every language that the notice has.
+    """Export a notice as a graph in JSON-LD, with titles in every language that the notice has.
 
     Ids are relative to where the file is published. The same document gives the same text anywhere.
+
+    Returns:
+        The text of `notice.jsonld`, by this name.
     """
     made = _DpvExport(document)
     text = json.dumps({"@context": CONTEXT, "@graph": list(made.graph())}, ensure_ascii=False, indent=2)
@@ -104,7 +107,7 @@ class _DpvExport:
         self._purpose_ids = purposes | {row.class_: f"#{row.slug}" for row in document.family}
 
     def graph(self) -> Iterator[Node]:
-        """Yield the nodes: the notice and who publishes it, the terms, what is done, the rules."""
+        """Yield the nodes of the graph: the notice and its publisher, the terms, the processes, and the rules."""
         document = self._document
         yield from self._describe_notice()
         yield from (self._source(row) for row in document.source)
@@ -183,7 +186,7 @@ class _DpvExport:
         return self._data(row.id, row.title, "Observed" if row.automatic else "Collected", **above)
 
     def _data(self, given: str, title: Titles, how: str, **more: Any) -> Node:
-        """Return a category of data; `how` it comes: collected, observed or derived."""
+        """Return a category of data. `how` says how it is obtained: collected, observed or derived."""
         kept = [_make_storage_duration(days, since) for days, since in self._periods(given)]
         return {
             "@id": self._data_ids[given],
@@ -278,7 +281,7 @@ class _DpvExport:
         }
 
     def _make_permissions(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
-        """Yield a permission for each of the terms by which its sources may serve a purpose; mostly one for all."""
+        """Yield a permission for each alternative term under which sources may serve a purpose. Mostly there is one."""
         channels = row.channels.closed if row.channels else None
         groups = self._reading.group_sources(grant.clause, row.id)
         rules = [(sources, term) for terms, sources in groups.items() for term in terms or (Term(),)]
@@ -287,7 +290,7 @@ class _DpvExport:
             yield self._permission(name, row.id, sources, dataclasses.replace(term, channels=channels))
 
     def _make_family_permissions(self, row: FamilyRow) -> Iterator[Node]:
-        """Yield each source by one of the members: as many permissions as there are terms, of which one must be met."""
+        """Yield a permission for each alternative term under which sources may serve a member of a family."""
         number = 0
         for terms, sources in self._reading.group_family_sources(row).items():
             for term in terms or (Term(),):
@@ -308,7 +311,7 @@ class _DpvExport:
         }
 
     def _consent(self, purpose: str) -> Node:
-        """The subject's consent to a purpose must be had before."""
+        """Return the duty to obtain the subject's consent to a purpose before the use."""
         return {
             "@type": "odrl:Duty",
             "odrl:action": {
@@ -321,12 +324,12 @@ class _DpvExport:
 
 
 def _make_texts(given: Mapping[str, str]) -> list[Node]:
-    """Return a title as texts in a language each."""
+    """Return a title as a list of texts with their languages."""
     return [{"@value": title, "@language": language} for language, title in given.items()]
 
 
 def _make_constraint(left: str, right: Sequence[str]) -> Node:
-    """It is the one, or any of several."""
+    """Return the constraint that an operand equals the only value, or is any of several."""
     return {
         "@type": "odrl:Constraint",
         "odrl:leftOperand": left,

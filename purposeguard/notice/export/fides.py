@@ -47,9 +47,12 @@ NOT_HERE: Final = (
 
 
 def export(document: Document, language: str = "en", tables: Tables | None = None) -> dict[str, str]:
-    """Return the manifests of a notice, name → text: `notice.yml` and, where there are `tables`, `dataset.yml`.
+    """Export a notice as Fides manifests.
 
-    The same arguments give the same texts anywhere. `language` is the tag of that of titles.
+    The same arguments give the same texts anywhere. Titles are in `language`, or the nearest one.
+
+    Returns:
+        The texts of `notice.yml` and, if there are `tables`, of `dataset.yml`, by these names.
 
     Raises:
         KeyError: `tables` name a source that the notice does not have.
@@ -62,7 +65,7 @@ def export(document: Document, language: str = "en", tables: Tables | None = Non
 
 
 def notice_key(document: Document) -> str:
-    """The key of a notice, under which stand those of all that it names; the default taxonomy has none like it."""
+    """Return the key of a notice, which begins all its other keys. The default taxonomy has no such key."""
     return f"notice-{document.id}"
 
 
@@ -87,7 +90,10 @@ class _FidesExport:
         return f"{given} {self._title(title)}"
 
     def _keys(self) -> Iterator[tuple[str, str]]:
-        """Source → its key. Overlays stand beside their source: what is said of a category holds for those below it."""
+        """Yield each source with its key.
+
+        Overlays are put beside their source, and not below it: what is said of a category holds for those below it.
+        """
         above = {row.id: row.parent for row in self._document.source}
         slugs = {row.id: row.slug for row in self._document.source}
         for source in above:
@@ -101,7 +107,7 @@ class _FidesExport:
             yield row.id, f"{self._root}.{row.slug}"
 
     def head(self) -> Iterator[str]:
-        """Yield the lines of comment above everything."""
+        """Yield the comment lines at the head of each file."""
         document = self._document
         named = f"{self._title(document.title)}: {self._title(document.controller)}"
         yield f"{named}, revision of {document.revision}."
@@ -112,7 +118,7 @@ class _FidesExport:
             yield "What is allowed under conditions alone is not declared here, and prohibitions stand."
 
     def notice(self, *, with_dataset: bool) -> dict[str, list[dict[str, Any]]]:
-        """Return the resources of the notice itself."""
+        """Return the resources of the notice itself, by their type."""
         return {
             "organization": [self._organization()],
             "data_category": [self._top(), *self._data_categories()],
@@ -208,7 +214,7 @@ class _FidesExport:
         return [source for source in self._reading.permitted_sources(grant.clause, row.id) if source not in banned]
 
     def _declaration(self, grant: Grant, row: PurposeRow) -> dict[str, Any] | None:
-        """What one purpose uses; None where it may use nothing."""
+        """Return the declaration of one purpose; None if no data may serve it."""
         sources = self._list_allowed_sources(grant, row)
         if not sources:
             return None
@@ -246,7 +252,10 @@ class _FidesExport:
     # ---- What violates the notice ------------------------------------------------------------------------------------
 
     def _policy(self) -> dict[str, Any]:
-        """A rule that matches is a violation: for each purpose, data of any other source; and any other purpose."""
+        """Return the policy of the notice. A declaration that matches one of its rules is a violation.
+
+        There is a rule against other sources for each purpose, and one against other purposes.
+        """
         rules = [
             {
                 "name": self._make_name(row.id, row.title),
@@ -278,7 +287,7 @@ class _FidesExport:
     # ---- What of an application is tagged ----------------------------------------------------------------------------
 
     def dataset(self, tables: Tables) -> dict[str, Any]:
-        """Tables and functions with their tagged columns and fields."""
+        """Return a dataset of tables and functions with their tagged columns and fields."""
         return {
             "fides_key": self._root,
             "organization_fides_key": self._root,

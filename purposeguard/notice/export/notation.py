@@ -10,39 +10,39 @@ WIDTH = 120
 
 
 def quote_text(given: str) -> str:
-    """Return a text in quotes."""
+    """Format a text in quotes."""
     escaped = given.replace("\\", "\\\\").replace('"', '\\"')
     plain = "".join("\\u{%x}" % ord(one) if _is_invisible(one) else one for one in escaped)  # noqa: UP031  # braces are Cedar's
     return f'"{plain}"'
 
 
 def format_entity(kind: str, given: str) -> str:
-    """Return an entity by its type and id, `Source::"1.1(a)"`."""
+    """Format an entity by its type and id: `Source::"1.1(a)"`."""
     return f"{kind}::{quote_text(given)}"
 
 
 def format_entities(kind: str, given: Iterable[str]) -> list[str]:
-    """Entities of one type."""
+    """Format entities of one type."""
     return [format_entity(kind, one) for one in given]
 
 
 def format_set(entries: Sequence[str]) -> str:
-    """Return a set on one line."""
+    """Format a set on one line."""
     return f"[{', '.join(entries)}]"
 
 
 def format_comment(given: str) -> str:
-    """Return a line of comment; what could end the line is a blank."""
+    """Format a comment line. Characters that could end the line are replaced by blanks."""
     return f"// {''.join(' ' if _is_invisible(one) else one for one in given)}".rstrip()
 
 
 def _is_invisible(character: str) -> bool:
-    """Return True if a character breaks lines, turns them round, or is no character at all."""
+    """Return True if a character breaks lines, changes the direction of writing, or is not assigned."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
 def wrap_set(before: str, entries: Sequence[str], after: str, indent: int) -> str:
-    """Return a set within a line, `action in […]`, `[…].containsAll(…)`; one that is too long for it fills several."""
+    """Format a set between two texts, as in `action in […]`, on one line if it fits, else on several."""
     line = f"{before}{format_set(entries)}{after}"
     if indent + len(line) <= WIDTH:
         return line

@@ -92,7 +92,7 @@ class NoticeReading:
         )
 
     def permitted_sources(self, clause: str, purpose: str) -> tuple[str, ...]:
-        """Return the sources that a clause lets serve a purpose of it, before any prohibition."""
+        """Return the sources that a clause lets serve one of its purposes, before any prohibition."""
         return tuple(
             source
             for source in self.listed[clause]
@@ -101,24 +101,27 @@ class NoticeReading:
         )
 
     def banned_sources(self, purpose: str) -> frozenset[str]:
-        """Return the sources that a prohibition keeps from a purpose whatever is stated."""
+        """Return the sources that a prohibition keeps from a purpose under all conditions."""
         return frozenset(
             source for ban in self._bans_of(purpose) if not self.lifting_conditions(ban) for source in ban.sources
         )
 
     def lifting_conditions(self, ban: Ban) -> tuple[str, ...]:
-        """Return the conditions that lift a prohibition; none where nothing does."""
+        """Return the conditions that lift a prohibition. The result is empty if none do."""
         return ban.rule.unless if self._conditions else ()
 
     def _bans_of(self, purpose: str) -> list[Ban]:
         return [ban for ban in self.bans if purpose in ban.purposes]
 
     def bases(self, purpose: str) -> tuple[BasisRow, ...]:
-        """Return the bases of a purpose: its own, else those of its grant; one row where there is but one, or none."""
+        """Return the bases of a purpose: its own, or else those of its grant. If none is stated, one row says so."""
         return resolve_basis_rows(*self._rows[purpose])
 
     def terms(self, source: str, purpose: str, *, with_channels: bool = True) -> tuple[Term, ...]:
-        """The terms by which a source may serve a purpose that is granted, before any prohibition: one must be met."""
+        """Return the terms under which a source may serve a granted purpose, of which one must be met.
+
+        Prohibitions are not considered.
+        """
         grant, row = self._rows[purpose]
         bases = self.bases(purpose)
         closed = row.channels.closed if row.channels and with_channels else None
@@ -140,7 +143,10 @@ class NoticeReading:
         return tuple(Term(closed, purpose if consent else None, tuple(sorted(when))) for when, consent in fewest)
 
     def group_sources(self, clause: str, purpose: str) -> dict[tuple[Term, ...], tuple[str, ...]]:
-        """The sources that a clause lets serve a purpose, by the terms besides channels of which one must be met."""
+        """Group the sources that a clause lets serve a purpose by their terms, of which one must be met.
+
+        Channels are left out of the terms, and sources without other terms have the key `()`.
+        """
         found: dict[tuple[Term, ...], list[str]] = {}
         for source in self.permitted_sources(clause, purpose):
             terms = self.terms(source, purpose, with_channels=False)
@@ -148,13 +154,13 @@ class NoticeReading:
         return {terms: tuple(sources) for terms, sources in found.items()}
 
     def list_with_items(self, source: str) -> tuple[str, ...]:
-        """Return a clause and its items, and theirs."""
+        """Return a clause and all items below it."""
         return (source, *self._below.get(source, ()))
 
     def group_family_sources(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
-        """Return the sources that may serve some purpose of a family, by the terms of which one must be met (rule 3).
+        """Group the sources that may serve some purpose of a family by their terms, of which one must be met (rule 3).
 
-        No terms: such a source may serve a purpose that depends on nothing else.
+        The key `()` holds the sources that may serve some member without any term.
         """
         clauses = {row.id: grant.clause for grant in self.document.grant for row in grant.purpose}
         may: dict[str, list[Term]] = {}
@@ -191,7 +197,7 @@ class NoticeReading:
                 yield derivation.id
 
     def _iter_prohibited_sources(self, rule: Prohibition) -> Iterator[str]:
-        """The sources that a prohibition reaches: those it names, their items, and whatever may hold such data."""
+        """Yield the sources that a prohibition reaches: those it names, their items, and what may hold such data."""
         named = set(self._clauses(rule.sources))
         reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
         # What is not known to come from another item may come from the one that is named.
@@ -203,11 +209,11 @@ class NoticeReading:
         return self._below if sources == EVERY else sources
 
     def _items(self, source: str) -> list[str]:
-        """Return the items of a clause that have none themselves; the clause where it has none."""
+        """Return the lowest items of a clause; the clause itself if it has no items."""
         return [one for one in (source, *self._below[source]) if not self._below[one]]
 
     def _origin(self, source: str) -> frozenset[str]:
-        """Return a source, and all that it is a part of, narrows, or may be derived from."""
+        """Return a source and all sources that it is a part of, narrows, or may be derived from."""
         if source in self._above:
             return frozenset((source, *self._above[source]))
         if source not in self._origins:
@@ -223,7 +229,7 @@ class NoticeReading:
 
 
 def _iter_ancestors(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
-    """What stands above a clause."""
+    """Yield the parent of a clause, its parent's parent and so on."""
     above = parent[source]
     while above is not None:
         yield above
@@ -235,7 +241,10 @@ def _is_of_channels(term: Term) -> bool:
 
 
 def _merge_terms(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """The same terms in fewer: those that ask for a channel alone as one, without those that ask for more than it."""
+    """Simplify alternative terms.
+
+    Terms about channels only are merged into one. Terms that ask for one of these channels and for more are dropped.
+    """
     given = list(dict.fromkeys(terms))
     channels = tuple(
         dict.fromkeys(channel for term in given if _is_of_channels(term) for channel in term.channels or ())

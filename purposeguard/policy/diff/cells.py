@@ -57,7 +57,7 @@ Levels = dict[Any, Level]
 
 
 def compare_cells(history: History, matching: Matching) -> tuple[Cell, ...]:
-    """All cells that the first and the last revision decide differently, in the order of the last, by channel."""
+    """Return all cells that the first and the last revision decide differently, in the order of the last revision."""
     old, *_, new = history
     past, present = PolicyTable(old), PolicyTable(new, history=history)
     every: tuple[AnyPurpose, ...] = (*matching.purposes, *matching.families)
@@ -90,7 +90,7 @@ def compare_cells(history: History, matching: Matching) -> tuple[Cell, ...]:
 
 
 def _find_class(notice: Notice, row: PurposeRow | FamilyRow | None) -> object:
-    """Return the class of a purpose, or the family."""
+    """Return the class of a purpose row, or the family of a family row."""
     if row is None:
         return None
     return notice.purpose(id_of(row)) if isinstance(row, PurposeRow) else notice.family(id_of(row))
@@ -101,7 +101,10 @@ def _find_source(notice: Notice, row: Named | None) -> Any:
 
 
 def _compute_levels(matrix: PolicyTable, source: Any, channel: str | None) -> Levels:
-    """What data tagged with a source may serve where all conditions hold; nothing where the matrix knows no clause."""
+    """Return how far data of a source may serve each purpose where all conditions hold.
+
+    The result is empty if the table does not know the source.
+    """
     if source is None:
         return {}
     try:

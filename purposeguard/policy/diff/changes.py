@@ -96,7 +96,7 @@ class Matching:
         return {pair.old_id: pair.id for pair in self.sources if pair.old_id is not None and pair.new is not None}
 
     def translate_ids(self, row: AnyTable) -> AnyTable:
-        """Return a row of the earlier revision, with the ids that it refers to as the later one has them."""
+        """Return a row of the earlier revision with the ids that its references have in the later one."""
         changes: dict[str, object] = {}
         for name, refers in reference_fields(type(row)).items():
             value = getattr(row, name)
@@ -113,12 +113,12 @@ def id_of(row: Named | FamilyRow) -> str:
 
 
 def match_terms(history: History) -> Matching:
-    """Return the terms of the first and the last revision of a history, paired."""
+    """Match the terms of the first and the last revision of a history."""
     first, last = history.notices[0], history.latest
     old, new = first.document, last.document
 
     def old_ids_by_id(kind: Literal["source", "purpose"], rows: Iterable[Named]) -> dict[str, str | None]:
-        """What numbers were before: of those alone that a row moved, or gave away."""
+        """Return the earlier ids of the rows that moved to another id; None for a row whose id was another's."""
         was = {row.id: history.translate_clause(kind, row.id, last, first) for row in rows}
         return {given: before for given, before in was.items() if before != fold(given)}
 
@@ -130,7 +130,10 @@ def match_terms(history: History) -> Matching:
 
 
 def _pair_rows(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | None]) -> tuple[Pair[Row], ...]:
-    """Return `stated`: the number that a row had before, folded; None for one whose number was another's."""
+    """Pair the rows of two revisions.
+
+    `stated` holds the folded id that a row had before, by its id now; None for a row whose id was another's.
+    """
     left = {id_of(row): row for row in old}
     by_number = {fold(id_of(row)): row for row in old}
     by_class = {row.class_: row for row in old}
@@ -162,5 +165,5 @@ KINDS: Mapping[type, str] = {SourceRow: "source", Overlay: "overlay", Derivation
 
 
 def kind_of(pair: AnyPair) -> str:
-    """What a term is: `source`, `purpose` and so on."""
+    """Return the kind of a term: `source`, `purpose` and so on."""
     return KINDS.get(type(pair.row), "family")

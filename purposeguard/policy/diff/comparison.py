@@ -46,20 +46,22 @@ class Comparison:
         return self.history.latest
 
     def __bool__(self) -> bool:
-        """Return True if anything differs."""
+        """Return True if there is any difference."""
         return bool(self.changes) or bool(self.cells)
 
     def of(self, direction: Direction) -> Iterator[Change]:
-        """Return the changes in one direction."""
+        """Iterate over the changes in one direction."""
         return (change for change in self.changes if change.direction == direction)
 
     def needing(self, needs: Needs | None = None) -> Iterator[Change]:
-        """Return the material changes (clause 11): those that need notice, or consent, or either."""
+        """Iterate over the material changes (clause 11) that need `notice` or `consent`; by default, over both."""
         return (change for change in self.changes if change.needs is not None and needs in (None, change.needs))
 
 
 def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Comparison:
-    """Compare two revisions of one notice; `between` are those that came between them, whose renamings are followed.
+    """Compare two revisions of one notice.
+
+    `between` are the revisions between the two, whose renamings are followed.
 
     Raises:
         NoticeError: they are of different notices, or not in the order of their dates.

@@ -34,7 +34,7 @@ SOURCES = frozenset({"source", "overlay", "derivation"})
 
 
 def diff_terms(history: History, matching: Matching) -> Iterator[Change]:
-    """Terms that are new, removed, renamed or worded differently."""
+    """Yield the terms that are new, removed, renamed or worded differently."""
     first, *between, last = history
     old, new = first.document, last.document
     served = compute_grants(old)
@@ -80,13 +80,13 @@ def _diff_ids(pair: AnyPair, what: str) -> Iterator[Change]:
 
 
 def _diff_titles(was: Titles, is_: Titles, **facts: Fact) -> Iterator[Change]:
-    """Yield the change of a title, of the row that these facts name."""
+    """Yield a change if a title differs. `facts` name the row of the title."""
     if was != is_:
         yield Change("title", "neutral", {**facts, "old": dict(was), "new": dict(is_)})
 
 
 def _find_reused_ids(matching: Matching, later: Sequence[Document]) -> Iterator[Change]:
-    """Report ids that mean another term now, as the `[[renamed]]` rows of the later revisions say."""
+    """Find ids that mean another term now, by the `[[renamed]]` rows of the later revisions."""
     explained = {
         (row.kind, fold(id_)) for document in later for row in document.renamed for id_ in (row.old, row.new) if id_
     }
@@ -104,7 +104,7 @@ def _find_reused_ids(matching: Matching, later: Sequence[Document]) -> Iterator[
 
 
 def _unexplained(earlier: Notice, later: Notice) -> Iterator[Change]:
-    """Report ids that may mean another term now: data and consents of the earlier one would count for it."""
+    """Find ids that may mean another term now: data and consents of the earlier one would count for it."""
     for term in unexplained_terms(earlier, later):
         facts: dict[str, Fact] = {
             "what": term.kind,
@@ -118,7 +118,7 @@ def _unexplained(earlier: Notice, later: Notice) -> Iterator[Change]:
 
 
 def _find_stale_renamings(old: Document, new: Document) -> Iterator[Change]:
-    """Yield rows `[[renamed]]` that were of another step, or a slip: the earlier revision has no such id."""
+    """Find `[[renamed]]` rows whose old id the earlier revision does not have: a slip, or a row of another revision."""
     known = {"source": source_rows(old), "purpose": old.purposes}
     for row in new.renamed:
         if all(fold(term.id) != fold(row.old) for term in known[row.kind]):
@@ -127,7 +127,7 @@ def _find_stale_renamings(old: Document, new: Document) -> Iterator[Change]:
 
 
 def _diff_compositions(matching: Matching) -> Iterator[Change]:
-    """Parents, families, derivations and overlays that are made of something else."""
+    """Yield the parents, families, derivations and overlays that are made of something else."""
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
         was, is_, what = pair.old, pair.new, kind_of(pair)
@@ -147,7 +147,7 @@ def _diff_compositions(matching: Matching) -> Iterator[Change]:
 
 
 def _diff_clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """Yield the grants: which clause states which purpose, and what it is called."""
+    """Yield the changes of grants: purposes that another clause states, and titles of clauses."""
     was, is_ = ({row.id: grant.clause for grant in document.grant for row in grant.purpose} for document in (old, new))
     for pair in matching.purposes:
         if pair.old is not None and pair.new is not None:
@@ -171,7 +171,7 @@ def _diff_set(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence[s
 
 
 def _diff_prohibitions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """Prohibitions that changed; their effect is reported as narrowed and widened uses."""
+    """Yield the prohibitions that changed. Their effect is reported as narrowed and widened uses."""
     was = {_prohibition_key(matching.translate_ids(row)): row for row in old.forbid}
     is_ = {_prohibition_key(row): row for row in new.forbid}
     for kind, some, others in (("added", is_, was), ("removed", was, is_)):
@@ -221,7 +221,7 @@ def diff_facts(old: Document, new: Document, matching: Matching) -> Iterator[Cha
 
 
 def _make_change(kind: str, direction: Direction, **facts: Fact) -> Change:
-    """A change that is felt by data and subjects of whatever revision: where it widens, it is material (clause 11)."""
+    """Make a change that affects data and subjects of all revisions. If it widens, it is material (clause 11)."""
     return Change(kind, direction, facts, "notice" if direction == "widened" else None)
 
 
@@ -232,7 +232,10 @@ def _diff_entries(
     added: Direction,
     removed: Direction,
 ) -> Iterator[Change]:
-    """Yield entries of a closed list."""
+    """Yield the entries of a closed list that are new, removed or titled differently.
+
+    `added` and `removed` are the directions of such changes.
+    """
     before, after = {row.id: row for row in was}, {row.id: row for row in is_}
     for id_, row in after.items():
         if id_ not in before:
@@ -264,7 +267,7 @@ def _diff_recipient_kinds(before: Sequence[RecipientKind], after: Sequence[Recip
 
 
 def _diff_provisions(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """Clause by clause: what is provided to third parties, to whom, for what and where."""
+    """Yield the changes of what is provided to third parties, to whom, for what and where, clause by clause."""
     was = {row.clause: row for row in old.provision}
     for row in new.provision:
         before = was.pop(row.clause, None)
@@ -290,7 +293,7 @@ def _diff_provisions(old: Document, new: Document, matching: Matching) -> Iterat
 
 
 def _compare_ids(was: tuple[str, ...] | None, is_: tuple[str, ...] | None) -> tuple[Fact, Fact, bool]:
-    """Return the two sets of ids, and whether the second is within the first; None is all."""
+    """Return the two sets of ids, sorted, and whether the second is within the first. None stands for all ids."""
     then = None if was is None else tuple(sorted(was))
     now = None if is_ is None else tuple(sorted(is_))
     return then, now, now is not None and (then is None or {*now} <= {*then})
@@ -299,13 +302,16 @@ def _compare_ids(was: tuple[str, ...] | None, is_: tuple[str, ...] | None) -> tu
 def _compare_countries(
     was: tuple[str, ...] | Literal["any"] | None, is_: tuple[str, ...] | Literal["any"] | None
 ) -> tuple[Fact, Fact, bool]:
-    """None is the countries of clause 5, of which nobody tells here whether they are fewer than those listed."""
+    """Return the two sets of countries, and whether the second is known to be within the first.
+
+    None stands for the countries of clause 5, which cannot be compared with a list here.
+    """
     within = was == "any" or (isinstance(was, tuple) and isinstance(is_, tuple) and {*is_} <= {*was})
     return was, is_, within and is_ != "any"
 
 
 def _diff_countries(old: Document, new: Document) -> Iterator[Change]:
-    """Country by country: refused, under narrower terms, or open."""
+    """Yield the countries that are refused, under narrower terms, or open in one revision and not in the other."""
     before, after = _country_terms(old), _country_terms(new)
     other_before, other_after = _default_terms(old), _default_terms(new)
     titles = {code: title for document in (old, new) for code, title in _country_titles(document).items()}
@@ -331,7 +337,7 @@ def _diff_countries(old: Document, new: Document) -> Iterator[Change]:
 
 
 def _country_terms(document: Document) -> dict[str, str | Terms]:
-    """Country code → `open`, or its narrower terms; what is not in it is refused."""
+    """Return the terms of each country by its code: `open`, or narrower terms. Missing countries are refused."""
     rule = document.transfer
     if rule is None:
         return {}
@@ -346,7 +352,7 @@ def _country_terms(document: Document) -> dict[str, str | Terms]:
 
 
 def _default_terms(document: Document) -> str:
-    """What becomes of a country that clause 5 does not name."""
+    """Return the terms of countries that clause 5 does not name."""
     rule = document.transfer
     return OPEN if rule is not None and rule.otherwise == "safeguards" else REFUSED
 
@@ -363,7 +369,7 @@ def _describe_terms(terms: str | Terms) -> Fact:
 
 
 def _is_narrower(terms: str | Terms, others: str | Terms) -> bool:
-    """Return True if whatever the terms allow, the others allow too: nobody can tell that other products are fewer."""
+    """Return True if the second terms allow all that the first allow. Different products cannot be compared."""
     if terms == REFUSED or others == OPEN:
         return True
     return isinstance(terms, tuple) and isinstance(others, tuple) and terms[:2] == others[:2] and terms[2] <= others[2]
@@ -378,7 +384,7 @@ def _diff_safeguards(old: Document, new: Document) -> Iterator[Change]:
 
 
 def _diff_rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
-    """What subjects lose is to their disadvantage, and counts as a widening."""
+    """Yield the changes of subjects' rights. A right that subjects lose counts as a widening."""
     before, after = was.request if was else (), is_.request if is_ else ()
     yield from _diff_entries("request", before, after, "narrowed", "widened")
     effects = {row.id: row.effect for row in before}
@@ -400,7 +406,7 @@ def _diff_rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
 
 
 def _diff_periods(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """Yield source by source: the shortest period that applies, from collection and from the end of use."""
+    """Yield the changes of the shortest period that applies to each source, from collection and from the end of use."""
     before, after = Periods(old), Periods(new)
     sources_of: dict[tuple[str, int | None, int | None], list[str]] = {}
     for pair in matching.sources:
@@ -421,7 +427,7 @@ def _shortest_period(periods: Periods, source: str, start: str) -> int | None:
 
 
 def _diff_remaining_tables(old: Document, new: Document) -> Iterator[Change]:
-    """What decides nothing, or little."""
+    """Yield the changes of the tables that decide little or nothing."""
     if old.controller != new.controller:
         titles = {"old": dict(old.controller), "new": dict(new.controller)}
         yield Change("controller", "neutral", titles, "notice")
@@ -442,7 +448,7 @@ def _diff_remaining_tables(old: Document, new: Document) -> Iterator[Change]:
 
 
 def find_other_differences(old: Document, new: Document) -> Iterator[Change]:
-    """Tables that differ although nothing comes of it, such as by the order of their rows."""
+    """Yield the tables that differ without an effect, such as in the order of their rows."""
     for key in type(new).model_fields:
         if key != "revision" and getattr(old, key) != getattr(new, key):
             yield Change("table", "neutral", {"key": key})

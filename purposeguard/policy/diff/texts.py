@@ -59,7 +59,7 @@ class TextRow:
 
 
 def collect_rows(history: History, matching: Matching) -> list[TextRow]:
-    """Return every row of the two revisions, once."""
+    """Collect every row of the two revisions, once."""
     old, new = history.notices[0].document, history.latest.document
     pairs: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
     found = [
@@ -72,7 +72,7 @@ def collect_rows(history: History, matching: Matching) -> list[TextRow]:
 
 
 def diff_texts(history: History, matching: Matching) -> Iterator[Change]:
-    """Yield texts that are new, gone or worded differently; where their lines break does not matter."""
+    """Yield the texts that are new, gone or worded differently. Line breaks in them do not matter."""
     first, *_, last = history
     for row in collect_rows(history, matching):
         for language in {**row.new, **row.old}:
@@ -84,7 +84,10 @@ def diff_texts(history: History, matching: Matching) -> Iterator[Change]:
 
 
 def count_rows(history: History, matching: Matching) -> dict[str, int]:
-    """How many rows were compared, by what they are, and texts; `without-text`: rows of which neither has the words."""
+    """Count the rows that were compared, by their kind, and their texts.
+
+    `without-text` counts the rows of which neither revision has the words.
+    """
     every = collect_rows(history, matching)
     counted = Counter(str(row.facts["what"]) for row in every)
     texts = sum(len({**row.old, **row.new}) for row in every)
@@ -92,7 +95,7 @@ def count_rows(history: History, matching: Matching) -> dict[str, int]:
 
 
 def strip_texts(value: Any) -> Any:
-    """Return a row, or something of it, without its texts: what is left says something by itself."""
+    """Return a row, or a value in it, without its texts."""
     if isinstance(value, Table):
         return {name: strip_texts(getattr(value, name)) for name in type(value).model_fields if name != "text"}
     return tuple(map(strip_texts, value)) if isinstance(value, tuple) else value
@@ -108,7 +111,10 @@ def _row_texts(row: object) -> Mapping[str, Passage]:
 
 
 def _iter_other_rows(document: Document, matching: Matching | None) -> Iterator[tuple[Key, Table]]:
-    """Yield the rows that are no terms; `matching` calls terms by their ids in the later revision."""
+    """Yield all rows that are no terms, with a key that is the same in both revisions.
+
+    With a `matching`, the ids in the keys are translated to the later revision.
+    """
     yield ("notice", document.id), document
     for name in ("condition", "channel", "grant", "forbid", "extension", "provision", "incorporated"):
         for row in getattr(document, name):
@@ -137,7 +143,7 @@ def _iter_nested_rows(name: str, table: Table, matching: Matching | None) -> Ite
 
 
 def _row_id(row: Table, matching: Matching | None) -> str:
-    """What a row is called, the same in both revisions."""
+    """Return the id of a row, which is the same in both revisions."""
     row = row if matching is None else matching.translate_ids(row)
     if isinstance(row, Period):
         return f"{row.source} {row.from_}"

@@ -67,10 +67,10 @@ class _UseChange:
 
 
 class Uses:
-    """`changes`: what widened and what narrowed of the uses of data."""
+    """The changes of the uses of data: `changes` holds what widened and what narrowed."""
 
     def __init__(self, history: History, matching: Matching, cells: Iterable[Cell]) -> None:
-        """`history` leads from the one revision to the other."""
+        """Compute the changes between the first and the last revision of `history`."""
         self._history = history
         self._old, self._new = old, new = history.notices[0].document, history.latest.document
         self._matching = matching
@@ -122,7 +122,7 @@ class Uses:
             yield _UseChange("earlier-lost", "narrowed", lost)
 
     def _effect_on_earlier_data(self, source: Pair[Named], purpose: AnyPurpose, cell: Cell) -> tuple[str, str | None]:
-        """What becomes of data collected earlier, and the day on which notice of that was given."""
+        """Return the effect of a change on data collected earlier, and the day of notice, if there was one."""
         if cell.earlier is None or source.old_id is None:
             return "none", None
         if not cell.earlier:
@@ -140,7 +140,7 @@ class Uses:
         return row.basis, _notice_day(row)
 
     def _translate_id(self, kind: Literal["source", "purpose"], clause: str, *, forward: bool) -> str | None:
-        """Return the id that a term of one revision has in the other, as rule 9 has it."""
+        """Translate the id of a term from one revision to the other, as rule 9 requires; None if it has none there."""
         old, new = self._history.notices[0], self._history.latest
         since, until = (old, new) if forward else (new, old)
         folded = self._history.translate_clause(kind, clause, since, until)
@@ -148,9 +148,10 @@ class Uses:
         return next((term.clause for term in there if fold(term.clause) == folded), None)
 
     def _diff_channels(self, reported: Container[str]) -> Iterator[Change]:
-        """What a purpose's clause names otherwise, and opens or closes nothing: of these purposes it is `told` already.
+        """Yield the purposes whose clause names other channels without opening or closing any.
 
-        A list that names all the channels that there are closes none, and yet asks activities to state theirs (rule 7).
+        Purposes in `reported` are passed over. A list that names all the channels that there are closes none, and yet
+        asks activities to state theirs (rule 7).
         """
         kept = {row.id for row in self._old.channel} & {row.id for row in self._new.channel}
         for pair in self._matching.purposes:
@@ -163,7 +164,7 @@ class Uses:
                 yield Change("channels-named", "neutral", facts)
 
     def _required_conditions(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
-        """Return the conditions that a use needs, of which one set must be stated; nothing where it needs none."""
+        """Return the sets of conditions of which one must be stated for a use; an empty tuple if none is needed."""
         ways = [
             way
             for member in _member_ids(purpose)
@@ -173,7 +174,7 @@ class Uses:
         return () if frozenset() in ways else _describe_condition_sets(ways)
 
     def _diff_conditions(self) -> Iterator[Change]:
-        """Uses that both revisions grant, under other conditions."""
+        """Yield the uses that both revisions grant, but under different conditions."""
         alike: dict[tuple[Direction, tuple[str, ...], tuple[str, ...]], list[tuple[str, str]]] = {}
         parents = Lineage(self._new).children
         for source, purposes in self._granted_now.items():
@@ -241,9 +242,9 @@ class Uses:
                 yield Change(kind, direction, facts, needs if direction == "widened" else None)
 
     def _was_granted(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
-        """Return True if the earlier revision grants its source this purpose of the later one (by a channel).
+        """Return True if the earlier revision grants a purpose of the later one to a source (by a channel).
 
-        An extension then changes nothing for data collected under it.
+        An extension then changes nothing for data collected under it. `source` is an id of the earlier revision.
         """
         was = self._translate_id("purpose", purpose, forward=False)
         if was is None or was not in self._granted_then.get(source or "", {}):
@@ -253,7 +254,10 @@ class Uses:
 
 
 def _group_cells(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
-    """The cells to report, by source and purpose: none of removed terms, and of families those that no member has."""
+    """Return the cells to report, by source and purpose.
+
+    Cells of removed terms are left out, and those of families whose change some member has too.
+    """
     uses: dict[tuple[Pair[Named], AnyPurpose], Rows] = {}
     for cell in cells:
         if cell.source.new is not None and cell.purpose.new is not None:
@@ -271,7 +275,7 @@ def _group_cells(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose
 
 
 def _drop_parents(every: list[tuple[str, str, _UseChange]], lineage: Lineage) -> Iterator[tuple[str, str, _UseChange]]:
-    """Without the changes of a clause as a whole that one of its items has too."""
+    """Leave out the changes of a clause as a whole that one of its items has too."""
     kinds = {(source, purpose, use.kind) for source, purpose, use in every}
     for source, purpose, use in every:
         leaves = lineage.leaves(source) if source in lineage.children else ()
@@ -294,7 +298,7 @@ def _closed_channels(purpose: AnyPurpose) -> tuple[str, ...]:
 
 
 def _closed_channels_of_row(row: PurposeRow) -> tuple[str, ...]:
-    """Return the channels that a purpose names and closes; none where any will do."""
+    """Return the channels that a purpose is limited to. The result is empty if any channel will do."""
     return (row.channels.closed or ()) if row.channels is not None else ()
 
 
@@ -314,12 +318,15 @@ def _read_channels(row: PurposeRow) -> _NamedChannels:
 
 
 def _loses_earlier_use(cell: Cell) -> bool:
-    """Return True if data collected earlier loses a use that both revisions grant: its ids have another meaning now."""
+    """Return True if data collected earlier loses a use that both revisions grant, since ids changed their meaning."""
     return cell.earlier is not None and cell.earlier < min(cell.before, cell.after)
 
 
 def _compare_bases(was: Sequence[BasisRow], is_: Sequence[BasisRow]) -> Direction:
-    """Widened where any data, under some conditions, may be used more freely than before."""
+    """Return the direction of a change of bases.
+
+    It is `widened` if any data, under some conditions, may be used more freely than before.
+    """
     sources = {None, *(source for row in (*was, *is_) for source in row.sources or ())}
     stated = {frozenset[str](), *(frozenset(row.when) for row in (*was, *is_))}
     stated.add(frozenset().union(*stated))
@@ -359,12 +366,12 @@ def _is_particular(row: BasisRow) -> bool:
 
 
 def _covers_all(ways: Iterable[frozenset[str]], others: Iterable[frozenset[str]]) -> bool:
-    """Return True if each of the others is enough by these ways as well."""
+    """Return True if each of the other sets of conditions contains one of these."""
     return all(any(way <= other for way in ways) for other in others)
 
 
 def _describe_condition_sets(ways: Iterable[frozenset[str]]) -> tuple[str, ...]:
-    """Return the sets of conditions of which one is enough; nothing where none is needed."""
+    """Return the sets of conditions as sorted texts, one each. The empty set is left out."""
     return tuple(sorted(" and ".join(sorted(way)) for way in ways if way))
 
 
@@ -373,7 +380,7 @@ def _notice_day(row: Extension) -> str | None:
 
 
 def _group_pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Pairs of source and purpose, as purposes that have the same sources."""
+    """Group pairs of source and purpose. Yield the purposes that have the same sources, with these sources."""
     sources: dict[str, list[str]] = {}
     for source, purpose in pairs:
         sources.setdefault(purpose, []).append(source)
