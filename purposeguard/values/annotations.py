@@ -81,7 +81,7 @@ _IMMUTABLE: Final = 1 << 8
 
 
 def is_taggable(cls: object) -> TypeGuard[type]:
-    """Whether the fields of a class can carry tags."""
+    """Return True if the fields of a class can carry tags."""
     if not isinstance(cls, type) or cls is BaseModel:
         return False
     return (
@@ -94,17 +94,17 @@ def is_taggable(cls: object) -> TypeGuard[type]:
 
 
 def is_namedtuple(cls: type) -> bool:
-    """Whether a class is a NamedTuple."""
+    """Return True if a class is a NamedTuple."""
     return issubclass(cls, tuple) and hasattr(cls, "_fields") and hasattr(cls, "_field_defaults")
 
 
 def is_attrs(cls: type) -> bool:
-    """Whether a class was made by attrs (which is not imported for it)."""
+    """Return True if a class was made by attrs (which is not imported for it)."""
     return any("__attrs_attrs__" in vars(one) for one in cls.__mro__)
 
 
 def field_names_of(cls: type) -> tuple[str, ...]:
-    """The names of the fields of a taggable class, also where their annotations cannot be resolved yet."""
+    """Return the names of the fields of a taggable class, also where their annotations cannot be resolved yet."""
     if issubclass(cls, BaseModel):
         return (*cls.model_fields, *cls.model_computed_fields)
     if dataclasses.is_dataclass(cls):
@@ -117,7 +117,10 @@ def field_names_of(cls: type) -> tuple[str, ...]:
 
 
 def describe_kind(given: object) -> str:
-    """What a message calls what should have been a class or an annotation: never a value's own text."""
+    """Return the name that a message uses for an object that is not the expected class or annotation.
+
+    The text of a value itself is never shown.
+    """
     if isinstance(given, type):
         return given.__qualname__
     if get_origin(given) is not None or type(given).__module__ in ("typing", "typing_extensions"):
@@ -126,7 +129,13 @@ def describe_kind(given: object) -> str:
 
 
 class FunctionAnnotations(NamedTuple):
-    """How a function is annotated: parameter, or `return`, → annotation, and the names that these may use."""
+    """The annotations of a function.
+
+    Attributes:
+        annotations: Parameter, or `return`, → annotation.
+        names: The global names that the annotations may use.
+        around: The names of the enclosing function and of `localns`.
+    """
 
     annotations: Mapping[str, Any]
     names: dict[str, Any]
@@ -134,9 +143,10 @@ class FunctionAnnotations(NamedTuple):
 
 
 def read_function_annotations(fn: Callable[..., Any], localns: Mapping[str, Any] | None = None) -> FunctionAnnotations:
-    """How the function is annotated that runs where `fn` is called.
+    """Return the annotations of the function that runs when `fn` is called.
 
-    `around` are the names of the function that it is defined in, as far as they have a value by now, and `localns`.
+    Partials, wrappers and callable objects are looked through. `around` holds the variables of the enclosing function,
+    as far as they have a value by now, and `localns`.
     """
     inner: Any = fn
     while isinstance(inner, functools.partial):
@@ -154,7 +164,7 @@ def read_function_annotations(fn: Callable[..., Any], localns: Mapping[str, Any]
 
 
 def evaluate_annotation(annotation: object, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
-    """One annotation with its names resolved, without looking at the others beside it.
+    """Resolve the names in one annotation, without looking at the annotations beside it.
 
     Raises:
         NameError: one is not defined.
@@ -181,12 +191,19 @@ Missing = tuple[tuple[Mapping[str, Any], str], ...]
 
 
 def can_have_statements(cls: type) -> bool:
-    """Whether a class may say something of its attributes: those that are written in C do not."""
+    """Return True if a class can have annotations of its own. Classes that are written in C cannot."""
     return not cls.__flags__ & _IMMUTABLE
 
 
 class Statement(NamedTuple):
-    """The annotation of one attribute of a class; `missing` are the names in it that are not defined yet."""
+    """The annotation of one attribute of a class.
+
+    Attributes:
+        owner: The class that states it.
+        name: The name of the attribute.
+        annotation: The annotation, resolved.
+        missing: The names in the annotation that are not defined yet.
+    """
 
     owner: type
     name: str
@@ -195,7 +212,7 @@ class Statement(NamedTuple):
 
 
 def iter_statements(cls: type) -> Iterator[Statement]:
-    """What a class, and those that it derives from, say of attributes, also where it is no class with fields."""
+    """Yield the annotations of attributes in a class and its bases, even if the class has no fields."""
     for owner in cls.__mro__:
         if can_have_statements(owner):
             yield from iter_attributes(owner)
@@ -204,14 +221,14 @@ def iter_statements(cls: type) -> Iterator[Statement]:
 
 
 def iter_attributes(owner: type) -> Iterator[Statement]:
-    """What a class says of attributes itself."""
+    """Yield the annotations that a class body itself gives to attributes."""
     stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
     for name, annotation in stated.items():
         yield _make_statement(owner, name, annotation, module_names(owner))
 
 
 def iter_properties(owner: type) -> Iterator[Statement]:
-    """What the properties that a class defines itself are annotated to give."""
+    """Yield the return annotations of the properties that a class itself defines."""
     # A copy: another thread that reads the same class for the first time keeps what it has read in the class.
     for name, member in vars(owner).copy().items():
         if isinstance(member, property):
@@ -225,7 +242,10 @@ def iter_properties(owner: type) -> Iterator[Statement]:
 
 
 def iter_init_parameters(owner: type) -> Iterator[Statement]:
-    """What the objects of a class are made of, and so hold: the parameters of the `__init__` that it defines itself."""
+    """Yield the annotated parameters of the `__init__` that a class itself defines.
+
+    Objects of the class are made from these values, and so may hold them.
+    """
     init = vars(owner).get("__init__")
     if isinstance(init, types.FunctionType):
         for name, annotation in init.__annotations__.items():
@@ -233,7 +253,7 @@ def iter_init_parameters(owner: type) -> Iterator[Statement]:
 
 
 def module_names(cls: type) -> dict[str, Any]:
-    """The names of the module in which a class is defined."""
+    """Return the names of the module in which a class is defined."""
     names: dict[str, Any] = getattr(sys.modules.get(cls.__module__), "__dict__", {})
     return names
 
@@ -285,7 +305,7 @@ def _make_statement(owner: type, name: str, annotation: Any, around: dict[str, A
 
 
 def resolve_annotation(annotation: Any, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
-    """One annotation of a class, as `evaluated`: a class alone may have a ClassVar.
+    """Resolve one annotation of a class, where `ClassVar` is allowed. Otherwise like `evaluate_annotation`.
 
     Raises:
         NameError: a name is not defined.
@@ -295,7 +315,7 @@ def resolve_annotation(annotation: Any, names: dict[str, Any], localns: Mapping[
 
 
 def resolve_annotations(stated: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
-    """Annotations of a class, resolved; without those that name what only type checkers know."""
+    """Resolve the annotations of a class, and drop those with names that only type checkers know."""
     found: dict[str, Any] = {}
     for name, annotation in stated.items():
         with contextlib.suppress(NameError):
@@ -317,36 +337,39 @@ ExternalTags = tuple[type[Source] | Label | Mark, ...]
 
 
 def external_tags_of(cls: type) -> Mapping[str, ExternalTags]:
-    """Field → what was said of it from outside, of this class itself."""
+    """Return field → the tags that were added to it from outside, for this class alone."""
     told: Mapping[str, ExternalTags] = vars(cls).get(_TOLD, types.MappingProxyType({}))
     return told
 
 
 def add_external_tags(cls: type, name: str, annotation: Any) -> Any:
-    """The annotation of a field with what was said of it from outside, of the class and of those it derives from."""
+    """Add the tags that were set from outside, on the class or its bases, to the annotation of a field."""
     tags = [tag for one in class_lineage(cls) for tag in external_tags_of(one).get(name, ())]
     return Annotated[(annotation, *tags)] if tags else annotation
 
 
 def set_external_tags(cls: type, told: Mapping[str, ExternalTags]) -> None:
-    """Has a class keep what is said of it."""
+    """Store the tags that were set from outside in the class."""
     type.__setattr__(cls, _TOLD, told)
 
 
 def find_reader(cls: type) -> str | None:
-    """The name of the first class, this one or a subclass, whose tags were read; None where none were."""
+    """Return the name of the first class whose tags were read: this class, or a subclass. None if none were read."""
     reader: str | None = vars(cls).get(_READER)
     return reader
 
 
 def read_fields(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], list[Statement]]:
-    """Field → annotation, with its tags and those said from outside; the same of what is no field; and what `restated`.
+    """Read the annotations of a class: of its fields, of its other attributes, and of fields that it annotated anew.
 
-    Of pydantic models those that are no fields are not told: they have fields with a leading underscore of their own
-    kind. From here on nothing more can be said of the class from outside.
+    Afterwards, no more tags can be added to the class from outside.
+
+    Returns:
+        Field → annotation, with all tags; other attribute → annotation; and what base classes stated about fields that
+        were annotated anew. The second is empty for pydantic models, which keep private attributes apart.
 
     Raises:
-        UnlabelledData: one cannot be resolved; `localns` gives names it may need.
+        UnlabelledData: an annotation cannot be resolved; `localns` gives names it may need.
     """
     fields, others = (
         (_read_pydantic_fields(cls, localns), {}) if issubclass(cls, BaseModel) else _read_plain_fields(cls, localns)
@@ -360,7 +383,7 @@ def read_fields(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str,
 
 
 def _refuse_metadata(cls: type) -> None:
-    """Raises UnlabelledData where a tag stands in what a field keeps for other libraries: here, nobody reads it."""
+    """Raise UnlabelledData if a tag stands in the metadata of a field, where it is not read."""
     kept: dict[str, Any] = {}
     if issubclass(cls, BaseModel):
         kept = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
@@ -418,14 +441,14 @@ def _make_unresolved_error(cls: type, name: str | None) -> UnlabelledData:
 
 
 def is_tag(stated: object) -> bool:
-    """Whether an item of `Annotated` is a term of a notice, a label or a mark."""
+    """Return True if an item of `Annotated` is a source or purpose of a notice, a label or a mark."""
     return isinstance(stated, (TermMeta, Label, Mark))
 
 
 def looks_like_tag(stated: object) -> bool:
-    """Whether an item of `Annotated` that is no tag may be meant as one: it names or holds one.
+    """Return True if an item of `Annotated` is no tag but may be meant as a tag: it names or holds one.
 
-    What other libraries put there is not: their objects are looked into only where they are containers.
+    Objects of other libraries are searched only if they are containers.
     """
     pending = [stated]
     seen: list[object] = []
@@ -461,7 +484,7 @@ def _looks_like_id(text: str) -> bool:
 
 
 def _collect_term_ids() -> set[str | None]:
-    """The ids, slugs and names of all terms of the notices that are loaded."""
+    """Return the ids, slugs and names of all sources and purposes of the notices that are loaded."""
     terms: set[type] = set()
     pending: list[type] = [Source, Purpose]
     while pending:
@@ -481,7 +504,7 @@ def _is_of_this_library(part: object) -> bool:
 
 
 def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None) -> list[Statement]:
-    """What classes that a class derives from say of its fields, where it was annotated anew since.
+    """Return what base classes state about fields that a later class annotated anew.
 
     Raises:
         UnlabelledData: an annotation cannot be resolved.
@@ -511,7 +534,7 @@ GENERIC: Final = "__pydantic_generic_metadata__"
 
 
 def class_lineage(cls: type) -> Sequence[type]:
-    """A class and those that it derives from; a TypedDict has no others in its order of bases."""
+    """Return a class and its bases. The bases of a TypedDict are not in its method resolution order."""
     if not typing_extensions.is_typeddict(cls):
         return cls.__mro__
     bases = [get_origin(base) or base for base in vars(cls).get("__orig_bases__", ())]
@@ -519,7 +542,7 @@ def class_lineage(cls: type) -> Sequence[type]:
 
 
 def find_annotating_class(cls: type, field: str) -> type:
-    """The class that annotates a field: this one, or a base of it."""
+    """Return the class that annotates a field: this class, or a base of it."""
     if typing_extensions.is_typeddict(cls):  # each has the annotations of those before it
         return [one for one in class_lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
     for one in cls.__mro__:

@@ -17,7 +17,7 @@ _LATER: Final[tuple[tuple[Callable[[object], bool], Kind], ...]] = (
 
 
 def callable_kind(fn: Callable[..., Any]) -> Kind:
-    """The kind of a function, a method, a partial of one, or an object that is called as one."""
+    """Return the kind of a function, a method, a partial, or an object with `__call__`."""
     while isinstance(fn, functools.partial):  # `inspect` looks through those of functions alone
         fn = fn.func
     for is_one, kind in _LATER:
@@ -27,5 +27,5 @@ def callable_kind(fn: Callable[..., Any]) -> Kind:
 
 
 def is_plain(fn: Callable[..., Any]) -> bool:
-    """Whether the body of `fn` runs within the call of it."""
+    """Return True if the body of `fn` runs within the call of it."""
     return callable_kind(fn) == "plain"

@@ -13,14 +13,20 @@ from purposeguard.values.type_schema import Shape
 
 
 class ValueColumn(NamedTuple):
-    """The values of one field. `rows` are those in it, of one class; with `lists`, they come in a list for each row."""
+    """The values of one field of many rows.
+
+    Attributes:
+        values: The values, one for each row.
+        rows: The nested rows in them, which are of one class; None if there are none.
+        lists: True if each value is a list of nested rows.
+    """
 
     values: list[Any]
     rows: ColumnarRows | None = None
     lists: bool = False
 
     def replace_rows(self, rows: Sequence[Any]) -> list[Any]:
-        """The values, with these in the place of the rows in them."""
+        """Return the values with other nested rows in them."""
         following = iter(rows)
         if not self.lists:
             return [None if value is None else next(following) for value in self.values]
@@ -35,7 +41,7 @@ def _replace_in_list(before: list[Any], after: list[Any]) -> list[Any]:
 
 
 class ColumnarRows(NamedTuple):
-    """Rows of one class, with the columns of their fields; without, if each holds plain values alone."""
+    """Rows of one class, with the columns of their fields; without columns if each row holds plain values alone."""
 
     items: list[Any]
     plan: ValuePlan
@@ -46,12 +52,16 @@ class ColumnarRows(NamedTuple):
 def to_columnar_rows(
     items: list[Any], shape: Shape, path: str, around: frozenset[int] = frozenset()
 ) -> ColumnarRows | None:
-    """Rows by their columns; None if they are to be looked at one by one.
+    """Arrange rows in columns. Return None if the rows must be looked at one by one.
 
-    That is so unless all are of one class and say nothing of themselves, and hold plain values alone; or have all their
-    fields and nothing else, in which there are plain values, and rows like these.
+    All rows must be of one class and have no marks. They either hold plain values alone, or have exactly the declared
+    fields, which hold plain values and rows like these. No decision is made here.
 
-    Nothing is asked for. `around` are the identities of the rows that these are in.
+    Args:
+        items: The rows.
+        shape: The shape that was announced for each row.
+        path: The name of the rows in messages.
+        around: The identities of the rows that these are in.
 
     Raises:
         UnlabelledData: as `make_plan`.

@@ -24,9 +24,10 @@ rows. Raises KeyError or AttributeError if a field was never set."""
 def compile_row_copier(
     base: Any, cls: type, reader: RowReader, left: tuple[str, ...], changed: tuple[str, ...] = ()
 ) -> Copies | None:
-    """What copies rows of `base` as instances of `cls`, its subclass, with the fields that are left, some changed.
+    """Compile a function that copies rows of `base` as instances of its subclass `cls`.
 
-    None if rows of the class are copied one by one: another object than the row keeps their fields, or gets them.
+    The copies have the fields in `left`, of which those in `changed` get other values. Return None if rows of the class
+    must be copied one by one: their fields are kept in, or set by, another object than the row.
     """
     names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__, "held_of": reader.held}
     other = {name: f"changed_{number}" for number, name in enumerate(changed)}

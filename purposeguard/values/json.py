@@ -13,13 +13,13 @@ from purposeguard.values.personal import Personal
 
 
 def encode_sealed(value: Any) -> Any:
-    """The plain value of a sealed one, in the purpose under way: `json.dumps(…, default=encode_sealed)`.
+    """Open a sealed value under the current purpose: `json.dumps(…, default=encode_sealed)`.
 
-    Also for msgspec's `enc_hook` and orjson's `default`.
+    Works as msgspec's `enc_hook` and orjson's `default`, too.
 
     Raises:
-        PurposeMissing, PurposeViolation: it may not be opened here.
-        TypeError: `value` is not sealed, and nothing else is known of it.
+        PurposeMissing, PurposeViolation: the value may not be opened here.
+        TypeError: `value` is not sealed, and no other type is supported.
     """
     if type(value) is not Personal:
         raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
@@ -27,11 +27,11 @@ def encode_sealed(value: Any) -> Any:
 
 
 def decode_sealed(annotation: Any, given: Any) -> Any:
-    """What was decoded, validated and sealed as `Personal[T, S]` says: msgspec's `dec_hook`.
+    """Validate and seal a decoded value as `Personal[T, S]` says: msgspec's `dec_hook`.
 
     Raises:
-        pydantic.ValidationError: it is no valid `T`; the error does not show it.
-        NotImplementedError: `annotation` is no sealed value's.
+        pydantic.ValidationError: the value is no valid `T`; the error does not show it.
+        NotImplementedError: `annotation` is not `Personal[T, S]`.
     """
     try:
         if get_origin(annotation) is not Personal:

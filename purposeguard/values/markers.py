@@ -46,7 +46,7 @@ class SubjectMark(Mark):
         self._fill(realm=realm)
 
     def __call__(self, realm: str) -> SubjectMark:
-        """The mark of ids that count within a realm.
+        """Make the mark of ids that count within a realm.
 
         Raises:
             ValueError: a realm is a word of lower-case letters, digits, `_` and `-`.

@@ -12,7 +12,7 @@ from purposeguard.policy.row_context import RowContext
 
 
 class Opener:
-    """What opens sealed values: a use. Found by what it is, in the context in which code runs."""
+    """A use that opens sealed values. It is found by its class, among the variables of the current context."""
 
     __slots__ = ()
 
@@ -20,31 +20,31 @@ class Opener:
     """Whether it only says that nothing is under way."""
 
     def _explain_absence(self) -> str | None:
-        """Why it does not hold here and now; None where it does."""
+        """Return why the use does not hold here and now; None if it does."""
         raise NotImplementedError
 
     def _current_use(self) -> Opener:
-        """What its guard has under way here; itself where that is nothing."""
+        """Return the use of the same guard that is under way here; this object itself if there is none."""
         raise NotImplementedError
 
     def _is_current(self) -> bool:
-        """True if it is what its guard has under way, and holds here and now."""
+        """Return True if this is the use of its guard that is under way, and if it holds here and now."""
         raise NotImplementedError
 
     def _knows(self, label: Label) -> bool:
-        """Whether the sources of this label are of its notice."""
+        """Return True if the sources of this label belong to the notice of this use."""
         raise NotImplementedError
 
     def open(self, value: Any, /) -> Any:
-        """The plain value of a sealed one."""
+        """Return the plain value of a sealed value."""
         raise NotImplementedError
 
     def _open_in_context(self, value: Any, row_contexts: tuple[RowContext, ...], /) -> Any:
-        """The same of one that this is known of."""
+        """Open a sealed value of which these row contexts are known."""
         raise NotImplementedError
 
     def _withhold_for_dump(self, value: Any, met: list[Any]) -> Any:
-        """A value without what may not be used; `met` gets all models in it."""
+        """Withhold from a value the fields that may not be used. All models in it are added to `met`."""
         raise NotImplementedError
 
 
@@ -54,7 +54,7 @@ another use is entered meanwhile."""
 
 
 def get_sole_opener() -> Opener | None:
-    """The use that decides here, whatever the label; None unless it is the only one in the context, and holds here."""
+    """Return the only use in the context, if it holds here; None if there is no use, or several."""
     sole: Opener | None = None
     for value in copy_context().values():
         if isinstance(value, Opener) and not value._nothing and value is not sole:
@@ -65,7 +65,7 @@ def get_sole_opener() -> Opener | None:
 
 
 def find_opener(label: Label | None, context: object = None) -> Opener:
-    """The use that decides here: the one in `context["use"]`, or the one under way.
+    """Return the use that decides here: the use in `context["use"]`, or else the current use.
 
     Raises:
         PurposeMissing: there is none, or uses of several guards are under way and each could decide.

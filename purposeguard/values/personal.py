@@ -63,7 +63,10 @@ _REFUSED = {
 
 
 def _get_class(sealed: object) -> type:
-    """What `__class__` is asked for: `isinstance`, and the message of `json`, which no other hook reaches."""
+    """Return the class of a sealed value, for `isinstance`.
+
+    The JSON encoder reads `__class__` for its error message. No other hook reaches it, so it is refused here.
+    """
     encoder = sys.modules.get("json.encoder")
     if encoder is not None and sys._getframe(1).f_code is encoder.JSONEncoder.default.__code__:
         raise SealedValue(f"a sealed value is not written as JSON: {_ADVICE}; `default=encode_sealed` opens it")
@@ -84,9 +87,11 @@ def _make_refusal(what: str) -> Callable[..., NoReturn]:
 
 
 def _format_seal(sealed: Personal[Any, Any], asking: FrameType) -> str:
-    """The text of a seal, for whoever prints or logs it.
+    """Return the text of a seal, for printing and logging.
 
-    There is no other hook: a field of Django's takes `str(value)` for what is stored, and a template for what is shown.
+    Raises:
+        SealedValue: the caller is a package that would store, send or show the text. Django's fields store `str(value)`
+            and its templates show it, and there is no other hook to refuse that.
     """
     if str(asking.f_globals.get("__name__")).partition(".")[0] in _WRITERS:
         raise SealedValue(f"a sealed value is not stored, looked for, sent or shown on a page: {_ADVICE}")
@@ -129,7 +134,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     @overload
     def __new__(cls, value: T, label: Label, /) -> Personal[T, Any]: ...
     def __new__(cls, value: Any, /, *sources: Any) -> Personal[Any, Any]:
-        """Seals `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
+        """Seal `value` under these sources (or one `Label`), and those that its own fields are tagged with."""
         try:
             label = _resolve_label(*sources)
             if type(value) not in PLAIN:
@@ -142,10 +147,10 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
             del value, sources  # from the traceback
 
     def map(self, fn: Callable[[T_co], U], /) -> Personal[U, S_co]:
-        """The value with `fn` applied, sealed under the same label (what is derived keeps its sources).
+        """Return the value with `fn` applied, sealed under the same label, since derived data keeps its sources.
 
-        `fn` sees the plain value, so it runs when the value is opened, inside the purpose that opens it, at each
-        opening anew: let it depend on its argument alone. Where it fails, `SealedValue` is raised without what it said.
+        `fn` sees the plain value, so it runs each time the value is opened, inside the purpose that opens it. It should
+        depend on its argument alone. If it fails, `SealedValue` is raised without the message of its error.
 
         Raises:
             TypeError: `fn` cannot be called; or is a coroutine function or a generator, which would run when the
@@ -172,10 +177,10 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         self, a: Personal[A, R1], b: Personal[A, R1], c: Personal[A, R1], d: Personal[A, R1], /, *more: Personal[A, R1]
     ) -> Personal[tuple[T_co | A, ...], S_co | R1]: ...
     def zip(self, *others: Personal[Any, Any]) -> Personal[Any, Any]:
-        """The values as a tuple, sealed under the union of the labels (rule 2).
+        """Return the values as a tuple, sealed under the union of the labels (rule 2).
 
         Raises:
-            TypeError: there is no other value, or one is not sealed.
+            TypeError: there is no other value, or a value is not sealed.
         """
         if not others:
             raise TypeError("`zip` takes at least one other sealed value")
@@ -194,14 +199,14 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     ) -> Personal[tuple[T, ...], R1 | S1 | S2]: ...
     @staticmethod
     def collect(values: Iterable[Personal[Any, Any]], /, *sources: Any) -> Personal[Any, Any]:
-        """The values as one tuple, sealed under the union of their labels, and of `sources` where given.
+        """Return the values as one tuple, sealed under the union of their labels and of `sources`.
 
-        How many there are is known of a list of sealed values, and sealed in the collected one. Where there may be
-        none, name the sources: an empty label is no licence.
+        The number of values in a list is not sealed; in the collected value it is. Name the sources if there may be no
+        values: an empty label is no licence.
 
         Raises:
             UnlabelledData: there are no values and no sources (rule 4).
-            TypeError: one of them is not sealed.
+            TypeError: a value is not sealed.
         """
         refusal: Exception
         try:
@@ -247,7 +252,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
 
 
 def require_sealed(value: object, who: str) -> None:
-    """Raises TypeError where something that is to be a sealed value is none; `who` takes it."""
+    """Raise TypeError if a value is not sealed. `who` names in the message what takes it."""
     if type(value) is not Personal:
         if value is None:
             raise TypeError(f"{who} takes sealed values, and was given `None`: compare with `None` first")
@@ -260,7 +265,7 @@ def require_sealed(value: object, who: str) -> None:
 
 
 def _join_seals(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...]) -> Personal[Any, Any]:
-    """All parts in one seal."""
+    """Seal all parts together under the union of their labels and these sources."""
     for part in parts:
         require_sealed(part, "a combination")
     labels = {part.label for part in parts}
@@ -272,7 +277,7 @@ def _join_seals(parts: tuple[Personal[Any, Any], ...], sources: tuple[Any, ...])
 
 
 def _resolve_label(*sources: Any) -> Label:
-    """The label of these sources.
+    """Return the label of these sources.
 
     Raises:
         UnlabelledData: there are none.
@@ -301,9 +306,9 @@ _known_label = functools.lru_cache(maxsize=256)(_build_label)
 
 
 def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Personal[Any, Any]) -> Personal[Any, Any]:
-    """Both values as a tuple, sealed under the source that the notice gives their combination (rule 6).
+    """Return both values as a tuple, sealed under the source that the notice gives their combination (rule 6).
 
-    A generated module has a typed function for each derivation, `link_usage(cookie, personal)`; this is what they call.
+    Generated modules call this in a typed function for each derivation, such as `link_usage(cookie, personal)`.
 
     Raises:
         UnknownOperation: the notice declares no such operation between the two.
@@ -323,7 +328,7 @@ def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Perso
 def combine_seals(
     label_of: Callable[[Label, Label], Label], one: Personal[Any, Any], other: Personal[Any, Any]
 ) -> Personal[Any, Any]:
-    """Both values as a tuple, under the label that their labels give together."""
+    """Seal both values as a tuple, under the label that `label_of` makes from their labels."""
     for value in (one, other):
         require_sealed(value, "a derivation")
     sealed: Personal[Any, Any] = seal(Personal, join_parts((one, other)), label_of(one.label, other.label))

@@ -126,18 +126,18 @@ class PersonalModel(BaseModel):
         # To type checkers these are pydantic's own, with all their options.
 
         def model_dump(self, **options: Any) -> dict[str, Any]:
-            """As pydantic's; raises the violation itself where the dump is refused."""
+            """Dump the model as pydantic does, but raise the violation itself if the dump is refused."""
             with raise_dump_refusal(self):
                 return super().model_dump(**options)
 
         def model_dump_json(self, **options: Any) -> str:
-            """As pydantic's; raises the violation itself where the dump is refused."""
+            """Dump the model as pydantic does, but raise the violation itself if the dump is refused."""
             with raise_dump_refusal(self):
                 return super().model_dump_json(**options)
 
         @classmethod
         def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-            """As pydantic's; does not show text that is no JSON."""
+            """Validate JSON as pydantic does, but do not show invalid JSON in the error."""
             refused: list[ValidationError] = []
             try:
                 return super().model_validate_json(json_data, **options)
@@ -149,7 +149,7 @@ class PersonalModel(BaseModel):
 
         @classmethod
         def parse_raw(cls, b: str | bytes, **options: Any) -> Self:
-            """As pydantic's, which advises against it; does not show text that is no JSON."""
+            """Parse text as pydantic's deprecated method does, but do not show invalid text in the error."""
             refused: list[ValidationError] = []
             try:
                 return super().parse_raw(b, **options)
@@ -160,7 +160,7 @@ class PersonalModel(BaseModel):
             raise _hide_input(refused, cls)
 
         def __setattr__(self, name: str, value: object) -> None:
-            """As pydantic's; does not show what was to be set."""
+            """Set a field as pydantic does, but do not show the new value in an error."""
             refused: list[ValidationError] = []
             try:
                 return super().__setattr__(name, value)
@@ -182,9 +182,9 @@ _UNMARKED: Final = "__purposeguard_unmarked__"
 
 
 def _require_subject_marks(cls: type[BaseModel]) -> None:
-    """Raises UnlabelledData where a row in a model would be written as if it were about those whom the model is about.
+    """Raise UnlabelledData if a nested row of another subject would be written as a row of the model's subject.
 
-    A dump is told by PersonalModels alone which row it is in.
+    Only a PersonalModel tells its dump which row is being written.
     """
     if _ROWS in vars(cls):
         return
@@ -203,7 +203,7 @@ def _require_subject_marks(cls: type[BaseModel]) -> None:
 
 
 def _serialize_model(model: PersonalModel, write: Callable[[Any], Any], info: SerializationInfo) -> Any:
-    """What a dump writes of a model: all of it, or what may be used."""
+    """Write a model for a dump: all of it, or only the fields that may be used."""
     met = _met.get()
     try:
         _require_subject_marks(type(model))
@@ -276,7 +276,7 @@ def _is_serializer(member: Any) -> bool:
 
 
 def _wrap_serializer(proxy: Any) -> Any:
-    """A model serialiser of the application's, of which `_serialize_model` decides what it sees."""
+    """Wrap a model serialiser of the application, so that `_serialize_model` decides which fields it sees."""
     fn, declared = proxy.wrapped, proxy.decorator_info
     wraps = declared.mode == "wrap"
     parameters = [one for one in inspect.signature(fn).parameters.values() if one.kind in _POSITIONAL]
@@ -297,7 +297,7 @@ def _wrap_serializer(proxy: Any) -> Any:
 
 
 def _is_sealed(annotation: Any) -> bool:
-    """Whether what an annotation means is a seal, or may be one."""
+    """Return True if an annotation is a sealed type, or a union with one."""
     kinds = [get_origin(one) or one for one in (get_args(annotation) if is_union(annotation) else (annotation,))]
     return any(isinstance(kind, type) and issubclass(kind, SealedField) for kind in kinds)
 
@@ -322,7 +322,7 @@ def _validate_model(
 
 @contextmanager
 def raise_dump_refusal(model: object) -> Generator[None]:
-    """Raises the refusal of a dump instead of pydantic's error, which quotes it as text."""
+    """Raise the refusal of a dump instead of pydantic's error, which quotes it as text."""
     told: list[DumpRefusal] = []
     token = refusals.set(told)
     failed = False
@@ -347,7 +347,7 @@ def raise_dump_refusal(model: object) -> Generator[None]:
 
 
 def _find_seal_path(inside: object, value: Sealed | None, above: frozenset[int] = frozenset()) -> str | None:
-    """Where in a model, or what it holds, a sealed value is: `orders[].address`."""
+    """Return the path of a sealed value in a model, such as `.orders[].address`; None if it is not there."""
     if id(inside) in above:
         return None
     above |= {id(inside)}
@@ -389,13 +389,13 @@ def _hide_input(refused: list[ValidationError], cls: type[BaseModel]) -> Validat
 
 
 class _InputHiding:
-    """Hides in the lines of an error about one class what may be personal."""
+    """A filter for the lines of validation errors of one class that hides values that may be personal."""
 
     def __init__(self, cls: type[BaseModel]) -> None:
         """Read the fields of the class.
 
         Raises:
-            UnlabelledData: they cannot be read.
+            UnlabelledData: the fields cannot be read.
         """
         self._cls = cls
         self._fields = Model(cls).fields()
@@ -403,7 +403,7 @@ class _InputHiding:
         self._names = iter_field_names(Model(cls).shape)
 
     def hide(self, line: ErrorDetails) -> InitErrorDetails:
-        """Return a line of the error without what may be personal in its place, its message and its input."""
+        """Return a line of the error whose location, message and input show nothing that may be personal."""
         place = line["loc"]
         meant = sorted({*self._aliases.get(place[0], ()), *self._fields.keys() & {place[0]}}) if place else []
         kind = meant[0] if len(meant) == 1 else self._cls.__name__
@@ -420,15 +420,15 @@ class _InputHiding:
         return copy_error_line({**line, "loc": told}, line["input"] if shown else HIDDEN)
 
     def _named(self, place: Place) -> Place:
-        """Return the parts of a place that are names of fields; all other parts may come from the input."""
+        """Return the parts of a location that are names of fields; all other parts may come from the input."""
         return tuple(part for part in place if part in self._names)
 
     def _misspelt(self, key: int | str) -> Place:
-        """Return a key that may be the name of a field, misspelt; nothing of any other key."""
+        """Return a key if it may be a misspelt name of a field, and nothing otherwise."""
         return (key,) if find_nearest(str(key), self._names, _MISSPELT) else ()
 
     def _told_below(self, place: Place, fields: Iterable[str]) -> Place:
-        """Return the parts of a place in untagged fields that come from code, and the indices in lists."""
+        """Return the parts of a location in untagged fields that come from code, and the indices in lists."""
         shapes = [part for field in fields for part in self._fields[field].iter_reachable("items", "keys")]
         # A number may be a key as well, where there are keys.
         has_keys = any(part.keys is not None or part.repeats for part in shapes)

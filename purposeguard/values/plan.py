@@ -55,13 +55,20 @@ _MOST: Final = 1000
 
 @dataclasses.dataclass(eq=False)
 class ValuePlan:
-    """What values of a class are where a shape was announced.
+    """A description of the values of one class where one shape was announced.
 
-    `fields` are those of a row, by all classes that say something of it (`models`): announced ones that it is an
-    instance of and, last, its own. None where it is no row. `items` and `keys` are what is in a container. `whole` is
-    the label of all that the announcement could mean, where the value is nothing of it: all of that must be usable.
-    `later`: what is in the value is read when it is asked for, and something can stand before it that asks then.
-    `refusal` says why values of this class are looked through by no walk. `gone` are the fields withheld from copies.
+    Attributes:
+        cls: The class of the values.
+        shape: The shape that was announced.
+        fields: Field → shape, by all `models`. None if the values are no rows.
+        models: The classes that describe a row: announced classes that it is an instance of and, last, its own.
+        items: The shape of the items of a container.
+        keys: The shape of the keys of a mapping.
+        contains: True if the values are containers.
+        whole: The label of all that the announcement could mean, if the value is none of that. All must be usable then.
+        later: True if the value is read lazily, so that a wrapper can check each step.
+        refusal: The reason why no walk looks through values of this class; None if walks do.
+        gone: The fields that were withheld from a copy.
     """
 
     cls: type
@@ -78,7 +85,7 @@ class ValuePlan:
 
     @functools.cached_property
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:
-        """Mark → the fields that bear it, by any of the models.
+        """Mark → the fields that bear it in any of the models.
 
         Raises:
             UnlabelledData: as `Model.marks`.
@@ -91,14 +98,17 @@ class ValuePlan:
 
     @functools.cached_property
     def labels(self) -> Mapping[str, Label]:
-        """Field → its label, of those that have one by themselves."""
+        """Field → its label, for the fields that have tags of their own."""
         labels = {name: shape.own_label for name, shape in (self.fields or {}).items() if name not in self.gone}
         return {name: label for name, label in labels.items() if label is not None}
 
     def iter_values(
         self, row: Any, read: dict[str, Any], without: Container[str] = ()
     ) -> Iterator[tuple[str, Shape, Any]]:
-        """The fields that are in a row, with their values; `read` has those that were read, and gets the others."""
+        """Yield name, shape and value of the fields that a row has.
+
+        Values in `read` are not read again, and newly read values are added to it. Fields in `without` are skipped.
+        """
         for name, shape in (self.fields or {}).items():
             if name in self.gone or name in without:
                 continue
@@ -108,7 +118,7 @@ class ValuePlan:
                 yield name, shape, value
 
     def is_as_announced(self, row: Any) -> bool:
-        """Whether a row is quickly seen to hold seals where they were announced, and nothing else that is looked at."""
+        """Return True if a quick check finds only plain values in the row, and seals where they were announced."""
         fields = self.fields
         if fields is None or self.is_marked or self.unchecked_label or self.gone or undeclared_entries(row, fields):
             return False
@@ -122,36 +132,36 @@ class ValuePlan:
 
     @functools.cached_property
     def is_opaque(self) -> bool:
-        """Whether what a value gives cannot be seen before it is given."""
+        """True if the contents of a value cannot be seen before they are read."""
         if self.later or (issubclass(self.cls, Iterator) and not issubclass(self.cls, WITHOUT_FIELDS)):
             return True
         return is_lazy_iterable(self.cls, announced=self.shape.contents is not None)
 
     @functools.cached_property
     def is_array(self) -> bool:
-        """Whether values of the class are arrays or tensors, by the protocols through which libraries exchange them."""
+        """True if the values are arrays or tensors, by the protocols through which libraries exchange them."""
         return hasattr(self.cls, "__dlpack__") or hasattr(self.cls, "__array_interface__")
 
     @functools.cached_property
     def are_rows_announced(self) -> bool:
-        """Whether what is in a container was announced as rows or seals that say something."""
+        """True if the items of the container were announced as rows or seals with tags or marks."""
         parts = tuple(self.items.iter_parts())
         may_be_rows = any(part.models or part.sealed for part in parts)
         return self.items.is_marked_itself or (may_be_rows and (self.items.has_tags or self.items.is_marked))
 
     @functools.cached_property
     def is_marked(self) -> bool:
-        """Whether there are rows in it, or were announced, that say whose they are."""
+        """True if the value holds rows with marks, or if such rows were announced."""
         return bool(self.marks) or self.shape.is_marked or any(part.is_marked for part in self.computed.values())
 
     @functools.cached_property
     def labels_outside_rows(self) -> tuple[Label, ...]:
-        """The labels of what is in the fields of a row and in no row of its own."""
+        """The labels of the fields of a row, without the fields of nested rows that have marks of their own."""
         return collect_labels_outside_rows(*(self.fields or {}).values())
 
     @functools.cached_property
     def unchecked_label(self) -> Label | None:
-        """The label of what fields hold and was not announced, and so not asked for before; or of all that was."""
+        """The label of fields that were not announced, so that no decision was asked for them; includes `whole`."""
         asked = {source for label in self.shape.labels().values() for source in label.sources}
         held = [label for shape in (self.fields or {}).values() for label in shape.labels().values()]
         held += [part.label for part in self.computed.values() if part.label is not None]
@@ -161,12 +171,12 @@ class ValuePlan:
 
     @functools.cached_property
     def own_label(self) -> Label | None:
-        """The label of all that the class itself tags."""
+        """The label of all tags in the class itself."""
         return Model(self.cls).shape.label_of_all() if is_taggable(self.cls) else None
 
     @functools.cached_property
     def has_tags(self) -> bool:
-        """Whether anything is tagged or sealed in what the class itself says."""
+        """True if the class itself has a tagged or sealed field."""
         return Model(self.cls).shape.has_tags
 
     @functools.cached_property
@@ -176,7 +186,7 @@ class ValuePlan:
 
     @functools.cached_property
     def state(self) -> StateReader | None:
-        """What reads that which values hold outside of their fields; None if they can hold nothing there."""
+        """The reader of the data that values hold outside of their fields; None if they can hold nothing there."""
         return state_reader(self.cls, self.fields or ())
 
     @functools.cached_property
@@ -189,18 +199,18 @@ class ValuePlan:
 
     @functools.cached_property
     def reader(self) -> RowReader | None:
-        """How rows are read without running their code; None if there is no way."""
+        """The reader of rows that runs none of their code; None if there is no such way."""
         return None if self.gone or not self.fields else _make_row_reader(self.cls, tuple(self.fields), self.state)
 
     @functools.cached_property
     def quick(self) -> RowReader | None:
-        """The same, if no field was announced as more than a plain value."""
+        """The same reader, if all fields were announced as plain values; else None."""
         return None if any(shape.says_what for shape in (self.fields or {}).values()) else self.reader
 
     def are_plain(self, rows: Collection[Any]) -> bool:
-        """Whether rows are quickly seen to hold plain values alone, where nothing else was announced of any field.
+        """Return True if a quick check shows that all rows hold only plain values, in their fields and outside of them.
 
-        Nothing but plain values is outside of their fields either. Computed fields are not looked at.
+        Return False if a field was announced as more than a plain value. Computed fields are not looked at.
         """
         if self.quick is None:
             return False
@@ -215,11 +225,13 @@ class _KeyAndItem(NamedTuple):
 
 
 class RowReader(NamedTuple):
-    """How rows of a class are read without running code of it.
+    """Functions that read rows of a class without running code of the class.
 
-    `values` gives all values in each of some rows; what a row holds beside its fields comes as one that is not plain.
-    `held` gives those of one row by name, and may give more. `beside` gives what a row holds outside of its fields and
-    `held` does not give; None if there can be nothing.
+    Attributes:
+        values: Returns all values of many rows, row by row or field by field. If a row holds anything beside its
+            fields, a value that is not plain comes with them.
+        held: Returns the values of one row by name, perhaps with others.
+        beside: Returns the values outside of the fields that `held` does not return; None if there can be none.
     """
 
     values: Callable[[Collection[Any]], Iterable[Iterable[Any]]]
@@ -283,20 +295,25 @@ def _quick_fields(cls: Any, names: tuple[str, ...]) -> RowReader | None:
 
 
 def collect_labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
-    """The labels of what is in these and in no row of its own.
+    """Return the labels of the data in these shapes, without the data in nested rows that have marks.
 
-    Apart: that what may be sealed could not be opened says nothing of what is plain.
+    Tags and seals have separate labels: a seal that may not be opened does not forbid the plain data.
     """
     parts = [sources for shape in shapes for part in shape.iter_outside_rows() for sources in (part.tags, part.seal)]
     return tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
 
 
 def make_plan(cls: type, shape: Shape, path: str = "") -> ValuePlan:
-    """What a value of class `cls` is, where `shape` was announced; `path` names it in messages.
+    """Return the plan for values of class `cls` where `shape` was announced. Plans are cached in the shape.
+
+    Args:
+        cls: The class of the values.
+        shape: The shape that was announced.
+        path: The name of the value in messages.
 
     Raises:
-        UnlabelledData: a sealed value was announced, and this is a plain one; or rows that say whose they are, and this
-            does not say it; or its class says something of its attributes that nobody reads.
+        UnlabelledData: a sealed value was announced, and this is a plain one; or rows with marks were announced, and
+            this has no marks; or the class has annotations with tags that are not read.
     """
     plan: ValuePlan | None = shape.plans.get(cls)
     if plan is None:
@@ -309,7 +326,7 @@ def make_plan(cls: type, shape: Shape, path: str = "") -> ValuePlan:
 
 
 def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
-    """What a value is whose class has no fields of its own: a plain dict may be one of the rows announced."""
+    """Return the plan for a class without fields of its own. A plain dict may be one of the announced rows."""
     if cls is type(None):
         return ValuePlan(cls, shape)
     is_leaf = cls in PLAIN or issubclass(cls, (*WITHOUT_FIELDS, Sealed))
@@ -343,7 +360,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
 
 
 def _make_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
-    """What an object is whose class has fields."""
+    """Return the plan for a class with fields."""
     models = applicable_models(cls, shape.models)
     announced = tuple(model for model in models if model in shape.models)
     gone = withheld_fields_of(cls)
@@ -369,10 +386,11 @@ def _make_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
 
 
 def resolve_stream_label(cls: type, shape: Shape, path: str) -> Label | None:
-    """The label of all that was announced, where a value that is read later is not what was.
+    """Return the label of all that was announced if a lazily read value is not of the announced kind; else None.
 
     Raises:
-        UnlabelledData: as `make_plan`; or nothing was announced, and what a value of this class gives is not iterated.
+        UnlabelledData: as `make_plan`; or nothing was announced, and the contents of a value of this class cannot be
+            seen by iterating.
     """
     refuse_unread(cls)
     iterates = issubclass(cls, (Iterator, AsyncIterator, Collection))
@@ -384,7 +402,10 @@ def resolve_stream_label(cls: type, shape: Shape, path: str) -> Label | None:
 
 
 def _item_and_key_shapes(cls: type, shape: Shape) -> tuple[Shape, Shape]:
-    """What the items and keys of a container are; where it is of another kind than announced, what either may be."""
+    """Return the shapes of the items and keys of a container.
+
+    If it is a container of another kind than announced, each may be anything that was announced.
+    """
     items = shape.contents or SILENT
     if shape.keys is None:
         return items, items
@@ -392,7 +413,7 @@ def _item_and_key_shapes(cls: type, shape: Shape) -> tuple[Shape, Shape]:
 
 
 def applicable_models(cls: type, announced: Iterable[Model]) -> tuple[Model, ...]:
-    """The classes that say what an object is: those announced that it is an instance of and, last, its own."""
+    """Return the classes that describe an object: the announced ones that it is an instance of and, last, its own."""
     if not is_taggable(cls):
         return tuple(model for model in announced if model.is_mapping) if issubclass(cls, dict) else ()
     own = unwithheld_class(cls)  # a copy without a field has lost its mark as well
@@ -401,13 +422,13 @@ def applicable_models(cls: type, announced: Iterable[Model]) -> tuple[Model, ...
 
 
 def _is_instance_class(cls: type, model: Model) -> bool:
-    """Whether objects of a class are what a model says: of a generic one, whatever stands in its brackets."""
+    """Return True if objects of a class are instances of a model. The arguments of a generic model do not matter."""
     generic: Mapping[str, Any] = getattr(model.cls, "__pydantic_generic_metadata__", {})
     return not model.is_mapping and (generic.get("origin") or model.cls) in cls.__mro__
 
 
 def _own_model(cls: type, announced: Iterable[Model]) -> Model:
-    """A class as its own objects know it; its type variables stand for what was announced of them."""
+    """Return the model of a class itself, with the arguments for its type variables that were announced."""
     bound: dict[Any, Shape] = {}
     for model in announced:
         names = dict(zip(getattr(model.cls, "__parameters__", ()), _bind_type_arguments(cls, model.cls), strict=False))
@@ -419,7 +440,7 @@ def _own_model(cls: type, announced: Iterable[Model]) -> Model:
 
 
 def _bind_type_arguments(cls: type, generic: type) -> tuple[Any, ...]:
-    """The arguments that a class gives to the type variables of a base class."""
+    """Return the arguments that a class gives to the type variables of a base class."""
     for base in vars(cls).get("__orig_bases__", cls.__bases__):
         origin = get_origin(base) or base
         if isinstance(origin, type) and generic in origin.__mro__:
@@ -431,7 +452,7 @@ def _bind_type_arguments(cls: type, generic: type) -> tuple[Any, ...]:
 
 
 def _merge_model_fields(models: tuple[Model, ...], announced: tuple[Model, ...]) -> Mapping[str, Shape]:
-    """The fields of an object: all that is announced of it, and all that its own class adds."""
+    """Return the fields of an object: those that were announced, and those that its own class adds."""
     if len(models) == len(announced):
         return _unite_fields([model.fields() for model in announced])
     own = models[-1].fields()
@@ -443,7 +464,7 @@ def _merge_model_fields(models: tuple[Model, ...], announced: tuple[Model, ...])
 
 
 def _unite_fields(several: Iterable[Mapping[str, Shape]], more: Shape | None = None) -> Mapping[str, Shape]:
-    """Field → all that it may be."""
+    """Return field → the union of its shapes."""
     first, *others = several
     if not others and more is None:
         return first
@@ -455,9 +476,9 @@ def _unite_fields(several: Iterable[Mapping[str, Shape]], more: Shape | None = N
 
 
 def _combine_shapes(announced: Shape, own: Shape) -> Shape:
-    """What a field is of which two classes of one object speak: what was announced, and whatever its own class adds.
+    """Combine the shapes of a field that an announced class and the object's own class describe.
 
-    Where they speak of different things, it is all that either could mean.
+    If the two disagree about what the field is, the result is everything that either could mean.
     """
     both = announced | own
     stated = announced if announced.says_what else both
@@ -479,16 +500,19 @@ def _combine_shapes(announced: Shape, own: Shape) -> Shape:
 
 
 def _is_announced(model: Model, announced: tuple[Model, ...]) -> bool:
-    """Whether a class is one that was announced, or derives from one; TypedDicts do not know from what they derive."""
+    """Return True if a class was announced, or derives from an announced one.
+
+    TypedDicts do not know their bases, so they must be the announced class itself.
+    """
     if model.is_mapping:
         return any(model.cls is other.cls for other in announced)
     return issubclass(model.cls, tuple(other.cls for other in announced if not other.is_mapping))
 
 
 def is_lazy_iterable(cls: type, *, announced: bool = False) -> bool:
-    """Whether objects of a class can only be gone through or awaited, like queries: what they give is not known now.
+    """Return True if objects of a class can only be iterated or awaited, like queries. Their contents are unknown then.
 
-    A connection or an open file can be gone through too, and is no container of rows unless it is announced as one.
+    A connection or an open file can be iterated too, but is no container of rows unless it was announced as one.
     """
     if issubclass(cls, (*WITHOUT_FIELDS, Collection, Iterator, Sealed)) or is_taggable(cls):
         return False
@@ -499,7 +523,7 @@ def is_lazy_iterable(cls: type, *, announced: bool = False) -> bool:
 
 
 def _label_of_unannounced(cls: type, shape: Shape, models: tuple[Model, ...], path: str) -> Label | None:
-    """The label of all that was announced, where a value is not it, nor the plain value that it may be instead.
+    """Return the label of all that was announced if a value is neither that nor an announced plain value; else None.
 
     Raises:
         UnlabelledData: as `make_plan`.
@@ -520,7 +544,7 @@ _NEVER_ROWS: Final = (int, float, complex, Decimal, datetime.date, datetime.time
 
 
 def _refusal(cls: type, shape: Shape, models: tuple[Model, ...]) -> str | None:
-    """Return why a value that is not what was announced is refused, whoever may use that; None if it is not."""
+    """Return why a value that is not what was announced is refused in any use; None if it is not."""
     if shape.sealed:
         return ", and a sealed value was announced: seal it where it is read"
     to_be_said = {mark for model in shape.iter_models() for mark in model.marks()}
@@ -534,23 +558,23 @@ def _refusal(cls: type, shape: Shape, models: tuple[Model, ...]) -> str | None:
 
 
 def format_value_name(path: str, cls: type) -> str:
-    """What a message calls a value of this class."""
+    """Format the subject of a message about a value of this class: its path, or "what came", and its class."""
     return f"{f'`{path}`' if path else 'what came'} is a {cls.__qualname__}"
 
 
 def unwithheld_class(cls: type) -> type:
-    """The class of which objects of `cls` are copies that something was withheld from; itself where they are none."""
+    """Return the class that `cls` is a withholding subclass of; `cls` itself if it is none."""
     return cls.__bases__[-1] if is_copy(cls) else cls
 
 
 def withheld_fields_of(cls: type) -> Mapping[str, Decision]:
-    """The fields that copies of this class lack, which are not to be read."""
+    """Return the fields that were withheld from the copies of this class, with the decisions."""
     record: WithheldRecord | None = vars(cls).get("__purposeguard_withheld__")
     return record.decisions if record is not None else {}
 
 
 def read_field(value: Any, name: str) -> Any:
-    """A field's value without running code of the class, except properties that are fields (computed ones are not)."""
+    """Read a field without running code of the class, except properties that are fields. MISSING if it is not there."""
     if isinstance(value, dict):
         return dict.get(value, name, MISSING)  # what it stores, whatever its class makes of it
     if isinstance(value, BaseModel):
@@ -559,9 +583,9 @@ def read_field(value: Any, name: str) -> Any:
 
 
 def stored_entries(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
-    """The keys and items of a mapping; of a dict all that it stores, whatever its class makes of them.
+    """Return the keys and items of a mapping. For a dict, these are all that it stores, bypassing methods of its class.
 
-    `MultiValueDict` of Django and others store lists, and give the last item of each.
+    `MultiValueDict` of Django and others store lists, but return only the last item of each.
     """
     if isinstance(mapping, collections.OrderedDict):  # which keeps its order by its own methods only
         return collections.OrderedDict.items(mapping)
@@ -569,7 +593,7 @@ def stored_entries(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
 
 
 def replace_entries(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A copy of a dict that stores these instead."""
+    """Copy a dict and replace its entries."""
     kind: Any = collections.OrderedDict if isinstance(mapping, collections.OrderedDict) else dict
     other = copy.copy(mapping)
     kind.clear(other)
@@ -578,7 +602,7 @@ def replace_entries(mapping: dict[Any, Any], entries: Mapping[Any, Any]) -> dict
 
 
 def objects_in_array(value: Any, path: str) -> list[Any]:
-    """Return the objects in an array or a tensor: none if it holds numbers, texts or days, which are never rows.
+    """Return the objects in an array or tensor; nothing if it holds numbers, texts or days, which are never rows.
 
     Raises:
         UnlabelledData: it holds records with objects in them.
@@ -597,6 +621,6 @@ def objects_in_array(value: Any, path: str) -> list[Any]:
 
 
 def undeclared_entries(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
-    """The keys that a row has beside the fields that its class or annotation declares, with what they hold."""
+    """Return the keys of a row that its class or annotation does not declare, with their values."""
     held: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
     return [(key, value) for key, value in held.items() if key not in fields] if held else ()

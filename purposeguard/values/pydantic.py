@@ -46,7 +46,7 @@ from purposeguard.values.withheld import original_class, pinned_values, visible_
 
 
 def make_private_attributes(declared: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Pydantic's private attributes as a new object would have them, save those made from the fields' values."""
+    """Return the private attributes of a new pydantic object, without those computed from the values of fields."""
     found: dict[str, Any] = {}
     for name, one in declared.items():
         if one.default_factory is None:
@@ -57,7 +57,7 @@ def make_private_attributes(declared: Mapping[str, Any]) -> dict[str, Any] | Non
 
 
 def make_pydantic_filler(cls: Any) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
-    """What makes instances of a model, of their values and what is beside these, without validating."""
+    """Return a function that makes instances of a model from their values and extra state, without validating."""
     fields, private = frozenset(cls.model_fields), cls.__private_attributes__
     allows_extra = cls.model_config.get("extra") == "allow"
 
@@ -77,7 +77,7 @@ _set: Final = object.__setattr__
 
 
 def visible_items(self: Any) -> Iterator[tuple[str, Any]]:
-    """The fields that are left, as pydantic asks for them to print."""
+    """Return the fields that are left, which pydantic prints."""
     return iter(visible_fields(self).items())
 
 
@@ -90,7 +90,7 @@ def _model_dump_json(self: Any, **options: Any) -> Any:
 
 
 def dump_without_withheld(self: Any, dump: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """A dump that also leaves out what cannot be read, or computed, without what was withheld."""
+    """Dump a copy without the fields that were withheld, and without computed fields that need them."""
     dataclasses_in: set[int] = set()
     unreadable = find_unreadable(self, dataclasses_in)
     if not unreadable:
@@ -103,7 +103,7 @@ def dump_without_withheld(self: Any, dump: Callable[..., Any], options: dict[str
 
 
 def find_unreadable(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
-    """What a dump of `value` has to leave out, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`.
+    """Return what a dump of `value` must exclude, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`.
 
     `copies` gets the identities of dataclasses from which something was withheld.
     """
@@ -131,7 +131,10 @@ def _can_have_unreadable_fields(cls: type) -> bool:
 
 
 def _unreadable_fields(copied: Any) -> Iterator[str]:
-    """What pydantic would ask a copy for that it cannot say: fields of dataclasses, and computed ones of models."""
+    """Yield the fields that pydantic would read from a copy but that raise.
+
+    These are the withheld fields of dataclasses, and computed fields of models that need withheld fields.
+    """
     if dataclasses.is_dataclass(copied):
         yield from withheld_record(copied).decisions
     elif isinstance(copied, BaseModel):
@@ -143,7 +146,7 @@ def _unreadable_fields(copied: Any) -> Iterator[str]:
 
 
 def _merge_excludes(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
-    """What a caller wants left out, and what has to be."""
+    """Merge the `exclude` option of a caller with the fields that must be excluded."""
     given: dict[Any, Any] = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(asked or (), True)
     every = given.get("__all__")
     for key, value in ours.items():
@@ -176,10 +179,10 @@ def _pydantic_str(self: Any) -> str:
 
 
 class OwnSerializer:
-    """The serialiser of a copy's class, made when it is first asked for: the base's, for instances of the copy's.
+    """A descriptor that makes the serialiser of a copy's class when it is first read.
 
-    With the base's own, pydantic would ask the class of the value for a serialiser of its own without end, where it is
-    told to write each object as what it is (`polymorphic_serialization`).
+    It is the base's serialiser for instances of the copy's class. With the base's own, pydantic would ask the class of
+    the value for a serialiser without end if each object is to be written as what it is (`polymorphic_serialization`).
     """
 
     __slots__ = ()
@@ -195,7 +198,7 @@ class OwnSerializer:
 def _retarget_schema(
     schema: Mapping[str, Any], cls: type, definitions: Iterable[Mapping[str, Any]]
 ) -> CoreSchema | None:
-    """The schema of a model as that of a subclass; None where it is of a kind that a class has made for itself."""
+    """Return the schema of a model as the schema of a subclass; None if the class has made its own kind of schema."""
     changed: Any = {key: value for key, value in schema.items() if key != "ref"}
     if schema["type"] in {"model", "dataclass"}:
         return cast("CoreSchema", {**changed, "cls": cls})
@@ -255,7 +258,7 @@ HIDDEN: Final = "<sealed>"
 
 
 class DumpRefusal(NamedTuple):
-    """Why a dump was refused, and which value it was to open (None: the whole)."""
+    """A refusal of a dump: the error, and the value that was to be opened (None: the whole)."""
 
     error: Exception
     value: Sealed | None
@@ -266,19 +269,25 @@ refusals: ContextVar[list[DumpRefusal] | None] = ContextVar("purposeguard refusa
 
 
 class CurrentRow:
-    """Whose the sealed values in a row are, and from when; read where one is to be opened."""
+    """The row that is being written. Its row contexts are read when a sealed value in it is opened."""
 
     __slots__ = ("_around", "_judged", "_row")
 
     def __init__(self, row: object, around: CurrentRow | None, *, judged: bool) -> None:
-        """`around` is the row that this one is in; `judged`: what may not be used was just withheld from it."""
+        """Remember the row.
+
+        Args:
+            row: The row.
+            around: The row that this one is in.
+            judged: True if the fields that may not be used were just withheld from it.
+        """
         self._row = row
         self._around = around
         self._judged = judged
 
     @property
     def row_contexts(self) -> tuple[RowContext, ...]:
-        """What the row says, or the one around it; nothing where neither has marks."""
+        """The row contexts of the row, or of the row around it; empty if neither has marks."""
         around = () if self._around is None else self._around.row_contexts
         try:
             return row_contexts_of(self._row, (), around) or around
@@ -293,17 +302,17 @@ row_under_way: ContextVar[CurrentRow | None] = ContextVar("purposeguard row", de
 
 
 def report_refusal(error: Exception, value: Sealed | None = None) -> None:
-    """Tells the dump under way why it was refused, where it wants to know."""
+    """Report to the dump under way why it was refused, if it keeps a list for that."""
     told = refusals.get()
     if told is not None:
         told.append(DumpRefusal(error, value))
 
 
 def is_withholding(info: core_schema.SerializationInfo) -> bool:
-    """Whether a dump is to leave out what may not be used.
+    """Return True if a dump must leave out the fields that may not be used.
 
     Raises:
-        TypeError: its mode, or a key of its context, would say so, were it not misspelt.
+        TypeError: the mode, or a key of the context, is a misspelling of `withhold`.
     """
     if info.context is None and info.mode in WHOLE:
         return False
@@ -320,13 +329,13 @@ def _is_misspelled(said: str) -> bool:
 
 
 class SealedField:
-    """What makes a class of sealed values a pydantic type."""
+    """A mixin that makes a class of sealed values a pydantic type."""
 
     __slots__ = ()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validates as the type inside and seals, or takes what is sealed under no other sources.
+        """Return a schema that seals valid input of the inner type, and accepts sealed values of these sources only.
 
         Raises:
             UnlabelledData: the annotation does not say what is sealed, and under which sources.
@@ -345,9 +354,9 @@ class _InvalidSealedField(UnlabelledData, PydanticSchemaGenerationError):
 
 
 class _SealedFieldSchema:
-    """One annotation `Personal[T, S]`, as pydantic asks it.
+    """The schema of one annotation `Personal[T, S]`, through the hooks that pydantic calls.
 
-    What is in `T` is looked at when it is asked for: models in it may be defined later.
+    `T` is read when it is first needed, since models in it may be defined later.
     """
 
     def __init__(self, cls: Any, inner_type: object, members: tuple[TermMeta, ...]) -> None:
@@ -390,16 +399,16 @@ class _SealedFieldSchema:
 
     @functools.cached_property
     def _label(self) -> Label:
-        """What plain input is sealed under."""
+        """The label that plain input is sealed under."""
         own = Label(*cast("tuple[type[Source], ...]", self._members))
         inside = read_shape(self._inner_type).label_of_all()
         return own if inside is None else own | inside  # what is inside keeps its tags
 
     @functools.cached_property
     def _takes(self) -> tuple[TermMeta, ...]:
-        """Of what sealed values may be; where a purpose is named, of what is not personal as well.
+        """The sources or purposes that sealed values may have. If a purpose is named, `NotPersonal` as well.
 
-        Nothing where the annotation leaves it open: then they may be of anything.
+        Empty if the annotation leaves it open: then any source is accepted.
         """
         if self._seals:  # also what is inside: what the field sealed once, and a seal of such a value, is taken
             return tuple(dict.fromkeys((*self._members, *self._label)))
@@ -407,19 +416,19 @@ class _SealedFieldSchema:
 
     @functools.cached_property
     def _names(self) -> frozenset[str]:
-        """The names of fields in `T`: places in an error that come from code, not from the input."""
+        """The names of fields in `T`: the parts of an error's location that come from code, not from the input."""
         return iter_field_names(read_shape(self._inner_type))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the JSON Schema says beside the type."""
+        """The entries of the JSON Schema that are added to those of the inner type."""
         if self._seals:
             return {"x-collected-under": [source.clause for source in self._label]}
         clauses = [one.__dict__["clause"] for one in self._members if "clause" in vars(one)]
         return {"x-may-serve": clauses} if clauses else {}
 
     def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
-        """A sealed value as it is, and anything else sealed once it is valid; errors do not show it."""
+        """Return a sealed value as it is; validate and seal anything else. Errors do not show the value."""
         if isinstance(value, Sealed):
             if self._takes and not all(issubclass(one, self._takes) for one in value.label.sources):
                 may = " or ".join(one.__name__ for one in (self._takes if self._seals else self._members))
@@ -442,7 +451,7 @@ class _SealedFieldSchema:
         raise hidden
 
     def _make_serializer(self, kind: str) -> Callable[[Any, core_schema.SerializationInfo], Any]:
-        """As `serialise`, of a type that pydantic writes without running other code."""
+        """Make a serialiser like `serialize` for a type that pydantic writes without running other code."""
         cls, classes, opener_of_dump = self._cls, _PLAIN[kind], get_dump_opener.get
         usual = classes[0]
 
@@ -466,7 +475,7 @@ class _SealedFieldSchema:
         return plain
 
     def _open_value(self, value: Any, info: core_schema.SerializationInfo) -> Any:
-        """The plain value, by the use that decides here, of those whom the row that is being written is about."""
+        """Open the value by the use that decides here, for the subjects of the row that is being written."""
         try:
             is_withholding(info)  # raises where its mode or context is misspelt
             if not isinstance(value, Sealed):
@@ -488,7 +497,7 @@ class _SealedFieldSchema:
         report_refusal(error, value if isinstance(value, Sealed) else None)
 
     def serialize(self, value: Any, handler: Callable[[Any], Any], info: core_schema.SerializationInfo) -> Any:
-        """The plain value, written as its type is; only in a use that may open it."""
+        """Open the value and write it as its type. Raise the refusal if the current use may not open it."""
         opened = [self._open_value(value, info)]
         below: list[DumpRefusal] = []
         token = refusals.set(below)
@@ -510,7 +519,7 @@ class _SealedFieldSchema:
         raise ValidationError.from_exception_data(self._kind, [_make_error_line(kind, why, ())])
 
     def _hide_input(self, error: ValidationError) -> ValidationError:
-        """The same error, without the input and whatever else might show it."""
+        """Copy the error without the input and anything else that might show it."""
         lines = [
             # Names of fields come from code; all else in a place (keys, indices) may come from the input.
             redact_error_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
@@ -524,7 +533,7 @@ def _return_unchanged(value: Any) -> Any:
 
 
 def _find_validator_signal(error: Exception) -> Exception | None:
-    """What an inner validator told pydantic to do, which reaches a validator around it as another error."""
+    """Return the signal that an inner validator raised for pydantic, which an outer validator sees as another error."""
     said = str(error).partition(":")[0] if isinstance(error, SchemaError) else ""
     if said.startswith("Uncaught "):  # "Uncaught Omit error, …", "Uncaught `PydanticUseDefault` exception: …"
         return PydanticUseDefault() if "UseDefault" in said else PydanticOmit()
@@ -532,7 +541,7 @@ def _find_validator_signal(error: Exception) -> Exception | None:
 
 
 def redact_error_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
-    """A line of a validation error without the input, and without a message that may show it."""
+    """Copy a line of a validation error without the input, and without a message that may show it."""
     why = one.get("ctx", {}).get("why")
     if type(why) is _SafeReason:
         return _make_error_line(one["type"], why, where)
@@ -543,7 +552,7 @@ def redact_error_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str
 
 
 def copy_error_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
-    """A line of a validation error, to be raised again with `shown` in the place of its input."""
+    """Copy a line of a validation error so that it can be raised again, with `shown` in the place of its input."""
     kind: Any = one["type"]
     # A validator's own error may bear the name of one of pydantic's, which alone have an address.
     if kind not in _KNOWN or "url" not in one:
@@ -552,7 +561,7 @@ def copy_error_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
 
 
 class _SafeReason(str):
-    """What this module says of a value: never anything of the value."""
+    """A reason that this module states about a value. It never contains any part of the value."""
 
     __slots__ = ()
 
@@ -562,7 +571,7 @@ def _make_error_line(kind: Any, why: str, where: tuple[int | str, ...]) -> InitE
 
 
 def _describe_type(annotation: object) -> str:
-    """What an error calls what is in a seal."""
+    """Return the name of a sealed type for an error."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     kind = get_origin(annotation) or annotation
@@ -570,7 +579,10 @@ def _describe_type(annotation: object) -> str:
 
 
 def _union_terms(terms: object) -> tuple[TermMeta, ...]:
-    """The sources or purposes of an annotation, by clause; none where it leaves them open (`Any`, a type variable)."""
+    """Return the sources or purposes of an annotation, sorted by clause.
+
+    Empty if the annotation leaves them open (`Any`, a type variable).
+    """
     while isinstance(terms, ALIASES):
         terms = cast("Any", terms).__value__
     given = get_args(terms) if is_union(terms) else (terms,)
@@ -584,7 +596,7 @@ def _union_terms(terms: object) -> tuple[TermMeta, ...]:
 
 
 def iter_field_names(shape: Shape) -> frozenset[str]:
-    """Return the names of the fields of all models in a shape, and the other names that pydantic knows them by."""
+    """Return the names and aliases of the fields of all models in a shape."""
     names: set[str] = set()
     models = {model for part in shape.iter_reachable("items", "within") for model in part.models}
     for model in models:
@@ -593,7 +605,7 @@ def iter_field_names(shape: Shape) -> frozenset[str]:
 
 
 def field_aliases(cls: type) -> dict[str, set[str]]:
-    """The other names by which an error calls the fields of a pydantic model, with the fields that each may mean."""
+    """Return alias → the fields of a pydantic model that it may mean. Errors call fields by their aliases."""
     found: dict[str, set[str]] = {}
     for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
         for alias in (field.alias, field.validation_alias):

@@ -32,16 +32,21 @@ Denials = Callable[[list[str], list[tuple[Label, bool]]], "list[Decision | None]
 
 
 class RowFilter(ValueWalk):
-    """Looks at each row in a value.
+    """A walk that decides about each row in a value, and leaves out or refuses those that may not be used.
 
-    `decide` gives the decision where a label may not be used of somebody or from then, and None where it may; its last
-    argument says whether nobody asked for the label before, since it was not announced. `refuse` raises the decision,
-    or lets it pass where it is only observed. With `leave_out` a row in a container is left out instead.
-    `named` are sources that everything in the value is said to come from, and with `named_only` all that is asked for:
-    what the fields say is withheld. `stream` gives what stands before an iterator of this shape, at this path, in a row
-    about these, and looks at each row when it comes. `denials` decides for many subjects at once:
-    it gives the first denial of each, or None if nothing is denied. It is absent if each decision must be reported.
-    `observing`: denials are only recorded, so nothing is left behind.
+    Args:
+        decide: Returns the decision if a label may not be used with these row contexts, and None if it may. Its last
+            argument is True if the label was not announced, so that it was not asked for before.
+        refuse: Raises the decision, or lets it pass if denials are only observed.
+        leave_out: Whether a denied row in a container is left out instead of refused.
+        named: Sources that everything in the value is said to come from.
+        stream: Wraps an iterator of this shape, at this path, in a row with these contexts. The wrapper looks at each
+            row when it comes.
+        named_only: Whether only `named` is asked for, since the fields are withheld by other means.
+        denials: Decides for many subjects at once: returns the first denial of each, or None if nothing is denied. None
+            if each decision must be reported.
+        ask_ahead: Is called with the subjects of many rows before the rows are looked at.
+        observing: Whether denials are only recorded, so that nothing is left behind.
     """
 
     def __init__(
@@ -70,7 +75,16 @@ class RowFilter(ValueWalk):
         self._why: Decision
 
     def apply(self, value: Any, shape: Shape, path: str = "", around: RowContexts = ()) -> Any:
-        """`value`, or what is left of it. `around` are those that the row is about that it is in, at this path.
+        """Filter the rows in a value.
+
+        Args:
+            value: The value.
+            shape: The shape that was announced.
+            path: The name of the value in messages.
+            around: The contexts of the row that the value is in.
+
+        Returns:
+            `value` itself, or a copy with fewer rows.
 
         Raises:
             PurposeViolation: a row may not be used, and is in nothing that it could be left out of.
@@ -82,14 +96,14 @@ class RowFilter(ValueWalk):
         return left
 
     def apply_to_item(self, value: Any, shape: Shape, path: str = "", around: RowContexts = ()) -> Any:
-        """The same of what a generator yields: LEFT_OUT where it is a row that is left out."""
+        """Filter one item of a generator. Return LEFT_OUT if the row must be dropped."""
         # It comes later than the row that it is in, which was looked at then.
         if around and value is not None and self._should_drop(None, collect_labels_outside_rows(shape), around, path):
             return LEFT_OUT
         return self.visit(value, shape, path, around)
 
     def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Asks for all that was announced, where it is not that; of what is read later, something stands before it."""
+        """Check the label of a value that is not what was announced, and wrap a lazily read value."""
         whole = plan.whole
         if plan.later:
             try:
@@ -103,19 +117,23 @@ class RowFilter(ValueWalk):
         return self._stream(value, plan.shape, path, around) if plan.later else value
 
     def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
-        """A value without marked rows may hold itself, and an attribute any, as long as nothing is left out of it."""
+        """Refuse a cycle of marked rows. Accept any other, as long as nothing is left out of it."""
         if plan.is_marked and not self._in_state:
             super().handle_cycle(value, plan, path)
         self._holds_itself = True
 
     def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Asks for all that was announced, where it is not that, and looks at each row in it."""
+        """Check the label of a container that is not what was announced, and filter the rows in it."""
         if plan.whole is not None and self._should_drop(plan.whole, (), around, path):
             return LEFT_OUT
         return super().visit_container(value, plan, path, around)
 
     def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Asks for what is in a row and in no other, of those whom it is about, and looks at the rows in it."""
+        """Filter a row and the rows nested in it.
+
+        Returns:
+            LEFT_OUT if the row must be dropped, the row itself if nothing in it was, or a copy.
+        """
         read: dict[str, Any] = {}
         row_contexts = read_row_contexts(row, plan, read, around)
         # What was announced of a row without marks was judged with the row around it.
@@ -144,9 +162,11 @@ class RowFilter(ValueWalk):
         return _replace_values(row, plan, read, changed, pinned)
 
     def _computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> dict[str, Any]:
-        """Return what is left of the computed fields that give marked rows; nothing if all of it is left.
+        """Filter the values of the computed fields that return marked rows.
 
-        Of one that cannot be computed there is FAILED: it may not be read from the row that is given back.
+        Returns:
+            Field → filtered value, or FAILED if it cannot be computed, so that it cannot be read from the copy either.
+            Empty if nothing was filtered out.
         """
         values: dict[str, Any] = {}
         is_changed = False
@@ -165,9 +185,9 @@ class RowFilter(ValueWalk):
         return values if is_changed and not self._observing else {}
 
     def _may_keep_state(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
-        """Return whether all that a row holds outside of its fields may stay there.
+        """Return True if all that a row holds outside of its fields may stay there.
 
-        What is not understood there is left behind with the rest, unless denials are only observed.
+        Data there that cannot be understood is left behind with the rest, unless denials are only observed.
         """
         try:
             return self.leaves_state(row, plan, path, around) or self._observing
@@ -176,7 +196,10 @@ class RowFilter(ValueWalk):
 
     @override
     def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
-        """What is left of many plain rows, each of which says whose it is: all their subjects are asked of at once."""
+        """Filter many plain rows with one mark at once, by asking for all their subjects together.
+
+        Return None if the rows must be looked at one by one.
+        """
         classes = set(map(type, items))
         if self._denials is None or around or len(classes) != 1:
             return None
@@ -196,14 +219,14 @@ class RowFilter(ValueWalk):
         ]
 
     def before_change(self) -> None:
-        """Refuses to change what leads back to what was there before."""
+        """Refuse to change data that contains a cycle, which would lead back to the unchanged data."""
         if self._holds_itself:
             raise UnlabelledData("rows that may not be used are in data that runs in a circle: they cannot be left out")
 
     def _should_drop(
         self, unasked: Label | None, labels: tuple[Label, ...], row_contexts: RowContexts, path: str
     ) -> bool:
-        """Whether what has these labels, and is about these, is to be left out; where it may not be, it is refused."""
+        """Return True if a row with these labels and contexts must be left out. Refuse it if it cannot be left out."""
         for label in self._labels_to_check(unasked, labels):
             decision = self._decide(label, row_contexts or (NOTHING_KNOWN,), label is unasked)
             if decision is not None and self._drops_for(decision, path):
@@ -211,12 +234,12 @@ class RowFilter(ValueWalk):
         return False
 
     def _labels_to_check(self, unasked: Label | None, labels: tuple[Label, ...]) -> Iterable[Label]:
-        """The labels that are asked for of a row."""
+        """Return the labels that must be checked for a row."""
         asked = self._named if self._named_only else (unasked, *labels, *self._named)
         return (label for label in asked if label is not None)
 
     def _drops_for(self, decision: Decision, path: str) -> bool:
-        """True if a row is to be left out for this denial; where it may not be, it is refused."""
+        """Return True if a row must be left out because of this denial. Refuse it if it cannot be left out."""
         if self._leave_out:
             self._why = decision
             return True
@@ -227,9 +250,9 @@ class RowFilter(ValueWalk):
 def _replace_values(
     row: Any, plan: ValuePlan, read: Mapping[str, Any], changed: Mapping[str, Any], computed: Mapping[str, Any]
 ) -> Any:
-    """A row with other values in some of its fields, and with these of its computed fields.
+    """Copy a row with changed fields and filtered computed fields.
 
-    What it keeps beside its fields is left behind: it may have been made from what is left out.
+    The data that the row keeps beside its fields is left behind: it may have been made from dropped rows.
     """
     if computed:
         values = {name: value for name, value in computed.items() if value is not FAILED}

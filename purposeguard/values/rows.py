@@ -41,7 +41,10 @@ LONG_AGO: Final = datetime.date.min
 def row_contexts_of(
     row: Any, models: Iterable[Model] = (), around: tuple[RowContext, ...] = ()
 ) -> tuple[RowContext, ...]:
-    """What the marked fields of a row say, as `read_row_contexts`; `models` are what its annotation says that it is."""
+    """Read the marked fields of a row. `models` are the classes that its annotation announces.
+
+    See `read_row_contexts`.
+    """
     cls = type(row)
     if models:
         plan = ValuePlan(cls, SILENT, models=applicable_models(cls, models), gone=withheld_fields_of(cls))
@@ -55,11 +58,16 @@ def row_contexts_of(
 def read_row_contexts(
     row: Any, plan: ValuePlan, read: dict[str, Any], around: tuple[RowContext, ...] = ()
 ) -> tuple[RowContext, ...]:
-    """What the marked fields of a row say, once for each subject; nothing where its classes mark none.
+    """Read the marked fields of a row, and return one context for each subject. Empty if its classes have no marks.
 
-    `read` gets the values of the fields that are read for it, so that none has to be read twice. `around` is what is
-    known of the row that this one is in: whose, or from when, is taken from there where no field of this one says it.
-    That a marked field holds None frees nobody: the row is still the outer row's subject's.
+    The contexts of the outer row supply a subject or day that no field of this row states. A marked field that holds
+    None does not free the row: it still belongs to the subject of the outer row.
+
+    Args:
+        row: The row.
+        plan: The plan for its class.
+        read: Gets the values of the fields that are read here, so that none is read twice.
+        around: The contexts of the row that this one is in.
 
     Raises:
         UnlabelledData: a marked field holds what cannot be read as an id or a day, was withheld, or is not there.
@@ -99,9 +107,9 @@ def read_row_contexts(
 
 
 def read_subjects(rows: Collection[Any], plan: ValuePlan) -> list[str] | None:
-    """Whose each of these rows of one class is, by `subject_key`, where it says this by one id, quickly read.
+    """Return the subject of each of many rows of one class, by `subject_key`, if one marked field holds it.
 
-    None where a row may say more or less; `read_row_contexts` reads it then.
+    Return None if a row may have more or fewer subjects; `read_row_contexts` must read it then.
     """
     marked = [(mark, names) for mark, names in plan.marks.items() if isinstance(mark, SubjectMark)]
     if plan.reader is None or len(marked) != 1 or len(marked[0][1]) != 1:
@@ -121,12 +129,12 @@ _IDS: Final = frozenset({int, str, uuid.UUID})
 
 
 def qualify_subject(mark: SubjectMark, subject_id: Any) -> Any:
-    """What a subject is called whose id stands where this mark does."""
+    """Return the subject's id with the realm of this mark before it, if the mark has a realm."""
     return subject_id if mark.realm is None else f"{mark.realm}:{subject_key(subject_id)}"
 
 
 def resolve_subject_argument(subject: object) -> tuple[RowContext, ...]:
-    """What `subject=` means: a `RowContext`, the id of a subject, or a row whose marked fields say it.
+    """Return the row contexts for a `subject=` argument: a `RowContext`, the id of a subject, or a row with marks.
 
     Raises:
         TypeError, ValueError: it is none of them, or a row of a class without marks.
@@ -148,7 +156,7 @@ def resolve_subject_argument(subject: object) -> tuple[RowContext, ...]:
 
 
 def _read_ids(value: Any) -> list[Any]:
-    """The ids in a field: one, none, or those in a container."""
+    """Return the ids in a field, which may hold one, none, or a container of them."""
     if value is None:
         return []
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -157,5 +165,5 @@ def _read_ids(value: Any) -> list[Any]:
 
 
 def day_sort_key(day: Any) -> tuple[int, int, int]:
-    """Sorts days by their dates; what is no day comes first, and is refused as such."""
+    """Return a sort key for days. Anything else sorts first, and is refused later."""
     return (day.year, day.month, day.day) if isinstance(day, datetime.date) else (0, 0, 0)

@@ -18,7 +18,7 @@ _object_new: Final = object.__new__
 
 
 class SealedMeta(type):
-    """The class of sealed values' classes: their attributes stay as they were made.
+    """The metaclass of sealed values. It keeps the attributes of their classes from being changed.
 
     A patched `label` or `map` would be a way round the seal.
     """
@@ -37,10 +37,10 @@ class SealedMeta(type):
 
 
 class Sealed(metaclass=SealedMeta):
-    """A value with its label. Knows nothing but to keep them.
+    """A value with its label, and nothing else.
 
-    `_ready` is the label once more where nothing has to be applied before the value is opened, and unset where
-    something has: a use that has cleared it may open the value at once.
+    `_ready` holds the label again if no function has to be applied before the value is opened; otherwise it is unset. A
+    use that has cleared that label may open the value at once.
     """
 
     if TYPE_CHECKING:
@@ -73,7 +73,7 @@ _set_ready: Final[Callable[[Sealed, Label], None]] = _ready_slot.__set__
 
 
 def seal(cls: type[C], value: object, label: Label) -> C:
-    """A sealed value of class `cls`."""
+    """Seal a value under a label, as an instance of `cls`."""
     sealed = _object_new(cls)
     _set_content(sealed, value)
     _set_label(sealed, label)
@@ -83,7 +83,7 @@ def seal(cls: type[C], value: object, label: Label) -> C:
 
 
 class PendingValue:
-    """What a sealed value is yet to be made from: `fn` of one part, or all parts as a tuple where there is none."""
+    """A value that is computed when it is opened: `fn` of one part, or a tuple of all parts if there is no `fn`."""
 
     __slots__ = ("fn", "parts")
 
@@ -93,26 +93,26 @@ class PendingValue:
 
 
 def map_pending(sealed: Sealed, fn: Callable[[Any], Any]) -> PendingValue:
-    """What a sealed value is once `fn` was applied to it."""
+    """Return a pending value: `fn` applied to a sealed value."""
     return PendingValue(fn, (sealed,))
 
 
 def join_parts(parts: tuple[Sealed, ...]) -> object:
-    """The values of all parts in a tuple, at once where nothing has to be applied first."""
+    """Return the values of all parts in a tuple. It is pending if a function has to be applied first."""
     values = tuple(map(content, parts))
     return PendingValue(None, parts) if any(type(value) is PendingValue for value in values) else values
 
 
 def iter_functions(sealed: Sealed) -> Iterator[Callable[[Any], Any]]:
-    """The functions that are applied when a sealed value is opened."""
+    """Return the functions that are applied when a sealed value is opened."""
     return (node.fn for node in _order_pending(content(sealed)) if node.fn is not None)
 
 
 def compute_plain_value(sealed: Sealed) -> Any:
-    """The plain value, with all functions applied. Only for a use that may open it, or a declared reclassifier.
+    """Return the plain value, with all functions applied. Only for a use that may open it, or a declared reclassifier.
 
     Raises:
-        SealedValue: one of the functions failed. What it raised may show the value, so it is not told.
+        SealedValue: a function failed. The message of its error is not shown, since it may contain the value.
     """
     top = content(sealed)
     if type(top) is not PendingValue:
@@ -130,7 +130,7 @@ def compute_plain_value(sealed: Sealed) -> Any:
 
 
 def _order_pending(top: object) -> list[PendingValue]:
-    """The pending steps below and with `top`, each before all that it is made from."""
+    """Return `top` and the pending values below it, each before the values that it is made from."""
     ordered: list[PendingValue] = []
     done: set[int] = set()
     stack: list[tuple[Any, bool]] = [(top, False)]
@@ -155,9 +155,9 @@ def _apply_function(fn: Callable[[Any], Any], parts: list[Any]) -> Any:
 
 
 def redact_error(what: str, error: Exception) -> Exception:
-    """What is raised in the place of an error of code that saw a plain value: nothing that could show it.
+    """Return an error to raise instead of an error of code that saw a plain value. It shows nothing of the value.
 
-    The library's own refusals hold none; any other is replaced. Neither brings frames, notes or other errors along.
+    Refusals of this library are safe and are kept; any other error is replaced. Frames, notes and causes are removed.
     """
     if type(error) not in REFUSALS:
         return make_failure(what, error)
@@ -167,7 +167,7 @@ def redact_error(what: str, error: Exception) -> Exception:
 
 
 def make_failure(what: str, error: Exception) -> SealedValue:
-    """What is raised in the place of an error that may show a value: what failed, how and where."""
+    """Return an error that says what failed, how and where, without the message of the original error."""
     trace = error.__traceback__
     last = None
     while trace is not None:
@@ -180,6 +180,6 @@ def make_failure(what: str, error: Exception) -> SealedValue:
 
 
 def function_name(fn: object) -> str:
-    """A function's name for a message."""
+    """Return the name of a function for a message."""
     name = getattr(fn, "__qualname__", None) or getattr(fn, "__name__", None)
     return f"`{on_one_line(name)}`" if isinstance(name, str) else f"a {type(fn).__name__}"

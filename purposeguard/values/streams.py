@@ -21,10 +21,12 @@ LEFT_OUT: Final = object()
 
 
 class Steps(NamedTuple):
-    """What surrounds each step. Whatever `before` gives is handed to the other two.
+    """Functions that run around each step of a lazily read value.
 
-    `before` raises where nothing may be read. `item` is what is given for an item (LEFT_OUT: the next one is), `other`
-    for whatever else it gives: what a generator returns, what another method does.
+    Attributes:
+        before: Raises if nothing may be read. The other two get its result as a token.
+        item: Returns what replaces an item, or LEFT_OUT to skip to the next item.
+        other: Returns what replaces any other result: the return value of a generator, the result of another method.
     """
 
     before: Callable[[], Any]
@@ -37,12 +39,12 @@ def _has_methods(cls: type, *names: str) -> bool:
 
 
 def is_iterator_class(cls: type) -> bool:
-    """Whether a value of this class is an iterator, or an asynchronous one."""
+    """Return True if objects of a class are iterators, or asynchronous iterators."""
     return _has_methods(cls, "__next__") or _has_methods(cls, "__anext__")
 
 
 def enters_generator(cls: type) -> bool:
-    """Return True if a value of this class is a context manager that contextlib made of a generator function.
+    """Return True if objects of a class are context managers that contextlib made from a generator function.
 
     The body of that function runs when the block is entered.
     """
@@ -50,10 +52,9 @@ def enters_generator(cls: type) -> bool:
 
 
 def is_lazy_class(cls: type) -> bool:
-    """Whether what a value of this class gives is read when it is asked for: an iterator, a coroutine, an awaitable.
+    """Return True if objects of a class are read lazily: iterators, coroutines, awaitables, and generator contexts.
 
-    So does a context manager whose body is a generator. A future is none: what it gives is read elsewhere, whoever
-    awaits it.
+    A future is not: its result is computed elsewhere, whoever awaits it.
     """
     return (
         is_iterator_class(cls)
@@ -63,7 +64,7 @@ def is_lazy_class(cls: type) -> bool:
 
 
 def wrap_stepwise(value: Any, steps: Steps) -> Any:
-    """`value`, which runs later, asked about at each step; it keeps the protocols that it has, and its methods."""
+    """Wrap a lazily read value so that each step is checked. The wrapper has the same protocols and methods."""
     cls = type(value)
     if inspect.iscoroutine(value):
         return _await_stepwise(value, steps)
@@ -80,7 +81,7 @@ async def _await_stepwise(coroutine: Coroutine[Any, Any, Any], steps: Steps) -> 
 
 
 def _filter_result(result: Callable[[Any, Any], Any], value: list[Any], token: Any) -> Any:
-    """What `result` gives for the value in this list. Where it is refused, nothing of it is left in any frame."""
+    """Pass the value in a list to `result`, and return its result. A refusal keeps the value out of all frames."""
     try:
         return result(value.pop(), token)
     except PurposeGuardError as error:
@@ -89,7 +90,7 @@ def _filter_result(result: Callable[[Any, Any], Any], value: list[Any], token: A
 
 
 class _Stepwise:
-    """Stands before an iterator. What protocols it has is for the parts below to say."""
+    """A wrapper of a lazily read value. The subclasses below add the protocols that the value has."""
 
     __slots__ = ("__weakref__", "_behind", "_steps")
 
@@ -115,19 +116,19 @@ class _Stepwise:
         return method
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        """Refuses: what is pickled would be asked about by nobody."""
+        """Refuse to be pickled: nothing would check the steps of the copy."""
         self.__deepcopy__()
 
     def __reduce__(self) -> NoReturn:
-        """Likewise."""
+        """Refuse to be pickled."""
         self.__deepcopy__()
 
     def __getstate__(self) -> NoReturn:
-        """Likewise."""
+        """Refuse to be pickled."""
         self.__deepcopy__()
 
     def __deepcopy__(self, _memo: object = None) -> NoReturn:
-        """Refuses likewise."""
+        """Refuse to be copied."""
         raise TypeError(f"a {type(self._behind).__name__} that asks at each item is neither copied nor pickled")
 
 
@@ -254,5 +255,5 @@ _PARTS: Final[tuple[tuple[tuple[str, ...], type[_Stepwise]], ...]] = (
 
 @functools.cache
 def _make_class(parts: tuple[type[_Stepwise], ...]) -> type[_Stepwise]:
-    """The class of these parts; there are no more than combinations of them."""
+    """Return the class that combines these parts. The cache is bounded by the number of combinations."""
     return type("Stepwise", parts, {"__slots__": ()})

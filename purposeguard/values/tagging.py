@@ -24,12 +24,12 @@ from purposeguard.values.type_schema import Shape, read_shape, resolve_hints
 
 
 def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[str, Label]:
-    """The tagged and sealed fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
+    """Return the tagged and sealed fields of a model, `{"email": Label(1.1(a)), "orders[].address": …}`, in its order.
 
-    Containers stand in the path as `[]`, mappings by their values (a tag on the keys counts for the mapping). A class
-    that leads back to itself through others (mutual relations) is listed where the shortest path meets it, by each
-    field of the class that holds it there. The tags count wherever such a class occurs, not only in the paths listed.
-    Instead of a model any annotation that holds one may be given, e.g. `list[Customer]`.
+    In a path, `[]` stands for the items of a container or the values of a mapping. A tag on the keys counts for the
+    mapping. Recursive classes (mutual relations) are listed where the shortest path meets them, by each field of the
+    class that holds them there. Their tags count everywhere, not only in the paths listed.
+    Instead of a model, `model` may be any annotation that holds one, such as `list[Customer]`.
 
     Raises:
         TypeError: there is no taggable class in `model`.
@@ -39,7 +39,7 @@ def sources_of(model: object, localns: Mapping[str, Any] | None = None) -> dict[
 
 
 def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-    """The paths of the fields that carry no tag and contain no model whose fields could.
+    """Return the paths of the fields that have no tag and contain no model whose fields could have tags.
 
     Raises:
         TypeError, UnlabelledData: as `sources_of`.
@@ -65,17 +65,17 @@ Tags = OneTag | Iterable[OneTag]
 
 
 def tag(cls: type, /, **fields: Tags) -> None:
-    """Tags the fields of a class from outside, as `Annotated[…]` would in its own text.
+    """Tag the fields of a class from outside, as `Annotated[…]` would in its own text.
 
-    `tag(User, id=pg.Subject, email=Account, segment=(Account, Orders))`. It holds for subclasses too (of a TypedDict as
-    far as it knows what it derives from), and adds to what annotations say: a tag is never taken back. Fields that are
-    not named stay as they are; `untagged` lists them. Do it where the class is imported, before anything asks for its
-    tags: guards remember what they have read.
+    For example, `tag(User, id=pg.Subject, email=Account, segment=(Account, Orders))`. The tags hold for subclasses too
+    (of a TypedDict, as far as its bases are known) and are added to those in annotations: no tag is ever removed.
+    Fields that are not named stay as they are; `untagged` lists them. Call this where the class is imported, before its
+    tags are read: guards cache them.
 
     Raises:
-        TypeError: `cls` can carry no tags, or a field is told by something that is no tag.
+        TypeError: `cls` can carry no tags, or a field gets something that is no tag.
         UnknownSource: a tag is a purpose, or the bare `Source`.
-        UnlabelledData: there is no such field, or nothing is said of one; it was tagged from outside before, in another
+        UnlabelledData: there is no such field, or it gets no tags; it was tagged from outside before, in another
             way; or the tags of the class, or of a subclass, were read already.
     """
     if not is_taggable(cls):

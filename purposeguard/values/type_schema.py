@@ -65,14 +65,14 @@ Bindings = Mapping[Any, "Shape"]
 
 
 class Model(NamedTuple):
-    """A taggable class as an annotation names it, with what its type variables stand for."""
+    """A taggable class that an annotation names, with the arguments for its type variables."""
 
     cls: type
     bindings: tuple[tuple[Any, Shape], ...] = ()
 
     @property
     def is_mapping(self) -> bool:
-        """Whether its values are plain dicts that do not know their class."""
+        """True if its values are plain dicts that do not know their class."""
         return typing_extensions.is_typeddict(self.cls)
 
     @property
@@ -81,11 +81,11 @@ class Model(NamedTuple):
         return Shape(models=(self,))
 
     def fields(self) -> Mapping[str, Shape]:
-        """The shape of each field, in the class's order; read once for each class that is not generic.
+        """Return field → shape, in the order of the class. Cached for classes that are not generic.
 
         Raises:
-            UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown; or only the rows of a
-                table say where it was collected, which is not asked here.
+            UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown; or a field is marked
+                as a column of a table whose rows name their sources.
         """
         known: Mapping[str, Shape] | None = vars(self.cls).get(_SHAPES) if not self.bindings else None
         if known is None:
@@ -101,7 +101,7 @@ class Model(NamedTuple):
         return known
 
     def columns(self) -> Mapping[str, Shape]:
-        """The same of a table whose rows the class describes, which may have marks that no field of a model has.
+        """Return field → shape like `fields`, but allow the marks that only columns of tables may have.
 
         Raises:
             UnlabelledData: an annotation cannot be resolved.
@@ -133,7 +133,7 @@ class Model(NamedTuple):
             raise UnlabelledData(f"{where}: {error.args[0]}") from None
 
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:
-        """Mark → the fields that bear it, themselves or on their items; likewise.
+        """Return mark → the fields that bear it, themselves or on their items. Cached for classes that are not generic.
 
         Raises:
             UnlabelledData: a mark is on a sealed field or on keys, or twice where one field is to say it. Also as
@@ -149,15 +149,21 @@ class Model(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """What an annotation says of a value: its own tags, the models it may be, and what it contains.
+    """The meaning of an annotation: the tags of a value, the models it may be, and its contents.
 
-    `sealed`: it is, or may be, a sealed value; `seal` are its sources, where the annotation names sources. What is in a
-    sealed value (`within`) is checked where it is opened, so it counts for nothing that is checked where it is read.
-    `keys` are those of a mapping, whose tags are among its own. `plain` are the classes without fields that it may be.
-    `unread` are the classes that it may be and whose fields are not read: where one says anything, what the value holds
-    is unknown, and to ask for it is refused.
-    `repeats`: what a container holds in its place is this shape again, as in a type alias that refers to itself.
-    `literals` are the values that it may be beside those of whole classes.
+    Attributes:
+        tags: The sources that the value itself is tagged with.
+        models: The classes with fields that it may be.
+        items: The shape of the items of a container.
+        sealed: True if it is, or may be, a sealed value.
+        seal: The sources of the sealed value, if the annotation names sources.
+        within: The shape of the data in a sealed value. It is checked when the value is opened, not when it is read.
+        marks: The marks on the value itself.
+        keys: The shape of the keys of a mapping; their tags are among the mapping's own.
+        plain: The classes without fields that it may be.
+        unread: The classes that it may be whose fields are not read. If one of them has tags, the value is refused.
+        repeats: True if the items of a container have this shape again, as in a recursive type alias.
+        literals: The single values that it may be, with their classes.
     """
 
     tags: frozenset[type[Source]] = frozenset()
@@ -177,19 +183,19 @@ class Shape:
 
     @property
     def says_what(self) -> bool:
-        """Whether it says what the value is: a model, a container or a seal. Else anything may come."""
+        """True if the annotation names a model, a container or a seal. Otherwise any value may come."""
         return self.sealed or self.repeats or self.items is not None or bool(self.models)
 
     @property
     def contents(self) -> Shape | None:
-        """The shape of the items of a container that comes in its place; None if no container was announced."""
+        """The shape of the items of a container; None if no container was announced."""
         if not self.repeats:
             return self.items
         return self if self.items is None else dataclasses.replace(self, items=None) | self.items
 
     @property
     def iterated(self) -> Shape | None:
-        """What comes where it is gone through as something else than a mapping: its items or, of a mapping, keys."""
+        """The shape of the values that iteration gives: the items or, for a mapping, the keys."""
         contents = self.contents
         return contents | self.keys if contents and self.keys else contents
 
@@ -217,9 +223,10 @@ class Shape:
         return Shape(tags, models, items, sealed, seal, within, marks, keys, plain, unread, repeats, literals)
 
     def merge_restated(self, other: Shape) -> Shape:
-        """What holds still where a field of this shape was annotated anew, with another.
+        """Return the part of this shape that still holds after the field was annotated anew with `other`.
 
-        A sealed value has a label of its own. What was to be sealed and is plain now has the sources of the seal.
+        A sealed value has a label of its own. If the field was sealed and is plain now, it is tagged with the sources
+        of the seal.
         """
         items, keys = (
             None if part is None else part.merge_restated(theirs or Shape())
@@ -231,39 +238,39 @@ class Shape:
         return Shape(tags, self.models, items, marks=self.marks, keys=keys, unread=self.unread, repeats=self.repeats)
 
     def iter_parts(self) -> Iterator[Shape]:
-        """It, and what it contains: items and keys, and neither the fields of models nor what is in a seal."""
+        """Yield this shape and those of its items and keys, but not of the fields of models or the data in seals."""
         yield self
         for part in (self.items, self.keys):
             if part is not None:
                 yield from part.iter_parts()
 
     def item_models(self) -> Iterator[Model]:
-        """Yield the models that it may be, and those of its items."""
+        """Yield the models that the value may be, and those of its items."""
         part: Shape | None = self
         while part is not None:
             yield from part.models
             part = part.items
 
     def refuse_unread(self) -> None:
-        """Raises UnlabelledData where it may be of a class that says something which nobody reads."""
+        """Raise UnlabelledData if the value may be of a class that has tags but whose fields are not read."""
         for cls in self.unread:
             refuse_unread(cls)
 
     def walk(self) -> Iterator[tuple[str, Shape]]:
-        """List every value below this one by its path, e.g. `orders[].address`.
+        """Yield every value below this one with its path, e.g. `orders[].address`.
 
-        Classes that hold each other are each listed where the shortest path meets them: once, or once for each field
-        there. All other paths are listed.
+        Recursive classes are each listed where the shortest path meets them: once, or once for each field there. All
+        other paths are listed.
 
         Raises:
-            UnlabelledData: there may be a value in it of which nothing says what it holds.
+            UnlabelledData: there may be a value whose contents are unknown.
         """
         return _PathListing(self).list_below(self, "", None, is_first=True)
 
     def iter_reachable(self, *parts: str, rows: bool = True) -> Iterator[Shape]:
-        """It, and every value below it by these parts and by the fields of models, each model entered once.
+        """Yield this shape and every shape that can be reached through these parts and the fields of models.
 
-        Without `rows`, no model is entered that says whose it is, or from when.
+        Each model is entered once. Without `rows`, models with marks are not entered.
         """
         entered: set[Model] = set()
         pending: list[tuple[Shape, tuple[Model, ...]]] = [(self, ())]
@@ -280,7 +287,7 @@ class Shape:
 
     @property
     def sources(self) -> frozenset[type[Source]]:
-        """The sources of all that is in it, sealed or not; raises as `walk` does."""
+        """The sources of all data in the value, sealed or not. Raises as `walk` does."""
         sources: set[type[Source]] = set()
         for shape in self.iter_reachable("items", "within"):
             shape.refuse_unread()
@@ -289,26 +296,26 @@ class Shape:
 
     @property
     def is_marked(self) -> bool:
-        """Whether there are rows in it that say whose they are, or from when."""
+        """True if the value may hold rows with marks."""
         return any(model.marks() for model in self.iter_models())
 
     @property
     def marks_within(self) -> frozenset[Mark]:
-        """The marks that stand on it, or on what it contains, and not on a field of a row."""
+        """The marks on the value and its contents, without those on the fields of rows."""
         parts = (self.items, self.keys, self.within)
         return self.marks.union(*(part.marks_within for part in parts if part is not None))
 
     @property
     def is_marked_itself(self) -> bool:
-        """Whether a mark stands on it, or on what it contains, and not on a field of a row."""
+        """True if a mark stands on the value or its contents, and not on a field of a row."""
         return bool(self.marks_within)
 
     def iter_outside_rows(self) -> Iterator[Shape]:
-        """It, and what is in it and in no marked row: nothing will say whose that is."""
+        """Yield this shape and those of its contents, without rows that have marks of their own."""
         return self.iter_reachable("items", rows=False)
 
     def iter_models(self) -> Iterator[Model]:
-        """The models in it, each once; raises as `walk` does."""
+        """Yield each model in the value once. Raises as `walk` does."""
         models: set[Model] = set()
         for shape in self.iter_reachable("items", "keys", "within"):
             shape.refuse_unread()
@@ -317,12 +324,12 @@ class Shape:
 
     @property
     def has_fields(self) -> bool:
-        """Whether there is a model in it, or a tag."""
+        """True if there is a model, a tag or a seal in the value."""
         return bool(self.models or self.tags or self.sealed) or (self.items is not None and self.items.has_fields)
 
     @property
     def holds_seals(self) -> bool:
-        """Whether there may be a sealed value in it."""
+        """True if there may be a sealed value in the value."""
         for shape in self.iter_reachable("items"):
             shape.refuse_unread()
             if shape.sealed:
@@ -331,33 +338,36 @@ class Shape:
 
     @property
     def has_tags(self) -> bool:
-        """Whether anything in it is tagged or sealed."""
+        """True if anything in the value is tagged or sealed."""
         return self.holds_seals or bool(self.sources)
 
     @property
     def is_tagged_or_marked(self) -> bool:
-        """Whether a tag, a mark or a seal stands on it, apart from what it contains."""
+        """True if a tag, a mark or a seal stands on the value itself."""
         return bool(self.tags or self.marks or self.seal or self.sealed)
 
     @property
     def is_leaf(self) -> bool:
-        """Whether nothing below it can carry a tag of its own."""
+        """True if nothing below the value can carry a tag of its own."""
         return not self.models and (self.items is None or self.items.is_leaf)
 
     def labels(self) -> dict[str, Label]:
-        """Path → label of everything tagged and plain."""
+        """Return path → label of all tagged plain data."""
         return _unite_labels((path, shape.tags) for path, shape in self.walk())
 
     def seals(self) -> dict[str, Label]:
-        """Path → label of everything sealed."""
+        """Return path → label of all sealed data."""
         return _unite_labels((path, shape.seal) for path, shape in self.walk())
 
     def all_labels(self) -> dict[str, Label]:
-        """Path → label of everything tagged or sealed."""
+        """Return path → label of all tagged or sealed data."""
         return _unite_labels((path, shape.tags | shape.seal) for path, shape in self.walk())
 
     def iter_untagged(self) -> Iterator[tuple[str, Shape]]:
-        """Path and shape of the fields that carry no tag, have none around them and hold no model that could have."""
+        """Yield path and shape of the fields that have no tag, neither on themselves nor on a field around them.
+
+        Fields that hold models or seals are left out: their contents may have tags.
+        """
         tagged = self.all_labels()
         for path, shape in self.walk():
             says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
@@ -365,7 +375,7 @@ class Shape:
                 yield path, shape
 
     def label_of_all(self) -> Label | None:
-        """The label of the value with everything in it; None where nothing is tagged or sealed."""
+        """Return the label of the value and all its contents; None if nothing is tagged or sealed."""
         sources = self.sources
         return Label(*sources) if sources else None
 
@@ -378,15 +388,15 @@ SILENT: Final = Shape()
 
 
 def _is_covered_by(tagged: str, path: str) -> bool:
-    """Whether `tagged` is about the items of `path`, or holds it."""
+    """Return True if the tag at `tagged` covers the field at `path`, as a field around it or on its items."""
     return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
 
 
 class _PathListing:
-    """A listing of the values below one shape by their paths, which ends although classes hold each other."""
+    """A list of the values below one shape with their paths. It ends even if classes hold each other."""
 
     def __init__(self, root: Shape) -> None:
-        """Find out which classes lie below `root`, and by which class each is met first.
+        """Find the classes below `root`, and the class by which each is met first.
 
         Raises:
             UnlabelledData: as `Shape.walk`.
@@ -418,7 +428,7 @@ class _PathListing:
     def list_below(
         self, shape: Shape, path: str, holder: Model | None, *, is_first: bool
     ) -> Iterator[tuple[str, Shape]]:
-        """List a value at `path` in a field of `holder`, and every value below it.
+        """Yield a value at `path` in a field of `holder`, and every value below it.
 
         Args:
             shape: The shape of the value.
@@ -458,10 +468,10 @@ def _models_that_reach_circles(held: Mapping[Model, set[Model]], held_by: Mappin
 
 
 def _refuse_growing(model: Model, holders: Iterable[Model]) -> None:
-    """Refuse a generic class that holds itself with other arguments each time, so that there is no end of it.
+    """Refuse a generic class that holds itself with other arguments each time, which would never end.
 
     Raises:
-        UnlabelledData: it is met among its holders too often.
+        UnlabelledData: the class is among its holders too often.
     """
     if sum(holder.cls is model.cls for holder in holders) > _DEEPEST:
         raise UnlabelledData(f"{model.cls.__qualname__} holds itself with ever more arguments: its tags have no end")
@@ -481,7 +491,7 @@ def _unite_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[
 
 
 def read_shape(annotation: object, bindings: Bindings = types.MappingProxyType({})) -> Shape:
-    """The shape of an annotation.
+    """Read the shape of an annotation.
 
     Raises:
         UnlabelledData: it is, or holds, a name that is not resolved, or what may have been meant as a tag and is none.
@@ -497,7 +507,7 @@ def read_shape(annotation: object, bindings: Bindings = types.MappingProxyType({
 
 
 def read_argument_shape(annotation: object, bindings: Bindings) -> Shape:
-    """The same of what stands in brackets: that may be a source, as in `Personal[T, Source]`."""
+    """Read the shape of an annotation in brackets, which may be a source, as in `Personal[T, Source]`."""
     if isinstance(annotation, (TypeVar, TypeVarTuple)):
         return bindings[annotation] if annotation in bindings else _read_type_variable_shape(annotation, bindings)
     if annotation is typing_extensions.Self or isinstance(annotation, (str, ForwardRef)):
@@ -517,7 +527,7 @@ def read_argument_shape(annotation: object, bindings: Bindings) -> Shape:
 
 
 def _shape_of_reference(annotation: object, bindings: Bindings) -> Shape:
-    """Return the shape of a class that is not named outright: of `Self`, or of a name that is not resolved."""
+    """Return the shape of `Self`, or of a name that is not resolved."""
     if annotation is typing_extensions.Self:
         if annotation not in bindings:
             raise UnlabelledData("`Self` does not say here which class it is: write its name")
@@ -537,7 +547,7 @@ _NAMES: Final = (
 def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """Return the shape of a type alias, which may refer to itself.
 
-    Where it does, the containers in it hold anything that the alias may be, at whatever depth.
+    The containers in a recursive alias hold anything that the alias may be, at any depth.
 
     Raises:
         UnlabelledData: it refers to itself with ever more arguments, or as an argument of a class with tags.
@@ -571,7 +581,7 @@ def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Sh
 
 
 class _AliasUse(NamedTuple):
-    """A type alias with what its type variables stand for: the key under which its own shape is bound inside it."""
+    """A type alias with its arguments: the key under which its own shape is bound while it is read."""
 
     alias: Any
     arguments: tuple[tuple[Any, Shape], ...]
@@ -598,9 +608,10 @@ def _read_class_shape(cls: object, bindings: Bindings) -> Shape:
 
 
 def _make_model(cls: type, bindings: Bindings) -> Model:
-    """A class that was written without brackets; pydantic makes a class of a generic model with brackets, as well.
+    """Return the model of a class that was written without brackets.
 
-    That class is the generic one itself where the brackets hold its own variables, and else keeps what was in them.
+    Pydantic makes a class for a generic model with brackets. It is the generic class itself if the brackets hold the
+    class's own variables; otherwise it keeps its arguments.
     """
     made: Mapping[str, Any] = getattr(cls, hints.GENERIC, {})
     if not made.get("parameters"):
@@ -619,20 +630,20 @@ def _find_unread_classes(cls: object) -> tuple[type, ...]:
 
 
 def _read_type_variable_shape(name: Any, bindings: Bindings) -> Shape:
-    """The shape of a type variable that nothing is given for: all that it may be."""
+    """Return the shape of a type variable without an argument: everything that it may be."""
     default = getattr(name, "__default__", typing_extensions.NoDefault)
     stated = [getattr(name, "__bound__", None), *getattr(name, "__constraints__", ())]
     return _unite_shapes(stated if default is typing_extensions.NoDefault else [*stated, default], bindings)
 
 
 def _read_bases_shape(cls: object, bindings: Bindings) -> Shape:
-    """The shape of a class that is no model: one that derives from `list[Customer]` holds customers."""
+    """Return the shape of a class that is no model, by its bases: a subclass of `list[Customer]` holds customers."""
     bases = [base for one in getattr(cls, "__mro__", ()) for base in vars(one).get("__orig_bases__", ())]
     return _unite_shapes((base for base in bases if get_origin(base) not in NO_CONTAINERS), bindings)
 
 
 def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
-    """The shape of what was written with brackets, or as a union."""
+    """Return the shape of an annotation with brackets, or of a union."""
     if origin is Annotated:
         if any(not hints.is_tag(one) and hints.looks_like_tag(one) for one in args[1:]):
             raise UnlabelledData(
@@ -669,7 +680,7 @@ def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], 
 
 
 def _arguments_of_mapping(origin: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Return what the keys and values of a mapping are annotated as; None of anything else."""
+    """Return the annotations of the keys and values of a mapping; None if it is no mapping."""
     if not (isinstance(origin, type) and issubclass(origin, Mapping)):
         return None
     if issubclass(origin, collections.Counter):
@@ -678,7 +689,7 @@ def _arguments_of_mapping(origin: Any, args: tuple[Any, ...]) -> tuple[Any, ...]
 
 
 def _bind_parameters(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
-    """What the type variables of a generic class or alias stand for."""
+    """Return type variable → the shape of its argument, for a generic class or alias."""
     found: dict[Any, Shape] = {}
     left = list(args)
     for number, name in enumerate(parameters):
@@ -691,7 +702,7 @@ def _bind_parameters(parameters: Sequence[Any], args: Sequence[Any], bindings: B
 
 
 def _read_seal_shape(args: tuple[Any, ...], bindings: Bindings) -> Shape:
-    """The shape of `Personal[T, S]`."""
+    """Return the shape of `Personal[T, S]`."""
     return Shape(sealed=True, seal=read_argument_shape(args[1], bindings).seal, within=read_shape(args[0], bindings))
 
 
@@ -754,7 +765,7 @@ NOBODY: Final[Bindings] = types.MappingProxyType({ForwardRef: Shape(), typing_ex
 
 
 def refuse_unread(cls: type) -> None:
-    """Raises UnlabelledData where a class whose fields are not read says what they hold, or where that is in it."""
+    """Raise UnlabelledData if a class whose fields are not read, or a class in it, has tags, marks or seals."""
     where = _find_hidden_tags(cls) if can_have_statements(cls) else ""
     if where:
         raise UnlabelledData(
@@ -764,7 +775,7 @@ def refuse_unread(cls: type) -> None:
 
 
 def is_fully_defined(cls: type) -> bool:
-    """Whether what a class says is known for good, and no name in it is yet to be defined."""
+    """Return True if all names in the annotations of a class are defined, so that what it says is final."""
     known: tuple[str, Missing] = vars(cls).get(_HIDDEN, ("", ()))
     return not known[1]
 
@@ -803,7 +814,7 @@ def _find_hidden_tags(cls: type) -> str:
 
 
 def _collect_statements(holder: Model | type) -> tuple[list[tuple[str, Shape]], Missing]:
-    """Place → what is said of it, by a class that is read or by one that is not; and the names that are not defined."""
+    """Return place → shape for the attributes of a class, and the names in their annotations that are not defined."""
     if isinstance(holder, Model):
         try:
             return [(f"{holder.cls.__qualname__}.{name}", shape) for name, shape in holder.fields().items()], ()
@@ -822,7 +833,7 @@ def _read_statement_shape(stated: Statement) -> Shape:
 
 
 def resolve_hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Field → resolved annotation, tags included, those said from outside as well."""
+    """Return field → resolved annotation, with all tags, including those added from outside."""
     known: dict[str, Any] | None = vars(cls).get(_READ)  # of its own: a subclass has more
     if known is None or localns:
         known, others, restated = hints.read_fields(cls, localns)
@@ -839,7 +850,10 @@ def resolve_hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[s
 
 
 def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
-    """Raises UnlabelledData where what is no field carries a tag: nobody would read it. Seals look after themselves."""
+    """Raise UnlabelledData if an attribute of a pydantic model that is no field carries a tag, which would not be read.
+
+    Sealed values are allowed: they are checked when they are opened.
+    """
     for one in cls.__mro__:
         stated = typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF)
         names = getattr(sys.modules.get(one.__module__), "__dict__", {})
@@ -859,9 +873,9 @@ def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
 
 
 def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
-    """Raises UnlabelledData where one of these, which are no fields, says something: nobody would read it.
+    """Raise UnlabelledData if one of these annotations, which belong to no fields, has a tag or a mark: it is not read.
 
-    What a mark says no row would hold, and nobody would ask for a tag. Seals look after themselves.
+    Sealed values are allowed: they are checked when they are opened.
     """
     if "__purposeguard_withheld__" in vars(cls):
         return  # a copy, which lacks some of the fields: which, it says itself
@@ -880,7 +894,7 @@ def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
 
 
 def _type_variable_scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
-    """Class → what its type variables stand for; two generic classes may use one variable for different things."""
+    """Return class → the shapes of its type variables, since two generic classes may use one variable differently."""
     scopes: dict[type, Bindings] = {cls: bindings}
     for one in hints.class_lineage(cls):
         for base in one.__dict__.get("__orig_bases__", ()):
@@ -892,7 +906,7 @@ def _type_variable_scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]
 
 
 def read_parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
-    """What the annotations of a function's parameters say; of one without an annotation, nothing.
+    """Return parameter → shape for a function. The shape of a parameter without an annotation is empty.
 
     Raises:
         NameError: an annotation names what is not defined (yet).
@@ -917,6 +931,6 @@ _UNPACK: Final = (Unpack, typing_extensions.Unpack)
 
 
 def unite_shape_labels(shapes: Mapping[str, Shape]) -> Label | None:
-    """The label of all that is tagged or sealed in the parameters; None where nothing is."""
+    """Return the label of all that is tagged or sealed in the parameters; None if nothing is."""
     labels = [label for shape in shapes.values() if (label := shape.label_of_all()) is not None]
     return Label.join(*labels) if labels else None

@@ -47,7 +47,12 @@ FAILED: Final = object()
 
 
 class StateReader(NamedTuple):
-    """Reads what objects of a class hold outside of their fields, without running code of the class.
+    """A reader of what objects of a class hold outside of their fields. It runs no code of the class.
+
+    Attributes:
+        attributes: Returns the `__dict__` of an object; None if objects of the class have none.
+        names: The names in `__dict__` that are fields, which are looked at as such.
+        readers: Functions that return the rest: other slots, private attributes of pydantic, the arguments of errors.
 
     Attributes:
         attributes: Gives the `__dict__` of an object; None if objects of the class have none.
@@ -61,11 +66,11 @@ class StateReader(NamedTuple):
 
     @property
     def is_in_dict(self) -> bool:
-        """Whether all that may be outside of the fields is in the `__dict__` of an object."""
+        """True if the `__dict__` of an object holds all data outside of its fields."""
         return not self.readers
 
     def values(self, value: Any) -> Collection[Any]:
-        """Return what an object holds outside of its fields, plain values left out."""
+        """Return the values that an object holds outside of its fields, without plain values."""
         parts: list[Any] = []
         if self.attributes is not None:
             attributes = self.attributes(value)
@@ -80,7 +85,7 @@ class StateReader(NamedTuple):
 
 
 def state_reader(cls: type, fields: Collection[str]) -> StateReader | None:
-    """Return what reads the undeclared state of objects of a class; None if they can hold nothing but their fields."""
+    """Return a reader of the undeclared state of objects of a class; None if they can hold nothing but their fields."""
     if issubclass(cls, _WITHOUT_STATE) or cls.__module__.partition(".")[0] == _LIBRARY:
         return None
     # Neither the keys of a dict nor the fields of a named tuple are attributes that it keeps.
@@ -117,7 +122,7 @@ _READERS: Final[Mapping[type, Callable[[Any], Iterable[Any]]]] = types.MappingPr
 
 
 def _attributes_of(cls: type) -> Callable[[Any], Mapping[str, Any]] | None:
-    """Return what gives the `__dict__` of objects, whatever the class itself shows under this name."""
+    """Return a function that reads the `__dict__` of objects, even if the class redefines that name."""
     for owner in cls.__mro__:
         member = vars(owner).get("__dict__")
         if isinstance(member, (types.GetSetDescriptorType, types.MemberDescriptorType)):
@@ -140,13 +145,13 @@ _NO_DATA: Final = frozenset({"__dict__", "__weakref__"})
 
 
 class Computed(NamedTuple):
-    """A computed field or property that may give rows.
+    """A computed field or property that may return rows.
 
     Attributes:
-        shape: What its annotation says.
+        shape: The shape of its annotation.
         label: The label of all that is tagged in it; None if the annotation tags nothing.
-        is_decided_by_label: Whether its label alone decides about it, if it may be used. A field is always looked at,
-            and so is what may say whose it is, or from when.
+        is_decided_by_label: True if it need not be looked at when its label may be used. Fields are always looked at,
+            and so are values that may have marks.
     """
 
     shape: Shape
@@ -155,12 +160,12 @@ class Computed(NamedTuple):
 
     @property
     def may_give_anything(self) -> bool:
-        """Whether its label says too little: there is none, or rows may come that say whose they are."""
+        """True if its label is not enough for a decision: there is none, or it may return rows with marks."""
         return self.label is None or self.is_marked
 
     @property
     def is_marked(self) -> bool:
-        """Whether it may give rows that say whose they are."""
+        """True if it may return rows with marks."""
         return self.shape.is_marked
 
 
@@ -180,7 +185,9 @@ def computed_members(cls: type, fields: Mapping[str, Shape]) -> dict[str, Comput
 
 
 def property_shapes(cls: type) -> dict[str, Shape]:
-    """Return the shapes of the properties of a class that are annotated to give tagged or marked rows.
+    """Return the shapes of the properties of a class that are annotated to return tagged or marked rows.
+
+    A property whose annotation cannot be read may return anything.
 
     A property whose annotation cannot be read may give anything.
     """
@@ -199,7 +206,7 @@ def property_shapes(cls: type) -> dict[str, Shape]:
 
 
 def _cached_in_slots(owner: type) -> Iterator[Statement]:
-    """Return the cached properties that attrs has turned into slots, of which their annotations are left."""
+    """Yield the cached properties that attrs has turned into slots. Only their annotations are left."""
     fields = {attribute.name for attribute in vars(owner).get("__attrs_attrs__", ())}
     if fields and "__getattr__" in vars(owner):
         for stated in iter_attributes(owner):
@@ -209,9 +216,9 @@ def _cached_in_slots(owner: type) -> Iterator[Statement]:
 
 
 def shapes_beside_fields(shape: Shape) -> list[Shape]:
-    """Return the shapes of the properties of the classes in a shape from which tagged or marked rows may be read.
+    """Return the shapes of the properties that may return tagged or marked rows, of all classes in a shape.
 
-    Private attributes are not among them: a class that annotates one so is refused.
+    Private attributes are not included: a class with a tagged or marked one is refused.
     """
     shapes: list[Shape] = []
     for model in shape.iter_models():
@@ -220,18 +227,18 @@ def shapes_beside_fields(shape: Shape) -> list[Shape]:
 
 
 def label_with(label: Label | None, shapes: Iterable[Shape]) -> Label | None:
-    """Return a label with those of all that is tagged in these shapes."""
+    """Join a label with the labels of all that is tagged in these shapes."""
     labels = [label, *map(_label_of, shapes)]
     return Label.join(*stated) if (stated := [each for each in labels if each is not None]) else None
 
 
 def compute(row: Any, name: str, cls: type | None = None) -> Any:
-    """Return what a computed field of a row gives, or FAILED; reading what was withheld is not reported here.
+    """Compute a field of a row. Return FAILED if that raises. No refusal is reported meanwhile.
 
-    With `cls`, the row is a copy that is not complete, and the field is computed as objects of `cls` do it.
+    With `cls`, the row is an incomplete copy, and the field is computed as objects of `cls` do it.
 
     Raises:
-        PurposeViolation: the code of the field read what was withheld.
+        PurposeViolation: the code of the field read a withheld field.
     """
     token = being_inspected.set(True)
     try:
@@ -252,7 +259,7 @@ def _compute_by_class(row: Any, name: str, cls: Any) -> Any:
 
 
 def _shape_if_read(annotation: object, bindings: Mapping[Any, Shape]) -> Shape | None:
-    """Return the shape of an annotation; None if it, or a class in it, cannot be read."""
+    """Return the shape of an annotation; None if the annotation, or a class in it, cannot be read."""
     try:
         shape = read_argument_shape(annotation, bindings)
         _says_anything(shape)
@@ -262,18 +269,18 @@ def _shape_if_read(annotation: object, bindings: Mapping[Any, Shape]) -> Shape |
 
 
 def _says_anything(shape: Shape) -> bool:
-    """Return whether there is a tag or a mark in a shape, or in the fields of its models."""
+    """Return True if there is a tag or a mark in a shape, or in the fields of its models."""
     return any(part.tags or part.marks for part in shape.iter_reachable("items", "keys"))
 
 
 def _label_of(shape: Shape) -> Label | None:
-    """Return the label of all that is tagged and plain in a shape; seals are decided where they are opened."""
+    """Return the label of all tagged plain data in a shape. Seals are decided when they are opened."""
     sources = {source for part in shape.iter_reachable("items", "keys") for source in part.tags}
     return Label(*sources) if sources else None
 
 
 def _may_give_rows(shape: Shape) -> bool:
-    """Whether a computed field of this shape may give rows: it says so, or does not say what it gives."""
+    """Return True if a computed field of this shape may return rows, or if its annotation does not exclude it."""
     for part in shape.iter_parts():
         is_unknown = not (part.says_what or part.plain or part.unread)
         # Of a class without fields, a subclass may have some. `Any` is a class, too.

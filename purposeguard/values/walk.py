@@ -41,11 +41,11 @@ RowContexts = tuple[RowContext, ...]
 
 
 class ValueWalk(abc.ABC):
-    """A walk through a value and all that is in it. What is done on the way is for its subclasses to say.
+    """A walk through a value and everything in it. Subclasses define what happens to each part.
 
-    Each step gives what is left of a value: itself, a copy with less in it, or LEFT_OUT. `path` is where the value is,
-    `around` are those that the row is about that it is in. `ask_ahead` is told whom many rows are about, before each of
-    them is looked at, so that they can be asked of together.
+    Each step returns the value itself, a copy with less in it, or LEFT_OUT. `path` says where the value is; `around`
+    holds the contexts of the row that it is in. Before many rows are looked at, `ask_ahead` is called with all their
+    subjects, so that they can be decided together.
     """
 
     def __init__(self, ask_ahead: Callable[[list[str]], object] | None = None) -> None:
@@ -57,10 +57,10 @@ class ValueWalk(abc.ABC):
         self._computing = 0
 
     def visit(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
-        """What is left of a value, where this shape was announced.
+        """Visit a value where this shape was announced, and return what is left of it.
 
         Raises:
-            UnlabelledData: as `make_plan`; or values of its class are looked through by no walk.
+            UnlabelledData: as `make_plan`; or no walk can look through values of its class.
         """
         cls = type(value)
         if cls in PLAIN and not shape.says_what:
@@ -95,23 +95,23 @@ class ValueWalk(abc.ABC):
 
     @abc.abstractmethod
     def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """What is left of a value in which nothing is looked at, a seal and what is read later included."""
+        """Visit a value that is not looked into, such as a seal or a lazy value, and return what is left of it."""
 
     @abc.abstractmethod
     def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """What is left of an object with fields."""
+        """Visit an object with fields, and return what is left of it."""
 
     def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:  # noqa: ARG002  # for walks that make copies
-        """Refuses a value that is met again in itself."""
+        """Refuse a value that contains itself."""
         raise UnlabelledData(
             f"{format_value_name(path, plan.cls)} that holds itself: what runs in a circle is not looked through"
         )
 
     def search(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> None:
-        """Look at what an object holds that is no row, once in a walk.
+        """Search the attributes of an object that is no row, once in a walk.
 
         Raises:
-            UnlabelledData: something would have to be left out of it, and no copy of it can be made.
+            UnlabelledData: something would have to be left out, and the object cannot be copied.
         """
         parts = () if plan.state is None else plan.state.values(value)
         depth = self._search_depth
@@ -141,7 +141,7 @@ class ValueWalk(abc.ABC):
         return plan.is_opaque or plan.refusal is not None or self.visit(part, SILENT, path, around) is part
 
     def leaves_state(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
-        """Return whether all that a row or container holds outside of its fields or items may stay in it."""
+        """Return True if everything that a row or container holds outside of its fields or items may stay there."""
         parts = () if plan.state is None else plan.state.values(value)
         if not parts:
             return True
@@ -153,7 +153,7 @@ class ValueWalk(abc.ABC):
             self._in_state -= 1
 
     def compute(self, row: Any, name: str) -> Any:
-        """Return what a computed field gives: FAILED if it cannot be computed here, REFUSED if its own code may not."""
+        """Compute a field. Return FAILED if that is not possible here, REFUSED if its code read a withheld field."""
         if self._computing >= MAX_COMPUTED_DEPTH:
             return FAILED
         try:
@@ -162,7 +162,7 @@ class ValueWalk(abc.ABC):
             return REFUSED
 
     def inside_computed(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
-        """Return what is left of what a computed field gave, which may lead back to the row."""
+        """Visit the value of a computed field, which may lead back to the row, and return what is left of it."""
         self._computing += 1
         self._in_state += 1
         try:
@@ -172,7 +172,7 @@ class ValueWalk(abc.ABC):
             self._computing -= 1
 
     def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """What is left of a container: the same object, where all its items are left as they are."""
+        """Visit the items of a container. Return the container itself if nothing in it was changed, else a copy."""
         if isinstance(value, Mapping):
             return self._visit_mapping(value, plan, path, around)
         items = list(value) if not plan.is_array else self._objects_in(value, plan, path)
@@ -192,10 +192,10 @@ class ValueWalk(abc.ABC):
         return rebuild_container(value, [item for item in left if item is not LEFT_OUT], path)
 
     def _objects_in(self, value: Any, plan: ValuePlan, path: str) -> list[Any]:
-        """Return the objects in an array; numbers are not looked at.
+        """Return the objects in an array. Numbers are not looked at.
 
         Raises:
-            UnlabelledData: it holds numbers, and rows were announced.
+            UnlabelledData: rows were announced, and the array holds numbers.
         """
         objects = objects_in_array(value, path)
         if not objects and plan.are_rows_announced:
@@ -226,11 +226,11 @@ class ValueWalk(abc.ABC):
         return rebuild_container(value, left, path)
 
     def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # for walks that have one
-        """What is left of many rows of one class, where there is a shorter way than to look into each."""
+        """Visit many rows of one class at once. Return None if there is no quicker way than one by one."""
         return None
 
     def before_change(self) -> None:  # noqa: B027  # most walks have nothing to do
-        """Called before something is made anew."""
+        """Run before a container or row is replaced by a copy."""
 
 
 _MOST_NESTED: Final = 200
@@ -238,7 +238,7 @@ _MOST_NESTED: Final = 200
 
 
 def _refuse_endless(cls: type, path: str, depth: int) -> None:
-    """Raise UnlabelledData where a value of this class lies in too many others."""
+    """Raise UnlabelledData if a value lies in too many other values."""
     if depth >= _MOST_NESTED:
         raise UnlabelledData(
             f"{format_value_name(path, cls)} that lies in {_MOST_NESTED} others: what has no end is refused"
@@ -246,7 +246,7 @@ def _refuse_endless(cls: type, path: str, depth: int) -> None:
 
 
 class _Searched(NamedTuple):
-    """An object whose attributes were looked at, and in how many such objects it was met."""
+    """An object whose attributes were searched, and the depth of the search at which it was met."""
 
     value: Any  # kept, so that no other object gets its identity
     depth: int
@@ -263,27 +263,27 @@ MAX_COMPUTED_DEPTH: Final = 3
 
 
 def _is_literal(value: Any, shape: Shape) -> bool:
-    """Whether a value is one that was announced by itself, in a `Literal`."""
+    """Return True if a value equals one that was announced in a `Literal`."""
     return any(type(value) is kind and value == literal for kind, literal in shape.literals)
 
 
 def _read_row_subjects(items: list[Any], shape: Shape, path: str) -> list[str]:
-    """Whom these rows are about, where they are of one class and that is quickly read."""
+    """Return the subjects of these rows if they are of one class and can be read quickly; else an empty list."""
     classes = set(map(type, items))
     plan = make_plan(classes.pop(), shape, path) if len(classes) == 1 else None
     return [] if plan is None or plan.refusal is not None else read_subjects(items, plan) or []
 
 
 def can_rebuild(value: Any) -> bool:
-    """Whether a container is of a kind that can be made anew, of other items."""
+    """Return True if a container is of a kind that can be copied with other items."""
     return type(value) in (tuple, set, frozenset) or isinstance(value, (dict, list, collections.deque))
 
 
 def rebuild_container(value: Any, left: Any, path: str) -> Any:
-    """A container of the same kind that holds what is left.
+    """Make a container of the same kind with the items that are left.
 
     Raises:
-        UnlabelledData: it is of a kind that cannot be made anew, or a set of what has no hash any more.
+        UnlabelledData: it is of a kind that cannot be made anew, or a set whose items have no hash any more.
     """
     cls = type(value)
     if not can_rebuild(value):
@@ -308,12 +308,12 @@ _CONTAINERS: Final = (Sequence, AbstractSet, ValuesView)
 
 
 def add_contained_tags(value: Any, label: Label) -> Label:
-    """The label with what is tagged in a value: models, dataclasses and the like, and those in them or in containers.
+    """Join a label with the tags of all models, dataclasses and the like in a value, also inside containers.
 
     Raises:
         SealedValue: there is an iterator or a coroutine in it, whose contents cannot be seen without using them up; or
             a container's own code failed.
-        UnlabelledData: there is an object in it whose class says something that nobody reads.
+        UnlabelledData: the class of an object in it has tags that are not read.
     """
     labels = {label}
     seen: dict[int, Any] = {}  # kept, so that no identity is given again: views and own containers make their items
@@ -335,12 +335,12 @@ def add_contained_tags(value: Any, label: Label) -> Label:
 
 
 def _inspect_value(value: Any, depth: int, pending: list[tuple[Any, int]]) -> Label | None:
-    """Return what a value's class is tagged with.
+    """Return the label of the tags in a value's class; None if it has none.
 
     Args:
         value: The value.
-        depth: In how many containers of other kinds than the built-in ones it lies.
-        pending: Gets what lies in the value that may be tagged.
+        depth: The number of containers around it that are not of a built-in kind.
+        pending: Gets the parts of the value that may be tagged.
 
     Raises:
         SealedValue: as `add_contained_tags`.
@@ -374,7 +374,7 @@ def _inspect_value(value: Any, depth: int, pending: list[tuple[Any, int]]) -> La
 
 
 def _list_parts(value: Any, plan: ValuePlan) -> list[Any]:
-    """All that lies in a value, without running any code of its class but a container's."""
+    """Return all parts of a value. No code of its class runs, except that of containers."""
     names = plan.own_names
     parts: list[Any] = []
     try:
@@ -400,7 +400,7 @@ def _list_parts(value: Any, plan: ValuePlan) -> list[Any]:
 
 
 def _require_present(value: Any, plan: ValuePlan) -> None:
-    """Raises SealedValue where a value is yet to come."""
+    """Raise SealedValue if a value is yet to be computed: an iterator, a coroutine or a future."""
     name = plan.cls.__name__
     if isinstance(value, (Iterator, AsyncIterator)) and not plan.own_names:
         raise SealedValue(
@@ -412,7 +412,7 @@ def _require_present(value: Any, plan: ValuePlan) -> None:
 
 
 def _read_slot(value: object, name: str) -> Any:
-    """A field's value, without running any code of its class."""
+    """Read the slot of a field without running code of its class. None if it was never set."""
     slot = inspect.getattr_static(type(value), name, None)
     try:
         return slot.__get__(value) if isinstance(slot, MemberDescriptorType) else None
@@ -421,9 +421,9 @@ def _read_slot(value: object, name: str) -> Any:
 
 
 class ArgumentScan(ValueWalk):
-    """Looks through the arguments of a call: `labels` of what is met in them, `row_contexts` for whom and when.
+    """A walk through the arguments of a call that collects their labels and row contexts.
 
-    Rows say whom they are about by their marked fields, parameters by marks of their own.
+    Rows name their subjects by their marked fields, parameters by marks of their own.
     """
 
     def __init__(self) -> None:
@@ -436,10 +436,10 @@ class ArgumentScan(ValueWalk):
 
     @property
     def row_contexts(self) -> RowContexts:
-        """What is known of the data beside its label, each once.
+        """The contexts of all rows and marked parameters, each once.
 
         Raises:
-            UnlabelledData: a parameter is marked, and what it was given is no id, or no day.
+            UnlabelledData: the argument for a marked parameter is no id, or no day.
         """
         collected, ended = self._days[Collected], self._days[Ended]
         if not (self._subjects or collected or ended):
@@ -456,15 +456,20 @@ class ArgumentScan(ValueWalk):
         return tuple({**self._rows, **dict.fromkeys(own)})
 
     def scan_argument(self, value: Any, shape: Shape, path: str) -> None:
-        """Looks at one argument, of the shape that its annotation says; `path` names it in messages.
+        """Scan one argument.
+
+        Args:
+            value: The argument.
+            shape: The shape of the parameter's annotation.
+            path: The name of the argument in messages.
 
         Raises:
-            UnlabelledData: it cannot be seen what it holds: an iterator, or what is not as it was announced.
+            UnlabelledData: its contents cannot be seen, as those of an iterator, or are not as they were announced.
         """
         self.visit(value, shape, path, ())
 
     def visit(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
-        """Notes what a marked parameter was given; marks in rows are read with the row."""
+        """Record the value of a marked parameter; visit any other value. Marks in rows are read with the row."""
         if shape.marks and not self._rows_around:
             self._record_mark(value, shape.marks)
             return value
@@ -472,19 +477,19 @@ class ArgumentScan(ValueWalk):
 
     @override
     def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Adds the label of a seal, or of all that was announced."""
+        """Add the label of a seal, or of all that was announced."""
         self._add_labels(plan, path)
         if isinstance(value, Sealed):
             self.labels.add(value.label)
         return value
 
     def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Adds the labels of what is in a container."""
+        """Add the labels of the items of a container."""
         self._add_labels(plan, path)
         return super().visit_container(value, plan, path, around)
 
     def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Adds the labels of the fields, and whom the row is about."""
+        """Add the labels of the fields of a row, and its contexts."""
         self._add_labels(plan, path)
         read: dict[str, Any] = {}
         row_contexts = read_row_contexts(row, plan, read, around)
@@ -507,15 +512,15 @@ class ArgumentScan(ValueWalk):
 
     @override
     def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
-        """An attribute may lead back to what is under way, which is looked at already."""
+        """Accept an attribute that leads back to a value under way, which is scanned already. Refuse other cycles."""
         if not self._in_state:
             super().handle_cycle(value, plan, path)
 
     def _look_at_computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> None:
-        """Add the labels of what computed fields may give, and of what they give.
+        """Add the labels of computed fields, and those of the data in their values.
 
         Raises:
-            UnlabelledData: one may give rows that say whose they are, and cannot be computed now.
+            UnlabelledData: a field may return rows with marks, and cannot be computed now.
         """
         for name, member in plan.computed.items():
             if member.label is not None:
@@ -539,7 +544,7 @@ class ArgumentScan(ValueWalk):
             self.labels.add(plan.whole)
 
     def _record_mark(self, value: Any, marks: Collection[Mark]) -> None:
-        """What a marked parameter, or an item of it, was given."""
+        """Record the value of a marked parameter, or the items of that value."""
         if isinstance(value, (list, tuple, set, frozenset)):
             for item in value:
                 self._record_mark(item, marks)

@@ -20,7 +20,7 @@ _MISSING = object()
 
 
 class ClassCache:
-    """The subclasses made for copies: remembered, bounded, safe between threads."""
+    """A bounded, thread-safe cache of the subclasses that were made for copies."""
 
     def __init__(self, most: int = 1024) -> None:
         import cachetools  # noqa: PLC0415  # by the first guard
@@ -29,7 +29,7 @@ class ClassCache:
         self._lock = make_lock()
 
     def get(self, key: object, make: Callable[[], type]) -> type:
-        """The class for this key, made if it is not known."""
+        """Return the class for this key. Make it if it is not cached."""
         with self._lock:
             cls = self._known.get(key)
         if cls is None:
@@ -44,7 +44,14 @@ being_inspected: Final[ContextVar[bool]] = ContextVar("purposeguard_being_inspec
 
 
 class WithheldRecord:
-    """What stands behind the withheld fields of one copy: the decisions, and whom to tell when one is read."""
+    """The decisions about the withheld fields of a copy.
+
+    Attributes:
+        decisions: Field → the decision that denied it.
+        activity: The activity of the use, for messages.
+        function: The function of the use, for messages.
+        tell: Reports the violation when a withheld field is read; None if it is not reported.
+    """
 
     __slots__ = ("activity", "decisions", "function", "tell")
 
@@ -61,7 +68,7 @@ class WithheldRecord:
         self.tell = tell
 
     def refuse(self, field: str) -> NoReturn:
-        """Raises the violation that reading this field is, once the ledger has been told."""
+        """Report and raise the violation of reading this field."""
         decision = self.decisions[field]
         advice = f"the field `{field}` was withheld: read it under a purpose that may use it, or do without"
         violation = violation_class(decision)(decision, self.activity, self.function, field, advice)
@@ -75,7 +82,7 @@ class WithheldRecord:
 
 
 class _WithheldItem:
-    """Stands in a tuple where a value was withheld."""
+    """A placeholder for a withheld value in a tuple."""
 
     __slots__ = ()
 
@@ -94,7 +101,7 @@ withheld_names: Final[ContextVar[frozenset[int]]] = ContextVar("purposeguard_lef
 
 
 class _DumpPlaceholder:
-    """What a dump gets for a withheld field, to leave it out. Whoever else looks at it is refused."""
+    """A placeholder for a withheld field in a dump, which excludes it. Any other use of it is refused."""
 
     __slots__ = ("_field", "_record")
 
@@ -110,7 +117,7 @@ class _DumpPlaceholder:
 
 
 class RefusingAttribute:
-    """The attribute of a withheld field."""
+    """A descriptor for a withheld field. Reading it raises the violation."""
 
     __slots__ = ("name",)
 
@@ -133,9 +140,9 @@ class RefusingAttribute:
 
 
 class Pinned:
-    """The attribute of a computed field that was decided when the row was inspected.
+    """A descriptor for a computed field that was decided when the row was inspected.
 
-    What it gave, without what may not be used, is in the `__dict__` of the copy and comes before this descriptor.
+    Its filtered value is in the `__dict__` of the copy and comes before this descriptor.
     """
 
     __slots__ = ("name",)
@@ -169,23 +176,23 @@ def pinned_values(instance: Any) -> dict[str, Any]:
 
 
 def is_copy(cls: type) -> bool:
-    """Return whether a class was made for copies that something was withheld from."""
+    """Return True if a class was made for copies with withheld fields."""
     # `hasattr` asks the metaclass of a pydantic model, too.
     return "__purposeguard_withheld__" in vars(cls)
 
 
 def withheld_record(instance: object) -> WithheldRecord:
-    """What stands behind a withheld copy."""
+    """Return the record of the withheld fields of a copy."""
     return cast("WithheldRecord", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
 
 
 def original_class(instance: Any) -> Any:
-    """The class that the copy is a copy of."""
+    """Return the class of the object that was copied."""
     return type(instance).__bases__[-1]
 
 
 def visible_fields(instance: Any) -> dict[str, Any]:
-    """The fields that are left, with their values."""
+    """Return the fields of a copy that were not withheld, with their values."""
     if isinstance(instance, dict):
         return dict(instance)
     if isinstance(instance, BaseModel):
@@ -197,5 +204,5 @@ def visible_fields(instance: Any) -> dict[str, Any]:
 
 
 def declared_fields(instance: Any) -> tuple[str, ...]:
-    """All declared fields of what a copy is a copy of."""
+    """Return all declared fields of the class of a copy, including the withheld ones."""
     return cast("tuple[str, ...]", type(instance).__purposeguard_fields__)

@@ -76,12 +76,16 @@ class _AttrsFields(tuple[Any, ...]):
 def make_withholding_class(
     cls: Any, fields: tuple[str, ...], record: WithheldRecord, pinned: Collection[str] = frozenset()
 ) -> type:
-    """A subclass of `cls` in which the fields that `record` denies raise; `fields` are all declared ones.
+    """Make a subclass of `cls` for copies without the fields that `record` denies.
 
-    Of the computed fields in `pinned`, its objects keep what they gave when they were inspected.
+    Args:
+        cls: The class of the object that is copied.
+        fields: All declared fields of the class.
+        record: The decisions about the withheld fields. Reading one of them raises.
+        pinned: Computed fields whose values the copies keep as they were when the object was inspected.
 
     Raises:
-        UnlabelledData: instances of `cls` may hold data where nothing can be withheld from.
+        UnlabelledData: instances of `cls` may hold data where it cannot be withheld.
     """
     gone = frozenset(record.decisions)
     names = tuple(name for name in fields if name not in gone)
@@ -134,7 +138,7 @@ def make_withholding_class(
 
 
 class _InitSubclassShield:
-    """Stands before the copied class, so that no `__init_subclass__` hears of the copy's class."""
+    """A base before the copied class that keeps its `__init_subclass__` from running for the copy's class."""
 
     __slots__ = ()
 
@@ -142,7 +146,7 @@ class _InitSubclassShield:
 
 
 def extra_state(value: Any) -> dict[str, Any]:
-    """What an object keeps besides its values and `fill` needs: which fields were set, how defaults are made."""
+    """Return the state that an object keeps besides its values: the fields that were set, or its default factory."""
     if isinstance(value, BaseModel):
         return {"fields_set": set(value.__pydantic_fields_set__)}
     if isinstance(value, collections.defaultdict):
@@ -151,7 +155,7 @@ def extra_state(value: Any) -> dict[str, Any]:
 
 
 def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any], pinned: Mapping[str, Any] = NOTHING) -> Any:
-    """An instance of a class, which may be one from `make_withholding_class`, that holds these values and no others."""
+    """Make an instance of a class, perhaps from `make_withholding_class`, with these values and no others."""
     instance = get_filler(cls)(visible, beside)
     if pinned:
         instance.__dict__.update(pinned)
@@ -165,7 +169,7 @@ _FILLER: Final = "__purposeguard_filler__"
 
 
 def get_filler(cls: type) -> Filler:
-    """What makes instances of a class, of their values and what is beside these; made once for each class."""
+    """Return a function that makes instances of a class from their values and extra state. Cached in the class."""
     known: Filler | None = vars(cls).get(_FILLER)
     if known is None:
         known = _make_filler(cls)
@@ -249,7 +253,14 @@ def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
 
 
 class _State(NamedTuple):
-    """What a copy that is pickled is made of: its values, and what is beside them."""
+    """The state of a pickled copy.
+
+    Attributes:
+        visible: Field → value.
+        beside: The extra state, as `extra_state` returns it.
+        pinned_names: The names of the computed fields whose values copies of this class keep.
+        pinned: Computed field → value.
+    """
 
     visible: dict[str, Any]
     beside: dict[str, Any]
@@ -267,7 +278,7 @@ _known = ClassCache()
 
 
 def _restore_copy(cls: type, fields: tuple[str, ...], record: WithheldRecord, state: _State) -> Any:
-    """A copy that was pickled: reading a withheld field raises as before, but the ledger is not told."""
+    """Restore a copy that was pickled. Reading a withheld field raises as before, but is not recorded in the ledger."""
     why = tuple((name, decision.headline) for name, decision in record.decisions.items())
     key = (cls, fields, why, record.activity, record.function, state.pinned_names)
     made = _known.get(key, lambda: make_withholding_class(cls, fields, record, state.pinned_names))
@@ -275,7 +286,7 @@ def _restore_copy(cls: type, fields: tuple[str, ...], record: WithheldRecord, st
 
 
 def _init(self: Any, **given: Any) -> None:
-    """What `dataclasses.replace` and `attrs.evolve` call: the fields that are left, by name."""
+    """Set the fields that are left by name, as the `__init__` that `dataclasses.replace` and `attrs.evolve` call."""
     gone = withheld_record(self).decisions
     declared: dict[str, Any] = getattr(type(self), "__dataclass_fields__", {})
     aliases = {attribute.alias: attribute.name for attribute in getattr(type(self), "__attrs_attrs__", ())}
@@ -371,15 +382,24 @@ Denies = Callable[[Label, RowContexts, str], Decision | None]
 
 
 class FieldWithholder(ValueWalk):
-    """Withholds from values what a use may not open.
+    """A walk that withholds the fields that a use may not open.
 
-    `denies` gives the decision where a label may not be used (of those that a row is about) and None where it may,
-    `denies_seal` the same of a sealed value, which is not opened by it; `key` tells uses apart that decide or report
-    differently. `met` gets all models that are given back, themselves or as copies. `stream` gives what stands
-    before an iterator or a coroutine of this shape, at this path, about these, and asks at each step. `row_contexts`
-    are those that all of the value is about that says nothing else. `used` is told how often a label is allowed.
-    `is_told`: what is denied is recorded, and let pass, so it is asked of each row anew. `observing`: denials are only
-    recorded, so what is not understood beside the fields of a row stays there.
+    Args:
+        denies: Returns the decision if a label may not be used with these row contexts, and None if it may.
+        denies_seal: Decides likewise about a sealed value, without opening it.
+        refuse: Raises the decision, or lets it pass if denials are only observed.
+        record: Makes the record for the copies from which these fields are withheld.
+        key: Tells uses apart that decide or report differently.
+        classes: The cache of the classes of copies.
+        met: Gets all models that are returned, themselves or as copies.
+        stream: Wraps an iterator or a coroutine of this shape, at this path, with these contexts. The wrapper checks
+            each step.
+        row_contexts: The contexts of all data in the value that states no other.
+        used: Is called with each label that is allowed, and the number of rows.
+        is_told: Whether denials are recorded and let pass, so that each row is asked about anew.
+        ask_ahead: Is called with the subjects of many rows before the rows are looked at.
+        observing: Whether denials are only recorded, so that data outside of the fields of a row stays there even if it
+            cannot be understood.
     """
 
     def __init__(
@@ -419,7 +439,7 @@ class FieldWithholder(ValueWalk):
         self._held_below: dict[int, Any] = {}
 
     def apply(self, value: Any, shape: Shape, path: str = "") -> Any:
-        """`value`, or a copy without what may not be used in it.
+        """Return `value` itself, or a copy without the data that may not be used.
 
         Raises:
             PurposeViolation: the value itself may not be used, or is not what its annotation says and may hold
@@ -437,7 +457,7 @@ class FieldWithholder(ValueWalk):
         return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
 
     def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Asks whether a seal may be opened, and for all that was announced where the value is not that."""
+        """Check whether a seal may be opened, and the label of a value that is not what was announced."""
         if plan.later:
             return self._stream(value, plan.shape, path, around)
         self._require_allowed(plan.whole, path, around)
@@ -448,7 +468,7 @@ class FieldWithholder(ValueWalk):
         return value
 
     def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Withholds from each item; what cannot be made anew is all that it may hold."""
+        """Withhold from each item. Refuse a container that cannot be rebuilt if any data that it may hold is denied."""
         self._require_allowed(plan.whole if can_rebuild(value) else plan.shape.label_of_all(), path, around)
         left = super().visit_container(value, plan, path, around)
         if left is not value:
@@ -456,7 +476,7 @@ class FieldWithholder(ValueWalk):
         return left
 
     def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """A row without the fields that may not be used."""
+        """Return the row itself, or a copy without the fields that may not be used."""
         read: dict[str, Any] = {}
         # A row without marks is about those whom the row around it is about.
         if plan.marks:
@@ -491,13 +511,13 @@ class FieldWithholder(ValueWalk):
 
     @override
     def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
-        """An attribute may lead back to what is under way, as long as nothing is left out of that."""
+        """Accept an attribute that leads back to a value under way, as long as nothing is left out of that value."""
         if not self._in_state or id(value) in self._changing:
             super().handle_cycle(value, plan, path)
         self._held_below[id(value)] = value
 
     def _must_not_be_held_below(self, value: Any, plan: ValuePlan, path: str) -> None:
-        """Raise UnlabelledData where a value is to be left behind that what is in it leads back to."""
+        """Raise UnlabelledData if a value is to be replaced by a copy, although an attribute below leads back to it."""
         if id(value) in self._held_below:
             raise UnlabelledData(
                 f"{format_value_name(path, plan.cls)} that an attribute of what is in it leads back to: nothing can be "
@@ -505,9 +525,9 @@ class FieldWithholder(ValueWalk):
             )
 
     def _may_keep_state(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
-        """Return whether nothing would have to be left out of what a row holds outside of its fields.
+        """Return True if nothing outside of the fields of a row must be left out.
 
-        What is not understood there is left behind with the rest, unless denials are only observed.
+        Data there that cannot be understood is left behind with the rest, unless denials are only observed.
         """
         try:
             return self.leaves_state(row, plan, path, around) or self._observing
@@ -515,7 +535,7 @@ class FieldWithholder(ValueWalk):
             return self._observing
 
     def _may_keep_computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
-        """Return whether nothing would have to be left out of what the computed fields of a row give."""
+        """Return True if nothing must be left out of the values of the computed fields of a row."""
         for name, member in self._undecided(plan, around, path).items():
             where = f"{path}.{name}" if path else name
             value = self.compute(row, name)
@@ -547,7 +567,7 @@ class FieldWithholder(ValueWalk):
         return undecided
 
     def _denial_of(self, member: Computed, around: RowContexts, path: str) -> Decision | None:
-        """Return why all that a computed field may give may not be used; None if it may, or if nothing says it."""
+        """Return the decision that denies what a computed field may return; None if it is allowed or has no label."""
         return None if member.label is None else self._denies(member.label, around, path)
 
     def _copy(
@@ -561,7 +581,7 @@ class FieldWithholder(ValueWalk):
         denied: Mapping[str, Decision],
         sealed: Mapping[str, Decision],
     ) -> Any:
-        """Return a copy of a row with its visible fields, and with what may be used of its computed ones."""
+        """Copy a row with its visible fields, and with the parts of its computed fields that may be used."""
         undecided = self._undecided(plan, around, path) if plan.computed else {}
         undecided = {name: member for name, member in undecided.items() if name not in denied}
         cls = self._get_copy_class(row, plan, around, denied, sealed, frozenset(undecided))
@@ -586,10 +606,10 @@ class FieldWithholder(ValueWalk):
     def _pin(
         self, copied: Any, computed: tuple[str, Computed], compute: Callable[[], Any], path: str, around: RowContexts
     ) -> object:
-        """Have a copy keep what may be used of a computed field.
+        """Store in a copy the part of a computed field that may be used.
 
         Returns:
-            Why it may not be used; NOT_PINNED if its own code decides; else None.
+            The decision that denies it; NOT_PINNED if the field's own code decides; else None.
         """
         name, member = computed
         denial: Decision | None = None
@@ -612,7 +632,10 @@ class FieldWithholder(ValueWalk):
         return denial if denial is not None or member.may_give_anything else NOT_PINNED
 
     def _computer(self, copied: Any, row: Any, plan: ValuePlan, name: str) -> Callable[[], Any]:
-        """Return what computes a field from what is left in a copy; it raises PurposeViolation where that lacks."""
+        """Return a function that computes a field from the visible fields of a copy.
+
+        It raises PurposeViolation if a withheld field is needed.
+        """
         if is_copy(plan.cls):  # of a copy, what was decided of it before
             return lambda: self.compute(row, name)
         if self._computing >= MAX_COMPUTED_DEPTH:
@@ -621,7 +644,7 @@ class FieldWithholder(ValueWalk):
 
     @override
     def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
-        """What is left of many rows of one class, all at once; None if they are to be looked at one by one."""
+        """Withhold from many rows of one class at once. Return None if they must be looked at one by one."""
         if self._is_told:
             return None
         rows = to_columnar_rows(items, shape, path, frozenset(self._under_way))
@@ -645,7 +668,7 @@ class FieldWithholder(ValueWalk):
         return items
 
     def _find_denied_fields(self, plan: ValuePlan, around: RowContexts, rows: int, path: str) -> Mapping[str, Decision]:
-        """Field → why it may not be used; of so many rows, the others are."""
+        """Return field → the decision that denies it. The allowed fields are counted as used by so many rows."""
         denied = self._denials.get((plan, around))
         if denied is None:
             asked = {
@@ -670,7 +693,7 @@ class FieldWithholder(ValueWalk):
         sealed: Mapping[str, Decision],
         pinned: frozenset[str] = frozenset(),
     ) -> type:
-        """The class of the row's copy: without what may not be used, and without the seals that may not be opened."""
+        """Return the class of the row's copy, without the denied fields and the seals that may not be opened."""
         cls = self._copies.get((plan, around, pinned)) if not sealed else None
         if cls is None:
             gone = {**plan.gone, **denied, **sealed}
@@ -683,7 +706,7 @@ class FieldWithholder(ValueWalk):
         return cls
 
     def _require_allowed(self, label: Label | None, path: str, around: RowContexts) -> None:
-        """Refuses a value that is all that its annotation could mean, where any of that may not be used."""
+        """Refuse a value that may hold all that this label covers, if the label may not be used."""
         if label is None:
             return
         decision = self._denies(label, around, path)
@@ -701,12 +724,12 @@ _PINNING: Final = "__purposeguard_pinning__"
 
 
 def _base_and_fields(row: Any, plan: ValuePlan) -> tuple[type, tuple[str, ...]]:
-    """Return the class that a row or copy is of, and its declared fields."""
+    """Return the class of a row, or of the row that was copied, and its declared fields."""
     return (original_class(row), declared_fields(row)) if is_copy(plan.cls) else (plan.cls, tuple(plan.fields or {}))
 
 
 def class_with_pinned(row: Any, plan: ValuePlan, names: frozenset[str]) -> type:
-    """Return a subclass of the class of a row whose objects keep what these computed fields gave."""
+    """Return a subclass of the class of a row whose objects keep the values of these computed fields."""
     known: dict[frozenset[str], type] | None = vars(plan.cls).get(_PINNING)
     if known is None:
         known = {}
@@ -723,7 +746,7 @@ _COPIES: Final = "__purposeguard_copies__"
 
 
 def _copy_rows(rows: ColumnarRows, cls: type, names: tuple[str, ...], changed: Mapping[str, list[Any]]) -> list[Any]:
-    """Copies of rows as instances of `cls`, with these fields, of which some are changed."""
+    """Copy rows as instances of `cls` with these fields. `changed` holds new values for some of them."""
     known: dict[object, Copies | None] | None = vars(cls).get(_COPIES)
     if known is None:
         known = {}
@@ -747,7 +770,7 @@ def _copy_rows(rows: ColumnarRows, cls: type, names: tuple[str, ...], changed: M
 
 
 class _SealDenied(Exception):
-    """A sealed value was met that may not be opened: the field that holds it is withheld."""
+    """A sealed value that may not be opened was met, so the field that holds it must be withheld."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__()
@@ -755,7 +778,7 @@ class _SealDenied(Exception):
 
 
 def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
-    """Whether the classes in a value say what it holds: taggable ones with tags, also inside containers."""
+    """Return True if the value consists of objects whose own classes have tags, also inside containers."""
     if is_taggable(type(value)):
         return make_plan(type(value), SILENT).has_tags
     if id(value) in seen or value is None or isinstance(value, Sealed):
