@@ -201,7 +201,7 @@ class _RequestPurposes:
     def carry_view(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
         """Return an asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
         under = request.environ.get(_ENVIRON) if has_request_context() else None
-        here = under is not None and under.use is not None and under.use._runs_here()
+        here = under is not None and under.use is not None and under.use._is_owner_running()
         run: Callable[..., Any] = plain(self._guard.carry(fn) if here else fn)
         return run
 

@@ -230,7 +230,7 @@ class Reclassifier(Generic[S, To]):
             on_record = dataclasses.replace(declared, sources=sources, to=recorded(declared.to))
         for reclassified in engine.observers.reclassified:  # before anything sees the value: also of a run that fails
             use = engine.ambient()
-            activity = use.activity.name if use._absence() is None else None
+            activity = use.activity.name if use._explain_absence() is None else None
             reclassified(on_record, recorded(value.label), activity)
         try:
             # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.

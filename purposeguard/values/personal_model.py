@@ -59,7 +59,7 @@ _CONSTRAINTS: Final = (
 """What pydantic would ask of the seal itself, were it stated of a sealed field."""
 
 
-_SERIALISED: Final = "_purposeguard_serialised"
+_SERIALISED: Final = "_purposeguard_serialize"
 """What the names of serialisers begin with that withhold."""
 
 

@@ -118,8 +118,8 @@ PUBLIC = (
 )
 
 FOR_EACH_OTHER = {
-    *("Disclosure.model_config", "PreferenceCache.changed", "PreferenceCache.leave_to_the_parent"),
-    *("Store.before_fork", "Store.forked", "Notice.key", "Notice.revision_of"),
+    *("Disclosure.model_config", "PreferenceCache.invalidate", "PreferenceCache.reset_after_fork"),
+    *("Store.before_fork", "Store.after_fork", "Notice.key", "Notice.revision_of"),
 }
 """What governance, and its parts, are offered by others."""
 

@@ -416,7 +416,7 @@ def test_a_report_answers_a_request_of_its_subject(store: Store) -> None:
 def test_nothing_is_known_of_a_store_that_is_opened_in_another_s_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PreferenceCache, "_watch", lambda _: None)
+    monkeypatch.setattr(PreferenceCache, "_get_watcher", lambda _: None)
     store = Store.open(f"sqlite:///{tmp_path}/one.db")
     subjects = Subjects(store, tm.NOTICE)
     all_preferences = PreferenceCache(subjects, staleness=60, poll=30)  # nobody looks meanwhile

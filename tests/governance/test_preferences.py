@@ -608,7 +608,7 @@ def test_what_is_read_while_all_begins_anew_is_not_kept(
         cache.resume()  # of another store, perhaps
 
     with monkeypatch.context() as patched:
-        patched.setattr(cache, "_look_if_stale", interrupted)
+        patched.setattr(cache, "_poll_if_stale", interrupted)
         assert cache.preferences("7") is CLEAR
     assert len(cache) == 0
     assert cache.preferences("7") is CLEAR

@@ -478,7 +478,7 @@ def test_a_roster_that_comes_too_late_is_read_again(
             until(lambda: real.monotonic() > wanted_at + 0.7)
         return answered
 
-    monkeypatch.setattr(preference_cache, "done_within", delayed)
+    monkeypatch.setattr(preference_cache, "wait_for_future", delayed)
     roster = asyncio.run(cache.aroster())
     assert list(roster.groups.values()) == [("7",)]
 

@@ -24,7 +24,7 @@ def known_classes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         own = (module, "purposeguard.", "tests.integrations.people")
         return (cls for cls in every() if cls.__module__.startswith(own))
 
-    monkeypatch.setattr(_masking_classes, "_every_class", of_these_tests)
+    monkeypatch.setattr(_masking_classes, "_iter_classes", of_these_tests)
     monkeypatch.setattr(_masking_classes.CLASSES, "_found", (0, 0))
     yield
     monkeypatch.undo()

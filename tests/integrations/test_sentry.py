@@ -444,7 +444,7 @@ def test_logging_is_left_out_where_the_application_leaves_it_out() -> None:
         assert not any(isinstance(each, LoggingIntegration) for each in options(**given)["integrations"])
 
 
-@pytest.mark.parametrize("hook", ["_event", "_each", "_objects"])
+@pytest.mark.parametrize("hook", ["_mask_event", "_mask_part", "_mask_objects"])
 def test_a_hook_that_masks_nothing_is_noticed_at_start_up(hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentry, hook, lambda _masker, given, _hint: given)
     with pytest.raises(RuntimeError, match="sends values past the hooks that mask"):
@@ -483,7 +483,7 @@ def test_a_hook_that_is_not_called_any_more_is_noticed_at_start_up(hook: str, mo
 
 
 def test_an_sdk_that_drops_what_is_sent_is_noticed_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentry, "_event", lambda *_: None)
+    monkeypatch.setattr(sentry, "_mask_event", lambda *_: None)
     with pytest.raises(RuntimeError, match="does not send all that was masked"):
         options()
 

@@ -282,7 +282,7 @@ def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.M
         ordered.append(len(cls.__bases__))
         return own(cls)
 
-    monkeypatch.setattr(terms, "linearised", counted)
+    monkeypatch.setattr(terms, "linearize", counted)
     notice = pg.Notice.parse(large(nested=3, purposes=500))
     assert ordered == [501]  # the items have the one base that has them all
     top, *items = notice.sources

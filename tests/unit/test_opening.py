@@ -345,7 +345,7 @@ def test_an_opener_is_what_a_use_makes_of_it() -> None:
         lambda one: one._knows(R),
         lambda one: one.open(NAME),
         lambda one: one._open_in_context(NAME, ()),
-        lambda one: one._for_dump(NAME, []),
+        lambda one: one._withhold_for_dump(NAME, []),
     ):
         with pytest.raises(NotImplementedError):
             ask(Opener())

@@ -106,7 +106,7 @@ def test_a_replacement_follows_the_one_that_came_in_between(monkeypatch: pytest.
             engine.replace(between)
         return state
 
-    monkeypatch.setattr(Engine, "_snapshot", interrupted)
+    monkeypatch.setattr(Engine, "_make_snapshot", interrupted)
     guard.replace(last)
     assert calls == [last, between, last]
     assert guard.notice is last

@@ -332,10 +332,10 @@ def test_a_use_of_a_callback_belongs_to_its_loop() -> None:
     try:
         in_callback(first, enter)
         use = entered[1]
-        assert in_callback(first, use._runs_here)
-        assert not in_callback(second, use._runs_here)
+        assert in_callback(first, use._is_owner_running)
+        assert not in_callback(second, use._is_owner_running)
         entered[0].__exit__(None, None, None)
-        assert not in_callback(first, use._runs_here)
+        assert not in_callback(first, use._is_owner_running)
     finally:
         first.close()
         second.close()

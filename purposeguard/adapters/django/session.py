@@ -199,7 +199,7 @@ class HeldConnections:
             return True
         if _SCHEMA.fullmatch(module) and _DEFINITION.match(sql) and _READING.search(sql) is None:
             return True
-        if self.decider.engine.ambient()._absence() is None:
+        if self.decider.engine.ambient()._explain_absence() is None:
             return False
         while frame is not None and frame.f_code is not _MIGRATES:
             frame = frame.f_back

@@ -147,7 +147,7 @@ class Statements:
         """
         statement = self._statement(text)
         use = self.decider.engine.ambient()
-        narrows = use._absence() is None and not use.activity.observing
+        narrows = use._explain_absence() is None and not use.activity.observing
         rules = self._rules(statement.used, use) if narrows else {}
         notice = self.decider.engine.snapshot.matrix.notice
 

@@ -340,7 +340,7 @@ def test_who_gets_in_the_way_until_the_end_is_reported(ledger: SqlLedger, monkey
 
         yield Connection()
 
-    monkeypatch.setattr(ledger, "_connected", connected)
+    monkeypatch.setattr(ledger, "_open_connection", connected)
     with pytest.raises(StoreUnavailable, match="other transactions got in the way"):
         ledger.append("sweep", {})
     assert len(tried) > 1

@@ -108,18 +108,18 @@ def test_counts_whose_commit_was_not_heard_of_are_not_written_twice(
         for number, how in enumerate(lost, 1):
             ledger._counters.add("it", "1.2(1)①", R, number)
             expected += number
-            monkeypatch.setattr(ledger, "_connected", how)
+            monkeypatch.setattr(ledger, "_open_connection", how)
             with pytest.raises(StoreUnavailable):
                 ledger.flush()
-        monkeypatch.setattr(ledger, "_connected", writing)
+        monkeypatch.setattr(ledger, "_open_connection", writing)
         ledger._counters.add("it", "1.2(1)①", R, 100)
         expected += 100
         ledger.flush()
         assert list(ledger.uses().values()) == [expected]
-    monkeypatch.setattr(ledger, "_connected", unheard)
+    monkeypatch.setattr(ledger, "_open_connection", unheard)
     with pytest.raises(StoreUnavailable):
         ledger.denied(denial(), observed=False)
-    monkeypatch.setattr(ledger, "_connected", writing)
+    monkeypatch.setattr(ledger, "_open_connection", writing)
     ledger.flush()
     assert list(ledger.uses().values()) == [expected]
     assert ledger.verify().entries == 1  # it is on record, though nobody was told so
@@ -135,7 +135,7 @@ def test_a_handler_that_interrupts_a_write_is_refused(ledger: SqlLedger, monkeyp
                 ledger.denied(denial(), observed=False)
             yield connection
 
-    monkeypatch.setattr(ledger, "_connected", interrupted)
+    monkeypatch.setattr(ledger, "_open_connection", interrupted)
     ledger.append("sweep", {"number": 1})
     monkeypatch.undo()
     ledger.append("sweep", {"number": 2})

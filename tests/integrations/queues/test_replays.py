@@ -62,7 +62,7 @@ def test_what_has_expired_is_forgotten(monkeypatch):
     now = datetime.datetime.now(datetime.UTC)
     assert replays.begin("a", "task 1", now + datetime.timedelta(minutes=1))
     assert replays.begin("b", "task 1", now + datetime.timedelta(minutes=9))
-    monkeypatch.setattr(module, "system_time", lambda: now + datetime.timedelta(minutes=2))
+    monkeypatch.setattr(module, "read_system_time", lambda: now + datetime.timedelta(minutes=2))
     assert replays.begin("a", "task 2", SOON)
     assert not replays.begin("b", "task 2", SOON)
 
