@@ -1,4 +1,4 @@
-"""Bare columns of SQLite: columns outside of aggregates, in a query that aggregates.
+"""Bare columns of SQLite: columns outside of aggregates in a query that aggregates.
 
 SQLite takes their values from the row that has the query's minimum or maximum. So they depend on what `min()` or
 `max()` reads, wherever in the query they stand, also where nobody uses the minimum or maximum itself.
@@ -15,7 +15,7 @@ from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.scopes import NOTHING, Flow, QueryColumn, Relation, lower
 
 BARE: Final[Flow] = frozenset({("", "bare column")})
-"""What a bare column reads while a query is searched for one. No table has an empty name."""
+"""The flow that stands for a bare column while a query is searched for bare columns. No table has an empty name."""
 
 _AGGREGATES: Final = (
     exp.Avg,
@@ -33,12 +33,12 @@ _BETWEEN: Final = (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGrou
 
 
 def find_extrema(node: exp.Expr) -> Iterator[exp.Expr]:
-    """Yield the aggregates `min()` and `max()` below a node, those of queries within it too."""
+    """Yield the aggregates `min()` and `max()` below a node, including those in its subqueries."""
     return (call for call in node.find_all(exp.Max, exp.Min) if is_aggregate(call))
 
 
 def is_aggregate(node: exp.Expr) -> bool:
-    """Return True if a node is an aggregate of SQLite, perhaps with FILTER, and no window function."""
+    """Return True if a node is an aggregate of SQLite, with or without FILTER, and not a window function."""
     call = node.this if isinstance(node, exp.Filter) else node
     if not isinstance(call, _AGGREGATES) and not (
         isinstance(call, exp.Anonymous) and lower(call.name) in _NAMED_AGGREGATES
@@ -68,12 +68,12 @@ def without_aggregates(select: exp.Select, grouped: Sequence[exp.Expr]) -> exp.S
 
 
 def mark_columns(relation: Relation, grouped: Sequence[QueryColumn]) -> Relation:
-    """Return a relation whose columns read BARE, except those by which its rows are grouped."""
+    """Return a copy of a relation whose columns read `BARE`, except the columns by which its rows are grouped."""
     rest = None if relation.rest is None else mark_column(relation.rest, ())
     return Relation((mark_column(column, grouped) for column in relation.columns), rest, complete=relation.complete)
 
 
 def mark_column(column: QueryColumn, grouped: Sequence[QueryColumn]) -> QueryColumn:
-    """Return a column that reads BARE, or nothing if it is one of the grouped ones."""
-    reads = NOTHING if any(column is known for known in grouped) else BARE
+    """Return a copy of a column that reads `BARE`, or that reads nothing if it is one of the grouped columns."""
+    reads = NOTHING if any(column is group for group in grouped) else BARE
     return column._replace(flow=reads, reads=reads)

@@ -15,12 +15,12 @@ from sqlglot import exp
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text."""
+    """Return the set of words in a text."""
     return frozenset(text.split())
 
 
 def classes(names: Iterable[str]) -> frozenset[type[exp.Expr]]:
-    """Return the nodes of these names that the parser has: not every release has all of them."""
+    """Return the parser's node classes with these names. Names that this release of the parser lacks are skipped."""
     return frozenset(getattr(exp, name) for name in names if hasattr(exp, name))
 
 
@@ -107,7 +107,7 @@ _PARTS: Final = words(
 )
 
 HARMLESS: Final = classes(_FUNCTIONS | _PARTS)
-"""Nodes of which it is enough to look at the parts."""
+"""Nodes that read nothing but their parts."""
 
 TABLE_FUNCTIONS: Final = classes(
     words(
@@ -118,7 +118,7 @@ TABLE_FUNCTIONS: Final = classes(
         """
     )
 )
-"""Those that may stand where a table does."""
+"""Functions that may stand in place of a table."""
 
 NAMED_TABLE_FUNCTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {

@@ -20,7 +20,7 @@ from purposeguard.values.markers import RowSource
 
 
 class Change(NamedTuple):
-    """What a common table changes, as in `WITH gone AS (DELETE … RETURNING …)` of PostgreSQL.
+    """A change that a common table makes, as in `WITH gone AS (DELETE … RETURNING …)` of PostgreSQL.
 
     The attributes are those of `Analysis`.
     """
@@ -33,27 +33,32 @@ class Change(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """What one statement reads and writes.
-
-    `kind`: select, insert, create, update, delete or merge. `used`: by table, the columns that it reads. `outputs`: by
-    name, the columns of tables that an output is made of (`*` where their number is unknown; `#2` for the
-    second where it has no name). `target`: the table that it writes to, None for a query; `writes`: by column of it,
-    the columns that flow into it. `conditions`: the columns that decide which rows it gives or writes, and which of
-    several values: the result depends on them as well, and reveals them. `columns`: what each output is made
-    of, in their order, also where two have one name; None where their number is unknown. `keys`: the part of the
-    conditions that only names the row to write, by a key whose value the application gives (ON CONFLICT). `changes`:
-    what common tables change before the statement.
-    """
+    """The columns that one statement reads and writes."""
 
     kind: str
+    """`select`, `insert`, `create`, `update`, `delete` or `merge`."""
     used: Mapping[str, frozenset[str]]
+    """By table, the columns that the statement reads."""
     outputs: Mapping[str, Flow]
+    """By output, the table columns that its values are made of.
+
+    An output without a name is called `#2` if it is the second. `*` stands for outputs whose number is unknown.
+    """
     target: str | None
+    """The table that the statement writes to; None for a query."""
     writes: Mapping[str, Flow]
+    """By column of the target, the columns that flow into it."""
     conditions: Flow
+    """The columns that decide which rows, and which of several values, the statement returns or writes.
+
+    The result depends on these columns as well, and reveals them.
+    """
     columns: tuple[Flow, ...] | None
+    """The flow of each output in order, also where two have the same name; None if their number is unknown."""
     keys: Flow = NOTHING
+    """The part of `conditions` that only identifies the row to write, by a key from the application (ON CONFLICT)."""
     changes: tuple[Change, ...] = ()
+    """The changes that common tables make before the statement."""
 
     @property
     def depends(self) -> dict[str, Flow]:
@@ -79,10 +84,10 @@ class ReadStatement(NamedTuple):
 
 
 def read_statement(text: str, catalogue: Catalog) -> ReadStatement:
-    """Read one statement.
+    """Parse and analyze one statement.
 
     Raises:
-        UnresolvedStatement: what it reads or writes is unknown.
+        UnresolvedStatement: it is unknown what the statement reads or writes.
     """
     tree = parse_statement(text, catalogue)
     reader = StatementReader(catalogue)
@@ -117,14 +122,17 @@ def _change(done: StatementEffect) -> Change:
 
 
 def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str] = ()) -> Analysis:
-    """What a statement reads and writes of these tables; see `Analysis`.
+    """Analyze what a statement reads and writes, without deciding anything.
 
-    `tables`: by name, the names of columns in their order, as `Tables` has them, or the text of a view. `functions`:
-    those of the database's own that read nothing but their arguments.
+    Args:
+        text: The statement.
+        tables: By table, the names of its columns in their order. By view, its text.
+        dialect: The dialect of the statement, one of `DIALECTS`.
+        functions: The database's own functions that read nothing but their arguments.
 
     Raises:
-        UnresolvedStatement: what it reads or writes is unknown.
-        ValueError: the dialect is not known, or two of the tables or columns have one name in it.
+        UnresolvedStatement: it is unknown what the statement reads or writes.
+        ValueError: the dialect is unknown, or two tables or two columns have the same name in it.
     """
     return read_statement(text, Catalog(tables, dialect, functions)).analysis
 
@@ -134,7 +142,7 @@ Used = dict[str, tuple[Columns, tuple[str, ...]]]
 
 
 def list_used_columns(tables: Tables, analysis: Analysis) -> Used:
-    """Return the columns that a statement uses, in their order."""
+    """Return the columns that a statement uses, by table and in the order of the table."""
     return {
         table: (tables[table], tuple(name for name in tables.names[table] if name in names))
         for table, names in analysis.used.items()
@@ -152,17 +160,19 @@ def _outputs(relation: Relation) -> dict[str, Flow]:
 
 
 class FlowLabels:
-    """The tags of values, by the columns that they are made of and the rules by which rows are left out."""
+    """Computes the tags of values from the columns that they are made of and from the row rules of their tables."""
 
     def __init__(self, tables: Tables, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         self._tables: Final = tables
         self._rules: Final = rules
 
     def of(self, flow: Flow) -> Tag:
-        """The tag of a value made of these columns; `by_row` if its rows name sources and no rule leaves any out.
+        """Return the tag of a value that is made of these columns.
+
+        The tag is `by_row` if the value comes from rows that name their sources and whose table has no row rule.
 
         Raises:
-            UnlabelledData: one of them carries no tag.
+            UnlabelledData: a column carries no tag.
         """
         label, by_row = NOT_PERSONAL, False
         for table, column in sorted(flow):
@@ -176,11 +186,15 @@ class FlowLabels:
         """Check that the tag of each column that a statement writes covers what flows into it.
 
         A value keeps the source of its row only in a column that is `ByRow` too, if that source is written along.
-        Elsewhere every source counts that the kept rows may have. `narrowed` is False if that is checked later.
+        Elsewhere every source counts that the remaining rows may have.
+
+        Args:
+            statement: The statement.
+            narrowed: False to allow values whose rows name their own sources, which are checked later.
 
         Raises:
-            FlowViolation: a tag does not cover it.
-            UnlabelledData: a column carries no tag, or rows name their own sources and none is left out.
+            FlowViolation: a tag does not cover what flows into its column.
+            UnlabelledData: a column carries no tag, or rows name their own sources and no row rule applies.
         """
         analysis = statement.analysis
         for change in analysis.changes:
@@ -209,7 +223,7 @@ class FlowLabels:
         if into is None:
             return False
         if change.kind == "update" and into not in change.writes and len(statement.mentions) == 1:
-            return True  # of the same row, whose source stays what it is
+            return True  # The values stay in their row, whose source does not change.
         by_row = {table for table, name in flow if self._tables[table][name].by_row}
         needed = {(table, self._tables[table].columns_with_mark(RowSource)) for table in by_row}
         return len(needed) == 1 and needed == set(change.writes.get(into, ()))

@@ -23,25 +23,27 @@ from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 
 LONGEST: Final = 1_000_000
-"""Characters of a statement that are read at most."""
+"""Length of the longest statement that is read, in characters."""
 
 _BEGINS: Final = frozenset(
     {"SELECT", "WITH", "FROM", "VALUES", "TABLE", "INSERT", "CREATE", "UPDATE", "DELETE", "MERGE"}
 )
 _CREATED: Final = frozenset({"TABLE", "VIEW"})
 _STRANGE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|\r(?!\n)")
-"""Control characters, at which engines disagree: whether they end a comment, and whether they are blanks. And halves of
-characters, which no engine can be given."""
+"""Control characters and lone surrogates.
+
+Engines disagree whether a control character ends a comment, and whether it is a blank. Surrogates cannot be encoded.
+"""
 
 _NOT_OF_WORDS: Final = re.compile(r"[^\w\x00-\x7f]|[\u115f\u1160\u3164\uffa0\u034f]")
-"""Beyond ASCII: blanks, marks and what cannot be seen."""
+"""Non-ASCII blanks, marks and invisible characters."""
 
 _ESCAPED_QUOTE: Final = re.compile(r"\\['\"`]")
 _ODDLY_ESCAPED: Final = re.compile(r"(?<!\\)\\(?:\\\\)*['\"`]")
 """An odd number of backslashes before a quote. After an even one, as in `E'\\\\'`, it is one under every setting."""
 _REPLACE: Final = re.compile(r"(\s*)REPLACE\s+INTO\b", re.IGNORECASE)
 _NO_PERCENT: Final = frozenset({"sqlite", "duckdb", "spark"})
-"""Dialects whose drivers look for no parameters that begin with `%`."""
+"""Dialects whose drivers do not look for parameters that begin with `%`."""
 
 _ACROSS: Final = re.compile(r"""(?<!%)(?:%%)*%\([^)]*?(?:['"`$(#]|--|/\*)""")
 """A parameter whose name holds what ends a text, or begins one or a comment: to a parser it is none."""
@@ -77,11 +79,11 @@ class PassedForms:
         self._explains: Final = _beginning(explains, _OPTIONS)
 
     def is_passed(self, text: str) -> bool:
-        """Return True if a statement is of one of these forms, and nothing is to be decided."""
+        """Return True if a statement has one of these forms and runs without a decision."""
         return self._plain is not None and self._plain.fullmatch(text) is not None and _CALLS.match(text) is None
 
     def find_explained_statement(self, text: str) -> str | None:
-        """Return the statement behind `EXPLAIN`, if that is among the forms; None for any other statement."""
+        """Return the statement behind `EXPLAIN`, or None if the text does not begin with a passed form of `EXPLAIN`."""
         begin = self._explains.match(text) if self._explains is not None else None
         return None if begin is None else text[begin.end() :]
 
@@ -125,10 +127,10 @@ _OPTIONS: Final = r"(?:\s*\([\w\s,]*\))?"
 
 
 def parse_statement(text: str, catalogue: Catalog) -> exp.Expr:
-    """Return the one statement in a text.
+    """Parse a text that holds exactly one statement.
 
     Raises:
-        UnresolvedStatement: it is none, or several, or engines may read it in another way than it is read here.
+        UnresolvedStatement: the text does not hold exactly one statement, or engines may read it in another way.
     """
     _characters(text)
     why = "it is nested too deeply, or in a way that the parser does not know"
@@ -144,16 +146,16 @@ def parse_statement(text: str, catalogue: Catalog) -> exp.Expr:
             return statements[0]
         count = f"{len(statements)} statements" if statements else "no statement"
         raise UnresolvedStatement(f"the text holds {count}, and one at a time is looked at")
-    # Not from the parser's error: its message repeats the text with its values.
+    # The parser's error is not chained, because its message repeats the text with its values.
     raise UnresolvedStatement(f"the statement cannot be read as {catalogue.names.dialect}: {why}")
 
 
 def _statements(text: str, catalogue: Catalog) -> list[exp.Expr]:
     dialect = catalogue.names.dialect
     engine = Dialect.get_or_raise(dialect)
-    # Paths stay as they are written: to the parser the key `a.b` is a path.
+    # Keep paths as they are written: the parser takes the key `a.b` for a path.
     vars(engine)["to_json_path"] = lambda path: path
-    # REPLACE INTO, which the parser does not know, is an INSERT that takes the place of other rows.
+    # The parser does not know REPLACE INTO, which is an INSERT that takes the place of other rows.
     replaces = dialect in {"mysql", "sqlite"} and _REPLACE.match(text) is not None
     if replaces:
         text = _REPLACE.sub(r"\1INSERT  INTO", text, count=1)
@@ -186,7 +188,7 @@ def _place(error: SqlglotError) -> str:
 
 
 def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalog) -> None:
-    """Refuse what the parser and the engine, or the engine under another setting, may read differently."""
+    """Refuse text that the engine, or the engine under another setting, may read differently from the parser."""
     dialect = catalogue.names.dialect
     _begins(tokens)
     for token in tokens:
@@ -217,19 +219,22 @@ def _as_engines_read_it(text: str, tokens: list[Token], catalogue: Catalog) -> N
 
 
 def _escape_texts(text: str, tokens: list[Token]) -> str:
-    """The texts `E'…'` of a statement, in which a backslash escapes what follows it, and texts that carry these on."""
-    found: list[str] = []
+    """Return the string literals in which a backslash escapes the next character, joined by blanks.
+
+    These are `E'…'` and the literals that continue one.
+    """
+    literals: list[str] = []
     escapes = False
     for token in tokens:
         kind = token.token_type
         escapes = kind is TokenType.BYTE_STRING or (escapes and kind is TokenType.STRING)
         if escapes:
-            found.append(text[token.start : token.end + 1])
-    return " ".join(found)
+            literals.append(text[token.start : token.end + 1])
+    return " ".join(literals)
 
 
 def _operators(tokens: list[Token], dialect: str) -> None:
-    """Refuse operators before a name that the parser takes for the beginning of a parameter's."""
+    """Refuse operators before a name if the parser takes the operator for the beginning of a parameter."""
     if dialect == "postgres" and any(token.token_type is TokenType.PARAMETER and token.text == "@" for token in tokens):
         raise UnresolvedStatement("`@` gives the absolute value in PostgreSQL, and begins no parameter: write `abs(…)`")
     for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
@@ -239,34 +244,34 @@ def _operators(tokens: list[Token], dialect: str) -> None:
 
 
 def _refuse_quoted_calls(tokens: list[Token], dialect: str) -> None:
-    """Refuse a call whose quoted name differs from a built-in one's by capitals: the parser takes it for that one."""
+    """Refuse a quoted function name that differs only by case from a built-in one, which the parser takes it for."""
     fold = _FOLDED.get(dialect)
     if fold is None:
         return
-    known = Dialect.get_or_raise(dialect).parser_class.FUNCTIONS
+    built_in = Dialect.get_or_raise(dialect).parser_class.FUNCTIONS
     for before, name, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
         called = name.token_type is TokenType.IDENTIFIER and after.token_type is TokenType.L_PAREN
         if not called or before.token_type in _BEFORE_TABLES or name.text == fold(name.text):
             continue
-        if name.text.upper() in known or lower(name.text) in NAMED[dialect] | NAMED_TABLE_FUNCTIONS[dialect]:
+        if name.text.upper() in built_in or lower(name.text) in NAMED[dialect] | NAMED_TABLE_FUNCTIONS[dialect]:
             raise UnresolvedStatement(
                 f"`{name.text}` in quotes is not the engine's function `{fold(name.text)}`: write it without quotes"
             )
 
 
 _FOLDED: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType({"postgres": str.lower, "snowflake": str.upper})
-"""Dialects to which the capitals of a quoted function's name matter, and how they read one without quotes."""
+"""Dialects in which the case of a quoted function name matters, each with its folding of unquoted names."""
 
 _BEFORE_TABLES: Final = frozenset({TokenType.INTO, TokenType.TABLE, TokenType.DOT, TokenType.ALIAS, TokenType.WITH})
-"""Behind these a name before a bracket is that of a table and its columns, or its schema's function."""
+"""Tokens after which a name before a bracket names a table with its columns, or a function of a schema."""
 
 
 def _begins(tokens: list[Token]) -> None:
-    left = (token for token in tokens if token.token_type is not TokenType.L_PAREN)
-    begin = next(left, None)
+    unbracketed = (token for token in tokens if token.token_type is not TokenType.L_PAREN)
+    begin = next(unbracketed, None)
     if begin is None:
         raise UnresolvedStatement("the text holds no statement, and one at a time is looked at")
-    first, words = begin.text.upper(), (token.text.upper() for token in left)
+    first, words = begin.text.upper(), (token.text.upper() for token in unbracketed)
     if first not in _BEGINS:
         misspelt = perhaps(first, _BEGINS) if begin.token_type is TokenType.VAR else ""
         raise UnresolvedStatement(
@@ -280,7 +285,7 @@ def _begins(tokens: list[Token]) -> None:
 
 
 def _with_parameters(tokens: list[Token]) -> list[Token]:
-    """`%s` and `%(name)s`, in place of which drivers put values, each as one word: the parser does not know them."""
+    """Merge the tokens of each parameter `%s` or `%(name)s` into one, as the parser does not know them."""
     merged: list[Token] = []
     number = 0
     while number < len(tokens):
@@ -297,7 +302,7 @@ def _with_parameters(tokens: list[Token]) -> list[Token]:
 
 
 def _parameter(tokens: list[Token], number: int) -> int:
-    """How many tokens a parameter takes that may begin here, with nothing between them."""
+    """Return the number of tokens of the parameter that begins here without blanks within; 0 if none begins here."""
     for length in (2, 5):
         group = tokens[number : number + length]
         close = all(token.end + 1 == other.start for token, other in itertools.pairwise(group))
@@ -319,7 +324,7 @@ _OPERANDS: Final = frozenset(
         TokenType.PLACEHOLDER,
     }
 )
-"""Behind these `%` is an operator."""
+"""Tokens after which `%` is an operator."""
 
 
 def _comment(comment: str, dialect: str) -> None:
@@ -330,7 +335,7 @@ def _comment(comment: str, dialect: str) -> None:
 
 
 def _refuse_quoted_texts(text: str, tokens: list[Token], column_keys: Container[str]) -> None:
-    """Refuse a text in double quotes that is the name of a column: under another setting it is that column."""
+    """Refuse a text in double quotes that is the name of a column: under another setting it means that column."""
     if '"' not in text:
         return
     for token in tokens:
@@ -341,7 +346,10 @@ def _refuse_quoted_texts(text: str, tokens: list[Token], column_keys: Container[
 
 
 def _letters(text: str, tokens: list[Token]) -> None:
-    """Beyond ASCII only letters and digits stand outside quotes, so that all agree where words begin and end."""
+    """Refuse characters outside quotes that are neither ASCII nor letters or digits.
+
+    Engines disagree whether such a character ends a word.
+    """
     end = 0
     for token in tokens:
         _gap(text, end, token.start)

@@ -66,11 +66,11 @@ _COUNTED_FROM_0: Final = MappingProxyType({"duckdb": "col", "mysql": "column_"})
 _COUNTED_FROM_1: Final = MappingProxyType({"spark": "col", "snowflake": "COLUMN"})
 
 ROUNDS: Final = 100
-"""Iterations over the query of a recursive common table at most."""
+"""The most iterations over the query of a recursive common table."""
 
 
 class QueryReader(FromReader):
-    """Reads queries."""
+    """Reader of queries."""
 
     def __init__(self, catalogue: Catalog) -> None:
         super().__init__(catalogue)
@@ -82,7 +82,13 @@ class QueryReader(FromReader):
     # ---- any query -------------------------------------------------------------------------------------------------
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
-        """Return the columns of a query; `around` is the enclosing scope, `commons` the common tables that it sees."""
+        """Return the columns of a query.
+
+        Args:
+            node: The query.
+            around: The enclosing scope, if there is one.
+            commons: The common tables that the query sees.
+        """
         if isinstance(node, exp.Select):
             return self._select(node, around, commons)
         if isinstance(node, exp.SetOperation):
@@ -107,7 +113,7 @@ class QueryReader(FromReader):
     def _set(self, node: exp.SetOperation, around: Scope | None, commons: Commons) -> Relation:
         only(node, _SET)
         commons = self.commons(node, around, commons)
-        # A long chain leans to the left: it is walked down, not called down.
+        # A long chain nests on its left side. Walk it in a loop: recursion could exhaust the stack.
         chain: list[exp.SetOperation] = [node]
         while isinstance(chain[-1].this, exp.SetOperation) and not chain[-1].this.args.get("with_"):
             chain.append(chain[-1].this)
@@ -121,7 +127,7 @@ class QueryReader(FromReader):
             by_name = bool(operation.args.get("by_name"))
             both = self._stack_arms([relation, other], by_name=by_name)
             if by_name and both.complete:
-                # `INNER` and `LEFT` of BigQuery: what both have, or the left one.
+                # In BigQuery `INNER` keeps the columns that both sides have, and `LEFT` those of the left side.
                 left = (
                     relation.names
                     if operation.args.get("side") == "LEFT" or operation.args.get("kind") == "INNER"
@@ -141,7 +147,7 @@ class QueryReader(FromReader):
         return refuse(f"a query of several parts cannot be put together: {why}")
 
     def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
-        """ORDER BY and LIMIT of a set operation, or of a query in brackets: over its output columns."""
+        """Read ORDER BY and LIMIT of a set operation or of a query in brackets, over its output columns."""
         if any(node.args.get(name) for name in ("order", "limit", "offset")):
             scope.sources.append(FromSource("", "", relation))
             self._order(node, relation, scope)
@@ -150,11 +156,11 @@ class QueryReader(FromReader):
         """Return the columns of VALUES."""
         only(node, frozenset({"expressions", "alias", "order", "limit", "offset"}))
         rows: list[Relation] = []
-        self.has_outer_extremum |= any(find_extrema(node))  # VALUES has no rows of its own
+        self.has_outer_extremum |= any(find_extrema(node))  # VALUES has no rows of its own.
         for row in node.expressions:
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
             if self.dialect == "mysql" and len(cells) == 1 and _is_row(cells[0]):
-                cells = cells[0].expressions  # `ROW (…)`, which is read as a function
+                cells = cells[0].expressions  # The parser reads `ROW (…)` as a function.
             columns: list[QueryColumn] = []
             for number, cell in enumerate(cells):
                 name = self._make_values_name(number)
@@ -173,7 +179,7 @@ class QueryReader(FromReader):
     # ---- common tables ---------------------------------------------------------------------------------------------
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
-        """Return the common tables that a query sees: its own, and those of the queries around it."""
+        """Return the common tables that a query sees: its own and those of the queries around it."""
         clause = node.args.get("with_")
         if clause is None:
             return known
@@ -188,7 +194,7 @@ class QueryReader(FromReader):
             only(common, frozenset({"this", "alias", "materialized"}))
             alias = common.args["alias"]
             key = self.catalogue.names.key(alias.this)
-            # What its query reads counts only where the common table is used.
+            # The reads of its query count only where the common table is used.
             with self.apart() as reads:
                 relation = self._recursive(common, key, around, visible) if recursive else None
                 if relation is None:
@@ -199,7 +205,10 @@ class QueryReader(FromReader):
     def _recursive(
         self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, CommonTable]
     ) -> Relation | None:
-        """Return a common table that names itself, analysed to a fixed point; None for any other."""
+        """Return the columns of a common table that names itself, or None if it does not.
+
+        Its query is analyzed repeatedly until its columns no longer change.
+        """
         body = common.this
         names = self.catalogue.names
         if not any(
@@ -299,7 +308,7 @@ class QueryReader(FromReader):
                 self.value(part, scope)
 
     def _find_aliased(self, node: exp.Expr, relation: Relation, scope: Scope) -> list[QueryColumn]:
-        """In ORDER BY a bare name means the item of SELECT with this alias, and columns of `*` with this name."""
+        """Return the columns that a bare name in ORDER BY means: the item with this alias, and columns of `*`."""
         if type(node) is not exp.Column or type(node.this) is not exp.Identifier or node.args.get("table"):
             return []
         key = self.catalogue.names.key(node.this)
@@ -307,7 +316,7 @@ class QueryReader(FromReader):
         return [] if alias is None else [alias, *(column for column in relation.columns if column.key == key)]
 
     def _positions(self, node: exp.Expr | None, relation: Relation) -> None:
-        """Count items as read that are named by position, or all of them (ALL)."""
+        """Count items as read that are named by their position, or all items for ALL."""
         if node is None or not (relation.columns or relation.rest):
             return
         if node.args.get("all"):
@@ -316,7 +325,7 @@ class QueryReader(FromReader):
             if isinstance(literal, exp.Var):  # ALL
                 self.mark_all_read(relation)
             elif not literal.is_string and str(literal.this).isdecimal():
-                if not relation.complete:  # nobody knows which one it is
+                if not relation.complete:  # The position may mean any column.
                     self.mark_all_read(relation)
                 elif 0 < int(literal.this) <= len(relation.columns):
                     self.mark_read(relation.columns[int(literal.this) - 1])
@@ -324,9 +333,15 @@ class QueryReader(FromReader):
     # ---- items -----------------------------------------------------------------------------------------------------
 
     def items(self, node: exp.Select | exp.Returning, scope: Scope, *, has_bare_columns: bool = False) -> Relation:
-        """Return the items of SELECT. What they read counts where an item is used; what multiplies rows counts at once.
+        """Return the columns that the items of SELECT make.
 
-        So does, in SQLite, a minimum or maximum from whose row bare columns are taken (`has_bare_columns`).
+        The reads of an item count where the item is used. They count at once if the item multiplies rows, or if it has
+        a minimum or maximum from whose row SQLite takes bare columns.
+
+        Args:
+            node: The query, or the RETURNING clause.
+            scope: The scope of the query.
+            has_bare_columns: True if the query has columns outside of aggregates (SQLite).
         """
         columns: list[QueryColumn] = []
         if not node.expressions and self.dialect != "postgres":
@@ -366,7 +381,7 @@ class QueryReader(FromReader):
         Args:
             item: The item.
             scope: The scope of its query.
-            has_inner: True if a query within the item has a minimum or maximum of the rows of this one.
+            has_inner: True if a query within the item has a minimum or maximum of the rows of this query.
             has_bare_columns: True if the query has columns outside of aggregates.
         """
         query = enclosing_query(item)
@@ -376,7 +391,7 @@ class QueryReader(FromReader):
         return has_bare_columns and (has_inner or bool(own))
 
     def _is_of(self, call: exp.Expr, scope: Scope) -> bool:
-        """Return True if an aggregate certainly is of the query of a scope, and not of one around it."""
+        """Return True if an aggregate certainly belongs to the query of a scope, and not to a query around it."""
         own = _own_scope(scope)
         query = enclosing_query(call)
         for column in call.find_all(exp.Column):
@@ -442,7 +457,7 @@ class QueryReader(FromReader):
         return columns, expressions
 
     def _is_alias(self, node: exp.Expr, own: Scope) -> bool:
-        """Return True if GROUP BY may name an item of SELECT: a bare name that no source has a column for."""
+        """Return True if GROUP BY may name an item of SELECT: by a bare name that no source has a column for."""
         if not isinstance(node, exp.Column) or node.table or not isinstance(node.this, exp.Identifier):
             return False
         return self.lookup.find([node.this], own) is None
@@ -464,7 +479,7 @@ class QueryReader(FromReader):
         return [("", None)]
 
     def _star_of(self, item: exp.Expr, scope: Scope) -> Relation | None:
-        """Return the columns of `*` and `t.*`; None for any other item."""
+        """Return the columns of `*` or `t.*`; None for any other item."""
         if isinstance(item, exp.Star):
             return self._less(item, self.star(scope), scope)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
@@ -477,7 +492,7 @@ class QueryReader(FromReader):
         return None
 
     def _less(self, star: exp.Star, relation: Relation, scope: Scope) -> Relation:
-        """Return a `*` with EXCEPT, REPLACE and RENAME applied."""
+        """Return the columns of a `*` after its EXCEPT, REPLACE and RENAME."""
         if not star.args:
             return relation
         names = self.catalogue.names
@@ -508,14 +523,14 @@ class QueryReader(FromReader):
             if number in without:
                 continue
             new = renamed.get(number)
-            left = replaced.get(column.key, column)
-            columns.append(left if new is None else left.with_name(new.this, names.key(new)))
+            replacement = replaced.get(column.key, column)
+            columns.append(replacement if new is None else replacement.with_name(new.this, names.key(new)))
         return Relation(columns, relation.rest, complete=sure)
 
     def _find_star_positions(self, node: exp.Expr, star: Relation, scope: Scope) -> tuple[list[int], bool]:
-        """Return the positions of the columns of a `*` that a name means, and whether that is certain.
+        """Return the positions of the columns of a `*` that a name means, and whether they are certain.
 
-        `t.a` is the column of one table, or a field of a column; a field is not certain.
+        `t.a` is the column of one table, or a field of a column. A field is not certain.
         """
         key = self.catalogue.names.key(bare(node))
         qualifier = name_parts(node, "table")
@@ -527,7 +542,7 @@ class QueryReader(FromReader):
 
 
 def _keeps_all(node: exp.SetOperation) -> bool:
-    """True for UNION ALL, whose rows do not depend on each other."""
+    """Return True for UNION ALL, whose rows do not depend on each other."""
     return isinstance(node, exp.Union) and node.args.get("distinct") is False
 
 
@@ -543,13 +558,13 @@ def _own_scope(scope: Scope) -> Scope:
 
 
 def _has_parameter(node: exp.Expr) -> bool:
-    """Return True if a value may be given to an expression when it is executed."""
+    """Return True if an expression has a parameter, whose value is given when the statement is executed."""
     names = (column.name for column in node.find_all(exp.Column))
     return node.find(exp.Placeholder, exp.Parameter) is not None or any(name[:1] in {"%", "$"} for name in names)
 
 
 def _item_at(node: exp.Select, position: exp.Expr) -> exp.Expr | None:
-    """Return the item of SELECT that GROUP BY names by its position; None if it is not certain which one it is."""
+    """Return the item of SELECT that GROUP BY names by its position; None if the item is not certain."""
     if not isinstance(position, exp.Literal) or position.is_string or not str(position.this).isdecimal():
         return None
     items = node.expressions[: int(position.this)]

@@ -1,4 +1,4 @@
-"""Rows that a purpose may use: row rules as conditions of SQL, and statements rewritten to read these rows alone."""
+"""Row rules as SQL conditions, and statements rewritten to read only the rows that a purpose may use."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TYPE: Final = {
     "sqlite": "TYPEOF({c})",
     "snowflake": "TYPEOF(TO_VARIANT({c}))",
 }
-"""How a dialect gives the type of a column."""
+"""By dialect, the expression for the type of a column."""
 
 _IDS: Final = {
     "postgres": ("smallint", "integer", "bigint", "text", "character varying", "character", "uuid"),
@@ -51,7 +51,7 @@ _IDS: Final = {
     "sqlite": ("integer", "text"),
     "snowflake": ("INTEGER", "VARCHAR"),
 }
-"""The types in which ids of subjects are compared as texts."""
+"""By dialect, the column types whose values are compared as subject ids."""
 
 _MOMENT: Final = {
     "postgres": ("timestamp with time zone", "CAST({c} AT TIME ZONE {zone} AS DATE)"),
@@ -59,7 +59,7 @@ _MOMENT: Final = {
     "spark": ("timestamp", "TO_DATE(FROM_UTC_TIMESTAMP(TO_UTC_TIMESTAMP({c}, CURRENT_TIMEZONE()), {zone}))"),
     "snowflake": ("TIMESTAMP_LTZ", "CAST(CONVERT_TIMEZONE({zone}, CAST({c} AS TIMESTAMP_TZ)) AS DATE)"),
 }
-"""The type of moments, and the day that one is on in a time zone."""
+"""By dialect, the type of moments, and the expression for the day of a moment in a time zone."""
 
 _DATE: Final = {"postgres": "date", "duckdb": "DATE", "spark": "date", "snowflake": "DATE"}
 
@@ -72,12 +72,15 @@ _FAILURE: Final = {
     "bigquery": "ERROR({why})",
     "snowflake": "TO_BOOLEAN({why})",
 }
-"""What fails when it is reached, and says why: where there is no word for it, what is no truth value, no JSON, or no
-number of 64 bits (MariaDB gives NULL for what is no JSON, so that rows would be left out and nothing said)."""
+"""By dialect, an expression that fails with a reason when it is evaluated.
+
+A dialect without a function for errors evaluates an invalid truth value, invalid JSON, or a number beyond 64 bits.
+MariaDB returns NULL for invalid JSON, which would leave rows out silently, so MySQL uses the number.
+"""
 
 
 _FEW: Final = 40
-"""Spellings of sources that are quickly compared one by one."""
+"""The number of spellings up to which comparing them one by one is fast."""
 
 NO_SOURCE: Final = "unknown source of a row: "
 """The beginning of an engine's error for a row without a known source; its text, or `none`, follows."""
@@ -92,17 +95,24 @@ _BRACKETS: Final = "()（）"
 
 
 class SqlConditions:
-    """Renders conditions in one dialect, over columns of unknown types.
+    """Renderer of conditions in one dialect, over columns of unknown types.
 
-    Where the dialect has a function for types, the engine checks the type, and fails where an id or a day could be
-    taken for another one. An adapter that knows the types overrides `kind`.
+    Where the dialect has a function for types, the engine checks the type, and the query fails if an id or a day could
+    be mistaken for another. An adapter that knows the types overrides `kind`.
     """
 
     folds: ClassVar = False
-    """Whether the engine reads unusual spellings of sources as well. Where it does not they make the query fail."""
+    """True if the engine also reads unusual spellings of sources. Otherwise these make the query fail."""
 
     def __init__(self, rule: RowRule, names: NameRules, others: Collection[str] = (), mark: str = "") -> None:
-        """`others`: unusual spellings of sources that rows hold. `mark`: what errors of the condition begin with."""
+        """Create a renderer.
+
+        Args:
+            rule: The rule to render.
+            names: The names of the dialect.
+            others: Unusual spellings of sources that occur in rows.
+            mark: The beginning of the errors that the condition raises in the engine.
+        """
         self._rule: Final = rule
         self._names: Final = names
         self.dialect: Final = names.dialect
@@ -110,55 +120,62 @@ class SqlConditions:
         self._mark: Final = mark
 
     def render(self) -> exp.Expr:
-        """Return the condition of the rule; columns are named without their table."""
+        """Return the condition of the rule. It names columns without their table."""
         return render_rule(self._rule, self)
 
     def constant(self, *, value: bool) -> exp.Expr:
-        """Return every row, or no row."""
+        """Return a condition that every row meets, or none."""
         return _constant(value=value)
 
     def all_of(self, parts: Sequence[exp.Expr], /) -> exp.Expr:
-        """Return rows that are in each."""
+        """Return the conjunction of the conditions."""
         return exp.paren(exp.and_(*parts))
 
     def any_of(self, parts: Sequence[exp.Expr], /) -> exp.Expr:
-        """Return rows that are in one of them."""
+        """Return the disjunction of the conditions."""
         return exp.paren(exp.or_(*parts))
 
     def negate(self, part: exp.Expr, /) -> exp.Expr:
-        """Return the other rows."""
+        """Return the negation of a condition."""
         return exp.not_(exp.paren(part))
 
     def absent(self, column: str, /) -> exp.Expr:
-        """Return rows in which the column is null."""
+        """Return the condition that a column is null."""
         return self._parse_template("{c} IS NULL", column)
 
-    # ---- what adapters say otherwise -------------------------------------------------------------------------------
+    # ---- overridden by adapters ------------------------------------------------------------------------------------
 
     def kind(self, column: str) -> str | None:
-        """Return the type of a column's values; None if unknown.
+        """Return the type of a column's values; None if it is unknown.
 
-        `whole` numbers of up to 64 bits, `larger` ones, `text`, `uuid`, `date`, `moment` (with a time zone), `null`.
+        The types are `whole` (integers of up to 64 bits), `larger` (longer integers), `text`, `uuid`, `date`, `moment`
+        (with a time zone) and `null`.
         """
         del column
         return None
 
     def column(self, name: str) -> str:
-        """Return a column in the text of a statement."""
+        """Return the SQL text that names a column."""
         return exp.column(exp.to_identifier(self._names.declared_key(name), quoted=True)).sql(dialect=self.dialect)
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
-        """Whether a value is one of these keys, in one of the forms that a `KeySet` has them in."""
+        """Return the condition that a value is one of these keys.
+
+        Args:
+            value: The value.
+            keys: The keys.
+            form: The attribute of `keys` that holds the form to compare with.
+        """
         return _is_in(value, getattr(keys, form))
 
     def among_texts(self, value: exp.Expr, forms: Sequence[str]) -> exp.Expr:
-        """Whether a text is one of these, which is asked of the few rows that are not decided on yet."""
+        """Return the condition that a text is one of these forms. It is evaluated for few rows only."""
         return _is_in(value, forms)
 
     # ---- sources ---------------------------------------------------------------------------------------------------
 
     def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
-        """Return rows whose source is one of these; the query fails at a row without a known one."""
+        """Return the condition that a row's source is one of these. The query fails at a row without a known source."""
         notice = self._rule.notice
         text = self._as_text(column)
         usual = {**{other: id_meant(notice, other) for other in self._others}, **spellings(notice)}
@@ -176,7 +193,7 @@ class SqlConditions:
         )
 
     def _plain(self, text: exp.Expr) -> exp.Expr:
-        """Return an id in small ASCII letters, without brackets and the blanks around and before them."""
+        """Return an id in lower-case ASCII, without brackets and without blanks around the id or before a bracket."""
         plain_text: exp.Expr = exp.Trim(this=text.copy())
         for bracket in "(（":
             plain_text = _replace_text(plain_text, f" {bracket}", bracket)
@@ -193,7 +210,7 @@ class SqlConditions:
     def days_in(
         self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /
     ) -> exp.Expr:
-        """Return rows that hold a day of these; a null is in none."""
+        """Return the condition that a column holds a day from `since` to before `before`. Nulls do not meet it."""
         there = self._parse_template("NOT {c} IS NULL", column)
         kind = self.kind(column)
         value = self._day(column, timezone) if kind is None else self._parse_template("{c}", column)
@@ -221,7 +238,7 @@ class SqlConditions:
         return exp.cast(exp.Literal.string(begin.isoformat()), exp.DType.TIMESTAMPTZ)
 
     def _day(self, column: str, timezone: str) -> exp.Expr:
-        """Return the day that a column of unknown type holds."""
+        """Return the day that a column of unknown type holds, in a time zone."""
         zone_name = exp.Literal.string(timezone).sql(dialect=self.dialect)
         moment = _MOMENT.get(self.dialect)
         if moment is not None:
@@ -239,7 +256,7 @@ class SqlConditions:
         return self._as_text(column)
 
     def _is_day(self, column: str) -> exp.Expr:
-        """Whether a column holds days, or moments of which it is known on which day they are."""
+        """Return the condition that a column holds days, or moments whose day is certain."""
         if self.dialect in _MOMENT:
             return _is_in(self._type(column), (_DATE[self.dialect], _MOMENT[self.dialect][0]))
         if self.dialect == "bigquery":
@@ -253,7 +270,7 @@ class SqlConditions:
     # ---- subjects --------------------------------------------------------------------------------------------------
 
     def subject_in(self, column: str, keys: KeySet, /) -> exp.Expr:
-        """Return rows whose id, in any spelling, is one of these; a null is none of them."""
+        """Return the condition that a subject id, in any spelling, is one of these keys. Nulls do not meet it."""
         kind = self.kind(column)
         text = self._as_text(column)
         if kind == "null":
@@ -286,7 +303,7 @@ class SqlConditions:
         return self._unless_odd(column, text).else_(exp.or_(*forms))
 
     def _unless_odd(self, column: str, text: exp.Expr) -> exp.Case:
-        """Fail where a text is no id: with an invisible character it could be anybody's."""
+        """Return a CASE that fails where a text is no valid id: one with an invisible character could mean anybody."""
         odd = exp.or_(
             exp.RegexpLike(this=text.copy(), expression=exp.Literal.string(NO_ID)),
             exp.GT(this=exp.Length(this=text.copy()), expression=exp.Literal.number(LONGEST)),
@@ -308,11 +325,14 @@ class SqlConditions:
         return self._failure(why, self._nothing_of(column), column)
 
     def _nothing_of(self, column: str) -> str:
-        """An empty text that depends on the row: engines evaluate a constant failure before they read any row."""
+        """Return an empty text that depends on the row.
+
+        Engines evaluate a constant failure before they read any row.
+        """
         return f"SUBSTR(COALESCE({self._as_text(column).sql(dialect=self.dialect)}, ''), 1, 0)"
 
     def _failure(self, why: str, value: str, column: str) -> exp.Expr:
-        """Return an expression that fails in each row that reaches it, with the reason and a value."""
+        """Return an expression that fails at each row where it is evaluated, with a reason and a value."""
         reason = exp.Literal.string(self._mark + why).sql(dialect=self.dialect)
         plain = self.dialect in {"sqlite", "postgres", "duckdb"}
         joined = f"{reason} || {value}" if plain else f"CONCAT({reason}, {value})"
@@ -321,7 +341,10 @@ class SqlConditions:
 
 @functools.lru_cache(maxsize=64)
 def plain_spellings(notice: Notice) -> Mapping[str, str]:
-    """Return the usual spellings of sources in small letters and without brackets → ids; those that mean one alone."""
+    """Return the usual spellings of sources in lower case and without brackets → ids.
+
+    Spellings that could mean several sources are left out.
+    """
     ids_by_form: dict[str, set[str]] = {}
     for form, id_ in spellings(notice).items():
         ids_by_form.setdefault(fold_id(form), set()).add(id_)
@@ -329,7 +352,7 @@ def plain_spellings(notice: Notice) -> Mapping[str, str]:
 
 
 def fold_id(text: str) -> str:
-    """Return an id as `SqlConditions` folds it within an engine."""
+    """Fold the spelling of an id as `SqlConditions` folds it within an engine."""
     text = text.strip(" ")
     for bracket in "(（":
         text = text.replace(f" {bracket}", bracket)
@@ -340,12 +363,15 @@ _FOLDED: Final = str.maketrans({**_WIDE, **dict.fromkeys(_BRACKETS)})
 
 
 def _forms(known: Mapping[str, str], ids: frozenset[str], *, meant: bool) -> list[str]:
-    """Return the known texts that mean one of these sources; with `meant=False` the others."""
+    """Return the spellings that mean one of these sources, or with `meant=False` the other spellings."""
     return [form for form, id_ in known.items() if (id_ in ids) is meant]
 
 
 def _constant(*, value: bool) -> exp.Expr:
-    """True or false; not the word, which to SQLite is a column where one has this name."""
+    """Return a condition that is true or false.
+
+    It is not the word `true`: SQLite reads that as a column if one has this name.
+    """
     return exp.EQ(this=exp.Literal.number(1), expression=exp.Literal.number(int(value)))
 
 
@@ -365,14 +391,15 @@ def _replace_text(value: exp.Expr, old: str, new: str) -> exp.Expr:
 
 
 def narrow_statement(statement: ReadStatement, catalogue: Catalog, conditions: Mapping[str, exp.Expr]) -> str:
-    """Return the text of a statement, each table in `conditions` replaced by those of its rows that meet its condition.
+    """Return the text of a statement that reads only the rows that meet the conditions of their tables.
 
-    A condition names the columns of its table without the table. Of a table that is narrowed the columns in the
-    catalogue are read, and no others, whatever the database has.
+    Args:
+        statement: The statement.
+        catalogue: The tables of the database. Only the columns in it are read from narrowed tables.
+        conditions: By table, the condition of its rows. It names columns without their table.
 
     Raises:
-        UnresolvedStatement: rows are left out where that would change what is written, or the parser cannot write the
-            statement down again.
+        UnresolvedStatement: leaving rows out would change what is written, or the parser cannot write the statement.
     """
     tree = statement.tree.copy()
     _StatementNarrower(catalogue, conditions).statement(statement, tree)
@@ -426,7 +453,7 @@ class _Match(exp.Expression, exp.Binary):
 
 
 class _DuckDBWriter(DuckDBGenerator):
-    """Writes the operator `~` as it was."""
+    """Writer of DuckDB statements that keeps the operator `~`."""
 
     TRANSFORMS: ClassVar[Any] = {**DuckDBGenerator.TRANSFORMS, _Match: lambda self, node: self.binary(node, "~")}
 
@@ -434,7 +461,7 @@ class _DuckDBWriter(DuckDBGenerator):
 _NUMERIC: Final = frozenset(
     getattr(exp.DType, name) for name in ("DECIMAL", "BOOLEAN", "DATE", "DATETIME", "TIME", "TIMESTAMP", "TIMESTAMPNTZ")
 )
-"""Types whose names make a number of what is cast, whole or not, to SQLite; the parser writes others for them."""
+"""Types that SQLite casts to numbers. The parser would replace their names by others."""
 
 
 def _keep_casts(tree: exp.Expr) -> None:
@@ -448,8 +475,10 @@ _CALLED: Final[Mapping[tuple[type[exp.Expr], str, int], str]] = {
     (exp.Mod, "sqlite", 3): "MOD",
     **{(exp.Log, dialect, len(name)): name for dialect in DIALECTS for name in ("LOG2", "LOG10")},
 }
-"""Functions and operators that the parser would write as others, which give other values: by node, dialect, and letters
-of the name; an operator has none."""
+"""The names of functions that the parser would replace by functions with other results.
+
+The keys are the node, the dialect, and the length of the name in the text, which is 0 for an operator.
+"""
 
 
 def _keep_calls(tree: exp.Expr, dialect: str) -> None:
@@ -460,13 +489,13 @@ def _keep_calls(tree: exp.Expr, dialect: str) -> None:
             continue
         name = _CALLED.get((type(call), dialect, 0 if start is None else end - start + 1))
         if name is not None:
-            # The base of a logarithm is in its name.
+            # The name of the function already gives the base of the logarithm.
             parts = [call.expression] if type(call) is exp.Log else [call.this, call.args.get("expression")]
             call.replace(exp.Anonymous(this=name, expressions=[part for part in parts if part is not None]))
 
 
 def _keep_precision(tree: exp.Expr) -> None:
-    """`INTERVAL(6)`, which the parser writes without its brackets."""
+    """Keep the brackets of `INTERVAL(6)`, which the parser would omit."""
     for kind in list(tree.find_all(exp.DataType)):
         if kind.this is exp.DType.INTERVAL and kind.expressions:
             precision = kind.expressions[0].sql(dialect="postgres")
@@ -474,11 +503,11 @@ def _keep_precision(tree: exp.Expr) -> None:
 
 
 _WHOLE: Final = "purposeguard_whole"
-"""Marks a table of which rows are still to be left out."""
+"""The mark of a table that is not narrowed yet."""
 
 
 class _StatementNarrower:
-    """Puts conditions into the tree of a statement."""
+    """Rewriter that puts conditions into the tree of a statement."""
 
     def __init__(self, catalogue: Catalog, conditions: Mapping[str, exp.Expr]) -> None:
         self._catalogue = catalogue
@@ -486,7 +515,7 @@ class _StatementNarrower:
         self._views: dict[str, ReadStatement | None] = {}
 
     def statement(self, read: ReadStatement, tree: exp.Expr) -> exp.Expr:
-        """Return the same statement, narrowed; the tree is changed."""
+        """Narrow a statement in place, and return its tree."""
         _keep_calls(tree, self._catalogue.names.dialect)
         places = {id(node): name for node, name in read.mentions}
         # The copy has the same nodes in the same order.
@@ -512,7 +541,7 @@ class _StatementNarrower:
                 node.replace(rows)
         for column in tree.find_all(exp.Column) if paths else ():
             if column.args.get("db") and self._key(column, "table") in paths:
-                # Its table is a subquery now, named by the last part of the table's name.
+                # The table is a subquery now, which has only the last part of the table's name.
                 column.set("db", None)
                 column.set("catalog", None)
         if any(_WHOLE in table.meta for table in tree.find_all(exp.Table)):
@@ -520,7 +549,7 @@ class _StatementNarrower:
         return tree
 
     def _concerns(self, name: str) -> bool:
-        """Return True if rows of a table, or of one below a view, are left out."""
+        """Return True if a condition applies to a table, or to a table below a view."""
         if name in self._conditions:
             return True
         view = self._view(name)
@@ -534,11 +563,11 @@ class _StatementNarrower:
         return self._views[name]
 
     def _key(self, node: exp.Expr, last: str = "this") -> tuple[str, ...]:
-        """Return the name of a table, or with `last="table"` the qualifier of a column."""
+        """Return the key of a table, or with `last="table"` the key of the qualifier of a column."""
         return tuple(map(self._catalogue.names.key, name_parts(node, last)))
 
     def _rows(self, node: exp.Table, name: str) -> exp.Expr:
-        """What stands in place of a table: its rows that may be used, under the name that it has in the statement."""
+        """Return the subquery that replaces a table: its permitted rows, under the table's name in the statement."""
         alias, joins, pivots = (node.args.get(part) for part in ("alias", "joins", "pivots"))
         if name in self._conditions:
             inner = node.copy()
@@ -556,13 +585,13 @@ class _StatementNarrower:
         if alias is None or not alias.this:
             alias = exp.TableAlias(this=node.this.copy(), columns=(alias.args.get("columns") if alias else None))
         rows = exp.Subquery(this=query, alias=alias.copy())
-        # Not copies: tables within them are replaced as well.
+        # These are not copied, because tables within them are replaced as well.
         rows.set("joins", joins)
         rows.set("pivots", pivots)
         return rows
 
     def _not_captured(self, view: ReadStatement, node: exp.Expr, name: str) -> None:
-        """Within a statement a common table would be taken for a table that the view reads."""
+        """Refuse a view that reads a table with the name of a common table, which would take the table's place."""
         names = self._catalogue.names
         commons = {names.key(common.args["alias"].this) for common in node.root().find_all(exp.CTE)}
         if any(self._key(inner)[-1] in commons for inner, _ in view.mentions):
@@ -573,10 +602,10 @@ class _StatementNarrower:
         return [exp.column(exp.to_identifier(str(column.key), quoted=True)) for column in table.relation.columns]
 
     def _limit(self, node: exp.Table, name: str) -> None:
-        """Leave alone the rows of a table that is written to which may not be used.
+        """Exclude the rows of a written table that the purpose may not use from being changed.
 
-        What is inserted stays what it is, also where a row that may not be used has the same unique key: no engine can
-        have both, and an INSERT without ON CONFLICT would fail.
+        Inserted rows stay as they are, also where a row that may not be used has the same unique key: no engine can
+        store both, and an INSERT without ON CONFLICT would fail.
         """
         changed = node.find_ancestor(exp.Update, exp.Delete, exp.Insert, exp.Merge)
         if isinstance(changed, (exp.Update, exp.Delete)):
@@ -591,9 +620,9 @@ class _StatementNarrower:
         self._where(conflict, self._condition_of(node, name))
 
     def _add_to_grouped_query(self, node: exp.Table, name: str) -> bool:
-        """Put a condition beside those of a query with GROUP BY, and tell whether it did.
+        """Add a condition to a query with GROUP BY. Return False if it cannot be added there.
 
-        PostgreSQL knows that the key of a table decides its other columns, and knows it of no subquery.
+        PostgreSQL knows that the key of a table determines its other columns, but not that the key of a subquery does.
         """
         place, alias = node.parent, node.args.get("alias")
         query = place.parent if isinstance(place, (exp.From, exp.Join)) else None
@@ -611,7 +640,7 @@ class _StatementNarrower:
         if any(column.name.lower() == called for column in rows) or any(
             type(star.parent) is not exp.Count for star in query.find_all(exp.Star)
         ):
-            return False  # whole rows have columns that are not declared
+            return False  # Whole rows have columns that are not declared.
         sides = [str(join.args.get("side") or "").upper() for join in query.args.get("joins") or ()]
         if any(side not in {"", "LEFT"} for side in sides):
             return False
@@ -625,24 +654,24 @@ class _StatementNarrower:
         return on is not None
 
     def _condition_of(self, node: exp.Table, name: str) -> exp.Expr:
-        """Return the condition of a table, its columns named with the table as it is called in the statement."""
+        """Return the condition of a table, with columns qualified by the name of the table in the statement."""
         alias = node.args.get("alias")
         called = alias.this if alias is not None and alias.this else node.this
         condition = self._conditions[name].copy()
         for column in list(condition.find_all(exp.Column)):
-            if not column.table:  # else it is of a list of keys
+            if not column.table:  # A qualified column belongs to a list of keys.
                 column.set("table", called.copy())
         return condition
 
     def _where(self, tree: exp.Expr, condition: exp.Expr) -> None:
         where = tree.args.get("where")
-        # First, as engines try conditions in their order: another may fail at rows that are left out.
+        # The new condition comes first: engines evaluate in order, and another may fail at rows that are left out.
         both = exp.and_(condition, where.this, copy=False) if where is not None else condition
         tree.set("where", exp.Where(this=both))
 
 
 def is_only_inserted(statement: ReadStatement, table: str) -> bool:
-    """Return True if a statement only inserts into a table, and leaves the rows alone that are there already."""
+    """Return True if a statement only inserts into a table, and does not change the rows that already exist."""
     for node, name in statement.mentions:
         if name == table:
             insert = node.find_ancestor(exp.Insert) if id(node) in statement.targets else None
@@ -661,9 +690,9 @@ def _leaves_rows(insert: exp.Insert) -> bool:
 
 
 def _alternative_of(statement: exp.Expr | None) -> str:
-    """Return what `INSERT OR …` does where a row is there already; empty if it does not say."""
+    """Return the word after `INSERT OR`, which says what to do with an existing row; empty if there is none."""
     return "" if statement is None else str(statement.args.get("alternative") or "").upper()
 
 
 _LEAVING: Final = frozenset({"ABORT", "FAIL", "IGNORE", "ROLLBACK"})
-"""What SQLite may do where a row is there already (INSERT OR …), without changing that."""
+"""Words after `INSERT OR` with which SQLite does not change an existing row."""

@@ -1,4 +1,4 @@
-"""Names, relations and scopes: what a name in a statement may mean.
+"""Names, relations and scopes, which resolve what a name in a statement may mean.
 
 Only ASCII letters are folded: engines disagree about others, and an unknown name is refused. Where engines disagree on
 what a name means, every meaning counts: a statement may be said to read more than it does, never less.
@@ -32,18 +32,18 @@ def upper(name: str) -> str:
 
 
 def perhaps(unknown: object, known: Iterable[str]) -> str:
-    """Return a suggestion of the known names most like an unknown one; empty if there is none."""
+    """Return a hint at the known names that are most like an unknown one; empty if none is similar."""
     close = find_nearest(unknown, known, 0.6)
     return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
 
 
 def _cut(name: str) -> str:
-    """Return the part of a name that PostgreSQL reads: it cuts names at 63 bytes."""
+    """Cut a name at 63 bytes, as PostgreSQL does."""
     return name if len(name) < 16 else name.encode()[:63].decode(errors="ignore")
 
 
 class NameRules:
-    """How a dialect compares names. Names with the same key mean the same."""
+    """The rules by which a dialect compares names. Names with the same key mean the same."""
 
     def __init__(self, dialect: str) -> None:
         if dialect not in DIALECTS:
@@ -53,7 +53,7 @@ class NameRules:
         self.dialect: Final = dialect
         self._quoting_counts: Final = dialect in {"postgres", "snowflake"}
         self.spelling_counts: Final = dialect in {"mysql", "bigquery"}
-        """Whether names of tables differ by case; those of common tables and aliases may, or may not."""
+        """True if names of tables differ by case. It is uncertain whether common tables and aliases do."""
 
     def key(self, identifier: exp.Identifier) -> str:
         """Return the key of a name in a statement."""
@@ -65,7 +65,10 @@ class NameRules:
         return name if identifier.args.get("quoted") else upper(name)
 
     def declared_key(self, name: str) -> str:
-        """The key of a declared column: in PostgreSQL the name as stored, in Snowflake lower case means upper case."""
+        """Return the key of a declared column.
+
+        PostgreSQL compares the name as it is stored. In Snowflake a name in lower case means the one in upper case.
+        """
         if not self._quoting_counts:
             return lower(name)
         if self.dialect == "postgres":
@@ -77,7 +80,7 @@ class NameRules:
         return str(identifier.this) if self.spelling_counts else self.key(identifier)
 
     def declared_table_key(self, name: str) -> tuple[str, ...]:
-        """Return the key of a declared table, by its parts."""
+        """Return the key of a declared table: a tuple of the keys of its parts."""
         return tuple(part if self.spelling_counts else self.declared_key(part) for part in name.split("."))
 
 
@@ -90,24 +93,23 @@ NOTHING: Final[Flow] = frozenset()
 
 
 class QueryColumn(NamedTuple):
-    """One column of a relation.
-
-    `flow`: the columns of tables that its value is made of. `reads`: what is read where it is used, which
-    includes them. `key` is None where the engine makes up its name.
-    """
+    """One column of a relation."""
 
     name: str
     key: str | None
+    """The key of the name; None where the engine makes up the name."""
     flow: Flow
+    """The table columns that the value is made of."""
     reads: Flow
+    """The table columns that are read where this column is used. They include `flow`."""
 
     def with_name(self, name: str, key: str) -> QueryColumn:
-        """Return the same under another name."""
+        """Return a copy of the column with another name."""
         return QueryColumn(name, key, self.flow, self.reads)
 
 
 def join_columns(columns: Sequence[QueryColumn]) -> QueryColumn:
-    """Return one column for several that a name may mean: the union of their flows and reads."""
+    """Return one column that stands for several: it has the union of their flows and reads."""
     if len(columns) == 1:
         return columns[0]
     first = columns[0]
@@ -117,15 +119,15 @@ def join_columns(columns: Sequence[QueryColumn]) -> QueryColumn:
 
 
 def flows(parts: Iterable[Flow]) -> Flow:
-    """Return all of several."""
+    """Return the union of several flows."""
     return NOTHING.union(*parts)
 
 
 class Relation:
-    """Columns in their order. Immutable.
+    """The columns of a table or query, in their order. Immutable.
 
-    `rest`: what any other name would mean, where names are not all known; None where they are. `complete`: whether the
-    columns are all there, in their order, so that they can be counted.
+    `rest` is the column that any other name means; it is None if all names are known. `complete` is True if all
+    columns are present and in order, so that they can be counted.
     """
 
     __slots__ = ("_by_key", "columns", "complete", "rest")
@@ -147,34 +149,41 @@ class Relation:
         self._by_key: Final = by_key
 
     def get(self, key: str) -> QueryColumn | None:
-        """Return the column of a name; what several of one name are together."""
+        """Return the column of a name; the union if several columns have this name."""
         return self._by_key.get(key)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that are known, by which `get` finds columns."""
+        """The keys of the known names, by which `get` finds columns."""
         return tuple(self._by_key)
 
     def everything(self) -> Iterator[QueryColumn]:
-        """Yield all columns, and what else there may be."""
+        """Yield all columns, and then `rest` if some names are unknown."""
         yield from self.columns
         if self.rest is not None:
             yield self.rest
 
     def flow(self) -> Flow:
-        """What any of its values is made of."""
+        """Return the union of the flows of all columns."""
         return flows(column.flow for column in self.everything())
 
     def reads(self) -> Flow:
-        """What is read if all its columns are used."""
+        """Return the union of the reads of all columns."""
         return flows(column.reads for column in self.everything())
 
     def whole(self, name: str, key: str | None = None) -> QueryColumn:
-        """Return all its columns as one value."""
+        """Return one column that stands for a whole row."""
         return QueryColumn(name, key, self.flow(), self.reads())
 
     def rename_columns(self, names: Sequence[tuple[str, str]]) -> Relation:
-        """Return its first columns under other names; raises ValueError if it has fewer."""
+        """Return a relation whose first columns have other names.
+
+        Args:
+            names: The name and the key of each column.
+
+        Raises:
+            ValueError: there are more names than columns.
+        """
         if not names:
             return self
         if not self.complete:
@@ -186,12 +195,16 @@ class Relation:
         return Relation([*first, *self.columns[len(names) :]])
 
     def same(self, other: Relation) -> bool:
-        """Return True if both say the same of each column."""
+        """Return True if the other relation has equal columns and an equal `rest`."""
         return self.columns == other.columns and self.rest == other.rest
 
 
 def stack_relations(relations: Sequence[Relation], *, by_name: bool = False) -> Relation:
-    """Return the union of several relations, by position or by name; raises ValueError if they do not fit."""
+    """Return the union of several relations, by position or by name.
+
+    Raises:
+        ValueError: the relations differ in their number of columns.
+    """
     if not all(part.complete for part in relations) or (by_name and any(part.rest for part in relations)):
         first = relations[0]
         whole = join_columns([part.whole("") for part in relations])
@@ -210,7 +223,7 @@ def stack_relations(relations: Sequence[Relation], *, by_name: bool = False) -> 
 
 
 def refuse(why: str) -> NoReturn:
-    """Raise UnresolvedStatement."""
+    """Raise UnresolvedStatement with a reason."""
     raise UnresolvedStatement(why)
 
 
@@ -219,7 +232,7 @@ WITH_FIELDS: Final = frozenset({"duckdb", "spark", "bigquery"})
 
 
 class CommonTable(NamedTuple):
-    """A common table (WITH). `relation` is None while its query is analysed; `reads`: what any use of it reads."""
+    """A common table (WITH). `relation` is None while its query is analyzed; any use of the table reads `reads`."""
 
     relation: Relation | None
     reads: Flow
@@ -231,18 +244,17 @@ Commons = Mapping[str, CommonTable]
 
 @dataclasses.dataclass(slots=True, eq=False)
 class FromSource:
-    """One relation in FROM, by the name that it has there.
-
-    `path`: the whole name of a table without an alias. `group`: the number of commas of FROM before it.
-    `hidden`: it only tests whether rows exist (SEMI, ANTI), so its columns cannot be named.
-    """
+    """One relation in FROM, under the name that it has there."""
 
     key: str
     spelled: str
     relation: Relation
     path: tuple[str, ...] = ()
+    """The whole name of a table without an alias."""
     group: int = 0
+    """The number of commas in FROM before the relation."""
     hidden: bool = False
+    """True if the relation only tests whether rows exist (SEMI, ANTI), so that its columns cannot be named."""
 
 
 class Scope:
@@ -258,7 +270,7 @@ class Scope:
         self.parameters: dict[str, QueryColumn] = {}
         self.group = 0
         self.strict_group: int | None = None
-        """In ON: the group whose sources are meant; those before a comma are only where engines take them."""
+        """In ON, the group whose sources are certainly meant. Only some engines also look before a comma."""
 
     @property
     def visible(self) -> Iterator[FromSource]:
@@ -266,28 +278,28 @@ class Scope:
         return (source for source in self.sources if not source.hidden)
 
     def add(self, source: FromSource) -> None:
-        """One more source of FROM."""
+        """Add a source of FROM."""
         source.group = self.group
         self.sources.append(source)
 
     def alias(self, column: QueryColumn) -> None:
-        """A name that an item of SELECT gives."""
+        """Record the name of an item of SELECT."""
         if column.key is not None:
             other = self.aliases.get(column.key)
             self.aliases[column.key] = column if other is None else join_columns([other, column])
 
 
 class NameLookup:
-    """Finds what names mean, in one dialect."""
+    """Resolver of names in one dialect."""
 
     def __init__(self, names: NameRules) -> None:
         self.names: Final = names
 
     def column(self, parts: Sequence[exp.Identifier], scope: Scope) -> QueryColumn:
-        """What a name of these parts may mean.
+        """Return the column that a name means.
 
         Raises:
-            UnresolvedStatement: nothing that is known here, or one of several columns.
+            UnresolvedStatement: no known column has this name, or it may be one of several columns.
         """
         column = self.find(parts, scope)
         if column is None:
@@ -299,7 +311,7 @@ class NameLookup:
         return column
 
     def _perhaps(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> str:
-        """Return a suggestion for an unknown name: a column, or its table."""
+        """Return a hint at similar columns, or at similar tables if the name begins with an unknown one."""
         sources: list[FromSource] = []
         while scope is not None:
             sources += scope.visible
@@ -314,7 +326,11 @@ class NameLookup:
         return perhaps(parts[-1].this, columns)
 
     def find(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> QueryColumn | None:
-        """As `column`; None where it means nothing."""
+        """Return the column that a name means; None if no known column has this name.
+
+        Raises:
+            UnresolvedStatement: the name may be one of several columns.
+        """
         keys = [self.names.key(part) for part in parts]
         perhaps: list[QueryColumn] = []
         while scope is not None:
@@ -326,20 +342,27 @@ class NameLookup:
         return join_columns(perhaps) if perhaps else None
 
     def anyhow(self, word: str, scope: Scope | None) -> QueryColumn | None:
-        """What a word may mean in any spelling: the parser does not keep the spelling of some words."""
+        """Return the union of all that a word may mean, ignoring case; None if nothing in scope has this name.
+
+        The parser does not keep the spelling of some words.
+        """
         columns: list[QueryColumn] = []
         while scope is not None:
-            known = [*(source.relation for source in scope.visible), Relation(scope.aliases.values())]
-            for relation in known:
+            relations = [*(source.relation for source in scope.visible), Relation(scope.aliases.values())]
+            for relation in relations:
                 hits = [relation.get(key) for key in relation.names if lower(key) == word] or [relation.rest]
                 columns += [column for column in hits if column is not None]
-            # A table's name in place of a column's: its whole row.
+            # The name of a table in place of a column means its whole row.
             columns += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
             scope = scope.parent
         return join_columns(columns) if columns else None
 
     def plain(self, key: str, scope: Scope) -> tuple[list[QueryColumn], bool]:
-        """Return the columns of this scope with a name, and whether the name certainly means them."""
+        """Return the columns of this scope with a name, and whether the name certainly means them.
+
+        Raises:
+            UnresolvedStatement: several tables have a column with this name.
+        """
         parameter = scope.parameters.get(key)
         if parameter is not None:
             return [parameter], True
@@ -370,7 +393,7 @@ class NameLookup:
         if alias is not None:
             hits.append(alias)
         if not sure:
-            # A table's name in place of a column's: its whole row.
+            # The name of a table in place of a column means its whole row.
             hits += [source.relation.whole(key) for source in scope.visible if source.key == key]
         return hits, sure
 
@@ -378,7 +401,7 @@ class NameLookup:
         self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope
     ) -> tuple[list[QueryColumn], bool]:
         hits: list[QueryColumn] = []
-        sure = 0  # how many are surely meant
+        sure = 0  # The number of columns that are certainly meant.
         for source, depth in self._iter_qualified(keys, parts, scope):
             column = source.relation.get(keys[depth])
             if column is not None:
@@ -390,7 +413,7 @@ class NameLookup:
             refuse(f"`{parts[0].this}` names several tables here: give each its own name")
         if sure or self.names.dialect not in WITH_FIELDS:
             return hits, bool(sure)
-        # It may be a field of a column, or of an item of SELECT.
+        # The name may be a field of a column or of an item of SELECT.
         columns, _ = self.plain(keys[0], scope)
         alias = scope.aliases.get(keys[0])
         return [*hits, *columns, *([] if alias is None else [alias])], False
@@ -424,7 +447,7 @@ class NameLookup:
         return []
 
     def star(self, scope: Scope) -> tuple[list[QueryColumn], QueryColumn | None, bool]:
-        """Return the columns of `*`, what else there may be, and whether the columns are complete and in order."""
+        """Return the columns of `*`, the column for unknown names, and whether the columns are complete and ordered."""
         columns: list[QueryColumn] = []
         rests: list[QueryColumn] = []
         complete = True
@@ -441,14 +464,15 @@ class NameLookup:
                     seen.add(merged.key or "")
                     columns.append(merged)
         if scope.merged:
-            # The standard puts merged columns first, some engines leave them in their places: sure where both agree.
+            # The standard puts merged columns first, some engines leave them in place. The order is certain where both
+            # agree.
             first = [column.key for column in columns[: len(scope.merged)]]
             complete &= first == list(scope.merged)[::-1] if len(scope.merged) > 1 else first == list(scope.merged)
         return columns, join_columns(rests) if rests else None, complete
 
 
 def everything(scope: Scope) -> QueryColumn:
-    """Return all columns of all sources here as one."""
+    """Return one column that stands for all columns of all sources in a scope."""
     return QueryColumn(
         "*",
         None,

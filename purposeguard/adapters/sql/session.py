@@ -1,4 +1,4 @@
-"""Statements: texts of SQL, checked before they run, or narrowed to the rows that may be used."""
+"""SQL statements, checked before they run, or narrowed to the rows that may be used."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from purposeguard.notice.label import Label
 from purposeguard.runtime.use import Use
 
 KEPT: Final = 1000
-"""Analysed texts that are cached."""
+"""The number of analyzed texts in the cache."""
 
 LONGEST_KEPT: Final = 20_000
-"""Characters of a cached text: longer ones are analysed each time."""
+"""Length of the longest cached text, in characters. Longer texts are analyzed each time."""
 
 _ADVICE_ON_ROWS: Final = "run what `Statements.narrowed` gives, which leaves out those that may not be used"
 
@@ -83,23 +83,23 @@ class Statements:
     def _declare(self) -> None:
         self.decider.declare(self.tables)
 
-    # ---- what is asked ---------------------------------------------------------------------------------------------
+    # ---- analysis and checks ---------------------------------------------------------------------------------------
 
     def analyse(self, text: str) -> Analysis:
-        """What a statement reads and writes; nothing is decided.
+        """Analyze what a statement reads and writes, without deciding anything.
 
         Raises:
-            UnresolvedStatement: what it does is unknown.
+            UnresolvedStatement: it is unknown what the statement does.
         """
         return self._statement(text).read.analysis
 
     def check(self, text: str) -> None:
-        """Check that the use under way may use all that a statement reads, and may put it where it does.
+        """Check that the use under way may use all that a statement reads, and may write it where the statement does.
 
         Raises:
-            UnresolvedStatement: what it reads or writes is unknown.
-            UnlabelledData: a column that it reads carries no tag; or its rows are to be narrowed first.
-            FlowViolation: it would put data into a column whose tags do not cover it.
+            UnresolvedStatement: it is unknown what the statement reads or writes.
+            UnlabelledData: a column that is read carries no tag, or rows must be narrowed first.
+            FlowViolation: the statement would write data into a column whose tags do not cover it.
             PurposeMissing: no purpose is under way.
             PurposeViolation: the purpose may not use a column; `field` names the first.
         """
@@ -108,10 +108,13 @@ class Statements:
             self.decider.check_demand(self._statement(text if explained is None else explained).demand)
 
     def narrowed(self, text: str, *, percent: bool = False) -> str:
-        """The same statement, reading those rows alone that may be used; the rest of it is checked as `check` does.
+        """Return the statement narrowed to the rows that may be used. All else is checked as by `check`.
 
-        It is the text to run, in this use and on this day. Where denials are only observed, it is the unchanged text.
-        `percent`: the driver puts parameters in place of `%s`, and `%%` is one `%` to it.
+        The returned text is valid in this use and on this day. If denials are only observed, it is the unchanged text.
+
+        Args:
+            text: The statement.
+            percent: True if the driver puts parameters in place of `%s`, and reads `%%` as one `%`.
 
         Raises:
             TypeError: governance has no roster of all subjects.
@@ -124,9 +127,9 @@ class Statements:
         rules = self._decide(statement)
         if not rules:
             return text
-        known: str | None = statement.rewritten(rules, percent)
-        if known is not None:
-            return known
+        cached: str | None = statement.rewritten(rules, percent)
+        if cached is not None:
+            return cached
         conditions = {table: SqlConditions(rule, self.catalogue.names).render() for table, rule in rules.items()}
         if percent:
             for condition in conditions.values():
@@ -137,13 +140,13 @@ class Statements:
         return rewritten
 
     def labels(self, text: str) -> dict[str, Label]:
-        """By output of a statement, the sources of its values, and of what decides that its rows exist.
+        """Return the label of each output: the sources of its values and of the columns that decide its rows.
 
-        Of rows that name their sources themselves the values come from all of them that the use under way may use, or,
-        where none is under way or it is only observed, from any source of the notice.
+        Some rows name their sources themselves. If a use is under way, and not only observed, their values come from
+        all sources that it may use; otherwise from any source of the notice.
 
         Raises:
-            UnresolvedStatement, UnlabelledData: as `check`, but for denials: nothing is decided.
+            UnresolvedStatement, UnlabelledData: as for `check`, except for denials: nothing is decided.
         """
         statement = self._statement(text)
         use = self.decider.engine.ambient()
@@ -159,7 +162,7 @@ class Statements:
             for name, flow in statement.read.analysis.depends.items()
         }
 
-    # ---- how it is known -------------------------------------------------------------------------------------------
+    # ---- preparation and decision ----------------------------------------------------------------------------------
 
     def _statement(self, text: str) -> PreparedStatement:
         return self._prepared(text) if len(text) <= LONGEST_KEPT else self._prepare(text)
@@ -170,7 +173,7 @@ class Statements:
         return PreparedStatement(statement, list_used_columns(self.tables, statement.analysis), self.decider)
 
     def _decide(self, statement: PreparedStatement) -> Mapping[str, RowRule]:
-        """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
+        """Check a statement, and return the row rules by which to narrow it; empty if it may run unchanged."""
         demand = statement.narrowed_demand
         if not demand.rows:
             self.decider.check_demand(demand)
@@ -182,11 +185,11 @@ class Statements:
         return {} if use is None or use.activity.observing else rules
 
     def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
-        """Raise FlowViolation where a column that is written does not cover what flows into it."""
+        """Check that each written column covers what flows into it. Raise FlowViolation if one does not."""
         FlowLabels(self.tables, rules or {}).must_cover(statement, narrowed=narrowed)
 
     def _rules(self, used: Used, use: Use[Any]) -> dict[str, RowRule]:
-        """By table, which of its rows may be used; tables without a rule are left out."""
+        """Return the row rules of the used tables. Tables without a rule are left out."""
         rules = {
             table: self.decider.make_row_rule(use, columns, names, table) for table, (columns, names) in used.items()
         }
@@ -194,13 +197,13 @@ class Statements:
 
 
 def _double_percent(condition: exp.Expr) -> None:
-    """An id of a subject may hold `%s`, which is no parameter."""
+    """Double each `%` in the texts of a condition, because an id of a subject may hold `%s`, which is no parameter."""
     for literal in condition.find_all(exp.Literal):
         literal.set("this", str(literal.this).replace("%", "%%"))
 
 
 class PreparedStatement:
-    """An analysed text, and the demand of running it with and without narrowed rows."""
+    """An analyzed statement, with the demands of running it with and without narrowed rows."""
 
     def __init__(self, read: ReadStatement, used: Used, decider: Decider) -> None:
         self.read: Final = read
@@ -209,24 +212,34 @@ class PreparedStatement:
         self._kept: tuple[dict[str, weakref.ref[RowRule]], object, Any] | None = None
 
     def rewritten(self, rules: Mapping[str, RowRule], form: object) -> Any:
-        """What it was last rewritten to, if that was by these very rules and in this form; None if not."""
-        kept = self._kept  # once: another thread may keep another
-        if kept is None or kept[1] != form or kept[0].keys() != rules.keys():
+        """Return the cached rewriting of the statement; None if it was made by other rules or in another form."""
+        cached = self._kept  # Read once, because another thread may replace it.
+        if cached is None:
             return None
-        return kept[2] if all(kept[0][table]() is rule for table, rule in rules.items()) else None
+        cached_rules, cached_form, rewriting = cached
+        if cached_form != form or cached_rules.keys() != rules.keys():
+            return None
+        return rewriting if all(cached_rules[table]() is rule for table, rule in rules.items()) else None
 
     def keep(self, rules: Mapping[str, RowRule], form: object, made: object) -> None:
-        """Keep what it was rewritten to. Not the rules: they hold the ids of all who stopped a use."""
+        """Cache a rewriting of the statement.
+
+        The rules are only referenced weakly: they hold the ids of all subjects who objected to a use.
+        """
         self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, form, made
 
     @functools.cached_property
     def demand(self) -> Demand:
-        """Raises UnlabelledData if rows must be narrowed first, or a column carries no tag."""
+        """The demand of running the statement unchanged.
+
+        Raises:
+            UnlabelledData: rows must be narrowed first, or a column carries no tag.
+        """
         return self._demand(frozenset())
 
     @functools.cached_property
     def narrowed_demand(self) -> Demand:
-        """The same where the rows that may not be used are left out."""
+        """The demand of running the statement without the rows that may not be used."""
         return self._demand(frozenset(self.used))
 
     def _demand(self, narrowed: frozenset[str]) -> Demand:

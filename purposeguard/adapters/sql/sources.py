@@ -1,4 +1,4 @@
-"""Sources: what stands in FROM, and how it is joined."""
+"""The sources of a query: tables, subqueries and functions in FROM, and their joins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from purposeguard.adapters.sql.values import NO_VALUES, SPECIAL, ValueReader
 from purposeguard.errors import UnlabelledData
 
 LATERAL_ANYHOW: Final = frozenset({"duckdb"})
-"""Dialects in which a subquery in FROM sees what stands before it without the word LATERAL."""
+"""Dialects in which a subquery in FROM sees the sources before it without the word LATERAL."""
 
 SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _TABLE: Final = words("this alias db catalog joins pivots hints version when only partition ordinality sample indexed")
@@ -38,21 +38,21 @@ _METHODS: Final = frozenset({"", "NATURAL", "ASOF", "POSITIONAL"})
 
 
 def only(node: exp.Expr, known: frozenset[str]) -> None:
-    """Refuse a clause that is not looked at."""
+    """Refuse a node that has a clause other than the known ones."""
     for name, part in node.args.items():
         if part and name not in known:
             refuse(f"the clause `{name.rstrip('_')}` of {type(node).__name__} is not looked into")
 
 
 class FromReader(ValueReader):
-    """Reads FROM. `mentions`: the nodes that name tables and views, each with the declared name."""
+    """Reader of FROM. `mentions` holds the nodes that name tables and views, each with the declared name."""
 
     def __init__(self, catalogue: Catalog) -> None:
         super().__init__(catalogue)
         self.mentions: dict[int, tuple[exp.Table, str]] = {}
         self._views: list[tuple[str, ...]] = []
 
-    # Defined by `Queries`.
+    # These methods are defined by `QueryReader`.
 
     def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
         """Return the common tables that a query sees."""
@@ -63,20 +63,20 @@ class FromReader(ValueReader):
         raise NotImplementedError
 
     def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
-        """ORDER BY and LIMIT behind a query."""
+        """Read ORDER BY and LIMIT behind a query."""
         raise NotImplementedError
 
     def cell(self, node: exp.Expr, scope: Scope) -> QueryColumn:
-        """Return one value of a row, which may be DEFAULT."""
+        """Return one value of a row as a column; DEFAULT reads nothing."""
         return QueryColumn("", None, *((NOTHING, NOTHING) if is_default(node) else self.measure(node, scope)))
 
     def star(self, scope: Scope) -> Relation:
-        """Return the columns of `*`."""
+        """Return the relation that `*` means in a scope."""
         columns, rest, complete = self.lookup.star(scope)
         return Relation(columns, rest, complete=complete)
 
     def rename_columns(self, relation: Relation, alias: exp.Expr | None) -> Relation:
-        """Return a relation with the names that an alias gives its columns."""
+        """Return a relation whose columns have the names that an alias gives them."""
         if alias is None:
             return relation
         try:
@@ -87,10 +87,10 @@ class FromReader(ValueReader):
             why = str(error)
         return refuse(f"the alias `{alias.name}` has {why}")
 
-    # ---- what stands in FROM ---------------------------------------------------------------------------------------
+    # ---- sources ---------------------------------------------------------------------------------------------------
 
     def source(self, node: exp.Expr, scope: Scope) -> None:
-        """Add what stands in FROM to the sources of a scope."""
+        """Add the source that a node of FROM means to a scope."""
         if isinstance(node, exp.Table):
             self._table(node, scope)
         elif isinstance(node, exp.Subquery):
@@ -128,7 +128,7 @@ class FromReader(ValueReader):
         inner = node.this
         pivots = node.args.get("pivots")
         if isinstance(inner, exp.Table):
-            # A join in brackets: without a name, its tables keep theirs.
+            # This is a join in brackets. If the join has no name, its tables keep their names.
             within = scope if alias is None and not pivots else Scope(scope.parent, scope.commons)
             self.source(inner, within)
             for join in node.args.get("joins") or ():
@@ -169,7 +169,7 @@ class FromReader(ValueReader):
             self.join(join, scope)
 
     def _moment(self, node: exp.Expr, scope: Scope) -> None:
-        """The moment as of which a table is read."""
+        """Read the moment as of which a table is read."""
         moment = node.args.get("expression")
         if isinstance(moment, exp.Expr):
             self.value(moment, Scope(scope.parent, scope.commons))
@@ -187,7 +187,7 @@ class FromReader(ValueReader):
             source.path = path
 
     def _relation_of(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
-        """Return the relation of a table's name, and the name as columns are qualified by it."""
+        """Return the relation that a table's name means, and the name with which columns may be qualified."""
         names = self.catalogue.names
         key = self.catalogue.key(node)
         if key is None:
@@ -225,17 +225,17 @@ class FromReader(ValueReader):
     def _view(self, key: tuple[str, ...], node: exp.Table) -> Relation:
         name, text = self.catalogue.views[key]
         self.mentions[id(node)] = (node, name)
-        known = self.catalogue.read_views.get(key)
-        if known is None:
+        view = self.catalogue.read_views.get(key)
+        if view is None:
             if key in self._views:
                 refuse(f"the view `{name}` reads itself")
-            known = self.catalogue.read_views[key] = self._view_read(key, name, text)
-        relation, reads = known
+            view = self.catalogue.read_views[key] = self._view_read(key, name, text)
+        relation, reads = view
         self.reads |= reads
         return relation
 
     def _view_read(self, key: tuple[str, ...], name: str, text: str) -> tuple[Relation, Flow]:
-        """Return the columns of a view, and what it reads whichever of them is used."""
+        """Return the columns of a view, and the reads that count whichever of its columns is used."""
         tree = parse_statement(text, self.catalogue)
         if not isinstance(tree, (exp.Query, exp.Subquery)):
             refuse(f"the view `{name}` is no query")
@@ -249,7 +249,7 @@ class FromReader(ValueReader):
             self.mentions = mentions
 
     def _read_pivot(self, relation: Relation, pivots: list[exp.Expr] | None, scope: Scope) -> Relation:
-        """PIVOT and UNPIVOT: all columns are read, and each that comes of it may be made of all."""
+        """Read PIVOT and UNPIVOT: all columns are read, and each resulting column may be made of all of them."""
         if not pivots:
             return relation
         self.mark_all_read(relation)
@@ -260,7 +260,7 @@ class FromReader(ValueReader):
         return Relation((), whole, complete=False)
 
     def _read_part_of_pivot(self, node: exp.Expr, scope: Scope) -> None:
-        """Read a node within PIVOT or UNPIVOT. Names need no look: all columns of the relation count as read."""
+        """Read a node within PIVOT or UNPIVOT. Names are not looked up: all columns of the relation count as read."""
         if isinstance(node, exp.Query):
             self.mark_all_read(self.relation(node, scope, scope.commons))
         elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func):
@@ -274,7 +274,7 @@ class FromReader(ValueReader):
     def _function(
         self, node: exp.Expr, alias: exp.Expr | None, scope: Scope, schema: Sequence[exp.Identifier] = ()
     ) -> None:
-        """A table function: each of its columns may be made of all its arguments."""
+        """Add a table function to a scope: each of its columns may be made of all its arguments."""
         called = self.schema_function(schema, node) if schema else lower(node.name)
         if isinstance(node, exp.Anonymous):
             known = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
@@ -292,7 +292,7 @@ class FromReader(ValueReader):
         offset = node.args.get("offset")
         if isinstance(offset, exp.Identifier):
             aliases.append(offset)
-        # To BigQuery `x` is the row of `t, UNNEST(x) AS x`, also where a column has its name: it may be either here.
+        # In BigQuery `x` means the row of `t, UNNEST(x) AS x`, also where a column is called `x`: both count here.
         taken = set[str | None]()
         if self.dialect == "bigquery":
             taken = {key for source in scope.visible for key in source.relation.names}
@@ -307,7 +307,7 @@ class FromReader(ValueReader):
     # ---- joins -----------------------------------------------------------------------------------------------------
 
     def join(self, node: exp.Expr, scope: Scope) -> None:
-        """A join: its source, and its condition."""
+        """Add the source of a join to a scope, and read its condition."""
         only(node, _JOIN)
         kind, method, side = (str(node.args.get(name) or "").upper() for name in ("kind", "method", "side"))
         if kind not in _KINDS or method not in _METHODS:
@@ -339,7 +339,7 @@ class FromReader(ValueReader):
                 source.hidden = True
 
     def _find_shared_names(self, scope: Scope, before: int) -> list[tuple[str, str]]:
-        """Return the names that both sides of a NATURAL JOIN have."""
+        """Return the names of the columns that both sides of a NATURAL JOIN have, each with its key."""
         visible = list(scope.visible)
         if any(source.relation.rest is not None for source in visible):
             refuse("a NATURAL JOIN of something whose columns are not all known")
@@ -348,7 +348,7 @@ class FromReader(ValueReader):
         return [(key, key) for key in dict.fromkeys(keys) if key in left]
 
     def _merge(self, names: list[tuple[str, str]], scope: Scope, before: int, *, half: bool) -> None:
-        """The columns that USING and NATURAL make one of."""
+        """Merge the columns that USING and NATURAL join into one."""
         right = scope.sources[before:]
         left = [source for source in scope.sources[:before] if not source.hidden]
         for name, key in names:
@@ -371,18 +371,18 @@ def _in(sources: list[FromSource], key: str) -> list[QueryColumn]:
 
 
 def name_parts(node: exp.Expr, last: str = "this") -> list[Any]:
-    """Return the parts of a table's name; with `last="table"`, of the qualifier of a column."""
+    """Return the parts of a table's name, or with `last="table"` those of the qualifier of a column."""
     return [part for name in ("catalog", "db", last) if (part := node.args.get(name))]
 
 
 def list_alias_columns(alias: exp.Expr | None) -> list[exp.Identifier]:
-    """Return the names that an alias gives to columns."""
+    """Return the column names of an alias, as in `AS t (a, b)`."""
     columns = (alias.args.get("columns") if alias is not None else None) or ()
     return [column.this if isinstance(column, exp.ColumnDef) else column for column in columns]
 
 
 def is_default(node: exp.Expr) -> bool:
-    """Return True if it is DEFAULT, in place of a value."""
+    """Return True if a node is the word DEFAULT in place of a value."""
     word = node.this if isinstance(node, exp.Column) else node
     return (
         isinstance(word, (exp.Identifier, exp.Var)) and word.name.upper() == "DEFAULT" and not word.args.get("quoted")
@@ -390,7 +390,11 @@ def is_default(node: exp.Expr) -> bool:
 
 
 def bare(node: exp.Expr) -> exp.Identifier:
-    """Return the last part of a column's name."""
+    """Return the last part of a column's name.
+
+    Raises:
+        UnresolvedStatement: the node is no name.
+    """
     inner = node.this if isinstance(node, exp.Column) else node
     if not isinstance(inner, exp.Identifier):
         return refuse("a column is told by something that is no name")

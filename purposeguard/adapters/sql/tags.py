@@ -1,4 +1,4 @@
-"""Tables and views that statements may name, with the tags of their columns, made ready for one dialect."""
+"""The tables and views that statements may name, with the tags of their columns, prepared for one dialect."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tables(Immutable, Mapping[str, Columns]):
     revisions: Revisions
     views: Mapping[str, str]
     names: Mapping[str, tuple[str, ...]]
-    """By table, the names of all its columns in their order, those that carry no tag too."""
+    """By table, the names of all its columns in their order, including those without a tag."""
     _columns: Mapping[str, Columns]
 
     def __init__(
@@ -81,7 +81,11 @@ class Tables(Immutable, Mapping[str, Columns]):
 
 
 def several(values: object, name: str, example: str) -> Iterable[Any]:
-    """Return several values; raises TypeError for a single one: a text would be read letter by letter."""
+    """Return an argument that holds several values.
+
+    Raises:
+        TypeError: the argument is a single value. A string would be read letter by letter.
+    """
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"`{name}` takes several: `{name}={example}`")
     return values
@@ -92,9 +96,9 @@ TablesLike = Mapping[str, Iterable[str] | str]
 
 
 class DeclaredTable:
-    """A declared table: its name, the names of its columns, and these as a relation.
+    """A declared table: its name, the names of its columns, and its relation.
 
-    A column without a name, `""`, stands for those that are not known: any other name may mean it.
+    A column without a name, `""`, stands for the unknown columns: any other name may mean it.
     """
 
     __slots__ = ("columns", "name", "relation")
@@ -116,18 +120,23 @@ class DeclaredTable:
 
 
 _SCHEMAS: Final[Mapping[str, str]] = MappingProxyType({"sqlite": "main"})
-"""Where the schema that is meant without a name is a matter of no setting."""
+"""The default schema of each dialect whose default does not depend on a setting."""
 
 _PLAIN_BACKSLASHES: Final = frozenset({"sqlite", "duckdb"})
-"""Dialects to which a backslash within `'…'` is a character like any other, as in `LIKE … ESCAPE '\\'`."""
+"""Dialects in which a backslash within `'…'` is an ordinary character, as in `LIKE … ESCAPE '\\'`."""
 
 
 class Catalog:
     """The tables and views of a database, and its own functions that read nothing but their arguments.
 
-    `functions` is None if the user has no way to name any. `schema` is the one that a table's name means without one.
-    `partial`: tables may have columns that are not declared. `standard_strings`: PostgreSQL's setting
-    `standard_conforming_strings` is on, so a backslash within `'…'` is a character like any other.
+    Args:
+        tables: By table, the names of its columns in their order. By view, its text.
+        dialect: The dialect, one of `DIALECTS`.
+        functions: The names of the functions. None if the user has no way to name any.
+        schema: The default schema, which a table name without a schema means.
+        partial: True if tables may have columns that are not declared.
+        standard_strings: True if PostgreSQL's setting `standard_conforming_strings` is on, so that a backslash within
+            `'…'` is an ordinary character.
     """
 
     def __init__(
@@ -147,11 +156,11 @@ class Catalog:
         self.functions: Final = frozenset(lower(name) for name in functions or ())
         self.functions_named_by: str | None = None if functions is None else "functions"
         views: dict[str, str] = dict(getattr(tables, "views", {}))
-        known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # those without a tag as well
+        known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # These include columns without a tag.
         self.tables: Final[dict[tuple[str, ...], DeclaredTable]] = {}
         self.views: Final[dict[tuple[str, ...], tuple[str, str]]] = {}
         self.read_views: Final[dict[tuple[str, ...], tuple[Relation, Flow]]] = {}
-        """By view, its columns, and what it reads whichever of them is used."""
+        """By view, its columns, and the reads that count whichever of them is used."""
         for name, described in tables.items():
             if isinstance(described, str):
                 views[name] = described
@@ -169,12 +178,12 @@ class Catalog:
         known[key] = value
 
     def resolve_key(self, key: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the key under which a table is declared: the default schema may be named, or not."""
+        """Return the key under which a table is declared: a statement may name the default schema or omit it."""
         known = key in self.tables or key in self.views
         return key[1:] if not known and len(key) == 2 and key[:1] == self._schema else key
 
     def key(self, node: exp.Table) -> tuple[str, ...] | None:
-        """Return the key of a table in a statement; None if it is no plain name."""
+        """Return the key of a table in a statement; None if the table is not given by a plain name."""
         parts = [node.args.get("catalog"), node.args.get("db"), node.this]
         written = [part for part in parts if part]
         if not all(type(part) is exp.Identifier for part in written):

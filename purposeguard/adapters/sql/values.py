@@ -1,4 +1,4 @@
-"""Values: what an expression reads, and what its value is made of.
+"""Expressions: the columns that an expression reads, and those that its value is made of.
 
 Every kind of node is either known here or refused, so no new construct passes unseen.
 """
@@ -33,10 +33,10 @@ _HIDDEN: Final = words("rowid oid _rowid_ docid rank")
 """Columns of SQLite that no table declares."""
 
 _COUNT: Final = ":0123456789"
-"""Of these is what SQLite puts behind the name of a column that has the name of another one: `name:1`."""
+"""The characters of the suffix that SQLite adds to a repeated column name: `name:1`."""
 
 JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
-"""Dialects in which `a -> b` takes something out of `a`; the parser takes it for a function of `a` in some places."""
+"""Dialects in which `a -> b` extracts from `a`. In some places the parser reads it as a function of `a`."""
 
 
 def _names_in(scope: Scope | None) -> Iterator[str]:
@@ -48,7 +48,7 @@ def _names_in(scope: Scope | None) -> Iterator[str]:
 
 
 class ValueReader:
-    """Reads expressions. Adds what they read to `reads`, and returns what their value is made of."""
+    """Reader of expressions. It adds the columns they read to `reads`, and returns those their value is made of."""
 
     def __init__(self, catalogue: Catalog) -> None:
         self.catalogue: Final = catalogue
@@ -56,27 +56,33 @@ class ValueReader:
         self.lookup: Final = NameLookup(catalogue.names)
         self.reads: set[Read] = set()
         self.starred = False
-        """Whether an item of SELECT stands for several columns (`COLUMNS(…)`, a `*` within)."""
+        """True if an item of SELECT stands for several columns (`COLUMNS(…)`, a `*` within)."""
         self.spread = False
-        """Whether an item of SELECT makes several rows of one."""
+        """True if an item of SELECT makes several rows of one."""
         self.inserted: Relation | None = None
-        """Where a row that is there already is changed instead: the row that would have been inserted."""
+        """The row that would have been inserted, while the change of an existing row is read."""
         self._spreading: Final = NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
         self._parameters: Final = {"%", "$"} if self.dialect == "sqlite" else {"%"}
-        """What parameters begin with that the parser takes for columns; no name does that is not quoted."""
+        """Characters at the beginning of parameters that the parser takes for columns. No unquoted name has them."""
         self._known: Final = NAMED[self.dialect] | self._spreading
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
-        """What a query hands on; `around` is the scope whose names it sees, `commons` the common tables."""
+        """Return the columns of a query.
+
+        Args:
+            node: The query.
+            around: The scope whose names the query sees, if there is one.
+            commons: The common tables that the query sees.
+        """
         raise NotImplementedError
 
     # ---- any expression --------------------------------------------------------------------------------------------
 
     def value(self, node: exp.Expr, scope: Scope) -> Flow:
-        """What the value of an expression is made of.
+        """Read an expression, and return the columns that its value is made of.
 
         Raises:
-            UnresolvedStatement: what it reads is unknown.
+            UnresolvedStatement: it is unknown what the expression reads.
         """
         kind = type(node)
         special = SPECIAL.get(kind)
@@ -87,7 +93,7 @@ class ValueReader:
         return self.parts(node, scope, *NO_VALUES.get(kind, ()))
 
     def parts(self, node: exp.Expr, scope: Scope, *but: str) -> Flow:
-        """What the parts of a node are made of, together."""
+        """Read the parts of a node except some, and return the columns that their values are made of."""
         parts: list[Flow] = []
         for name, part in node.args.items():
             if name in but:
@@ -103,7 +109,10 @@ class ValueReader:
         return parts[0] if len(parts) == 1 else flows(parts)
 
     def _chain(self, node: exp.Expr, scope: Scope) -> Flow:
-        """A chain of operators. It leans to the left, and is walked in a loop: it may be longer than the stack."""
+        """Read a chain of operators.
+
+        A chain nests on its left side. It is walked in a loop, because recursion could exhaust the stack.
+        """
         operands: list[Flow] = []
         while type(node) in CHAINS:
             operands.append(self.value(node.expression, scope))
@@ -111,25 +120,25 @@ class ValueReader:
         return flows([*operands, self.value(node, scope)])
 
     def mark_read(self, column: QueryColumn) -> Flow:
-        """Count a column as read."""
+        """Count a column as read, and return its flow."""
         self.reads |= column.reads
         return column.flow
 
     def mark_all_read(self, relation: Relation) -> Relation:
-        """Count all columns of a relation as read."""
+        """Count all columns of a relation as read, and return the relation."""
         for column in relation.everything():
             self.reads |= column.reads
         return relation
 
     def measure(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
-        """What a value is made of, and what it reads, which does not count yet."""
+        """Return the flow and the reads of an expression, without counting the reads."""
         with self.apart() as reads:
             flow = self.value(node, scope)
         return flow, frozenset(reads)
 
     @contextmanager
     def apart(self) -> Generator[set[Read]]:
-        """Give what is read within, which does not count yet."""
+        """Collect the reads of a block in a set of their own, so that they do not count yet."""
         before, self.reads = self.reads, set()
         try:
             yield self.reads
@@ -154,16 +163,16 @@ class ValueReader:
         return self.mark_read(self.lookup.column([*names, *fields], scope))
 
     def _is_text(self, name: exp.Identifier, scope: Scope) -> bool:
-        """Return True if `"…"` is a text: to SQLite it is one where no column has that name."""
+        """Return True if SQLite takes `"…"` for a text, because no column has that name."""
         may_be = self.dialect == "sqlite" and name.args.get("quoted") and not self.catalogue.partial
         key = lower(name.this)
         if not may_be or key in _HIDDEN or self.lookup.find([name], scope) is not None:
             return False
         stem = key.rstrip(_COUNT)
-        return ":" not in key[len(stem) :] or all(lower(known).rstrip(_COUNT) != stem for known in _names_in(scope))
+        return ":" not in key[len(stem) :] or all(lower(name).rstrip(_COUNT) != stem for name in _names_in(scope))
 
     def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
-        """Return all columns of a table as one value."""
+        """Read `t.*` in an expression: all columns of a table as one value."""
         self.starred = True
         names = _identifiers(qualifier)
         relations = self.lookup.relations(names, scope)
@@ -177,22 +186,22 @@ class ValueReader:
         return self.mark_read(self.lookup.column([node], scope))
 
     def _word(self, node: exp.Expr, scope: Scope) -> Flow:
-        """Return a word that the parser takes for a keyword (a unit), and that may be a column."""
+        """Read a word that the parser takes for a keyword, such as a unit, and that may be a column."""
         column = self.lookup.anyhow(lower(str(node.this)), scope)
         return NOTHING if column is None else self.mark_read(column)
 
     def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
-        """Return a function without brackets: some engines prefer a column of its name."""
+        """Read a function without brackets. Some engines prefer a column with its name."""
         columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
         return flows([*(self.mark_read(column) for column in columns if column is not None), self.parts(node, scope)])
 
     def _boolean(self, node: exp.Expr, scope: Scope) -> Flow:
-        """In SQLite `true` and `false` mean a column of that name, if there is one."""
+        """Read `true` or `false`, which in SQLite means a column of that name if there is one."""
         column = self.lookup.anyhow("true" if node.this else "false", scope) if self.dialect == "sqlite" else None
         return NOTHING if column is None else self.mark_read(column)
 
     def _fetch(self, node: exp.Expr, scope: Scope) -> Flow:
-        """FETCH FIRST, an ordinary name in some engines."""
+        """Read FETCH FIRST, which is an ordinary name in some engines."""
         if self.dialect not in _WITH_FETCH or (self.dialect == "snowflake" and not node.args.get("count")):
             refuse("whether `FETCH` is a name is a matter of the engine: write `LIMIT`, or quote the name")
         return self.parts(node, scope)
@@ -239,7 +248,7 @@ class ValueReader:
         return flows([flow, *(self._member(member, scope) for member in chain)])
 
     def _member(self, node: exp.Expr, scope: Scope) -> Flow:
-        """What follows a dot: a field, all fields, or a function of the value before it."""
+        """Read the part after a dot: a field, all fields, or a function of the value before the dot."""
         if type(node) is exp.Identifier:
             return NOTHING
         if type(node) is exp.Star:
@@ -251,12 +260,12 @@ class ValueReader:
         return self.dialect != "duckdb" or self.lookup.find(names, scope) is None
 
     def schema_function(self, names: Sequence[exp.Identifier], function: exp.Expr) -> str:
-        """Return the name, small, of a function with its schema's; that of PostgreSQL's own is left out.
+        """Return the name of a function with its schema, in lower case and without PostgreSQL's schema `pg_catalog`.
 
         The namespaces of BigQuery, such as `hll_count`, are part of the names of its functions.
 
         Raises:
-            UnresolvedStatement: it may read something else.
+            UnresolvedStatement: the function is not known to read nothing but its arguments.
         """
         called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
         whole = ".".join([*(str(identifier.this) for identifier in names), called])
@@ -270,7 +279,7 @@ class ValueReader:
     # ---- functions -------------------------------------------------------------------------------------------------
 
     def _read_unknown_function(self, node: exp.Expr, scope: Scope) -> Flow:
-        """Return a function that the parser does not know."""
+        """Read a function that the parser does not know."""
         called = f"net.{node.name}" if type(node.parent) is exp.NetFunc else node.name
         name = lower(called)
         if name == "values" and self.inserted is not None:
@@ -281,7 +290,7 @@ class ValueReader:
         return self.parts(node, scope, "this")
 
     def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
-        """Return `VALUES(column)` of MySQL: the value that would have been inserted."""
+        """Read `VALUES(column)` of MySQL: the value that would have been inserted."""
         names = [name.this if isinstance(name, exp.Column) else name for name in node.expressions]
         columns = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
         return flows(self.mark_read(column) for column in columns if column is not None)
@@ -310,13 +319,13 @@ class ValueReader:
         return flows([*before, self._read_with_names(names, node, scope)])
 
     def _read_with_names(self, names: list[exp.Identifier], node: exp.Expr, scope: Scope, *but: str) -> Flow:
-        known = scope.parameters
+        outer = scope.parameters
         keys = [(self.catalogue.names.key(name), name.this) for name in names]
-        scope.parameters = {**known, **{key: QueryColumn(name, key, NOTHING, NOTHING) for key, name in keys}}
+        scope.parameters = {**outer, **{key: QueryColumn(name, key, NOTHING, NOTHING) for key, name in keys}}
         try:
             return self.parts(node, scope, "expressions", *but)
         finally:
-            scope.parameters = known
+            scope.parameters = outer
 
     def _comprehension(self, node: exp.Expr, scope: Scope) -> Flow:
         iterated = self.value(node.args["iterator"], scope)
@@ -337,7 +346,7 @@ class ValueReader:
         return flows(parts)
 
     def window(self, name: exp.Expr, scope: Scope) -> Flow:
-        """What a named window is made of."""
+        """Return the flow of a named window."""
         key = self.catalogue.names.key(name) if isinstance(name, exp.Identifier) else None
         if key is None or key not in scope.windows:
             refuse(f"`{name.name}` is no window that is named here")
@@ -354,14 +363,14 @@ class ValueReader:
         with self.apart() as reads:
             self.relation(node.this, scope, scope.commons)
         self.reads |= reads
-        return frozenset(reads)  # whether a row exists depends on everything that the query reads
+        return frozenset(reads)  # Whether a row exists depends on everything that the query reads.
 
     def _in(self, node: exp.Expr, scope: Scope) -> Flow:
         if self.dialect == "sqlite" and node.args.get("field") is not None:
             refuse("`IN` before the name of a table reads that table: write it as a subquery")
         return self.parts(node, scope)
 
-    # ---- what is no value ------------------------------------------------------------------------------------------
+    # ---- nodes without a value -------------------------------------------------------------------------------------
 
     def _nothing(self, _node: exp.Expr, _scope: Scope) -> Flow:
         return NOTHING
@@ -372,7 +381,7 @@ class ValueReader:
         return NOTHING
 
     def _read_named_argument(self, node: exp.Expr, scope: Scope) -> Flow:
-        """Return `name => value`, `name := value`, and a field with its value."""
+        """Read `name => value`, `name := value`, or a field with its value."""
         if isinstance(node.this, exp.Parameter):
             refuse("a variable is set, and who reads it later is not looked into")
         value = self.value(node.expression, scope)
@@ -407,7 +416,7 @@ _WORDS: Final = MappingProxyType(
 )
 
 BARE: Final = MappingProxyType({getattr(exp, name): words(text) for name, text in _WORDS.items()})
-"""The functions that the parser reads, or writes, without brackets, each with the words for it."""
+"""The functions that the parser reads or writes without brackets, each with its names."""
 
 _PLAIN_NAMES: Final = (exp.Identifier, exp.Var, exp.Literal)
 
@@ -419,7 +428,7 @@ def _identifiers(parts: list[Any]) -> list[exp.Identifier]:
 
 
 def _describe_node(node: exp.Expr) -> str:
-    """Return the name of a node in a message: its kind, without any value."""
+    """Return the name of a node for a message: its kind, without any value."""
     if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
         return f"`{node.name}`"
     return f"`{type(node).__name__}`"
@@ -443,7 +452,7 @@ NO_VALUES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
         exp.JSONTable: ("schema",),
     }
 )
-"""The parts of nodes that are names and types, and no values."""
+"""The parts of nodes that are names or types and not values."""
 
 SPECIAL: Final[dict[type, _Reader]] = {
     exp.Anonymous: ValueReader._read_unknown_function,
@@ -476,7 +485,7 @@ SPECIAL: Final[dict[type, _Reader]] = {
     exp.Var: ValueReader._word,
     exp.Window: ValueReader._window,
 }
-"""The kinds of nodes that need more than a look at their parts."""
+"""The kinds of nodes whose parts alone do not determine their flow."""
 
 SPECIAL.update(dict.fromkeys(BARE, ValueReader._bare))
 SPECIAL.update(dict.fromkeys(CHAINS, ValueReader._chain))

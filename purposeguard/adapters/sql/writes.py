@@ -37,7 +37,7 @@ _UPDATE: Final = words("with_ this expressions from_ where returning order limit
 _DELETE: Final = words("with_ this using where returning order limit tables hint")
 _MERGE: Final = words("with_ this using on whens returning")
 _CHANGING: Final = frozenset({exp.Insert, exp.Update, exp.Delete})
-"""What a common table of PostgreSQL may do, beside a query."""
+"""Statements other than queries that a common table of PostgreSQL may contain."""
 _PROPERTIES: Final = (
     exp.FileFormatProperty,
     exp.MaterializedProperty,
@@ -46,13 +46,14 @@ _PROPERTIES: Final = (
     exp.UnloggedProperty,
     exp.WithDataProperty,
 )
-"""Properties of a new table or view that put its rows nowhere else."""
+"""Properties of a new table or view that do not store its rows elsewhere."""
 
 
 class StatementEffect(NamedTuple):
-    """What a statement does. `conditions`: what decides which rows it gives, or writes.
+    """The effect of a statement: its outputs, and the flows into its target.
 
-    `keys`: the part of them that only names the row to write, by a key whose value the application gives.
+    `conditions` are the columns that decide which rows it returns or writes. `keys` are the part of them that only
+    identifies the row to write, by a key whose value the application gives.
     """
 
     kind: str
@@ -64,36 +65,45 @@ class StatementEffect(NamedTuple):
 
 
 class _TargetFlows:
-    """What flows into each column of a target table."""
+    """The flows into each column of a target table."""
 
     def __init__(self, table: DeclaredTable, *, exactly: bool = False) -> None:
-        """`exactly`: the engine takes no row with fewer values than there are columns."""
+        """Start without flows.
+
+        Args:
+            table: The target table.
+            exactly: True if the engine refuses a row with fewer values than there are columns.
+        """
         self.table: Final = table
         self._exactly: Final = exactly
         self.flows: Final[dict[str, Flow]] = {}
         self.conditions: Flow = NOTHING
         self.keys: Flow = NOTHING
-        """The columns by which a row that is there already is found."""
+        """The columns by which an existing row is found."""
         self.is_given = False
-        """Whether all values to insert are given by the application, and none is read."""
+        """True if the application gives all values to insert, and none is read."""
 
     def find_column(self, key: str, called: str) -> str:
-        """Return the column of a name."""
+        """Return the declared name of a column.
+
+        Raises:
+            UnlabelledData: the table has no such column.
+        """
         column = self.table.relation.get(key)
         if column is None:
-            known = (other.name for other in self.table.relation.columns)
+            names = (other.name for other in self.table.relation.columns)
             raise UnlabelledData(
-                f"`{self.table.name}.{called}` is no column that is known here{perhaps(called, known)}: tell it with "
+                f"`{self.table.name}.{called}` is no column that is known here{perhaps(called, names)}: tell it with "
                 "its tag"
             )
         return column.name
 
     def add(self, column: str, flow: Flow) -> None:
-        """Something flows into a column."""
+        """Record a flow into a column."""
         self.flows[column] = self.flows.get(column, NOTHING) | flow
 
     def put(self, columns: Sequence[str], relation: Relation, *, exactly: bool) -> None:
-        """The columns of a query flow into these, by position."""
+        """Record the flows of the columns of a query into these columns, by position."""
         if not relation.complete:
             for name in columns:
                 self.add(name, relation.flow())
@@ -106,31 +116,34 @@ class _TargetFlows:
             self.put_column(name, column)
 
     def put_column(self, name: str, column: QueryColumn) -> None:
-        """A column of a query flows into this one; what else it reads is a condition."""
+        """Record the flow of a query's column into a column. Its other reads become conditions."""
         self.add(name, column.flow)
         self.conditions |= column.reads - column.flow
 
 
 class StatementReader(QueryReader):
-    """Reads statements. `targets`: the nodes that name the table written to. `values`: what only set values read."""
+    """Reader of statements.
+
+    `targets` holds the ids of the nodes that name the written table, `values` the columns that only set values read.
+    """
 
     def __init__(self, catalogue: Catalog) -> None:
         super().__init__(catalogue)
         self.targets: set[int] = set()
         self.values: set[Read] = set()
         self.changes: list[StatementEffect] = []
-        """What common tables change (PostgreSQL), in their order."""
+        """The changes that common tables make (PostgreSQL), in their order."""
         self._read_by_changes: set[Read] = set()
 
     def statement(self, tree: exp.Expr) -> StatementEffect:
-        """What a statement does.
+        """Return the effect of a statement.
 
         Raises:
-            UnresolvedStatement: what it does is unknown.
+            UnresolvedStatement: it is unknown what the statement does.
         """
         if isinstance(tree, (exp.Query, exp.Subquery, exp.Values)):
             relation = self.relation(tree, None, {})
-            # Read before any item is used: it chooses, groups or orders rows.
+            # Columns that are read before any item is used choose, group or order rows.
             conditions = frozenset(self.reads)
             within = NOTHING.union(*(column.reads - column.flow for column in relation.everything()))
             done = StatementEffect("select", self.mark_all_read(relation), conditions=conditions | within)
@@ -140,7 +153,7 @@ class StatementReader(QueryReader):
         return done
 
     def _change(self, node: exp.Expr, known: Commons) -> StatementEffect:
-        """Read a statement that writes; `known` are the common tables around it."""
+        """Read a statement that writes. `known` holds the common tables around it."""
         for kind, read in (
             (exp.Insert, self._insert),
             (exp.Update, self._update),
@@ -189,14 +202,14 @@ class StatementReader(QueryReader):
         return None if key is None else self.catalogue.tables.get(self.catalogue.resolve_key(key))
 
     def _describe_target(self, node: exp.Expr) -> str:
-        """Return the name of an unknown target, and what may have been meant."""
+        """Return a hint with the name of an unknown target and similar tables; empty if it has no plain name."""
         if not isinstance(node, exp.Table) or self.catalogue.key(node) is None:
             return ""
         name = ".".join(part.this for part in name_parts(node))
         return f", but to `{name}`{perhaps(name, (table.name for table in self.catalogue.tables.values()))}"
 
     def _standing(self, node: exp.Expr, scope: Scope) -> DeclaredTable:
-        """As `_target`, for a table whose columns can be named: it is the first source of a scope."""
+        """Return the table that a statement writes to, and add it to a scope as the first source."""
         table = self._target(node)
         if not node.args.get("db") and self.catalogue.names.key(node.this) in scope.commons:
             refuse(f"`{node.name}` is written to, and names a common table: call that one otherwise")
@@ -204,7 +217,7 @@ class StatementReader(QueryReader):
         return table
 
     def _split_target(self, node: exp.Expr) -> tuple[exp.Expr, list[exp.Identifier]]:
-        """Return the target's table, and the columns that are named behind it."""
+        """Return the node of the target table, and the columns that are listed after it."""
         if not isinstance(node, exp.Schema):
             return node, []
         table = self._known_target(node.this)
@@ -219,7 +232,7 @@ class StatementReader(QueryReader):
         if len(names) != 1:
             return bare(node)
         name = exp.to_identifier(names[0], quoted=True)
-        node.replace(name)  # Written down again, it stays a name.
+        node.replace(name)  # The generator must write a name and not a function.
         return name
 
     # ---- INSERT ----------------------------------------------------------------------------------------------------
@@ -250,9 +263,9 @@ class StatementReader(QueryReader):
             written.path = tuple(map(names.key, name_parts(target)))
         conflict = node.args.get("conflict")
         if conflict is not None or node.args.get("alternative") or node.args.get("ignore"):
-            # It looks at rows that are there already.
+            # The statement reads existing rows.
             self.mentions[id(target)] = (cast("exp.Table", target), into.table.name)
-            others = node.args.get("alternative") or node.args.get("ignore")  # They are about all other keys.
+            others = node.args.get("alternative") or node.args.get("ignore")  # These words concern all other keys.
             is_named = conflict is not None and conflict.args.get("conflict_keys") and not others
             keys = NOTHING if is_named else self._any_key(into)
             if conflict is not None:
@@ -262,7 +275,7 @@ class StatementReader(QueryReader):
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _TargetFlows) -> list[FromSource]:
         """Return the rows to insert, under the names by which ON CONFLICT refers to them.
 
-        Their values have the tags of the columns, too: a parameter has no tags of its own.
+        Their values also have the tags of the columns, because a parameter has no tags of its own.
         """
 
         def new(column: QueryColumn) -> QueryColumn:
@@ -273,7 +286,7 @@ class StatementReader(QueryReader):
         rows = [FromSource("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
         alias = node.expression.args.get("alias") if isinstance(node.expression, exp.Values) else None
         if alias is not None and isinstance(alias.this, exp.Identifier):
-            # `VALUES (…) AS new (a, b)` of MySQL: the columns in the order in which they are named.
+            # `VALUES (…) AS new (a, b)` of MySQL renames the columns in the order in which the statement lists them.
             by_name = {column.name: column for column in whole.columns}
             row = self.rename_columns(Relation(by_name[name] for name in columns), alias)
             rows.append(FromSource(self.catalogue.names.key(alias.this), alias.this.this, row))
@@ -314,9 +327,14 @@ class StatementReader(QueryReader):
     def _conflict(
         self, node: exp.Expr, scope: Scope, into: _TargetFlows, rows: Sequence[FromSource], keys: Flow
     ) -> None:
-        """ON CONFLICT and ON DUPLICATE KEY: an existing row is read and changed.
+        """Read ON CONFLICT or ON DUPLICATE KEY, by which an existing row is read and changed.
 
-        `keys`: the columns that may have found it, if no key is named.
+        Args:
+            node: The clause.
+            scope: The scope of the target.
+            into: The flows into the target.
+            rows: The rows to insert.
+            keys: The columns that may have found the existing row, if no key is named.
         """
         only(
             node,
@@ -338,7 +356,7 @@ class StatementReader(QueryReader):
                 part = node.args.get(name)
                 if isinstance(part, exp.Expr):
                     self.value(part, within)
-        # What is inserted into the columns of the key is compared with what is there.
+        # The values inserted into the columns of the key are compared with those of existing rows.
         into.keys |= frozenset(named).union(*(into.flows.get(column, NOTHING) for _, column in named))
         into.conditions |= frozenset(reads)
         self.reads |= named | reads
@@ -422,14 +440,14 @@ class StatementReader(QueryReader):
         return self.catalogue.names.key(node.this) if isinstance(node.this, exp.Identifier) else ""
 
     def _which(self, node: exp.Expr, scope: Scope) -> None:
-        """WHERE, and ORDER BY with LIMIT."""
+        """Read WHERE, and ORDER BY with LIMIT."""
         where = node.args.get("where")
         if where is not None:
             self.value(where, scope)
         self._order(node, Relation(()), scope)
 
     def _read_assignment(self, node: exp.Expr, scope: Scope, into: _TargetFlows) -> list[str]:
-        """Return one assignment of SET: adds the flows, and returns the columns."""
+        """Read one assignment of SET: add its flows, and return the columns that it sets."""
         if type(node) is not exp.EQ:
             refuse("SET holds something that is no assignment")
         several = isinstance(node.this, exp.Tuple)
@@ -443,13 +461,13 @@ class StatementReader(QueryReader):
 
     @contextmanager
     def _for_values(self) -> Generator[None]:
-        """What is read within flows into the values that are set, and decides no row."""
+        """Keep the reads of a block out of the conditions: they flow into values and decide no row."""
         with self.apart() as reads:
             yield
         self.values |= reads
 
     def _put(self, columns: Sequence[str], row: Relation, into: _TargetFlows, *, exactly: bool = True) -> None:
-        """A row flows into columns. What was read so far is a condition of all its values."""
+        """Record the flows of a row into columns. All that was read so far is a condition of its values."""
         into.conditions |= frozenset(self.reads)
         into.put(columns, self.mark_all_read(row), exactly=exactly)
 
@@ -517,29 +535,29 @@ class StatementReader(QueryReader):
             refuse("what MERGE does is not looked into")
 
     def _alike(self, source: Relation, into: _TargetFlows) -> None:
-        """`SET *` and `INSERT *`: by name."""
+        """Read `SET *` or `INSERT *`, which assign columns by name."""
         for key in into.table.relation.names:
             column = source.get(key) or source.rest
             if column is not None:
                 self.mark_read(column)
                 into.put_column(into.find_column(key, key), column)
 
-    # ---- what comes back -------------------------------------------------------------------------------------------
+    # ---- RETURNING -------------------------------------------------------------------------------------------------
 
     def _done(self, kind: str, node: exp.Expr, scope: Scope, into: _TargetFlows) -> StatementEffect:
-        if kind != "insert":  # `_insert` took its conditions before it read the values
+        if kind != "insert":  # `_insert` recorded its conditions before it read the values.
             into.conditions |= frozenset(self.reads)
         self.reads |= self.values
         returning = node.args.get("returning")
         outputs = Relation(())
         if returning is not None:
             only(returning, frozenset({"expressions"}))
-            if self.dialect == "sqlite":  # it returns columns of the table that is written to, and no others
+            if self.dialect == "sqlite":  # SQLite returns only columns of the written table.
                 of_target = Scope(None, scope.commons)
                 of_target.sources = scope.sources[:1]
                 scope = of_target
             returned = self.mark_all_read(self.items(returning, scope))
-            # What an output reads chooses its value, and nothing of what is written.
+            # The reads of an output choose its value, and nothing of what is written.
             columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]
             rest = returned.rest and returned.rest._replace(flow=returned.rest.flow | returned.rest.reads)
             outputs = Relation(columns, rest, complete=returned.complete)
