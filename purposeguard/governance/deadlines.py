@@ -1,4 +1,4 @@
-"""How long a call may wait for a store, in all that it does."""
+"""Limits on how long a call may wait for a store, over all that it does."""
 
 from __future__ import annotations
 

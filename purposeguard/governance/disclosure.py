@@ -60,7 +60,7 @@ Door = Callable[[str], contextlib.AbstractContextManager[Opens]]
 
 @dataclass(frozen=True, slots=True)
 class RecordsAboutSubject:
-    """What is on record about a subject, as parts of the report."""
+    """The records about a subject, as parts of the report."""
 
     preferences: SubjectPreferences = CLEAR
     restrictions: tuple[RestrictionPart, ...] = ()
@@ -122,7 +122,7 @@ def build_disclosure(
 
 
 class _HoldingsReader:
-    """Reads the holdings, and collects the labels of their items."""
+    """A reader of the holdings that collects the labels of their items."""
 
     def __init__(self, notice: Notice, history: History, subject: str, language: Language, values: bool) -> None:
         self._notice = notice
@@ -169,7 +169,7 @@ class _HoldingsReader:
             del record
 
     def _items(self, holding: Holding, held: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
-        """Yield the item of a datum; of an opened model, an item for each field."""
+        """Yield the item of a datum, or an item for each field of an opened model."""
         try:
             for inner in open_held_item(held, opens) if self._values else (held,):
                 label = self._translate_label(inner.label)
@@ -187,7 +187,7 @@ class _HoldingsReader:
             del held  # the traceback of a failure keeps no values
 
     def _translate_label(self, label: Label) -> Label:
-        """Return a label in the revision in force; sources that are gone stay what they were."""
+        """Return a label with its sources as in the revision in force. Sources that are gone stay as they were."""
         return Label(*(self._translate_source(source) or source for source in label))
 
     def _translate_source(self, source: type[Source]) -> type[Source] | None:
@@ -218,7 +218,7 @@ def _leave_sealed(_: Any) -> Any:
 
 
 def _to_json(value: Any) -> JsonValue:
-    """Return a value as JSON; as text if JSON has no form for it: the report is for the subject.
+    """Return a value as JSON, or as text if JSON has no form for it: the report is for the subject.
 
     Raises:
         SealedValue: the value's own code failed. Its error may show the value, and is dropped.
@@ -238,7 +238,7 @@ def _to_json(value: Any) -> JsonValue:
 
 
 def _find_source_in_force(notice: Notice, source: type[Source]) -> type[Source] | None:
-    """Return the source, if it is one of the notice; None if its clause is gone, or it is NotPersonal."""
+    """Return the source if it is a source of the notice; None if its clause is gone, or for NotPersonal."""
     return source if source in notice.grants else None
 
 
@@ -436,11 +436,11 @@ class _NoticeTitles:
         return to_local_day(self._notice.document.timezone, moment)
 
     def ids(self, clauses: Iterable[str] | None, revision: datetime.date) -> tuple[str, ...] | None:
-        """Return the present ids of purposes; the former ones of those that are gone."""
+        """Return the present ids of purposes, or the former ids of those that are gone."""
         return None if clauses is None else tuple(self._clause_now(clause, revision) or clause for clause in clauses)
 
     def purpose(self, clause: str, revision: datetime.date) -> str:
-        """Return the title of a purpose or family; its id if the notice has it no more."""
+        """Return the title of a purpose or family, or its id if the notice no longer has it."""
         now = self._clause_now(clause, revision)
         try:
             purpose = self._notice.purpose_or_family(now or clause)
@@ -453,7 +453,7 @@ class _NoticeTitles:
         return next((title_in(row.title, self._language) for row in self._rights if row.id == kind), kind)
 
     def restriction(self, kind: str) -> str:
-        """Return the title of the request that leads to it."""
+        """Return the title of the request that leads to this kind of restriction."""
         rows = [row for row in self._rights if row.id == kind]
         rows += [row for row in self._rights if KIND_OF.get(row.effect) == kind]
         return title_in(rows[0].title, self._language) if rows else kind

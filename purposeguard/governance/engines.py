@@ -29,7 +29,7 @@ NEARLY: Final = 0.05
 """Seconds by which a wait may differ from what it should be."""
 
 APPLICATION: Final = "purposeguard"
-"""What sessions of PostgreSQL are called; those of a store with the newest revision that is known to it behind."""
+"""The name of the sessions on PostgreSQL, followed for a store by the newest revision that this version knows."""
 
 MOST: Final = 62
 """Characters of such a name and what stands before it: PostgreSQL cuts the rest off."""
@@ -72,7 +72,7 @@ def make_engine(target: str | URL, timeout: float, application: str = APPLICATIO
 
 
 class _FileConnection(sqlite3.Connection):
-    """A connection that knows its file, should another one take the name, and how long it waits for a lock."""
+    """A connection that knows its file, in case another file takes the name, and how long it waits for a lock."""
 
     file: tuple[int, int] | None = None
     patience: float
@@ -177,7 +177,7 @@ def _begin_transaction(connection: sa.Connection) -> None:
 
 
 def make_read_only_engine(path: Path, timeout: float) -> tuple[sa.Engine, str]:
-    """Return an engine that reads a file of SQLite which this process may not write, and makes none beside it."""
+    """Return an engine that reads a SQLite file which this process may not write, and creates no files beside it."""
     beside = path.with_name(f"{path.name}-wal")
     # Where there is no log of writes to be read along, nothing of the file can change.
     mode = "ro" if beside.exists() and beside.stat().st_size else "ro&immutable=1"
@@ -219,19 +219,19 @@ ADVICE: Final = {
     "SQLITE_LOCKED": "another process holds it: try again, or open the store with a longer `timeout`",
     "SQLITE_ERROR": "see that this is the file of a store, together with those of the same name and `-wal` and `-shm`",
 }
-"""By the first two words of SQLite's error name."""
+"""Advice by the first two words of SQLite's error name."""
 
 CONTRADICTION: Final = "nothing was changed: what was to be written contradicts what is there"
 UNREACHED: Final = "see that the database runs and can be reached, then try again"
 
 
 def make_unavailable_error(where: str, what: str, advice: str) -> StoreUnavailable:
-    """Return the error of a store that cannot be used: which, why, and what to do."""
+    """Return the error for a store that cannot be used, with its name, the cause and the remedy."""
     return StoreUnavailable(f"the store {where} {what} (help: {advice})")
 
 
 def translate_error(where: str, error: Exception) -> StoreUnavailable:
-    """Return the error to raise in place of one of the database."""
+    """Return the error of this package to raise in place of an error of the database."""
     if isinstance(error, exc.TimeoutError):
         return make_unavailable_error(
             where, "has no connection left", "close what is no longer read, or use fewer threads"
@@ -248,7 +248,7 @@ def translate_error(where: str, error: Exception) -> StoreUnavailable:
 
 @contextlib.contextmanager
 def translate_errors(where: str) -> Generator[None]:
-    """Return a context manager: a block in which the error to raise in place of one of the database is raised."""
+    """Return a context manager that turns errors of the database into errors of this package."""
     try:
         yield
     except (sqlite3.Error, exc.DBAPIError, exc.TimeoutError) as error:

@@ -68,11 +68,11 @@ class RegisteredEraser:
     forgets: Callable[[Any], SubjectId] | None = None
 
     def subject(self, key: Key) -> str | None:
-        """Return the subject of whom nothing is left once what a key stands for is erased; None: no such is named."""
+        """Return the subject who has no data left once a key is erased; None if the eraser names no subject."""
         return None if self.forgets is None else subject_key(self.forgets(key))
 
     def clauses(self, notice: Notice) -> tuple[str, ...]:
-        """Return its sources, by their ids in the notice in force.
+        """Return the sources of the eraser, by their ids in the notice in force.
 
         Raises:
             UnknownSource: the notice has no such source.
@@ -80,7 +80,7 @@ class RegisteredEraser:
         return tuple(dict.fromkeys(notice.key(source) for _, source in self._current_sources(notice)))
 
     def _current_sources(self, notice: Notice) -> Iterator[tuple[Notice, type[Source]]]:
-        """Yield its sources in force, each with the one of several notices that it is of."""
+        """Yield the sources of the eraser that are in force, each with its notice."""
         histories = {history.latest.id: history for history in self.histories()}
         for clause, held in self.sources:
             own = next(one for one in notice.notices if one.id == held.id)
@@ -90,7 +90,7 @@ class RegisteredEraser:
             yield own, own.source(now)
 
     def periods(self, notice: Notice) -> list[tuple[Period, Periods]]:
-        """Return the periods of its sources, the shortest first, each with those of its notice."""
+        """Return the periods of the eraser's sources, the shortest first, each with those of its notice."""
         periods = {one: Periods(one.document) for one in notice.notices}
         own = [
             (period, periods[one])

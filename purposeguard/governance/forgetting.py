@@ -21,7 +21,7 @@ from purposeguard.governance.store import Store
 def forget_subjects(
     store: Store, subjects: Iterable[str], now: datetime.datetime, *, bar: bool | None = None, ledger: object = None
 ) -> dict[str, int]:
-    """Forget these subjects, by `subject_key`; not those with a request that is not answered, whose number it returns.
+    """Forget these subjects, by `subject_key`, except those with an unanswered request.
 
     `bar`: nothing of theirs may be used ever again; None: of those of whom a restriction is in force. If it is
     interrupted, nothing was done, or the keys that remain are destroyed when the store is opened, or here, again.
@@ -56,7 +56,7 @@ def forget_subjects(
 
 
 def find_unanswered(store: Store, subjects: Iterable[str]) -> dict[str, int]:
-    """Return those of these subjects with a request that is not answered, and its number. Raises StoreUnavailable."""
+    """Return the unanswered request of each of these subjects who has one, by number. Raise StoreUnavailable."""
     with store.reading() as connection:
         names = store.keys.find_known(connection, list(subjects)).names
         numbers = _find_unanswered(connection, names.values(), lock=False)
@@ -73,7 +73,7 @@ def _find_unanswered(connection: sa.Connection, names: Collection[str], *, lock:
 
 
 def _find_restricted(connection: sa.Connection, names: Collection[str], now: datetime.datetime) -> frozenset[str]:
-    """Return those of whom a restriction is in force."""
+    """Return the subjects with a restriction in force."""
     lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
     wanted = (
         sa.select(declaration.c.pseudonym)
@@ -85,7 +85,7 @@ def _find_restricted(connection: sa.Connection, names: Collection[str], now: dat
 
 
 def _remove_texts(connection: sa.Connection, names: Collection[str]) -> None:
-    """Remove what clerks wrote: it may name the person."""
+    """Remove the texts that clerks wrote, which may name the person."""
     declared = sa.select(declaration.c.id).where(_match_names(connection, declaration.c.pseudonym))
     asked = sa.select(request.c.id).where(_match_names(connection, request.c.pseudonym))
     for statement in (

@@ -25,7 +25,7 @@ PAUSE: Final = 0.001
 
 
 class ForkListener(Protocol):
-    """What is told of forks. It is held weakly."""
+    """An object that is notified of forks. It is held weakly."""
 
     def before_fork(self) -> None:
         """Close what a child should not inherit. Called in the parent while no other thread is in a transaction."""
@@ -35,7 +35,7 @@ class ForkListener(Protocol):
 
 
 class _ForkGate:
-    """Counts the transactions under way, by thread, and closes while the process forks."""
+    """A counter of the transactions under way, by thread, that lets none begin while the process forks."""
 
     def __init__(self) -> None:
         self.told: weakref.WeakSet[ForkListener] = weakref.WeakSet()
@@ -51,7 +51,7 @@ class _ForkGate:
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[None]:
-        """Return a context manager: a block that no other thread's fork interrupts."""
+        """Return a context manager whose block no other thread's fork interrupts."""
         thread = threading.get_ident()
         while not self._try_enter(thread):
             time.sleep(PAUSE)

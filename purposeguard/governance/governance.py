@@ -36,31 +36,42 @@ from purposeguard.runtime.observer import Ledger, find_method
 from purposeguard.runtime.protocols import OffLoopLedger, Roster
 
 OPEN_FOR: Final = datetime.timedelta(minutes=10)
-"""How long the exception lasts, at most, under which a report is made."""
+"""The longest time for which the exception holds under which a report is made."""
 
 
 class StoreFigures(NamedTuple):
-    """How a process gets on with its store, for operators: without anything personal.
-
-    `looks` and `failed_looks` at it so far; `staleness`, the seconds since the look that is relied on began (infinite
-    without one); `subjects` in the cache; `refusals` by cause; `waiting`, counts of uses that are not written yet.
-    """
+    """Figures on how this process uses its store, for operators. They contain no personal data."""
 
     looks: int
+    """The number of times that this process looked at the store for changes."""
     failed_looks: int
+    """The number of these looks that failed."""
     staleness: float
+    """The seconds since the look began that the cache relies on; infinite without one."""
     subjects: int
+    """The number of subjects in the cache."""
     refusals: Mapping[str, int]
+    """The number of refused questions, by cause."""
     waiting: int
+    """The number of counts of uses that are not written yet."""
 
 
 class Governance:
-    """People, parties and time for a guard: `Guard(notice, governance=Governance("sqlite:///privacy.db", notice=…))`.
+    """The records about people and recipients for a guard, in one store.
 
-    `store`: the database. `subjects`: restrictions and consents. `preference_cache`: what holds for each.
-    `requests`: their handling. `provisions`: hand-overs, and the register of recipients. `erasers`, `retention`: what
-    may be kept no longer. `holdings`: what the application holds of a subject. `ledger`: what was used for what. To be
-    closed at the end; also a context manager.
+    Use it as `Guard(notice, governance=Governance("sqlite:///privacy.db", notice=…))`. Close it at the end, or use it
+    as a context manager.
+
+    Attributes:
+        store: The database.
+        subjects: The restrictions and consents of subjects.
+        preference_cache: The preferences of each subject, cached.
+        requests: The handling of subjects' requests.
+        provisions: The hand-overs, and the register of recipients.
+        erasers: The functions that erase data of the application.
+        retention: The job that erases what may be kept no longer.
+        holdings: The functions that read what the application holds of a subject.
+        ledger: The record of uses, denials and changes.
     """
 
     def __init__(
@@ -77,7 +88,7 @@ class Governance:
         checkpoints: Checkpoints | None = None,
         keys: URL | str | None = None,
     ) -> None:
-        """Open the store of a URL, or use one that is open, and leave it open.
+        """Open the store of a URL, or use an open store without taking charge of closing it.
 
         With None nothing is opened yet, so that a module that makes a guard can be imported: `open` does it when the
         application starts. Until then whatever needs the store is refused.
@@ -177,7 +188,7 @@ class Governance:
         return self.preference_cache.preferences_of_each(subjects)
 
     async def ready(self, subjects: Iterable[SubjectId] = (), /) -> None:
-        """Have what holds for these subjects at hand, so that checks that follow do not block the event loop.
+        """Read the preferences of these subjects, so that checks that follow do not block the event loop.
 
         To be awaited in an event loop (asyncio or trio) before something is asked of them. Without subjects it is seen
         that the store answers. A check within half of `staleness` then neither reads the store nor waits for it.
@@ -215,7 +226,7 @@ class Governance:
         return self.preference_cache.roster()
 
     async def aroster(self) -> Roster:
-        """Return `roster`, to be awaited in an event loop (asyncio or trio), which goes on meanwhile.
+        """Return `roster` without blocking the event loop (asyncio or trio).
 
         A guarded async engine awaits it by itself. Await it before a query of another adapter reads rows in the loop.
 

@@ -1,4 +1,4 @@
-"""What an application holds of a subject: the functions that read it, and the personal data in their results."""
+"""The personal data that an application holds of a subject: the functions that read it, and their results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from purposeguard.values.type_schema import Shape, read_shape
 F = TypeVar("F", bound=Callable[[str], Any])
 
 Titles = Mapping[str, str]
-"""By language."""
+"""Titles by language."""
 
 NOTHING_SAID: Final = Shape()
 """The shape of a missing annotation."""
@@ -45,18 +45,17 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A function that reads what one part of the application holds of a subject.
-
-    `title` is its title, and `names` the titles of its fields by path (`orders[].address`), each by language. `realm`
-    is that of the ids that it takes: for `customer:7` it is called with `7` if its realm is `customer`.
-    """
+    """A function that reads what one part of the application holds of a subject."""
 
     name: str
     site: Site
     load: Callable[[str], object]
     title: Titles = field(default_factory=dict)
+    """The title of the holding, by language."""
     names: Mapping[str, Titles] = field(default_factory=dict)
+    """The titles of its fields by path (`orders[].address`), each by language."""
     realm: str | None = None
+    """The realm of the ids that it takes: with `customer`, it is called with `7` for `customer:7`."""
 
     def records(self, subject: str) -> tuple[Any, ...]:
         """Return the records of a subject: none, one or several. Raises TypeError for a result without fields."""
@@ -111,7 +110,7 @@ class Holdings:
         title: Titles | None = None,
         names: Mapping[str, Titles] | None = None,
     ) -> Callable[[F], F]:
-        """Return `@holdings.holding("customers")`: registers the function that reads what is held of a subject.
+        """Return a decorator, `@holdings.holding("customers")`, for the function that reads what is held of a subject.
 
         It is given the subject's id as text, and gives a model with tagged or sealed fields, a list of them, or None.
         Where subjects have ids within realms, `Subject("customer")`, name the one of this function, `realm="customer"`:
@@ -164,7 +163,7 @@ def iter_held_items(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]
 
 
 def open_held_item(held: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
-    """Yield a datum without its seal: its fields, if it has some, each with the label of the seal added."""
+    """Yield a datum without its seal, or its fields if it has some, each with the label of the seal added."""
     if not isinstance(held.value, Sealed):
         yield held
         return
@@ -199,7 +198,7 @@ Part = tuple[str, Any, Shape]
 
 
 def _iter_parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:
-    """Yield the parts of a value, if one of them has a label of its own; else none."""
+    """Yield the parts of a value if at least one part has a label of its own; otherwise nothing."""
     plan = make_plan(type(value), shape)
     if plan.fields is not None:
         for name, inner in plan.fields.items():
@@ -224,7 +223,7 @@ def _format_step(key: object) -> str:
 
 
 def _strip_indices(path: str) -> str:
-    """Return `orders[3].address` → `orders[].address`."""
+    """Return a path without its indices: `orders[].address` for `orders[3].address`."""
     general, depth = "", 0
     for char in path:
         depth -= char == "]"

@@ -73,7 +73,7 @@ async def wait_for_future(future: Future[Any], seconds: float) -> bool:
 
 
 class _OffLoopBlock:
-    """What threads write for a block in an event loop, until it is over."""
+    """The writes that threads do for a block in an event loop, until the block is over."""
 
     def __init__(self, patience: Callable[[], float]) -> None:
         self._patience = patience
@@ -82,7 +82,7 @@ class _OffLoopBlock:
         self.over = False
 
     def write(self, threads: Executor, write: Callable[[], object]) -> bool:
-        """Have a thread write; False if there is none, and nothing was done."""
+        """Have a thread write. Return False if no thread can be started, in which case nothing was done."""
 
         def failure() -> PurposeGuardError | None:
             try:
@@ -100,7 +100,7 @@ class _OffLoopBlock:
         return True
 
     async def wait_until_recorded(self) -> None:
-        """Return when all of it is on record.
+        """Wait until all of it is on record.
 
         Raises:
             StoreUnavailable: it cannot be, or not within the `timeout` of the store.

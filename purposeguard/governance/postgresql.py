@@ -109,7 +109,7 @@ def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool
 
 
 def _check_server(connection: psycopg.Connection[Any], *_: object) -> None:
-    """Replace connections whose server has gone, or have ended them: it said so, which takes no round trip to learn."""
+    """Raise InvalidatePoolError if the server has closed the connection. This takes no round trip."""
     try:
         for _step in range(2):  # first what it said, then that it ended
             connection.pgconn.consume_input()
@@ -139,7 +139,7 @@ def _set_server_limits(connection: sa.Connection, timeout: float) -> None:
 
 @contextlib.contextmanager
 def suspend_limits(connection: sa.Connection) -> Generator[None]:
-    """Return a context manager: a block whose statements may take their time: an upgrade of large tables does."""
+    """Return a context manager in whose block statements may take their time, as an upgrade of large tables does."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, BoundedConnection):  # another driver, which waits as long as it likes
         yield

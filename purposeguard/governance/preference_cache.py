@@ -1,4 +1,4 @@
-"""What holds for a subject, without a query at each check: a cache, kept true by looking at the feed of changes."""
+"""A cache of the preferences of subjects, kept true by looking at the feed of changes."""
 
 from __future__ import annotations
 
@@ -41,19 +41,18 @@ BATCH: Final = 1_000
 """Subjects that one query asks for."""
 
 Cause = Literal["closed", "waited", "look", "read"]
-"""Why a check was refused: the cache is closed, a look under way did not end, the last one failed, a read failed."""
+"""The cause of a refusal: the cache is closed, a look did not end in time, the last look failed, or a read failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _CacheEntry:
-    """Preferences; until when they are kept, by the monotonic clock; when they change by themselves, if they do.
-
-    Subjects share entries, which are compared by identity.
-    """
+    """The cached preferences of some subjects. Subjects share entries, which are compared by identity."""
 
     preferences: SubjectPreferences
     ends: float
+    """The time until which the entry may be used, on the monotonic clock."""
     changing: SubjectState | None
+    """The state of the subject if it changes by itself at some time; otherwise None."""
 
 
 _PREFERENCES: Final[Callable[[_CacheEntry], SubjectPreferences]] = operator.attrgetter("preferences")
@@ -143,7 +142,7 @@ class PreferenceCache:
                     return kept.preferences
 
     def _is_usable(self, entry: _CacheEntry) -> bool:
-        """Return True if an entry counts, where the store was looked at in time."""
+        """Return True if an entry may be used, provided that the store was looked at in time."""
         changing = entry.changing
         return time.monotonic() < entry.ends and (changing is None or changing.holds(self.subjects.clock.span()))
 
@@ -191,7 +190,7 @@ class PreferenceCache:
         return self._roster_until()[0]
 
     def _roster_until(self) -> tuple[Roster, float]:
-        """Return the roster, and until when it counts, by the monotonic clock."""
+        """Return the roster, and the time until which it may be used, on the monotonic clock."""
         with limit_waiting(self.store.timeout):
             while True:
                 self._poll_if_stale()
@@ -202,7 +201,7 @@ class PreferenceCache:
                     return roster, until
 
     async def ready(self, subjects: Sequence[str] = (), /) -> None:
-        """Have what holds for these subjects at hand: a check that follows neither reads the store nor waits for it.
+        """Read the preferences of these subjects, so that a check that follows need not read the store or wait for it.
 
         Nothing is waited for in the thread of the event loop. The look at the store is new enough for half of
         `staleness` at least.
@@ -217,7 +216,7 @@ class PreferenceCache:
             self.preferences_of_each(subjects)
 
     async def aroster(self) -> Roster:
-        """Return `roster`, without waiting for anything in the thread of the event loop.
+        """Return `roster` without waiting for anything in the thread of the event loop.
 
         Raises:
             StoreUnavailable: it cannot be read within the `timeout` of the store.
@@ -235,7 +234,7 @@ class PreferenceCache:
         return time.monotonic() < self._fresh_until - self._staleness / 2
 
     async def _read_by_watcher(self, wanted: _ReadRequest, seconds: float) -> bool:
-        """Have the watcher read what is wanted, and wait for it; False if there is no watcher, and nothing was done."""
+        """Have the watcher read what is wanted, and wait for it. Return False if there is no watcher."""
         if self._closed:
             raise self._make_refusal("closed")
         self._refuse_if_down()
@@ -310,7 +309,7 @@ class PreferenceCache:
     # ---- changes --------------------------------------------------------------------------------------------------
 
     def invalidate(self, subjects: Collection[str], /) -> None:
-        """Forget these subjects, and keep nothing that is being read of them."""
+        """Forget these subjects, and do not cache what is being read of them."""
         with self._lock:
             for subject in subjects:
                 self._cache.pop(subject, None)
@@ -390,7 +389,7 @@ class PreferenceCache:
                 self._get_watcher()
 
     def _refuse_if_down(self) -> None:
-        """Raise where the last look failed: the watcher learns when the store is back, and no check waits for that."""
+        """Raise StoreUnavailable if the last look failed. Only the watcher waits for the store to be back."""
         failure = self._failure
         watcher = self._watcher
         if failure is None or time.monotonic() < self._fresh_until:
@@ -401,7 +400,7 @@ class PreferenceCache:
 
     @contextlib.contextmanager
     def _count_refusal(self, cause: Cause) -> Generator[None]:
-        """Count a refusal in the block."""
+        """Return a context manager that counts a refusal if its block raises StoreUnavailable."""
         try:
             yield
         except StoreUnavailable:
@@ -426,7 +425,7 @@ class PreferenceCache:
     # ---- the watcher ----------------------------------------------------------------------------------------------
 
     def _get_watcher(self) -> _Watcher | None:
-        """Return the thread that looks, started if need be; None if it cannot be."""
+        """Return the thread that looks at the store, started if needed; None if it cannot be started."""
         with self._lock:
             if not self._closed and (self._watcher is None or not self._watcher.is_alive()):
                 with contextlib.suppress(RuntimeError):  # no thread can be started: checks go on looking themselves
@@ -436,7 +435,7 @@ class PreferenceCache:
             return self._watcher
 
     def _take_turn(self) -> float:
-        """Look if it is time, reads what is wanted and what is nearly too old; give the seconds to wait."""
+        """Look at the store if it is time, read requested and aging entries, and return the seconds to wait."""
         failure: StoreUnavailable | None = None
         more = False
         try:
@@ -462,7 +461,7 @@ class PreferenceCache:
         return max(self._poll / 8, 0.0 if more else self._poll - self.staleness)
 
     def _refresh_oldest(self) -> bool:
-        """Read a batch of those who are in the last quarter of their time. True if there may be more of them."""
+        """Read again a batch of the entries in the last quarter of their time. Return True if there may be more."""
         soon = time.monotonic() + self._max_age / 4
         with self._lock:
             first = itertools.takewhile(lambda item: item[1].ends < soon, self._cache.items())
@@ -510,27 +509,26 @@ class _SubjectsRead:
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _ReadRequest:
-    """What a task of an event loop waits for: these subjects, and the roster if it `wants_roster`.
-
-    `until` is when the roster counts no longer, `outcome` why it cannot be known, or None.
-    """
+    """A request by a task of an event loop to read subjects, and the roster if it `wants_roster`."""
 
     subjects: Sequence[str] = ()
     wants_roster: bool = False
     roster: Roster | None = None
     until: float = -math.inf
+    """The time after which the roster may no longer be used."""
     outcome: Future[StoreUnavailable | None] = dataclasses.field(default_factory=Future)
+    """A future whose result is the error that prevented the reading, or None."""
 
 
 def _finish_requests(wanted: Iterable[_ReadRequest], failure: StoreUnavailable | None) -> None:
-    """End the wait for what was asked for."""
+    """Finish these read requests, whose tasks wait for the outcome."""
     for each in wanted:
         if each.outcome.set_running_or_notify_cancel():  # unless nobody waits any more
             each.outcome.set_result(failure)
 
 
 class _Watcher(threading.Thread):
-    """Takes a turn when it is rung, and whenever the last turn said, until it is stopped or the cache is gone."""
+    """A thread that takes a turn when it is rung, and after the seconds that the last turn returned."""
 
     def __init__(self, turn: weakref.WeakMethod[Callable[[], float]], poll: float) -> None:
         super().__init__(name="purposeguard-watcher", daemon=True)
@@ -540,7 +538,7 @@ class _Watcher(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
-        """Take turns."""
+        """Take turns until the thread is stopped or the cache is gone."""
         while not self._stopping and (seconds := self._run_turn()) is not None:
             self._bell.wait(seconds)
             self._bell.clear()
@@ -550,11 +548,11 @@ class _Watcher(threading.Thread):
         return None if turn is None else turn()
 
     def ring(self) -> None:
-        """Have it take a turn now."""
+        """Have the thread take a turn now."""
         self._bell.set()
 
     def stop(self) -> None:
-        """End the thread, and wait for it unless called in it."""
+        """End the thread, and wait for its end unless called in the thread itself."""
         self._stopping = True
         self._bell.set()
         if self is not threading.current_thread():
@@ -562,7 +560,7 @@ class _Watcher(threading.Thread):
 
 
 _CACHES: Final[weakref.WeakSet[PreferenceCache]] = weakref.WeakSet()
-"""For forked children, and for the end of the interpreter."""
+"""All caches, to be reset in forked children and closed at the end of the interpreter."""
 
 
 def _reset_after_fork() -> None:

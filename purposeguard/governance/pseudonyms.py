@@ -83,7 +83,7 @@ forgotten: Final = sa.Table(
     sa.Column("pseudonym", sa.String(32), nullable=False, index=True),
     sa.Column("bar", sa.Boolean, nullable=False),
 )
-"""In the store: whose keys are destroyed, in the order of the commits. Keys from an older copy are destroyed again."""
+"""The pseudonyms whose keys are destroyed, in the order of the commits, so that keys from an older copy are found."""
 
 
 class KeyDatabase(Protocol):
@@ -108,7 +108,7 @@ class KnownSubjects(NamedTuple):
 
 
 def select_list_members(dialect: str, name: str) -> sa.Select[Any]:
-    """Return the members of a parameter that is a list: one parameter for each costs more than the look."""
+    """Return a query for the members of a list parameter, which costs less than a parameter for each member."""
     each = sa.func.json_each if dialect == "sqlite" else sa.func.json_array_elements_text
     return sa.select(each(sa.bindparam(name, type_=sa.JSON)).table_valued("value").c.value)
 
@@ -137,10 +137,12 @@ SUBJECTS: Final = {dialect: _select_subjects(dialect) for dialect in DIALECTS}
 
 
 class PseudonymKeys:
-    """The keys of a store. `apart` is where they lie; None: in the store itself.
+    """The keys of a store, which link persons to their pseudonyms.
 
-    `issued` is how many the keys have issued at least, as far as the store knows. Keys that have issued fewer are an
-    older copy, and are refused: who stopped a use since would be unknown.
+    Attributes:
+        apart: The database of the keys; None if they are in the store itself.
+        issued: The least number of pseudonyms issued, as far as the store knows. Keys that issued fewer are an older
+            copy and are refused: they would not know who restricted a use since.
     """
 
     def __init__(self) -> None:
@@ -152,7 +154,7 @@ class PseudonymKeys:
         self._lock = make_lock()  # guards `issued`
 
     def learn(self, row: Any) -> None:
-        """Take over what the row of the vault says."""
+        """Take over the values of the row of the vault."""
         self._mark, self._secret, self._former = row.mark, bytes(row.secret), row.former
 
     def rely_on(self, issued: int) -> None:
@@ -164,7 +166,7 @@ class PseudonymKeys:
 
     @contextlib.contextmanager
     def reading(self, connection: sa.Connection) -> Generator[sa.Connection]:
-        """Return a context manager: a connection to the keys; `connection` is one to the store."""
+        """Return a context manager for a connection to the keys; `connection` is one to the store."""
         if self.apart is None:
             yield connection
         else:
@@ -199,7 +201,7 @@ class PseudonymKeys:
             )
 
     def find_barred(self, connection: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
-        """Return those of these persons who are barred."""
+        """Return the barred persons among these."""
         with self.reading(connection) as own:
             return self._find_barred(own, subjects)
 
@@ -221,7 +223,7 @@ class PseudonymKeys:
             )
 
     def find_subjects(self, connection: sa.Connection, pseudonyms: Iterable[str]) -> dict[str, str]:
-        """Return the persons behind pseudonyms; those whose keys are destroyed are not in it."""
+        """Return the persons by their pseudonyms, without those whose keys are destroyed."""
         wanted = iter(dict.fromkeys(pseudonyms))
         found: dict[str, str] = {}
         while some := list(islice(wanted, AT_A_TIME)):
@@ -230,11 +232,11 @@ class PseudonymKeys:
         return found
 
     def digest_for_bar(self, subject: str) -> str:
-        """Return the digest by which a barred person is found."""
+        """Return the digest that identifies a barred person."""
         return hashlib.blake2b(subject.encode(), key=self._secret, digest_size=32, person=b"barred").hexdigest()
 
     def find_name(self, connection: sa.Connection, subject: str) -> str | None:
-        """Return the pseudonym of a person, or the digest in its place where hand-overs are older than pseudonyms."""
+        """Return the pseudonym of a person, or the digest in its place if hand-overs are older than pseudonyms."""
         name = self.find_known(connection, [subject]).names.get(subject)
         if name is None and self._former is not None:
             return digest_subject(self._former, subject)
@@ -243,7 +245,7 @@ class PseudonymKeys:
     # ---- issuing ----------------------------------------------------------------------------------------------------
 
     def issue(self, connection: sa.Connection, subjects: Iterable[str]) -> dict[str, str]:
-        """Return the pseudonyms of these persons, made for those who have none."""
+        """Return the pseudonyms of these persons, and make those that are missing."""
         wanted = iter(sorted(set(subjects)))  # in one order, so that of two that issue at once one waits for the other
         names: dict[str, str] = {}
         while some := list(islice(wanted, AT_A_TIME)):
@@ -266,7 +268,7 @@ class PseudonymKeys:
             own.execute(insert(pseudonym).on_conflict_do_nothing(index_elements=["subject"]), rows)
 
     def _former_names(self, connection: sa.Connection, subjects: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yield the digests by which these persons are named since before there were pseudonyms."""
+        """Yield the digests that identified these persons before there were pseudonyms."""
         if self._former is None:
             return
         digests = {digest_subject(self._former, subject): subject for subject in subjects}
@@ -279,7 +281,7 @@ class PseudonymKeys:
     # ---- destroying -------------------------------------------------------------------------------------------------
 
     def destroy(self, connection: sa.Connection) -> None:
-        """Destroy the keys of those whom the store has forgotten, also of those whom an older copy brought back."""
+        """Destroy the keys of forgotten persons, including those that an older copy brought back."""
         with self.writing(connection) as own:
             # Nobody else destroys meanwhile, so that none is left out.
             applied = own.execute(sa.update(vault).values(applied=vault.c.applied).returning(vault.c.applied))
@@ -303,7 +305,7 @@ class PseudonymKeys:
             return last > (own.execute(sa.select(vault.c.applied)).scalar_one_or_none() or 0)
 
     def unbar(self, connection: sa.Connection, subjects: Iterable[str]) -> None:
-        """Let these persons come back."""
+        """Lift the bar on these persons."""
         digests = list(map(self.digest_for_bar, subjects))
         with self.writing(connection) as own:
             own.execute(sa.delete(barred).where(barred.c.digest.in_(digests)))
@@ -318,7 +320,7 @@ def _bar_subjects(own: sa.Connection, digests: Collection[str]) -> None:
 
 
 def get_keys(connection: sa.Connection) -> PseudonymKeys:
-    """Return the keys of the store that a connection is to."""
+    """Return the keys of the store to which a connection leads."""
     return cast("PseudonymKeys", connection.get_execution_options()[KEYS])
 
 
@@ -329,7 +331,7 @@ def _make_key_row(subject: str, former: str | None) -> dict[str, Any]:
 
 
 def digest_subject(key: bytes, subject: str) -> str:
-    """Return the name of a subject under a key: that of the subject, or the one that a store had before."""
+    """Return the name of a subject under a key: their own, or the single key of an earlier version."""
     return hashlib.blake2b(subject.encode(), key=key, digest_size=16).hexdigest()
 
 
@@ -339,7 +341,7 @@ def digest_subject(key: bytes, subject: str) -> str:
 def attach_keys(
     connection: sa.Connection, own: PseudonymKeys, apart: KeyDatabase | None, where: str, *, move: bool
 ) -> None:
-    """Have a store use its keys: those in it, or `apart`. Those in it are moved there, with `move` if there are any.
+    """Have a store use its keys, which are in the store itself or in `apart`, to which `move` moves them.
 
     Raises:
         StoreUnavailable: the keys are not those of the store, or lie elsewhere.
@@ -374,7 +376,7 @@ def attach_keys(
 
 
 def _make_vault(connection: sa.Connection) -> str:
-    """Return the row of the vault, made with the store."""
+    """Return the row of the vault, which is made with the store."""
     mark = secrets.token_hex(16)
     row = {"id": 1, "mark": mark, "secret": secrets.token_bytes(32), "issued": 0, "applied": 0}
     now = datetime.datetime.now(UTC)
@@ -384,7 +386,7 @@ def _make_vault(connection: sa.Connection) -> str:
 
 
 def _move_keys(connection: sa.Connection, apart: KeyDatabase, mark: str | None) -> None:
-    """Move the keys. Whoever would use those in the store from now on misses the tables, and is refused."""
+    """Move the keys. A process that would still use the keys in the store misses their tables, and is refused."""
     with apart.writing() as there:
         present = there.execute(sa.select(vault.c.mark)).scalar_one_or_none()
         if present not in (None, mark):

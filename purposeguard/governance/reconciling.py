@@ -18,7 +18,7 @@ from purposeguard.governance.subjects import make_ledger_details
 from purposeguard.governance.transfers import MOST_NAMED, provided_subject, provision
 
 REVOKED: Final = ("lifted", "withdrawn")
-"""What entries say of restrictions and consents that were taken back."""
+"""The actions that entries record of restrictions and consents that were taken back."""
 
 
 class LedgerDifference(NamedTuple):
@@ -33,7 +33,7 @@ NOT_SAID: Final = "the row is there, and the ledger says nothing of it"
 CHANGED: Final = "the row says something else than the ledger"
 
 Facts = Mapping[tuple[Any, ...], tuple[str, object]]
-"""What was recorded, by a key: its name, and its content."""
+"""The recorded facts, by a key: the name of each, and its content."""
 
 
 def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[LedgerDifference]:
@@ -145,7 +145,7 @@ def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
 
 
 def _check_keys(connection: sa.Connection) -> Iterator[LedgerDifference]:
-    """Yield the keys in the store that are not those of the persons they name, and persons without one."""
+    """Yield the keys in the store that do not fit their persons, and the pseudonyms without a key."""
     if not sa.inspect(connection).has_table(pseudonym.name):  # they lie apart
         return
     known = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())

@@ -241,12 +241,12 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 @functools.cache
 def load_words(language: Language, table: Path = TEMPLATES / "disclosure.toml") -> Mapping[str, str]:
-    """Return the words of pages in a language, by their names in the templates."""
+    """Return the words of pages in a language, by the names that the templates use."""
     return {name: texts[language] for name, texts in tomllib.loads(table.read_text("utf-8")).items()}
 
 
 def make_security_policy(style: str) -> str:
-    """Return the content security policy of a page that has this style sheet, no script, and nothing from elsewhere."""
+    """Return the content security policy of a page with this style sheet, without scripts and external resources."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action "
 
@@ -301,7 +301,7 @@ def make_environment() -> Environment:
 
 
 def replace_unprintable(text: object) -> str:
-    """Return a text with \ufffd in place of the characters that a page cannot have."""
+    """Return a text with \ufffd in place of characters that a page cannot contain."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cs"} else char
         for char in str(text)

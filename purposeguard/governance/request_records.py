@@ -19,7 +19,7 @@ State = Literal["open", "verified", "fulfilled", "refused", "withdrawn"]
 """`open`: received; `verified`: the author and their authority are known; the others: closed."""
 
 Effect = Literal["discloses", "amends", "stops-use", "deletes", "stops-provision"]
-"""What fulfilling a request does, as stated in the notice."""
+"""The effect of fulfilling a request, as stated in the notice."""
 
 Did = Literal["opened", "verified", "extended", "fulfilled", "refused", "withdrawn"]
 """The kinds of steps."""
@@ -75,46 +75,46 @@ step: Final = sa.Table(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """A request of a subject, in its present state.
-
-    `kind` and `effect` are those of the notice's `[rights]`. `subject` is None until the subject is known, and once it
-    is forgotten; `authority` is where that of an agent is on record. `purposes` are clauses, None: all. `due_on` is the
-    last day of the deadline in the notice's time zone, `extended` if it was put off. `interim` is the restriction while
-    the request is open.
-    """
+    """A request of a subject, in its present state."""
 
     id: int
     kind: str
+    """The id of the request in the notice's `[rights]`."""
     effect: Effect
+    """The effect of fulfilling the request, as the notice states it."""
     requester: Person
     authority: str | None = dataclasses.field(repr=False)
+    """The reference under which the authority of an agent is on record."""
     subject: str | None = dataclasses.field(repr=False)
+    """The subject; None until it is known, and once it is forgotten."""
     purposes: tuple[str, ...] | None
+    """The clauses of the purposes that the request is about; None for all."""
     revision: datetime.date
     received_at: datetime.datetime
     due_on: datetime.date | None
+    """The last day of the deadline, in the notice's time zone."""
     extended: bool
+    """True if the deadline was extended."""
     suspending: bool
+    """True if use is suspended while the request is open."""
     interim: int | None
+    """The number of the restriction that holds while the request is open."""
     state: State
     closed_at: datetime.datetime | None
 
     @property
     def pending(self) -> bool:
-        """True until it is answered."""
+        """True until the request is answered."""
         return self.state in PENDING
 
     def overdue(self, today: datetime.date) -> bool:
-        """Return True if its deadline was before this day."""
+        """Return True if the request is pending and its deadline was before this day."""
         return self.pending and self.due_on is not None and self.due_on < today
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a request, and the state after it.
-
-    `text` is the clerk's note: how it was verified, what was done, why it was refused or put off.
-    """
+    """A step of a request, and the state after it."""
 
     request: int
     number: int
@@ -124,17 +124,16 @@ class Step:
     state: State
     due_on: datetime.date | None
     text: str | None = dataclasses.field(repr=False)
+    """The clerk's note: how the request was verified, what was done, or why it was refused or extended."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Overview:
-    """The requests as they are: their number by kind and state, and those yet to be answered (`pending`), by deadline.
-
-    `today` is the day in the notice's time zone.
-    """
+    """The number of requests by kind and state, and the pending requests by deadline."""
 
     as_of: datetime.datetime
     today: datetime.date
+    """The day in the notice's time zone."""
     counts: Mapping[tuple[str, State], int]
     pending: tuple[Request, ...]
 
@@ -146,22 +145,22 @@ class Overview:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RequestListing:
-    """A page of requests: those to be answered by deadline, then the closed ones, the latest first.
-
-    `total` counts the requests that were asked for, on all `pages`; `number` is that of this page, from 1. `overdue`
-    counts all whose deadline has passed. `today` is the day in the notice's time zone.
-    """
+    """A page of requests: pending ones by deadline, then closed ones, the latest first."""
 
     today: datetime.date
+    """The day in the notice's time zone."""
     requests: tuple[Request, ...]
     total: int
+    """The number of matching requests on all pages."""
     overdue: int
+    """The number of all requests whose deadline has passed."""
     number: int
+    """The number of this page, from 1."""
     pages: int
 
 
 def build_overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
-    """Return the requests as they are now."""
+    """Return the overview of the requests at this time."""
     counted = sa.select(request.c.kind, request.c.state, sa.func.count()).group_by(request.c.kind, request.c.state)
     counts: dict[tuple[str, State], int] = {
         (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
@@ -220,7 +219,7 @@ MAY: Final[Mapping[Did, frozenset[State]]] = {
 
 
 def possible_steps(asked: Request, today: datetime.date) -> frozenset[Did]:
-    """Return the steps that may be taken with a request."""
+    """Return the steps that the state of a request permits."""
     did: set[Did] = {did for did, states in MAY.items() if asked.state in states}
     if asked.due_on is None or asked.extended or asked.overdue(today):
         did.discard("extended")
@@ -228,7 +227,7 @@ def possible_steps(asked: Request, today: datetime.date) -> frozenset[Did]:
 
 
 def require_possible(asked: Request, did: Did) -> None:
-    """Raise RequestError if the state of a request does not permit a step."""
+    """Check that the state of a request permits a step; otherwise raise RequestError."""
     if asked.state in MAY[did]:
         return
     if not asked.pending:
@@ -243,5 +242,5 @@ def require_possible(asked: Request, did: Did) -> None:
 
 
 def make_impossible_error(asked: Request, did: Did, why: str, advice: str) -> RequestError:
-    """Return the error of a step that is not permitted: which request, which step, why not, what to do."""
+    """Return the error for a step that is not permitted, with the request, the step, the reason and the remedy."""
     return RequestError(f"request {asked.id} ({asked.kind}) cannot be {did}: {why} (help: {advice})")

@@ -55,7 +55,7 @@ OPENING_LOCK: Final = 0x7075_7270_6F73_6532
 
 
 class DisclosureMaker(Protocol):
-    """Makes the report that answers a request for disclosure."""
+    """A function that makes the report which answers a request for disclosure."""
 
     def __call__(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
         """Return the report about the subject of a verified request; `by` is the clerk."""
@@ -94,7 +94,7 @@ class Requests:
         suspend_while_open: bool = False,
         disclose: DisclosureMaker | None = None,
     ) -> None:
-        """Use the store, the notice, the clock and the ledger of `subjects`.
+        """Use the store, notice, clock and ledger of `subjects`.
 
         `days`: the deadline, in place of the notice's. `suspend_while_open`: whether what a request would stop is
         stopped until it is answered. `disclose` makes reports.
@@ -136,7 +136,7 @@ class Requests:
         suspend_while_open: bool | None = None,
         once: bool = False,
     ) -> Request:
-        """Put a request on record. Its deadline is counted from the day of `received_at` (now).
+        """Record a request. Its deadline is counted from the day of `received_at` (now).
 
         `kind` is one that the notice grants. `subject` may also be named when the request is verified. `authority` is
         where that of an agent is on record. `purposes`: for which use is to be suspended, one, several, or (None) all.
@@ -204,7 +204,7 @@ class Requests:
         authority: str | None = None,
         after: int | None = None,
     ) -> Request:
-        """Record how the author and their authority were verified, and the subject, if not named before.
+        """Record how the author and their authority were verified, and the subject if it was not named before.
 
         Raises:
             RequestError: also if the subject, or the authority of an agent, is still unknown.
@@ -357,7 +357,7 @@ class Requests:
         number: int = 1,
         size: int = 50,
     ) -> RequestListing:
-        """Return a page of the requests of a kind (None: of any) in these states, the most urgent first.
+        """Return a page of the requests of a kind (None: any) in these states, the most urgent first.
 
         There are `size` on each page; if there are fewer pages than `number`, it is the last one.
         """
@@ -407,7 +407,7 @@ class Requests:
     def _take(
         self, connection: sa.Connection, after: Request, did: Did, *, by: str | None, text: str | None
     ) -> Request:
-        """Take the step to the state `after`: writes it, notes the step, tells the ledger."""
+        """Take the step to the state `after`: store it, note the step, and record it in the ledger."""
         now = self.subjects.clock.now()
         if not after.pending:
             after = dataclasses.replace(after, closed_at=now)
@@ -424,7 +424,7 @@ class Requests:
         return None if subject is None else self.store.keys.issue(connection, [subject])[subject]
 
     def _report(self, connection: sa.Connection, after: Request, name: str | None, did: Did, by: str | None) -> None:
-        """Tell the ledger, without the note."""
+        """Record a step in the ledger, without the clerk's note."""
         body = {
             "subject": name,
             "did": did,
@@ -455,7 +455,7 @@ class Requests:
         return self._take(connection, dataclasses.replace(pending, state=state, interim=None), state, by=by, text=text)
 
     def _restrict(self, connection: sa.Connection, asked: Request, kind: Kind) -> Restriction:
-        """Put what was asked for in force, for the purposes that the notice still has."""
+        """Put the restriction that was asked for in force, for the purposes that the notice still has."""
         remaining = None
         if asked.purposes is not None:
             known = {purpose.clause for purpose in self.notice.purposes}
@@ -477,7 +477,7 @@ class Requests:
         )
 
     def _suspend(self, connection: sa.Connection, asked: Request) -> Request:
-        """Return the request with the restriction that holds while it is open, put in force once the subject is known.
+        """Return the request with its interim restriction, which is put in force once the subject is known.
 
         Before the step is noted: the lock of preferences comes before the ledger's.
         """
@@ -511,7 +511,7 @@ class Requests:
 def _find_duplicate(
     connection: sa.Connection, values: Mapping[str, Any], *, by: str | None, text: str | None
 ) -> Request | None:
-    """Return the request that was opened with these values by this clerk; the person may have been named since."""
+    """Return the request that this clerk opened with these values. Its subject may have been named since."""
     moment = request.c.received_at == values["received_at"]
     for asked in select_requests(connection, request.c.kind == values["kind"], moment):
         first = select_steps(connection, asked.id)[0]
@@ -523,7 +523,7 @@ def _find_duplicate(
 
 
 def _check_period(days: object) -> int:
-    """Return a number of days; raises TypeError or ValueError if it is none, or far too large."""
+    """Return a number of days; raise TypeError or ValueError if it is no such number, or far too large."""
     if isinstance(days, bool) or not isinstance(days, int):
         raise TypeError(f"a period is a whole number of days, not {type(days).__name__}")
     if not 0 < days <= LONGEST_PERIOD:

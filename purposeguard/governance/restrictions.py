@@ -72,18 +72,18 @@ class Revocation:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Declaration:
-    """What a subject declared under a revision of the notice.
-
-    `at` is when it was asked for, `recorded` since when it is in force, `until` when it ends by itself.
-    """
+    """A declaration of a subject under a revision of the notice."""
 
     id: int
     subject: str = dataclasses.field(repr=False)
     revision: datetime.date
     by: Person
     at: datetime.datetime
+    """The time at which the subject asked for it."""
     recorded: datetime.datetime
+    """The time since which it is in force."""
     until: datetime.datetime | None
+    """The time at which it ends by itself."""
     request: int | None
     reference: str | None = dataclasses.field(repr=False)
 
@@ -111,7 +111,7 @@ class Consent(_Declaration):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SubjectRecord:
-    """All restrictions and consents of a subject, in the order of their recording; and what holds now."""
+    """All restrictions and consents of a subject, in the order of their recording, and the present preferences."""
 
     subject: str = dataclasses.field(repr=False)
     restrictions: tuple[Restriction, ...]
@@ -120,17 +120,16 @@ class SubjectRecord:
 
 
 class SubjectState(NamedTuple):
-    """What holds for a subject, and when that changes by itself: from `until` on; or before `since`.
-
-    The latter is for a clock that was ahead and is set back: what had ended is in force again.
-    """
+    """The preferences of a subject, and the times at which they change by themselves."""
 
     preferences: SubjectPreferences
     until: datetime.datetime | None
+    """The time from which they no longer hold."""
     since: datetime.datetime | None = None
+    """The time before which they do not hold: if a fast clock is set back, an ended restriction is in force again."""
 
     def holds(self, span: Span) -> bool:
-        """Return True if it holds throughout this span."""
+        """Return True if the preferences hold throughout this span of time."""
         return (self.until is None or span.latest < self.until) and (self.since is None or span.earliest >= self.since)
 
 
@@ -141,7 +140,7 @@ _SAID: Final = (
     declaration.c.until,
     declaration.c.words,
 )
-"""What is asked of a declaration, to know what holds."""
+"""The columns of a declaration that decide which preferences hold."""
 
 _DECLARED: Final = declaration.outerjoin(revocation)
 _NAMED: Final = pseudonym.join(declaration, pseudonym.c.pseudonym == declaration.c.pseudonym).outerjoin(
@@ -151,7 +150,7 @@ _STANDING: Final = revocation.c.declaration.is_(None)
 
 
 _BARRED: Final = (sa.literal_column("'erasure'"), *(sa.cast(sa.null(), column.type) for column in _SAID[1:]))
-"""What holds for who is barred: as if they asked for erasure."""
+"""The columns for barred subjects, who are treated as if they had asked for erasure."""
 
 
 IN_FORCE: Final = (
@@ -218,7 +217,7 @@ _FIGURES: Final = (
     .group_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
     .order_by(declaration.c.kind, _PURPOSES, declaration.c.revision)
 )
-"""How many subjects have declared the same, and did not take it back; without those who were forgotten."""
+"""The number of subjects with the same declaration in force, without forgotten ones."""
 
 _ASKED: Final = {
     "by": "asked_by",
@@ -227,7 +226,7 @@ _ASKED: Final = {
     "request": "request",
     "reference": "reference",
 }
-"""What is on record of a declaration and of a revocation: the field, and its column."""
+"""The fields that declarations and revocations share, with their columns."""
 
 _HISTORY: Final = (
     sa.select(
@@ -249,7 +248,7 @@ HasWords = Callable[[str, datetime.date, str], bool]
 
 
 def keep_clause(clause: str, _revision: datetime.date) -> str:
-    """Return the clause itself, where no other revision is known."""
+    """Return the clause itself, for callers that know no other revision."""
     return clause
 
 
@@ -347,7 +346,7 @@ def _iter_declarations(connection: sa.Connection) -> Iterator[tuple[str, list[An
 
 
 class Figure(NamedTuple):
-    """How many subjects have declared the same under a revision: `kind` is that of a restriction, or `consent`."""
+    """The number of subjects who made the same declaration: `kind` is that of a restriction, or `consent`."""
 
     kind: str
     purposes: tuple[str, ...] | None

@@ -64,7 +64,7 @@ part: Final = sa.Table(
     sa.Column("done", sa.BigInteger, nullable=False),
     sa.Column("pending", sa.JSON(none_as_null=True)),
 )
-"""What each eraser has done in a run; `pending` are the keys of the batch under way."""
+"""The progress of each eraser in a run; `pending` are the keys of the batch under way."""
 
 UNENDED: Final = sa.select(sweep.c.id).where(sweep.c.ended.is_(None)).order_by(sweep.c.id).limit(1)
 """The number of the run that has not ended."""
@@ -75,55 +75,57 @@ Progress = Callable[[str, int], None]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Due:
-    """What is due of one eraser: the number of things whose period began `before` this day.
-
-    Without a period nothing is due. `problem` is why it is not known. `pending` are those of a batch that was under way
-    when a run was killed, in addition.
-    """
+    """The data that is due for one eraser. Without a period nothing is due."""
 
     eraser: str
     sources: tuple[str, ...]
     period: Period | None
     before: datetime.date | None
+    """The day before which the period of due data began."""
     count: int = 0
+    """The number of due items."""
     pending: int = 0
+    """The number of further items, of a batch that was under way when a run was killed."""
     problem: str | None = None
+    """The reason why it is unknown how much is due."""
     known: int = 0
     """The number of things whose period has begun, due or not."""
 
     @property
     def share(self) -> float:
-        """The share of what the eraser knows that it would erase, from 0 to 1."""
+        """The share of the eraser's items that a run would erase, from 0 to 1."""
         return min(1.0, (self.count + self.pending) / max(1, self.known + self.pending))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would erase today. `unserved`: periods without eraser; `resumes`: the run that would be resumed."""
+    """A preview of what a run would erase today."""
 
     today: datetime.date
     parts: tuple[Due, ...]
     unserved: tuple[Period, ...]
+    """The periods without an eraser."""
     resumes: int | None
+    """The number of the unfinished run that would be resumed."""
 
     @property
     def count(self) -> int:
-        """How much is due in all."""
+        """The number of items that are due in all."""
         return sum(part.count + part.pending for part in self.parts)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Erased:
-    """What one eraser did in a run: how much it erased, and why it stopped, if it failed.
-
-    `left`: something was still due after everything due had been erased.
-    """
+    """The result of one eraser in a run."""
 
     eraser: str
     sources: tuple[str, ...]
     done: int
+    """The number of items that it erased."""
     left: bool = False
+    """True if something was still due after everything due had been erased."""
     problem: str | None = None
+    """The reason why it stopped, if it failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class RetentionOutcome:
 
 
 class RetentionJob:
-    """`plan()` says what is due, `run()` erases it."""
+    """The job that erases what may be kept no longer: `plan()` shows what is due, `run()` erases it."""
 
     def __init__(
         self,
@@ -238,7 +240,7 @@ class RetentionJob:
         return RetentionOutcome(run.number, tuple(parts), ended)
 
     def _make_certain_plan(self, max_share: float) -> Plan:
-        """Return the plan, if the time is not in doubt and no share exceeds the limit; else raises SweepRefused."""
+        """Return the plan if the time is certain and no share exceeds the limit; otherwise raise SweepRefused."""
         doubt = self._clock.doubt()
         if doubt is not None:
             raise SweepRefused(
@@ -314,7 +316,7 @@ class _RetentionRun:
         self.done: dict[str, int] = {}
 
     def begin(self, erasers: Sequence[str]) -> dict[str, tuple[Key, ...]]:
-        """Take over the run that did not end, or begin one; return the keys of batches under way, by eraser."""
+        """Take over the run that did not end, or begin a run. Return the keys of batches under way, by eraser."""
         with self._store.writing() as connection:
             # Of two that begin at once, one waits for the other, and takes over from it.
             connection.execute(sa.select(counter.c.id).with_for_update())
@@ -332,7 +334,7 @@ class _RetentionRun:
         return {row.eraser: tuple(map(_deserialize_key, row.pending or ())) for row in rows}
 
     def batch_begins(self, eraser: str, keys: Sequence[Key]) -> None:
-        """Write the keys that are about to be erased."""
+        """Record the keys that are about to be erased."""
         with self._store.writing() as connection:
             self._lock_own_run(connection)
             values = {"pending": list(map(_serialize_key, keys))}
@@ -363,14 +365,14 @@ class _RetentionRun:
         return sa.update(part).where((part.c.sweep == self.number) & (part.c.eraser == eraser))
 
     def _lock_own_run(self, connection: sa.Connection) -> None:
-        """Lock the row of the run until the transaction ends; raise StoreUnavailable if it was taken over."""
+        """Lock the row of the run until the transaction ends; raise StoreUnavailable if the run was taken over."""
         mine = (sweep.c.id == self.number) & (sweep.c.runner == self._runner)
         if not connection.execute(sa.update(sweep).where(mine).values(runner=self._runner)).rowcount:
             raise StoreUnavailable("another process has taken over this sweep")
 
 
 class _InvalidKey(TypeError):
-    """An eraser gave something due that is no key."""
+    """An error: an eraser returned something as due that is not a key."""
 
 
 def _split_into_batches(keys: Iterable[Any], size: int) -> Iterator[tuple[Key, ...]]:

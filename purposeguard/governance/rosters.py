@@ -22,13 +22,13 @@ BATCH: Final = 1_000
 """Subjects that one query asks for."""
 
 AHEAD: Final = "`await governance.aroster()` before"
-"""How a loop gets at the roster without standing still."""
+"""The call by which a coroutine gets the roster without blocking its event loop."""
 
 
 class Rosters:
-    """Keeps a roster of all subjects: read whole once, then only the changed ones.
+    """A roster of all subjects that is read whole once, then only where something changed.
 
-    A change reported during a reading is read the next time, so none is lost.
+    A change that is reported during a reading is read the next time, so none is lost.
     """
 
     def __init__(self, subjects: Subjects) -> None:
@@ -43,13 +43,13 @@ class Rosters:
         self._next_change = NOTHING_DECLARED  # when the first of them changes by itself, or earlier
 
     def invalidate(self, subjects: Collection[str], /) -> None:
-        """Have these subjects read again."""
+        """Have these subjects read again at the next use."""
         with self._noting:
             if not self._unknown:
                 self._changed.update(subjects)
 
     def forget(self) -> None:
-        """Have all subjects read again."""
+        """Have all subjects read again at the next use."""
         with self._noting:
             self._unknown = True
             self._changed.clear()
@@ -65,7 +65,7 @@ class Rosters:
             self._lock.release()
 
     def get_if_current(self) -> Roster | None:
-        """Return the roster, if nothing needs to be read for it; nothing is waited for."""
+        """Return the roster if nothing needs to be read for it; otherwise None. Does not wait."""
         if not self._lock.acquire(blocking=False):
             return None
         try:

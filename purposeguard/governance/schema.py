@@ -27,7 +27,7 @@ Serial: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """The type of generated numbers: SQLite generates them in columns of type INTEGER alone."""
 
 VERSION_TABLE: Final = "purposeguard_version"
-"""Not Alembic's usual name, which an application that shares the database may use."""
+"""The table of Alembic's version. Its name is not the usual one, which an application in the same database may use."""
 
 
 class Moment(sa.types.TypeDecorator[datetime.datetime]):
@@ -40,7 +40,7 @@ class Moment(sa.types.TypeDecorator[datetime.datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> datetime.datetime | None:
-        """Refuse what has no time zone; SQLite, which knows none, is given the time in UTC."""
+        """Return the time for the database; refuse one without a time zone. SQLite, which knows none, gets UTC."""
         if value is None:
             return None
         moment = to_utc(value)

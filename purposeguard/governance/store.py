@@ -38,20 +38,20 @@ UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
 """PostgreSQL's advisory lock for upgrades."""
 
 FORMAT: Final = re.compile(r"\d{4}(?=[a-z]?_)")
-"""What the revisions begin with between which migrations only add: `0004_notes`, `0004a_…` and `0004b_…`."""
+"""The number of a revision. Migrations between revisions of one number only add: `0004_notes`, `0004a_…`, `0004b_…`."""
 
 SESSION: Final = re.compile(rf"(?<=\b{APPLICATION} )(\d{{4}})[a-z]?_\w+$")
 """The revision in the name of a session of PostgreSQL."""
 
 Upgrade = Literal["nothing", "additions", "all"]
-"""What opening a store may do to its tables."""
+"""The changes to its tables that opening a store may make."""
 
 CHANGED: Final = "purposeguard_changed"
 """Execution option: the subjects whose preferences a transaction changes."""
 
 
 class Listener(Protocol):
-    """Is told at once, in this process, whose preferences have changed."""
+    """An object that is notified at once, in this process, whose preferences have changed."""
 
     def invalidate(self, subjects: Collection[str], /) -> None:
         """Forget the preferences of these subjects.
@@ -64,11 +64,17 @@ class Listener(Protocol):
 
 
 class Store:
-    """A database: `Store.open(url)`, or `Store()` and later `connect`. Its faults are StoreUnavailable.
+    """The database of governance: use `Store.open(url)`, or `Store()` and later `connect`.
 
-    `engine` is SQLAlchemy's; `dialect` is `sqlite` or `postgresql`; `where` names the store in messages, without user
-    and password. `keys` know whose pseudonym is whose. `listeners` get changes; they are held weakly. `interruptions`
-    counts lost connections: after one, the store may be in an earlier state.
+    All errors of the database are raised as StoreUnavailable.
+
+    Attributes:
+        engine: The engine of SQLAlchemy.
+        dialect: The kind of database, `sqlite` or `postgresql`.
+        where: The name of the store in messages, without user and password.
+        keys: The keys that link persons to pseudonyms.
+        listeners: The objects that are notified of changes, held weakly.
+        interruptions: The number of lost connections. After one, the store may be in an earlier state.
     """
 
     def __init__(self) -> None:
@@ -119,7 +125,7 @@ class Store:
         timeout: float = 5.0,
         upgrade: bool = False,
     ) -> Self:
-        """Open a store, or make it.
+        """Open a store, and make it if it does not exist.
 
         `keys`: the URL of another database, in which the keys lie that tell whose a pseudonym is; None: in the store.
         `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
@@ -138,7 +144,7 @@ class Store:
     def connect(
         self, url: str | URL, *, keys: str | URL | None = None, timeout: float = 5.0, upgrade: bool = False
     ) -> None:
-        """Open this store, for the first time or after `close`. Raises as `open`.
+        """Open this store, for the first time or after `close`. Raise as `open` does.
 
         Raises:
             RuntimeError: it is open.
@@ -188,7 +194,7 @@ class Store:
             time.sleep(0.01)
 
     def _prepare(self, scripts: ScriptDirectory, upgrade: Upgrade) -> None:
-        """Make the tables, or sees that this version can use them, and open the keys; in one transaction."""
+        """Make the tables, or check that this version can use them, and open the keys; in one transaction."""
         with self.writing() as connection, contextlib.ExitStack() as stack:
             if self.dialect == "postgresql":
                 from purposeguard.governance.postgresql import suspend_limits  # noqa: PLC0415  # needs psycopg
@@ -210,7 +216,7 @@ class Store:
             self.destroy_keys()
 
     def destroy_keys(self) -> None:
-        """Destroy the keys of those who were forgotten, where that was not done yet.
+        """Destroy the keys of forgotten persons, if that was not done yet.
 
         Raises:
             StoreUnavailable: the store, or its keys, cannot be used.
@@ -222,7 +228,7 @@ class Store:
                 each._truncate()
 
     def _truncate(self) -> None:
-        """Empty the log of writes, in which older pages of the file are."""
+        """Empty the write-ahead log, which contains older pages of the file."""
         with self.reading(single=True) as connection:
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
         if busy:
@@ -265,7 +271,7 @@ class Store:
                 self.tell(changed)
 
     def tell(self, subjects: Collection[str]) -> None:
-        """Tell the listeners of this process whose preferences have changed."""
+        """Notify the listeners of this process of the subjects whose preferences have changed."""
         for listener in list(self.listeners):
             listener.invalidate(subjects)
 
@@ -287,7 +293,7 @@ class Store:
                 engine.dispose()
 
     def pseudonym(self, subject: str) -> str:
-        """Return the pseudonym of one person; as `pseudonyms`."""
+        """Return the pseudonym of one person, as `pseudonyms` does."""
         return self.pseudonyms([subject])[0]
 
     def pseudonyms(self, subjects: Sequence[str]) -> list[str]:
@@ -378,7 +384,7 @@ def make_alembic_config() -> Config:
 
 
 def _read_revisions(connection: sa.Connection) -> set[str]:
-    """Return the revision of the tables that are there; empty if there are none."""
+    """Return the revision of the existing tables; empty if there are none."""
     return set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
 
 
@@ -426,7 +432,7 @@ def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], up
 
 
 def _require_unused(where: str, connection: sa.Connection, revision: str) -> None:
-    """Raise StoreUnavailable where PostgreSQL knows of a session of a version that cannot use this revision.
+    """Raise StoreUnavailable if PostgreSQL lists a session of a version that cannot use this revision.
 
     Who gave sessions another name than `APPLICATION` and a revision, as versions before 0003 did not, is not seen.
     """
@@ -439,7 +445,7 @@ def _require_unused(where: str, connection: sa.Connection, revision: str) -> Non
 
 
 def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
-    """Run the migrations that are missing up to this one, within the transaction that is under way.
+    """Run the missing migrations up to this revision, within the current transaction.
 
     Without Alembic's global `context` and `op`: the application may be imported by an `env.py` of its own.
     """
@@ -462,7 +468,7 @@ def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision
 def open_existing_store(
     target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0
 ) -> Store:
-    """Return the store of a URL, or in the SQLite file of a path; nothing is made, and no table is changed.
+    """Return the existing store of a URL, or in the SQLite file of a path. No table is made or changed.
 
     Raises:
         StoreUnavailable: there is none, it cannot be read, or it is of another version of this package.
@@ -477,7 +483,7 @@ def open_existing_store(
 def upgrade_store(
     target: str | os.PathLike[str], *, keys: str | URL | None = None, timeout: float = 5.0, contract: bool = False
 ) -> tuple[str, str]:
-    """Add to the tables of a store what this version needs; return their revision before and after.
+    """Upgrade the tables of a store; return their revision before and after.
 
     Older versions go on using them. With `contract` they cannot: what this version does not need is taken away. With
     `keys`, those that the store holds are moved there.
@@ -494,13 +500,13 @@ def upgrade_store(
 
 
 def has_pending_contract(revision: str) -> bool:
-    """Return True if `upgraded` left tables of this revision with something that this version does not need."""
+    """Return True if `upgraded` left something in tables of this revision that this version does not need."""
     known = [script.revision for script in ScriptDirectory.from_config(make_alembic_config()).walk_revisions()]
     return revision in known[1:]
 
 
 def _find_existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:
-    """Return the URL of a store that is there, and the revision of its tables."""
+    """Return the URL of an existing store, and the revision of its tables."""
     text = os.fspath(target)
     url = text if "://" in text else sa.URL.create("sqlite", database=text)
     _require_existing(url, "name the store of an application that has run")
@@ -527,7 +533,7 @@ def _require_existing(url: str | URL, advice: str) -> None:
 # ---- Processes ----------------------------------------------------------------------------------------------------
 
 _STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
-"""For the end of the interpreter."""
+"""All stores, to be closed at the end of the interpreter."""
 
 
 @atexit.register

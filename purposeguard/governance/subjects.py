@@ -101,7 +101,7 @@ class Subjects:
         request: int | None = None,
         within: sa.Connection | None = None,
     ) -> Restriction:
-        """Suspend use, for a purpose, a family, several of both, or all (None); or another kind of restriction.
+        """Suspend use for a purpose, a family, several of both, or all (None), or declare another kind of restriction.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -204,7 +204,7 @@ class Subjects:
             return cast("tuple[Consent, ...]", self._revoke(connection, "withdrawn", consents, row))
 
     def forget(self, subject: SubjectId, *, bar: bool | None = None) -> None:
-        """Forget a subject of whom the application holds nothing any more: nothing here tells then who it was.
+        """Forget a subject of whom the application no longer holds data, so that no record tells who it was.
 
         What was asked for and answered stays on record under a pseudonym that leads to nobody; references, notes and
         authorities are removed. `bar`: nothing of the subject may be used ever again, should it turn up; None: if a
@@ -243,7 +243,7 @@ class Subjects:
             return read_state(connection, key, self.clock.span(), self.clause_now, self.has_words)
 
     def stands_of_each(self, keys: Sequence[str]) -> dict[str, SubjectState]:
-        """Return the same of several subjects, by `subject_key`; one query."""
+        """Read the preferences of several subjects, as `stands` does, by `subject_key`; one query."""
         if len(keys) == 1:
             return {key: self.stands(key) for key in keys}
         with self.store.reading(single=True) as connection:
@@ -373,7 +373,7 @@ def _member_clauses(notice: Notice, purposes: Iterable[object]) -> list[str]:
 
 
 def check_text(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
-    """Return a text that both databases can keep.
+    """Return the text if both databases can store it.
 
     Raises:
         TypeError, ValueError: it is no text, blank, too long, or has a null or a lone surrogate.
@@ -389,7 +389,7 @@ def check_text(name: str, text: object, longest: int = LONGEST_TEXT) -> str:
 
 
 def check_optional_text(name: str, text: object) -> str | None:
-    """Return a text that may be left out; raises as `check_text`."""
+    """Return an optional text, as `check_text` does."""
     return None if text is None else check_text(name, text)
 
 

@@ -82,13 +82,11 @@ MOST_NAMED: Final = 100
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RecipientFact:
-    """A fact about a recipient, with its time, author and details.
-
-    `what` is `registered`, `supervised`, `safeguard` (one was added), `safeguard-ended` or `struck` (off the register).
-    """
+    """A fact about a recipient, with its time, author and details."""
 
     at: datetime.datetime
     what: str
+    """One of `registered`, `supervised`, `safeguard` (added), `safeguard-ended` and `struck` (off the register)."""
     details: Mapping[str, Any]
     by: str | None
     note: str | None
@@ -110,7 +108,7 @@ class Recipients:
         self._timezone = timezone
 
     def register(self, recipient: Recipient, *, by: str | None = None, note: str | None = None) -> None:
-        """Put a recipient on the register, or update it.
+        """Add a recipient to the register, or update it.
 
         Its safeguards and its supervision are added to those on record; everything else replaces what was recorded. A
         safeguard that was ended stays ended if it is registered again: a new contract has another first or last day.
@@ -130,7 +128,7 @@ class Recipients:
         self._record(recipient.id, facts, by, note, known=False)
 
     def supervise(self, recipient: str, on: datetime.date, *, by: str, note: str | None = None) -> None:
-        """Record a supervision: its day, its author, and the result as a note (clause 4).
+        """Record a supervision: its day, its author, and its result as a note (clause 4).
 
         Raises:
             ValueError: the day is yet to come.
@@ -146,7 +144,7 @@ class Recipients:
     def end_safeguard(
         self, recipient: str, reference: str, until: datetime.date, *, by: str | None = None, note: str | None = None
     ) -> None:
-        """Record the last day of a safeguard, found by its reference: of a contract that was terminated, for example.
+        """Record the last day of a safeguard, found by its reference; for example, of a terminated contract.
 
         Raises:
             ValueError: there is no safeguard of this reference, or it begins later.
@@ -159,11 +157,11 @@ class Recipients:
         self._record(recipient, [("safeguard-ended", {"reference": reference, "until": until.isoformat()})], by, note)
 
     def strike(self, recipient: str, *, by: str | None = None, note: str | None = None) -> None:
-        """Take a recipient off the register: nothing may be handed to it. Its history is kept."""
+        """Remove a recipient from the register. Nothing may be handed to it any more; its history is kept."""
         self._record(recipient, [("struck", {})], by, note)
 
     def get(self, recipient: str) -> Recipient:
-        """Return a recipient, as it is registered now."""
+        """Return a recipient as it is registered now."""
         with self._store.reading() as connection:
             return self._get_registered(connection, recipient)
 
@@ -182,7 +180,7 @@ class Recipients:
         return tuple(recipient for recipient in registered if recipient is not None)
 
     def history(self, recipient: str) -> tuple[RecipientFact, ...]:
-        """Return the facts about a recipient, in the order of their recording, also if it was struck off."""
+        """Return the facts about a recipient, in the order of their recording, even if it was removed."""
         with self._store.reading() as connection:
             rows = _select_facts(connection, recipient)
             if not rows:
@@ -234,7 +232,7 @@ def _serialize_safeguard(safeguard: Safeguard) -> dict[str, Any]:
 
 
 def _fold_facts(recipient: str, facts: Iterable[sa.Row[Any]]) -> Recipient | None:
-    """Return the recipient that these facts amount to; None if it is not, or no longer, registered."""
+    """Return the recipient that these facts describe; None if it is not registered, or no longer."""
     body: Mapping[str, Any] | None = None
     supervised: list[datetime.date] = []
     safeguards: dict[Safeguard, None] = {}
@@ -302,7 +300,7 @@ class Provisions:
         self.recipients = Recipients(store, clock=clock, timezone=timezone)
 
     def record(self, handed: Provision) -> int:
-        """Record a hand-over, durably; return its number. Also for one outside the application: a disk by courier.
+        """Record a hand-over durably, and return its number. It may lie outside the application: a disk by courier.
 
         Raises:
             TypeError, ValueError: its time has no time zone, or a subject is no id.

@@ -122,7 +122,7 @@ def _find_last_archivable(connection: sa.Connection, before: datetime.datetime, 
 
 
 def _write_file(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a new file, which is complete and on the disk once it is there; raise FileExistsError if one is."""
+    """Write a new file that is complete and on the disk once it appears; raise FileExistsError if there is one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     try:
@@ -146,7 +146,7 @@ def _write_file(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def _read_back(path: Path) -> ExportedLedger:
-    """Return the archive in a file, verified; raises ValueError if there is none."""
+    """Return the verified archive in a file; raise ValueError if it holds none."""
     try:
         kept = ExportedLedger(path)
         kept.verify()
@@ -160,7 +160,7 @@ def _make_foreign_file_error(path: Path, why: str) -> ValueError:
 
 
 def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now: datetime.datetime | None) -> None:
-    """Add the entry which says that all up to `last` was archived, if none says so. `now`: None for the server's."""
+    """Add the entry which says that all up to `last` was archived, unless an entry says so already."""
     signature = None if key is None else make_signature(build_archive_data(last.seq, last.hash), key)
     body = to_canonical_json({"seq": last.seq, "hash": last.hash, "signature": signature})
     at = None if now is None else format_moment(now)

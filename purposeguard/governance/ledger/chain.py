@@ -56,7 +56,7 @@ class Hour(NamedTuple):
 
     @classmethod
     def of(cls, body: Body) -> tuple[Hour, int]:
-        """Return the key and count of a body; raises ValueError if it is malformed."""
+        """Return the key and count of a body; raise ValueError if it is malformed."""
         if set(body) != {"hour", "activity", "purpose", "sources", "count"}:
             raise ValueError("no count of uses")
         hour, activity, purpose, sources, count = (body[name] for name in (*cls._fields, "count"))
@@ -74,17 +74,17 @@ _encoder: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separator
 
 
 def to_canonical_json(data: object) -> str:
-    """Return the canonical JSON of data; raises ValueError or TypeError if it has none."""
+    """Return the canonical JSON of data; raise ValueError or TypeError if it has none."""
     return _encoder.encode(data)
 
 
 def format_moment(moment: datetime.datetime) -> str:
-    """Return a moment as entries spell it, `2026-05-02T09:15:00.000000Z`: the texts sort as the moments do."""
+    """Return a moment in the spelling of entries, `2026-05-02T09:15:00.000000Z`: the texts sort as the moments do."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def format_hour(at: str) -> str:
-    """Return the hour in which a moment lies, `2026-05-02T09:00Z`."""
+    """Return the hour that contains a moment, `2026-05-02T09:00Z`."""
     return f"{at[:13]}:00Z"
 
 
@@ -149,20 +149,19 @@ def hash_entry(seq: int, at: str, kind: str, body: str, prev: str) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Head:
-    """The end of a chain: number, time and hash of the last entry.
-
-    `open` are the counts of uses in hours that are not over, and `repeated` those of denials, by the canonical JSON of
-    their bodies. They become entries when the hour ends. In an export, `bytes` come before it, and `after` is the
-    number of the entry before the first one.
-    """
+    """The end of a chain: number, time and hash of the last entry."""
 
     seq: int = 0
     at: str = ""
     hash: str = GENESIS
     open: Counts = dataclasses.field(default_factory=dict)
+    """The counts of uses in hours that are not over. They become entries when the hour ends."""
     repeated: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """The counts of repeated denials in such hours, by the canonical JSON of their bodies."""
     bytes: int = 0
+    """The number of bytes before the head, in an export."""
     after: int = 0
+    """The number of the entry before the first one, in an export."""
 
     @property
     def bodies(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -194,7 +193,7 @@ class Head:
 
     @classmethod
     def of(cls, data: Mapping[str, object]) -> Head:
-        """Return the head that was read back; raises ValueError if it is malformed or its digest is wrong."""
+        """Return the head that was read back; raise ValueError if it is malformed or its digest is wrong."""
         numbers = [data.get("seq"), data.get("bytes"), data.get("after", 0)]
         at, hash_ = data.get("at"), data.get("hash")
         if not (isinstance(at, str) and isinstance(hash_, str) and all(type(number) is int for number in numbers)):
@@ -214,7 +213,7 @@ MALFORMED_HEAD: Final = "malformed head"
 
 
 def parse_repeated(body: Body) -> tuple[str, int]:
-    """Return the body of a repeated denial as canonical JSON, and its count; raises ValueError if it has none."""
+    """Return the body of a repeated denial as canonical JSON, and its count; raise ValueError if it has none."""
     count = body.get("count")
     if type(count) is not int or count < 1 or not isinstance(body.get("hour"), str):
         raise ValueError("no count of denials")

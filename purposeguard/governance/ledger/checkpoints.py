@@ -37,28 +37,27 @@ TAIL: Final = 1 << 20
 """Bytes at the end of a file in which the last checkpoint is looked for."""
 
 DECLARED: Final = "2:"
-"""What the digest of declarations begins with. Those of earlier versions, over ids, are compared with nothing."""
+"""The prefix of the digest of declarations. Digests of earlier versions, over ids, are not compared."""
 
 PREFIX: Final = b"purposeguard checkpoint\n"
-"""What is signed begins with it."""
+"""The prefix of all signed data."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The end of a ledger at some time.
-
-    `open` are the open counts, added up by kind and hour (`use 2026-05-02T09:00Z`), `counts` is the digest of each of
-    them. `declarations` is the digest of the restrictions and consents that are not revoked. `signature` is Ed25519 in
-    base64 over the rest; None where there is no key.
-    """
+    """The end of a ledger at some time."""
 
     seq: int
     hash: str
     at: str
     open: dict[str, int]
+    """The open counts, added up by kind and hour (`use 2026-05-02T09:00Z`)."""
     counts: str
+    """The digest of the separate open counts."""
     declarations: str
+    """The digest of the restrictions and consents that are not revoked."""
     signature: str | None = None
+    """The Ed25519 signature of the other fields, in base64; None without a key."""
 
     @property
     def line(self) -> str:
@@ -70,7 +69,7 @@ class Checkpoint:
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "signature"}
 
     def sign(self, key: Ed25519PrivateKey) -> Checkpoint:
-        """Return the same, with its signature."""
+        """Return the checkpoint with its signature."""
         return dataclasses.replace(self, signature=make_signature(self._data, key))
 
     def check(self, key: Ed25519PublicKey) -> None:
@@ -79,7 +78,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, line: str) -> Checkpoint:
-        """Return the checkpoint on a line; raises LedgerBroken unless it is one as it was written."""
+        """Return the checkpoint on a line; raise LedgerBroken unless the line is exactly as it was written."""
         try:
             made: Any = cls(**json.loads(line))
             texts = (made.hash, made.at, made.counts, made.declarations, made.signature or "")
@@ -124,7 +123,7 @@ def build_archive_data(seq: int, hash_: str) -> dict[str, Any]:
 
 
 def make_checkpoint(reading: Reading, connection: sa.Connection, at: str) -> Checkpoint:
-    """Return the checkpoint of what is read now; `connection` is that of the reading."""
+    """Return a checkpoint of what is read now; `connection` is that of the reading."""
     head = reading.head
     return Checkpoint(head.seq, head.hash, at, _count_by_hour(head), head.open_digest, digest_declarations(connection))
 
@@ -138,7 +137,7 @@ def _count_by_hour(head: Head) -> dict[str, int]:
 
 
 def digest_declarations(connection: sa.Connection) -> str:
-    """Return the digest of the restrictions and consents that are not revoked; it names nobody but by a pseudonym."""
+    """Return the digest of the restrictions and consents that are not revoked. Persons appear only as pseudonyms."""
     columns = [column for column in declaration.c if column.name not in {"reference", "words"}]
     revoked = sa.select(revocation.c.declaration)
     wanted = sa.select(*columns, declaration.c.words).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
@@ -155,7 +154,7 @@ def digest_declarations(connection: sa.Connection) -> str:
 def verify_from(
     reading: Reading, checkpoint: Checkpoint, *, key: Ed25519PublicKey | None, stopped: bool = False
 ) -> Verification:
-    """Verify what was written after a checkpoint, and that nothing before is missing or another.
+    """Verify what was written after a checkpoint, and that nothing before it is missing or replaced.
 
     An entry before it that was changed, and kept its hash, is found by `verify` alone. Restrictions and consents are
     verified in a store. `stopped`: nothing was written since.
@@ -195,7 +194,7 @@ def verify_from(
 
 
 def verify_continuation(reading: Reading, seq: int, hash_: str) -> Verification:
-    """Verify the entries behind one, which is to have this hash, and the head; raise LedgerBroken."""
+    """Verify the entries after an entry, which must have this hash, and the head; raise LedgerBroken."""
     head, start = reading.head, reading.start
     if seq < start.seq:
         what = f"the entries up to {start.seq} were archived: name the archives too, or the key that signed them"
@@ -223,7 +222,7 @@ def read_last_checkpoint(sink: str) -> Checkpoint:
 
 
 def read_last_in_file(path: Path) -> Checkpoint:
-    """Return the last checkpoint in a file: of those at its end, the one of the longest ledger.
+    """Return, of the checkpoints at the end of a file, the one of the longest ledger.
 
     Raises:
         LedgerBroken: a line is no checkpoint, or there is none.
@@ -253,16 +252,14 @@ def _longest_checkpoint(lines: Sequence[str], where: str) -> Checkpoint:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """Where the checkpoints of a ledger go, by which key they are signed, and every how many seconds they are made.
-
-    `sink`: the path of a file, which is appended to (0600); the URL of another store's database; or a function that is
-    given a line. `key`: the path of a private key, or the key; None: they are not signed, and prove what they say as
-    far as nobody else writes to the sink.
-    """
+    """The settings for the checkpoints of a ledger: sink, key and interval."""
 
     sink: str | os.PathLike[str] | Sink
+    """The path of a file to append to (0600), the URL of another store's database, or a function that gets a line."""
     key: str | os.PathLike[str] | Ed25519PrivateKey | None = None
+    """The key, or its path. Unsigned checkpoints (None) prove something only if nobody else can write to the sink."""
     interval: float = INTERVAL
+    """The seconds between two checkpoints."""
     _key: Any = dataclasses.field(init=False, repr=False, default=None)
     _write: Sink = dataclasses.field(init=False, repr=False, default=print)
 
@@ -281,7 +278,7 @@ class Checkpoints:
 
     @property
     def public(self) -> Ed25519PublicKey | None:
-        """The key that verifies them; None where they are not signed."""
+        """The public key that verifies the checkpoints; None if they are not signed."""
         return None if self._key is None else cast("Ed25519PublicKey", self._key.public_key())
 
     def keep(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -333,7 +330,7 @@ class DatabaseSink:
     """A table of another database, made when it is first needed."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
-        """Raise ValueError if the URL is neither of a SQLite file nor of PostgreSQL."""
+        """Check that the URL names a SQLite file or PostgreSQL; otherwise raise ValueError."""
         self._engine, self._where = make_engine(url, timeout)
 
     def __call__(self, line: str) -> None:
@@ -358,7 +355,7 @@ class DatabaseSink:
 
 
 def webhook(client: httpx.Client, url: str) -> Sink:
-    """Return a sink that sends each checkpoint by POST; an answer that is no success is an error."""
+    """Return a sink that sends each checkpoint by POST. A response other than success is an error."""
 
     def send(line: str) -> None:
         client.post(url, content=line.encode(), headers={"content-type": "application/json"}).raise_for_status()
@@ -370,7 +367,7 @@ def webhook(client: httpx.Client, url: str) -> Sink:
 
 
 def make_keys(path: Path) -> Path:
-    """Make a pair of keys: the private one in a new file (0600), the public one beside it, whose path is returned.
+    """Make a pair of keys: the private key in a new file (0600), the public key beside it. Return the latter's path.
 
     Raises:
         OSError: a file is there already, or cannot be written.
@@ -390,7 +387,7 @@ def make_keys(path: Path) -> Path:
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:
-    """Return the private key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
+    """Return the private key in a file; raise StoreUnavailable if it is unreadable, ValueError if it holds none."""
     with Needs(__name__, "checkpoints"):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
@@ -401,7 +398,7 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def load_public_key(path: Path) -> Ed25519PublicKey:
-    """Return the public key in a file; raises StoreUnavailable if it is unreadable, ValueError if it holds none."""
+    """Return the public key in a file; raise StoreUnavailable if it is unreadable, ValueError if it holds none."""
     with Needs(__name__, "checkpoints"):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above

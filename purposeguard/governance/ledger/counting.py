@@ -37,9 +37,9 @@ Used = tuple[str | None, str, tuple[str, ...]]
 
 
 class Ticker:
-    """Counts the uses of one label by one activity, atomically, whatever interrupts it.
+    """An atomic counter of the uses of one label by one activity, whatever interrupts it.
 
-    Reading counts as well: `_seen` is what had been counted, and read, before.
+    Reading the counter advances it as well: `_seen` is the value after the last reading.
     """
 
     __slots__ = ("_count", "_seen", "_tick", "used")
@@ -51,27 +51,31 @@ class Ticker:
         self._tick: weakref.ref[Tick] | None = None
 
     def tick(self) -> Tick:
-        """Return a function to be called at each use. Once nobody holds it, there is nothing left to count."""
+        """Return a function to call at each use. Once nobody holds the function, nothing is left to count."""
         tick = functools.partial(next, self._count)  # allows a weak reference; `self._count.__next__` does not
         self._tick = weakref.ref(tick)
         return tick
 
     def get_shared(self) -> Tick | None:
-        """Return the function, while somebody holds it."""
+        """Return the function that `tick` made, as long as somebody holds it; otherwise None."""
         return self._tick() if self._tick is not None else None
 
     def read(self) -> int:
-        """Return the uses since the last reading; one reader at a time."""
+        """Return the number of uses since the last reading. Only one thread may read at a time."""
         total = next(self._count)
         new, self._seen = total - self._seen, total + 1
         return new
 
 
 class Counters:
-    """The uses since the last write.
+    """The uses since the last write, and the thread that writes them.
 
-    `write(counts, last)` has them on record when it returns; `last` says that no more will follow. What it cannot write
-    is kept, and given to it again. `beside(last)` is called by the thread after each write, and at the end.
+    Args:
+        write: Called with the counts; they must be on record when it returns. Its second argument is True if no more
+            will follow. Counts that it cannot write are kept and passed again.
+        clock: The clock that tells the hour.
+        interval: The seconds between two writes.
+        beside: Called by the thread after each write and at the end, with True at the end.
     """
 
     def __init__(
@@ -107,13 +111,13 @@ class Counters:
 
     @property
     def waiting(self) -> int:
-        """Different counts that were read and are not written yet: for long only while the store cannot be written."""
+        """The number of counts that are not written yet. It stays high only if the store cannot be written."""
         return len(self._noted) + len(self._pending)
 
     # ---- counting ---------------------------------------------------------------------------------------------------
 
     def make_counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
-        """Return a function to be called at each use."""
+        """Return a function to call at each use."""
         self._start()
         if self._closed:
             return functools.partial(self.add, activity, purpose, label, 1)
@@ -127,7 +131,7 @@ class Counters:
         return tick
 
     def add(self, activity: str | None, purpose: str, label: Label, count: int) -> None:
-        """Count several uses. After `close` they are written at once; where that fails, the error is raised."""
+        """Count several uses. After `close` they are written at once, and an error of that is raised."""
         used = activity, purpose, list_clauses(label)
         self._noted.append((used, count))
         self._start()
@@ -144,7 +148,7 @@ class Counters:
         self._start()
 
     def begin(self) -> None:
-        """Start the thread, if there is something that it does beside."""
+        """Start the thread if it has something to do besides writing counts."""
         if self._beside is not None:
             self._start()
 
@@ -198,7 +202,7 @@ class Counters:
             self._failing_beside = False
 
     def flush(self, *, last: bool = False) -> None:
-        """Write the counts; where that fails they are kept, and the error is raised."""
+        """Write the counts. If that fails, they are kept and the error is raised."""
         with self._hold_write_lock() as mine:
             if not mine:
                 return  # this interrupts a write of its own thread, which will end
@@ -222,7 +226,7 @@ class Counters:
                 self._writing = False
 
     def _take_back(self, used: Used, count: int) -> None:
-        """Forget a use that could not be recorded, and so was refused."""
+        """Take back a use that could not be recorded, and so was refused."""
         with self._turn:
             for key in [key for key in reversed(self._pending) if key[1:] == used]:
                 taken = min(count, self._pending[key])
@@ -232,7 +236,7 @@ class Counters:
                     del self._pending[key]
 
     def _collect(self) -> str:
-        """Add up what was counted, as of the present hour, which it returns."""
+        """Add up what was counted, under the present hour, and return that hour."""
         hour = format_hour(format_moment(self._clock.read()))
         for ticker in list(self._tickers.values()):
             over = ticker.get_shared() is None  # before the reading, which is then the last one
@@ -251,7 +255,7 @@ class Counters:
     # ---- the end ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Write the counts, and end the thread. Counts that cannot be written are lost, and the log names them."""
+        """Write the counts, and end the thread. Counts that cannot be written are lost and logged."""
         self._closed = True
         self._ended.set()
         thread = self._thread
@@ -311,12 +315,12 @@ class Counters:
 
 
 def _describe_error(error: Exception) -> str:
-    """Return the message of the package's own errors, which hold no values; else the type alone."""
+    """Return the message of an error of this package, which holds no values; of another error, only its type."""
     return str(error) if isinstance(error, PurposeGuardError) else type(error).__name__
 
 
 _COUNTERS: Final[weakref.WeakSet[Counters]] = weakref.WeakSet()
-"""For forked children, and for the end of the process."""
+"""All counters, to be reset in forked children and closed at the end of the process."""
 
 
 @atexit.register

@@ -38,7 +38,7 @@ LONGEST_BODY: Final = 1_000_000
 
 
 def list_clauses(sources: Iterable[type[Source]]) -> tuple[str, ...]:
-    """Return `("1.1(a)", "1.1(c)")`, in the order of the clauses."""
+    """Return the clauses of a label, `("1.1(a)", "1.1(c)")`, in their order."""
     return tuple(source.clause for source in sources)
 
 
@@ -48,7 +48,7 @@ def get_purpose_id(purpose: type[Purpose] | Family) -> str:
 
 
 def denial_body(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
-    """Return a refusal. If data was read outside any purpose, only the reason is known."""
+    """Return the body for a refusal. For a read outside any purpose, only the reason is known."""
     body: dict[str, Any] = {"error": type(error).__name__, "observed": observed}
     if not isinstance(error, PurposeViolation):
         return {**body, "reason": str(error)}
@@ -69,7 +69,7 @@ def denial_body(error: PurposeViolation | PurposeMissing, *, observed: bool) -> 
 
 
 def exception_body(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
-    """Use under an exception; `subject` is a pseudonym."""
+    """Return the body for a use under an exception; `subject` is a pseudonym."""
     return {
         "name": granted.name,
         "sources": list_clauses(label),
@@ -95,7 +95,7 @@ def reclassification_body(declared: Reclassification, label: Label, activity: st
 
 
 def provision_body(handed: Provision, subjects: Sequence[str] | None) -> dict[str, Any]:
-    """Return a hand-over; `subjects` are pseudonyms, None if they are only counted."""
+    """Return the body for a hand-over; `subjects` are pseudonyms, or None if they are only counted."""
     names = ("recipient", "kind", "country", "clauses", "sources", "purpose", "revision", "activity", "means")
     body = {name: getattr(handed, name) for name in (*names, "product", "task")}
     body |= {"handed_over": handed.at, "count": len(handed.subjects)}
@@ -103,7 +103,7 @@ def provision_body(handed: Provision, subjects: Sequence[str] | None) -> dict[st
 
 
 def normalize_entry(kind: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return a kind, and a body as JSON has it: dates as texts, tuples as lists.
+    """Return a kind and a body in JSON types: dates as texts, tuples as lists.
 
     Raises:
         TypeError, ValueError: there is no such kind; the body has more than one spelling in JSON, or is too long; a
@@ -155,5 +155,5 @@ def _normalize_value(value: object) -> object:
 
 
 def _normalize_text(value: str) -> str:
-    """Return a text as UTF-8 has it: lone surrogates, which it has not, are escaped."""
+    """Return a text that UTF-8 can encode: lone surrogates are escaped."""
     return str(value).encode("utf-8", "backslashreplace").decode()

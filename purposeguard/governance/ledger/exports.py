@@ -19,15 +19,15 @@ from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Head
 from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Kinds, PlacedEntry, Reading, Time, parse_entry
 
 HEAD: Final = b'{"head":'
-"""What the last line of an export begins with."""
+"""The beginning of the last line of an export."""
 
 
 GZIP: Final = b"\x1f\x8b"
-"""What a compressed file begins with."""
+"""The first bytes of a compressed file."""
 
 
 def export_lines(ledger: Reading, through: int | None = None) -> Generator[bytes]:
-    """Yield the lines of the export of a ledger, which is verified meanwhile; raises LedgerBroken at the first fault.
+    """Yield the lines of the export of a ledger, and verify it meanwhile; raise LedgerBroken at the first fault.
 
     `through`: the number of the last entry; the rest is only verified.
     """
@@ -87,7 +87,7 @@ class ExportedLedger(Reading):
     def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
-        """Yield the entries, with their lines."""
+        """Yield the entries with their lines."""
         passed = after - self.head.after if after else 0
         with self._lines() as lines:
             number = 0

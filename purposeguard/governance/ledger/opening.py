@@ -18,15 +18,15 @@ from purposeguard.governance.ledger.sql import SqlReading
 from purposeguard.governance.ledger.tables import counts
 
 SQLITE: Final = b"SQLite format 3\x00"
-"""What a file of SQLite begins with."""
+"""The first bytes of a file of SQLite."""
 
 EFFECTIVE: Final = os.access in os.supports_effective_ids
-"""Whether the system says what the effective user may do."""
+"""True if the system tells what the effective user may do."""
 
 
 @contextlib.contextmanager
 def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator[Reading]:
-    """Return a context manager: the ledger in a store, by its URL or the path of its file, or in an export.
+    """Open the ledger in a store, by its URL or the path of its file, or in an export.
 
     Raises:
         StoreUnavailable: there is none, or it cannot be read.

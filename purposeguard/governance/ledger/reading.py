@@ -35,7 +35,7 @@ NO_COUNT: Final = "the entry counts no uses"
 NO_HEAD: Final = "the head is missing: the number of entries is unknown"
 
 Kinds = Collection[str] | None
-"""Of which kinds; None: of any."""
+"""The kinds of entries to read; None for all."""
 
 Time = str | None
 """A time as entries spell it; None: none."""
@@ -49,7 +49,7 @@ class PlacedEntry(NamedTuple):
 
 
 class Boundary(NamedTuple):
-    """What an entry of kind `archive` says: number and hash of the last entry that was moved, perhaps signed."""
+    """The content of an entry of kind `archive`: number and hash of the last moved entry, perhaps signed."""
 
     seq: int
     hash: str
@@ -57,7 +57,7 @@ class Boundary(NamedTuple):
 
     @classmethod
     def of(cls, placed: PlacedEntry) -> Boundary:
-        """Raise LedgerBroken unless the entry says so, of one before it."""
+        """Return the boundary that an entry states; raise LedgerBroken unless it names an earlier entry."""
         body = dict(placed.entry.body)
         seq, texts = body.get("seq"), (body.get("hash"), body.get("signature") or "")
         well_formed = type(seq) is int and all(isinstance(text, str) for text in texts)
@@ -68,35 +68,37 @@ class Boundary(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verification:
-    """The result of a verification that found no fault: the number of entries, and the head.
-
-    `went_back`: the number of entries with a time before that of their predecessor (a wrong clock). `new`: how many
-    entries were read: those behind a checkpoint, if there is one. `archived`: how many come before the first one.
-    """
+    """The result of a verification that found no fault."""
 
     entries: int
+    """The number of entries."""
     head: Head
+    """The head of the ledger."""
     went_back: int = 0
+    """The number of entries whose time is before that of their predecessor, which a wrong clock causes."""
     new: int = 0
+    """The number of entries that were read: those after a checkpoint, if there is one."""
     archived: int = 0
+    """The number of entries before the first one that is here."""
 
 
 class Total(NamedTuple):
-    """What the entries of a kind that have the same `values` under some keys amount to.
-
-    `entries` is their number; `counted` what they count: uses, subjects, or each entry once. `first` and `last` are
-    their times: the hours that uses are counted in, else moments.
-    """
+    """The sum over the entries of a kind that have the same values under some keys."""
 
     kind: str
     values: tuple[Any, ...]
+    """The values that the entries share."""
     entries: int
+    """The number of entries."""
     counted: int
+    """The number of uses or subjects that the entries count. Other entries count once each."""
     first: str
+    """The earliest time: the hour in which uses were counted, or a moment."""
     last: str
+    """The latest time, as `first`."""
 
     def with_(self, other: Total) -> Total:
-        """Return both together."""
+        """Return the sum of two totals."""
         first, last = min(self.first, other.first), max(self.last, other.last)
         return Total(self.kind, self.values, self.entries + other.entries, self.counted + other.counted, first, last)
 
@@ -124,7 +126,7 @@ class Reading(abc.ABC):
 
     @property
     def boundary(self) -> Boundary | None:
-        """What the last entry of kind `archive` says."""
+        """The content of the last entry of kind `archive`; None if there is none."""
         last = collections.deque(self.iter_placed({ARCHIVE}), 1)
         return Boundary.of(last[0]) if last else None
 
@@ -213,7 +215,7 @@ class Reading(abc.ABC):
         yield from self._total_written(keys, told)
 
     def _total_written(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
-        """Yield those of the entries that are written."""
+        """Yield the totals of the entries that are written."""
         for place, entry in self.iter_placed(list(keys)):
             if entry.kind == USE:
                 parse_hour_count(entry.body, place)
@@ -238,7 +240,7 @@ class Reading(abc.ABC):
             chain.end(part.head)
 
     def verify(self, expect: str | None = None, start: Head | None = None) -> Verification:
-        """Verify the ledger. Raises LedgerBroken also if no entry has the hash `expect`, noted earlier.
+        """Verify the ledger. Raise LedgerBroken also if no entry has the hash `expect`, noted earlier.
 
         `start`: the ledger behind this entry.
         """
@@ -254,7 +256,7 @@ class Reading(abc.ABC):
 
 
 class JoinedLedger(Reading):
-    """Archives and, last, what they were taken from: one ledger, each part of which goes on where another ends."""
+    """Archives and the ledger that they were taken from, read as one ledger; each part continues the one before."""
 
     def __init__(self, parts: Sequence[Reading]) -> None:
         self._parts = sorted(parts, key=lambda part: (part.connection is not None, part.head.seq))
@@ -276,25 +278,25 @@ class JoinedLedger(Reading):
 
     @property
     def start(self) -> Head:
-        """Where the first part starts."""
+        """The start of the first part."""
         return self._parts[0].start
 
     @property
     def boundary(self) -> Boundary | None:
-        """That of the last part."""
+        """The boundary of the last part."""
         return self._parts[-1].boundary
 
     def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
-        """Yield the entries of one part after the other; those in several parts once."""
+        """Yield the entries of one part after the other. Entries that are in several parts come once."""
         for part in self._parts:
             yield from part.iter_placed(kinds, since, until, after=after)
             after = max(after, part.head.seq)
 
 
 def parse_hour_count(body: Body, place: str) -> tuple[Hour, int]:
-    """Return the key and count of an entry of uses; raises LedgerBroken if it counts none."""
+    """Return the key and count of an entry of uses; raise LedgerBroken if it counts none."""
     try:
         return Hour.of(body)
     except ValueError as error:
@@ -312,7 +314,7 @@ def to_comparable(values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def sum_totals(totals: Iterable[Total]) -> tuple[Total, ...]:
-    """Return one total for all that are of the same kind and values."""
+    """Return one total for each kind and values."""
     found: dict[tuple[str, tuple[Any, ...]], Total] = {}
     for total in totals:
         key = total.kind, total.values
@@ -321,7 +323,7 @@ def sum_totals(totals: Iterable[Total]) -> tuple[Total, ...]:
 
 
 def parse_entry(line: bytes, place: str) -> Entry:
-    """Return the entry on a line; raises LedgerBroken unless the line is its one spelling, byte for byte."""
+    """Return the entry on a line; raise LedgerBroken unless the line is its canonical spelling, byte for byte."""
     try:
         entry = _make_entry(json.loads(line.decode()))
         if entry is not None and entry.line == line:
@@ -332,7 +334,7 @@ def parse_entry(line: bytes, place: str) -> Entry:
 
 
 def parse_row(row: tuple[Any, ...], place: str) -> Entry:
-    """Return the entry in a row `seq, at, kind, body, prev, hash`; raises LedgerBroken unless the body is canonical."""
+    """Return the entry in a row `seq, at, kind, body, prev, hash`; raise LedgerBroken unless the body is canonical."""
     seq, at, kind, body, prev, hash_ = row
     try:
         data = {"seq": seq, "at": at, "kind": kind, "body": json.loads(body), "prev": prev, "hash": hash_}
@@ -345,7 +347,7 @@ def parse_row(row: tuple[Any, ...], place: str) -> Entry:
 
 
 def _make_entry(data: Any) -> Entry | None:
-    """Return the entry made of these values; None if a key is missing or a type is wrong."""
+    """Return the entry with these values; None if a key is missing or a type is wrong."""
     if not isinstance(data, dict) or sorted(data) != list(ENTRY_KEYS):
         return None
     texts = all(isinstance(data[name], str) for name in ("at", "hash", "kind", "prev"))
@@ -364,13 +366,13 @@ def read_boundary(connection: sa.Connection) -> Boundary | None:
 
 
 class ChainVerifier:
-    """Follows entries behind one, from the first on if none is given."""
+    """A verifier that follows the chain entry by entry, from the first entry or from a given head on."""
 
     def __init__(self, last: Head | None = None) -> None:
         self.last = last or Head()
 
     def follow(self, placed: PlacedEntry) -> Entry:
-        """Verify the next entry, or raise LedgerBroken."""
+        """Verify the next entry, and return it; raise LedgerBroken if it does not follow."""
         place, entry = placed
         expected = self.last.seq + 1
         if hash_entry(entry.seq, entry.at, entry.kind, entry.body_text, entry.prev) != entry.hash:
@@ -400,7 +402,7 @@ class ChainVerifier:
 
 
 def make_missing_error(first: int, last: int) -> LedgerBroken:
-    """Return the error of entries that are not there, before the one that comes next."""
+    """Return the error for entries that are missing before the next one."""
     return LedgerBroken(f"entry {first}", f"entry {_format_span(first, last)} missing: entry {last + 1} comes next")
 
 

@@ -94,7 +94,7 @@ REPEATED: Final = 60.0
 """Seconds within which the same denial by the same process is counted, and not an entry of its own."""
 
 FORGOTTEN: Final = datetime.timedelta(days=7)
-"""After which the last batch of a process that ended without `close` is forgotten."""
+"""The time after which the last batch of a process that ended without `close` is forgotten."""
 
 THREADS: Final = 8
 """Threads that write denials on behalf of event loops: what waits in them at the same time is written together."""
@@ -104,14 +104,19 @@ REMEMBERED: Final = 10_000
 
 
 class SqlLedger:
-    """A ledger in a store; any number of processes write one chain. An event is on record when its method returns.
+    """A ledger in a store, whose chain any number of processes may write.
 
-    Entries have the time of the server on PostgreSQL, and that of the machine on SQLite.
+    An event is on record when the method that reports it returns. Such a method raises StoreUnavailable if the event
+    cannot be recorded, and LedgerBroken if the ledger was changed, in which case nothing is appended to it.
 
-    Uses are counted; counts are written every `interval` seconds, when the process ends, and by `flush` and `close`.
-    Methods that report an event raise StoreUnavailable if it cannot be recorded, and LedgerBroken if the ledger was
-    changed, so that nothing is written behind it. `clock` gives the time, for tests.
-    `checkpoints`: where they go; the thread that counts makes them, and `close` the last.
+    Uses are only counted. Counts are written every `interval` seconds, when the process ends, and by `flush` and
+    `close`. Entries have the time of the server on PostgreSQL, and that of the machine on SQLite.
+
+    Args:
+        store: The store that holds the ledger.
+        interval: The seconds between two writes of counts.
+        clock: A clock for tests.
+        checkpoints: The settings for checkpoints. The thread that counts makes them, and `close` makes the last.
     """
 
     def __init__(
@@ -159,7 +164,7 @@ class SqlLedger:
         self._write(self._make_writing(entries=made, counts=repeats))
 
     def _count(self, uses: Counts, last: bool) -> None:
-        """Write counts, durably; one call at a time. Those of hours that are over become entries, with `last` all."""
+        """Write counts, durably. Counts of past hours become entries; if `last`, all do. One call at a time."""
         own = self._process_state()
         pending = Counter({CountKey(key.hour, USE, key.text): count for key, count in uses.items()})
         with self._turns.exclude_others() if self.store.dialect == "sqlite" else contextlib.nullcontext():
@@ -179,7 +184,7 @@ class SqlLedger:
             own.sent = Counter()  # until here it is given again what was written
 
     def _close_hours(self, still_open: Sequence[str], process: str | None) -> None:
-        """Make entries of counts: those in other hours, of whichever process, and all of `process`."""
+        """Make entries of the counts of other hours, of any process, and of all counts of `process`."""
         over = counts.c.hour.not_in(still_open)
         wanted = over if process is None else over | (counts.c.process == process)
         with self.store.reading(single=True) as connection:
@@ -207,7 +212,7 @@ class SqlLedger:
         )
 
     def _write(self, writing: LedgerTransaction, *, again: bool = True) -> None:
-        """Write durably, in a transaction of its own; again, while there is time, where another got in the way."""
+        """Write durably, in a transaction of its own. Try again, while there is time, after a conflict."""
         deadline = time.monotonic() + self.store.timeout
         while True:
             try:
@@ -224,7 +229,7 @@ class SqlLedger:
                 return
 
     def _open_connection(self) -> contextlib.AbstractContextManager[sa.Connection]:
-        """Return a connection for one transaction: on PostgreSQL, for one statement that is one."""
+        """Return a context manager for a connection with one transaction; on PostgreSQL, a single statement is one."""
         return self.store.reading(single=True) if self.store.dialect == "postgresql" else self.store.writing()
 
     def _make_conflict_error(self) -> StoreUnavailable:
@@ -271,7 +276,7 @@ class SqlLedger:
         recent[key] = present
 
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-        """Return a block in an event loop whose denials a thread records meanwhile. It ends once they are on record.
+        """Return an asynchronous context manager whose denials a thread records. It ends once they are on record.
 
         It gives a function to be awaited for that before, such as before an answer is begun. A denial is raised at
         once; where it cannot be recorded, the block raises StoreUnavailable, or LedgerBroken, in its place.
@@ -280,11 +285,11 @@ class SqlLedger:
 
     @property
     def waiting(self) -> int:
-        """Different counts that are not written yet: for long only while the store cannot be written."""
+        """The number of counts that are not written yet. It stays high only if the store cannot be written."""
         return self._counters.waiting
 
     def counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
-        """Return a function to be called at each use of data of this label."""
+        """Return a function to call at each use of data of this label."""
         return self._counters.make_counter(activity, purpose, label)
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
@@ -305,7 +310,7 @@ class SqlLedger:
 
     @contextlib.contextmanager
     def reading(self) -> Generator[SqlReading]:
-        """Return a context manager: a snapshot of the ledger."""
+        """Return a context manager for a snapshot of the ledger."""
         with self.store.reading() as connection:
             yield SqlReading(connection)
 
@@ -365,7 +370,7 @@ class SqlLedger:
         return kept
 
     def _check_own(self, connection: sa.Connection) -> None:
-        """Raise LedgerBroken where a row of counts has more than this process has ever counted."""
+        """Raise LedgerBroken if a row of counts exceeds what this process has ever counted."""
         own, present = self._process_state(), set()
         for row in connection.execute(sa.select(counts).where(counts.c.process == own.name)).mappings():
             counted = read_count_key(row)
@@ -385,7 +390,7 @@ class SqlLedger:
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write the counts; where that fails they are kept, and the error is raised."""
+        """Write the counts. If that fails, they are kept and the error is raised."""
         self._counters.flush()
 
     def close(self) -> None:
@@ -452,13 +457,13 @@ class SqlReading(Reading):
 
     @property
     def boundary(self) -> Boundary | None:
-        """What the last entry of kind `archive` says."""
+        """The content of the last entry of kind `archive`; None if there is none."""
         return read_boundary(self._connection)
 
     def iter_placed(
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
-        """Yield the entries; where all are read, each with the number that it should have."""
+        """Yield the entries, each with its expected number if all are read."""
         wanted = sa.select(ledger).order_by(ledger.c.seq)
         if after:
             wanted = wanted.where(ledger.c.seq > after)
@@ -476,7 +481,7 @@ class SqlReading(Reading):
                 yield PlacedEntry(place, parse_row(tuple(row), place))
 
     def _total_written(self, keys: Mapping[str, Sequence[str]], told: Callable[[int], object]) -> Iterator[Total]:
-        """Yield those of the entries that are written, added up by the database."""
+        """Yield the totals of the entries that are written, added up by the database."""
         for first in range(self.start.seq + 1, self.head.seq + 1, ENTRIES):
             last = min(first + ENTRIES - 1, self.head.seq)
             for kind, names in keys.items():
@@ -514,13 +519,13 @@ class SqlReading(Reading):
             yield Total(kind, to_comparable(json.loads(members)[2:]), number, int(total), since, until)
 
     def _member(self, name: str) -> sa.ColumnElement[Any]:
-        """Return a text or number of the body; NULL if it is not there."""
+        """Return an expression for a text or number in the body; NULL if it is missing."""
         if self._connection.dialect.name == "sqlite":
             return sa.func.json_extract(ledger.c.body, f"$.{name}")
         return sa.cast(ledger.c.body, sa.JSON).op("->>")(name)
 
     def _members(self, names: Sequence[str]) -> sa.ColumnElement[Any]:
-        """Return several in a JSON list, after two that make it a list on SQLite."""
+        """Return an expression for a JSON list of several values; on SQLite, two more values come first."""
         if self._connection.dialect.name == "sqlite":
             return sa.func.json_extract(ledger.c.body, "$.seq", "$.seq", *(f"$.{name}" for name in names))
         body = sa.cast(ledger.c.body, sa.JSON)
@@ -528,14 +533,14 @@ class SqlReading(Reading):
 
 
 def _make_addition(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
-    """Return an entry to be, its body as canonical JSON; raises as `entry_made`."""
+    """Return the kind and the canonical JSON body of a future entry; raise as `normalize_entry` does."""
     kind, normalized = entries.normalize_entry(kind, body)
     return kind, to_canonical_json(normalized)
 
 
 @dataclasses.dataclass(slots=True)
 class _ProcessState:
-    """What a process knows of its own writing."""
+    """The state of the writing by one process."""
 
     pid: int = dataclasses.field(default_factory=os.getpid)
     name: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
@@ -555,7 +560,7 @@ class _ProcessState:
         return self.threads
 
     def end_threads(self) -> None:
-        """End them, once they have written."""
+        """End the threads once they have written."""
         threads, self.threads = self.threads, None
         if threads is not None:
             threads.shutdown()

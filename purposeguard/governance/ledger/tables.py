@@ -41,7 +41,7 @@ counts: Final = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("count", sa.BigInteger, nullable=False),
 )
-"""What each process has counted in hours that are not entries yet. `key` is the digest of `kind` and `body`."""
+"""The counts of each process in hours that are not entries yet. `key` is the digest of `kind` and `body`."""
 
 writers: Final = sa.Table(
     "purposeguard_ledger_writer",

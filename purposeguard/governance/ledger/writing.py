@@ -35,14 +35,14 @@ FAULTS: Final = {
     "seen": "the entry that this process saw last is gone, or is another one: the ledger was written anew, or is an "
     "older copy. Who put it back on purpose starts the process again",
 }
-"""Why nothing is written behind a ledger, by the words of `purposeguard_ledger_write`."""
+"""The reasons why nothing is appended to a ledger, by the words of `purposeguard_ledger_write`."""
 
 MOST: Final = 500
 """Events that are written in one transaction."""
 
 
 class CountKey(NamedTuple):
-    """What is counted within an hour: the kind of the entry to be, and its body without count, as canonical JSON."""
+    """The key of a count within an hour: the kind and body of the future entry, without the count."""
 
     hour: str
     kind: str
@@ -50,7 +50,7 @@ class CountKey(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The digest by which rows of it are found."""
+        """The digest that identifies rows with this key."""
         return hashlib.sha256(f"{self.kind}{self.body}".encode()).hexdigest()
 
     def entry(self, count: int) -> tuple[str, str]:
@@ -73,22 +73,22 @@ def read_count_key(row: Mapping[Any, Any]) -> CountKey:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LedgerTransaction:
-    """One transaction: entries, counts of a process, and rows of counts that become entries.
-
-    `batch` is the number of these counts, which are added once though they come twice. `seen` are number and hash of
-    an entry that must be there. `at` is the time of the entries, None for that of the server. `patience`: the seconds
-    for which a server lets this wait for what others hold.
-    """
+    """One transaction: entries, counts of a process, and rows of counts that become entries."""
 
     at: str | None
+    """The time of the entries; None for the time of the server."""
     process: str
     hour: str
     patience: float
+    """The seconds for which a server lets the transaction wait for a lock."""
     entries: Sequence[tuple[str, str]] = ()
     counts: Mapping[CountKey, int] = dataclasses.field(default_factory=dict)
     batch: int | None = None
+    """The number of these counts. Counts that are sent twice under one number are added once."""
     taken: Sequence[Mapping[str, Any]] = ()
+    """The rows of counts that become entries."""
     seen: tuple[int, str] = (0, GENESIS)
+    """The number and hash of an entry that must be in the ledger."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ class Conflict(Exception):
 
 
 def write_transaction(connection: sa.Connection, writing: LedgerTransaction) -> tuple[int, str] | None:
-    """Write all of it, or nothing; number and hash of the last entry, None where there are no entries.
+    """Write the whole transaction or nothing, and return number and hash of the last entry, or None without entries.
 
     Raises:
         LedgerBroken: the ledger was changed, so that nothing is written behind it.
@@ -134,7 +134,7 @@ def write_transaction(connection: sa.Connection, writing: LedgerTransaction) -> 
 
 
 def make_broken_error(fault: str) -> LedgerBroken:
-    """Return the error of a ledger behind which nothing is written."""
+    """Return the error for a ledger to which nothing is appended, because it was changed."""
     return LedgerBroken("ledger" if fault == "seen" else "head", FAULTS[fault])
 
 
@@ -195,14 +195,15 @@ def chain_entries(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, 
 # ---- threads --------------------------------------------------------------------------------------------------------
 
 Event = tuple[str, str] | CountKey
-"""What a thread has on record before it goes on: the kind and body of an entry, or what is counted once more."""
+"""An event that a thread waits for: the kind and body of an entry, or the key of a count to increase."""
 
 
 class GroupCommit:
-    """Events of threads that wait at the same time are written together, by one of these threads.
+    """A writer that combines the events of threads which wait at the same time: one of the threads writes all of them.
 
-    `write` has all of them on record when it returns, or none. `timeout` gives the seconds that a thread waits for its
-    turn.
+    Args:
+        write: Called with the events. When it returns, all of them are on record; if it fails, none.
+        timeout: Returns the seconds for which a thread waits for its turn.
     """
 
     def __init__(self, write: Callable[[Sequence[Event]], None], timeout: Callable[[], float]) -> None:
@@ -222,7 +223,7 @@ class GroupCommit:
             self._reset()
 
     def write(self, event: Event) -> None:
-        """Have an event on record when it returns.
+        """Write an event. It is on record when this returns.
 
         Raises:
             StoreUnavailable: it cannot be recorded.
@@ -241,7 +242,7 @@ class GroupCommit:
 
     @contextlib.contextmanager
     def exclude_others(self) -> Generator[None]:
-        """Return a context manager: a block in which no other thread of this process writes.
+        """Return a context manager in whose block no other thread of this process writes.
 
         Raises:
             StoreUnavailable: it is not this thread's turn in time, or this interrupts a write of its own thread, in a
@@ -264,7 +265,7 @@ class GroupCommit:
             self._turn.release()
 
     def _lead(self, own: tuple[Event, Future[None]]) -> None:
-        """Write what waits, `own` in any case."""
+        """Write the waiting events, `own` in any case."""
         together = [own]
         while self._waiting and len(together) < MOST:
             other = self._waiting.popleft()

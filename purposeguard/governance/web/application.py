@@ -36,7 +36,7 @@ HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-"""Of each answer. A page allows its own style sheet besides, and its forms."""
+"""The headers of each response. Pages also allow their own style sheet and forms."""
 
 
 def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequence[str | bytes]) -> Starlette:
@@ -83,7 +83,7 @@ def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequen
 
 
 class _DeskRoutes:
-    """Lets clerks in: knows who they are, refuses forged forms, and runs what blocks in threads."""
+    """The routes of the desk: they identify clerks, refuse forged forms, and run blocking code in threads."""
 
     def __init__(self, governance: Governance, clerk: ClerkOf, tokens: FormTokens) -> None:
         self._governance = governance
@@ -91,7 +91,7 @@ class _DeskRoutes:
         self._tokens = tokens
 
     def make_page_route(self, path: str, view: Callable[[Visit], Response], *rights: Right) -> Route:
-        """Return a page that changes nothing."""
+        """Return a route for a page that changes nothing."""
 
         async def endpoint(request: HttpRequest) -> Response:
             visit = await self._visit(request)
@@ -101,7 +101,7 @@ class _DeskRoutes:
         return Route(path, endpoint, methods=["GET"])
 
     def make_form_route(self, path: str, view: Callable[[Visit, FormFields], Response], *rights: Right) -> Route:
-        """Return a form."""
+        """Return a route for a form that was sent with a valid token."""
 
         async def endpoint(request: HttpRequest) -> Response:
             visit = await self._visit(request)
@@ -125,7 +125,7 @@ class _DeskRoutes:
         return visit
 
     def _identify_visit(self, request: HttpRequest) -> Visit:
-        """Return the visit, as far as it is known."""
+        """Return the visit of a request, without a clerk if its sender was not identified."""
         known: Visit | None = getattr(request.state, "purposeguard_visit", None)
         return known or Visit.of(request, self._governance, self._tokens, None)
 
@@ -136,7 +136,7 @@ class _DeskRoutes:
         return self._identify_visit(request).show_turned_away(error.status, error.why)
 
     async def answer_http_error(self, request: HttpRequest, error: HTTPException) -> Response:
-        """Return a page that is not there, a form that cannot be read; or what the application's `clerk` raised."""
+        """Answer an HTTP error: a missing page, an unreadable form, or an error raised by the application's `clerk`."""
         if 300 <= error.status_code < 400:
             return Response(status_code=error.status_code, headers=error.headers)
         why = {401: "nobody", 403: "nobody", 404: "no_page"}.get(error.status_code, "unreadable")
@@ -151,7 +151,7 @@ class _DeskRoutes:
 
 
 class _HeadersMiddleware:
-    """A middleware that gives each answer the headers which it lacks."""
+    """A middleware that adds the headers that a response lacks."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from purposeguard.errors import format_id
 
 Right = Literal["see", "receive", "verify", "extend", "fulfil", "refuse", "withdraw", "disclose"]
-"""What a clerk may do: `see` requests; `receive` new ones; take each of the steps; `disclose` what is held, which
+"""The rights of a clerk: `see` requests; `receive` new ones; take each of the steps; `disclose` what is held, which
 fulfilling a request for disclosure needs too."""
 
 RIGHTS: Final[frozenset[Right]] = frozenset(get_args(Right))
@@ -22,7 +22,7 @@ LONGEST_NAME: Final = 200
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Clerk:
-    """A clerk: the name that is put on record with each step, and the rights. Without `see` there is nothing to do.
+    """A clerk: the name that is recorded with each step, and the rights. A clerk needs `see` to do anything.
 
     Raises:
         TypeError: the name is no text, or `may` is one.

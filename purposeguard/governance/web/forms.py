@@ -1,4 +1,4 @@
-"""What is sent to the desk: tokens against forged forms, and the texts of a form, tidied and looked at."""
+"""The input of the desk: tokens against forged forms, and the fields of a form, normalized and checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORTEST_SECRET: Final = 32
 """Bytes of a secret at least."""
 
 LIFETIME: Final = datetime.timedelta(hours=12)
-"""How long a form may be sent after it was shown."""
+"""The time for which a form may be sent after it was shown."""
 
 
 class FormTokens:
@@ -55,7 +55,7 @@ class FormTokens:
         return self._signer.sign(_encode_session(session, clerk)).decode()
 
     def is_genuine(self, token: object, session: str | None, clerk: str) -> bool:
-        """Return True if a form with this token was shown to this clerk in this session, not too long ago."""
+        """Return True if a form with this token was shown to this clerk in this session, within `LIFETIME`."""
         if not isinstance(token, str) or not session:
             return False
         try:
@@ -70,23 +70,23 @@ def _encode_session(session: str, clerk: str) -> bytes:
 
 
 class FormFields:
-    """The fields of a form that was sent. `faults` has the field and the word for each that is not as it should be."""
+    """The fields of a form that was sent; `faults` maps each faulty field to the word for its fault."""
 
     def __init__(self, form: FormData) -> None:
         self._form = form
         self.faults: dict[str, str] = {}
 
     def raw(self, name: str) -> str:
-        """Return a text as it was sent, its lines ended as everywhere else; empty if it is not there."""
+        """Return a text as it was sent, with normalized line ends; empty if the field is missing."""
         value = self._form.get(name)
         return "\n".join(value.splitlines()).strip() if isinstance(value, str) else ""
 
     def each(self, name: str) -> list[str]:
-        """Return the values of a field that may be there several times."""
+        """Return the values of a field that may occur several times."""
         return [value for value in self._form.getlist(name) if isinstance(value, str)]
 
     def text(self, name: str) -> str | None:
-        """Return a text that may be left out."""
+        """Return an optional text."""
         text = self.raw(name)
         if not text:
             return None
@@ -97,14 +97,14 @@ class FormFields:
         return None
 
     def require_text(self, name: str) -> str:
-        """Return a text that may not be left out."""
+        """Return a required text."""
         text = self.text(name)
         if text is None:
             self.faults.setdefault(name, "needed")
         return text or ""
 
     def subject(self, name: str) -> str | None:
-        """Return the id of a person, which may be left out."""
+        """Return the optional id of a person."""
         text = self.raw(name)
         if not text:
             return None
@@ -123,7 +123,7 @@ class FormFields:
         return 1
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
-        """Return one of several values."""
+        """Return a value that must be one of several."""
         text = self.raw(name)
         if text not in choices:
             self.faults[name] = "choose"

@@ -51,7 +51,7 @@ FILTERS: Final[Mapping[str, tuple[State, ...]]] = {
 
 
 def show_requests(visit: Visit) -> Response:
-    """Return the list: `?kind=…&state=…&page=…`, those yet to be answered unless something else is asked for."""
+    """Return the list of requests, `?kind=…&state=…&page=…`; by default, of the pending ones."""
     query = visit.request.query_params
     kind, state = query.get("kind", ""), query.get("state", "pending")
     page = _parse_number(query.get("page", "1"))
@@ -64,7 +64,7 @@ def show_requests(visit: Visit) -> Response:
 
 
 def show_request(visit: Visit) -> Response:
-    """Return a request, its steps, and the forms of what may be done with it."""
+    """Return the page of a request, with its steps and the forms of the permitted steps."""
     return _request_page(visit, _request_number(visit))
 
 
@@ -76,7 +76,7 @@ def _request_number(visit: Visit) -> int:
 
 
 def _parse_number(text: str) -> int | None:
-    """Return a number in a URL; None if it is none."""
+    """Return a number in a URL; None if it is not a number."""
     fits = text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
     return int(text) if fits and int(text) > 0 else None
 
@@ -92,7 +92,7 @@ def _get_request_and_steps(visit: Visit, number: int) -> tuple[Request, tuple[St
 def _request_page(
     visit: Visit, number: int, *, status: int = 200, sent: str | None = None, fields: FormFields | None = None
 ) -> Response:
-    """Return the page of a request; `sent` names the form that comes back with its `fields`, to be corrected."""
+    """Return the page of a request; `sent` names a form to show again with its `fields`, to be corrected."""
     asked, steps = _get_request_and_steps(visit, number)
     did = possible_steps(asked, visit.today())
     actions = [action for action in ACTIONS.values() if action.did in did and action.is_allowed(visit, asked)]
@@ -121,7 +121,7 @@ def _request_page(
 
 
 def show_new_request_form(visit: Visit) -> Response:
-    """Return the form of a new request."""
+    """Return the page with the form of a new request."""
     return _new_page(visit, None)
 
 
@@ -148,7 +148,7 @@ def _new_page(visit: Visit, fields: FormFields | None) -> Response:
 
 
 def handle_new_request(visit: Visit, fields: FormFields) -> Response:
-    """Put a request on record, once, however often the form is sent."""
+    """Record a request once, however often the form is sent."""
     rights = visit.governance.notice.document.rights
     if rights is None:
         raise TurnedAway(404, "no_rights")
@@ -186,7 +186,7 @@ def handle_new_request(visit: Visit, fields: FormFields) -> Response:
 
 
 def _read_received_at(visit: Visit, fields: FormFields) -> datetime.datetime | None:
-    """Return the moment of the form, on the day that was chosen; None, with a fault, if there is no such moment."""
+    """Return the time of the form on the chosen day; None, with a fault, if there is no such time."""
     try:
         moment = datetime.datetime.fromisoformat(fields.raw("moment")).astimezone(load_zone(visit.timezone))
     except (ValueError, OverflowError):
@@ -208,18 +208,18 @@ def _read_received_at(visit: Visit, fields: FormFields) -> datetime.datetime | N
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Action:
-    """A step that a clerk takes by a form: its right, what it is recorded as, and the field of the clerk's note."""
+    """A step that a clerk takes by a form: its right, its name in the record, and the field of the note."""
 
     name: Right
     did: Did
     note: str
 
     def is_allowed(self, visit: Visit, asked: Request) -> bool:
-        """Return True if the clerk may take it: to fulfil a request for disclosure is to disclose."""
+        """Return True if the clerk may take the step. Fulfilling a request for disclosure also needs `disclose`."""
         return visit.has_right(self.name) and (not self.discloses(asked) or visit.has_right("disclose"))
 
     def discloses(self, asked: Request) -> bool:
-        """Return True if a report is made by it."""
+        """Return True if the step makes a report."""
         return self.name == "fulfil" and asked.effect == "discloses"
 
     def take_step(self, visit: Visit, fields: FormFields) -> Response:
@@ -267,7 +267,7 @@ class Action:
         return options, note
 
     def _show_conflict(self, visit: Visit, number: int, seen: int, note: str | None) -> Response:
-        """Tell that somebody was there first; where it was this form, sent twice, what was done is shown."""
+        """Answer that somebody was there first. If this form was sent twice, show what it has done."""
         _, steps = _get_request_and_steps(visit, number)
         following = steps[seen] if 0 < seen < len(steps) else None
         if following is not None and (following.did, following.by, following.text) == (self.did, visit.name, note):

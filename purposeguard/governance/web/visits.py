@@ -37,7 +37,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 class TurnedAway(Exception):
-    """A visit that is answered by a page of this status, which says why: `why` names its words."""
+    """A visit that is answered by a page with this status; `why` names the words of the page."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(f"{status} {why}")
@@ -59,7 +59,7 @@ def load_desk_style_sheet() -> str:
 
 
 def choose_language(request: HttpRequest) -> Language:
-    """Return the language that was switched to; else the first one of the browser's that the desk has; else English."""
+    """Return the language switched to, or else the browser's first one that the desk has, or else English."""
     for chosen in (request.query_params.get("language"), request.cookies.get(LANGUAGE)):
         if chosen in LANGUAGES:
             return chosen
@@ -83,7 +83,7 @@ def _weight(parameter: str) -> float:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of HTTP. `clerk` is None where it is not known who sent it, or nobody who works here."""
+    """One HTTP request. `clerk` is None if its sender is unknown or not a clerk of the desk."""
 
     request: HttpRequest
     governance: Governance
@@ -106,7 +106,7 @@ class Visit:
         return "" if self.clerk is None else self.clerk.name
 
     def has_right(self, right: Right) -> bool:
-        """Return True if the clerk may do this."""
+        """Return True if the clerk has this right."""
         return self.clerk is not None and "see" in self.clerk.may and right in self.clerk.may
 
     def require_rights(self, *rights: Right) -> None:
@@ -135,19 +135,19 @@ class Visit:
         return self.governance.notice.document.timezone
 
     def now(self) -> datetime.datetime:
-        """Return the moment, in that time zone."""
+        """Return the present time in the notice's time zone."""
         return self.governance.requests.subjects.clock.now().astimezone(load_zone(self.timezone))
 
     def today(self) -> datetime.date:
-        """Return the day in that time zone."""
+        """Return the present day in the notice's time zone."""
         return to_local_day(self.timezone, self.governance.requests.subjects.clock.now())
 
     def day_of(self, moment: datetime.datetime) -> datetime.date:
-        """Return the day of a moment in that time zone."""
+        """Return the day of a moment in the notice's time zone."""
         return to_local_day(self.timezone, moment)
 
     def moment_of(self, moment: datetime.datetime) -> str:
-        """Return a moment in that time zone, as it is shown."""
+        """Return a moment in the notice's time zone, as it is shown."""
         return f"{moment.astimezone(load_zone(self.timezone)):%Y-%m-%d %H:%M}"
 
     @property
@@ -156,14 +156,14 @@ class Visit:
         return nearest_language(self.governance.notice.document.title, self.language)
 
     def kinds(self) -> dict[str, str]:
-        """Return the requests that the notice grants: id → title."""
+        """Return the titles of the requests that the notice grants, by id."""
         rights = self.governance.notice.document.rights
         return {right.id: title_in(right.title, self.language) for right in (() if rights is None else rights.request)}
 
     # ---- Answers --------------------------------------------------------------------------------------------------
 
     def render_page(self, template: str, *, here: str, status: int = 200, **names: Any) -> Response:
-        """Return a page; `here` is where it is shown in the other language."""
+        """Return a page; `here` is the address at which the other language is shown."""
         style = load_desk_style_sheet()
         other = next(language for language in LANGUAGES if language != self.language)
         text = (
@@ -185,7 +185,7 @@ class Visit:
         )
 
     def render_report(self, disclosure: report.Disclosure, number: int) -> Response:
-        """Return a report as a page to print, with a way back that is not printed."""
+        """Return a report as a page to print, with a link back that is not printed."""
         style = report.load_style_sheet() + (TEMPLATES / "report.css").read_text("utf-8")
         names = report.make_template_context(disclosure, style)
         text = (
@@ -198,7 +198,7 @@ class Visit:
         )
 
     def download_report(self, disclosure: report.Disclosure, number: int) -> Response:
-        """Return a report as JSON, to be saved under the number of its request."""
+        """Return a report as a JSON file named by the number of its request."""
         headers = {"content-disposition": f'attachment; filename="request-{number}.json"'}
         return Response(disclosure.to_json(), 200, headers, "application/json")
 
@@ -211,7 +211,7 @@ class Visit:
         return self.render_page("desk_turned.html", here=back, status=status, why=why, number=number, back=back)
 
     def redirect(self, url: str) -> Response:
-        """Send the browser to a page, so that reloading it sends no form again."""
+        """Redirect the browser to a page, so that reloading the page sends no form again."""
         return self.remember(RedirectResponse(url, 303))
 
     def remember(self, response: Response) -> Response:
