@@ -149,7 +149,7 @@ def switching(interval: float = 1e-6) -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def racing(guard: Guard, notice: Notice, method: str = "row") -> Any:
+def racing(guard: Guard, notice: Notice, method: str = "resolve_row") -> Any:
     """Replaces the notice right after the next answer of a matrix: the worst moment for whoever asked."""
     plain = getattr(PolicyTable, method)
     fired = threading.Event()

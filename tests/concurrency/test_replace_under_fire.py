@@ -167,7 +167,7 @@ def test_a_refusal_is_explained_by_the_revision_that_refused(way: str) -> None:
 def test_a_use_entered_while_the_notice_is_replaced_is_decided_by_the_new_one() -> None:
     guard = Guard(ONE)
     block = guard.purpose(tm.RenewalGuidance)
-    with support.racing(guard, OTHER, "purpose"), block as use:
+    with support.racing(guard, OTHER, "resolve_purpose"), block as use:
         assert guard.notice is OTHER  # the race was run
         assert not use.allows(tm.Registration)
         assert use.allows(tm.ProductData)
