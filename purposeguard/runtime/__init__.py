@@ -1,1 +1,1 @@
-"""Who asks, and when: activities, access functions, uses, hand-overs, and what is told of each decision."""
+"""Enforcement at run time: activities, access functions, uses, hand-overs and observers."""

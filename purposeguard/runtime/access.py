@@ -1,4 +1,4 @@
-"""Access functions: data is read only if the ambient purpose may use all its sources, or without the rest."""
+"""Access functions, which read data only if the ambient purpose may use it, or withhold the other fields."""
 
 from __future__ import annotations
 
@@ -40,7 +40,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class AccessFunction:
-    """One access function: what it reads, and what surrounds its body."""
+    """A function that reads personal data, with the checks before and after its body.
+
+    Attributes:
+        access: The entry of the function in the guard's inventory.
+        ambient: Returns the use that is active here.
+        innermost: Returns the innermost use that was entered here, even if its generator is suspended.
+        counts: True if the guard counts uses.
+        wrapper: The decorated function.
+        marked: True if the returned rows name their subject or dates.
+        needs_inspection: True if the result must be inspected before it is returned.
+        eager_classes: The classes of earlier results that are neither iterators nor coroutines.
+    """
 
     def __init__(
         self,
@@ -52,7 +63,16 @@ class AccessFunction:
         *,
         narrow: bool = False,
     ) -> None:
-        """`localns` are the names around a function that is defined inside another."""
+        """Inspect a function that is to be decorated.
+
+        Args:
+            fn: The function.
+            engine: The engine of the guard.
+            named: The label that the decorator names, if any.
+            withhold: If True, denied fields are withheld.
+            localns: The local names around a function that is defined inside another function.
+            narrow: If True, denied rows are dropped.
+        """
         require_function(fn)
         _refuse_cached(fn)
         if getattr(fn, "__purposeguard_activity__", False):
@@ -77,17 +97,20 @@ class AccessFunction:
         try:
             self.resolve(localns)
         except NameError:
-            # The annotation names what is defined later in the module: asked again at the first call.
+            # The annotation names a class that is defined later in the module. The first call resolves it.
             if named is not None and not withhold:
                 self.access.label = named
 
     def resolve(self, localns: Mapping[str, Any] | None = None) -> Label | None:
-        """Return the label of all that the function reads plain; None where all of it is sealed.
+        """Read the return annotation and return the label of the plain data that the function returns.
+
+        Returns:
+            The label, or None if all of the data is sealed.
 
         Raises:
-            UnlabelledData: neither the decorator nor the return annotation names a source; or a field says nothing,
-                and the guard refuses that.
-            NameError: the annotation names what is not defined (yet).
+            UnlabelledData: Neither the decorator nor the return annotation names a source, or a field is undescribed
+                and the guard refuses such fields.
+            NameError: The annotation contains a name that is not defined (yet).
         """
         access = self.access
         annotation = _return_annotation(self._fn, localns)
@@ -95,11 +118,11 @@ class AccessFunction:
         fields, seals = shape.labels(), shape.seals()
         label = Label.join(*fields.values()) if fields else None
         beside = shapes_beside_fields(shape)
-        if access.named is None and not access.withhold:  # else it is looked at in each row
+        if access.named is None and not access.withhold:  # Otherwise each row is inspected.
             label = label_with(label, beside)
         if access.named is not None:
             label = access.named | label if label is not None and access.withhold else access.named
-        # What is sealed is checked where it is opened: to return nothing else takes a purpose, and no more.
+        # Sealed values are checked when they are opened, so returning only those requires a purpose and nothing else.
         if label is None and not shape.holds_seals:
             raise UnlabelledData(
                 f"{access.name}: neither its return annotation nor the decorator names a source; annotate it with a "
@@ -116,7 +139,7 @@ class AccessFunction:
                 "returns"
             )
         self.marked = shape.is_marked or any(part.is_marked for part in beside)
-        # What is announced as sealed and comes plain is seen when it is there.
+        # A value that is annotated as sealed may be returned plain, so it is inspected.
         self.needs_inspection = self.marked or shape.holds_seals
         if access.narrow and not self.marked:
             raise UnlabelledData(
@@ -125,21 +148,20 @@ class AccessFunction:
             )
         if self._engine.untagged_refused:
             self._refuse_untagged(shape)
-        outside = {source for part in shape.iter_outside_rows() for source in part.tags}
-        outside |= access.named.sources if access.named is not None else frozenset()
-        self._label_outside_rows = Label(*outside) if outside else None
-        for one in (label, *seals.values()):
-            if one is not None:
-                self._engine.snapshot.matrix.resolve_label(one)  # sources of another notice are refused here
+        self._label_outside_rows = _label_outside_rows(shape, access.named)
+        for annotated_label in (label, *seals.values()):
+            if annotated_label is not None:
+                # Raises if a source belongs to another notice.
+                self._engine.snapshot.matrix.resolve_label(annotated_label)
         access.whole = shape.own_label
-        access.fields = {_strip_containers(path): one for path, one in fields.items() if path}
-        access.sealed = {_strip_containers(path) or WHOLE: one for path, one in seals.items()}
+        access.fields = {_strip_containers(path): field_label for path, field_label in fields.items() if path}
+        access.sealed = {_strip_containers(path) or WHOLE: seal_label for path, seal_label in seals.items()}
         self._may_contain_lazy_values = _may_contain_lazy_values(annotation)
         access.label, self._shape = label, shape
         return label
 
     def _refuse_untagged(self, shape: Shape) -> None:
-        """Raise UnlabelledData where fields say nothing of what they are."""
+        """Raise UnlabelledData if a field has no tag, seal or mark."""
         names = dict.fromkeys(
             _strip_containers(path) for path, field in shape.iter_untagged() if path and not field.is_marked_itself
         )
@@ -151,10 +173,14 @@ class AccessFunction:
             )
 
     def resolve_label(self) -> Label | None:
-        """Return the label, resolved by now; None where all that is read is sealed.
+        """Return the label, resolving the annotation if necessary.
+
+        Returns:
+            The label, or None if all of the data is sealed.
 
         Raises:
-            UnlabelledData: its annotation still is not resolved, and no sources are named that would do.
+            UnlabelledData: The annotation still cannot be resolved, and the sources that the decorator names do not
+                suffice.
         """
         access = self.access
         if self._shape is not None:
@@ -166,27 +192,35 @@ class AccessFunction:
                 raise UnlabelledData(
                     f"{access.name}: its return annotation names `{error.name}`, which is not defined"
                 ) from error
-        # Its rows are known by what they are. The shape comes last: it tells other threads that the rest is settled.
+        # Rows are recognized by their class. The shape is set last: for other threads it means that all is resolved.
         self._label_outside_rows, self.marked, self.needs_inspection = access.named, True, True
         self._shape = Shape()
         return access.label
 
     @property
     def has_fast_path(self) -> bool:
-        """Whether all that it is asked is one label: nothing is withheld, and nothing in it says whose it is."""
+        """True if one label decides: nothing is withheld, no row names its subject, and no value in it is lazy."""
         return not (self.access.withhold or self.marked or self._may_contain_lazy_values) and self._shape is not None
 
     @property
     def _needs_walk(self) -> bool:
-        """Whether what the function gives is looked through before it is given out."""
+        """True if the result must be searched before it is returned."""
         return self.access.withhold or self.needs_inspection or self._may_contain_lazy_values
 
     def belongs_to(self, engine: Engine) -> bool:
-        """Return True if it is decided by this guard's notice."""
+        """Return True if this engine decides for the function."""
         return self._engine is engine
 
     def authorize(self) -> Use[Any] | None:
-        """Raise PurposeMissing or PurposeViolation where the function may not run here."""
+        """Return the active use if the function may run here.
+
+        Returns:
+            The use, or None if there is none and that is only observed.
+
+        Raises:
+            PurposeMissing: No purpose is active here.
+            PurposeViolation: The purpose may not use the data.
+        """
         label = self.resolve_label()
         if self.access.withhold or label is None:
             use = use_for_call(self._engine, self.access)
@@ -200,7 +234,7 @@ class AccessFunction:
         return authorize(self._engine, self.access, label)
 
     def _authorize_rows(self, label: Label) -> Use[Any] | None:
-        """As `authorise`, of rows that will say whose they are: what that decides is decided when they are there."""
+        """Authorize a function whose rows name their subjects. Each row is decided when it is returned."""
         use = use_for_call(self._engine, self.access)
         if use is not None:
             refusal = use._check_label_before_rows(label, self._label_outside_rows, self.access)
@@ -209,11 +243,11 @@ class AccessFunction:
         return use
 
     def run_authorized(self, *args: Any, **kwargs: Any) -> Any:
-        """What is to be kept, for a caller that has just called `authorise` in the same context."""
+        """Run the function and return the result to cache. The caller has just called `authorize` in this context."""
         return self._result_to_cache(self._fn(*args, **kwargs))
 
     async def run_authorized_coroutine(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the same for a coroutine function."""
+        """Await the coroutine function and return the result to cache. The caller has just called `authorize`."""
         return self._result_to_cache(await self._fn(*args, **kwargs))
 
     def _result_to_cache(self, value: Any) -> Any:
@@ -225,25 +259,25 @@ class AccessFunction:
         return value if self.needs_inspection else self._filter_result(value)
 
     def result_from_cache(self, value: Any) -> Any:
-        """What a caller gets for what was kept: of rows that say whose they are, what may be used now."""
+        """Return the part of a cached value that the current use may see. Rows with a subject are checked again."""
         try:
             return self._filter_result(value) if self.needs_inspection else value
         finally:
-            del value  # from the traceback, where it is refused
+            del value  # Keep the value out of the traceback of a refusal.
 
     def _filter_result(self, value: Any) -> Any:
         try:
             use = self.ambient()
             if use.active:
                 return self.filter_result(value, use)
-            if not self._engine.observing:  # the function has left the block that it was called in
+            if not self._engine.observing:  # The function has left the block in which it was called.
                 require_current_use(self._engine, f"{self.access.name} was called")
             return value
         finally:
-            del value  # from the traceback, where it is refused
+            del value  # Keep the value out of the traceback of a refusal.
 
     def _inspect_result(self, value: Any) -> Any:
-        """What a function without withholding or marks gave, once what was announced as sealed is seen to be."""
+        """Return the result of a function without withholding or marks after checking what is annotated as sealed."""
         shape = self._shape
         if isinstance(value, Sealed) and shape is not None and shape.sealed:
             return value
@@ -253,46 +287,51 @@ class AccessFunction:
         try:
             return self._filter_result(value)
         finally:
-            del value  # from the traceback, where it is refused
+            del value  # Keep the value out of the traceback of a refusal.
 
     def authorize_and_get_label(self) -> Label | None:
-        """The label of a function without withholding, once it may run here: `authorise`, quicker for counted uses."""
+        """Authorize the call and return the function's label, for functions that do not withhold fields."""
         self.authorize()
         return self.access.label
 
-    # What surrounds the body (wrapping.Around): the check comes before it runs or goes on, what it may not give after.
+    # The methods of `BodyWrapper`. The check takes place before the body runs or continues, and filtering afterwards.
 
     enter = authorize
 
     def enter_for_cleanup(self) -> None:
-        """Cleaning up reads nothing."""
+        """Check nothing, because cleaning up reads no data."""
 
     def leave(self, token: Use[Any] | None) -> None:
-        """Nothing was opened that would have to be closed."""
+        """Do nothing, because `enter` opens nothing."""
 
     def filter_result(self, value: Any, token: Use[Any] | None) -> Any:
-        """What the function gave, without what the purpose may not use where the access withholds."""
+        """Return a result or yielded item without the fields and rows that the purpose may not use."""
         shape = self._shape or Shape()
         if self._yields and shape.contents is not None:
-            shape = shape.contents  # one item at a time
+            shape = shape.contents  # A generator yields one item at a time.
         try:
-            return self._filter_value(value, token, shape, one=self._yields)
+            return self._filter_value(value, token, shape, is_item=self._yields)
         finally:
-            del value  # from the traceback, where it is refused
+            del value  # Keep the value out of the traceback of a refusal.
 
     def check_lazily(self, value: Any) -> Any:
-        """What a function without withholding or marks gave: what runs later asks at each step."""
+        """Wrap an iterator or coroutine so that each step is checked. Return any other value unchanged."""
         if self.needs_inspection:
             return self._inspect_result(value)
         cls = type(value)
         if is_lazy_class(cls):
-            return self._filter_value(value, None, self._shape or Shape(), one=False)
+            return self._filter_value(value, None, self._shape or Shape(), is_item=False)
         if len(self.eager_classes) < _MOST_CLASSES:
             self.eager_classes.add(cls)
         return value
 
-    def _filter_value(self, value: Any, token: Use[Any] | None, shape: Shape, *, one: bool) -> Any:
-        """What is given out for a value of this shape. `one`: it is an item, and may be left out itself."""
+    def _filter_value(self, value: Any, token: Use[Any] | None, shape: Shape, *, is_item: bool) -> Any:
+        """Return the part of a value that the use may see.
+
+        Returns:
+            The value, a copy, or a wrapper around an iterator or coroutine. LEFT_OUT if it is an item (`is_item`) that
+            must be dropped.
+        """
         access = self.access
         try:
             if self._is_lazy(value, shape):
@@ -302,7 +341,7 @@ class AccessFunction:
             from purposeguard.runtime.results import filter_rows, withhold_denied_fields, wrap_lazy_values  # noqa: PLC0415  # loaded by the first result that is looked through
 
             if self.needs_inspection and (access.narrow or not access.withhold or access.named is not None):
-                value = filter_rows(token, value, shape, access, one=one, again=self.enter)
+                value = filter_rows(token, value, shape, access, one=is_item, again=self.enter)
                 if value is LEFT_OUT:
                     return value
             if self.marked and not access.withhold and access.label is not None:
@@ -311,36 +350,39 @@ class AccessFunction:
                 return withhold_denied_fields(token, value, shape, access, again=self.enter)
             return wrap_lazy_values(token, value, shape, self.enter) if self._may_contain_lazy_values else value
         finally:
-            del value  # from the traceback, where it is refused
+            del value  # Keep the value out of the traceback of a refusal.
 
     def _is_lazy(self, value: Any, shape: Shape) -> bool:
         cls = type(value)
         if not self._needs_walk:
             return is_lazy_class(cls)
-        if is_taggable(cls):  # what is in it is looked at by its fields
+        if is_taggable(cls):  # Its contents are inspected field by field.
             return False
-        # Of rows that say whose they are it must be seen where they come.
+        # Rows that name their subjects must be seen one by one.
         if not self.marked or enters_generator(cls):
             return is_lazy_class(cls)
         return is_iterator_class(cls) and shape.contents is not None
 
     def _make_steps(self, shape: Shape) -> Steps:
-        """What surrounds the steps of what runs later; of a class that was not announced, an item may be all of it."""
+        """Return the checks around the steps of an iterator or coroutine.
+
+        If its class was not annotated as iterable, an item may have the shape of the whole.
+        """
         items = shape.iterated or shape
         whole = shape | items
         return Steps(
             self.enter,
-            lambda item, use: self._filter_value(item, use, items, one=True),
-            lambda value, use: self._filter_value(value, use, whole, one=False),
+            lambda item, use: self._filter_value(item, use, items, is_item=True),
+            lambda value, use: self._filter_value(value, use, whole, is_item=False),
         )
 
 
 _MOST_CLASSES: Final = 100
-"""Classes of results that a function is known to give and that do not run later."""
+"""The greatest number of result classes that are remembered for a function as neither iterators nor coroutines."""
 
 
 def wrap_access_function(fn: F, reader: AccessFunction) -> F:
-    """Return `fn`, which runs only where the ambient purpose may use what it reads."""
+    """Wrap a function so that it runs only if the ambient purpose may use its data."""
     quick = is_plain(fn) and reader.has_fast_path
     wrapper = (_wrap_counting if reader.counts else _wrap_fast)(fn, reader) if quick else wrap_body(fn, reader)
     reader.wrapper = wrapper
@@ -349,10 +391,10 @@ def wrap_access_function(fn: F, reader: AccessFunction) -> F:
 
 
 def _wrap_fast(fn: Function, reader: AccessFunction) -> Function:
-    """Return the wrapper of a plain function: what was allowed before is one look-up in the ambient use."""
+    """Wrap a plain function. A use that was allowed before costs one lookup in the ambient use."""
     innermost = reader.innermost
     label = reader.access.label
-    at_rest = reader.eager_classes
+    eager_classes = reader.eager_classes
 
     @functools.wraps(fn)
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -360,13 +402,13 @@ def _wrap_fast(fn: Function, reader: AccessFunction) -> Function:
         use = innermost()
         try:
             try:
-                known = label in use._allowed_labels and use._owner == use._runs()
-            except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
-                known = False
-            if not known:
+                is_allowed = label in use._allowed_labels and use._owner == use._runs()
+            except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
+                is_allowed = False
+            if not is_allowed:
                 label = reader.authorize_and_get_label()
-            value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
-            return value if type(value) in at_rest else reader.check_lazily(value)
+            value = fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
+            return value if type(value) in eager_classes else reader.check_lazily(value)
         except BaseException as error:
             hide_own_frames(error)
             raise
@@ -375,10 +417,10 @@ def _wrap_fast(fn: Function, reader: AccessFunction) -> Function:
 
 
 def _wrap_counting(fn: Function, reader: AccessFunction) -> Function:
-    """Return the same where each use is counted."""
+    """Wrap a plain function of a guard that counts each use."""
     innermost = reader.innermost
     label = reader.access.label
-    at_rest = reader.eager_classes
+    eager_classes = reader.eager_classes
 
     @functools.wraps(fn)
     def access_wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -387,14 +429,14 @@ def _wrap_counting(fn: Function, reader: AccessFunction) -> Function:
         try:
             try:
                 tick = use._counted.get(label) if use._owner == use._runs() else None
-            except (RuntimeError, ReferenceError):  # it was entered where a loop runs, or in a greenlet that is gone
+            except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
                 tick = None
             if tick is None:
                 label = reader.authorize_and_get_label()
             else:
                 tick()
-            value = fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
-            return value if type(value) in at_rest else reader.check_lazily(value)
+            value = fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
+            return value if type(value) in eager_classes else reader.check_lazily(value)
         except BaseException as error:
             hide_own_frames(error)
             raise
@@ -403,9 +445,9 @@ def _wrap_counting(fn: Function, reader: AccessFunction) -> Function:
 
 
 def _may_contain_lazy_values(annotation: Any) -> bool:
-    """Return True if there is an iterator or a coroutine inside of what is annotated like this, or may be.
+    """Return True if a value with this annotation may contain an iterator or a coroutine.
 
-    What is one itself, or gives another one, is seen where it comes.
+    A value that is an iterator or coroutine itself does not count: it is recognized when it is returned.
     """
     seen: set[tuple[Any, bool]] = set()
     pending: list[tuple[Any, bool]] = [(annotation, False)]
@@ -417,40 +459,48 @@ def _may_contain_lazy_values(annotation: Any) -> bool:
         if isinstance(origin, NewType):
             pending.append((origin.__supertype__, is_inside))
             continue
-        later = isinstance(origin, type) and is_lazy_class(origin)
-        if is_inside and (later or origin in (Iterable, AsyncIterable)):
+        is_lazy = isinstance(origin, type) and is_lazy_class(origin)
+        if is_inside and (is_lazy or origin in (Iterable, AsyncIterable)):
             return True
-        if (origin, is_inside) not in seen:  # Classes and aliases may hold themselves.
+        if (origin, is_inside) not in seen:  # Classes and aliases may be recursive.
             seen.add((origin, is_inside))
             if isinstance(origin, ALIASES):
                 pending.append((alias_value(origin), is_inside))
             elif is_taggable(origin):
                 pending += ((hint, True) for hint in resolve_hints(origin).values())
-        passed = later or origin is Annotated or is_union(part) or origin in TRANSPARENT
-        pending += ((argument, is_inside or not passed) for argument in get_args(part))
+        is_transparent = is_lazy or origin is Annotated or is_union(part) or origin in TRANSPARENT
+        pending += ((argument, is_inside or not is_transparent) for argument in get_args(part))
     return False
 
 
+def _label_outside_rows(shape: Shape, named: Label | None) -> Label | None:
+    """Return the label of the data that is in no row, and of the sources that the decorator names; None if empty."""
+    sources = set(named.sources) if named is not None else set()
+    for part in shape.iter_outside_rows():
+        sources.update(part.tags)
+    return Label(*sources) if sources else None
+
+
 def _strip_containers(path: str) -> str:
-    """Return a path without the containers that the models come in: that they are a list says nothing of the field."""
+    """Remove the leading list markers of a path, which say nothing about the field."""
     while path.startswith("[]."):
         path = path[3:]
     return path
 
 
 def _return_annotation(fn: Function, localns: Mapping[str, Any] | None) -> Any:
-    """What a function is annotated to return, names resolved; None where it says nothing.
+    """Return the return annotation of a function with its names resolved; None if it has none.
 
     Raises:
-        NameError: a name is not defined.
+        NameError: A name in the annotation is not defined.
     """
-    # Only the return annotation is asked for: those of parameters may name what exists for type checkers alone.
+    # Only the return annotation is evaluated: those of parameters may name classes that exist only for type checkers.
     annotations, names, around = read_function_annotations(fn, localns)
     return evaluate_annotation(annotations.get("return"), names, around)
 
 
 def _refuse_cached(fn: Any) -> None:
-    """A cache below an access function would give one purpose what was read for another.
+    """Refuse a function that is behind a cache, which would serve one purpose data that was read for another.
 
     Raises:
         TypeError: `fn` is behind a cache of functools or cachetools.

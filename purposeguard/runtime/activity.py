@@ -1,4 +1,4 @@
-"""Activities: a purpose around a function or a block, and the present purpose carried elsewhere."""
+"""Activities: functions and blocks that run for a purpose, and functions to which the current purpose is carried."""
 
 from __future__ import annotations
 
@@ -43,9 +43,18 @@ R = TypeVar("R")
 
 
 class StatedPurpose:
-    """What `guard.purpose(…)` states at one place of the code, for all blocks that are made there.
+    """The arguments of `guard.purpose(…)` at one place in the code, shared by all blocks that are created there.
 
-    `fits`: the purpose admits the channel, or its absence (rule 7); otherwise that was observed, and let pass.
+    Attributes:
+        engine: The engine of the guard.
+        register: The inventory of the guard.
+        purpose: The purpose or family.
+        channel: The channel, if one is stated.
+        conditions: The conditions that are stated to hold.
+        name: The name of the activity, if one is stated.
+        observing: True if violations are only observed.
+        where: The code, line and module of the place.
+        fits: True if the purpose admits the channel, or its absence (rule 7). Otherwise the violation was observed.
     """
 
     __slots__ = (
@@ -73,7 +82,11 @@ class StatedPurpose:
         observing: bool,
         frame: FrameType,
     ) -> None:
-        """Raise ChannelViolation where the purpose is closed and no channel, or one it does not admit, is stated."""
+        """Check the channel of the purpose.
+
+        Raises:
+            ChannelViolation: The purpose is closed, and no channel or one that it does not admit is stated.
+        """
         self.engine = engine
         self.register = register
         self.purpose = purpose
@@ -86,26 +99,26 @@ class StatedPurpose:
         self.fits = _check_channel(engine, self.make_activity(Site("", "", 0), name or ""))
 
     def make_activity(self, site: Site, name: str) -> Activity:
-        """Return the activity of this name at a place."""
+        """Return the activity with this name at a place in the code."""
         return Activity(name, self.purpose, self.channel, self.observing, site, self.conditions)
 
     def get_handle(self) -> ActivityHandle:
-        """Return the activity of the block itself, listed in the inventory when it is first entered."""
+        """Return the handle of the block's activity, which is listed in the inventory on the first call."""
         if self._handle is None:
             code, line, module = self.where
             self._handle = self.get_handle_at(Site(module, code.co_qualname, line))
         return self._handle
 
     def get_handle_at(self, site: Site) -> ActivityHandle:
-        """Return the activity of the block at another place, listed in the inventory."""
+        """List the activity at another place in the inventory, and return its handle."""
         activity = self.make_activity(site, self.name or site.dotted)
         self.register.add_activity(site, activity)
         return ActivityHandle(self.engine, activity)
 
 
 def is_dropped(frame: FrameType) -> bool:
-    """Return True if what is called in this frame now is a statement of its own, so that nobody gets what it gives."""
-    after = frame.f_code.co_code[frame.f_lasti + 2 :].lstrip(b"\0")  # the interpreter's own caches stand behind a call
+    """Return True if the result of the call that this frame is executing will be discarded."""
+    after = frame.f_code.co_code[frame.f_lasti + 2 :].lstrip(b"\0")  # The interpreter's inline caches follow a call.
     return after.startswith(_POP_TOP)
 
 
@@ -113,7 +126,7 @@ _POP_TOP: Final = bytes([opmap["POP_TOP"]])
 
 
 class UseAttribute:
-    """An attribute of `Use`, where somebody looks for it who has none yet: says how to get one."""
+    """A placeholder for an attribute of `Use` on objects that are not uses. The error explains how to get a use."""
 
     __slots__ = ("_name",)
 
@@ -131,9 +144,9 @@ class UseAttribute:
 
 
 class Block(Generic[P]):
-    """What `guard.purpose(…)` gives: a decorator for functions of any kind, and a sync or async context manager.
+    """The result of `guard.purpose(…)`: a decorator for functions of any kind, and a sync and async context manager.
 
-    As a context manager it gives the `Use`; one block may be entered again, also by several tasks at a time.
+    As a context manager it yields a `Use`. A block is reentrant, and several tasks may enter it at the same time.
     """
 
     __slots__ = ("_entered", "_stated")
@@ -144,25 +157,32 @@ class Block(Generic[P]):
 
     @hides_own_frames
     def __call__(self, fn: F) -> F:
-        """Make `fn` an activity: whenever its body runs, it runs for this purpose. A task of a queue stays one."""
+        """Decorate a function so that its body runs for this purpose.
+
+        Args:
+            fn: The function, or a task of a queue, which stays a task.
+        """
         if is_task(fn):
             return cast("F", wrap_task(fn, self._wrap_function))
         return decorate_function(fn, self._wrap_function)
 
     @hides_own_frames
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
-        """Make `fn` an activity that is given its use as its first argument; callers leave it out.
+        """Decorate a function so that its body runs for this purpose and receives the use as its first argument.
+
+        Args:
+            fn: The function. Its callers omit the first argument.
 
         Raises:
-            TypeError: `fn` is no function; or a generator, each of whose steps has a use of its own, or a method, whose
-                first argument is another: these ask `guard.use(…)`.
+            TypeError: `fn` is not a function. Or it is a generator, whose steps have uses of their own, or a method,
+                whose first argument is its object: call `guard.use(…)` in their body instead.
         """
         refuse_method(fn, "ask `guard.use(…)` in it")
         engine = self._stated.engine
-        given: Any = decorate_function(fn, lambda inner: self._wrap_function(with_use(inner, engine), Site.of(inner)))
-        return cast("Callable[Q, R]", given)
+        wrapper: Any = decorate_function(fn, lambda inner: self._wrap_function(with_use(inner, engine), Site.of(inner)))
+        return cast("Callable[Q, R]", wrapper)
 
-    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
+    if not TYPE_CHECKING:  # pragma: no branch  # It is always true at run time.
         vars().update({name: UseAttribute(name) for name in dir(Use) if not name.startswith("_")})
 
     def _wrap_function(self, fn: Function, site: Site | None = None) -> Function:
@@ -170,7 +190,7 @@ class Block(Generic[P]):
         site = site or Site.of(fn)
         activity = stated.make_activity(site, stated.name or site.dotted)
         wrapper = _run_as_activity(fn, stated.engine, activity)
-        wrapper.__purposeguard_activity__ = True  # type: ignore[attr-defined]  # for access functions, which are in one
+        wrapper.__purposeguard_activity__ = True  # type: ignore[attr-defined]  # Access functions look for it.
         stated.register.add_activity(site, activity)
         return wrapper
 
@@ -185,9 +205,9 @@ class Block(Generic[P]):
     ) -> None:
         entered, frame = self._entered, sys._getframe(1)
         if len(entered) == 1 and entered[0][0] is frame:
-            mine = entered[0]
-            entered.remove(mine)  # not popped: another thread may have entered meanwhile
-            mine[1]._close()
+            entry = entered[0]
+            entered.remove(entry)  # Not `pop`, because another thread may have entered meanwhile.
+            entry[1]._close()
         else:
             self._leave(frame)
 
@@ -206,31 +226,37 @@ class Block(Generic[P]):
         entered = self._entered[::-1]
         if not entered:
             raise RuntimeError("this block was left more often than it was entered")
-        # A `with` statement leaves from the frame that it entered from, in whichever context. Whoever calls by hand
-        # (an exit stack does) leaves the ambient use or, in another context, the last that was entered here.
+        # A `with` statement leaves from the frame in which it entered, in any context. A call by hand, as by an exit
+        # stack, leaves the ambient use; in another context it leaves the last use that was entered here.
         ambient = self._stated.engine.innermost()
-        mine = (
-            next((one for one in entered if one[0] is frame), None)
-            or next((one for one in entered if one[1] is ambient), None)
-            or next((one for one in entered if one[1]._is_owner_running()), entered[0] if len(entered) == 1 else None)
+        entry = (
+            next((candidate for candidate in entered if candidate[0] is frame), None)
+            or next((candidate for candidate in entered if candidate[1] is ambient), None)
+            or next((candidate for candidate in entered if candidate[1]._is_owner_running()), None)
         )
-        if mine is None:
+        if entry is None and len(entered) == 1:
+            entry = entered[0]
+        if entry is None:
             raise RuntimeError(
                 "this block was entered several times, and left from where it was never entered: leave it in the task "
                 "or thread that entered it, or make a block for each"
             )
-        self._entered.remove(mine)
-        mine[1]._close()
+        self._entered.remove(entry)
+        entry[1]._close()
 
 
 def decorate_function(fn: F, wrap: Callable[[Function], Function]) -> F:
-    """Return `fn` wrapped, inside its classmethod or staticmethod where it is one."""
-    inside = wrap_method(fn, wrap)
-    return inside if inside is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
+    """Wrap a function. If it is a classmethod or staticmethod, wrap the function inside it."""
+    method = wrap_method(fn, wrap)
+    return method if method is not None else wrap(fn)  # type: ignore[return-value,arg-type]  # a wrapper is typed as what it wraps
 
 
 def with_use(fn: Function, engine: Engine) -> Function:
-    """Return `fn` without its first parameter, which is the use under way."""
+    """Wrap a function so that its first argument is the active use, which callers omit.
+
+    Raises:
+        TypeError: `fn` is not a function, or it is a generator.
+    """
     require_function(fn)
     ambient = engine.ambient
     signature = inspect.signature(fn)
@@ -252,42 +278,47 @@ def with_use(fn: Function, engine: Engine) -> Function:
 
 
 class ActivityWrapper:
-    """A use around each run of a body."""
+    """Enters a new use around each run of a function body."""
 
     __slots__ = ("_handle", "_origin")
 
     def __init__(self, handle: ActivityHandle, origin: Use[Any] | None = None) -> None:
-        """`origin` is the use that is carried, where one is."""
+        """Prepare the uses of an activity.
+
+        Args:
+            handle: The activity.
+            origin: The use that `guard.carry` carries, if any.
+        """
         self._handle = handle
         self._origin = origin
 
     def enter(self) -> Use[Any]:
-        """Make a new use ambient."""
+        """Make a new use ambient and return it."""
         frame = awaiting_frame(sys._getframe(1))
         return Use(self._handle, frame) if self._origin is None else CarriedUse(self._handle, self._origin, frame)
 
     enter_for_cleanup = enter
 
     def leave(self, token: Use[Any]) -> None:
-        """End it."""
+        """End the use that `enter` returned."""
         token._close()
 
-    def filter_result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as Around has it
-        """What the body gave, as it is."""
+    def filter_result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as in BodyWrapper
+        """Return the value unchanged."""
         return value
 
 
 def _run_as_activity(fn: Function, engine: Engine, activity: Activity) -> Function:
-    """Return `fn` with its body run as this activity."""
+    """Wrap a function so that its body runs as this activity."""
     handle = ActivityHandle(engine, activity)
     wrapper = wrap_body(fn, ActivityWrapper(handle))
     return _wrap_fast(fn, handle) if is_plain(fn) else wrapper
 
 
 def _wrap_fast(fn: Function, handle: ActivityHandle) -> Function:
-    """Return the wrapper of a plain function: what `Use` does, without a call for each step.
+    """Wrap a plain function. The wrapper inlines the steps of `Use`, to save a call for each.
 
-    The body runs, and the use ends, in the context that it was entered in, so that a token restores the one before.
+    The body runs and the use ends in the context in which it was entered, so a token can restore the previous use.
     """
     enter, leave, innermost = handle.engine.set_ambient, handle.engine.reset_ambient, handle.engine.innermost
     new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
@@ -315,7 +346,7 @@ def _wrap_fast(fn: Function, handle: ActivityHandle) -> Function:
             get_dump_opener.set(None)
         use._before = token = enter(use)
         try:
-            return fn(*args, **kwargs) if kwargs else fn(*args)  # without keywords no dict is copied
+            return fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
         except BaseException as error:
             explain_call(error, fn, args, kwargs)
             hide_own_frames(error)
@@ -331,35 +362,46 @@ def _wrap_fast(fn: Function, handle: ActivityHandle) -> Function:
 
 
 def carry_purpose(fn: F, engine: Engine) -> F:
-    """Return `fn` bound to the purpose under way; raises PurposeMissing where there is none."""
+    """Bind a function to the purpose that is active here.
+
+    Raises:
+        PurposeMissing: No purpose is active here, or the use is an exception, which cannot be carried.
+        TypeError: `fn` is not callable.
+    """
     if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
         raise TypeError(
             f"carries functions, and was given `{type(fn).__name__}`: carry the function before it is called, "
             "`guard.carry(fn)(…)`"
         )
     use = require_current_use(engine, f"{Site.of(fn).dotted} was to be carried")
-    if use is None:  # observed only
+    if use is None:  # The violation is only observed.
         return fn
     if not use._carries:
         raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
-    during = ActivityWrapper(ActivityHandle(engine, use.activity), use)
-    return decorate_function(fn, lambda inner: wrap_body(inner, during))
+    body_wrapper = ActivityWrapper(ActivityHandle(engine, use.activity), use)
+    return decorate_function(fn, lambda inner: wrap_body(inner, body_wrapper))
 
 
 def _check_channel(engine: Engine, activity: Activity) -> bool:
-    """Rule 7: an activity states a channel where its purpose is closed, and one that its purpose admits.
+    """Check that an activity states a channel that its purpose admits, or none if the purpose is open (rule 7).
 
-    False where it does not, and that is only observed.
+    Returns:
+        True if the channel fits, False if it does not and that is only observed.
+
+    Raises:
+        ChannelViolation: The channel does not fit.
     """
     matrix = engine.snapshot.matrix
     admitted = matrix.admitted_channels(activity.purpose)
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
         return True
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.resolve_row(source)]
-    heads = [
-        holder for holder in holders if not any(holder is not other and issubclass(holder, other) for other in holders)
-    ]
-    label = Label(*(heads or (NotPersonal,)))
+    broadest = []
+    for holder in holders:
+        is_narrower = any(holder is not other and issubclass(holder, other) for other in holders)
+        if not is_narrower:
+            broadest.append(holder)
+    label = Label(*(broadest or (NotPersonal,)))
     verdict = engine.snapshot.decide(
         label, activity.purpose, activity.channel, activity=True, conditions=activity.conditions
     )

@@ -1,4 +1,4 @@
-"""Authorisation: what a use may do with data, by the permissions of its activity; what it uses is counted."""
+"""Authorization: decides, reports and counts the uses of data by an activity."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from purposeguard.runtime.snapshot import NO_LABELS, Permissions
 from purposeguard.values.rows import Whose
 
 IDS: Final = frozenset({int, str, uuid.UUID})
-"""What names a subject outright."""
+"""The types of subject ids."""
 
 
 class Authorization:
-    """What an activity may do with data. Decides, reports and counts, and opens nothing."""
+    """Decides, reports and counts the uses of an activity. Opens nothing."""
 
-    # `allowed_labels` holds what is known to be allowed where no use is counted, `counted` what is where uses are, with
-    # the function that counts it; neither holds anything once the block has ended.
+    # `_allowed_labels` caches the allowed labels if uses are not counted. `_counted` caches them otherwise, each with
+    # the function that counts a use. Both are empty after the block has ended.
     __slots__ = ("_allowed_labels", "_counted", "_handle")
 
     _records_each: ClassVar[bool] = False
-    """Whether each row that is given out goes on record."""
+    """True if each returned row is recorded."""
 
     _handle: ActivityHandle
     _allowed_labels: set[object] | frozenset[object]
@@ -39,7 +39,7 @@ class Authorization:
 
     @property
     def activity(self) -> Activity:
-        """What is under way."""
+        """The activity of this use."""
         return self._handle.activity
 
     @property
@@ -53,7 +53,7 @@ class Authorization:
 
     @property
     def channel(self) -> str | None:
-        """How the person is contacted, where the activity says."""
+        """The channel by which the person is contacted, if the activity states one."""
         return self.activity.channel
 
     @property
@@ -72,11 +72,18 @@ class Authorization:
         row_contexts: tuple[RowContext, ...] = (),
         access: Access | None = None,
     ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may, which is counted. For wrappers.
+        """Decide if this use may open data, and count the use if it may. Used by wrappers.
 
-        `row_contexts`: what is known of the data beside its label.
+        Args:
+            label: The label of the data.
+            permissions: The permissions that decide, by default those under the notice in force.
+            row_contexts: The subjects and dates of the data, if they are known.
+            access: The access function that reads the data, if any.
+
+        Returns:
+            The denial, or None if the use is allowed.
         """
-        permissions = permissions or self._permissions  # once: the decision and its reasons are of one revision
+        permissions = permissions or self._permissions  # Read once, so that one revision gives decision and reasons.
         decision = self._decide_and_report(label, row_contexts, permissions, used=True, access=access)
         if decision is None:
             self._count_use(label, row_contexts, permissions, 1)
@@ -93,10 +100,20 @@ class Authorization:
         field: str | None = None,
         known: KnownPreferences | None = None,
     ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may. Nothing is counted. For wrappers.
+        """Decide if this use may open data, without counting it. Used by wrappers.
 
-        `used`: True reports to observers that data is about to be used, False a question; None reports nothing.
-        `known`: what the subjects asked for, where it was asked before.
+        Args:
+            label: The label of the data.
+            row_contexts: The subjects and dates of the data, if they are known.
+            permissions: The permissions that decide, by default those under the notice in force.
+            used: True reports to observers that data is about to be used, False reports a question, and None reports
+                nothing.
+            access: The access function that reads the data, if any.
+            field: The field that contains the data, if it is known.
+            known: The preferences of the subjects, if they were read before.
+
+        Returns:
+            The denial, or None if the use is allowed.
         """
         permissions = permissions or self._permissions
         if not row_contexts:
@@ -117,7 +134,7 @@ class Authorization:
     def _decide_before_rows(
         self, label: Label, permissions: Permissions, *, used: bool | None = None, field: str | None = None
     ) -> Decision | None:
-        """As `judged`, of rows that will say whose they are: why none of them may be used, whatever they say."""
+        """Return the denial if no row with this label may be used, whoever its subject is; None otherwise."""
         if permissions.is_known_allowed(label, ASKED_LATER):
             return None
         return self._report_verdict(permissions.decide(label, ASKED_LATER), used, None, field)
@@ -125,7 +142,7 @@ class Authorization:
     def _report_verdict(
         self, verdict: Verdict, used: bool | None, access: Access | None = None, field: str | None = None
     ) -> Decision | None:
-        """Report a verdict to the observers; give the decision if it is a denial, else None."""
+        """Report a verdict to the observers. Return the decision if it is a denial, otherwise None."""
         engine = self._engine
         if used is not None and engine.observers.decided:
             engine.report_decision(verdict, used=used, activity=self.activity, access=access, field=field)
@@ -134,9 +151,15 @@ class Authorization:
     def _check_label_before_rows(
         self, label: Label, outside: Label | None, access: Access | None = None
     ) -> Decision | None:
-        """As `refusal`, of rows that will say whose they are: what is decided by that is decided later.
+        """Decide before reading rows that name their subjects. Each row is decided again when it is read.
 
-        `outside` is the label of what is in no such row, which nothing will be said of.
+        Args:
+            label: The label of all data.
+            outside: The label of the data that is in no such row, for which no subject will be known.
+            access: The access function that reads the data, if any.
+
+        Returns:
+            The denial if data outside rows or all rows may not be used, otherwise None.
         """
         permissions = self._permissions
         decision = None
@@ -148,29 +171,33 @@ class Authorization:
         return decision
 
     def _count_rows(self, label: Label) -> None:
-        """Count what has said whose it is, none of which was refused, and is about to be used."""
+        """Count one use of rows that named their subjects and were all allowed."""
         if self._engine.counting:
             self._handle.count(label, 1, None)
 
     def _count_use(
         self, label: Label, row_contexts: tuple[RowContext, ...], permissions: Permissions, times: int
     ) -> None:
-        """Count data that is allowed, and about to be used."""
+        """Count uses of data that are allowed and about to take place."""
         if self._engine.counting:
             self._handle.count(label, times, None if row_contexts else permissions)
 
     def allows(self, sources: Sources, subject: Whose = None) -> bool:
-        """Whether data from these sources (of this subject) may be used here: a question, never an error for a denial.
+        """Return True if data from these sources may be used here. A denial is not an error.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
 
         Raises:
-            UnknownSource, UnlabelledData, StoreUnavailable: as `Guard.allows`.
+            UnknownSource, UnlabelledData, StoreUnavailable: As in `Guard.allows`.
         """
         if subject is None:
             try:
                 if sources in self._allowed_labels or sources in self._counted:
                     return True
             except TypeError:
-                pass  # not hashable, so never remembered: decided below
+                pass  # Sources that are not hashable are never cached. They are decided below.
             return self._report_verdict(self._permissions.decide(sources), used=False) is None
         permissions = self._permissions
         if (
@@ -183,26 +210,34 @@ class Authorization:
         return self._decide_and_report(label, self._resolve_row_contexts(subject), permissions, used=False) is None
 
     def explain(self, sources: Sources, subject: Whose = None) -> Decision:
-        """Return the decision on these sources (of this subject), with its reasons; raises as `allows` does."""
+        """Return the decision on these sources with its reasons. Raises the errors of `allows`.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
+        """
         permissions = self._permissions
         if subject is None:
             verdict = permissions.decide(sources)
         else:
             label = permissions.matrix.resolve_label(sources)
             row_contexts = self._resolve_row_contexts(subject)
-            known = self._engine.collect_preferences(row_contexts)
-            contexts = [self._engine.resolve_context(each, label, permissions.snapshot, known) for each in row_contexts]
+            preferences = self._engine.collect_preferences(row_contexts)
+            contexts = [
+                self._engine.resolve_context(row_context, label, permissions.snapshot, preferences)
+                for row_context in row_contexts
+            ]
             verdicts = [permissions.decide(label, context) for context in contexts]
             verdict = next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
         self._report_verdict(verdict, used=False)
         return Decision(verdict)
 
     def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
-        """What `subject=` says."""
+        """Return the subjects and dates that a `subject=` argument names."""
         return self._engine.resolve_row_contexts(subject)
 
     def _labels_allowed_for(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
-        """Return the labels known to be allowed of a subject, by its id."""
+        """Return the labels that are cached as allowed for a subject with this id."""
         oversight = self._engine.oversight
         return (
             NO_LABELS
@@ -211,7 +246,7 @@ class Authorization:
         )
 
     def _knows(self, label: Label) -> bool:
-        """Return True if the sources of this label are of the notice in force."""
+        """Return True if the sources of this label belong to the notice in force."""
         try:
             self._engine.snapshot.matrix.resolve_label(label)
         except UnknownSource:
@@ -219,11 +254,11 @@ class Authorization:
         return True
 
     def _refuses_row(self, decision: Decision) -> bool:
-        """Return True if a denial is about the row, whose data was asked for before: for wrappers.
+        """Return True if a denial concerns only the row. Used by wrappers.
 
-        That no clause grants it was refused then, or the value is sealed and cannot be opened.
+        Denials that concern no row were raised before the rows were read, or the value is sealed and cannot be opened.
         """
         return decision.reason not in (DenialReason.GRANT, DenialReason.CHANNEL, DenialReason.CONDITION)
 
     def _record_row(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
-        """A row of these is given out; what it holds was counted when it was asked for."""
+        """Record a row that is returned. Does nothing here, because its data was counted before it was read."""

@@ -1,7 +1,8 @@
-"""A cache over access functions that is keyed by purpose and label as well as by arguments.
+"""A cache for access functions whose key contains the purpose and the label as well as the arguments.
 
-A plain cache over a guarded function answers whoever asks with what was read, or withheld, for the first who asked.
-This one checks before it answers and keeps apart what each purpose was given. The keeping is cachetools'.
+A plain cache above a guarded function would return to every caller the data that was read, or withheld, for the first
+one. This cache checks each call before it answers, and stores results separately for each purpose. The storage comes
+from cachetools.
 """
 
 from __future__ import annotations
@@ -21,10 +22,17 @@ from purposeguard.values.callables import callable_kind, is_plain
 
 
 def cache_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None, typed: bool) -> Function:
-    """Return `fn`, an access function of this guard, behind a cache of `maxsize` answers that live `ttl` seconds.
+    """Wrap an access function in a cache.
+
+    Args:
+        fn: An access function of this guard.
+        engine: The engine of the guard.
+        maxsize: The greatest number of cached results.
+        ttl: The lifetime of a result in seconds. None for no limit.
+        typed: If True, arguments of different types are cached separately.
 
     Raises:
-        TypeError: `fn` is no access function of this guard, or a generator, whose items cannot be kept.
+        TypeError: `fn` is not an access function of this guard, or it is a generator, whose items cannot be cached.
         ValueError: `maxsize` or `ttl` is not above zero.
     """
     reader: AccessFunction | None = getattr(fn, "__purposeguard_access__", None)
@@ -40,22 +48,22 @@ def cache_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None
     make_key = typedkey if typed else hashkey
 
     def key(*args: Any, **kwargs: Any) -> object:
-        use = reader.authorize()  # refuses whether or not an answer is kept
-        who: tuple[object, ...] = ()
+        use = reader.authorize()  # Raises on a denial, even if a result is cached.
+        activity_key: tuple[object, ...] = ()
         if use is not None:
             activity = use.activity
-            who = (activity.purpose, activity.channel, activity.conditions, activity.observing)
-            if reader.access.withhold:  # what was withheld says for which activity
-                who += (activity.name,)
-        # The state is in the key: what was read under a notice since replaced is not found again.
-        return engine.snapshot.matrix, who, reader.resolve_label(), make_key(*args, **kwargs)
+            activity_key = (activity.purpose, activity.channel, activity.conditions, activity.observing)
+            if reader.access.withhold:  # Withheld fields name the activity in their errors.
+                activity_key += (activity.name,)
+        # The table is in the key, so results that were read under a replaced notice are not found again.
+        return engine.snapshot.matrix, activity_key, reader.resolve_label(), make_key(*args, **kwargs)
 
-    lock = make_lock()  # a finaliser may call what is cached while its thread holds it
+    lock = make_lock()  # Reentrant, because a finalizer may call the cached function while its thread holds the lock.
     if is_plain(fn):
 
         @functools.wraps(fn)
         def run(*args: Any, **kwargs: Any) -> _CachedResult:
-            # The key has authorised the call by now.
+            # Computing the key has already authorized the call.
             return _CachedResult(reader.run_authorized(*args, **kwargs))
 
         return _filter_cached_results(cachetools.cached(store, key=key, lock=lock, info=True)(run), fn, reader)
@@ -65,7 +73,7 @@ def cache_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None
 
 
 class _CachedResult:
-    """An answer that is kept. Caches print what they hold, and stand in the frames of errors: this prints nothing."""
+    """A cached result. Its representation hides the value, because caches appear in reprs and tracebacks."""
 
     __slots__ = ("value",)
 
@@ -73,23 +81,26 @@ class _CachedResult:
         self.value = value
 
 
-def _filter_cached_results(kept: Any, fn: Function, reader: AccessFunction) -> Function:
-    """What is kept, each row looked at anew: what its subject wants may have changed meanwhile."""
+def _filter_cached_results(cached_fn: Any, fn: Function, reader: AccessFunction) -> Function:
+    """Wrap a cached function so that each row is checked again, since its subject's wishes may have changed."""
 
-    @functools.wraps(kept)
+    @functools.wraps(cached_fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not reader.ambient()._keeps:
             return fn(*args, **kwargs)
-        return reader.result_from_cache(kept(*args, **kwargs).value)
+        return reader.result_from_cache(cached_fn(*args, **kwargs).value)
 
-    del wrapper.cache  # type: ignore[attr-defined]  # rows are kept in it as they were read
-    wrapper.cache_info = kept.cache_info  # type: ignore[attr-defined]  # as cachetools' own wrappers have it
-    wrapper.cache_clear = kept.cache_clear  # type: ignore[attr-defined]  # likewise
+    del wrapper.cache  # type: ignore[attr-defined]  # It holds the rows as they were read, before filtering.
+    wrapper.cache_info = cached_fn.cache_info  # type: ignore[attr-defined]  # As on cachetools' own wrappers.
+    wrapper.cache_clear = cached_fn.cache_clear  # type: ignore[attr-defined]  # As above.
     return wrapper
 
 
 def _cache_coroutine(fn: Function, reader: AccessFunction, store: Any, key: Function, lock: RLock) -> Function:
-    """As `cachetools.cached`, which knows no coroutines; calls that miss at the same time each run the function."""
+    """Cache the results of a coroutine function, which `cachetools.cached` does not support.
+
+    Concurrent calls that find no result each run the function.
+    """
     hits = misses = 0
     absent = object()
 
@@ -98,21 +109,21 @@ def _cache_coroutine(fn: Function, reader: AccessFunction, store: Any, key: Func
         nonlocal hits, misses
         if not reader.ambient()._keeps:
             return await fn(*args, **kwargs)
-        wanted = key(*args, **kwargs)
+        call_key = key(*args, **kwargs)
         with lock:
-            found = store.get(wanted, absent)
-            if found is not absent:
+            result = store.get(call_key, absent)
+            if result is not absent:
                 hits += 1
             else:
                 misses += 1
         try:
-            if found is absent:
-                found = _CachedResult(await reader.run_authorized_coroutine(*args, **kwargs))
+            if result is absent:
+                result = _CachedResult(await reader.run_authorized_coroutine(*args, **kwargs))
                 with lock:
-                    found = store.setdefault(wanted, found)
-            return reader.result_from_cache(found.value)
+                    result = store.setdefault(call_key, result)
+            return reader.result_from_cache(result.value)
         finally:
-            del found  # from the traceback, where it is refused
+            del result  # Keep the value out of the traceback of a refusal.
 
     def cache_info() -> tuple[int, int, float, int]:
         with lock:
@@ -124,6 +135,6 @@ def _cache_coroutine(fn: Function, reader: AccessFunction, store: Any, key: Func
             store.clear()
             hits = misses = 0
 
-    wrapper.cache_info = cache_info  # type: ignore[attr-defined]  # as cachetools' own wrappers have it
-    wrapper.cache_clear = cache_clear  # type: ignore[attr-defined]  # likewise
+    wrapper.cache_info = cache_info  # type: ignore[attr-defined]  # As on cachetools' own wrappers.
+    wrapper.cache_clear = cache_clear  # type: ignore[attr-defined]  # As above.
     return wrapper

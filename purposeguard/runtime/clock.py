@@ -1,9 +1,9 @@
-"""What time it is, and how sure that is: a clock that is set wrong brings no permission back, and ends no restriction.
+"""The time, and its uncertainty: a wrong clock neither restores a permission nor ends a restriction.
 
-The time of day is held against the time that has passed since it was first read, which nobody can set. Where the two
-disagree, the time is one of two, and each question is answered by the one that allows less: what a subject stopped
-ends by the earlier, and a consent, an exception or a period of retention by the later. Neither is remembered, so all is
-well again as soon as the clock is right.
+The time of day is compared with the time that has passed since it was first read, which cannot be set. If the two
+disagree, the present is one of two moments, and each question is answered by the moment that allows less. A
+restriction by a subject ends only by the earlier moment; a consent, an exception or a retention period ends by the
+later one. Neither result is cached, so everything is normal again as soon as the clock is right.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Final, NamedTuple
 from purposeguard.locks import make_lock
 
 Now = Callable[[], datetime.datetime]
-"""Gives the present time, with its time zone."""
+"""A function that returns the current time, with its time zone."""
 
 Elapsed = Callable[[], float]
-"""Gives seconds since some moment, of a clock that cannot be set."""
+"""A function that returns the seconds since some moment, measured by a clock that cannot be set."""
 
 UTC: Final = datetime.UTC
 
 TOLERANCE: Final = datetime.timedelta(minutes=2)
-"""By how much the two may disagree, and the time be sure all the same: a time server may have put the clock right."""
+"""The greatest difference at which the time still counts as certain. A time server may have corrected the clock."""
 
 
 def read_system_time() -> datetime.datetime:
@@ -33,14 +33,14 @@ def read_system_time() -> datetime.datetime:
 
 
 def _choose_elapsed_clock() -> Elapsed:
-    """Return the system's clock that cannot be set and goes on while the machine sleeps; as far as there is one."""
-    # Linux counts the time of sleep in BOOTTIME alone, macOS in MONOTONIC as well.
+    """Return the system's clock that cannot be set and continues while the machine sleeps, or the closest to it."""
+    # Linux counts the time of sleep only in BOOTTIME, macOS also in MONOTONIC.
     which = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
     if which is None:
         return time.monotonic
     try:
         time.clock_gettime(which)
-    except OSError:  # a sandbox may not have it
+    except OSError:  # A sandbox may lack this clock.
         return time.monotonic
     return lambda: time.clock_gettime(which)
 
@@ -49,17 +49,17 @@ system_elapsed: Final = _choose_elapsed_clock()
 
 
 class Span(NamedTuple):
-    """Between which two moments the present is."""
+    """Two moments between which the present lies."""
 
     earliest: datetime.datetime
     latest: datetime.datetime
 
 
 class Clock:
-    """Tells the time that `now` gives, in UTC, as far as it agrees with the time `elapsed` since it was first read.
+    """The time of day in UTC, compared with the time that has passed since the clock was first read.
 
-    The system's time is held against the system's own clock of that kind. Another `now` is, unless it comes with an
-    `elapsed`, believed as it is: only what has ended by it stays ended.
+    The system's time is compared with the system's clock that cannot be set. Any other `now` without `elapsed` is
+    trusted, except that it does not bring back what had ended at an earlier reading.
     """
 
     __slots__ = ("_began", "_elapsed", "_latest", "_lock", "_now")
@@ -69,13 +69,13 @@ class Clock:
         self._elapsed = system_elapsed if elapsed is None and now is read_system_time else elapsed
         self._began: tuple[datetime.datetime, float] | None = None
         self._latest = datetime.datetime.min.replace(tzinfo=UTC)
-        self._lock = make_lock()  # a signal handler may ask while its thread holds it
+        self._lock = make_lock()  # Reentrant, because a signal handler may read the clock meanwhile.
         if now is read_system_time:
-            self.span()  # what is set from now on shows
+            self.span()  # Changes of the system's clock are noticed from now on.
 
     @classmethod
     def of(cls, given: Now | Clock) -> Clock:
-        """Return a clock, or the one of a function that gives the time."""
+        """Return a clock unchanged, or create one for a function that returns the time."""
         return given if isinstance(given, Clock) else cls(given)
 
     @property
@@ -84,20 +84,21 @@ class Clock:
         return self._now is read_system_time
 
     def read(self) -> datetime.datetime:
-        """Return the time of day as it is read, right or not: for records.
+        """Return the time of day without any comparison, for records.
 
         Raises:
-            TypeError, ValueError: what was read is no moment, or has no time zone.
+            TypeError: The time is not a datetime.
+            ValueError: The time has no time zone.
         """
         return to_utc(self._now())
 
     def span(self) -> Span:
-        """Between which moments the present is; raises as `read` does."""
+        """Return the two moments between which the present lies. Raises the errors of `read`."""
         present = self.read()
         elapsed = None if self._elapsed is None else self._elapsed()
         with self._lock:
             if elapsed is None:
-                # Another thread may have seen a later one meanwhile, or the clock was set back.
+                # Another thread may have read a later time meanwhile, or the clock was set back.
                 self._latest = max(present, self._latest)
                 return Span(present, self._latest)
             if self._began is None:
@@ -107,25 +108,25 @@ class Clock:
         return Span(min(present, expected), max(present, expected))
 
     def now(self) -> datetime.datetime:
-        """Return the latest that it can be, in UTC: what ends by it has ended; raises as `read` does."""
+        """Return the latest possible present in UTC, by which permissions end. Raises the errors of `read`."""
         return self.span().latest
 
     def earliest(self) -> datetime.datetime:
-        """Return the earliest that it can be, in UTC: what ends after it has not ended; raises as `read` does."""
+        """Return the earliest possible present in UTC, by which restrictions end. Raises the errors of `read`."""
         return self.span().earliest
 
     def doubt(self) -> datetime.timedelta | None:
-        """By how much the clock was set, or has jumped, since it was first read; None where the time is sure."""
+        """Return how far the clock has jumped since it was first read; None if the time is certain."""
         earliest, latest = self.span()
         return latest - earliest if latest - earliest > TOLERANCE else None
 
 
 def to_utc(moment: datetime.datetime) -> datetime.datetime:
-    """Return a moment in UTC.
+    """Convert a moment to UTC.
 
     Raises:
-        TypeError: it is no datetime.
-        ValueError: it has no time zone, so it could be any of many moments, or is in no calendar in UTC.
+        TypeError: `moment` is not a datetime.
+        ValueError: `moment` has no time zone, or lies outside the range of datetimes in UTC.
     """
     if not isinstance(moment, datetime.datetime):
         raise TypeError(f"a moment is a datetime with its time zone, not {type(moment).__name__}")

@@ -1,4 +1,4 @@
-"""What an application declares beside activities and access functions. Loaded by what declares it."""
+"""Declarations of an application other than activities and access functions, imported only when they are used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reclassification(Declared):
-    """A declared way from some sources to another, or out of personal data: what for, and who approved it."""
+    """A declared conversion of data from some sources to another source or to data that is not personal.
+
+    Attributes:
+        name: The name of the declaration.
+        sources: The label of the input.
+        to: The label of the result.
+        why: The reason for the conversion.
+        approver: The person who approved it, if any.
+        site: The place of the declaration.
+    """
 
     name: str
     sources: Label
@@ -36,10 +45,17 @@ class Transform(Declared):
 
 @dataclasses.dataclass(slots=True)
 class EntrustmentDeclaration(Declared):
-    """A function that hands data to a recipient: by which means, for which product and task, from which sources.
+    """A function that hands data to a recipient.
 
-    `recipient` is one, or the id of one on the register. `named` are the sources named at the decorator; `label` is
-    what counts: these, or those of its parameters' annotations, known as soon as these can be read.
+    Attributes:
+        site: The place of the function.
+        recipient: The recipient, or the id of one in the register.
+        means: The way in which the data travels.
+        product: The product for which the data is handed over.
+        task: The task for which the data is handed over.
+        named: The sources that the decorator names.
+        label: The sources of the data: those in `named`, or else those of the parameters' annotations. None until the
+            annotations can be resolved.
     """
 
     site: Site
@@ -51,25 +67,32 @@ class EntrustmentDeclaration(Declared):
     label: Label | None = None
 
     def with_site(self, site: Site) -> EntrustmentDeclaration:
-        """Return the same of the function at this place."""
+        """Return a copy for the function at this place."""
         return dataclasses.replace(self, site=site)
 
     @property
     def name(self) -> str:
-        """Module and qualified name."""
+        """The module and qualified name of the function."""
         return self.site.dotted
 
     @property
     def recipient_id(self) -> str:
-        """What records call the recipient."""
+        """The id of the recipient in records."""
         return self.recipient if isinstance(self.recipient, str) else self.recipient.id
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LegalException(Declared):
-    """A use that law permits outside the notice: on what basis, why, who approved it, of whom, until when.
+    """A use that law permits outside the notice.
 
-    `subjects` are the keys of those concerned (`subject_key`), None where it is stated to concern all.
+    Attributes:
+        name: The name of the activity.
+        basis: The legal basis.
+        reason: The reason for the exception.
+        approver: The person who approved it.
+        subjects: The keys of the persons concerned (`subject_key`), or None if everyone is.
+        until: The moment when the exception ends.
+        site: The place of the declaration.
     """
 
     name: str
@@ -81,5 +104,5 @@ class LegalException(Declared):
     site: Site
 
     def __post_init__(self) -> None:
-        """Write the name on one line: it stands in messages and log records."""
+        """Put the name on one line, because it appears in messages and log records."""
         object.__setattr__(self, "name", on_one_line(self.name))
