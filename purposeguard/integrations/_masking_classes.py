@@ -1,7 +1,7 @@
-"""Which classes of this process are tagged, and which of them a plain dict, or a text, was made from.
+"""The tagged classes of this process, and which of them a plain dict or a text was made from.
 
-Read are taggable classes, and mapped classes of SQLAlchemy (which is not imported for it). A dict counts as
-made from a class if it has two of its fields, all its tagged fields, or no other key than one of its fields.
+Covers taggable classes and mapped classes of SQLAlchemy (which is not imported for it). A dict counts as made from a
+class if it has two of its fields, all its tagged fields, or a single key that is one of its fields.
 """
 
 from __future__ import annotations
@@ -30,54 +30,59 @@ from purposeguard.values.plan import make_plan, unwithheld_class
 from purposeguard.values.type_schema import NOBODY, SILENT, Shape, read_argument_shape
 
 HIDDEN: Final = "<not shown>"
-"""In place of what cannot be looked at."""
+"""Takes the place of a value that must not be shown, or cannot be inspected."""
 
 SUBJECT: Final = "<subject>"
-"""In place of the id of a subject."""
+"""Takes the place of the id of a subject."""
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
 NOT_ASKED: Final = object()
 
 MOST_KEYS: Final = 4096
-"""Distinct sets of keys whose answer is remembered."""
+"""The number of distinct sets of keys whose answers are cached."""
 
 
 def marker(label: Label) -> str:
-    """What stands for a value of this label: its clauses, `<1.1(a)>`."""
+    """Return the text that replaces a value with this label: its clauses, as in `<1.1(a)>`."""
     return f"<{', '.join(source.clause for source in label)}>"
 
 
 class TaggedFields(NamedTuple):
-    """A class whose fields say something: the `names` of all its fields, and name → what stands for its value.
-
-    `fields` are the tagged ones, each by all names that it goes by.
-    """
+    """The fields of a class that has tagged ones."""
 
     names: frozenset[str]
+    """The names of all its fields."""
+
     markers: Mapping[str, str]
+    """The name of a tagged field → the text that replaces its value."""
+
     fields: frozenset[frozenset[str]]
+    """The tagged fields, each by all its names."""
 
 
 class _Index(NamedTuple):
-    """Name → the classes that have a field of it; and what was asked of these."""
+    """The classes by the names of their fields, and the answers that were given from them."""
 
     by_name: Mapping[str, tuple[weakref.ref[type], ...]]
+    """The name of a field → the classes that have it."""
+
     asked: dict[tuple[frozenset[str], int, bool], Mapping[str, str]]
+    """Cached answers of `TaggedClasses.markers`."""
 
 
 class TaggedClasses:
-    """The tagged classes of this process: found anew when a module was imported since, or a new class was met."""
+    """The tagged classes of this process. They are searched again once a module was imported or a new class was met."""
 
     def __init__(self) -> None:
         self._tagged: weakref.WeakKeyDictionary[type, TaggedFields | None] = weakref.WeakKeyDictionary()
         self._names: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
         self._index = _Index(MappingProxyType({}), {})
         self._met = 0
-        self._found = (0, 0)  # modules, and classes met, when all were found
+        self._found = (0, 0)  # The numbers of modules and of classes met at the last search.
         self._finding = make_lock()
 
     def of(self, cls: type) -> TaggedFields | None:
-        """What a class says of its fields; None if nothing."""
+        """Return the tagged fields of a class, or None if it has none."""
         cls = unwithheld_class(cls)
         before = tagged = self._tagged.get(cls, NOT_ASKED)
         if tagged is NOT_ASKED or (
@@ -89,41 +94,52 @@ class TaggedClasses:
         return tagged if isinstance(tagged, TaggedFields) else None
 
     def markers(self, keys: frozenset[str], *, least: int, or_all: bool = False) -> Mapping[str, str]:
-        """Key → what stands for its value, of these keys, of which at least so many are fields of one tagged class.
+        """Return the text that replaces its value for each of the keys that is a tagged field of a matching class.
 
-        `or_all`: all tagged fields of the class are enough, too, even if they are fewer.
+        A class matches if at least `least` of the keys are its fields. With `or_all`, it also matches if all its tagged
+        fields are among the keys.
         """
         if not keys:
             return NONE
         if self._found != (len(sys.modules), self._met):
             with self._finding:
                 self._find()
-        index = self._index  # once: what is remembered belongs to the classes that were known
-        known = frozenset(key for key in keys if key in index.by_name)
-        markers = index.asked.get((known, least, or_all))
+        index = self._index  # Read once: the cached answers belong to the classes of this index.
+        field_names = frozenset(key for key in keys if key in index.by_name)
+        markers = index.asked.get((field_names, least, or_all))
         if markers is None:
-            markers = MappingProxyType(self._match_keys(known, least, index, or_all=or_all))
+            markers = MappingProxyType(self._match_keys(field_names, least, index, or_all=or_all))
             if len(index.asked) >= MOST_KEYS:
                 index.asked.clear()
-            index.asked[known, least, or_all] = markers
+            index.asked[field_names, least, or_all] = markers
         return markers
 
     def _match_keys(self, keys: frozenset[str], least: int, index: _Index, *, or_all: bool) -> dict[str, str]:
-        likely: list[tuple[int, Mapping[str, str]]] = []
-        for reference in dict.fromkeys(reference for key in keys for reference in index.by_name[key]):
+        references: dict[weakref.ref[type], None] = {}
+        for key in keys:
+            references.update(dict.fromkeys(index.by_name[key]))
+        matches: list[tuple[int, Mapping[str, str]]] = []
+        for reference in references:
             cls = reference()
-            shared = 0 if cls is None else len(keys & self._names[cls])
-            tagged = None if cls is None or (shared < least and not or_all) else self.of(cls)
+            if cls is None:
+                continue
+            shared = len(keys & self._names[cls])
+            if shared < least and not or_all:
+                continue
+            tagged = self.of(cls)
             if tagged is not None and (shared >= least or not any(map(keys.isdisjoint, tagged.fields))):
-                likely.append((shared, tagged.markers))
-        likely.sort(key=lambda each: each[0])  # the class that has the most of the keys has the last word
-        return {key: what for _, markers in likely for key, what in markers.items() if key in keys}
+                matches.append((shared, tagged.markers))
+        matches.sort(key=lambda match: match[0])  # The class that has most of the keys has the last word.
+        texts: dict[str, str] = {}
+        for _, markers in matches:
+            texts.update((key, text) for key, text in markers.items() if key in keys)
+        return texts
 
     def _find(self) -> None:
         state = (len(sys.modules), self._met)
         by_name: dict[str, list[weakref.ref[type]]] = {}
         for cls in _iter_classes():
-            with contextlib.suppress(TypeError):  # of a metaclass whose classes have no hash
+            with contextlib.suppress(TypeError):  # The classes of some metaclasses have no hash.
                 names = self._names.get(cls)
                 if names is None:
                     names = self._names[cls] = frozenset(_field_names(cls))
@@ -134,8 +150,8 @@ class TaggedClasses:
 
 
 def _iter_classes() -> Iterator[type]:
-    """Yield all classes that may have fields."""
-    seen: set[int] = set()  # by identity: a metaclass may compare in its own way
+    """Yield all classes that may have tagged fields."""
+    seen: set[int] = set()  # By identity, since a metaclass may compare classes in its own way.
     pending: list[type] = [object]
     while pending:
         derived: list[type] = type.__subclasses__(pending.pop())
@@ -153,18 +169,19 @@ def is_mapped(cls: type) -> bool:
 
 
 def _field_names(cls: type) -> Iterable[str]:
-    """Return the names of the fields of a class, by each of its aliases as well; nothing of it is resolved."""
+    """Return the names and aliases of the fields of a class. No annotation is resolved."""
     try:
         names = {*field_names_of(cls)} if is_taggable(cls) else set[str]()
         if is_mapped(cls):
-            names |= {name for owner in cls.__mro__ for name in vars(owner).get("__annotations__", ())}
+            for owner in cls.__mro__:
+                names.update(vars(owner).get("__annotations__", ()))
         return names.union(*_iter_aliases(cls))
-    except Exception:  # noqa: BLE001  # of the class's own code: it cannot be told from what else it makes dicts
+    except Exception:  # noqa: BLE001  # The class's own code failed, so its dicts cannot be recognized.
         return ()
 
 
 def _iter_aliases(cls: type) -> Iterator[tuple[str, str]]:
-    """Yield each field with another name that it goes by: an alias, or that of its column."""
+    """Yield each field with another name of it: an alias, or the name of its column."""
     for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
         for alias in (field.alias, field.serialization_alias, field.validation_alias):
             if isinstance(alias, str):
@@ -174,58 +191,59 @@ def _iter_aliases(cls: type) -> Iterator[tuple[str, str]]:
 
 
 def _iter_columns(cls: Any) -> Iterable[tuple[str, Any]]:
-    """Return the columns of a mapped class, by its attributes."""
+    """Return the columns of a mapped class, each with the name of its attribute. Other classes have none."""
     return cls.__mapper__.columns.items() if is_mapped(cls) else ()
 
 
 def _read_tagged_fields(cls: type) -> TaggedFields | None:
     markers = _markers_from_statements(cls)
     if is_taggable(cls) and (markers or any(map(external_tags_of, class_lineage(cls)))):
-        # Read as guards do only where anything is said: until a class is read, it can be tagged from outside.
-        with contextlib.suppress(Exception):  # of an annotation that cannot be read: the others say something
+        # Make a plan, as guards do, only if anything is tagged: without one, a class can still be tagged from outside.
+        with contextlib.suppress(Exception):  # If an annotation cannot be read, what the statements say remains.
             markers = _markers_from_shapes(make_plan(cls, SILENT).fields or {}) or markers
     if not markers:
         return None
-    called = {name: {name} for name in markers}
+    names_by_field = {name: {name} for name in markers}
     for name, alias in _iter_aliases(cls):
-        what = markers.get(name) or markers.get(alias)
-        if what is not None:
-            markers[name] = markers[alias] = what
-            for names in (called.get(name), called.get(alias)):
+        text = markers.get(name) or markers.get(alias)
+        if text is not None:
+            markers[name] = markers[alias] = text
+            for names in (names_by_field.get(name), names_by_field.get(alias)):
                 if names is not None:
                     names.update((name, alias))
     return TaggedFields(
-        frozenset({*_field_names(cls), *markers}), MappingProxyType(markers), frozenset(map(frozenset, called.values()))
+        frozenset({*_field_names(cls), *markers}),
+        MappingProxyType(markers),
+        frozenset(map(frozenset, names_by_field.values())),
     )
 
 
 def _markers_from_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
     markers = {name: _marker_of(shape) for name, shape in shapes.items()}
-    return {name: what for name, what in markers.items() if what is not None}
+    return {name: text for name, text in markers.items() if text is not None}
 
 
 def _markers_from_statements(cls: type) -> dict[str, str]:
-    """What a class says whose fields are not read."""
+    """Return the texts that replace the values of tagged fields, for a class whose annotations are not resolved."""
     markers = {name: HIDDEN for name, column in _iter_columns(cls) if _is_marked(column)}
-    for statement in (
-        each for owner in class_lineage(cls) if can_have_statements(owner) for each in iter_attributes(owner)
-    ):
-        try:
-            what = _marker_of(read_argument_shape(statement.annotation, NOBODY))
-        except Exception:  # noqa: BLE001  # it cannot be read: as if it were a tag
-            what = HIDDEN
-        if what is not None:
-            markers.setdefault(statement.name, what)
+    for owner in class_lineage(cls):
+        for statement in iter_attributes(owner) if can_have_statements(owner) else ():
+            try:
+                text = _marker_of(read_argument_shape(statement.annotation, NOBODY))
+            except Exception:  # noqa: BLE001  # An annotation that cannot be read counts as a tag.
+                text = HIDDEN
+            if text is not None:
+                markers.setdefault(statement.name, text)
     return markers
 
 
 def _is_marked(column: Any) -> bool:
-    """Whether a column of SQLAlchemy says of itself what it holds; what is no column (a composite) has no `info`."""
+    """Return True if a SQLAlchemy column is tagged in its `info`. A composite is no column and has no `info`."""
     return bool(getattr(column, "info", {}).get("purposeguard"))
 
 
 def _marker_of(shape: Shape) -> str | None:
-    """What stands for the value of a field; None if it says nothing of itself."""
+    """Return the text that replaces the value of a field, or None if nothing is to be masked."""
     label = shape.own_label
     if label is not None:
         return marker(label)
@@ -240,4 +258,4 @@ def _marker_of(shape: Shape) -> str | None:
 
 
 CLASSES: Final = TaggedClasses()
-"""What is known of the classes of this process; nothing is decided by it."""
+"""The tagged classes of this process. Only masking uses them; no decision does."""

@@ -1,7 +1,7 @@
-"""What is shown of an exception: its message, those of its causes, and the local variables of its frames, masked.
+"""Masks an exception: its message, those of its causes, and the local variables of its frames.
 
-Tagged objects in the locals and arguments tell which texts are personal: where the same text stands plain, in a message
-or in another local, it is replaced as well.
+Tagged objects among the locals and arguments show which texts are personal. The same text is also replaced where it
+stands plain, in a message or in another local variable.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from purposeguard.integrations.masking import Look, Masker
 from purposeguard.policy.violations import REFUSALS
 
 MOST_ERRORS: Final = 50
-"""Exceptions in one chain that are looked at."""
+"""The number of exceptions in one chain that are inspected."""
 
 MOST_FRAMES: Final = 200
-"""Frames of these whose local variables are looked at."""
+"""The number of their frames whose local variables are inspected."""
 
 
 class FramePlace(NamedTuple):
-    """Where a frame stands: its file as an absolute path, the line, the function's name."""
+    """The position of a frame: the absolute path of its file, the line, and the name of the function."""
 
     path: str
     line: int
@@ -40,9 +40,9 @@ class FramePlace(NamedTuple):
 
 
 class MaskedFailure:
-    """What one record, event or the like is masked by: its exception with all causes, if it has one.
+    """The exception of a record or event, if it has one, with all its causes, and the personal texts to be masked.
 
-    `texts` are the personal ones that were found in it, and those that `look` finds beside it.
+    `texts` are the personal texts that were found in the exception, and those that `look` finds beside it.
     """
 
     def __init__(self, masker: Masker, error: BaseException | None) -> None:
@@ -55,36 +55,43 @@ class MaskedFailure:
         for each in self._errors:
             self.look.entries({name: value for name, value in vars(each).items() if name != "__notes__"})
         frames = list(itertools.islice(_iter_frames(self._errors), MOST_FRAMES))
-        for frame, line in reversed(frames):  # those nearest to where it was raised first
-            place = FramePlace(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # as who reports it writes it
+        for frame, line in reversed(frames):  # Begin with the frames nearest to where the exception was raised.
+            place = FramePlace(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # Reporters write it so.
             self._locals.setdefault(place, collections.deque()).appendleft(self.look.entries(frame.f_locals))
 
     def locals_at(self, path: str, line: int, function: str) -> dict[str, Any]:
-        """Return the masked local variables of a frame, once for each time that it is there; none of one not known."""
-        place = FramePlace(os.path.abspath(path), line, function)  # noqa: PTH100  # as above
-        known = self._locals.get(place)
-        if not known:
+        """Return the masked local variables of a frame; an empty dict for an unknown frame.
+
+        If a frame occurs several times, each call answers for the next occurrence.
+        """
+        place = FramePlace(os.path.abspath(path), line, function)  # noqa: PTH100  # See above.
+        occurrences = self._locals.get(place)
+        if not occurrences:
             return {}
-        shown: dict[str, Any] = self.texts.replace_in_value(known.popleft() if len(known) > 1 else known[0])
+        masked = occurrences.popleft() if len(occurrences) > 1 else occurrences[0]
+        shown: dict[str, Any] = self.texts.replace_in_value(masked)
         return shown
 
     def text(self, text: str) -> str:
-        """Return a text that belongs to the exception, masked."""
+        """Mask a text that belongs to the exception."""
         return self.texts.replace_in_text(self._masker.text(text))
 
     def message(self, error: BaseException) -> str:
-        """The message of one of these exceptions, masked; where an argument of it is masked, its arguments instead."""
+        """Return the masked message of one of these exceptions.
+
+        If one of its arguments was masked, the masked arguments take the place of the message.
+        """
         if type(error) in REFUSALS:
-            return str(error)  # which holds clauses and names of code
+            return str(error)  # A refusal holds only clauses and names of code.
         try:
             if isinstance(error, (pydantic.ValidationError, pydantic_core.ValidationError)):
                 return self.text(_describe_without_input(error))
             args = self._args[id(error)]
-            # Those in a group are looked at by themselves.
+            # The members of a group are masked by themselves.
             if isinstance(error, BaseExceptionGroup) or all(map(operator.is_, args, error.args)):
                 return self.text(str(error))
             return self.text(str(args[0] if len(args) == 1 else args))
-        except Exception:  # noqa: BLE001  # of the exception's own code
+        except Exception:  # noqa: BLE001  # The exception's own code failed.
             return HIDDEN
 
     def notes(self, error: BaseException) -> list[str]:
@@ -92,39 +99,42 @@ class MaskedFailure:
         return [self.text(str(note)) for note in getattr(error, "__notes__", ())]
 
     def message_like(self, kind: str, text: str) -> str:
-        """Return the masked message of an exception of which a class's name and a text are known.
+        """Return the masked message and notes of the exception whose class has this name.
 
-        HIDDEN if there is none of this name; of several that it may be, that of the one whose message it is.
+        If several have it, the first one with the message `text` is chosen.
+
+        Returns:
+            HIDDEN if there is no such exception.
         """
-        same = [error for error in self._errors if type(error).__name__ == kind]
-        if len(same) > 1:
-            same = [error for error in same if _exception_text(error) == text][:1]
-        return "\n".join((self.message(same[0]), *self.notes(same[0]))) if same else HIDDEN
+        matches = [error for error in self._errors if type(error).__name__ == kind]
+        if len(matches) > 1:
+            matches = [error for error in matches if _exception_text(error) == text][:1]
+        return "\n".join((self.message(matches[0]), *self.notes(matches[0]))) if matches else HIDDEN
 
     def to_masked_exception(self) -> BaseException:
-        """The exception; or, where any message in its chain is not as it was, one of the same name that says less."""
+        """Return the exception itself, or a substitute of the same name if any message in its chain is masked."""
         return self._mask_exception(self._errors[0], {})
 
-    def _mask_exception(self, error: BaseException, made: dict[int, BaseException]) -> BaseException:
-        if id(error) in made:
-            return made[id(error)]
+    def _mask_exception(self, error: BaseException, substitutes: dict[int, BaseException]) -> BaseException:
+        if id(error) in substitutes:
+            return substitutes[id(error)]
         if not self._is_changed:
             return error
-        instead: BaseException
+        masked: BaseException
         if isinstance(error, BaseExceptionGroup):
-            inner = [self._mask_exception(each, made) for each in error.exceptions]
-            instead = _make_substitute_class(type(error), BaseExceptionGroup)(self.text(str(error.message)), inner)
+            members = [self._mask_exception(member, substitutes) for member in error.exceptions]
+            masked = _make_substitute_class(type(error), BaseExceptionGroup)(self.text(str(error.message)), members)
         else:
-            instead = _make_substitute_class(type(error), Exception)(self.message(error))
-        made[id(error)] = instead
+            masked = _make_substitute_class(type(error), Exception)(self.message(error))
+        substitutes[id(error)] = masked
         for note in self.notes(error):
-            instead.add_note(note)
+            masked.add_note(note)
         if error.__cause__ is not None:
-            instead.__cause__ = self._mask_exception(error.__cause__, made)
+            masked.__cause__ = self._mask_exception(error.__cause__, substitutes)
         if error.__context__ is not None:
-            instead.__context__ = self._mask_exception(error.__context__, made)
-        instead.__suppress_context__ = error.__suppress_context__
-        return instead.with_traceback(error.__traceback__)
+            masked.__context__ = self._mask_exception(error.__context__, substitutes)
+        masked.__suppress_context__ = error.__suppress_context__
+        return masked.with_traceback(error.__traceback__)
 
     @functools.cached_property
     def _is_changed(self) -> bool:
@@ -135,7 +145,7 @@ class MaskedFailure:
 
 
 def find_exception(exc_info: Any) -> BaseException | None:
-    """Return the exception that a record or event is about: given itself, as three things, or by `True`."""
+    """Return the exception of a record or event, which is given as itself, as an `exc_info` tuple, or as True."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) == 3 else None
     elif exc_info and not isinstance(exc_info, BaseException):
@@ -146,12 +156,12 @@ def find_exception(exc_info: Any) -> BaseException | None:
 def _exception_text(error: BaseException) -> str | None:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001  # of the exception's own code
+    except Exception:  # noqa: BLE001  # The exception's own code failed.
         return None
 
 
 def _iter_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, what it was raised in, and what is in a group."""
+    """Yield an exception, its causes and contexts, and the members of groups."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -166,7 +176,7 @@ def _iter_chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _iter_frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
-    """Yield the frames of tracebacks, each with its line there."""
+    """Yield the frames of all tracebacks, each with its line number there."""
     for error in errors:
         trace = error.__traceback__
         while trace is not None:
@@ -175,7 +185,7 @@ def _iter_frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]
 
 
 def _describe_without_input(error: Any) -> str:
-    """What pydantic says of an input, without the input: where, and of which kind."""
+    """Describe a validation error of pydantic without its input: where each fault is, and of which kind."""
     lines = [
         f"{'.'.join(map(str, each['loc']))} ({each['type']})"
         for each in error.errors(include_url=False, include_context=False, include_input=False)
@@ -184,6 +194,6 @@ def _describe_without_input(error: Any) -> str:
 
 
 def _make_substitute_class(cls: type[BaseException], base: type[Any]) -> type[Any]:
-    """Return a class of the same name, for an exception of the class that says less."""
-    named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    return type(cls.__name__, (base,), named)
+    """Return a class with the same name, for the substitute of an exception."""
+    namespace = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    return type(cls.__name__, (base,), namespace)

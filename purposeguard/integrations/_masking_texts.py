@@ -1,4 +1,4 @@
-"""Texts that were masked: what stands for a value, and where the same text stands elsewhere in a record."""
+"""Texts that were masked in one place, so that the same texts are replaced elsewhere in a record."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from purposeguard.values.sealed import PendingValue, Sealed, content
 from purposeguard.values.type_schema import SILENT
 
 MOST_TEXTS: Final = 5_000
-"""Masked texts that are looked for elsewhere; beyond that, no text at all is shown there."""
+"""The number of masked texts that are searched for elsewhere. Beyond that, no text at all is shown there."""
 
 DEEPEST: Final = 30
-"""Containers and rows inside each other that are looked into."""
+"""The depth of nested containers and rows that is inspected."""
 
 
 class MarkerText(str):
-    """A text that stands for a value, and that `repr` gives as it is."""
+    """A text that stands for a value. Its `repr` is the text itself, without quotes."""
 
     __slots__ = ()
 
@@ -34,50 +34,50 @@ class MarkerText(str):
 
 
 class MaskedTexts:
-    """Texts that were masked in one place, so that they are found elsewhere in the same record.
+    """The texts that were masked in one place, so that they are found elsewhere in the same record.
 
-    Texts of fewer than three characters, and numbers of fewer than five digits, are not: they would be found
+    Texts of fewer than three characters and numbers of fewer than five digits are not collected: they would be found
     everywhere.
     """
 
     def __init__(self) -> None:
         self._markers: dict[str, str] = {}
-        self._found: re.Pattern[str] | None = None
+        self._pattern: re.Pattern[str] | None = None
         self._are_too_many = False
 
-    def add(self, value: Any, what: str, depth: int = 0) -> None:
-        """Add the texts in a masked value; `what` stands for them."""
+    def add(self, value: Any, replacement: str, depth: int = 0) -> None:
+        """Collect the texts in a masked value. `replacement` is the text that stands for them."""
         if len(self._markers) > MOST_TEXTS or depth > DEEPEST:
             self._are_too_many = True
             return
         for part in _iter_parts(value):
-            self.add(part, what, depth + 1)
+            self.add(part, replacement, depth + 1)
         for text in _spellings_of(value):
-            self._markers.setdefault(text, what)
-            self._found = None
+            self._markers.setdefault(text, replacement)
+            self._pattern = None
 
     def __bool__(self) -> bool:
         return bool(self._markers) or self._are_too_many
 
     def replace_in_text(self, text: str) -> str:
-        """Return the text with what stands for these."""
+        """Replace the collected texts in a text. If too many were collected, return HIDDEN."""
         if self._are_too_many:
             return HIDDEN
         if not self._markers:
             return text
-        if self._found is None:
+        if self._pattern is None:
             longest_first = sorted(self._markers, key=len, reverse=True)
-            self._found = re.compile("|".join(map(_make_pattern, longest_first)))
-        return self._found.sub(lambda match: self._markers[match[0]], text)
+            self._pattern = re.compile("|".join(map(_make_pattern, longest_first)))
+        return self._pattern.sub(lambda match: self._markers[match[0]], text)
 
     def replace_in_value(self, value: Any) -> Any:
-        """Return a masked value, or what JSON has, with the same done to each text in it."""
+        """Replace the collected texts in each text of a value, which was masked or consists of JSON types."""
         if not self:
             return value
         if isinstance(value, str):
             text = self.replace_in_text(value)
             return value if text == value else MarkerText(text)
-        if isinstance(value, BaseException):  # shown as it is, by itself: its message is made of plain texts
+        if isinstance(value, BaseException):  # An exception that was not masked: its message is made of plain texts.
             text = self.replace_in_text(str(value))
             return value if text == str(value) else MarkerText(text)
         if isinstance(value, dict):
@@ -88,7 +88,7 @@ class MaskedTexts:
 
 
 def _iter_parts(value: Any) -> Iterable[Any]:
-    """What lies in a masked value."""
+    """Return the values inside a masked value."""
     if isinstance(value, Sealed):
         return _plain_values_in(value)
     if isinstance(value, Mapping):
@@ -101,13 +101,18 @@ def _iter_parts(value: Any) -> Iterable[Any]:
 
 
 def _plain_values_in(sealed: Sealed) -> list[Any]:
-    """Return the plain values in a seal, of which no function is run."""
-    top: object = content(sealed)
-    return [part for each in top.parts for part in _plain_values_in(each)] if isinstance(top, PendingValue) else [top]
+    """Return the plain values inside a seal, without running the functions that wait in it."""
+    inner: object = content(sealed)
+    if not isinstance(inner, PendingValue):
+        return [inner]
+    values: list[Any] = []
+    for part in inner.parts:
+        values += _plain_values_in(part)
+    return values
 
 
 def _spellings_of(value: Any) -> set[str]:
-    """How a plain value is written: by itself, in a `repr` and in JSON."""
+    """Return the texts that a plain value is written as: by itself, in a `repr` and in JSON."""
     texts: set[str] = set()
     if isinstance(value, (bool, type(None), enum.Enum)):
         return texts
@@ -121,7 +126,7 @@ def _spellings_of(value: Any) -> set[str]:
 
 
 def _make_pattern(text: str) -> str:
-    """A short name is not found inside a longer word."""
+    """Return a pattern for a text. A short text is not to be found inside a longer word."""
     before = "(?<![A-Za-z0-9])" if len(text) < 6 and text[0].isascii() and text[0].isalnum() else ""
     after = "(?![A-Za-z0-9])" if len(text) < 6 and text[-1].isascii() and text[-1].isalnum() else ""
     return f"{before}{re.escape(text)}{after}"

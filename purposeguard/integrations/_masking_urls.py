@@ -1,6 +1,6 @@
-"""Paths and queries in what telemetry sends: they hold ids and values, whatever class these are of.
+"""Removes paths and queries from what telemetry sends: they hold ids and values, whatever class these are of.
 
-Of a URL its scheme and host are left. The template of a route says which resource was asked for, and stays.
+The scheme and the host of a URL stay. The template of a route says which resource was asked for, and stays too.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def hide_places(text: str) -> str:
 
 
 def hide_places_in(value: Any, key: object = "") -> Any:
-    """Replace the paths and queries in what JSON has. `key` is that of the value in a dictionary."""
+    """Replace the paths and queries in a value of JSON types. `key` is its key in the surrounding dictionary."""
     is_place = isinstance(key, str) and key.lower() in _PLACES
     if isinstance(value, str):
         text = hide_places(value)
@@ -81,7 +81,7 @@ def _hide_in_key(name: Any) -> Any:
 
 
 def _origin_in(value: Any) -> Any:
-    """What is left of a place that is no text: of an attribute with a type, its URL without the path."""
+    """Mask a place that is no text. An attribute with a type keeps the scheme and host of its URL."""
     if isinstance(value, Mapping) and isinstance(value.get("value"), str):
         return {**value, "value": hide_places_in(value["value"], "url")}
     return HIDDEN

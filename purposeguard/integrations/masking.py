@@ -1,7 +1,7 @@
-"""Masking: what is shown of a value outside any purpose. What tagged classes and seals hold is replaced by its clause.
+"""Masks values that are shown outside any purpose. Tagged and sealed data is replaced by its clauses.
 
-`logging`, `structlog`, `sentry` and `opentelemetry` of this package share it. A value is looked through by the plans
-of its classes, as guards do; what cannot be looked at is replaced by its class.
+`logging`, `structlog`, `sentry` and `opentelemetry` of this package share it. Values are searched by the plans of their
+classes, as guards do. An object that cannot be inspected is replaced by the name of its class.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from purposeguard.values.type_schema import SILENT, Shape
 from purposeguard.values.walk import RowContexts, ValueWalk
 
 MOST_ITEMS: Final = 100
-"""Items of a container that are shown; those beyond are replaced by their number."""
+"""The number of items of a container that are shown. The others are replaced by their number."""
 
 MOST_PARTS: Final = 10_000
-"""Values that are looked at in one."""
+"""The number of values that one look inspects."""
 
 LONGEST: Final = 50_000
-"""Characters of a text that are shown."""
+"""The number of characters of a text that are shown."""
 
 _SHOWN: Final = (
     type,
@@ -53,11 +53,11 @@ _SHOWN: Final = (
     types.NotImplementedType,
     types.EllipsisType,
 )
-"""Classes whose objects are shown as they are: code, and what the standard library makes of a text or number."""
+"""Classes whose objects are shown as they are: code, and simple values of the standard library."""
 
 
 _PARAMETERS: Final = ("db.params", "db.query.parameter", "db.statement.parameters")
-"""What Sentry and OpenTelemetry call the parameters of a query."""
+"""The prefixes under which Sentry and OpenTelemetry report the parameters of a query."""
 
 
 _PAIR: Final = re.compile(r"""(?<![\w.])(["']?)([A-Za-z_]\w*)\1\s*([=:＝：])\s*""")
@@ -66,10 +66,10 @@ _PAIR: Final = re.compile(r"""(?<![\w.])(["']?)([A-Za-z_]\w*)\1\s*([=:＝：])\s
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
 _SEPARATOR: Final = re.compile(r"[,;&|\n{、，；＆]\s*$")
-"""What ends a value before the name of another field."""
+"""A separator that ends a value before the name of another field."""
 
 _AFTER_VALUE: Final = re.compile(r"[\s,;&|、，；＆)\]}]*$")
-"""What follows a value that is written without quotes, and is shown."""
+"""The characters after a value without quotes. They are shown."""
 
 _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
@@ -78,10 +78,14 @@ _CLOSING: Final = ")]}"
 class Masker:
     """Masks values.
 
-    Tagged classes of modules are found by themselves. Of one that is made in a function, dicts are recognised once an
-    object of it was met, or where it is among `models`. `shown` are classes whose own texts hold nothing personal, such
-    as a URL without a query: their objects are left as they are. `strict`: any entry of a dict, and any `name=value` in
-    a text, is masked that has the name of a tagged field.
+    Tagged classes of modules are found automatically. A class that is made in a function has to be among `models`, or
+    one of its objects has to be met, before its dicts are recognized.
+
+    Args:
+        models: Tagged classes that are not found automatically.
+        shown: Classes whose own texts hold nothing personal, such as a URL without a query. Their objects stay as they
+            are.
+        strict: Mask every entry of a dict, and every `name=value` in a text, that has the name of a tagged field.
     """
 
     def __init__(self, *models: type, shown: Iterable[type] = (), strict: bool = False) -> None:
@@ -91,26 +95,27 @@ class Masker:
         self._strict = strict
 
     def masked(self, value: Any) -> Any:
-        """Return `value`, or a copy in which what is tagged or sealed is replaced.
+        """Return `value`, or a copy in which tagged and sealed data is replaced.
 
-        It raises nothing: what cannot be looked at is replaced as well.
+        Raises nothing: what cannot be inspected is replaced as well.
         """
         return Look(self).masked(value)
 
     def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Return the same of each entry of a dict, which may itself be made from a tagged class."""
+        """Mask each entry of a dict, which may itself be made from a tagged class."""
         return Look(self).entries(entries)
 
     def text(self, text: str) -> str:
-        """Return a text in which what is written like the fields of a tagged class is replaced: at least two of them.
+        """Replace the values in a text that are written like at least two fields of a tagged class.
 
-        So of objects and dicts that were made into a text before it came here.
+        This masks objects and dicts that were formatted before they came here. With `strict`, one field is enough.
         """
         if len(text) > LONGEST:
             text = f"{text[:LONGEST]}{HIDDEN}"
         pairs = list(_PAIR.finditer(text))
         if not pairs:
             return text
+        pairs_by_start = {pair.start(): pair for pair in pairs}
         markers = CLASSES.markers(frozenset(pair[2] for pair in pairs), least=1 if self._strict else 2)
         if not markers:
             return text
@@ -119,29 +124,29 @@ class Masker:
         for pair in pairs:
             if pair[2] in markers and pair.start() >= done:
                 parts += (text[done : pair.end()], markers[pair[2]])
-                done = _find_value_end(text, pair, {each.start(): each for each in pairs}, markers)
+                done = _find_value_end(text, pair, pairs_by_start, markers)
         return "".join((*parts, text[done:]))
 
     def markers(self, keys: Collection[Any]) -> Mapping[str, str]:
-        """Return key → what stands for its value, of a dict with these keys. Parameters of queries are hidden."""
+        """Return the replacement texts for the values of a dict, by key. Parameters of queries are always hidden."""
         names = frozenset(key for key in keys if isinstance(key, str))
         markers = CLASSES.markers(names, least=1 if self._strict or len(keys) == 1 else 2, or_all=True)
         parameters = [name for name in names if name.startswith(_PARAMETERS)]
         return {**markers, **dict.fromkeys(parameters, HIDDEN)} if parameters else markers
 
     def is_shown(self, cls: type) -> bool:
-        """Return True if objects of a class are left as they are."""
+        """Return True if objects of a class stay as they are."""
         return cls in PLAIN or issubclass(cls, self._shown)
 
 
 def _find_value_end(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match[str]], names: Collection[str]) -> int:
-    """Find where the value of a pair ends. Where that is not certain, more of the text is taken for the value.
+    """Return where the value of a pair ends. In doubt, more of the text counts as the value.
 
-    A value that is written as code writes it (in quotes or brackets, or a seal) ends with these. Any other may be of
+    A value that is written as in code (in quotes or brackets, or a seal) ends with these. Any other value may have
     several words: it ends where the next field begins.
     """
     at = pair.end()
-    if text.startswith("<", at):  # a seal, or what stands for a value
+    if text.startswith("<", at):  # A seal, or a text that stands for a value.
         end = text.find(">", at) + 1 or len(text)
     elif text[at : at + 1] in ("'", '"'):
         quoted = _QUOTED.match(text, at)
@@ -158,7 +163,7 @@ def _find_value_end(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match
 
 
 def _end_of_brackets(text: str, at: int) -> int:
-    """Return where the brackets that begin here are closed; `at` if there are none, or they are not closed."""
+    """Return where the brackets that begin here are closed, or `at` if there are none or they stay open."""
     depth = 0
     begin = at
     while at < len(text) and (depth or text[at] in _OPENING):
@@ -176,11 +181,11 @@ def _end_of_brackets(text: str, at: int) -> int:
 _CODE_AFTER: Final = re.compile(
     r"""\s*(?:$|[)\]}]|[,;&]\s*(?:$|["'\d\[{(<)\]}]|\.\.\.|[A-Za-z_]\w*\s*[=:(]|(?:None|True|False)\b)|(?<=\s)["']?[A-Za-z_]\w*["']?\s*[=:])"""
 )
-"""What may follow a value that code has written: the end, a bracket, or a separator and another value or field."""
+"""Text that may follow a value written by code: the end, a bracket, or a separator and another value or field."""
 
 
 def _is_followed_as_in_code(text: str, end: int, first: str) -> bool:
-    """Return True if a value in quotes or brackets ends here: what follows is no further part of it."""
+    """Return True if a value in quotes or brackets ends here, because what follows cannot be part of it."""
     if _CODE_AFTER.match(text, end) is not None:
         return True
     # Words may follow in a sentence. Where quotes follow, they may be those of the value.
@@ -188,7 +193,7 @@ def _is_followed_as_in_code(text: str, end: int, first: str) -> bool:
 
 
 def _next_field(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match[str]], names: Collection[str]) -> int:
-    """Return where the next field begins after a pair; the length of the text if there is none."""
+    """Return where the next field begins after a pair, or the length of the text if there is none."""
     depth = 0
     at = pair.end()
     while at < len(text):
@@ -203,7 +208,7 @@ def _next_field(text: str, pair: re.Match[str], pairs: Mapping[int, re.Match[str
 
 
 def _begins_field(text: str, pair: re.Match[str], other: re.Match[str], names: Collection[str]) -> bool:
-    """Return True if another pair is no part of the value of the first: it is tagged, or stands after a separator."""
+    """Return True if another pair is not part of the value of the first: it is tagged, or stands after a separator."""
     is_separated = _SEPARATOR.search(text, pair.end(), other.start()) is not None
     return other[2] in names or (is_separated and other[3] == pair[3])
 
@@ -214,59 +219,59 @@ _AS_THEY_ARE: Final = PLAIN - {str, bytes}
 
 
 class Look(ValueWalk):
-    """One look at several values that are shown together; an object that is in several is looked at once.
+    """A look at several values that are shown together. An object that is in several of them is looked at once.
 
-    `texts` get what is masked. After MOST_PARTS values nothing more is shown.
+    `texts` collects what is masked. After MOST_PARTS values nothing more is shown.
     """
 
     def __init__(self, masker: Masker, texts: MaskedTexts | None = None) -> None:
         super().__init__()
         self._masker = masker
         self._texts = texts
-        self._left = MOST_PARTS
-        self._known: dict[int, tuple[Any, Any]] = {}  # with the object, so that its identity is not given again
+        self._remaining_parts = MOST_PARTS
+        self._shown: dict[int, tuple[Any, Any]] = {}  # Keeps the object alive, so that no other one gets its id.
 
     def masked(self, value: Any) -> Any:
-        """As `Masker.masked`."""
+        """Mask a value; see `Masker.masked`."""
         return self.visit(value, SILENT, "", ())
 
     def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
-        """As `Masker.entries`."""
+        """Mask each entry of a dict; see `Masker.entries`."""
         markers = self._masker.markers(entries)
         return {
             key: self.hide(item, markers[key]) if key in markers else self.masked(item) for key, item in entries.items()
         }
 
-    def hide(self, value: Any, what: str) -> MarkerText:
-        """What stands for a value."""
+    def hide(self, value: Any, replacement: str) -> MarkerText:
+        """Return the text that stands for a value, and collect the texts in it."""
         if self._texts is not None:
             try:
-                self._texts.add(value, what)
-            except Exception:  # noqa: BLE001  # of the value's own code; it is not shown here, at least
+                self._texts.add(value, replacement)
+            except Exception:  # noqa: BLE001  # The value's own code failed. At least it is not shown here.
                 return MarkerText(HIDDEN)
-        return MarkerText(what)
+        return MarkerText(replacement)
 
     def visit(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
-        """What is shown of a value."""
+        """Return what may be shown of a value. If a value cannot be inspected, only its class is shown."""
         cls = type(value)
         if cls in _AS_THEY_ARE and (shape is SILENT or not shape.says_what):
             return value
-        if shape is SILENT and id(value) in self._known:
-            return self._known[id(value)][1]
-        self._left -= 1
-        if self._left < 0 or len(self._under_way) > DEEPEST:
+        if shape is SILENT and id(value) in self._shown:
+            return self._shown[id(value)][1]
+        self._remaining_parts -= 1
+        if self._remaining_parts < 0 or len(self._under_way) > DEEPEST:
             return MarkerText(HIDDEN)
         try:
             shown = self._visit(value, cls, shape, path, around)
-        except Exception:  # noqa: BLE001  # of an annotation, or of a container's own code: what it holds is unknown
+        except Exception:  # noqa: BLE001  # An annotation or the container's own code failed.
             return self._hide_opaque(value)
         if shape is SILENT:
-            self._known[id(value)] = (value, shown)
+            self._shown[id(value)] = (value, shown)
         return shown
 
     def _visit(self, value: Any, cls: type, shape: Shape, path: str, around: RowContexts) -> Any:
         if issubclass(cls, str) and (shape is SILENT or not shape.says_what) and not issubclass(cls, enum.Enum):
-            plain = str.__str__(value)  # whatever its class makes of it
+            plain = str.__str__(value)  # Its class may define another `__str__`.
             text = self._masker.text(plain)
             return value if cls in (str, MarkerText) and text == plain else MarkerText(text)
         if issubclass(cls, bytes):
@@ -281,16 +286,16 @@ class Look(ValueWalk):
 
     @override
     def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:
-        """It is shown where it was met first."""
+        """Raise RecursionError: the object is already shown where it was met first."""
         raise RecursionError
 
     @override
     def search(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> None:
-        """Nothing: of an object without fields nothing is shown but its text."""
+        """Do nothing: of an object without fields, only its text could be shown."""
 
     @override
     def leaves_state(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
-        """Return True: what an object holds outside of its fields and items is not shown."""
+        """Return True: the state of an object outside its fields and items is not shown."""
         return True
 
     @override
@@ -304,7 +309,7 @@ class Look(ValueWalk):
         return value if self._masker.is_shown(plan.cls) else self._hide_opaque(value)
 
     def _mask_exception(self, error: BaseException) -> Any:
-        """What is shown of an exception: itself, where all that its message is made of is shown."""
+        """Return the exception itself if every part of its message is shown, or else a text."""
         args: tuple[Any, ...] = error.args
         shown = [self.masked(arg) for arg in args]
         written_in_c = isinstance(type(error).__str__, types.WrapperDescriptorType)
@@ -319,12 +324,12 @@ class Look(ValueWalk):
         tagged = CLASSES.of(plan.cls)
         markers: Mapping[str, str] = {} if tagged is None else tagged.markers
         if tagged is None and is_namedtuple(plan.cls) and not getattr(plan.cls, "__annotations__", None):
-            markers = self._masker.markers(plan.fields or ())  # it says no more of its fields than a dict
+            markers = self._masker.markers(plan.fields or ())  # Its fields are as anonymous as those of a dict.
         shown: dict[str, Any] = {}
         changed = False
         for name, shape, value in plan.iter_values(row, {}):
-            what = marker(plan.labels[name]) if name in plan.labels else markers.get(name)
-            shown[name] = self.visit(value, shape, "", around) if what is None else self.hide(value, what)
+            text = marker(plan.labels[name]) if name in plan.labels else markers.get(name)
+            shown[name] = self.visit(value, shape, "", around) if text is None else self.hide(value, text)
             changed = changed or shown[name] is not value
         for name, value in undeclared_entries(row, plan.fields or {}):
             shown[name] = self.visit(value, SILENT, "", around) if tagged is None else self.hide(value, HIDDEN)
@@ -344,32 +349,32 @@ class Look(ValueWalk):
         if not isinstance(value, _CONTAINERS):
             return value if self._masker.is_shown(plan.cls) else self._hide_opaque(value)
         items: list[Any] = list(itertools.islice(value, MOST_ITEMS))
-        left = [self.visit(item, plan.items, "", around) for item in items]
+        shown = [self.visit(item, plan.items, "", around) for item in items]
         more = _make_ellipsis(value)
         if type(value) in (list, tuple, set, frozenset) and not more:
-            return value if all(map(_is_same, left, items)) else type(value)(left)
-        return [*left, *more]
+            return value if all(map(_is_same, shown, items)) else type(value)(shown)
+        return [*shown, *more]
 
     @override
     def _visit_mapping(self, value: Mapping[Any, Any], plan: ValuePlan, path: str, around: RowContexts) -> Any:
         entries = list(itertools.islice(stored_entries(value), MOST_ITEMS))
         markers = self._masker.markers([key for key, _ in entries])
-        left: dict[Any, Any] = {}
+        shown: dict[Any, Any] = {}
         for key, item in entries:
             shown_key = self.visit(key, plan.keys, "", around)
-            what = markers.get(key) if isinstance(key, str) else None
-            shown = self.visit(item, plan.items, "", around) if what is None else self.hide(item, what)
-            left[str(shown_key) if isinstance(shown_key, (list, dict, set)) else shown_key] = shown
+            text = markers.get(key) if isinstance(key, str) else None
+            shown_item = self.visit(item, plan.items, "", around) if text is None else self.hide(item, text)
+            shown[str(shown_key) if isinstance(shown_key, (list, dict, set)) else shown_key] = shown_item
         more = _make_ellipsis(value)
         if type(value) is dict and not more:
-            same = all(map(_is_same, left, value)) and all(map(_is_same, left.values(), value.values()))
-            return value if same else left
-        return {**left, **dict.fromkeys(more, HIDDEN)}
+            same = all(map(_is_same, shown, value)) and all(map(_is_same, shown.values(), value.values()))
+            return value if same else shown
+        return {**shown, **dict.fromkeys(more, HIDDEN)}
 
     def _mask_mapped_object(self, row: Any) -> MarkerText:
-        """What is shown of a mapped object: its class. It may hold more than is tagged, and load what it lacks."""
+        """Return the class of a mapped object as a text. The object may hold untagged data, and load what it lacks."""
         tagged = CLASSES.of(type(row))
-        values: dict[str, Any] = getattr(row, RAW_DICT, None) or vars(row)  # Also what may not be read now is masked.
+        values: dict[str, Any] = getattr(row, RAW_DICT, None) or vars(row)  # Includes values that may not be read now.
         for name, value in list(values.items()):
             if tagged is not None and name in tagged.markers:
                 self.hide(value, tagged.markers[name])
@@ -380,8 +385,8 @@ class Look(ValueWalk):
         return MarkerText(f"<{cls.__module__}.{cls.__qualname__}>")
 
 
-def _is_same(one: object, other: object) -> bool:
-    return one is other
+def _is_same(first: object, second: object) -> bool:
+    return first is second
 
 
 def _make_ellipsis(value: Collection[Any]) -> list[MarkerText]:
