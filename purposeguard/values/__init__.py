@@ -1,1 +1,1 @@
-"""What carries a label: tags on fields, sealed values, and what a value is without the fields that are withheld."""
+"""Data that carries a label: tags on fields, sealed values, and copies without withheld fields."""

@@ -42,8 +42,7 @@ PLAIN: Final[frozenset[type]] = frozenset(
 """The types of what has no fields, and holds nothing that could have any."""
 
 WITHOUT_FIELDS: Final = (str, UserString, bytes, bytearray, memoryview, range, array.array, enum.Enum, io.IOBase)
-"""The same of classes that others derive from. None of these is looked through, or made anew: there may be very much
-of it."""
+"""Base classes of values without fields. Such values are neither searched nor copied, since they may be very large."""
 
 ALIASES: Final = tuple(
     {typing_extensions.TypeAliasType, getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType)}
@@ -60,10 +59,10 @@ QUALIFIERS: Final = frozenset(
         typing.Final,
     }
 )
-"""What wraps an annotation without being a type of its own."""
+"""Qualifiers around an annotation that are no types of their own."""
 
 TRANSPARENT: Final = QUALIFIERS | {typing.Unpack, typing_extensions.Unpack, Awaitable, Coroutine}
-"""What wraps a value without being a container of it."""
+"""Types around the type of a value that are no containers of it."""
 
 NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_extensions.Protocol})
 """Bases of a class that say nothing of what it contains."""
@@ -71,7 +70,7 @@ NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_
 LITERALS: Final = frozenset({typing.Literal, typing_extensions.Literal})
 
 OPAQUE: Final = LITERALS | {type, Callable}
-"""What holds no value of its arguments."""
+"""Generic types that hold no values of their arguments."""
 
 READABLE: Final = "a pydantic model, dataclass, TypedDict, NamedTuple or attrs class"
 """The classes whose fields can carry tags, in messages."""
@@ -152,12 +151,12 @@ def read_function_annotations(fn: Callable[..., Any], localns: Mapping[str, Any]
     while isinstance(inner, functools.partial):
         inner = inner.func
     if not hasattr(inner, "__globals__") and not inspect.isroutine(inner):
-        inner = type(inner).__call__  # an object that is called as a function
+        inner = type(inner).__call__  # This is an object with `__call__`.
     inner = inspect.unwrap(inner)
     around: dict[str, Any] = {}
     if isinstance(inner, types.FunctionType):
         for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
-            with contextlib.suppress(ValueError):  # empty: the name is given its value later, maybe this function
+            with contextlib.suppress(ValueError):  # The variable has no value yet.
                 around[name] = cell.cell_contents
     annotations = getattr(inner, "__annotations__", {})
     return FunctionAnnotations(annotations, getattr(inner, "__globals__", {}), {**around, **(localns or {})})
@@ -187,7 +186,7 @@ def alias_value(alias: Any) -> Any:
 
 
 Missing = tuple[tuple[Mapping[str, Any], str], ...]
-"""Names, each with where it would be."""
+"""Undefined names, each with the namespace in which it would be defined."""
 
 
 def can_have_statements(cls: type) -> bool:
@@ -229,14 +228,14 @@ def iter_attributes(owner: type) -> Iterator[Statement]:
 
 def iter_properties(owner: type) -> Iterator[Statement]:
     """Yield the return annotations of the properties that a class itself defines."""
-    # A copy: another thread that reads the same class for the first time keeps what it has read in the class.
+    # Iterate over a copy: another thread that reads the same class may store what it has read in the class.
     for name, member in vars(owner).copy().items():
         if isinstance(member, property):
             getter: object = member.fget
         elif isinstance(member, functools.cached_property):
             getter = member.func
         else:
-            getter = inspect.getattr_static(member, "fget", None)  # of another kind of property
+            getter = inspect.getattr_static(member, "fget", None)  # Other kinds of properties have `fget`, too.
         if isinstance(getter, types.FunctionType) and "return" in getter.__annotations__:
             yield _make_statement(owner, name, getter.__annotations__["return"], getter.__globals__)
 
@@ -267,7 +266,7 @@ class _Unresolved(type):
         return cls
 
     def __getitem__(cls, item: Any) -> Any:
-        return types.GenericAlias(list, item)  # its arguments are searched
+        return types.GenericAlias(list, item)  # The arguments are searched for tags.
 
     def __call__(cls, *_args: object, **_kwargs: object) -> Any:
         return cls
@@ -294,11 +293,11 @@ class _PlaceholderNames(dict[str, Any]):
 
 
 def _make_statement(owner: type, name: str, annotation: Any, around: dict[str, Any]) -> Statement:
-    names = _PlaceholderNames(around, vars(owner))  # in the order of `get_type_hints`
+    names = _PlaceholderNames(around, vars(owner))  # This is the order of `get_type_hints`.
     try:
         found = resolve_annotation(annotation, around, names)
-    except Exception:  # noqa: BLE001  # whatever a text raises that is no annotation, or not here
-        # Where the text shows that it may be a tag, it is taken for one.
+    except Exception:  # noqa: BLE001  # A string that is no annotation may raise anything.
+        # If the text may contain a tag, treat it as one.
         tagged = isinstance(annotation, str) and ("Annotated" in annotation or "Personal" in annotation)
         return Statement(owner, name, typing.Annotated[object, Unresolved] if tagged else object)
     return Statement(owner, name, found, tuple((around, one) for one in names.missing))
@@ -324,16 +323,16 @@ def resolve_annotations(stated: Mapping[str, Any], names: dict[str, Any]) -> dic
 
 
 _TOLD: Final = "__purposeguard_told__"
-"""Where a class keeps what was said of its fields from outside."""
+"""The attribute in which a class keeps the tags that were added to its fields from outside."""
 
 _READER: Final = "__purposeguard_reader__"
-"""Where it keeps the name of the first class, itself or a subclass, whose tags were read: too late to say more."""
+"""The attribute with the name of the first class, itself or a subclass, whose tags were read. Too late to add tags."""
 
 EXTRA_ITEMS: Final = "__extra_items__"
-"""What a TypedDict may hold beside its keys."""
+"""The attribute with the type of the values that a TypedDict may hold beside its keys."""
 
 ExternalTags = tuple[type[Source] | Label | Mark, ...]
-"""What is said of a field from outside, as it would stand in its annotation."""
+"""Tags of a field that were added from outside, as they would stand in its annotation."""
 
 
 def external_tags_of(cls: type) -> Mapping[str, ExternalTags]:
@@ -399,7 +398,7 @@ def _refuse_metadata(cls: type) -> None:
 
 
 _KEY: Final = "purposeguard"
-"""What a column of a table has its tag under, in the metadata of other libraries."""
+"""The key under which the metadata of other libraries holds the tag of a column."""
 
 
 def _read_pydantic_fields(cls: type[BaseModel], localns: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -472,10 +471,10 @@ def looks_like_tag(stated: object) -> bool:
 
 
 _GROUP: Final = "__is_annotated_types_grouped_metadata__"
-"""What marks an object that stands in `Annotated` for all that it gives when it is gone through."""
+"""The attribute of an object in `Annotated` that stands for all the objects that it iterates over."""
 
 _CLAUSE: Final = r"[0-9]+(\.([0-9]+|[a-z]))+"
-"""What the ids of clauses come down to."""
+"""The pattern of normalized clause ids."""
 
 
 def _looks_like_id(text: str) -> bool:
@@ -499,7 +498,7 @@ def _is_of_this_library(part: object) -> bool:
     if isinstance(part, (TermMeta, Source, Purpose)):
         return True
     cls = part if isinstance(part, type) else type(part)
-    # `Refers` stands in the documents of notices, which are no rows.
+    # `Refers` is used in the documents of notices, which are no rows.
     return cls is not Refers and cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
@@ -513,7 +512,7 @@ def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any
     origins = {getattr(one, GENERIC, {}).get("origin") for one in cls.__mro__}
     for owner in class_lineage(cls)[1:]:
         if issubclass(owner, BaseModel):
-            # A generic model is told by the one that its type variables were replaced in.
+            # The fields of a generic origin are those of the parametrized model, so they state nothing else.
             hints = _read_pydantic_fields(owner, localns) if owner is not BaseModel and owner not in origins else {}
             found += (Statement(owner, name, hints[name]) for name in names if name in hints)
             continue
@@ -530,7 +529,7 @@ def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any
 
 
 GENERIC: Final = "__pydantic_generic_metadata__"
-"""Where a model keeps what it was made of, and its type variables."""
+"""The attribute in which a generic model keeps its origin, arguments and type variables."""
 
 
 def class_lineage(cls: type) -> Sequence[type]:
@@ -543,7 +542,7 @@ def class_lineage(cls: type) -> Sequence[type]:
 
 def find_annotating_class(cls: type, field: str) -> type:
     """Return the class that annotates a field: this class, or a base of it."""
-    if typing_extensions.is_typeddict(cls):  # each has the annotations of those before it
+    if typing_extensions.is_typeddict(cls):  # Each TypedDict repeats the annotations of its bases.
         return [one for one in class_lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
     for one in cls.__mro__:
         if field in typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF):

@@ -1,4 +1,4 @@
-"""What kind of function something is: whether its body runs within the call of it, or later, and how."""
+"""Kinds of callables: whether the body runs during the call, or later, and how."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LATER: Final[tuple[tuple[Callable[[object], bool], Kind], ...]] = (
 
 def callable_kind(fn: Callable[..., Any]) -> Kind:
     """Return the kind of a function, a method, a partial, or an object with `__call__`."""
-    while isinstance(fn, functools.partial):  # `inspect` looks through those of functions alone
+    while isinstance(fn, functools.partial):  # `inspect` looks only through partials of functions.
         fn = fn.func
     for is_one, kind in _LATER:
-        if is_one(fn) or is_one(getattr(type(fn), "__call__", None)):  # noqa: B004  # its kind is asked, not whether it is
+        if is_one(fn) or is_one(getattr(type(fn), "__call__", None)):  # noqa: B004  # The kind of `__call__` matters, not its presence.
             return kind
     return "plain"
 

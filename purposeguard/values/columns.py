@@ -83,7 +83,7 @@ def to_columnar_rows(
     if plan.quick is not None and plan.are_plain(items):
         return ColumnarRows(items, plan, plan.quick, {})
     inside = around.union(map(id, items))
-    if len(inside) < len(around) + len(items):  # a row that is met again: perhaps in itself
+    if len(inside) < len(around) + len(items):  # A row occurs twice, perhaps inside itself.
         return None
     columns = _read_columns(items, plan, reader, path, inside)
     return None if columns is None else ColumnarRows(items, plan, reader, columns)
@@ -107,7 +107,7 @@ def _read_columns(
             if column is None:
                 return None
             columns[name] = column
-    except (AttributeError, KeyError):  # a field that was never set
+    except (AttributeError, KeyError):  # A field was never set.
         return None
     return columns
 

@@ -17,8 +17,10 @@ from purposeguard.values.plan import RowReader
 from purposeguard.values.withheld import GONE
 
 Copies = Callable[..., list[Any]]
-"""Gives the copies of rows of one class, in their order, with the columns of changed values, which are passed after the
-rows. Raises KeyError or AttributeError if a field was never set."""
+"""A function that copies rows of one class in their order. Columns of changed values are passed after the rows.
+
+It raises KeyError or AttributeError if a field was never set.
+"""
 
 
 def compile_row_copier(
@@ -32,7 +34,7 @@ def compile_row_copier(
     names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__, "held_of": reader.held}
     other = {name: f"changed_{number}" for number, name in enumerate(changed)}
     compiled = functools.partial(_compile_copier, base, names, tuple(other.values()))
-    keys = {name: str.__repr__(name) for name in left}  # of an enumeration's member, which may be a key, its text
+    keys = {name: str.__repr__(name) for name in left}  # A key may be a member of a string enumeration.
     values = ", ".join(f"{key}: {other.get(name) or f'held[{key}]'}" for name, key in keys.items())
     if issubclass(base, BaseModel):
         if base.__private_attributes__ or base.model_config.get("extra") == "allow":
@@ -65,18 +67,18 @@ def compile_row_copier(
         names |= {f"set_{number}": slot.__set__ for number, slot in enumerate(slots)}
         moves = [f"set_{number}(copy, {other.get(name) or f'get_{number}(row)'})" for number, name in enumerate(left)]
         return compiled("copy = new(cls)", *moves)
-    # What reads such rows found no descriptor of their class in the place of a field.
+    # The reader exists only if no descriptor of the class takes the place of a field, so `__dict__` can be set.
     return compiled("held = held_of(row)", "copy = new(cls)", f"put(copy, '__dict__', {{{values}}})")
 
 
 _BESIDE: Final = ("fields_set", "extra", "private")
-"""What a pydantic model keeps beside its fields."""
+"""The state that a pydantic model keeps beside its fields."""
 
 
 def _compile_copier(base: type, names: dict[str, Any], changed: tuple[str, ...], *steps: str) -> Copies:
     each = f"for row, {', '.join(changed)} in zip(rows, *changed, strict=True):" if changed else "for row in rows:"
     lines = ["def copies(rows, *changed):", "    made = []", f"    {each}", *(f"        {step}" for step in steps)]
     source = "\n".join([*lines, "        made.append(copy)", "    return made", ""])
-    exec(compile(source, f"<copies of {base.__qualname__}>", "exec"), names)  # noqa: S102  # of names of fields, each as a literal
+    exec(compile(source, f"<copies of {base.__qualname__}>", "exec"), names)  # noqa: S102  # The source contains only names of fields, as literals.
     copies: Copies = names["copies"]
     return copies

@@ -38,11 +38,11 @@ def decode_sealed(annotation: Any, given: Any) -> Any:
             raise NotImplementedError(f"{describe_kind(annotation)} is not known here")
         try:
             adapter = _get_adapter(annotation)
-        except TypeError:  # something in it has no hash
+        except TypeError:  # A part of the annotation cannot be hashed.
             adapter = TypeAdapter(annotation)
         return adapter.validate_python(given)
     finally:
-        del given  # from the traceback, where it is refused
+        del given  # Keep the value out of the traceback.
 
 
 @functools.lru_cache(maxsize=256)

@@ -81,7 +81,7 @@ RowSource: Final = Mark("RowSource")
 """The column holds the id of the source that its row was collected under, as `1.1(a)`: in tables of several sources."""
 
 ByRow: Final = Mark("ByRow")
-"""What the column holds was collected under the source that its row names, in the column marked `RowSource`."""
+"""The column holds data collected under the source that its row names, in the column marked `RowSource`."""
 
 TABLES_ALONE: Final = frozenset({RowSource, ByRow})
 """Marks that columns of tables bear. A model's field does not: its sources are known before there is a row."""

@@ -1,4 +1,4 @@
-"""Who can open a sealed value here: the use that is named, or those under way."""
+"""Uses that can open a sealed value: the use that is named, or those that are under way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Opener:
     __slots__ = ()
 
     _nothing: ClassVar[bool] = False
-    """Whether it only says that nothing is under way."""
+    """True if this object only states that no use is under way."""
 
     def _explain_absence(self) -> str | None:
         """Return why the use does not hold here and now; None if it does."""
@@ -49,8 +49,10 @@ class Opener:
 
 
 get_dump_opener: ContextVar[Opener | None] = ContextVar("purposeguard dump", default=None)
-"""Who opens the sealed fields of the model that is being written; None where each field has to ask, as it has once
-another use is entered meanwhile."""
+"""The use that opens the sealed fields of the model that is being written.
+
+None if each field has to find its use itself, as after another use was entered meanwhile.
+"""
 
 
 def get_sole_opener() -> Opener | None:
@@ -79,8 +81,8 @@ def find_opener(label: Label | None, context: object = None) -> Opener:
     sole = get_sole_opener()
     if sole is not None:
         return sole
-    # Each guard keeps its own in a context variable; the default, where nothing is under way, is in no context.
-    # An application may keep uses in variables of its own as well: of each guard the one under way decides.
+    # Each guard keeps its current use in a context variable, which is unset until a use is entered. An application may
+    # keep uses in variables of its own as well; for each guard, the current use decides.
     every = [one._current_use() for one in copy_context().values() if isinstance(one, Opener) and not one._nothing]
     found = list({id(one): one for one in every}.values())
     here = [one for one in found if one._explain_absence() is None] or found

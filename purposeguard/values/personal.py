@@ -141,10 +141,10 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
                 label = add_contained_tags(value, label)
             return seal(cls, value, label)
         except PurposeGuardError as error:
-            error.__traceback__ = None  # value and sources are easily swapped, and stand in the frames
+            error.__traceback__ = None  # Callers easily swap value and sources, and the frames hold both.
             raise
         finally:
-            del value, sources  # from the traceback
+            del value, sources  # Keep them out of the traceback.
 
     def map(self, fn: Callable[[T_co], U], /) -> Personal[U, S_co]:
         """Return the value with `fn` applied, sealed under the same label, since derived data keeps its sources.
@@ -222,7 +222,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
 
     def __format__(self, spec: str, /) -> str:
         if spec:
-            # Without the text of the specification: it may be made from a value.
+            # Do not quote the specification: it may be made from a value.
             raise SealedValue(f"a sealed value takes no format specification: {_ADVICE}")
         return _format_seal(self, sys._getframe(1))
 
@@ -235,9 +235,9 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
     def __init_subclass__(cls) -> NoReturn:
         raise TypeError("Personal is final: a subclass could not see the value, and would only look as if it did")
 
-    if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
-        # Type checkers must not see these: to them, as to everybody, a sealed value is no container, number or text,
-        # and none of its attributes can be set.
+    if not TYPE_CHECKING:  # pragma: no branch  # This is always true at run time.
+        # Hide these methods from type checkers, which must report that a sealed value is no container, number or text
+        # and that none of its attributes can be set.
         def __setattr__(self, name: str, value: object) -> NoReturn:
             raise AttributeError(f"a sealed value cannot be changed: `{name}` cannot be set")
 
@@ -283,11 +283,11 @@ def _resolve_label(*sources: Any) -> Label:
         UnlabelledData: there are none.
         UnknownSource: one is no source class.
     """
-    try:  # quicker than `suppress`, which would take longer than all the rest
+    try:  # `suppress` would take longer than everything else here.
         return _known_label(*sources)
     except TypeError:
         pass
-    return _build_label(*sources)  # one has no hash, so it is no class: refused here, with no other error behind it
+    return _build_label(*sources)  # An unhashable source is no class, and is refused without a context.
 
 
 def _build_label(*sources: Any) -> Label:
@@ -298,7 +298,7 @@ def _build_label(*sources: Any) -> Label:
             why = "a value is sealed under source classes, which `notice.source(id)` gives, or one `Label`"
             if is_union(one) or isinstance(one, (list, tuple, set, frozenset)):
                 why = "a value is sealed under several sources by naming each, `Personal(value, Source, Other)`"
-            raise UnknownSource(type(one), why)  # never the thing itself, which may be the value
+            raise UnknownSource(type(one), why)  # Do not show the object itself, which may be the value.
     return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
 
 
@@ -319,7 +319,7 @@ def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Perso
     def label_of(left: Label, right: Label) -> Label:
         for source in (*left.sources, *right.sources):
             if source is not NotPersonal:
-                notice.source(source)  # raises: a class made by hand may be a subclass of a source
+                notice.source(source)  # This raises for a hand-made subclass of a source.
         return derive_label(notice, operation, left, right)
 
     return combine_seals(label_of, one, other)

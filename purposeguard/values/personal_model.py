@@ -48,7 +48,7 @@ _MISSPELT: Final = 0.75
 """The least similarity to a field name at which an error shows a key: `nmae` is similar to `name`, `Jane` is not."""
 
 _met: ContextVar[tuple[Opener, frozenset[int]] | None] = ContextVar("purposeguard met", default=None)
-"""Of the dump under way: who withheld what may not be used, and from which models (by identity)."""
+"""The use that withheld fields in the dump under way, and the identities of the models that it looked at."""
 
 # fmt: off
 _CONSTRAINTS: Final = (
@@ -56,11 +56,11 @@ _CONSTRAINTS: Final = (
     "allow_inf_nan", "strip_whitespace", "to_lower", "to_upper",
 )
 # fmt: on
-"""What pydantic would ask of the seal itself, were it stated of a sealed field."""
+"""Constraints that pydantic would check on the seal itself if they were stated for a sealed field."""
 
 
 _SERIALISED: Final = "_purposeguard_serialize"
-"""What the names of serialisers begin with that withhold."""
+"""The prefix of the names of serialisers that withhold fields."""
 
 
 class PersonalModel(BaseModel):
@@ -77,16 +77,16 @@ class PersonalModel(BaseModel):
     """
 
     if TYPE_CHECKING:
-        # To type checkers that know pydantic, a constructor takes what its fields are, not all that would be converted.
+        # Have type checkers that know pydantic accept only the types of the fields, not everything that is converted.
         model_config = ConfigDict(strict=True)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # Of each class its own, by another name than those of its bases: validators of a model stand around each other
-        # in the order in which they are declared, and this one is to be outside all of them, wherever the model is.
+        # Each class gets a validator of its own, with another name than those of its bases. Validators of a model wrap
+        # each other in the order in which they are declared, and this one must be outside all others.
         validator: Any = classmethod(_validate_model)
         setattr(cls, f"_purposeguard_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
-        # Of serialisers of a model the last one takes the place of all others: one of the application's runs inside.
+        # The last serialiser of a model replaces all others, so a serialiser of the application is wrapped.
         for one in [one for one in vars(cls).values() if _is_serializer(one)]:
             setattr(cls, f"{_SERIALISED}_{id(cls)}", _wrap_serializer(one))
 
@@ -107,12 +107,12 @@ class PersonalModel(BaseModel):
                     f"inside: `Personal[Annotated[…, Field({stated[0]}=…)], …]`"
                 )
 
-    # Without an annotation for what it returns: pydantic would take that for the schema of what is written.
+    # There is no return annotation: pydantic would take it for the schema of the output.
     @model_serializer(mode="wrap")
     def _purposeguard_serialize(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
         cls = type(self)
         if info.context is None and getattr(cls, _UNMARKED, None) is cls and info.mode in WHOLE:
-            # Nothing is left out, and no row says whose it is: one use opens all sealed fields, if it is clear which.
+            # Nothing is left out, and no row has marks, so one use opens all sealed fields if there is only one.
             opener = get_sole_opener() if row_under_way.get() is None else None
             if opener is not None:
                 token = get_dump_opener.set(opener)
@@ -123,7 +123,7 @@ class PersonalModel(BaseModel):
         return _serialize_model(self, handler, info)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
-        # To type checkers these are pydantic's own, with all their options.
+        # Type checkers see pydantic's own methods, with all their options.
 
         def model_dump(self, **options: Any) -> dict[str, Any]:
             """Dump the model as pydantic does, but raise the violation itself if the dump is refused."""
@@ -144,7 +144,7 @@ class PersonalModel(BaseModel):
             except ValidationError as error:
                 refused.append(error)
             finally:
-                del json_data  # from the traceback
+                del json_data  # Keep the text out of the traceback.
             raise _hide_input(refused, cls)
 
         @classmethod
@@ -156,7 +156,7 @@ class PersonalModel(BaseModel):
             except ValidationError as error:
                 refused.append(error)
             finally:
-                del b  # from the traceback
+                del b  # Keep the text out of the traceback.
             raise _hide_input(refused, cls)
 
         def __setattr__(self, name: str, value: object) -> None:
@@ -165,20 +165,20 @@ class PersonalModel(BaseModel):
             try:
                 return super().__setattr__(name, value)
             except ValidationError as error:
-                # Of a frozen model or field; any other has gone through the validators.
+                # Only the error about a frozen model or field did not go through the validators.
                 if "frozen" not in error.errors()[0]["type"]:
                     raise
                 refused.append(error)
             finally:
-                del value  # from the traceback
+                del value  # Keep the value out of the traceback.
             raise _hide_input(refused, type(self))
 
 
 _ROWS: Final = "__purposeguard_rows__"
-"""Where a class keeps that the rows in it were looked at."""
+"""The attribute that is set once the nested rows of a class were checked."""
 
 _UNMARKED: Final = "__purposeguard_unmarked__"
-"""Where a class keeps itself, if no row in it says whose it is."""
+"""The attribute in which a class keeps itself if neither the class nor a nested row has marks."""
 
 
 def _require_subject_marks(cls: type[BaseModel]) -> None:
@@ -232,7 +232,7 @@ def _serialize_within_dump(model: PersonalModel, write: Callable[[Any], Any], in
         opener = find_opener(None, info.context)
         met = _met.get()
         if met is not None and met[0] is opener and id(model) in met[1]:
-            return write(model)  # inside one from which all was withheld
+            return write(model)  # The outer model was already withheld from as a whole.
         shown = opener._withhold_for_dump(model, models)
     except (PurposeGuardError, TypeError) as error:
         report_refusal(error)
@@ -240,11 +240,11 @@ def _serialize_within_dump(model: PersonalModel, write: Callable[[Any], Any], in
     token = _met.set((opener, frozenset(map(id, models))))
     try:
         if find_unreadable(shown):
-            # A computed field that needs what was withheld: only a dump of its own can leave it out.
+            # A computed field needs a withheld field. Only a separate dump can leave it out.
             options = {name: getattr(info, name) for name in _OPTIONS if hasattr(info, name)}
             return shown.model_dump(**options)
         return write(shown)
-    except PurposeViolation as error:  # what is written needs what was withheld, such as a root
+    except PurposeViolation as error:  # The output needs a withheld field, such as a root.
         report_refusal(error)
         raise
     finally:
@@ -282,14 +282,14 @@ def _wrap_serializer(proxy: Any) -> Any:
     parameters = [one for one in inspect.signature(fn).parameters.values() if one.kind in _POSITIONAL]
     takes_info = len(parameters) > 1 + wraps
 
-    # Annotated below, as the application's is.
+    # The return annotation is copied from the application's serialiser below.
     def serialize(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
         if declared.when_used.startswith("json") and not info.mode_is_json():
             return _serialize_model(self, handler, info)
         given = ((handler,) if wraps else ()) + ((info,) if takes_info else ())
         return _serialize_model(self, lambda shown: fn(shown, *given), info)
 
-    # What it returns is what the application's returns: pydantic reads the schema of what is written from it.
+    # Pydantic reads the schema of the output from the return annotation.
     serialize.__module__ = fn.__module__
     if "return" in fn.__annotations__:
         serialize.__annotations__ = {"return": fn.__annotations__["return"]}
@@ -311,12 +311,12 @@ def _validate_model(
         return handler(value)
     except ValidationError as error:
         refused.append(error)
-    except Exception as error:  # noqa: BLE001  # raised below, or told without what it may show
-        # A validator's slip shows what it slipped on; what an application raises by a class of its own, it means.
+    except Exception as error:  # noqa: BLE001  # The error is raised below, or replaced by one that shows no value.
+        # A built-in error in a validator may show the value. An error class of the application is raised on purpose.
         slip = type(error).__module__.partition(".")[0] in sys.stdlib_module_names
         hidden = make_failure(f"a validator of {cls.__qualname__}", error) if slip else error
     finally:
-        del value  # from the traceback
+        del value  # Keep the value out of the traceback.
     raise hidden or _hide_input(refused, cls)
 
 
@@ -334,8 +334,8 @@ def raise_dump_refusal(model: object) -> Generator[None]:
         failed = True
     finally:
         refusals.reset(token)
-    # After a refusal in a union pydantic goes on, and gives the seal. One that was about no sealed value may have been
-    # a member that the value is not of.
+    # After a refusal in a union, pydantic continues and writes the seal itself, so the refusal is raised here. A
+    # refusal that names no sealed value may come from a union member that does not apply.
     refusal = next((one for one in told if one.value is not None), told[0] if failed else None)
     if refusal is not None:
         field = (_find_seal_path(model, refusal.value) or "").removeprefix(".")
@@ -384,7 +384,7 @@ def _hide_input(refused: list[ValidationError], cls: type[BaseModel]) -> Validat
     except PurposeGuardError as unread:
         unreadable = unread
     finally:
-        lines.clear()  # from the traceback
+        lines.clear()  # Keep the input out of the traceback.
     raise unreadable.with_traceback(None)
 
 
@@ -430,13 +430,13 @@ class _InputHiding:
     def _told_below(self, place: Place, fields: Iterable[str]) -> Place:
         """Return the parts of a location in untagged fields that come from code, and the indices in lists."""
         shapes = [part for field in fields for part in self._fields[field].iter_reachable("items", "keys")]
-        # A number may be a key as well, where there are keys.
+        # If there are mappings, a number may be a key instead of an index.
         has_keys = any(part.keys is not None or part.repeats for part in shapes)
         return tuple(part for part in place if part in self._names or (isinstance(part, int) and not has_keys))
 
 
 Place = tuple[int | str, ...]
-"""Where in the input an error is, as pydantic tells it."""
+"""The location of an error in the input, as pydantic reports it."""
 
 _KEY_OF_MAPPING: Final = "[key]"
 """The last part of a place, in which a key is refused and not what is stored under it."""

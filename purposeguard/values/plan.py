@@ -44,13 +44,13 @@ from purposeguard.values.undeclared import Computed, StateReader, computed_membe
 from purposeguard.values.withheld import WithheldRecord, is_copy
 
 MISSING: Final = object()
-"""In place of a field's value that is not there."""
+"""A placeholder for the value of a field that is not set."""
 
 LEAVES: Final = PLAIN.issuperset
-"""Whether these are all classes of plain values: `LEAVES(map(type, values))`."""
+"""A predicate: True if all of these classes are those of plain values, `LEAVES(map(type, values))`."""
 
 _MOST: Final = 1000
-"""Plans that a shape keeps."""
+"""The number of plans that a shape caches."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -216,12 +216,12 @@ class ValuePlan:
             return False
         try:
             return LEAVES(map(type, itertools.chain.from_iterable(self.quick.values(rows))))
-        except AttributeError:  # a slot that was never set
+        except AttributeError:  # A slot was never set.
             return False
 
 
 class _KeyAndItem(NamedTuple):
-    first: object  # for the class of what reads it
+    first: object  # Only the type of this descriptor is used.
 
 
 class RowReader(NamedTuple):
@@ -318,7 +318,7 @@ def make_plan(cls: type, shape: Shape, path: str = "") -> ValuePlan:
     plan: ValuePlan | None = shape.plans.get(cls)
     if plan is None:
         plan = (_make_row_plan if is_taggable(cls) else _make_non_row_plan)(cls, shape, path)
-        if is_fully_defined(cls) and not is_copy(cls):  # classes of copies go with the use that they were made for
+        if is_fully_defined(cls) and not is_copy(cls):  # Classes of copies are discarded with their use.
             if len(shape.plans) >= _MOST:
                 shape.plans.clear()
             shape.plans[cls] = plan
@@ -335,7 +335,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     refuse_unread(cls)
     rows = tuple(model for model in shape.models if model.is_mapping) if issubclass(cls, dict) else ()
     if rows:
-        # Where a mapping was announced as well, it may be either.
+        # If a mapping was announced as well, the dict may be either.
         contents = shape.contents
         fields = _unite_fields([model.fields() for model in rows], contents)
         return ValuePlan(
@@ -343,7 +343,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
         )
     if issubclass(cls, Sealed) and shape.sealed:
         return ValuePlan(cls, shape)
-    # A record in an array of numpy has items, and does not iterate by a method of its own.
+    # A record in a numpy array has items, but no `__iter__` method.
     is_record = hasattr(cls, "__array_interface__") and hasattr(cls, "__len__")
     contains = not is_leaf and (issubclass(cls, Collection) or is_record)
     if contains and shape.contents is not None:
@@ -353,7 +353,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     if not shape.says_what and is_lazy_iterable(cls):
         refusal = ", and what it gives cannot be seen before: give a list"
     elif any(cls is kind for kind, _ in shape.literals):
-        # Some values of this class were announced by a `Literal`; the walk lets those through, and no others.
+        # Some values of this class were announced by a `Literal`. The walk accepts those and refuses all others.
         refusal = _refusal(cls, shape, ())
     whole = _label_of_unannounced(cls, shape, (), path) if refusal is None else None
     return ValuePlan(cls, shape, contains=contains, whole=whole, refusal=refusal)
@@ -364,7 +364,7 @@ def _make_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     models = applicable_models(cls, shape.models)
     announced = tuple(model for model in models if model in shape.models)
     gone = withheld_fields_of(cls)
-    if issubclass(cls, WITHOUT_FIELDS):  # a member of an enumeration, say, of which no copy can be made
+    if issubclass(cls, WITHOUT_FIELDS):  # For example, an enumeration's member cannot be copied.
         whole = None if announced else _label_of_unannounced(cls, shape, models, path)
         labels = [label for label in (whole, *(model.shape.label_of_all() for model in models)) if label is not None]
         return ValuePlan(cls, shape, models=models, whole=Label.join(*labels) if labels else None, gone=gone)
@@ -377,7 +377,7 @@ def _make_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
         return ValuePlan(cls, shape, fields, models, gone=gone, refusal=refusal)
     contents = shape.contents
     if contents is not None and shape.keys is None and is_namedtuple(cls):
-        # That its own class says of a field that it is plain does not make it less than an item may be.
+        # If the tuple's own class calls a field plain, the field may still be everything that an item may be.
         nothing: frozenset[Any] = frozenset()
         own = {name: dataclasses.replace(field, plain=nothing, literals=nothing) for name, field in fields.items()}
         return ValuePlan(cls, shape, {name: field | contents for name, field in own.items()}, models, gone=gone)
@@ -416,7 +416,7 @@ def applicable_models(cls: type, announced: Iterable[Model]) -> tuple[Model, ...
     """Return the classes that describe an object: the announced ones that it is an instance of and, last, its own."""
     if not is_taggable(cls):
         return tuple(model for model in announced if model.is_mapping) if issubclass(cls, dict) else ()
-    own = unwithheld_class(cls)  # a copy without a field has lost its mark as well
+    own = unwithheld_class(cls)  # A copy without a field has lost the field's mark as well.
     models = tuple(model for model in announced if _is_instance_class(own, model))
     return models if any(model.cls is own for model in models) else (*models, _own_model(own, models))
 
@@ -531,7 +531,7 @@ def _label_of_unannounced(cls: type, shape: Shape, models: tuple[Model, ...], pa
     if not shape.says_what:
         return None
     if issubclass(cls, tuple(shape.plain)):
-        # A text may be an announced row that was written out.
+        # A text may be an announced row in serialized form.
         return shape.label_of_all() if shape.models and not issubclass(cls, _NEVER_ROWS) else None
     refusal = _refusal(cls, shape, models)
     if refusal is not None:
@@ -576,7 +576,7 @@ def withheld_fields_of(cls: type) -> Mapping[str, Decision]:
 def read_field(value: Any, name: str) -> Any:
     """Read a field without running code of the class, except properties that are fields. MISSING if it is not there."""
     if isinstance(value, dict):
-        return dict.get(value, name, MISSING)  # what it stores, whatever its class makes of it
+        return dict.get(value, name, MISSING)  # Bypass the methods of its class.
     if isinstance(value, BaseModel):
         return value.__dict__.get(name, MISSING)
     return getattr(value, name, MISSING)
@@ -587,7 +587,7 @@ def stored_entries(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
 
     `MultiValueDict` of Django and others store lists, but return only the last item of each.
     """
-    if isinstance(mapping, collections.OrderedDict):  # which keeps its order by its own methods only
+    if isinstance(mapping, collections.OrderedDict):  # Only its own methods know its order.
         return collections.OrderedDict.items(mapping)
     return dict.items(mapping) if isinstance(mapping, dict) else mapping.items()
 
@@ -614,7 +614,7 @@ def objects_in_array(value: Any, path: str) -> list[Any]:
         raise UnlabelledData(
             f"{format_value_name(path, type(value))} of records that hold objects: give a list of rows"
         )
-    # What the basic class stores, whatever a subclass makes of it: a masked array hides some of its objects.
+    # Use the methods of the base class: a masked array, for example, hides some of its objects.
     basic: Any = next(cls for cls in reversed(type(value).__mro__) if "tolist" in vars(cls))
     objects: list[Any] = basic.tolist(basic.flatten(value))
     return objects

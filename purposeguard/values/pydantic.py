@@ -110,7 +110,7 @@ def find_unreadable(value: Any, copies: set[int] | None = None) -> dict[Any, Any
     found: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, (list, tuple)):
-        if any(map(_can_have_unreadable_fields, set(map(type, value)))):  # many rows are of one class, or few
+        if any(map(_can_have_unreadable_fields, set(map(type, value)))):  # Many rows usually have few classes.
             items = enumerate(value)
     elif hasattr(type(value), "__purposeguard_withheld__"):
         found = dict.fromkeys(_unreadable_fields(value), True)
@@ -169,7 +169,7 @@ def _pydantic_delattr(self: Any, name: str) -> None:
 
 
 def _refuse_withheld(instance: Any, name: str) -> None:
-    # pydantic sets its fields past the attributes of the class.
+    # Pydantic sets its fields without calling the descriptors of the class.
     if name in withheld_record(instance).decisions:
         raise AttributeError(f"`{name}` is withheld here and cannot be set")
 
@@ -265,7 +265,7 @@ class DumpRefusal(NamedTuple):
 
 
 refusals: ContextVar[list[DumpRefusal] | None] = ContextVar("purposeguard refusals", default=None)
-"""Where a dump that wants to know puts why it was refused: pydantic tells it as text only."""
+"""The list in which a dump collects its refusals, since pydantic reports them as text only."""
 
 
 class CurrentRow:
@@ -294,11 +294,11 @@ class CurrentRow:
         except UnlabelledData:
             if not self._judged:
                 raise
-        return around  # its marked field was withheld, after it had been read
+        return around  # The marked field was read before it was withheld.
 
 
 row_under_way: ContextVar[CurrentRow | None] = ContextVar("purposeguard row", default=None)
-"""Of the dump under way: the row that is being written."""
+"""The row that is being written in the dump under way."""
 
 
 def report_refusal(error: Exception, value: Sealed | None = None) -> None:
@@ -344,8 +344,8 @@ class SealedField:
         if len(given) != 2:
             raise _InvalidSealedField("a sealed field says what is in it and its sources: `Personal[str, Source]`")
         inner_type, terms = given
-        # As an annotation of the type inside, which may be a definition that others refer to: what the hooks of this
-        # class added to the JSON Schema of a reference, pydantic would add to the definition.
+        # Pass the hooks in an annotation of the inner type, which may be a definition that is shared. Pydantic would
+        # apply hooks of this class on the JSON Schema of a reference to the shared definition.
         return handler.generate_schema(Annotated[inner_type, _SealedFieldSchema(cls, inner_type, _union_terms(terms))])
 
 
@@ -364,19 +364,19 @@ class _SealedFieldSchema:
         self._members = members
         self._inner_type = inner_type
         self._seals = bool(members) and all(issubclass(one, Source) and "clause" in vars(one) for one in members)
-        """Whether plain input can be sealed; not where the annotation names purposes, or leaves them open."""
+        """True if plain input can be sealed: the annotation names sources only."""
         self._kind = _describe_type(inner_type)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         inner = handler(source)
-        if inner["type"] == "generator":  # what it gives would be validated when it is opened, and used up by that
+        if inner["type"] == "generator":  # Its items would be validated, and used up, when it is opened.
             raise _InvalidSealedField(
                 f"`{self._kind}` is validated as an iterator, which cannot be sealed: say `list[…]`"
             )
-        # In a layer of its own: a serialiser of the field takes the place of the outermost one, and what its handler
-        # calls is to be the one of the seal.
+        # Put the serialiser in an inner layer: a serialiser of the field replaces the outermost one, and its handler
+        # must call the serialiser of the seal.
         layer: Any
-        if inner["type"] in _PLAIN and "serialization" not in inner:  # written by pydantic alone, once it is opened
+        if inner["type"] in _PLAIN and "serialization" not in inner:  # Pydantic alone writes the opened value.
             write = self._make_serializer(inner["type"])
             layer = {
                 **inner,
@@ -402,7 +402,7 @@ class _SealedFieldSchema:
         """The label that plain input is sealed under."""
         own = Label(*cast("tuple[type[Source], ...]", self._members))
         inside = read_shape(self._inner_type).label_of_all()
-        return own if inside is None else own | inside  # what is inside keeps its tags
+        return own if inside is None else own | inside  # The inner type keeps its tags.
 
     @functools.cached_property
     def _takes(self) -> tuple[TermMeta, ...]:
@@ -410,7 +410,7 @@ class _SealedFieldSchema:
 
         Empty if the annotation leaves it open: then any source is accepted.
         """
-        if self._seals:  # also what is inside: what the field sealed once, and a seal of such a value, is taken
+        if self._seals:  # Values that this field sealed before have the sources of the inner type, too.
             return tuple(dict.fromkeys((*self._members, *self._label)))
         return (*self._members, NotPersonal) if self._members else ()
 
@@ -434,20 +434,20 @@ class _SealedFieldSchema:
                 may = " or ".join(one.__name__ for one in (self._takes if self._seals else self._members))
                 own = ", ".join(source.clause for source in value.label)
                 self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
-            return value  # what is in it nobody may look at here, not even to see whether it is valid
+            return value  # Validating its content would require a use that may open it.
         if not self._seals:
             self._refuse("sealed_needed", "is not sealed, and this field does not say under which source it would be")
         label = self._label
         try:
             plain = handler(value)
-            # In anything but a plain value there may be tags, or what cannot be sealed.
+            # Any other value may contain tags, or data that cannot be sealed.
             return seal(self._cls, plain, label) if type(plain) in PLAIN else self._cls(plain, label)
         except ValidationError as error:
             hidden: Exception = self._hide_input(error)
-        except Exception as error:  # noqa: BLE001  # what a validator raised may show the value; raised below, without it
+        except Exception as error:  # noqa: BLE001  # The error may show the value, so another is raised below.
             hidden = _find_validator_signal(error) or redact_error(f"validation as {self._kind}", error)
         finally:
-            value = plain = None  # from the traceback
+            value = plain = None  # Keep the value out of the traceback.
         raise hidden
 
     def _make_serializer(self, kind: str) -> Callable[[Any, core_schema.SerializationInfo], Any]:
@@ -457,7 +457,7 @@ class _SealedFieldSchema:
 
         def plain(value: Any, info: core_schema.SerializationInfo) -> Any:
             opener = opener_of_dump()
-            # Within a model's dump, its application may begin another, and name a use for that.
+            # During the dump of a model, the application may begin another dump with a use of its own.
             if opener is None or type(value) is not cls or info.context is not None:
                 opened = self._open_value(value, info)
             else:
@@ -468,8 +468,8 @@ class _SealedFieldSchema:
                     raise
             if type(opened) is usual or isinstance(opened, classes):
                 return opened
-            del opened  # from the traceback
-            # A union goes on to its next member. Elsewhere pydantic warns by this text, and gives the seal itself.
+            del opened  # Keep the value out of the traceback.
+            # In a union, pydantic tries the next member. Elsewhere it warns with this text and writes the seal itself.
             raise PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
 
         return plain
@@ -477,7 +477,7 @@ class _SealedFieldSchema:
     def _open_value(self, value: Any, info: core_schema.SerializationInfo) -> Any:
         """Open the value by the use that decides here, for the subjects of the row that is being written."""
         try:
-            is_withholding(info)  # raises where its mode or context is misspelt
+            is_withholding(info)  # This raises if the mode or context is misspelt.
             if not isinstance(value, Sealed):
                 given = type(value).__name__
                 raise SealedValue(
@@ -502,11 +502,11 @@ class _SealedFieldSchema:
         below: list[DumpRefusal] = []
         token = refusals.set(below)
         try:
-            return handler(opened.pop())  # so that no local holds it, should the handler fail
-        except PydanticSerializationUnexpectedValue:  # a union asks its members in turn; this one is not it
+            return handler(opened.pop())  # No variable holds the value if the handler fails.
+        except PydanticSerializationUnexpectedValue:  # A union tries its next member.
             failed: Exception = PydanticSerializationUnexpectedValue(f"what is sealed is no {self._kind}")
-        except Exception as error:  # noqa: BLE001  # what a serialiser said may show the value; raised below, without it
-            # Of a seal within this one pydantic tells the refusal as text: it is raised again itself.
+        except Exception as error:  # noqa: BLE001  # The error may show the value, so another is raised below.
+            # Pydantic reports the refusal of a nested seal as text, so the refusal itself is raised again.
             failed = below[0].error if below else make_failure(f"writing {self._kind}", error)
         finally:
             refusals.reset(token)
@@ -515,13 +515,13 @@ class _SealedFieldSchema:
         raise failed.with_traceback(None)
 
     def _refuse(self, kind: str, why: str) -> NoReturn:
-        # An error of any other class would show the input that it came of.
+        # An error of any other class would show its input.
         raise ValidationError.from_exception_data(self._kind, [_make_error_line(kind, why, ())])
 
     def _hide_input(self, error: ValidationError) -> ValidationError:
         """Copy the error without the input and anything else that might show it."""
         lines = [
-            # Names of fields come from code; all else in a place (keys, indices) may come from the input.
+            # Names of fields come from code; all other parts of a location (keys, indices) may come from the input.
             redact_error_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
             for one in error.errors(include_input=False)
         ]
@@ -545,7 +545,7 @@ def redact_error_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str
     why = one.get("ctx", {}).get("why")
     if type(why) is _SafeReason:
         return _make_error_line(one["type"], why, where)
-    # An error of a validator's own may bear any name; of pydantic's, which alone have an address, these tell the rule.
+    # Only pydantic's own errors have a URL; those listed state the rule and no value. A custom error may have any name.
     if one["type"] in _TOLD and "url" in one:
         return copy_error_line({**one, "loc": where}, HIDDEN)
     return _make_error_line("sealed_value", f"is not a valid {kind}", where)
@@ -554,9 +554,9 @@ def redact_error_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str
 def copy_error_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
     """Copy a line of a validation error so that it can be raised again, with `shown` in the place of its input."""
     kind: Any = one["type"]
-    # A validator's own error may bear the name of one of pydantic's, which alone have an address.
+    # A custom error may have the name of one of pydantic's, but only pydantic's have a URL.
     if kind not in _KNOWN or "url" not in one:
-        kind = PydanticCustomError(kind, one["msg"])  # pyright: ignore[reportArgumentType]  # its message, as it is
+        kind = PydanticCustomError(kind, one["msg"])  # pyright: ignore[reportArgumentType]  # The message is no template here.
     return {"type": kind, "loc": one["loc"], "input": shown, "ctx": one.get("ctx", {})}
 
 
@@ -591,7 +591,7 @@ def _union_terms(terms: object) -> tuple[TermMeta, ...]:
         raise UnlabelledData(
             "a sealed field says its sources by their classes: `Personal[str, Registration | Contract]`"
         )
-    # `typing` gives one object for `A | B` and `B | A`, in the order that was written first anywhere.
+    # `typing` caches one object for `A | B` and `B | A`, in the order that was first used anywhere.
     return tuple(sorted(found, key=clause_sort_key))
 
 

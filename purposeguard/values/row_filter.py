@@ -92,12 +92,12 @@ class RowFilter(ValueWalk):
         """
         left = self.apply_to_item(value, shape, path, around)
         if left is LEFT_OUT:
-            self._refuse(self._why, None)  # raises: where denials are only observed nothing is left out
+            self._refuse(self._why, None)  # This raises, since observed denials leave nothing out.
         return left
 
     def apply_to_item(self, value: Any, shape: Shape, path: str = "", around: RowContexts = ()) -> Any:
         """Filter one item of a generator. Return LEFT_OUT if the row must be dropped."""
-        # It comes later than the row that it is in, which was looked at then.
+        # The item comes after the decision about the row that it is in, so its data is checked again.
         if around and value is not None and self._should_drop(None, collect_labels_outside_rows(shape), around, path):
             return LEFT_OUT
         return self.visit(value, shape, path, around)
@@ -136,14 +136,14 @@ class RowFilter(ValueWalk):
         """
         read: dict[str, Any] = {}
         row_contexts = read_row_contexts(row, plan, read, around)
-        # What was announced of a row without marks was judged with the row around it.
+        # The announced labels of a row without marks were checked with the row around it.
         if (row_contexts or plan.unchecked_label) and self._should_drop(
             plan.unchecked_label, plan.labels_outside_rows, row_contexts or around, path
         ):
             return LEFT_OUT
         if plan.are_plain((row,)) and not plan.computed:
             return row
-        # A row without marks is about those whom the row around it is about.
+        # A row without marks belongs to the subjects of the row around it.
         around = row_contexts or around
         changed: dict[str, Any] = {}
         for name, shape, value in plan.iter_values(row, read):
@@ -153,7 +153,7 @@ class RowFilter(ValueWalk):
         for _, value in undeclared_entries(row, plan.fields or {}):
             if self.visit(value, plan.items, path, around) is not value:
                 raise UnlabelledData(f"`{path or plan.cls.__qualname__}` holds rows in keys that it does not declare")
-        # With what may not be used, all that is beside the fields is left behind: it may have been made from it.
+        # Data beside the fields may have been made from dropped rows, so it is left behind with them.
         is_kept = self._may_keep_state(row, plan, path, around)
         pinned = self._computed(row, plan, path, around) if plan.computed else {}
         if is_kept and not changed and not pinned:

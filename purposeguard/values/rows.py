@@ -27,15 +27,15 @@ class _Attrs(Protocol):
 
 
 class _NamedTuple(Protocol):
-    # Of `_fields` type checkers disagree whether it is the class's or each tuple's.
+    # Type checkers disagree whether `_fields` belongs to the class or to each tuple.
     def _asdict(self) -> dict[str, Any]: ...
 
 
 Whose = SubjectId | RowContext | BaseModel | _Dataclass | _Attrs | _NamedTuple | None
-"""What `subject=` may be: the id of a subject, a `RowContext`, a row with marked fields; None where nobody is named."""
+"""The type of `subject=`: the id of a subject, a `RowContext`, a row with marked fields, or None for no subject."""
 
 LONG_AGO: Final = datetime.date.min
-"""In place of a day of collection that a row is to say and does not: no period and no revision reaches back to it."""
+"""The day of collection of a row whose marked field holds None: no period and no revision reaches back to it."""
 
 
 def row_contexts_of(
@@ -83,7 +83,7 @@ def read_row_contexts(
             raise UnlabelledData(f"{what}: `{name}` is marked, and {why}, so nothing says about whom or when")
     collected = [read[name] for name in marks.get(Collected, ())]
     ended = [read[name] for name in marks.get(Ended, ())]
-    # Of several, which only different classes of one row can mark, the one that says the least good of it.
+    # Different classes of one row may mark several days. The earliest is the least favorable.
     begun = min((LONG_AGO if day is None else day for day in collected), key=day_sort_key, default=None)
     over = min((day for day in ended if day is not None), key=day_sort_key, default=None)
     subjects: Iterable[Any] = (None,)
@@ -102,7 +102,7 @@ def read_row_contexts(
         return tuple(RowContext(subject, collected=begun, ended=over) for subject in own or subjects)
     except (TypeError, ValueError) as error:
         why = str(error)
-    # Without the error itself, whose frames hold the row.
+    # Do not chain the error, whose frames hold the row.
     raise UnlabelledData(f"{what}: a marked field cannot be read: {why}")
 
 
@@ -125,7 +125,7 @@ def read_subjects(rows: Collection[Any], plan: ValuePlan) -> list[str] | None:
 
 
 _IDS: Final = frozenset({int, str, uuid.UUID})
-"""What names one subject outright."""
+"""The types of ids that name one subject."""
 
 
 def qualify_subject(mark: SubjectMark, subject_id: Any) -> Any:

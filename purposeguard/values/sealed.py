@@ -1,4 +1,4 @@
-"""Where a sealed value keeps its plain value, and the one way to it.
+"""Sealed values: the slot that holds the plain value, and the one way to read it.
 
 `Sealed` is the base of `Personal`. The plain value lies in a slot that no attribute leads to: the slot's descriptor is
 taken off the class once the class is made, and this module alone keeps it. Functions given to `map` wait until a use
@@ -30,7 +30,7 @@ class SealedMeta(type):
     def __setattr__(cls, name: str, value: object) -> None:
         if "_made" in cls.__dict__:
             raise AttributeError(f"{cls.__name__} is sealed: `{name}` cannot be changed")
-        super().__setattr__(name, value)  # `typing` does, while a generic class is made
+        super().__setattr__(name, value)  # `typing` sets attributes while it makes a generic class.
 
     def __delattr__(cls, name: str) -> None:
         raise AttributeError(f"{cls.__name__} is sealed: `{name}` cannot be removed")
@@ -44,7 +44,7 @@ class Sealed(metaclass=SealedMeta):
     """
 
     if TYPE_CHECKING:
-        # As type checkers are to see it: a label that is read only, and no slot with the value.
+        # Show type checkers a read-only label, and no slot with the value.
         _ready: Label
 
         @property
@@ -117,7 +117,7 @@ def compute_plain_value(sealed: Sealed) -> Any:
     top = content(sealed)
     if type(top) is not PendingValue:
         return top
-    # From the parts to the whole, each once: chains may be long, and one value may go into several.
+    # Compute the parts before the whole, each once: chains may be long, and one value may be part of several.
     made: dict[int, Any] = {}
     try:
         for node in reversed(_order_pending(top)):
@@ -126,7 +126,7 @@ def compute_plain_value(sealed: Sealed) -> Any:
             parts.clear()
         return made.pop(id(top))
     finally:
-        made.clear()  # nothing is left of it in the frame, where it failed
+        made.clear()  # Keep the values out of the frame if a function fails.
 
 
 def _order_pending(top: object) -> list[PendingValue]:
@@ -149,7 +149,7 @@ def _order_pending(top: object) -> list[PendingValue]:
 def _apply_function(fn: Callable[[Any], Any], parts: list[Any]) -> Any:
     try:
         return fn(parts.pop())
-    except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
+    except Exception as error:  # noqa: BLE001  # The error may show the value, so another is raised below.
         told = redact_error(f"{function_name(fn)}, given to `map`,", error)
     raise told
 

@@ -1,9 +1,7 @@
-"""What is read when it is asked for: an iterator or a coroutine that a function gives, asked about at each step.
+"""Wrappers that check each step of lazily read values: iterators, coroutines, and generator-based context managers.
 
-So is the context manager that contextlib makes of a generator function.
-
-A decorated generator is checked each time that its body goes on. What a plain function gives may go on as well, under
-another purpose or under none; so something stands before it that checks at each step, and works as it does otherwise.
+A decorated generator is checked each time its body resumes. An iterator that a plain function returns may resume as
+well, under another purpose or under none. So a wrapper checks each step and otherwise behaves like the iterator.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from purposeguard.errors import PurposeGuardError
 
 LEFT_OUT: Final = object()
-"""In place of a row that is left out."""
+"""A placeholder for a row that is left out."""
 
 
 class Steps(NamedTuple):
@@ -75,7 +73,7 @@ async def _await_stepwise(coroutine: Coroutine[Any, Any, Any], steps: Steps) -> 
     try:
         token = steps.before()
     except BaseException:
-        coroutine.close()  # it will not run
+        coroutine.close()  # Closing it avoids a warning that it never ran.
         raise
     return _filter_result(steps.other, [await coroutine], token)
 
@@ -100,10 +98,10 @@ class _Stepwise:
 
     def __getattr__(self, name: str) -> Any:
         behind, steps = self._behind, self._steps
-        if name in _CLEANING:  # which reads nothing
+        if name in _CLEANING:  # Closing reads nothing.
             return getattr(behind, name)
         if name.startswith("__") and not callable(getattr(type(behind), name, None)):
-            raise AttributeError(name)  # no protocol, but how the object keeps what it holds
+            raise AttributeError(name)  # Special data attributes would expose the object's state.
         token = steps.before()
         value = getattr(behind, name)
         if not callable(value):
@@ -158,7 +156,7 @@ class _Iterator(_Stepwise):
                     return item
                 step, args = next, (self._behind,)
                 continue
-            # Not inside of the handler: the error that is handled there holds what was returned.
+            # Raise outside of the handler: the error that is handled there holds the returned value.
             raise StopIteration(_filter_result(other, last, token))
 
 
@@ -173,7 +171,7 @@ class _Generator(_Stepwise):
         return self._step(self._behind.throw, *error)
 
     def close(self) -> None:
-        self._behind.close()  # what it returns is not passed on: nobody has asked for it
+        self._behind.close()  # Do not return the generator's value, which was not checked.
 
 
 class _AsyncIterator(_Stepwise):

@@ -50,9 +50,9 @@ def untagged(model: object, localns: Mapping[str, Any] | None = None) -> tuple[s
 def _read_taggable_shape(model: object, localns: Mapping[str, Any] | None) -> Shape:
     if localns and is_taggable(model):
         resolve_hints(model, localns)
-    shape = Shape() if isinstance(model, str) else read_shape(model)  # a text is no forward reference to anything here
+    shape = Shape() if isinstance(model, str) else read_shape(model)  # A string is no forward reference here.
     if not shape.has_fields:
-        shape.all_labels()  # raises where the class has tags and is of no kind that is read
+        shape.all_labels()  # This raises if the class has tags but is of no kind that is read.
         raise TypeError(
             f"{describe_kind(model)} has no fields to read tags from: give {READABLE}, or an annotation that holds one"
         )
@@ -61,7 +61,7 @@ def _read_taggable_shape(model: object, localns: Mapping[str, Any] | None) -> Sh
 
 OneTag = type[Source] | Label | Mark
 Tags = OneTag | Iterable[OneTag]
-"""What is said of a field: a source class, a label, a mark; or several of these."""
+"""The tags of a field: a source class, a label or a mark, or several of these."""
 
 
 def tag(cls: type, /, **fields: Tags) -> None:
@@ -91,7 +91,7 @@ def tag(cls: type, /, **fields: Tags) -> None:
         if name in before:
             raise UnlabelledData(f"{cls.__qualname__}.{name} was tagged from outside before, in another way")
     if not changed:
-        return  # a module that is loaded again says the same again
+        return  # A module that is reloaded repeats its tags.
     reader = find_reader(cls)
     if reader is not None:
         raise UnlabelledData(
@@ -114,5 +114,5 @@ def _read_tags(where: str, spec: object) -> ExternalTags:
             raise TypeError(f"`{where}`: a tag is a source class, a label or a mark, not {type(part).__name__}")
     if not parts:
         raise UnlabelledData(f"`{where}` is told by nothing: say `NotPersonal` where it is not personal (rule 4)")
-    read_shape(Annotated[(object, *parts)])  # a purpose is no tag
+    read_shape(Annotated[(object, *parts)])  # This raises if a tag is a purpose.
     return cast("ExternalTags", parts)

@@ -1,4 +1,4 @@
-"""What an annotation says of a value: its tags and marks, its models, its containers.
+"""Shapes of annotations: the tags, marks, models and containers that an annotation states.
 
 `Annotated[str, Registration]` tags a value. Read are pydantic models, dataclasses, TypedDicts, NamedTuples and attrs
 classes, through optionals, unions, containers, nested and generic models, forward references and type aliases.
@@ -61,7 +61,7 @@ from purposeguard.values.sealed import Sealed
 _LEAVES: Final = (*(PLAIN - {type(None)}), *WITHOUT_FIELDS)
 
 Bindings = Mapping[Any, "Shape"]
-"""What the type variables of a generic model stand for, and `Self`; `ForwardRef` for names that are not resolved."""
+"""The shapes of the type variables of a generic model and of `Self`; `ForwardRef` for names that are not resolved."""
 
 
 class Model(NamedTuple):
@@ -110,7 +110,7 @@ class Model(NamedTuple):
         fields = resolve_hints(self.cls)
 
         def bindings_of(owner: type) -> Bindings:
-            # Pydantic says what models inherit in the variables of the class that inherits it.
+            # Pydantic expresses inherited fields in the type variables of the inheriting class.
             scope = self.cls if issubclass(owner, BaseModel) else owner
             return {**scopes.get(scope, {}), typing_extensions.Self: self.shape}
 
@@ -384,7 +384,7 @@ _ITSELF: Final = Shape(repeats=True)
 """The shape of a type alias inside itself."""
 
 SILENT: Final = Shape()
-"""What an annotation says that says nothing: what comes is known by its own class."""
+"""The shape of an annotation that states nothing: a value is described by its own class."""
 
 
 def _is_covered_by(tagged: str, path: str) -> bool:
@@ -439,7 +439,7 @@ class _PathListing:
         shape.refuse_unread()
         if path or shape.tags or shape.seal:
             yield path, shape
-        if shape.within is not None:  # What is sealed keeps its tags, and none of them is seen from outside.
+        if shape.within is not None:  # The tags of sealed data are not seen from outside.
             yield path, Shape(sealed=True, seal=shape.within.sources)
         if shape.items is not None:
             yield from self.list_below(shape.items, f"{path}[]", holder, is_first=is_first)
@@ -459,7 +459,7 @@ def _models_that_reach_circles(held: Mapping[Model, set[Model]], held_by: Mappin
     """Return the models that hold themselves, directly or through others, and those above them."""
     left = {model: len(inner) for model, inner in held.items()}
     finite = [model for model, count in left.items() if not count]
-    for model in finite:  # The list grows while it is gone through.
+    for model in finite:  # The list grows during the iteration.
         for holder in held_by.get(model, ()):
             left[holder] -= 1
             if not left[holder]:
@@ -478,7 +478,7 @@ def _refuse_growing(model: Model, holders: Iterable[Model]) -> None:
 
 
 _DEEPEST: Final = 50
-"""How often a generic class may hold itself with other arguments."""
+"""The greatest number of times that a generic class may hold itself with other arguments."""
 
 
 def _unite_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[str, Label]:
@@ -520,7 +520,7 @@ def read_argument_shape(annotation: object, bindings: Bindings) -> Shape:
     origin = get_origin(annotation)
     if origin is not None:
         return _read_generic_shape(annotation, origin, get_args(annotation), bindings)
-    if isinstance(annotation, TermMeta):  # what a type variable or an alias stands for in `Personal[T, S]`
+    if isinstance(annotation, TermMeta):  # This is the source in `Personal[T, S]`.
         is_source = issubclass(annotation, Source) and "clause" in vars(annotation)
         return Shape(seal=frozenset({cast("type[Source]", annotation)}) if is_source else frozenset())
     return _read_class_shape(annotation, bindings)
@@ -541,7 +541,7 @@ _NAMES: Final = (
     (NewType, "__supertype__"),
     (dataclasses.InitVar, "type"),
 )
-"""What is another name of an annotation, or stands around it, and where that is."""
+"""Types that rename or wrap another annotation, with the attribute that holds it."""
 
 
 def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
@@ -576,7 +576,7 @@ def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Sh
             f"{alias.__name__} refers to itself as an argument of a generic class, so its tags have no end: write a "
             "class that holds itself"
         )
-    # What says nothing is known by its own class, at any depth.
+    # An alias that states nothing is described by the classes of its values, at any depth.
     return read_argument_shape(annotation, {**inner, use: anything if says_something else SILENT})
 
 
@@ -602,7 +602,7 @@ def _read_class_shape(cls: object, bindings: Bindings) -> Shape:
     if is_taggable(cls):
         return Shape(models=(_make_model(cls, bindings),))
     if isinstance(cls, type) and issubclass(cls, _LEAVES):
-        # As type checkers have it, an int is a float.
+        # Type checkers accept an int as a float.
         return Shape(plain=frozenset({cls, int} if cls is float else {cls}), unread=_find_unread_classes(cls))
     return _read_bases_shape(cls, bindings) | Shape(unread=_find_unread_classes(cls))
 
@@ -666,16 +666,17 @@ def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], 
     if mapped is not None:
         keys = read_argument_shape(mapped[0], bindings)
         values = read_argument_shape(mapped[1], bindings)
-        # Of what is no field the keys are looked at with the rest, and the class that says it may be among them.
+        # For attributes that are no fields, the keys are checked with the rest. Reading their labels here could read
+        # the class that is being checked.
         labels = {} if ForwardRef in bindings else keys.labels()
         tags = frozenset(source for label in labels.values() for source in label.sources)
         return Shape(
             tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_find_unread_classes(origin)
         )
-    # A container; of a generic class that is not known to be one, its arguments are taken to be inside.
+    # This is a container, or a generic class that is assumed to contain its arguments.
     items = _unite_shapes((arg for arg in args if arg is not ...), bindings)
     if not items.sealed and isinstance(origin, type) and not issubclass(origin, (Iterable, AsyncIterable)):
-        items = dataclasses.replace(items, seal=frozenset())  # a source that it is about, as in `Reclassifier[S, To]`
+        items = dataclasses.replace(items, seal=frozenset())  # It is a parameter, as in `Reclassifier[S, To]`.
     return Shape(items=items, unread=_find_unread_classes(origin))
 
 
@@ -693,7 +694,7 @@ def _bind_parameters(parameters: Sequence[Any], args: Sequence[Any], bindings: B
     found: dict[Any, Shape] = {}
     left = list(args)
     for number, name in enumerate(parameters):
-        if isinstance(name, TypeVarTuple):  # takes what the ones behind it leave
+        if isinstance(name, TypeVarTuple):  # It takes all arguments that later parameters do not need.
             end = max(0, len(left) - (len(parameters) - number - 1))
             found[name], left = _unite_shapes(left[:end], bindings), left[end:]
         elif left:
@@ -723,7 +724,7 @@ def _iter_tags(marks: Iterable[object]) -> Iterator[type[Source]]:
 
 
 _MARKED: Final = "__purposeguard_marks__"
-"""Where a class keeps which of its fields are marked."""
+"""The attribute in which a class keeps its marked fields."""
 
 
 def _collect_marks(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, ...]]:
@@ -748,20 +749,22 @@ def _collect_marks(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[s
 
 
 _READ: Final = "__purposeguard_hints__"
-"""Where a class keeps its annotations once they are read: they do not change, and go when it goes."""
+"""The attribute in which a class caches its resolved annotations, which do not change while the class exists."""
 
 _RESTATED: Final = "__purposeguard_restated__"
-"""Where it keeps what classes that it derives from say of fields that were annotated anew."""
+"""The attribute with the annotations in base classes of fields that were annotated anew."""
 
 _SHAPES: Final = "__purposeguard_shapes__"
-"""Where it keeps what they say."""
+"""The attribute with the shapes of the fields."""
 
 _HIDDEN: Final = "__purposeguard_hidden__"
-"""Where a class whose fields are not read keeps which of them says something, a blank text where none does, and the
-names that were not defined then."""
+"""The attribute in which a class whose fields are not read keeps the first field with tags, and undefined names.
+
+The field is an empty string if none has tags.
+"""
 
 NOBODY: Final[Bindings] = types.MappingProxyType({ForwardRef: Shape(), typing_extensions.Self: Shape()})
-"""For annotations of what is no field."""
+"""Bindings for annotations of attributes that are no fields."""
 
 
 def refuse_unread(cls: type) -> None:
@@ -806,9 +809,9 @@ def _find_hidden_tags(cls: type) -> str:
                 fields, names = _collect_statements(other)
                 pending += ((where or place, field) for place, field in fields)
                 missing += names
-    # All that was looked at on the way holds nothing either.
+    # If nothing was found, none of the visited classes has tags either.
     for one in (cls,) if found else unread:
-        with contextlib.suppress(TypeError):  # of a metaclass that is written in C
+        with contextlib.suppress(TypeError):  # A metaclass that is written in C refuses this.
             type.__setattr__(one, _HIDDEN, (found, missing))
     return found
 
@@ -818,7 +821,7 @@ def _collect_statements(holder: Model | type) -> tuple[list[tuple[str, Shape]], 
     if isinstance(holder, Model):
         try:
             return [(f"{holder.cls.__qualname__}.{name}", shape) for name, shape in holder.fields().items()], ()
-        except UnlabelledData:  # some names are there for type checkers alone: what else is in it?
+        except UnlabelledData:  # Some names exist only for type checkers, so read the rest of the class.
             holder = holder.cls
     stated = list(iter_statements(holder))
     missing = tuple(name for one in stated for name in one.missing)
@@ -834,7 +837,7 @@ def _read_statement_shape(stated: Statement) -> Shape:
 
 def resolve_hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return field → resolved annotation, with all tags, including those added from outside."""
-    known: dict[str, Any] | None = vars(cls).get(_READ)  # of its own: a subclass has more
+    known: dict[str, Any] | None = vars(cls).get(_READ)  # A subclass has more fields than its base.
     if known is None or localns:
         known, others, restated = hints.read_fields(cls, localns)
         if issubclass(cls, BaseModel):
@@ -845,7 +848,7 @@ def resolve_hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[s
         _refuse_hidden(cls, {**others, **{name: hint for name, hint in given.items() if name not in known}})
         type.__setattr__(cls, _RESTATED, restated)
         type.__setattr__(cls, _READ, known)
-        type.__setattr__(cls, _SHAPES, None)  # they may have been read with other names before
+        type.__setattr__(cls, _SHAPES, None)  # Shapes may have been read with other names before.
     return known
 
 
@@ -858,7 +861,7 @@ def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
         stated = typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF)
         names = getattr(sys.modules.get(one.__module__), "__dict__", {})
         for name in ("__pydantic_extra__", *vars(one).get("__private_attributes__", ())):
-            with contextlib.suppress(NameError):  # what only type checkers know is no tag
+            with contextlib.suppress(NameError):  # A name that only type checkers know is no tag.
                 if (
                     one is not BaseModel
                     and name in stated
@@ -878,7 +881,7 @@ def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
     Sealed values are allowed: they are checked when they are opened.
     """
     if "__purposeguard_withheld__" in vars(cls):
-        return  # a copy, which lacks some of the fields: which, it says itself
+        return  # The class of a copy lacks withheld fields on purpose.
     for name, annotation in others.items():
         shape = _read_statement_shape(Statement(cls, name, annotation))
         if shape.is_marked_itself:
@@ -917,7 +920,7 @@ def read_parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | N
     for name, parameter in inspect.signature(fn).parameters.items():
         annotation = evaluate_annotation(annotations.get(name), names, around)
         shape = read_shape(annotation)
-        # What is unpacked says what they are together.
+        # An unpacked annotation describes all the arguments together.
         unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
         if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
             shape = Shape(items=shape)

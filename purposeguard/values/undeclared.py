@@ -31,19 +31,21 @@ from purposeguard.values.withheld import being_inspected, pinned_names
 
 _WITHOUT_STATE: Final = (
     *(type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, property),  # code
-    *(enum.Enum, io.IOBase, Sealed),  # constants of the program, streams, and what is decided where it is opened
-    *(uuid.UUID, pathlib.PurePath, ipaddress.IPv4Address, ipaddress.IPv6Address),  # plain values, and common ones
+    *(enum.Enum, io.IOBase, Sealed),  # constants, streams, and seals, which are checked when they are opened
+    *(uuid.UUID, pathlib.PurePath, ipaddress.IPv4Address, ipaddress.IPv6Address),  # common plain values
 )
 """Classes whose objects are not searched for data."""
 
 _LIBRARY: Final = __name__.partition(".")[0]
 
 _ORM_STATE: Final = "_sa_"
-"""What the names begin with under which SQLAlchemy keeps its own records of an object. They lead to the session, and so
-to every object in it."""
+"""The prefix of the attributes in which SQLAlchemy keeps its own records of an object.
+
+They lead to the session, and so to every object in it.
+"""
 
 FAILED: Final = object()
-"""In place of what a computed field gives, where computing it raised an error."""
+"""A placeholder for the value of a computed field whose code raised an error."""
 
 
 class StateReader(NamedTuple):
@@ -88,7 +90,7 @@ def state_reader(cls: type, fields: Collection[str]) -> StateReader | None:
     """Return a reader of the undeclared state of objects of a class; None if they can hold nothing but their fields."""
     if issubclass(cls, _WITHOUT_STATE) or cls.__module__.partition(".")[0] == _LIBRARY:
         return None
-    # Neither the keys of a dict nor the fields of a named tuple are attributes that it keeps.
+    # The keys of a dict and the fields of a named tuple are no attributes in `__dict__`.
     names: frozenset[str] = frozenset() if issubclass(cls, (dict, tuple)) else frozenset(fields)
     attributes = _attributes_of(cls)
     readers: list[Callable[[Any], Iterable[Any]]] = [
@@ -103,7 +105,7 @@ def state_reader(cls: type, fields: Collection[str]) -> StateReader | None:
 def _in_slot(slot: types.MemberDescriptorType, value: object) -> Iterable[Any]:
     try:
         return (slot.__get__(value),)
-    except AttributeError:  # a slot that was never set
+    except AttributeError:  # The slot was never set.
         return ()
 
 
@@ -133,7 +135,7 @@ def _attributes_of(cls: type) -> Callable[[Any], Mapping[str, Any]] | None:
 def _slots_of(cls: type, names: frozenset[str]) -> tuple[types.MemberDescriptorType, ...]:
     slots: list[types.MemberDescriptorType] = []
     for owner in cls.__mro__:
-        if owner is BaseModel:  # its own records of a model; of these, private attributes are read by their name
+        if owner is BaseModel:  # Its slots are pydantic's records. Private attributes are read by name.
             continue
         for name, member in vars(owner).items():
             if isinstance(member, types.MemberDescriptorType) and name not in names and name not in _NO_DATA:
@@ -245,7 +247,7 @@ def compute(row: Any, name: str, cls: type | None = None) -> Any:
         return getattr(row, name) if cls is None else _compute_by_class(row, name, cls)
     except PurposeViolation:
         raise
-    except Exception:  # noqa: BLE001  # whatever the application's code raises: then there is nothing to inspect
+    except Exception:  # noqa: BLE001  # The application's code may raise anything.
         return FAILED
     finally:
         being_inspected.reset(token)
@@ -253,7 +255,7 @@ def compute(row: Any, name: str, cls: type | None = None) -> Any:
 
 def _compute_by_class(row: Any, name: str, cls: Any) -> Any:
     member = inspect.getattr_static(cls, name)
-    if isinstance(member, types.MemberDescriptorType):  # a cached property of a class with slots, made by attrs
+    if isinstance(member, types.MemberDescriptorType):  # attrs computes cached properties of slotted classes.
         return cls.__getattr__(row, name)
     return member.__get__(row, cls)
 
@@ -283,7 +285,7 @@ def _may_give_rows(shape: Shape) -> bool:
     """Return True if a computed field of this shape may return rows, or if its annotation does not exclude it."""
     for part in shape.iter_parts():
         is_unknown = not (part.says_what or part.plain or part.unread)
-        # Of a class without fields, a subclass may have some. `Any` is a class, too.
+        # A subclass of a class without fields may have fields. `Any` is a class, too.
         may_be_derived = any(not issubclass(cls, _WITHOUT_STATE) for cls in part.unread)
         if part.models or is_unknown or may_be_derived:
             return True

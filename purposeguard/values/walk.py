@@ -101,7 +101,7 @@ class ValueWalk(abc.ABC):
     def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Visit an object with fields, and return what is left of it."""
 
-    def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:  # noqa: ARG002  # for walks that make copies
+    def handle_cycle(self, value: Any, plan: ValuePlan, path: str) -> None:  # noqa: ARG002  # Walks that make copies use all parameters.
         """Refuse a value that contains itself."""
         raise UnlabelledData(
             f"{format_value_name(path, plan.cls)} that holds itself: what runs in a circle is not looked through"
@@ -127,7 +127,7 @@ class ValueWalk(abc.ABC):
         finally:
             self._in_state -= 1
             self._search_depth -= 1
-            if not is_left:  # whoever meets it again is to be refused again
+            if not is_left:  # Refuse the object again if it is met again.
                 del self._searched[id(value)]
         if not is_left:
             raise UnlabelledData(
@@ -137,7 +137,7 @@ class ValueWalk(abc.ABC):
 
     def _is_left(self, part: Any, path: str, around: RowContexts) -> bool:
         plan = make_plan(type(part), SILENT, path)
-        # What it gives when it is iterated or awaited is its code, as what its methods return.
+        # Iterating or awaiting the object runs its own code, like calling its methods.
         return plan.is_opaque or plan.refusal is not None or self.visit(part, SILENT, path, around) is part
 
     def leaves_state(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
@@ -147,7 +147,7 @@ class ValueWalk(abc.ABC):
             return True
         self._in_state += 1
         try:
-            # Nothing was announced of it, so it is known by its own class.
+            # Nothing was announced about the state, so each part is described by its own class.
             return all(self.visit(part, SILENT, path, around) is part for part in parts)
         finally:
             self._in_state -= 1
@@ -225,16 +225,16 @@ class ValueWalk(abc.ABC):
         self.before_change()
         return rebuild_container(value, left, path)
 
-    def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # for walks that have one
+    def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # Walks with a quicker way use them.
         """Visit many rows of one class at once. Return None if there is no quicker way than one by one."""
         return None
 
-    def before_change(self) -> None:  # noqa: B027  # most walks have nothing to do
+    def before_change(self) -> None:  # noqa: B027  # Most walks have nothing to do.
         """Run before a container or row is replaced by a copy."""
 
 
 _MOST_NESTED: Final = 200
-"""How many values may lie in each other. A container whose items are new containers each time has no end."""
+"""The greatest depth of nested values. A container that makes new containers as its items has no end."""
 
 
 def _refuse_endless(cls: type, path: str, depth: int) -> None:
@@ -248,18 +248,18 @@ def _refuse_endless(cls: type, path: str, depth: int) -> None:
 class _Searched(NamedTuple):
     """An object whose attributes were searched, and the depth of the search at which it was met."""
 
-    value: Any  # kept, so that no other object gets its identity
+    value: Any  # The reference keeps the identity from being reused.
     depth: int
 
 
 MAX_SEARCH_DEPTH: Final = 4
-"""How deep objects without fields are searched that hold each other: a client in a row leads to very many."""
+"""The greatest depth to which objects without fields are searched: a client in a row leads to very many."""
 
 REFUSED: Final = object()
-"""In place of what a computed field gives, where its own code reads what may not be used: then nobody can read it."""
+"""A placeholder for the value of a computed field whose own code is refused, so that no caller can read it."""
 
 MAX_COMPUTED_DEPTH: Final = 3
-"""How many steps computed fields are followed: what one gives may be a row of the same class."""
+"""The greatest number of computed fields that are followed: one may return a row of the same class."""
 
 
 def _is_literal(value: Any, shape: Shape) -> bool:
@@ -316,7 +316,7 @@ def add_contained_tags(value: Any, label: Label) -> Label:
         UnlabelledData: the class of an object in it has tags that are not read.
     """
     labels = {label}
-    seen: dict[int, Any] = {}  # kept, so that no identity is given again: views and own containers make their items
+    seen: dict[int, Any] = {}  # The references keep identities from being reused.
     pending = [(value, 0)]
     del value
     try:
@@ -329,7 +329,7 @@ def add_contained_tags(value: Any, label: Label) -> Label:
             if tags is not None:
                 labels.add(tags)
     finally:
-        pending.clear()  # nothing is left of it in the frame, where a class could not be read
+        pending.clear()  # Keep the values out of the frame if a class cannot be read.
         seen.clear()
     return Label.join(*labels)
 
@@ -362,7 +362,7 @@ def _inspect_value(value: Any, depth: int, pending: list[tuple[Any, int]]) -> La
         pending += [(part, depth) for part in parts if type(part) not in PLAIN]
     except PurposeGuardError:
         raise
-    except Exception as error:  # noqa: BLE001  # of a container's own code; what it says may show the value
+    except Exception as error:  # noqa: BLE001  # The error of a container's code may show the value.
         hidden = make_failure(f"looking for tags in a {cls.__qualname__}", error)
     else:
         labels = [member.label for member in plan.computed.values()] if plan.computed else []
@@ -407,7 +407,7 @@ def _require_present(value: Any, plan: ValuePlan) -> None:
             f"a {name} is used up when it is looked at, and what is in it cannot be seen before: seal a list or a "
             "tuple of it"
         )
-    if inspect.iscoroutine(value) or hasattr(plan.cls, "_asyncio_future_blocking"):  # as `asyncio.isfuture` asks
+    if inspect.iscoroutine(value) or hasattr(plan.cls, "_asyncio_future_blocking"):  # like `asyncio.isfuture`
         raise SealedValue(f"a {name} is no value yet: seal what it gives when it is awaited")
 
 
@@ -416,7 +416,7 @@ def _read_slot(value: object, name: str) -> Any:
     slot = inspect.getattr_static(type(value), name, None)
     try:
         return slot.__get__(value) if isinstance(slot, MemberDescriptorType) else None
-    except AttributeError:  # never set
+    except AttributeError:  # The slot was never set.
         return None
 
 
@@ -494,7 +494,7 @@ class ArgumentScan(ValueWalk):
         read: dict[str, Any] = {}
         row_contexts = read_row_contexts(row, plan, read, around)
         self._rows.update(dict.fromkeys(row_contexts))
-        # What a row in it does not say of itself, this one does.
+        # This row supplies the subject and days that nested rows do not state.
         around = row_contexts or around
         self._rows_around += 1
         try:
@@ -555,4 +555,4 @@ class ArgumentScan(ValueWalk):
             elif value is not None:
                 self._days[mark].append(value)
             elif mark is Collected:
-                self._days[mark].append(LONG_AGO)  # it was to be said, and is not
+                self._days[mark].append(LONG_AGO)  # The day is required but unknown.

@@ -1,6 +1,6 @@
-"""What stands behind the fields that a copy was made without: who is told when one is read, and what is left.
+"""Copies with withheld fields: how reading a withheld field is refused and reported, and which fields are left.
 
-Here is what each process needs of it; `withholding`, which makes the copies, is loaded by the first that is made.
+Every process needs this module. `withholding`, which makes the copies, is imported when the first copy is made.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class ClassCache:
         with self._lock:
             cls = self._known.get(key)
         if cls is None:
-            made = make()  # which runs the code of metaclasses, so not under the lock: of two made at once one is kept
+            made = make()  # This may run code of metaclasses, so the lock is not held. One of two is kept.
             with self._lock:
                 cls = self._known.setdefault(key, made)
         return cls
 
 
 being_inspected: Final[ContextVar[bool]] = ContextVar("purposeguard_being_inspected", default=False)
-"""Whether a computed field runs because the library looks at what it gives: nobody else reads what it reads."""
+"""True while the library itself computes a field in order to inspect it, so that refusals are not reported."""
 
 
 class WithheldRecord:
@@ -77,7 +77,7 @@ class WithheldRecord:
         raise violation
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The ledger stays in its process.
+        # The ledger cannot be pickled, so violations are not reported in another process.
         return WithheldRecord, (dict(self.decisions), self.activity, self.function, None)
 
 
@@ -160,7 +160,7 @@ class Pinned:
 
 
 PINNED: Final = "__purposeguard_pinned__"
-"""Where the class of copies keeps the names of its pinned attributes."""
+"""The attribute in which the class of copies keeps the names of its pinned attributes."""
 
 
 def pinned_names(cls: type) -> frozenset[str]:
@@ -177,13 +177,13 @@ def pinned_values(instance: Any) -> dict[str, Any]:
 
 def is_copy(cls: type) -> bool:
     """Return True if a class was made for copies with withheld fields."""
-    # `hasattr` asks the metaclass of a pydantic model, too.
+    # `hasattr` would ask the metaclass of a pydantic model, too.
     return "__purposeguard_withheld__" in vars(cls)
 
 
 def withheld_record(instance: object) -> WithheldRecord:
     """Return the record of the withheld fields of a copy."""
-    return cast("WithheldRecord", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by _made
+    return cast("WithheldRecord", type(instance).__purposeguard_withheld__)  # type: ignore[attr-defined]  # set by `make_withholding_class`
 
 
 def original_class(instance: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Redaction: what of a value a use may not open, and the value without it.
+"""Withholding: copies of values without the fields that a use may not open.
 
-Withholding walks a value along the shape of its annotation. What the annotation does not describe is taken to be all
-that it could mean, and refused where any of that is. A copy without some fields is an instance of a subclass made for
-it, so `isinstance` holds and methods work. It does not hold the withheld values in any form: reading one raises. What
-the object kept besides its declared fields (cached properties, private attributes, extra keys) is left behind too,
-since nothing says from what it was made. An object is given back as it is only if nothing that can be read from it,
-kept there or computed, would have to be left out.
+Withholding walks a value along the shape of its annotation. A value that the annotation does not describe may be
+anything that the annotation allows, so it is refused if any of that is denied. A copy without some fields is an
+instance of a subclass made for it, so `isinstance` holds and methods work. The copy does not hold the withheld values
+in any form: reading one raises. Other data of the object (cached properties, private attributes, extra keys) is left
+behind too, since it may have been made from withheld fields. The object itself is returned only if nothing that can be
+read from it, stored or computed, must be left out.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from purposeguard.values.withheld import (
 _HEAP_TYPE: Final = 1 << 9
 """The flag of classes that are written in Python."""
 
-_INIT_VAR: Final = dataclasses._FIELD_INITVAR  # type: ignore[attr-defined]  # dataclasses tells its kinds of fields apart by this alone
+_INIT_VAR: Final = dataclasses._FIELD_INITVAR  # type: ignore[attr-defined]  # There is no public way to recognize an `InitVar`.
 
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -116,7 +116,7 @@ def make_withholding_class(
     namespace |= {name: RefusingAttribute(name) for name in gone}
     namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
     if issubclass(cls, BaseModel):
-        # pydantic's metaclass would build a schema anew; the parent's serves.
+        # Pydantic's metaclass would build a new schema, but the parent's is enough.
         namespace |= pydantic.METHODS
         return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (_InitSubclassShield, cls), namespace))
     namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
@@ -128,7 +128,7 @@ def make_withholding_class(
     if hasattr(cls, "__dataclass_fields__"):
         kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
         namespace["__dataclass_fields__"] = kept
-    if hasattr(cls, "__pydantic_serializer__"):  # a dataclass of pydantic's
+    if hasattr(cls, "__pydantic_serializer__"):  # This is a pydantic dataclass.
         namespace["__pydantic_serializer__"] = pydantic.OwnSerializer()
     if is_attrs(cls):
         namespace["__attrs_attrs__"] = _AttrsFields(
@@ -165,7 +165,7 @@ def fill(cls: type, visible: Mapping[str, Any], beside: Mapping[str, Any], pinne
 Filler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 
 _FILLER: Final = "__purposeguard_filler__"
-"""Where a class keeps what makes instances of it."""
+"""The attribute in which a class keeps the function that makes instances of it."""
 
 
 def get_filler(cls: type) -> Filler:
@@ -173,7 +173,7 @@ def get_filler(cls: type) -> Filler:
     known: Filler | None = vars(cls).get(_FILLER)
     if known is None:
         known = _make_filler(cls)
-        if can_have_statements(cls):  # a class that is written in C keeps nothing
+        if can_have_statements(cls):  # Classes that are written in C have no attributes of their own.
             type.__setattr__(cls, _FILLER, known)
     return known
 
@@ -187,11 +187,11 @@ def _make_filler(cls: type) -> Filler:
         return lambda visible, _: tuple.__new__(cls, [visible.get(name, GONE) for name in names])
     if issubclass(cls, BaseModel):
         return pydantic.make_pydantic_filler(cls)
-    # Copied at once: another thread may have the class keep something meanwhile.
+    # Iterate over a copy: another thread may store an attribute in the class meanwhile.
     by_methods = {
         name for base in cls.__mro__ for name, member in vars(base).copy().items() if hasattr(type(member), "__set__")
     }
-    if hasattr(cls, "_sa_class_manager"):  # attributes that are read from `__dict__`, and set by sessions alone
+    if hasattr(cls, "_sa_class_manager"):  # SQLAlchemy reads its attributes from `__dict__`.
         by_methods.clear()
 
     def fill_instance(visible: Mapping[str, Any], _beside: Mapping[str, Any]) -> Any:
@@ -207,7 +207,7 @@ def _make_filler(cls: type) -> Filler:
 
 
 def _fill_dict(cls: Any, visible: Mapping[str, Any], beside: Mapping[str, Any]) -> Any:
-    # An OrderedDict keeps its order by its own methods only.
+    # Only the methods of OrderedDict keep its order.
     kind: Any = collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
     instance = kind.__new__(cls)
     kind.update(instance, visible)
@@ -230,7 +230,7 @@ def _comparison_key(instance: Any) -> tuple[object, ...]:
 
 
 def _is_equal(self: Any, other: Any) -> bool:
-    # A copy equals no object that has the field: else comparing would find the value out.
+    # A copy equals no object that has the field: otherwise comparisons would reveal the value.
     return hasattr(type(other), "__purposeguard_withheld__") and _comparison_key(self) == _comparison_key(other)
 
 
@@ -293,7 +293,7 @@ def _init(self: Any, **given: Any) -> None:
     for name, value in given.items():
         field = aliases.get(name, name)
         if name in declared and declared[name]._field_type is _INIT_VAR:
-            continue  # only ever an argument of the original's __init__, which is not run
+            continue  # An `InitVar` is only an argument of the original `__init__`, which does not run.
         if field in gone or field not in declared_fields(self):
             raise TypeError(
                 f"{original_class(self).__qualname__}: `{field}` is withheld or no field and cannot be given"
@@ -378,7 +378,7 @@ Stream = Callable[[Any, Shape, str, RowContexts], Any]
 
 
 Denies = Callable[[Label, RowContexts, str], Decision | None]
-"""The decision where a label may not be used, of those that a row is about, in the field at a path."""
+"""A function that returns the denial of a label, for these row contexts and the field at a path; None if allowed."""
 
 
 class FieldWithholder(ValueWalk):
@@ -451,10 +451,10 @@ class FieldWithholder(ValueWalk):
         self._require_allowed(shape.own_label, path, self._row_contexts)
         try:
             return self.visit(value, shape, path, self._row_contexts)
-        except _SealDenied as denied:  # what is no field is refused with all of it
+        except _SealDenied as denied:  # A seal that is in no field is refused with the whole value.
             decision = denied.decision
         self._refuse(decision, path or None)
-        return value  # pragma: no cover  # a use that only observes denies no seal, so a denial is raised
+        return value  # pragma: no cover  # A use that only observes denies no seal.
 
     def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Check whether a seal may be opened, and the label of a value that is not what was announced."""
@@ -478,7 +478,7 @@ class FieldWithholder(ValueWalk):
     def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Return the row itself, or a copy without the fields that may not be used."""
         read: dict[str, Any] = {}
-        # A row without marks is about those whom the row around it is about.
+        # A row without marks belongs to the subjects of the row around it.
         if plan.marks:
             around = read_row_contexts(row, plan, read, around) or around
         self._require_allowed(plan.whole, path, around)
@@ -625,8 +625,8 @@ class FieldWithholder(ValueWalk):
         except PurposeViolation as violation:
             denial = violation.decision
         except UnlabelledData:
-            pass  # it is not understood, so it is not kept
-        copied.__dict__.pop(name, None)  # where a cached property has kept it
+            pass  # A value that cannot be understood is not stored.
+        copied.__dict__.pop(name, None)  # A cached property may have stored it.
         if denial is None:
             denial = self._denial_of(member, around, path)
         return denial if denial is not None or member.may_give_anything else NOT_PINNED
@@ -636,7 +636,7 @@ class FieldWithholder(ValueWalk):
 
         It raises PurposeViolation if a withheld field is needed.
         """
-        if is_copy(plan.cls):  # of a copy, what was decided of it before
+        if is_copy(plan.cls):  # The field of a copy was decided before.
             return lambda: self.compute(row, name)
         if self._computing >= MAX_COMPUTED_DEPTH:
             return lambda: FAILED
@@ -684,7 +684,7 @@ class FieldWithholder(ValueWalk):
                     self._used(label, around, rows)
         return denied
 
-    def _get_copy_class(  # noqa: PLR0917  # a key to a class, and the row whose copy is made
+    def _get_copy_class(  # noqa: PLR0917  # The parameters are the key of a class and the row.
         self,
         row: Any,
         plan: ValuePlan,
@@ -717,10 +717,10 @@ class FieldWithholder(ValueWalk):
 
 
 NOT_PINNED: Final = object()
-"""In place of a denial: a computed field is computed anew when it is read, and its own code decides."""
+"""A result instead of a denial: the computed field is computed anew when it is read, and its own code decides."""
 
 _PINNING: Final = "__purposeguard_pinning__"
-"""Where a class keeps the classes of its copies from which nothing was withheld."""
+"""The attribute in which a class keeps the classes of copies from which nothing was withheld."""
 
 
 def _base_and_fields(row: Any, plan: ValuePlan) -> tuple[type, tuple[str, ...]]:
@@ -742,7 +742,7 @@ def class_with_pinned(row: Any, plan: ValuePlan, names: frozenset[str]) -> type:
 
 
 _COPIES: Final = "__purposeguard_copies__"
-"""Where the class of copies keeps what copies many rows."""
+"""The attribute in which the class of copies keeps the functions that copy many rows."""
 
 
 def _copy_rows(rows: ColumnarRows, cls: type, names: tuple[str, ...], changed: Mapping[str, list[Any]]) -> list[Any]:
@@ -759,7 +759,7 @@ def _copy_rows(rows: ColumnarRows, cls: type, names: tuple[str, ...], changed: M
         try:
             return copies(rows.items, *changed.values())
         except (AttributeError, KeyError):
-            pass  # a field of some row was never set
+            pass  # A field of some row was never set.
     filled, copied = get_filler(cls), []
     for number, row in enumerate(rows.items):
         held = rows.reader.held(row)
@@ -791,5 +791,5 @@ def describes_itself(value: Any, seen: frozenset[int] = frozenset()) -> bool:
         items = value
     elif isinstance(value, dict):
         items = dict.values(value)
-    # An empty container holds nothing, so there is nothing that would have to be said.
+    # An empty container holds no data that would need tags.
     return items is not None and all(describes_itself(item, seen | {id(value)}) for item in items)
