@@ -1,4 +1,4 @@
-"""Whether the installed Sentry SDK calls each hook that masks: a person is sent through all of them, to nowhere."""
+"""Checks that the installed Sentry SDK calls each hook that masks: a probe is sent through all of them, to nowhere."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _NAME: Final = "purposeguard-probe-7f3a"
 
 @dataclasses.dataclass
 class _Person:
-    probe_name: Annotated[str, Subject]  # names that no dict of an application has
+    probe_name: Annotated[str, Subject]  # No dict of an application has these names.
     probe_kind: str
 
     @override
     def __str__(self) -> str:
-        return self.probe_name  # a plain text, which does not show that a tagged class wrote it
+        return self.probe_name  # A plain text does not show that a tagged class wrote it.
 
     __repr__ = __str__
 
 
 class _RecordingTransport(Transport):
-    """Keeps what would be sent."""
+    """A transport that records what would be sent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,15 +47,16 @@ class _RecordingTransport(Transport):
 
 
 class ProbeError(Exception):
-    """What is reported."""
+    """The error that the probe reports."""
 
 
 def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Raise RuntimeError if a value passes the hooks of the options that `masking` makes.
 
-    Each way to the SDK is taken with a value that one of its hooks alone would mask.
+    Each way to the SDK is taken with a value that only one of its hooks would mask.
     """
-    kept = vars(LoggingIntegration).get("capture_sentry_logs")  # of the class, and changed by each that is made
+    # Each new LoggingIntegration changes this attribute of the class, so it is restored below.
+    captures_logs = vars(LoggingIntegration).get("capture_sentry_logs")
     transport = _RecordingTransport()
     options = masking(
         {
@@ -79,8 +80,8 @@ def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
             _send(scope, _Person(_NAME, "probe"))
             client.close(0)
     finally:
-        if kept is not None:
-            LoggingIntegration.capture_sentry_logs = kept
+        if captures_logs is not None:
+            LoggingIntegration.capture_sentry_logs = captures_logs
     text = "\n".join(transport.sent)
     if _NAME not in text and all(sign in text for sign in _SIGNS):
         return
@@ -91,17 +92,17 @@ def verify_masking(masking: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
 
 
 _SIGNS: Final = ("ProbeError", "probe-breadcrumb", "probe-record", "probe-log", "probe-metric", "probe-transaction")
-"""What is to be found in what is sent."""
+"""Texts that must be found in the data sent."""
 
 
 def _send(scope: sentry_sdk.Scope, person: _Person) -> None:
     text = f"probe_name={person.probe_name} probe_kind={person.probe_kind}"
-    log = logging.Logger("purposeguard-probe")  # noqa: LOG001  # which no handler of the application hears
+    log = logging.Logger("purposeguard-probe")  # noqa: LOG001  # No handler of the application must get its records.
     log.addHandler(logging.NullHandler())
     scope.add_breadcrumb(category="probe-breadcrumb", message=text, data={"person": person})
     scope.set_extra("person", person)
     scope.set_context("people", {"person": person})
-    for level in (logging.INFO, logging.WARNING, logging.ERROR):  # for each handler one that it is the first to get
+    for level in (logging.INFO, logging.WARNING, logging.ERROR):  # One level for each handler of the integration.
         log.log(level, "probe-record %s", person)
     try:
         _fail(person)

@@ -18,14 +18,14 @@ from purposeguard.integrations._masking_errors import MaskedFailure, find_except
 from purposeguard.integrations.masking import Masker
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-"""What each record has; the others come from `extra=`."""
+"""Attributes that each record has. The others come from `extra=`."""
 
 
 class Masking(logging.Filter):
-    """Masks the message, its arguments, `extra=` and the exception of each record, in place; it drops none.
+    """A filter that masks the message, arguments, `extra=` and exception of each record, in place. It drops none.
 
-    On a handler it masks what that handler and those after it write; on a logger what all handlers do, of the records
-    of that very logger. Before a `QueueHandler` it belongs on that, which makes texts of records.
+    On a handler it masks what that handler and later ones write. On a logger it masks what all handlers write, but only
+    for records of that very logger. A `QueueHandler` makes texts of records, so put the filter on it.
     """
 
     def __init__(self, masker: Masker | None = None) -> None:
@@ -34,10 +34,10 @@ class Masking(logging.Filter):
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mask a record."""
+        """Mask a record, and return True. If it cannot be masked, nothing of it is shown."""
         try:
             self._mask(record)
-        except Exception as error:  # noqa: BLE001  # of whatever the record holds: nothing of it is shown then
+        except Exception as error:  # noqa: BLE001  # An object in the record failed, so nothing of it is shown.
             _clear_record(record, error)
         return True
 
@@ -49,13 +49,13 @@ class Masking(logging.Filter):
         if args:
             masked["args"] = look.entries(args) if isinstance(args, dict) else look.masked(args)
         masked |= look.entries({name: vars(record)[name] for name in vars(record).keys() - _OWN})
-        if error is None:  # a `QueueHandler` before this one may have made a text of it
+        if error is None:  # A `QueueHandler` before this one may have made a text of the exception.
             masked["exc_text"] = look.masked(record.exc_text)
         elif (shown := failure.to_masked_exception()) is not error:
             record.exc_info = (type(shown), shown, error.__traceback__)
-            record.exc_text = None  # a handler before this one may have kept it
+            record.exc_text = None  # A handler before this one may have cached the text.
         vars(record).update(failure.texts.replace_in_value(masked))
-        if "message" in vars(record):  # a handler before this one has made it
+        if "message" in vars(record):  # A handler before this one has formatted the message.
             record.message = record.getMessage()
 
 

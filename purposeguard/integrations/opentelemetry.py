@@ -1,10 +1,10 @@
-"""Metrics and spans of what a guard allows and refuses: purposes, clauses and activities, and no value or subject's id.
+"""Metrics and spans of what a guard allows and refuses: purposes, clauses and activities, but no personal data.
 
 ::
 
     guard = Guard(NOTICE, observers=[Telemetry()])
 
-And of the store that governance is kept in, for who operates it: `observe_store(governance)`.
+`observe_store(governance)` reports on the store of governance, for its operators.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ CAUSE: Final = "purposeguard.cause"
 OVERFLOW: Final = "otel.metric.overflow"
 
 MOST: Final = 2_000
-"""Sets of attributes that a metric has by default; all others are counted as one, with `otel.metric.overflow`."""
+"""The default number of attribute sets of a metric. All others are counted as one, with `otel.metric.overflow`."""
 
 Attributes = dict[str, str | bool]
 
 
 class _UseCounter:
-    """Counts uses with one set of attributes, each in one step."""
+    """A counter of uses with one set of attributes. A use costs one step."""
 
     __slots__ = ("_count", "_reads", "attributes", "tick")
 
@@ -67,26 +67,29 @@ class _UseCounter:
         self.tick: Tick = self._count.__next__
 
     def total(self) -> int:
-        """Return the uses so far in this process; one reader at a time. Reading is a step of the count."""
+        """Return the number of uses so far in this process. Only one thread may read at a time.
+
+        Reading is itself a step of the counter, so the number of reads is subtracted.
+        """
         total = next(self._count) - self._reads
         self._reads += 1
         return total
 
     def reset(self) -> None:
-        """Forget what was counted before: that is told by the process that was forked."""
+        """Forget earlier uses after a fork. The parent process reports them."""
         self._reads = next(self._count) + 1
 
 
 class Telemetry(Observer):
-    """Reports uses, denials, hand-overs, reclassifications and exceptions to OpenTelemetry.
+    """An observer that reports uses, denials, hand-overs, reclassifications and exceptions to OpenTelemetry.
 
     A use costs one step of a counter, which is read when metrics are exported. A denial, a hand-over, a
-    reclassification and a use under an exception add an event to the present span as well. `most` bounds the sets of
-    attributes of each metric.
+    reclassification and a use under an exception also add an event to the current span. `most` limits the number of
+    attribute sets of each metric.
     """
 
     def __init__(self, meter: metrics.Meter | None = None, *, most: int = MOST) -> None:
-        """`meter` is that of the global provider by default, which may be set later."""
+        """Create the metrics. By default `meter` comes from the global provider, which may be set later."""
         if most < 1:
             raise ValueError(f"a metric has at least one set of attributes: most={most}")
         meter = meter or metrics.get_meter("purposeguard")
@@ -107,7 +110,7 @@ class Telemetry(Observer):
         _TELEMETRY.add(self)
 
     def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:
-        """Count uses of a label by an activity."""
+        """Return a function that counts one use of a label by an activity."""
         key: tuple[object, ...] = (activity, purpose, label)
         use = self._uses.get(key)
         if use is None and len(self._uses) >= self._most:
@@ -117,12 +120,12 @@ class Telemetry(Observer):
             attributes: Attributes = {OVERFLOW: True}
             if key:
                 attributes = _attributes({ACTIVITY: activity, PURPOSE: purpose, SOURCES: _format_clauses(label)})
-            # Two threads may make one at once: one is kept.
+            # Two threads may make a counter at once. Only one of them is used.
             use = self._uses.setdefault(key, _UseCounter({**attributes, VERDICT: "allowed"}))
         return use.tick
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """Count a denial by its reason, and add it to the present span."""
+        """Count a denial by its reason, and add it to the current span."""
         stated: dict[str, str | None] = {VERDICT: "observed" if observed else "denied", ERROR: type(error).__name__}
         where: dict[str, str | None] = {}
         if isinstance(error, PurposeViolation):
@@ -143,7 +146,7 @@ class Telemetry(Observer):
             "reclassifications", {FUNCTION: declared.name, SOURCES: _format_clauses(label), ACTIVITY: activity}
         )
 
-    def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:  # noqa: ARG002  # whose data it is goes into the ledger alone
+    def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:  # noqa: ARG002  # The subject goes into the ledger alone.
         """Count uses under an exception."""
         stated = {ACTIVITY: exception.name, BASIS: exception.basis, SOURCES: _format_clauses(label)}
         self._report("exceptions", stated, count=count)
@@ -179,28 +182,29 @@ class Telemetry(Observer):
         self._counters[name].add(count, attributes)
 
     def observations(self) -> list[metrics.Observation]:
-        """Return the uses so far in this process."""
+        """Return the number of uses so far in this process, by attributes."""
         with self._reading:
             return [metrics.Observation(use.total(), use.attributes) for use in tuple(self._uses.values())]
 
     def begin_again(self) -> None:
-        """Forget what was counted, in a process that was forked."""
+        """Forget earlier uses in a process that was forked."""
         for use in self._uses.values():
             use.reset()
 
 
 class _FiguresSource(Protocol):
-    """A governance that can be observed."""
+    """Governance, or another object with the same figures."""
 
     def figures(self) -> Any:
-        """Return the present figures, as `Governance` gives them."""
+        """Return the current figures, as `Governance` does."""
         ...
 
 
 def observe_store(governance: _FiguresSource, meter: metrics.Meter | None = None) -> None:
-    """Report how this process gets on with the store of governance whenever metrics are exported; it is asked nothing.
+    """Report how this process gets on with the store of governance whenever metrics are exported.
 
-    `meter` is that of the global provider by default. Governance is not kept alive by it.
+    The store itself is not asked. By default `meter` comes from the global provider. The metrics do not keep governance
+    alive.
     """
     meter = meter or metrics.get_meter("purposeguard")
 
@@ -229,7 +233,7 @@ def _observe_refusals(governance: _FiguresSource) -> Iterable[metrics.Observatio
 
 
 def _observe_figure(figure: str, governance: _FiguresSource) -> Iterable[metrics.Observation]:
-    """Return one figure; nothing where it is infinite, as before the first look."""
+    """Return one figure, or nothing if it is infinite, as before the first look at the store."""
     value = getattr(governance.figures(), figure)
     return [] if math.isinf(value) else [metrics.Observation(value)]
 
@@ -240,7 +244,7 @@ _COUNTERS: Final = {
     "reclassifications": ("reclassified", "{run}", "Runs of declared reclassifications"),
     "exceptions": ("excepted", "{use}", "Uses of personal data under a legal exception"),
 }
-"""The name of a counter → that of an event of a span, the unit, and what is counted."""
+"""The name of a counter → the name of the span event, the unit, and the description."""
 
 
 _Observe = Callable[[Any], Iterable[metrics.Observation]]
@@ -249,12 +253,12 @@ _Observe = Callable[[Any], Iterable[metrics.Observation]]
 def _make_callback(
     whom: object, observe: _Observe
 ) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
-    """What the meter calls to observe an object, which it does not keep alive."""
-    known = weakref.ref(whom)
+    """Return a callback by which a meter observes an object without keeping it alive."""
+    reference = weakref.ref(whom)
 
     def read(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
-        there = known()
-        return () if there is None else observe(there)
+        target = reference()
+        return () if target is None else observe(target)
 
     return read
 

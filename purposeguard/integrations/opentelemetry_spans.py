@@ -1,4 +1,4 @@
-"""Spans that say what they are for, and that hold nothing personal. Needs the SDK of OpenTelemetry.
+"""Spans that state their purpose and hold nothing personal. Needs the SDK of OpenTelemetry.
 
 ::
 
@@ -33,19 +33,19 @@ with Needs(__name__, "opentelemetry-spans"):
 
 _EXCEPTION: Final = "exception"
 _PLACE: Final = re.compile(r'[ |+-]*File "[^"]*", line \d+(, in [^ ]+)?')
-"""A line of a traceback that says where."""
+"""A line of a traceback that names a file and a line."""
 _REFUSALS: Final = frozenset(f"{cls.__module__}.{cls.__qualname__}" for cls in REFUSALS)
 
 
 class PurposeSpans(SpanProcessor):
-    """Says on each span which purpose and activity of the guard it began in."""
+    """A span processor that adds the purpose and the activity of the guard to each span that begins in one."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Add both attributes where a purpose is under way."""
+        """Add both attributes if a purpose is under way."""
         use: Use[Any] = self._guard._engine.ambient()
         if use._explain_absence() is None:
             span.set_attribute(PURPOSE, use.activity.purpose_id)
@@ -53,10 +53,10 @@ class PurposeSpans(SpanProcessor):
 
 
 class MaskedExporter(SpanExporter):
-    """Exports spans by another exporter, masked.
+    """An exporter that masks spans and passes them on to another exporter.
 
-    Attributes and names are texts by then: masked is what is written like a tagged class. Of an exception are left its
-    type, and the places of its traceback: its message may hold anything, unless it is a refusal of this library.
+    Attributes and names are already texts here, so texts that look like a tagged class are masked. Of an exception only
+    its type and the places of its traceback remain, since its message may hold anything. Refusals of this library stay.
     """
 
     def __init__(self, exporter: SpanExporter, masker: Masker | None = None) -> None:
@@ -65,7 +65,7 @@ class MaskedExporter(SpanExporter):
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export the spans, masked."""
+        """Mask the spans and export them."""
         return self._exporter.export([self._mask_span(span) for span in spans])
 
     @override
@@ -75,7 +75,7 @@ class MaskedExporter(SpanExporter):
 
     @override
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Have the other exporter export what it holds."""
+        """Make the other exporter export what it has buffered."""
         return self._exporter.force_flush(timeout_millis)
 
     def _mask_span(self, span: ReadableSpan) -> ReadableSpan:

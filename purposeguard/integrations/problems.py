@@ -35,21 +35,22 @@ MEDIA_TYPE: Final = "application/problem+json"
 """The media type of a problem's body."""
 
 RETRY_AFTER: Final = 1
-"""Seconds after which it is worth asking again where the store of governance could not be reached."""
+"""Seconds after which a client may ask again if the store of governance could not be reached."""
 
 
 class Problem(NamedTuple):
-    """An error as an HTTP answer. `members` are what is said beside the four members that each problem has."""
+    """An error as an HTTP answer."""
 
     status: int
     type: str
     title: str
     detail: str
     members: Mapping[str, Any] = MappingProxyType({})
+    """Members of the body beside the four that each problem has."""
 
     @property
     def body(self) -> dict[str, Any]:
-        """What is answered, as JSON has it."""
+        """The body of the answer, as JSON types."""
         standard = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
         return standard | dict(self.members)
 
@@ -95,17 +96,17 @@ NOT_WRITTEN: Final = Problem(
     "sealed",
     "the answer cannot be written: what is sealed is written inside a purpose that may use it",
 )
-"""What a framework's error is that could not write an answer as JSON: it may quote what it could not write."""
+"""The problem if a framework could not write an answer as JSON. Its own error may quote the answer."""
 
 SHOWN_BELOW: Final = 1_000
-"""Numbers in the place of a fault are shown below this, as indices of lists; larger ones may be keys that are ids."""
+"""Numbers below this are shown in the place of a fault, as indices of lists. Larger ones may be ids."""
 
 
 def faults_of(errors: Iterable[Mapping[str, Any]], names: Collection[str]) -> list[dict[str, str]]:
-    """Which field breaks which rule, of pydantic's errors about an input; nothing of the input.
+    """Return which field breaks which rule in pydantic's errors about an input, without anything of the input.
 
-    A place may hold keys that the input came with. So of a place the parts are shown that are among `names`, those that
-    code gives to fields and parameters; others are `*`.
+    A place may contain keys from the input. So only those parts of a place are shown that are among `names`, the names
+    that code gives to fields and parameters. Other parts are `*`.
     """
     return [
         {"where": ".".join(_format_part(part, names) for part in error["loc"]), "fault": str(error["type"])}
@@ -114,7 +115,7 @@ def faults_of(errors: Iterable[Mapping[str, Any]], names: Collection[str]) -> li
 
 
 def not_valid(faults: Sequence[Mapping[str, str]]) -> Problem:
-    """Return a request that breaks the rules of the API, as `faults_of` tells them."""
+    """Return the problem of a request that breaks the rules of the API. `faults` come from `faults_of`."""
     title, detail = "not valid", "the request is not as the API has it"
     return Problem(422, "urn:purposeguard:problem:input", title, detail, {"faults": faults})
 
@@ -125,22 +126,22 @@ def _format_part(part: object, names: Collection[str]) -> str:
 
 
 def problem_of(error: BaseException, *, details: bool = True) -> Problem | None:
-    """Return the problem that an error is; None if it is not one of this library.
+    """Return the problem details of an error, or None if the error is not one of this library.
 
-    A refusal names the purpose, the sources and the clauses, and what would be allowed instead. With `details=False` it
-    has its status and title alone, for callers who need not know why. An error whose message may hold more than clauses
-    and names of code is never quoted.
+    A refusal names the purpose, the sources and the clauses, and what would be allowed instead. With `details=False` a
+    problem holds only status and title, for callers who need not know why. An error whose message may hold more than
+    clauses and names of code is never quoted.
     """
     kind = next((_KINDS[base] for base in type(error).__mro__ if base in _KINDS), None)
     if kind is None:
         return None
-    quoted = details and (type(error) in REFUSALS or isinstance(error, PassportRefused))
+    is_quoted = details and (type(error) in REFUSALS or isinstance(error, PassportRefused))
     return Problem(
         kind.status,
         f"urn:purposeguard:problem:{kind.slug}",
         kind.title,
-        str(error) if quoted else f"{kind.title} ({type(error).__name__})",
-        _problem_members(error) if quoted else MappingProxyType({}),
+        str(error) if is_quoted else f"{kind.title} ({type(error).__name__})",
+        _problem_members(error) if is_quoted else MappingProxyType({}),
     )
 
 
@@ -151,7 +152,7 @@ def _problem_members(error: BaseException) -> Mapping[str, Any]:
         sources = [source.clause for source in error.missing]
         return {"field": f"{error.target}.{error.column}", "sources": sources}
     decision = getattr(error, "decision", None)
-    if not isinstance(error, PurposeViolation) or decision is None:  # made anew from its message, it has none
+    if not isinstance(error, PurposeViolation) or decision is None:  # Errors rebuilt from a message have none.
         return {}
     purpose = decision.purpose
     purposes = purpose.members if isinstance(purpose, Family) else (purpose,)

@@ -1,4 +1,4 @@
-"""Masks what Sentry is sent of tagged classes and seals: events, locals of tracebacks, breadcrumbs, spans and logs.
+"""Masks what Sentry is sent of tagged classes and seals: events, local variables, breadcrumbs, spans and logs.
 
 ::
 
@@ -30,12 +30,12 @@ with Needs(__name__, "sentry"):
     must_be_tested("sentry-sdk", "2.70", "2.75")
 
 Hook = Callable[[Any, Any], Any]
-"""As Sentry calls it: with an event, breadcrumb or log and a hint; gives it, another, or None to drop it."""
+"""A hook as Sentry calls it, with an event, breadcrumb or log and a hint. It returns what to send, or None."""
 
 Mask = Callable[[Masker, Any, Any], Any]
 
 _INSTEAD: Final = {"before_send_span": {"name": HIDDEN, "attributes": {}}}
-"""What is sent where a hook fails, of what the SDK does not let it drop."""
+"""Data to send if a hook fails, by hook, where the SDK does not allow the data to be dropped."""
 
 _KEPT: Final = frozenset(
     {
@@ -58,14 +58,14 @@ _KEPT: Final = frozenset(
         "type",
     }
 )
-"""What an event holds of itself: none of it is the application's data."""
+"""Keys of an event that describe the event itself. They hold no data of the application."""
 
 _OBJECTS: Final = frozenset({"contexts", "extra", "logentry", "spans", "tags"})
-"""What may hold objects of the application until the SDK makes texts of them."""
+"""Keys of an event that may hold objects of the application until the SDK makes texts of them."""
 
 
 class PurposeGuard(Integration):
-    """Masks objects in an event before the SDK makes texts of them. `options` adds it."""
+    """An integration that masks the objects in an event before the SDK makes texts of them. `options` adds it."""
 
     identifier = "purposeguard"
 
@@ -74,34 +74,37 @@ class PurposeGuard(Integration):
 
     @staticmethod
     def setup_once() -> None:
-        """Have each event of a client with this integration masked while it holds objects."""
+        """Mask each event of a client with this integration while the event still holds objects."""
 
         def process(event: Any, hint: Any) -> Any:  # as Sentry calls it
             integration = sentry_sdk.get_client().get_integration(PurposeGuard)
-            # What it raises drops the event.
+            # If this raises, the SDK drops the event.
             return event if integration is None else _make_hook(integration.masker, None, _mask_objects)(event, hint)
 
         add_global_event_processor(process)
 
 
 def _make_hook(masker: Masker, own: Hook | None, mask: Mask, instead: Any = None) -> Hook:
-    """A hook that masks what another gives; where either fails, it drops what was to be sent, or sends `instead`."""
+    """Return a hook that masks what the hook `own` returns, or the value itself if there is none.
 
-    def hook(given: Any, hint: Any) -> Any:
+    If either fails, the hook returns `instead`; None drops what was to be sent.
+    """
+
+    def hook(data: Any, hint: Any) -> Any:
         try:
-            chosen = given if own is None else own(given, hint)
+            chosen = data if own is None else own(data, hint)
             return None if chosen is None else mask(masker, chosen, hint or {})
-        except Exception:  # noqa: BLE001  # what is raised here lets some kinds pass as they are
+        except Exception:  # noqa: BLE001  # If a hook raises, the SDK sends some kinds of data unmasked.
             return instead
 
     return hook
 
 
 def options(masker: Masker | None = None, /, **own: Any) -> dict[str, Any]:
-    """Return the options of `sentry_sdk.init`, with hooks that mask; hooks of your `own` come first.
+    """Return the options for `sentry_sdk.init`, with hooks that mask. Hooks among your `own` options run first.
 
     Raises:
-        RuntimeError: the installed SDK does not call a hook any more, or lets a value pass.
+        RuntimeError: The installed SDK no longer calls a hook, or lets a value pass.
     """
     masking = functools.partial(_make_masking_options, masker or Masker())
     verify_masking(masking)
@@ -118,17 +121,19 @@ def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]
     }
     experiments = own.get("_experiments") or {}
     if "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle")):
-        masks["before_send_span"] = _span  # which the SDK warns of where spans are not streamed
+        masks["before_send_span"] = _span  # Only then: the SDK warns of this hook if spans are not streamed.
     integrations: list[Any] = list(own.get("integrations") or ())
     wants_logging = own.get("default_integrations", True) and not any(
-        each is LoggingIntegration or isinstance(each, LoggingIntegration)
-        for each in (*integrations, *(own.get("disabled_integrations") or ()))
+        integration is LoggingIntegration or isinstance(integration, LoggingIntegration)
+        for integration in (*integrations, *(own.get("disabled_integrations") or ()))
     )
     if wants_logging:
         integrations.append(LoggingIntegration())
     for integration in integrations:
-        for handler in vars(integration).values() if isinstance(integration, LoggingIntegration) else ():
-            if isinstance(handler, logging.Handler):  # they come after all others
+        if not isinstance(integration, LoggingIntegration):
+            continue
+        for handler in vars(integration).values():
+            if isinstance(handler, logging.Handler):  # These handlers run after all others.
                 handler.addFilter(Masking(masker))
     return {
         **own,
@@ -141,12 +146,15 @@ def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]
 
 
 def _mask_part(masker: Masker, part: dict[str, Any], _hint: Any = None) -> dict[str, Any]:
-    """A breadcrumb, log, metric or span, or a part of an event: its names are the SDK's, and tell of no class."""
+    """Mask a breadcrumb, log, metric or span, or a part of an event.
+
+    Its names are those of the SDK, so they are not compared with the fields of classes.
+    """
     return {name: hide_places_in(masker.masked(value), name) for name, value in part.items()}
 
 
 def _span(masker: Masker, span: dict[str, Any], _hint: Any) -> dict[str, Any]:
-    """Mask a span that is sent by itself. One that stands for a request has its name as the transaction would."""
+    """Mask a span that is sent by itself. If it stands for a request, mask its name like that of the transaction."""
     masked = _mask_part(masker, span)
     source = (span.get("attributes") or {}).get("sentry.span.source")
     source = source.get("value") if isinstance(source, dict) else source
@@ -156,11 +164,11 @@ def _span(masker: Masker, span: dict[str, Any], _hint: Any) -> dict[str, Any]:
 
 
 _URL_SOURCES: Final = frozenset({"url", "unknown"})
-"""What the SDK calls the source of a transaction's name that is the URL of the request."""
+"""Sources by which the SDK says that a transaction's name is the URL of the request."""
 
 
 def _name_of(masker: Masker, name: Any, source: Any) -> Any:
-    """Return the name of a transaction: the template of a route stays, a URL does not."""
+    """Mask the name of a transaction: the template of a route stays, a URL is hidden."""
     if source in _URL_SOURCES:
         return HIDDEN
     shown = masker.masked(name)
@@ -168,12 +176,12 @@ def _name_of(masker: Masker, name: Any, source: Any) -> Any:
 
 
 def _mask_objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
-    """Return an event of which the SDK has not made texts yet."""
+    """Mask the parts of an event that may still hold objects."""
     return {name: _mask_event_part(masker, name, value) if name in _OBJECTS else value for name, value in event.items()}
 
 
 def _mask_event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
-    """Return an event as it is about to be sent, of texts and numbers alone."""
+    """Mask an event that is about to be sent. It consists of texts and numbers alone."""
     failure = MaskedFailure(masker, find_exception(hint.get("exc_info")))
     texts = failure.texts
     masked: dict[str, Any] = {}
@@ -206,20 +214,23 @@ def _mask_event_part(masker: Masker, name: str, value: Any) -> Any:
 
 
 def _mask_locals(part: Any, failure: MaskedFailure) -> Any:
-    """Return a part of an event with stack traces, whose frames have masked local variables, or none."""
+    """Mask the local variables in the stack traces of a part of an event.
+
+    A variable whose frame is unknown is hidden.
+    """
     if isinstance(part, list):
-        return [_mask_locals(each, failure) for each in part]
+        return [_mask_locals(item, failure) for item in part]
     if not isinstance(part, dict):
         return part
     if "vars" in part:
-        shown = failure.locals_at(*_frame_place(part))
-        return {
-            **part,
-            "vars": {
-                name: hide_places(_to_text(hide_places_in(shown[name], name))) if name in shown else HIDDEN
-                for name in part["vars"]
-            },
-        }
+        masked_locals = failure.locals_at(*_frame_place(part))
+        shown: dict[str, str] = {}
+        for name in part["vars"]:
+            if name in masked_locals:
+                shown[name] = hide_places(_to_text(hide_places_in(masked_locals[name], name)))
+            else:
+                shown[name] = HIDDEN
+        return {**part, "vars": shown}
     return {name: _mask_locals(value, failure) for name, value in part.items()}
 
 
@@ -230,12 +241,12 @@ def _frame_place(frame: dict[str, Any]) -> tuple[str, int, str]:
 def _to_text(value: Any) -> str:
     try:
         return repr(value)[:1024]
-    except Exception:  # noqa: BLE001  # of the value's own code
+    except Exception:  # noqa: BLE001  # The value's own code failed.
         return HIDDEN
 
 
 def _mask_messages(exception: dict[str, Any], failure: MaskedFailure) -> list[dict[str, Any]]:
-    """Return the exceptions of an event, with masked messages."""
+    """Return the exceptions of an event with masked messages."""
     return [
         {**value, "value": failure.message_like(str(value.get("type")), str(value.get("value") or ""))}
         for value in exception.get("values") or ()

@@ -1,10 +1,10 @@
-"""Masks what structlog's events hold of tagged classes and seals: a processor.
+"""Masks what the events of structlog hold of tagged classes and seals: a processor.
 
 ::
 
     structlog.configure(processors=[structlog.processors.add_log_level, Masking(), structlog.processors.JSONRenderer()])
 
-It stands after what adds to events and before what renders them, and renders exceptions itself.
+Put it after the processors that add to events and before those that render them. It renders exceptions itself.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ with Needs(__name__, "structlog"):
     must_be_tested("structlog", "25.5", "26.1")
 
 Transformer = Callable[[Any], list[dict[str, Any]]]
-"""As `structlog.tracebacks.ExceptionDictTransformer`: an exception as the stacks of its tracebacks."""
+"""A function that returns the stacks of an exception, like `structlog.tracebacks.ExceptionDictTransformer`."""
 
 _OWN: Final = frozenset({"event", "level", "log_level", "timestamp", "logger", "logger_name", "stack"})
-"""What is no entry of the caller's: never taken for a field of a class."""
+"""Keys that do not come from the caller. They never count as fields of a class."""
 
 
 class Masking:
-    """Masks the message and the entries of each event, and renders its exception; it drops no event.
+    """A processor that masks the message and the entries of each event, and renders its exception. It drops no event.
 
-    An exception becomes a traceback of text under the key `exception`; or, with `exceptions`, what that transformer
-    makes of it, with local variables masked. `exc_info` goes: renderers that read it would show locals as they are.
+    An exception becomes a traceback as text under the key `exception`. With `exceptions`, it becomes what that
+    transformer makes of it, with masked local variables. `exc_info` is removed, since renderers that read it would show
+    the local variables unmasked.
     """
 
     def __init__(self, masker: Masker | None = None, *, exceptions: Transformer | None = None) -> None:
@@ -40,20 +41,22 @@ class Masking:
         self._exceptions = exceptions
 
     def __call__(self, logger: Any, name: str, event_dict: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002  # as structlog calls it
-        """Return the event, masked."""
-        kept = {key: event_dict[key] for key in event_dict if key.startswith("_")}
+        """Return the masked event. If it cannot be masked, nothing of it is shown."""
+        private_entries = {key: event_dict[key] for key in event_dict if key.startswith("_")}
         try:
-            given = {key: item for key, item in event_dict.items() if key not in kept}
-            return {**self._mask(given), **kept}
-        except Exception as error:  # noqa: BLE001  # of whatever the event holds: nothing of it is shown then
-            return {"event": f"{HIDDEN}: this event could not be masked ({type(error).__name__})", **kept}
+            entries = {key: item for key, item in event_dict.items() if key not in private_entries}
+            return {**self._mask(entries), **private_entries}
+        except Exception as error:  # noqa: BLE001  # An object in the event failed, so nothing of it is shown.
+            return {"event": f"{HIDDEN}: this event could not be masked ({type(error).__name__})", **private_entries}
 
-    def _mask(self, given: dict[str, Any]) -> dict[str, Any]:
-        error = find_exception(given.pop("exc_info", None))
+    def _mask(self, entries: dict[str, Any]) -> dict[str, Any]:
+        error = find_exception(entries.pop("exc_info", None))
         failure = MaskedFailure(self._masker, error)
-        others = failure.look.entries({key: item for key, item in given.items() if key not in _OWN})
-        every = {key: others[key] if key in others else failure.look.masked(item) for key, item in given.items()}
-        masked: dict[str, Any] = failure.texts.replace_in_value(every)
+        masked_entries = failure.look.entries({key: item for key, item in entries.items() if key not in _OWN})
+        all_entries: dict[str, Any] = {}  # In the order of the event.
+        for key, item in entries.items():
+            all_entries[key] = masked_entries[key] if key in masked_entries else failure.look.masked(item)
+        masked: dict[str, Any] = failure.texts.replace_in_value(all_entries)
         if error is not None:
             masked["exception"] = self._render(failure)
         return masked
@@ -69,11 +72,14 @@ class Masking:
 
 
 def _mask_locals(stack: dict[str, Any], failure: MaskedFailure) -> None:
-    """Put masked local variables in the place of those of a stack, and of the stacks in it."""
+    """Mask the local variables of a stack and of the stacks inside it, in place."""
     for frame in stack.get("frames", ()):
         if frame.get("locals"):
-            shown = failure.locals_at(frame["filename"], frame["lineno"], frame["name"])
-            frame["locals"] = {name: repr(shown[name]) if name in shown else HIDDEN for name in frame["locals"]}
+            masked_locals = failure.locals_at(frame["filename"], frame["lineno"], frame["name"])
+            shown: dict[str, str] = {}
+            for name in frame["locals"]:
+                shown[name] = repr(masked_locals[name]) if name in masked_locals else HIDDEN
+            frame["locals"] = shown
     for inner in stack.get("exceptions", ()):
-        for each in inner if isinstance(inner, list) else [inner]:
-            _mask_locals(each, failure)
+        for inner_stack in inner if isinstance(inner, list) else [inner]:
+            _mask_locals(inner_stack, failure)
