@@ -26,7 +26,7 @@ class _Judging(contextlib._GeneratorContextManager[T, None, None]):
 
 
 def judging(generator: Callable[P, Generator[T]]) -> Callable[P, contextlib.AbstractContextManager[T]]:
-    """A context manager of a generator function, like `contextlib.contextmanager`."""
+    """Return a context manager of a generator function, like `contextlib.contextmanager`."""
 
     @functools.wraps(generator)
     def block(*args: P.args, **kwargs: P.kwargs) -> contextlib.AbstractContextManager[T]:

@@ -91,13 +91,15 @@ class Drawing:
         """Values to avoid, where a type has few."""
 
     def with_marks(self) -> Drawing:
-        """A drawing from the same source that marks personal values."""
+        """Return a drawing from the same source that marks personal values."""
         return Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
 
     def instance(
         self, model: Any, strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})
     ) -> Any:
-        """An instance of a tagged model, or of an annotation that contains one; `strategies` draw fields by name.
+        """Return an instance of a tagged model, or of an annotation that contains one.
+
+        `strategies` draw fields by name.
 
         Raises:
             Unsolvable: no strategy is known for a field.
@@ -114,7 +116,7 @@ class Drawing:
         return self._model(model, NOWHERE, strategies)
 
     def value(self, annotation: Any, spot: Spot = NOWHERE) -> Any:
-        """A value of an annotation; raises Unsolvable if no strategy is known for it."""
+        """Return a value of an annotation; raises Unsolvable if no strategy is known for it."""
         alias = get_origin(annotation) or annotation
         if not isinstance(alias, ALIASES):
             return self._value(annotation, spot)
@@ -153,15 +155,15 @@ class Drawing:
         metadata = (*spot.metadata, *constraints_of_marks(spot, annotation))
         leaf = _find_known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
         if leaf.fixed is not None:
-            left = [value for value in leaf.fixed if value not in self.avoid]
-            return self._draw(st.sampled_from(left or leaf.fixed))
+            choices = [value for value in leaf.fixed if value not in self.avoid]
+            return self._draw(st.sampled_from(choices or leaf.fixed))
         if self._marking and spot.personal:
             for marked in leaf.mark(self._number(spot.path)):
                 return leaf.read(marked)
         return leaf.read(self._draw(leaf.values))
 
     def _number(self, path: str) -> int:
-        """A number unique to this path; it shrinks."""
+        """Return a number unique to this path; it shrinks."""
         self._counts[path] += 1
         return number_of(self._salt, path, self._counts[path], self._draw(_TURNS))
 
@@ -225,7 +227,7 @@ class Drawing:
     def _values(
         self, cls: type, spots: Mapping[str, Spot], strategies: Mapping[str, st.SearchStrategy[Any]], way: str
     ) -> dict[str, Any]:
-        """The values of a model's fields, chosen in one of the `_WAYS`."""
+        """Return the values of a model's fields, chosen in one of the `_WAYS`."""
         fields = [field for field in fields_of(cls) if field.name not in strategies]
         values = {name: self._draw(strategy) for name, strategy in strategies.items()}
         absent = (
@@ -266,7 +268,7 @@ class Drawing:
                 raise error.at(spot.path) from error
 
     def _whole(self, annotation: Any, spot: Spot, make: Callable[[Drawing, Spot], Any]) -> Any:
-        """A container that the validators of the whole container accept."""
+        """Return a container that the validators of the whole container accept."""
         others = Limits(spot.metadata).others
         if any(isinstance(validator, _JSON) for validator in others):
             made = make(self, spot.but(check=None, validates=False))
@@ -312,7 +314,10 @@ class Drawing:
         return make(items)
 
     def _turns(self, least: int, most: int, spot: Spot, drawn: Collection[Any]) -> Iterator[tuple[Drawing, Spot]]:
-        """Which drawing and place each item comes from: at least `least`, and marked ones in place of duplicates."""
+        """Yield the drawing and the place for each item.
+
+        Yields at least `least` items; items that replace duplicates are marked.
+        """
         for _ in range(self._draw(st.integers(least, most))):
             yield self, spot
         others, place = self.with_marks(), spot.but(personal=True)
@@ -322,7 +327,7 @@ class Drawing:
             yield others, place
 
     def _lengths(self, spot: Spot, inner: Any) -> tuple[int, int]:
-        """The fewest and the most items of a container; at least one where it is to be marked."""
+        """Return the fewest and the most items of a container; at least one where it is to be marked."""
         limits = Limits(spot.metadata)
         least = limits.shortest
         if self._is_deep([inner]):
@@ -365,7 +370,7 @@ _MAPPINGS: Final[dict[Any, Callable[[dict[Any, Any]], Any]]] = {
 
 
 def _items_of(annotation: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The item types of a container; `str` where it has none."""
+    """Return the item types of a container; `str` where it has none."""
     return (str, ...) if annotation in (tuple, typing.Tuple) else args  # noqa: UP006  # `tuple[()]` is another one
 
 
@@ -386,7 +391,7 @@ _kept_leaf: Final[Callable[..., Leaf]] = functools.lru_cache(maxsize=2048)(leaf_
 
 
 def sealing_label(terms: Any) -> Label:
-    """The label of `Personal[T, terms]`: the sources in `terms`; for a purpose, a source that may serve it.
+    """Return the label of `Personal[T, terms]`: the sources in `terms`; for a purpose, a source that may serve it.
 
     Raises:
         Unsolvable: `terms` holds neither sources nor purposes.
@@ -407,14 +412,17 @@ def _names_sources(terms: Any) -> bool:
 
 
 def _each(terms: Any) -> tuple[Any, ...]:
-    """The members of a union, which may have a name."""
+    """Return the members of a union, which may have a name."""
     while isinstance(terms, ALIASES):
         terms = terms.__value__
     return get_args(terms) if is_union(terms) else (terms,)
 
 
 def _serving(purpose: TermMeta) -> type[Source]:
-    """The source with the first clause that may serve a purpose: sources subclass the purposes that they serve."""
+    """Return the source with the first clause that may serve a purpose.
+
+    Sources subclass the purposes that they serve.
+    """
     sources: dict[str, type[Source]] = {}
     pending: list[Any] = [purpose]
     while pending:
@@ -447,7 +455,7 @@ class Redrawing:
         """True if the model converted the new value to the old one, so another must be drawn."""
 
     def value(self, value: Any, annotation: Any, spot: Spot = NOWHERE) -> Any:
-        """The value, or a copy with new values at `paths`."""
+        """Return the value, or a copy with new values at `paths`."""
         if spot.path in self._paths:
             return self._anew(value, annotation, spot)
         if value is None or isinstance(value, Sealed) or not self._reaches(spot.path):
@@ -468,8 +476,8 @@ class Redrawing:
     def _anew(self, value: Any, annotation: Any, spot: Spot) -> Any:
         before = _content(value)
         if not self._differing:
-            # What cannot be recognised stays: another value would only change what code does. None is no such value: of
-            # an absent field it would not be said that it cannot be recognised.
+            # Keep a value that cannot be recognised: another one would only change what code does. Do not keep None,
+            # because an absent field would not be reported as unrecognisable.
             if before is not None and _is_one_of_few(before, annotation, spot):
                 return value
             drawn = self._draw_again(value, annotation, spot)
@@ -487,13 +495,13 @@ class Redrawing:
         return value
 
     def _draw_again(self, value: Any, annotation: Any, spot: Spot, drawing: Drawing | None = None) -> Any:
-        # Not sealed by the model: the new value keeps the label of the old one.
+        # The model does not seal the value, so the new value keeps the label of the old one.
         try:
             drawn = (drawing or self._drawing).value(annotation, spot.but(personal=True, seals=False))
         except Unsolvable as error:
             raise error.at(spot.path) from error
         if isinstance(value, Sealed) and isinstance(drawn, Sealed):
-            # The value's own label, which may have fewer sources than the annotation.
+            # Use the value's own label: it may have fewer sources than the annotation.
             return Personal(_content(drawn), value.label)
         return drawn
 
@@ -514,20 +522,20 @@ class Redrawing:
             if not is_taggable(cls):
                 return value
         fields, scope = fields_of(cls), scope_of(cls, bindings)
-        held = field_values(value, tuple(field.name for field in fields))
-        refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: instantiate(cls, held)))
+        old_values = field_values(value, tuple(field.name for field in fields))
+        refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: instantiate(cls, old_values)))
         refused = False
         for attempt in range(_TRIES):
-            changes = self._changes(fields, held, spot, scope)
+            changes = self._changes(fields, old_values, spot, scope)
             if not changes:
                 return value
             if attempt in _KEPT_NONE:  # validators may count the fields that are present
-                changes = {name: new for name, new in changes.items() if held[name] is not None} or changes
+                changes = {name: new for name, new in changes.items() if old_values[name] is not None} or changes
             if attempt:
-                changes = _as_alike(held, changes, backwards=attempt in _BACKWARDS)
+                changes = _as_alike(old_values, changes, backwards=attempt in _BACKWARDS)
             last = attempt == _TRIES - 1 and not refused  # the model may have no other values than the old ones
             try:
-                whole = instantiate(cls, {**held, **changes})
+                whole = instantiate(cls, {**old_values, **changes})
             except Exception:  # noqa: BLE001  # the application's validators, which may raise anything
                 if refuses_itself():  # the old values are refused too, so validation says nothing
                     return with_fields(value, changes)
@@ -535,7 +543,7 @@ class Redrawing:
                 continue
             changes = {name: read_field(whole, name) for name in changes}
             self._again = not last and any(
-                _same(_content(held[name]), _content(new))
+                _same(_content(old_values[name]), _content(new))
                 for name, new in changes.items()
                 if self._differing and spot.below(name) in self._paths
             )
@@ -556,7 +564,7 @@ class Redrawing:
 
 
 def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
-    """The changes, with fields equal that were equal before: validators may require it."""
+    """Return the changes, with fields equal that were equal before: validators may require it."""
     alike_changes: dict[str, Any] = {}
     for name, new in reversed(changes.items()) if backwards else changes.items():
         like = next((earlier for earlier in alike_changes if _same(held[earlier], held[name])), None)
@@ -565,7 +573,10 @@ def _as_alike(held: Mapping[str, Any], changes: dict[str, Any], *, backwards: bo
 
 
 def _is_one_of_few(value: Any, annotation: Any, spot: Spot) -> bool:
-    """Whether a type has few values (bool, Literal, Enum), of which this is one, or a container of such values."""
+    """Return True if the value's type has few possible values (bool, Literal, Enum).
+
+    A container qualifies if all its items do.
+    """
     annotation, spot = unwrap_annotation(annotation, spot)
     args = get_args(annotation)
     if is_union(annotation):
@@ -584,7 +595,7 @@ def _is_plain_number(value: Any) -> bool:
 
 
 def _content(value: Any) -> Any:
-    """The plain value; for a pending seal, an object that equals nothing."""
+    """Return the plain value; for a pending seal, an object that equals nothing."""
     if not isinstance(value, Sealed):
         return value
     inside = content(value)
@@ -598,7 +609,7 @@ def _same(first: Any, other: Any) -> bool:
 
 
 def _member_of(value: Any, members: tuple[Any, ...]) -> Any:
-    """The member of a union that a value belongs to."""
+    """Return the member of a union that a value belongs to."""
     for member in members:
         plain, _ = unwrap_annotation(member, NOWHERE)
         cls = get_origin(plain) or plain

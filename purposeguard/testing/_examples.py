@@ -62,7 +62,7 @@ class ExampleQuestion:
     raises: Errors
 
     def decision(self, label: Label) -> Decision:
-        """The guard's decision on a label for this purpose."""
+        """Return the guard's decision on a label for this purpose."""
         return self.guard.explain(label, self.purpose, self.channel)
 
 
@@ -92,7 +92,7 @@ class State:
         return self.until is not None and self.conduct.spent > self.until
 
     def say(self, failure: Exception | None) -> None:
-        """Starts the time for shrinking at the first failure."""
+        """Start the time for shrinking at the first failure."""
         if failure is not None and not self.accused:
             self.accused = True
             self.until = self.conduct.spent + _PATIENCE
@@ -107,7 +107,7 @@ class Side:
 
 
 def midpoint(first: Any, other: Any) -> Any:
-    """The middle of two integers or days; None if they are adjacent or of another type."""
+    """Return the middle of two integers or days; None if they are adjacent or of another type."""
     if type(first) is int and type(other) is int:
         middle = (first + other) // 2
         return None if middle in (first, other) else middle
@@ -131,12 +131,12 @@ class Example:
         self.fields = [argument for argument in self.fields if has_any(self.kwargs[argument.name], argument)]
 
     def run(self, changed: Mapping[str, Any] | None = None) -> RunOutcome | None:
-        """Runs the body with some arguments replaced."""
+        """Run the body with some arguments replaced."""
         __tracebackhide__ = True
         return self.state.conduct.run(self.args, {**self.kwargs, **(changed or {})})
 
     def twins(self, context: BuildContext) -> Iterator[dict[str, Any]]:
-        """Other values of the arguments that have forbidden fields; drawn, so that they shrink."""
+        """Yield other values of the arguments that have forbidden fields; drawn, so that they shrink."""
         strategies = {
             argument.name: twins_of(self.kwargs[argument.name], tuple(argument.forbidden), argument.model)
             for argument in self.fields
@@ -160,7 +160,7 @@ class Example:
         return any("[]" in path for argument in self.fields for path in argument.forbidden)
 
     def failure(self, context: BuildContext) -> Exception | None:
-        """The failure of this example, if any; raises the body's own error."""
+        """Return the failure of this example, if any. Raise the body's own error."""
         __tracebackhide__ = True
         if self.state.is_enough and not context.is_final and not is_explicit(context):
             return self._find_known_failure(context)
@@ -183,15 +183,15 @@ class Example:
         return None
 
     def _find_known_failure(self, context: BuildContext) -> Exception | None:
-        """The known failure of this very example, without running it; None if it is another example."""
-        known = self.state.known
-        answers = (known.get(choices_of(context)) for _ in self.twins(context))
-        return next((answer for answer in answers if answer is not None), None) or known.get(
+        """Return the known failure of this very example, without running it; None if it is another example."""
+        known_failures = self.state.known
+        answers = (known_failures.get(choices_of(context)) for _ in self.twins(context))
+        return next((answer for answer in answers if answer is not None), None) or known_failures.get(
             ("once more", choices_of(context))
         )
 
     def _check_remembering(self, before: RunOutcome, context: BuildContext) -> Exception | None:
-        """Runs one of the first examples once more, to see whether the code remembers values."""
+        """Run one of the first examples once more, to see whether the code remembers values."""
         state = self.state
         key = ("once more", choices_of(context))
         if key in state.known:
@@ -210,7 +210,7 @@ class Example:
         return failure
 
     def _failure_of(self, twin: Mapping[str, Any], before: RunOutcome, context: BuildContext) -> Exception | None:
-        """The failure that a twin shows, or showed when it was drawn before."""
+        """Return the failure that a twin shows, or showed when it was drawn before."""
         state = self.state
         key = choices_of(context)
         if key in state.known:
@@ -230,7 +230,7 @@ class Example:
         return failure
 
     def _compare_twin(self, before: RunOutcome, twin: Mapping[str, Any], *, final: bool) -> Exception | None:
-        """The failure shown by comparing a twin with the example."""
+        """Return the failure shown by comparing a twin with the example."""
         judge = self.state.judge
         after = self.run(twin)
         if after is None or judge.same(before, after):
@@ -288,7 +288,7 @@ class Example:
     def _differing(
         self, paths: Sequence[tuple[FieldPlaces, str]], leak: Leak, twin: Mapping[str, Any]
     ) -> tuple[RunOutcome | None, Mapping[str, Any]]:
-        """The outcome with other values at these paths alone, None if it is the same; and the values."""
+        """Return the outcome with other values at these paths alone, None if it is the same; and the values."""
         changed = self._unseen() if leak.remembered else twin
         values: dict[str, Any] = {}
         for argument in self.fields:
@@ -304,7 +304,7 @@ class Example:
     def _nearest(
         self, culprit: tuple[FieldPlaces, str], leak: Leak, changed: Mapping[str, Any]
     ) -> tuple[Leak, Mapping[str, Any], Mapping[str, Any]]:
-        """For a number or a day: the two adjacent values between which the outcome changes.
+        """Narrow a change of a number or a day to two adjacent values between which the outcome changes.
 
         Returns both outcomes, and the arguments of each.
         """
@@ -332,17 +332,17 @@ class Example:
     def _together(
         self, paths: list[tuple[FieldPlaces, str]], leak: Leak, twin: Mapping[str, Any]
     ) -> list[tuple[FieldPlaces, str]]:
-        """A minimal set of paths that make a difference together."""
-        left = paths
+        """Return a minimal set of paths that make a difference together."""
+        culprits = paths
         for path in paths:
-            fewer = [other for other in left if other is not path]
+            fewer = [other for other in culprits if other is not path]
             if fewer and self._differing(fewer, leak, twin)[0] is not None:
-                left = fewer
-        return left
+                culprits = fewer
+        return culprits
 
 
 def with_note(error: BaseException) -> BaseException:
-    """An error of the body, with a note on how to allow it."""
+    """Return an error of the body, with a note on how to allow it."""
     note = note_expected_error(error)
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
@@ -353,7 +353,7 @@ def with_note(error: BaseException) -> BaseException:
 
 
 def execution_of() -> object:
-    """The object of hypothesis for one run over a test."""
+    """Return hypothesis' object for one run over a test; None outside of hypothesis."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != "execute_once":
         frame = frame.f_back
@@ -361,15 +361,15 @@ def execution_of() -> object:
 
 
 def choices_of(context: BuildContext) -> tuple[object, ...]:
-    """The drawn choices, which identify the example."""
+    """Return the drawn choices, which identify the example."""
     return tuple((type(choice), choice) for choice in context.data.choices)
 
 
 def not_counted(context: BuildContext, seconds: float) -> None:
-    """Excludes repeated runs from hypothesis' deadline, which is meant for one run of a body."""
+    """Exclude repeated runs from hypothesis' deadline, which is meant for one run of a body."""
     context.data._stateful_run_times["purposeguard"] += seconds
 
 
 def is_explicit(context: BuildContext) -> bool:
-    """True for an example from `@example`, which has nothing to draw from."""
+    """Return True for an example from `@example`, which has nothing to draw from."""
     return context.data.max_choices == 0

@@ -53,11 +53,11 @@ class ExpectedDecisions:
         return self.known[-1]
 
     def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
-        """A subject's preferences."""
+        """Return a subject's preferences."""
         return CLEAR if subject is None else self._all_preferences.get(subject_key(subject), CLEAR)
 
     def stands(self, subject: SubjectId, **changes: Any) -> SubjectPreferences:
-        """Sets a subject's preferences."""
+        """Set a subject's preferences."""
         preferences = dataclasses.replace(self.preferences(subject), **changes)
         self._all_preferences[subject_key(subject)] = preferences
         return preferences
@@ -65,7 +65,7 @@ class ExpectedDecisions:
     # ---- What is asked for ----------------------------------------------------------------------------------------
 
     def probe(self, sources: object, purpose: object, channel: str | None, about: RowContext) -> Probe | None:
-        """A question, by the ids of the revision in force; None where that has something of it no more.
+        """Return a question in the ids of the revision in force; None if that revision lacks one of its terms.
 
         Raises:
             UnknownTerm: no revision that was in force has it.
@@ -79,7 +79,7 @@ class ExpectedDecisions:
         return Probe(label, name, by, about)
 
     def label(self, sources: object) -> Label:
-        """The label of a label, a source, an id, or everything in a tagged model; raises as `probe`."""
+        """Return the label of a label, a source, an id, or everything in a tagged model; raises as `probe`."""
         if isinstance(sources, Label):
             return sources
         if isinstance(sources, str):
@@ -93,7 +93,7 @@ class ExpectedDecisions:
         return label
 
     def _of_any(self, read: Callable[[Notice], T]) -> tuple[T, Notice]:
-        """What the latest revision that can reads; and that revision."""
+        """Return what `read` gives for the latest revision that has the term, and that revision."""
         try:
             return read(self.notice), self.notice
         except UnknownTerm:
@@ -103,9 +103,9 @@ class ExpectedDecisions:
             raise
 
     def _now_read(self, read: Callable[[Notice], T]) -> T | None:
-        """What the revision in force reads; None if only an earlier one can."""
-        value, held = self._of_any(read)
-        return value if held is self.notice else None
+        """Return what `read` gives for the revision in force; None if only an earlier revision has the term."""
+        value, revision = self._of_any(read)
+        return value if revision is self.notice else None
 
     def _purpose(self, purpose: object) -> str | None:
         term, held = self._of_any(lambda notice: notice.purpose_or_family(purpose))
@@ -114,7 +114,7 @@ class ExpectedDecisions:
         return None if isinstance(purpose, str) else self._now(term, held)
 
     def _now(self, asked: Asked, earlier: Notice) -> str | None:
-        """The id in the revision in force of an earlier revision's purpose or family; None if absent."""
+        """Return the id in the revision in force of an earlier revision's purpose or family; None if absent."""
         if not isinstance(asked, Family):
             return self._id_in(self.notice, "purpose", asked.clause, earlier)
         members = {self._id_in(self.notice, "purpose", member.clause, earlier) for member in asked.members}
@@ -123,18 +123,18 @@ class ExpectedDecisions:
         )
 
     def is_nothing(self, purpose: str, channel: str | None) -> bool:
-        """True if the revision in force lacks the purpose, family or channel."""
+        """Return True if the revision in force lacks the purpose, family or channel."""
         return not _has(self.notice, purpose) or not (channel is None or channel in self.notice.channels)
 
     def is_gone(self, label: Label) -> bool:
-        """True if the revision in force lacks a source of the label, which may then serve nothing."""
+        """Return True if the revision in force lacks a source of the label, which may then serve nothing."""
         return any(self._source_now(source) is None for source in _personal(label))
 
     def _source_now(self, source: type[Source]) -> str | None:
         return self._id_in(self.notice, "source", source.clause, self._revision_of(source))
 
     def _id_in(self, notice: Notice, kind: str, wanted: str, held: Notice) -> str | None:
-        """The id of another revision's term in a notice; None if absent."""
+        """Return the id of another revision's term in a notice; None if absent."""
         if held is notice:
             return wanted
         # The specification follows ids back from the last document, whatever its date.
@@ -145,7 +145,7 @@ class ExpectedDecisions:
         return None
 
     def _revision_of(self, source: type[Source]) -> Notice:
-        """The revision of a source's class.
+        """Return the revision of a source's class.
 
         Raises:
             UnknownSource: no known revision has it.
@@ -158,7 +158,7 @@ class ExpectedDecisions:
     # ---- What follows ---------------------------------------------------------------------------------------------
 
     def allows(self, probe: Probe, now: datetime.datetime, *, to_activity: bool = False) -> bool:
-        """Whether it may be; not where the revision in force has a source no more.
+        """Return True if the use is allowed; False if the revision in force lacks a source.
 
         `to_activity`: asked for an activity, which may use any channel where it states none (rule 7).
 
@@ -206,12 +206,12 @@ class ExpectedDecisions:
         return periods.overdue([source], collected=about.collected, ended=about.ended, today=now)
 
     def _revision_date_on(self, day: Day) -> datetime.date:
-        """The date of the revision in force on a day; the minimal date before the earliest."""
+        """Return the date of the revision in force on a day; the minimal date before the earliest."""
         on = retention.to_local_day(self.notice.document.timezone, day)
         return max((notice.revision for notice in self.known if notice.revision <= on), default=datetime.date.min)
 
     def ever_granted(self, purpose: str, label: Label) -> bool:
-        """True if any revision grants a purpose or family of this name to all these sources."""
+        """Return True if any revision grants a purpose or family of this name to all these sources."""
         return any(self._grants(notice, label, purpose) for notice in self.known)
 
     def _grants(self, notice: Notice, label: Label, purpose: str) -> bool:

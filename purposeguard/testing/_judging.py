@@ -54,7 +54,7 @@ class Judge:
     _held: list[Any] = field(default_factory=list[Any])
 
     def same(self, first: RunOutcome, other: RunOutcome) -> bool:
-        """True if two outcomes are indistinguishable."""
+        """Return True if two outcomes are indistinguishable."""
         return first.key(ordered=self.ordered) == other.key(ordered=self.ordered)
 
     def judge(
@@ -65,7 +65,9 @@ class Judge:
         other: Callable[[], RunOutcome | None],
         unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable | None:
-        """Why `after` differs from `before`: a leak, unstable runs, or None if the first run only set something up.
+        """Explain why `after` differs from `before`.
+
+        Returns a leak, unstable runs, or None if the first run only set something up.
 
         `again` repeats the first run, `other` the second; `unseen` runs with values never used before.
         """
@@ -88,7 +90,7 @@ class Judge:
     def remembers(
         self, usual: RunOutcome, again: Callable[[], RunOutcome | None], unseen: Callable[[], RunOutcome | None]
     ) -> Leak | None:
-        """A leak if values never used before make a difference to the usual outcome; else None."""
+        """Return a leak if values never used before make a difference to the usual outcome; else None."""
         never = unseen()
         verdict = (
             None if never is None or self.same(never, usual) else self._check_remembering(usual, never, again, unseen)
@@ -118,7 +120,7 @@ class Judge:
         return self._check_remembering(usual, after, again, unseen)
 
     def _unstable(self, runs: list[RunOutcome]) -> Unstable | None:
-        """Two of these runs with equal values that differ, if any do."""
+        """Return the first two of these runs that differ although their values are equal; None if all agree."""
         return next((Unstable(runs[0], run) for run in runs[1:] if not self.same(runs[0], run)), None)
 
     def _check_remembering(
@@ -128,17 +130,17 @@ class Judge:
         again: Callable[[], RunOutcome | None],
         unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable:
-        """Values already used make no difference any more; tries whether unseen ones do."""
+        """Check whether unseen values make a difference, as values that were used already no longer do."""
         for _ in range(min(self.repeats, _UNSEEN)):
-            never, known = unseen(), again()
-            if known is not None and not self.same(known, usual):
-                return Unstable(usual, known)
-            if never is not None and self.same(never, usual):
+            unseen_outcome, repeated = unseen(), again()
+            if repeated is not None and not self.same(repeated, usual):
+                return Unstable(usual, repeated)
+            if unseen_outcome is not None and self.same(unseen_outcome, usual):
                 return Unstable(after, usual)
         return Leak(usual, after, remembered=True)
 
     def _stir(self) -> None:
-        """Shifts later allocations in memory, so that an order that depends on addresses changes."""
+        """Shift later allocations in memory, so that an order that depends on addresses changes."""
         self._held = [bytes(_DICE.randrange(1, 400)) for _ in range(100)] + [object() for _ in range(100)]
         _DICE.shuffle(self._held)
         del self._held[::2]

@@ -29,12 +29,12 @@ class TextKind(NamedTuple):
     make: Callable[[int], Any]
 
     def then(self, change: Callable[[Any], Any]) -> TextKind:
-        """The kind whose values are these, changed."""
+        """Return the kind whose values are these, changed."""
         return TextKind(self.name, lambda n: change(self.make(n)))
 
 
 def number_of(*parts: object) -> int:
-    """A 64-bit digest of these parts; the same in every process."""
+    """Return a 64-bit digest of these parts; the same in every process."""
     text = "\0".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -43,7 +43,7 @@ SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))
 
 
 def usable(kinds: Iterable[TextKind], takes: Callable[[Any], bool]) -> Iterator[TextKind]:
-    """The kinds whose sample values a field accepts."""
+    """Return the kinds whose sample values a field accepts."""
     return (kind for kind in kinds if all(takes(kind.make(n)) for n in SAMPLES))
 
 
@@ -52,17 +52,17 @@ def _spell(n: int, length: int, alphabet: str) -> str:
 
 
 def word(n: int, length: int = 12) -> str:
-    """Lower-case letters."""
+    """Return lower-case letters."""
     return _spell(n, length, "abcdefghijklmnopqrstuvwxyz")
 
 
 def digits(n: int, length: int) -> str:
-    """Decimal digits, of which the first is not 0."""
+    """Return decimal digits, of which the first is not 0."""
     return f"{n % 9 + 1}{_spell(n, length - 1, '0123456789')}" if length else ""
 
 
 def day(n: int) -> datetime.date:
-    """A plausible date of birth, between 1921 and 2003."""
+    """Return a plausible date of birth, between 1921 and 2003."""
     return datetime.date(1921, 1, 1) + datetime.timedelta(days=n % 30_000)
 
 
@@ -71,7 +71,7 @@ def _moment(n: int) -> str:
 
 
 def _group_digits(number: str, *lengths: int) -> str:
-    """A number in groups of these lengths; the rest is the last group."""
+    """Return a number in groups of these lengths; the rest is the last group."""
     groups = []
     for length in lengths:
         groups.append(number[:length])
@@ -80,27 +80,27 @@ def _group_digits(number: str, *lengths: int) -> str:
 
 
 def _card(n: int) -> str:
-    """A number of 16 digits with the check digit of payment cards."""
+    """Return a number of 16 digits with the check digit of payment cards."""
     body = f"4{digits(n, 14)}"
     total = sum(sum(divmod(int(digit) * (2 - index % 2), 10)) for index, digit in enumerate(reversed(body)))
     return f"{body}{-total % 10}"
 
 
 def _my_number(n: int) -> str:
-    """A Japanese Individual Number: twelve digits, the last a check digit."""
+    """Return a Japanese Individual Number: twelve digits, the last a check digit."""
     body = digits(n, 11)
     total = sum(int(digit) * weight for digit, weight in zip(body, (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2), strict=True))
     return f"{body}{(11 - total % 11) % 11 % 10}"
 
 
 def _iban(n: int) -> str:
-    """An account number of Germany with its check digits."""
+    """Return an account number of Germany with its check digits."""
     account = digits(n, 18)
     return f"DE{98 - int(f'{account}131400') % 97:02}{account}"
 
 
 def _uuid(n: int, version: int = 4) -> str:
-    """A UUID; built by hand, since `uuid.UUID` knows not every version in every Python."""
+    """Return a UUID; built by hand, since `uuid.UUID` knows not every version in every Python."""
     number = (n << 64) + number_of(n)
     return str(uuid.UUID(int=number & ~(0xF000 << 64) & ~(0xC000 << 48) | version << 76 | 0x8000 << 48))
 

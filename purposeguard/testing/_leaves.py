@@ -47,7 +47,7 @@ class Unsolvable(TypeError):
         self.path = path
 
     def at(self, path: str) -> Unsolvable:
-        """This error at a path, unless it has one."""
+        """Return this error with a path; the error itself if it has a path already."""
         return self if self.path or not path else Unsolvable(str(self), path)
 
 
@@ -73,7 +73,7 @@ class Within:
 
 
 def passes(act: Callable[[], object]) -> bool:
-    """True if the call raises nothing. Validators of the application may raise anything."""
+    """Return True if the call raises nothing. Validators of the application may raise anything."""
     try:
         act()
     except Exception:  # noqa: BLE001  # a validator that fails on a value refuses it
@@ -82,7 +82,7 @@ def passes(act: Callable[[], object]) -> bool:
 
 
 def adapter_of(base: Any, metadata: Sequence[object]) -> TypeAdapter[Any] | None:
-    """The validator of `Annotated[base, *metadata]`; None if pydantic does not know the type."""
+    """Return the validator of `Annotated[base, *metadata]`; None if pydantic does not know the type."""
     annotation: Any = typing.Annotated[(base, *metadata)] if metadata else base
     try:
         return _adapter(annotation)
@@ -191,7 +191,7 @@ class Leaf:
     valid: Check = lambda _: True
 
     def mark(self, n: int) -> tuple[Any, ...]:
-        """A tuple of one valid value made from a number; empty if no attempt is valid."""
+        """Return a tuple of one valid value made from a number; empty if no attempt is valid."""
         if self.make is None:
             return ()
         tries = map(self.make, (n, *(number_of(n, turn) for turn in range(20))))
@@ -199,7 +199,7 @@ class Leaf:
 
 
 def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *, reads: bool = False) -> Leaf:
-    """The leaf of an annotation `Annotated[base, *metadata]`; `takes`: whether the field accepts a value.
+    """Return the leaf of an annotation `Annotated[base, *metadata]`; `takes`: whether the field accepts a value.
 
     `reads`: no model validates the drawn value, so it is converted here.
 
@@ -235,7 +235,7 @@ def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *
 
 
 def list_fixed_values(base: Any) -> list[Any] | None:
-    """All values of a type that has few."""
+    """Return all values of a type that has few."""
     if base is None or base is type(None):
         return [None]
     if base is bool:
@@ -252,7 +252,7 @@ Native = tuple[st.SearchStrategy[Any], Sequence[TextKind], Sequence[Any]]
 
 
 def _mix_values(native: Native, valid: Check, read: Callable[[Any], Any], *, is_text: bool) -> Leaf:
-    """Any value if validators accept most edge cases; else only kinds that they accept."""
+    """Return a leaf of any value if validators accept most edge cases; else of the accepted kinds only."""
     drawn, kinds, odd = native
     taken = {repr(read(value)) for value in odd if valid(value)}
     lenient = len(taken) >= 0.7 * len(odd)
@@ -270,7 +270,7 @@ _NOTHING: Final = "its validators take nothing that is known: give a strategy fo
 
 
 def _recognisable(kinds: Sequence[TextKind], read: Callable[[Any], Any]) -> TextKind:
-    """The first kind whose values are distinct and long enough to be recognised."""
+    """Return the first kind whose values are distinct and long enough to be recognised."""
 
     def is_recognisable(kind: TextKind) -> bool:
         texts = [texts_of(read(kind.make(n))) for n in SAMPLES]
@@ -285,13 +285,16 @@ def _one_of(kinds: Sequence[TextKind]) -> st.SearchStrategy[Any]:
 
 
 def draw_from(data: ConjectureData, strategy: st.SearchStrategy[T]) -> T:
-    """The value that a strategy draws from this source, also within a hypothesis test."""
+    """Return the value that a strategy draws from this source, also within a hypothesis test."""
     with BuildContext(data, wrapped_test=draw_from):
         return data.draw(strategy)
 
 
 def draw_by_seed(strategy: st.SearchStrategy[T], n: int) -> T | None:
-    """The value that a strategy draws by a number; None if it draws none. The same number gives the same value."""
+    """Return the value that a strategy draws from a seed; None if nothing can be drawn.
+
+    The same seed gives the same value.
+    """
     try:
         return draw_from(ConjectureData(random=random.Random(n)), strategy)  # noqa: S311  # no secret
     except (StopTest, InvalidArgument):  # nothing that its filters take, or nothing in its alphabet
@@ -299,7 +302,7 @@ def draw_by_seed(strategy: st.SearchStrategy[T], n: int) -> T | None:
 
 
 def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read: Callable[[Any], Any]) -> Leaf:
-    """The leaf of any other type: texts that pydantic converts to it, else hypothesis' strategy for it."""
+    """Return the leaf of any other type: texts that pydantic converts to it, else hypothesis' strategy for it."""
     if base in (Any, object):
         return Leaf(st.one_of(st.none(), st.booleans(), st.integers(), st.text(_CHARACTERS)), TEXTS[0].make)
     anything = isinstance(base, type) and issubclass(base, (BaseModel, types.FunctionType)) and valid(object())
@@ -349,7 +352,7 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
         matching = [st.from_regex(compiled, fullmatch=True, alphabet=letters) for letters in (_LETTERS, _CHARACTERS)]
 
     def make(n: int) -> str | None:
-        """A valid text, if possible one that is long enough to be recognised."""
+        """Return a valid text, if possible one that is long enough to be recognised."""
         for strategy in matching:
             texts = (draw_by_seed(strategy, number_of(n, turn)) for turn in range(20))
             fit = [text for text in texts if text is not None and valid(text)]
@@ -394,7 +397,7 @@ class _Grid:
     """The distance from a single bound within which values are drawn, if it lies beyond `first` or `last`."""
 
     def limits(self, limits: Limits) -> tuple[int | None, int | None]:
-        """The first and the last number within the limits."""
+        """Return the first and the last number within the limits."""
         first, last = self.first, self.last
         low = None if limits.low is None else self.position(limits.low[0])
         high = None if limits.high is None else self.position(limits.high[0])

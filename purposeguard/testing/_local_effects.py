@@ -37,11 +37,11 @@ class Patches(contextlib.ExitStack):
     """Replaced attributes; `close` restores them in reverse order, each even if another fails."""
 
     def put(self, owner: Any, name: str, value: Any) -> None:
-        """Replaces an attribute."""
+        """Replace an attribute."""
         self.enter_context(mock.patch.object(owner, name, value))
 
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Replaces an attribute by `make(attribute)`."""
+        """Replace an attribute by `make(attribute)`."""
         self.put(owner, name, make(getattr(owner, name)))
 
 
@@ -50,7 +50,10 @@ _quiet: Final[ContextVar[frozenset[str]]] = ContextVar("purposeguard_quiet", def
 
 @contextlib.contextmanager
 def quiet(*kinds: str) -> Generator[None]:
-    """A block in which this thread or task records no effects of these kinds: the caller has recorded them."""
+    """Return a context manager in which this thread or task records no effects of these kinds.
+
+    The caller has recorded them already.
+    """
     token = _quiet.set(_quiet.get() | frozenset(kinds))
     try:
         yield
@@ -59,7 +62,7 @@ def quiet(*kinds: str) -> Generator[None]:
 
 
 def is_quiet(kind: str) -> bool:
-    """True in a `quiet` block of this kind."""
+    """Return True within a `quiet` block of this kind."""
     return kind in _quiet.get()
 
 
@@ -78,7 +81,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 def listen(patches: Patches, hear: Heard) -> None:
-    """Calls a function with each audit event until the patches are undone."""
+    """Call a function with each audit event until the patches are undone."""
     if not _hooked:
         _hooked.append(True)
         sys.addaudithook(_hook)
@@ -87,7 +90,7 @@ def listen(patches: Patches, hear: Heard) -> None:
 
 
 def watch(patches: Patches, tell: Tell, level: int) -> None:
-    """Watches logging, warnings, standard output, files and processes."""
+    """Watch logging, warnings, standard output, files and processes."""
     _watch_logging(patches, tell, level)
     for name in ("warn", "warn_explicit"):
         patches.wrap(warnings, name, functools.partial(_record_warning, tell))
@@ -140,7 +143,7 @@ def _watch_logging(patches: Patches, tell: Tell, level: int) -> None:
 
 
 def _own_level(logger: logging.Logger) -> int:
-    """The level set on a logger or its parents, except the root: libraries set one to be quiet."""
+    """Return the level set on a logger or its parents, except the root: libraries set one to be quiet."""
     while logger.parent is not None:
         if logger.level:
             return logger.level
@@ -149,7 +152,7 @@ def _own_level(logger: logging.Logger) -> int:
 
 
 def _is_chatter(record: logging.LogRecord) -> bool:
-    """True for a library's debug records of its own work: connections, durations."""
+    """Return True for a library's debug records of its own work: connections, durations."""
     if record.name.partition(".")[0] in _CLIENTS:
         return True
     return record.levelno < logging.INFO and record.pathname.startswith(_LIBRARIES)
@@ -275,7 +278,7 @@ class _WrittenText:
         self._effects = effects
 
     def read(self, name: str | None = None) -> None:
-        """Adds the content to the effects; with a `name`, only if it is the file's."""
+        """Add the content to the effects; with a `name`, only if it is the file's."""
         if name is not None and os.path.abspath(name) != self._path:  # noqa: PTH100  # likewise
             return
         if self not in _written:
@@ -301,13 +304,13 @@ _written: list[_WrittenText] = []
 
 
 def end_files() -> None:
-    """Reads all written files."""
+    """Read all written files."""
     for file in _written.copy():
         file.read()
 
 
 def _flush(name: str) -> None:
-    """Flushes open files of this name."""
+    """Flush open files of this name."""
     if not _is_open(name):
         return
     for file in [file for file in gc.get_objects() if issubclass(type(file), _BUFFERED)]:
@@ -317,7 +320,7 @@ def _flush(name: str) -> None:
 
 
 def _is_open(name: str) -> bool:
-    """True if a descriptor of this process is open on the file, or if that is unknown."""
+    """Return True if a descriptor of this process is open on the file, or if that is unknown."""
     try:
         file, descriptors = os.stat(name), os.listdir("/dev/fd")  # noqa: PTH116, PTH208  # as `isfile`
     except OSError:
@@ -333,12 +336,12 @@ _BUFFERED: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def _path(file: Any) -> str | None:
-    """The name of a file; None for a descriptor."""
+    """Return the name of a file; None for a descriptor."""
     return text_of(os.fspath(file)) if isinstance(file, (str, bytes, os.PathLike)) else None
 
 
 def _record_temporary_names(following: Any) -> Any:
-    """Notes the random names of `tempfile`, which are not compared."""
+    """Note the random names of `tempfile`, which are not compared."""
 
     def wrapper(names: Any) -> Any:
         name = following(names)

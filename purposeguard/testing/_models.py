@@ -59,12 +59,12 @@ class ModelField(NamedTuple):
 
 
 def fields_of(cls: type) -> tuple[ModelField, ...]:
-    """The fields that are passed when an instance is made, in the class's order; cached on the class."""
-    known: tuple[ModelField, ...] | None = vars(cls).get(_FIELDS)
-    if known is None:
-        known = _fields_of(cls)
-        type.__setattr__(cls, _FIELDS, known)
-    return known
+    """Return the fields that are passed when an instance is made, in the class's order; cached on the class."""
+    fields: tuple[ModelField, ...] | None = vars(cls).get(_FIELDS)
+    if fields is None:
+        fields = _fields_of(cls)
+        type.__setattr__(cls, _FIELDS, fields)
+    return fields
 
 
 _FIELDS: Final = "__purposeguard_testing_fields__"
@@ -122,7 +122,7 @@ class _ModelCheck:
 
 
 def _key(cls: type[BaseModel], name: str) -> str | AliasPath:
-    """The name or path by which a field is passed."""
+    """Return the name or path by which a field is passed."""
     alias: Any = cls.model_fields[name].validation_alias
     if alias is None:
         return name
@@ -132,7 +132,7 @@ def _key(cls: type[BaseModel], name: str) -> str | AliasPath:
 
 
 def _input_of(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The dict that a model is validated from."""
+    """Return the dict that a model is validated from."""
     data: dict[str, Any] = {}
     for name, value in values.items():
         key = _key(cls, name)
@@ -195,7 +195,7 @@ class _AttrsCheck:
 
 
 def instantiate(cls: type, values: Mapping[str, Any]) -> Any:
-    """An instance with these values; raises what the validators raise."""
+    """Return an instance with these values; raises what the validators raise."""
     if issubclass(cls, RootModel):
         return cls.model_validate(values["root"])
     if issubclass(cls, BaseModel):
@@ -209,13 +209,13 @@ def instantiate(cls: type, values: Mapping[str, Any]) -> Any:
 
 
 def field_values(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """The values of a model's fields, read without running code of the class."""
+    """Return the values of a model's fields, read without running code of the class."""
     values = {name: read_field(value, name) for name in names}
     return {name: value for name, value in values.items() if value is not MISSING}
 
 
 def with_fields(value: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy with other values in some fields and the same objects in the others; nothing is validated.
+    """Return a copy with other values in some fields and the same objects in the others; nothing is validated.
 
     Values of `cached_property` are not copied.
     """
@@ -247,7 +247,7 @@ def _list_kept_names(cls: type) -> tuple[str, ...]:
 
 
 def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, Any], ...]]:
-    """The class of a model's annotation, and the bindings of its type variables."""
+    """Return the class of a model's annotation, and the bindings of its type variables."""
     origin = get_origin(annotation)
     if origin is None:
         return annotation, ()
@@ -256,7 +256,7 @@ def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, A
 
 
 def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str], Names]:
-    """A function from a field's name to the bindings of the type variables in its annotation."""
+    """Return a function from a field's name to the bindings of the type variables in its annotation."""
     scopes: dict[type, dict[Any, Any]] = {cls: dict(bindings)}
     for owner in class_lineage(cls):
         for base in owner.__dict__.get("__orig_bases__", ()):
@@ -272,7 +272,7 @@ def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str]
 
 
 def resolve_variable(annotation: Any, names: Names) -> Any:
-    """The binding of a type variable; any other annotation itself."""
+    """Return the binding of a type variable; any other annotation itself."""
     try:
         return names.get(annotation, annotation)
     except TypeError:  # no hash
@@ -302,20 +302,20 @@ class Spot:
     seals: bool = False
 
     def but(self, **changes: Any) -> Self:
-        """A copy with these attributes changed."""
+        """Return a copy with these attributes changed."""
         return dataclasses.replace(self, **changes)
 
     def below(self, name: str) -> str:
-        """The path of a field of the model at this place."""
+        """Return the path of a field of the model at this place."""
         return f"{self.path}.{name}" if self.path else name
 
     def field(self, field: ModelField, names: Names) -> Spot:
-        """The place of a field of the model at this place."""
+        """Return the place of a field of the model at this place."""
         path, does = self.below(field.name), field.validates
         return Spot(path, self.personal, names, check=field.check, validates=does, seals=does)
 
     def item(self, check: Check | None = None) -> Spot:
-        """The place of the items of the container at this place."""
+        """Return the place of the items of the container at this place."""
         return Spot(
             f"{self.path}[]",
             self.personal,
@@ -328,7 +328,7 @@ class Spot:
 
 
 def unwrap_annotation(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
-    """The annotation without `Annotated`, aliases and type variables, and the place with what these say."""
+    """Return the annotation without `Annotated`, aliases and type variables, and the place with what these say."""
     while True:
         annotation = resolve_variable(annotation, spot.names)
         origin = get_origin(annotation)
@@ -374,7 +374,7 @@ def _of_variable(variable: Any) -> Any:
 
 
 def constraints_of_marks(spot: Spot, base: object) -> tuple[object, ...]:
-    """The constraints that marks add: a subject's id must be a valid one, a day needs a time zone."""
+    """Return the constraints that marks add: a subject's id must be a valid one, a day needs a time zone."""
     if base is str and any(isinstance(mark, SubjectMark) for mark in spot.marks):
         return (_SUBJECT,)
     if base is datetime.datetime and any(mark in (Collected, Ended) for mark in spot.marks):
@@ -397,7 +397,7 @@ def models_in(annotations: Iterable[Any]) -> Iterator[Any]:
 
 
 def holds_personal(annotation: Any, spot: Spot) -> bool:
-    """True if an annotation contains a tag or a seal."""
+    """Return True if an annotation contains a tag or a seal."""
     bindings = {
         name: read_argument_shape(value, {}) for name, value in spot.names.items() if not isinstance(value, TypeVar)
     }
@@ -405,7 +405,7 @@ def holds_personal(annotation: Any, spot: Spot) -> bool:
 
 
 def may_be_none(annotation: Any, spot: Spot) -> bool:
-    """True if the annotation allows None."""
+    """Return True if the annotation allows None."""
     annotation, _ = unwrap_annotation(annotation, spot)
     return is_union(annotation) and type(None) in get_args(annotation)
 

@@ -56,7 +56,7 @@ class Rerun:
         self._silence.close()
 
     def fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
-        """Runs a test again and says whether it, or a subtest, fails; tears down what `following` does not need."""
+        """Run a test again and say whether it, or a subtest, fails. Tear down what `following` does not need."""
         self._failed_parts = 0
         if isinstance(item, pytest.Function) and isinstance(item.parent, pytest.Class):
             # A new instance, as pytest makes for each test.
@@ -67,8 +67,8 @@ class Rerun:
         return self._failed_parts > 0 or any(report.failed for report in reports)
 
     def take_down(self) -> None:
-        """Tears down all fixtures; the next test sets up its own."""
-        with contextlib.suppress(Exception, OutcomeException):  # raised by a finaliser of the tests
+        """Tear down all fixtures; the next test sets up its own."""
+        with contextlib.suppress(Exception, OutcomeException):  # A finalizer of the tests may raise.
             self._session._setupstate.teardown_exact(None)
 
     def _count_failure(self, report: pytest.TestReport) -> None:
@@ -98,7 +98,10 @@ def _nothing(_: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def _as_in_a_run(item: pytest.Item) -> Generator[None, None, None]:
-    """The surroundings of a test: its warning filters, and the same draws of hypothesis each time."""
+    """Return a context manager that restores the conditions of a test run.
+
+    These are the test's warning filters, and the same draws of hypothesis each time.
+    """
     config = item.config
     with warnings.catch_warnings(record=True), _drawing_the_same(item):
         if config.pluginmanager.hasplugin("warnings"):
@@ -140,7 +143,7 @@ class Mutation:
     why_not: str | None = None
 
     def lines(self) -> Iterator[str]:
-        """The lines to print."""
+        """Yield the lines to print."""
         if self.why_not is not None:
             yield f"no cell was turned: {self.why_not}"
             return
@@ -157,7 +160,7 @@ class Mutation:
         yield f"{len(self.noticed)} of {tried} cells pinned{loose}"
 
     def tables(self) -> dict[str, Any]:
-        """The result as JSON values, without times, so that equal runs give equal files."""
+        """Return the result as JSON values, without times, so that equal runs give equal files."""
         return {
             "why_not": self.why_not,
             "pinned": [{**cell._asdict(), "test": test} for cell, test in self.noticed.items()],
@@ -178,13 +181,13 @@ class _CellWatcher(Watcher):
         self.cell: WatchedCell | None = None
         self.consulted = False
 
-    def decided(self, asked: CellQuestion) -> None:
+    def decided(self, question: CellQuestion) -> None:
         cell = self.cell
         if cell is None or self.consulted:
             return
         # A family may be allowed by another member, so its answer need not be of the turned cell.
-        members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
-        if any((answer.notice, answer.source) == (cell.notice, cell.source) for answer, _ in asked.answers):
+        members = question.purpose.members if isinstance(question.purpose, Family) else (question.purpose,)
+        if any((answer.notice, answer.source) == (cell.notice, cell.source) for answer, _ in question.answers):
             self.consulted = any(member.clause == cell.purpose for member in members)
 
 
@@ -198,7 +201,10 @@ class Mutator:
         granted: Mapping[WatchedCell, bool],
         seconds: float | None,
     ) -> None:
-        """`consulted`: the tests to run for each cell, those first that are most likely to notice."""
+        """Prepare the mutation of each cell.
+
+        `consulted` holds the tests to run for each cell, those first that are most likely to fail.
+        """
         self._rerun = Rerun(session)
         self._consulted = consulted
         self._until = math.inf if seconds is None else time.monotonic() + seconds
@@ -207,7 +213,7 @@ class Mutator:
         self.mutation = Mutation(granted=dict(granted))
 
     def run(self) -> Mutation:
-        """Tries each cell, and restores everything."""
+        """Try each cell, and restore everything."""
         mutation = self.mutation
         try:
             with watching.watching(self._watcher), self._rerun:
@@ -236,21 +242,21 @@ class Mutator:
             mutation.survivors.append(cell)
 
     def _notices(self, cell: WatchedCell, items: Sequence[pytest.Item]) -> str | None:
-        """The first test that fails with the cell turned, passes without, and fails again with it."""
-        left = [item for item in items if item.nodeid not in self._unsteady]
-        while left:
+        """Return the first test that fails with the cell turned, passes without, and fails again with it."""
+        candidates = [item for item in items if item.nodeid not in self._unsteady]
+        while candidates:
             with self._turn_cell(cell):
-                failed = self._first_failure(left)
+                failed = self._first_failure(candidates)
             if failed is None:
                 return None
-            # Each time: what has run often may have worn out since, and what fails by chance fails now or then.
+            # Repeat both runs each time, because tests that fail by chance fail only now and then.
             if self._first_failure([failed]) is None:
                 with self._turn_cell(cell):
                     again = self._first_failure([failed])
                 if again is not None:
                     return failed.nodeid
             self._unsteady[failed.nodeid] = None
-            left = left[left.index(failed) + 1 :]
+            candidates = candidates[candidates.index(failed) + 1 :]
         return None
 
     @contextlib.contextmanager
@@ -264,7 +270,7 @@ class Mutator:
             watching.turn(None)
 
     def _first_failure(self, items: Sequence[pytest.Item]) -> pytest.Item | None:
-        """The first of these that fails; tears down what they set up."""
+        """Return the first of these tests that fails, and tear down what they set up."""
         try:
             for item, following in zip(items, [*items[1:], None], strict=True):
                 if time.monotonic() >= self._until:
@@ -272,7 +278,7 @@ class Mutator:
                 if self._rerun.fails(item, following):
                     return item
         finally:
-            # Fixtures of a session or module saw the cell turned: nothing of them stays for the next.
+            # Fixtures of a session or module saw the turned cell, so they must not be kept for the next run.
             self._rerun.take_down()
         return None
 
@@ -284,7 +290,10 @@ def tests_by_cell(
     fixtures: Mapping[str, Iterable[Any]],
     order: Callable[[WatchedCell], Any],
 ) -> tuple[dict[WatchedCell, list[pytest.Item]], list[WatchedCell]]:
-    """Cell → the tests that consulted it, themselves or by `fixtures`; and the cells that none consulted."""
+    """Return the tests that consulted each cell, and the cells that no test consulted.
+
+    A test counts if it consulted the cell itself or through one of its `fixtures`.
+    """
     cells_of: dict[pytest.Item, set[WatchedCell]] = {}
     for item in items:
         if item.nodeid in passed:

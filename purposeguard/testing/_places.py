@@ -40,7 +40,7 @@ class FieldPlace:
 
 
 def places(instance: Any, model: Any) -> list[FieldPlace]:
-    """Every value of an instance that its annotation describes, containers before their items."""
+    """Return every value of an instance that its annotation describes, containers before their items."""
     seen: list[FieldPlace] = []
 
     def see(path: str, value: Any, shape: Shape) -> Any:
@@ -57,7 +57,7 @@ _ENTERED: Final = object()
 
 
 def _replace_places(value: Any, shape: Shape, path: str, choose: Callable[[str, Any, Shape], Any]) -> Any:
-    """A copy of `value` with what `choose` returns for each place; itself where nothing is another object."""
+    """Return a copy of `value` with what `choose` returns for each place; itself where nothing is another object."""
     chosen = choose(path, value, shape)
     if chosen is not _ENTERED:
         return chosen
@@ -82,7 +82,7 @@ def _replace_places(value: Any, shape: Shape, path: str, choose: Callable[[str, 
 
 
 def with_items(value: Any, items: list[tuple[Any, Any]]) -> Any:
-    """A container with other items, given as (old, new) in its order; itself where each is the same object."""
+    """Return a container with other items, given as (old, new) in its order; itself where each is the same object."""
     made = [new for _, new in items]
     if all(new is old for old, new in items):
         return value
@@ -95,7 +95,7 @@ def with_items(value: Any, items: list[tuple[Any, Any]]) -> Any:
 
 
 def _fields_of(value: Any, shape: Shape) -> Mapping[str, Shape] | None:
-    """The fields of a model instance, by the annotation of its place; None if the value is no model."""
+    """Return the fields of a model instance, by the annotation of its place; None if the value is no model."""
     for model in shape.models:
         if (isinstance(value, dict) and model.is_mapping) or (not model.is_mapping and isinstance(value, model.cls)):
             return model.fields()
@@ -116,17 +116,17 @@ class FieldPlaces:
     forbidden: Mapping[str, Label]
 
     def format_path(self, path: str) -> str:
-        """A path in the argument as code writes it."""
+        """Return a path in the argument as code writes it."""
         return path_in_code(self.name, path)
 
 
 def path_in_code(name: str, path: str) -> str:
-    """A path in an argument as code writes it: `customer.device`, `customers[].device`."""
+    """Return a path in an argument as code writes it: `customer.device`, `customers[].device`."""
     return f"{name}{path}" if not path or path.startswith("[") else f"{name}.{path}"
 
 
 def annotations_of(fn: Callable[..., Any], local: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The annotations of a function's parameters, as far as they resolve; `local`: the names in scope."""
+    """Return the annotations of a function's parameters, as far as they resolve; `local`: the names in scope."""
     fn = inspect.unwrap(fn)
     try:
         hints = typing_extensions.get_type_hints(fn, localns=dict(local) if local else None, include_extras=True)
@@ -136,7 +136,7 @@ def annotations_of(fn: Callable[..., Any], local: Mapping[str, Any] | None = Non
 
 
 def is_tagged(annotation: Any) -> bool:
-    """True if an annotation is, or contains, a model with tagged fields."""
+    """Return True if an annotation is, or contains, a model with tagged fields."""
     try:
         return read_shape(annotation).has_tags
     except UnlabelledData:
@@ -144,7 +144,7 @@ def is_tagged(annotation: Any) -> bool:
 
 
 def model_of(value: Any, annotation: Any = None) -> Any:
-    """The model of a value: its annotation, its class, or that of its items; None if it has no tagged fields."""
+    """Return the model of a value: its annotation, its class, or that of its items; None if it has no tagged fields."""
     if annotation is not None and is_tagged(annotation):
         return annotation
     if is_taggable(type(value)):
@@ -164,17 +164,17 @@ def model_of(value: Any, annotation: Any = None) -> Any:
 
 
 def forbidden_in(decide: Callable[[Label], object], model: Any) -> dict[str, Label]:
-    """The fields of a model that may not be used: path → label. `decide` judges a label."""
+    """Return the fields of a model that may not be used: path → label. `decide` judges a label."""
     return {path: label for path, label in sources_of(model).items() if not decide(label)}
 
 
 def has_any(value: Any, fields: FieldPlaces) -> bool:
-    """True if a value has any of these fields: an empty list has none."""
+    """Return True if a value has any of these fields: an empty list has none."""
     return "" in fields.forbidden or any(place.path in fields.forbidden for place in places(value, fields.model))
 
 
 def values_at(value: Any, model: Any, path: str) -> list[Any]:
-    """The plain values at a path."""
+    """Return the plain values at a path."""
     contents = _at(value, model, path)
     return [compute_plain_value(item) if isinstance(item, Sealed) else item for item in contents]
 
@@ -184,7 +184,7 @@ def _at(value: Any, model: Any, path: str) -> list[Any]:
 
 
 def with_values_of(value: Any, donor: Any, model: Any, paths: Collection[str]) -> Any:
-    """A copy of `value` with the values of `donor`, its twin, at these paths."""
+    """Return a copy of `value` with the values of `donor`, its twin, at these paths."""
     theirs: dict[str, Iterator[Any]] = {}
     for path in paths:
         theirs[path] = iter(_at(donor, model, path))
@@ -196,7 +196,7 @@ def with_values_of(value: Any, donor: Any, model: Any, paths: Collection[str]) -
 
 
 def with_equal_values(value: Any, model: Any, paths: Collection[str]) -> Any:
-    """A copy of `value` in which all values at a path are equal: code may compare them."""
+    """Return a copy of `value` in which all values at a path are equal: code may compare them."""
     first: dict[str, Any] = {}
 
     def choose(path: str, old: Any, _: Shape) -> Any:
@@ -206,7 +206,7 @@ def with_equal_values(value: Any, model: Any, paths: Collection[str]) -> Any:
 
 
 def with_value_at(value: Any, model: Any, path: str, index: int, new: Any) -> Any:
-    """A copy of `value` with `new` at the `index`-th place of a path, sealed if the old value is."""
+    """Return a copy of `value` with `new` at the `index`-th place of a path, sealed if the old value is."""
     places_seen = itertools.count()
 
     def choose(at: str, old: Any, _: Shape) -> Any:

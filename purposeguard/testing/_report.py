@@ -45,20 +45,20 @@ class Records:
         self.terms: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
 
     def dump(self) -> dict[str, Any]:
-        """The records as plain values, which pytest-xdist sends to another process."""
-        return {name: dict(held) for name, held in vars(self).items()}
+        """Return the records as plain values, which pytest-xdist sends to another process."""
+        return {name: dict(values) for name, values in vars(self).items()}
 
     def merge(self, dump: Mapping[str, Any]) -> None:
-        """Adds what another process dumped."""
-        for name, held in vars(self).items():
-            held.update(dump[name])  # a Counter adds up
+        """Add what another process dumped."""
+        for name, values in vars(self).items():
+            values.update(dump[name])  # A Counter adds the counts.
 
     def knows(self, notice: str) -> bool:
-        """True if cells of a notice are recorded: there is a limit on the number of notices."""
+        """Return True if cells of a notice are recorded: there is a limit on the number of notices."""
         return notice in self.terms or len(self.terms) < MOST_NOTICES
 
     def declare(self, guard: Guard, notice: Notice, is_test: Callable[[str], bool]) -> None:
-        """Records what a guard's code declares: activities, access functions, and the cells that count.
+        """Record what a guard's code declares: activities, access functions, and the cells that count.
 
         `notice`: the one that the guard was made with; a test may have replaced it. `is_test`: whether a module holds
         tests, whose declarations do not count.
@@ -80,7 +80,7 @@ class Records:
                     self.universe[key, source.clause, member.clause] = bool(granted)
 
     def name(self, notice: Notice, *, always: bool = False) -> None:
-        """Records the terms of a notice, in its order; `always`: beyond the limit too."""
+        """Record the terms of a notice, in its order; `always`: beyond the limit too."""
         key = notice_key(notice)
         if key not in self.terms and (always or self.knows(key)):
             purposes = [(purpose.clause, purpose.slug) for purpose in notice.purposes]
@@ -92,7 +92,7 @@ def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
 
 
 def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
-    """The labels that the code behind a guard declares."""
+    """Return the labels that the code behind a guard declares."""
     labels: list[Label | None] = []
     for access in accesses:
         labels += [access.label, access.named, access.whole, *access.fields.values(), *access.sealed.values()]
@@ -109,7 +109,10 @@ class Collector(Watcher):
     """Counts what watched guards do."""
 
     def __init__(self, *, by_test: bool, is_test: Callable[[str], bool]) -> None:
-        """`by_test`: records which test consulted which cells; `is_test` as in `Records.declare`."""
+        """Start without records.
+
+        With `by_test`, record which test consulted which cells. `is_test` works as in `Records.declare`.
+        """
         self.records = Records()
         self.by_test: dict[str | None, set[WatchedCell]] = {}
         self.by_fixture: dict[Any, set[WatchedCell]] = {}
@@ -122,21 +125,23 @@ class Collector(Watcher):
         self._young: collections.deque[Guard] = collections.deque()
         self._made_for: weakref.WeakKeyDictionary[Guard, Notice] = weakref.WeakKeyDictionary()
 
-    def decided(self, asked: CellQuestion) -> None:
-        records, notice = self.records, asked.answers[0][0].notice
+    def decided(self, question: CellQuestion) -> None:
+        records, notice = self.records, question.answers[0][0].notice
         # Under an activity, the guard may be the service's own, whose declarations are read when the test ends.
-        if self.paused or not (records.knows(notice) or asked.activity is not None):
+        if self.paused or not (records.knows(notice) or question.activity is not None):
             return
         with self._lock:
-            records.name(asked.notice)
-            for cell, allowed in asked.answers:
+            records.name(question.notice)
+            for cell, allowed in question.answers:
                 records.cells[*cell, allowed] += 1
-            if asked.activity is not None and asked.used:
-                held = records.used if asked.allowed else records.denied
-                for source in dict.fromkeys(cell.source for cell, may in asked.answers if asked.allowed or not may):
-                    held[notice, asked.activity.name, asked.activity.purpose_id, source] += 1
+            if question.activity is not None and question.used:
+                counts = records.used if question.allowed else records.denied
+                for source in dict.fromkeys(
+                    cell.source for cell, may in question.answers if question.allowed or not may
+                ):
+                    counts[notice, question.activity.name, question.activity.purpose_id, source] += 1
             if self._by_test:
-                cells = [cell for cell, _ in asked.answers]
+                cells = [cell for cell, _ in question.answers]
                 self.by_test.setdefault(self._test, set()).update(cells)
                 for fixture in self._fixtures:
                     self.by_fixture.setdefault(fixture, set()).update(cells)
@@ -162,17 +167,17 @@ class Collector(Watcher):
                     self._declare(self._young.popleft())
 
     def add_guards(self, guards: Iterable[Guard]) -> None:
-        """Records guards that exist already."""
+        """Record guards that exist already."""
         for guard in guards:
             self._made_for[guard] = guard.notice
             self.records.name(guard.notice, always=True)
 
     def begin(self, test: str) -> None:
-        """A test begins; earlier decisions belong to the import of modules."""
+        """Attribute decisions to a test that begins; earlier decisions belong to the import of modules."""
         self._test = test
 
     def end(self) -> None:
-        """The test has ended: the guards that it made have all their declarations."""
+        """Record the declarations of the guards that a test made, now that it has ended."""
         self._test = None
         with self._lock:
             young, self._young = self._young, collections.deque()
@@ -180,18 +185,18 @@ class Collector(Watcher):
                 self._declare(guard)
 
     def begin_fixture(self, fixture: Any) -> None:
-        """A shared fixture is being made: the cells that it consults count for all its tests."""
+        """Begin to attribute decisions to a shared fixture: they count for all tests that use it."""
         self._fixtures.append(fixture)
 
     def end_fixture(self) -> None:
-        """The fixture is made."""
+        """Stop attributing decisions to the shared fixture that was made."""
         self._fixtures.pop()
 
     def _declare(self, guard: Guard) -> None:
         self.records.declare(guard, self._made_for.get(guard, guard.notice), self._is_test)
 
     def finish(self, guards: Iterable[Guard]) -> Records:
-        """The records, complete."""
+        """Return the records, complete."""
         self.end()
         for guard in guards:
             self._declare(guard)
@@ -228,7 +233,7 @@ class CoverageReport:
         return f"{self._floor_percentage(1):g} %"
 
     def _floor_percentage(self, places: int) -> float:
-        """The percentage, rounded down, so that a value below a bound is not shown as the bound."""
+        """Return the percentage, rounded down, so that a value below a bound is not shown as the bound."""
         hit, of = self.counted
         scale = 10**places
         return 100 * scale * hit // of / scale if of else 100.0
@@ -251,7 +256,7 @@ class CoverageReport:
     # ---- for people ------------------------------------------------------------------------------------------------
 
     def lines(self, verbose: bool = False) -> Iterator[str]:
-        """The lines to print."""
+        """Yield the lines to print."""
         records = self.records
         declared = {notice for notice, _, _ in records.activities}
         for notice in records.terms:
@@ -314,7 +319,7 @@ class CoverageReport:
     # ---- for programs ------------------------------------------------------------------------------------------------
 
     def tables(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         records = self.records
         hit, of = self.counted
         cells = sorted({cell[:3] for cell in records.cells} | set(records.universe), key=self.order)
@@ -369,7 +374,7 @@ class CoverageReport:
         )
 
     def write(self, path: Path) -> None:
-        """Writes the tables to a file."""
+        """Write the tables to a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.tables(), ensure_ascii=False, indent=2) + "\n", "utf-8")
 
@@ -383,7 +388,7 @@ def _times(sources: dict[str, int]) -> str:
 
 
 def _short(lines: Iterable[str], verbose: bool) -> Iterator[str]:
-    """The first lines, and how many are left out; all of them if verbose."""
+    """Yield the first lines, and how many are left out; all of them if verbose."""
     shown = list(lines)
     yield from shown if verbose else shown[:_MOST_LINES]
     if not verbose and len(shown) > _MOST_LINES:

@@ -43,7 +43,7 @@ PINS: Final = ("random", "uuid", "time")
 
 @contextlib.contextmanager
 def pin_randomness(pins: Collection[str], moment: float) -> Generator[None]:
-    """A block in which code gets the same random numbers, ids and time each time it is entered."""
+    """Return a context manager in which random numbers, ids and time are the same each time."""
     with Patches() as patches:
         # The numbering of threads gives them their names.
         patches.put(threading, "_counter", itertools.count(1).__next__)
@@ -62,7 +62,7 @@ def pin_randomness(pins: Collection[str], moment: float) -> Generator[None]:
 
 
 def _urandom() -> Callable[[int], bytes]:
-    """Pseudo-random bytes from a fixed seed, for any thread."""
+    """Return a function that gives pseudo-random bytes from a fixed seed, for any thread."""
     numbers, lock = random.Random(_SEED), make_lock()  # noqa: S311  # reproducible on purpose
 
     def urandom(size: int) -> bytes:
@@ -109,7 +109,7 @@ def _pin_uuid(patches: Patches, moment: float) -> None:
 
 
 def _pin_time(patches: Patches, moment: float) -> None:
-    """Clocks of durations advance by a millisecond at each call, and by the whole seconds that really pass.
+    """Make clocks of durations advance by a millisecond per call, and by the whole seconds that really pass.
 
     The real seconds let code that waits by such a clock end. The time of day stands still if time-machine is installed.
     `monotonic`, by which most code waits, is left alone.
@@ -131,7 +131,7 @@ def _pin_time(patches: Patches, moment: float) -> None:
 
 @functools.cache
 def time_machine() -> Any:
-    """The library time-machine, if it is installed."""
+    """Return the library time-machine, if it is installed."""
     try:
         return importlib.import_module("time_machine")
     except ModuleNotFoundError:
@@ -150,7 +150,7 @@ class Waiting:
 
     @contextlib.contextmanager
     def threads(self) -> Generator[None]:
-        """A block whose threads, and jobs in thread pools, are waited for at its end."""
+        """Return a context manager: a block whose threads, and jobs in thread pools, are waited for at its end."""
         before = set(threading.enumerate())
         submitted: list[Future[Any]] = []
 
@@ -182,7 +182,7 @@ class Waiting:
             self.patience = 0.0
 
     async def for_tasks(self) -> None:
-        """Waits for all other tasks of the running loop."""
+        """Wait for all other tasks of the running loop."""
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others and self.patience:
             _, unfinished = await asyncio.wait(others, timeout=self.patience)
@@ -205,7 +205,7 @@ class RunOutcome:
         return len({effect.lane for effect in self.effects}) > 1
 
     def key(self, *, ordered: bool) -> object:
-        """The values to compare: effects in order, or as a multiset."""
+        """Return the values to compare: effects in order, or as a multiset."""
         effects: object = self.effects
         if not ordered:
             effects = collections.Counter(self.effects)
@@ -233,7 +233,7 @@ class RunConduct:
     _waiting: Waiting = field(default_factory=Waiting)
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> RunOutcome | None:
-        """Runs the body; None if it rejects the arguments itself (`assume`)."""
+        """Run the body; None if it rejects the arguments itself (`assume`)."""
         __tracebackhide__ = True
         started = time.perf_counter()
         arguments = {name: self._fresh(name, value) for name, value in kwargs.items()}
@@ -259,7 +259,7 @@ class RunConduct:
         )
 
     def _find_changes(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Lines:
-        """What the body changed in its arguments, apart from the fields that may not be used."""
+        """Return the changes that the body made to its arguments, except to fields that may not be used."""
         changes: list[tuple[str, str]] = []
         for name, value in after.items():
             if value is before[name] or _are_equal(value, before[name]):
@@ -272,7 +272,7 @@ class RunConduct:
         return tuple(changes)
 
     def _fresh(self, name: str, value: Any) -> Any:
-        """A copy of a drawn value, so that no run sees the changes of another; a fixture itself."""
+        """Return a copy of a drawn value, so that no run sees the changes of another; a fixture itself."""
         return value if self.drawn is not None and name not in self.drawn else fresh(value)
 
     def _result(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Lines:
@@ -302,7 +302,7 @@ class RunConduct:
 
 
 def _some(generator: Generator[Any, None, Any]) -> list[Any]:
-    """The items of a generator, and what it returns."""
+    """Return the items of a generator, and what it returns."""
     items: list[Any] = []
     try:
         while len(items) < STREAMED:
@@ -323,7 +323,7 @@ async def _some_of_async(items: AsyncIterator[Any]) -> list[Any]:
 
 
 def make_opening_use(use: Use[Any]) -> Callable[[Any], Any]:
-    """Opens sealed values that the use may open, and no others."""
+    """Open sealed values that the use may open, and no others."""
 
     def open_value(sealed: Any) -> Any:
         return compute_plain_value(sealed) if use._knows(sealed.label) and use.allows(sealed.label) else sealed
@@ -346,7 +346,7 @@ _COPIED: Final = (list, dict, set, bytearray, collections.deque)
 
 
 def fresh(value: Any) -> Any:
-    """A copy of data, so that no run sees the changes of another; anything else, such as a client, itself."""
+    """Return a copy of data, so that no run sees the changes of another; anything else, such as a client, itself."""
     if isinstance(value, _COPIED) or (is_taggable(type(value)) and not isinstance(value, type)):
         with contextlib.suppress(TypeError, copy.Error):
             return copy.deepcopy(value)

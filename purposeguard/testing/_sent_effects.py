@@ -21,7 +21,7 @@ from purposeguard.testing._shown import text_of
 
 
 def watch(patches: Patches, tell: Tell, connections: list[sqlite3.Connection] | None) -> None:
-    """Watches the clients and drivers that are loaded, and those of the standard library.
+    """Watch the clients and drivers that are loaded, and those of the standard library.
 
     `connections` of sqlite3 that are open; None: they are looked for. Those made meanwhile are added.
     """
@@ -79,7 +79,7 @@ def _sent(tell: Tell, send: Any) -> Any:
 
 
 def _record_request(tell: Tell, request: Any, body: Any) -> contextlib.AbstractContextManager[None]:
-    """Records a request; returns the block in which to send it."""
+    """Record a request; return the block in which to send it."""
     parts = {"address": str(request.url), **_headers(request.headers.items()), "body": _body(body)}
     tell("http", str(request.method), lambda: parts)
     # A streamed body is recorded below.
@@ -87,7 +87,10 @@ def _record_request(tell: Tell, request: Any, body: Any) -> contextlib.AbstractC
 
 
 def _is_inside(client: Any, request: Any) -> bool:
-    """True if a client calls an application in this process: then the response is the effect, not the request."""
+    """Return True if a client calls an application in this process.
+
+    Then the response is the effect, not the request.
+    """
     find = getattr(client, "_transport_for_url", None)
     transport = find(request.url) if find is not None else None
     return getattr(transport, "app", None) is not None
@@ -185,7 +188,7 @@ class _Sockets:
         self._answering: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def watch(self, patches: Patches) -> None:
-        """Watches outgoing connections, datagrams, and TLS."""
+        """Watch outgoing connections, datagrams, and TLS."""
         listen(patches, self._hear)
         for cls, name, make in (
             (socket.socket, "send", self._sent),
@@ -257,7 +260,7 @@ class _Sockets:
 
 
 def _is_answering(connection: socket.socket) -> bool:
-    """True for a connection that a server in this process accepted: its port is a listening one."""
+    """Return True for a connection that a server in this process accepted: its port is a listening one."""
     port = connection.getsockname()[1:2]
     sockets = [item for item in gc.get_objects() if issubclass(type(item), socket.socket) and item.fileno() >= 0]
     return bool(port) and any(_listens(socket) and socket.getsockname()[1:2] == port for socket in sockets)
@@ -270,7 +273,7 @@ def _listens(connection: socket.socket) -> bool:
 
 
 def _peer(connection: Any) -> Any:
-    """The peer of a connection; None for this process itself, whose event loops wake themselves by sockets."""
+    """Return the peer of a connection; None for this process itself, whose event loops wake themselves by sockets."""
     try:
         return getattr(connection, "server_hostname", None) or connection.getpeername() or None
     except OSError:
@@ -322,7 +325,7 @@ def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
 
 
 def _from_sqlalchemy() -> bool:
-    """True if SQLAlchemy, which reports the statement itself, is among the nearest callers."""
+    """Return True if SQLAlchemy, which reports the statement itself, is among the nearest callers."""
     frame = sys._getframe(2)
     for _ in range(12):
         if frame.f_globals.get("__name__", "").startswith("sqlalchemy."):
@@ -388,7 +391,7 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
 
 
 def open_connections() -> list[sqlite3.Connection]:
-    """The open sqlite3 connections of this process; slow, as it searches all objects."""
+    """Return the open sqlite3 connections of this process; slow, as it searches all objects."""
     classes: list[type] = [sqlite3.Connection]
     for cls in classes:
         classes += type.__subclasses__(cls)
@@ -397,7 +400,7 @@ def open_connections() -> list[sqlite3.Connection]:
 
 
 def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connection]) -> None:
-    """Watches connections by their trace callback, since their methods cannot be replaced."""
+    """Watch connections by their trace callback, since their methods cannot be replaced."""
     connect = sqlite3.connect
 
     def record_statement(statement: str) -> None:
@@ -425,6 +428,6 @@ def _watch_sqlite(patches: Patches, tell: Tell, connections: list[sqlite3.Connec
 
 
 def _trace(connection: sqlite3.Connection, callback: Any) -> None:
-    # ProgrammingError: it is closed, or belongs to another thread.
+    # ProgrammingError means that the connection is closed, or belongs to another thread.
     with contextlib.suppress(sqlite3.ProgrammingError):
         connection.set_trace_callback(callback)

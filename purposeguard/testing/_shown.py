@@ -30,7 +30,7 @@ Lines = tuple[tuple[str, str], ...]
 
 
 def text_of(value: object) -> str:
-    """The text of a value as its receiver sees it."""
+    """Return the text of a value as its receiver sees it."""
     if isinstance(value, str):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -45,7 +45,7 @@ def text_of(value: object) -> str:
 
 
 def _unzip(data: bytes) -> bytes:
-    """The content of gzip data, whose header holds the time; other bytes unchanged."""
+    """Return the content of gzip data, whose header holds the time; other bytes unchanged."""
     if not data.startswith(b"\x1f\x8b\x08"):
         return data
     try:
@@ -55,7 +55,7 @@ def _unzip(data: bytes) -> bytes:
 
 
 def error_text(error: BaseException, *, suppressed: bool = True) -> str:
-    """An error as text: class, message, notes, attributes, and the errors that led to it.
+    """Return an error as text: class, message, notes, attributes, and the errors that led to it.
 
     `suppressed`: include errors that `raise … from None` hides.
     """
@@ -63,7 +63,7 @@ def error_text(error: BaseException, *, suppressed: bool = True) -> str:
 
 
 def error_parts(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
-    """(name, text) of the error and of each error that led to it."""
+    """Yield the name and text of the error, and of each error that led to it."""
     seen: set[int] = set()
     behind: BaseException | None = error
     while behind is not None and id(behind) not in seen:
@@ -90,7 +90,7 @@ def _class(error: BaseException) -> str:
 
 
 def _borne(error: BaseException) -> Iterator[str]:
-    """The arguments and attributes that the message does not show."""
+    """Yield the arguments and attributes that the message does not show."""
     message = str(error)
     if not isinstance(error, BaseExceptionGroup):  # its errors follow separately
         for value in error.args:
@@ -136,7 +136,7 @@ TEMPORARY_NAMES: Final[collections.deque[str]] = collections.deque(maxlen=50)
 
 
 def normalize_text(text: str, began: float) -> str:
-    """`text` with times, memory addresses and temporary names replaced by `<time>` and the like."""
+    """Return `text` with times, memory addresses and temporary names replaced by `<time>` and the like."""
     if " at 0x" in text:
         text = _ADDRESS.sub("<address>", text)
     if "<Task " in text:
@@ -174,7 +174,10 @@ def _object(match: re.Match[str]) -> float | None:
 
 
 def _timestamp(numbers: list[int], zone: str | None) -> float | None:
-    """Seconds since the epoch; negative if the zone is unknown and the time is within a day of now."""
+    """Return the seconds since the epoch.
+
+    The number is negative if the zone is unknown and the time is within a day of now. Returns None for any other text.
+    """
     year, month, day, hour, minute, second = numbers
     try:
         moment = datetime.datetime(year, month, day, hour, minute, min(second, 59), tzinfo=datetime.UTC)
@@ -228,7 +231,7 @@ _DEEPEST: Final = 20
 
 
 def lines_of(value: Any, open_seal: Open) -> Lines:
-    """(path, text) of everything visible in a value: `("[0].name", "'Aiko'")`."""
+    """Return the path and text of everything visible in a value, such as `("[0].name", "'Aiko'")`."""
     return tuple(itertools.islice(_lines_views(value, "", open_seal, ()), _MOST))
 
 
@@ -265,13 +268,13 @@ def _all_of(
 
 
 def _captured_values(function: Any) -> dict[str, Any]:
-    """What a function will use when called: its closure, defaults, and bound object."""
+    """Return the values that a function carries: its closure, defaults, and bound object."""
     if isinstance(function, types.FunctionType):
         names = function.__code__.co_freevars
         cells = zip(names, function.__closure__ or (), strict=True)
-        held = {name: cell.cell_contents for name, cell in cells if cell != _EMPTY}
+        captured = {name: cell.cell_contents for name, cell in cells if cell != _EMPTY}
         defaults = {f"default {number}": default for number, default in enumerate(function.__defaults__ or ())}
-        return {**held, **defaults, **(function.__kwdefaults__ or {})}
+        return {**captured, **defaults, **(function.__kwdefaults__ or {})}
     if isinstance(function, types.MethodType):
         return {"__self__": function.__self__, **_captured_values(function.__func__)}
     owner = getattr(function, "__self__", None)
@@ -307,7 +310,7 @@ def _heading(value: Any) -> str:
 
 
 def _parts(value: Any) -> list[tuple[str, Any]] | None:
-    """(path suffix, part) of a value; None if its parts are unknown."""
+    """Return the parts of a value with their path suffixes; None if its parts are unknown."""
     if isinstance(value, AbstractSet):
         return []
     if isinstance(value, Mapping):
@@ -358,7 +361,7 @@ _TABLES: Final = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
 
 def _of_table(value: Any) -> list[tuple[str, Any]] | None:
-    """The content of an array, a column or a table."""
+    """Return the content of an array, a column or a table."""
     for name in ("to_pylist", "to_pydict", "to_dicts", "to_list", "to_dict", "tolist", "item"):
         method = getattr(value, name, None)
         if callable(method):
@@ -367,7 +370,10 @@ def _of_table(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def _of_response(value: Any) -> list[tuple[str, Any]] | None:
-    """Status, headers and body of an HTTP response of any library; the body is already read."""
+    """Return the status, headers and body of an HTTP response of any library.
+
+    The body is already read. Returns None for any other value.
+    """
     if not (hasattr(value, "status_code") and hasattr(value, "headers")):
         return None
     body = getattr(value, "content", None) or getattr(value, "body", None)

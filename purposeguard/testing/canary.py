@@ -46,7 +46,7 @@ def canaries(
     effects: Collection[str] = KINDS,
     proven: Collection[str] = (),
 ) -> AbstractContextManager[Canaries, None]:
-    """A block under a purpose, in which code works with marked values.
+    """Return a block under a purpose, in which code works with marked values.
 
     At its end, no mark of a field that the purpose may not use may have come out, plain or transformed: in a value
     passed to `result`, in an error that leaves the block, or in an effect of the kinds in `effects`.
@@ -76,7 +76,7 @@ def canaries(
 def _block(
     asked: tuple[Guard, Any, str | None], block: Block[Any], kinds: frozenset[str], proven: frozenset[str]
 ) -> Generator[Canaries]:
-    """Enters the capture of effects and the purpose; at the end judges what came out."""
+    """Enter the capture of effects and the purpose, and judge at the end what came out."""
     __tracebackhide__ = True
     error: BaseException | None = None
     with captured() as effects, block as use:
@@ -117,38 +117,38 @@ class Canaries:
         self._usual = set(_USUAL)
 
     def instance(self, model: type[T], /, **fields: Any) -> T:
-        """A new instance of a tagged model with marked personal fields; `fields` are used unchanged.
+        """Return a new instance of a tagged model with marked personal fields; `fields` are used unchanged.
 
         Raises:
             TypeError: no strategy is known for a field: pass it.
         """
-        known = len(self._others)
+        already_made = len(self._others)
         made = self._markers.instance(model, **fields)
         self._others.instance(model, **fields)
-        self._learn(known)
+        self._learn(already_made)
         return made
 
-    def _learn(self, known: int) -> None:
-        """Learns the words that every value of a field contains, such as a pattern's prefix."""
-        theirs = {word.casefold() for mark in self._others.marks[known:] for word in _words(mark)}
+    def _learn(self, already_made: int) -> None:
+        """Learn the words that every value of a field contains, such as a pattern's prefix."""
+        theirs = {word.casefold() for mark in self._others.marks[already_made:] for word in _words(mark)}
         self._usual |= theirs & {word.casefold() for mark in self.marks for word in _words(mark)}
 
     def mark(self, instance: T, model: Any = None, /) -> T:
-        """A copy of an instance with marked personal fields, the others unchanged.
+        """Return a copy of an instance with marked personal fields, the others unchanged.
 
         `model`: its annotation, if its class does not say it (a TypedDict).
 
         Raises:
             TypeError: as `instance`.
         """
-        known = len(self._others)
+        already_made = len(self._others)
         made = self._markers.mark(instance, model)
         self._others.mark(instance, model)
-        self._learn(known)
+        self._learn(already_made)
         return made
 
     def result(self, value: T, /) -> T:
-        """Treats a value as output of the code under test, and returns it."""
+        """Treat a value as output of the code under test, and return it."""
         if inspect.isgenerator(value) or inspect.isawaitable(value):
             raise TypeError(f"a {type(value).__name__} has not run yet: give what comes of it")
         lines = lines_of(value, make_opening_use(self.use))
@@ -172,7 +172,7 @@ class Canaries:
         return self._guard.explain(label, self._purpose, self._channel)
 
     def make_leak_error(self, error: BaseException | None = None) -> Leaked | None:
-        """The error that lists the forbidden marks that came out so far; None if none did."""
+        """Return the error that lists the forbidden marks that came out so far; None if none did."""
         effects = [*self._results, *(effect for effect in self.effects if effect.kind in self._kinds)]
         if error is not None:
             effects.append(Effect("error", type(error).__name__, tuple(error_parts(error))))
@@ -185,7 +185,7 @@ class Canaries:
         return Leaked(escapes, [self._decision(label) for label in labels])
 
     def must_have_proven(self, proven: Collection[str]) -> None:
-        """Checks that the marks could have come out, save those of the fields that are `proven` elsewhere.
+        """Check that the marks could have come out, except those of fields that are `proven` elsewhere.
 
         Raises:
             Unrecognisable: a forbidden mark cannot be recognised.
@@ -214,7 +214,10 @@ _PART: Final = 8
 
 
 def _sought(mark: CanaryMark, usual: Collection[str]) -> tuple[str, ...]:
-    """The texts of a mark, its distinctive words (the local part of an address), and their first and last letters."""
+    """Return the texts to search for: those of a mark, its distinctive words, and the ends of long words.
+
+    The distinctive word of an e-mail address is its local part.
+    """
     words = [word for word in _words(mark) if word.casefold() not in usual]
     parts = [part for word in words if len(word) > _PART for part in (word[:_PART], word[-_PART:])]
     return tuple(dict.fromkeys((*mark.texts, *words, *parts)))
@@ -225,13 +228,13 @@ def _words(mark: CanaryMark) -> list[str]:
 
 
 def _escapes(effect: Effect, marks: list[tuple[CanaryMark, tuple[str, ...]]]) -> list[Escape]:
-    """The marks in one effect, each once."""
-    texts = [(what, Haystack(text)) for what, text in effect.parts]
+    """Return the marks in one effect, each once."""
+    texts = [(part_name, Haystack(text)) for part_name, text in effect.parts]
     escapes: list[Escape] = []
     for mark, sought in marks:
-        for what, text in texts:
+        for part_name, text in texts:
             trace = text.trace(sought)
             if trace is not None:
-                escapes.append(Escape(mark, effect, what, trace, len(text.text)))
+                escapes.append(Escape(mark, effect, part_name, trace, len(text.text)))
                 break
     return escapes

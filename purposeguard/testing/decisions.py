@@ -63,19 +63,19 @@ class _Capture(Watcher):
         self.asked: list[CellQuestion] = []
         self.refusals: list[Decision] = []
 
-    def decided(self, asked: CellQuestion) -> None:
-        self.asked.append(asked)
+    def decided(self, question: CellQuestion) -> None:
+        self.asked.append(question)
         self.decisions.append(
             Decided(
-                sources=asked.label,
-                purpose=asked.purpose,
-                channel=asked.channel,
-                allowed=asked.allowed,
-                denied=asked.denied,
-                activity=None if asked.activity is None else asked.activity.name,
-                used=asked.used,
-                function=asked.function,
-                field=asked.field,
+                sources=question.label,
+                purpose=question.purpose,
+                channel=question.channel,
+                allowed=question.allowed,
+                denied=question.denied,
+                activity=None if question.activity is None else question.activity.name,
+                used=question.used,
+                function=question.function,
+                field=question.field,
             )
         )
 
@@ -86,7 +86,9 @@ class _Capture(Watcher):
 
 @contextmanager
 def capture_decisions(guard: Guard | None = None) -> Generator[list[Decided], None, None]:
-    """The decisions of a guard, or of all guards, in any thread while the block runs, in order.
+    """Return a context manager that collects the decisions of a guard, or of all guards, in order.
+
+    Decisions in any thread count while the block runs.
 
     Each check, opened value, call of an access function, field considered for withholding, and row is one decision.
     Uses under a legal override are not decided by a notice, and not listed.
@@ -97,7 +99,7 @@ def capture_decisions(guard: Guard | None = None) -> Generator[list[Decided], No
 
 
 def _run(block: AbstractContextManager[list[Decided]], call: Callable[[], R]) -> R | None:
-    """Calls in a block; returns the result, or None if the call raised what was expected."""
+    """Call a function within a block. Return its result, or None if it raised what was expected."""
     __tracebackhide__ = True
     result: R | None = None
     with block:
@@ -178,10 +180,10 @@ def _reads(wanted: dict[str, str], activity: str | None, guard: Guard | None) ->
     with watching(capture, guard):
         yield capture.decisions
     used: dict[str, frozenset[str]] = {}
-    for asked in capture.asked:
-        names = () if asked.activity is None else (asked.activity.name, asked.activity.site.dotted)
-        if asked.used and asked.allowed and (activity is None or activity in names):
-            used.update((source.clause, _names(source)) for source in asked.label)
+    for question in capture.asked:
+        names = () if question.activity is None else (question.activity.name, question.activity.site.dotted)
+        if question.used and question.allowed and (activity is None or activity in names):
+            used.update((source.clause, _names(source)) for source in question.label)
     missing = [text for text, name in wanted.items() if not any(name in names for names in used.values())]
     beyond = [clause for clause, names in used.items() if names.isdisjoint(wanted.values())]
     words = []
@@ -210,7 +212,7 @@ def assert_denied(
     purpose: object = None,
     guard: Guard | None = None,
 ) -> AbstractContextManager[list[Decided]] | None:
-    """Asserts that data from these sources is denied to this purpose by a call, or in a `with` block.
+    """Assert that data from these sources is denied to this purpose by a call, or in a `with` block.
 
     Denials are violations, also those that the code handles (a response with status 403) or that are only observed;
     withheld fields; and questions answered no. A violation that leaves the block, or a group of violations alone, is
@@ -238,7 +240,9 @@ def assert_reads(
     sources: object, /, *, activity: object = None, guard: Guard | None = None
 ) -> AbstractContextManager[list[Decided]]: ...
 def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = None) -> Any:
-    """Asserts that a call, or a `with` block, uses data from exactly these sources; returns the call's result.
+    """Assert that a call, or a `with` block, uses data from exactly these sources.
+
+    Returns the call's result.
 
     `activity`: a function decorated with `@guard.purpose`, or a name; only its uses count. Questions and denials are
     no uses.
@@ -256,7 +260,7 @@ def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = 
 
 
 def _violations(error: BaseException) -> list[PurposeViolation] | None:
-    """The violation or group of violations that an error is; None if it is, or contains, any other error."""
+    """Return the violation or group of violations that an error is; None if it is, or contains, any other error."""
     if isinstance(error, BaseExceptionGroup):
         parts = [_violations(exception) for exception in error.exceptions]
         return None if None in parts else [violation for part in parts for violation in part or ()]
@@ -264,7 +268,7 @@ def _violations(error: BaseException) -> list[PurposeViolation] | None:
 
 
 def _ids(sources: object) -> dict[str, str] | None:
-    """Source as passed → the id to compare."""
+    """Return source as passed → the id to compare."""
     if sources is None:
         return None
     if isinstance(sources, (str, type)):
@@ -295,7 +299,7 @@ def _purpose_id(purpose: object) -> str | None:
 
 
 def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:
-    """The names of a term, for comparison."""
+    """Return the names of a term, for comparison."""
     if isinstance(term, Family):
         members = " ".join(sorted(member.clause for member in term.members))
         return frozenset(map(_fold_reads, (term.name, term.slug, members)))

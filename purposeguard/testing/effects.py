@@ -48,7 +48,7 @@ class Effect:
         return f"{_NAMES[self.kind]} {self.name}".rstrip()
 
     def __str__(self) -> str:
-        return "\n".join([self.title, *(f"    {what}: {text}" for what, text in self.parts)])
+        return "\n".join([self.title, *(f"    {name}: {text}" for name, text in self.parts)])
 
 
 _NAMES: Final = {
@@ -74,22 +74,22 @@ class _Growing:
     def __init__(self, kind: str, name: str, parts: Parts, lane: object) -> None:
         self.kind = kind
         self.name = name
-        self.parts = {what: [text] for what, text in parts.items()}
+        self.parts = {part_name: [text] for part_name, text in parts.items()}
         self.lane = lane
         self.ended = False
 
-    def grow(self, what: str, text: str | bytes) -> None:
-        """Appends to one of the texts while the effect is watched."""
+    def grow(self, part_name: str, text: str | bytes) -> None:
+        """Append to one of the texts while the effect is watched."""
         if not self.ended:
-            self.parts.setdefault(what, []).append(text)
+            self.parts.setdefault(part_name, []).append(text)
 
     def effect(self) -> Effect:
-        parts = tuple((what, _whole(texts)) for what, texts in self.parts.items())
+        parts = tuple((part_name, _whole(texts)) for part_name, texts in self.parts.items())
         return Effect(self.kind, self.name, parts, self.lane)
 
 
 def _whole(texts: list[str | bytes]) -> str:
-    """The text of all parts, decoded together: a character may be split between two."""
+    """Return the text of all parts, decoded together: a character may be split between two."""
     runs = (tuple(run) for _, run in itertools.groupby(tuple(texts), type))
     return "".join(text_of(type(run[0])().join(run)) for run in runs)  # type: ignore[arg-type]  # all of one type
 
@@ -106,7 +106,7 @@ class Effects(Sequence[Effect]):
         self.began = time.time()
 
     def add(self, kind: str, name: str, parts: Parts) -> _Growing:
-        """Records an effect; returns it, to append to."""
+        """Record an effect; return it, to append to."""
         effect = _Growing(kind, name, parts, _lane())
         self._found.append(effect)
         return effect
@@ -124,22 +124,22 @@ class Effects(Sequence[Effect]):
         return len(self._found)
 
     def end(self) -> None:
-        """Reads the written files; nothing is added afterwards."""
+        """Read the written files; nothing is added afterwards."""
         _local_effects.end_files()
         for effect in self._found:
             effect.ended = True
 
     def of(self, *kinds: str) -> list[Effect]:
-        """The effects of these kinds."""
+        """Return the effects of these kinds."""
         return [effect for effect in self if effect.kind in kinds]
 
     def normalize(self) -> list[Effect]:
-        """The effects for comparison: without times, addresses and temporary names."""
+        """Return the effects for comparison: without times, addresses and temporary names."""
         return [
             Effect(
                 effect.kind,
                 effect.name,
-                tuple((what, normalize_text(text, self.began)) for what, text in effect.parts),
+                tuple((part_name, normalize_text(text, self.began)) for part_name, text in effect.parts),
                 effect.lane,
             )
             for effect in self
@@ -179,7 +179,7 @@ class _EffectWatch:
         self.busy = threading.local()
 
     def tell(self, kind: str, name: str, make: Callable[[], Parts]) -> list[_Growing]:
-        """Records an effect in all captures, except within `arranging` and while recording another."""
+        """Record an effect in all captures, except within `arranging` and while recording another."""
         if self.arranging or not self.watching or getattr(self.busy, "now", False) or is_quiet(kind):
             return []
         self.busy.now = True
@@ -195,7 +195,7 @@ _watch: Final = _EffectWatch()
 
 @contextlib.contextmanager
 def captured(*, level: int = logging.DEBUG) -> Generator[Effects]:
-    """A block whose effects are captured.
+    """Return a context manager that captures the effects of its block.
 
     Log records of `level` and above count, whatever the handlers; not those below a logger's own level, nor those of
     libraries below INFO. Watched are the standard library (logging, http.client, sqlite3, files, subprocess) and, if
@@ -210,7 +210,7 @@ def captured(*, level: int = logging.DEBUG) -> Generator[Effects]:
         finally:
             effects.end()
             with _watch.lock:
-                # By identity: two that have seen the same are equal.
+                # Compare by identity, because two captures with the same content are equal.
                 _watch.watching = [other for other in _watch.watching if other is not effects]
 
 
@@ -218,7 +218,7 @@ def captured(*, level: int = logging.DEBUG) -> Generator[Effects]:
 def install_watchers(
     connections: list[sqlite3.Connection] | None = None, *, level: int = logging.DEBUG
 ) -> Generator[None]:
-    """Installs what `captured` needs, so that several captures within this block are faster.
+    """Install what `captured` needs, so that several captures within this block are faster.
 
     `connections`: the open sqlite3 connections, which are searched for otherwise; later ones are added.
     """
@@ -248,7 +248,9 @@ def _unwatch() -> None:
 
 @contextlib.contextmanager
 def arranging() -> Generator[None]:
-    """A block of set-up whose effects are not captured: rows inserted into a database, caches emptied.
+    """Return a context manager for set-up whose effects are not captured.
+
+    For example, rows are inserted into a database, or caches are emptied.
 
     It applies to all threads, since a test client or a pool uses its own.
     """

@@ -45,7 +45,7 @@ class Difference:
     after: str | None
 
     def texts(self) -> tuple[str, str]:
-        """A line for each run, with the texts shortened to where they differ."""
+        """Return a line for each run, with the texts shortened to where they differ."""
         if self.before is None or self.after is None:
             return (
                 f"no {self.what}" if self.before is None else f"{self.what}: {shorten(self.before)}",
@@ -56,7 +56,7 @@ class Difference:
 
 
 def shorten(text: str, start: int = 0) -> str:
-    """An excerpt of a text on one line, from about `start`."""
+    """Return an excerpt of a text on one line, from about `start`."""
     text = text.replace("\n", "\\n")
     start = max(0, start - _LEAD)
     if len(text) - start <= _SHOWN:
@@ -66,7 +66,7 @@ def shorten(text: str, start: int = 0) -> str:
 
 
 def excerpts(first: str, other: str) -> tuple[str, str]:
-    """Excerpts of two texts where they differ."""
+    """Return excerpts of two texts where they differ."""
     same = 0
     for mine, theirs in zip(first, other, strict=False):
         if mine != theirs:
@@ -76,7 +76,7 @@ def excerpts(first: str, other: str) -> tuple[str, str]:
 
 
 def differences(before: RunOutcome, after: RunOutcome, *, ordered: bool) -> list[Difference]:
-    """All differences: result, error, then effects in their order."""
+    """Return all differences: result, error, then effects in their order."""
     return [
         *(_of_lines(before.result, after.result, "result{}".format) if bool(before.error) is bool(after.error) else ()),
         *([] if before.error == after.error else [Difference("error", before.error, after.error)]),
@@ -85,7 +85,7 @@ def differences(before: RunOutcome, after: RunOutcome, *, ordered: bool) -> list
 
 
 def _of_lines(before: Lines, after: Lines, named: Callable[[str], str]) -> Iterator[Difference]:
-    """The texts that differ; of texts that lie elsewhere the first alone, since all that follow do."""
+    """Yield the texts that differ; of texts that lie elsewhere the first alone, since all that follow do."""
     if [name for name, _ in before] == [name for name, _ in after]:
         for (name, own), (_, changed) in zip(before, after, strict=True):
             if own != changed:
@@ -126,12 +126,12 @@ def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordere
         yield from (Difference(effect.title, None, _summary(effect)) for effect in others[start:end])
 
 
-def _part(title: str, what: str) -> str:
-    return f"{title}, {what}" if what else title
+def _part(title: str, part_name: str) -> str:
+    return f"{title}, {part_name}" if part_name else title
 
 
 def _summary(effect: Effect) -> str:
-    """The first texts of an effect, on one line."""
+    """Return the first texts of an effect, on one line."""
     return "; ".join(text for _, text in effect.parts[:3] if text)
 
 
@@ -145,14 +145,14 @@ _MOST: Final = 4
 
 
 def join_words(names: Sequence[str], last: str = "and") -> str:
-    """`a`, `b` and `c`."""
+    """Return `a`, `b` and `c`."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 def label_text(label: Label) -> str:
-    """`product-data (1.1(b))`."""
+    """Return `product-data (1.1(b))`."""
     return join_words([format_term(source) for source in label])
 
 
@@ -190,7 +190,7 @@ def _plainer(run: tuple[str, str]) -> tuple[int, str]:
 def _run_heads(
     fields: Sequence[tuple[FieldPlaces, str]], values: tuple[Mapping[str, Any], Mapping[str, Any]], remembered: bool
 ) -> list[str]:
-    """The heads of the two runs' lines, padded to one width."""
+    """Return the heads of the two runs' lines, padded to one width."""
     if remembered:
         heads = ["with values seen before", "with values never seen"]
     else:
@@ -237,12 +237,12 @@ def _chance(pins: Collection[str]) -> str:
 
 
 def note_expected_error(error: BaseException) -> str:
-    """The note on an error that every run raised."""
+    """Return the note on an error that every run raised."""
     return f"(every run raised this; where it may be raised: `noninterference(…, raises={type(error).__name__})`)"
 
 
 def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, Any]) -> str:
-    """The text of a NothingToProve."""
+    """Return the text of a NothingToProve."""
     if not models:
         return escape_controls(
             "no argument is a tagged model, so there is nothing to change: annotate a parameter with one, or draw one"
@@ -277,7 +277,7 @@ def _find_leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) 
 def nothing_marked(
     decide: Callable[[Label], Decision], forbidden: Sequence[CanaryMark], marks: Sequence[CanaryMark]
 ) -> str:
-    """The message if no forbidden mark is recognisable."""
+    """Return the message if no forbidden mark is recognisable."""
     name = format_term(decide(Label(NotPersonal)).purpose)
     if forbidden:
         return unrecognisable(list(dict.fromkeys(mark.field for mark in forbidden)))
@@ -291,7 +291,7 @@ def nothing_marked(
 
 
 def unrecognisable(fields: Sequence[str]) -> str:
-    """The message on fields whose values canaries cannot recognise."""
+    """Return the message on fields whose values canaries cannot recognise."""
     names = join_words([f"`{field}`" for field in fields])
     listed = ", ".join(f'"{field}"' for field in fields)
     return escape_controls(
@@ -302,7 +302,7 @@ def unrecognisable(fields: Sequence[str]) -> str:
 
 
 def nothing_drawn(test: Callable[..., Any]) -> str:
-    """The message if a test draws nothing."""
+    """Return the message if a test draws nothing."""
     parameters = ", ".join(inspect.signature(test).parameters)
     return escape_controls(
         f"{test.__qualname__}({parameters}) draws nothing: annotate a parameter with a tagged model, give strategies "

@@ -52,7 +52,7 @@ def noninterference(
     raises: Errors = (),
     **strategies: st.SearchStrategy[Any],
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
-    """Makes a test that fails if a field that `purpose` may not use makes a difference.
+    """Make a test that fails if a field that `purpose` may not use makes a difference.
 
     Decorates a test with parameters that are tagged models, which are drawn; other parameters are drawn from
     `strategies`, or are fixtures. Also decorates a test with `@given`. `twins`: the number of other values for each
@@ -109,7 +109,9 @@ _SETTINGS: Final = "_hypothesis_internal_use_settings"
 
 
 def _suppress_explanation(test: Callable[..., None]) -> Callable[..., None]:
-    """A test for which hypothesis does not say which lines were run by failing examples: equal ones are run by all.
+    """Turn off hypothesis' phase that explains which lines only failing examples run.
+
+    Examples and their twins run the same lines.
 
     To know it, hypothesis traces each line, also of tests that pass, and runs hundreds of further examples.
     """
@@ -119,7 +121,7 @@ def _suppress_explanation(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_known(what: str, names: Collection[str], known: Sequence[str]) -> None:
-    """Raises ValueError if a name is not a known one."""
+    """Raise ValueError if a name is not a known one."""
     unknown = [name for name in names if name not in known] if not isinstance(names, str) else [names]
     if unknown:
         raise ValueError(f"`{what}` is a collection of {', '.join(known)}; there is no `{unknown[0]}`")
@@ -138,7 +140,7 @@ class _Prover:
     _state: State | None = None
 
     def wrapper(self) -> Callable[..., Any]:
-        """The function that hypothesis runs in place of the body."""
+        """Return the function that hypothesis runs in place of the body."""
 
         @functools.wraps(self.body)
         def proven(*args: Any, **kwargs: Any) -> None:
@@ -153,7 +155,7 @@ class _Prover:
         return proven
 
     def prove(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Runs the body with an example and its twins."""
+        """Run the body with an example and its twins."""
         __tracebackhide__ = True
         context = current_build_context()
         state = self._state_of()
@@ -179,7 +181,7 @@ class _Prover:
         return state
 
     def _fields(self, kwargs: Mapping[str, Any]) -> list[FieldPlaces]:
-        """The forbidden fields of arguments that are, or contain, models."""
+        """Return the forbidden fields of arguments that are, or contain, models."""
         models = {name: model_of(value, self.annotations.get(name)) for name, value in kwargs.items()}
         models = {name: model for name, model in models.items() if model is not None}
         fields = [

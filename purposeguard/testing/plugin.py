@@ -25,7 +25,7 @@ class Session:
     """One run of tests, or of a worker's share of them."""
 
     def __init__(self, config: pytest.Config, *, mutates: bool) -> None:
-        """Begins to watch: guards that are there already, and those to come."""
+        """Begin to watch: guards that are there already, and those to come."""
         self._config = config
         self._passed: set[str] = set()
         self._fixtures: dict[str, tuple[Any, ...]] = {}
@@ -45,7 +45,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path) -> None:
-        """Notes which files hold tests: deselected ones too, but not files with doctests only."""
+        """Note which files hold tests: deselected ones too, but not files with doctests only."""
         self._tests.add(module_path)
 
     def _is_test(self, module: str) -> bool:
@@ -54,7 +54,7 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Attributes decisions to this test."""
+        """Attribute decisions to this test."""
         self._collector.begin(item.nodeid)
         try:
             return (yield)
@@ -63,7 +63,7 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
-        """Attributes decisions of a shared fixture to all tests that use it."""
+        """Attribute decisions of a shared fixture to all tests that use it."""
         if not self._mutates or fixturedef.scope == "function":
             return (yield)
         self._collector.begin_fixture(fixturedef)
@@ -74,19 +74,19 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        """Notes which fixtures a test used, those requested at run time included."""
+        """Note which fixtures a test used, including those requested at run time."""
         if self._mutates and item.nodeid not in self._fixtures:
             request: Any = getattr(item, "_request", None)
             self._fixtures[item.nodeid] = tuple(getattr(request, "_fixture_defs", {}).values())
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Notes which tests passed."""
+        """Note which tests passed."""
         if self._mutates and report.when == "call" and report.passed:
             self._passed.add(report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        """Runs the mutation after all tests have passed."""
+        """Run the mutation after all tests have passed."""
         self._ran = not self._config.getoption("collectonly")
         result = yield
         if self._mutates and self._ran:
@@ -122,7 +122,7 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Merges the records of a pytest-xdist worker that has ended."""
+        """Merge the records of a pytest-xdist worker that has ended."""
         dump = getattr(node, "workeroutput", {}).get("purposeguard")
         if dump is not None:
             self._collector.records.merge(dump)
@@ -131,7 +131,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Writes the report, and fails the run if too little was exercised."""
+        """Write the report, and fail the run if too little was exercised."""
         config, collector = self._config, self._collector
         records = collector.finish(watching.list_watched_guards())
         watching.leave_all(collector)
@@ -164,7 +164,7 @@ class Session:
         return least is not None and (report.percent < least or not report.counted[1])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints the report."""
+        """Print the report."""
         report = self._report
         if report is None:
             return

@@ -18,7 +18,7 @@ BUNDLED: Final = "trendmicro-jp"
 
 
 def register() -> None:
-    """Registers a strategy for `Personal`, `Label`, `Notice`, `Family`, and what is typed as a term.
+    """Register a strategy for `Personal`, `Label`, `Notice`, `Family`, and what is typed as a term.
 
     `st.builds(Customer)` works where fields are sealed. It does not ask validators of fields:
     `strategies.instances(Customer)` does.
@@ -26,7 +26,7 @@ def register() -> None:
     from hypothesis import strategies as st  # noqa: PLC0415  # an extra
 
     def make_resolver(make: Any) -> Any:
-        """A resolver that imports the strategies when a type is resolved."""
+        """Return a resolver that imports the strategies when a type is resolved."""
 
         def resolve(annotation: Any) -> Any:
             from purposeguard.testing import strategies  # noqa: PLC0415  # slow to import

@@ -85,7 +85,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.begin(revisions)
 
     def begin(self, history: Notice | History) -> None:
-        """Begins again with these revisions: for an `@initialize` rule that draws them."""
+        """Begin again with these revisions. An `@initialize` rule that draws revisions calls this."""
         self._to_come = list(history) if isinstance(history, History) else [history]
         self._expected = ExpectedDecisions(self._to_come.pop(0))
         self.office = Office()
@@ -101,34 +101,34 @@ class PurposeMachine(RuleBasedStateMachine):
     # ---- What a service's machine says ----------------------------------------------------------------------------
 
     def make_guard(self) -> Guard:
-        """The guard of the service. An override must use `self.office`, `self.clock` and `self.ledger`."""
+        """Return the guard of the service. An override must use `self.office`, `self.clock` and `self.ledger`."""
         governance: Oversight = self.office
         return Guard(self.notice, governance=governance, ledger=self.ledger, clock=self.clock)
 
     def start(self) -> None:
-        """Makes the service with `self.guard`; called once, at the beginning."""
+        """Make the service with `self.guard`; called once, at the beginning."""
 
     def stopped(self, subject: SubjectId, purpose: str | None) -> None:
-        """A subject asked for the use for a purpose to stop, by its clause, or for all (None).
+        """Handle a subject's request to stop the use for a purpose, named by its clause, or for all (None).
 
         This and the next four are for a service that keeps by itself what subjects ask for: `self.office`, which the
         guard asks here, knows of it already.
         """
 
     def permitted(self, subject: SubjectId) -> None:
-        """A subject let everything be used again that was stopped."""
+        """Handle a subject's permission to use everything again that was stopped."""
 
     def erased(self, subject: SubjectId) -> None:
-        """A subject asked for erasure."""
+        """Handle a subject's request for erasure."""
 
     def consented(self, subject: SubjectId, purpose: str) -> None:
-        """A subject agreed to a purpose, by its clause, under the revision in force."""
+        """Handle a subject's consent to a purpose, named by its clause, under the revision in force."""
 
     def withdrew(self, subject: SubjectId) -> None:
-        """A subject withdrew all consents."""
+        """Handle a subject's withdrawal of all consents."""
 
     def revised(self, history: History) -> None:
-        """Another revision is in force: passes it to the guard."""
+        """Pass the revisions to the guard when another one comes into force."""
         self.guard.replace(history)
 
     # ---- What it knows --------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class PurposeMachine(RuleBasedStateMachine):
         return self._expected.notice
 
     def clock(self) -> datetime.datetime:
-        """The current time of the machine."""
+        """Return the current time of the machine."""
         return self.now
 
     @property
@@ -148,7 +148,7 @@ class PurposeMachine(RuleBasedStateMachine):
         return self._blocks[-1][1] if self._blocks else None
 
     def preferences(self, subject: SubjectId | None) -> SubjectPreferences:
-        """A subject's preferences."""
+        """Return a subject's preferences."""
         return self._expected.preferences(subject)
 
     def may(
@@ -160,7 +160,7 @@ class PurposeMachine(RuleBasedStateMachine):
         subject: SubjectId | None = None,
         collected: Day | None = None,
     ) -> bool:
-        """True if the specification allows data of these sources for a purpose, in the current state.
+        """Return True if the specification allows data of these sources for a purpose in the current state.
 
         `sources`: a label, a source, an id, or a tagged model, all of whose fields count. A class of an earlier
         revision means data collected under it (rule 9). Terms that the revision in force lacks are denied.
@@ -182,7 +182,7 @@ class PurposeMachine(RuleBasedStateMachine):
         subject: SubjectId | None = None,
         collected: Day | None = None,
     ) -> Generator[bool]:
-        """A block that must be refused if the specification denies it, and only then.
+        """Return a context manager whose block must be refused exactly if the specification denies it.
 
         Takes the arguments of `may`, and yields its answer. A refusal is caught, and must be in the ledger once;
         UnknownTerm counts as one if the revision in force lacks a term.
@@ -205,8 +205,8 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise
         else:
             if not allowed:
-                what = ", ".join(source.clause for source in self._expected.label(sources))
-                raise AssertionError(f"{what} went through for {purpose}, though the notice denies it")
+                clauses = ", ".join(source.clause for source in self._expected.label(sources))
+                raise AssertionError(f"{clauses} went through for {purpose}, though the notice denies it")
 
     def _must_be_told_once(self, refusal: PurposeViolation | PurposeMissing, before: int) -> None:
         times = sum(denial is refusal for denial in self.ledger.denials[before:])
@@ -218,48 +218,48 @@ class PurposeMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self._blocks) < DEEPEST)
     @rule(data=st.data())
     def enter_a_purpose(self, data: st.DataObject) -> None:
-        """A purpose begins, perhaps within another."""
+        """Enter a purpose, perhaps within another."""
         block = data.draw(strategies.uses(self.guard), "purpose")
         self._blocks.append((block, block.__enter__()))
 
     @precondition(lambda self: bool(self._blocks))
     @rule()
     def leave_the_purpose(self) -> None:
-        """The innermost purpose ends."""
+        """Leave the innermost purpose."""
         block, use = self._blocks.pop()
         block.__exit__(None, None, None)
         self._left = use
 
     @rule(data=st.data())
     def stop_a_use(self, data: st.DataObject) -> None:
-        """A subject asks for the use for a purpose to stop, or for all of them."""
+        """Stop the use of a subject's data for a purpose, or for all of them."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         purposes = [purpose.clause for purpose in self.notice.purposes]
         stopped = data.draw(st.none() | st.sampled_from(purposes), "purpose")
-        held = self.preferences(subject)
+        preferences = self.preferences(subject)
         if stopped is None:
             self._stands(subject, all_suspended=True)
         else:
-            self._stands(subject, suspended=held.suspended | {stopped})
+            self._stands(subject, suspended=preferences.suspended | {stopped})
         self.stopped(subject, stopped)
 
     @rule(data=st.data())
     def permit_again(self, data: st.DataObject) -> None:
-        """A subject permits all stopped uses again; erased data stays erased."""
+        """Permit all stopped uses of a subject's data again; erased data stays erased."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         self._stands(subject, all_suspended=False, suspended=frozenset())
         self.permitted(subject)
 
     @rule(data=st.data())
     def ask_for_erasure(self, data: st.DataObject) -> None:
-        """A subject asks for erasure."""
+        """Ask for the erasure of a subject's data."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         self._stands(subject, erased=True)
         self.erased(subject)
 
     @rule(data=st.data())
     def give_consent(self, data: st.DataObject) -> None:
-        """A subject agrees to a purpose, under the revision in force."""
+        """Give a subject's consent to a purpose, under the revision in force."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         purpose = data.draw(strategies.purposes(self.notice), "purpose").clause
         self._stands(subject, consents=self.preferences(subject).consents | {(purpose, self.notice.revision)})
@@ -267,7 +267,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def withdraw_consent(self, data: st.DataObject) -> None:
-        """A subject withdraws all consents."""
+        """Withdraw all consents of a subject."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         self._stands(subject, consents=frozenset())
         self.withdrew(subject)
@@ -277,14 +277,14 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([1, 30, 365, 3650]))
     def let_days_pass(self, days: int) -> None:
-        """Time goes by."""
+        """Let days pass."""
         if self.now.year < datetime.MAXYEAR - 20:
             self.now += datetime.timedelta(days)
 
     @precondition(lambda self: bool(self._to_come))
     @rule()
     def revise(self) -> None:
-        """The next revision comes into force."""
+        """Put the next revision into force."""
         self._expected.known.append(self._to_come.pop(0))
         begins = datetime.datetime.combine(self.notice.revision, datetime.time(12), datetime.UTC)
         self.now = max(self.now, begins + datetime.timedelta(days=1))
@@ -292,7 +292,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
-        """A question is asked now and after each later step."""
+        """Add a question that the guard answers now and after each later step."""
         question = data.draw(strategies.questions(self.notice, most=3), "question")
         subject = data.draw(st.none() | st.sampled_from(self.subjects), "subject")
         collected = data.draw(
@@ -304,7 +304,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def seal_a_value(self, data: st.DataObject) -> None:
-        """A value is sealed; each later step under a purpose tries to open it."""
+        """Seal a value; each later step under a purpose tries to open it."""
         label = data.draw(strategies.labels(self.notice, most=2), "label")
         subject = data.draw(st.sampled_from(self.subjects), "subject")
         self._sealed = [*self._sealed[-REMEMBERED + 1 :], (Personal(object(), label), subject)]
@@ -313,7 +313,7 @@ class PurposeMachine(RuleBasedStateMachine):
 
     @invariant()
     def keeps_to_the_notice(self) -> None:
-        """All checks in one invariant, which takes one line in the report of a failure."""
+        """Run all checks in one invariant, which takes one line in the report of a failure."""
         self.the_purpose_is_the_innermost()
         self.nothing_is_open_outside_a_purpose()
         self.what_is_denied_stays_denied()
@@ -321,7 +321,7 @@ class PurposeMachine(RuleBasedStateMachine):
         self.the_ledger_is_told_once()
 
     def the_purpose_is_the_innermost(self) -> None:
-        """The current use is that of the innermost block; outside of all blocks there is none."""
+        """Check that the current use is that of the innermost block, and that there is none outside of all blocks."""
         try:
             use = self.guard.current
         except PurposeMissing:
@@ -332,13 +332,13 @@ class PurposeMachine(RuleBasedStateMachine):
             )
 
     def nothing_is_open_outside_a_purpose(self) -> None:
-        """A use that has ended opens nothing."""
+        """Check that a use that has ended opens nothing."""
         if self._left is None:
             return
         self._must_open_nothing(self._left, "a use that has ended opened a sealed value")
 
     def what_is_denied_stays_denied(self) -> None:
-        """Each question has the answer that the specification gives now."""
+        """Check that each question has the answer that the specification gives now."""
         for probe in self._probes:
             if self._expected.is_nothing(probe.purpose, probe.channel):
                 continue
@@ -355,7 +355,10 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise AssertionError(f"the guard {may} {probe.label!r} serve {probe.purpose}, unlike the specification")
 
     def sealed_values_open_where_they_may(self) -> None:
-        """Under a purpose, each sealed value opens or is refused as specified; the ledger has each refusal once."""
+        """Check that each sealed value opens or is refused under a purpose, as specified.
+
+        The ledger must have each refusal once.
+        """
         use = self.use
         if use is None:
             return
@@ -393,7 +396,7 @@ class PurposeMachine(RuleBasedStateMachine):
             raise AssertionError(f"could not be decided, though each source is known: {error}") from error
 
     def the_ledger_is_told_once(self) -> None:
-        """The ledger has no denial twice, and no use that no revision grants."""
+        """Check that the ledger has no denial twice, and no use that no revision grants."""
         denials = self.ledger.denials
         if len({id(denial) for denial in denials}) != len(denials):
             raise AssertionError("the ledger was told of one denial twice")
@@ -403,7 +406,7 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise AssertionError(f"the ledger was told of a use of {label!r} for {purpose}, which nothing grants")
 
     def teardown(self) -> None:
-        """Leaves the entered blocks."""
+        """Leave the entered blocks."""
         while self._blocks:
             self.leave_the_purpose()
         super().teardown()
@@ -418,15 +421,15 @@ class WrittenDown:
         self.reclassifications: list[tuple[Reclassification, Label]] = []
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:  # noqa: ARG002  # as Ledger has it
-        """Keeps the denial."""
+        """Record the denial."""
         self.denials.append(error)
 
     def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:
-        """Keeps each use."""
+        """Return a function that records one use."""
         return functools.partial(self.uses.append, (activity, purpose, label))
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:  # noqa: ARG002  # as Ledger has it
-        """Keeps the run."""
+        """Record the reclassification."""
         self.reclassifications.append((declared, label))
 
 
@@ -442,15 +445,15 @@ class Office:
         self._roster = Roster({})
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
-        """The preferences of a subject."""
+        """Return the preferences of a subject."""
         return self.preference_cache.get(subject, CLEAR)
 
     def provided(self, provision: Provision, /) -> None:
-        """Keeps the hand-over."""
+        """Record the hand-over."""
         self.provisions.append(provision)
 
     def roster(self) -> Roster:
-        """The preferences of all subjects."""
+        """Return the preferences of all subjects."""
         groups: dict[SubjectPreferences, tuple[str, ...]] = {}
         for subject, preferences in sorted(self.preference_cache.items()):
             groups[preferences] = (*groups.get(preferences, ()), subject)

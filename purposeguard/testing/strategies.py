@@ -29,22 +29,22 @@ Asked = type[Purpose] | Family
 
 
 def name_of(term: type[Source] | Asked) -> str:
-    """The id of a term, the name of a family."""
+    """Return the id of a term, the name of a family."""
     return term.name if isinstance(term, Family) else term.clause
 
 
 def asked_of(notice: Notice) -> tuple[Asked, ...]:
-    """The purposes and families of a notice."""
+    """Return the purposes and families of a notice."""
     return (*notice.purposes, *notice.families)
 
 
 def declarable(guard: Guard) -> list[tuple[str, str | None]]:
-    """The purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
+    """Return the purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
     table = guard._engine.snapshot.matrix
     ways: list[tuple[str, str | None]] = []
-    for asked in asked_of(guard.notice):
-        unstated = () if table.must_state_channel(asked) else (None,)
-        ways += [(name_of(asked), channel) for channel in (*unstated, *table.admitted_channels(asked))]
+    for term in asked_of(guard.notice):
+        unstated = () if table.must_state_channel(term) else (None,)
+        ways += [(name_of(term), channel) for channel in (*unstated, *table.admitted_channels(term))]
     return ways
 
 
@@ -69,29 +69,31 @@ T = TypeVar("T")
 
 
 def sources(notice: Notice) -> st.SearchStrategy[type[Source]]:
-    """The sources of a notice: clauses, items, overlays, derivations."""
+    """Return a strategy for the sources of a notice: clauses, items, overlays, derivations."""
     return st.sampled_from(notice.sources)
 
 
 def purposes(notice: Notice) -> st.SearchStrategy[type[Purpose]]:
-    """The purposes of a notice."""
+    """Return a strategy for the purposes of a notice."""
     return st.sampled_from(notice.purposes)
 
 
 def families(notice: Notice) -> st.SearchStrategy[Family]:
-    """The families of a notice; nothing can be drawn where it has none."""
+    """Return a strategy for the families of a notice; nothing can be drawn from a notice without families."""
     return st.sampled_from(notice.families) if notice.families else st.nothing()
 
 
 def channels(notice: Notice) -> st.SearchStrategy[str | None]:
-    """A channel that the notice names, or none."""
+    """Return a strategy for a channel that the notice names, or none."""
     return st.sampled_from((None, *notice.channels))
 
 
 def labels(
     notice: Notice, purpose: object = None, *, channel: str | None = None, most: int = 4
 ) -> st.SearchStrategy[Label]:
-    """Labels of up to `most` sources: allowed for the purpose, denied, or denied because of one source.
+    """Return a strategy for labels of up to `most` sources.
+
+    The labels are allowed for the purpose, denied, or denied because of one source.
 
     Without a `purpose` (an id, a class, a family), each label is drawn for another one.
 
@@ -101,8 +103,8 @@ def labels(
     """
     if most < 1:
         raise ValueError("a label has one source at least")
-    asked = st.sampled_from(asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
-    return asked.flatmap(lambda term: _labels_for(notice, term, channel, most))
+    terms = st.sampled_from(asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
+    return terms.flatmap(lambda term: _labels_for(notice, term, channel, most))
 
 
 @st.composite
@@ -125,7 +127,7 @@ def _some(options: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[
 
 
 def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None) -> bool:
-    """True if the notice grants the purpose to one source; only guides drawing, and decides nothing."""
+    """Return True if the notice grants the purpose to one source; only guides drawing, and decides nothing."""
     members = asked.members if isinstance(asked, Family) else (asked,)
     granted = (member.clause for member in members if member in notice.grants[source])
     return any(spec._admits(notice.document, purpose, channel) for purpose in granted)
@@ -141,15 +143,17 @@ class Question(NamedTuple):
 
 @st.composite
 def questions(draw: st.DrawFn, notice: Notice, *, most: int = 4) -> Question:
-    """Questions to a guard: labels of up to `most` sources, purposes or families, and channels."""
-    asked = draw(st.sampled_from(asked_of(notice)))
+    """Return a strategy for questions to a guard: a label of up to `most` sources, a purpose or family, a channel."""
+    term = draw(st.sampled_from(asked_of(notice)))
     channel = draw(channels(notice))
-    return Question(draw(labels(notice, asked, channel=channel, most=most)), asked, channel)
+    return Question(draw(labels(notice, term, channel=channel, most=most)), term, channel)
 
 
 @st.composite
 def uses(draw: st.DrawFn, guard: Guard) -> Block[Any]:
-    """Blocks for which an activity can be declared: `with data.draw(uses(guard)) as use: …`.
+    """Return a strategy for blocks in which an activity can be declared.
+
+    Use it as `with data.draw(uses(guard)) as use: …`.
 
     A purpose that names its channels and nothing else comes with one of these (rule 7).
 
@@ -169,7 +173,9 @@ def uses(draw: st.DrawFn, guard: Guard) -> Block[Any]:
 def sealed(
     values: st.SearchStrategy[T], under: Label | type[Source] | Notice | st.SearchStrategy[Label]
 ) -> st.SearchStrategy[Personal[T, Any]]:
-    """Sealed values: `values` under a label, a source, drawn labels, or labels of a notice.
+    """Return a strategy for sealed values.
+
+    The label is `under` itself, a source, drawn labels, or labels of a notice.
 
     With a notice, some are labelled as not personal.
     """
@@ -188,7 +194,9 @@ def sealed(
 def instances(
     model: type[T], markers: Markers | None = None, /, **fields: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[T]:
-    """Instances of a tagged model: pydantic, dataclass, TypedDict, NamedTuple, attrs, or an annotation with one.
+    """Return a strategy for instances of a tagged model, or of an annotation that contains one.
+
+    A model is a pydantic model, dataclass, TypedDict, NamedTuple or attrs class.
 
     Values satisfy constraints; what validators accept is found by trying. With `markers`, personal fields get marked
     values, which `markers` remembers: make a new one in each example. `fields` draw the fields of these names.
@@ -209,7 +217,7 @@ def _instances(draw: st.DrawFn, model: Any, markers: Markers | None, fields: dic
 
 
 def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchStrategy[T]:
-    """Valid copies of an instance with new values in these fields, and the same values in all others.
+    """Return a strategy for valid copies of an instance with new values in these fields only.
 
     `fields`: paths as `pg.sources_of` prints them; within a container they stand for every item. Absent keys and empty
     lists stay as they are, and so do values of a type that has only one. Sealed values keep their label. `model`: the
@@ -219,8 +227,8 @@ def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchS
         ValueError: no tagged field has one of these paths.
     """
     model = type(instance) if model is None else model
-    known = sources_of(model)
-    unknown = [path for path in fields if path not in known]
+    tagged_fields = sources_of(model)
+    unknown = [path for path in fields if path not in tagged_fields]
     if unknown or not fields:
         raise ValueError(f"`{unknown[0]}` is no tagged field" if unknown else "no fields were named")
     return _twins(instance, frozenset(fields), model)

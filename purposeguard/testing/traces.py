@@ -39,7 +39,7 @@ SHORTEST: Final = 5
 
 
 def texts_of(value: object) -> tuple[str, ...]:
-    """The usual text forms of a value; empty if none is recognisable."""
+    """Return the usual text forms of a value; empty if none is recognisable."""
     return tuple(dict.fromkeys(text for text in _forms(value) if len(text) >= SHORTEST))
 
 
@@ -100,7 +100,7 @@ def _(value: Decimal) -> Iterable[str]:
 
 
 def _if_long(plain: str, *others: str) -> Iterable[str]:
-    """The forms of a number; none of a short one: `1,000` and `7.50` occur by chance."""
+    """Return the forms of a number; none of a short one: `1,000` and `7.50` occur by chance."""
     return (plain, *others) if len(plain) >= SHORTEST else ()
 
 
@@ -169,7 +169,7 @@ class Trace:
 
 
 def trace_of(text: str, texts: Iterable[str]) -> Trace | None:
-    """The place of one of `texts` in `text`, plain or transformed; None if there is none."""
+    """Return the place of one of `texts` in `text`, plain or transformed; None if there is none."""
     return Haystack(text).trace(texts)
 
 
@@ -181,7 +181,7 @@ class Haystack:
         self._pieces = list(pieces(text))
 
     def trace(self, texts: Iterable[str]) -> Trace | None:
-        """The trace of one of `texts`, the least transformed first; None if there is none."""
+        """Return the trace of one of `texts`, the least transformed first; None if there is none."""
         needles = tuple(dict.fromkeys(texts))
         if not needles:
             return None
@@ -213,7 +213,7 @@ def _normalize_text(piece: Piece, needles: tuple[str, ...]) -> _Match:
 
 
 def _match_separated(piece: Piece, needles: tuple[str, ...]) -> _Match:
-    """The same letters and digits, in other groups."""
+    """Return the same letters and digits, in other groups."""
     if any(len(needle) >= SHORTEST_DIGEST and needle in piece.bare for needle in _each(_bare, needles)):
         return 0, len(piece.text), ("with other separators",)
     return None
@@ -234,7 +234,7 @@ def _first(text: str, needles: Sequence[str], how: tuple[str, ...]) -> _Match:
 
 
 def _is_in_a_number(text: str, start: int, needle: str) -> bool:
-    """True if a short number lies within a longer one or a hash, where it occurs by chance."""
+    """Return True if a short number lies within a longer one or a hash, where it occurs by chance."""
     if len(needle) >= SHORTEST_DIGEST or not needle.isdigit():
         return False
     around = text[max(0, start - 1) : start], text[start + len(needle) : start + len(needle) + 1]
@@ -247,7 +247,7 @@ def _each(change: Callable[[str], str], needles: tuple[str, ...]) -> tuple[str, 
 
 
 def _normal(text: str) -> str:
-    """A text in one width and case, without invisible characters."""
+    """Return a text in one width and case, without invisible characters."""
     normal = unicodedata.normalize("NFKC", text).casefold()
     return "".join(letter for letter in normal if unicodedata.category(letter) != "Cf")
 
@@ -277,7 +277,7 @@ _NAMESPACES: Final = (uuid.NAMESPACE_DNS, uuid.NAMESPACE_URL)
 
 @functools.lru_cache(maxsize=512)
 def _digests(needle: str) -> tuple[tuple[str, str], ...]:
-    """(algorithm, hexadecimal digest) pairs of a text."""
+    """Return the digests of a text, each with the name of its algorithm, in hexadecimal digits."""
     digests: list[tuple[str, str]] = []
     for form in dict.fromkeys((needle, needle.lower(), needle.upper(), f"{needle}\n")):
         data = form.encode("utf-8", "surrogatepass")
@@ -290,13 +290,13 @@ def _digests(needle: str) -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(maxsize=512)
 def _ends(needles: tuple[str, ...]) -> frozenset[str]:
-    """The first and the last digits of each digest of some texts."""
+    """Return the first and the last digits of each digest of some texts."""
     digests = [digest for needle in needles for _, digest in _digests(needle)]
-    return frozenset(end for one in digests for end in (one[:SHORTEST_DIGEST], one[-SHORTEST_DIGEST:]))
+    return frozenset(end for digest in digests for end in (digest[:SHORTEST_DIGEST], digest[-SHORTEST_DIGEST:]))
 
 
 def _match_hash(piece: Piece, needles: tuple[str, ...]) -> _Match:
-    """A hash that is a run, lies within a run, or is truncated to a run."""
+    """Return a hash that is a run, lies within a run, or is truncated to a run."""
     runs = [run for run in piece.runs if _has_an_end(run[0], _ends(needles))]  # few, so that few are compared
     if not runs:
         return None
@@ -387,7 +387,7 @@ class Piece:
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """The text and its decoded pieces, the least decoded first."""
+    """Yield the text and its decoded pieces, the least decoded first."""
     level = [Piece(text, _octets(text), 0, len(text))]
     seen = {text}
     for _ in range(_DEEPEST + 1):
@@ -427,7 +427,7 @@ def _in_other_charsets(piece: Piece) -> Iterator[Piece]:
 
 
 def _octets(text: str) -> bytes:
-    """The bytes of what is no text: `effects` show what is not UTF-8 byte by byte."""
+    """Return the bytes of what is no text: `effects` show what is not UTF-8 byte by byte."""
     if text.isascii() and not _CONTROL.search(text):
         return b""
     try:
@@ -444,7 +444,7 @@ def _read(raw: bytes) -> str:
 
 
 def _unpack(raw: bytes) -> Iterator[bytes]:
-    """What gzip, zlib and ZIP have packed, wherever it begins."""
+    """Yield the contents of gzip, zlib and ZIP data, wherever it begins."""
     starts = [(match.start(), zlib.MAX_WBITS + 32) for match in re.finditer(_PACKED, raw)]
     for match in _ZIPPED.finditer(raw):
         name, extra = (int.from_bytes(length, "little") for length in match.groups())
@@ -479,7 +479,7 @@ def _unquote(text: str) -> str:
 
 
 def _unescape(text: str) -> str:
-    r"""`\u0041`, `\x41`, `\n` and `\/` as what they stand for; surrogate pairs are joined."""
+    r"""Return `\u0041`, `\x41`, `\n` and `\/` as what they stand for; surrogate pairs are joined."""
     if "\\" not in text:
         return text
     plain = _ESCAPE.sub(lambda m: chr(int(m[1] or m[2], 16)) if m[1] or m[2] else _MEANINGS[m[3]], text)
@@ -491,14 +491,14 @@ _MEANINGS: Final = {'"': '"', "'": "'", "/": "/", "\\": "\\", "n": "\n", "t": "\
 
 
 def _unprintable(text: str) -> str:
-    """Undoes the quoting of mails."""
+    """Decode the quoted-printable encoding of mails."""
     if not re.search(r"=(?:[0-9A-F]{2}|\r?\n)", text):
         return text
     return quopri.decodestring(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 def _in_one_line(text: str) -> str:
-    """Joins the lines that base64 is broken into."""
+    """Join the lines that base64 is broken into."""
     return re.sub(r"(?<=[\w+/=])\r?\n[ \t]*(?=[\w+/=])", "", text)
 
 

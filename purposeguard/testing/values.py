@@ -45,7 +45,7 @@ _NOT_PERSONAL: Final = Label(NotPersonal)
 
 @st.composite
 def value_strategy(draw: st.DrawFn, annotation: Any) -> Any:
-    """Values of any annotation that a field of a model can have.
+    """Return a strategy for values of any annotation that a field of a model can have.
 
     Values satisfy constraints; what validators accept is found by trying plausible values of many kinds.
 
@@ -98,14 +98,14 @@ class Markers:
         return len(self._marks)
 
     def __getitem__(self, field: str) -> CanaryMark:
-        """The last mark of a field; raises KeyError if there is none."""
+        """Return the last mark of a field; raises KeyError if there is none."""
         for mark in reversed(self._marks):
             if mark.field == field:
                 return mark
         raise KeyError(field)
 
     def instance(self, model: type[T], /, **fields: object) -> T:
-        """A new instance of a tagged model with marked personal fields; other fields have simple values.
+        """Return a new instance of a tagged model with marked personal fields; other fields have simple values.
 
         `fields` are used unchanged, and are not marked.
 
@@ -117,7 +117,7 @@ class Markers:
         return made
 
     def mark(self, instance: T, model: Any = None, /) -> T:
-        """A copy of an instance with marked personal fields, the others unchanged.
+        """Return a copy of an instance with marked personal fields, the others unchanged.
 
         `model` is its annotation, if its class does not say it (a TypedDict, a generic dataclass).
 
@@ -129,8 +129,11 @@ class Markers:
         return made
 
     def _unlike_others(self, strategy: Callable[[str], Any], model: Any, without: tuple[str, ...]) -> Any:
-        """The simplest instance whose marks differ from all earlier ones, if possible: a type may have few values."""
-        known = {text for mark in self._marks for text in mark.texts}
+        """Return the simplest instance whose marks differ from all earlier ones, if possible.
+
+        A type may have too few values for that.
+        """
+        earlier_texts = {text for mark in self._marks for text in mark.texts}
         made, marks = None, []
         for _ in range(_ATTEMPTS):
             try:
@@ -140,13 +143,13 @@ class Markers:
                     f"the validators of {describe_kind(model)} refuse whatever is tried: give fields"
                 ) from None
             marks = self._marks_of(made, model, without)
-            if known.isdisjoint(text for mark in marks for text in mark.texts):
+            if earlier_texts.isdisjoint(text for mark in marks for text in mark.texts):
                 break
         self._marks += marks
         return made
 
     def remember(self, instance: object, model: Any = None, *, without: Collection[str] = ()) -> None:
-        """Records the personal fields of an instance as marks, except the fields `without`."""
+        """Record the personal fields of an instance as marks, except the fields `without`."""
         self._marks += self._marks_of(instance, type(instance) if model is None else model, without)
 
     def _marks_of(self, instance: object, model: Any, without: Collection[str]) -> list[CanaryMark]:
@@ -176,7 +179,7 @@ class Markers:
 
 
 def simplest(strategy: st.SearchStrategy[T]) -> T:
-    """The simplest value of a strategy: the same at each call, also within a hypothesis test.
+    """Return the simplest value of a strategy: the same at each call, also within a hypothesis test.
 
     Raises:
         Unsatisfiable: nothing that is tried passes its filters.

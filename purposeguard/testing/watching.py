@@ -43,7 +43,7 @@ class WatchedCell(NamedTuple):
 
 
 def notice_key(notice: Notice) -> str:
-    """The name of a notice in cells."""
+    """Return the name of a notice in cells."""
     return f"{notice.id} {notice.revision}"
 
 
@@ -77,20 +77,20 @@ class CellQuestion(NamedTuple):
 class Watcher:
     """Called with what watched guards do, from any thread. The base class ignores everything."""
 
-    def decided(self, asked: CellQuestion) -> None:
-        """A decision was made."""
+    def decided(self, question: CellQuestion) -> None:
+        """Handle a decision."""
 
     def entered(self, activity: Activity) -> None:
-        """An activity runs, or resumes."""
+        """Handle an activity that runs, or resumes."""
 
     def called(self, access: Access) -> None:
-        """An access function was called; its decision follows."""
+        """Handle a call of an access function; its decision follows."""
 
     def refused(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """A use is refused, or only observed."""
+        """Handle a use that is refused, or only observed."""
 
     def made(self, guard: Guard) -> None:
-        """A guard was made; only for watchers of all guards."""
+        """Handle a new guard; called only for watchers of all guards."""
 
 
 class _Everywhere:
@@ -165,7 +165,7 @@ class _Observer(Observer):
         self.turn()
 
     def turn(self) -> None:
-        """Puts the matrix with the turned cell, or the original one, into the engine."""
+        """Put the matrix with the turned cell, or the original one, into the engine."""
         engine = self._engine()
         if engine is not None:
             cell = _everywhere.flip
@@ -175,7 +175,7 @@ class _Observer(Observer):
 
 
 def _cells(verdict: Verdict) -> Iterator[tuple[WatchedCell, bool]]:
-    """The cells that a verdict consulted, each with its own answer."""
+    """Yield the cells that a verdict consulted, each with its own answer."""
     matrix, purpose = verdict.matrix, verdict.purpose
     notice = notice_key(matrix.notice)
     members = purpose.members if isinstance(purpose, Family) else (purpose,)
@@ -202,7 +202,7 @@ def _observe(guard: Guard) -> _Observer:
 
 
 def _leave(guard: Guard) -> None:
-    """Removes the observer of a guard without watchers."""
+    """Remove the observer of a guard without watchers."""
     observer = _everywhere.observers.get(guard)
     if observer is not None and not observer.watchers and not _everywhere.watchers:
         del _everywhere.observers[guard]
@@ -211,7 +211,7 @@ def _leave(guard: Guard) -> None:
 
 @contextlib.contextmanager
 def watching(watcher: Watcher, guard: Guard | None = None) -> Generator[None, None, None]:
-    """A block in which a watcher sees one guard, or all guards, new ones included."""
+    """Return a context manager: a block in which a watcher sees one guard, or all guards, new ones included."""
     if guard is None:
         watch_all(watcher)
         try:
@@ -231,7 +231,7 @@ def watching(watcher: Watcher, guard: Guard | None = None) -> Generator[None, No
 
 
 def watch_all(watcher: Watcher) -> None:
-    """Adds a watcher of all guards, existing and future ones."""
+    """Add a watcher of all guards, existing and future ones."""
     with _everywhere.lock:
         _everywhere.watchers = (*_everywhere.watchers, watcher)
         if len(_everywhere.watchers) == 1:
@@ -241,7 +241,7 @@ def watch_all(watcher: Watcher) -> None:
 
 
 def _of_one_notice(guards: Iterable[Guard]) -> list[Guard]:
-    """Those whose decisions are cells of one notice: a guard over several is watched by nobody."""
+    """Return those whose decisions are cells of one notice: a guard over several is watched by nobody."""
     return [guard for guard in list(guards) if not isinstance(guard.notice, JointNotice)]
 
 
@@ -256,7 +256,7 @@ def _notify_made(guard: Guard) -> None:
 
 
 def leave_all(watcher: Watcher) -> None:
-    """Removes a watcher of all guards; after the last one, guards are no longer observed."""
+    """Remove a watcher of all guards; after the last one, guards are no longer observed."""
     with _everywhere.lock:
         _everywhere.watchers = tuple(each for each in _everywhere.watchers if each is not watcher)
         if not _everywhere.watchers and _notify_made in GUARD_LISTENERS:
@@ -266,22 +266,22 @@ def leave_all(watcher: Watcher) -> None:
 
 
 def list_watched_guards() -> tuple[Guard, ...]:
-    """The watched guards."""
+    """Return the watched guards."""
     return tuple(_everywhere.observers)
 
 
 def is_granted(cell: WatchedCell) -> bool:
-    """True if the notice of a watched guard grants a cell."""
+    """Return True if the notice of a watched guard grants a cell."""
     for guard in list_watched_guards():
         notice = guard.notice
         if notice_key(notice) == cell.notice:
-            granted = next((held for source, held in notice.grants.items() if source.clause == cell.source), {})
+            granted = next((purposes for source, purposes in notice.grants.items() if source.clause == cell.source), {})
             return any(purpose.clause == cell.purpose for purpose in granted)
     return False
 
 
 def turn(cell: WatchedCell | None) -> None:
-    """Turns one cell in all watched guards, future ones included; None restores all."""
+    """Turn one cell in all watched guards, future ones included; None restores all."""
     with _everywhere.lock:
         _everywhere.flip = cell
         for observer in list(_everywhere.observers.values()):
@@ -292,7 +292,7 @@ def turn(cell: WatchedCell | None) -> None:
 
 
 def flip_cell(matrix: PolicyTable, cell: WatchedCell) -> PolicyTable:
-    """The matrix with one cell turned, and its consequences; the matrix itself if it lacks the cell.
+    """Return the matrix with one cell turned, and its consequences; the matrix itself if it lacks the cell.
 
     A parent serves what all of its items may, so it follows its items; an overlay never serves more than what it
     narrows; families follow their members. A parent's own cell is turned for data that is labelled with it, and its
@@ -322,15 +322,15 @@ def flip_cell(matrix: PolicyTable, cell: WatchedCell) -> PolicyTable:
     return PolicyTable(_granting(notice, grants), matrix, matrix.history, prefix=matrix.prefix)
 
 
-def _turn(notice: Notice, held: dict[type[Purpose], str], purpose: type[Purpose], clause: str | None) -> None:
-    """Grants a purpose by this clause, or with None revokes it; keeps the notice's order."""
-    grants = dict(held)
+def _turn(notice: Notice, row: dict[type[Purpose], str], purpose: type[Purpose], clause: str | None) -> None:
+    """Grant a purpose by this clause, or with None revoke it. Keep the notice's order."""
+    grants = dict(row)
     if clause is None:
         grants.pop(purpose, None)
     else:
         grants.setdefault(purpose, clause)
-    held.clear()
-    held.update((purpose, grants[purpose]) for purpose in notice.purposes if purpose in grants)
+    row.clear()
+    row.update((purpose, grants[purpose]) for purpose in notice.purposes if purpose in grants)
 
 
 def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str]]) -> Notice:
