@@ -93,7 +93,7 @@ def build_disclosure(
     reading = _HoldingsReader(notice, history or History(notice), subject, language, values)
     parts = reading.holdings(holdings, door)
     categories = _build_categories(notice, reading.labels)
-    wanted = {id_ for category in categories for id_ in category.purposes}
+    purpose_ids = {id_ for category in categories for id_ in category.purposes}
     return Disclosure(
         language=language,
         made_at=now.astimezone(load_zone(document.timezone)),
@@ -111,7 +111,7 @@ def build_disclosure(
         holdings=parts,
         sources=_build_sources(notice, reading.labels, language),
         categories=categories,
-        purposes=_build_purposes(notice, wanted, record.preferences, language),
+        purposes=_build_purposes(notice, purpose_ids, record.preferences, language),
         restrictions=record.restrictions,
         consents=record.consents,
         provisions=record.provisions,
@@ -140,14 +140,14 @@ class _HoldingsReader:
 
     def _holding(self, holding: Holding, opens: Opens) -> HoldingPart:
         records = list(reversed(holding.records(self._subject)))
-        made: list[RecordPart] = []
+        record_parts: list[RecordPart] = []
         try:
             while records:
-                made.append(self._record(holding, records.pop(), opens))
-            return HoldingPart(name=holding.name, title=holding.title.get(self._language), records=tuple(made))
+                record_parts.append(self._record(holding, records.pop(), opens))
+            return HoldingPart(name=holding.name, title=holding.title.get(self._language), records=tuple(record_parts))
         finally:
             records.clear()  # the traceback of a failure keeps no values
-            made.clear()
+            record_parts.clear()
 
     def _record(self, holding: Holding, record: Any, opens: Opens) -> RecordPart:
         try:
@@ -159,19 +159,17 @@ class _HoldingsReader:
                     "disclosed"
                 )
             about = row_contexts[0] if row_contexts else NOTHING_KNOWN  # the days are the same in each
-            items = [
-                item
-                for held in iter_held_items(record, holding.row)
-                for item in self._items(holding, held, about, opens)
-            ]
+            items: list[ItemPart] = []
+            for datum in iter_held_items(record, holding.row):
+                items.extend(self._items(holding, datum, about, opens))
             return RecordPart(collected=self._day(about.collected), ended=self._day(about.ended), items=tuple(items))
         finally:
             del record
 
-    def _items(self, holding: Holding, held: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
+    def _items(self, holding: Holding, datum: Held, about: RowContext, opens: Opens) -> Iterator[ItemPart]:
         """Yield the item of a datum, or an item for each field of an opened model."""
         try:
-            for inner in open_held_item(held, opens) if self._values else (held,):
+            for inner in open_held_item(datum, opens) if self._values else (datum,):
                 label = self._translate_label(inner.label)
                 self.labels.setdefault(label)
                 yield ItemPart(
@@ -184,7 +182,7 @@ class _HoldingsReader:
                     due_on=self._due_on(label, about),
                 )
         finally:
-            del held  # the traceback of a failure keeps no values
+            del datum  # the traceback of a failure keeps no values
 
     def _translate_label(self, label: Label) -> Label:
         """Return a label with its sources as in the revision in force. Sources that are gone stay as they were."""
@@ -193,18 +191,18 @@ class _HoldingsReader:
     def _translate_source(self, source: type[Source]) -> type[Source] | None:
         if source in self._notice.grants or source is NotPersonal:
             return source
-        held = next((notice for notice in self._history if source in notice.grants), None)
+        revision = next((notice for notice in self._history if source in notice.grants), None)
         clause = source.clause
-        if held is not None:
-            clause = self._history.translate_clause("source", clause, held, self._notice) or ""
+        if revision is not None:
+            clause = self._history.translate_clause("source", clause, revision, self._notice) or ""
         try:
             return self._notice.source(clause)
         except UnknownSource:
             return None
 
     def _due_on(self, label: Label, about: RowContext) -> datetime.date | None:
-        known = [source.clause for source in label if _find_source_in_force(self._notice, source)]
-        days = (self._periods.due_on(clause, collected=about.collected, ended=about.ended) for clause in known)
+        clauses = [source.clause for source in label if _find_source_in_force(self._notice, source)]
+        days = (self._periods.due_on(clause, collected=about.collected, ended=about.ended) for clause in clauses)
         return min((day for day in days if day is not None), default=None)
 
     def _day(self, day: Day | None) -> datetime.date | None:
@@ -281,7 +279,7 @@ def _build_sources(notice: Notice, labels: Iterable[Label], language: Language) 
 
 
 def _build_purposes(
-    notice: Notice, wanted: Container[str], preferences: SubjectPreferences, language: Language
+    notice: Notice, purpose_ids: Container[str], preferences: SubjectPreferences, language: Language
 ) -> tuple[PurposePart, ...]:
     resting_on, stated = bases(notice.document), bases_by_purpose(notice.document)
     conditions = {row.id: title_in(row.title, language) for row in notice.document.condition}
@@ -301,16 +299,16 @@ def _build_purposes(
                 BasisPart(
                     basis=row.basis,
                     sources=row.sources or (),
-                    when=tuple(conditions[given] for given in row.when),
+                    when=tuple(conditions[condition] for condition in row.when),
                     opt_out=row.opt_out,
                 )
                 for row in stated[purpose.clause]
                 if resting_on[purpose.clause] == "several"
             ),
-            when=tuple(conditions[given] for given in when[purpose.clause]),
+            when=tuple(conditions[condition] for condition in when[purpose.clause]),
         )
         for purpose in notice.purposes
-        if purpose.clause in wanted
+        if purpose.clause in purpose_ids
     )
 
 

@@ -82,22 +82,20 @@ class RegisteredEraser:
     def _current_sources(self, notice: Notice) -> Iterator[tuple[Notice, type[Source]]]:
         """Yield the sources of the eraser that are in force, each with its notice."""
         histories = {history.latest.id: history for history in self.histories()}
-        for clause, held in self.sources:
-            own = next(one for one in notice.notices if one.id == held.id)
-            now = histories[held.id].translate_clause("source", clause, held, own)
+        for clause, revision in self.sources:
+            current = next(candidate for candidate in notice.notices if candidate.id == revision.id)
+            now = histories[revision.id].translate_clause("source", clause, revision, current)
             if now is None:
-                raise UnknownSource(clause, f"that of {held.revision} is no source of the notice any more")
-            yield own, own.source(now)
+                raise UnknownSource(clause, f"that of {revision.revision} is no source of the notice any more")
+            yield current, current.source(now)
 
     def periods(self, notice: Notice) -> list[tuple[Period, Periods]]:
         """Return the periods of the eraser's sources, the shortest first, each with those of its notice."""
-        periods = {one: Periods(one.document) for one in notice.notices}
-        own = [
-            (period, periods[one])
-            for one, source in self._current_sources(notice)
-            for period in periods[one].of(source.clause)
-            if period.from_ == self.counted
-        ]
+        periods_of = {single_notice: Periods(single_notice.document) for single_notice in notice.notices}
+        own: list[tuple[Period, Periods]] = []
+        for single_notice, source in self._current_sources(notice):
+            periods = periods_of[single_notice]
+            own.extend((period, periods) for period in periods.of(source.clause) if period.from_ == self.counted)
         return sorted(own, key=lambda pair: pair[0].days)
 
 
@@ -143,17 +141,17 @@ class Erasers:
         meant = self._resolve_sources(sources)
 
         def declare(declared: E) -> E:
-            made: Any = declared() if isinstance(declared, type) else declared
+            eraser: Any = declared() if isinstance(declared, type) else declared
             called = name or (declared if isinstance(declared, type) else type(declared)).__qualname__
             for part in ("due", "erase"):
-                if not callable(getattr(made, part, None)) or inspect.iscoroutinefunction(getattr(made, part)):
+                if not callable(getattr(eraser, part, None)) or inspect.iscoroutinefunction(getattr(eraser, part)):
                     raise TypeError(f"an eraser has a function `{part}`, which runs when it is called")
             if called in self._registered:
                 raise ValueError(f"there is an eraser called `{called}`: give this one another `name=…`")
             if not called.strip() or len(called) > LONGEST_NAME:
                 raise ValueError(f"the name of an eraser is not blank, and of {LONGEST_NAME} characters at most")
             self._registered[called] = RegisteredEraser(
-                called, meant, self._histories, counted, made.due, made.erase, forgets
+                called, meant, self._histories, counted, eraser.due, eraser.erase, forgets
             )
             return declared
 
@@ -162,12 +160,12 @@ class Erasers:
     def _resolve_sources(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
         """Return the clauses of these sources, each with its revision: a class may be of an earlier one."""
         present = self._notice()
-        known = (*present.notices, *(revision for history in self._histories() for revision in history))
+        revisions = (*present.notices, *(revision for history in self._histories() for revision in history))
         clauses: dict[tuple[str, Notice], None] = {}
         for item in sources:
-            for given in item if isinstance(item, Label) else (item,):
-                source = present.source(given) if isinstance(given, str) else given
-                held = next((revision for revision in known if source in revision.grants), present)
+            for reference in item if isinstance(item, Label) else (item,):
+                source = present.source(reference) if isinstance(reference, str) else reference
+                held = next((revision for revision in revisions if source in revision.grants), present)
                 clauses[held.source(source).clause, held] = None
         return tuple(clauses)
 
@@ -183,20 +181,25 @@ def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -
             clauses = eraser.clauses(notice)
         except UnknownSource:
             continue  # of an earlier revision; the plan tells of it
-        served |= {(eraser.counted, item) for clause in clauses for item in _list_items(notice, clause)}
-    return tuple(
-        period.model_copy(update={"source": source})
-        for one in notice.notices
-        for period in (one.document.retention.period if one.document.retention is not None else ())
-        for source in (notice.key(one.source(period.source)),)
-        if not {(period.from_, item) for item in _list_items(notice, source)} <= served
-    )
+        for clause in clauses:
+            served.update((eraser.counted, item) for item in _list_items(notice, clause))
+    unserved: list[Period] = []
+    for single_notice in notice.notices:
+        retention = single_notice.document.retention
+        if retention is None:
+            continue
+        for period in retention.period:
+            source_id = notice.key(single_notice.source(period.source))
+            needed = {(period.from_, item) for item in _list_items(notice, source_id)}
+            if not needed <= served:
+                unserved.append(period.model_copy(update={"source": source_id}))
+    return tuple(unserved)
 
 
-def _list_items(notice: Notice, given: str) -> list[str]:
+def _list_items(notice: Notice, source_id: str) -> list[str]:
     """Return the ids of the items of a source; a source without items is its own."""
-    source = notice.source(given)
-    own = next(one for one in notice.notices if source in one.grants)
+    source = notice.source(source_id)
+    own = next(candidate for candidate in notice.notices if source in candidate.grants)
     return [notice.key(own.source(item)) for item in Lineage(own.document).leaves(source.clause)]
 
 

@@ -29,9 +29,9 @@ def forget_subjects(
     Raises:
         StoreUnavailable: the store, or its keys, cannot be used.
     """
-    keys, wanted = store.keys, sorted(set(subjects))
+    keys, ordered_subjects = store.keys, sorted(set(subjects))
     with store.writing() as connection:
-        names = keys.issue(connection, wanted) if bar else keys.find_known(connection, wanted).names
+        names = keys.issue(connection, ordered_subjects) if bar else keys.find_known(connection, ordered_subjects).names
         # Requests are locked before preferences, as everywhere.
         unanswered = _find_unanswered(connection, names.values())
         gone = {subject: name for subject, name in names.items() if name not in unanswered}
@@ -47,12 +47,12 @@ def forget_subjects(
             for row in rows:
                 body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
                 add_ledger_entry(ledger, store, connection, "erasure", body)
-        kept = {subject: unanswered[name] for subject, name in names.items() if name in unanswered}
+        remaining_requests = {subject: unanswered[name] for subject, name in names.items() if name in unanswered}
         if bar is False:
-            keys.unbar(connection, [subject for subject in wanted if subject not in kept])
+            keys.unbar(connection, [subject for subject in ordered_subjects if subject not in remaining_requests])
     store.destroy_keys()
-    store.tell(wanted)
-    return kept
+    store.tell(ordered_subjects)
+    return remaining_requests
 
 
 def find_unanswered(store: Store, subjects: Iterable[str]) -> dict[str, int]:
@@ -73,25 +73,25 @@ def _find_unanswered(connection: sa.Connection, names: Collection[str], *, lock:
 
 
 def _find_restricted(connection: sa.Connection, names: Collection[str], now: datetime.datetime) -> frozenset[str]:
-    """Return the subjects with a restriction in force."""
+    """Return the pseudonyms of these that have a restriction in force."""
     lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
-    wanted = (
+    query = (
         sa.select(declaration.c.pseudonym)
         .select_from(declaration.outerjoin(revocation))
         .where(revocation.c.declaration.is_(None), declaration.c.kind != CONSENT, lasting)
         .where(_match_names(connection, declaration.c.pseudonym))
     )
-    return frozenset(connection.execute(wanted, _name_parameters(names)).scalars())
+    return frozenset(connection.execute(query, _name_parameters(names)).scalars())
 
 
 def _remove_texts(connection: sa.Connection, names: Collection[str]) -> None:
     """Remove the texts that clerks wrote, which may name the person."""
-    declared = sa.select(declaration.c.id).where(_match_names(connection, declaration.c.pseudonym))
-    asked = sa.select(request.c.id).where(_match_names(connection, request.c.pseudonym))
+    declarations = sa.select(declaration.c.id).where(_match_names(connection, declaration.c.pseudonym))
+    requests = sa.select(request.c.id).where(_match_names(connection, request.c.pseudonym))
     for statement in (
-        sa.update(revocation).where(revocation.c.declaration.in_(declared)).values(reference=None),
+        sa.update(revocation).where(revocation.c.declaration.in_(declarations)).values(reference=None),
         sa.update(declaration).where(_match_names(connection, declaration.c.pseudonym)).values(reference=None),
-        sa.update(step).where(step.c.request.in_(asked)).values(text=None),
+        sa.update(step).where(step.c.request.in_(requests)).values(text=None),
         sa.update(request).where(_match_names(connection, request.c.pseudonym)).values(authority=None),
     ):
         connection.execute(statement, _name_parameters(names))

@@ -86,8 +86,8 @@ class _ForkGate:
             self._lock.acquire()
         self._tearing = bool(self._inside)  # its own transaction is the parent's as well
         if not self._tearing:
-            for each in list(self.told):
-                each.before_fork()
+            for listener in list(self.told):
+                listener.before_fork()
 
     def open(self) -> None:
         """Let threads begin again. Called in the parent after a fork."""
@@ -98,8 +98,8 @@ class _ForkGate:
         """Reset the barrier, and notify its members. Called in the child, which has one thread and no transaction."""
         torn = self._tearing
         self._reset()
-        for each in list(self.told):
-            each.after_fork(torn=torn)
+        for listener in list(self.told):
+            listener.after_fork(torn=torn)
 
 
 FORKS: Final = _ForkGate()

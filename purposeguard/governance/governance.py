@@ -308,11 +308,11 @@ class Governance:
         try:
             return table.record_id(table.notice.purpose(folded))
         except UnknownPurpose:
-            known = any(notice.revision == revision for notice in table.history)
-            return None if known or folded is None else clause
+            is_known = any(notice.revision == revision for notice in table.history)
+            return None if is_known or folded is None else clause
 
     def _has_words(self, clause: str, revision: datetime.date, words: str) -> bool:
-        """Return whether a purpose of a revision has these words now, or had them in a revision that is known."""
+        """Return True if a purpose of a revision has these words now, or had them in a known revision."""
         table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
         if table is None:
             return True  # It is from before there were several notices, and counts for none of them.
@@ -355,7 +355,7 @@ class Governance:
         key = subject_key(subject)
         notice = self.notice
         requests = self.requests.of(key)
-        if request is not None and all(asked.id != request for asked in requests):
+        if request is not None and all(subject_request.id != request for subject_request in requests):
             raise RequestError(
                 f"there is no request {request} of this subject: leave it out, or see `requests.of(subject)`"
             )

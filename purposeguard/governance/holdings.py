@@ -128,13 +128,16 @@ class Holdings:
                 raise TypeError(
                     f"the holding `{name}` is a coroutine function: register one that returns what it reads"
                 )
-            made = Holding(name, Site.of(fn), fn, dict(title or {}), dict(names or {}), realm)
-            known = self._known.get(name)
-            if known is not None and (known.site.module, known.site.qualname) != (made.site.module, made.site.qualname):
+            new_holding = Holding(name, Site.of(fn), fn, dict(title or {}), dict(names or {}), realm)
+            existing = self._known.get(name)
+            if existing is not None and (existing.site.module, existing.site.qualname) != (
+                new_holding.site.module,
+                new_holding.site.qualname,
+            ):
                 raise ValueError(
-                    f"there is a holding `{name}` already, {known.site.dotted}: give each a name of its own"
+                    f"there is a holding `{name}` already, {existing.site.dotted}: give each a name of its own"
                 )
-            self._known[name] = made  # of a module that was loaded again, the new one
+            self._known[name] = new_holding  # of a module that was loaded again, the new one
             return fn
 
         return register
@@ -157,17 +160,17 @@ def iter_held_items(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]
             f"a holding gave a {type(record).__qualname__}, which says of no field where it is from: give a model, or "
             "annotate what the function returns"
         )
-    for held in _iter_items(record, row, "", row.tags, ()):
-        if held.label is not _NOT_PERSONAL:
-            yield held
+    for datum in _iter_items(record, row, "", row.tags, ()):
+        if datum.label is not _NOT_PERSONAL:
+            yield datum
 
 
-def open_held_item(held: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
+def open_held_item(datum: Held, opens: Callable[[Any], Any]) -> Iterator[Held]:
     """Yield a datum without its seal, or its fields if it has some, each with the label of the seal added."""
-    if not isinstance(held.value, Sealed):
-        yield held
+    if not isinstance(datum.value, Sealed):
+        yield datum
         return
-    for inner in _iter_items(opens(held.value), NOTHING_SAID, held.path, held.label.sources, ()):
+    for inner in _iter_items(opens(datum.value), NOTHING_SAID, datum.path, datum.label.sources, ()):
         yield from open_held_item(replace(inner, sealed=True), opens)
 
 

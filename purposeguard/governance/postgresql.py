@@ -46,11 +46,11 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 def _bound_waiting(gen: Generator[Any, Any, T], patience: float, pgconn: Any = None) -> Generator[Any, Any, T]:
     try:
-        wanted = next(gen)
+        awaited = next(gen)
         began = heard = time.monotonic()
         ends = current_deadline()
         while True:
-            ready = yield wanted
+            ready = yield awaited
             now = time.monotonic()
             if ready:
                 heard = now
@@ -59,7 +59,7 @@ def _bound_waiting(gen: Generator[Any, Any, T], patience: float, pgconn: Any = N
                 if pgconn is not None:
                     pgconn.finish()
                 raise psycopg.OperationalError(f"the server has not answered for {now - began:.1f} s")
-            wanted = gen.send(ready)
+            awaited = gen.send(ready)
     except StopIteration as done:
         result: T = done.value
         return result
@@ -71,7 +71,7 @@ def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool
     `writes` says whether the transaction that a connection begins is one that writes.
     """
     seconds = max(2, math.ceil(timeout))  # libpq takes 1 for 2
-    made = sa.create_engine(
+    engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args={
             "connect_timeout": seconds,
@@ -99,13 +99,13 @@ def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool
         connection.patience = timeout + 1
         return connection
 
-    event.listen(made, "do_connect", connect)
-    event.listen(made, "checkout", _check_server)
-    event.listen(made, "handle_error", _close_cursor)
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkout", _check_server)
+    event.listen(engine, "handle_error", _close_cursor)
     event.listen(
-        made, "begin", lambda connection: _set_server_limits(connection, timeout) if writes(connection) else None
+        engine, "begin", lambda connection: _set_server_limits(connection, timeout) if writes(connection) else None
     )
-    return made
+    return engine
 
 
 def _check_server(connection: psycopg.Connection[Any], *_: object) -> None:

@@ -135,11 +135,11 @@ class PreferenceCache:
             while True:
                 self._poll_if_stale()
                 with self._lock:
-                    kept = self._cache.get(subject)
-                if kept is None or not self._is_usable(kept):
+                    cached_entry = self._cache.get(subject)
+                if cached_entry is None or not self._is_usable(cached_entry):
                     return self._read_each((subject,))[subject]
                 if time.monotonic() < self._fresh_until:  # otherwise this process was halted
-                    return kept.preferences
+                    return cached_entry.preferences
 
     def _is_usable(self, entry: _CacheEntry) -> bool:
         """Return True if an entry may be used, provided that the store was looked at in time."""
@@ -224,29 +224,29 @@ class PreferenceCache:
         until, roster = self._fresh_until, self._rosters.get_if_current()
         ends = time.monotonic() + self.store.timeout
         while roster is None or time.monotonic() >= until:  # the loop may come back to this task late
-            wanted = _ReadRequest(wants_roster=True)
-            if not await self._read_by_watcher(wanted, ends - time.monotonic()):
+            request = _ReadRequest(wants_roster=True)
+            if not await self._read_by_watcher(request, ends - time.monotonic()):
                 return self.roster()
-            roster, until = wanted.roster, wanted.until
+            roster, until = request.roster, request.until
         return roster
 
     def _is_fresh(self) -> bool:
         return time.monotonic() < self._fresh_until - self._staleness / 2
 
-    async def _read_by_watcher(self, wanted: _ReadRequest, seconds: float) -> bool:
+    async def _read_by_watcher(self, request: _ReadRequest, seconds: float) -> bool:
         """Have the watcher read what is wanted, and wait for it. Return False if there is no watcher."""
         if self._closed:
             raise self._make_refusal("closed")
         self._refuse_if_down()
         with self._lock:
-            self._wanted.append(wanted)
+            self._wanted.append(request)
         watcher = self._get_watcher()
         if watcher is None:  # no thread can be started, or `close` came between
             return False
         watcher.ring()
-        if not await wait_for_future(wanted.outcome, max(0.0, seconds)):
+        if not await wait_for_future(request.outcome, max(0.0, seconds)):
             raise self._make_refusal("waited")
-        failure = wanted.outcome.result()
+        failure = request.outcome.result()
         if failure is not None:
             with self._count_refusal("look"):
                 raise StoreUnavailable(*failure.args)
@@ -279,13 +279,13 @@ class PreferenceCache:
                 number: self._make_entry(stands)
                 for number, stands in dict(zip(numbers, present.values(), strict=True)).items()
             }
-            given = dict(zip(present, map(entries.__getitem__, numbers), strict=True))
+            entry_by_subject = dict(zip(present, map(entries.__getitem__, numbers), strict=True))
             for subject in read.unchanged:
                 cache.pop(subject, None)  # so that the first is the one that is too old next
-                cache[subject] = given[subject]
+                cache[subject] = entry_by_subject[subject]
             while len(cache) > self.maxsize:
                 del cache[next(iter(cache))]
-        preferences = dict(zip(given, map(_PREFERENCES, given.values()), strict=True))
+        preferences = dict(zip(entry_by_subject, map(_PREFERENCES, entry_by_subject.values()), strict=True))
         if time.monotonic() >= began + self._staleness and len(read.unchanged) < len(present):
             preferences |= self._read_each([subject for subject in present if subject not in read.unchanged])
         return preferences
@@ -444,18 +444,18 @@ class PreferenceCache:
         except StoreUnavailable as error:
             failure = error
         with self._lock:
-            wanted, self._wanted = self._wanted, []
+            requests, self._wanted = self._wanted, []
         try:
-            if failure is None and wanted:
-                self.preferences_of_each([subject for each in wanted for subject in each.subjects])
-                for each in wanted:
-                    if each.wants_roster:
-                        each.roster, each.until = self._roster_until()
+            if failure is None and requests:
+                self.preferences_of_each([subject for request in requests for subject in request.subjects])
+                for request in requests:
+                    if request.wants_roster:
+                        request.roster, request.until = self._roster_until()
             if failure is None:
                 more = self._refresh_oldest()
         except StoreUnavailable as error:
             failure = error
-        _finish_requests(wanted, failure)
+        _finish_requests(requests, failure)
         if failure is not None:
             return self._poll
         return max(self._poll / 8, 0.0 if more else self._poll - self.staleness)
@@ -479,9 +479,9 @@ class PreferenceCache:
         if watcher is not None:
             watcher.stop()
         with self._lock:
-            wanted, self._wanted = self._wanted, []
-        if wanted:
-            _finish_requests(wanted, self._make_refusal("closed"))
+            requests, self._wanted = self._wanted, []
+        if requests:
+            _finish_requests(requests, self._make_refusal("closed"))
         self._fresh_until = -math.inf
         self.forget()
 
@@ -520,11 +520,11 @@ class _ReadRequest:
     """A future whose result is the error that prevented the reading, or None."""
 
 
-def _finish_requests(wanted: Iterable[_ReadRequest], failure: StoreUnavailable | None) -> None:
+def _finish_requests(requests: Iterable[_ReadRequest], failure: StoreUnavailable | None) -> None:
     """Finish these read requests, whose tasks wait for the outcome."""
-    for each in wanted:
-        if each.outcome.set_running_or_notify_cancel():  # unless nobody waits any more
-            each.outcome.set_result(failure)
+    for request in requests:
+        if request.outcome.set_running_or_notify_cancel():  # unless nobody waits any more
+            request.outcome.set_result(failure)
 
 
 class _Watcher(threading.Thread):
@@ -564,14 +564,14 @@ _CACHES: Final[weakref.WeakSet[PreferenceCache]] = weakref.WeakSet()
 
 
 def _reset_after_fork() -> None:
-    for all_preferences in list(_CACHES):
-        all_preferences.reset_after_fork()
+    for cache in list(_CACHES):
+        cache.reset_after_fork()
 
 
 @atexit.register
 def _close_all() -> None:
-    for all_preferences in list(_CACHES):
-        all_preferences.close()
+    for cache in list(_CACHES):
+        cache.close()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks

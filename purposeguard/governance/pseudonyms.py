@@ -109,8 +109,8 @@ class KnownSubjects(NamedTuple):
 
 def select_list_members(dialect: str, name: str) -> sa.Select[Any]:
     """Return a query for the members of a list parameter, which costs less than a parameter for each member."""
-    each = sa.func.json_each if dialect == "sqlite" else sa.func.json_array_elements_text
-    return sa.select(each(sa.bindparam(name, type_=sa.JSON)).table_valued("value").c.value)
+    expand = sa.func.json_each if dialect == "sqlite" else sa.func.json_array_elements_text
+    return sa.select(expand(sa.bindparam(name, type_=sa.JSON)).table_valued("value").c.value)
 
 
 def _select_known(dialect: str) -> sa.Executable:
@@ -123,8 +123,8 @@ def _select_known(dialect: str) -> sa.Executable:
 
 
 def _select_subjects(dialect: str) -> sa.Executable:
-    wanted = pseudonym.c.pseudonym.in_(select_list_members(dialect, "pseudonyms"))
-    return sa.select(pseudonym.c.pseudonym, pseudonym.c.subject).where(wanted)
+    condition = pseudonym.c.pseudonym.in_(select_list_members(dialect, "pseudonyms"))
+    return sa.select(pseudonym.c.pseudonym, pseudonym.c.subject).where(condition)
 
 
 DIALECTS: Final = ("sqlite", "postgresql")
@@ -207,29 +207,29 @@ class PseudonymKeys:
 
     def _find_barred(self, own: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
         digests = dict(zip(map(self.digest_for_bar, subjects), subjects, strict=True))
-        found = own.execute(BARRED[own.dialect.name], {"digests": list(digests)}).scalars()
-        return frozenset(map(digests.__getitem__, found))
+        barred_digests = own.execute(BARRED[own.dialect.name], {"digests": list(digests)}).scalars()
+        return frozenset(map(digests.__getitem__, barred_digests))
 
     def _check(self, rows: Sequence[tuple[str, int]]) -> None:
         if self.apart is None:
             return
         if [mark for mark, _ in rows] != [self._mark]:
-            what = "does not hold the keys of this store"
-            raise make_unavailable_error(self.apart.where, what, "name the database that was given as `keys` before")
+            fault = "does not hold the keys of this store"
+            raise make_unavailable_error(self.apart.where, fault, "name the database that was given as `keys` before")
         if rows[0][1] < self.issued:
-            what = "is an older copy of the keys: it lacks some that the store relies on"
+            fault = "is an older copy of the keys: it lacks some that the store relies on"
             raise make_unavailable_error(
-                self.apart.where, what, "put back a later copy of the keys (see `Deploy governance`)"
+                self.apart.where, fault, "put back a later copy of the keys (see `Deploy governance`)"
             )
 
     def find_subjects(self, connection: sa.Connection, pseudonyms: Iterable[str]) -> dict[str, str]:
         """Return the persons by their pseudonyms, without those whose keys are destroyed."""
-        wanted = iter(dict.fromkeys(pseudonyms))
-        found: dict[str, str] = {}
-        while some := list(islice(wanted, AT_A_TIME)):
+        remaining = iter(dict.fromkeys(pseudonyms))
+        subjects: dict[str, str] = {}
+        while batch := list(islice(remaining, AT_A_TIME)):
             with self.reading(connection) as own:
-                found.update(map(tuple, own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": some})))
-        return found
+                subjects.update(map(tuple, own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": batch})))
+        return subjects
 
     def digest_for_bar(self, subject: str) -> str:
         """Return the digest that identifies a barred person."""
@@ -246,14 +246,16 @@ class PseudonymKeys:
 
     def issue(self, connection: sa.Connection, subjects: Iterable[str]) -> dict[str, str]:
         """Return the pseudonyms of these persons, and make those that are missing."""
-        wanted = iter(sorted(set(subjects)))  # in one order, so that of two that issue at once one waits for the other
+        remaining = iter(
+            sorted(set(subjects))
+        )  # in one order, so that of two that issue at once one waits for the other
         names: dict[str, str] = {}
-        while some := list(islice(wanted, AT_A_TIME)):
-            present = self.find_known(connection, some).names
-            missing = [subject for subject in some if subject not in present]
+        while batch := list(islice(remaining, AT_A_TIME)):
+            present = self.find_known(connection, batch).names
+            missing = [subject for subject in batch if subject not in present]
             if missing:
                 self._add(connection, missing)
-                present = self.find_known(connection, some).names
+                present = self.find_known(connection, batch).names
             names |= present
         return names
 
@@ -273,9 +275,9 @@ class PseudonymKeys:
             return
         digests = {digest_subject(self._former, subject): subject for subject in subjects}
         table = sa.table("purposeguard_provided_subject", sa.column("pseudonym"))
-        wanted = sa.select(table.c.pseudonym).distinct()
-        wanted = wanted.where(table.c.pseudonym.in_(select_list_members(connection.dialect.name, "digests")))
-        for (digest,) in connection.execute(wanted, {"digests": list(digests)}):
+        query = sa.select(table.c.pseudonym).distinct()
+        query = query.where(table.c.pseudonym.in_(select_list_members(connection.dialect.name, "digests")))
+        for (digest,) in connection.execute(query, {"digests": list(digests)}):
             yield digests[digest], digest
 
     # ---- destroying -------------------------------------------------------------------------------------------------
@@ -287,13 +289,15 @@ class PseudonymKeys:
             applied = own.execute(sa.update(vault).values(applied=vault.c.applied).returning(vault.c.applied))
             after = sa.select(forgotten).where(forgotten.c.seq > applied.scalar_one()).order_by(forgotten.c.seq)
             rows = iter(connection.execute(after).all())
-            while some := list(islice(rows, AT_A_TIME)):
-                found = own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": [row.pseudonym for row in some]}).all()
-                bars = {row.pseudonym for row in some if row.bar}
-                _bar_subjects(own, {self.digest_for_bar(subject) for name, subject in found if name in bars})
+            while batch := list(islice(rows, AT_A_TIME)):
+                subject_rows = own.execute(
+                    SUBJECTS[own.dialect.name], {"pseudonyms": [row.pseudonym for row in batch]}
+                ).all()
+                bars = {row.pseudonym for row in batch if row.bar}
+                _bar_subjects(own, {self.digest_for_bar(subject) for name, subject in subject_rows if name in bars})
                 gone = pseudonym.c.pseudonym.in_(select_list_members(own.dialect.name, "pseudonyms"))
-                own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": [name for name, _ in found]})
-                own.execute(sa.update(vault).values(applied=some[-1].seq))
+                own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": [name for name, _ in subject_rows]})
+                own.execute(sa.update(vault).values(applied=batch[-1].seq))
 
     def has_keys_to_destroy(self, connection: sa.Connection) -> bool:
         """Return True if keys are to be destroyed.

@@ -48,20 +48,20 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[LedgerDif
     """
     if reading.start.seq:
         raise ValueError(f"entries 1 to {reading.start.seq} were archived: name the archives before the store")
-    said = _collect_ledger_facts(reading)
+    ledger_facts = _collect_ledger_facts(reading)
     try:
-        there = _collect_table_facts(connection, said)
+        table_facts = _collect_table_facts(connection, ledger_facts)
     except (ValueError, TypeError):
         yield LedgerDifference("tables", "a row holds what is written nowhere: it was changed")
         return
     yield from _check_keys(connection)
-    for key in sorted({*said, *there}, key=str):
-        if key not in there:
-            yield LedgerDifference(said[key][0], NOT_THERE)
-        elif key not in said:
-            yield LedgerDifference(there[key][0], NOT_SAID)
-        elif said[key][1] != there[key][1]:
-            yield LedgerDifference(there[key][0], CHANGED)
+    for key in sorted({*ledger_facts, *table_facts}, key=str):
+        if key not in table_facts:
+            yield LedgerDifference(ledger_facts[key][0], NOT_THERE)
+        elif key not in ledger_facts:
+            yield LedgerDifference(table_facts[key][0], NOT_SAID)
+        elif ledger_facts[key][1] != table_facts[key][1]:
+            yield LedgerDifference(table_facts[key][0], CHANGED)
 
 
 def _collect_ledger_facts(reading: Reading) -> Facts:
@@ -96,7 +96,7 @@ def _step_facts(body: Body) -> dict[str, Any]:
     return {name: body[name] for name in ("did", "by", "state", "due_on") if name in body}
 
 
-def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
+def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     kinds: dict[int, tuple[str, str]] = {}
     for row in connection.execute(sa.select(declaration)).mappings():
@@ -107,8 +107,8 @@ def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
     for row in connection.execute(sa.select(revocation)).mappings():
         number = row["declaration"]
         kind, subject = kinds.get(number, ("restriction", ""))
-        what = "withdrawn" if kind == "consent" else "lifted"
-        body = {"what": what, "subject": subject or None, "id": number, **make_ledger_details(dict(row))}
+        action = "withdrawn" if kind == "consent" else "lifted"
+        body = {"what": action, "subject": subject or None, "id": number, **make_ledger_details(dict(row))}
         facts["revocation", number] = f"{kind} {number}, taken back", _normalize_body(kind, body)
     for row in connection.execute(sa.select(request)).mappings():
         body = {name: row[name] for name in ("kind", "requester", "purposes", "revision", "due_on", "state")}
@@ -117,12 +117,12 @@ def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
     for row in connection.execute(sa.select(step)).mappings():
         key = "step", row["request"], row["number"]
         taken = _step_facts(_normalize_body("request", dict(row)))
-        if key in said and "by" not in cast("Body", said[key][1]):
+        if key in ledger_facts and "by" not in cast("Body", ledger_facts[key][1]):
             del taken["by"]  # entries of older versions do not name the clerk
         facts[key] = f"request {row['request']}, step {row['number']}", taken
-    given: defaultdict[int, list[str]] = defaultdict(list)
+    provided_names: defaultdict[int, list[str]] = defaultdict(list)
     for row in connection.execute(sa.select(provided_subject)).mappings():
-        given[row["provision"]].append(row["pseudonym"])
+        provided_names[row["provision"]].append(row["pseudonym"])
     for row in connection.execute(sa.select(provision)).mappings():
         number = row["id"]
         body = {name: value for name, value in row.items() if name not in ("id", "at", "name", "subjects")}
@@ -131,7 +131,7 @@ def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
         few = row["subjects"] <= MOST_NAMED
         facts["subjects", number] = (
             f"subjects of provision {number}",
-            sorted(given.pop(number, [])) if few else len(given.pop(number, [])),
+            sorted(provided_names.pop(number, [])) if few else len(provided_names.pop(number, [])),
         )
     for row in connection.execute(sa.select(forgotten)).mappings():
         body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
@@ -139,7 +139,7 @@ def _collect_table_facts(connection: sa.Connection, said: Facts) -> Facts:
             f"pseudonym {row['pseudonym']}, forgotten",
             _normalize_body("erasure", body),
         )
-    for number in given:
+    for number in provided_names:
         facts["subjects", number] = f"subjects of provision {number}", None
     return facts
 
@@ -148,14 +148,14 @@ def _check_keys(connection: sa.Connection) -> Iterator[LedgerDifference]:
     """Yield the keys in the store that do not fit their persons, and the pseudonyms without a key."""
     if not sa.inspect(connection).has_table(pseudonym.name):  # they lie apart
         return
-    known = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())
+    known_pseudonyms = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())
     for row in connection.execute(sa.select(pseudonym)):
-        known.add(row.pseudonym)
+        known_pseudonyms.add(row.pseudonym)
         if row.key is not None and digest_subject(row.key, row.subject) != row.pseudonym:
             yield LedgerDifference(f"key of pseudonym {row.pseudonym}", "it was given to another person")
     for table in (declaration, request):
         named = sa.select(table.c.pseudonym).where(table.c.pseudonym.is_not(None)).distinct()
-        for name in sorted(set(connection.execute(named).scalars()) - known):
+        for name in sorted(set(connection.execute(named).scalars()) - known_pseudonyms):
             yield LedgerDifference(f"key of pseudonym {name}", "it is gone, and the person was not forgotten")
 
 

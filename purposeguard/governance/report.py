@@ -287,17 +287,17 @@ def make_environment() -> Environment:
     with Needs(__name__, "governance"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # JSON does not need it
 
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,  # whatever the name of a file
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"plain": replace_unprintable, "value": _format_value, "texts": _format_lines}
-    tests: dict[str, Any] = made.tests
+    environment.filters |= {"plain": replace_unprintable, "value": _format_value, "texts": _format_lines}
+    tests: dict[str, Any] = environment.tests
     tests["nested"] = _is_nested
-    return made
+    return environment
 
 
 def replace_unprintable(text: object) -> str:

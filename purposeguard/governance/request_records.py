@@ -190,8 +190,8 @@ def select_requests(connection: sa.Connection, *which: sa.ColumnElement[bool], l
 
 def select_steps(connection: sa.Connection, number: int) -> list[Step]:
     """Return the steps of a request."""
-    wanted = [step.c[field.name] for field in dataclasses.fields(Step)]
-    rows = connection.execute(sa.select(*wanted).where(step.c.request == number).order_by(step.c.number))
+    columns = [step.c[field.name] for field in dataclasses.fields(Step)]
+    rows = connection.execute(sa.select(*columns).where(step.c.request == number).order_by(step.c.number))
     return [Step(*row) for row in rows]
 
 

@@ -340,9 +340,9 @@ class Requests:
     def reasons(self, requests: Iterable[Request]) -> dict[int, str | None]:
         """Return the reasons of the refusals among these requests, by number."""
         refused = [asked.id for asked in requests if asked.state == "refused"]
-        wanted = sa.select(step.c.request, step.c.text).where(step.c.request.in_(refused), step.c.did == "refused")
+        query = sa.select(step.c.request, step.c.text).where(step.c.request.in_(refused), step.c.did == "refused")
         with self.store.reading() as connection:
-            return {row.request: row.text for row in connection.execute(wanted)}
+            return {row.request: row.text for row in connection.execute(query)}
 
     def overview(self) -> Overview:
         """Return the number of requests by kind and state, and those to be answered, overdue ones first."""
@@ -364,7 +364,7 @@ class Requests:
         if number < 1 or size < 1:
             raise ValueError("pages are counted from 1, and have room for a request")
         today = self._day(self.subjects.clock.now())
-        wanted = [request.c.state.in_(sorted(states)), *([] if kind is None else [request.c.kind == kind])]
+        conditions = [request.c.state.in_(sorted(states)), *([] if kind is None else [request.c.kind == kind])]
         late = [request.c.state.in_(sorted(PENDING)), request.c.due_on < today]
         count = sa.select(sa.func.count()).select_from(request)
         in_order = (
@@ -374,10 +374,10 @@ class Requests:
             *(request.c.due_on, request.c.received_at, request.c.id),
         )
         with self.store.reading() as connection:
-            total = connection.execute(count.where(*wanted)).scalar_one()
+            total = connection.execute(count.where(*conditions)).scalar_one()
             pages = max(1, -(-total // size))
             number = min(number, pages)
-            query = sa.select(request).where(*wanted).order_by(*in_order).limit(size).offset((number - 1) * size)
+            query = sa.select(request).where(*conditions).order_by(*in_order).limit(size).offset((number - 1) * size)
             requests = tuple(build_requests(connection, query))
             return RequestListing(
                 today, requests, total, connection.execute(count.where(*late)).scalar_one(), number, pages
@@ -458,9 +458,9 @@ class Requests:
         """Put the restriction that was asked for in force, for the purposes that the notice still has."""
         remaining = None
         if asked.purposes is not None:
-            known = {purpose.clause for purpose in self.notice.purposes}
+            present_clauses = {purpose.clause for purpose in self.notice.purposes}
             present = [self.subjects.clause_now(clause, asked.revision) for clause in asked.purposes]
-            remaining = [clause for clause in present if clause in known]
+            remaining = [clause for clause in present if clause in present_clauses]
             if not remaining:
                 why = f"the revision of {self.notice.revision} has none of the purposes that it is about"
                 raise make_impossible_error(
@@ -492,11 +492,11 @@ class Requests:
         rights = self.notice.document.rights
         if rights is None:
             raise RequestError(f"notice {self.notice.id} has no [rights] (clause 7), so it takes no requests")
-        known = {right.id: right for right in rights.request}
-        if kind not in known:
-            close = find_nearest(kind, known) or tuple(known)
+        rights_by_id = {right.id: right for right in rights.request}
+        if kind not in rights_by_id:
+            close = find_nearest(kind, rights_by_id) or tuple(rights_by_id)
             raise RequestError(f"the notice grants no request {format_id(kind, close)} (help: {', '.join(close)})")
-        return known[kind]
+        return rights_by_id[kind]
 
     def _day(self, moment: datetime.datetime) -> datetime.date:
         return to_local_day(self.notice.document.timezone, moment)

@@ -179,8 +179,10 @@ def _select_in_force(dialect: str) -> sa.Executable:
 
 
 def _select_in_force_by_name(dialect: str) -> sa.Executable:
-    wanted = declaration.c.pseudonym.in_(select_list_members(dialect, "subjects"))
-    return sa.select(declaration.c.pseudonym.label("subject"), *_SAID).select_from(_DECLARED).where(wanted, _STANDING)
+    condition = declaration.c.pseudonym.in_(select_list_members(dialect, "subjects"))
+    return (
+        sa.select(declaration.c.pseudonym.label("subject"), *_SAID).select_from(_DECLARED).where(condition, _STANDING)
+    )
 
 
 IN_FORCE_OF_EACH: Final = {dialect: _select_in_force(dialect) for dialect in ("sqlite", "postgresql")}
@@ -244,7 +246,7 @@ ClauseNow = Callable[[str, datetime.date], str | None]
 
 
 HasWords = Callable[[str, datetime.date, str], bool]
-"""Returns whether a purpose of a revision has, or had in a known revision, the words of this digest."""
+"""A function that returns True if a purpose has, or had in a known revision, the words of this digest."""
 
 
 def keep_clause(clause: str, _revision: datetime.date) -> str:
@@ -381,26 +383,40 @@ def _compute_state(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_wo
     suspensions = [row for row in living if row.kind == "suspension-of-use"]
     kinds = {row.kind for row in living}
     preferences = SubjectPreferences(
-        suspended=frozenset(
-            now_called
-            for row in suspensions
-            for clause in row.purposes or ()
-            if (now_called := clause_now(clause, row.revision)) is not None
-        ),
+        suspended=_collect_suspended_clauses(suspensions, clause_now),
         all_suspended=any(row.purposes is None for row in suspensions),
         erased="erasure" in kinds,
         provision_stopped="stop-of-provision" in kinds,
         # By the clause of that revision: `SubjectPreferences.agreed` knows its present one.
-        consents=frozenset(
-            (row.purposes[0], row.revision)
-            for row in living
-            if row.kind == CONSENT and (row.words is None or has_words(row.purposes[0], row.revision, row.words))
-        ),
+        consents=_collect_valid_consents(living, has_words),
     )
     return SubjectState(preferences, min((row.until for row in living if row.until is not None), default=None), since)
 
 
 NOTHING_DECLARED: Final = SubjectState(CLEAR, None)
+
+
+def _collect_suspended_clauses(suspensions: Iterable[Any], clause_now: ClauseNow) -> frozenset[str]:
+    """Return the present clauses of the suspended purposes, without those that are gone."""
+    suspended: set[str] = set()
+    for row in suspensions:
+        for clause in row.purposes or ():
+            present_clause = clause_now(clause, row.revision)
+            if present_clause is not None:
+                suspended.add(present_clause)
+    return frozenset(suspended)
+
+
+def _collect_valid_consents(rows: Iterable[Any], has_words: HasWords) -> frozenset[tuple[str, datetime.date]]:
+    """Return clause and revision of each consent whose words are those of its purpose, or were not recorded."""
+    consents: set[tuple[str, datetime.date]] = set()
+    for row in rows:
+        if row.kind != CONSENT:
+            continue
+        clause = row.purposes[0]
+        if row.words is None or has_words(clause, row.revision, row.words):
+            consents.add((clause, row.revision))
+    return frozenset(consents)
 
 
 def read_history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Restriction | Consent]:

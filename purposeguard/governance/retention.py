@@ -174,7 +174,7 @@ class RetentionJob:
         pending = {row.eraser: len(row.pending or ()) for row in rows}
         # By the earliest moment that it can be: what is not certainly due is not due.
         now = self._clock.earliest()
-        today = min(to_local_day(one.document.timezone, now) for one in self._notice.notices)
+        today = min(to_local_day(notice.document.timezone, now) for notice in self._notice.notices)
         parts = [self._find_due(eraser, now, pending.pop(eraser.name, 0)) for eraser in self._erasers]
         parts += [Due(name, (), None, None, 0, count, GONE) for name, count in pending.items() if count]
         return Plan(today, tuple(parts), find_unserved_periods(self._notice, self._erasers), number)
@@ -201,14 +201,14 @@ class RetentionJob:
 
         What is of several notices is due as soon as one of them says so, by the day in its own time zone.
         """
-        found: tuple[Period | None, datetime.date | None] = None, None
+        earliest: tuple[Period | None, datetime.date | None] = None, None
         for period, periods in eraser.periods(self._notice):
             today = to_local_day(periods.timezone, now)
             is_countable = (today - datetime.date.min).days >= period.days  # else longer than there are days
             before = today - datetime.timedelta(days=period.days) if is_countable else None
-            if found[0] is None or (before or datetime.date.min) > (found[1] or datetime.date.min):
-                found = period, before
-        return found
+            if earliest[0] is None or (before or datetime.date.min) > (earliest[1] or datetime.date.min):
+                earliest = period, before
+        return earliest
 
     def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> RetentionOutcome:
         """Erase what is due, in batches of this size, and resume a run that did not end.
@@ -267,29 +267,29 @@ class RetentionJob:
         name, sources, before, problem = eraser.name, due.sources, due.before, due.problem
         if not sources:  # they are unknown
             return Erased(name, (), run.done.get(name, 0), problem=problem)
-        left = False
+        has_more = False
         try:
             if pending:
                 eraser.erase(pending)
                 self._forget(eraser, pending)
                 run.batch_done(name, sources, len(pending))
             if before is not None and problem is None:
-                for found in _split_into_batches(eraser.due(before), batch):
-                    keys = self._drop_kept_keys(eraser, found)
+                for due_keys in _split_into_batches(eraser.due(before), batch):
+                    keys = self._drop_kept_keys(eraser, due_keys)
                     if not keys:
                         continue
                     run.batch_begins(name, keys)
                     eraser.erase(keys)
                     self._forget(eraser, keys)
                     run.batch_done(name, sources, len(keys))
-                left = next(iter(eraser.due(before)), None) is not None
+                has_more = next(iter(eraser.due(before)), None) is not None
         except StoreUnavailable:
             raise
         except _InvalidKey as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001  # of the application's own code; reported, and the others go on
             problem = describe_failure(name, error)
-        return Erased(name, sources, run.done.get(name, 0), left, problem)
+        return Erased(name, sources, run.done.get(name, 0), has_more, problem)
 
     def _drop_kept_keys(self, eraser: RegisteredEraser, keys: Sequence[Key]) -> tuple[Key, ...]:
         """Return the keys without those of persons with an unanswered request, which may be about their data."""

@@ -109,22 +109,22 @@ class Rosters:
         """Update the groups: read the changed subjects again, and those whose state changed by itself."""
         if due:
             changed.update(subject for subject, present in self._all.items() if not present.holds(now))
-        left: dict[SubjectPreferences, list[str]] = {}
-        joined: dict[SubjectPreferences, list[str]] = {}
+        leaving: dict[SubjectPreferences, list[str]] = {}
+        joining: dict[SubjectPreferences, list[str]] = {}
         for subject, present in self._read(list(changed), now).items():
             before = self._all.pop(subject, NOTHING_DECLARED)
             if present != NOTHING_DECLARED:
                 self._all[subject] = present
             if before.preferences != present.preferences:
-                left.setdefault(before.preferences, []).append(subject)
-                joined.setdefault(present.preferences, []).append(subject)
+                leaving.setdefault(before.preferences, []).append(subject)
+                joining.setdefault(present.preferences, []).append(subject)
             self._next_change = _earliest_change((self._next_change, present))
         if due:
             self._next_change = _earliest_change(self._all.values())
         groups = dict(self._roster.groups)
-        for preferences in (left.keys() | joined.keys()) - {CLEAR}:
+        for preferences in (leaving.keys() | joining.keys()) - {CLEAR}:
             members = _update_members(
-                groups.pop(preferences, ()), left.get(preferences, ()), joined.get(preferences, ())
+                groups.pop(preferences, ()), leaving.get(preferences, ()), joining.get(preferences, ())
             )
             if members:
                 groups[preferences] = members
@@ -150,12 +150,12 @@ class Rosters:
             return read_all_states(connection, now, self._subjects.clause_now, self._subjects.has_words)
 
 
-def _update_members(members: tuple[str, ...], left: Iterable[str], joined: Iterable[str]) -> tuple[str, ...]:
+def _update_members(members: tuple[str, ...], leaving: Iterable[str], joining: Iterable[str]) -> tuple[str, ...]:
     """Return the members of a group, in order, without those who left and with those who joined."""
     moved = list(members)
-    for subject in left:
+    for subject in leaving:
         del moved[bisect.bisect_left(moved, subject)]
-    for subject in joined:
+    for subject in joining:
         bisect.insort(moved, subject)
     return tuple(moved)
 

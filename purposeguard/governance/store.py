@@ -406,15 +406,15 @@ def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], up
     every = list(scripts.walk_revisions())[::-1]
     if not present:
         return every
-    known = [script.revision for script in every]
+    known_revisions = [script.revision for script in every]
     revision = ", ".join(sorted(present))
-    if revision not in known:
-        if _format_number(revision) is not None and _format_number(revision) == _format_number(known[-1]):
+    if revision not in known_revisions:
+        if _format_number(revision) is not None and _format_number(revision) == _format_number(known_revisions[-1]):
             return []  # a newer version has added something, which this one need not know
-        what = f"was made by a newer version of purposeguard: `{revision}` is not known to this one"
+        fault = f"was made by a newer version of purposeguard: `{revision}` is not known to this one"
         advice = "use the version that upgraded it or a later one, or put back the copy that was made before"
-        raise make_unavailable_error(where, what, advice)
-    pending = every[known.index(revision) + 1 :]
+        raise make_unavailable_error(where, fault, advice)
+    pending = every[known_revisions.index(revision) + 1 :]
     additions = list(
         itertools.takewhile(lambda script: _format_number(script.revision) == _format_number(revision), pending)
     )
@@ -422,12 +422,12 @@ def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], up
     if upgrade == "all":
         return pending
     if upgrade == "additions" and needed:
-        what = f"needs `{pending[len(additions)].revision}`, which takes away what older versions of purposeguard use"
+        fault = f"needs `{pending[len(additions)].revision}`, which takes away what older versions of purposeguard use"
         advice = "stop them, make a copy of the store, then run `purposeguard store upgrade --contract`"
-        raise make_unavailable_error(where, what, advice)
+        raise make_unavailable_error(where, fault, advice)
     if upgrade == "nothing" and (additions or needed):
-        what = "was made by an older version of purposeguard"
-        raise make_unavailable_error(where, what, "make a copy of it, then run `purposeguard store upgrade`")
+        fault = "was made by an older version of purposeguard"
+        raise make_unavailable_error(where, fault, "make a copy of it, then run `purposeguard store upgrade`")
     return additions
 
 
@@ -436,12 +436,12 @@ def _require_unused(where: str, connection: sa.Connection, revision: str) -> Non
 
     Who gave sessions another name than `APPLICATION` and a revision, as versions before 0003 did not, is not seen.
     """
-    wanted = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
-    named = (SESSION.search(name or "") for name in connection.scalars(sa.text(wanted)))
+    query = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+    named = (SESSION.search(name or "") for name in connection.scalars(sa.text(query)))
     older = sorted(each[0] for each in named if each is not None and each[1] < str(_format_number(revision)))
     if older:
-        what = f"is in use by an older version of purposeguard: {len(older)} sessions, the oldest of `{older[0]}`"
-        raise make_unavailable_error(where, what, "stop its processes, then try again: they could not go on")
+        fault = f"is in use by an older version of purposeguard: {len(older)} sessions, the oldest of `{older[0]}`"
+        raise make_unavailable_error(where, fault, "stop its processes, then try again: they could not go on")
 
 
 def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
@@ -501,8 +501,8 @@ def upgrade_store(
 
 def has_pending_contract(revision: str) -> bool:
     """Return True if `upgraded` left something in tables of this revision that this version does not need."""
-    known = [script.revision for script in ScriptDirectory.from_config(make_alembic_config()).walk_revisions()]
-    return revision in known[1:]
+    revisions = [script.revision for script in ScriptDirectory.from_config(make_alembic_config()).walk_revisions()]
+    return revision in revisions[1:]
 
 
 def _find_existing(target: str | os.PathLike[str], timeout: float) -> tuple[str | URL, str]:

@@ -164,9 +164,9 @@ class Subjects:
         Raises:
             UnknownPurpose: the notice has no such purpose.
         """
-        asked = self._make_request_facts(by, at, reference, request)
+        request_facts = self._make_request_facts(by, at, reference, request)
         rows = [
-            self._row(subject, CONSENT, [clause], until, asked) | {"words": self.notice.words_digest(clause)}
+            self._row(subject, CONSENT, [clause], until, request_facts) | {"words": self.notice.words_digest(clause)}
             for clause in _member_clauses(self.notice, [purpose])
         ]
         with self._writing(within) as connection:
@@ -216,10 +216,10 @@ class Subjects:
             RequestError: a request of the subject is not answered yet. Nothing has changed.
         """
         key = subject_key(subject)
-        kept = forget_subjects(self.store, [key], self.clock.now(), bar=bar, ledger=self.ledger)
-        if kept:
+        pending = forget_subjects(self.store, [key], self.clock.now(), bar=bar, ledger=self.ledger)
+        if pending:
             raise RequestError(
-                f"request {kept[key]} of this person is not answered yet (help: answer it, then forget the person)"
+                f"request {pending[key]} of this person is not answered yet (help: answer it, then forget the person)"
             )
 
     def of(self, subject: SubjectId) -> SubjectRecord:
@@ -260,17 +260,20 @@ class Subjects:
 
         A purpose that the notice no longer has is found by its former clause.
         """
-        called = [(consent, self.clause_now(consent.purpose, consent.revision)) for consent in consents]
+        consents_with_clause = [(consent, self.clause_now(consent.purpose, consent.revision)) for consent in consents]
         try:
             clauses = _member_clauses(self.notice, [purpose])
         except UnknownPurpose:
             clauses = []
-            if not any(consent.purpose == purpose for consent, _ in called):
+            if not any(consent.purpose == purpose for consent, _ in consents_with_clause):
                 raise
-        known = set(map(self.notice.key, self.notice.purposes))
-        return [
-            consent for consent, now in called if now in clauses or (consent.purpose == purpose and now not in known)
-        ]
+        known_clauses = set(map(self.notice.key, self.notice.purposes))
+        matching: list[Consent] = []
+        for consent, present_clause in consents_with_clause:
+            is_gone = present_clause not in known_clauses
+            if present_clause in clauses or (is_gone and consent.purpose == purpose):
+                matching.append(consent)
+        return matching
 
     def _row(
         self,
@@ -278,7 +281,7 @@ class Subjects:
         kind: str,
         clauses: list[str] | None,
         until: datetime.datetime | None,
-        asked: dict[str, Any],
+        request_facts: dict[str, Any],
     ) -> dict[str, Any]:
         ends = None if until is None else to_utc(until)
         now = self.clock.span()
@@ -290,7 +293,7 @@ class Subjects:
             "purposes": clauses,
             "revision": self.notice.revision_of(clauses or ()),
             "until": ends,
-            **asked,
+            **request_facts,
         }
 
     def _make_request_facts(
@@ -299,12 +302,12 @@ class Subjects:
         if by not in PERSONS:
             raise ValueError(f"who asks is {' or '.join(sorted(PERSONS))}, not {format_id(by, sorted(PERSONS))}")
         now = self.clock.now()
-        asked = now if at is None else to_utc(at)
-        if asked > now:
+        asked_at = now if at is None else to_utc(at)
+        if asked_at > now:
             raise ValueError("`at` is when it was asked for, and lies in the future")
         return {
             "asked_by": by,
-            "asked_at": asked,
+            "asked_at": asked_at,
             "recorded_at": now,
             "reference": None if reference is None else check_text("reference", reference, LONGEST_REFERENCE),
             "request": None if request is None else number_of("request", request),
@@ -329,19 +332,19 @@ class Subjects:
             self._report(connection, kind, names[record.subject], {"id": record.id, **make_ledger_details(row)})
         return tuple(read_history(connection, declaration.c.id.in_([record.id for record in declared])))
 
-    def _report(self, connection: sa.Connection, what: str, name: str, told: dict[str, Any]) -> None:
-        kind = "consent" if what in (CONSENT, "withdrawn") else "restriction"
-        body = {"what": what, "subject": name, **told}
+    def _report(self, connection: sa.Connection, action: str, name: str, details: dict[str, Any]) -> None:
+        kind = "consent" if action in (CONSENT, "withdrawn") else "restriction"
+        body = {"what": action, "subject": name, **details}
         add_ledger_entry(self.ledger, self.store, connection, kind, body)
 
 
 def make_ledger_details(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a declaration that the ledger records. The reference is free text and is left out."""
     names = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
-    told = {name: row[name] for name in names if name in row}
+    details = {name: row[name] for name in names if name in row}
     if row.get("words") is not None:  # Entries from before words were recorded have no such key.
-        told["words"] = row["words"]
-    return {name: value.isoformat() if isinstance(value, datetime.date) else value for name, value in told.items()}
+        details["words"] = row["words"]
+    return {name: value.isoformat() if isinstance(value, datetime.date) else value for name, value in details.items()}
 
 
 # ---- Arguments ----------------------------------------------------------------------------------------------------
@@ -365,11 +368,11 @@ def resolve_clauses(notice: Notice, purposes: object) -> list[str]:
 
 
 def _member_clauses(notice: Notice, purposes: Iterable[object]) -> list[str]:
-    wanted: set[object] = set()
+    members: set[object] = set()
     for item in purposes:
         purpose = notice.purpose_or_family(item)
-        wanted.update(purpose.members if isinstance(purpose, Family) else (purpose,))
-    return [notice.key(purpose) for purpose in notice.purposes if purpose in wanted]
+        members.update(purpose.members if isinstance(purpose, Family) else (purpose,))
+    return [notice.key(purpose) for purpose in notice.purposes if purpose in members]
 
 
 def check_text(name: str, text: object, longest: int = LONGEST_TEXT) -> str:

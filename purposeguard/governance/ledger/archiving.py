@@ -148,11 +148,11 @@ def _write_file(path: Path, lines: Iterable[bytes]) -> None:
 def _read_back(path: Path) -> ExportedLedger:
     """Return the verified archive in a file; raise ValueError if it holds none."""
     try:
-        kept = ExportedLedger(path)
-        kept.verify()
+        archived_ledger = ExportedLedger(path)
+        archived_ledger.verify()
     except LedgerBroken as error:
         raise _make_foreign_file_error(path, f"{error.place}: {error.what}") from error
-    return kept
+    return archived_ledger
 
 
 def _make_foreign_file_error(path: Path, why: str) -> ValueError:
@@ -171,8 +171,8 @@ def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now
         with store.writing() as connection:
             connection.execute(sa.select(head.c.seq).with_for_update())  # so that nobody else archives meanwhile
             present = read_boundary(connection)
-            wanted = last.seq, signature is not None
-            if present is None or (present.seq, present.signature is not None) < wanted:
+            required = last.seq, signature is not None
+            if present is None or (present.seq, present.signature is not None) < required:
                 write(connection, writing)
     except Conflict:
         raise make_unavailable_error(

@@ -80,11 +80,22 @@ class Checkpoint:
     def of(cls, line: str) -> Checkpoint:
         """Return the checkpoint on a line; raise LedgerBroken unless the line is exactly as it was written."""
         try:
-            made: Any = cls(**json.loads(line))
-            texts = (made.hash, made.at, made.counts, made.declarations, made.signature or "")
-            counts = all(type(count) is int for count in made.open.values())
-            if type(made.seq) is int and all(isinstance(text, str) for text in texts) and counts and made.line == line:
-                return cast("Checkpoint", made)
+            checkpoint: Any = cls(**json.loads(line))
+            texts = (
+                checkpoint.hash,
+                checkpoint.at,
+                checkpoint.counts,
+                checkpoint.declarations,
+                checkpoint.signature or "",
+            )
+            counts = all(type(count) is int for count in checkpoint.open.values())
+            if (
+                type(checkpoint.seq) is int
+                and all(isinstance(text, str) for text in texts)
+                and counts
+                and checkpoint.line == line
+            ):
+                return cast("Checkpoint", checkpoint)
         except (ValueError, TypeError, AttributeError, RecursionError):
             pass
         raise LedgerBroken("checkpoint", "this is no checkpoint as one is written: it was changed, or was never one")
@@ -140,9 +151,9 @@ def digest_declarations(connection: sa.Connection) -> str:
     """Return the digest of the restrictions and consents that are not revoked. Persons appear only as pseudonyms."""
     columns = [column for column in declaration.c if column.name not in {"reference", "words"}]
     revoked = sa.select(revocation.c.declaration)
-    wanted = sa.select(*columns, declaration.c.words).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
+    query = sa.select(*columns, declaration.c.words).where(declaration.c.id.not_in(revoked)).order_by(declaration.c.id)
     digest = hashlib.sha256()
-    for *values, words in connection.execute(wanted):
+    for *values, words in connection.execute(query):
         if words is not None:  # A row without words has the digest that it had before words were recorded.
             values.append(words)
         digest.update(
@@ -169,27 +180,27 @@ def verify_from(
         if checkpoint.seq < start.seq:  # what follows it is archived, and that is signed
             checkpoint = dataclasses.replace(checkpoint, seq=start.seq, hash=start.hash, open={}, declarations="")
     kinds: set[str] = set()
-    left = Counter(checkpoint.open)
+    missing_counts = Counter(checkpoint.open)
     verdict = verify_continuation(reading, checkpoint.seq, checkpoint.hash)
     for _, entry in reading.iter_placed(after=checkpoint.seq):
         kinds.add(entry.kind)
         if entry.kind == USE or (entry.kind == DENIAL and "count" in entry.body):
-            left[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
+            missing_counts[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
     present = _count_by_hour(reading.head)
-    left.subtract(present)
-    if fewer := sorted(hour for hour, count in left.items() if count > 0 and hour in checkpoint.open):
-        what = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
-        raise LedgerBroken("counts", what)
+    missing_counts.subtract(present)
+    if fewer := sorted(hour for hour, count in missing_counts.items() if count > 0 and hour in checkpoint.open):
+        fault = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
+        raise LedgerBroken("counts", fault)
     same = reading.head.seq == checkpoint.seq and present == checkpoint.open
     if stopped and not same:
         raise LedgerBroken("ledger", f"more was written than at the checkpoint, {verdict.new} entries or some counts")
     if same and reading.head.open_digest != checkpoint.counts:
         raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
     connection = reading.connection
-    asked = kinds & {"restriction", "consent"} or not checkpoint.declarations.startswith(DECLARED)
-    if connection is not None and not asked and digest_declarations(connection) != checkpoint.declarations:
-        what = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
-        raise LedgerBroken("declarations", what)
+    may_have_changed = kinds & {"restriction", "consent"} or not checkpoint.declarations.startswith(DECLARED)
+    if connection is not None and not may_have_changed and digest_declarations(connection) != checkpoint.declarations:
+        fault = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
+        raise LedgerBroken("declarations", fault)
     return verdict
 
 
@@ -197,11 +208,11 @@ def verify_continuation(reading: Reading, seq: int, hash_: str) -> Verification:
     """Verify the entries after an entry, which must have this hash, and the head; raise LedgerBroken."""
     head, start = reading.head, reading.start
     if seq < start.seq:
-        what = f"the entries up to {start.seq} were archived: name the archives too, or the key that signed them"
-        raise LedgerBroken(f"entry {seq}", what)
+        fault = f"the entries up to {start.seq} were archived: name the archives too, or the key that signed them"
+        raise LedgerBroken(f"entry {seq}", fault)
     if head.seq < seq:
-        what = f"entry {seq} was there, and the ledger ends at {head.seq}: its end was cut off, or it is an older copy"
-        raise LedgerBroken("ledger", what)
+        fault = f"entry {seq} was there, and the ledger ends at {head.seq}: its end was cut off, or it is an older copy"
+        raise LedgerBroken("ledger", fault)
     if seq:
         _, entry = (None, start) if seq == start.seq else next(reading.iter_placed(after=seq - 1), (None, None))
         if entry is None or (entry.seq, entry.hash) != (seq, hash_):
@@ -283,9 +294,9 @@ class Checkpoints:
 
     def keep(self, checkpoint: Checkpoint) -> Checkpoint:
         """Sign a checkpoint, and give it to the sink."""
-        made = checkpoint if self._key is None else checkpoint.sign(self._key)
-        self._write(made.line)
-        return made
+        signed = checkpoint if self._key is None else checkpoint.sign(self._key)
+        self._write(signed.line)
+        return signed
 
 
 def _make_sink(sink: str | os.PathLike[str] | Sink) -> Sink:
@@ -314,8 +325,8 @@ class FileSink:
             finally:
                 os.close(file)
         except OSError as error:
-            what = f"checkpoints cannot be written to `{self._path}`: {error.strerror or error}"
-            raise StoreUnavailable(what) from None
+            message = f"checkpoints cannot be written to `{self._path}`: {error.strerror or error}"
+            raise StoreUnavailable(message) from None
 
 
 checkpoints: Final = sa.Table(
@@ -392,8 +403,8 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  # as above
 
-    what = f"`{path}` holds no private key of Ed25519: make one with `purposeguard ledger key`"
-    key = _load_key(path, lambda data: load_pem_private_key(data, password=None), Ed25519PrivateKey, what)
+    message = f"`{path}` holds no private key of Ed25519: make one with `purposeguard ledger key`"
+    key = _load_key(path, lambda data: load_pem_private_key(data, password=None), Ed25519PrivateKey, message)
     return cast("Ed25519PrivateKey", key)
 
 
@@ -403,11 +414,11 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  # as above
         from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415  # as above
 
-    what = f"`{path}` holds no public key of Ed25519: it is the file that ends in `.pub`"
-    return cast("Ed25519PublicKey", _load_key(path, load_pem_public_key, Ed25519PublicKey, what))
+    message = f"`{path}` holds no public key of Ed25519: it is the file that ends in `.pub`"
+    return cast("Ed25519PublicKey", _load_key(path, load_pem_public_key, Ed25519PublicKey, message))
 
 
-def _load_key(path: Path, load: Callable[[bytes], object], kind: Any, what: str) -> object:
+def _load_key(path: Path, load: Callable[[bytes], object], kind: Any, message: str) -> object:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -416,4 +427,4 @@ def _load_key(path: Path, load: Callable[[bytes], object], kind: Any, what: str)
         key = load(data)
         if isinstance(key, kind):
             return key
-    raise ValueError(what)
+    raise ValueError(message)

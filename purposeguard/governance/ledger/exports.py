@@ -73,8 +73,8 @@ class ExportedLedger(Reading):
         if self._last != _make_closing_line(head):
             raise LedgerBroken("head", "the head is not spelled as it was written")
         if head.bytes + len(self._last) != self._size:
-            what = f"the head says that {head.bytes} bytes of entries come before it, which they do not"
-            raise LedgerBroken("head", what)
+            fault = f"the head says that {head.bytes} bytes of entries come before it, which they do not"
+            raise LedgerBroken("head", fault)
         return head
 
     @property

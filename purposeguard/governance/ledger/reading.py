@@ -154,16 +154,16 @@ class Reading(abc.ABC):
         return (entry for _, entry in self.iter_placed(kinds, first, end))
 
     def misdated(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> int:
-        """Return the entries between the first and the last one of this period that bear a time outside it."""
+        """Count the entries between the first and the last entry of this period that have a time outside it."""
         first = "" if since is None else format_moment(since)
         end = None if until is None else format_moment(until)
-        met = found = between = 0
+        is_inside = count = between = 0
         for _, entry in self.iter_placed() if first or end else ():
             if entry.at >= first and (end is None or entry.at < end):
-                met, found, between = 1, found + between, 0
+                is_inside, count, between = 1, count + between, 0
             else:
-                between += met
-        return found
+                between += is_inside
+        return count
 
     def denials(
         self, since: datetime.datetime | None = None, until: datetime.datetime | None = None
@@ -250,8 +250,8 @@ class Reading(abc.ABC):
             met = met or entry.hash == expect
             new, went_back, before = new + 1, went_back + (entry.at < before), entry.at
         if not met:
-            what = "no entry has the hash that was noted: all that follows some entry was written anew since"
-            raise LedgerBroken("ledger", f"{what}, or it was archived" if self.start.seq else what)
+            fault = "no entry has the hash that was noted: all that follows some entry was written anew since"
+            raise LedgerBroken("ledger", f"{fault}, or it was archived" if self.start.seq else fault)
         return Verification(self.head.seq, self.head, went_back, new, self.start.seq)
 
 
@@ -315,11 +315,11 @@ def to_comparable(values: Sequence[Any]) -> tuple[Any, ...]:
 
 def sum_totals(totals: Iterable[Total]) -> tuple[Total, ...]:
     """Return one total for each kind and values."""
-    found: dict[tuple[str, tuple[Any, ...]], Total] = {}
+    totals_by_key: dict[tuple[str, tuple[Any, ...]], Total] = {}
     for total in totals:
         key = total.kind, total.values
-        found[key] = found[key].with_(total) if key in found else total
-    return tuple(found.values())
+        totals_by_key[key] = totals_by_key[key].with_(total) if key in totals_by_key else total
+    return tuple(totals_by_key.values())
 
 
 def parse_entry(line: bytes, place: str) -> Entry:
@@ -393,8 +393,8 @@ class ChainVerifier:
         last = self.last
         if last.seq < head.seq:
             span = _format_span(last.seq + 1, head.seq)
-            what = f"entry {span} missing at the end: the head says that there are {head.seq}"
-            raise LedgerBroken(f"entry {last.seq + 1}", what)
+            fault = f"entry {span} missing at the end: the head says that there are {head.seq}"
+            raise LedgerBroken(f"entry {last.seq + 1}", fault)
         if last.seq > head.seq:
             raise LedgerBroken("head", f"the head says that there are {head.seq} entries, and there are {last.seq}")
         if last.hash != head.hash:

@@ -160,8 +160,8 @@ class SqlLedger:
         """Write events durably, all of them or none."""
         repeats = Counter(event for event in events if isinstance(event, CountKey))
         self._process_state().rows.update(repeats)
-        made = [event for event in events if not isinstance(event, CountKey)]
-        self._write(self._make_writing(entries=made, counts=repeats))
+        new_entries = [event for event in events if not isinstance(event, CountKey)]
+        self._write(self._make_writing(entries=new_entries, counts=repeats))
 
     def _count(self, uses: Counts, last: bool) -> None:
         """Write counts, durably. Counts of past hours become entries; if `last`, all do. One call at a time."""
@@ -426,8 +426,8 @@ class SqlReading(Reading):
     def head(self) -> Head:  # pyright: ignore[reportIncompatibleMethodOverride]  # read as a property is
         """The head."""
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
-        wanted = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
-        row = self._connection.execute(wanted).one_or_none()
+        query = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
+        row = self._connection.execute(query).one_or_none()
         if row is None:
             raise LedgerBroken("head", NO_HEAD)
         if type(row.seq) is not int or not isinstance(row.hash, str) or not isinstance(row.at or "", str):
@@ -464,18 +464,18 @@ class SqlReading(Reading):
         self, kinds: Kinds = None, since: Time = None, until: Time = None, *, after: int = 0
     ) -> Iterator[PlacedEntry]:
         """Yield the entries, each with its expected number if all are read."""
-        wanted = sa.select(ledger).order_by(ledger.c.seq)
+        query = sa.select(ledger).order_by(ledger.c.seq)
         if after:
-            wanted = wanted.where(ledger.c.seq > after)
+            query = query.where(ledger.c.seq > after)
         if kinds is not None:
-            wanted = wanted.where(ledger.c.kind.in_(list(kinds)))
+            query = query.where(ledger.c.kind.in_(list(kinds)))
         if since is not None:
-            wanted = wanted.where(ledger.c.at >= since)
+            query = query.where(ledger.c.at >= since)
         if until is not None:
-            wanted = wanted.where(ledger.c.at < until)
+            query = query.where(ledger.c.at < until)
         every = kinds is since is until is None
         first = max(after, self.start.seq) + 1 if every else 0
-        with contextlib.closing(self._connection.execute(wanted.execution_options(yield_per=ROWS))) as result:
+        with contextlib.closing(self._connection.execute(query.execution_options(yield_per=ROWS))) as result:
             for number, row in enumerate(result, first):
                 place = f"entry {number if every else row.seq}"
                 yield PlacedEntry(place, parse_row(tuple(row), place))

@@ -170,11 +170,11 @@ def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> t
     archived = read_boundary(connection) if there is None else None
     if there != seen_hash and (archived is None or archived.seq < seen):
         raise make_broken_error("seen")
-    made = chain_entries(*end, str(writing.at), writing.entries)
+    new_entries = chain_entries(*end, str(writing.at), writing.entries)
     names = ("seq", "at", "kind", "prev", "hash")
-    rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in made]
+    rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in new_entries]
     connection.execute(sa.insert(ledger), rows)
-    end = made[-1].seq, made[-1].hash
+    end = new_entries[-1].seq, new_entries[-1].hash
     connection.execute(sa.update(head).where(head.c.id == 1).values(seq=end[0], hash=end[1]))
     return end
 
@@ -184,12 +184,12 @@ def chain_entries(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, 
 
     `additions` are kinds with bodies as canonical JSON.
     """
-    made: list[Entry] = []
+    chained: list[Entry] = []
     for kind, body in additions:
         entry = Entry.after(seq, hash_, at, kind, json.loads(body))
-        made.append(entry)
+        chained.append(entry)
         seq, hash_ = entry.seq, entry.hash
-    return made
+    return chained
 
 
 # ---- threads --------------------------------------------------------------------------------------------------------

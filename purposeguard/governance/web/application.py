@@ -126,8 +126,8 @@ class _DeskRoutes:
 
     def _identify_visit(self, request: HttpRequest) -> Visit:
         """Return the visit of a request, without a clerk if its sender was not identified."""
-        known: Visit | None = getattr(request.state, "purposeguard_visit", None)
-        return known or Visit.of(request, self._governance, self._tokens, None)
+        visit: Visit | None = getattr(request.state, "purposeguard_visit", None)
+        return visit or Visit.of(request, self._governance, self._tokens, None)
 
     # ---- What is answered where nothing could be done -------------------------------------------------------------
 

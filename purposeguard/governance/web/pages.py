@@ -156,9 +156,9 @@ def handle_new_request(visit: Visit, fields: FormFields) -> Response:
     kind = fields.choice("kind", list(effects))
     requester = fields.choice("requester", rights.requesters)
     subject, authority, note = fields.subject("subject"), fields.text("authority"), fields.text("note")
-    known = {purpose.clause for purpose in visit.governance.notice.purposes}
+    present_clauses = {purpose.clause for purpose in visit.governance.notice.purposes}
     purposes = fields.each("purposes")
-    if not known.issuperset(purposes):
+    if not present_clauses.issuperset(purposes):
         fields.faults["purposes"] = "choose"
     elif purposes and effects.get(kind) != "stops-use":
         fields.faults["purposes"] = "for_suspension"
@@ -301,13 +301,17 @@ def handle_report(visit: Visit, fields: FormFields) -> Response:
         raise TurnedAway(400, "unreadable")
     subject = cast("str", asked.subject)
     try:
-        made: Disclosure = _run_without_values(
+        disclosure: Disclosure = _run_without_values(
             number, lambda: visit.governance.disclose(subject, by=visit.name, request=number, **options)
         )
     except RequestError as error:
         _log.warning("%s", error)
         return visit.show_turned_away(409, "no_report", number)
-    return visit.download_report(made, number) if fields.is_ticked("as_file") else visit.render_report(made, number)
+    return (
+        visit.download_report(disclosure, number)
+        if fields.is_ticked("as_file")
+        else visit.render_report(disclosure, number)
+    )
 
 
 def _is_reportable(asked: Request, steps: tuple[Step, ...]) -> bool:

@@ -120,9 +120,9 @@ class Visit:
 
     def url(self, path: str = "/", **query: str | int | None) -> str:
         """Return the URL of a page of the desk, wherever the desk is mounted."""
-        given = {name: value for name, value in query.items() if value not in (None, "")}
+        parameters = {name: value for name, value in query.items() if value not in (None, "")}
         root = self.request.scope.get("root_path", "").strip("/")  # two slashes would begin the name of a host
-        return (f"/{quote(root)}" if root else "") + path + (f"?{urlencode(given)}" if given else "")
+        return (f"/{quote(root)}" if root else "") + path + (f"?{urlencode(parameters)}" if parameters else "")
 
     @property
     def words(self) -> Mapping[str, str]:
