@@ -1,9 +1,9 @@
 """DuckDB for analysts: a guarded connection over files, frames and tables, whose statements are held to a purpose.
 
-`with connect(guard, {"customer": "customer.parquet"}) as connection`, and in a purpose `connection.sql("SELECT …")`. A
-statement is read before it runs: which columns it uses, and what its outputs are made of. It is refused where one of
-them may not be used, or where that cannot be told. Rows that may not be used are left out by DuckDB itself. What would
-slip through that meets a second wall, the real connection, which reads nothing but what was named (`duckdb.locked`).
+Open `with connect(guard, {"customer": "customer.parquet"}) as connection`, and run `connection.sql("SELECT …")` in a
+purpose. A statement is analysed before it runs: which columns it uses, and what its outputs are made of. It is refused
+if a column may not be used, or if the analysis is not certain. DuckDB itself leaves out rows that may not be used. The
+real connection is a second wall: it can read only what was passed to `connect` (`duckdb.locked`).
 """
 
 from purposeguard.extras import Needs, must_be_tested

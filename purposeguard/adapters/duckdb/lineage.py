@@ -1,4 +1,4 @@
-"""Lineage of statements of a guarded connection to DuckDB: what each reads and writes, read before it runs."""
+"""Lineage of the statements of a guarded DuckDB connection: what each reads and writes, analysed before it runs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import FlowViolation
 
 _STATEMENTS_KEPT: Final = 1000
-"""Statements that are remembered by a connection."""
+"""Maximum number of analysed statements that a connection caches."""
 
 _FUNCTIONS: Final = NAMED_TABLE_FUNCTIONS[DIALECT] | {"unnest", "range", "generate_series"}
 _CREATE: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+CREATE\b", re.IGNORECASE | re.DOTALL)
-"""CREATE behind blanks and comments. The loop is possessive: otherwise n comments may be split in 2ⁿ ways."""
+"""CREATE after blanks and comments. The loop is possessive, because n comments could otherwise be split in 2ⁿ ways."""
 _PLAIN_CREATE: Final = "of CREATE only `CREATE TABLE name AS SELECT …` is run here"
 _WRITES: Final = MappingProxyType(
     {
@@ -44,24 +44,27 @@ _WRITES: Final = MappingProxyType(
 
 
 class DuckdbStatement(NamedTuple):
-    """An analysed statement.
-
-    `made`: the table that it makes, or None. `query`: the query that this table is made of, or else the whole
-    statement. `narrowed`: the same with holes for conditions of rows; None if no row is left out.
-    """
+    """An analysed statement."""
 
     read: ReadStatement
     demand: Demand
     made: str | None
+    """The table that the statement creates, or None."""
     query: str
+    """The query whose rows fill the created table, or the whole statement."""
     narrowed: NarrowedStatement | None
+    """The query with placeholders for row conditions, or None if no rows must be left out."""
 
 
 class World:
     """The tables and views that statements may name, and the statements analysed against them."""
 
     def __init__(self, tables: Tables, decider: Decider, locked: LockedDatabase) -> None:
-        """Raise UnresolvedStatement where it cannot be told what a view reads."""
+        """Analyse the views.
+
+        Raises:
+            UnresolvedStatement: the tables that a view reads are unknown.
+        """
         self.tables: Final = tables
         self._decider: Final = decider
         self._locked: Final = locked
@@ -73,46 +76,48 @@ class World:
             read_statement(text, self._catalogue)
 
     def with_table(self, name: str, columns: Mapping[str, Tag]) -> World:
-        """Return the same with one more table."""
-        known = {
+        """Return a copy of this world with one more table."""
+        known_tables = {
             table: {column: own.get(column) for column in self.tables.names[table]}
             for table, own in self.tables.items()
         }
         return World(
-            Tables(self.tables.revisions, {**known, name: columns}, self.tables.views), self._decider, self._locked
+            Tables(self.tables.revisions, {**known_tables, name: columns}, self.tables.views),
+            self._decider,
+            self._locked,
         )
 
     def types(self, table: str) -> Mapping[str, Any]:
         """Return the types of a table's columns."""
-        known = self._types.get(table)
-        if known is None:
-            known = self._types[table] = self._locked.types_of(table.split("."))
-        return known
+        types = self._types.get(table)
+        if types is None:
+            types = self._types[table] = self._locked.types_of(table.split("."))
+        return types
 
     def statement(self, text: str) -> DuckdbStatement:
-        """Return a statement, read here and once more by DuckDB's own parser.
+        """Analyse a statement, and check the analysis with DuckDB's own parser.
 
         Raises:
-            UnresolvedStatement: what it reads is unknown, or the two readings differ.
+            UnresolvedStatement: the tables that it reads are unknown, or the two parsers disagree.
             UnlabelledData: it uses a column or table without tags.
         """
-        known = self._known.get(text)
-        if known is None:
-            known = self._known[text] = self._statement(text)
-        return known
+        cached = self._known.get(text)
+        if cached is None:
+            cached = self._known[text] = self._statement(text)
+        return cached
 
     def _statement(self, text: str) -> DuckdbStatement:
-        made, query = self._split_target(text)
+        created_table, query = self._split_target(text)
         statement = read_statement(query, self._catalogue)
         kind = statement.analysis.kind
         if kind == "create":
             raise UnresolvedStatement(_PLAIN_CREATE)
         if kind != "select":
-            # DuckDB shows its own reading of queries only. A write runs from the tree that was analysed here.
+            # DuckDB's parser shows only queries. So a write is generated anew from the tree that was analysed here.
             query = write_as_parsed(statement.tree, DIALECT)
         used = list_used_columns(self.tables, statement.analysis)
         demand = self._decider.demand(
-            used, used, kind="create" if made else kind, target=made or statement.analysis.target
+            used, used, kind="create" if created_table else kind, target=created_table or statement.analysis.target
         )
         by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
         narrowed = with_holes(statement, self._catalogue, by_rows) if by_rows else None
@@ -121,10 +126,10 @@ class World:
                 self._locked.look_again(candidate, self._names, _FUNCTIONS)
             else:
                 self._locked.must_be_one(candidate, _WRITES[kind])
-        return DuckdbStatement(statement, demand, made, query, narrowed)
+        return DuckdbStatement(statement, demand, created_table, query, narrowed)
 
     def _split_target(self, text: str) -> tuple[str | None, str]:
-        """Return the table that a statement makes, or None; and its query, or all of it."""
+        """Return the table that a statement creates and its query, or None and the whole statement."""
         if _CREATE.match(text) is None:
             return None, text
         tree = parse_statement(text, self._catalogue)
@@ -141,13 +146,13 @@ class World:
         return target.name, write_as_parsed(query, DIALECT)
 
     def must_be_new(self, name: str) -> None:
-        """Raise UnresolvedStatement where there is a table or view of this name."""
+        """Raise UnresolvedStatement if there is a table or view of this name already."""
         if name.lower() in self._names:
             raise UnresolvedStatement(f"there is a table `{name}` already: call the new one otherwise")
 
     def explain(self, text: str) -> Explanation:
-        """What a statement would do; see `Connection.explain`."""
-        made, query = self._split_target(text)
+        """Explain the effects of a statement, as `Connection.explain` does."""
+        created_table, query = self._split_target(text)
         statement = read_statement(query, self._catalogue)
         decider = self._decider
         use = decider.current_use("explanation", statement.analysis.used)
@@ -169,36 +174,38 @@ class World:
                 columns_used.append(Used(table, name, label, by_row, denied.get(name)))
         outputs: dict[str, Label | None] = {}
         for name, flow in statement.analysis.depends.items():
-            known = [label for part in flow if (label := labels[part]) is not None]
-            outputs[name] = Label.join(NOT_PERSONAL, *known) if len(known) == len(flow) else None
+            known_labels = [label for part in flow if (label := labels[part]) is not None]
+            outputs[name] = Label.join(NOT_PERSONAL, *known_labels) if len(known_labels) == len(flow) else None
         refused: FlowViolation | UnlabelledData | None = None
         if None not in labels.values():
             try:
                 FlowLabels(self.tables, rules).must_cover(statement)
             except (FlowViolation, UnlabelledData) as error:
                 refused = error.with_traceback(None)
-        kind = "create" if made else statement.analysis.kind
+        kind = "create" if created_table else statement.analysis.kind
         return Explanation(kind, tuple(columns_used), MappingProxyType(outputs), refused)
 
 
 def must_be_query(text: str) -> None:
-    """Raise UnresolvedStatement where a text is not one query, so that no view can be made of it."""
+    """Raise UnresolvedStatement unless the text is one query, from which a view can be made."""
     if not isinstance(parse_statement(text, Catalog({}, DIALECT)), exp.Query):
         raise UnresolvedStatement("a view is told by the text of one query")
 
 
 def columns_to_show(analysis: Analysis, rules: Mapping[str, RowRule | None]) -> Shown:
-    """By table, the columns that a statement uses, and those by which its rows are kept."""
+    """Return by table the columns that a statement uses, and those that its row conditions use."""
     return {
         table: used.union(rule.columns if (rule := rules.get(table)) else ()) for table, used in analysis.used.items()
     }
 
 
 def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: FlowLabels) -> list[Tag]:
-    """Return the tags of the columns that DuckDB returned. If they cannot be matched, each has the tags of all.
+    """Return the tags of the columns that DuckDB returned.
+
+    If the columns cannot be matched with those of the analysis, each gets the joint tag of all.
 
     Raises:
-        UnresolvedStatement: they are others than were read.
+        UnresolvedStatement: DuckDB returned fewer columns than the analysis found.
     """
     columns, conditions = analysis.columns, analysis.conditions
     if columns is not None and len(columns) == len(names):
@@ -212,36 +219,38 @@ def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: FlowLabels
 
 
 class Used(NamedTuple):
-    """A column that a statement uses, and what the present purpose may do with it.
-
-    `label`: the sources of the rows that would be kept; None if it bears no tag. `by_row`: each row is decided by
-    itself, and those that may not be used would be left out. `decision`: why it may not be used in any row; None if it
-    may.
-    """
+    """A column that a statement uses, and the decision of the current purpose about it."""
 
     table: str
     column: str
     label: Label | None
+    """The sources of the rows that would be kept, or None if the column bears no tag."""
     by_row: bool
+    """True if each row is decided by itself, and rows that may not be used would be left out."""
     decision: Decision | None
+    """The reason why the column may not be used in any row, or None if it may be used."""
 
     @property
     def allowed(self) -> bool:
-        """True if it may be used."""
+        """True if the column may be used."""
         return self.label is not None and self.decision is None
 
 
 class Explanation(NamedTuple):
-    """What a statement would do: of which `kind` it is, the columns that it uses, and the labels of what it gives.
-
-    Of a column whose rows name their sources the label has those whose rows would be kept, or, where none would be left
-    out, all of the notice. It is None where a tag is missing. `refused`: why what it writes may not be put there.
-    """
+    """The effects that a statement would have."""
 
     kind: str
+    """The kind of the statement, such as `select` or `insert`."""
     used: tuple[Used, ...]
+    """The columns that the statement uses."""
     outputs: Mapping[str, Label | None]
+    """The label of each output column, or None if a tag is missing.
+
+    If rows name their sources, the label has the sources whose rows would be kept. If no rows would be left out, it has
+    all sources of the notice.
+    """
     refused: FlowViolation | UnlabelledData | None = None
+    """The error that the statement would raise because of what it writes, or None."""
 
     @property
     def allowed(self) -> bool:

@@ -1,8 +1,8 @@
-"""The real connection to DuckDB, locked before the first statement: a statement that analysis misreads meets a wall.
+"""The real connection to DuckDB, locked before the first statement as a second wall behind the analysis.
 
-It reads no file but those that were named, loads nothing, and no setting of it can be changed. Each source is a view
-over a relation whose name nobody can guess. For each statement the view gives nulls in place of the columns that the
-statement was not found to use, so what analysis missed reads nothing, and DuckDB does not touch those columns.
+The connection reads only the files that were passed to it, loads no extensions, and its settings cannot change. Each
+source is a view over a relation with a random name. For each statement, the view returns nulls in place of all columns
+that the analysis did not find in the statement. So a column that the analysis missed is never read.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ T = TypeVar("T")
 MEMORY: Final = ":memory:"
 
 MOST_SPELLINGS: Final = 10_000
-"""Distinct spellings of sources that are read from a column at most."""
+"""Maximum number of distinct source spellings that are read from a column."""
 
 _TELLING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
-"""Errors whose messages name columns and types, and no value."""
+"""Errors whose messages name columns and types but no values."""
 
 _NO_RELATIONS: Final = frozenset({"SHOW_REF", "COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
-"""Items of FROM that are no relation with known columns."""
+"""Items of FROM that are not relations with known columns."""
 
 WIDEST: Final = 1000
-"""Columns of a source at most for hiding the unused ones: with more, making the view takes too long."""
+"""Maximum number of columns for hiding unused ones. With more columns, making the view takes too long."""
 
 Shown = Mapping[str, Collection[str]]
-"""By source, the columns that a statement uses; of a source that is not in it, it uses none."""
+"""The columns that a statement uses, by source. The statement uses no columns of a source that is missing here."""
 
 
 class LockedCursor:
-    """One cursor, with a view of each source in it. For one thread at a time."""
+    """A cursor with a view of each source. Only one thread may use it at a time."""
 
     def __init__(
         self,
@@ -52,7 +52,14 @@ class LockedCursor:
         called: Mapping[str, str],
         hideable: Mapping[str, frozenset[str]],
     ) -> None:
-        """`called`: by what names tables of Arrow are registered, which no statement can guess."""
+        """Create the views of all sources.
+
+        Args:
+            connection: The DuckDB cursor.
+            sources: The sources, by name.
+            called: The random names under which Arrow tables are registered, by source.
+            hideable: The columns of each source that can be hidden.
+        """
         self.connection: Final = connection
         self._sources: Final = sources
         self._hideable: Final = hideable
@@ -69,14 +76,17 @@ class LockedCursor:
             self._make(name, frozenset())
 
     def show(self, shown: Shown) -> None:
-        """Hide all columns but these."""
+        """Hide all hideable columns except these."""
         for name in self._sources:
             hidden = self._hideable.get(name, frozenset[str]()).difference(shown.get(name, ()))
             if self._hidden[name] != hidden:
                 self._make(name, hidden)
 
     def hideable(self, name: str) -> frozenset[str]:
-        """The columns of a source that can be hidden: those that keep their type, which views over it rely on."""
+        """Return the columns of a source that can be hidden.
+
+        These are the columns that keep their type when nulls replace their values. Views over the source rely on it.
+        """
         source = self._sources[name]
         if len(source.names) > WIDEST:
             return frozenset()
@@ -93,28 +103,33 @@ class LockedCursor:
         self._hidden[name] = frozenset(hidden)
 
     def add_views(self, views: Mapping[str, str]) -> None:
-        """Make views, by the texts of their queries."""
+        """Create views from the texts of their queries, by name."""
         for name, text in views.items():
             self.connection.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {text}")
 
 
 def _hidden(column: str) -> str:
-    """Return a column of nulls in place of a column: it is folded to a null, and has the type."""
+    """Return SQL for a column of nulls that has the name and type of `column`. DuckDB folds it to a constant."""
     return f"CASE WHEN false THEN {quote_name(column)} END AS {quote_name(column)}"
 
 
 class QueryRows(NamedTuple):
-    """The rows that a query gave, and the types of their columns as DuckDB calls them."""
+    """The rows that a query returned, and DuckDB's names for the types of their columns."""
 
     table: pa.Table
     types: list[str]
 
 
 class LockedDatabase:
-    """A DuckDB with relations in it and nothing else to reach. Its cursors are lent to one statement at a time."""
+    """A DuckDB database from which only the given relations can be reached. It lends a cursor to each statement."""
 
     def __init__(self, database: str, sources: Mapping[str, DuckdbSource]) -> None:
-        """Raise FileNotFoundError where there is no such database, ValueError where it cannot be looked into."""
+        """Open and lock the database.
+
+        Raises:
+            FileNotFoundError: there is no such database.
+            ValueError: the database defines macros, whose reads cannot be analysed.
+        """
         if database != MEMORY and not Path(database).is_file():
             raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
         self._sources: Final = dict(sources)
@@ -125,14 +140,14 @@ class LockedDatabase:
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
         self._idle: Final[list[LockedCursor]] = []
         self._every: Final[list[duckdb.DuckDBPyConnection]] = []
-        self._lock: Final = make_lock()  # of the two
+        self._lock: Final = make_lock()  # guards the two lists
         self._closed = False
         try:
-            if database != MEMORY:  # one in memory is new, and has none
+            if database != MEMORY:  # a database in memory is new and has no macros
                 self._refuse_macros()
             self._shut_in()
             with self.lent():
-                pass  # what is wrong with a source shows now
+                pass  # a broken source raises now
             self._hideable.update({name: self._idle[0].hideable(name) for name in sources})
         except BaseException:
             self.close()
@@ -157,7 +172,9 @@ class LockedDatabase:
 
     @contextmanager
     def lent(self, shown: Shown | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-        """A cursor for the present thread alone, in which all relations can be named, with these of their columns.
+        """Lend a cursor to the current thread, in which the `shown` columns of all relations are visible.
+
+        All columns are visible if `shown` is None and the cursor has not hidden any.
 
         Raises:
             duckdb.ConnectionException: the connection is closed.
@@ -181,13 +198,17 @@ class LockedDatabase:
                 self._idle.append(cursor)
 
     def show(self, views: Mapping[str, str]) -> None:
-        """Add views, before any statement runs. Raises duckdb.Error if one is at fault."""
+        """Add views. Call this before any statement runs.
+
+        Raises:
+            duckdb.Error: the query of a view is wrong.
+        """
         self._views = dict(views)
         for cursor in self._idle:
             cursor.add_views(views)
 
     def close(self) -> None:
-        """Close all of it."""
+        """Close the database and all cursors."""
         with self._lock:
             self._closed = True
             cursors = [*self._every, self._root]
@@ -196,10 +217,10 @@ class LockedDatabase:
         for cursor in cursors:
             cursor.close()
 
-    # ---- what statements do ----------------------------------------------------------------------------------------
+    # ---- statements ----------------------------------------------------------------------------------------------
 
     def has(self, name: str) -> bool:
-        """Return True if the database has a table, view or the like of this name."""
+        """Return True if the database has a table or view of this name."""
         with self.lent() as cursor:
             rows = cursor.execute(
                 "SELECT 1 FROM information_schema.tables "
@@ -209,26 +230,30 @@ class LockedDatabase:
         return bool(rows)
 
     def require_unchanged(self) -> None:
-        """Raise UnresolvedStatement where a file is not what it was when its tags were read."""
+        """Raise UnresolvedStatement if a file has changed since its tags were read."""
         for source in self._sources.values():
             if isinstance(source.data, Parquet):
                 source.data.check()
 
     def types_of(self, parts: Sequence[str]) -> dict[str, Any]:
-        """The types of a table's columns, by name; raises duckdb.CatalogException where there is no such table."""
+        """Return the types of a table's columns, by name.
+
+        Raises:
+            duckdb.CatalogException: there is no such table.
+        """
         with self.lent() as cursor:
             relation = cursor.sql(f"FROM {'.'.join(map(quote_name, parts))}")
             return dict(zip(relation.columns, relation.types, strict=True))
 
     def distinct(self, parts: Sequence[str], column: str) -> list[Any]:
-        """Return the values of a column, each once; as many as there may be spellings of sources."""
+        """Return the distinct values of a column, up to `MOST_SPELLINGS`."""
         with self.lent({".".join(parts): (column,)}) as cursor:
             table, name = ".".join(map(quote_name, parts)), quote_name(column)
             rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MOST_SPELLINGS}").fetchall()  # noqa: S608  # quoted
         return [row[0] for row in rows]
 
     def read(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> QueryRows:
-        """Return the rows that a query gives, all of them, with the types of their columns as DuckDB calls them."""
+        """Run a query. Return all its rows, with DuckDB's names for the types of their columns."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> QueryRows:
             relation: Any = cursor.sql(whole.text, params=parameters)
@@ -239,7 +264,7 @@ class LockedDatabase:
         return self._hide_values(run, whole, shown)
 
     def write(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> int:
-        """Run a statement that writes; the number of its rows."""
+        """Run a statement that writes. Return the number of rows that it wrote."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> int:
             rows = cursor.execute(whole.text, parameters).fetchall()
@@ -248,7 +273,10 @@ class LockedDatabase:
         return self._hide_values(run, whole, shown)
 
     def _hide_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], whole: ReadyStatement, shown: Shown) -> T:
-        """What `run` gives. Errors say nothing of what was read, which may be of rows that were to be left out."""
+        """Return the result of `run`, called with a cursor. Remove values from the messages of DuckDB's errors.
+
+        An error could otherwise show values of rows that the statement must leave out.
+        """
         with self.lent(shown) as cursor:
             try:
                 for name, table in whole.keys.items():
@@ -265,19 +293,22 @@ class LockedDatabase:
             raise meant
         raise kind(text or f"{kind.__name__} while it ran: what DuckDB says of it may hold values, and is left out")
 
-    # ---- a second reading ------------------------------------------------------------------------------------------
+    # ---- second analysis -------------------------------------------------------------------------------------------
 
     def look_again(self, text: str, names: Iterable[str], functions: frozenset[str]) -> None:
-        """Read a query by DuckDB's own parser, so that no relation is missed that another one takes for a text.
+        """Check a query with DuckDB's own parser, which may find relations that the analysis missed.
 
-        `names` are the relations that it may name, small, and `functions` those that it may call in FROM.
+        Args:
+            text: The text of the query.
+            names: The relations that it may name, in lower case.
+            functions: The functions that it may call in FROM.
 
         Raises:
-            UnresolvedStatement: there is another one, or DuckDB reads no query in it.
+            UnresolvedStatement: the query names another relation or function, or DuckDB does not parse it as one query.
         """
         self.must_be_one(text, duckdb.StatementType.SELECT)
         with self.lent() as cursor:
-            # Of what is fetched in part a later statement of the cursor would complain.
+            # All rows are fetched, because a later statement of the cursor fails after a partial fetch.
             ((written,),) = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchall()
         try:
             tree = json.loads(written)
@@ -295,9 +326,9 @@ class LockedDatabase:
                 relations.add(".".join(str(part).lower() for part in parts if part))
             elif kind == "TABLE_FUNCTION":
                 function = node.get("function")
-                named = str(function.get("function_name") if isinstance(function, dict) else None).lower()
-                if named not in functions:
-                    raise UnresolvedStatement(f"`{named}` in FROM may read what is not known here")
+                function_name = str(function.get("function_name") if isinstance(function, dict) else None).lower()
+                if function_name not in functions:
+                    raise UnresolvedStatement(f"`{function_name}` in FROM may read what is not known here")
             elif isinstance(kind, str) and kind in _NO_RELATIONS:
                 raise UnresolvedStatement(f"it cannot be told what {kind} in FROM reads")
             commons = node.get("cte_map")
@@ -307,7 +338,7 @@ class LockedDatabase:
             raise UnresolvedStatement(f"`{name}` is none of the tables here")
 
     def must_be_one(self, text: str, kind: duckdb.StatementType) -> None:
-        """Raise UnresolvedStatement where DuckDB takes a text for anything but one statement of this kind."""
+        """Raise UnresolvedStatement unless DuckDB parses the text as exactly one statement of this kind."""
         with self.lent() as cursor:
             try:
                 statements = cursor.extract_statements(text)
@@ -320,17 +351,20 @@ class LockedDatabase:
 
 
 def _nodes(tree: object) -> Iterator[Mapping[str, Any]]:
-    """Yield the nodes of a statement as DuckDB's parser gives it, however deep."""
-    left = [tree]
-    while left:
-        node = left.pop()
+    """Yield all nodes of a statement that DuckDB's parser returned, at any depth."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
         if isinstance(node, dict):
             yield node
-            left += node.values()
+            pending += node.values()
         elif isinstance(node, list):
-            left += node
+            pending += node
 
 
 def _first(error: duckdb.Error) -> str:
-    """What DuckDB says, without the statement that it repeats: that may hold the ids of subjects who are left out."""
+    """Return DuckDB's message without the statement that it repeats.
+
+    The statement may hold the ids of subjects whose rows are left out.
+    """
     return str(error).partition("\nLINE ")[0].strip()

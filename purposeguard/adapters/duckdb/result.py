@@ -1,4 +1,4 @@
-"""What a statement gave: its rows, which are handed out as long as the use holds under which they were read."""
+"""Results of statements, whose rows can be fetched only during the use under which they were read."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.use import Use
 
 _WHOLE: Final = frozenset({"HUGEINT", "UHUGEINT"})
-"""Whole numbers of DuckDB that Arrow has no type for, and gives as decimals."""
-
+"""DuckDB's integer types that Arrow lacks and represents as decimals."""
 
 _DAYS_OF_MONTH: Final = 30
 
@@ -28,30 +27,37 @@ _DAYS_OF_MONTH: Final = 30
 class Result:
     """The rows of a statement, and the tags of its columns.
 
-    Its rows were all read when it ran, so they are of one moment. They are handed out only while the use under which
-    they were read is under way: afterwards, and within another purpose, fetching raises `PurposeMissing`. What was
-    fetched is plain data, as what any access function gives. Rows of which nothing is personal are handed out anywhere.
+    All rows were read when the statement ran. You can fetch them only while the use under which they were read is under
+    way. Afterwards, and within another purpose, fetching raises `PurposeMissing`. Fetched rows are plain data, like the
+    result of any access function. Rows without personal data can be fetched anywhere.
     """
 
     __slots__ = ("_held", "_row", "_types", "columns", "labels", "tags")
 
     columns: tuple[str, ...]
-    """The names of the columns, in their order; two may be alike."""
+    """The names of the columns, in order. Two columns may have the same name."""
     labels: Mapping[str, Label]
-    """Under which sources the values of each column were collected. Of columns of one name, both."""
+    """The sources under which the values of each column were collected. Columns of the same name are joined."""
     tags: Columns
-    """The same as tags, for other adapters: `frames.check(result.df(), tags=result.tags)`."""
+    """The labels as tags, for other adapters: `frames.check(result.df(), tags=result.tags)`."""
 
     def __init__(
         self, names: Sequence[str], tags: Sequence[Tag], table_of: Callable[[], pa.Table], types: Sequence[str] = ()
     ) -> None:
-        """`types`: those of the columns as DuckDB calls them, where Arrow may have others."""
+        """Create a result.
+
+        Args:
+            names: The names of the columns.
+            tags: The tags of the columns.
+            table_of: A function that returns the rows, or raises if they must not be fetched now.
+            types: DuckDB's names for the types of the columns, as Arrow may have other types.
+        """
         labels: dict[str, Label] = {}
         by_name: dict[str, Tag] = {}
         for name, tag in zip(names, tags, strict=True):
             before = by_name.get(name)
             if before is not None:
-                tag = Tag(before.label | tag.label, by_row=before.by_row or tag.by_row)  # noqa: PLW2901  # of both
+                tag = Tag(before.label | tag.label, by_row=before.by_row or tag.by_row)  # noqa: PLW2901  # joins both columns
             by_name[name] = tag
             labels[name] = tag.label
         self.columns = tuple(names)
@@ -62,19 +68,19 @@ class Result:
         self._types = tuple(types) or ("",) * len(names)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """Return the rows that were not fetched yet, as tuples of Python values.
+        """Return the rows that have not been fetched yet, as tuples of Python values.
 
-        Where Python has no value for a day or a moment, such as one after the year 9999, its column is given as texts.
+        A column with a day or moment that Python cannot represent, such as one after the year 9999, is given as text.
 
         Raises:
-            PurposeMissing: the use under which they were read has ended, or another one is under way.
+            PurposeMissing: the use under which the rows were read has ended, or another use is under way.
         """
         table = self._held().slice(self._row)
         self._row += table.num_rows
         return list(zip(*map(plain, table.columns, self._types), strict=True))
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """Return the next row; None after the last one. Raises as `fetchall`."""
+        """Return the next row, or None after the last one. Raises the errors of `fetchall`."""
         table = self._held()
         if self._row >= table.num_rows:
             return None
@@ -86,16 +92,16 @@ class Result:
         return row
 
     def arrow(self) -> pa.Table:
-        """Return all rows as a table of Arrow whose columns bear their tags. Raises as `fetchall`."""
+        """Return all rows as an Arrow table whose columns bear their tags. Raises the errors of `fetchall`."""
         return self._held()
 
     def df(self) -> Any:
-        """Return all rows as a frame of pandas, which bears no tags (`tags` has them). Raises as `fetchall`."""
+        """Return all rows as a pandas frame without tags (see `tags`). Raises the errors of `fetchall`."""
         return _with_durations(self._held()).to_pandas()
 
     def pl(self) -> Any:
-        """Return all rows as a frame of polars, which bears no tags (`tags` has them). Raises as `fetchall`."""
-        import polars  # noqa: PLC0415  # only who asks for its frames has it
+        """Return all rows as a polars frame without tags (see `tags`). Raises the errors of `fetchall`."""
+        import polars  # noqa: PLC0415  # polars is optional
 
         return polars.from_arrow(_with_durations(self._held()))
 
@@ -110,7 +116,7 @@ class Result:
 
 
 def plain(column: pa.ChunkedArray, type_: str = "") -> list[Any]:
-    """Return the values of a column as Python has them, in the types that DuckDB gives, or as texts."""
+    """Return the values of a column in the Python types that DuckDB would return, or as texts."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)  # Python's moments have no nanoseconds.
     try:
@@ -125,7 +131,7 @@ Converter = Callable[[Any], Any]
 
 
 def _converter(kind: pa.DataType) -> Converter | None:
-    """Return what makes a value of DuckDB's type of a value of Arrow's; None if both have the same."""
+    """Return a function that converts Arrow's Python value to DuckDB's. Return None if both are the same."""
     if pa.types.is_interval(kind):
         return _optional(_to_timedelta)
     if pa.types.is_struct(kind):
@@ -159,18 +165,18 @@ _CONVERTERS: Final[Mapping[str, Converter]] = {
     "UHUGEINT": _optional(int),
     "UUID": _optional(uuid.UUID),
 }
-"""By type of DuckDB, what makes its value of that of another type, which Arrow has instead."""
+"""Converters from Arrow's Python values, by DuckDB type, for types that Arrow replaces with others."""
 
 
 def _to_timedelta(interval: Any) -> datetime.timedelta:
-    """Return an interval as DuckDB does, to which a month has 30 days here."""
+    """Convert an interval as DuckDB does, with 30 days per month."""
     return datetime.timedelta(
         days=interval.months * _DAYS_OF_MONTH + interval.days, microseconds=interval.nanoseconds // 1000
     )
 
 
 def _with_durations(table: pa.Table) -> pa.Table:
-    """Return a table with durations in place of intervals, which frames lack."""
+    """Replace the intervals of a table with durations, since frames lack intervals."""
     for number, field in enumerate(table.schema):
         if pa.types.is_interval(field.type):
             durations = pa.array(plain(table.column(number)), pa.duration("us"))
@@ -179,7 +185,14 @@ def _with_durations(table: pa.Table) -> pa.Table:
 
 
 def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequence[str]) -> Callable[[], pa.Table]:
-    """What gives a table as long as the use holds under which it was read from those named; always without a use."""
+    """Return a function that returns the table, or raises once the use under which it was read has ended.
+
+    Args:
+        engine: The engine that reports a missing purpose.
+        use: The use under which the table was read. Without a use, the table is always returned.
+        table: The rows.
+        names: The tables that the rows were read from.
+    """
 
     def hold_table() -> pa.Table:
         if use is not None:
@@ -204,11 +217,13 @@ def _serves(use: Use[Any]) -> object:
 
 
 def add_tags(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisions: Revisions) -> pa.Table:
-    """Return the rows with the tags on their columns; whole numbers are such."""
+    """Write the tags into the columns of a table, and convert integers that arrived as decimals."""
     columns: list[pa.ChunkedArray] = []
     fields: list[pa.Field] = []
     for column, field, type_, tag in zip(table.columns, table.schema, types, tags, strict=True):
-        with contextlib.suppress(ValueError):  # of several revisions, which no tag is: it bears none, and is refused
+        with contextlib.suppress(
+            ValueError
+        ):  # A label of several revisions cannot be encoded. Without a tag the column is refused later.
             field = field.with_metadata({**(field.metadata or {}), KEY: encode(tag, revisions)})  # noqa: PLW2901  # instead
         if type_ in _WHOLE:
             column, field = _whole(column, field)  # noqa: PLW2901  # instead of it
@@ -218,7 +233,7 @@ def add_tags(table: pa.Table, types: Sequence[str], tags: Sequence[Tag], revisio
 
 
 def _whole(column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.ChunkedArray, pa.Field]:
-    """Return a column of 64-bit numbers, where they all fit: sums of whole numbers have 128 bits, which Arrow lacks."""
+    """Convert a column to 64-bit integers if all values fit. DuckDB's sums have 128 bits, which Arrow lacks."""
     try:
         return column.cast(pa.int64()), field.with_type(pa.int64())
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""Rows of DuckDB that may be used: the condition of a row rule, put into a statement, or into a relation's filter."""
+"""Row rules in DuckDB: the condition of a rule, put into a statement or into the filter of a relation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from purposeguard.notice.notice import Notice
 DIALECT: Final = "duckdb"
 
 FEW: Final = 1000
-"""Keys that are written into a condition; more are a table."""
+"""Maximum number of keys that are written into a condition. More keys are put into a table."""
 
 _KEYS: Final = "purposeguard_keys"
-"""The table of many keys, in the query of a relation."""
+"""The name of the table of keys in the query of a relation."""
 
 _VIEW: Final = itertools.count(1)
 
@@ -44,36 +44,39 @@ _KINDS: Final[Mapping[str, str]] = MappingProxyType(
         '"NULL"': "null",
     }
 )
-"""How `SqlConditions` calls the types of DuckDB."""
+"""The names that `SqlConditions` uses for DuckDB's types."""
 
 Types = Mapping[str, Any]
-"""The types of a table's columns, as DuckDB has them."""
+"""The DuckDB types of a table's columns, by column."""
 
 
 def quote_name(name: str) -> str:
-    """Return a name in SQL."""
+    """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def quote_text(text: str) -> str:
-    """Return a text in SQL."""
+    """Quote a text for SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 class NarrowedStatement(NamedTuple):
-    """A statement that reads certain rows of some tables: `holes` are the places of their conditions, by table."""
+    """A statement that reads certain rows of some tables."""
 
     text: str
     holes: Mapping[str, str]
+    """The placeholder of each table's row condition, by table."""
 
 
 def with_holes(statement: ReadStatement, catalogue: Catalog, tables: Iterable[str]) -> NarrowedStatement:
-    """A statement in which each of these tables is replaced by those of its rows that meet a condition, still to come.
+    """Rewrite a statement so that it reads only some rows of these tables.
+
+    The conditions on the rows are placeholders, which `with_conditions` fills in.
 
     Raises:
-        UnresolvedStatement: rows cannot be left out of it.
+        UnresolvedStatement: rows of a table cannot be left out of the statement.
     """
-    token = secrets.token_hex(8)  # so that nothing in the statement is taken for a hole
+    token = secrets.token_hex(8)  # random, so that nothing else in the statement looks like a placeholder
     holes = {table: f"purposeguard_{token}_{number}_" for number, table in enumerate(tables)}
     conditions: dict[str, exp.Expr] = {table: exp.var(hole) for table, hole in holes.items()}
     text = narrow_statement(statement, catalogue, conditions)
@@ -84,14 +87,16 @@ def with_holes(statement: ReadStatement, catalogue: Catalog, tables: Iterable[st
 
 
 class ReadyStatement(NamedTuple):
-    """A statement to be run: its text, the tables of keys that it reads, and by the mark of its errors each rule."""
+    """A statement that is ready to run."""
 
     text: str
     keys: Mapping[str, pa.Table]
+    """The tables of keys that the statement reads, by name."""
     rules: Mapping[str, RowRule]
+    """The row rules in the statement, by the mark with which their errors begin."""
 
     def meaning(self, error: str) -> PurposeGuardError | None:
-        """Return the refusal that an error of DuckDB stands for; None if no condition raised it."""
+        """Return the exception for an error of DuckDB that a row condition raised. Return None for any other error."""
         for mark, rule in self.rules.items():
             _, unknown, rest = error.partition(mark + NO_SOURCE)
             if unknown:
@@ -111,10 +116,16 @@ def with_conditions(
     types: Mapping[str, Types],
     others: Mapping[str, Collection[str]],
 ) -> ReadyStatement:
-    """The statement, each hole filled with the condition of its table. `others`: rare spellings of sources, by table.
+    """Replace each placeholder in a statement with the condition of its table.
+
+    Args:
+        statement: The statement with placeholders.
+        rules: The row rule of each table.
+        types: The types of each table's columns.
+        others: The unusual spellings of sources in each table.
 
     Raises:
-        UnlabelledData: a column that decides is of a type that holds no ids, or no days.
+        UnlabelledData: a column that decides about rows has a type that holds neither ids nor days.
     """
     text = statement.text
     keys: dict[str, pa.Table] = {}
@@ -123,7 +134,7 @@ def with_conditions(
         rule = rules.get(table)
         condition = "true"
         if rule is not None:
-            mark = f"purposeguard {secrets.token_hex(8)} "  # so that no statement passes a text off as such an error
+            mark = f"purposeguard {secrets.token_hex(8)} "  # random, so that no statement can fake such an error
             conditions = _DuckdbConditions(rule, types[table], others.get(table, ()), mark, hole)
             condition = conditions.render().sql(dialect=DIALECT)
             if conditions.keys is not None:
@@ -134,7 +145,7 @@ def with_conditions(
 
 
 def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
-    """Return the texts that the notice reads as sources."""
+    """Return the texts that name a source of the notice."""
     readable_texts: list[str] = []
     for text in texts:
         if isinstance(text, str):
@@ -145,7 +156,7 @@ def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
 
 
 class _DuckdbConditions(SqlConditions):
-    """Conditions over columns whose types are known; many keys are in a table of their own, `keys_name`."""
+    """Row conditions over columns with known types. Many keys go into a separate table, `keys_name`."""
 
     def __init__(self, rule: RowRule, types: Types, others: Collection[str], mark: str, keys_name: str) -> None:
         super().__init__(rule, NameRules(DIALECT), others, mark)
@@ -179,26 +190,26 @@ class _DuckdbConditions(SqlConditions):
         return exp.In(this=value.copy(), query=query.subquery())
 
     def among_texts(self, value: exp.Expr, forms: Sequence[str]) -> exp.Expr:
-        # IN would be a join, and `value` computed for all rows.
+        # DuckDB would turn IN into a join and compute `value` for all rows.
         listed = exp.cast(exp.array(*map(exp.Literal.string, forms)), "TEXT[]")
         return exp.func("LIST_CONTAINS", listed, value.copy())
 
     @property
     def keys(self) -> pa.Table | None:
-        """The table of the keys that are not in the condition itself."""
+        """The table of the keys that are not in the condition itself, or None."""
         tables = [_table(keys, form, number) for (keys, form), number in self._forms.items()]
         return pa.concat_tables(tables) if tables else None
 
 
 _arrays: Final[weakref.WeakKeyDictionary[KeySet, dict[str, pa.Array]]] = weakref.WeakKeyDictionary()
-"""Keys as arrays of Arrow: there may be millions, and they change only with somebody's preferences."""
+"""Keys as Arrow arrays, cached because there may be millions and they change only when preferences change."""
 
 
 def _table(keys: KeySet, form: str, number: int) -> pa.Table:
-    known = _arrays.setdefault(keys, {})
-    array = known.get(form)
+    arrays = _arrays.setdefault(keys, {})
+    array = arrays.get(form)
     if array is None:
-        array = known[form] = pa.array(getattr(keys, form), pa.int64() if form == "ints" else pa.string())
+        array = arrays[form] = pa.array(getattr(keys, form), pa.int64() if form == "ints" else pa.string())
     numbers, texts = (pa.nulls(len(array), type_) for type_ in (pa.int64(), pa.string()))
     numbers, texts = (array, texts) if form == "ints" else (numbers, array)
     forms = pa.repeat(pa.scalar(number, pa.int32()), len(array))
@@ -209,16 +220,21 @@ def _table(keys: KeySet, form: str, number: int) -> pa.Table:
 
 
 class _RelationConditions(_DuckdbConditions):
-    """Conditions for a relation. Nobody reads its sources beforehand, so DuckDB reads unusual spellings as well."""
+    """Row conditions for a relation.
+
+    DuckDB resolves unusual spellings of sources itself, because they cannot be read beforehand.
+    """
 
     folds = True
 
 
 def filter_relation(relation: Any, rule: RowRule) -> Any:
-    """The rows of a relation that may be used. DuckDB tests them when the relation is read, and fails as conditions do.
+    """Return a relation with only the rows that may be used.
+
+    DuckDB tests the rows when the relation is read, and fails then if a row cannot be decided.
 
     Raises:
-        UnlabelledData: a column that decides is of a type that holds no ids, or no days.
+        UnlabelledData: a column that decides about rows has a type that holds neither ids nor days.
     """
     types = dict(zip(relation.columns, relation.types, strict=True))
     conditions = _RelationConditions(rule, types, (), "", _KEYS)
@@ -231,5 +247,5 @@ def filter_relation(relation: Any, rule: RowRule) -> Any:
 
 
 def _query_relation(relation: Any, view: str, text: str, purposeguard_keys: pa.Table) -> Any:  # noqa: ARG001  # see below
-    # DuckDB looks the table of keys up by the name of the argument, and keeps it as long as the new relation.
+    # DuckDB finds the table of keys by the name of the argument, and keeps it alive with the new relation.
     return relation.query(view, text)

@@ -1,4 +1,4 @@
-"""The guarded connection to DuckDB, and how it runs a statement: read, decided, narrowed, and run."""
+"""The guarded connection to DuckDB, which analyses, decides and narrows each statement before it runs it."""
 
 from __future__ import annotations
 
@@ -44,25 +44,29 @@ def connect(
     views: Mapping[str, str] = NOTHING,
     database: str | os.PathLike[str] = MEMORY,
 ) -> Connection:
-    """Open a guarded connection, to be closed at the end; also a context manager.
+    """Open a guarded connection. Close it at the end, or use it as a context manager.
 
-    `tables`: by the name that statements call it, the path of a file (Parquet, Feather, CSV or JSON, by its ending), a
-    table of Arrow, or a frame of pandas (without its index) or polars. Parquet is read where it lies, by each statement
-    anew, and a file that changes meanwhile is refused; everything else is read now, and kept in memory.
-
-    `tags`: by name, what `purposeguard.adapters.tags.columns_of` takes, for columns that say nothing of themselves:
-    those of Parquet, Feather and Arrow may bear tags, and what they say counts. A column without a tag cannot be used.
-
-    `views`: by name, the texts of queries, which are looked into. `database`: the file of a DuckDB database; those of
-    its tables can be named that are in `tags`, by `table` or `schema.table`.
+    Args:
+        guard: The guard that decides.
+        tables: The sources, by the name that statements use: the path of a file (Parquet, Feather, CSV or JSON,
+            recognized by its ending), an Arrow table, or a frame of pandas (without its index) or polars. Each
+            statement reads Parquet files again and refuses a file that has changed. Everything else is read now and
+            kept in memory.
+        tags: Tags by table, in any form that `purposeguard.adapters.tags.columns_of` takes, for columns that bear none
+            themselves. Columns of Parquet, Feather and Arrow may bear tags, which count. A column without a tag cannot
+            be used.
+        views: The texts of queries, by the name of the view. They are analysed like statements.
+        database: The file of a DuckDB database. Statements can use those of its tables that are in `tags`, by `table`
+            or `schema.table`.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
-        ValueError: a file is not of its kind, tags name a column that it does not have, or a name is none, or two.
-        TypeError: a table is given as something else.
-        UnlabelledData, UnknownSource: a tag cannot be read, is of another notice, or contradicts another one.
-        UnresolvedStatement: what a view reads is unknown.
-        duckdb.Error: the database cannot be opened, or a view not be made.
+        ValueError: a file does not match its ending, tags name a column that does not exist, or a name is not usable
+            or used twice.
+        TypeError: a table has an unsupported type.
+        UnlabelledData, UnknownSource: a tag cannot be read, belongs to another notice, or contradicts another tag.
+        UnresolvedStatement: the tables that a view reads are unknown.
+        duckdb.Error: the database cannot be opened, or a view cannot be made.
     """
     revisions = guard._engine.snapshot.matrix.revisions
     for name in (*tables, *views):
@@ -74,14 +78,16 @@ def connect(
     sources = {name: source_of(name, data, tags.get(name), revisions) for name, data in tables.items()}
     locked = LockedDatabase(os.fspath(database), sources)
     try:
-        known = {name: _with_all(source.names, source.tags) for name, source in sources.items()}
+        columns_by_table = {name: _with_all(source.names, source.tags) for name, source in sources.items()}
         for name, table_tags in tags.items():
             if name in tables:
                 continue
             names = list(locked.types_of(name.split(".")))
-            known[name] = _with_all(names, merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions))
+            columns_by_table[name] = _with_all(
+                names, merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions)
+            )
         _refuse_shadows(locked, (*tables, *views))
-        runner = Runner(guard, Tables(revisions, known, views), locked)
+        runner = Runner(guard, Tables(revisions, columns_by_table, views), locked)
         locked.show(views)
     except BaseException:
         locked.close()
@@ -90,10 +96,10 @@ def connect(
 
 
 class Connection:
-    """A guarded connection to DuckDB, made by `connect`. From any thread: each statement has a cursor of its own.
+    """A guarded connection to DuckDB, made by `connect`. Threads may share it: each statement has its own cursor.
 
-    It has no other way to its tables, and shows the real connection nowhere. Outside a purpose it answers what is not
-    personal.
+    The connection offers no other way to its tables, and does not expose the real connection. Outside a purpose, it
+    returns only data that are not personal.
     """
 
     __slots__ = ("__weakref__", "_close", "_explain", "_run")
@@ -109,40 +115,43 @@ class Connection:
         self._close = close
 
     def sql(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Result:
-        """Run one statement for the purpose that is under way, and give its rows.
+        """Run one statement for the purpose that is under way, and return its rows.
 
-        A query, `CREATE TABLE … AS`, whose table gets the tags of what flows into it, or a statement that writes to a
-        table of the database, whose tags must cover what flows into it. `parameters`: values for `?`, `$1` and `$name`.
-        They count as values about nobody.
+        The statement is a query, `CREATE TABLE … AS`, or a statement that writes to a table of the database. A created
+        table gets the tags of what flows into it. The tags of an existing table must cover what flows into it.
 
-        All rows are read before it returns. See `Result` for how long they are handed out.
+        All rows are read before the method returns. See `Result` for how long you can fetch them.
+
+        Args:
+            text: The statement.
+            parameters: Values for `?`, `$1` and `$name`. They count as not personal.
 
         Raises:
-            PurposeMissing: it uses personal data, and no purpose is under way.
-            PurposeViolation: the purpose may not use a column of it; `field` names the first, as `customer.email`.
-            UnlabelledData: it uses a column without a tag, or names a table that is none of this connection.
-            UnresolvedStatement: what it reads is unknown, it is none of these kinds, or a file has changed.
-            FlowViolation: it would write what the tags of the target do not cover.
-            UnknownSource: a row names a source that is none.
-            duckdb.Error: DuckDB refused it, or failed. Its message tells no values.
+            PurposeMissing: the statement uses personal data, and no purpose is under way.
+            PurposeViolation: the purpose may not use a column; `field` names the first one, as in `customer.email`.
+            UnlabelledData: the statement uses a column without a tag, or a table that this connection does not have.
+            UnresolvedStatement: the tables that it reads are unknown, it is of another kind, or a file has changed.
+            FlowViolation: the statement would write data that the tags of the target do not cover.
+            UnknownSource: a row names an unknown source.
+            duckdb.Error: DuckDB refused the statement, or failed. The message contains no values.
         """
         return self._run(text, parameters)
 
     def explain(self, text: str) -> Explanation:
-        """What a statement would use and give, and whether the present purpose may use each column.
+        """Explain what a statement would use and return, and whether the current purpose may use each column.
 
         Nothing is run, and no column is refused.
 
         Raises:
             PurposeMissing: no purpose is under way.
-            UnlabelledData: it names a table that is none of this connection, or none says of which source its rows are.
-            UnresolvedStatement: what it reads is unknown, or it is none of these kinds.
-            TypeError, StoreUnavailable: governance has no roster of all subjects, or it cannot be read now.
+            UnlabelledData: it names a table that this connection does not have, or a table whose row source is missing.
+            UnresolvedStatement: the tables that it reads are unknown, or it is of another kind.
+            TypeError, StoreUnavailable: governance has no roster of all subjects, or the roster cannot be read now.
         """
         return self._explain(text)
 
     def close(self) -> None:
-        """Close it. What was read stays as it is."""
+        """Close the connection. Results that were read before stay valid."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -161,17 +170,17 @@ class Connection:
 
 
 class Runner:
-    """Runs statements for the purpose that is under way. From any thread."""
+    """The part of a connection that runs statements for the purpose that is under way. Threads may share it."""
 
     def __init__(self, guard: Guard, tables: Tables, locked: LockedDatabase) -> None:
         self._decider: Final = Decider(guard)
         self._decider.declare(tables)
         self._locked: Final = locked
         self._world = World(tables, self._decider, locked)
-        self._lock: Final = make_lock()  # of the world, and of the statements in it
+        self._lock: Final = make_lock()  # guards the world and the statements in it
 
     def run(self, text: str, parameters: Parameters) -> Result:
-        """See `Connection.sql`."""
+        """Run a statement, as `Connection.sql` does."""
         with self._lock:
             world = self._world
             statement = world.statement(text)
@@ -192,12 +201,15 @@ class Runner:
         return self._run(statement, ready, parameters, rules, use)
 
     def explain(self, text: str) -> Explanation:
-        """See `Connection.explain`."""
+        """Explain a statement, as `Connection.explain` does."""
         with self._lock:
             return self._world.explain(text)
 
     def _decide(self, statement: DuckdbStatement, world: World) -> tuple[Use[Any] | None, dict[str, RowRule | None]]:
-        """Return the use that is under way, where anything personal is used, and which rows of tables it may use."""
+        """Check the statement. Return the use under way and the row rule of each table.
+
+        The use is None if nothing personal is used, or if a missing purpose is only observed.
+        """
         demand = statement.demand
         if not demand.is_personal:
             return None, {}
@@ -213,7 +225,10 @@ class Runner:
         return use, rules
 
     def _spellings(self, rules: Mapping[str, RowRule | None]) -> dict[str, list[str]]:
-        """How rows spell their sources, by table: conditions know usual spellings alone, and the notice reads all."""
+        """Return all spellings of sources in the rows, by table.
+
+        Row conditions know only the usual spellings, while the notice accepts more.
+        """
         return {
             table: readable(rule.notice, self._locked.distinct(table.split("."), rule.source))
             for table, rule in rules.items()
@@ -242,8 +257,8 @@ class Runner:
         self._locked.require_unchanged()
         outputs = tags_of_outputs(table.schema.names, analysis, FlowLabels(self._world.tables, rules))
         table = add_tags(table, types, outputs, self._decider.revisions)
-        held = holding(self._decider.engine, use, table, statement.demand.tables)
-        return Result(table.schema.names, outputs, held, types)
+        fetch_table = holding(self._decider.engine, use, table, statement.demand.tables)
+        return Result(table.schema.names, outputs, fetch_table, types)
 
     def _make(
         self,
@@ -253,7 +268,7 @@ class Runner:
         parameters: Parameters,
         rules: Mapping[str, RowRule | None],
     ) -> Result:
-        """Make a table of a query; its columns get the tags of what flows into them."""
+        """Create a table from a query. Its columns get the tags of what flows into them."""
         with self._lock:
             self._world.must_be_new(name)
             create = ready._replace(text=f"CREATE TABLE {quote_name(name)} AS {ready.text}")
@@ -271,7 +286,7 @@ def _make_count_result(count: int) -> Result:
 
 
 def _with_all(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, Tag | None]:
-    """Return all columns of a table, in their order; None for those without a tag."""
+    """Return the tag of every column of a table, in order, with None for columns without a tag."""
     return {name: tags.get(name) for name in names}
 
 
@@ -282,7 +297,7 @@ def _refuse_shadows(locked: LockedDatabase, names: Iterable[str]) -> None:
 
 
 def _refuse_alike(names: Sequence[str]) -> None:
-    """DuckDB does not tell capitals from small letters in names."""
+    """Raise ValueError if two names differ only in case, which DuckDB ignores."""
     seen: dict[str, str] = {}
     for name in names:
         key = name.lower()

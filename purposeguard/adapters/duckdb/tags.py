@@ -1,4 +1,4 @@
-"""What a guarded connection to DuckDB reads: files and frames, each with the names and the tags of its columns."""
+"""The sources of a guarded DuckDB connection: files and frames, with the names and tags of their columns."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ READERS: Final[Mapping[str, str]] = MappingProxyType(
 COMPRESSED: Final = frozenset({".gz", ".zst"})
 
 _PATTERN: Final = frozenset("*?[]{}")
-"""What DuckDB takes for a pattern of many files in a path, even where a file has just this name."""
+"""Characters that make DuckDB read a path as a pattern, even if a file has exactly this name."""
 
 
 class Parquet(NamedTuple):
-    """A Parquet file, which each statement reads anew."""
+    """A Parquet file. Each statement reads it again."""
 
     path: str
     version: tuple[int, ...]
 
     def check(self) -> None:
-        """Raise UnresolvedStatement if it has changed since its tags were read."""
+        """Raise UnresolvedStatement if the file has changed since its tags were read."""
         try:
             now = version_of(Path(self.path))
         except OSError:
@@ -54,7 +54,7 @@ class Parquet(NamedTuple):
 
 
 class DuckdbSource(NamedTuple):
-    """A relation that statements may name: the names of its columns, in their order, their tags, and where it is."""
+    """A relation that statements may name: its column names in order, their tags, and its data."""
 
     names: tuple[str, ...]
     tags: Columns
@@ -62,15 +62,19 @@ class DuckdbSource(NamedTuple):
 
 
 def source_of(name: str, data_or_path: object, tags: object, revisions: Revisions) -> DuckdbSource:
-    """What a name is given for: the path of a file, a table of Arrow, or a frame of pandas or polars.
+    """Load a source with its tags.
 
-    `tags`: tags for columns that bear none themselves, or None.
+    Args:
+        name: The name that statements use.
+        data_or_path: The path of a file, an Arrow table, or a frame of pandas or polars.
+        tags: Tags for the columns that bear none themselves, or None.
+        revisions: The revisions of the notice that the tags refer to.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
-        ValueError: it is no file of its kind, or tags name a column that it does not have.
-        TypeError: it is none of these.
-        UnlabelledData, UnknownSource: a tag of it cannot be read, is of another notice, or says otherwise than `tags`.
+        ValueError: the file does not match its ending, or `tags` names a column that does not exist.
+        TypeError: `data_or_path` has another type.
+        UnlabelledData, UnknownSource: a tag cannot be read, belongs to another notice, or contradicts `tags`.
     """
     if isinstance(data_or_path, (str, os.PathLike)):
         path = Path(cast("str | os.PathLike[str]", data_or_path))
@@ -86,7 +90,7 @@ def source_of(name: str, data_or_path: object, tags: object, revisions: Revision
 
 
 def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
-    """Return the tags that its columns bear. Errors say in which of several files."""
+    """Return the tags that the columns of a schema bear. Error messages begin with the place."""
     try:
         return arrow.columns_of(schema, revisions)
     except UnlabelledData as error:
@@ -97,11 +101,11 @@ def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
 
 
 def merge_tags(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:
-    """Return a relation's own tags, and `tags` for the columns that have none; raises as `source_of`."""
+    """Return a relation's own tags, completed by `tags`. Raise the errors of `source_of`."""
     extra = {} if tags is None else column_tags.columns_of(revisions, tags)
     unknown = [column for column in extra if column not in set(names)]
     if unknown:
-        # Not all names are listed: those of a text file without a header are the values of its first row.
+        # Not all names are listed, because the names of a text file without a header are the values of its first row.
         advice = perhaps(unknown[0], names) or "; does its first line name the columns?"
         raise ValueError(f"{_join_names(unknown)} is tagged, and {place} has no such column{advice}")
     against = [column for column, tag in extra.items() if own.get(column, tag) != tag]
@@ -115,7 +119,11 @@ def merge_tags(place: str, names: list[str], own: Mapping[str, Tag], tags: objec
 
 
 def version_of(path: Path) -> tuple[int, ...]:
-    """Identifies a file and its state: another file in its place, or a later write, differs; raises OSError."""
+    """Return a version of a file that changes when the file is written or replaced.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     status = path.stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -177,7 +185,7 @@ OFFLINE: Final[Mapping[str, str]] = MappingProxyType(
         "python_enable_replacements": "false",
     }
 )
-"""Settings with which DuckDB fetches nothing, and reads no variables of Python."""
+"""Settings that keep DuckDB from downloading extensions and from reading Python variables."""
 
 
 def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
@@ -185,7 +193,7 @@ def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
         return reader()
     except (pa.ArrowException, duckdb.Error) as error:
         why = type(error).__name__
-    # Without the message, which may repeat a line of the file, and without the error that bears it.
+    # Raised outside `except`, because the message of the error may repeat a line of the file.
     faults = "broken" if kind in ("Parquet", "Feather") else "not UTF-8, broken"
     raise ValueError(
         f"{path} cannot be read as {kind} ({why}): it is {faults}, or of another kind than its ending says"
@@ -196,7 +204,10 @@ def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
 
 
 def _frame(name: str, frame: Any) -> pa.Table:
-    """Return a frame as a table of Arrow, by the libraries that are loaded: none is loaded for this question."""
+    """Convert a frame to an Arrow table.
+
+    Only libraries that are imported already are tried: the frame of any other library cannot exist.
+    """
     if isinstance(frame, pa.Table):
         return frame
     if isinstance(frame, pa.RecordBatch):
@@ -208,7 +219,7 @@ def _frame(name: str, frame: Any) -> pa.Table:
             return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         except pa.ArrowException as error:
             why = type(error).__name__
-        except ValueError:  # two columns of one name
+        except ValueError:  # two columns have the same name
             why = "its columns' names"
         raise ValueError(f"`{name}` has a column of values of several types, or two of one name ({why}): mend it first")
     if polars is not None and isinstance(frame, polars.DataFrame):
@@ -225,7 +236,10 @@ def _frame(name: str, frame: Any) -> pa.Table:
 
 
 def _refuse_alike(place: str, names: list[str]) -> None:
-    """DuckDB does not tell capitals from small letters, and calls the second one otherwise."""
+    """Raise UnlabelledData if a column has no name, or two names differ only in case.
+
+    DuckDB ignores case in names, and would rename the second column.
+    """
     seen: dict[str, str] = {}
     for name in names:
         if not name.strip():
