@@ -1,7 +1,7 @@
 """A notice as a typed Python module: the same classes, ahead of time, for type checkers and editors.
 
-Deterministic, and formatted; formatters are told to leave it so, that it stays as generated.
-The module needs nothing beside it: it carries the document.
+The output is deterministic and formatted. It tells formatters to leave it as it is, so that it stays as generated.
+The module contains the document, so it needs no other file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from purposeguard.notice.notice import Notice, compute_bases
 from purposeguard.notice.schema import Document, FamilyRow, Named, Titles, bases_by_purpose
 
 WIDTH = 120
-"""Columns of a line, as the project's own style has it."""
+"""The greatest number of columns of a line, as in the project's own style."""
 
 
 def generate(notice: Notice) -> str:
@@ -88,7 +88,7 @@ def _generate_classes(document: Document) -> Iterator[str]:
 
 
 _PROVISOS: Final = {None: "", "consent": ", by consent", "conditions": ", under conditions"}
-"""What an editor shows beside a purpose that not all data may serve."""
+"""The remark beside a purpose that not all data may serve, which editors show."""
 
 
 def _format_sentence(verb: str, classes: Sequence[str], none: str) -> str:

@@ -1,8 +1,8 @@
-"""What a document grants: for each source, which purposes, by which clause and on which legal basis.
+"""The grants of a document: for each source, its purposes, the granting clauses and the legal bases.
 
-Rules 1, 5, 6, 8 and parents; and what a revision extends to data collected under earlier ones (rule 9). This is the
-compiled side's own computation; `purposeguard.policy.spec` says the same rules without it, and the tests hold the two
-equal. Ids are in the document's own, canonical spelling. References that lead nowhere are passed over:
+Rules 1, 5, 6, 8 and parents are here, and what a revision extends to data collected under earlier ones (rule 9). This
+computation serves the compiled tables only; `purposeguard.policy.spec` says the same rules without it, and tests
+compare the two. Ids are in the document's own, canonical spelling. References that lead nowhere are passed over:
 `purposeguard.notice.parsing` reports them.
 """
 
@@ -107,7 +107,7 @@ def compute_grants(document: Document) -> Grants:
         found[derivation.id] = {given: clause_of[given] for given in derivation.serves if given in clause_of}
     for source, purpose in forbidden:
         found.get(source, {}).pop(purpose, None)
-    found |= {parent: {} for parent in lineage.children}  # those of a circle, which is reported
+    found |= {parent: {} for parent in lineage.children}  # Parents in a circle keep no grants; parsing reports them.
     for parent in lineage.upwards():
         # A parent may serve what every one of its items may.
         items = [found[item] for item in lineage.children.get(parent, ())]
@@ -143,7 +143,7 @@ def _iter_covered_pairs(document: Document, prohibition: Prohibition) -> Iterato
     lineage = Lineage(document)
     covered = set(lineage.span(prohibition.sources))
     seen = -1
-    while seen < len(covered):  # what was derived may go into another derivation
+    while seen < len(covered):  # Derived data may go into another derivation.
         seen = len(covered)
         covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
         for derivation in document.derivation:
@@ -153,22 +153,22 @@ def _iter_covered_pairs(document: Document, prohibition: Prohibition) -> Iterato
 
 
 Extensions = dict[tuple[str, str], Extension]
-"""Source id and purpose id → the row that extends the one's earlier data to the other."""
+"""Source id and purpose id → the row that extends data of the source collected earlier to the purpose."""
 
 
 class Ground(NamedTuple):
-    """One way in which a use is lawful: on a basis, where all these conditions are stated.
-
-    `opt_out`: the data of subjects who are named, and did not ask for the use to stop.
-    """
+    """One way in which a use is lawful."""
 
     basis: Basis | None = None
+    """The legal basis; None if the notice does not state it."""
     when: frozenset[str] = frozenset()
+    """The conditions that must all be stated."""
     opt_out: bool = False
+    """The ground holds only for subjects who are named and did not ask for the use to stop."""
 
     @property
     def free(self) -> bool:
-        """Whether it holds of any data, with nothing stated and nobody named."""
+        """True if the ground holds for all data, with no conditions stated and no subject named."""
         return not (self.basis == "consent" or self.when or self.opt_out)
 
 
@@ -186,7 +186,7 @@ def describe_basis(row: BasisRow) -> str:
 
 
 Grounds = tuple[tuple[Ground, ...], ...]
-"""Of each of these groups one ground must hold: there are several where a clause stands for items that differ."""
+"""Groups of grounds, in each of which one must hold. A clause has several groups if its items differ."""
 
 
 def name_proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:

@@ -1,4 +1,4 @@
-"""History: the revisions of a notice in order (clause 11), and which one held when a datum was collected."""
+"""The revisions of a notice in order (clause 11), and the one that was in force when a datum was collected."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TermKind = Literal["source", "purpose"]
 
 
 class UnexplainedTerm(NamedTuple):
-    """An id whose class or words differ from those of the revision before, which says nothing of it.
+    """An id whose class or words differ from those of the revision before, without a row that explains it.
 
-    It may be another term by now. Data and consents that were given under the id must not move to it unawares.
+    It may be another term by now. Data and consents that were given under the id must not move to that term silently.
     """
 
     kind: TermKind

@@ -1,4 +1,4 @@
-"""Label: the sources that a value derives from, interned, so that equal labels are one object."""
+"""Labels: the sets of sources that values derive from. They are interned, so that equal labels are one object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Languages by their tags (BCP 47): whether a tag is well-formed, and which of several to read.
+"""Language tags (BCP 47): a check that a tag is well-formed, and the choice of the nearest language.
 
 Nothing here decides anything: titles and texts are for people.
 """
@@ -13,7 +13,7 @@ _GRANDFATHERED: Final = (
     "en-gb-oed i-ami i-bnn i-default i-enochian i-hak i-klingon i-lux i-mingo i-navajo i-pwn i-tao i-tay i-tsu "
     "sgn-be-fr sgn-be-nl sgn-ch-de"
 )
-"""Tags that RFC 5646 keeps although its grammar has them not."""
+"""Tags that RFC 5646 keeps although its grammar does not allow them."""
 
 _TAG: Final = re.compile(
     rf"(?:{'|'.join(_GRANDFATHERED.split())}"
@@ -48,7 +48,7 @@ def nearest_language(tags: Collection[str], language: str) -> str:
             return found
         subtags.pop()
         if subtags and len(subtags[-1]) == 1:
-            subtags.pop()  # a singleton says nothing without what follows it
+            subtags.pop()  # A singleton means nothing without the subtags that follow it.
     first, *_ = tags
     return next((tag for tag in tags if tag.casefold().partition("-")[0] == primary), first)
 

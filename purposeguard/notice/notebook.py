@@ -1,4 +1,4 @@
-"""What a notebook shows of a notice, a guard or a decision: HTML, without a style of the page's own."""
+"""HTML for notebooks that show a notice, a guard or a decision. It brings no style sheet of its own."""
 
 from __future__ import annotations
 

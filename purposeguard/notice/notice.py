@@ -1,4 +1,4 @@
-"""A notice: one revision of a published privacy notice, its vocabulary as classes and what it grants."""
+"""A notice: one revision of a published privacy notice, with its vocabulary as classes and its grants."""
 
 from __future__ import annotations
 
@@ -65,14 +65,7 @@ _SWAPPED: Final = {
 
 
 class Notice(Immutable):
-    """A privacy notice in one dated revision. Immutable; two notices are equal when their documents are.
-
-    `sources`, `purposes` and `families` are in the notice's order; `document` holds the whole file as models;
-    `grants` says, source class by source class, which purposes are granted and by which clause; `prohibited` which
-    pairs of source id and purpose id are forbidden, and by which row.
-
-    `words` are those that the files beside a notice have, by their SHA-256: of a notice that was read from its file.
-    """
+    """A privacy notice in one dated revision. Immutable; two notices are equal when their documents are."""
 
     __slots__ = (
         "_families",
@@ -91,14 +84,23 @@ class Notice(Immutable):
     )
 
     document: Document
+    """The whole file as models."""
     sources: tuple[type[Source], ...]
+    """The source classes, in the notice's order."""
     purposes: tuple[type[Purpose], ...]
+    """The purpose classes, in the notice's order."""
     families: tuple[Family, ...]
+    """The families of purposes, in the notice's order."""
     channels: tuple[str, ...]
+    """The ids of the channels."""
     conditions: tuple[str, ...]
+    """The ids of the conditions."""
     grants: Mapping[type[Source], Mapping[type[Purpose], str]]
+    """Source class → the purposes that it is granted, each with the granting clause."""
     prohibited: Mapping[tuple[str, str], Prohibition]
+    """Source id and purpose id → the row that forbids the pair whatever is stated."""
     words: Mapping[str, str]
+    """SHA-256 → the words with this hash in the files beside the notice. Empty if it was not read from a file."""
     _own_purposes: frozenset[object]
     _sources: Mapping[str, object]
     _purposes: Mapping[str, object]
@@ -260,7 +262,7 @@ class Notice(Immutable):
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """This notice; of several that a guard holds to at once, each of them."""
+        """The notices in force: this one. A `JointNotice` has several."""
         return (self,)
 
     def words_digest(self, purpose: object) -> str:
@@ -289,7 +291,7 @@ class Notice(Immutable):
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The tags of all languages that its titles and texts have, in the order of the file."""
+        """The tags of all languages of titles and texts, in the order of the file."""
         documents = (one.document for one in self.notices)
         return tuple(dict.fromkeys(tag for one in documents for texts in iter_texts_by_language(one) for tag in texts))
 

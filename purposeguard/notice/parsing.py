@@ -1,8 +1,8 @@
 """Reading a notice file: every fault at once, each with its place and, where there is one, a suggestion.
 
-Two passes. The first is pydantic's, over the shape of the tables. The rows it rejects are left out, and the second
-(`CrossReferenceCheck`) asks of the others what no single row can tell: duplicate ids, references to nothing, circles,
-widening. So a slip of typing in one row does not hide a wrong reference in another.
+There are two passes. In the first, pydantic checks the shape of the tables. The second (`CrossReferenceCheck`) leaves
+out the rows that the first rejects, and checks what no single row shows: duplicate ids, references to nothing, circles,
+widening. So a typing error in one row does not hide a wrong reference in another.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from purposeguard.notice.validation import ROWS, CrossReferenceCheck
 from purposeguard.notice.vocabulary import find_nearest
 
 LARGEST_FILE = 16 * 2**20
-"""Bytes of a notice file that are read at most: some thirty times a notice of 2,000 purposes."""
+"""The greatest size of a notice file in bytes: some thirty times a notice of 2,000 purposes."""
 
 
 class SourceText(NamedTuple):
-    """A text that tables were read from; of overlays in a file of their own, how many rows come before its own."""
+    """A text that tables were read from."""
 
     origin: str
     text: str
     rows_before: int | None = None
+    """The number of overlays before those of this text, if it is a file of overlays; else None."""
 
 
 class ParsedTables(dict[str, Any]):
@@ -147,7 +148,7 @@ def _locate_fault(fault: Fault, texts: tuple[SourceText, ...], known: list[dict[
     for one, found in reversed([*zip(texts, known, strict=True)]):
         before = one.rows_before or 0
         if one.rows_before is not None if row is None else int(row[1]) < before:
-            continue  # overlays apart, all is in the notice's own file
+            continue  # Everything but overlays is in the notice's own file.
         place = fault.place if row is None else f"overlay[{int(row[1]) - before}]{fault.place[row.end() :]}"
         position = next(found[near] for near in _iter_prefixes(place) if near in found)
         return fault._replace(place=place, file=one.origin, line=position.line, column=position.column)
@@ -223,7 +224,8 @@ def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
     every = error.errors(include_url=False, include_input=True)
     told: set[str] = set()
     for found in every:
-        location = tuple(part for part in found["loc"] if part != "[key]")  # a language is at fault where it stands
+        # A faulty language is reported at its table.
+        location = tuple(part for part in found["loc"] if part != "[key]")
         if found["type"] == "too_short" and any(
             other["loc"][: len(location)] == location and other is not found for other in every
         ):
@@ -232,7 +234,7 @@ def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
             location = _strip_alternatives(location)
         message, suggestion = _describe_error(found["type"], found, location)
         place = _format_place(location)
-        if place not in told:  # else by another alternative of the same value
+        if place not in told:  # Another alternative of the same value may have reported it.
             told.add(place)
             yield Fault(place, message, suggestion or _make_example(location))
 
@@ -304,10 +306,10 @@ def _describe_choice_error(found: Any, location: tuple[str | int, ...]) -> tuple
 
 
 _ALIKE: Final = 0.7
-"""From there on a key is taken for a misspelt one."""
+"""The least likeness at which a key is taken for a misspelling of another."""
 
 _FEW: Final = 9
-"""So many keys are told; more are in the schema."""
+"""The greatest number of keys that a message lists. For more it refers to the schema."""
 
 _PLAINLY: Final = {
     "bool_type": "must be `true` or `false`",
@@ -323,7 +325,7 @@ _PLAINLY: Final = {
     "string_type": "must be a text in quotes",
     "tuple_type": "must be a list",
 }
-"""pydantic's faults in the words of a TOML file."""
+"""Type of pydantic's error → the message in the words of a TOML file."""
 
 _CHANNEL: Final = "Latin letters in lower case, e.g. `email` or `direct_mail`; what people call it is its `title`"
 _HYPHENS: Final = "words in lower case with hyphens, e.g. `domestic-contractor`"
@@ -490,7 +492,7 @@ def _salvage_row(name: str, given: object, place: str) -> BaseModel | None:
 
 
 _STOOD_IN: Final = ("title", "reason", "basis")
-"""Whose stand-ins stay: there is no nothing of them."""
+"""The keys whose stand-ins stay in the row, because they have no empty value."""
 
 _BLANK = {"en": "-"}
 _STAND_INS: Final[dict[str, Any]] = {
@@ -504,4 +506,4 @@ _STAND_INS: Final[dict[str, Any]] = {
     "with": ["0"],
     "purpose": [{"id": "0", "class": "Unread", "title": _BLANK}],
 }
-"""What a row needs to be read when its own is at fault."""
+"""Key → the value that stands in for a faulty one, so that the row can be read."""

@@ -1,4 +1,4 @@
-"""The words of a notice that stand in files beside it: found, checked, and known by their SHA-256.
+"""The words of a notice in files beside it: they are found, checked, and identified by their SHA-256.
 
 A row says where its words are (`schema.Passage`). Whoever reads the notice from a file has the words too; a document, a
 dump and a generated module have the place and the hash, so they need nothing beside them and hold none of the words.
@@ -21,10 +21,10 @@ from purposeguard.errors import Fault
 from purposeguard.notice.schema import LINES, Named, Passage
 
 LARGEST: Final = 16 * 2**20
-"""Bytes of a file of words that are read at most."""
+"""The greatest size of a file of words in bytes."""
 
 UNREAD: Final = "0" * 64
-"""In the place of a hash that could not be made, which is a fault."""
+"""The placeholder for a hash that could not be made. A fault is reported for it."""
 
 
 def hash_words(words: str) -> str:
@@ -34,7 +34,8 @@ def hash_words(words: str) -> str:
 
 def fingerprint(passage: Passage) -> str:
     """Return the SHA-256 of the words of a passage, wherever they are written."""
-    return str(passage.sha256) if passage.words is None else hash_words(passage.words)  # one without words has its hash
+    # A passage without words has a hash.
+    return str(passage.sha256) if passage.words is None else hash_words(passage.words)
 
 
 def digest_of_words(row: Named) -> str:
@@ -88,7 +89,7 @@ class PassageReader:
         try:
             passage = Passage.model_validate({"sha256": UNREAD, **given})
         except ValidationError:
-            return {"sha256": UNREAD, **given}  # told with the shape of the tables
+            return {"sha256": UNREAD, **given}  # The check of the tables' shape reports it.
         try:
             words = _extract_passage(passage, self._read_content(str(passage.file), folder))
         except ValueError as error:
@@ -104,7 +105,8 @@ class PassageReader:
 
     def _read_content(self, name: str, folder: Path) -> str:
         root = Path(os.path.realpath(folder))
-        path = Path(os.path.realpath(root / name))  # a circle of links leads nowhere, and raises nothing
+        # `realpath` raises nothing for a circle of links. The file is then not found.
+        path = Path(os.path.realpath(root / name))
         if not path.is_relative_to(root):
             raise ValueError(f"`{name}` leads out of the folder of the notice (help: put the file beside the notice)")
         if path not in self._contents:

@@ -1,7 +1,7 @@
-"""Where each key and entry of a TOML text is written, which `tomllib` does not tell; and what is wrong with others.
+"""The positions of keys and entries in a TOML text, which `tomllib` does not report; and explanations of its errors.
 
-Positions are asked of texts that `tomllib` has read: what is written is valid, so that it is enough to follow brackets,
-keys and texts in quotes.
+Positions are computed only for texts that `tomllib` has read. Such a text is valid, so that it is enough to follow
+brackets, keys and texts in quotes.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class _Scanner:
     def __init__(self) -> None:
         self.table: Location = ()
         self.location: Location = ()
-        """That of the key whose value is read."""
+        """The location of the key whose value is being read."""
         self.rows: dict[Location, int] = {}
-        """Array of tables → how many headers it has had."""
+        """Array of tables → the number of its headers so far."""
         self.opened: list[_Open] = []
         self.keys: list[tuple[str, int]] = []
         self.brackets = 0
-        """Those that a header has begun with."""
+        """The number of brackets that began the current header."""
         self.in_value = False
 
     def scan(self, text: str) -> Iterator[tuple[Location, int]]:
@@ -210,4 +210,4 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
     ),
     "Cannot mutate": ("a table in braces has ended", "write all of it between the braces"),
 }
-"""What is wrong and what to write, by a part of what `tomllib` says."""
+"""Part of a message of `tomllib` → what is wrong, and what to write."""

@@ -1,4 +1,4 @@
-"""How long data is kept (clause 8): which periods apply to a source, and whether one of them is over.
+"""Periods of retention (clause 8): those that apply to a source, and the check that one of them is over.
 
 A period is a number of whole days after the day of collection, or after the day on which the subject's use ended. That
 day is not counted, so of 30 days from 1 June the last is 1 July, and the data is overdue on 2 July. Days are those of
@@ -165,11 +165,11 @@ def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) 
 
     order = lineage.upwards()
     stated: dict[str, list[AnyPeriod]] = {}
-    """Its own rows, or those of the nearest clause above it that has some."""
+    """Source → its own rows, or those of the nearest clause above that has some."""
     for source in [*(row.id for row in document.source if row.id not in lineage.parent), *reversed(order)]:
         stated.setdefault(source, rows.get(source) or stated.get(lineage.parent.get(source, ""), []))
     below: dict[str, dict[AnyPeriod, None]] = {}
-    """Those, and what is stated of its items."""
+    """Source → its stated rows and those of all its items."""
     for source in [*order, *stated]:
         if source not in below:
             items = (period for item in lineage.children.get(source, ()) for period in below[item])

@@ -1,4 +1,4 @@
-"""Several notices at once: one vocabulary made of theirs, in which an id says of which notice it is."""
+"""Several notices at once: their joint vocabulary, in which an id may contain that of its notice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, make_slug
 
 ORIGIN: Final = "several notices"
-"""What faults of notices that are combined are reported under."""
+"""The origin in error messages about notices that are combined."""
 
 _OF_ONE: Final = {
     "document": "its own file, with rights, retention and contact",
@@ -50,10 +50,11 @@ _NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
 
 
 class Notices(Immutable):
-    """`Notices(jp.NOTICE, eu.NOTICE, families={"AnyRenewal": jp.Renewal | eu.Renewal})`, for a guard that holds to all.
+    """Several notices that a guard holds to at once.
 
-    Each is a Notice, or the History of one. A family names one purpose (or one declared family) of each of several
-    notices: what is asked for by the union of their classes.
+    For example `Notices(jp.NOTICE, eu.NOTICE, families={"AnyRenewal": jp.Renewal | eu.Renewal})`. Each member is a
+    Notice, or the History of one. A family names one purpose (or one declared family) of each of several notices. Code
+    asks for it by the union of their classes.
 
     Raises:
         NoticeError: there are fewer than two, or two of one id; or their channels are spelt differently.
@@ -65,7 +66,7 @@ class Notices(Immutable):
     members: tuple[Notice | History, ...]
     families: Mapping[str, object]
     latest: JointNotice
-    """The last revision of each, together, without families."""
+    """The last revisions of all members as one notice, without families."""
 
     def __init__(self, *members: Notice | History, families: Mapping[str, object] | None = None) -> None:
         for member in members:
@@ -153,7 +154,7 @@ class JointNotice(Notice):
 
     @property
     def id(self) -> str:
-        """The ids of the notices; no single notice has such a one."""
+        """The ids of the notices, joined to a text that is no id of a single notice."""
         return " + ".join(notice.id for notice in self.notices)
 
     @property
@@ -167,7 +168,11 @@ class JointNotice(Notice):
 
     @property
     def revision(self) -> datetime.date:
-        """Each notice has its own: raises SeveralNotices."""
+        """An attribute of single notices only.
+
+        Raises:
+            SeveralNotices: always, since each notice has its own revision.
+        """
         refuse_joint_attribute("revision", lambda: self._notices)
 
     def key(self, term: type[Source | Purpose]) -> str:

@@ -1,4 +1,4 @@
-"""Time zones, in which a notice counts its days. Not every machine has a database of them: asked when needed."""
+"""Time zones, in which a notice counts its days. They are loaded when needed: not every machine has a database."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def suggest_name(name: str) -> str:
 
 
 _LETTERS: Final = 4
-"""So many a zone has that is only abbreviated, such as `JST`: other abbreviations are no suggestions."""
+"""The longest abbreviation of a time zone, such as `JST`. Nothing is suggested for an unknown abbreviation."""
 
 
 def _load_or_none(name: str) -> datetime.tzinfo | None:
@@ -51,5 +51,5 @@ def _load_or_none(name: str) -> datetime.tzinfo | None:
         return datetime.UTC
     try:
         return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # names that no file can have are the last two
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # The last two: the name can be no file's.
         return None

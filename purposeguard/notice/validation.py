@@ -1,8 +1,8 @@
-"""Whether the rows of a notice file fit together, which no single row can tell.
+"""Checks across the rows of a notice file, which no single row can show.
 
-Duplicates, references to nothing, circles of parents, families that are none, overlays that widen; and whether what a
-revision says of earlier ones, its extensions and renamings, makes sense. References may be spelled as generously as ids
-in code; `Sense.document` has them in canonical spelling.
+They find duplicates, references to nothing, circles of parents, families that are none and overlays that widen, and
+check what a revision says of earlier ones: its extensions and renamings. References may be spelled as generously as ids
+in code; `CrossReferenceCheck.document` has them in canonical spelling.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from purposeguard.notice.schema import (
 from purposeguard.notice.vocabulary import NotPersonal, find_nearest, fold, make_slug
 
 Slip = tuple[Extension | Renaming | Confirmation, str, str, str]
-"""The row and the key at fault, what is wrong, and what to do."""
+"""A fault in a row about earlier revisions: the row, its key, what is wrong, and what to do."""
 
 
 def find_revision_slips(document: Document) -> Iterator[Slip]:
@@ -147,22 +147,22 @@ RESERVED = frozenset(
         "TypeVar",
     }
 )
-"""Class names that a generated module needs for itself."""
+"""The class names that a generated module uses itself."""
 
 RESERVED_FUNCTIONS = frozenset({"derive", "final", "json", *keyword.kwlist, *dir(builtins)})
-"""Names of functions that it needs too, or that none can have."""
+"""The function names that a generated module uses itself, or that no function can have."""
 
 ROWS = (
     *("condition", "channel", "source", "grant", "family", "derivation", "forbid", "overlay", "extension", "renamed"),
     *("unchanged", "provision"),
 )
-"""The tables of rows in which faults of sense can be, in the order of the file."""
+"""The tables of rows that these checks read, in the order of the file."""
 
 Names = dict[str, str]
 """Folded id → canonical id."""
 
 _KINDS: Final[Mapping[type[BaseModel], str]] = {PurposeRow: "purpose", FamilyRow: "family"}
-"""What rows of one namespace are, one by one."""
+"""Model → the kind of its rows, where rows of several kinds share one namespace."""
 
 _ROW_OF: Final[Mapping[str, str]] = {
     "channel": "`[[channel]]`",
@@ -171,21 +171,27 @@ _ROW_OF: Final[Mapping[str, str]] = {
     "purpose": "`[[grant.purpose]]`",
     "purpose or family": "`[[grant.purpose]]` or `[[family]]`",
 }
-"""What to write for a reference to nothing."""
+"""Kind → the rows to write for a reference to nothing."""
 
 Row = TypeVar("Row", bound=Table)
 
 
 class CrossReferenceCheck:
-    """`faults`, all that is wrong between the rows of `document`, and `document` with canonical references.
+    """The check of the rows of a document against each other.
 
-    `places` tells where rows stand in the file, if not where they stand in the document; `tables` is the file as
-    read, so that a reference to a row that is itself at fault is not reported a second time.
+    `faults` holds all that is wrong between the rows, `document` the document with canonical references.
     """
 
     def __init__(
         self, document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
     ) -> None:
+        """Check a document.
+
+        Args:
+            document: the document, with references in any spelling.
+            places: `id` of each row → its place in the file, if that is not its place in the document.
+            tables: the file as read. A reference to a row that is faulty itself is then not reported.
+        """
         self.faults: list[Fault] = []
         self._places = dict(places or {id(row): place for place, row in iter_rows_with_places(document)})
         self._excused = _ids(tables) if tables else {}
@@ -278,7 +284,7 @@ class CrossReferenceCheck:
         folded, known = _fold_spelling(spelling), self._known[kind]
         canonical = known.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
-            words = (word for word in known if word.isalpha())  # folded class names, which are as good
+            words = (word for word in known if word.isalpha())  # Folded class names may be suggested too.
             close = find_nearest(spelling, (*known.values(), *words))
             suggestion = (
                 f"did you mean {' or '.join(f'`{name}`' for name in close)}?"

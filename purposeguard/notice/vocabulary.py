@@ -1,4 +1,4 @@
-"""The vocabulary: source categories and purposes as classes, and how their ids are read.
+"""The vocabulary: source categories and purposes as classes, and the spellings of their ids.
 
 A source class is a subclass of every purpose it may serve, so a type checker that knows nothing of this library
 decides as the guard does. The classes are names with structure, never containers: they have no instances and cannot
@@ -20,11 +20,11 @@ from typing import Any, ClassVar, NoReturn, Self, Union, get_args, get_origin
 from purposeguard.errors import hides_own_frames
 
 LONGEST_ID = 200
-"""Characters of an id that are read at most; anything longer is refused unread."""
+"""The greatest length of an id. Anything longer is refused unread."""
 
 
 MOST_BASES = 64
-"""Bases of a class that Python orders quickly enough by itself."""
+"""The greatest number of bases of a class that Python orders quickly enough by itself."""
 
 
 def linearize(cls: type) -> list[type]:
@@ -33,19 +33,20 @@ def linearize(cls: type) -> list[type]:
     Raises:
         TypeError: the bases have no consistent order.
     """
-    sequences = [[*base.__mro__][::-1] for base in cls.__bases__] + [[*cls.__bases__][::-1]]  # the next is the last
+    # Reversed: the next class of a sequence is its last.
+    sequences = [[*base.__mro__][::-1] for base in cls.__bases__] + [[*cls.__bases__][::-1]]
     behind = Counter(one for sequence in sequences for one in sequence[:-1])
-    """How many sequences have a class behind their next: it may not come before that."""
+    """Class → the number of sequences that hold it behind their next class. It must wait until none does."""
     first: dict[type, list[int]] = {}
     """Class → the sequences of which it is the next."""
     for index, sequence in enumerate(sequences):
         first.setdefault(sequence[-1], []).append(index)
-    ready = [*range(len(sequences))]  # a heap: the first of them that can goes on
+    ready = [*range(len(sequences))]  # A heap: the first sequence whose next class need not wait goes on.
     order: list[type] = [cls]
     while ready:
         index = heapq.heappop(ready)
         if not sequences[index] or behind[sequences[index][-1]]:
-            continue  # at its end; or taken up again where its next comes to stand behind none
+            continue  # Exhausted, or resumed when its next class need not wait any more.
         chosen = sequences[index][-1]
         order.append(chosen)
         for moved in first.pop(chosen):
@@ -62,7 +63,7 @@ def linearize(cls: type) -> list[type]:
 
 
 class TermMeta(type):
-    """The class of all terms: no instances, no reassigned attributes, a `repr` that says the clause."""
+    """The metaclass of all terms: they have no instances, cannot be changed, and show their clause in `repr`."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> TermMeta:
         """Make the class, with read-only titles."""
@@ -159,7 +160,7 @@ class NotPersonal(Source):
 
 
 class Immutable:
-    """An object whose attributes are set once, when it is made. Copies are the object itself."""
+    """Base of objects whose attributes are set once, at creation. A copy is the object itself."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What of a valid notice is probably not meant: `purposeguard validate` warns of it, and nothing is refused for it."""
+"""Warnings about what is probably not meant in a valid notice. `purposeguard validate` prints them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Context: what decides beside the label. What a subject asked for, when data was collected, how long ago."""
+"""The context of a decision: a subject's preferences, the revision of collection, and periods that are over."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 Names = Mapping[datetime.date, str | None]
-"""Revision → the id that a purpose had from it on; None where it had none. In the order of the revisions."""
+"""Revision → the id of a purpose from that revision on, or None; in the order of the revisions."""
 
 NO_NAMES: Final[Names] = MappingProxyType({})
-"""A purpose that has the same id in every revision."""
+"""The names of a purpose that has the same id in every revision."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SubjectPreferences:
-    """What one subject asked for and agreed to, as it is in force now (clause 7). Purposes are named by clause.
-
-    `suspended`: purposes that may not use the subject's data; `all_suspended`: none may. `erased`: erasure was asked
-    for, so none may either. `provision_stopped`: the data may not be provided to third parties. `consents`: purposes
-    that the subject agreed to, each with the revision of the notice under which it was given.
-    """
+    """The requests and consents of one subject that are in force now (clause 7). Purposes are named by clause."""
 
     suspended: frozenset[str] = frozenset()
+    """The purposes that may not use the subject's data."""
     all_suspended: bool = False
+    """No purpose may use the subject's data."""
     erased: bool = False
+    """The subject asked for erasure, so no purpose may use the data."""
     provision_stopped: bool = False
+    """The data may not be provided to third parties."""
     consents: frozenset[tuple[str, datetime.date]] = frozenset()
+    """The purposes that the subject agreed to, each with the revision under which the consent was given."""
     _hash: int = dataclasses.field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
         facts = (self.suspended, self.all_suspended, self.erased, self.provision_stopped, self.consents)
-        object.__setattr__(self, "_hash", hash(facts))  # once: decisions are looked up by it
+        object.__setattr__(self, "_hash", hash(facts))  # Computed once, since it is used in every look-up.
 
     def __hash__(self) -> int:
         return self._hash
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Made anew elsewhere: hashes are of their process.
+        # The object is made anew in the other process, because hashes differ between processes.
         facts = (self.suspended, self.all_suspended, self.erased, self.provision_stopped, self.consents)
         return type(self), facts
 
@@ -65,7 +65,7 @@ class SubjectPreferences:
 
 
 class _NobodyPreferences(SubjectPreferences):
-    """The preferences of nobody in particular, where nothing may be opened without a name."""
+    """Preferences that refuse every use, for data whose subject must be named and is not."""
 
     __slots__ = ()
 
@@ -74,7 +74,7 @@ class _NobodyPreferences(SubjectPreferences):
 
 
 class _AnybodyPreferences(SubjectPreferences):
-    """The preferences of a subject who is known later, row by row."""
+    """Preferences that agree to every purpose, because the rows will be checked by their own subjects later."""
 
     __slots__ = ()
 
@@ -86,13 +86,13 @@ CLEAR: Final = SubjectPreferences()
 """The preferences of a subject who asked for nothing and agreed to nothing."""
 
 UNNAMED: Final = _NobodyPreferences(all_suspended=True)
-"""In place of preferences where the subject must be named, and is not."""
+"""The preferences of a subject who must be named, and is not."""
 
 ANYONE: Final = _AnybodyPreferences()
-"""In place of preferences where the rows that will be read name their subjects."""
+"""The preferences that stand for all subjects, for rows that name their subjects when they are read."""
 
 BEFORE_ALL: Final = datetime.date.min
-"""In place of a revision: the data was collected before the earliest revision that is known."""
+"""The revision of data that was collected before the earliest known revision."""
 
 
 NO_CONDITIONS: Final[frozenset[str]] = frozenset()
@@ -100,55 +100,60 @@ NO_CONDITIONS: Final[frozenset[str]] = frozenset()
 
 
 class Context(NamedTuple):
-    """What decides beside the label.
+    """The facts, apart from the label, that a decision depends on.
 
-    `preferences` is None where no subject is named. `under` is the revision under which the data was collected, None
-    for the one in force. `overdue` are the sources, by clause, whose period of retention is over, and by
-    `notice.retention.for_law` those that law needs no longer. `unstated`: an
-    activity asks that states no channel, so it may use any, also one that the revision of collection does not admit.
-    `conditions`: those of the notice that are stated to hold; one that is not stated does not.
-
-    Over several notices, clauses and conditions name theirs (`jp-notice:1.1(a)`), and `unders` are the revisions by
-    each of them, in their order; `under` then is not None where one of these is not, and says nothing more.
+    Over several notices, clauses and conditions contain the id of theirs (`jp-notice:1.1(a)`).
     """
 
     preferences: SubjectPreferences | None = None
+    """The subject's requests and consents; None if no subject is named."""
     under: datetime.date | None = None
+    """The revision under which the data was collected; None for the one in force.
+
+    Over several notices, a value other than None only says that `unders` holds one.
+    """
     overdue: frozenset[str] = frozenset()
+    """The clauses of the sources whose period of retention is over.
+
+    Sources that law no longer needs are also named as `notice.retention.for_law` names them.
+    """
     unstated: bool = False
+    """An activity without a stated channel asks. It may use any, also one that the revision of collection refuses."""
     conditions: frozenset[str] = NO_CONDITIONS
+    """The conditions of the notice that are stated to hold. All others do not hold."""
     unders: tuple[datetime.date | None, ...] = ()
+    """The revision of collection in each notice, in the order of the notices, if there are several."""
 
 
 NONE_KNOWN: Final = Context()
-"""Nothing is known but the label."""
+"""The context of a decision by the label alone."""
 
 BY_ANY_CHANNEL: Final = Context(unstated=True)
-"""Nothing is known but the label, and that an activity states no channel."""
+"""The context of a decision by the label alone, for an activity that states no channel."""
 
 NOT_NAMED: Final = Context(UNNAMED)
-"""Nothing is known but the label, where it must be said whose the data is."""
+"""The context of a decision by the label alone, for data whose subject must be named."""
 
 ASKED_LATER: Final = Context(ANYONE)
-"""What is to be known is asked of each row that is read."""
+"""The context of a decision that is made again for each row that is read."""
 
 
 class DenialReason(enum.IntEnum):
     """The reason why a source may not serve a purpose. If there are several, the first one counts."""
 
     GRANT = 0
-    """No clause grants it (rules 1, 5, 6 and 8)."""
+    """No clause grants the use (rules 1, 5, 6 and 8)."""
     CHANNEL = 1
     """The purpose does not admit the channel (rule 7)."""
     CONDITION = 2
-    """It is granted, or not forbidden, under conditions that are not stated."""
+    """The use is granted, or not forbidden, only under conditions that are not stated."""
     REVISION = 3
-    """The revision under which the data was collected does not grant it (rule 9)."""
+    """The revision under which the data was collected does not grant the use (rule 9)."""
     RETENTION = 4
     """The period for which the data may be kept is over (clause 8)."""
     SUBJECT = 5
-    """The subject asked for the use to stop (clause 7), or it is not said who that is."""
+    """The subject asked for the use to stop (clause 7), or the subject must be named and is not."""
     CONSENT = 6
-    """It rests on consent, and the subject did not give it."""
+    """The use rests on consent, which the subject did not give."""
     RECIPIENT = 7
     """The data may not be handed to this recipient (clauses 4, 5 and 6)."""

@@ -1,6 +1,6 @@
-"""Decision: a verdict explained. By which clause, why not, and what instead.
+"""Decisions: explained verdicts. They say by which clause, why not, and what instead.
 
-Not trusted: whether a use is allowed is the verdict's to say, and nothing here can change it.
+This module is not trusted: the verdict says whether a use is allowed, and nothing here can change it.
 """
 
 from __future__ import annotations
@@ -45,18 +45,21 @@ class cached_property(Generic[T]):  # noqa: N801  # used as a decorator
 
 
 class Decision:
-    """The answer to one question, with its reasons; true where the use is allowed.
+    """The answer to one question, with its reasons. It is true if the use is allowed, and `str()` explains it.
 
-    `allowed`, `label`, `purpose` (a purpose class or a family) and `channel` say what was asked and answered. The
-    rest is worked out when read: `grants` (source → clause that grants it this purpose), `reasons` (why not, in the
-    order of the clauses), `alternatives` (purposes that the label may serve). `str()` is for people.
+    Explanations are computed when they are read.
     """
 
     label: Label
+    """The sources of the data."""
     purpose: type[Purpose] | Family
+    """The purpose class or family."""
     channel: str | None
+    """The channel, if one was stated."""
     allowed: bool
+    """True if the use is allowed."""
     context: Context
+    """The facts about the subject, the days and the conditions that were taken into account."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.allowed, self._matrix, self.label, self.purpose, self.channel, self.context, self._declared = verdict
@@ -73,13 +76,13 @@ class Decision:
 
     @cached_property
     def reason(self) -> DenialReason | None:
-        """What stands in the way: the purpose itself, the channel, the subject, …; None where the use is allowed."""
+        """The reason for a denial: the purpose itself, the channel, the subject, …; None if the use is allowed."""
         if self.allowed:
             return None
         if self._declared:
             return DenialReason.CHANNEL
         if self._has_ungranted_source:
-            return DenialReason.GRANT  # whatever else stands in the way of it
+            return DenialReason.GRANT  # The missing grant counts before any other reason.
         return min(
             (bar for source in self.denied if (bar := self._find_denial_reason(source)) is not None),
             default=DenialReason.GRANT,
@@ -92,7 +95,7 @@ class Decision:
 
     @property
     def _has_ungranted_source(self) -> bool:
-        """Whether no clause grants some source the purpose, or a member of the family: the usual case, told quickly."""
+        """True if no clause grants some source the purpose or a member of the family. This usual case is quick."""
         return any(self._lacks_grant(source) for source in self.label.sources)
 
     def _lacks_grant(self, source: type[Source]) -> bool:
@@ -144,7 +147,7 @@ class Decision:
 
     @cached_property
     def reasons(self) -> tuple[str, ...]:
-        """Why not: one sentence for each source that is refused. Empty where the use is allowed."""
+        """The explanation of a denial: one sentence for each refused source. Empty if the use is allowed."""
         if self._declared and not self.allowed:
             only = " or ".join(self._matrix.admitted_channels(self.purpose))
             return (f"{self._name(self.purpose)} names its channels and closes the list: {only}",)
@@ -296,7 +299,7 @@ class Decision:
 
     @cached_property
     def headline(self) -> str:
-        """One line: who may, or may not, do what."""
+        """The decision in one line."""
         if self.allowed:
             return f"{self._name(self.purpose)} may use {_join_names(map(self._name, self.label))}"
         if self._declared and not self.allowed:
@@ -308,7 +311,7 @@ class Decision:
 
     @cached_property
     def details(self) -> tuple[str, ...]:
-        """Lines that say by which clause, or why not and what instead."""
+        """The lines that say which clauses grant the use, or why it is denied and what could be done instead."""
         if self.allowed:
             return tuple(f"{self._key(source)}: granted by {clause}" for source, clause in self.grants.items())
         lines = (
@@ -352,7 +355,7 @@ class Decision:
         return f"<Decision {verdict}: {self.label} for {format_term(self.purpose)}{by}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A violation may cross to another process: it takes its facts along, not the compiled notice.
+        # A violation may be sent to another process. It contains the facts and not the compiled notice.
         return _thaw, ({name: getattr(self, name) for name in _FACTS} | {"grants": dict(self.grants)},)
 
 
@@ -428,7 +431,7 @@ def is_about_the_subject(decision: Decision) -> bool:
 
 
 BY_CLAUSE: Final[Callable[[type[Source | Purpose]], str]] = attrgetter("clause")
-"""How terms of one notice are told apart."""
+"""The function that gives the id of a term where one notice is in force."""
 
 
 def term_key(matrix: PolicyTable) -> Callable[[type[Source | Purpose]], str]:

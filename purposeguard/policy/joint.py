@@ -1,7 +1,7 @@
-"""Several notices compiled into one table: each source is decided by its own notice, by the table of that.
+"""Several notices compiled into one table, in which each source is decided by the table of its own notice.
 
-What a source may serve is the row that its own notice gives it. So data of several notices may serve a purpose only
-where each of them lets its part of the data serve it: a family that has a purpose of each, and nothing else.
+The row of a source comes from its own notice. So data of several notices may serve only a family that has a purpose of
+each of them, if each notice lets its part of the data serve it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from purposeguard.policy.table import PolicyTable, Row
 
 
 class NoticesInForce(NamedTuple):
-    """The notices that a guard holds to at once, each with its revisions where they are given, and their families."""
+    """The notices that a guard holds to at once, each with its history if there is one, and their families."""
 
     members: tuple[tuple[Notice, History | None], ...]
     families: Mapping[str, object]

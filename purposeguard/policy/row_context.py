@@ -1,4 +1,4 @@
-"""About: what is known of a datum beyond its label. Whose it is, when it was collected, when its use ended."""
+"""The facts about a datum beside its label: its subject, when it was collected, and when its use ended."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import Immutable
 
 SubjectId = int | str | uuid.UUID
-"""How an application names the person whom a datum is about."""
+"""The id by which an application names the person whom a datum is about."""
 
 REALM: Final = r"[a-z][a-z0-9_-]{0,49}"
 """The name of a realm, within which ids count: `customer:7`."""
 
 _CANONICAL: Final = re.compile(rf"(?:{REALM}:)?[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
-"""A UUID as it is spelt already, perhaps within a realm."""
+"""A UUID in its canonical spelling, perhaps within a realm."""
 
 _SPELT: Final = re.compile(rf"((?!urn:uuid:){REALM}:)?((?:urn:uuid:)?\{{?[0-9A-Fa-f-]+\}}?)")
-"""A UUID in other spellings; `uuid.UUID` takes more for one, such as `0x` and 30 digits."""
+"""A UUID in another spelling. `uuid.UUID` accepts even more, such as `0x` and 30 digits."""
 
 _SHORTEST_UUID: Final = 32
 
 LONGEST_SUBJECT: Final = 200
-"""Characters of a subject's id at most."""
+"""The greatest length of a subject's id."""
 
 _SHORT: Final = 10 ** (_SHORTEST_UUID - 1)
-"""Numbers below have fewer digits than a UUID."""
+"""The bound below which numbers have fewer digits than a UUID."""
 
 _LONG: Final = 10**LONGEST_SUBJECT
 
@@ -53,7 +53,7 @@ def subject_key(given: object) -> str:
         return uuid.UUID.__str__(given)
     if isinstance(given, bool) or not isinstance(given, (int, str)):
         raise TypeError(f"a subject's id is an int, a text or a UUID, not {type(given).__name__}")
-    # Of a class that derives from one of them, the plain number or text, whatever it says of itself.
+    # An instance of a subclass counts as the plain number or text, whatever its own methods return.
     return _format_number(int.__index__(given)) if isinstance(given, int) else _normalize_text(str.__str__(given))
 
 
@@ -86,16 +86,17 @@ def _normalize_text(text: str) -> str:
     if spelt is None:
         return text
     try:
-        # In capitals, in braces or without hyphens it is the same one.
+        # A UUID in capitals, in braces or without hyphens is the same UUID.
         return f"{spelt[1] or ''}{uuid.UUID(spelt[2])}"
     except ValueError:
         return text
 
 
 class RowContext(Immutable):
-    """`About(7, collected=date(2025, 3, 1))`: the subject, the day of collection, the day on which use ended.
+    """The subject of a datum, its day of collection, and the day on which its use ended.
 
-    Each may be left out where it is not known. Immutable; `subject` is kept in its one spelling.
+    For example `RowContext(7, collected=date(2025, 3, 1))`. Facts that are not known may be left out. The object is
+    immutable; `subject` has its canonical spelling.
 
     Raises:
         TypeError, ValueError: the subject is no id (see `subject_key`); a day is no date, or has no time zone.
@@ -130,7 +131,7 @@ class RowContext(Immutable):
         return _restore_row_context, self._key
 
     def __repr__(self) -> str:
-        # Not whose it is: this lands in messages and logs.
+        # The subject is left out, because this text appears in messages and logs.
         known = [name for name in self.__slots__ if getattr(self, name) is not None]
         return f"<RowContext {', '.join(known) or 'nothing known'}>"
 
@@ -150,4 +151,4 @@ def _check_day(name: str, given: object) -> Day | None:
 
 
 NOTHING_KNOWN: Final = RowContext()
-"""Nothing but its label is known of a datum."""
+"""The facts about a datum of which only the label is known."""

@@ -1,8 +1,8 @@
-"""The executable specification: the rules of decision, as plainly as they can be said.
+"""The executable specification: the rules of decision, in the plainest code.
 
-`may` is rules 1 to 8; `allowed` adds rule 9 and clauses 7 and 8: data of another revision, subjects who stopped its use
-or agreed to it, periods that are over; `together` asks several notices. Slow on purpose; tests hold the compiled
-`table` equal to it. Ids are in the documents' own spelling, and mean the same in every revision but for `[[renamed]]`.
+`permits` is rules 1 to 8. `is_allowed` adds rule 9 and clauses 7 and 8: data of another revision, subjects who stopped
+its use or agreed to it, periods that are over. `is_allowed_jointly` decides under several notices. All are slow; tests
+compare the compiled `table` with them. Ids are in the documents' own spelling, and stay the same unless `[[renamed]]`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def is_permitted(notice: Document, source: str, purpose: str, channel: str | Non
 def list_bases(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
     """Return the bases of a use under these conditions. One must be met, so a use without bases is not permitted."""
     grant, row = next((grant, row) for grant in notice.grant for row in grant.purpose if row.id == purpose)
-    given = row if row.basis or row.bases else grant  # its own go before those of the grant
+    given = row if row.basis or row.bases else grant  # The purpose's own bases go before the grant's.
     every = given.bases or [BasisRow.model_construct(basis=given.basis)]
     rows = [one for one in every if conditions >= {*grant.when, *row.when, *one.when}]
     return [row for row in rows if row.sources is None or set(row.sources) & {source, *_above(notice, source)}]
@@ -82,7 +82,7 @@ def _admits(notice: Document, purpose: str, channel: str | None) -> bool:  # rul
 
 
 def _is_forbidden(notice: Document, source: str, purpose: str, conditions: Stated) -> bool:
-    names = {*EVERY, *_origins(notice, source)}  # by its own name, its clause's, or its origins'
+    names = {*EVERY, *_origins(notice, source)}  # A prohibition may name the source, its clause or its origins.
     rules = [row for row in notice.forbid if not (row.unless and conditions >= {*row.unless})]
     return any(purpose in members_of(notice, one) for row in rules if names & {*row.sources} for one in row.purposes)
 
@@ -144,7 +144,7 @@ def is_allowed(
         if not lawful(now, source, member, asked=source, agreed=bool(agreed)):
             return False
         if then is now or then is None:
-            return then is now  # Of a revision that is not known, nobody knows what it granted.
+            return then is now  # What an unknown revision granted is not known.
         # Rule 9: of data collected under another revision, that one must have granted it too, on its own terms …
         one, other = (
             translate_id(notices, "source", source, then.revision),
@@ -182,7 +182,7 @@ def translate_id(notices: Sequence[Document], kind: str, given: str | None, day:
     for revision in sorted(passed, reverse=day < now):
         rows = [(row.new, row.old) if day < now else (row.old, row.new) for row in passed[revision] if row.kind == kind]
         if given not in dict(rows) and given in [other for _, other in rows]:
-            return None  # a number that was given away, or was another's before, or of a term that is gone
+            return None  # The id was given away, was another term's before, or its term is gone.
         given = dict(rows).get(given, given)
     return given
 

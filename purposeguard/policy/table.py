@@ -1,12 +1,12 @@
-"""A notice compiled: immutable, one look-up a decision, equal to `spec` everywhere.
+"""A compiled notice: immutable, with one look-up a decision, and with the same answers as `spec`.
 
-For each channel (and for none) a table leads from the sources, in whatever form they were asked for, to the row of
-purposes and families that they may serve. The row of a label is the intersection of the rows of its sources: rule 2
-for purposes and rule 3 for families at once. Rows of labels are computed when first asked for and kept; they are
-derived from what cannot change, so keeping them is safe, and their number is bounded.
+For each channel (and for none) a table leads from the sources, in any form that code may use, to the row of purposes
+and families that they may serve. The row of a label is the intersection of the rows of its sources: that is rule 2 for
+purposes and rule 3 for families at once. Rows of labels are computed on first use and cached. They derive from
+immutable data, so caching them is safe, and their number is bounded.
 
-What rests on consent, or depends on conditions, is in no row of the tables. `row_for` gives the row in a context: of a
-subject, of a revision of collection, of a period that is over, under conditions.
+Uses that rest on consent or depend on conditions are in no row of the tables. `row_for` computes the row in a context:
+for a subject, a revision of collection, a period that is over, and conditions.
 """
 
 from __future__ import annotations
@@ -94,19 +94,19 @@ Row = frozenset[object]
 """Purpose classes and families."""
 
 Conditions = AbstractSet[str] | list[str] | tuple[str, ...]
-"""The conditions that code states to hold, by their ids. A text is none: it would be a set of letters."""
+"""The conditions that code states to hold, by their ids. A text is not allowed: it would be a set of letters."""
 
 MOST_REMEMBERED = 50_000
-"""Spellings and labels remembered a table at most; what comes after is decided each time anew."""
+"""The greatest number of spellings and labels cached in one table. Others are decided anew each time."""
 
 
 class PolicyTable(Immutable):
     """The decisions of one notice.
 
-    `earlier`, the matrix that this one replaces, and the other revisions of `history` lend their classes: what is
-    tagged with the classes of one revision was collected under it, and goes on to be decided by clause (rule 9). What
-    the revision in force no longer has is unknown, so it is refused. Of several notices of one date the last one that
-    was in force decides for the classes of all, and the others are not kept.
+    Classes of `earlier`, the table that this one replaces, and of the other revisions in `history` are understood too:
+    data tagged with the classes of a revision was collected under it, and is decided by clause (rule 9). Terms that the
+    revision in force no longer has are unknown, so they are refused. If several notices have one date, the last one
+    that was in force decides for the classes of all, and the others are not kept.
     """
 
     __slots__ = (
@@ -135,29 +135,49 @@ class PolicyTable(Immutable):
     )
 
     notice: Notice
+    """The revision in force."""
     history: History
+    """The known revisions of the notice."""
     grounds: LegalGrounds
+    """The grounds of the granted uses."""
     extended: Mapping[tuple[str, str], Extension]
+    """Source id and purpose id → the row that extends the use to data collected earlier."""
     closed: Mapping[type[Purpose], frozenset[str]]
+    """Purpose → the only channels that it admits. Other purposes admit all."""
     opened: frozenset[type[Purpose]]
+    """The purposes that admit all channels here, and not in some other revision."""
     children: Mapping[type[Source], tuple[type[Source], ...]]
+    """Source → its items."""
     families: Mapping[object, list[Family]]
+    """Purpose → the families that it belongs to."""
     items: tuple[type[Source], ...]
+    """The sources without items."""
     periods: Periods
+    """The periods of retention."""
     prefix: str
-    """What ids of this notice begin with in a context: over several notices they say of which they are."""
+    """The beginning of this notice's ids in a context. It is not empty only if several notices are in force."""
     _alias: weakref.WeakKeyDictionary[TermMeta, object]
+    """Class of another revision → its class here, or an unknown id."""
     _by_clause: Mapping[type[Source | Purpose], Mapping[str | None, object]]
+    """`Source` or `Purpose` → folded id → the class."""
     _by_date: Mapping[datetime.date, Notice]
+    """Date → the known revision of that date."""
     _dates: weakref.WeakKeyDictionary[TermMeta, datetime.date]
+    """Class → the date of its revision, for all revisions."""
     _labels: Mapping[type[Source], Label]
+    """Source → the label of this source alone."""
     _purposes: dict[object, type[Purpose] | Family]
+    """Spelling → the purpose or family that it means."""
     _tables: Mapping[str | None, dict[object, Row]]
+    """Channel → sources in any form → their row where nothing is known but the label."""
     _named: Mapping[type[Purpose], Names]
+    """Purpose → its ids by revision, if they differ."""
     _then: dict[object, PolicyTable]
+    """`id` of another revision → its table."""
     _in_context: dict[object, Row]
+    """Label, channel and context → the row."""
     texts: dict[type[Source | Purpose], str]
-    """What explanations say of a source or a purpose of this notice; no decision reads it."""
+    """The cached sentences about sources and purposes in explanations. No decision reads them."""
 
     def __init__(
         self,
@@ -310,7 +330,7 @@ class PolicyTable(Immutable):
 
     @property
     def lookup_tables(self) -> tuple[Mapping[object, Row], Mapping[object, type[Purpose] | Family]]:
-        """What was asked before: sources → row where no channel is stated, and purposes. For a guard's fast path."""
+        """The cached rows by sources (without a channel), and the purposes by spelling, for a guard's fast path."""
         return self._tables[None], self._purposes
 
     def allows(self, sources: object, purpose: object, channel: str | None = None) -> bool:
@@ -338,7 +358,7 @@ class PolicyTable(Immutable):
         try:
             asked = frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
             row = table.get(asked)
-        except TypeError:  # not hashable: no form that is remembered
+        except TypeError:  # Sources that cannot be hashed are not cached.
             asked = None
         if row is None:
             label = self.resolve_label(sources if asked is None else asked)
@@ -410,9 +430,9 @@ class PolicyTable(Immutable):
                 return bar
             held = earlier or ()
             if () in held:
-                return DenialReason.REVISION  # it grants it under conditions that are not stated
+                return DenialReason.REVISION  # That revision grants it under conditions that are not stated.
         elif context.under not in (None, self.notice.revision):
-            return DenialReason.REVISION  # of one that is not known, or from before all that are
+            return DenialReason.REVISION  # The revision is not known, or is earlier than all that are.
         if context.overdue:
             over = {ended for ended in (False, True) if self._is_over(current, context, of_law=ended)}
             grounds = tuple(
@@ -453,7 +473,7 @@ class PolicyTable(Immutable):
         named = self._named.get(purpose, NO_NAMES)
         names = [name for day, name in named.items() if name is not None and day != BEFORE_ALL]
         names.append(self.record_id(purpose))
-        if self.prefix:  # what was asked for before there were several notices names none, and goes on to hold
+        if self.prefix:  # Requests from before there were several notices have ids without a prefix.
             names += [one.removeprefix(self.prefix) for one in names]
         return any(map(preferences.stops, names))
 
@@ -490,7 +510,7 @@ class PolicyTable(Immutable):
 
         Return None if that revision is the one in force, or is not known.
         """
-        # A class of another revision says it of all that it tags; a row may say of itself that it is from before that.
+        # A class of another revision dates all data that is tagged with it. A single row may be older than that.
         notice, now, said = self._find_notice(source), self.notice.revision, context.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
             notice = next((one for one in self.history if one.revision == said), None)
@@ -612,7 +632,7 @@ class PolicyTable(Immutable):
         if is_union(given) and any(self._find_notice(one) is not None for one in union_members(given)):
             members = {self._translate_term(union_member) for union_member in union_members(given)}
             for gone in (member for member in members if isinstance(member, str)):
-                self.notice.purpose(gone)  # raises: the revision has no such clause
+                self.notice.purpose(gone)  # This raises: the revision has no such clause.
             if len(members) > 1:
                 given = Union[tuple(members)]  # noqa: UP007  # the members are known only now
         return self.notice.purpose_or_family(given)
@@ -666,7 +686,7 @@ class PolicyTable(Immutable):
         """
         left, right = self.resolve_label(one), self.resolve_label(other)
         made = derive_label(self.notice, operation, left, right, self.current_source)
-        # What is made of data of several revisions was collected under all of them.
+        # A value made from data of several revisions was collected under all of them.
         then = {self._find_notice(source) or self.notice for source in (left | right).sources}
         others = [one for one in then if one.revision != self.notice.revision]
         if not others:
@@ -719,7 +739,7 @@ def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[da
     """
     before = dict(earlier._by_date) if earlier is not None else {}
     known = before | {one.revision: one for one in history}
-    if len(known) > len(history):  # The history has said nothing of the others.
+    if len(known) > len(history):  # The history has not been checked with the others.
         History(*(known[day] for day in sorted(known)))
     return known
 
@@ -775,7 +795,7 @@ def freeze_sources(sources: object) -> object:
     try:
         return frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
     except TypeError:
-        return sources  # something in it is not hashable
+        return sources  # A member cannot be hashed.
 
 
 def _is_cacheable(given: object) -> bool:

@@ -1,8 +1,7 @@
 """Recipients: to whom data may be handed, where and under which terms (clauses 4, 5 and 6).
 
-`objections` says the rules of these clauses as plainly as it can, each as a function of its own, and reads everything
-that a notice may decide from the notice. It fails closed: what is not stated, not listed or not on record is a reason
-against.
+`list_objections` applies the rules of these clauses, each in a function of its own, and reads everything that a notice
+may decide from the notice. It fails closed: what is not stated, not listed or not on record is an objection.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import BY_CLAUSE, Decision, format_term, override_decision
 
 OWN_SUBSIDIARY: Final = "own-subsidiary"
-"""What a limit calls a subsidiary of the controller, as which `Recipient.own_subsidiary` shows itself."""
+"""The id of a subsidiary of the controller in a limit. `Recipient.own_subsidiary` declares to be one."""
 
 LONGEST_TEXT: Final = 200
-"""Characters of a name, a kind or a reference at most."""
+"""The greatest length of a name, a kind or a reference."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Safeguard:
-    """`Safeguard("contract", "2026-117", since=date(2026, 4, 1))`: a measure on record (clause 6).
+    """A measure on record (clause 6), e.g. `Safeguard("contract", "2026-117", since=date(2026, 4, 1))`.
 
     `measure` is one that the notice names, `reference` says where to find it. It holds from `since` to `until`, both
     included; without an `until`, until further notice.
@@ -65,28 +64,31 @@ class Safeguard:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recipient:
-    """A party that handles data for the controller: `Recipient("mail-house", "domestic-contractor", "JP")`.
-
-    `id` is what records call it, `kind` one of the notice's, `country` the ISO 3166-1 alpha-2 code of where it handles
-    the data. The rest is what clauses 4 to 6 ask for: its `safeguards`, the day on which it was last `supervised_on`,
-    whether it is the controller's `own_subsidiary`, and `products`, for which of the controller's products it may
-    handle data where the notice limits them (it says “some”, the application says which). `means` is how data goes to
-    it, unless a hand-over says otherwise.
+    """A party that handles data for the controller, e.g. `Recipient("mail-house", "domestic-contractor", "JP")`.
 
     Raises:
         TypeError, ValueError: a text is blank or none; the country is no two letters; a day is none.
     """
 
     id: str
+    """The id of the recipient in records."""
     kind: str
+    """The kind of recipient, one that the notice names."""
     country: str
+    """The ISO 3166-1 alpha-2 code of the country in which it handles the data."""
     _: dataclasses.KW_ONLY
     name: str | None = None
+    """The name for people."""
     safeguards: Collection[Safeguard] = ()
+    """The measures on record (clause 6)."""
     supervised_on: datetime.date | None = None
+    """The day of its last supervision (clause 4)."""
     own_subsidiary: bool = False
+    """True for a subsidiary of the controller (clause 5)."""
     products: Collection[str] = ()
+    """The controller's products for which it may handle data, if the notice limits them without naming them."""
     means: str | None = None
+    """The means by which data goes to the recipient, unless a hand-over states another."""
 
     def __post_init__(self) -> None:
         _require_texts(self, "id", "kind", "country", "name", "means")
@@ -99,7 +101,7 @@ class Recipient:
             raise TypeError("`products` are the names of products, in a set or a list")
         if not all(isinstance(safeguard, Safeguard) for safeguard in safeguards):
             raise TypeError("`safeguards` are `Safeguard(…)`, in a list or a tuple")
-        if type(self.own_subsidiary) is not bool:  # what is only truthy opens no country
+        if type(self.own_subsidiary) is not bool:  # A value that is only truthy must not open a country.
             raise TypeError("`own_subsidiary` is True or False")
         country = self.country.strip().upper()
         if not (len(country) == 2 and country.isascii() and country.isalpha()):
@@ -113,8 +115,8 @@ class Recipient:
 class Provision:
     """A hand-over of data to a recipient, as it is recorded before it takes place.
 
-    `clauses` are those that it rests on, `sources` and `purpose` what was handed over and for what, as ids of the
-    notice in its `revision`. `subjects` are the canonical keys of those whom the data is about, as far as known.
+    `clauses` are those that it rests on. `sources` and `purpose` are ids of the notice in its `revision`. `subjects`
+    are the canonical keys of those whom the data is about, as far as they are known.
     """
 
     recipient: str
@@ -174,7 +176,7 @@ def list_objections(
         today: the day of the hand-over.
     """
     rows = _find_provisions(document, recipient)
-    if rows:  # one clause is enough; of several that object, that with the fewest objections is told
+    if rows:  # One clause is enough. If all of them object, report the one with the fewest objections.
         return min(
             (
                 (
@@ -313,7 +315,7 @@ def _check_transfer(rule: Transfer, recipient: Recipient, product: str | None, t
     A listed country may have narrower terms, which must be met.
     """
     row = next((one for one in rule.country if one.code == recipient.country), None)
-    if row is not None:  # first, since its terms may be narrower
+    if row is not None:  # This comes first, since the terms of the row may be narrower.
         if row.limit is not None:
             only = f"clause {rule.clause} lets data go to {row.code} only"
             yield from _check_limit(row.limit, only, recipient, product, task)

@@ -1,4 +1,4 @@
-"""Verdict: the answer to one question, and all that it was decided by. What explains it is made of it later."""
+"""The verdict: the answer to one question, with all that it was decided by. Explanations are made from it later."""
 
 from __future__ import annotations
 

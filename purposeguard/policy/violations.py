@@ -1,4 +1,4 @@
-"""Violations: the notice does not grant a use, or data would flow where its tags do not follow."""
+"""The errors for uses that the notice does not grant, and for data that would flow where its tags do not follow."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from purposeguard.policy.table import PolicyTable
 
 
 class FlowViolation(PurposeGuardError, PermissionError):
-    """Data would flow into a column whose tags do not cover it: what is read there later would seem to be less.
+    """Data would flow into a column whose tags do not cover its sources, and would be read there without them.
 
-    `target` and `column` are where it would go; `missing` is the label of the sources that the tags there lack.
+    `target` and `column` say where the data would go; `missing` is the label of the sources that the tags there lack.
     """
 
     def __init__(self, target: str, column: str, missing: Label) -> None:
@@ -48,15 +48,15 @@ class PurposeViolation(PurposeGuardError, PermissionError):
     `decision` says why and what would be allowed; `activity` is the processing under way, `function` the access
     function that was asked, `field` the first field that the purpose may not use (each None where not known).
 
-    `args` holds the message, as that of other exceptions does. Queues that send `args` alone make the error anew from
-    it: such a one says the same, and has no `decision`.
+    `args` holds the message, as in other exceptions. Queues that send `args` alone make the error anew from it. Such an
+    error has the same message, and no `decision`.
     """
 
     _done = "read"
-    """What the function was asked to do with the data."""
+    """The verb in messages for what the function does with the data."""
 
     _text: str | None = None
-    """All that is known of an error that was made anew from its message."""
+    """The message of an error that was made anew from it."""
 
     decision: Decision
 

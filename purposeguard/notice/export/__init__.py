@@ -1,1 +1,1 @@
-"""A notice for other engines: the same rules in their own language, worked out from the document alone."""
+"""Exports of a notice for other engines: the same rules in their own language, from the document alone."""

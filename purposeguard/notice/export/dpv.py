@@ -73,14 +73,14 @@ NOT_HERE: Final = (
         "これらによる拒否は、ライブラリで確認してください。",
     },
 )
-"""What the rules cannot say, in each language; it stands at the set of rules."""
+"""Notes on what the rules cannot say, in each language. They are attached to the set of rules."""
 
 CONDITIONS: Final = {
     "en": "What is allowed under conditions alone is not permitted here; prohibitions stand as if nothing lifted them.",
     "ja": "条件付きで許可されるものは、ここでは許可しません。条件によって解除される禁止も、"
     "解除されないものとして示します。",
 }
-"""The same, of a notice that has conditions."""
+"""A further note, for a notice that has conditions."""
 
 
 def export(document: Document) -> dict[str, str]:

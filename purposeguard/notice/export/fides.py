@@ -16,7 +16,7 @@ from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import Basis, Document, Grant, Office, PurposeRow, Titles
 
 Tables = Mapping[str, Mapping[str, Sequence[str]]]
-"""What of an application is tagged: table or function → column or field → ids of sources."""
+"""The tags of an application: table or function → column or field → ids of sources."""
 
 NOTICE: Final = "notice.yml"
 DATASET: Final = "dataset.yml"
@@ -35,7 +35,7 @@ RIGHTS: Final = {
     "stops-use": "Restrict Processing",
     "deletes": "Erasure",
 }
-"""What a request does → the right of a data subject; Fides has none to stop the provision to others."""
+"""Effect of a request → the right of a data subject. Fides has no right to stop the provision to others."""
 
 NOT_HERE: Final = (
     "What is allowed here may have to be refused all the same, which Fides cannot be told: by which channel a purpose",
@@ -311,4 +311,4 @@ def _make_rule(matches: Literal["ANY", "OTHER"], values: list[str]) -> dict[str,
 
 
 EVERY: Final = _make_rule("OTHER", [])
-"""Whomever a declaration is about."""
+"""The rule that matches all data subjects."""

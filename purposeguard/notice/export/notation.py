@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 WIDTH = 120
-"""Columns of a line."""
+"""The greatest number of columns of a line."""
 
 
 def quote_text(given: str) -> str:

@@ -1,7 +1,7 @@
-"""What the rows of a notice say of each source, for engines that decide by sets of sources.
+"""The rules of a notice by source, for engines that decide by sets of sources.
 
-Worked out anew from the document, clause by clause, and from nothing else of this library: where an engine that was
-told this answers as the library does, two readings of the notice agree. Ids are in the document's canonical spelling.
+They are computed from the document alone, clause by clause, and not from the library's own tables. So if such an engine
+answers as the library does, two independent readings of the notice agree. Ids are in the document's canonical spelling.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Gra
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Term:
-    """On what else it depends whether a purpose may be served: the channel, the subject's consent, conditions."""
+    """The terms of a granted use: the channels, the subject's consent and the conditions that it needs."""
 
     channels: tuple[str, ...] | None = None
-    """These and no other; None where any will do."""
+    """The only channels that are admitted; None if all are."""
     consent: str | None = None
-    """The purpose that the subject must have agreed to; None where it rests on something else."""
+    """The purpose that the subject must have agreed to; None if no consent is needed."""
     conditions: tuple[str, ...] = ()
-    """What must be stated to hold."""
+    """The conditions that must be stated to hold."""
 
     @property
     def free(self) -> bool:
-        """Whether it depends on nothing else."""
+        """True if there are no terms to be met."""
         return self.channels is None and self.consent is None and not self.conditions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ban:
-    """A prohibition, with all that it reaches: `purposes` may not be served by `sources`."""
+    """A prohibition with all that it reaches: `sources` may not serve `purposes`."""
 
     rule: Prohibition
     sources: tuple[str, ...]
@@ -40,14 +40,10 @@ class Ban:
 
 
 class NoticeReading:
-    """A document, read for its sources.
+    """The rules of a document by source.
 
-    `listed`: clause → the sources of which it speaks: items, parents all of whose items it names, and what comes of
-    them. `narrow`: overlays and derivations → the purposes that these may serve and no other (rules 6 and 8); they are
-    listed by a clause where they may serve a purpose of it. `bans`: the prohibitions (rule 5).
-
-    An engine that knows no `conditions` is told what may be where none holds, and every prohibition as if none lifted
-    it.
+    Without `conditions`, grants are read as if no condition held, and prohibitions as if no condition lifted them. That
+    is for engines that know no conditions.
     """
 
     __slots__ = (
@@ -66,8 +62,13 @@ class NoticeReading:
     document: Document
     sources: tuple[str, ...]
     listed: Mapping[str, tuple[str, ...]]
+    """Clause → its sources: items, parents all of whose items it names, and the overlays and derivations that may serve
+    a purpose of the clause.
+    """
     narrow: Mapping[str, tuple[str, ...]]
+    """Overlay or derivation → the only purposes that it may serve (rules 6 and 8)."""
     bans: tuple[Ban, ...]
+    """The prohibitions (rule 5)."""
 
     def __init__(self, document: Document, *, conditions: bool = False) -> None:
         self.document = document
@@ -186,7 +187,7 @@ class NoticeReading:
     def _iter_clause_sources(self, grant: Grant) -> Iterator[str]:
         purposes = {row.id for row in grant.purpose}
         named = {item for given in self._clauses(grant.sources) for item in (given, *self._below[given])}
-        # A parent is data of which it is not known from which item it comes: every one of them must be named.
+        # Data of a parent may come from any of its items, so all of them must be named.
         whole = {one for one in self._below if named.issuperset(self._items(one))}
         yield from whole
         for overlay in self.document.overlay:
@@ -200,7 +201,7 @@ class NoticeReading:
         """Yield the sources that a prohibition reaches: those it names, their items, and what may hold such data."""
         named = set(self._clauses(rule.sources))
         reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
-        # What is not known to come from another item may come from the one that is named.
+        # Data of a parent may come from the item that is named.
         reached |= {one for one in self._below if not reached.isdisjoint(self._items(one))}
         yield from reached
         yield from (overlay.id for overlay in self.document.overlay if overlay.source in reached)

@@ -1,4 +1,4 @@
-"""Two revisions of a notice compared (clause 11): what widened, what narrowed, and what that asks for."""
+"""The comparison of two revisions of a notice (clause 11): what widened, what narrowed, and what that requires."""
 
 from purposeguard.policy.diff.cells import Cell, Level
 from purposeguard.policy.diff.changes import Change, Matching, Pair

@@ -1,7 +1,7 @@
-"""The cells that differ: what data of one source may do for one purpose, by one channel, in one revision and the next.
+"""The cells that differ: combinations of source, purpose and channel that two revisions decide differently.
 
-Worked out by deciding: by the compiled table of each revision, and for data that was collected under the earlier one,
-by that of the later with both in its history (rule 9).
+They are found by deciding: by the compiled table of each revision, and for data collected under the earlier revision by
+the table of the later one with both in its history (rule 9).
 """
 
 from __future__ import annotations
@@ -23,28 +23,31 @@ AnyPurpose = Pair[PurposeRow] | Pair[FamilyRow]
 
 
 class Level(enum.IntEnum):
-    """How far data may serve a purpose."""
+    """The degree to which data may serve a purpose."""
 
     NO = 0
     CONSENT = 1
-    """That of subjects who agreed."""
+    """Only data of subjects who agreed may serve it."""
     YES = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cell:
-    """What data of `source` may do for `purpose`, by `channel` (None: to be read, by whichever), under all conditions.
-
-    `before`, in the earlier revision; `after`, in the later one, if it is collected under that; `earlier`, in the later
-    one, if it was collected under the earlier one. None where that had no such source: there is no such data.
-    """
+    """A combination of source, purpose and channel, with what two revisions decide if all conditions hold."""
 
     source: Pair[Named]
     purpose: AnyPurpose
     channel: str | None
+    """The channel; None for reading the data, whatever the channel."""
     before: Level
+    """The decision of the earlier revision."""
     after: Level
+    """The decision of the later revision about data collected under it."""
     earlier: Level | None
+    """The decision of the later revision about data collected under the earlier one.
+
+    None if the earlier revision had no such source, so that there is no such data.
+    """
 
     @property
     def differs(self) -> bool:

@@ -1,7 +1,7 @@
-"""A change: one thing that a revision does differently, as facts; and which term of one revision is which of another.
+"""Changes between two revisions as facts, and the matching of the terms of one revision with those of another.
 
-Nothing is guessed: what is not matched was added or removed. A term is the one that a `[[renamed]]` row says; else the
-one of the same class; else the one of the same id.
+Nothing is guessed: terms without a match were added or removed. A term matches the one that a `[[renamed]]` row names,
+else the one of the same class, else the one of the same id.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Direction = Literal["widened", "narrowed", "neutral"]
 """Widened: more may be done with data than before, or subjects may ask for less. Narrowed: the reverse."""
 
 Needs = Literal["notice", "consent"]
-"""What a change asks for before it is relied on (clause 11): notice to the subjects, or the consent of each."""
+"""The requirement before a change is relied on (clause 11): notice to the subjects, or the consent of each."""
 
 Fact = str | int | bool | None | tuple[str, ...] | Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Change:
-    """What `kind` of change it is, in which direction, what it `needs`, and the `facts`: ids, days, titles."""
+    """A change of some `kind`: its `direction`, its `facts` (ids, days, titles), and what it `needs`."""
 
     kind: str
     direction: Direction
@@ -50,12 +50,12 @@ class Change:
 Row = TypeVar("Row", bound=Named | FamilyRow)
 AnyTable = TypeVar("AnyTable", bound=Table)
 How = Literal["same", "stated", "class", "id", "only"]
-"""By what two terms are one: id and class, a `[[renamed]]` row, the class alone, the id alone; or there is one only."""
+"""The way two terms match: by id and class, a `[[renamed]]` row, the class, or the id; `only` if there is no match."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Pair(Generic[Row]):
-    """A term in the two revisions; None where one of them has it not. Compared by identity."""
+    """A term in the two revisions, with None for a revision that does not have it. Compared by identity."""
 
     old: Row | None
     how: How
@@ -68,12 +68,12 @@ class Pair(Generic[Row]):
 
     @property
     def id(self) -> str:
-        """Its id, or the name of a family."""
+        """The id of the term, or the name of the family."""
         return id_of(self.row)
 
     @property
     def old_id(self) -> str | None:
-        """Its id in the earlier revision."""
+        """The id in the earlier revision, if that has the term."""
         return None if self.old is None else id_of(self.old)
 
 
@@ -161,7 +161,7 @@ def _pair_rows(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | N
 AnyPair = Pair[Named] | Pair[PurposeRow] | Pair[FamilyRow]
 
 KINDS: Mapping[type, str] = {SourceRow: "source", Overlay: "overlay", Derivation: "derivation", PurposeRow: "purpose"}
-"""What rows are called; any other is a family."""
+"""Model → the kind of its rows. Any other row is a family."""
 
 
 def kind_of(pair: AnyPair) -> str:

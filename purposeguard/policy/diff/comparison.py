@@ -1,4 +1,4 @@
-"""The comparison of two revisions of a notice, whole."""
+"""The whole comparison of two revisions of a notice."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from purposeguard.policy.diff.uses import Uses
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a later revision, the last of `history`, does differently from an earlier one, the first.
-
-    `matching` says which term is which; `cells` holds each source, purpose and channel that is decided differently, for
-    data of either revision; `changes` says all that is different, in as few sentences as it takes.
-    """
+    """The differences between the first and the last revision of a history."""
 
     history: History
+    """The revisions, from the earlier to the later one."""
     matching: Matching
+    """The terms of the two revisions, in pairs."""
     cells: tuple[Cell, ...]
+    """The combinations of source, purpose and channel that are decided differently, for data of either revision."""
     changes: tuple[Change, ...]
+    """All differences, in as few changes as possible."""
 
     @property
     def compared(self) -> Mapping[str, int]:
-        """What was compared, by how many rows: `source`, `purpose`, …, and `text`, the words of rows in each language.
+        """The number of compared rows by kind: `source`, `purpose`, …, and `text` for their words in each language.
 
-        `without-text`: of how many rows the words were not compared, since neither revision has them.
+        `without-text` is the number of rows whose words were not compared, since neither revision has them.
         """
         return count_rows(self.history, self.matching)
 

@@ -1,6 +1,6 @@
-"""The rows of two revisions, before and after: terms and titles, and clauses 4 to 11 with the head of the file.
+"""The differences between the rows of two revisions: terms, titles, clauses 4 to 11 and the head of the file.
 
-As with uses, what counts is what comes of the rows: a country that moves from one list to another may change nothing.
+As with uses, only the effect of the rows counts: a country that moves from one list to another may change nothing.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _diff_compositions(matching: Matching) -> Iterator[Change]:
             continue
         was = matching.translate_ids(was)
         for name, field in type(is_).model_fields.items():
-            if name not in {"id", "class_", "title", "text"}:  # these name the row itself, and words
+            if name not in {"id", "class_", "title", "text"}:  # These name the row itself, and its words.
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
                     yield from _diff_set(what, pair.id, key, before, cast("tuple[str, ...]", after))
@@ -215,7 +215,8 @@ def diff_facts(old: Document, new: Document, matching: Matching) -> Iterator[Cha
         listed = list(changes)
         was, is_ = getattr(old, key), getattr(new, key)
         if was is not None and is_ is not None and strip_texts(was) != strip_texts(is_) and not listed:
-            listed.append(Change("table", "neutral", {"key": key}))  # a clause's number, a note, a list's order
+            # Only the number of a clause, a note or the order of a list differs.
+            listed.append(Change("table", "neutral", {"key": key}))
         yield from listed
     yield from _diff_remaining_tables(old, new)
 
@@ -343,7 +344,7 @@ def _country_terms(document: Document) -> dict[str, str | Terms]:
         return {}
     terms_of: dict[str, str | Terms] = {rule.home: OPEN}
     terms_of |= {code: OPEN for group in rule.equivalent for code in group.countries}
-    for row in rule.country:  # a row of its own goes first
+    for row in rule.country:  # The row of a country counts before a group.
         limit = row.limit
         terms_of[row.code] = OPEN
         if limit is not None:

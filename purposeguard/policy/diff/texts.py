@@ -1,6 +1,6 @@
-"""The words of two revisions (`text`), and what a comparison has compared at all.
+"""The differences between the words of two revisions (`text`), and the number of rows that were compared.
 
-Words decide nothing, so a change of words is neutral: somebody reads whether the rows still say what the words say.
+Words decide nothing, so a change of words is neutral. People must check that the rows still say what the words say.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ WHAT: Final[Mapping[str, str]] = {
     "recipients": "recipient",
     "request": "request",
 }
-"""Lists of the file, and what one of their rows is."""
+"""List in the file → the kind of its rows."""
 
 Key = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TextRow:
-    """A row of either revision or of both: what it is, which one, and its texts."""
+    """A row of either revision or of both, with the facts that identify it and its texts."""
 
     facts: Mapping[str, Fact]
     old: Mapping[str, Passage]

@@ -1,7 +1,7 @@
 """The differing cells as changes of use, in as few changes as possible.
 
 Purposes with equal changes share one, and so do sources. A clause is reported only if none of its items is, and a
-family only if none of its members is. `terms` reports the terms that are gone.
+family only if none of its members is. `diff_terms` reports the terms that are gone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
 from purposeguard.policy.diff.changes import Change, Direction, Fact, Matching, Needs, Pair
 
 Rows = dict[str | None, Cell]
-"""Channel (None: to be read) → the cell of one source and purpose, where it differs."""
+"""Channel (None for reading) → the cell of one source and purpose, if it differs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -303,7 +303,7 @@ def _closed_channels_of_row(row: PurposeRow) -> tuple[str, ...]:
 
 
 class _NamedChannels(NamedTuple):
-    """The channels that a clause names, and whether it names these `alone`, or for example."""
+    """The channels that a clause names: as a closed list (`alone`), or as examples."""
 
     alone: bool
     channels: tuple[str, ...]
