@@ -1,7 +1,7 @@
-"""Deciding: what adapters ask of a guard about columns and rows, once for all of them.
+"""The decisions about columns and rows that all adapters share.
 
-An adapter finds out which columns are used. A `Demand` lists them with their labels; a `Decider` decides it under the
-use that is under way, records it in the ledger, and finds which rows may be used.
+An adapter finds out which columns are used. A `Demand` lists them with their labels. A `Decider` decides it under the
+use that is under way, records it in the ledger, and makes the rule for the rows that may be used.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from purposeguard.runtime.use import Use, require_current_use
 from purposeguard.values.markers import Collected, Ended, RowSource
 
 RULES_KEPT: Final = 1000
-"""Row rules that a decider caches at most."""
+"""The number of row rules in the cache of a decider."""
 
 _LIBRARIES: Final = sys.stdlib_module_names | {
     *("purposeguard", "sqlalchemy", "sqlmodel", "django", "pyspark", "py4j", "pandas", "polars", "pyarrow"),
@@ -53,22 +53,22 @@ _LIBRARIES: Final = sys.stdlib_module_names | {
 
 
 class Demand(Immutable):
-    """What a statement, a plan or a frame asks to use.
-
-    `kind` and `tables` say which statement it is, as in `told`. `fields`: each personal column, by the name that a
-    refusal calls it, with its label. `rows`: those of tables whose rows are decided one by one, each with its table and
-    tag. `unnarrowed`: the refusal, if rows of one of these tables would have to be left out and are not; empty if they
-    are.
-    """
+    """The personal columns that a statement, a plan or a frame uses."""
 
     __slots__ = ("fields", "kind", "labels", "rows", "tables", "unnarrowed")
 
     fields: tuple[tuple[str, Label], ...]
+    """The personal columns of tables that are decided as a whole, each with its name in a refusal and its label."""
     rows: tuple[tuple[str, str, Tag], ...]
+    """The personal columns of tables whose rows are decided one by one, each with name, table and tag."""
     labels: frozenset[Label]
+    """The labels of `fields`."""
     unnarrowed: str
+    """The refusal if rows of a table would have to be left out and are not; otherwise empty."""
     kind: str
+    """The kind of the statement, for messages (see `describe_statement`)."""
     tables: tuple[str, ...]
+    """The tables of the statement, for messages."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Demand(Immutable):
 
     @classmethod
     def together(cls, demands: Iterable[Demand]) -> Demand:
-        """What all of them ask for, as one of the first one's kind."""
+        """Return one demand for all that several demands ask for. Its kind is that of the first."""
         parts = tuple(demands)
         fields = [field for demand in parts for field in demand.fields]
         rows = [row for demand in parts for row in demand.rows]
@@ -98,7 +98,7 @@ class Demand(Immutable):
 
     @property
     def is_personal(self) -> bool:
-        """True if anything personal is to be used: otherwise no purpose is needed."""
+        """True if anything personal is used. Otherwise no purpose is needed."""
         return bool(self.fields or self.rows)
 
     def __repr__(self) -> str:
@@ -110,10 +110,12 @@ NO_RULES: Final[Mapping[str, RowRule | None]] = MappingProxyType({})
 
 
 class Decider:
-    """What adapters ask of one guard. From any thread.
+    """The decisions of one guard for adapters. Can be used from any thread.
 
-    `rows` and `columns` are the advice that refusals end with: for rows that have to be narrowed, and for a column that
-    may not be used.
+    Args:
+        guard: The guard.
+        rows: The advice at the end of a refusal because rows must be narrowed first.
+        columns: The advice at the end of a refusal because a column may not be used.
     """
 
     def __init__(
@@ -129,7 +131,7 @@ class Decider:
         self._advice_on_columns = columns
         self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(RULES_KEPT)
         self._last: Roster | None = None
-        # Once: it costs microseconds to see whether an object has what a protocol asks.
+        # The check is made once, because checking an object against a protocol takes microseconds.
         oversight = cast("object", guard._engine.oversight)
         self._ask_roster: Callable[[], object] | None = (
             oversight.roster if isinstance(oversight, RosterOversight) else None
@@ -138,7 +140,7 @@ class Decider:
             weakref.WeakKeyDictionary()
         )
         self._recent: weakref.WeakValueDictionary[frozenset[SubjectPreferences], KeySet] = weakref.WeakValueDictionary()
-        self._lock = make_lock()  # of all of these
+        self._lock = make_lock()  # It guards all of the caches above.
 
     @property
     def revisions(self) -> Revisions:
@@ -146,11 +148,11 @@ class Decider:
         return self.engine.snapshot.matrix.revisions
 
     def declare(self, tables: Mapping[str, Columns]) -> None:
-        """List tables with their tags among what the application declares (`Guard.tables`)."""
+        """Add tables with their tags to the tables that the application declares (`Guard.tables`)."""
         for table in iter_declared_tables(tables):
             self._register.add_table(table)
 
-    # ---- what is asked ---------------------------------------------------------------------------------------------
+    # ---- demands ---------------------------------------------------------------------------------------------------
 
     def demand(
         self,
@@ -160,10 +162,13 @@ class Decider:
         kind: str = "read",
         target: str | None = None,
     ) -> Demand:
-        """The demand of a statement that uses these columns: by table, its tags and the names of the columns used.
+        """Return the demand of a statement that uses these columns.
 
-        `narrowed`: the tables whose forbidden rows are left out. A table without a name is `""`. `kind`: the kind of
-        the statement, `target` the table that it writes to.
+        Args:
+            tables: By table, its tags and the names of the columns used. A table without a name is `""`.
+            narrowed: The tables whose forbidden rows are left out.
+            kind: The kind of the statement.
+            target: The table that the statement writes to.
 
         Raises:
             UnlabelledData: a column carries no tag.
@@ -187,9 +192,9 @@ class Decider:
         return Demand(fields, rows, unnarrowed, kind=kind, tables=named)
 
     def asks_rows(self, columns: Columns, used: Mapping[str, Tag]) -> bool:
-        """Return True if each row has to be decided by itself when these columns of a table are used.
+        """Return True if each row must be decided by itself when these columns of a table are used.
 
-        That depends on the tags and the guard, never on what subjects have asked for so far.
+        That depends on the tags and the guard, never on the preferences of subjects.
         """
         personal = [tag for tag in used.values() if tag.is_personal]
         if not personal:
@@ -198,13 +203,17 @@ class Decider:
             return True
         return bool(columns.subjects()) and self.engine.oversight is not None
 
-    # ---- whether it may be used --------------------------------------------------------------------------------------
+    # ---- decisions ---------------------------------------------------------------------------------------------------
 
     def current_use(self, kind: str, tables: Iterable[str]) -> Use[Any] | None:
-        """The use under way, for a statement of this kind over these tables; None if a missing one is only observed.
+        """Return the use under way, or None if no use is under way and that is only observed.
+
+        Args:
+            kind: The kind of the statement, for the refusal.
+            tables: The tables of the statement, for the refusal.
 
         Raises:
-            PurposeMissing: no purpose is under way; says which statement it is, and who runs it.
+            PurposeMissing: no purpose is under way. The message says which statement was refused, and who runs it.
         """
         use: Use[Any] = self.engine.ambient()
         return (
@@ -216,12 +225,14 @@ class Decider:
     def check_demand(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         """Check that the use under way may use all that is demanded, and record it in the ledger.
 
-        `rules`: by table, which rows are kept. They bound the sources of columns whose rows name their own.
+        Args:
+            demand: The demand.
+            rules: By table, the rule of the rows that are kept. It bounds the sources of rows that name their own.
 
         Raises:
             PurposeMissing: no purpose is under way.
-            PurposeViolation: it may not; `field` names the first column that it may not use.
-            UnlabelledData: rows say where they are from, or whose, and those that may not be used are not left out.
+            PurposeViolation: the purpose may not use a column; `field` names the first.
+            UnlabelledData: rows must be decided one by one, and those that may not be used are not left out.
             UnknownSource: a tag is of another notice, or of a clause that is gone.
         """
         if not demand.is_personal:
@@ -234,7 +245,7 @@ class Decider:
             if counted and all(label in counted for label in demand.labels) and use._is_ambient_here():
                 try:
                     ticks = [counted[label] for label in demand.labels]
-                except KeyError:  # the notice was replaced meanwhile
+                except KeyError:  # The notice was replaced meanwhile.
                     pass
                 else:
                     for tick in ticks:
@@ -245,14 +256,17 @@ class Decider:
     def check_demand_under(
         self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES
     ) -> None:
-        """As `meet`, under what the method `use` gave: None if a missing purpose is only observed."""
+        """Check a demand as `check_demand` does, under a use that `current_use` returned.
+
+        If the use is None, a missing purpose is only observed, and nothing is checked.
+        """
         if use is None or not demand.is_personal:
             return
-        permissions = use._permissions  # once: all is decided by one revision
+        permissions = use._permissions  # Read once, so that one revision decides everything.
         denied: set[Label] = set()
         asked: set[Label] = set()
         for field, label in demand.fields:
-            used = True if label not in asked else None  # the ledger counts each label once
+            used = True if label not in asked else None  # The ledger counts each label once.
             asked.add(label)
             self._note_denial(
                 use._decide_and_report(label, (), permissions, used=used, field=field), label, field, use, denied
@@ -270,20 +284,20 @@ class Decider:
         for label in demand.labels - denied:
             use._count_use(label, (), permissions, 1)
         for label in later:
-            if label is not NOT_PERSONAL:  # no rule: unknown which rows are kept
+            if label is not NOT_PERSONAL:  # Without a rule it is unknown which rows are kept.
                 use._count_use(label, (NOTHING_KNOWN,), permissions, 1)
 
     def _note_denial(
         self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]
     ) -> None:
         if decision is not None and label not in denied:
-            denied.add(label)  # if denials are only observed, each label once
+            denied.add(label)  # If denials are only observed, each label is reported once.
             self.engine.refuse(decision, use, field=field, advice=self._advice_on_columns)
 
     def find_denied_columns(
         self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = ""
     ) -> dict[str, Decision]:
-        """Return the columns that a use may not use in any row, each with the reason; the ledger is not told.
+        """Return the columns that a use may not use in any row, each with the reason, without recording it.
 
         Raises:
             UnlabelledData: a column carries no tag.
@@ -297,22 +311,28 @@ class Decider:
             by_row = self.asks_rows(columns, {name: tag})
             decision = _decide_label(use, permissions, tag.label, by_row=by_row)
             if decision is not None:
-                if self.engine.observers.decided:  # of denials alone: what may be used is asked again, as what is used
+                if self.engine.observers.decided:  # Only denials are reported here. Columns in use are decided again.
                     _decide_label(use, permissions, tag.label, by_row=by_row, used=False, field=name)
                 reasons[name] = decision
         return reasons
 
-    # ---- which rows --------------------------------------------------------------------------------------------------
+    # ---- row rules ---------------------------------------------------------------------------------------------------
 
     def make_row_rule(self, use: Use[Any], columns: Columns, names: Iterable[str], table: str = "") -> RowRule | None:
-        """Which rows of a table may be used when these columns are; None if no row is decided by itself.
+        """Return the rule for the rows of a table that may be used; None if rows are not decided one by one.
 
-        The columns themselves are checked by `meet`, or left out by `denied`.
+        The columns themselves are checked by `check_demand`, or left out by `find_denied_columns`.
+
+        Args:
+            use: The use.
+            columns: The tags of the table.
+            names: The columns that are used.
+            table: The name of the table, for messages.
 
         Raises:
-            UnlabelledData: a column carries no tag, or says that its rows name their sources and none of them does.
+            UnlabelledData: a column carries no tag, or its rows name their sources and no column is marked `RowSource`.
             TypeError: governance has no roster of all subjects.
-            StoreUnavailable: it cannot be asked now.
+            StoreUnavailable: the roster cannot be read now.
         """
         used = {name: require_tag(columns, name, table) for name in names}
         if not self.asks_rows(columns, used):
@@ -339,14 +359,15 @@ class Decider:
         key = (permissions, columns, needed, today)
         with self._lock:
             if roster is not None and roster is not self._last:
-                self._rules.clear()  # with the keys of the roster before, of which there may be millions
+                self._rules.clear()  # The rules hold the keys of the previous roster, which may be millions.
                 self._last = roster
-            known = self._rules.get(key)
-        if known is not None:
-            return known
-        zones: dict[str, dict[PolicyTable, None]] = {}  # by zone, the notices that decide here; without days one serves
+            cached = self._rules.get(key)
+        if cached is not None:
+            return cached
+        # By zone, the notices that decide here. Without days one zone serves for all.
+        zones: dict[str, dict[PolicyTable, None]] = {}
         for label, counts in needed:
-            for part, _ in matrix.split_label(NOT_PERSONAL if counts else label):  # a row may name a source of any
+            for part, _ in matrix.split_label(NOT_PERSONAL if counts else label):  # A row may name any notice's source.
                 zones.setdefault(part.periods.timezone if dated else UTC, {})[part] = None
         zone_rules: list[ZoneRule] = []
         for zone, parts in zones.items():
@@ -364,7 +385,7 @@ class Decider:
 
         Raises:
             TypeError: governance has no roster.
-            StoreUnavailable: it cannot be asked now.
+            StoreUnavailable: the roster cannot be read now.
         """
         ask = self._ask_roster
         if ask is None:
@@ -378,13 +399,16 @@ class Decider:
         return answer
 
     def _answer_of(self, ask: Callable[[], object]) -> object:
-        """What governance answers about all subjects. The adapter of an async engine lets the event loop go on."""
+        """Return the answer of governance about all subjects.
+
+        The adapter of an async engine overrides this, so that the event loop goes on meanwhile.
+        """
         return ask()
 
     def _keys_of(self, roster: Roster, all_preferences: frozenset[SubjectPreferences]) -> KeySet:
         with self._lock:
-            known = self._keys.setdefault(roster, {})
-            keys = known.get(all_preferences)
+            keys_by_preferences = self._keys.setdefault(roster, {})
+            keys = keys_by_preferences.get(all_preferences)
             if keys is None:
                 keys = KeySet(
                     key
@@ -394,8 +418,8 @@ class Decider:
                 )
                 before = self._recent.get(all_preferences)
                 if before is not None and before.keys == keys.keys:
-                    keys = before  # the preferences of other subjects changed
-                known[all_preferences] = self._recent[all_preferences] = keys
+                    keys = before  # Only the preferences of other subjects changed.
+                keys_by_preferences[all_preferences] = self._recent[all_preferences] = keys
             return keys
 
 
@@ -408,7 +432,16 @@ def _decide_label(
     used: bool | None = None,
     field: str | None = None,
 ) -> Decision | None:
-    """The denial of a label; `by_row`: the one that holds for every row, whatever its source, days and subject."""
+    """Return the denial of a label, or None if it may be used.
+
+    Args:
+        use: The use.
+        permissions: The permissions of the use.
+        label: The label.
+        by_row: True if rows are decided one by one. Then only a denial that holds for every row is returned.
+        used: See `Use._decide_and_report`.
+        field: The name of the column.
+    """
     if not by_row:
         return use._decide_and_report(label, (), permissions, used=used, field=field)
     return None if label is NOT_PERSONAL else use._decide_before_rows(label, permissions, used=used, field=field)
@@ -417,7 +450,7 @@ def _decide_label(
 def iter_declared_tables(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
     """Yield the tables that have personal columns, for the registry.
 
-    A `ByRow` column declares the sources that its tag names: those of its rows are known to the rows alone.
+    A `ByRow` column declares the sources that its tag names. The sources of its rows are known only to the rows.
     """
     for name, columns in tables.items():
         personal = tuple((column, tag.label) for column, tag in columns.items() if tag.label is not NOT_PERSONAL)
@@ -426,9 +459,9 @@ def iter_declared_tables(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]
 
 
 def describe_statement(kind: str, tables: Iterable[str]) -> str:
-    """What a statement is called where no purpose is under way: ``select of `customer` in shop.report (shop.py:31)``.
+    """Describe a statement, for example ``select of `customer` in shop.report (shop.py:31)``.
 
-    Its text and its parameters are not told: they may be personal.
+    The description contains neither its text nor its parameters, which may be personal.
     """
     names = ", ".join(f"`{table}`" for table in dict.fromkeys(tables) if table)
     of = f" of {names}" if names else ""
@@ -444,9 +477,9 @@ def _module(frame: FrameType) -> str:
 
 
 def _frames() -> Iterator[FrameType]:
-    """Yield the frames that run here, from the innermost; also those that a greenlet works for, as SQLAlchemy's do."""
+    """Yield the frames that run here, beginning with the innermost, and then those of the parent greenlets."""
     frame: FrameType | None = sys._getframe(1)
-    getcurrent = getattr(sys.modules.get(GREENLET), "getcurrent", None)  # None too while another thread loads it
+    getcurrent = getattr(sys.modules.get(GREENLET), "getcurrent", None)  # None while another thread imports it.
     greenlet: Any = None if getcurrent is None else getcurrent()
     while frame is not None or greenlet is not None:
         while frame is not None:
@@ -468,7 +501,7 @@ def require_tag(columns: Columns, name: str, table: str = "") -> Tag:
     """Return the tag of a column.
 
     Raises:
-        UnlabelledData: it has none.
+        UnlabelledData: the column has no tag.
     """
     tag = columns.get(name)
     if tag is None:
@@ -485,9 +518,18 @@ def label_in(rule: RowRule | None, tag: Tag) -> Label:
 
 
 def require_covering(target: str, column: str, into: Label, value: Label) -> None:
-    """Raise FlowViolation where the tag of a column, `into`, does not name each source of what flows there.
+    """Check that the tag of a column names each source of the values that flow into it.
 
-    The item of a clause is not covered by its parent: that may serve no more, and may be kept longer.
+    The item of a clause is not covered by its parent, which may allow less or be kept longer.
+
+    Args:
+        target: The table.
+        column: The column.
+        into: The label of the column.
+        value: The label of the values.
+
+    Raises:
+        FlowViolation: the column's label lacks a source of the values.
     """
     missing = value.sources - into.sources - {NotPersonal}
     if missing:
@@ -495,7 +537,7 @@ def require_covering(target: str, column: str, into: Label, value: Label) -> Non
 
 
 def label_known(rule: RowRule | None, tag: Tag, notice: Notice) -> Label:
-    """As `label_in`; without a rule, rows that name their sources may have any source of the notice."""
+    """Return the label as `label_in` does. Without a rule, rows that name their sources may have any of the notice."""
     return tag.label | Label(*notice.sources) if rule is None and tag.by_row else label_in(rule, tag)
 
 
@@ -504,15 +546,15 @@ def _place(table: str, name: str) -> str:
 
 
 def _to_be_narrowed(table: str, columns: Columns, used: Mapping[str, Tag]) -> str:
-    """Why the rows of a table are decided one by one."""
+    """Return the reason why the rows of a table are decided one by one, for a message."""
     by_row = next((name for name, tag in used.items() if tag.by_row), None)
     whose = next((name for name, _ in columns.subjects()), None)
-    what = f"the rows of `{table}`" if table else "the rows"
+    rows = f"the rows of `{table}`" if table else "the rows"
     if by_row is not None:
         why = f"{_place(table, by_row)} was collected under the source that its row names"
     elif whose is not None:
-        why = f"{what} say whose they are, in `{whose}`"
+        why = f"{rows} say whose they are, in `{whose}`"
     else:
         day = columns.columns_with_mark(Collected) or columns.columns_with_mark(Ended)
-        why = f"{what} say from when they are, in `{day}`"
+        why = f"{rows} say from when they are, in `{day}`"
     return why

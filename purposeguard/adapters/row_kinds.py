@@ -1,4 +1,4 @@
-"""Finding a row rule: the core is asked about one row of each kind, and kinds that are decided alike are put together.
+"""The branches of a row rule, found by deciding one row of each kind and merging kinds with the same decision.
 
 A kind of row is a source, a span of days in which nothing changes, and the preferences of its subject. No rule of the
 notice is repeated here: `Permissions.decide` decides, as for a single row.
@@ -24,15 +24,18 @@ from purposeguard.runtime.snapshot import Permissions
 from purposeguard.values.rows import LONG_AGO
 
 Needed = tuple[tuple[Label, bool], ...]
-"""The labels of what is read, each with whether the row's own source counts besides."""
+"""The labels of the columns that are read, each with True if the row's own source counts as well."""
 
 
 class RowAnswer(NamedTuple):
-    """Whose rows of a kind may be used: those that name nobody, subjects without preferences, and these preferences."""
+    """The subjects whose rows of one kind may be used."""
 
     nobody: bool
+    """True if rows that name no subject may be used."""
     clear: bool
+    """True if rows of subjects without preferences may be used."""
     all_preferences: frozenset[SubjectPreferences]
+    """The preferences of further subjects whose rows may be used."""
 
     @property
     def is_never(self) -> bool:
@@ -41,11 +44,15 @@ class RowAnswer(NamedTuple):
 
 
 class BranchFinder:
-    """Finds the branches of a rule for one purpose, by the notices of one time zone, on one day, by one roster.
+    """Finder of the branches of a rule for one purpose, by the notices of one time zone, on one day, by one roster.
 
-    `parts` are the tables of these notices: of a label they decide the sources that are theirs. `roster` is None if
-    rows name no subject, or no preferences are on record; `keys_of` gives the keys of its subjects with some
-    preferences.
+    Args:
+        engine: The engine of the guard.
+        permissions: The permissions of the purpose.
+        parts: The policy tables of these notices. Of a label they decide only their own sources.
+        needed: The labels of the columns that are read.
+        roster: The subjects with preferences. None if rows name no subject, or no preferences are on record.
+        keys_of: Returns the keys of the subjects of a roster that have one of these preferences.
     """
 
     def __init__(
@@ -66,7 +73,13 @@ class BranchFinder:
         self._keys_of = keys_of
 
     def branches(self, *, by_row: bool, collected: bool, ended: bool) -> tuple[Branch, ...]:
-        """Return the branches; `by_row`, `collected`, `ended`: whether rows hold their source, and these days."""
+        """Return the branches of the rule.
+
+        Args:
+            by_row: True if rows name their sources.
+            collected: True if rows hold the day on which they were collected.
+            ended: True if rows hold the day on which their subject's use ended.
+        """
         matrix = self._permissions.matrix
         begun = list(self._spans(self._begins("collection", revisions=True), absent=True)) if collected else [None]
         over = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)] if ended else [None]
@@ -85,7 +98,14 @@ class BranchFinder:
     # ---- days -----------------------------------------------------------------------------------------------------
 
     def _begins(self, since: str, *, revisions: bool = False) -> set[datetime.date]:
-        """Return the days on which the decision changes: of each revision, and the first that is not overdue yet."""
+        """Return the days on which the decision changes.
+
+        These are, for each retention period, the first collection or end-of-use day that is not overdue yet.
+
+        Args:
+            since: The event from which periods are counted, `collection` or `end-of-use`.
+            revisions: True to include the days of the revisions of the notice.
+        """
         now = self._engine.clock.now()
         days: set[datetime.date] = set()
         for part in self._parts:
@@ -110,7 +130,7 @@ class BranchFinder:
         collected = None if begun is None else begun.since or LONG_AGO
         ended = None if over is None or over is NO_DAY else over.since or LONG_AGO
         labels = [label | Label(source) if source is not None and counts else label for label, counts in self._needed]
-        # By rule 2 each source is decided by itself, so the notices of other zones decide theirs apart.
+        # By rule 2 each source is decided by itself, so the notices of other zones decide their sources separately.
         own = (each for label in labels for each in self._permissions.matrix.split_label(label))
         labels = [label for part, label in dict.fromkeys(own) if part in self._parts and NotPersonal not in label]
         nobody = self._may(labels, self._engine.get_preferences(None), collected, ended)
@@ -152,7 +172,7 @@ class BranchFinder:
 def _merge_answers(
     rows: Sequence[Sequence[RowAnswer]], begun: Sequence[DaySpan | None], over: Sequence[DaySpan | None]
 ) -> Iterator[tuple[DaySpan | None, DaySpan | None, RowAnswer]]:
-    """Yield the kinds that may be used; adjacent spans with the same answer are joined."""
+    """Yield the kinds of rows that may be used. Adjacent spans with the same answer are joined."""
     runs: dict[tuple[DaySpan | None, RowAnswer], list[DaySpan | None]] = {}
     for answers, ended in zip(rows, over, strict=True):
         number = 0
@@ -168,7 +188,7 @@ def _merge_answers(
 
 
 def _merge_adjacent(spans: Sequence[DaySpan | None], order: Sequence[DaySpan | None]) -> Iterator[DaySpan | None]:
-    """Spans, those that follow each other in `order` joined."""
+    """Yield the spans, with those joined that are adjacent in `order`."""
     run: list[int] = []
     for place in map(order.index, spans):
         if run and place != run[-1] + 1:
@@ -179,7 +199,7 @@ def _merge_adjacent(spans: Sequence[DaySpan | None], order: Sequence[DaySpan | N
 
 
 def _join_spans(spans: Sequence[DaySpan | None]) -> DaySpan | None:
-    """Return one span of several that follow each other; None where nothing is asked."""
+    """Return the span that covers several adjacent spans; None if days do not matter."""
     known = [span for span in spans if span is not None]
     if not known:
         return None

@@ -1,7 +1,7 @@
-"""Row rules: which rows of a table a purpose may use, as plain data, for engines that test the rows themselves.
+"""Row rules: the rows of a table that a purpose may use, as plain data, for engines that test the rows themselves.
 
-`row_kinds` makes a rule by asking the core about one row of each kind. `rendered` makes it one expression over the
-columns of the table, in the words of an engine. Nothing is decided here.
+`row_kinds` makes a rule by deciding one row of each kind. `render_rule` renders it as an expression over the columns of
+the table, in the language of an engine. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ESCAPED: Final = re.compile(r'[\x00-\x1f"\\]')
 class KeySet:
     """Keys of subjects (see `subject_key`), in the forms in which columns hold ids. Compared by identity; immutable.
 
-    It lives as long as the roster that it is from, so that engines can keep their own form of it beside it, weakly.
+    A set lives as long as its roster, so that engines can cache their own form of it in a weak mapping.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
@@ -37,7 +37,7 @@ class KeySet:
         self._within: dict[str, KeySet] = {}
 
     def restrict_to_realm(self, realm: str | None) -> KeySet:
-        """Return the keys of a realm, without its prefix; all keys for None."""
+        """Return the keys of a realm without its prefix, or all keys if the realm is None."""
         if realm is None:
             return self
         own = self._within.get(realm)
@@ -49,37 +49,33 @@ class KeySet:
 
     @functools.cached_property
     def is_plain(self) -> bool:
-        """True if no key is escaped in JSON, so that all that write it write it alike."""
+        """True if no key needs escaping in JSON, so that all encoders write the keys alike."""
         return not any(_ESCAPED.search(key) for key in self.keys)
 
     @functools.cached_property
     def ints(self) -> tuple[int, ...]:
-        """For columns of whole numbers: the sorted keys that are whole numbers of up to 64 bits."""
+        """The sorted keys that are integers of up to 64 bits, for columns of integers."""
         return tuple(sorted(n for key in self.keys if _NUMBER.fullmatch(key) and -(2**63) <= (n := int(key)) < 2**63))
 
     @functools.cached_property
     def texts(self) -> tuple[str, ...]:
-        """For columns of text: the keys, and their NFD form, since rows may hold either."""
-        return tuple(
-            sorted(
-                {
-                    form
-                    for key in self.keys
-                    for form in ((key,) if key.isascii() else (key, unicodedata.normalize("NFD", key)))
-                }
-            )
-        )
+        """The sorted keys and their NFD forms, for columns of text, since rows may hold either."""
+        forms = set(self.keys)
+        for key in self.keys:
+            if not key.isascii():
+                forms.add(unicodedata.normalize("NFD", key))
+        return tuple(sorted(forms))
 
     @functools.cached_property
     def uuids(self) -> tuple[str, ...]:
-        """For columns that may spell UUIDs otherwise: the sorted 32 digits of the keys that are UUIDs."""
+        """The sorted 32 digits of the keys that are UUIDs, for columns that may spell UUIDs differently."""
         return tuple(sorted(key.replace("-", "") for key in self.keys if _UUID.fullmatch(key)))
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __repr__(self) -> str:
-        return f"<KeySet of {len(self.keys):,}>"  # not whose
+        return f"<KeySet of {len(self.keys):,}>"  # The keys identify people, so they are not shown.
 
 
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -87,7 +83,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 UUID_PREFIX: Final = "urn:uuid:"
 UUID_MARKS: Final = "{}-"
-"""What other spellings of a UUID have besides its digits, which may be capitals: for normalising within an engine."""
+"""Characters that other spellings of a UUID have besides its digits, for normalization within an engine."""
 
 
 NO_ID: Final = (
@@ -95,18 +91,20 @@ NO_ID: Final = (
     "\N{NO-BREAK SPACE}\N{OGHAM SPACE MARK}\N{EN QUAD}-\N{HAIR SPACE}\N{NARROW NO-BREAK SPACE}"
     "\N{MEDIUM MATHEMATICAL SPACE}\N{IDEOGRAPHIC SPACE}]"
 )
-"""A text in which this is found is no id of a subject (`subject_key` refuses it): it could be anybody's, with a mark
-that nobody sees, as a tab or an end of line is. A regular expression that all engines read alike."""
+"""A regular expression that matches a text that is no id of a subject. All engines read it alike.
+
+`subject_key` refuses such a text: it could mean anybody, with an invisible mark such as a tab or a line end.
+"""
 
 LONGEST: Final = LONGEST_SUBJECT
-"""Characters of an id at most."""
+"""Length of the longest id, in characters."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DaySpan:
     """Days from `since` (included) to `before` (not included), each None where there is no such bound.
 
-    `absent`: rows that hold no day are in it as well.
+    If `absent` is True, the span includes the rows that hold no day.
     """
 
     since: datetime.date | None
@@ -115,12 +113,12 @@ class DaySpan:
 
     @property
     def is_all(self) -> bool:
-        """True if every row is in it."""
+        """True if every row is in the span."""
         return self.since is None and self.before is None and self.absent
 
     @property
     def is_none_at_all(self) -> bool:
-        """True if the rows in it are those that hold no day."""
+        """True if the span includes only the rows that hold no day."""
         return self.since == self.before and self.since is not None
 
 
@@ -130,9 +128,9 @@ NO_DAY: Final = DaySpan(datetime.date.min, datetime.date.min, absent=True)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SubjectTest:
-    """The subjects whose rows may be used: everybody but `keys`, or (`only`) these alone.
+    """The subjects whose rows may be used: everybody except `keys`, or nobody but them if `only` is True.
 
-    Every subject that a row names must pass. `nobody`: a row without a subject may be used.
+    Every subject that a row names must pass. If `nobody` is True, a row without a subject may be used.
     """
 
     keys: KeySet
@@ -155,7 +153,7 @@ class Branch:
 
 
 class ZoneRule(NamedTuple):
-    """Which rows the notices of one time zone let be used: those that meet one of `branches`, by days in that zone."""
+    """The rule of the notices of one time zone. It keeps rows that meet one of `branches`, by days in that zone."""
 
     timezone: str
     branches: tuple[Branch, ...]
@@ -163,7 +161,7 @@ class ZoneRule(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class RowRule:
-    """Which rows may be used: those that meet each of `zones`. Compared by identity.
+    """A rule that keeps the rows that may be used: those that meet each of `zones`. Compared by identity.
 
     `source`, `collected`, `ended` and `subjects` name the deciding columns, if any. `notice` has the ids of sources.
     """
@@ -193,7 +191,7 @@ class RowRule:
 
     @property
     def permitted(self) -> frozenset[str]:
-        """The ids of the sources that some rows may have and be used."""
+        """The ids of the sources that rows which may be used can have."""
         by_zone = (
             frozenset[str]().union(*(branch.sources for branch in zone.branches if branch.sources is not None))
             for zone in self.zones
@@ -206,20 +204,20 @@ class RowRule:
         return frozenset(map(self.notice.key, self.notice.sources))
 
     def label_of(self, label: Label) -> Label:
-        """Return the label of values of the rows that are kept, whose own sources count besides `label`."""
-        known = self._labels.get(label)
-        if known is None:
+        """Return the label of values in the kept rows: `label`, and the sources that those rows may have."""
+        joined = self._labels.get(label)
+        if joined is None:
             permitted = self.permitted
             sources = [source for source in self.notice.sources if self.notice.key(source) in permitted]
-            known = self._labels[label] = label | Label(*sources) if sources else label
-        return known
+            joined = self._labels[label] = label | Label(*sources) if sources else label
+        return joined
 
 
 @functools.lru_cache(maxsize=64)
 def spellings(notice: Notice) -> Mapping[str, str]:
-    """Return the usual spellings of the sources of a notice → their ids: for engines that compare texts.
+    """Return the usual spellings of the sources of a notice → their ids, for engines that compare texts.
 
-    `notice.source` reads many more: `id_meant` asks it about each text that is not here.
+    `notice.source` reads many more spellings; `id_meant` reads any text that is not in this mapping.
     """
     ids: dict[str, str] = {}
     for source in notice.sources:
@@ -236,14 +234,16 @@ def _is_read_as(notice: Notice, form: str, id_: str) -> bool:
     try:
         return id_meant(notice, form) == id_
     except UnknownSource:
-        return False  # another notice has it too, or it is a slug of the notice's own making
+        return False  # Another notice has this spelling too, or the slug is of the notice's own making.
 
 
 def id_meant(notice: Notice, text: str) -> str:
-    """The id of the source that a row names, in any spelling that the notice reads; of several it names the notice.
+    """Return the id of the source that a row names, in any spelling that the notice reads.
+
+    If there are several notices, the id names the notice too.
 
     Raises:
-        UnknownSource: it means nothing in the notice, or a source in each of several.
+        UnknownSource: the text means no source, or a source in several notices.
     """
     return notice.key(notice.source(text))
 
@@ -252,55 +252,55 @@ def id_meant(notice: Notice, text: str) -> str:
 
 
 class Renderer(Protocol[E]):
-    """The words of an engine for conditions of rows; `E` is the type of its expressions.
+    """The conditions on rows in the language of an engine. `E` is the type of its expressions.
 
-    A condition is true or false and never null: an engine that could give null must make it false.
+    A condition is true or false and never null. An engine whose expression could be null must make it false.
     """
 
     def constant(self, *, value: bool) -> E:
-        """Return every row, or no row."""
+        """Return a condition that every row meets, or none."""
         ...
 
     def all_of(self, parts: Sequence[E], /) -> E:
-        """Return rows that meet each of at least two conditions."""
+        """Return the condition that a row meets each of at least two conditions."""
         ...
 
     def any_of(self, parts: Sequence[E], /) -> E:
-        """Return rows that meet one of at least two conditions."""
+        """Return the condition that a row meets one of at least two conditions."""
         ...
 
     def negate(self, part: E, /) -> E:
-        """Return rows that do not meet a condition."""
+        """Return the condition that a row does not meet a condition."""
         ...
 
     def absent(self, column: str, /) -> E:
-        """Return rows in which a column is null."""
+        """Return the condition that a column is null."""
         ...
 
     def source_in(self, column: str, ids: frozenset[str], /) -> E:
-        """Return rows whose source is one of these.
+        """Return the condition that a row's source is one of these.
 
-        A null, and what is no id of a source, must make the query fail.
+        A null, and a text that is no id of a source, must make the query fail.
         """
         ...
 
     def days_in(self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /) -> E:
-        """Return rows that hold a day, or a moment on a day in this time zone, from `since` to before `before`.
+        """Return the condition that a column holds a day from `since` to before `before`.
 
-        None: no such bound. Null is on no day.
+        A moment counts by its day in the time zone. A bound that is None does not limit. Null is on no day.
         """
         ...
 
     def subject_in(self, column: str, keys: KeySet, /) -> E:
-        """Rows whose subject's id, in any spelling, is one of these keys, which may be none. Null is none of them.
+        """Return the condition that a row's subject id, in any spelling, is one of these keys.
 
-        A column whose type holds no ids must be refused, also where there are no keys.
+        There may be no keys. Null is none of them. A column whose type cannot hold ids must be refused in any case.
         """
         ...
 
 
 def render_rule(rule: RowRule, words: Renderer[E]) -> E:
-    """Return the condition that the rows of a rule meet, as an expression of an engine."""
+    """Render a rule as one expression of an engine: the condition that the kept rows meet."""
     parts = [_any([_branch(rule, zone, branch, words) for branch in zone.branches], words) for zone in rule.zones]
     return parts[0] if len(parts) == 1 else words.all_of(parts)
 

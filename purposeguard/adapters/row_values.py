@@ -1,4 +1,4 @@
-"""How frames and DuckDB read the columns that decide on rows, and why they refuse some."""
+"""The values of the columns that decide on rows, for frames and DuckDB, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST: Final = 2**63 - 1
 
 
 class Spellings:
-    """What the texts in a column of sources mean. Usual spellings are known at once, others once they are read."""
+    """The meanings of the texts in a column of sources. Unusual spellings are known once `learn` has read them."""
 
     def __init__(self, notice: Notice) -> None:
         self._notice = notice
@@ -33,8 +33,8 @@ class Spellings:
         """Read more spellings.
 
         Raises:
-            UnknownSource: one of them means nothing in the notice.
-            UnlabelledData: one is None.
+            UnknownSource: a text means no source of the notice.
+            UnlabelledData: a text is None.
         """
         read = dict(self.ids)
         for text in texts:
@@ -45,7 +45,7 @@ class Spellings:
         self.ids = read
 
     def of(self, ids: frozenset[str]) -> list[str]:
-        """Return the known texts that mean one of these."""
+        """Return the known texts that mean one of these sources."""
         return [text for text, id_ in self.ids.items() if id_ in ids]
 
 
@@ -53,7 +53,10 @@ class Spellings:
 
 
 def day_to_tick(day: datetime.date, timezone: str, unit: str) -> int:
-    """The moment at which a day begins in a time zone, as engines count: in units since 1970; of any day there is."""
+    """Return the moment at which a day begins in a time zone, in units since 1970, as engines count.
+
+    The day may be any date; the result may have more than 64 bits.
+    """
     midnight = datetime.datetime.combine(day, datetime.time.min, load_zone(timezone))
     seconds = (midnight - EPOCH) // datetime.timedelta(seconds=1)
     return seconds * PER_SECOND[unit]
@@ -62,7 +65,11 @@ def day_to_tick(day: datetime.date, timezone: str, unit: str) -> int:
 def day_range_to_ticks(
     since: datetime.date | None, before: datetime.date | None, timezone: str, unit: str
 ) -> tuple[int | None, int | None] | None:
-    """The same of days from and to: None for a bound that no moment of 64 bits passes, or for both if there is none."""
+    """Return a range of days as a range of moments, in units since 1970.
+
+    Returns:
+        The bounds, each None if every moment of 64 bits meets it. None if no moment of 64 bits is within.
+    """
     low = None if since is None else day_to_tick(since, timezone, unit)
     high = None if before is None else day_to_tick(before, timezone, unit)
     if (low is not None and low > LARGEST) or (high is not None and high <= -LARGEST):
@@ -73,11 +80,11 @@ def day_range_to_ticks(
     )
 
 
-# ---- what is refused -------------------------------------------------------------------------------------------------
+# ---- errors ----------------------------------------------------------------------------------------------------------
 
 
 def no_source(column: str) -> UnlabelledData:
-    """A row does not say its source."""
+    """Return the error for a row that does not name its source."""
     return UnlabelledData(
         f"a row holds no source in `{column}`, so nothing says what it may be used for: leave out the rows without "
         "one, or say where they were collected"
@@ -85,19 +92,19 @@ def no_source(column: str) -> UnlabelledData:
 
 
 def not_sources(column: str, kind: object) -> UnlabelledData:
-    """Return a column that is to hold ids of sources holds something else."""
+    """Return the error for a column marked `RowSource` that does not hold ids of sources."""
     return UnlabelledData(f"`{column}` is marked RowSource and holds {kind}: ids of sources are texts, as `1.1(a)`")
 
 
 def not_subjects(column: str, kind: object) -> UnlabelledData:
-    """Return a column that is to hold ids of subjects holds something else."""
+    """Return the error for a column marked `Subject` that does not hold ids of subjects."""
     return UnlabelledData(
         f"`{column}` is marked Subject and holds {kind}: ids of subjects are whole numbers, texts or UUIDs"
     )
 
 
 def blank_subject(column: str) -> UnlabelledData:
-    """Return a text that is to be an id of a subject cannot be one."""
+    """Return the error for a text in a column marked `Subject` that is no valid id."""
     return UnlabelledData(
         f"`{column}` is marked Subject, and a row holds a text that is no id: an id has 1 to {LONGEST} characters that "
         "print, and no blank at either end"
@@ -105,14 +112,14 @@ def blank_subject(column: str) -> UnlabelledData:
 
 
 def not_days(column: str, kind: object) -> UnlabelledData:
-    """Return a column that is to hold days holds something else."""
+    """Return the error for a column marked to hold days that does not hold them."""
     return UnlabelledData(
         f"`{column}` is marked to hold days, and holds {kind}: give dates, or moments with a time zone"
     )
 
 
 def naive(column: str) -> UnlabelledData:
-    """Moments that could be of one of two days."""
+    """Return the error for moments without a time zone, which could be of one of two days."""
     return UnlabelledData(
         f"`{column}` is marked to hold days, and its moments have no time zone, so each could be of one of two days: "
         "give them one, or give dates"
@@ -120,7 +127,7 @@ def naive(column: str) -> UnlabelledData:
 
 
 def missing(column: str) -> UnlabelledData:
-    """Return a column that decides is not there."""
+    """Return the error for a missing column that decides on rows."""
     return UnlabelledData(
         f"there is no column `{column}`, which says of each row whose it is, or from where or when: keep it until the "
         "rows that may be used are chosen"
@@ -128,7 +135,7 @@ def missing(column: str) -> UnlabelledData:
 
 
 def no_column(column: object) -> ValueError:
-    """A column was named that is not there."""
+    """Return the error for a column that is named and does not exist."""
     return ValueError(f"there is no column {format_name(column)} in the frame")
 
 
@@ -136,12 +143,12 @@ def no_column(column: object) -> ValueError:
 
 
 def as_text(notice: Notice) -> str:
-    """What a notice says, or each of several. Their classes are not pickled: another process makes them anew."""
-    return json.dumps([one.dump() for one in notice.notices], ensure_ascii=False)
+    """Serialize a notice, or each of several, for other processes. Classes of notices cannot be pickled."""
+    return json.dumps([part.dump() for part in notice.notices], ensure_ascii=False)
 
 
 @functools.lru_cache(maxsize=16)
 def from_text(text: str) -> Notice:
-    """Return the notice that says this, or the several that do."""
+    """Restore a notice from the text that `as_text` made."""
     notices = [Notice.parse(tables) for tables in json.loads(text)]
     return notices[0] if len(notices) == 1 else JointNotice(notices, {})

@@ -1,4 +1,4 @@
-"""Tags of columns: under which sources the values in a table were collected, and which columns say it of their rows.
+"""Tags of columns: the sources of the values in a table, and the roles of columns in their rows.
 
 A tag is written under one metadata key, `purposeguard`, on fields of Arrow and on columns of Spark.
 """
@@ -25,30 +25,28 @@ from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource
 from purposeguard.values.type_schema import Model, Shape
 
 KEY: Final = "purposeguard"
-"""The metadata key under which a column bears its tag."""
+"""The metadata key for the tag of a column."""
 
 Revisions = Notice | History | Notices
 """The notice, or all its revisions, or several notices, whose sources tags name."""
 
 OneSpec = type[Source] | str | Label | Mark
 Spec = OneSpec | Iterable[OneSpec]
-"""How a column is tagged: a source class, an id, a label, `NotPersonal`, `ByRow`, a mark; or several of these."""
+"""A specification of a tag: a source class, an id, a label, `NotPersonal`, `ByRow`, a mark, or several of these."""
 
 NOT_PERSONAL: Final = Label(NotPersonal)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Tag:
-    """What a column holds.
-
-    `label`: the sources that all its values were collected under, `Label(NotPersonal)` if they are not personal.
-    `by_row`: each value was collected under the source that its row names, as well. `mark`: the role of the column in
-    its rows (`Subject`, `Collected`, `Ended`, `RowSource`), or None.
-    """
+    """The sources and the role of a column."""
 
     label: Label = NOT_PERSONAL
+    """The sources that all values were collected under; `Label(NotPersonal)` if they are not personal."""
     by_row: bool = dataclasses.field(default=False, kw_only=True)
+    """True if each value was also collected under the source that its row names."""
     mark: Mark | None = dataclasses.field(default=None, kw_only=True)
+    """The role of the column in its rows (`Subject`, `Collected`, `Ended`, `RowSource`), if it has one."""
 
     @property
     def is_personal(self) -> bool:
@@ -61,7 +59,7 @@ class Tag:
 
 
 class Columns(Immutable, Mapping[str, Tag]):
-    """The tags of a table's columns, by name, in their order. A column that is not in it is unlabelled.
+    """The tags of a table's columns, by name, in their order. A column without an entry is unlabelled.
 
     Raises:
         UnlabelledData: two columns bear a mark that one column may bear.
@@ -75,17 +73,17 @@ class Columns(Immutable, Mapping[str, Tag]):
     _hash: int
 
     def __init__(self, tags: Mapping[str, Tag]) -> None:
-        known = dict(tags)
+        own = dict(tags)
         for mark in (RowSource, Collected, Ended):
-            names = [f"`{name}`" for name, tag in known.items() if tag.mark is mark]
+            names = [f"`{name}`" for name, tag in own.items() if tag.mark is mark]
             if len(names) > 1:
                 raise UnlabelledData(f"{' and '.join(names)} are both marked {mark!r}, and one is to say it of a row")
         marked: dict[Mark, str] = {}
-        for name, tag in known.items():
+        for name, tag in own.items():
             if tag.mark is not None:
                 marked.setdefault(tag.mark, name)
-        subjects = tuple((name, tag.mark) for name, tag in known.items() if isinstance(tag.mark, SubjectMark))
-        self._fill(_tags=known, _marked=marked, _subjects=subjects, _hash=hash(tuple(known.items())))
+        subjects = tuple((name, tag.mark) for name, tag in own.items() if isinstance(tag.mark, SubjectMark))
+        self._fill(_tags=own, _marked=marked, _subjects=subjects, _hash=hash(tuple(own.items())))
 
     def __getitem__(self, name: str) -> Tag:
         return self._tags[name]
@@ -103,7 +101,7 @@ class Columns(Immutable, Mapping[str, Tag]):
         return self._hash
 
     def columns_with_mark(self, mark: Mark) -> str | None:
-        """Return the column that bears this mark; None where none does."""
+        """Return the column that bears a mark; None if no column bears it."""
         return self._marked.get(mark)
 
     def subjects(self) -> tuple[tuple[str, SubjectMark], ...]:
@@ -115,14 +113,18 @@ class Columns(Immutable, Mapping[str, Tag]):
 
 
 def columns_of(revisions: Revisions, tags: object) -> Columns:
-    """Return the tags of a table: as they are given, of a class whose rows they are, or of a mapping of names.
+    """Return the tags of a table.
 
-    Of a tagged class (a pydantic model, dataclass, TypedDict, NamedTuple or attrs class) the fields are the columns,
-    and those without a tag are not personal, as everywhere. In a mapping each column needs a tag.
+    The fields of a tagged class (a pydantic model, dataclass, TypedDict, NamedTuple or attrs class) are columns.
+    Fields without a tag are not personal, as everywhere. In a mapping each column needs a tag.
+
+    Args:
+        revisions: The notice, or all its revisions, or several notices.
+        tags: `Columns`, a tagged class whose rows are in the table, or a mapping of column names to tags.
 
     Raises:
         TypeError: `tags` is none of these, or the tag of a column is something else.
-        UnknownSource: a source is of no revision that is known here.
+        UnknownSource: a source is of no known revision.
         UnlabelledData: a column has no tag, or the class is marked in a way that a table cannot be.
     """
     if isinstance(tags, Columns):
@@ -143,10 +145,16 @@ def _of_field(revisions: Revisions, cls: type, name: str, shape: Shape) -> Tag:
 
 
 def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, object] = MappingProxyType({})) -> Any:
-    """What a class says of an attribute, its names resolved; `names` need not be names of its module.
+    """Return the annotation of a class's attribute with its names resolved.
+
+    Args:
+        annotation: The annotation.
+        owner: The class.
+        where: The name of the attribute, for the error.
+        names: Further names that may occur in the annotation and need not be names of the module.
 
     Raises:
-        UnlabelledData: a name in it is not defined.
+        UnlabelledData: a name in the annotation is not defined.
     """
     try:
         return evaluate_annotation(annotation, {**names, **module_names(owner)}, dict(vars(owner)))
@@ -169,7 +177,11 @@ def specs_of(shape: Shape, where: str) -> list[OneSpec]:
 
 
 def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
-    """Return the tag that a specification describes; raises as `columns_of` does."""
+    """Return the tag that a specification describes.
+
+    Raises:
+        TypeError, UnknownSource, UnlabelledData: as for `columns_of`.
+    """
     if isinstance(spec, Tag):
         _resolve_term(revisions, spec.label)
         return spec
@@ -197,7 +209,11 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
 
 
 def _read_source(revisions: Revisions, spec: object, column: str) -> Label:
-    """Return the label of a source, an id or a label; raises UnknownSource, which names the column."""
+    """Return the label of a source, an id or a label.
+
+    Raises:
+        UnknownSource: the source is unknown. The message names the column.
+    """
     try:
         return _label(revisions, spec)
     except UnknownSource as error:
@@ -218,11 +234,15 @@ def _label(revisions: Revisions, spec: object) -> Label:
 
 
 def _resolve_term(revisions: Revisions, label: Label) -> Label:
-    """Return the label; raises UnknownSource where a source is of no revision that is known here."""
+    """Return the label.
+
+    Raises:
+        UnknownSource: a source is of no known revision.
+    """
     notices = _every(revisions)
     for source in label.sources:
         if not any(source in notice.grants for notice in notices) and source is not NotPersonal:
-            _latest(revisions).source(source)  # raises, and says why
+            _latest(revisions).source(source)  # This raises UnknownSource with the reason.
     return label
 
 
@@ -240,26 +260,29 @@ def _latest(revisions: Revisions) -> Notice:
 
 _MARKS: Final[Mapping[str, Mark]] = {"subject": Subject, "collected": Collected, "ended": Ended, "source": RowSource}
 MARKS: Final[Mapping[str, Mark]] = {**_MARKS, "by-row": ByRow}
-"""How people write marks, beside `subject:realm`; any other word is a source's id, or `not-personal`."""
+"""The words for marks, besides `subject:realm`. Any other word is a source's id, or `not-personal`."""
 
 
 def parts_of(written: object) -> list[OneSpec]:
-    """Return the parts of a tag as people write it: one word, or several. Raises ValueError if it is neither."""
+    """Return the parts of a tag that is written as one word or several.
+
+    Raises:
+        ValueError: it is neither a word nor a list of words.
+    """
     words: list[Any] = written if isinstance(written, list) else [written]
     if not words or not all(isinstance(word, str) for word in words):
         raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
-    return [
-        MARKS[word]
-        if word in MARKS
-        else Subject(word.removeprefix("subject:"))
-        if word.startswith("subject:")
-        else word
-        for word in words
-    ]
+    return [_part_of(word) for word in words]
+
+
+def _part_of(word: str) -> OneSpec:
+    if word in MARKS:
+        return MARKS[word]
+    return Subject(word.removeprefix("subject:")) if word.startswith("subject:") else word
 
 
 def words_of(tag: Tag) -> list[str]:
-    """Return a tag as people write it: what `parts_of` reads."""
+    """Return the words for a tag, which `parts_of` reads."""
     mark = next((name for name, mark in _MARKS.items() if mark == tag.mark), None)
     if isinstance(tag.mark, SubjectMark) and tag.mark.realm is not None:
         mark = f"subject:{tag.mark.realm}"
@@ -268,7 +291,7 @@ def words_of(tag: Tag) -> list[str]:
 
 
 LONGEST_TAG: Final = 10_000
-"""Characters of a tag at most."""
+"""Length of the longest encoded tag, in characters."""
 
 
 class _WrittenTag(BaseModel):
@@ -286,11 +309,11 @@ class _WrittenTag(BaseModel):
 
 
 def encode(tag: Tag, revisions: Revisions) -> str:
-    """Return a tag as the text that a column bears.
+    """Encode a tag as the text in a column's metadata.
 
     Raises:
-        UnknownSource: a source is of no revision that is known here.
-        ValueError: its sources are of several revisions, or of several notices, and a column's tag is of one.
+        UnknownSource: a source is of no known revision.
+        ValueError: the sources are of several revisions or notices. A column's tag is of one.
     """
     _resolve_term(revisions, tag.label)
     sources = [source for source in tag.label if source is not NotPersonal]
@@ -315,12 +338,11 @@ def encode(tag: Tag, revisions: Revisions) -> str:
 
 
 def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
-    """Return the tag that a column bears.
+    """Decode the tag in a column's metadata.
 
     Raises:
-        UnlabelledData: malformed tag.
-        UnknownSource: it is of another notice, of a revision that is not known here, or names a clause that this one
-            does not have.
+        UnlabelledData: the tag is malformed.
+        UnknownSource: the tag is of another notice or an unknown revision, or names a clause that the revision lacks.
     """
     if len(text) > LONGEST_TAG:
         raise UnlabelledData(f"the tag of `{column}` has {len(text):,} characters, which no tag has")
@@ -365,7 +387,7 @@ def _read(written: _WrittenTag, revisions: Revisions, column: str) -> Tag:
 
 
 def _clause(notice: Notice, clause: str, column: str) -> type[Source]:
-    """Return a source by its clause, exactly as the notice prints it."""
+    """Return the source of a clause that is written exactly as the notice prints it."""
     source = notice.source(clause)
     if source.clause != clause:
         raise UnlabelledData(f"the tag of `{column}` names {format_name(clause)}, which is written {source.clause}")

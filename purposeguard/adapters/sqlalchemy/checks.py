@@ -1,4 +1,4 @@
-"""Watching: what a guarded engine asks of the guard about each statement, before the driver gets it."""
+"""The checks of a guarded engine: each statement is decided by the guard before the driver gets it."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.use import Use
 
 GUARDED: Final = "purposeguard_session"
-"""The execution option by which a guarded session says that it keeps purposes apart."""
+"""The execution option that a guarded session sets because it keeps purposes apart."""
 
 LOADS: Final = "_result_disable_adapt_to_context"
-"""The execution option that statements have by which a session loads objects."""
+"""The execution option of statements by which a session loads objects."""
 
 _MOST_SPELLINGS: Final = 10_000
-"""Values of a column of sources that are looked at where SQLite does not say which one it does not know."""
+"""The most values of a column of sources that are searched for an unknown one, which SQLite does not report."""
 
 _NUMBERED: Final = re.compile(r"\)\) AS imp_sen\(")
-"""Where the numbers of rows stand that are inserted together and come back in their order."""
+"""The place of the row numbers in an INSERT of many rows that are returned in their order."""
 
 _BLANK: Final = " \t\r\n"
 _COMMENT: Final = re.compile(rf"[{_BLANK}]*/\*(?!M?!|\+)(?:(?!\*/|/\*)[^\r\n])*\*/[{_BLANK}]*")
-"""One comment on one line, and nothing else: no code of MySQL (`/*!`), no hint, and no second one within it."""
+"""One comment on one line and nothing else: no code of MySQL (`/*!`), no hint, and no nested comment."""
 
 _TRANSLATIONS_KEPT: Final = 100
-"""Ways to call schemas for which statements are remembered."""
+"""The number of schema translations whose statements are cached."""
 
 NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 Translated = Mapping[str | None, str | None]
-"""Schemas as statements are to have them, by the schemas that tables are declared in."""
+"""The schemas to use in statements, by the schemas that tables are declared in."""
 
 _DEFINES: Final = frozenset(
     getattr(module, name)
@@ -71,9 +71,9 @@ _DEFINES: Final = frozenset(
         (named_types, words("CreateEnumType DropEnumType CreateDomainType DropDomainType")),
     )
     for name in names
-    if hasattr(module, name)  # some are of later versions
+    if hasattr(module, name)  # Some exist only in later versions.
 )
-"""Statements that define tables and what belongs to them, and read none."""
+"""Statements that define tables, types, indexes or comments, and read no table."""
 
 _CONTROL: Final = frozenset(
     getattr(elements, name) for name in ("SavepointClause", "RollbackToSavepointClause", "ReleaseSavepointClause")
@@ -83,7 +83,7 @@ _CONTROL: Final = frozenset(
 class _Own:
     """A statement of the dialect itself, about the database and no table of the application, while it runs.
 
-    `statement` is what the dialect executes, or None for whatever comes next.
+    `statement` is the statement that the dialect executes, or None for whichever comes next.
     """
 
     __slots__ = ("statement",)
@@ -92,21 +92,21 @@ class _Own:
         self.statement = statement
 
     def has(self, statement: str, context: Any) -> bool:
-        """Return True if exactly this is executed, and no replacement by a listener."""
+        """Return True if exactly this statement is executed, and no replacement by a listener."""
         if self.statement is None or isinstance(self.statement, str):
             return self.statement is None or statement == self.statement
         return context.invoked_statement is self.statement and statement == context.statement
 
 
 _ASKING: Final = object()
-"""In the place of a statement: a dialect is about to ask the database about itself."""
+"""The value of `_own` while a dialect is about to ask the database about itself."""
 
 _own: ContextVar[object] = ContextVar("purposeguard dialect", default=None)
 
 
 @contextmanager
 def own_statements() -> Any:
-    """What the dialect executes within is about the database itself; what listeners execute meanwhile is not."""
+    """Treat the statements that a dialect executes within as its own, but not those of listeners meanwhile."""
     token = _own.set(_ASKING)
     try:
         yield
@@ -116,7 +116,7 @@ def own_statements() -> Any:
 
 @contextmanager
 def own_statement(statement: object = None) -> Any:
-    """One statement is executed: the dialect's own, or that of a listener which runs while one is executed."""
+    """Mark a statement while it is executed: as the dialect's own, or as that of a listener meanwhile."""
     asking = _own.get() is _ASKING or statement is None
     token = _own.set(_Own(statement) if asking else None)
     try:
@@ -126,7 +126,7 @@ def own_statement(statement: object = None) -> Any:
 
 
 def is_asking() -> bool:
-    """Return True if a dialect asks the database about itself."""
+    """Return True if a dialect is asking the database about itself."""
     return _own.get() is not None
 
 
@@ -136,16 +136,16 @@ def _is_own(statement: str, context: Any) -> bool:
 
 
 def _loads(options: Mapping[str, Any], context: Any) -> bool:
-    """Return True if a session makes objects of the rows of a statement."""
+    """Return True if a session makes objects from the rows of a statement."""
     if LOADS in options:
         return True
-    # Versions before 2.1 do not say so of an UPDATE or INSERT of classes that returns rows.
+    # Versions before 2.1 do not set the option for an UPDATE or INSERT of classes that returns rows.
     returns = context is not None and bool(getattr(context.compiled, "effective_returning", None))
     return returns and any(name.startswith("_sa_orm_") for name in options)
 
 
 def _may_be_narrowed(table: str, options: Mapping[str, Any], context: Any, explained: str | None) -> None:
-    """Raise where rows of a table cannot be left out of a statement, or not by what executes it."""
+    """Raise if rows of a table cannot be left out of a statement, or if a plain session would load them."""
     if explained is not None:
         raise UnresolvedStatement(
             f"rows of `{table}` are left out, and a plan would tell of them: explain it in a purpose that may use all"
@@ -158,7 +158,7 @@ def _may_be_narrowed(table: str, options: Mapping[str, Any], context: Any, expla
 
 
 class UntaggedKey(UserWarning):
-    """A foreign key says whose the rows of a table are, and carries no source.
+    """Warning: a foreign key says whose the rows of a table are, and carries no source.
 
     Then a statement may count these rows for each person, or ask who has none, and choose people by it, for a purpose
     that may use nothing in the rows.
@@ -166,7 +166,7 @@ class UntaggedKey(UserWarning):
 
 
 class StatementWatch:
-    """Decides statements of one engine by one guard."""
+    """The decisions of one guard about the statements of one engine."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class StatementWatch:
         functions: Iterable[str] = (),
         passes: Iterable[str] = (),
     ) -> None:
-        """`functions` and `passes` are as `protect` takes them."""
+        """Create the watch of an engine. `functions` and `passes` are as for `protect`."""
         self._passes = PassedForms(passes) if passes else None
         self.guard = guard
         self.functions = frozenset(lower(function) for function in functions)
@@ -184,7 +184,7 @@ class StatementWatch:
         self._texts_known: cachetools.LRUCache[object, tuple[object, StatementTexts]] = cachetools.LRUCache(
             _TRANSLATIONS_KEPT
         )
-        self._lock = make_lock()  # of these
+        self._lock = make_lock()  # It guards the cache of texts.
         self.decider: Decider = LoopDecider(guard)
         self.catalogue = catalogue
         self.attributes = Attributes(catalogue)
@@ -193,14 +193,17 @@ class StatementWatch:
         guard._register.add_tables_of(self)
 
     def declared(self) -> Iterable[TaggedTable]:
-        """The tables mapped so far. Where a tag cannot be read, none: that is raised when a statement is executed."""
+        """Return the tables mapped so far, or none if a tag cannot be read.
+
+        The error for such a tag is raised when a statement is executed.
+        """
         try:
             return tuple(iter_declared_tables(self.catalogue.tables))
         except (UnlabelledData, UnknownSource):
             return ()
 
     def look_at_tables(self, stacklevel: int) -> None:
-        """Declare new tables, and warn once for each whose foreign key is marked `Subject` and carry no source."""
+        """Declare new tables, and warn once about each whose foreign key is marked `Subject` and carries no source."""
         stamp = self.catalogue.current_stamp()
         if stamp is self._looked_at:
             return
@@ -221,40 +224,47 @@ class StatementWatch:
                         stacklevel=stacklevel + 1,
                     )
 
-    # ---- before the driver gets it ---------------------------------------------------------------------------------
+    # ---- statements ------------------------------------------------------------------------------------------------
 
     def admit(self, statement: str, parameters: Any, context: Any, *, many: bool = False, bare: bool = False) -> Any:
-        """Check that a statement may be executed now, and record it in the ledger; give what the driver is to get.
+        """Check that a statement may be executed now, record it in the ledger, and narrow it to rows that may be used.
 
-        That is the statement and its parameters, so that rows are left out that may not be used. `many`: there are
-        several sets of parameters. `bare`: the driver gets none, so that it looks for none in the text.
+        Args:
+            statement: The statement.
+            parameters: Its parameters.
+            context: The execution context of SQLAlchemy, if there is one.
+            many: True if there are several sets of parameters.
+            bare: True if the driver gets no parameters, and so does not look for any in the text.
+
+        Returns:
+            The statement and the parameters for the driver.
 
         Raises:
             PurposeMissing, PurposeViolation: it uses what the purpose under way may not use.
             UnlabelledData: it uses a column or table without tags; or a plain session would load rows of which some may
                 not be used.
-            UnresolvedStatement: what it reads is unknown, or rows cannot be left out.
+            UnresolvedStatement: it is unknown what it reads, or rows cannot be left out.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
         made, before, after = self._strip_comments(statement, context)
         if self._is_about_itself(made, context):
             return statement, parameters
-        options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has one
+        options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has a context.
         batch = made == getattr(context, "purposeguard_batch", None)
         explained = None if self._passes is None else self._passes.find_explained_statement(made)
         text, seals, built = made if explained is None else explained, NO_SEALS, False
         if context is not None and (batch or made == context.statement):
             seals = seals_of(context.compiled, context._expanded_parameters)
             built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
-        if context is not None and batch:  # many rows are inserted as one is, but for the number that each gets
+        if context is not None and batch:  # Many rows are inserted like one, except that each gets a number.
             text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
         translated = options.get("schema_translate_map")
         texts = self._texts(translated, built=built)
         prepared = texts.get_prepared(text, seals, bare=bare)
         if prepared is None:
-            self.attributes.ask(self)  # before there are objects that the statement loads
+            self.attributes.ask(self)  # This must happen before the statement loads objects.
             self.catalogue.refresh()
-            self.look_at_tables(stacklevel=2)  # of tables that came later
+            self.look_at_tables(stacklevel=2)  # Tables may have been mapped since.
             texts = self._texts(translated, built=built)
             prepared = texts.prepare(text, seals, bare=bare)
         rules = texts.decide(prepared)
@@ -269,12 +279,12 @@ class StatementWatch:
         return f"{before}{made}{after}", parameters
 
     def _strip_comments(self, statement: str, context: Any) -> tuple[str, str, str]:
-        """A statement without the comments that listeners put before and after it, and these: each may be another.
+        """Split a statement into its text and the comments that listeners put before and after it.
 
-        A statement that a listener changed in another way stays as it is, and is read as any text.
+        A statement that a listener changed in another way is returned whole, and is read like any text.
         """
         for made in (getattr(context, "purposeguard_batch", ""), getattr(context, "statement", "")):
-            core = "" if made == statement else made.strip(_BLANK)  # tracers cut blanks
+            core = "" if made == statement else made.strip(_BLANK)  # Tracers cut blanks.
             if core and core in statement:
                 before, _, after = statement.partition(core)
                 if all(not part.strip(_BLANK) or self._is_comment(part) for part in (before, after)):
@@ -282,13 +292,16 @@ class StatementWatch:
         return statement, "", ""
 
     def _is_comment(self, text: str) -> bool:
-        """Return True if every engine takes it for a comment, and no driver puts a parameter into it."""
+        """Return True if every engine takes a text for a comment, and no driver puts a parameter into it."""
         if self._dialect.paramstyle in ("format", "pyformat") and "%" in text.replace("%%", ""):
             return False
         return _COMMENT.fullmatch(text) is not None
 
     def _is_about_itself(self, statement: str, context: Any) -> bool:
-        """True if a dialect asks the database about itself, tables are defined, or a statement passes as it is."""
+        """Return True if a statement needs no decision.
+
+        Such a statement asks the database about itself, defines tables, or has the form of one that passes.
+        """
         if _is_own(statement, context) or (self._passes is not None and self._passes.is_passed(statement)):
             return True
         if context is None or context.compiled is None:
@@ -299,33 +312,33 @@ class StatementWatch:
         return exempt and not hasattr(kind, "_compiler_dispatcher") and statement == context.statement
 
     def _texts(self, translated: Translated | None = None, *, built: bool = True) -> StatementTexts:
-        """What reads the texts of statements in which schemas are called so.
+        """Return the reader of statements in which schemas have these names.
 
-        `built`: SQLAlchemy made the text of what it knows as a statement. Such a one counts by sequences.
+        `built` is True if SQLAlchemy made the text from a statement that it knows. Such a statement may use sequences.
         """
         stamp = self.catalogue.current_stamp()
         key = (built, tuple(translated.items()) if translated else ())
         with self._lock:
-            known = self._texts_known.get(key)
-        if known is None or known[0] is not stamp:
+            entry = self._texts_known.get(key)
+        if entry is None or entry[0] is not stamp:
             tables, places = self.catalogue.tables, self.catalogue.places()
             if translated:
                 tables, places = self._translate_tables(translated, tables, places)
             functions = {*self.functions, "nextval"} if built else self.functions
-            known = stamp, StatementTexts(self.guard, tables, places, self._dialect, functions)
+            entry = stamp, StatementTexts(self.guard, tables, places, self._dialect, functions)
             with self._lock:
-                self._texts_known[key] = known
-        return known[1]
+                self._texts_known[key] = entry
+        return entry[1]
 
     def _translate_tables(
         self, translated: Translated, tables: Tables, places: dict[str, Table]
     ) -> tuple[Tables, dict[str, Table]]:
-        """Return the tables, also as they are called in other schemas.
+        """Return the tables under their own names and under those that they have in other schemas.
 
         Raises:
-            UnresolvedStatement: one would be called as another one is, which has tags of its own.
+            UnresolvedStatement: a table would get the name of another table, which has tags of its own.
         """
-        names = {name: name for name in places}  # in a text schemas are called as ever
+        names = {name: name for name in places}  # A text still uses the names of the declared schemas.
         for name, table in places.items():
             other = translated.get(table.schema, table.schema)
             called = f"{other}.{table.name}" if other else table.name
@@ -346,11 +359,11 @@ class StatementWatch:
         return Tables(tables.revisions, tags), {called: places[name] for called, name in names.items()}
 
     def observes(self, use: Use[Any] | None) -> bool:
-        """Return True if what may not be used is only recorded."""
+        """Return True if a denial under this use is only recorded."""
         return self.decider.engine.observing if use is None else use.activity.observing
 
     def of_rows(self, error: BaseException, connection: Any, context: Any) -> PurposeGuardError | None:
-        """The refusal that an error of the database stands for: a row with an unknown source. None for other errors."""
+        """Return the refusal for a row with an unknown source if the database reports one; None for other errors."""
         rules: Mapping[str, RowRule] = getattr(context, "purposeguard_rules", {})
         message = str(error)
         if not rules or not (NO_SOURCE in message or BAD_JSON in message):
@@ -373,7 +386,11 @@ class StatementWatch:
 
 
 def _stranger(connection: Any, rule: RowRule, table: Table) -> str | None:
-    """Return the first text in a column of sources that names none; "" for a null, None if every row names a source."""
+    """Return the first text in a column of sources that names no source.
+
+    Returns:
+        The text, or "" for a null. None if every row names a source.
+    """
     ids = table.columns[rule.source or ""]
     usual, plain = spellings(rule.notice), plain_spellings(rule.notice)
     named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()

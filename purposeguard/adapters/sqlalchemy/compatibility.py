@@ -1,8 +1,7 @@
-"""What guarded engines and sessions rely on without SQLAlchemy promising it, tried once before an engine is guarded.
+"""Checks that SQLAlchemy does what guarded engines and sessions rely on and its documentation does not promise.
 
-A hook that is overridden, and that another version no longer calls, would let pass in silence what it is there for. So
-each is looked for by its name and parameters, and seen to be called: a database in memory is asked through a guarded
-engine.
+If another version no longer called an overridden hook, statements would pass silently. So each hook is looked up by its
+name and parameters, and tried once before an engine is guarded, with a database in memory.
 """
 
 from __future__ import annotations
@@ -38,17 +37,20 @@ _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
     (DefaultDialect, "_deliver_insertmanyvalues_batches", "self connection cursor statement parameters"),
     (InstanceState, "_expire_attributes", "self dict_ attribute_names"),
 )
-"""Methods that are overridden or called, each with the parameters that it is known to begin with."""
+"""Methods that are overridden or called, each with its first parameters."""
 
 TESTED: Final = "sqlalchemy>=2.0.36,<2.2"
-"""The versions that the extra `sqlalchemy` names."""
+"""The versions in the extra `sqlalchemy`."""
 
 
 def must_be_known(session: type[Session]) -> None:
-    """Checks, once in a process, that SQLAlchemy does what is relied on. `session` is the class of guarded sessions.
+    """Check, once in a process, that SQLAlchemy does what guarded engines and sessions rely on.
+
+    Args:
+        session: The class of guarded sessions.
 
     Raises:
-        UnresolvedStatement: it does not, so statements or objects would pass that nobody decides.
+        UnresolvedStatement: it does not, so statements or objects could pass undecided.
     """
     wrong = _differences(session)  # type: ignore[arg-type]  # a class, which can be hashed
     if wrong:
@@ -77,7 +79,7 @@ def _try_check(check: Callable[[], Iterator[str]]) -> list[str]:
     try:
         return list(check())
     except (AttributeError, LookupError, NotImplementedError, SQLAlchemyError, TypeError) as error:
-        message = str(error).partition("\n")[0]  # it is about what was tried, and says which name is not there
+        message = str(error).partition("\n")[0]  # The message is about the check, and says which name is missing.
         return [message or type(error).__name__]
 
 
@@ -85,11 +87,11 @@ def _try_check(check: Callable[[], Iterator[str]]) -> list[str]:
 
 
 class _Quiet(logging.Logger):
-    """A logger of nobody's: what is tried is not logged."""
+    """A logger without handlers, so that the statements of the checks are not logged."""
 
 
 class _Probe(GuardedEngine):
-    """Counts how often it is asked whether rows are logged, and has the connection ask."""
+    """A guarded engine that counts the calls of `_should_log_debug`, and makes the connection call it."""
 
     def _should_log_info(self) -> bool:
         return True
@@ -101,7 +103,7 @@ class _Probe(GuardedEngine):
 
 
 class _ProbeWatch(StatementWatch):
-    """Takes the place of what decides: notes the statements that it is asked about, and errors."""
+    """A watch that records statements and errors, and decides nothing."""
 
     def __init__(self) -> None:
         self.admitted: list[tuple[str, bool]] = []
@@ -121,7 +123,7 @@ class _ProbeWatch(StatementWatch):
 
 
 def _executes() -> Iterator[str]:
-    """Whether each statement is asked about, and each way to the driver closed."""
+    """Yield the hooks of an engine that are not called, and the ways to the driver that are not closed."""
     engine = create_engine("sqlite://")
     watch = _ProbeWatch()
     guard_engine(engine, watch)
@@ -151,7 +153,7 @@ def _executes() -> Iterator[str]:
             yield "Connection._handle_dbapi_exception"
         if not watch.asked:
             yield "Engine._should_log_debug"
-        row: Any = type("Row", (), {})  # another each time: threads may look at once
+        row: Any = type("Row", (), {})  # Each call makes a class of its own, because threads may check at once.
         mapped.map_imperatively(row, table)
         with Session(engine) as session:
             session.execute(select(row)).all()
@@ -172,11 +174,11 @@ def _executes() -> Iterator[str]:
 
 
 class _Asked(Exception):
-    """A hook was called."""
+    """Raised by a hook to show that it was called."""
 
 
 def _loads(guarded: type[Session]) -> Iterator[str]:
-    """Whether a session calls what is overridden, and attributes that are read ask."""
+    """Yield the hooks of sessions and attributes that are not called."""
 
     class ProbeSession(guarded):  # type: ignore[valid-type, misc]  # a class that is given
         def _merge(self, *_: Any, **__: Any) -> Any:
@@ -188,7 +190,7 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
         def expunge_all(self) -> None:
             raise _Asked
 
-    class Thing:  # another each time: threads may look at once
+    class Thing:  # Each call makes a class of its own, because threads may check at once.
         pass
 
     mapped = registry()

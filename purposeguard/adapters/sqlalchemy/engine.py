@@ -22,10 +22,10 @@ _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool
 
 
 def _refuse_outside(what: str, depth: int = 2) -> None:
-    """Raise UnresolvedStatement unless SQLAlchemy itself is the caller: nothing checks a driver's own connection."""
+    """Raise UnresolvedStatement unless SQLAlchemy is the caller, as nothing checks a connection of the driver."""
     try:
         caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
-    except ValueError:  # there is no caller: the bottom of a greenlet
+    except ValueError:  # There is no caller at the bottom of a greenlet.
         caller = ""
     if not caller.startswith(_INSIDE):
         _refuse(what)
@@ -43,39 +43,42 @@ def _note_statement(statement: object) -> AbstractContextManager[None]:
 
 
 class _AskedConnection(Connection):
-    """A connection by which a dialect asks the database about itself: which statements are the dialect's is noted."""
+    """A connection by which a dialect asks the database about itself. It marks the statements of the dialect."""
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        """As of any connection."""
+        """Execute a statement as any connection does, marked as the dialect's if it is."""
         with _note_statement(statement):
             return super().execute(statement, *args, **kwargs)
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        """As of any connection."""
+        """Execute a statement as any connection does, marked as the dialect's if it is, and return the first value."""
         with _note_statement(statement):
             return super().scalar(statement, *args, **kwargs)
 
     def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> Any:
-        """As of any connection."""
+        """Execute a text as any connection does, marked as the dialect's if it is."""
         with _note_statement(statement):
             return super().exec_driver_sql(statement, *args, **kwargs)
 
 
 _DATA_EXCEPTION: Final = "22"
 _INTEGRITY: Final = "23"
-"""The beginnings of SQL states for a value (no number, no date), and for a row that breaks a constraint."""
+"""The first characters of the SQL states for an invalid value, and for a row that breaks a constraint."""
 
 
 def _hide_values(error: BaseException, *, left_out: bool) -> None:
-    """Take values from an error of the database. With rows `left_out` it may have tried an expression on these."""
+    """Remove values from an error of the database.
+
+    If rows are `left_out`, the database may have evaluated an expression on them.
+    """
     state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None))
     if left_out and state.startswith(_DATA_EXCEPTION):
         message = f"a value does not fit (SQLSTATE {state}); it may be of a row that is left out, so it is hidden"
     elif state.startswith(_INTEGRITY):
-        message = str(error).partition("\n")[0]  # the next line quotes the row
+        message = str(error).partition("\n")[0]  # The next line quotes the row.
     else:
         return
-    for each in (error, error.__cause__):  # some drivers have an error of their own beneath
+    for each in (error, error.__cause__):  # Some drivers chain an error of their own.
         if each is not None:
             each.args = (message,)
 
@@ -87,7 +90,7 @@ class GuardedConnection(_AskedConnection):
 
     @property
     def connection(self) -> Any:
-        """The driver's connection: for SQLAlchemy alone."""
+        """The driver's connection. Only SQLAlchemy may read it."""
         _refuse_outside("`connection`")
         return Connection.connection.fget(self)  # type: ignore[attr-defined]  # a property: super() has none
 
@@ -95,7 +98,7 @@ class GuardedConnection(_AskedConnection):
         self, e: BaseException, statement: Any, parameters: Any, cursor: Any, context: Any, *args: Any, **kwargs: Any
     ) -> NoReturn:
         if isinstance(e, self.dialect.loaded_dbapi.Error) and not self._asking:
-            self._asking = True  # should the question fail, too
+            self._asking = True  # The query for the unknown source may fail, too.
             try:
                 watch: Any = self.dialect.purposeguard  # type: ignore[attr-defined]  # of a guarded one
                 e = watch.of_rows(e, self, context) or e
@@ -103,8 +106,8 @@ class GuardedConnection(_AskedConnection):
                 self._asking = False
             _hide_values(e, left_out=bool(getattr(context, "purposeguard_rules", None)))
         if isinstance(e, CompileError) and isinstance(e.__cause__, PurposeGuardError):
-            e = e.__cause__  # of a value that would have stood in the text
-        if isinstance(e, PurposeGuardError):  # as it is, and without the parameters
+            e = e.__cause__  # A sealed value would have been written into the text.
+        if isinstance(e, PurposeGuardError):  # Raise it unwrapped, so that it does not contain the parameters.
             if cursor is not None:
                 self._safe_close_cursor(cursor)
             if not self.in_transaction():
@@ -119,12 +122,12 @@ class GuardedEngine(Engine):
     _connection_cls = GuardedConnection
 
     def raw_connection(self) -> Any:
-        """Return the driver's connection: for SQLAlchemy alone."""
+        """Return the driver's connection. Only SQLAlchemy may call this."""
         _refuse_outside("`raw_connection`")
         return super().raw_connection()
 
     def _should_log_debug(self) -> bool:
-        """Never: it is then that rows are logged, whose values are personal as parameters are."""
+        """Return False: at this level SQLAlchemy logs rows, whose values are personal as parameters are."""
         return False
 
 
@@ -137,7 +140,7 @@ GuardedOptionEngine._option_cls = GuardedOptionEngine
 
 
 def _guard_pool(pool: Any) -> None:
-    """Let the pool, and those made after it, give connections to SQLAlchemy alone."""
+    """Let a pool, and the pools that replace it, give connections only to SQLAlchemy."""
     plain_connect, plain_recreate = type(pool).connect, type(pool).recreate
 
     def connect() -> Any:
@@ -156,7 +159,7 @@ def _guard_pool(pool: Any) -> None:
 
 
 def _deciding(method: Callable[..., Any], *, many: bool) -> Callable[..., Any]:
-    """Return a method of a dialect that gives a statement to the driver: first it is decided, and narrowed."""
+    """Wrap a method of a dialect that gives a statement to the driver, so that it is decided and narrowed first."""
 
     @functools.wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> Any:
@@ -167,7 +170,7 @@ def _deciding(method: Callable[..., Any], *, many: bool) -> Callable[..., Any]:
 
 
 def _deciding_bare(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same of the method that gives no parameters."""
+    """Wrap the method of a dialect that gives a statement without parameters to the driver."""
 
     @functools.wraps(method)
     def execute(dialect: Any, cursor: Any, statement: Any, context: Any = None) -> Any:
@@ -178,7 +181,7 @@ def _deciding_bare(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _batching(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of a dialect that gives an INSERT of many rows in parts: each is noted, and no other is taken for it."""
+    """Wrap the method of a dialect that splits an INSERT of many rows into batches, so that each batch is recorded."""
 
     @functools.wraps(method)
     def batches(*args: Any, **kwargs: Any) -> Any:
@@ -191,21 +194,22 @@ def _batching(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _its_own(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of a dialect that asks the database about itself."""
+    """Wrap a method by which a dialect asks the database about itself, so that its statements are marked."""
 
     @functools.wraps(method)
     def asking(dialect: Any, connection: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(connection) is Connection:  # the first of an engine
+        if type(connection) is Connection:  # The first connection of an engine is not guarded.
             connection.__class__ = _AskedConnection
         with own_statements():
             result = method(dialect, connection, *args, **kwargs)
-            return iter(list(result)) if inspect.isgenerator(result) else result  # not later, outside of this
+            # A generator is exhausted here, so that its statements run within the block.
+            return iter(list(result)) if inspect.isgenerator(result) else result
 
     return asking
 
 
 def _sequence(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method that asks for the next value of a sequence, by one statement that no connection is given."""
+    """Wrap a method that reads the next value of a sequence, so that its one statement is marked as the dialect's."""
 
     @functools.wraps(method)
     def fire(*args: Any, **kwargs: Any) -> Any:
@@ -216,12 +220,12 @@ def _sequence(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _ASKING: Final = ("get_", "has_", "_get_", "_has_", "initialize", "do_prepare_twophase", "do_commit_twophase")
-"""How methods are called by which a dialect asks the database about itself, or ends a transaction."""
+"""Prefixes of methods by which a dialect asks the database about itself, or ends a transaction."""
 
 
 def _watch_dialect(cls: type) -> type:
-    """Return the class of a dialect, watched."""
-    # No mixin: a dialect that is there already can become one of a class that derives from its own alone.
+    """Return a subclass of a dialect whose methods let the guard decide statements."""
+    # A mixin would not do: an existing dialect can only get a class that derives from its own class alone.
     dialect: Any = cls
     own: dict[str, Any] = {
         "do_execute": _deciding(dialect.do_execute, many=False),
@@ -229,7 +233,9 @@ def _watch_dialect(cls: type) -> type:
         "do_execute_no_params": _deciding_bare(dialect.do_execute_no_params),
     }
     own["_deliver_insertmanyvalues_batches"] = _batching(dialect._deliver_insertmanyvalues_batches)
-    own["supports_statement_cache"] = cls.__dict__.get("supports_statement_cache", False)  # asked of the class itself
+    own["supports_statement_cache"] = cls.__dict__.get(
+        "supports_statement_cache", False
+    )  # SQLAlchemy reads it from the class itself.
     for name in dir(cls):
         if name.startswith((*_ASKING, "do_rollback_twophase", "do_begin_twophase", "do_recover_twophase")):
             method = inspect.getattr_static(cls, name)
@@ -239,7 +245,7 @@ def _watch_dialect(cls: type) -> type:
 
 
 def _sequences_its_own(cls: Any) -> type:
-    """Return the class of a dialect's execution contexts: the next value of a sequence is of no table."""
+    """Return a subclass of a dialect's execution context that marks statements for the next value of a sequence."""
     return type(f"Watched{cls.__name__}", (cls,), {"fire_sequence": _sequence(cls.fire_sequence)})
 
 
@@ -247,11 +253,11 @@ _QUOTED: Final = words("""
     alter any connect_by_root current_user describe drop fetch function glob grant if ilike insert lateral
     partitioned_by qualify regexp returning revoke rlike rollback tablesample uncache unnest values with xor
 """)
-"""Names of tables and columns that the parser takes for something else where they are not quoted."""
+"""Names of tables and columns that the parser takes for something else if they are not quoted."""
 
 
 def guard_engine(engine: Engine, watch: StatementWatch) -> None:
-    """Guard an engine in place: every reference to it is guarded."""
+    """Guard an engine in place, so that every reference to it is guarded."""
     dialect: Any = engine.dialect
     dialect.__class__ = _watch_dialect(type(dialect))
     dialect.purposeguard = watch
@@ -261,6 +267,6 @@ def guard_engine(engine: Engine, watch: StatementWatch) -> None:
         dialect.execution_ctx_cls = _sequences_its_own(dialect.execution_ctx_cls)
     any_engine: Any = engine
     any_engine.__class__ = GuardedOptionEngine if isinstance(engine, OptionEngine) else GuardedEngine
-    engine.hide_parameters = True  # an error of the database must not tell in a log what was to be written
+    engine.hide_parameters = True  # An error of the database must not disclose the written values in a log.
     engine.clear_compiled_cache()
     _guard_pool(engine.pool)

@@ -1,4 +1,4 @@
-"""Lineage: what an executed statement reads and writes, by its text, and what of it is sealed."""
+"""Lineage of executed statements: the columns that they read and write, and the sealed values among them."""
 
 from __future__ import annotations
 
@@ -42,34 +42,35 @@ DIALECTS: Final = {
     "mariadb": "mysql",
     "duckdb": "duckdb",
 }
-"""How the SQL adapter calls the dialects of SQLAlchemy that it knows."""
+"""The names of dialects in the SQL adapter, by their names in SQLAlchemy."""
 
 
 # ---- sealed types ----------------------------------------------------------------------------------------------------
 
 
 class Seals(NamedTuple):
-    """What a compiled statement has of sealed types.
-
-    `outputs`: by place, the label under which an output comes out sealed, or None. `bound`: the names of parameters
-    that take sealed values, with their labels. `names`: those of all parameters, where they are given in order.
-    """
+    """The sealed outputs and parameters of a compiled statement."""
 
     outputs: tuple[Label | None, ...]
+    """By position, the label under which an output is sealed, or None."""
     bound: tuple[tuple[str, Label], ...]
+    """The names of parameters that take sealed values, with their labels."""
     names: tuple[str, ...]
+    """The names of all parameters, if parameters are given in order."""
 
 
 NO_SEALS: Final = Seals((), (), ())
 
 
 def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Seals:
-    """Return the seals of a compiled statement, which remembers them; without one, there are none.
+    """Return the seals of a compiled statement, and cache them on it. No statement has no seals.
 
-    `lists`: by name of a parameter that holds a list, the names of those that it becomes where it is executed.
+    Args:
+        compiled: The compiled statement, or None.
+        lists: By name of a parameter that holds a list, the names of the parameters that replace it on execution.
     """
-    known: Seals | None = getattr(compiled, "purposeguard", None)
-    if known is None and compiled is not None:
+    seals: Seals | None = getattr(compiled, "purposeguard", None)
+    if seals is None and compiled is not None:
         columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
         dialect = compiled.dialect
         outputs = tuple(_label(entry.type, dialect) for entry in columns)
@@ -77,26 +78,32 @@ def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyTyp
         bound = tuple(
             (name, label) for bind, name in binds.items() if (label := _label(bind.type, dialect)) is not None
         )
-        known = NO_SEALS
+        seals = NO_SEALS
         if bound or any(outputs):
             written = {binds[bind] for bind in compiled.literal_execute_params}
-            known = Seals(outputs, bound, tuple(name for name in compiled.positiontup or () if name not in written))
-        compiled.purposeguard = known
-    if compiled is not None and known and known.names and lists:
+            seals = Seals(outputs, bound, tuple(name for name in compiled.positiontup or () if name not in written))
+        compiled.purposeguard = seals
+    if compiled is not None and seals and seals.names and lists:
         # Numbered parameters (`$1`) have those of lists last.
-        names = sorted(known.names, key=lists.__contains__) if compiled._numeric_binds else known.names
-        return known._replace(names=tuple(each for name in names for each in lists.get(name, (name,))))
-    return known or NO_SEALS
+        names = sorted(seals.names, key=lists.__contains__) if compiled._numeric_binds else seals.names
+        expanded: list[str] = []
+        for name in names:
+            expanded += lists.get(name, (name,))
+        return seals._replace(names=tuple(expanded))
+    return seals or NO_SEALS
 
 
 def _label(kind: object, dialect: Any) -> Label | None:
     if isinstance(kind, SealedType):
-        kind = kind.dialect_impl(dialect)  # `with_variant` may have put a plain type in its place
+        kind = kind.dialect_impl(dialect)  # `with_variant` may have replaced it by a plain type.
     return kind.label if isinstance(kind, SealedType) else None
 
 
 def _many_values(query: exp.Expr | None) -> Sequence[exp.Expr]:
-    """The values of `SELECT p0::TEXT FROM (VALUES (%s, 0)) AS imp_sen (p0, n)`, as many rows are inserted in order."""
+    """Return the values of `SELECT p0::TEXT FROM (VALUES (%s, 0)) AS imp_sen (p0, n)`.
+
+    SQLAlchemy writes it when it inserts many rows that are returned in order.
+    """
     from_ = query.args.get("from_") if isinstance(query, exp.Select) and not query.args.get("joins") else None
     rows = from_.this if from_ is not None else None
     if query is None or not isinstance(rows, exp.Values) or len(rows.expressions) != 1:
@@ -113,7 +120,7 @@ def _many_values(query: exp.Expr | None) -> Sequence[exp.Expr]:
 
 
 def _find_key_parameters(tree: exp.Expr) -> tuple[set[str], int]:
-    """Return the columns that each must equal a parameter, as WHERE says, and the number of all its conditions."""
+    """Return the columns that WHERE sets equal to a parameter, and the number of all its conditions."""
     where = tree.args.get("where")
     if where is None:
         return set(), 0
@@ -129,7 +136,10 @@ def _find_key_parameters(tree: exp.Expr) -> tuple[set[str], int]:
 
 
 class Prepared(PreparedStatement):
-    """An analysed statement; `marked` has marks in place of its parameters, `sealed` are the sealed values it uses."""
+    """An analyzed statement.
+
+    `marked` is its text with marks in place of parameters, `sealed` the demand of the sealed values that it uses.
+    """
 
     def __init__(self, read: ReadStatement, used: Used, decider: Decider, marked: Marked, sealed: Demand) -> None:
         super().__init__(read, used, decider)
@@ -152,7 +162,7 @@ class LoopDecider(Decider):
 
 
 class StatementTexts(Statements):
-    """Reads the texts of statements that are executed on one engine. `places`: its tables, by their names there."""
+    """Reader of the statements that are executed on one engine. `places` holds its tables by their names."""
 
     _decider_class = LoopDecider
 
@@ -164,40 +174,45 @@ class StatementTexts(Statements):
         dialect: Any,
         functions: Iterable[str],
     ) -> None:
-        """Raise UnresolvedStatement where the texts of the database are not read."""
-        known = DIALECTS.get(dialect.name)
-        if known is None:
+        """Create the reader. Raise UnresolvedStatement if statements of the database cannot be read."""
+        name = DIALECTS.get(dialect.name)
+        if name is None:
             raise UnresolvedStatement(
                 f"statements of {dialect.name} are not read: guard an engine on {', '.join(DIALECTS)}"
             )
         super().__init__(
             guard,
             tables,
-            dialect=known,
+            dialect=name,
             functions=functions,
             schema=getattr(dialect, "default_schema_name", None),
             partial=True,
             standard_strings=not getattr(dialect, "_backslash_escapes", True),
         )
-        self._dialect: Final = known
+        self._dialect: Final = name
         self._paramstyle: Final[str] = dialect.paramstyle
         self.places: Final = places
         self._known: Final[cachetools.LRUCache[object, Prepared]] = cachetools.LRUCache(KEPT)
         self._lock: Final = make_lock()
 
     def _declare(self) -> None:
-        """Nothing: the engine declares its tables, each once, however schemas are called."""
+        """Do nothing: the engine declares its tables once, however their schemas are translated."""
 
     def get_prepared(self, text: str, seals: Seals, *, bare: bool) -> Prepared | None:
-        """Return a statement that was prepared before."""
+        """Return a statement that was prepared before; None if it was not."""
         with self._lock:
             return self._known.get((text, seals, bare))
 
     def prepare(self, text: str, seals: Seals, *, bare: bool) -> Prepared:
-        """Return a statement, analysed. `bare`: the driver looks for no parameters in it.
+        """Analyze a statement.
+
+        Args:
+            text: The statement.
+            seals: Its sealed outputs and parameters.
+            bare: True if the driver does not look for parameters in the text.
 
         Raises:
-            UnresolvedStatement: what it reads or writes is unknown.
+            UnresolvedStatement: it is unknown what it reads or writes.
             UnlabelledData: it uses a table that carries no tags.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
@@ -231,17 +246,24 @@ class StatementTexts(Statements):
         )
 
     def decide(self, prepared: Prepared) -> Mapping[str, RowRule]:
-        """By table, the rule by which rows are to be left out; the rest is checked. Empty if it may run as it is."""
+        """Check a statement, and return the row rules by which to narrow it; empty if it may run unchanged."""
         self.decider.check_demand(prepared.sealed)
         return self._decide(prepared)
 
     def ready(
         self, prepared: Prepared, rules: Mapping[str, RowRule], parameters: Any, *, many: bool, bare: bool
     ) -> tuple[str, Any]:
-        """Return the statement without the rows that may not be used, and its parameters.
+        """Return the narrowed statement for the driver, and its parameters.
+
+        Args:
+            prepared: The statement.
+            rules: By table, the rule of the rows to keep.
+            parameters: The parameters, or several sets of them.
+            many: True if there are several sets of parameters.
+            bare: True if the driver gets no parameters.
 
         Raises:
-            UnresolvedStatement: rows cannot be left out of it, or not on this database.
+            UnresolvedStatement: rows cannot be left out of the statement, or not on this database.
         """
         if self._dialect not in NARROWED:
             raise UnresolvedStatement(f"rows are narrowed on SQLite and PostgreSQL, and this is {self._dialect}")
@@ -263,7 +285,7 @@ class StatementTexts(Statements):
         if bare:
             return made.text, parameters
         if many:
-            return made.text, [made.parameters(given, self._dialect) for given in parameters]
+            return made.text, [made.parameters(values, self._dialect) for values in parameters]
         return made.text, made.parameters(parameters, self._dialect)
 
     def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
@@ -271,12 +293,15 @@ class StatementTexts(Statements):
             super()._cover(statement, rules, narrowed=narrowed)
 
     def _names_row(self, statement: ReadStatement) -> bool:
-        """True if parameters are written to a row that is named by its key: that says which row it is, and not what."""
+        """Return True if an UPDATE sets parameters in a row that it identifies by its key.
+
+        Then the condition says which row is written, and nothing about what is in it.
+        """
         tree, target = statement.tree, statement.analysis.target
         if not isinstance(tree, exp.Update) or target is None or statement.analysis.changes:
             return False
         if tree.this.args.get("joins") or any(tree.args.get(name) for name in ("from_", "order", "limit")):
-            return False  # something else decides which row it is
+            return False  # Something else decides which row is written.
         named, tests = _find_key_parameters(tree)
         return (
             len(named) == tests
@@ -285,7 +310,7 @@ class StatementTexts(Statements):
         )
 
     def _is_alone(self, statement: ReadStatement, name: str) -> bool:
-        """Return True if a query is of one row of a table, which it names by its key, and of no other table."""
+        """Return True if a query reads one row of a table, identified by its key, and no other table."""
         keys = {column.name for column in self.places[name].primary_key}
         alone = isinstance(statement.tree, exp.Select) and len(statement.mentions) == 1
         return alone and bool(keys) and keys <= _find_key_parameters(statement.tree)[0]
@@ -293,36 +318,38 @@ class StatementTexts(Statements):
     # ---- sealed columns ----------------------------------------------------------------------------------------------
 
     def _drop_sealed(self, statement: ReadStatement, used: Used, outputs: Sequence[Label | None]) -> Used:
-        """Return the columns that are used, but for sealed ones that are given as they are and decide nothing else.
+        """Return the used columns without sealed ones that are returned as they are and decide nothing else.
 
-        Of these it is checked where they are opened. What is made of one may be null, which no seal hides.
+        Sealed values are checked when they are opened. A value made of one may be null, which no seal hides.
         """
         analysis = statement.analysis
-        columns, given = analysis.columns, list(self._output_tables(statement))
+        columns, output_tables = analysis.columns, list(self._output_tables(statement))
         meets = any(statement.tree.args.get(name) for name in ("conflict", "alternative", "ignore"))
-        if columns is None or not len(columns) == len(outputs) == len(given) or meets:
+        if columns is None or not len(columns) == len(outputs) == len(output_tables) or meets:
             return used
         sealed: set[tuple[str, str]] = set()
         plain = set(analysis.conditions).union(*analysis.writes.values())
-        for flow, label, table in zip(columns, outputs, given, strict=True):
+        for flow, label, table in zip(columns, outputs, output_tables, strict=True):
             stays = len(flow) == 1 and all(self._stays_sealed(table, part, label) for part in flow)
             (sealed if stays else plain).update(flow)
-        left = {
+        remaining = {
             table: (tags, tuple(name for name in names if (table, name) not in sealed - plain))
             for table, (tags, names) in used.items()
         }
-        return {table: (tags, names) for table, (tags, names) in left.items() if names}
+        return {table: (tags, names) for table, (tags, names) in remaining.items() if names}
 
     def _stays_sealed(self, table: str | None, part: tuple[str, str], label: Label | None) -> bool:
-        """Return True if an output is a sealed column of this table, and comes out sealed under its sources."""
+        """Return True if an output is a sealed column of this table, and is returned sealed under its sources."""
         if table is None or label is None or part[0] != table:
             return False
         tag = self.tables[table].get(part[1])
-        sealed = any(isinstance(one.type, SealedType) for one in self.places[table].columns if one.name == part[1])
+        sealed = any(
+            isinstance(column.type, SealedType) for column in self.places[table].columns if column.name == part[1]
+        )
         return sealed and tag is not None and not tag.by_row and tag.label.sources <= label.sources
 
     def _output_tables(self, statement: ReadStatement) -> Iterator[str | None]:
-        """For each output the table whose column it is, as it is; None if it is anything else."""
+        """Yield for each output the table whose unchanged column it is; None if it is anything else."""
         tree, key = statement.tree, self.catalogue.names.key
         tables: dict[str, set[str]] = {}
 
@@ -353,7 +380,7 @@ class StatementTexts(Statements):
         """Yield the sealed values that a statement uses: all but those that it writes as they are.
 
         Raises:
-            FlowViolation: one would be written into a column whose tag does not cover it.
+            FlowViolation: a sealed value would be written into a column whose tag does not cover it.
         """
         analysis = statement.analysis
         target = analysis.target
@@ -371,7 +398,7 @@ class StatementTexts(Statements):
                     require_covering(target, column, NOT_PERSONAL if tag is None else tag.label, label)
 
     def _find_written_places(self, statement: ReadStatement, target: str) -> Iterator[tuple[int, str]]:
-        """Yield the parameters that are written as they are, by their numbers, each with its column."""
+        """Yield the numbers of the parameters that are written as they are, each with its column."""
         tree = statement.tree
         known = {name.casefold(): name for name in self.tables.names[target]}
         cells: list[tuple[str, exp.Expr]] = []
