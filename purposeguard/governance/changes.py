@@ -87,7 +87,7 @@ def changes_since(connection: sa.Connection, seen: int) -> ChangeSet:
     seq = latest_change(connection)
     if seq == seen:
         return ChangeSet(seq, ())
-    if not 0 < seq - seen <= KEPT:  # less than was seen: the store was put back to an earlier state
+    if not 0 < seq - seen <= KEPT:  # A lower number than before: the store was put back to an earlier state.
         return ChangeSet(seq, None)
     rows = connection.execute(
         sa.select(change.c.seq, change.c.pseudonym).where(change.c.seq > seen).order_by(change.c.seq)
@@ -95,6 +95,7 @@ def changes_since(connection: sa.Connection, seen: int) -> ChangeSet:
     if not rows or rows[0].seq != seen + 1 or rows[-1].seq - seen != len(rows):
         return ChangeSet(max(seq, rows[-1].seq if rows else seq), None)
     subjects = get_keys(connection).find_subjects(connection, (row.pseudonym for row in rows))
-    if any(row.pseudonym not in subjects for row in rows):  # forgotten, so that nobody knows whom it is about
+    # The subject was forgotten, so it is unknown whom the change is about.
+    if any(row.pseudonym not in subjects for row in rows):
         return ChangeSet(rows[-1].seq, None)
     return ChangeSet(rows[-1].seq, tuple(subjects[row.pseudonym] for row in rows))

@@ -53,11 +53,11 @@ def make_engine(target: str | URL, timeout: float, application: str = APPLICATIO
     """
     try:
         url = make_url(target)
-    except (exc.ArgumentError, ValueError):  # the latter where what stands in the place of the port is no number
+    except (exc.ArgumentError, ValueError):  # ValueError is raised if the port is no number.
         url = None
-    # A host with an `@` is the end of a password with an `@` that was not written `%40`.
+    # An `@` in the host comes from a password whose `@` was not written as `%40`.
     if url is None or url.get_backend_name() not in ("sqlite", "postgresql") or "@" in (url.host or ""):
-        # Without the text: it may hold a password.
+        # The message does not quote the URL, which may contain a password.
         raise ValueError(
             "a store's URL is `sqlite:///file.db` (or with an absolute path, `sqlite:////folder/file.db`) or "
             "`postgresql://user:password@host/database`, with `@`, `:` and `/` in a password as `%40`, `%3A` and `%2F`"
@@ -90,7 +90,7 @@ def _make_sqlite_engine(url: URL, timeout: float) -> tuple[sa.Engine, str]:
         raise make_unavailable_error(where, "is a folder", "name a file in it")
     if not path.parent.is_dir():
         raise make_unavailable_error(where, "cannot be made: there is no such folder", "make the folder first")
-    # Only here: a file that vanishes later is missed, not replaced by an empty one.
+    # The file is made only here. If it vanishes later, that is an error, and no empty file replaces it.
     _create_file(path, where, timeout)
     engine = _make_file_engine(path, "rw", timeout, str(url.database), poolclass=sa.QueuePool, pool_timeout=timeout)
     event.listen(engine, "checkout", _make_file_check(path))
@@ -99,8 +99,8 @@ def _make_sqlite_engine(url: URL, timeout: float) -> tuple[sa.Engine, str]:
 
 
 def _create_file(path: Path, where: str, timeout: float) -> None:
-    # It will hold persons: for its owner alone, as are the files that SQLite makes beside it.
-    with contextlib.suppress(OSError):  # which SQLite reports
+    # The file will hold personal data, so only its owner may read it. SQLite's other files inherit the mode.
+    with contextlib.suppress(OSError):  # SQLite reports the error.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with translate_errors(where), contextlib.closing(_connect_file(path, "rw", timeout)) as connection:
         connection.execute("PRAGMA schema_version")
@@ -119,7 +119,7 @@ def _make_file_engine(path: Path, mode: str, timeout: float, database: str = "",
 
 
 def _connect_file(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
-    file = _file_identity(path)  # before it is opened: a file that is replaced meanwhile is not mistaken for it
+    file = _file_identity(path)  # Noted before opening, so that a file that replaces it meanwhile is noticed.
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
@@ -133,7 +133,7 @@ def _connect_file(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
         connection.patience = timeout
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, and in no copy of the file
+        connection.execute("PRAGMA secure_delete=ON")  # overwrites deleted data, so that it is in no copy of the file
     except BaseException:
         connection.close()
         raise
@@ -179,7 +179,7 @@ def _begin_transaction(connection: sa.Connection) -> None:
 def make_read_only_engine(path: Path, timeout: float) -> tuple[sa.Engine, str]:
     """Return an engine that reads a SQLite file which this process may not write, and creates no files beside it."""
     beside = path.with_name(f"{path.name}-wal")
-    # Where there is no log of writes to be read along, nothing of the file can change.
+    # Without a write-ahead log to read, the file cannot change.
     mode = "ro" if beside.exists() and beside.stat().st_size else "ro&immutable=1"
     engine = _make_file_engine(path, mode, timeout, poolclass=sa.NullPool)
     event.listen(engine, "handle_error", redact_error_details)
@@ -196,7 +196,7 @@ def _make_postgresql_engine(url: URL, timeout: float, application: str) -> tuple
         message = "a store on PostgreSQL needs psycopg: `pip install purposeguard[postgresql]`"
         raise ModuleNotFoundError(message, name="psycopg") from error
     where = f"`{url.database or ''}` on {url.host or url.query.get('host') or 'localhost'}"
-    # What the user calls the application stays before it.
+    # The user's own application name stays in front.
     own = str(url.query.get("application_name") or os.environ.get("PGAPPNAME", ""))[: MOST - len(application)]
     url = url.update_query_dict({"application_name": f"{own} {application}".strip()})
     return postgresql.make_engine(url, timeout, _is_writing, hide_parameters=True, logging_name=LOG), where

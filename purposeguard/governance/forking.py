@@ -84,7 +84,7 @@ class _ForkGate:
             self._lock.release()
             time.sleep(PAUSE)
             self._lock.acquire()
-        self._tearing = bool(self._inside)  # its own transaction is the parent's as well
+        self._tearing = bool(self._inside)  # A transaction of this thread belongs to the parent as well.
         if not self._tearing:
             for listener in list(self.told):
                 listener.before_fork()

@@ -303,7 +303,7 @@ class Governance:
         """Return the present clause of a purpose of a revision; None if the notice in force has no such purpose."""
         table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
         if table is None:
-            return clause  # from before there were several notices
+            return clause  # The entry is from before there were several notices.
         folded = table.history.clause_on("purpose", clause.removeprefix(table.prefix), revision, table.notice.revision)
         try:
             return table.record_id(table.notice.purpose(folded))
@@ -315,7 +315,7 @@ class Governance:
         """Return True if a purpose of a revision has these words now, or had them in a known revision."""
         table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
         if table is None:
-            return True  # It is from before there were several notices, and counts for none of them.
+            return True  # The consent is from before there were several notices, and counts for none of them.
         own = clause.removeprefix(table.prefix)
         for notice in table.history:
             folded = table.history.clause_on("purpose", own, revision, notice.revision)
@@ -382,7 +382,7 @@ class Governance:
         )
 
     def _answer_disclosure(self, asked: Request, /, *, by: str, language: Language, values: bool) -> Disclosure:
-        subject = cast("str", asked.subject)  # known once a request is verified
+        subject = cast("str", asked.subject)  # The subject is known once a request is verified.
         return self.disclose(subject, by=by, language=language, values=values, request=asked.id)
 
     def _make_door(self, by: str, request: int | None) -> Door | None:

@@ -80,7 +80,7 @@ class Holding:
         """The shape of one record by the return annotation, for rows that are plain dicts."""
         try:
             stated = typing_extensions.get_type_hints(self.load, include_extras=True).get("return")
-        except (NameError, TypeError):  # names that only type checkers know; a callable that is annotated nowhere
+        except (NameError, TypeError):  # Names for type checkers only, or a callable without annotations.
             return NOTHING_SAID
         shape = NOTHING_SAID if stated is None else read_shape(stated)
         return shape if shape.models else shape.items or shape
@@ -120,7 +120,7 @@ class Holdings:
             TypeError: there is no name; the function runs only later (it is a coroutine function).
             ValueError: another function is registered under this name.
         """
-        if not is_text(name):  # else a function without parentheses would be registered under no name, and not at all
+        if not is_text(name):  # Without this check, `@holding` without parentheses would register nothing.
             raise TypeError('a holding has a name, by which the report calls it: `@governance.holding("customers")`')
 
         def register(fn: F) -> F:
@@ -137,7 +137,7 @@ class Holdings:
                 raise ValueError(
                     f"there is a holding `{name}` already, {existing.site.dotted}: give each a name of its own"
                 )
-            self._known[name] = new_holding  # of a module that was loaded again, the new one
+            self._known[name] = new_holding  # A module that is loaded again replaces its function.
             return fn
 
         return register
@@ -184,7 +184,7 @@ def _iter_items(
     if isinstance(value, Sealed):
         yield Held(path or WHOLE, Label(*sources, *value.label.sources), True, value)
         return
-    if id(value) in above:  # it holds itself
+    if id(value) in above:  # The value contains itself.
         return
     inside = tuple(_iter_parts(value, shape, above))
     for step, part, inner in inside:
@@ -205,7 +205,7 @@ def _iter_parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Pa
     plan = make_plan(type(value), shape)
     if plan.fields is not None:
         for name, inner in plan.fields.items():
-            # A field that is computed is held as well.
+            # Computed fields are held as well.
             part = value.get(name, _ABSENT) if isinstance(value, dict) else getattr(value, name, _ABSENT)
             if part is not _ABSENT:
                 yield f".{name}", part, inner

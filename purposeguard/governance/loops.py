@@ -92,7 +92,7 @@ class _OffLoopBlock:
             return None
 
         while self._writes and self._writes[0].done() and self._failure is None and self._writes[0].result() is None:
-            del self._writes[0]  # nobody may ask for long
+            del self._writes[0]  # Keeps the list short if nothing awaits it for long.
         try:
             self._writes.append(threads.submit(failure))
         except RuntimeError:  # no thread can be started, or they have ended
@@ -113,7 +113,7 @@ class _OffLoopBlock:
                 for each in self._writes:
                     each.cancel()
                 self._failure = StoreUnavailable("the ledger cannot be written: the store does not answer")
-            elif self._writes and self._writes[0] is write:  # else another task that waits came before
+            elif self._writes and self._writes[0] is write:  # Otherwise another waiting task came first.
                 del self._writes[0]
                 failure = write.result()
                 if failure is not None:

@@ -36,7 +36,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         """Wait as psycopg does, and check the time whenever nothing has come for a tenth of a second."""
         if math.isinf(self.patience):
             return super().wait(gen, *args, **kwargs)
-        # Of psycopg's ways to wait, the one that reports in each version that nothing has come.
+        # Of psycopg's ways to wait, only this one reports a timeout in each version.
         try:
             return wait_selector(_bound_waiting(gen, self.patience, self.pgconn), self.pgconn.socket, interval=0.1)
         except OSError as error:  # no file descriptor is left to wait with
@@ -83,7 +83,7 @@ def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool
             # A statement that is prepared in one session is not known to the next, which a pooler may give.
             "prepare_threshold": None,
         },
-        # Those of the database may be others, and a pooler may give each transaction another session.
+        # The database's default may differ, and a pooler may use another session for each transaction.
         isolation_level="READ COMMITTED",
         pool_timeout=timeout,
         **options,
@@ -95,7 +95,7 @@ def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool
                 connection = BoundedConnection.connect(*args, **parameters)
         except OSError as error:
             raise psycopg.OperationalError(str(error)) from error
-        # Longer than the server itself lets anybody wait, so that its answer, if there is one, comes first.
+        # This is longer than the timeouts of the server, so that its answer, if there is one, comes first.
         connection.patience = timeout + 1
         return connection
 
@@ -111,7 +111,7 @@ def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool
 def _check_server(connection: psycopg.Connection[Any], *_: object) -> None:
     """Raise InvalidatePoolError if the server has closed the connection. This takes no round trip."""
     try:
-        for _step in range(2):  # first what it said, then that it ended
+        for _step in range(2):  # The first call reads the last message, the second notices the end.
             connection.pgconn.consume_input()
     except psycopg.OperationalError:
         raise exc.InvalidatePoolError from None
@@ -132,7 +132,7 @@ def _set_server_limits(connection: sa.Connection, timeout: float) -> None:
     """
     limits = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": max(timeout / 2, 0.1)}
     settings = [f"SET LOCAL {name} = {max(1, int(seconds * 1000))}" for name, seconds in limits.items()]
-    # Without parameters, so that all of them are one message.
+    # Statements without parameters are sent as one message.
     text = "; ".join(["SET LOCAL synchronous_commit = on", *settings])
     connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 

@@ -99,7 +99,7 @@ class PreferenceCache:
         _CACHES.add(self)
 
     def _reset(self) -> None:
-        # First in, first out: reading changes nothing, so it needs no lock. A dict, since lists of rows read many.
+        # First in, first out: reading changes nothing and needs no lock. A plain dict is fast enough for many rows.
         self._cache: dict[str, _CacheEntry] = {}
         self._all_preferences: cachetools.FIFOCache[SubjectPreferences, SubjectPreferences] = cachetools.FIFOCache(
             SHARED
@@ -107,11 +107,11 @@ class PreferenceCache:
         self._entries: cachetools.FIFOCache[object, _CacheEntry] = cachetools.FIFOCache(SHARED)
         self._reads: set[_SubjectsRead] = set()
         self._wanted: list[_ReadRequest] = []
-        self._lock = make_lock()  # guards the five above
+        self._lock = make_lock()  # guards the five attributes above
         self._rosters = Rosters(self.subjects)
-        self._looking = make_lock()  # guards those below
+        self._looking = make_lock()  # guards the attributes below
         self._failed_until = self._fresh_until = -math.inf
-        self._look_ends = math.inf  # by when the look under way has ended, or is given up
+        self._look_ends = math.inf  # the time at which the current look has ended or is given up
         self._failure: str | None = None
         self._seen: int | None = None
         self._interruptions = self.store.interruptions
@@ -160,7 +160,7 @@ class PreferenceCache:
             with limit_waiting(self.store.timeout):
                 self._poll_if_stale()
                 return self.preferences_of_each(subjects)
-        different = set(entries)  # few: subjects share them
+        different = set(entries)  # There are few entries: subjects share them.
         usable = {entry for entry in different if entry is not None and now < entry.ends and entry.changing is None}
         if len(usable) == len(different):
             return list(map(_PREFERENCES, cast("list[_CacheEntry]", entries)))
@@ -168,7 +168,7 @@ class PreferenceCache:
         unknown = list(dict.fromkeys(unknown))
         with limit_waiting(self.store.timeout):
             read = self._read_each(unknown)
-            if time.monotonic() >= now + self._staleness:  # the others may have changed meanwhile
+            if time.monotonic() >= now + self._staleness:  # The other subjects may have changed meanwhile.
                 others = [subject for subject in subjects if subject not in read]
                 read.update(zip(others, self.preferences_of_each(others), strict=True))
                 usable.clear()
@@ -197,7 +197,7 @@ class PreferenceCache:
                 until = self._fresh_until  # the next look finds what changes from here on
                 with self._count_refusal("read"):
                     roster = self._rosters.roster()
-                if time.monotonic() < until:  # else what changed meanwhile is read, which is quick
+                if time.monotonic() < until:  # otherwise the changes since then are read, which is quick
                     return roster, until
 
     async def ready(self, subjects: Sequence[str] = (), /) -> None:
@@ -257,7 +257,7 @@ class PreferenceCache:
 
         A read may take long, as a look may: what had changed when the store was last looked at is read again.
         """
-        cache = self._cache  # `_reset` may replace it meanwhile, by that of another store
+        cache = self._cache  # `_reset` may replace the attribute meanwhile
         self._poll_if_stale()  # the next look finds what changes from here on
         warn_if_blocking()
         began = time.monotonic()
@@ -281,7 +281,7 @@ class PreferenceCache:
             }
             entry_by_subject = dict(zip(present, map(entries.__getitem__, numbers), strict=True))
             for subject in read.unchanged:
-                cache.pop(subject, None)  # so that the first is the one that is too old next
+                cache.pop(subject, None)  # keeps the entries in the order of their age
                 cache[subject] = entry_by_subject[subject]
             while len(cache) > self.maxsize:
                 del cache[next(iter(cache))]
@@ -347,7 +347,7 @@ class PreferenceCache:
                 else:
                     news = changes.changes_since(connection, self._seen)
         except StoreUnavailable as error:
-            self._seen = None  # when it is back it may be in an earlier state, or another in its place
+            self._seen = None  # the store may come back in an earlier state, or be another
             self.failed_looks += 1
             self._failed_until = time.monotonic() + self._poll
             self._failure = str(error.args[0])
@@ -371,7 +371,7 @@ class PreferenceCache:
                 raise self._make_refusal("closed")
             self._refuse_if_down()
             warn_if_blocking()
-            # While another thread looks, its result is shared. Who waits for the same look is refused at the same time.
+            # Threads share the result of a look, and those that wait for the same look are refused together.
             ends = min(current_deadline(), self._look_ends)
             if not self._looking.acquire(timeout=max(0.0, ends - time.monotonic())):
                 raise self._make_refusal("waited")
@@ -382,7 +382,7 @@ class PreferenceCache:
                         self._poll_changes()
                     if time.monotonic() >= max(
                         self._fresh_until, current_deadline()
-                    ):  # each took longer than it counts for
+                    ):  # each look took longer than its result may be used
                         raise self._make_refusal("waited")
             finally:
                 self._looking.release()
@@ -523,7 +523,7 @@ class _ReadRequest:
 def _finish_requests(requests: Iterable[_ReadRequest], failure: StoreUnavailable | None) -> None:
     """Finish these read requests, whose tasks wait for the outcome."""
     for request in requests:
-        if request.outcome.set_running_or_notify_cancel():  # unless nobody waits any more
+        if request.outcome.set_running_or_notify_cancel():  # false if the task was cancelled
             request.outcome.set_result(failure)
 
 

@@ -32,11 +32,11 @@ vault: Final = sa.Table(
     "purposeguard_keys",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("mark", sa.String(32), nullable=False),  # which the store knows
+    sa.Column("mark", sa.String(32), nullable=False),  # known to the store as well
     sa.Column("secret", sa.LargeBinary, nullable=False),
     sa.Column("former", sa.LargeBinary),  # of digests in a store that was made before there were pseudonyms
     sa.Column("issued", sa.BigInteger, nullable=False),
-    sa.Column("applied", sa.BigInteger, nullable=False),  # the last row of `forgotten` that was
+    sa.Column("applied", sa.BigInteger, nullable=False),  # the last row of `forgotten` that was applied
     sa.Column("made", Moment, nullable=False),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
@@ -246,9 +246,7 @@ class PseudonymKeys:
 
     def issue(self, connection: sa.Connection, subjects: Iterable[str]) -> dict[str, str]:
         """Return the pseudonyms of these persons, and make those that are missing."""
-        remaining = iter(
-            sorted(set(subjects))
-        )  # in one order, so that of two that issue at once one waits for the other
+        remaining = iter(sorted(set(subjects)))  # Sorted, so that two processes that issue at once cannot deadlock.
         names: dict[str, str] = {}
         while batch := list(islice(remaining, AT_A_TIME)):
             present = self.find_known(connection, batch).names
@@ -285,7 +283,7 @@ class PseudonymKeys:
     def destroy(self, connection: sa.Connection) -> None:
         """Destroy the keys of forgotten persons, including those that an older copy brought back."""
         with self.writing(connection) as own:
-            # Nobody else destroys meanwhile, so that none is left out.
+            # The update locks the row, so that no other process destroys keys meanwhile.
             applied = own.execute(sa.update(vault).values(applied=vault.c.applied).returning(vault.c.applied))
             after = sa.select(forgotten).where(forgotten.c.seq > applied.scalar_one()).order_by(forgotten.c.seq)
             rows = iter(connection.execute(after).all())
@@ -363,7 +361,8 @@ def attach_keys(
         own.learn(connection.execute(sa.select(vault)).one())
         return
     if inside:
-        if connection.dialect.name == "postgresql":  # who still uses those in it waits, and is refused then
+        # A process that still uses the keys in the store waits, and is then refused.
+        if connection.dialect.name == "postgresql":
             names = ", ".join(table.name for table in TABLES)
             connection.execute(sa.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
         empty = connection.execute(sa.select(pseudonym.c.subject).limit(1)).one_or_none() is None
@@ -397,7 +396,7 @@ def _move_keys(connection: sa.Connection, apart: KeyDatabase, mark: str | None) 
             raise make_unavailable_error(
                 apart.where, "holds the keys of another store", "name a database for these alone"
             )
-        for table in TABLES:  # also if it was interrupted before: what is in the store counts until it is dropped
+        for table in TABLES:  # also after an interruption: the keys in the store count until they are dropped
             there.execute(sa.delete(table))
             rows = connection.execute(sa.select(table)).mappings()
             for some in rows.partitions(AT_A_TIME):

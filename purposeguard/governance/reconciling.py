@@ -146,7 +146,7 @@ def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Fact
 
 def _check_keys(connection: sa.Connection) -> Iterator[LedgerDifference]:
     """Yield the keys in the store that do not fit their persons, and the pseudonyms without a key."""
-    if not sa.inspect(connection).has_table(pseudonym.name):  # they lie apart
+    if not sa.inspect(connection).has_table(pseudonym.name):  # the keys are in a store of their own
         return
     known_pseudonyms = set(connection.execute(sa.select(forgotten.c.pseudonym)).scalars())
     for row in connection.execute(sa.select(pseudonym)):

@@ -33,7 +33,7 @@ FORMAT = 1
 class Part(BaseModel):
     """A part of the report: frozen, and it has no keys but its own."""
 
-    # What is refused may be personal, so it is not quoted.
+    # Refused values may be personal, so they are not quoted.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 

@@ -51,7 +51,7 @@ request: Final = sa.Table(
     sa.Column("due_on", sa.Date),
     sa.Column("extended", sa.Boolean, nullable=False),
     sa.Column("suspending", sa.Boolean, nullable=False),  # whether use is suspended as long as it is open
-    sa.Column("interim", sa.BigInteger),  # the restriction by which it is
+    sa.Column("interim", sa.BigInteger),  # the restriction that suspends it
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("closed_at", Moment),
     sa.Index(None, "state", "due_on"),
@@ -66,7 +66,7 @@ step: Final = sa.Table(
     sa.Column("at", Moment, nullable=False),
     sa.Column("by", sa.Text),
     sa.Column("did", sa.String(10), nullable=False),
-    sa.Column("state", sa.String(10), nullable=False),  # after it, as all that follows
+    sa.Column("state", sa.String(10), nullable=False),  # the state after the step, like the columns that follow
     sa.Column("due_on", sa.Date),
     sa.Column("text", sa.Text),
 )

@@ -293,7 +293,7 @@ class Requests:
         self._require_fulfillable(verified, text)
         disclosed = None
         if verified.effect == "discloses" and self.disclose is not None:
-            # Before the transaction: it may take long, and may fail.
+            # The report is made before the transaction, because it may take long and may fail.
             disclosed = self.disclose(verified, by=clerk, language=language, values=values)
         with self.store.writing() as connection:
             verified = self._lock(connection, asked, after)
@@ -450,7 +450,7 @@ class Requests:
     ) -> Request:
         require_possible(pending, state)
         if pending.interim is not None:
-            with contextlib.suppress(RequestError):  # it was lifted by hand
+            with contextlib.suppress(RequestError):  # A clerk may have lifted it already.
                 self.subjects.lift(pending.interim, by=pending.requester, request=pending.id, within=connection)
         return self._take(connection, dataclasses.replace(pending, state=state, interim=None), state, by=by, text=text)
 

@@ -43,7 +43,7 @@ declaration: Final = sa.Table(
     sa.Column("asked_at", Moment, nullable=False),
     sa.Column("until", Moment),
     sa.Column("recorded_at", Moment, nullable=False),
-    sa.Column("words", sa.String(64)),  # the digest of those that a consent is to; none: it was not recorded then
+    sa.Column("words", sa.String(64)),  # the digest of the words consented to; none if it was not recorded
     sa.Index(None, "pseudonym"),
 )
 
@@ -207,7 +207,7 @@ ALL_IN_FORCE_APART: Final = (
 )
 """The same by pseudonym, where the keys lie apart."""
 
-# As a text, since PostgreSQL compares no JSON.
+# The column is cast to text because PostgreSQL cannot compare JSON.
 _PURPOSES: Final[sa.ColumnElement[str | None]] = sa.cast(declaration.c.purposes, sa.Text)
 
 _FIGURES: Final = (
@@ -294,7 +294,7 @@ def read_states(
         nobodys = declared.pop(None, None)  # type: ignore[call-overload]  # rows of those who are barred have no subject
         barred_ones = keys.find_barred(connection, subjects) if nobodys else frozenset()
     else:
-        # The keys come first: a declaration that is found afterwards has its key.
+        # Keys are read first, so that each declaration found afterwards has its key.
         names, barred_ones = keys.find_known(connection, subjects)
         subject_of = {name: subject for subject, name in names.items()}
         if names:
@@ -318,7 +318,7 @@ def read_all_states(
     Who is barred is none of them: of a digest it cannot be told whose it is.
     """
     all_preferences: dict[str, SubjectState] = {}
-    alike: dict[object, SubjectState] = {}  # few of a million subjects asked for what nobody else did
+    alike: dict[object, SubjectState] = {}  # few of a million subjects made a declaration that nobody else made
     for subject, declared in _iter_declarations(connection):
         key = tuple(
             (row.kind, None if row.purposes is None else tuple(row.purposes), row.revision, row.until, row.words)
@@ -341,7 +341,7 @@ def _iter_declarations(connection: sa.Connection) -> Iterator[tuple[str, list[An
     if keys.apart is None:
         yield from groups
         return
-    keys.find_known(connection, ())  # which sees that these are the keys
+    keys.find_known(connection, ())  # It checks that these are the keys of the store.
     while some := dict(itertools.islice(groups, AT_A_TIME)):
         for name, subject in keys.find_subjects(connection, some).items():
             yield subject, some[name]

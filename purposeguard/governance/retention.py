@@ -172,7 +172,7 @@ class RetentionJob:
             number = connection.execute(UNENDED).scalar_one_or_none()
             rows = connection.execute(sa.select(part).where(part.c.sweep == number)).all() if number else []
         pending = {row.eraser: len(row.pending or ()) for row in rows}
-        # By the earliest moment that it can be: what is not certainly due is not due.
+        # The earliest possible time counts: data that is not certainly due is not due.
         now = self._clock.earliest()
         today = min(to_local_day(notice.document.timezone, now) for notice in self._notice.notices)
         parts = [self._find_due(eraser, now, pending.pop(eraser.name, 0)) for eraser in self._erasers]
@@ -204,7 +204,8 @@ class RetentionJob:
         earliest: tuple[Period | None, datetime.date | None] = None, None
         for period, periods in eraser.periods(self._notice):
             today = to_local_day(periods.timezone, now)
-            is_countable = (today - datetime.date.min).days >= period.days  # else longer than there are days
+            # False for a period longer than the calendar.
+            is_countable = (today - datetime.date.min).days >= period.days
             before = today - datetime.timedelta(days=period.days) if is_countable else None
             if earliest[0] is None or (before or datetime.date.min) > (earliest[1] or datetime.date.min):
                 earliest = period, before
@@ -265,7 +266,7 @@ class RetentionJob:
         With a `problem` it is unknown how much is due, so only the pending batch is erased.
         """
         name, sources, before, problem = eraser.name, due.sources, due.before, due.problem
-        if not sources:  # they are unknown
+        if not sources:  # The sources are unknown.
             return Erased(name, (), run.done.get(name, 0), problem=problem)
         has_more = False
         try:
@@ -318,7 +319,7 @@ class _RetentionRun:
     def begin(self, erasers: Sequence[str]) -> dict[str, tuple[Key, ...]]:
         """Take over the run that did not end, or begin a run. Return the keys of batches under way, by eraser."""
         with self._store.writing() as connection:
-            # Of two that begin at once, one waits for the other, and takes over from it.
+            # If two processes begin at once, one waits for the other and takes over from it.
             connection.execute(sa.select(counter.c.id).with_for_update())
             taken = connection.execute(
                 sa.update(sweep).where(sweep.c.ended.is_(None)).values(runner=self._runner).returning(sweep.c.id)

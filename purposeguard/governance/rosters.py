@@ -35,12 +35,12 @@ class Rosters:
         self._subjects = subjects
         self._lock = make_lock()  # held while reading: others wait for the same answer
         self._reading = False
-        self._noting = make_lock()  # guards the two that follow; never held for long
+        self._noting = make_lock()  # guards the two attributes that follow; never held for long
         self._changed: set[str] = set()
         self._unknown = True
         self._roster = Roster({})
         self._all: dict[str, SubjectState] = {}
-        self._next_change = NOTHING_DECLARED  # when the first of them changes by itself, or earlier
+        self._next_change = NOTHING_DECLARED  # the time at which the first subject changes by itself, or earlier
 
     def invalidate(self, subjects: Collection[str], /) -> None:
         """Have these subjects read again at the next use."""
@@ -89,7 +89,7 @@ class Rosters:
             self._unknown, self._changed = False, set()
         try:
             groups = self._build(now) if whole else self._update_groups(changed, now, due=due)
-            if groups != self._roster.groups:  # a change that was reported twice is none the second time
+            if groups != self._roster.groups:  # A change that was reported twice has no effect the second time.
                 self._roster = Roster(groups)
         except BaseException:
             self.forget()
@@ -170,6 +170,6 @@ def _earliest_change(several: Collection[SubjectState]) -> SubjectState:
 def _group_by_preferences(all_preferences: Mapping[str, SubjectState]) -> dict[SubjectPreferences, tuple[str, ...]]:
     groups: dict[SubjectPreferences, list[str]] = {}
     for subject, present in all_preferences.items():
-        if present.preferences != CLEAR:  # one that is clear now may be otherwise at another time
+        if present.preferences != CLEAR:  # A state that is clear now may change later.
             groups.setdefault(present.preferences, []).append(subject)
     return {preferences: tuple(sorted(subjects)) for preferences, subjects in groups.items()}

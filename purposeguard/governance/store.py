@@ -161,7 +161,7 @@ class Store:
         scripts = ScriptDirectory.from_config(make_alembic_config())
         self._engine, self.where = make_engine(url, timeout, f"{APPLICATION} {scripts.get_current_head()}")
         self.timeout = timeout
-        self.interruptions += 1  # nothing that is known of the previous store holds for this one
+        self.interruptions += 1  # Cached answers of the previous store are not valid for this one.
         self._closed = False
         event.listen(self._engine, "invalidate", self._note_interruption)
         try:
@@ -288,7 +288,7 @@ class Store:
                 yield connection.execution_options(**{BEGIN: begin, CHANGED: changed, KEYS: self.keys})
         finally:
             if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
-                # `close` did not meet this connection, which was in use.
+                # This connection was in use when the store was closed.
                 pool.dispose()
                 engine.dispose()
 
@@ -365,7 +365,7 @@ def _database_identity(target: str | URL) -> object:
     """Return where a database is, without the user and password."""
     try:
         url = make_url(target)
-    except (exc.ArgumentError, ValueError):  # which `make_engine` reports
+    except (exc.ArgumentError, ValueError):  # `make_engine` reports the error.
         return target
     if url.get_backend_name() == "sqlite":
         return "sqlite", os.path.realpath(url.database or "")
@@ -410,7 +410,7 @@ def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], up
     revision = ", ".join(sorted(present))
     if revision not in known_revisions:
         if _format_number(revision) is not None and _format_number(revision) == _format_number(known_revisions[-1]):
-            return []  # a newer version has added something, which this one need not know
+            return []  # A newer version has added something that this version need not know.
         fault = f"was made by a newer version of purposeguard: `{revision}` is not known to this one"
         advice = "use the version that upgraded it or a later one, or put back the copy that was made before"
         raise make_unavailable_error(where, fault, advice)
@@ -457,7 +457,7 @@ def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision
     # DDL of SQLite is transactional too: `Store` begins its transactions itself.
     options = {
         "version_table": VERSION_TABLE,
-        "target_metadata": metadata,  # of which names of constraints are made
+        "target_metadata": metadata,  # The names of constraints are made from it.
         "transactional_ddl": True,
         "fn": missing,
     }
@@ -524,7 +524,7 @@ def _find_existing(target: str | os.PathLike[str], timeout: float) -> tuple[str 
 
 
 def _require_existing(url: str | URL, advice: str) -> None:
-    with contextlib.suppress(exc.ArgumentError, ValueError):  # which `make_engine` reports
+    with contextlib.suppress(exc.ArgumentError, ValueError):  # `make_engine` reports the error.
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).is_file():
             raise make_unavailable_error(f"`{Path(parsed.database)}`", "does not exist", advice)

@@ -141,7 +141,7 @@ class Subjects:
             declared = read_history(connection, declaration.c.id == number, declaration.c.kind != CONSENT)
             if not declared:
                 raise RequestError(f"there is no restriction {number}, or whoever declared it was forgotten")
-            changes.record_changes(connection, [declared[0].subject])  # from here on nobody else lifts it
+            changes.record_changes(connection, [declared[0].subject])  # From here on no other process can lift it.
             remaining = filter_in_force(read_history(connection, declaration.c.id == number))
             if not remaining:
                 raise RequestError(f"restriction {number} was lifted already")

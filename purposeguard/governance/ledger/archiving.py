@@ -77,11 +77,12 @@ def archive(
     if to_utc(before) > now - AT_LEAST:
         raise ValueError("entries are archived once they are an hour old: name an earlier time")
     with store.writing() as connection:
-        connection.execute(sa.delete(ledger).where(ledger.c.seq < 1))  # refused to who may delete none
+        # Fails early for users who may not delete entries.
+        connection.execute(sa.delete(ledger).where(ledger.c.seq < 1))
     with store.reading() as connection:
         reading = SqlReading(connection)
         unsigned = reading.boundary is not None and reading.boundary.signature is None
-        # What was archived without a signature is signed by this call, where the file is there.
+        # If the file exists, an archive without a signature is signed by this call.
         public = None if key is None or (unsigned and path.exists()) else key.public_key()
         if checkpoint is not None:
             verify_from(reading, checkpoint, key=public)
@@ -99,7 +100,7 @@ def archive(
     with store.reading() as connection:
         start = SqlReading(connection).start
         there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
-    deleted = (start.seq, start.hash) == (last.seq, last.hash)  # all of it was, before
+    deleted = (start.seq, start.hash) == (last.seq, last.hash)  # All entries were deleted by an earlier call.
     if last.at >= format_moment(before) or (not deleted and (there != last.hash or first.seq > start.seq)):
         raise _make_foreign_file_error(
             path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are as old here"
@@ -166,10 +167,11 @@ def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now
     at = None if now is None else format_moment(now)
     writing = LedgerTransaction(
         at, uuid.uuid4().hex, "", store.timeout, entries=[(ARCHIVE, body)]
-    )  # without counts, no hour
+    )  # No hour is needed without counts.
     try:
         with store.writing() as connection:
-            connection.execute(sa.select(head.c.seq).with_for_update())  # so that nobody else archives meanwhile
+            # Keeps other processes from archiving meanwhile.
+            connection.execute(sa.select(head.c.seq).with_for_update())
             present = read_boundary(connection)
             required = last.seq, signature is not None
             if present is None or (present.seq, present.signature is not None) < required:

@@ -96,7 +96,7 @@ def open_hours(moment: datetime.datetime) -> tuple[str, ...]:
     present = format_hour(format_moment(moment))
     try:
         return present, format_hour(format_moment(moment + datetime.timedelta(hours=1)))
-    except OverflowError:  # there is no time after it
+    except OverflowError:  # The last hour has no successor.
         return (present,)
 
 

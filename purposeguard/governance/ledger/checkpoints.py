@@ -177,7 +177,7 @@ def verify_from(
     if key is not None:
         checkpoint.check(key)
         verify_archiving(reading, key)
-        if checkpoint.seq < start.seq:  # what follows it is archived, and that is signed
+        if checkpoint.seq < start.seq:  # Later entries were archived with a signature.
             checkpoint = dataclasses.replace(checkpoint, seq=start.seq, hash=start.hash, open={}, declarations="")
     kinds: set[str] = set()
     missing_counts = Counter(checkpoint.open)
@@ -246,7 +246,7 @@ def read_last_in_file(path: Path) -> Checkpoint:
             text = file.read().decode("utf-8", "replace")
     except OSError as error:
         raise StoreUnavailable(f"the checkpoints in `{path}` cannot be read: {error.strerror or error}") from None
-    # A line without its end was cut off when a process was killed; the first may have been cut off here.
+    # A killed process may have left a last line without its end. The first line may have been cut off here.
     lines = text.split("\n")[1 if size > TAIL else 0 : -1]
     return _longest_checkpoint(lines, f"`{path}`")
 
@@ -423,7 +423,7 @@ def _load_key(path: Path, load: Callable[[bytes], object], kind: Any, message: s
         data = path.read_bytes()
     except OSError as error:
         raise StoreUnavailable(f"the key `{path}` cannot be read: {error.strerror or error}") from None
-    with contextlib.suppress(ValueError, TypeError):  # the latter where it needs a password
+    with contextlib.suppress(ValueError, TypeError):  # TypeError is raised if the key needs a password.
         key = load(data)
         if isinstance(key, kind):
             return key

@@ -91,7 +91,7 @@ class Counters:
         self._beside = beside
         self._clock = clock
         self._interval = interval
-        self._tickers: dict[int, Ticker] = {}  # all that may have been called since they were read
+        self._tickers: dict[int, Ticker] = {}  # the tickers that may have been called since the last reading
         self._latest: dict[Used, Ticker] = {}
         self._noted: collections.deque[tuple[Used, int]] = collections.deque()
         self._pending: collections.Counter[Hour] = collections.Counter()
@@ -105,7 +105,7 @@ class Counters:
 
     def _make_locks(self) -> None:
         self._starting = make_lock()
-        self._turn = make_lock()  # of whoever writes; its own thread gets it again, and sees `_writing`
+        self._turn = make_lock()  # held while writing; reentrant, so its own thread checks `_writing`
         self._writing = False
         self._ended = threading.Event()
 
@@ -160,7 +160,7 @@ class Counters:
                 self._thread = threading.Thread(target=self._run, name="purposeguard ledger", daemon=True)
                 try:
                     self._thread.start()
-                except RuntimeError:  # no more threads can be started: counts are written at once
+                except RuntimeError:  # No more threads can be started, so counts are written at once.
                     self._thread, self._closed = None, True
                     return
                 atexit.register(self.close)
@@ -205,9 +205,9 @@ class Counters:
         """Write the counts. If that fails, they are kept and the error is raised."""
         with self._hold_write_lock() as mine:
             if not mine:
-                return  # this interrupts a write of its own thread, which will end
+                return  # This call interrupts a write of its own thread, which will go on.
             hour = self._collect()
-            # Also when an hour is over of which counts were written, though nothing was counted since.
+            # Counts that were written are turned into entries when their hour is over, even without new counts.
             if self._pending or (self._open and (last or self._open != hour)):
                 self._write(dict(self._pending), last)
                 self._open = hour if self._pending else ""
@@ -239,7 +239,7 @@ class Counters:
         """Add up what was counted, under the present hour, and return that hour."""
         hour = format_hour(format_moment(self._clock.read()))
         for ticker in list(self._tickers.values()):
-            over = ticker.get_shared() is None  # before the reading, which is then the last one
+            over = ticker.get_shared() is None  # Decided before the reading, which is then the last one.
             new = ticker.read()
             if new:
                 self._pending[Hour(hour, *ticker.used)] += new

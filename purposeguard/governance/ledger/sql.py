@@ -168,7 +168,8 @@ class SqlLedger:
         own = self._process_state()
         pending = Counter({CountKey(key.hour, USE, key.text): count for key, count in uses.items()})
         with self._turns.exclude_others() if self.store.dialect == "sqlite" else contextlib.nullcontext():
-            if own.doubt is not None:  # its answer was lost; it is counted once, however often it comes
+            # The answer to the last batch was lost. A batch is counted once, however often it is sent.
+            if own.doubt is not None:
                 self._write(self._make_writing(counts=own.doubt, batch=own.batch))
                 own.sent, own.doubt = own.sent + own.doubt, None
             pending -= own.sent
@@ -181,7 +182,7 @@ class SqlLedger:
             if last or own.hour != still_open[0] or any(counted.hour not in still_open for counted in pending):
                 self._close_hours(still_open, own.name if last else None)
                 own.hour = still_open[0]
-            own.sent = Counter()  # until here it is given again what was written
+            own.sent = Counter()  # Until here, `uses` again contains what was written.
 
     def _close_hours(self, still_open: Sequence[str], process: str | None) -> None:
         """Make entries of the counts of other hours, of any process, and of all counts of `process`."""
@@ -195,7 +196,7 @@ class SqlLedger:
         taken = [{name: row[name] for name in ("process", "key", "count")} for row in rows]
         made = [counted.entry(total) for counted, total in sorted(totals.items())]
         if made:
-            with contextlib.suppress(Conflict):  # another process counts on, or takes them: they are not lost
+            with contextlib.suppress(Conflict):  # Another process changes or takes these rows. They are not lost.
                 self._write(self._make_writing(entries=made, taken=taken), again=False)
         gone = writers.c.hour < format_hour(written_at(self._clock.read() - FORGOTTEN))
         with self._open_connection() as connection:
@@ -423,7 +424,7 @@ class SqlReading(Reading):
         return self._connection
 
     @functools.cached_property
-    def head(self) -> Head:  # pyright: ignore[reportIncompatibleMethodOverride]  # read as a property is
+    def head(self) -> Head:  # pyright: ignore[reportIncompatibleMethodOverride]  # It is read like a property.
         """The head."""
         joined = head.outerjoin(ledger, ledger.c.seq == head.c.seq)
         query = sa.select(head.c.seq, head.c.hash, ledger.c.at).select_from(joined).where(head.c.id == 1)
@@ -452,7 +453,7 @@ class SqlReading(Reading):
         boundary = self.boundary
         if boundary is None or boundary.seq < first.seq - 1:
             raise make_missing_error(1, first.seq - 1)
-        # Where not all that was archived is deleted yet, it starts with the rest.
+        # Archived entries that are not deleted yet are the first ones.
         return Head(first.seq - 1, "", boundary.hash if boundary.seq == first.seq - 1 else first.prev)
 
     @property
@@ -509,7 +510,7 @@ class SqlReading(Reading):
         try:
             rows = self._connection.execute(wanted).all()
         except exc.DBAPIError as error:
-            # SQLite has no code of its own for it; PostgreSQL has one.
+            # SQLite has no error code for this; PostgreSQL has one.
             if "malformed JSON" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "22P02":
                 raise LedgerBroken(place, NO_ENTRY) from None
             raise
@@ -546,12 +547,13 @@ class _ProcessState:
     name: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
     batch: int = 0
     doubt: Counter[CountKey] | None = None  # the counts of this batch, while it is unknown whether they were written
-    sent: Counter[CountKey] = dataclasses.field(default_factory=Counter)  # those of earlier batches that were
-    hour: str = ""  # in which it last looked for counts of hours that are over
-    rows: Counter[CountKey] = dataclasses.field(default_factory=Counter)  # at most so much is in its rows
-    # Denials that became entries, of the store that was open then, and when.
+    # The counts of earlier batches, which were written.
+    sent: Counter[CountKey] = dataclasses.field(default_factory=Counter)
+    hour: str = ""  # the hour in which it last looked for counts of past hours
+    rows: Counter[CountKey] = dataclasses.field(default_factory=Counter)  # upper bounds of the counts in its rows
+    # The denials that became entries, with the engine of their store, and when.
     recent: dict[tuple[sa.Engine, str], float] = dataclasses.field(default_factory=dict)
-    threads: ThreadPoolExecutor | None = None  # that write on behalf of event loops
+    threads: ThreadPoolExecutor | None = None  # the threads that write on behalf of event loops
 
     def threads_of_loops(self) -> ThreadPoolExecutor:
         """Return the threads that write on behalf of event loops."""

@@ -214,7 +214,7 @@ class GroupCommit:
 
     def _reset(self) -> None:
         self._process = os.getpid()
-        self._busy = 0  # the thread that writes
+        self._busy = 0  # the id of the thread that writes
         self._waiting: collections.deque[tuple[Event, Future[None]]] = collections.deque()
 
     def _reset_after_fork(self) -> None:

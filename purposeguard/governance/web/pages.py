@@ -130,7 +130,7 @@ def _new_page(visit: Visit, fields: FormFields | None) -> Response:
     if rights is None:
         raise TurnedAway(404, "no_rights")
     now = visit.now()
-    # What is sent twice is recognised by its moment, so no two forms have the same one.
+    # A form that is sent twice is recognized by its time, so each form gets a time of its own.
     moment = now - datetime.timedelta(microseconds=secrets.randbelow(1_000_000))
     return visit.render_page(
         "desk_new.html",
@@ -240,7 +240,7 @@ class Action:
         try:
             answer = _run_without_values(number, lambda: take(number, by=visit.name, after=seen, **options))
         except RequestError as error:
-            if len(visit.governance.requests.steps(number)) != seen:  # meanwhile
+            if len(visit.governance.requests.steps(number)) != seen:  # Another clerk took a step meanwhile.
                 return self._show_conflict(visit, number, seen, note)
             _log.warning("%s", error)
             why = "no_report" if self.discloses(asked) else "impossible"

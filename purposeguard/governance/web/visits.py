@@ -121,7 +121,8 @@ class Visit:
     def url(self, path: str = "/", **query: str | int | None) -> str:
         """Return the URL of a page of the desk, wherever the desk is mounted."""
         parameters = {name: value for name, value in query.items() if value not in (None, "")}
-        root = self.request.scope.get("root_path", "").strip("/")  # two slashes would begin the name of a host
+        # A URL that begins with two slashes would name a host.
+        root = self.request.scope.get("root_path", "").strip("/")
         return (f"/{quote(root)}" if root else "") + path + (f"?{urlencode(parameters)}" if parameters else "")
 
     @property
