@@ -37,7 +37,7 @@ from purposeguard.runtime.snapshot import PolicySnapshot
 
 
 def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
-    """The guard `MODULE:GUARD`, after its module and the `others` are imported.
+    """Return the guard `MODULE:GUARD`, after its module and the `others` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is no guard of this name in it.
@@ -51,7 +51,7 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
 
 
 def find(target: str, others: Iterable[str] = ()) -> Any:
-    """The object `MODULE:NAME`, after its module and the `others` are imported.
+    """Return the object `MODULE:NAME`, after its module and the `others` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is nothing of this name in it.
@@ -59,7 +59,7 @@ def find(target: str, others: Iterable[str] = ()) -> Any:
     module, colon, path = target.partition(":")
     if not (module and colon and path):
         raise CommandProblem(f"`{target}` names no guard: give MODULE:GUARD, e.g. `shop.privacy:guard`")
-    # A console script, unlike `python -m`, does not look where it is started.
+    # A console script, unlike `python -m`, does not search the current directory.
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
@@ -76,13 +76,13 @@ def find(target: str, others: Iterable[str] = ()) -> Any:
 
 
 def import_application(name: str) -> ModuleType:
-    """The module of this name.
+    """Return the module of this name.
 
     Raises:
         Problem: it is not found, or fails while it is imported.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no part of the report
+        with contextlib.redirect_stdout(sys.stderr):  # The report must not contain what the module prints.
             return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # whatever a foreign module raises is reported; nothing is decided by it
         raise CommandProblem(_import_failure(name, error)) from error
@@ -105,7 +105,10 @@ def _import_failure(name: str, error: BaseException) -> str:
 
 
 def read_annotations(guard: Guard) -> dict[Site, str]:
-    """Resolves annotations that name classes defined later; site → why one cannot be resolved."""
+    """Resolve annotations that name classes defined later.
+
+    Returns: The reason for each site whose annotations cannot be resolved.
+    """
     declared: list[Access | EntrustmentDeclaration] = [*guard.accesses, *guard.entrustments]
     return {item.site: why for item in declared if item.label is None if (why := _unread(item)) is not None}
 
@@ -113,8 +116,8 @@ def read_annotations(guard: Guard) -> dict[Site, str]:
 def _unread(declared: Access | EntrustmentDeclaration) -> str | None:
     settle = next(_settling(declared), None)
     if settle is None:
-        what = "return annotation is" if isinstance(declared, Access) else "parameters' annotations are"
-        return f"its {what} read at its first call, and it cannot be found by its name before"
+        annotation = "return annotation is" if isinstance(declared, Access) else "parameters' annotations are"
+        return f"its {annotation} read at its first call, and it cannot be found by its name before"
     try:
         settle()
     except PurposeGuardError as error:
@@ -123,13 +126,13 @@ def _unread(declared: Access | EntrustmentDeclaration) -> str | None:
 
 
 def says_whose(access: Access) -> bool:
-    """True if the rows of an access function name their subjects: they are then decided row by row."""
+    """Return True if the rows of an access function name their subjects: they are then decided row by row."""
     readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
     return any(isinstance(reader, AccessFunction) and reader.access is access and reader.marked for reader in readers)
 
 
 def _settling(declared: Access | EntrustmentDeclaration) -> Iterator[Callable[[], object]]:
-    """The layer of a declared function that reads its annotations."""
+    """Yield the layer of a declared function that reads its annotations."""
     for fn in _layers(declared):
         reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
         if isinstance(reader, AccessFunction) and reader.access is declared:
@@ -139,7 +142,7 @@ def _settling(declared: Access | EntrustmentDeclaration) -> Iterator[Callable[[]
 
 
 def _layers(declared: Access | EntrustmentDeclaration) -> Iterator[Any]:
-    """The declared function and its decorators, outermost first."""
+    """Yield the declared function and its decorators, outermost first."""
     fn: Any = sys.modules.get(declared.module)
     for name in declared.qualname.split("."):
         fn = inspect.getattr_static(fn, name, None)
@@ -168,7 +171,7 @@ class ForecastOutcome:
 
 
 def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> ForecastOutcome:
-    """The forecast of one combination, by the decisions that the call itself would ask for."""
+    """Return the forecast of one combination, by the decisions that the call itself would ask for."""
     by_row = says_whose(access)
 
     def why_not(label: Label) -> tuple[str, ...]:
@@ -178,14 +181,17 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
 
 
 def standing_against(decision: Decision, *, by_row: bool) -> tuple[str, ...]:
-    """Why a call is refused. If rows name their subjects, consent is decided row by row."""
+    """Return the reasons that refuse a call.
+
+    The list is empty if only consent is missing and rows name their subjects: each row is then decided by itself.
+    """
     return () if by_row and is_about_the_subject(decision) else decision.reasons
 
 
 def forecast(
     why_not: Callable[[Label], tuple[str, ...]], activity: Activity, access: Access, unread: str | None = None
 ) -> ForecastOutcome:
-    """The outcome of an activity calling an access function; `why_not` gives the reasons to refuse a label."""
+    """Return the outcome of an activity calling an access function; `why_not` gives the reasons to refuse a label."""
     if access.label is None and not access.sealed:
         return ForecastOutcome(activity, access, "unknown", (), (unread or "its sources are not known",))
 
@@ -207,7 +213,7 @@ def forecast(
 
 
 def _values(access: Access) -> dict[str, Label]:
-    """Path → label of what is withheld together: a plain list and its items are one path."""
+    """Return path → label of what is withheld together: a plain list and its items are one path."""
     labels: dict[str, Label] = {}
     for path, label in (*access.fields.items(), *access.sealed.items()):
         whole = path
@@ -236,7 +242,7 @@ class TableOutcome(NamedTuple):
 
 
 def table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> TableOutcome:
-    """The forecast of an activity using a table."""
+    """Return the forecast of an activity using a table."""
     permissions = guard._engine.get_permissions(activity)
     refused = {
         column: reasons
@@ -274,13 +280,13 @@ class Forecasts:
         return [outcome for outcome in self.tables if len(outcome.refused) < len(outcome.table.columns)]
 
     def find_starved(self) -> list[Activity]:
-        """The activities to which every access function and table is refused."""
+        """Return the activities to which every access function and table is refused."""
         fed = {id(outcome.activity) for outcome in self.calls if outcome.verdict != "refused"}
         fed |= {id(outcome.activity) for outcome in self.used_tables}
         return [activity for activity in self.activities if self.guard.accesses and id(activity) not in fed]
 
     def silent(self) -> list[Activity]:
-        """The activities that state no channel, although their clause names its channels."""
+        """Return the activities that state no channel, although their clause names its channels."""
         table = self.guard._engine.snapshot.matrix
         return [
             activity
@@ -289,18 +295,18 @@ class Forecasts:
         ]
 
     def idle(self) -> list[Access]:
-        """The access functions that are refused to every activity."""
+        """Return the access functions that are refused to every activity."""
         reached = {id(outcome.access) for outcome in self.calls if outcome.verdict != "refused"}
         return [access for access in self.guard.accesses if self.guard.activities and id(access) not in reached]
 
 
 def clauses_of(purpose: type[Purpose] | Family) -> tuple[str, ...]:
-    """The id of a purpose, or those of the members of a family."""
+    """Return the id of a purpose, or those of the members of a family."""
     return tuple(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
 
 
 def package_of(guard: Guard) -> str:
-    """The package that all declarations share, with its dot; empty if there is none."""
+    """Return the package that all declarations share, with its dot; empty if there is none."""
     shared: list[str] = []
     declared = (*guard.activities, *guard.accesses, *guard.entrustments)
     for parts in zip(*(item.module.split(".") for item in declared), strict=False):
@@ -350,7 +356,7 @@ def _gets_less(outcome: ForecastOutcome, other: ForecastOutcome) -> bool:
 
 
 def effects(guard: Guard, comparison: Comparison) -> list[RevisionEffect]:
-    """Every combination of an activity and an access function that the application declares."""
+    """Return every combination of an activity and an access function that the application declares."""
     unread = read_annotations(guard)
     revisions = _Revisions(guard, comparison)
     forecasts: dict[tuple[object, Site], tuple[ForecastOutcome, ...]] = {}  # activities for the same purpose fare alike
@@ -378,7 +384,10 @@ class _Revisions:
         self._to_old = {kind: {new: old for old, new in ids.items()} for kind, ids in forward.items()}
 
     def sides(self, activity: Activity, access: Access) -> Iterator[Callable[[Label], tuple[str, ...]]]:
-        """Why data is refused: before; after; after, of data collected earlier."""
+        """Yield three functions that say why data is refused.
+
+        They are for the earlier revision, the later one, and the later one with data collected under the earlier.
+        """
         by_row = says_whose(access)
         past, present = self._past, self._present
         for table, collected in ((past, past.notice), (present, present.notice), (present, past.notice)):
@@ -387,12 +396,15 @@ class _Revisions:
     def _deciding(
         self, table: PolicyTable, collected: Notice, activity: Activity, *, by_row: bool
     ) -> Callable[[Label], tuple[str, ...]]:
-        """Why one activity is refused a label under one revision, of data that was collected under a revision."""
+        """Return a function that explains why one activity is refused a label.
+
+        The table is that of one revision; the data was collected under `collected`.
+        """
         notice, channel = table.notice, activity.channel
         conditions = activity.conditions.intersection(notice.conditions)
         purpose = self.in_(notice, activity.purpose)
         refused = _explain_full_refusal(table, activity, purpose)
-        known = BY_ANY_CHANNEL if channel is None else NONE_KNOWN
+        row_context = BY_ANY_CHANNEL if channel is None else NONE_KNOWN
 
         def why_not(label: Label) -> tuple[str, ...]:
             if label.sources == frozenset({NotPersonal}):
@@ -407,13 +419,13 @@ class _Revisions:
                 if not isinstance(table.current_source(source), type):
                     return (f"the revision of {notice.revision} has no source {source.clause}",)
             snapshot = PolicySnapshot(table)
-            verdict = snapshot.decide(Label(*sources.values()), purpose, channel, known, conditions=conditions)
+            verdict = snapshot.decide(Label(*sources.values()), purpose, channel, row_context, conditions=conditions)
             return standing_against(Decision(verdict), by_row=by_row)
 
         return why_not
 
     def in_(self, notice: Notice, term: Any) -> Any:
-        """A term of the application in one of the revisions; None if absent there."""
+        """Return a term of the application in one of the revisions; None if absent there."""
         if term is NotPersonal:
             return term
         if isinstance(term, Family):
@@ -424,7 +436,7 @@ class _Revisions:
         return next((candidate for candidate in there if candidate.clause == clause), None)
 
     def _clause(self, notice: Notice, kind: str, term: Any) -> str | None:
-        """The id that a term has in a revision: by what the two are compared by, or its own."""
+        """Return the id that a term has in a revision: by what the two are compared by, or its own."""
         clause: str = term.clause
         home = next(
             (notice for notice in self._guard.history if term in notice.sources or term in notice.purposes), None
@@ -438,7 +450,7 @@ class _Revisions:
 
 
 def _explain_full_refusal(table: PolicyTable, activity: Activity, purpose: type[Purpose] | Family | None) -> str | None:
-    """Why an activity, whose purpose in this revision is known, may use no data at all."""
+    """Return the reason why an activity may use no data at all under this revision; None if it may use some."""
     revision = f"the revision of {table.notice.revision}"
     if purpose is None:
         return f"{revision} has no purpose {activity.purpose_id}"

@@ -249,7 +249,7 @@ def schema(output: Output = None, check: Check = False) -> None:
 
 
 def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
-    """Prints a generated text, writes it to a file, or compares the file with it."""
+    """Print a generated text, write it to a file, or compare the file with it."""
     if output is None:
         if check:
             raise CommandProblem("`--check` compares a file: name it with `-o FILE`")
@@ -262,7 +262,7 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
 
 
 def _ids(notice: Notice, argument: str) -> list[str]:
-    """The ids in an argument: it is one, which may have a comma in it, or several with commas between."""
+    """Return the ids in an argument: a single id, which may contain a comma, or several, separated by commas."""
     with contextlib.suppress(UnknownSource):
         notice.source(argument)
         return [argument]
@@ -270,7 +270,7 @@ def _ids(notice: Notice, argument: str) -> list[str]:
 
 
 def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
-    """What the notice itself says where a decision comes from: in the rows of its sources, purposes and clauses."""
+    """Yield the notice's own words for a decision: the texts of its sources, purposes, clauses and prohibitions."""
     document, purpose = notice.document, decision.purpose
     sources = {source.clause for source in decision.label}
     purposes = {member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,))}
@@ -282,16 +282,16 @@ def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
         rows += [("clause", grant.clause, grant), *own] if own else []
     forbidden = {id(row): row for pair, row in notice.prohibited.items() if pair[0] in sources and pair[1] in purposes}
     rows += [("prohibition", ", ".join(row.sources), row) for row in forbidden.values()]
-    for what, id_, row in rows:
+    for kind, id_, row in rows:
         text = notice.text(row, language())
         if text is not None:
-            yield {"what": what, "id": id_, "language": text[0], "words": text[1]}
+            yield {"what": kind, "id": id_, "language": text[0], "words": text[1]}
 
 
 def matrix_report(
     notice: Notice, channel: str | None, language: str, stated: Sequence[str] = (), *, texts: bool = False
 ) -> Report:
-    """What each source may serve: every purpose and every family, by `channel` if it is not None.
+    """Return the report of which source may serve which purpose or family, by `channel` if it is not None.
 
     What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `opt-out` where it is
     granted until they object; `conditions` where more than what is `stated` must hold; `forbidden` where a prohibition
@@ -314,7 +314,7 @@ def matrix_report(
         }
 
     def cell(source: type[Source], decision: Decision) -> Cell:
-        # Nobody is asked about here, so that nothing but consent is missing from a subject.
+        # The question names no subject, so only consent can be missing from one.
         if decision or is_about_the_subject(decision):
             return decision.allowed or (OPT_OUT if decision.reason is DenialReason.SUBJECT else CONSENT)
         if decision.reason is DenialReason.CONDITION:
@@ -391,14 +391,14 @@ def _mark(source: str, row: Mapping[str, Any]) -> Cell:
 
 
 def _basis_text(rows: tuple[BasisRow, ...]) -> str:
-    """On what a purpose rests, as the comparison of revisions says it; empty where the notice states nothing."""
+    """Return the legal bases of a purpose in words; empty if the notice states none."""
     (row, *others) = rows
     alone = not others and row.sources is None and not row.when and not row.opt_out
     return (BASES[row.basis] if row.basis else "") if alone else describe_bases(rows)
 
 
 def _text_data(notice: Notice, row: object, language: str) -> dict[str, dict[str, str]]:
-    """What the notice itself says in a row, and in which language; nothing where it holds no words of it."""
+    """Return the notice's own words in a row, with their language; empty if the row has no words."""
     text = notice.text(row, language)
     return {} if text is None else {"text": dict(zip(("language", "words"), text, strict=True))}
 
@@ -420,7 +420,7 @@ def _channels_text(channels: Channels | None) -> str:
 
 
 def decision_data(decision: Decision) -> dict[str, Any]:
-    """A decision as JSON values."""
+    """Return a decision as JSON values."""
     purpose = decision.purpose
     return {
         "allowed": decision.allowed,

@@ -118,7 +118,7 @@ class Diff:
         return any(effect.stops for effect in self.effects or ())
 
     def data(self) -> dict[str, Any]:
-        """The comparison as JSON values."""
+        """Return the comparison as JSON values."""
         comparison, words = self.comparison, ChangeWords(self.comparison)
         rule = _rule(comparison)
         return {
@@ -153,7 +153,7 @@ class Diff:
         }
 
     def sections(self) -> list[tuple[str, list[str]]]:
-        """The comparison as text: headings, each with its lines; none is empty."""
+        """Return the comparison as text: headings, each with its lines; none is empty."""
         words = ChangeWords(self.comparison)
         sections: dict[str, list[str]] = {"Widened": [], "Narrowed": [], "Numbers and names": [], "Also different": []}
         for change in self.comparison.changes:
@@ -176,7 +176,7 @@ class Diff:
         return [(title, lines) for title, lines in sections.items() if lines]
 
     def _needs(self) -> list[str]:
-        """The notice and consent that the changes need (clause 11)."""
+        """Return the notice and consent that the changes need (clause 11)."""
         rule = _rule(self.comparison)
         notice, consent = (len(list(self.comparison.needing(need))) for need in ("notice", "consent"))
         lines = [
@@ -194,7 +194,7 @@ class Diff:
 
 
 def headline(comparison: Comparison) -> str:
-    """What is compared, in one line."""
+    """Return one line that names the compared revisions."""
     old, new = comparison.old, comparison.new
     if not comparison and old.revision == new.revision:
         return f"{new.id}: the revision of {new.revision}, twice: no difference in what was compared"
@@ -203,7 +203,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def _rule(comparison: Comparison) -> Changes | None:
-    """The rule on changes of the earlier revision; of the later one if the earlier has none."""
+    """Return the rule on changes of the earlier revision; of the later one if the earlier has none."""
     return comparison.old.document.changes or comparison.new.document.changes
 
 
@@ -244,7 +244,7 @@ def _outcome_data(outcome: ForecastOutcome) -> dict[str, Any]:
 
 
 def _effect(effect: RevisionEffect) -> str:
-    """A combination: before → after, and the outcome for data collected earlier if it differs."""
+    """Return a combination: before → after, and the outcome for data collected earlier if it differs."""
     before, after, earlier = map(_outcome_text, (effect.before, effect.after, effect.earlier))
     text = f"{before} as before" if before == after else f"{after}, before {before}"
     if earlier != after:

@@ -153,11 +153,11 @@ class ChangeWords:
         self._lineage = Lineage(comparison.new.document)
 
     def _purposes(self, ids: Iterable[str]) -> str:
-        """The names of purposes and families."""
+        """Return the names of purposes and families."""
         return join_names(self._names.get(("purpose", id_), id_) for id_ in ids)
 
     def _sources(self, ids: Iterable[str]) -> str:
-        """The names of sources; a clause in place of all its items."""
+        """Return the names of sources; a clause in place of all its items."""
         there = list(ids)
         shown: dict[str, None] = {}
         for source in there:
@@ -167,7 +167,7 @@ class ChangeWords:
         return join_names(self._names.get(("source", source), source) for source in shown)
 
     def _name_term(self, facts: Mapping[str, Any]) -> str:
-        """The name of the changed term."""
+        """Return the name of the changed term."""
         if facts["what"] == "prohibition":
             return f"{self._sources(facts['sources'])} → {self._purposes(facts['purposes'])}"
         if "class" in facts:  # of a revision in which its id may mean another term
@@ -178,11 +178,11 @@ class ChangeWords:
         return f"{facts['id']} ({_title(facts['title'])})" if facts.get("title") else str(facts["id"])
 
     def say(self, change: Change) -> str:
-        """A change as a sentence, with the notice or consent that it needs."""
+        """Return a change as a sentence, with the notice or consent that it needs."""
         return self.sentence(change) + NEEDS[change.needs]
 
     def sentence(self, change: Change) -> str:
-        """A change as a sentence."""
+        """Return a change as a sentence."""
         kind, facts = change.kind, change.facts
         values: dict[str, Any] = {**facts, "earlier": self.old, "later": self.new, **self._terms(facts)}
         if "old" in facts:
@@ -195,7 +195,7 @@ class ChangeWords:
         return text + "".join(tail.format(**values) for tail in _tails(kind, facts))
 
     def _terms(self, facts: Mapping[str, Any]) -> dict[str, str]:
-        """The names that fill a change's sentence."""
+        """Return the names that are filled into a change's sentence."""
         names = {"only": "", "by": ""}
         if "purposes" in facts or "purpose" in facts:
             names["p"] = self._purposes(facts.get("purposes") or [facts["purpose"]])
@@ -222,7 +222,7 @@ class ChangeWords:
         return names
 
     def _values(self, kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
-        """The old and the new value in words."""
+        """Return the old and the new value in words."""
         old, new = facts["old"], facts["new"]
         if kind == "title":
             was, is_ = _titles(old, new)
@@ -249,7 +249,7 @@ class ChangeWords:
 
 
 def join_names(ids: Iterable[str]) -> str:
-    """`a, b and c`."""
+    """Return `a, b and c`."""
     *others, final = [*ids] or [""]
     return f"{', '.join(others)} and {final}" if others else final
 
@@ -259,7 +259,7 @@ def _title(title: Mapping[str, str]) -> str:
 
 
 def _titles(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, str]:
-    """Both titles in English, or else in the first language in which they differ."""
+    """Return both titles in English, or else in the first language in which they differ."""
     if _title(old) != _title(new):
         return _title(old), _title(new)
     language = next(tag for tag in (*new, *old) if old.get(tag) != new.get(tag))
@@ -267,7 +267,7 @@ def _titles(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _differing(old: str, new: str) -> tuple[str, str]:
-    """What differs of two texts, with a little of what is around it; `none` in place of a text that is not there."""
+    """Return the parts in which two texts differ, with a little context; `none` stands for a missing text."""
     old, new = " ".join(old.split()), " ".join(new.split())
     if old == new:  # two places, of which nobody has the words
         return _wrap_value(old, 0, 0), _wrap_value(new, 0, 0)
@@ -277,9 +277,9 @@ def _differing(old: str, new: str) -> tuple[str, str]:
 
 
 def _alike(text: str, other: str) -> int:
-    """How many characters are the same at the beginning."""
+    """Return the number of equal characters at the beginning of two texts."""
     pairs = enumerate(zip(text, other, strict=False))
-    return next((index for index, (one, two) in pairs if one != two), min(len(text), len(other)))
+    return next((index for index, (char, other_char) in pairs if char != other_char), min(len(text), len(other)))
 
 
 def _wrap_value(text: str, start: int, end: int) -> str:
@@ -296,16 +296,16 @@ def _wrap_value(text: str, start: int, end: int) -> str:
 
 
 def describe_comparison(comparison: Comparison) -> list[str]:
-    """What was compared and what was not, in words."""
+    """Return lines that say what was compared and what was not."""
     counted = comparison.compared
-    rows = [f"{name} ({counted[what]})" for what, name in COMPARED.items() if counted.get(what)]
+    rows = [f"{name} ({counted[kind]})" for kind, name in COMPARED.items() if counted.get(kind)]
     without = counted["without-text"]
     words = f", such as the words of {without} {'row' if without == 1 else 'rows'} without `text`" if without else ""
     return [", ".join(rows), f"not compared: what the files do not hold{words}"]
 
 
 def _format_value(value: Any) -> str:
-    """A value of the notice file as text."""
+    """Return a value of the notice file as text."""
     if isinstance(value, Mapping):
         return _title(value)
     if isinstance(value, bool):
@@ -339,7 +339,7 @@ def _channels(facts: Mapping[str, Any], key: str) -> str:
 
 
 def _describe_renaming(facts: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """A changed id or class name."""
+    """Return a changed id or class name."""
     moved = facts["old"] != facts["new"]
     text = SENTENCES["renamed"].format(**values) if moved else ""
     if moved and facts["by"] == "stated":
@@ -353,7 +353,7 @@ def _describe_renaming(facts: Mapping[str, Any], values: Mapping[str, Any]) -> s
 
 
 def _tails(kind: str, facts: Mapping[str, Any]) -> Iterator[str]:
-    """The consequences of a change."""
+    """Yield the consequences of a change."""
     if kind in {"granted", "channels-opened"}:  # whose data, and collected when
         if facts.get("when"):
             yield f", {_where(facts['when'])}"

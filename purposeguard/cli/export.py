@@ -100,7 +100,7 @@ def dpv(notice: NoticeArgument, output: Folder, *, overlay: Overlays = None, che
 
 
 def collect_tagged_fields(guard: Guard, notice: Notice) -> dict[str, dict[str, list[str]]]:
-    """The tagged columns and fields of an application, by table and access function; ids of the notice's sources.
+    """Return the tagged fields of an application, by table or access function and source id.
 
     Raises:
         Problem: the application holds to another notice or revision, or data of it is tagged by one.
@@ -113,12 +113,12 @@ def collect_tagged_fields(guard: Guard, notice: Notice) -> dict[str, dict[str, l
     if unread := read_annotations(guard):
         site, why = next(iter(unread.items()))
         raise CommandProblem(f"{site.dotted}: its sources are not known: {why}")
-    known = {source.clause for source in notice.sources}
+    source_ids = {source.clause for source in notice.sources}
 
     def ids(where: str, label: Label) -> list[str]:
         clauses = [source.clause for source in label if source is not NotPersonal]
         for clause in clauses:
-            if clause not in known:
+            if clause not in source_ids:
                 raise CommandProblem(
                     f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)"
                 )
@@ -134,7 +134,7 @@ def collect_tagged_fields(guard: Guard, notice: Notice) -> dict[str, dict[str, l
 
 
 def _deliver(output: Path, files: Mapping[str, str], check: bool, command: str) -> None:
-    """Writes files into a folder, or compares those that are there with them."""
+    """Write files into a folder, or compare them with the existing files."""
     texts = {output / name: text for name, text in files.items()}
     if not check:
         write_all(output, texts)
@@ -155,7 +155,7 @@ def _command(
     language: str = Language.en,
     *more: str,
 ) -> str:
-    """The command line that writes the files again."""
+    """Return the command line that writes the files again."""
     options = [*more, *(f"--overlay {overlay}" for overlay in overlays or ())]
     options += [] if language == Language.en else [f"--language {language}"]
     return " ".join([f"purposeguard export {engine}", notice, f"-o {output}", *options])

@@ -141,7 +141,7 @@ def _notice(name: str, overlays: Sequence[Path]) -> Notice:
 
 
 def list_warnings(notice: Notice, name: str, overlays: Sequence[Path] = ()) -> list[Fault]:
-    """Probable mistakes in a valid notice that was read from `name`, with their lines if that is a file."""
+    """Return probable mistakes in a valid notice that was read from `name`, with their lines if it is a file."""
     tables = read_toml(Path(name)) if is_path(name) else notice.dump()
     return locate_faults(
         find_warnings(notice.document),
@@ -160,7 +160,9 @@ def is_path(name: str) -> bool:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
-    """A new file, which replaces `path` atomically when the block ends: a reader sees the old content or the new.
+    """Return a context manager with a new file that replaces `path` atomically when the block ends.
+
+    A reader sees the old content or the new, never a part.
 
     `private`: it holds persons, and is for its owner alone.
 
@@ -192,13 +194,13 @@ def _for_owner(path: str, flags: int) -> int:
 
 
 def write(path: Path, text: str, *, private: bool = False) -> None:
-    """Writes a file atomically; raises as `replacing` does."""
+    """Write a file atomically; raise as `replacing` does."""
     with replacing(path, private=private) as file:
         file.write(text.encode())
 
 
 def write_all(folder: Path, files: Mapping[Path, str]) -> None:
-    """Writes files into a folder, which is made if need be; raises as `replacing` does."""
+    """Write files into a folder, which is created if necessary; raise as `replacing` does."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -208,7 +210,7 @@ def write_all(folder: Path, files: Mapping[Path, str]) -> None:
 
 
 def difference(path: Path, text: str) -> str | None:
-    """The difference between a file and its expected text; None if there is none. Line endings may differ.
+    """Return the difference between a file and its expected text; None if there is none. Line endings may differ.
 
     Raises:
         Problem: the file is there and cannot be read.

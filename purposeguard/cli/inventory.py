@@ -43,7 +43,7 @@ def inventory(
 
 
 def inventory_report(guard: Guard) -> Report:
-    """Activities, access functions, and the outcome of each calling each."""
+    """Return the report on activities, access functions, and what happens if each activity calls each function."""
     forecasts = Forecasts(guard, guard.activities)
     data = {
         "notice": guard.notice.id,
@@ -107,15 +107,15 @@ def _reclassification_data(reclassification: Reclassification) -> dict[str, Any]
 
 
 def _entrustment_data(entrustment: EntrustmentDeclaration) -> dict[str, Any]:
-    known = entrustment.recipient if isinstance(entrustment.recipient, Recipient) else None
+    recipient = entrustment.recipient if isinstance(entrustment.recipient, Recipient) else None
     return {
         "name": entrustment.name,
         **_place(entrustment.site),
         "recipient": entrustment.recipient_id,
-        "kind": known.kind if known else None,
-        "country": known.country if known else None,
+        "kind": recipient.kind if recipient else None,
+        "country": recipient.country if recipient else None,
         "sources": _clauses(entrustment),
-        "means": entrustment.means or (known.means if known else None),
+        "means": entrustment.means or (recipient.means if recipient else None),
         "product": entrustment.product,
         "task": entrustment.task,
     }
@@ -156,7 +156,7 @@ def _table_outcome_data(outcome: TableOutcome) -> dict[str, Any]:
 
 
 def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[RenderedTable]:
-    """The tables, without the common package of all names."""
+    """Yield the tables, without the common package of all names."""
     package = package_of(guard)
     within = f" in {package.rstrip('.')}" if package else ""
 
@@ -246,14 +246,14 @@ def _party(entrustment: EntrustmentDeclaration) -> str:
 
 
 def _read(access: Access) -> str:
-    """The sources that an access function reads, sealed ones in brackets."""
+    """Return the sources that an access function reads, sealed ones in brackets."""
     plain = _clauses(access) or ([] if access.sealed else ["?"])
     sealed = dict.fromkeys(source.clause for label in access.sealed.values() for source in label)
     return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
 
 
 def _why(outcome: ForecastOutcome | TableOutcome) -> str:
-    """The reasons, shortened: without the purpose, and with ungranted sources in one list."""
+    """Return the reasons, shortened: without the purpose, and with ungranted sources in one list."""
     reasons = [reason.replace(format_term(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
     clauses = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
@@ -272,11 +272,11 @@ def _outcome_text(outcome: ForecastOutcome) -> str:
 
 
 def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
-    """Probable mistakes: code that cannot work under this notice."""
+    """Yield probable mistakes: code that cannot work under this notice."""
     handing = {entrustment.site for entrustment in guard.entrustments}
     for site, why in forecasts.unread.items():
-        what = "hand-over" if site in handing else "access function"
-        yield f"{what} {site.dotted}: its sources are not known: {why}"
+        kind = "hand-over" if site in handing else "access function"
+        yield f"{kind} {site.dotted}: its sources are not known: {why}"
     starved, silent = forecasts.find_starved(), forecasts.silent()
     for activity in guard.activities:
         if activity in starved:
@@ -294,7 +294,7 @@ def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
 
 
 def _explain_refusal(guard: Guard, entrustment: EntrustmentDeclaration) -> Iterator[str]:
-    """Why a function would hand over nothing today, as far as known without calling it."""
+    """Yield the reasons for which a function would hand over nothing today, as far as known without a call."""
     if isinstance(entrustment.recipient, Recipient):
         means = entrustment.means or entrustment.recipient.means
         document = guard.notice.document

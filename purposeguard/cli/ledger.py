@@ -58,14 +58,14 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day
 
 @contextlib.contextmanager
 def _reading(*targets: str) -> Generator[Reading]:
-    """The ledger; prints what is wrong with it or with the input, and exits with 1 or 2."""
+    """Return a context manager with the ledger. Print what is wrong with it or the input, and exit with 1 or 2."""
     with reporting(), _breaking(), _open_ledger(targets) as ledger:
         yield ledger
 
 
 @contextlib.contextmanager
 def _breaking() -> Generator[None]:
-    """Prints what is wrong with the ledger, and exits with 1."""
+    """Print what is wrong with the ledger, and exit with 1."""
     try:
         yield
     except LedgerBroken as error:
@@ -136,7 +136,7 @@ def verify(
 
 
 def _verify(ledger: Reading, expect: str | None, since: str | None, key: Path | None, *, stopped: bool) -> Verification:
-    """The verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
+    """Return the verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
     from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
     with needing("checkpoints", "signatures need"), valid_input():
@@ -368,7 +368,7 @@ def export(
 
 
 def _is_store(path: Path) -> bool:
-    """True for an SQLite file, such as the ledger itself, which an export must not replace."""
+    """Return True for an SQLite file, such as the ledger itself, which an export must not replace."""
     if not path.is_file():
         return False
     from purposeguard.governance.ledger.opening import SQLITE  # noqa: PLC0415  # as above
@@ -379,7 +379,9 @@ def _is_store(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _output_file(output: Path | None) -> Generator[BinaryIO]:
-    """The output: a file that is replaced when complete, a device, a pipe, or standard output.
+    """Return a context manager with the output.
+
+    It is a file that is replaced when complete, a device, a pipe, or standard output.
 
     Raises:
         Problem: it cannot be written, or is a store.
@@ -408,7 +410,7 @@ class Wanted(NamedTuple):
 
 
 def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
-    """The uses and the other entries.
+    """Return the uses and the other entries.
 
     Raises:
         Problem: unknown kind.
@@ -416,11 +418,11 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
     """
     from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
 
-    asked, activity, since, until, limit = wanted
-    for kind in asked:
+    wanted_kinds, activity, since, until, limit = wanted
+    for kind in wanted_kinds:
         if kind not in KINDS:
             raise CommandProblem(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
-    kinds = set(asked or KINDS)
+    kinds = set(wanted_kinds or KINDS)
     uses: list[tuple[Hour, int]] = []
     if "use" in kinds:
         every = [(key, count) for key, count in ledger.uses(since, until).items() if activity in (None, key.activity)]
@@ -432,10 +434,10 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
             if activity in (None, entry.body.get("activity")):
                 newest.append(entry)
                 met += 1
-    left = {"uses": max(0, len(uses) - limit), "entries": met - len(newest)}
-    uses = uses[left["uses"] :]
+    omitted = {"uses": max(0, len(uses) - limit), "entries": met - len(newest)}
+    uses = uses[omitted["uses"] :]
     warnings = tuple(
-        f"{count:,} earlier {what} are left out (--limit {limit})" for what, count in left.items() if count
+        f"{count:,} earlier {kind} are left out (--limit {limit})" for kind, count in omitted.items() if count
     )
     repeated = _iter_repeated_denials(ledger, activity, since, until) if "denial" in kinds else []
     warnings += _doubts(ledger, since, until)
@@ -445,13 +447,13 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
         "uses": [key.body(count) for key, count in uses],
         "entries": [{"seq": entry.seq, "at": entry.at, "kind": entry.kind, "body": entry.body} for entry in newest],
         "repeated": repeated,
-        "left_out": left,
+        "left_out": omitted,
     }
     return Report(data, tables, warnings)
 
 
 def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
-    """How often data was used, refused, or would have been (observed), and when, for each combination of some keys.
+    """Count how often data was used, refused or observed, and when, for each combination of some keys.
 
     A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
     outside any purpose.
@@ -469,16 +471,16 @@ def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
             raise CommandProblem(f"entries of kind `{kind}` are not added up: `--by` takes uses and denials")
     counts: dict[tuple[str | None, ...], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     times: dict[tuple[str | None, ...], tuple[str, str]] = {}
-    for body, what, count, minute in _iter_events(ledger, kinds or ("use", "denial"), since, until):
+    for body, outcome, count, minute in _iter_events(ledger, kinds or ("use", "denial"), since, until):
         if activity in (None, body.get("activity")):
             values = {**body, "field": _field(body)}
             key = tuple(None if values.get(name) is None else _plain(values[name]) for name in by)
-            counts[key][what] += count
+            counts[key][outcome] += count
             first, last = times.get(key, (minute, minute))
             times[key] = min(first, minute), max(last, minute)
     newest = sorted(times, key=lambda key: times[key][1])
     keys = sorted(newest[-limit:], key=lambda key: [value or "" for value in key])
-    left = len(times) - len(keys)
+    omitted = len(times) - len(keys)
     columns = (
         *(Column(name, words=name == "field") for name in by),
         *map(Column, _COUNTS),
@@ -486,26 +488,30 @@ def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
         Column("last (UTC)"),
     )
     rows = [
-        (*(value or "-" for value in key), *(f"{counts[key][what]:,}" for what in _COUNTS), *map(_hour, times[key]))
+        (
+            *(value or "-" for value in key),
+            *(f"{counts[key][outcome]:,}" for outcome in _COUNTS),
+            *map(_hour, times[key]),
+        )
         for key in keys
     ]
     data = [
         dict(zip(by, key, strict=True))
-        | {what: counts[key][what] for what in _COUNTS}
+        | {outcome: counts[key][outcome] for outcome in _COUNTS}
         | dict(zip(("first", "last"), times[key], strict=True))
         for key in keys
     ]
-    warnings = ((f"{left:,} earlier rows are left out (--limit {limit})",) if left else ()) + _doubts(
+    warnings = ((f"{omitted:,} earlier rows are left out (--limit {limit})",) if omitted else ()) + _doubts(
         ledger, since, until
     )
     title = f"Uses and denials by {', '.join(by)} ({len(keys):,})"
-    return Report({"groups": data, "left_out": left}, (RenderedTable(title, columns, tuple(rows)),), warnings)
+    return Report({"groups": data, "left_out": omitted}, (RenderedTable(title, columns, tuple(rows)),), warnings)
 
 
 def _iter_events(
     ledger: Reading, kinds: Collection[str], since: datetime.datetime | None, until: datetime.datetime | None
 ) -> Iterator[tuple[Mapping[str, Any], str, int, str]]:
-    """Uses and denials, each with what it counts as, how often, and its minute or hour."""
+    """Yield uses and denials, each with its outcome, its count, and its minute or hour."""
     if "use" in kinds:
         for hour, count in ledger.uses(since, until).items():
             yield hour.body(count), "used", count, hour.hour
@@ -515,7 +521,10 @@ def _iter_events(
 
 
 def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[str, ...]:
-    """Warnings about a period: entries made in it whose time lies outside it, and entries that were archived."""
+    """Return warnings about a period.
+
+    They concern entries made in it whose time lies outside it, and entries that were archived.
+    """
     count = ledger.misdated(since, until)
     what = "a clock was wrong: see `ledger show` without a period"
     doubts = [f"{_count_entries(count, 'entry', 'entries')} made between these have a time outside the period: {what}"]
@@ -525,7 +534,7 @@ def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.da
 def _iter_repeated_denials(
     ledger: Reading, activity: str | None, since: datetime.datetime | None, until: datetime.datetime | None
 ) -> list[dict[str, Any]]:
-    """The bodies of denials that came again in hours that are not over."""
+    """Return the bodies of denials that were repeated in hours that are not over."""
     return [
         {**body, "count": count}
         for body, count, _ in ledger.denials(since, until)
@@ -534,7 +543,7 @@ def _iter_repeated_denials(
 
 
 def _field(body: Mapping[str, Any]) -> object:
-    """The field of a denial; without one, its access function or what was done outside any purpose."""
+    """Return the field of a denial; without one, its access function or what was done outside any purpose."""
     if body.get("field") or body.get("function"):
         return body.get("field") or body["function"]
     return None if "purpose" in body else str(body.get("reason", "")).partition(" outside any purpose")[0]
@@ -584,7 +593,7 @@ def _second(at: str) -> str:
 
 
 def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
-    """The main fact of an entry, and the others."""
+    """Return the main fact of an entry, and the others."""
     rest = dict(body)
     head = str(rest.pop("reason", "")) if kind == "denial" else ""
     if kind == "archive":

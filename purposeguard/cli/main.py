@@ -10,7 +10,7 @@ MISSING = "purposeguard: the command line needs {name}, which is not installed: 
 
 
 def main() -> None:
-    """Runs the command line and exits with its code; 2 where its libraries are missing, or nothing can be printed."""
+    """Run the command line and exit with its code, or 2 if its libraries are missing or nothing can be printed."""
     for stream in (sys.stdout, sys.stderr):
         # An encoding without ① or Japanese (a pipe under Windows, LANG=C) shows an escape instead of failing.
         if isinstance(stream, io.TextIOWrapper):

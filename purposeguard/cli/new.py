@@ -139,7 +139,7 @@ def _day(text: str | None) -> datetime.date:
 
 
 def _template(name: str, controller: str | None, title: str | None, day: datetime.date) -> str:
-    """A whole notice, with its day, and who publishes it and its title where these are stated.
+    """Return a complete notice with its date, and with its publisher and title if they are stated.
 
     Raises:
         Problem: there is no such template.
@@ -161,7 +161,7 @@ def _template(name: str, controller: str | None, title: str | None, day: datetim
 
 
 def _ask_for_notice(controller: str | None, title: str | None, language: str, day: datetime.date) -> Draft:
-    """Asks for a notice step by step; an empty answer ends a list."""
+    """Ask for a notice step by step; an empty answer ends a list."""
     steps = 5
     draft = Draft(
         controller or _answer(1, steps, "Who publishes the notice?"),
@@ -207,7 +207,7 @@ def _several(what: str) -> Iterator[str]:
 
 
 def _chosen(data: Sequence[str]) -> list[str]:
-    """The kinds of data of these numbers."""
+    """Return the kinds of data of these numbers."""
     while True:
         answer = typer.prompt(f"  {translate('its data, by numbers (`1 3`), or `all`')}", default="all", err=True)
         if answer.strip() == "all":
@@ -232,7 +232,7 @@ def _basis_asked() -> Basis | None:
 
 
 def _read(path: Path, draft: Draft) -> None:
-    """Adds what a CSV file says.
+    """Add what a CSV file says.
 
     Raises:
         Problem: it cannot be read, or a row says something that is not understood.
@@ -260,7 +260,7 @@ def _read(path: Path, draft: Draft) -> None:
 
 
 def _use(here: str, draft: Draft, kind: str, purpose: str, cell: str) -> None:
-    """Adds what one cell says."""
+    """Add what one cell says."""
     try:
         basis = None if cell.lower() in YES else _basis(cell)
     except ValueError as error:
@@ -270,7 +270,7 @@ def _use(here: str, draft: Draft, kind: str, purpose: str, cell: str) -> None:
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """The lines of a CSV file that are not empty, with their numbers."""
+    """Return the lines of a CSV file that are not empty, with their numbers."""
     try:
         reader = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
         cells = ((reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader)
@@ -285,7 +285,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _purposes_of(path: Path, head: list[str]) -> list[str]:
-    """The heads of a table that has a column for each purpose; none of one with a row for each use."""
+    """Return the heads of a table that has a column for each purpose; none of one with a row for each use."""
     names = [name.lower() for name in head]
     if names[0] != "data":
         raise CommandProblem(f"{path}:1: the first column is `data`, not `{head[0]}`")
@@ -299,7 +299,7 @@ def _purposes_of(path: Path, head: list[str]) -> list[str]:
 
 
 def _basis(text: str) -> Basis | None:
-    """The basis that a text names; None where it is empty.
+    """Return the basis that a text names; None where it is empty.
 
     Raises:
         ValueError: it names none.
@@ -319,7 +319,7 @@ def _basis(text: str) -> Basis | None:
 
 
 def _toml(draft: Draft) -> str:
-    """The notice file of a draft."""
+    """Return the notice file of a draft."""
     taken: set[str] = set(RESERVED)
     sources = _name_rows(draft.data, "Data", "", taken)
     purposes = _name_rows(draft.uses, "Purpose", "Use", taken)
@@ -359,7 +359,7 @@ def _toml(draft: Draft) -> str:
 
 
 def _bases(kinds: Mapping[str, Basis | None], sources: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """On what a purpose rests: once, or by the data where it differs."""
+    """Yield the TOML lines of a purpose's legal bases: one basis, or one per kind of data where they differ."""
     by_basis: dict[Basis | None, list[str]] = {}
     for kind, basis in kinds.items():
         by_basis.setdefault(basis, []).append(kind)
@@ -376,7 +376,7 @@ def _bases(kinds: Mapping[str, Basis | None], sources: Mapping[str, tuple[str, s
 
 
 def _name_rows(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[str, tuple[str, str]]:
-    """Title → the id and the class name of a row."""
+    """Return the id and the class name of each row, by its title."""
     rows: dict[str, tuple[str, str]] = {}
     for number, text in enumerate(texts, 1):
         words = re.findall(r"[A-Za-z0-9]+", text)[:LONGEST_CLASS] if text.isascii() else []
@@ -396,5 +396,5 @@ def _slug(text: str) -> str:
 
 
 def _quote(text: str) -> str:
-    """A string of TOML; what JSON escapes, TOML escapes alike."""
+    """Return a string of TOML; what JSON escapes, TOML escapes alike."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

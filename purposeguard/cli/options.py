@@ -98,7 +98,7 @@ TitleLanguageOption = Annotated[
 
 
 def having(notice: Notice, tag: str) -> str:
-    """The language of titles that is asked for.
+    """Return the language in which titles are printed.
 
     Raises:
         Problem: neither the notice nor this program has it, not even in a variety.
@@ -112,7 +112,7 @@ class Speaking(TyperGroup):
     """A group whose commands take `--language` as the group does: it may stand before a command or behind it."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name, with the option."""
+        """Return the command of this name, with the option."""
         command = super().get_command(ctx, cmd_name)
         if command is None or isinstance(command, TyperGroup):
             return command
@@ -128,14 +128,14 @@ class Speaking(TyperGroup):
 
 
 def group(help_text: str) -> typer.Typer:
-    """A group of commands, which keep their names where there is but one."""
+    """Return a group of commands. A single command keeps its name, too."""
     app = typer.Typer(cls=Speaking, no_args_is_help=True, rich_markup_mode="markdown", help=help_text)
     app.callback()(lambda: None)
     return app
 
 
 def read_configured_language(folder: Path) -> Language:
-    """The language of `[tool.purposeguard]`; English where it says nothing.
+    """Return the language of `[tool.purposeguard]`; English where it says nothing.
 
     Raises:
         Problem: it cannot be read, or is no language that is known here.
@@ -175,7 +175,7 @@ def err() -> Console:
 
 @contextmanager
 def needing(extra: str, what: str) -> Generator[None]:
-    """A block that imports what an extra brings; `what` needs it.
+    """Return a context manager for imports of an extra's packages; `what` needs them.
 
     Raises:
         Problem: it is not installed.
@@ -191,7 +191,7 @@ def needing(extra: str, what: str) -> Generator[None]:
 
 @contextmanager
 def valid_input() -> Generator[None]:
-    """A block that takes what the user wrote, such as a URL.
+    """Return a context manager for a block that reads what the user wrote, such as a URL.
 
     Raises:
         Problem: it raised ValueError.
@@ -203,7 +203,7 @@ def valid_input() -> Generator[None]:
 
 
 def store_of(target: str) -> Store:
-    """The store of this URL, or in this SQLite file.
+    """Return the store of this URL, or in this SQLite file.
 
     Raises:
         Problem: there is none, or its libraries are not installed.
@@ -217,7 +217,7 @@ def store_of(target: str) -> Store:
 
 @contextmanager
 def reporting() -> Generator[None]:
-    """Prints errors of the input, and exits with 2."""
+    """Return a context manager that prints errors of the input and exits with 2."""
     try:
         yield
     except (PurposeGuardError, CommandProblem) as error:
@@ -226,7 +226,7 @@ def reporting() -> Generator[None]:
 
 
 def ending(command: Callable[P, bool]) -> Callable[P, None]:
-    """Turns a command that returns a bool into one that exits with 0 or 1."""
+    """Turn a command that returns a bool into one that exits with 0 or 1."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

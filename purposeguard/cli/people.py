@@ -144,7 +144,7 @@ def governance_in(store: str, notice: Callable[[], Notice], *, recorded: bool = 
 
 
 def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance:
-    """The governance `MODULE:NAME`, or that of the guard of this name.
+    """Return the governance `MODULE:NAME`, or that of the guard of this name.
 
     Raises:
         Problem: a module cannot be imported, or there is no such governance.
@@ -161,7 +161,7 @@ def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance
 
 
 def requests_report(overview: Overview, only: str | None) -> Report:
-    """The requests: `only` the `open` or the `overdue` ones; None: the open ones, and counts of all."""
+    """Return the report of requests: `only` the open or overdue ones, or None for the open ones with counts of all."""
     listed = overview.overdue if only == "overdue" else overview.pending
     data: dict[str, Any] = {
         "as_of": overview.as_of.isoformat(),
@@ -259,7 +259,7 @@ def sweep(
 
 
 def plan_report(plan: Plan) -> Report:
-    """What is due, per eraser."""
+    """Return the report of what is due, by eraser."""
     data = {
         "today": plan.today.isoformat(),
         "resumes": plan.resumes,
@@ -296,7 +296,7 @@ def plan_report(plan: Plan) -> Report:
 
 
 def outcome_report(outcome: RetentionOutcome) -> Report:
-    """What was erased, per eraser."""
+    """Return the report of what was erased, by eraser."""
     data = {
         "sweep": outcome.number,
         "ended": outcome.ended,
@@ -329,7 +329,7 @@ def outcome_report(outcome: RetentionOutcome) -> Report:
 
 
 def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> RetentionOutcome:
-    """Erases what is due, with a progress bar for each eraser on a terminal."""
+    """Erase what is due, with a progress bar for each eraser on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {part.eraser: progress.add_task(part.eraser, total=part.count + part.pending) for part in plan.parts}

@@ -77,7 +77,7 @@ class Prose(Text):
     """A text that also wraps between Japanese characters, which have no blanks between them."""
 
     def wrap(self, console: Console, width: int, **options: Any) -> Lines:
-        """The lines of the text at this width."""
+        """Return the lines of the text at this width."""
         if cell_len(self.plain) == len(self.plain):
             return super().wrap(console, width, **options)
         lines = Lines()
@@ -89,7 +89,7 @@ class Prose(Text):
 
 
 def _breaks(text: str, width: int) -> list[int]:
-    """Where the lines of a text begin, except the first one."""
+    """Return the positions at which the lines of a text begin, except the first one."""
     breaks: list[int] = []
     start = chance = cells = 0
     for place, char in enumerate(text):
@@ -144,7 +144,7 @@ class RenderedTable:
 
     @classmethod
     def of(cls, title: str, items: Iterable[Any], *columns: tuple[Column, Callable[[Any], Cell]]) -> RenderedTable:
-        """A row for each item; each column comes with what an item has there."""
+        """Return a table with a row for each item. Each column comes with a function that reads its cell."""
         heads, cells = zip(*columns, strict=True)
         return cls(title, heads, tuple(tuple(cell(item) for cell in cells) for item in items))
 
@@ -159,7 +159,7 @@ class Report:
 
 
 def show(report: Report, form: Format, console: Console) -> None:
-    """Prints a report in this format."""
+    """Print a report in this format."""
     if form == "table":
         for table in report.tables:
             for grid in grids(table, console.width):
@@ -170,12 +170,12 @@ def show(report: Report, form: Format, console: Console) -> None:
 
 
 def json_text(data: object) -> str:
-    """Data as JSON, in its own order."""
+    """Return data as JSON, in its own order."""
     return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
 
 def grids(table: RenderedTable, width: int) -> Iterator[Group]:
-    """A table for a terminal of this width, split if its mark columns do not fit."""
+    """Yield a table for a terminal of this width, split if its mark columns do not fit."""
     marks = [index for index, column in enumerate(table.columns) if column.kind == "mark"]
     texts = [column for column in table.columns if column.kind not in ("mark", "under")]
     widest = max((cell_len(str(row[0])) for row in table.rows), default=0)
@@ -193,7 +193,7 @@ def grids(table: RenderedTable, width: int) -> Iterator[Group]:
 
 
 def _legend(table: RenderedTable) -> Text:
-    """What the marks that the table has mean."""
+    """Return the meanings of the marks that the table contains."""
     met = {cell for row in table.rows for column, cell in zip(table.columns, row, strict=True) if column.kind == "mark"}
     meanings = (Text.assemble(MARKS[cell], " ", translate(meaning)) for cell, meaning in LEGEND.items() if cell in met)
     return Text("   ").join(meanings)
@@ -235,7 +235,7 @@ def _cell(column: Column, cell: Cell) -> str:
 
 
 def verdict(console: Console, word: str, headline: str, details: Iterable[str]) -> None:
-    """Prints an answer: its word in colour, then the reasons, indented."""
+    """Print an answer: its word in colour, then the reasons, indented."""
     answer = Prose(f"{translate(word)}: {translate(headline)}")
     answer.stylize(VERDICTS[word], 0, len(translate(word)))
     console.print(answer if language() is Language.en else Padding(answer, 0))  # by itself it becomes a plain Text
@@ -244,7 +244,7 @@ def verdict(console: Console, word: str, headline: str, details: Iterable[str]) 
 
 
 def quote(console: Console, headline: str, words: str, *, whole: bool) -> None:
-    """Prints words of a notice, as they are, below a headline: all of them or their beginning."""
+    """Print words of a notice unchanged below a headline, completely or their beginning."""
     line = " ".join(words.split())
     shown = words if whole else line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
     console.print(Padding(Prose(translate(headline)), (0, 0, 0, 2)))
@@ -252,6 +252,6 @@ def quote(console: Console, headline: str, words: str, *, whole: bool) -> None:
 
 
 def complain(console: Console, kind: str, text: str) -> None:
-    """Prints an error, a warning or a note without wrapping, so that paths stay on one line."""
+    """Print an error, a warning or a note without wrapping, so that paths stay on one line."""
     style = {"error": "bold red", "notice": "bold cyan"}.get(kind, "bold yellow")
     console.print(Text.assemble((translate(f"{kind}:"), style), " ", translate(text)), soft_wrap=True)

@@ -242,7 +242,7 @@ KEYS: dict[str, dict[str, str]] = {
 
 
 def notice_schema() -> dict[str, Any]:
-    """The schema of a notice file, as JSON values."""
+    """Return the schema of a notice file, as JSON values."""
     schema = Document.model_json_schema(by_alias=True, mode="validation")
     tables: dict[str, Any] = {"Document": schema, **schema.pop("$defs")}
     for name, table in tables.items():
@@ -257,7 +257,7 @@ def notice_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as text, sorted, so that it is reproducible."""
+    """Return the schema as text, sorted, so that it is reproducible."""
     return json.dumps(notice_schema(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
@@ -266,7 +266,7 @@ def _describe(value: dict[str, Any], text: str | None) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> Any:
-    """A schema without details of pydantic's version, and without null, which TOML lacks."""
+    """Return a schema without details of pydantic's version, and without null, which TOML lacks."""
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, dict):

@@ -125,7 +125,7 @@ def _run(
     limit: int | None,
     explain: bool,
 ) -> tuple[Report, str | bool]:
-    """The report and the number of rows in words; for an explanation, whether the statement would run.
+    """Return the report and the number of rows in words; for an explanation, whether the statement would run.
 
     Raises:
         typer.Exit: the statement is refused: exit code 1.
@@ -164,7 +164,7 @@ def _run(
 
 
 def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) -> Explanation:
-    """The explanation of a statement; errors name the options of this command.
+    """Return the explanation of a statement; errors name the options of this command.
 
     Raises:
         Problem: it names an unknown table, or lists columns.
@@ -181,7 +181,7 @@ def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) 
 
 
 def _paths_by_table(files: list[str]) -> dict[str, Path]:
-    """Table name → file.
+    """Return the file of each table, by table name.
 
     Raises:
         Problem: two files have the same name, or a name is not valid for a table.
@@ -210,7 +210,7 @@ def _paths_by_table(files: list[str]) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
-    """A guard; with a store, one that knows which subjects opted out."""
+    """Return a context manager: a guard; with a store, one that knows which subjects opted out."""
     if store is None:
         yield Guard(notice)
         return
@@ -224,7 +224,7 @@ WIDEST: Final = 40
 
 
 def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
-    """The first `limit` rows of a result, and the number of all rows in words."""
+    """Return the first `limit` rows of a result, and the number of all rows in words."""
     from purposeguard.adapters.duckdb.result import plain  # noqa: PLC0415  # its libraries may be missing
 
     everything = len(result)
@@ -245,7 +245,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
 
 
 def explain_report(explanation: Explanation) -> Report:
-    """The columns that a statement uses, and whether each is allowed."""
+    """Return the columns that a statement uses, and whether each is allowed."""
     data: dict[str, Any] = {
         "allowed": explanation.allowed,
         "used": [
@@ -311,7 +311,7 @@ def _text(value: Any) -> str:
 
 
 def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Columns]:
-    """The tags in a TOML file, by table.
+    """Return the tags in a TOML file, by table.
 
     Raises:
         Problem: the file is invalid, or names an unknown table.

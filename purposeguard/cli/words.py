@@ -71,26 +71,26 @@ _SPEECH: ContextVar[Speech | None] = ContextVar("purposeguard_speech", default=N
 
 
 def begin(language: Language) -> Callable[[], None]:
-    """Begins a run in this language; what it gives ends the run."""
+    """Begin a run in this language. Return a function that ends the run."""
     token = _SPEECH.set(Speech(language))
     return lambda: _SPEECH.reset(token)
 
 
 def change(language: Language) -> None:
-    """Goes on in this language."""
+    """Continue the run in this language."""
     speech = _SPEECH.get()
     if speech is not None:
         speech.language = language
 
 
 def language() -> Language:
-    """The language of this run; English where none has begun."""
+    """Return the language of this run; English if no run has begun."""
     speech = _SPEECH.get()
     return Language.en if speech is None else speech.language
 
 
 def learn(notice: Notice) -> None:
-    """Has terms of this notice said by their titles: the Japanese ones, where it has such."""
+    """Name the terms of this notice by their titles, the Japanese ones if it has them."""
     speech = _SPEECH.get()
     if speech is None:
         return
@@ -111,7 +111,7 @@ def learn(notice: Notice) -> None:
 
 
 def _learn(node: object, titles: dict[str, str]) -> None:
-    """Finds the titles wherever they are in a notice: as English has them, and as Japanese has them."""
+    """Map the English titles of a notice to their Japanese ones."""
     if isinstance(node, Titles):
         titles[title_in(node, Language.en)] = title_in(node, Language.ja)
     elif isinstance(node, (Channel, Kind, Equivalence)):
@@ -125,7 +125,7 @@ def _learn(node: object, titles: dict[str, str]) -> None:
 
 
 def translate(text: str) -> str:
-    """A text of one or more lines in the language of this run; a line that the table lacks stays as it is."""
+    """Translate a text of one or more lines into the language of this run. Keep lines that the table lacks."""
     speech = _SPEECH.get()
     if speech is None or speech.language is Language.en:
         return text
@@ -135,15 +135,15 @@ def translate(text: str) -> str:
 def _line(line: str, speech: Speech) -> str:
     bare = re.sub(r"<a text of ([\d,]+) characters?>", r"<\1文字の文字列>", line.strip(" "))
     if not LATIN.search(bare) or len(bare) > LONGEST or bare.count(": ") + bare.count("; ") > MOST_PARTS:
-        return line  # it is data, and no sentence
+        return line  # This is data, not a sentence.
     return line[: len(line) - len(line.lstrip(" "))] + _sentence(bare, speech)
 
 
 def _sentence(text: str, speech: Speech) -> str:
-    known = speech.sentences.get(text)
-    if known is None:
-        known = speech.sentences[text] = _translate_line(text, speech)
-    return known
+    translated = speech.sentences.get(text)
+    if translated is None:
+        translated = speech.sentences[text] = _translate_line(text, speech)
+    return translated
 
 
 def _translate_line(text: str, speech: Speech) -> str:
@@ -155,14 +155,16 @@ def _translate_line(text: str, speech: Speech) -> str:
 
 
 def _terms(text: str, titles: Mapping[str, str]) -> str:
-    """Terms in a row: by their titles, with the commas of the language between them."""
+    """Replace the terms in a row of terms by their titles, with the commas of the language between them."""
     words, _ = _table()
     if (word := words.get(text)) is not None or (word := titles.get(text)) is not None:
         return word
     names = sorted((name for name in titles if name in text), key=len, reverse=True)
     if names:
-        known = "|".join(map(re.escape, names))
-        text = re.sub(rf"(?<![\w.`/-])(?:{known})(?![\w.`/-])", lambda match: titles[match[0]].replace(" ", "\0"), text)
+        titles_pattern = "|".join(map(re.escape, names))
+        text = re.sub(
+            rf"(?<![\w.`/-])(?:{titles_pattern})(?![\w.`/-])", lambda match: titles[match[0]].replace(" ", "\0"), text
+        )
     text = re.sub(r" \(((?:[^()]|\([^()]*\))*)\)", r"（\1）", text)
     text = re.sub(r" and (\d+) more\b", r"ほか\1件", text)
     return re.sub(r", | and | or ", "、", text).replace("」、「", "」「").replace("\0", " ")  # no title is taken apart
@@ -176,7 +178,7 @@ class SentencePattern:
     other: str
 
     def translate(self, text: str, speech: Speech) -> str | None:
-        """The sentence in the other language; None if it is another one."""
+        """Return the sentence in the other language; None if the text is another sentence."""
         match = self.english.fullmatch(text)
         if match is None:
             return None
@@ -199,7 +201,10 @@ class SentencePattern:
 
 
 def _fill_sentence(template: str, values: Mapping[str, str]) -> str:
-    """A sentence with its values: a blank that sets off Latin letters and digits is none between Japanese ones."""
+    """Fill the values into a sentence of the other language.
+
+    A space that sets off Latin letters and digits is left out between Japanese characters.
+    """
     parts = HOLE.split(template)
     text = "".join(values[part] if number % 2 else part.replace(" ", "\0") for number, part in enumerate(parts))
     return re.sub("(?<=[\u2e80-\uffef])\0(?=[\u2e80-\uffef])", "", text).replace("\0", " ")
@@ -207,17 +212,17 @@ def _fill_sentence(template: str, values: Mapping[str, str]) -> str:
 
 @cache
 def _table() -> tuple[Mapping[str, str], tuple[SentencePattern, ...]]:
-    """Whole sentences, and those in which something varies, the more particular first."""
+    """Return the table of whole sentences, and the patterns of sentences with variable parts, specific ones first."""
     sections = sections_of_words()
     sentences = {english: other for section in sections.values() for english, other in section.items()}
-    what = "|".join(map(re.escape, sections["what"]))
-    varying = [_pattern(english, other, what) for english, other in sentences.items() if HOLE.search(english)]
+    kinds_pattern = "|".join(map(re.escape, sections["what"]))
+    varying = [_pattern(english, other, kinds_pattern) for english, other in sentences.items() if HOLE.search(english)]
     return sentences, tuple(varying)
 
 
 @cache
 def sections_of_words() -> dict[str, dict[str, str]]:
-    """The table of words, as it is written."""
+    """Return the table of words, as it is written."""
     return tomllib.loads(resources.files("purposeguard.cli").joinpath("words.toml").read_text("utf-8"))
 
 
@@ -229,7 +234,7 @@ def _pattern(english: str, other: str, what: str) -> SentencePattern:
 
 
 def _kind(name: str, what: str) -> str:
-    """What may stand in the place of a name."""
+    """Return the pattern of a regular expression for what a placeholder may contain."""
     if name in NUMBERS:
         return r"\d[\d,]*"
     if name in DAYS:

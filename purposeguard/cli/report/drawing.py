@@ -118,11 +118,11 @@ class NoticeRelations:
         self._of = of
 
     def key(self, column: Column, term: str) -> str:
-        """The key of a term."""
+        """Return the key of a term."""
         return self._keys[column, term]
 
     def related_keys(self, purpose: PurposeRow) -> set[str]:
-        """The keys of a purpose, and of all that it is granted to, by, or belongs to."""
+        """Return the keys of a purpose, and of all that it is granted to, by, or belongs to."""
         return {
             self.key("purpose", purpose.id),
             self.key("grant", self.notice.grant_of[purpose.id]),
@@ -132,12 +132,15 @@ class NoticeRelations:
         }
 
     def of(self, column: Column, term: str) -> str:
-        """The keys of the terms that a term is of, as a page has them."""
+        """Return the keys of the terms that a term belongs to, as an attribute of a page."""
         key = self.key(column, term)
         return _join_elements(self._of.get(key, set()) | {key})
 
     def between(self, purposes: Iterable[PurposeRow], *ends: tuple[Column, str], above: str | None = None) -> str:
-        """The keys of the ends, of the purposes that join them, and of what these belong to; `above`: a parent too."""
+        """Return the keys of the ends, of the purposes that join them, and of what these belong to.
+
+        `above` adds the key of a parent.
+        """
         keys = {self.key(*end) for end in ends}
         keys |= set() if above is None else {self.key("source", above)}
         columns = {end[0] for end in ends}
@@ -159,7 +162,7 @@ def _join_elements(keys: Iterable[str]) -> str:
 
 
 def draw_map(relations: NoticeRelations, language: Literal["en", "ja"], badges: Mapping[str | None, str]) -> MapDrawing:
-    """The map of a notice, with titles in a language; `badges` are the letters of legal bases."""
+    """Return the map of a notice, with titles in a language; `badges` are the letters of legal bases."""
     return _Drawer(relations, language, badges).drawing()
 
 
@@ -250,7 +253,7 @@ class _Drawer:
     def _place_beside_purposes(
         self, column: Column, terms: Mapping[str, tuple[Mapping[str, str], Sequence[str]]], height: float, top: float
     ) -> Iterator[MapNode]:
-        """Terms, each with its title and its purposes, in the middle of these."""
+        """Yield the nodes of terms, each placed in the middle of its purposes."""
         wanted = {
             term: _mean(self._middles["purpose", purpose] for purpose in purposes)
             for term, (_, purposes) in terms.items()
@@ -264,7 +267,7 @@ class _Drawer:
             yield self._node("channel", channel, titles[channel], TOP + number * PITCH)
 
     def _sources(self) -> Iterator[MapNode]:
-        """Each clause with its items below it."""
+        """Yield each clause with its items below it."""
         groups: dict[str, list[Named]] = {}
         by_id = {source.id: source for source in self._notice.sources}
         for source in self._notice.sources:
@@ -291,7 +294,7 @@ class _Drawer:
     # ---- Lines ----------------------------------------------------------------------------------------------------
 
     def _brackets(self) -> Iterator[Line]:
-        """From each clause to its items."""
+        """Yield a line from each clause to each of its items."""
         for source in self._notice.sources:
             above = parent_of(source)
             if above is not None and ("source", above) in self._middles:
@@ -337,15 +340,17 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _spread(wanted: Mapping[str, float], sizes: Mapping[str, float], top: float = TOP) -> list[tuple[str, float]]:
-    """The upper edges of boxes of these sizes, around the middles that are wanted, none on another."""
+    """Return the upper edges of boxes of these sizes, close to the wanted middles and without overlaps."""
     gap = PITCH - HEIGHT
     stacks: list[tuple[list[str], float]] = []  # boxes that touch, and the upper edge of the first
     for name in sorted(wanted, key=lambda name: wanted[name]):
         names, edge = [name], wanted[name] - sizes[name] / 2
         while stacks and stacks[-1][1] + sum(sizes[above] + gap for above in stacks[-1][0]) > edge:
             names = [*stacks.pop()[0], *names]
-            offsets = itertools.accumulate((sizes[one] + gap for one in names[:-1]), initial=0.0)
-            edge = _mean(wanted[one] - sizes[one] / 2 - offset for one, offset in zip(names, offsets, strict=True))
+            offsets = itertools.accumulate((sizes[member] + gap for member in names[:-1]), initial=0.0)
+            edge = _mean(
+                wanted[member] - sizes[member] / 2 - offset for member, offset in zip(names, offsets, strict=True)
+            )
         stacks.append((names, edge))
     placed: list[tuple[str, float]] = []
     free = top
@@ -358,12 +363,12 @@ def _spread(wanted: Mapping[str, float], sizes: Mapping[str, float], top: float 
 
 
 def _length(text: str) -> float:
-    """About how long a text is."""
+    """Return the approximate length of a text."""
     return sum(SIZE if unicodedata.east_asian_width(char) in "WFA" else SIZE * 0.55 for char in text)
 
 
 def _fitting(text: str, room: float) -> str:
-    """The beginning of a text that has room."""
+    """Return as much of the beginning of a text as fits."""
     if _length(text) <= room:
         return text
     while text and _length(f"{text}…") > room:

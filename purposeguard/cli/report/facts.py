@@ -54,16 +54,16 @@ class NoticeFacts:
         self.basis, self.stated = bases(document), bases_by_purpose(document)
 
     def families_of(self, purpose: str) -> list[Family]:
-        """The families that a purpose belongs to."""
+        """Return the families that a purpose belongs to."""
         return [family for family in self.notice.families if purpose in clauses_of(family)]
 
     def sources_of(self, family: Family) -> set[str]:
-        """The sources that may serve some purpose of a family."""
+        """Return the sources that may serve some purpose of a family."""
         return {source for purpose in clauses_of(family) for source in self.served[purpose]}
 
 
 def parent_of(row: Named) -> str | None:
-    """The clause that a source is an item of, or the source that an overlay narrows."""
+    """Return the clause that a source is an item of, or the source that an overlay narrows."""
     return row.parent if isinstance(row, SourceRow) else row.source if isinstance(row, Overlay) else None
 
 
@@ -138,29 +138,29 @@ class CodeFacts:
             return ()
 
     def clauses(self, label: Label | None) -> tuple[str, ...]:
-        """The ids of a label's sources in the notice in force; of one that is gone, its own."""
+        """Return the ids of a label's sources in the notice in force. A source that is gone keeps its id."""
         sources = () if label is None else label
-        # What is gone has no class: only its id, as a text.
+        # A term that is gone has no class, only its id.
         present: list[object] = [self._table.current_source(source) for source in sources if source is not NotPersonal]
         return tuple(str(getattr(source, "clause", source)) for source in present)
 
     def sources(self, entrustment: EntrustmentDeclaration) -> tuple[str, ...] | None:
-        """The sources of what is handed over; None if they are unknown."""
+        """Return the sources of what is handed over; None if they are unknown."""
         return None if entrustment.label is None else self.clauses(entrustment.label)
 
     def _fields(self, kind: str, name: str, labels: Mapping[str, Label], untagged: Iterable[str] = ()) -> DeclaredCode:
-        """A class or table, by its tagged fields."""
+        """Return a class or table, by its tagged fields."""
         fields = self._by_source(labels)
         return DeclaredCode(kind, name, None, tuple(fields), fields, untagged=tuple(untagged))
 
     def _access(self, access: Access, denials: Evidence) -> DeclaredCode:
         fields = self._by_source({**access.fields, **access.sealed})
-        known = access.label is not None or access.sealed
-        sources = tuple(dict.fromkeys((*self.clauses(access.label), *fields))) if known else None
+        has_sources = access.label is not None or access.sealed
+        sources = tuple(dict.fromkeys((*self.clauses(access.label), *fields))) if has_sources else None
         return DeclaredCode("access", access.name, access.site, sources, fields, denials)
 
     def _by_source(self, labels: Mapping[str, Label]) -> dict[str, tuple[str, ...]]:
-        """Source → the fields that are tagged with it."""
+        """Return source → the fields that are tagged with it."""
         fields: dict[str, dict[str, None]] = {}
         for path, label in labels.items():
             for clause in self.clauses(label):
@@ -168,19 +168,19 @@ class CodeFacts:
         return {clause: tuple(paths) for clause, paths in fields.items()}
 
     def short(self, name: str) -> str:
-        """A name without the package that all share."""
+        """Return a name without the package that all names share."""
         return name.removeprefix(self.package)
 
     def activities_of(self, purpose: str) -> list[Activity]:
-        """The activities that state a purpose, or a family that it belongs to."""
+        """Return the activities that state a purpose, or a family that it belongs to."""
         return [activity for activity, purposes in self.purposes.items() if purpose in purposes]
 
     def code_of(self, source: str) -> list[DeclaredCode]:
-        """What has to do with a source."""
+        """Return the declared code that reads, holds or hands over data of a source."""
         return [code for code in self.all if source in (code.sources or ())]
 
     def _classes(self, imports: Sequence[str]) -> Iterator[DeclaredCode]:
-        """The classes with tagged fields in the application's modules; those that cannot be read are kept apart."""
+        """Yield the application's classes with tagged fields. Add those that cannot be read to `unread`."""
         for cls in _own_classes(_modules(self.guard, self.target, imports)):
             name = f"{cls.__module__}.{cls.__qualname__}"
             try:
@@ -197,7 +197,7 @@ class CodeFacts:
 
 
 def _collect_field_sources(shape: Shape) -> Iterator[type[Source]]:
-    """The sources that a field states, plain or sealed; those of the fields of a class in it are that class's."""
+    """Yield the sources that a field states, plain or sealed; those of the fields of a class in it are that class's."""
     for part in shape.iter_parts():
         yield from part.tags | part.seal
         if part.within is not None:
@@ -205,12 +205,12 @@ def _collect_field_sources(shape: Shape) -> Iterator[type[Source]]:
 
 
 def _is_silent(shape: Shape) -> bool:
-    """True if a field without sources has no seal, mark or class with fields either."""
+    """Return True if a field without sources has no seal, mark or class with fields either."""
     return not any(part.sealed or part.marks or part.models for part in shape.iter_parts())
 
 
 def _modules(guard: Guard, target: str, imports: Sequence[str]) -> list[str]:
-    """The loaded modules in the packages of what is declared."""
+    """Return the loaded modules in the packages of what is declared."""
     declared = (*guard.activities, *guard.accesses, *guard.entrustments)
     modules = {target.partition(":")[0], *imports, *(item.site.module for item in declared)}
     packages = {module.rpartition(".")[0] for module in modules} - {""}
@@ -222,9 +222,9 @@ def _modules(guard: Guard, target: str, imports: Sequence[str]) -> list[str]:
 
 
 def _own_classes(modules: Iterable[str]) -> Iterator[type]:
-    """The classes that these modules define and whose fields can carry tags, each once."""
+    """Yield the classes that these modules define and whose fields can carry tags, each once."""
     for module in modules:
-        # Code may put into `sys.modules` what is no module.
+        # Code may put objects other than modules into `sys.modules`.
         for value in list(getattr(sys.modules[module], "__dict__", {}).values()):
             if is_taggable(value) and value.__module__ == module:
                 yield value
@@ -261,7 +261,7 @@ class Gaps:
 
 
 def gaps_of(notice: NoticeFacts, code: CodeFacts, records: LedgerRecords | None) -> Gaps:
-    """The gaps between a notice and an application."""
+    """Return the gaps between a notice and an application."""
     stated = {purpose for purposes in code.purposes.values() for purpose in purposes}
     read = {source for reading in code.reading for source in reading.sources or ()}
     # Data of an item is data of its clause.
@@ -284,13 +284,15 @@ def _of_activities(activities: Iterable[Activity]) -> tuple[Gap, ...]:
 def _code_gaps(
     notice: NoticeFacts, code: CodeFacts, records: LedgerRecords | None
 ) -> Iterator[tuple[str, tuple[Gap, ...]]]:
-    """What the code does, or did, that no clause of the notice in force states."""
-    known = {NotPersonal.clause, *(row.id for row in notice.sources)}
+    """Yield what the code does, or did, that no clause of the notice in force states."""
+    source_ids = {NotPersonal.clause, *(row.id for row in notice.sources)}
     forecasts = code.forecasts
     yield "purpose_gone", _of_activities(activity for activity, purposes in code.purposes.items() if not purposes)
     yield (
         "source_gone",
-        tuple(Gap(each.name, source) for each in code.reading for source in each.sources or () if source not in known),
+        tuple(
+            Gap(each.name, source) for each in code.reading for source in each.sources or () if source not in source_ids
+        ),
     )
     unknown = (each.name for each in code.reading if each.kind == "access" and each.sources is None)
     yield "unknown_sources", tuple(map(Gap, unknown))
@@ -314,7 +316,7 @@ def _code_gaps(
             ran[Gap(activity, purpose)] = None
         if purpose not in stated:
             unstated[Gap(purpose, activity or "")] = None
-        unstated |= {Gap(source, activity or ""): None for source in sources if source not in known}
+        unstated |= {Gap(source, activity or ""): None for source in sources if source not in source_ids}
     yield "undeclared", tuple(ran)
     yield "unstated", tuple(unstated)
     yield "outside", (Gap(str(outside.denials), outside.last_denial or ""),) if outside else ()
@@ -344,7 +346,7 @@ def facts_of(
     revisions: Sequence[Notice] = (),
     progress: Progress = lambda _count, _total: None,
 ) -> Facts:
-    """Gathers what the page shows of the guard `MODULE:GUARD`.
+    """Gather what the page shows of the guard `MODULE:GUARD`.
 
     Raises:
         Problem: there is no such guard, or no such store.

@@ -45,13 +45,13 @@ UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @functools.cache
 def words(language: Language) -> Mapping[str, str]:
-    """The words of the page in a language, by their names in the template."""
+    """Return the words of the page in a language, by their names in the template."""
     table = tomllib.loads((TEMPLATES / "report.toml").read_text("utf-8"))
     return {name: texts[language] for name, texts in table.items()}
 
 
 def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] = ()) -> str:
-    """The report as an HTML page.
+    """Return the report as an HTML page.
 
     Raises:
         Problem: Jinja2 is not installed.
@@ -101,7 +101,10 @@ def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] =
 
 
 def _policy(style: str, script: str) -> str:
-    """Only this style sheet and this script are allowed, whatever a name in the report may contain."""
+    """Return the content security policy, which allows this style sheet and this script only.
+
+    So names in the report can never run as code.
+    """
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
         f"default-src 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; "
@@ -116,7 +119,7 @@ def _environment() -> Environment:
         from markupsafe import Markup, escape  # noqa: PLC0415  # comes with it
 
     def breakable(text: object) -> Markup:
-        """A name of code, which may go on in the next line behind a dot or an underscore."""
+        """Return a name of code, which may go on in the next line behind a dot or an underscore."""
         name = escape(_printable(text))
         for mark in "._":
             name = name.replace(mark, Markup("{}<wbr>").format(mark))
@@ -134,19 +137,19 @@ def _environment() -> Environment:
 
 
 def _printable(text: object) -> str:
-    """A text with U+FFFD in place of the characters that a page cannot have."""
+    """Return a text with U+FFFD in place of the characters that a page cannot have."""
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
 def _moment(text: str) -> str:
-    """A time of the ledger, to the minute."""
+    """Return a time of the ledger, to the minute."""
     return _printable(text[:16].replace("T", " "))
 
 
 def _options(
     notice: NoticeFacts, relations: NoticeRelations, language: Language
 ) -> dict[str, list[tuple[str, str, str]]]:
-    """The lists that filter: column → key, text and language of each term."""
+    """Return the lists that filter: column → key, text and language of each term."""
     terms: dict[Column, list[tuple[str, str, Mapping[str, str]]]] = {
         "family": [(family.name, "", family.title) for family in notice.notice.families],
         "source": [(row.id, f"{row.id} ", row.title) for row in notice.sources],
@@ -162,13 +165,13 @@ def _options(
 
 
 def _legend(notice: NoticeFacts) -> list[tuple[str, str]]:
-    """The letters that the matrix has, each with its basis."""
+    """Return the letters in the matrix, each with its legal basis."""
     stated = set(notice.basis.values())
     return [(letter or "●", basis or "none") for basis, letter in BADGES.items() if basis in stated]
 
 
 def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
-    """The figures at the head: name, number, and whether it asks for somebody's attention."""
+    """Yield the figures at the head: name, number, and whether it needs attention."""
     guard, records = facts.code.guard, facts.records
     purposes = len(facts.notice.document.purposes)
     yield "purposes", purposes, False
@@ -203,7 +206,7 @@ def _contents(facts: Facts, registers: Sequence[ReportRegister]) -> Iterator[tup
 
 
 def _split_constant_columns(register: ReportRegister) -> tuple[ReportRegister, list[tuple[str, str]]]:
-    """A register without the columns that are the same in each row; and these, each with its cell."""
+    """Return a register without the columns that are the same in each row, and the cells of those columns."""
     columns = list(zip(register.columns, *register.rows, strict=True))
     # The first column names the row.
     alike = [column for column in columns[1:] if len(column) > 2 and len(set(column[1:])) == 1]
@@ -212,7 +215,7 @@ def _split_constant_columns(register: ReportRegister) -> tuple[ReportRegister, l
 
 
 def _restrictions(records: LedgerRecords) -> Mapping[tuple[str, str | None, datetime.date], int]:
-    """What is declared (its kind, a purpose or None for all, the revision) → by how many subjects."""
+    """Count the subjects of each declared restriction, by its kind, purpose (None for all) and revision."""
     counts: Counter[tuple[str, str | None, datetime.date]] = Counter()
     for figure in records.restrictions:
         for purpose in figure.purposes or (None,):

@@ -111,7 +111,9 @@ class LedgerRecords:
         return [f"eraser {part.eraser}: {part.problem}" for part in self.erasable if part.problem]
 
     def uses(self) -> Iterable[tuple[str | None, str, tuple[str, ...], Evidence]]:
-        """Activity, purpose, sources, and the evidence of it; of a denial, the sources that were denied.
+        """Yield the activity, purpose, sources and evidence of each use and denial.
+
+        The sources of a denial are those that were denied.
 
         The purpose of what was done outside any is empty.
         """
@@ -124,7 +126,7 @@ class LedgerRecords:
                 yield activity, purpose or "", denied or sources or (), _parse_denial(total, observed)
 
     def denials_in(self) -> dict[str, Evidence]:
-        """Access function → the evidence of its denials."""
+        """Return the evidence of the denials of each access function."""
         denials: dict[str, Evidence] = {}
         for total in self.totals:
             if total.kind == "denial" and total.values[1] is not None:
@@ -132,7 +134,7 @@ class LedgerRecords:
         return denials
 
     def count_kind(self, kind: str) -> tuple[Counted, ...]:
-        """What entries of a kind count."""
+        """Count the entries of a kind."""
         return tuple(
             Counted(total.values, total.counted if kind == "exception" else total.entries, total.last)
             for total in self.totals
@@ -147,7 +149,7 @@ def _parse_denial(total: Total, observed: object) -> Evidence:
 
 
 def records_of(guard: Guard, target: str | None, progress: Progress) -> LedgerRecords | None:
-    """The figures of the store `target`, or of the guard's governance or ledger; None if there is no store.
+    """Return the figures of the store `target`, or of the guard's governance or ledger; None if there is no store.
 
     The erasers of the guard's governance say what is due.
 
@@ -169,14 +171,14 @@ def records_of(guard: Guard, target: str | None, progress: Progress) -> LedgerRe
 
 
 def _own(guard: Guard, governance: Governance | None) -> tuple[Store, Store] | None:
-    """The store of the guard's governance, and that of its ledger; None if neither is open."""
+    """Return the store of the guard's governance, and that of its ledger; None if neither is open."""
     from purposeguard.governance.ledger import SqlLedger  # noqa: PLC0415  # as above
 
-    kept = guard.ledger.store if isinstance(guard.ledger, SqlLedger) else None
-    store = governance.store if governance is not None else kept
+    ledger_store = guard.ledger.store if isinstance(guard.ledger, SqlLedger) else None
+    store = governance.store if governance is not None else ledger_store
     if store is None or not store.is_open:
         return None
-    return store, kept if kept is not None and kept.is_open else store
+    return store, ledger_store if ledger_store is not None and ledger_store.is_open else store
 
 
 def _read(
@@ -215,7 +217,7 @@ def _read(
 
 
 def _address(store: Store) -> str:
-    """Where a store is, without user and password."""
+    """Return the address of a store, without user and password."""
     url = store.engine.url
     return f"{url.host or 'localhost'}/{url.database}" if store.dialect == "postgresql" else str(url.database)
 
@@ -227,10 +229,10 @@ def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:
     figures: list[RequestFigures] = []
     soon = overview.today + datetime.timedelta(days=SOON)
     for kind in kinds:
-        pending = [asked for asked in overview.pending if asked.kind == kind]
-        days = [asked.due_on for asked in pending if asked.due_on is not None]
+        pending = [request for request in overview.pending if request.kind == kind]
+        days = [request.due_on for request in pending if request.due_on is not None]
         states: dict[str, int] = {state: count for (other, state), count in overview.counts.items() if other == kind}
-        overdue = sum(asked.overdue(overview.today) for asked in pending)
+        overdue = sum(request.overdue(overview.today) for request in pending)
         nearing = sum(overview.today <= day <= soon for day in days)
         figures.append(RequestFigures(kind, states, overdue, nearing, min(days, default=None)))
     return tuple(figures)

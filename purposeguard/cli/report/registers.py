@@ -60,7 +60,7 @@ class ReportRegister:
 
 
 def registers(guard: Guard, language: Language = "en") -> tuple[ReportRegister, ...]:
-    """The registers of a guard's notice, with what the application's code declares."""
+    """Return the registers of a guard's notice, with what the application's code declares."""
     entries = _RegisterEntries(guard, language)
     return entries.processing_activities(), entries.personal_data()
 
@@ -92,7 +92,7 @@ class _RegisterEntries:
         self._served = self._find_permitted_sources()
 
     def _find_permitted_sources(self) -> frozenset[tuple[str, str]]:
-        """Which source may serve which purpose."""
+        """Return the pairs of sources and purposes that the notice permits."""
         deciding = Guard(self._notice)
         return frozenset(
             (source.clause, purpose.clause)
@@ -131,7 +131,7 @@ class _RegisterEntries:
         return "\n".join(lines) or self._word(otherwise)
 
     def _format_unstated(self, _: object) -> str:
-        """The entry of a column that no notice and no code can fill."""
+        """Return the placeholder for a column that neither notice nor code can fill."""
         return self._absent
 
     def _register(self, key: str, columns: Columns[Row], of: Iterable[Row]) -> ReportRegister:
@@ -161,7 +161,7 @@ class _RegisterEntries:
     # ---- GDPR, Article 30(1) -----------------------------------------------------------------------------------------
 
     def processing_activities(self) -> ReportRegister:
-        """A row for each purpose."""
+        """Return a row for each purpose."""
         columns: dict[str, Callable[[PurposeRow], str]] = {
             "purpose": self._format_term,
             "controller": self._controller,
@@ -193,7 +193,7 @@ class _RegisterEntries:
         yield from (text for text in (office.email, *office.phone) if text is not None)
 
     def _of(self, row: PurposeRow) -> list[str]:
-        """The kinds of data that may serve a purpose."""
+        """Return the kinds of data that may serve a purpose."""
         return [source for source in self._data if (source, row.id) in self._served]
 
     def _basis(self, purpose: str) -> str:
@@ -212,7 +212,7 @@ class _RegisterEntries:
         return f" {self._word('only_where', conditions=self._comma(named))}" if named else ""
 
     def _activities(self, row: PurposeRow) -> str:
-        """The activities of a purpose, and of the families that it belongs to."""
+        """Return the activities of a purpose, and of the families that it belongs to."""
         return self._format_list(
             dict.fromkeys(
                 activity.name for activity in self._guard.activities if row.id in clauses_of(activity.purpose)
@@ -222,7 +222,7 @@ class _RegisterEntries:
     # ---- The Japanese register ---------------------------------------------------------------------------------------
 
     def personal_data(self) -> ReportRegister:
-        """A row for each kind of data."""
+        """Return a row for each kind of data."""
         columns: dict[str, Callable[[Data], str]] = {
             "data": self._format_term,
             "acquired": self._describe_acquisition,
@@ -282,7 +282,10 @@ class _RegisterEntries:
                 yield self._translate(who, hand_over.name)
 
     def _concerns(self, label: Label | None, row: Data) -> bool:
-        """Whether data with this label may be of this kind: it names its clause, or one that has it as an item."""
+        """Return True if data with this label may be of this kind.
+
+        Its label names the kind's clause, or a clause that has it as an item.
+        """
         clauses = {row.id}
         above = self._parents.get(row.id)
         while above is not None:
@@ -326,7 +329,7 @@ class _RegisterEntries:
         )
 
     def _describe_retention(self, sources: Sequence[str]) -> str:
-        """The periods of each kind of data; what the notice says of those that have none."""
+        """Return the retention periods of each kind of data, or what the notice says instead."""
         lines = [
             self._word(period.from_, source=source, days=period.days)
             for source in sources

@@ -29,13 +29,13 @@ class RevisionStep(NamedTuple):
 
 
 def steps(guard: Guard, revisions: Sequence[Notice]) -> list[RevisionStep]:
-    """The steps between the revisions that the guard knows, and further ones, in the order of their dates.
+    """Return the steps between the revisions that the guard knows, and further ones, in the order of their dates.
 
     Raises:
         NoticeError: one is of another notice.
     """
-    known = {notice.revision: notice for notice in (*revisions, *guard.history)}
-    history = History(*(known[revision] for revision in sorted(known)))
+    by_date = {notice.revision: notice for notice in (*revisions, *guard.history)}
+    history = History(*(by_date[revision] for revision in sorted(by_date)))
     return [_step(guard, compare(old, new)) for old, new in itertools.pairwise(history)]
 
 
@@ -50,7 +50,7 @@ def _step(guard: Guard, comparison: Comparison) -> RevisionStep:
 
 
 def sentences(comparison: Comparison, language: str) -> list[tuple[Change, str]]:
-    """Each change with its sentence, as `purposeguard diff` says it in this language."""
+    """Return each change with its sentence, as `purposeguard diff` says it in this language."""
     with contextlib.ExitStack() as run:
         run.callback(begin(Language(language)))
         learn(comparison.old)

@@ -35,7 +35,7 @@ GAP: Final = PatternFill("solid", fgColor="FFF2CC")
 
 
 def write(registers: Sequence[ReportRegister], path: Path) -> None:
-    """Writes registers into a file, atomically. Entries that nobody stated are coloured.
+    """Write registers into a file, atomically. Entries that nobody stated are coloured.
 
     Raises:
         Problem: a cell has more text than the format takes, or the file cannot be written.
@@ -50,7 +50,7 @@ def write(registers: Sequence[ReportRegister], path: Path) -> None:
 
 
 def _sheet(sheet: Worksheet, register: ReportRegister) -> None:
-    """Title, note, table, and below it what is to be filled in."""
+    """Write a sheet: title, note, table, and below it what is to be filled in."""
     _put(sheet, 1, 1, register.title, font=Font(size=14, bold=True), wrapped=False)
     _put(sheet, 2, 1, register.note, font=Font(italic=True), wrapped=False)
     for column, heading in enumerate(register.columns, 1):
@@ -72,7 +72,7 @@ def _sheet(sheet: Worksheet, register: ReportRegister) -> None:
 
 
 def _set_up(sheet: Worksheet, table: str) -> None:
-    """What stays in sight, what is filtered, and how it is printed: A3 across, as wide as the table."""
+    """Set what stays in sight, what is filtered, and how the sheet is printed: A3 across, as wide as the table."""
     sheet.freeze_panes = f"B{HEADER + 1}"
     sheet.auto_filter.ref = table
     sheet.print_title_rows = f"{HEADER}:{HEADER}"
@@ -88,7 +88,7 @@ def _set_up(sheet: Worksheet, table: str) -> None:
 def _put(
     sheet: Worksheet, row: int, column: int, text: str, *, font: Font | None = None, wrapped: bool = True
 ) -> Any:  # a cell
-    """Text, whatever it begins with: no spreadsheet takes it for a formula."""
+    """Write a text into a cell, so that no spreadsheet takes it for a formula, whatever it begins with."""
     if len(text) > LONGEST:
         raise CommandProblem(
             f"a cell of `{sheet.title}` has {len(text):,} characters, and the format takes {LONGEST:,}"
@@ -104,6 +104,6 @@ def _put(
 
 
 def _width(texts: Iterable[str]) -> float:
-    """As wide as most lines are, within limits; a Japanese character takes two columns."""
+    """Return the width of a column: that of its longest line, within limits. A Japanese character takes two."""
     widest = max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
     return min(max(widest + 3, NARROWEST), WIDEST)
