@@ -48,10 +48,10 @@ class ChangeSet(NamedTuple):
 def record_changes(connection: sa.Connection, subjects: Iterable[str]) -> int:
     """Record a change of each subject, within a transaction, and return the last number.
 
-    Comes first in the transaction: until it commits, no other writer gets past this.
+    Call this first in the transaction: until it commits, other writers wait here.
 
     Raises:
-        StoreUnavailable: one of them is being forgotten.
+        StoreUnavailable: one of the subjects is being forgotten.
     """
     distinct = list(dict.fromkeys(subjects))
     keys = get_keys(connection)

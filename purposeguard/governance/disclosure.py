@@ -360,7 +360,7 @@ def collect_records(
 ) -> RecordsAboutSubject:
     """Collect the records about a subject, with the titles of the notice in force, or ids where it has none.
 
-    `clause_now` gives the present clause of a purpose of an earlier revision.
+    `clause_now` returns the present clause of a purpose of an earlier revision.
     """
     words = _NoticeTitles(notice, language, clause_now)
     consents = ((clause_now(clause, revision), revision) for clause, revision in subject.preferences.consents)

@@ -35,16 +35,15 @@ class Eraser(Protocol):
     def due(self, before: datetime.date, /) -> Iterable[Key]:
         """Return the keys of the data that was collected, or whose use ended, before this day.
 
-        Data that the law requires to be kept is not due.
-
-        A day is one in the time zone of the notice. What was erased is not due any more.
+        Days are those of the notice's time zone. Leave out data that the law requires to be kept, and data that was
+        erased.
         """
         ...
 
     def erase(self, keys: Sequence[Key], /) -> object:
         """Erase, durably, the data that these keys name. Data that is gone already is no error.
 
-        After a crash it is asked again for keys that it may have erased before.
+        After a crash this is called again, with keys whose data may be erased already.
         """
 
 
@@ -122,16 +121,20 @@ class Erasers:
         name: str | None = None,
         forgets: Callable[[Any], SubjectId] | None = None,
     ) -> Callable[[E], E]:
-        """Declare the eraser of data of these sources: a class, or any object, with `due` and `erase`.
+        """Return a decorator that registers the eraser of data of these sources.
 
-        A class is instantiated without arguments. `counted` is the day from which its `due` counts; data with periods
-        of both kinds has two erasers. `name` defaults to the name of the class. `forgets` gives the subject for a key
-        that stands for the last of what is held of them: governance forgets them too. While a request of theirs is not
-        answered, such a key is left.
+        It takes an object with `due` and `erase`, or a class of such objects, which is instantiated without arguments.
+
+        Args:
+            sources: The sources, or labels of several.
+            counted: The day from which its `due` counts. Data with periods of both kinds needs two erasers.
+            name: The name of the eraser; by default, the name of the class.
+            forgets: Returns the subject for a key whose data is the last that is held of them, so that governance
+                forgets them too. Such a key is not erased while a request of the subject is unanswered.
 
         Raises:
-            UnknownSource: a source is none of the notice.
-            TypeError: what is declared has no `due` and `erase`, or they are coroutine functions.
+            UnknownSource: the notice has no such source.
+            TypeError: the object has no `due` and `erase`, or they are coroutine functions.
             ValueError: `counted` is none of the two, no source is named, or another eraser has the name.
         """
         if counted not in get_args(Counted):

@@ -23,8 +23,19 @@ def forget_subjects(
 ) -> dict[str, int]:
     """Forget these subjects, by `subject_key`, except those with an unanswered request.
 
-    `bar`: nothing of theirs may be used ever again; None: of those of whom a restriction is in force. If it is
-    interrupted, nothing was done, or the keys that remain are destroyed when the store is opened, or here, again.
+    If this is interrupted, either nothing was done, or the remaining keys are destroyed when the store is opened, or by
+    the next call.
+
+    Args:
+        store: The store of the subjects.
+        subjects: The subjects to forget.
+        now: The present time.
+        bar: True to bar the subjects, so that nothing of theirs may ever be used again; None to bar those with a
+            restriction in force; False to lift an earlier bar.
+        ledger: The ledger to report to.
+
+    Returns:
+        The numbers of the unanswered requests, by subject.
 
     Raises:
         StoreUnavailable: the store, or its keys, cannot be used.

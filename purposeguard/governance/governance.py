@@ -90,16 +90,22 @@ class Governance:
     ) -> None:
         """Open the store of a URL, or use an open store without taking charge of closing it.
 
-        With None nothing is opened yet, so that a module that makes a guard can be imported: `open` does it when the
-        application starts. Until then whatever needs the store is refused.
-
-        `ledger` is the one in the store unless another is given; with False there is none. `staleness`: seconds for
-        which the last answer of the store is relied on. `requires_subject`: nothing is opened without its subject.
-        `checkpoints`: where those of the ledger in the store go.
-        `days` and `suspend_while_open` are those of `Requests`. `keys` is that of `Store.open`.
-
         Over several notices there are restrictions, consents, hand-overs, the retention job and the ledger, whose ids
-        name the notice (`jp-notice:1.2`). Requests and reports go by the rules of one: they raise SeveralNotices.
+        name the notice (`jp-notice:1.2`). Requests and reports follow the rules of one notice: they raise
+        SeveralNotices.
+
+        Args:
+            store: The URL, or the store. With None nothing is opened yet, so that a module that makes a guard can be
+                imported. Call `open` when the application starts; until then, whatever needs the store is refused.
+            notice: The notice, its history, or several notices.
+            ledger: A ledger in place of the one in the store; False for none.
+            clock: The clock.
+            staleness: The seconds for which the last answer of the store may be used.
+            requires_subject: True to open nothing without its subject.
+            days: The deadline of requests, as for `Requests`.
+            suspend_while_open: As for `Requests`.
+            checkpoints: The settings for the checkpoints of the ledger in the store.
+            keys: The database of the keys, as for `Store.open`.
 
         Raises:
             StoreUnavailable: the store cannot be opened.
@@ -190,11 +196,11 @@ class Governance:
     async def ready(self, subjects: Iterable[SubjectId] = (), /) -> None:
         """Read the preferences of these subjects, so that checks that follow do not block the event loop.
 
-        To be awaited in an event loop (asyncio or trio) before something is asked of them. Without subjects it is seen
-        that the store answers. A check within half of `staleness` then neither reads the store nor waits for it.
+        Await this in asyncio or trio before the checks. A check within half of `staleness` then neither reads the store
+        nor waits for it. Without subjects, this only checks that the store answers.
 
         Raises:
-            StoreUnavailable: it cannot be known within the `timeout` of the store. Checks are refused at once now.
+            StoreUnavailable: the store did not answer within its `timeout`. Checks are now refused at once.
             TypeError, ValueError: one subject is given, and no collection; or as `subject_key`.
         """
         if isinstance(subjects, (str, bytes)):
@@ -204,15 +210,14 @@ class Governance:
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
         """Return an asynchronous context manager whose denials a thread records, for asyncio or trio.
 
-        Use `async with governance.off_loop():`, and answer after the block.
-
-        A denial is raised at once, and the block ends once all of them are on record. To answer in the block, `async
-        with … as recorded`, and `await recorded()` before. A ledger of another kind records at once.
+        A denial is raised at once, and the block ends once all denials are on record. Send the answer after the block.
+        To send it within the block, use `async with … as recorded` and `await recorded()` first. A ledger of another
+        kind records at once.
 
         Raises:
-            StoreUnavailable: in place of what the block raises or returns: a denial cannot be recorded, or not within
-                the `timeout` of the store, so that there must be no answer.
-            LedgerBroken: likewise, where the ledger was changed.
+            StoreUnavailable: a denial cannot be recorded within the `timeout` of the store, so that there must be no
+                answer. Raised in place of what the block raises or returns.
+            LedgerBroken: likewise, because the ledger was changed.
         """
         ledger = cast("object", self._ledger)
         return ledger.off_loop() if isinstance(ledger, OffLoopLedger) else contextlib.nullcontext(_record_nothing)
@@ -342,10 +347,16 @@ class Governance:
     ) -> Disclosure:
         """Return the report about a subject (clauses 7, 9).
 
-        The report says what is held, for which purposes, who received it, and who answers questions.
+        The report says what is held, for which purposes, who received it, and who answers questions. The functions
+        registered with `holding` read what is held, under an exception of the attached guard, so that each use is on
+        record.
 
-        The functions registered with `holding` read what is held, under an exception of the attached guard that `by`
-        approves, so that each use is on record. `values` shows the values too.
+        Args:
+            subject: The subject.
+            by: The clerk who approves the exception.
+            language: The language of the report.
+            values: True to show the values too.
+            request: The number of the request that the report answers.
 
         Raises:
             RequestError: sealed values are to be shown, and no guard is attached that could open them; a holding gave

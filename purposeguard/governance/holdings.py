@@ -112,12 +112,12 @@ class Holdings:
     ) -> Callable[[F], F]:
         """Return a decorator, `@holdings.holding("customers")`, for the function that reads what is held of a subject.
 
-        It is given the subject's id as text, and gives a model with tagged or sealed fields, a list of them, or None.
-        Where subjects have ids within realms, `Subject("customer")`, name the one of this function, `realm="customer"`:
-        it is called for subjects of that realm alone, with the id within it.
+        The function gets the subject's id as text, and returns a model with tagged or sealed fields, a list of them, or
+        None. If subjects have ids within realms, `Subject("customer")`, name the function's realm, `realm="customer"`:
+        it is called only for subjects of that realm, with the id within the realm.
 
         Raises:
-            TypeError: there is no name; the function runs only later (it is a coroutine function).
+            TypeError: there is no name, or the function is a coroutine function.
             ValueError: another function is registered under this name.
         """
         if not is_text(name):  # Without this check, `@holding` without parentheses would register nothing.
@@ -146,12 +146,11 @@ class Holdings:
 def iter_held_items(record: object, row: Shape = NOTHING_SAID) -> Iterator[Held]:
     """Yield the personal data in a record, in the order of its fields.
 
-    Fields without tags, and NotPersonal, are left out.
-
-    The classes of the values say what they hold; for plain dicts `row` does.
+    Fields without tags, and NotPersonal, are left out. The classes of the values state their sources; for plain dicts,
+    `row` does.
 
     Raises:
-        UnlabelledData: neither says what the record holds.
+        UnlabelledData: neither states the sources of the record.
     """
     if is_taggable(type(record)):
         row = NOTHING_SAID

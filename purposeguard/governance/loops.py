@@ -129,12 +129,11 @@ _BLOCK: Final[ContextVar[_OffLoopBlock | None]] = ContextVar("purposeguard_off_l
 async def record_off_loop(patience: Callable[[], float]) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     """Return an asynchronous context manager that ends when all that `write_off_loop` took in its block is on record.
 
-    The block gets a function to await that before its end.
-
-    Who is cancelled does not wait: what a thread has begun, it ends.
+    The block gets a function to await that before its end. A cancelled task does not wait, but the thread still ends
+    what it began.
 
     Raises:
-        StoreUnavailable, LedgerBroken: in place of what the block raises, where it cannot be recorded.
+        StoreUnavailable, LedgerBroken: a write failed. Raised in place of what the block raises.
     """
     block = _OffLoopBlock(patience)
     token = _BLOCK.set(block)

@@ -68,7 +68,7 @@ def _bound_waiting(gen: Generator[Any, Any, T], patience: float, pgconn: Any = N
 def make_engine(url: URL, timeout: float, writes: Callable[[sa.Connection], bool], **options: Any) -> sa.Engine:
     """Return an engine whose connections wait at most `timeout` seconds for the server or for a lock.
 
-    `writes` says whether the transaction that a connection begins is one that writes.
+    `writes` returns True if the transaction that a connection begins is one that writes.
     """
     seconds = max(2, math.ceil(timeout))  # libpq takes 1 for 2
     engine = sa.create_engine(
@@ -127,8 +127,8 @@ def _close_cursor(context: sa.ExceptionContext) -> None:
 def _set_server_limits(connection: sa.Connection, timeout: float) -> None:
     """Set the server's timeouts for a transaction that writes, and make its commit wait for the disk.
 
-    A process that is frozen in a transaction loses it while others still wait for what it holds. One that only reads
-    holds nothing that others wait for, and may take its time between two pages of a ledger.
+    A process that freezes in a transaction loses the transaction while others still wait for its locks. A transaction
+    that only reads holds no such locks, and may take its time between two pages of a ledger.
     """
     limits = {"lock_timeout": timeout, "idle_in_transaction_session_timeout": max(timeout / 2, 0.1)}
     settings = [f"SET LOCAL {name} = {max(1, int(seconds * 1000))}" for name, seconds in limits.items()]

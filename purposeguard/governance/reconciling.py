@@ -39,7 +39,7 @@ Facts = Mapping[tuple[Any, ...], tuple[str, object]]
 def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[LedgerDifference]:
     """Yield the differences between the ledger and the rows of restrictions, consents, requests and hand-overs.
 
-    `connection` is that of the reading. The ledger itself is not verified. A row from before the ledger was kept is a
+    `connection` is that of the reading. The ledger itself is not verified. A row from before the ledger existed is a
     difference.
 
     Raises:

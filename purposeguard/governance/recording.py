@@ -13,7 +13,8 @@ from purposeguard.governance.store import Store
 def add_ledger_entry(ledger: Any, store: Store, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
     """Add an entry to a ledger, as the last step of a transaction; its error undoes the transaction.
 
-    A ledger in this store has `append_in`, another one `append`. One that has neither records uses and denials alone.
+    A ledger in this store has `append_in`, another ledger `append`. A ledger without both records only uses and
+    denials.
     """
     if hasattr(ledger, "append_in") and ledger.store is store:
         ledger.append_in(connection, kind, body)

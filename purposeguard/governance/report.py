@@ -282,7 +282,7 @@ def make_template_context(report: Disclosure, style: str) -> dict[str, Any]:
 def make_environment() -> Environment:
     """Return Jinja's environment for the page's template.
 
-    Values are escaped, and a name that a template is not given is an error.
+    Values are escaped, and an undefined name is an error.
     """
     with Needs(__name__, "governance"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # JSON does not need it

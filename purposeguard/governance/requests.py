@@ -96,8 +96,11 @@ class Requests:
     ) -> None:
         """Use the store, notice, clock and ledger of `subjects`.
 
-        `days`: the deadline, in place of the notice's. `suspend_while_open`: whether what a request would stop is
-        stopped until it is answered. `disclose` makes reports.
+        Args:
+            subjects: The restrictions and consents.
+            days: The deadline in days, in place of the notice's.
+            suspend_while_open: True to stop what a request would stop until it is answered.
+            disclose: Makes the reports.
         """
         self.subjects = subjects
         self.suspend_while_open = suspend_while_open
@@ -138,11 +141,19 @@ class Requests:
     ) -> Request:
         """Record a request. Its deadline is counted from the day of `received_at` (now).
 
-        `kind` is one that the notice grants. `subject` may also be named when the request is verified. `authority` is
-        where that of an agent is on record. `purposes`: for which use is to be suspended, one, several, or (None) all.
-        `suspend_while_open` stops at once what the request would stop, until it is answered; use, if it is for erasure.
-        `once`: what was opened before by the same clerk, alike in everything and received at the very same moment, is
-        this request: it is returned, and not opened again.
+        Args:
+            kind: The kind of the request, which the notice must grant.
+            subject: The subject. May also be named when the request is verified.
+            requester: The author of the request: the subject or an agent.
+            authority: The reference under which the authority of an agent is on record.
+            purposes: The purpose or purposes for which use is to be suspended; None for all.
+            received_at: The time at which the request was received.
+            by: The clerk.
+            note: The clerk's note.
+            suspend_while_open: True to stop at once what the request would stop, until it is answered. For a request
+                for erasure, use is stopped.
+            once: True to return an earlier request instead, if the same clerk opened it with the same values and the
+                same `received_at`.
 
         Raises:
             UnknownPurpose: the notice has no such purpose.
@@ -281,9 +292,9 @@ class Requests:
     ) -> Answer:
         """Do what was asked for, and close the request.
 
-        A request that stops use or provision, or asks for erasure, becomes a restriction, in force when this returns. A
-        disclosure is a report, in a `language`, with the `values` or without. For a correction, an addition or a
-        deletion, `done` says what the application has done.
+        A request that stops use or provision, or asks for erasure, becomes a restriction, which is in force when this
+        returns. A disclosure is a report, in a `language`, with the `values` or without. For a correction, an addition
+        or a deletion, state in `done` what the application has done.
 
         Raises:
             RequestError: also if it was answered meanwhile, or the notice has none of its purposes any more.
@@ -359,7 +370,7 @@ class Requests:
     ) -> RequestListing:
         """Return a page of the requests of a kind (None: any) in these states, the most urgent first.
 
-        There are `size` on each page; if there are fewer pages than `number`, it is the last one.
+        A page has `size` requests. If there are fewer pages than `number`, return the last page.
         """
         if number < 1 or size < 1:
             raise ValueError("pages are counted from 1, and have room for a request")
@@ -479,7 +490,7 @@ class Requests:
     def _suspend(self, connection: sa.Connection, asked: Request) -> Request:
         """Return the request with its interim restriction, which is put in force once the subject is known.
 
-        Before the step is noted: the lock of preferences comes before the ledger's.
+        Call this before the step is noted, because the lock of preferences comes before the ledger's.
         """
         if not asked.suspending or asked.interim is not None or asked.subject is None:
             return asked

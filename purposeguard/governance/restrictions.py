@@ -313,9 +313,8 @@ def read_all_states(
 ) -> dict[str, SubjectState]:
     """Read the preferences of each subject with a declaration in force.
 
-    One streamed query reads the declarations, and one query per batch reads the keys.
-
-    Who is barred is none of them: of a digest it cannot be told whose it is.
+    One streamed query reads the declarations, and one query per batch reads the keys. Barred subjects are left out,
+    since a digest does not tell whose it is.
     """
     all_preferences: dict[str, SubjectState] = {}
     alike: dict[object, SubjectState] = {}  # few of a million subjects made a declaration that nobody else made
@@ -368,9 +367,8 @@ def count_declarations(connection: sa.Connection, now: datetime.datetime) -> lis
 def _compute_state(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: HasWords) -> SubjectState:
     """Compute the state of a subject from their declarations.
 
-    If the time is in doubt, restrictions end late and consents early.
-
-    A consent to other words than those of its purpose amounts to nothing.
+    If the time is in doubt, restrictions end late and consents early. A consent to words other than those of its
+    purpose is ignored.
     """
     living, since = [], None
     for row in rows:

@@ -199,7 +199,7 @@ class RetentionJob:
     ) -> tuple[Period | None, datetime.date | None]:
         """Return the period of an eraser that ends first, and its cut-off day: data from before that day is due.
 
-        What is of several notices is due as soon as one of them says so, by the day in its own time zone.
+        Data of several notices is due as soon as one notice says so, by the day in that notice's time zone.
         """
         earliest: tuple[Period | None, datetime.date | None] = None, None
         for period, periods in eraser.periods(self._notice):
@@ -214,9 +214,13 @@ class RetentionJob:
     def run(self, *, batch: int = 500, max_share: float = MAX_SHARE, told: Progress | None = None) -> RetentionOutcome:
         """Erase what is due, in batches of this size, and resume a run that did not end.
 
-        Nothing is erased if more than `max_share` of what an eraser knows is due, since a clock or a period may be
-        wrong: look at `plan()`, and allow a higher share, up to 1. An eraser that fails stops, the others go on, and
-        the next run resumes this one.
+        If an eraser fails, the others go on, and the next run resumes this one.
+
+        Args:
+            batch: The number of items in a batch.
+            max_share: The share of an eraser's items that may be due, up to 1. If more is due, nothing is erased, since
+                a clock or a period may be wrong: look at `plan()` before you allow a higher share.
+            told: Called with the name of an eraser and the number of items that it has erased in a step.
 
         Raises:
             SweepRefused: more is due than `max_share`, or the time is in doubt. Nothing was erased.

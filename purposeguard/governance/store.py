@@ -127,9 +127,12 @@ class Store:
     ) -> Self:
         """Open a store, and make it if it does not exist.
 
-        `keys`: the URL of another database, in which the keys lie that tell whose a pseudonym is; None: in the store.
-        `timeout`: seconds to wait for another process, or for the server, at most. `upgrade`: tables of an older
-        version of this package are brought up to date, as `purposeguard store upgrade --contract` does.
+        Args:
+            url: The URL of the database.
+            keys: The URL of another database for the keys, which tell whose a pseudonym is; None if the store holds
+                them.
+            timeout: The most seconds to wait for another process or the server.
+            upgrade: True to upgrade tables of an older version, as `purposeguard store upgrade --contract` does.
 
         Raises:
             StoreUnavailable: it cannot be opened, its tables are of another version of this package, or these are not
@@ -241,9 +244,8 @@ class Store:
     def reading(self, *, single: bool = False) -> Generator[sa.Connection]:
         """Return a context manager for a connection that reads.
 
-        On SQLite the connection sees one state of the store; on PostgreSQL each statement does.
-
-        `single`: no transaction, for one statement, or several that may see different states.
+        On SQLite the connection sees one state of the store; on PostgreSQL each statement does. With `single` there is
+        no transaction: for one statement, or for several that may see different states.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -434,7 +436,7 @@ def _plan_migrations(where: str, scripts: ScriptDirectory, present: set[str], up
 def _require_unused(where: str, connection: sa.Connection, revision: str) -> None:
     """Raise StoreUnavailable if PostgreSQL lists a session of a version that cannot use this revision.
 
-    Who gave sessions another name than `APPLICATION` and a revision, as versions before 0003 did not, is not seen.
+    Sessions that are not named by `APPLICATION` and a revision are not noticed; versions before 0003 did not name them.
     """
     query = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
     named = (SESSION.search(name or "") for name in connection.scalars(sa.text(query)))
@@ -447,7 +449,7 @@ def _require_unused(where: str, connection: sa.Connection, revision: str) -> Non
 def run_migrations(connection: sa.Connection, scripts: ScriptDirectory, revision: str = "head") -> None:
     """Run the missing migrations up to this revision, within the current transaction.
 
-    Without Alembic's global `context` and `op`: the application may be imported by an `env.py` of its own.
+    Alembic's global `context` and `op` are not used, because an `env.py` of the application may import this package.
     """
 
     def missing(present: tuple[str, ...], _: MigrationContext) -> Sequence[MigrationStep]:
@@ -485,12 +487,15 @@ def upgrade_store(
 ) -> tuple[str, str]:
     """Upgrade the tables of a store; return their revision before and after.
 
-    Older versions go on using them. With `contract` they cannot: what this version does not need is taken away. With
-    `keys`, those that the store holds are moved there.
+    Args:
+        target: The URL of the store, or the path of its file.
+        contract: True to remove what this version does not need. Older versions can use the store only without it.
+        keys: The URL of a database to which the keys in the store are moved.
+        timeout: The seconds to wait for another process or the server.
 
     Raises:
-        StoreUnavailable: as `open_existing_store`; this version needs `contract`; or an older one is seen to use the
-            store, which SQLite does not tell.
+        StoreUnavailable: as `open_existing_store`; this version needs `contract`; or an older version is using the
+            store, which can be noticed on PostgreSQL only.
         ValueError: as `open_existing_store`.
     """
     url, before = _find_existing(target, timeout)

@@ -186,8 +186,10 @@ class Subjects:
     ) -> tuple[Consent, ...]:
         """Withdraw the consents to a purpose, the members of a family, or (None) all, given under any revision.
 
-        Returns the consents that were withdrawn. A purpose that the present revision does not have any more is known by
-        the clause of a consent in force.
+        A purpose that the present revision no longer has is found by the clause of a consent in force.
+
+        Returns:
+            The consents that were withdrawn.
 
         Raises:
             UnknownPurpose: neither the notice nor a consent of the subject has such a purpose.
@@ -206,11 +208,14 @@ class Subjects:
     def forget(self, subject: SubjectId, *, bar: bool | None = None) -> None:
         """Forget a subject of whom the application no longer holds data, so that no record tells who it was.
 
-        What was asked for and answered stays on record under a pseudonym that leads to nobody; references, notes and
-        authorities are removed. `bar`: nothing of the subject may be used ever again, should it turn up; None: if a
-        restriction is in force. Of a barred subject a keyed digest stays among the keys. False lets them come back.
+        Restrictions, consents and requests stay on record under a pseudonym that leads to nobody. References, notes and
+        authorities are removed. If this fails, call it again: it continues where it ended.
 
-        To be called again where it failed: it goes on where it ended.
+        Args:
+            subject: The subject.
+            bar: True to bar the subject, so that nothing of theirs may ever be used again, should it turn up; the keys
+                then hold a keyed digest of the subject. None to do so if a restriction is in force. False to lift an
+                earlier bar.
 
         Raises:
             RequestError: a request of the subject is not answered yet. Nothing has changed.

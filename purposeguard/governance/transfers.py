@@ -111,7 +111,7 @@ class Recipients:
         """Add a recipient to the register, or update it.
 
         Its safeguards and its supervision are added to those on record; everything else replaces what was recorded. A
-        safeguard that was ended stays ended if it is registered again: a new contract has another first or last day.
+        safeguard that was ended stays ended if it is registered again: a new contract has other days.
         """
         body: dict[str, Any] = {
             "kind": recipient.kind,

@@ -60,18 +60,21 @@ def archive(
 ) -> ArchivedRange | None:
     """Move the entries from before a moment to a new file (0600), compressed if its name ends in `.gz`.
 
-    The whole ledger is verified first, from the checkpoint too. An entry is deleted once the file is on the disk, was
-    read back and verified, and another entry says that it was archived, which the key signs. Where that was broken off,
-    the same call goes on: a file that is there is the archive, or the call is refused. Returns None where no entry is
-    as old.
+    The whole ledger is verified first, from the checkpoint too. An entry is deleted only once the file is on the disk,
+    was read back and verified, and an entry about the archive, signed with the key, is in the ledger. If this was
+    interrupted, repeat the same call: an existing file must be the archive, or the call is refused.
 
-    The archive ends before the first entry of a later time; a time in the future is a wrong clock's, and ends nothing.
+    The archive ends before the first entry of a later time. Entries with a time in the future, from a wrong clock, do
+    not end it.
+
+    Returns:
+        The archived range, or None if no entry is that old.
 
     Raises:
         LedgerBroken: the ledger was changed.
-        StoreUnavailable: the store cannot be read, or entries may not be deleted, as by an application.
+        StoreUnavailable: the store cannot be read, or its user may not delete entries.
         OSError: the file cannot be written.
-        ValueError: the moment is less than an hour ago; the file that is there is no archive of this ledger.
+        ValueError: the moment is less than an hour ago, or an existing file is no archive of this ledger.
     """
     now = clock()
     if to_utc(before) > now - AT_LEAST:

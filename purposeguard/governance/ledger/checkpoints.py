@@ -167,8 +167,8 @@ def verify_from(
 ) -> Verification:
     """Verify what was written after a checkpoint, and that nothing before it is missing or replaced.
 
-    An entry before it that was changed, and kept its hash, is found by `verify` alone. Restrictions and consents are
-    verified in a store. `stopped`: nothing was written since.
+    Only `verify` finds an earlier entry that was changed and kept its hash. Restrictions and consents are verified if
+    the reading is of a store. With `stopped`, nothing may have been written since the checkpoint.
 
     Raises:
         LedgerBroken: the ledger was changed: the place, and the fault.

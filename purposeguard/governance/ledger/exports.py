@@ -29,7 +29,7 @@ GZIP: Final = b"\x1f\x8b"
 def export_lines(ledger: Reading, through: int | None = None) -> Generator[bytes]:
     """Yield the lines of the export of a ledger, and verify it meanwhile; raise LedgerBroken at the first fault.
 
-    `through`: the number of the last entry; the rest is only verified.
+    Entries after number `through` are only verified.
     """
     length, last = 0, Head()
     for entry in ledger.verified():

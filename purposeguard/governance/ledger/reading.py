@@ -200,7 +200,7 @@ class Reading(abc.ABC):
     ) -> tuple[Total, ...]:
         """Add up the entries of these kinds, and the counts of open hours, by the keys of their kind.
 
-        The entries are not verified. `told` learns of progress: how many entries more were read.
+        The entries are not verified. `told` is called with the number of further entries that were read.
         """
         return sum_totals(self._totals(keys, told))
 
@@ -225,7 +225,7 @@ class Reading(abc.ABC):
     def verified(self, start: Head | None = None) -> Iterator[Entry]:
         """Yield all entries, each after it was verified, then verify the head. Raise LedgerBroken at the first fault.
 
-        `start`: only those behind this one.
+        With `start`, only the entries after that one.
         """
         chain = ChainVerifier(start or self.start)
         for part in self.parts:
@@ -242,7 +242,7 @@ class Reading(abc.ABC):
     def verify(self, expect: str | None = None, start: Head | None = None) -> Verification:
         """Verify the ledger. Raise LedgerBroken also if no entry has the hash `expect`, noted earlier.
 
-        `start`: the ledger behind this entry.
+        With `start`, verify only the entries after that one.
         """
         met = expect is None
         new, went_back, before = 0, 0, ""

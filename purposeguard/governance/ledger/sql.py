@@ -149,7 +149,7 @@ class SqlLedger:
     def append_in(self, connection: sa.Connection, kind: str, body: Mapping[str, Any]) -> None:
         """Record one entry within a transaction of `store.writing()`: the entry and its changes, or neither.
 
-        Comes last in the transaction: until it ends, nobody else writes to the ledger. Raises as `append`.
+        Call this last in the transaction: until it ends, nobody else writes to the ledger. Raise as `append` does.
         """
         try:
             write_transaction(connection, self._make_writing(entries=[_make_addition(kind, body)]))
@@ -279,8 +279,8 @@ class SqlLedger:
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
         """Return an asynchronous context manager whose denials a thread records. It ends once they are on record.
 
-        It gives a function to be awaited for that before, such as before an answer is begun. A denial is raised at
-        once; where it cannot be recorded, the block raises StoreUnavailable, or LedgerBroken, in its place.
+        The block gets a function to await when denials must be on record earlier, such as before an answer is begun. A
+        denial is raised at once. If it cannot be recorded, the block raises StoreUnavailable, or LedgerBroken, instead.
         """
         return record_off_loop(lambda: self.store.timeout or PATIENCE)
 

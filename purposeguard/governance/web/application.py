@@ -42,12 +42,13 @@ HEADERS: Final = {
 def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequence[str | bytes]) -> Starlette:
     """Make the request desk, an ASGI application that is mounted into another one.
 
-    `clerk` is asked who sent a request of HTTP, and what they may do. None is answered by a page of status 403; to send
-    people to a log-in, raise Starlette's `HTTPException(303, headers={"location": "/log-in"})`. A plain function may
-    block: it is run in a thread.
-
-    `secret` signs the forms, so that no other site can send one. It is the same in each process. Of several, the last
-    one signs, and the others are still accepted.
+    Args:
+        governance: The governance whose requests are handled.
+        clerk: Returns who sent an HTTP request and what they may do. None is answered by a page of status 403. To send
+            people to a log-in, raise Starlette's `HTTPException(303, headers={"location": "/log-in"})`. A plain
+            function may block: it is run in a thread.
+        secret: The secret that signs the forms, so that no other site can send them; the same in each process. Of
+            several, the last one signs, and the others are still accepted.
 
     Raises:
         TypeError: `governance` is none, `clerk` cannot be called, or a secret is no text and no bytes.
