@@ -1,4 +1,4 @@
-"""What the transports for httpx and its successor share: they differ in nothing but the package."""
+"""The shared part of the transports for httpx and httpx2, which differ in nothing but the package."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ EXTENSION = "purposeguard"
 
 
 class GuardedTransportBase:
-    """A transport that lets a request leave once `outgoing` does, and has another one send it.
+    """A transport that asks `outgoing` whether a request may leave, and then sends it by another transport.
 
-    `options` are those of the library's `HTTPTransport`: the proxy or socket that requests leave by is named here.
-    `inner` is a transport of another kind that sends instead; what it does itself is not seen.
+    `options` are those of the library's `HTTPTransport`; the proxy or socket that requests leave by is named there.
+    `inner` is a transport of another kind that sends instead. Requests that it makes itself are not checked.
 
     Raises:
         TypeError: `inner` is an HTTPTransport, or comes with options.
@@ -70,7 +70,7 @@ class GuardedTransportBase:
 
 
 class SyncTransportMixin(GuardedTransportBase):
-    """The same for a client that is not async."""
+    """A guarded transport for a synchronous client."""
 
     _usual = "HTTPTransport"
 
@@ -82,7 +82,7 @@ class SyncTransportMixin(GuardedTransportBase):
         self._inner.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
-        """Send a request that may leave. Raises as `Outgoing.leave`."""
+        """Send a request if it may leave. Raises as `Outgoing.leave` does."""
         self._leave(request)
         return self._inner.handle_request(request)
 
@@ -92,7 +92,7 @@ class SyncTransportMixin(GuardedTransportBase):
 
 
 class AsyncTransportMixin(GuardedTransportBase):
-    """The same for an async client. A thread asks governance and writes the record, before anything is sent."""
+    """A guarded transport for an asynchronous client. A thread asks governance and writes the record first."""
 
     _usual = "AsyncHTTPTransport"
 
@@ -104,7 +104,7 @@ class AsyncTransportMixin(GuardedTransportBase):
         await self._inner.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send a request that may leave. Raises as `Outgoing.leave`."""
+        """Send a request if it may leave. Raises as `Outgoing.leave` does."""
         outgoing = self._outgoing
         use = outgoing.under_way
         if use is None:
@@ -122,27 +122,27 @@ class AsyncTransportMixin(GuardedTransportBase):
 
 
 def guarded(client: Client) -> Client:
-    """The client, once it is seen that each way out of it is guarded: its transport, and all its mounts.
+    """Return the client after checking that its transport and all its mounts are guarded.
 
     A client that is given `proxy=` or `mounts=` sends by transports that know nothing of `Outgoing`.
 
     Raises:
-        TypeError: one way is not guarded; or the client cannot be looked into.
+        TypeError: A transport is not guarded, or the client cannot be inspected.
     """
-    held = vars(client)
-    if not {"_transport", "_mounts"} <= held.keys():
+    attributes = vars(client)
+    if not {"_transport", "_mounts"} <= attributes.keys():
         raise TypeError(f"a {type(client).__name__} of this version cannot be looked into: its ways out are not known")
-    ways = {"its transport": held["_transport"]}
-    ways |= {f"its mount `{pattern.pattern}`": transport for pattern, transport in held["_mounts"].items()}
-    around = [
-        name
-        for name, transport in ways.items()
-        if not (transport is None or isinstance(transport, GuardedTransportBase))
-    ]
-    if around:
+    transports = {"its transport": attributes["_transport"]}
+    for pattern, transport in attributes["_mounts"].items():
+        transports[f"its mount `{pattern.pattern}`"] = transport
+    unguarded: list[str] = []
+    for name, transport in transports.items():
+        if transport is not None and not isinstance(transport, GuardedTransportBase):
+            unguarded.append(name)
+    if unguarded:
         raise TypeError(
-            f"requests get around `Outgoing` by {', '.join(around)}: give the client guarded transports alone, and a "
-            "proxy to the transport, `GuardedTransport(outgoing, proxy=…)`"
+            f"requests get around `Outgoing` by {', '.join(unguarded)}: give the client guarded transports alone, and "
+            "a proxy to the transport, `GuardedTransport(outgoing, proxy=…)`"
         )
     return client
 

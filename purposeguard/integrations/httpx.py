@@ -1,4 +1,4 @@
-"""Requests that httpx sends: to recipients alone, checked and on record before the first byte leaves (clauses 4 to 6).
+"""Guarded requests of httpx: they go only to recipients, and are checked and on record before they leave (clauses 4-6).
 
 ::
 
@@ -24,18 +24,18 @@ __all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
 
 
 class _WatchedStream(WatchedBody, httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body of a request."""
+    """The body of a request."""
 
 
 class GuardedTransport(SyncTransportMixin, httpx.BaseTransport):
-    """`httpx.Client(transport=GuardedTransport(outgoing))`: sends what `outgoing` lets leave, each redirect anew."""
+    """`httpx.Client(transport=GuardedTransport(outgoing))`: sends what may leave, and checks each redirect anew."""
 
     _library = httpx
     _stream = _WatchedStream
 
 
 class AsyncGuardedTransport(AsyncTransportMixin, httpx.AsyncBaseTransport):
-    """The same for `httpx.AsyncClient`."""
+    """A guarded transport for `httpx.AsyncClient`."""
 
     _library = httpx
     _stream = _WatchedStream

@@ -1,4 +1,4 @@
-"""Requests that httpx2 sends, as `purposeguard.integrations.httpx` has it for httpx."""
+"""Guarded requests of httpx2, as in `purposeguard.integrations.httpx`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["AsyncGuardedTransport", "GuardedTransport", "guarded"]
 
 
 class _WatchedStream(WatchedBody, httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """A body of a request."""
+    """The body of a request."""
 
 
 class GuardedTransport(SyncTransportMixin, httpx2.BaseTransport):
-    """`httpx2.Client(transport=GuardedTransport(outgoing))`: sends what `outgoing` lets leave, each redirect anew."""
+    """`httpx2.Client(transport=GuardedTransport(outgoing))`: sends what may leave, and checks each redirect anew."""
 
     _library = httpx2
     _stream = _WatchedStream
 
 
 class AsyncGuardedTransport(AsyncTransportMixin, httpx2.AsyncBaseTransport):
-    """The same for `httpx2.AsyncClient`."""
+    """A guarded transport for `httpx2.AsyncClient`."""
 
     _library = httpx2
     _stream = _WatchedStream

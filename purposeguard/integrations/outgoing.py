@@ -1,4 +1,4 @@
-"""Where requests go: hosts and the recipients behind them, checked and on record before a request leaves (clauses 4-6).
+"""Hosts and the recipients behind them, checked and put on record before a request leaves (clauses 4-6).
 
 ::
 
@@ -11,8 +11,8 @@
     with guard.purpose(my.Renewal) as use, outgoing.handover(name, subject=7):
         client.post("https://api.mail-house.example/letters", json={"to": use.open(name)})
 
-`httpx`, `httpx2` and `requests` have what sends by it. A transport sees bytes, and bytes say neither from which sources
-they derive nor whom they are about: so who sends declares it.
+`httpx`, `httpx2` and `requests` contain the transports. A transport sees only bytes, which say neither from which
+sources they derive nor whom they are about. So the sender declares it.
 """
 
 from __future__ import annotations
@@ -55,24 +55,24 @@ class _Ours(enum.Enum):
 
 
 OURSELVES: Final = _Ours.OURSELVES
-"""In place of a recipient: the host is the controller's own, so nothing is handed over. It is believed."""
+"""Takes the place of a recipient: the host is the controller's own, so nothing is handed over. Not verified."""
 
 Party = Recipient | str | type[NotPersonal] | _Ours
-"""Who is behind a host: a recipient, or the id of one on the register; `NotPersonal`; `OURSELVES`."""
+"""The party behind a host: a recipient, the id of one on the register, `NotPersonal`, or `OURSELVES`."""
 
 NO_OUTGOING: Final = "the first argument is an `Outgoing(guard, {…})`, which says who is behind each host"
-"""Why a transport of any library is refused that is made of something else."""
+"""The message for a transport whose first argument is something else."""
 
 _NOTHING_PERSONAL: Final = Label(NotPersonal)
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _PLAIN: Final = frozenset({"http", "ws"})
-"""What a proxy on the way can read."""
+"""Schemes that a proxy on the way can read."""
 _SEAL: Final = re.compile(rb"(?:<|%3c|&lt;|\\u003c)sealed(?:[ +]|%20)", re.IGNORECASE)
 _IDS: Final = (int, str, uuid.UUID)
 
 
 class Place(NamedTuple):
-    """Where a request goes: scheme, host and port, in one spelling."""
+    """The destination of a request: scheme, host and port, in one spelling."""
 
     scheme: str
     host: str
@@ -80,24 +80,24 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, scheme: str, host: str, port: int | None = None) -> Place:
-        """Return the place of these parts, as a client connects to it: `https`, `API.example.`, None is port 443."""
+        """Return the place of these parts, as a client connects to it: for `https` and None, the port is 443."""
         host = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
-        with contextlib.suppress(ValueError):  # of a name, or a spelling of an address that only resolvers read
+        with contextlib.suppress(ValueError):  # A name, or an address in a spelling that only resolvers read.
             host = str(ipaddress.ip_address(host))
         scheme = scheme.lower()
         return cls(scheme, host, port if port is not None else _PORTS.get(scheme))
 
     @classmethod
     def socket(cls, path: str) -> Place:
-        """Return the place of a Unix domain socket, whatever host the request names."""
+        """Return the place of a Unix domain socket. The host that a request names does not count then."""
         return cls("unix", path, None)
 
     @classmethod
     def parsed(cls, url: str) -> Place:
-        """Return the place that a URL without path and user names.
+        """Return the place of a URL without path and user.
 
         Raises:
-            ValueError: it is none, or has more than a scheme, a host and a port.
+            ValueError: The text is no such URL, or has more than a scheme, a host and a port.
         """
         if url.startswith("unix:/"):
             return cls.socket(url.removeprefix("unix:"))
@@ -112,7 +112,7 @@ class Place(NamedTuple):
         return cls.of(parts.scheme, parts.hostname, parts.port)
 
     def __str__(self) -> str:
-        """Return the place for a message: of a name its last two parts, since the first may tell of a person."""
+        """Return the place for a message. Only the last two parts of a name are shown: others may name a person."""
         port = "" if self.port in (None, _PORTS.get(self.scheme)) else f":{self.port}"
         *more, name, top = ("", "", *self.host.split("."))
         host = f"{'….' if any(more) else ''}{name}{'.' if name else ''}{top}"
@@ -122,25 +122,32 @@ class Place(NamedTuple):
 
 
 class Outbound(NamedTuple):
-    """What is known of a request before it leaves, whichever library sends it.
-
-    `names` are hosts that it names beside that of its URL (`Host`, the name for TLS). `texts` is looked through for
-    seals. `misled`: why what it says may lead elsewhere.
-    """
+    """A request before it leaves, whichever library sends it."""
 
     place: Place
+    """Where the request goes."""
+
     names: tuple[str, ...] = ()
+    """Hosts that it names beside that of its URL: the `Host` header and the name for TLS."""
+
     proxy: Place | None = None
+    """The proxy that it leaves by."""
+
     texts: tuple[bytes, ...] = ()
+    """The parts of the request that are searched for seals."""
+
     declared: object = None
+    """The `Handover` that it declares, or what `Outgoing.handover` takes."""
+
     misled: str | None = None
+    """Why the request may lead elsewhere than it says."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Handover:
-    """What is in a request, and of whom: what `Outgoing.handover` gives. Holds for the use that it is entered in.
+    """A declaration of the data in a request, made by `Outgoing.handover`. It holds for the use that it is entered in.
 
-    `label` is what the data derives from.
+    `label` states what the data derives from.
     """
 
     label: Label
@@ -154,7 +161,7 @@ class Handover:
 
     @property
     def personal(self) -> bool:
-        """Whether anything personal is in it."""
+        """True if the data is personal."""
         return self.label is not _NOTHING_PERSONAL
 
     def __enter__(self) -> Self:
@@ -180,15 +187,15 @@ class Outgoing:
     """The hosts that an application sends requests to, and who is behind each.
 
     `hosts` maps `https://host[:port]` to a recipient, to the id of one on the register, to `NotPersonal` (it gets
-    nothing personal) or to `OURSELVES`. Any other host is refused under a purpose. `means` is how data travels in
+    nothing personal) or to `OURSELVES`. Under a purpose, any other host is refused. `means` is how data travels in
     requests, unless a hand-over or the recipient says otherwise.
 
-    Outside any purpose, requests to `OURSELVES`, to `NotPersonal` and those that declare `NotPersonal` to a known host
-    leave; the others are refused.
+    Outside any purpose, these requests leave: those to `OURSELVES`, those to `NotPersonal`, and those to a known host
+    that declare `NotPersonal`. All others are refused.
 
     Raises:
-        TypeError: a host is given something else; or nobody could record a hand-over.
-        ValueError: a host is not written as above, or twice.
+        TypeError: A host is given something else, or nothing could record a hand-over.
+        ValueError: A host is not written as above, or is named twice.
     """
 
     def __init__(self, guard: Guard, hosts: Mapping[str, Party], *, means: str | None = None) -> None:
@@ -208,7 +215,7 @@ class Outgoing:
                         f"`{url}` is given {type(party).__name__}: name a `Recipient(…)`, the id of a registered one, "
                         "`NotPersonal` or `OURSELVES`"
                     )
-                guard.entrust(party, means=means)  # raises where nothing could be handed to it
+                guard.entrust(party, means=means)  # Raises if nothing could be handed to this party.
             self._hosts[place] = party
         self._entered: ContextVar[_EnteredHandover | None] = ContextVar("purposeguard_handover", default=None)
         self._recording = functools.lru_cache(maxsize=1_024)(self._recorder)
@@ -222,51 +229,56 @@ class Outgoing:
         product: str | None = None,
         task: str | None = None,
     ) -> Handover:
-        """Declare what is in the requests that follow: a context manager, or a value to go with one request.
+        """Declare the data in the requests that follow: a context manager, or a value to pass with one request.
 
-        `what` are sources, sealed values, and rows with tags, also in lists; `NotPersonal` alone says that nothing
-        personal is in it. `subject` says of whom the data is (one or several), unless rows say it by marked fields.
-        With `to`, the id of a recipient, requests may go to this one only, and entering it checks the recipient at
-        once: before the data is opened. The rest is as in `Guard.entrust`.
+        Args:
+            what: Sources, sealed values, and rows with tags, also in lists. `NotPersonal` alone says that nothing
+                personal is sent.
+            subject: The person or persons whom the data is about, unless rows name them in marked fields.
+            to: The id of the only recipient that requests may go to. Entering the block then checks this recipient at
+                once, before the data is opened.
+            means: As in `Guard.entrust`.
+            product: As in `Guard.entrust`.
+            task: As in `Guard.entrust`.
 
         Raises:
-            UnlabelledData: nothing in `what` says what it is.
-            UnknownSource: a source is not of the guard's notice.
+            UnlabelledData: Nothing in `what` says what it is.
+            UnknownSource: A source is not of the guard's notice.
             TypeError, ValueError: `subject` is no id and no row with marks.
         """
         matrix = self._engine.snapshot.matrix
-        handed = ArgumentScan()
+        scan = ArgumentScan()
         labels: list[Label] = []
         rows: list[object] = []
-        for each in what:
-            if isinstance(each, (str, TermMeta, Label)):
-                labels.append(matrix.resolve_label(each))
+        for item in what:
+            if isinstance(item, (str, TermMeta, Label)):
+                labels.append(matrix.resolve_label(item))
             else:
-                handed.scan_argument(each, SILENT, "what")
-                rows.append(each)
-        labels += map(matrix.resolve_label, handed.labels)
+                scan.scan_argument(item, SILENT, "what")
+                rows.append(item)
+        labels += map(matrix.resolve_label, scan.labels)
         if not labels:
             raise UnlabelledData(
                 "nothing says what is handed over: name sources, sealed values or rows with tags, or `NotPersonal`"
             )
         subjects = _to_subjects(subject)
-        for each in subjects:
-            resolve_subject_argument(each)  # raises where it names nobody
-            if isinstance(each, RowContext):
+        for subject_or_row in subjects:
+            resolve_subject_argument(subject_or_row)  # Raises if the argument names nobody.
+            if isinstance(subject_or_row, RowContext):
                 raise TypeError("`subject` is an id here, or a row whose marked fields say whose it is and from when")
-        ids = tuple(each for each in subjects if isinstance(each, _IDS))
-        rows += [each for each in subjects if not isinstance(each, _IDS)]
+        ids = tuple(subject_or_row for subject_or_row in subjects if isinstance(subject_or_row, _IDS))
+        rows += [subject_or_row for subject_or_row in subjects if not isinstance(subject_or_row, _IDS)]
         return Handover(Label.join(*labels), self, tuple(rows), ids, to, means, product, task)
 
     def leave(self, request: Outbound) -> None:
-        """Nothing once this request may leave, and is on record where it hands data over.
+        """Check a request, and put it on record if it hands data over. Return once it may leave.
 
         Raises:
-            PurposeMissing: nothing is under way here, and it is not known to carry nothing personal.
-            UnlabelledData: it goes to a recipient and does not say what is in it.
-            RecipientViolation: its host, or a proxy on its way, is no recipient or not one that may have this.
-            PurposeViolation, SubjectViolation, UnknownRecipient, StoreUnavailable: as `Guard.entrust`.
-            SealedValue: a seal was written into it.
+            PurposeMissing: No purpose is under way, and the request is not known to carry nothing personal.
+            UnlabelledData: The request goes to a recipient and does not declare its data.
+            RecipientViolation: Its host, or a proxy on its way, is no recipient, or not one that may have this data.
+            PurposeViolation, SubjectViolation, UnknownRecipient, StoreUnavailable: As in `Guard.entrust`.
+            SealedValue: A seal was written into the request.
         """
         must_hold_no_seal(*request.texts)
         declared = self.declared(request.declared)
@@ -276,14 +288,17 @@ class Outgoing:
         if self._engine.ambient()._nothing and self._leaves_outside(declared, [party for _, party in parties]):
             return
         use = require_current_use(self._engine, f"a request to {request.place} was to be sent")
-        if use is None:  # observed only
+        if use is None:  # The missing purpose was only observed.
             return
         advice = request.misled or "name who is behind this host in `Outgoing(guard, {…})`"
-        each_party = [self._recipient(use, declared, place, party, advice) for place, party in parties]
-        recipients = [recipient for recipient in each_party if recipient is not None]
+        recipients: list[Recipient | str] = []
+        for place, party in parties:
+            recipient = self._recipient(use, declared, place, party, advice)
+            if recipient is not None:
+                recipients.append(recipient)
         if declared is None:
             return
-        for recipient in recipients[1:]:  # before the first is on record
+        for recipient in recipients[1:]:  # Check these before the first hand-over is on record.
             self._check(use, declared, recipient)
         for recipient in recipients:
             means = declared._means or self._means
@@ -291,26 +306,33 @@ class Outgoing:
             record(list(declared._rows), list(declared._subjects))
 
     def _parties(self, request: Outbound) -> list[tuple[Place, Party | None]]:
-        """Who gets to see the request: the host, and a proxy that can read it; None where nobody is named."""
+        """Return who gets to see the request: the party of the host, and that of a proxy that can read it.
+
+        A party is None if nobody is named for the place.
+        """
         place, proxy = request.place, request.proxy
         parties = [(place, None if request.misled else self._hosts.get(place))]
         if proxy is not None:
-            through = self._hosts.get(proxy)
-            # A tunnel carries what the proxy cannot read; that there is such a proxy has to be known all the same.
-            parties.append((proxy, through if through is None or place.scheme in _PLAIN else OURSELVES))
+            proxy_party = self._hosts.get(proxy)
+            # A proxy cannot read what a tunnel carries. It has to be named all the same.
+            if proxy_party is not None and place.scheme not in _PLAIN:
+                proxy_party = OURSELVES
+            parties.append((proxy, proxy_party))
         return parties
 
     def _leads_elsewhere(self, place: Place, name: str) -> bool:
-        """Return True if a host that a request to this place names beside it is somebody else's."""
+        """Return True if a host that the request names beside its URL belongs to another party."""
         try:
             parts = urlsplit(f"//{name}")
-            named = Place.of(place.scheme, parts.hostname or "", parts.port)
+            other_place = Place.of(place.scheme, parts.hostname or "", parts.port)
         except ValueError:
             return True
-        return named != place and (named not in self._hosts or self._hosts[named] != self._hosts.get(place))
+        if other_place == place:
+            return False
+        return other_place not in self._hosts or self._hosts[other_place] != self._hosts.get(place)
 
     def _leaves_outside(self, declared: Handover | None, parties: list[Party | None]) -> bool:
-        """Return True if a request leaves that no purpose is under way for."""
+        """Return True if a request to these parties may leave outside any purpose."""
         if declared is not None and declared.personal:
             return all(party is OURSELVES for party in parties)
         return all(
@@ -321,7 +343,7 @@ class Outgoing:
     def _recipient(
         self, use: Use[Any], declared: Handover | None, place: Place, party: Party | None, advice: str
     ) -> Recipient | str | None:
-        """Return the recipient, where this party is one and gets something personal; refuses where it may not."""
+        """Return the party if it is a recipient that gets personal data, else None. Refuse one that may not get it."""
         personal = declared is not None and declared.personal
         if party is None:
             self._refuse(use, declared, f"to {place}, where no recipient is known", advice)
@@ -349,7 +371,7 @@ class Outgoing:
         return True
 
     def _refuse(self, use: Use[Any], declared: Handover | None, whither: str, reason: str) -> None:
-        """Reports that a request may not go there, and raises it unless it is only observed."""
+        """Report that a request may not go there, and raise unless the guard only observes."""
         label = _NOTHING_PERSONAL if declared is None else declared.label
         headline = f"{format_term(use.purpose)} may not send a request {whither}"
         self._engine.refuse(
@@ -357,24 +379,26 @@ class Outgoing:
         )
 
     def _check(self, use: Use[Any], declared: Handover, recipient: Recipient | str) -> None:
-        """Raise where data may not be handed to this recipient; nothing is recorded."""
-        if use.activity.observing:  # reported when it is sent
+        """Raise if data may not be handed to this recipient. Nothing is recorded."""
+        if use.activity.observing:  # The refusal is reported when the request is sent.
             return
         engine, label = self._engine, declared.label
-        handed = ArgumentScan()
-        handed.scan_argument(list(declared._rows), SILENT, "what")
-        known = dict.fromkeys(handed.row_contexts)
+        scan = ArgumentScan()
+        scan.scan_argument(list(declared._rows), SILENT, "what")
+        row_contexts = dict.fromkeys(scan.row_contexts)
         for subject in declared._subjects:
-            known.update(dict.fromkeys(resolve_subject_argument(subject)))
-        asked = known if known and engine.oversight is not None else (None,)  # without it nobody knows of subjects
-        for row_context in asked:
-            use.check(label, row_context)
+            row_contexts.update(dict.fromkeys(resolve_subject_argument(subject)))
+        if row_contexts and engine.oversight is not None:
+            for row_context in row_contexts:
+                use.check(label, row_context)
+        else:  # Without governance, what subjects asked for is unknown.
+            use.check(label, None)
         party = resolve_recipient(engine, recipient)
         for refusal in iter_denials(
             engine,
             self._decide(use, label),
             party,
-            tuple(known),
+            tuple(row_contexts),
             means=declared._means or self._means or party.means,
             product=declared._product,
             task=declared._task,
@@ -388,26 +412,29 @@ class Outgoing:
     def _recorder(
         self, recipient: Recipient | str, label: Label, means: str | None, product: str | None, task: str | None
     ) -> Callable[[list[Any], list[Any]], None]:
-        """Return a hand-over to this recipient as a function: it returns once it is allowed and on record."""
+        """Return a function that hands data over to this recipient. It returns once that is allowed and on record."""
 
         def hand_over(rows: list[Any], subjects: Annotated[list[Any], Subject]) -> None:
-            """What leaves, leaves after this."""
+            """Do nothing: the request leaves after this call."""
 
         whom = recipient if isinstance(recipient, str) else recipient.id
         sources = ", ".join(source.clause for source in label)
-        # What messages and the inventory call it, and where they say that it is.
+        # Messages and the inventory show this name and place.
         hand_over.__module__, hand_over.__qualname__ = self._module, f"outgoing({whom}: {sources})"
         hand_over.__code__ = hand_over.__code__.replace(co_firstlineno=self._line)
         return self._guard.entrust(recipient, label, means=means, product=product, task=task)(hand_over)
 
     @property
     def under_way(self) -> Use[Any] | None:
-        """The use that holds here, if it may be taken to another thread; for transports."""
+        """The use under way, if it may be taken to another thread; for transports."""
         use: Use[Any] = self._engine.ambient()
         return use if use._carries and use._explain_absence() is None else None
 
     def declared(self, given: object) -> Handover | None:
-        """What the request declares, or else the block around it; one that another use was entered in does not hold."""
+        """Return the hand-over that a request declares, or else that of the block around it.
+
+        The block counts only inside the use that it was entered in.
+        """
         if given is not None:
             return given if isinstance(given, Handover) else self.handover(given)
         entered = self._entered.get()
@@ -426,13 +453,13 @@ class Outgoing:
             self._entered.set(entered.before)
 
     def _party_of(self, whom: str) -> Recipient | str:
-        """Return the recipient of this id: as it is given for a host, or else as it is registered."""
+        """Return the recipient of this id as it is given for a host, or else the id, which the register resolves."""
         parties = (party for party in self._hosts.values() if isinstance(party, Recipient))
         return next((party for party in parties if party.id == whom), whom)
 
 
 def must_hold_no_seal(*texts: bytes) -> None:
-    """Raise SealedValue where the text of a seal was written into what is to be sent: in a URL, a form, a body."""
+    """Raise SealedValue if the text of a seal was written into what is to be sent: in a URL, a form or a body."""
     for text in texts:
         if (b"ealed" in text or b"EALED" in text) and _SEAL.search(text):
             raise SealedValue(
@@ -441,7 +468,7 @@ def must_hold_no_seal(*texts: bytes) -> None:
 
 
 class WatchedBody:
-    """A body that is made while it is sent: no piece with a seal in it leaves."""
+    """A body that is made while it is sent. A piece that contains a seal does not leave."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -468,7 +495,7 @@ class WatchedBody:
 
 
 _LOOKED_BACK: Final = 16
-"""Bytes of a piece that are looked at again with the next one: a seal's text may lie across both."""
+"""Bytes of a piece that are checked again with the next one, since the text of a seal may lie across both."""
 
 
 def _check_piece(before: bytes, piece: bytes | str) -> bytes:
@@ -478,7 +505,7 @@ def _check_piece(before: bytes, piece: bytes | str) -> bytes:
 
 
 def _to_subjects(subject: Any) -> tuple[Any, ...]:
-    """Return the subjects that were named: none, one, or those in a collection."""
+    """Return the subjects as a tuple: none, one, or those in a collection."""
     if subject is None:
         return ()
     if isinstance(subject, (list, tuple, set, frozenset)) and not hasattr(subject, "_fields"):

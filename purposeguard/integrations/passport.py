@@ -1,4 +1,4 @@
-"""A purpose that travels to another process, signed: with a task of a queue, or with a request to another service.
+"""A signed purpose that travels to another process: with a task of a queue, or with a request to another service.
 
 ::
 
@@ -10,8 +10,8 @@
     with passports.accept(text, permits=[tm.ProductGuidance], audience="billing"):
         ...  # in another process, with the same keys
 
-A passport says which purpose is under way, by which notice, and nothing of any person. It can be read by whoever holds
-it, and made only by who has a key.
+A passport says which purpose is under way, and by which notice, but nothing about any person. Whoever holds it can
+read it. Only a holder of a key can make one.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ HEADER: Final = "Purpose-Passport"
 """The name of the header, of a request or of a message, that holds a passport."""
 
 NOT_RETRIED: Final = (PurposeMissing, PurposeViolation, FlowViolation)
-"""Refusals, which no retry turns into anything else."""
+"""Refusals. A retry would be refused again."""
 
-_KEPT: Final = datetime.timedelta(minutes=10)
-"""For how long after it expires a used passport is remembered: the store's clock may be another."""
+_REMEMBERED_AFTER_EXPIRY: Final = datetime.timedelta(minutes=10)
+"""How long a used passport is remembered after it expires, since the store may have another clock."""
 _HANDLES_AT_MOST: Final = 500
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class _Receiver(NamedTuple):
-    """What accepts passports: for which purposes, as whom, and which activity begins where."""
+    """A receiver of passports: the purposes that it permits, its audience, and the activity that begins there."""
 
     permits: tuple[Any, ...]
     audience: str | None
@@ -66,15 +66,15 @@ Permits = Iterable[Any]
 class Passports:
     """Issues passports of the purpose under way, and accepts them, with keys that both sides have.
 
-    `keys` maps the id of each key to a secret of at least 32 bytes, such as `secrets.token_bytes(32)`; passports of all
-    of them are accepted, and the one named by `signs` signs. To replace a key, first add the new one everywhere, then
-    let it sign, and remove the old one when its last passport has expired.
+    `keys` maps the id of each key to a secret of at least 32 bytes, such as `secrets.token_bytes(32)`. Passports of all
+    keys are accepted; the key named by `signs` signs. To replace a key, first add the new one everywhere, then let it
+    sign, and remove the old one when its last passport has expired.
 
-    A passport expires `max_age` after it was issued, or after its task is due. It may come from a clock that is ahead
-    by `leeway`. With `one_time`, each is accepted once.
+    A passport expires `max_age` after it was issued, or after its task is due. The clock that issued it may be ahead by
+    `leeway`. With `one_time`, each passport is accepted once.
 
     Raises:
-        ValueError: there is no key, a key is too short, its id is no word, or `signs` does not say which one signs.
+        ValueError: There is no key, a key is too short, its id is no word, or `signs` does not say which one signs.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Passports:
 
     @property
     def guard(self) -> Guard:
-        """Whose purposes these are."""
+        """The guard whose purposes travel."""
         return self._guard
 
     # --- the side that sends ---------------------------------------------------------------------------------------
@@ -111,14 +111,20 @@ class Passports:
         due: datetime.datetime | None = None,
         max_age: datetime.timedelta | None = None,
     ) -> str:
-        """Return a passport for the purpose under way here: printable ASCII, fit for a header.
+        """Return a passport for the purpose under way: printable ASCII, fit for a header.
 
-        `audience` is who may accept it, and `subject` the one person whom it is about: the receiver states the same.
-        It expires `max_age` after now, or after a later moment `due`.
+        The receiver has to state the same `audience` and `subject`. The passport expires `max_age` after now, or after
+        a later moment `due`.
+
+        Args:
+            audience: Who may accept the passport.
+            subject: The id of the one person whom the passport is about.
+            due: When the passport will be needed.
+            max_age: How long the passport is valid, if not as long as usual.
 
         Raises:
-            PurposeMissing: no purpose is under way here, or an exception is, which goes nowhere else.
-            SeveralNotices: the purpose is a family over several notices, and a passport is of one.
+            PurposeMissing: No purpose is under way, or an exception is, which does not travel.
+            SeveralNotices: The purpose is a family over several notices. A passport belongs to one notice.
             TypeError, ValueError: `subject` is no id; `due` has no time zone.
         """
         use = self._guard.current
@@ -126,7 +132,7 @@ class Passports:
             raise PurposeMissing(
                 f"{use.activity.name} is an exception, which does not travel: state it where it is needed"
             )
-        matrix = self._guard._engine.snapshot.matrix  # once: purpose and revision are of one
+        matrix = self._guard._engine.snapshot.matrix  # Read once, so that purpose and revision belong together.
         purpose = matrix.resolve_purpose(use.activity.purpose)
         table = matrix.single_table_of(purpose)
         origin = Passport(
@@ -150,7 +156,11 @@ class Passports:
         due: datetime.datetime | None = None,
         max_age: datetime.timedelta | None = None,
     ) -> str:
-        """Another passport for the purpose of one that was read here, for what follows from it; raises as `issue`."""
+        """Return another passport for the purpose of one that was read here, for work that follows from it.
+
+        Raises:
+            TypeError, ValueError: As in `issue`.
+        """
         now = self._guard._engine.clock.read()
         identity = secrets.token_urlsafe(16)
         claims = dataclasses.replace(
@@ -168,10 +178,13 @@ class Passports:
     # --- the side that receives ------------------------------------------------------------------------------------
 
     def read(self, text: str | None, *, audience: str | None = None, subject: object = None) -> Passport:
-        """What a passport says, if it is genuine, of this time, and for this audience and subject. Enters nothing.
+        """Return the contents of a passport if it is genuine, valid now, and for this audience and subject.
+
+        This does not enter the purpose.
 
         Raises:
-            PassportRefused: it is missing, forged, expired or from the future, or for another audience or subject.
+            PassportRefused: The passport is missing, forged, expired, from the future, or for another audience or
+                subject.
             TypeError, ValueError: `subject` is no id.
         """
         if text is None:
@@ -200,20 +213,29 @@ class Passports:
         holder: str | None = None,
         site: Site | None = None,
     ) -> contextlib.AbstractContextManager[Use[Any]]:
-        """Return a block that enters the purpose of a passport, if it is among those that `permits` permits here.
+        """Return a block that enters the purpose of a passport, if `permits` permits that purpose here.
 
-        What `read` gave for this audience and subject is taken as well, and not read again.
-        `activity` names it; otherwise the function that it stands in does. `holder` may begin with a one-time passport
-        again until its block has ended without an error: the id of a task that a broker may deliver twice.
+        A `Passport` that `read` returned for the same audience and subject is not checked again. A guard that only
+        observes lets the block run without a purpose; its use then opens nothing.
 
-        A guard that only observes lets the block run without a purpose, and gives a use that opens nothing.
+        Args:
+            text: The passport.
+            permits: The purposes that may be entered here.
+            audience: The audience that the passport must be issued to.
+            subject: The id of the person that the passport must be about.
+            activity: The name of the activity. By default it is that of the calling function.
+            holder: The id of a task that a broker may deliver twice. This holder may begin with a one-time passport
+                again until its block has ended without an error.
+            site: Where the activity is declared. By default it is where this function is called.
 
-        Raises, when it is entered:
-            PassportRefused: as `read`; or it was used already, is of another notice or of a revision that is not known
-                here, or its purpose is gone or not permitted.
-            ChannelViolation: the revision in force here wants another channel (rule 7).
-            StoreUnavailable: it cannot be known whether it was used already.
+        Raises:
             TypeError: `permits` is no list of purposes, or empty.
+
+        Raises, when the block is entered:
+            PassportRefused: As in `read`. Or the passport was used already, it is of another notice or an unknown
+                revision, or its purpose is gone or not permitted.
+            ChannelViolation: The revision in force here requires another channel (rule 7).
+            StoreUnavailable: It cannot be known whether the passport was used already.
         """
         site = site or site_of(sys._getframe(1))
         receiver = _Receiver(tuple_of(permits), audience, activity or site.dotted, site)
@@ -234,14 +256,14 @@ class Passports:
         finally:
             use._close()
         if self._one_time is not None and holder is not None:
-            # It may fail once the work is done: then the passport stays with this holder, as if it were at work.
+            # The work is done, so an error of the store is ignored. The passport then stays with this holder.
             with contextlib.suppress(StoreUnavailable):
                 self._one_time.finish(passport.id, _expiry(passport))
 
     def _admit(
         self, text: str | Passport | None, receiver: _Receiver, subject: object, holder: str | None
     ) -> tuple[Passport, ActivityHandle] | None:
-        """What the passport says, and the activity that it lets begin; None where a refusal is only observed."""
+        """Return the contents of a passport and the activity that it begins; None if a refusal is only observed."""
         try:
             passport = text
             if not isinstance(passport, Passport):
@@ -260,43 +282,47 @@ class Passports:
             raise PassportRefused("replayed", "it was used already; issue one for each request or task")
 
     def declare(self, permits: Permits, activity: str, site: Site) -> tuple[Any, ...]:
-        """The purposes that a receiver permits, all of which the notice in force knows; lists them as activities.
+        """Return the purposes that a receiver permits as a tuple, and list them as activities.
 
-        One that wants a channel is listed when it is first entered, by the channel of its passport.
+        A purpose that requires a channel is listed when it is first entered, with the channel of its passport.
 
         Raises:
-            UnknownPurpose: one is no purpose of the notice.
+            UnknownPurpose: A purpose is not in the notice.
             TypeError: `permits` is no list of purposes, or empty.
         """
-        known = tuple_of(permits)
+        purposes = tuple_of(permits)
         matrix = self._guard._engine.snapshot.matrix
-        for purpose in map(matrix.resolve_purpose, known):
+        for purpose in map(matrix.resolve_purpose, purposes):
             if not matrix.must_state_channel(purpose):
                 self._guard.purpose(purpose, activity=activity)._stated.get_handle_at(site)
-        return known
+        return purposes
 
     def _handle(self, passport: Passport, receiver: _Receiver) -> ActivityHandle:
-        """The activity that a passport lets begin here, kept for the next like it while the notice stays in force."""
+        """Return the activity that a passport begins here. It is cached while the notice stays in force."""
         snapshot = self._guard._engine.snapshot
         if self._handles[0] is not snapshot or len(self._handles[1]) > _HANDLES_AT_MOST:
             self._handles = snapshot, {}
         stated = passport.channel, passport.conditions
         key = passport.notice, passport.revision, passport.family, passport.purpose, stated, receiver
-        known = self._handles[1]
-        handle = known.get(key)
+        handles = self._handles[1]
+        handle = handles.get(key)
         if handle is None:
             purpose, conditions = self._find_permitted(passport, receiver.permits)
-            # `guard.purpose` says whether the channel fits (rule 7).
+            # `guard.purpose` checks the channel (rule 7).
             block = self._guard.purpose(
                 purpose, channel=passport.channel, activity=receiver.activity, conditions=conditions
             )
-            handle = known[key] = block._stated.get_handle_at(receiver.site)
+            handle = handles[key] = block._stated.get_handle_at(receiver.site)
         return handle
 
     def _find_permitted(
         self, passport: Passport, permits: tuple[Any, ...]
     ) -> tuple[type[Purpose] | Family, frozenset[str]]:
-        """Return the purpose and the conditions of a passport, as the revision in force calls them."""
+        """Return the purpose and the conditions of a passport, as the revision in force names them.
+
+        Raises:
+            PassportRefused: The passport is of another notice or an unknown revision, or its purpose is not permitted.
+        """
         matrix = self._guard._engine.snapshot.matrix
         table = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
         if table is None:
@@ -304,7 +330,8 @@ class Passports:
                 "notice", f"it is of notice {passport.notice}, and {matrix.notice.id} is in force here"
             )
         notice = table.notice
-        issued = next((each for each in table.history.notices if each.revision == passport.revision), None)
+        revisions = (revision for revision in table.history.notices if revision.revision == passport.revision)
+        issued = next(revisions, None)
         if issued is None:
             raise PassportRefused("revision", f"the revision of {passport.revision} is not known here; load it")
         try:
@@ -319,33 +346,45 @@ class Passports:
         except UnknownTerm:
             raise PassportRefused("channel", f"{notice.revision} knows no such channel") from None
         try:
-            conditions = frozenset(table.prefix + one for one in table.resolve_conditions(passport.conditions))
+            own_conditions = table.resolve_conditions(passport.conditions)
+            conditions = frozenset(table.prefix + condition for condition in own_conditions)
         except UnknownTerm:
             raise PassportRefused("condition", f"{notice.revision} knows no such condition") from None
-        gone: UnknownTerm | None = None
+        unknown: UnknownTerm | None = None
         for permit in permits:
             try:
                 if _member_set(purpose) <= _member_set(matrix.resolve_purpose(permit)):
                     return purpose, conditions
-            except UnknownTerm as error:  # the others still count
-                gone = error
-        raise PassportRefused("not-permitted", f"what receives it does not permit {passport.purpose}") from gone
+            except UnknownTerm as error:  # The other permits still count.
+                unknown = error
+        raise PassportRefused("not-permitted", f"what receives it does not permit {passport.purpose}") from unknown
 
 
 def tuple_of(permits: Permits) -> tuple[Any, ...]:
-    """Return several purposes; raises TypeError where one stands in the place of several, or there are none."""
-    is_one = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
-    purposes = () if is_one else tuple(permits)
+    """Return several purposes as a tuple.
+
+    Raises:
+        TypeError: There are none, or `permits` is a single purpose.
+    """
+    is_single = isinstance(permits, (str, TermMeta, Family)) or not isinstance(permits, Iterable)
+    purposes = () if is_single else tuple(permits)
     if not purposes:
         raise TypeError("`permits` is a list of purposes, `permits=[Purpose]`")
     return purposes
 
 
 def subject_among(fn: Callable[..., Any], parameter: str | None, name: str, args: Any, kwargs: Any) -> object:
-    """The subject among the arguments that a function of this name is to be called by; None if it names no parameter.
+    """Return the argument that is passed for the parameter of this name, or None if `parameter` is None.
+
+    Args:
+        fn: The function that the arguments are for.
+        parameter: The name of the parameter that takes the id of the subject.
+        name: The name of the function in messages.
+        args: The positional arguments.
+        kwargs: The keyword arguments.
 
     Raises:
-        TypeError: it does not take these arguments.
+        TypeError: The function does not take these arguments.
     """
     if parameter is None:
         return None
@@ -358,13 +397,13 @@ def subject_among(fn: Callable[..., Any], parameter: str | None, name: str, args
 
 
 def site_of(frame: FrameType) -> Site:
-    """Return the place where a frame is now."""
+    """Return the place where a frame currently is."""
     return Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
 
 
 @contextlib.contextmanager
 def without_purpose(guard: Guard) -> Generator[None]:
-    """Until it is left no purpose is under way here: for what a framework runs in place of another process."""
+    """Suspend the purpose under way inside the block, for code that a framework runs in place of another process."""
     token = guard._engine.set_ambient(NO_USE)
     try:
         yield
@@ -373,7 +412,7 @@ def without_purpose(guard: Guard) -> Generator[None]:
 
 
 def under_way(guard: Guard) -> Use[Any] | None:
-    """Return the use under way here that could travel, where there is one; nobody is told of the question."""
+    """Return the use under way if it may travel, or else None. The question is not recorded."""
     use: Use[Any] = guard._engine.ambient()
     return use if use._carries and use._explain_absence() is None else None
 
@@ -386,4 +425,4 @@ def _member_set(purpose: type[Purpose] | Family) -> frozenset[object]:
 
 
 def _expiry(passport: Passport) -> datetime.datetime:
-    return _EPOCH + datetime.timedelta(seconds=passport.expires) + _KEPT
+    return _EPOCH + datetime.timedelta(seconds=passport.expires) + _REMEMBERED_AFTER_EXPIRY

@@ -1,4 +1,4 @@
-"""A purpose that crosses HTTP between two services, as a passport in a header, or in the baggage of OpenTelemetry.
+"""A purpose that crosses HTTP between two services, as a passport in a header or in the baggage of OpenTelemetry.
 
 The service that calls::
 
@@ -9,7 +9,7 @@ The service that is called::
 
     app = PassportMiddleware(app, passports, permits=[tm.ContractPerformance], audience="billing")
 
-Nothing here needs a client, a framework or OpenTelemetry: headers are mappings, and an application is ASGI.
+This module needs no client, framework or OpenTelemetry: headers are mappings, and an application is ASGI.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BAGGAGE: Final = "purpose-passport"
 """The key of a passport in the baggage of OpenTelemetry, which goes on from service to service (W3C Baggage)."""
 
 MAX_AGE: Final = datetime.timedelta(minutes=1)
-"""How long a passport of a request lasts, unless another time is given."""
+"""How long the passport of a request is valid by default."""
 
 
 def headers(
@@ -48,16 +48,22 @@ def headers(
     subject: object = None,
     max_age: datetime.timedelta = MAX_AGE,
 ) -> dict[str, str]:
-    """Return the header that takes the purpose under way here to another service; a new one for each request.
+    """Return the header that takes the purpose under way to another service. Make a new one for each request.
 
     Raises:
-        PurposeMissing: no purpose is under way here.
+        PurposeMissing: No purpose is under way.
     """
     return {HEADER: passports.issue(audience=audience, subject=subject, max_age=max_age)}
 
 
 def passport_in(given: Headers) -> str | None:
-    """The passport in the headers of a request: that of its own header, or else of its baggage; several are none."""
+    """Return the passport in the headers of a request: in its own header, or else in the baggage.
+
+    Several passports are joined with commas, which makes them invalid.
+
+    Returns:
+        None if there is no passport.
+    """
     items = cast("Mapping[str, str]", given).items() if isinstance(given, Mapping) else given
     pairs = [(name.lower(), value) for name, value in items]
     passports = [value for name, value in pairs if name == HEADER.lower()]
@@ -77,7 +83,7 @@ def accepted(
     activity: str | None = None,
     site: Site | None = None,
 ) -> contextlib.AbstractContextManager[Use[Any]]:
-    """Return a block for the purpose of the passport in these headers; as `Passports.accept`, and raises as that."""
+    """Return a block for the purpose of the passport in the headers. Behaves and raises like `Passports.accept`."""
     return passports.accept(
         passport_in(given),
         permits=permits,
@@ -89,20 +95,20 @@ def accepted(
 
 
 def with_baggage(baggage: str | None, passport: str) -> str:
-    """The header `baggage` with a passport in it, in the place of any other. One without an audience goes on best."""
+    """Return the `baggage` header with a passport in it, in place of any other. Issue it without an audience."""
     others = _drop_entry(baggage or "")
     return ",".join([*([others] if others else []), f"{BAGGAGE}={passport}"])
 
 
 class Crossing:
-    """What requests to other services carry: a passport to those inside, and to no other host.
+    """Sets the headers of requests to other services: hosts inside get a passport, all others get none.
 
-    `inside` maps a host, or a pattern such as `*.internal`, to the audience that it accepts passports as; of several
-    that match, the first counts. What leaves for any other host has no passport, in no header and not in the baggage,
-    also where a redirect led there.
+    `inside` maps a host, or a pattern such as `*.internal`, to the audience that it accepts passports as. The first
+    match counts. A request to any other host carries no passport, neither in a header nor in the baggage, even if a
+    redirect led there.
 
     Raises:
-        ValueError: a host is written with a scheme, a port or a path.
+        ValueError: A host is written with a scheme, a port or a path.
     """
 
     def __init__(
@@ -116,9 +122,9 @@ class Crossing:
         self._max_age = max_age
 
     def apply(self, host: str, given: MutableMapping[str, Any], *, subject: object = None) -> None:
-        """Set the headers of a request to this host right: adds a passport, or take out what would go too far.
+        """Add a passport to the headers of a request if `host` is inside, or else remove any passport from them.
 
-        Outside any purpose none is added, and the other service refuses.
+        Outside any purpose no passport is added, and the other service refuses.
         """
         for name in [name for name in given if name.lower() == HEADER.lower()]:
             del given[name]
@@ -132,22 +138,23 @@ class Crossing:
             given.update(headers(self._passports, audience=audience, subject=subject, max_age=self._max_age))
 
     def on_request(self, request: Any) -> None:
-        """The same for a request of httpx, `event_hooks={"request": […]}`, which is asked at each redirect too."""
+        """Apply to a request of httpx: `event_hooks={"request": […]}`. httpx calls this at each redirect, too."""
         self.apply(request.url.host, request.headers)
 
     async def on_request_async(self, request: Any) -> None:
-        """The same for an `AsyncClient`."""
+        """Apply to a request of an `AsyncClient`; see `on_request`."""
         self.on_request(request)
 
 
 class PassportMiddleware:
-    """An ASGI application that runs another for the purpose of the passport in each request, or answers 403.
+    """An ASGI application that runs another one for the purpose of the passport in each request, or answers 403.
 
-    `permits` are the purposes for which it may run, and `audience` is the name that passports are issued to. With
-    `required=False` a request that carries no passport goes on without a purpose, and what reads personal data in it
-    is refused there, unless it states one.
+    `permits` are the purposes that it may run for, and `audience` is the name that passports are issued to. With
+    `required=False` a request without a passport goes on without a purpose. Code that reads personal data in it is then
+    refused, unless it states a purpose.
 
-    The purpose holds in the task of the request. Middlewares that run the application in another task come before.
+    The purpose holds in the task of the request. Middlewares that run the application in another task must stand
+    outside of this one.
 
     Raises:
         UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
@@ -171,7 +178,7 @@ class PassportMiddleware:
         self._required = required
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or tell the application that it begins and ends."""
+        """Handle one request, or the lifespan of the application."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -204,7 +211,7 @@ class PassportMiddleware:
             activity=self._activity,
             site=_MIDDLEWARE,
         )
-        if stack.enter_context(block).active:  # it is not where a refusal is only observed
+        if stack.enter_context(block).active:  # The use is not active if a refusal is only observed.
             stack.enter_context(hopping(self._passports.guard))
 
 
@@ -227,7 +234,7 @@ def _normalize_host(host: str) -> str:
 
 
 def _iter_entries(baggage: str) -> Iterator[tuple[str, str]]:
-    """The keys and values of a baggage header, read as OpenTelemetry does: percent-encoded, properties left out."""
+    """Yield the keys and values of a baggage header as OpenTelemetry reads it: percent-decoded, without properties."""
     for member in baggage.split(","):
         key, _, value = member.partition(";")[0].partition("=")
         yield urllib.parse.unquote_plus(key).strip(), urllib.parse.unquote_plus(value).strip()

@@ -1,4 +1,4 @@
-"""Requests that requests sends: to recipients alone, checked and on record before they leave (clauses 4 to 6).
+"""Guarded requests of requests: they go only to recipients, checked and on record before they leave (clauses 4-6).
 
 ::
 
@@ -28,10 +28,11 @@ __all__ = ["GuardedAdapter", "GuardedSession"]
 
 
 class GuardedAdapter(HTTPAdapter):
-    """`session.mount("https://", GuardedAdapter(outgoing))`: sends what `outgoing` lets leave, each redirect anew.
+    """`session.mount("https://", GuardedAdapter(outgoing))`: sends what may leave, and checks each redirect anew.
 
     A proxy that the session, the call or the environment names counts as a host on the way. `options` are those of
-    `HTTPAdapter`. It says nothing of more specific mounts beside it: a `GuardedSession` has none that is not guarded.
+    `HTTPAdapter`. The adapter does not see requests that leave by more specific mounts beside it. A `GuardedSession`
+    has only guarded mounts.
     """
 
     def __init__(self, outgoing: Outgoing, **options: Any) -> None:
@@ -40,7 +41,7 @@ class GuardedAdapter(HTTPAdapter):
         super().__init__(**options)
         self._outgoing = outgoing
 
-    def send(  # noqa: PLR0917  # as HTTPAdapter has it
+    def send(  # noqa: PLR0917  # The signature is that of HTTPAdapter.
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
@@ -49,9 +50,9 @@ class GuardedAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: dict[str, str] | None = None,
     ) -> requests.Response:
-        """Send a request that may leave. Raises as `Outgoing.leave`."""
+        """Send a request if it may leave. Raises as `Outgoing.leave` does."""
         url = request.url or ""
-        # What it is connected by, so that no other reading of the URL decides.
+        # The connection is made by these, so no other reading of the URL decides.
         parts, _ = self.build_connection_pool_key_attributes(request, verify, cert)
         proxy = select_proxy(url, proxies)
         method = (request.method or "").upper()
@@ -74,7 +75,7 @@ class GuardedAdapter(HTTPAdapter):
 
 
 class GuardedSession(requests.Session):
-    """A session each of whose adapters is guarded; `options` are those of `HTTPAdapter`."""
+    """A session whose adapters are all guarded. `options` are those of `HTTPAdapter`."""
 
     def __init__(self, outgoing: Outgoing, **options: Any) -> None:
         super().__init__()
@@ -87,7 +88,7 @@ class GuardedSession(requests.Session):
         """Return the adapter for a URL.
 
         Raises:
-            TypeError: a more specific mount gets around `Outgoing`.
+            TypeError: A more specific mount gets around `Outgoing`.
         """
         adapter = super().get_adapter(url)
         if not isinstance(adapter, GuardedAdapter):
@@ -107,7 +108,7 @@ def _texts(request: requests.PreparedRequest) -> Iterator[bytes]:
 
 
 def _proxy_place(proxy: str) -> Place:
-    """Return the place of a proxy, read as the connection to it does."""
+    """Return the place of a proxy, reading its URL as the connection does."""
     url = parse_url(prepend_scheme_if_needed(proxy, "http"))
     return Place.of(url.scheme or "", url.host or "", url.port)
 
