@@ -99,7 +99,7 @@ def is_namedtuple(cls: type) -> bool:
 
 def is_attrs(cls: type) -> bool:
     """Return True if a class was made by attrs (which is not imported for it)."""
-    return any("__attrs_attrs__" in vars(one) for one in cls.__mro__)
+    return any("__attrs_attrs__" in vars(base) for base in cls.__mro__)
 
 
 def field_names_of(cls: type) -> tuple[str, ...]:
@@ -115,16 +115,16 @@ def field_names_of(cls: type) -> tuple[str, ...]:
     return tuple(typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF))
 
 
-def describe_kind(given: object) -> str:
+def describe_kind(annotation: object) -> str:
     """Return the name that a message uses for an object that is not the expected class or annotation.
 
     The text of a value itself is never shown.
     """
-    if isinstance(given, type):
-        return given.__qualname__
-    if get_origin(given) is not None or type(given).__module__ in ("typing", "typing_extensions"):
-        return str(given)
-    return f"a {type(given).__qualname__}"
+    if isinstance(annotation, type):
+        return annotation.__qualname__
+    if get_origin(annotation) is not None or type(annotation).__module__ in ("typing", "typing_extensions"):
+        return str(annotation)
+    return f"a {type(annotation).__qualname__}"
 
 
 class FunctionAnnotations(NamedTuple):
@@ -166,7 +166,7 @@ def evaluate_annotation(annotation: object, names: dict[str, Any], localns: Mapp
     """Resolve the names in one annotation, without looking at the annotations beside it.
 
     Raises:
-        NameError: one is not defined.
+        NameError: a name is not defined.
     """
 
     def probe() -> None: ...
@@ -221,8 +221,8 @@ def iter_statements(cls: type) -> Iterator[Statement]:
 
 def iter_attributes(owner: type) -> Iterator[Statement]:
     """Yield the annotations that a class body itself gives to attributes."""
-    stated = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
-    for name, annotation in stated.items():
+    annotations = typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+    for name, annotation in annotations.items():
         yield _make_statement(owner, name, annotation, module_names(owner))
 
 
@@ -279,10 +279,10 @@ class Unresolved(metaclass=_Unresolved):
 class _PlaceholderNames(dict[str, Any]):
     """The names in these mappings, in this order, and `Unresolved` for any other."""
 
-    def __init__(self, *known: Mapping[str, Any]) -> None:
+    def __init__(self, *namespaces: Mapping[str, Any]) -> None:
         super().__init__()
         self.missing: list[str] = []
-        self._known = (*known, vars(builtins))
+        self._known = (*namespaces, vars(builtins))
 
     def __missing__(self, name: str) -> Any:
         for names in self._known:
@@ -295,12 +295,12 @@ class _PlaceholderNames(dict[str, Any]):
 def _make_statement(owner: type, name: str, annotation: Any, around: dict[str, Any]) -> Statement:
     names = _PlaceholderNames(around, vars(owner))  # This is the order of `get_type_hints`.
     try:
-        found = resolve_annotation(annotation, around, names)
+        resolved = resolve_annotation(annotation, around, names)
     except Exception:  # noqa: BLE001  # A string that is no annotation may raise anything.
         # If the text may contain a tag, treat it as one.
         tagged = isinstance(annotation, str) and ("Annotated" in annotation or "Personal" in annotation)
         return Statement(owner, name, typing.Annotated[object, Unresolved] if tagged else object)
-    return Statement(owner, name, found, tuple((around, one) for one in names.missing))
+    return Statement(owner, name, resolved, tuple((around, missing) for missing in names.missing))
 
 
 def resolve_annotation(annotation: Any, names: dict[str, Any], localns: Mapping[str, Any] | None = None) -> Any:
@@ -313,13 +313,13 @@ def resolve_annotation(annotation: Any, names: dict[str, Any], localns: Mapping[
     return typing_extensions.get_type_hints(probe, names, localns, include_extras=True)["it"]
 
 
-def resolve_annotations(stated: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+def resolve_annotations(annotations: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Resolve the annotations of a class, and drop those with names that only type checkers know."""
-    found: dict[str, Any] = {}
-    for name, annotation in stated.items():
+    resolved: dict[str, Any] = {}
+    for name, annotation in annotations.items():
         with contextlib.suppress(NameError):
-            found[name] = resolve_annotation(annotation, names)
-    return found
+            resolved[name] = resolve_annotation(annotation, names)
+    return resolved
 
 
 _TOLD: Final = "__purposeguard_told__"
@@ -337,19 +337,21 @@ ExternalTags = tuple[type[Source] | Label | Mark, ...]
 
 def external_tags_of(cls: type) -> Mapping[str, ExternalTags]:
     """Return field → the tags that were added to it from outside, for this class alone."""
-    told: Mapping[str, ExternalTags] = vars(cls).get(_TOLD, types.MappingProxyType({}))
-    return told
+    tags: Mapping[str, ExternalTags] = vars(cls).get(_TOLD, types.MappingProxyType({}))
+    return tags
 
 
 def add_external_tags(cls: type, name: str, annotation: Any) -> Any:
     """Add the tags that were set from outside, on the class or its bases, to the annotation of a field."""
-    tags = [tag for one in class_lineage(cls) for tag in external_tags_of(one).get(name, ())]
+    tags: list[type[Source] | Label | Mark] = []
+    for base in class_lineage(cls):
+        tags += external_tags_of(base).get(name, ())
     return Annotated[(annotation, *tags)] if tags else annotation
 
 
-def set_external_tags(cls: type, told: Mapping[str, ExternalTags]) -> None:
+def set_external_tags(cls: type, tags: Mapping[str, ExternalTags]) -> None:
     """Store the tags that were set from outside in the class."""
-    type.__setattr__(cls, _TOLD, told)
+    type.__setattr__(cls, _TOLD, tags)
 
 
 def find_reader(cls: type) -> str | None:
@@ -373,23 +375,23 @@ def read_fields(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str,
     fields, others = (
         (_read_pydantic_fields(cls, localns), {}) if issubclass(cls, BaseModel) else _read_plain_fields(cls, localns)
     )
-    for one in class_lineage(cls):
-        if is_taggable(one) and find_reader(one) is None:
-            type.__setattr__(one, _READER, cls.__qualname__)
+    for base in class_lineage(cls):
+        if is_taggable(base) and find_reader(base) is None:
+            type.__setattr__(base, _READER, cls.__qualname__)
     _refuse_metadata(cls)
-    told = {name: add_external_tags(cls, name, hint) for name, hint in fields.items()}
-    return told, others, find_restatements(cls, fields, localns)
+    tagged_fields = {name: add_external_tags(cls, name, hint) for name, hint in fields.items()}
+    return tagged_fields, others, find_restatements(cls, fields, localns)
 
 
 def _refuse_metadata(cls: type) -> None:
     """Raise UnlabelledData if a tag stands in the metadata of a field, where it is not read."""
-    kept: dict[str, Any] = {}
+    metadata_by_field: dict[str, Any] = {}
     if issubclass(cls, BaseModel):
-        kept = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        metadata_by_field = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
     elif dataclasses.is_dataclass(cls) or is_attrs(cls):
         fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else cast("Any", cls).__attrs_attrs__
-        kept = {field.name: field.metadata for field in fields}
-    for name, metadata in kept.items():
+        metadata_by_field = {field.name: field.metadata for field in fields}
+    for name, metadata in metadata_by_field.items():
         if isinstance(metadata, Mapping) and (_KEY in metadata or any(map(is_tag, metadata.values()))):
             raise UnlabelledData(
                 f"{cls.__qualname__}.{name}: a tag stands in the metadata of the field, where nobody reads it: put it "
@@ -418,18 +420,20 @@ def _read_pydantic_fields(cls: type[BaseModel], localns: Mapping[str, Any] | Non
 
 def _read_plain_fields(cls: type, localns: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        found = typing_extensions.get_type_hints(cls, localns=dict(localns) if localns else None, include_extras=True)
+        annotations = typing_extensions.get_type_hints(
+            cls, localns=dict(localns) if localns else None, include_extras=True
+        )
     except NameError as error:
         raise _make_unresolved_error(cls, error.name) from error
     if dataclasses.is_dataclass(cls):
-        fields = {field.name: found.get(field.name, object) for field in dataclasses.fields(cls)}
+        fields = {field.name: annotations.get(field.name, object) for field in dataclasses.fields(cls)}
     elif is_namedtuple(cls):
-        fields = {name: found.get(name, object) for name in cast("Any", cls)._fields}
+        fields = {name: annotations.get(name, object) for name in cast("Any", cls)._fields}
     elif is_attrs(cls):
-        fields = {field.name: found.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
+        fields = {field.name: annotations.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
     else:
-        return found, {EXTRA_ITEMS: getattr(cls, EXTRA_ITEMS, None)}
-    return fields, {name: hint for name, hint in found.items() if name not in fields}
+        return annotations, {EXTRA_ITEMS: getattr(cls, EXTRA_ITEMS, None)}
+    return fields, {name: hint for name, hint in annotations.items() if name not in fields}
 
 
 def _make_unresolved_error(cls: type, name: str | None) -> UnlabelledData:
@@ -439,17 +443,17 @@ def _make_unresolved_error(cls: type, name: str | None) -> UnlabelledData:
     )
 
 
-def is_tag(stated: object) -> bool:
+def is_tag(item: object) -> bool:
     """Return True if an item of `Annotated` is a source or purpose of a notice, a label or a mark."""
-    return isinstance(stated, (TermMeta, Label, Mark))
+    return isinstance(item, (TermMeta, Label, Mark))
 
 
-def looks_like_tag(stated: object) -> bool:
+def looks_like_tag(item: object) -> bool:
     """Return True if an item of `Annotated` is no tag but may be meant as a tag: it names or holds one.
 
     Objects of other libraries are searched only if they are containers.
     """
-    pending = [stated]
+    pending = [item]
     seen: list[object] = []
     while pending:
         part = pending.pop()
@@ -490,8 +494,10 @@ def _collect_term_ids() -> set[str | None]:
         derived: set[type] = set(type.__subclasses__(pending.pop())) - terms
         terms |= derived
         pending += derived
-    names = {vars(term).get(name, "") for term in terms for name in ("clause", "slug")}
-    return {fold(name) for name in {*names, *(term.__name__ for term in terms)}}
+    names: set[str] = set()
+    for term in terms:
+        names |= {vars(term).get("clause", ""), vars(term).get("slug", ""), term.__name__}
+    return {fold(name) for name in names}
 
 
 def _is_of_this_library(part: object) -> bool:
@@ -508,24 +514,26 @@ def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any
     Raises:
         UnlabelledData: an annotation cannot be resolved.
     """
-    found: list[Statement] = []
-    origins = {getattr(one, GENERIC, {}).get("origin") for one in cls.__mro__}
+    restatements: list[Statement] = []
+    origins = {getattr(base, GENERIC, {}).get("origin") for base in cls.__mro__}
     for owner in class_lineage(cls)[1:]:
         if issubclass(owner, BaseModel):
             # The fields of a generic origin are those of the parametrized model, so they state nothing else.
             hints = _read_pydantic_fields(owner, localns) if owner is not BaseModel and owner not in origins else {}
-            found += (Statement(owner, name, hints[name]) for name in names if name in hints)
+            restatements += (Statement(owner, name, hints[name]) for name in names if name in hints)
             continue
-        made = {field.name: field.type for field in vars(owner).get("__attrs_attrs__", ()) if field.type is not None}
-        stated = made | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
-        for name in stated.keys() & names:
+        attrs_types = {
+            field.name: field.type for field in vars(owner).get("__attrs_attrs__", ()) if field.type is not None
+        }
+        annotations = attrs_types | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
+        for name in annotations.keys() & names:
             if owner is not find_annotating_class(cls, name):
                 try:
-                    hint = resolve_annotation(stated[name], vars(owner).copy() | module_names(owner), localns)
+                    hint = resolve_annotation(annotations[name], vars(owner).copy() | module_names(owner), localns)
                 except NameError as error:
                     raise _make_unresolved_error(owner, error.name) from error
-                found.append(Statement(owner, name, hint))
-    return found
+                restatements.append(Statement(owner, name, hint))
+    return restatements
 
 
 GENERIC: Final = "__pydantic_generic_metadata__"
@@ -536,15 +544,21 @@ def class_lineage(cls: type) -> Sequence[type]:
     """Return a class and its bases. The bases of a TypedDict are not in its method resolution order."""
     if not typing_extensions.is_typeddict(cls):
         return cls.__mro__
-    bases = [get_origin(base) or base for base in vars(cls).get("__orig_bases__", ())]
-    return [cls, *(one for base in bases if typing_extensions.is_typeddict(base) for one in class_lineage(base))]
+    lineage = [cls]
+    for stated_base in vars(cls).get("__orig_bases__", ()):
+        base = get_origin(stated_base) or stated_base
+        if typing_extensions.is_typeddict(base):
+            lineage += class_lineage(base)
+    return lineage
 
 
 def find_annotating_class(cls: type, field: str) -> type:
     """Return the class that annotates a field: this class, or a base of it."""
     if typing_extensions.is_typeddict(cls):  # Each TypedDict repeats the annotations of its bases.
-        return [one for one in class_lineage(cls) if one.__annotations__.get(field) == cls.__annotations__[field]][-1]
-    for one in cls.__mro__:
-        if field in typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF):
-            return one
+        return [base for base in class_lineage(cls) if base.__annotations__.get(field) == cls.__annotations__[field]][
+            -1
+        ]
+    for base in cls.__mro__:
+        if field in typing_extensions.get_annotations(base, format=typing_extensions.Format.FORWARDREF):
+            return base
     return cls

@@ -37,7 +37,7 @@ class ValueColumn(NamedTuple):
 
 
 def _replace_in_list(before: list[Any], after: list[Any]) -> list[Any]:
-    return before if all(map(lambda one, other: one is other, before, after)) else after
+    return before if all(map(lambda old, new: old is new, before, after)) else after
 
 
 class ColumnarRows(NamedTuple):
@@ -99,11 +99,11 @@ def _read_columns(
         return None
     columns: dict[str, ValueColumn] = {}
     try:
-        held = list(map(reader.held, items))
-        if set(map(len, held)) != {len(fields)}:
+        rows = list(map(reader.held, items))
+        if set(map(len, rows)) != {len(fields)}:
             return None
         for name, field in fields.items():
-            column = _read_column([row[name] for row in held], field, f"{path}.{name}" if path else name, around)
+            column = _read_column([row[name] for row in rows], field, f"{path}.{name}" if path else name, around)
             if column is None:
                 return None
             columns[name] = column
@@ -115,14 +115,14 @@ def _read_columns(
 def _read_column(values: list[Any], shape: Shape, path: str, around: frozenset[int]) -> ValueColumn | None:
     if not shape.says_what:
         return ValueColumn(values) if LEAVES(map(type, values)) else None
-    there = [value for value in values if value is not None]
-    if not there:
+    present_values = [value for value in values if value is not None]
+    if not present_values:
         return ValueColumn(values)
-    if set(map(type, there)) != {list}:
-        rows = to_columnar_rows(there, shape, path, around)
+    if set(map(type, present_values)) != {list}:
+        rows = to_columnar_rows(present_values, shape, path, around)
         return None if rows is None else ValueColumn(values, rows)
     plan = make_plan(list, shape, path)
-    items = list(itertools.chain.from_iterable(there))
+    items = list(itertools.chain.from_iterable(present_values))
     if not plan.contains or plan.whole is not None or plan.refusal is not None or plan.items.marks:
         return None
     if not items or (not plan.items.says_what and LEAVES(map(type, items))):

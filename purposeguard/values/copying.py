@@ -24,22 +24,22 @@ It raises KeyError or AttributeError if a field was never set.
 
 
 def compile_row_copier(
-    base: Any, cls: type, reader: RowReader, left: tuple[str, ...], changed: tuple[str, ...] = ()
+    base: Any, cls: type, reader: RowReader, visible: tuple[str, ...], changed: tuple[str, ...] = ()
 ) -> Copies | None:
     """Compile a function that copies rows of `base` as instances of its subclass `cls`.
 
-    The copies have the fields in `left`, of which those in `changed` get other values. Return None if rows of the class
-    must be copied one by one: their fields are kept in, or set by, another object than the row.
+    The copies have the fields in `visible`, of which those in `changed` get other values. Return None if rows of the
+    class must be copied one by one: their fields are kept in, or set by, another object than the row.
     """
     names: dict[str, Any] = {"cls": cls, "new": object.__new__, "put": object.__setattr__, "held_of": reader.held}
     other = {name: f"changed_{number}" for number, name in enumerate(changed)}
     compiled = functools.partial(_compile_copier, base, names, tuple(other.values()))
-    keys = {name: str.__repr__(name) for name in left}  # A key may be a member of a string enumeration.
+    keys = {name: str.__repr__(name) for name in visible}  # A key may be a member of a string enumeration.
     values = ", ".join(f"{key}: {other.get(name) or f'held[{key}]'}" for name, key in keys.items())
     if issubclass(base, BaseModel):
         if base.__private_attributes__ or base.model_config.get("extra") == "allow":
             return None
-        names |= {"left": frozenset(left)}
+        names |= {"left": frozenset(visible)}
         names |= {f"set_{name}": vars(BaseModel)[f"__pydantic_{name}__"].__set__ for name in _BESIDE}
         names |= {"fields_of": vars(BaseModel)["__pydantic_fields_set__"].__get__}
         return compiled(
@@ -55,17 +55,20 @@ def compile_row_copier(
     if is_namedtuple(base):
         names |= {"new": tuple.__new__, "GONE": GONE, "items_of": tuple.__iter__}
         items = [f"item_{number}" for number in range(len(base._fields))]
-        shown = [
-            other.get(name) or item if name in left else "GONE" for name, item in zip(base._fields, items, strict=True)
+        tuple_items = [
+            other.get(name) or item if name in visible else "GONE"
+            for name, item in zip(base._fields, items, strict=True)
         ]
-        return compiled(f"{', '.join(items)}, = items_of(row)", f"copy = new(cls, ({', '.join(shown)},))")
+        return compiled(f"{', '.join(items)}, = items_of(row)", f"copy = new(cls, ({', '.join(tuple_items)},))")
     if issubclass(base, dict) or hasattr(base, "_sa_class_manager"):
         return None
-    slots = [vars(owner).get(name) for name in left for owner in base.__mro__ if name in vars(owner)]
-    if len(slots) == len(left) and {type(slot) for slot in slots} == {MemberDescriptorType}:
+    slots = [vars(owner).get(name) for name in visible for owner in base.__mro__ if name in vars(owner)]
+    if len(slots) == len(visible) and {type(slot) for slot in slots} == {MemberDescriptorType}:
         names |= {f"get_{number}": slot.__get__ for number, slot in enumerate(slots)}
         names |= {f"set_{number}": slot.__set__ for number, slot in enumerate(slots)}
-        moves = [f"set_{number}(copy, {other.get(name) or f'get_{number}(row)'})" for number, name in enumerate(left)]
+        moves = [
+            f"set_{number}(copy, {other.get(name) or f'get_{number}(row)'})" for number, name in enumerate(visible)
+        ]
         return compiled("copy = new(cls)", *moves)
     # The reader exists only if no descriptor of the class takes the place of a field, so `__dict__` can be set.
     return compiled("held = held_of(row)", "copy = new(cls)", f"put(copy, '__dict__', {{{values}}})")

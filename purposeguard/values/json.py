@@ -26,7 +26,7 @@ def encode_sealed(value: Any) -> Any:
     return find_opener(value.label).open(value)
 
 
-def decode_sealed(annotation: Any, given: Any) -> Any:
+def decode_sealed(annotation: Any, value: Any) -> Any:
     """Validate and seal a decoded value as `Personal[T, S]` says: msgspec's `dec_hook`.
 
     Raises:
@@ -40,9 +40,9 @@ def decode_sealed(annotation: Any, given: Any) -> Any:
             adapter = _get_adapter(annotation)
         except TypeError:  # A part of the annotation cannot be hashed.
             adapter = TypeAdapter(annotation)
-        return adapter.validate_python(given)
+        return adapter.validate_python(value)
     finally:
-        del given  # Keep the value out of the traceback.
+        del value  # Keep the value out of the traceback.
 
 
 @functools.lru_cache(maxsize=256)

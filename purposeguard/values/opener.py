@@ -83,19 +83,23 @@ def find_opener(label: Label | None, context: object = None) -> Opener:
         return sole
     # Each guard keeps its current use in a context variable, which is unset until a use is entered. An application may
     # keep uses in variables of its own as well; for each guard, the current use decides.
-    every = [one._current_use() for one in copy_context().values() if isinstance(one, Opener) and not one._nothing]
-    found = list({id(one): one for one in every}.values())
-    here = [one for one in found if one._explain_absence() is None] or found
-    if len(here) > 1 and label is not None:
-        here = [one for one in here if one._knows(label)] or here
-    if not here:
+    current_uses: dict[int, Opener] = {}
+    for value in copy_context().values():
+        if isinstance(value, Opener) and not value._nothing:
+            use = value._current_use()
+            current_uses[id(use)] = use
+    uses = list(current_uses.values())
+    candidates = [use for use in uses if use._explain_absence() is None] or uses
+    if len(candidates) > 1 and label is not None:
+        candidates = [use for use in candidates if use._knows(label)] or candidates
+    if not candidates:
         raise PurposeMissing(
             "a sealed value was to be opened outside any purpose: enter `with guard.purpose(…)`, decorate the function "
             'with `@guard.purpose(…)`, or name a use where there is a context for it, `context={"use": use}`'
         )
-    if len(here) > 1:
+    if len(candidates) > 1:
         raise PurposeMissing(
             "a sealed value was to be opened while uses of several guards are under way, and each could decide: name "
             'one, `context={"use": use}`'
         )
-    return here[0]
+    return candidates[0]

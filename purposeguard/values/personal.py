@@ -78,10 +78,10 @@ def _refuse_attribute(_: object, name: str) -> NoReturn:
     raise SealedAttribute(f"a sealed value has no `{name}`: {_ADVICE}")
 
 
-def _make_refusal(what: str) -> Callable[..., NoReturn]:
+def _make_refusal(reason: str) -> Callable[..., NoReturn]:
     @hides_own_frames
     def refuse(*_: object) -> NoReturn:
-        raise SealedValue(f"{what}: {_ADVICE}")
+        raise SealedValue(f"{reason}: {_ADVICE}")
 
     return refuse
 
@@ -247,7 +247,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
         __class__ = property(_get_class)
         __getattr__ = _refuse_attribute
         vars().update(
-            {f"__{name}__": _make_refusal(what) for what, names in _REFUSED.items() for name in names.split()}
+            {f"__{name}__": _make_refusal(reason) for reason, names in _REFUSED.items() for name in names.split()}
         )
 
 
@@ -281,7 +281,7 @@ def _resolve_label(*sources: Any) -> Label:
 
     Raises:
         UnlabelledData: there are none.
-        UnknownSource: one is no source class.
+        UnknownSource: a source is no source class.
     """
     try:  # `suppress` would take longer than everything else here.
         return _known_label(*sources)
@@ -293,19 +293,19 @@ def _resolve_label(*sources: Any) -> Label:
 def _build_label(*sources: Any) -> Label:
     if not sources:
         raise UnlabelledData("a value is sealed under the sources that it derives from: `Personal(value, Source)`")
-    for one in sources:
-        if not isinstance(one, (Label, TermMeta)):
+    for source in sources:
+        if not isinstance(source, (Label, TermMeta)):
             why = "a value is sealed under source classes, which `notice.source(id)` gives, or one `Label`"
-            if is_union(one) or isinstance(one, (list, tuple, set, frozenset)):
+            if is_union(source) or isinstance(source, (list, tuple, set, frozenset)):
                 why = "a value is sealed under several sources by naming each, `Personal(value, Source, Other)`"
-            raise UnknownSource(type(one), why)  # Do not show the object itself, which may be the value.
-    return Label.join(*(one if isinstance(one, Label) else Label(one) for one in sources))
+            raise UnknownSource(type(source), why)  # Do not show the object itself, which may be the value.
+    return Label.join(*(source if isinstance(source, Label) else Label(source) for source in sources))
 
 
 _known_label = functools.lru_cache(maxsize=256)(_build_label)
 
 
-def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Personal[Any, Any]) -> Personal[Any, Any]:
+def derive(notice: Notice, operation: str, first: Personal[Any, Any], second: Personal[Any, Any]) -> Personal[Any, Any]:
     """Return both values as a tuple, sealed under the source that the notice gives their combination (rule 6).
 
     Generated modules call this in a typed function for each derivation, such as `link_usage(cookie, personal)`.
@@ -313,7 +313,7 @@ def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Perso
     Raises:
         UnknownOperation: the notice declares no such operation between the two.
         UnknownSource: a source is of another notice.
-        TypeError: one of them is not sealed.
+        TypeError: a value is not sealed.
     """
 
     def label_of(left: Label, right: Label) -> Label:
@@ -322,14 +322,14 @@ def derive(notice: Notice, operation: str, one: Personal[Any, Any], other: Perso
                 notice.source(source)  # This raises for a hand-made subclass of a source.
         return derive_label(notice, operation, left, right)
 
-    return combine_seals(label_of, one, other)
+    return combine_seals(label_of, first, second)
 
 
 def combine_seals(
-    label_of: Callable[[Label, Label], Label], one: Personal[Any, Any], other: Personal[Any, Any]
+    label_of: Callable[[Label, Label], Label], first: Personal[Any, Any], second: Personal[Any, Any]
 ) -> Personal[Any, Any]:
     """Seal both values as a tuple, under the label that `label_of` makes from their labels."""
-    for value in (one, other):
+    for value in (first, second):
         require_sealed(value, "a derivation")
-    sealed: Personal[Any, Any] = seal(Personal, join_parts((one, other)), label_of(one.label, other.label))
+    sealed: Personal[Any, Any] = seal(Personal, join_parts((first, second)), label_of(first.label, second.label))
     return sealed

@@ -42,7 +42,7 @@ from purposeguard.values.pydantic import (
     row_under_way,
 )
 from purposeguard.values.sealed import Sealed, make_failure
-from purposeguard.values.type_schema import Model
+from purposeguard.values.type_schema import Model, Shape
 
 _MISSPELT: Final = 0.75
 """The least similarity to a field name at which an error shows a key: `nmae` is similar to `name`, `Jane` is not."""
@@ -87,8 +87,8 @@ class PersonalModel(BaseModel):
         validator: Any = classmethod(_validate_model)
         setattr(cls, f"_purposeguard_validated_{len(cls.__mro__)}", model_validator(mode="wrap")(validator))
         # The last serialiser of a model replaces all others, so a serialiser of the application is wrapped.
-        for one in [one for one in vars(cls).values() if _is_serializer(one)]:
-            setattr(cls, f"{_SERIALISED}_{id(cls)}", _wrap_serializer(one))
+        for serializer in [member for member in vars(cls).values() if _is_serializer(member)]:
+            setattr(cls, f"{_SERIALISED}_{id(cls)}", _wrap_serializer(serializer))
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
@@ -100,11 +100,11 @@ class PersonalModel(BaseModel):
                 "PersonalModel, and would write what is to be withheld: define it in a PersonalModel"
             )
         for name, field in cls.model_fields.items():
-            stated = [one for one in _CONSTRAINTS for meta in field.metadata if getattr(meta, one, None) is not None]
-            if stated and _is_sealed(field.annotation):
+            constraint = _find_constraint(field.metadata)
+            if constraint is not None and _is_sealed(field.annotation):
                 raise TypeError(
-                    f"field `{name}` of {cls.__qualname__} states `{stated[0]}` of the seal; it belongs to the type "
-                    f"inside: `Personal[Annotated[…, Field({stated[0]}=…)], …]`"
+                    f"field `{name}` of {cls.__qualname__} states `{constraint}` of the seal; it belongs to the type "
+                    f"inside: `Personal[Annotated[…, Field({constraint}=…)], …]`"
                 )
 
     # There is no return annotation: pydantic would take it for the schema of the output.
@@ -138,40 +138,40 @@ class PersonalModel(BaseModel):
         @classmethod
         def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
             """Validate JSON as pydantic does, but do not show invalid JSON in the error."""
-            refused: list[ValidationError] = []
+            errors: list[ValidationError] = []
             try:
                 return super().model_validate_json(json_data, **options)
             except ValidationError as error:
-                refused.append(error)
+                errors.append(error)
             finally:
                 del json_data  # Keep the text out of the traceback.
-            raise _hide_input(refused, cls)
+            raise _hide_input(errors, cls)
 
         @classmethod
         def parse_raw(cls, b: str | bytes, **options: Any) -> Self:
             """Parse text as pydantic's deprecated method does, but do not show invalid text in the error."""
-            refused: list[ValidationError] = []
+            errors: list[ValidationError] = []
             try:
                 return super().parse_raw(b, **options)
             except ValidationError as error:
-                refused.append(error)
+                errors.append(error)
             finally:
                 del b  # Keep the text out of the traceback.
-            raise _hide_input(refused, cls)
+            raise _hide_input(errors, cls)
 
         def __setattr__(self, name: str, value: object) -> None:
             """Set a field as pydantic does, but do not show the new value in an error."""
-            refused: list[ValidationError] = []
+            errors: list[ValidationError] = []
             try:
                 return super().__setattr__(name, value)
             except ValidationError as error:
                 # Only the error about a frozen model or field did not go through the validators.
                 if "frozen" not in error.errors()[0]["type"]:
                     raise
-                refused.append(error)
+                errors.append(error)
             finally:
                 del value  # Keep the value out of the traceback.
-            raise _hide_input(refused, type(self))
+            raise _hide_input(errors, type(self))
 
 
 _ROWS: Final = "__purposeguard_rows__"
@@ -233,17 +233,17 @@ def _serialize_within_dump(model: PersonalModel, write: Callable[[Any], Any], in
         met = _met.get()
         if met is not None and met[0] is opener and id(model) in met[1]:
             return write(model)  # The outer model was already withheld from as a whole.
-        shown = opener._withhold_for_dump(model, models)
+        visible_model = opener._withhold_for_dump(model, models)
     except (PurposeGuardError, TypeError) as error:
         report_refusal(error)
         raise
     token = _met.set((opener, frozenset(map(id, models))))
     try:
-        if find_unreadable(shown):
+        if find_unreadable(visible_model):
             # A computed field needs a withheld field. Only a separate dump can leave it out.
             options = {name: getattr(info, name) for name in _OPTIONS if hasattr(info, name)}
-            return shown.model_dump(**options)
-        return write(shown)
+            return visible_model.model_dump(**options)
+        return write(visible_model)
     except PurposeViolation as error:  # The output needs a withheld field, such as a root.
         report_refusal(error)
         raise
@@ -279,15 +279,15 @@ def _wrap_serializer(proxy: Any) -> Any:
     """Wrap a model serialiser of the application, so that `_serialize_model` decides which fields it sees."""
     fn, declared = proxy.wrapped, proxy.decorator_info
     wraps = declared.mode == "wrap"
-    parameters = [one for one in inspect.signature(fn).parameters.values() if one.kind in _POSITIONAL]
+    parameters = [parameter for parameter in inspect.signature(fn).parameters.values() if parameter.kind in _POSITIONAL]
     takes_info = len(parameters) > 1 + wraps
 
     # The return annotation is copied from the application's serialiser below.
     def serialize(self: PersonalModel, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]  # see above
         if declared.when_used.startswith("json") and not info.mode_is_json():
             return _serialize_model(self, handler, info)
-        given = ((handler,) if wraps else ()) + ((info,) if takes_info else ())
-        return _serialize_model(self, lambda shown: fn(shown, *given), info)
+        arguments = ((handler,) if wraps else ()) + ((info,) if takes_info else ())
+        return _serialize_model(self, lambda visible_model: fn(visible_model, *arguments), info)
 
     # Pydantic reads the schema of the output from the return annotation.
     serialize.__module__ = fn.__module__
@@ -296,9 +296,18 @@ def _wrap_serializer(proxy: Any) -> Any:
     return model_serializer(mode="wrap", return_type=declared.return_type)(serialize)
 
 
+def _find_constraint(metadata: list[Any]) -> str | None:
+    """Return the name of the first constraint in the metadata of a field; None if there is none."""
+    for name in _CONSTRAINTS:
+        if any(getattr(item, name, None) is not None for item in metadata):
+            return name
+    return None
+
+
 def _is_sealed(annotation: Any) -> bool:
     """Return True if an annotation is a sealed type, or a union with one."""
-    kinds = [get_origin(one) or one for one in (get_args(annotation) if is_union(annotation) else (annotation,))]
+    members = get_args(annotation) if is_union(annotation) else (annotation,)
+    kinds = [get_origin(member) or member for member in members]
     return any(isinstance(kind, type) and issubclass(kind, SealedField) for kind in kinds)
 
 
@@ -306,37 +315,37 @@ def _validate_model(
     cls: type[PersonalModel], value: Any, handler: ModelWrapValidatorHandler[PersonalModel]
 ) -> PersonalModel:
     hidden: Exception | None = None
-    refused: list[ValidationError] = []
+    errors: list[ValidationError] = []
     try:
         return handler(value)
     except ValidationError as error:
-        refused.append(error)
+        errors.append(error)
     except Exception as error:  # noqa: BLE001  # The error is raised below, or replaced by one that shows no value.
         # A built-in error in a validator may show the value. An error class of the application is raised on purpose.
         slip = type(error).__module__.partition(".")[0] in sys.stdlib_module_names
         hidden = make_failure(f"a validator of {cls.__qualname__}", error) if slip else error
     finally:
         del value  # Keep the value out of the traceback.
-    raise hidden or _hide_input(refused, cls)
+    raise hidden or _hide_input(errors, cls)
 
 
 @contextmanager
 def raise_dump_refusal(model: object) -> Generator[None]:
     """Raise the refusal of a dump instead of pydantic's error, which quotes it as text."""
-    told: list[DumpRefusal] = []
-    token = refusals.set(told)
+    reported: list[DumpRefusal] = []
+    token = refusals.set(reported)
     failed = False
     try:
         yield
     except PydanticSerializationError:
-        if not told:
+        if not reported:
             raise
         failed = True
     finally:
         refusals.reset(token)
     # After a refusal in a union, pydantic continues and writes the seal itself, so the refusal is raised here. A
     # refusal that names no sealed value may come from a union member that does not apply.
-    refusal = next((one for one in told if one.value is not None), told[0] if failed else None)
+    refusal = next((entry for entry in reported if entry.value is not None), reported[0] if failed else None)
     if refusal is not None:
         field = (_find_seal_path(model, refusal.value) or "").removeprefix(".")
         if field and isinstance(refusal.error, PurposeViolation):
@@ -365,18 +374,18 @@ def _find_seal_path(inside: object, value: Sealed | None, above: frozenset[int] 
     return None
 
 
-def _hide_input(refused: list[ValidationError], cls: type[BaseModel]) -> ValidationError:
+def _hide_input(errors: list[ValidationError], cls: type[BaseModel]) -> ValidationError:
     """Return the error without what was given for tagged and sealed fields, and without the whole input.
 
     Args:
-        refused: The error, which is taken out: no frame holds it if the class cannot be read. For the same reason this
+        errors: The error, which is taken out: no frame holds it if the class cannot be read. For the same reason this
             is not called while the error is handled.
         cls: The model that was validated.
 
     Raises:
         UnlabelledData: the tags of the class cannot be read, so nothing of the error may be shown.
     """
-    error = refused.pop()
+    error = errors.pop()
     title, lines = error.title, error.errors()
     del error
     try:
@@ -413,11 +422,11 @@ class _InputHiding:
             return redact_error_line(line, (*self._named(place[:-1]), *self._misspelt(place[-1])), kind)
         if not meant or any(self._fields[field].has_tags for field in meant):
             return redact_error_line(line, self._named(place), kind)
-        told = (place[0], *self._told_below(place[1:], meant))
+        safe_place = (place[0], *self._told_below(place[1:], meant))
         if place[-1] == _KEY_OF_MAPPING:
-            return redact_error_line(line, told, kind)
-        shown = isinstance(line["input"], (str, int, float, type(None)))
-        return copy_error_line({**line, "loc": told}, line["input"] if shown else HIDDEN)
+            return redact_error_line(line, safe_place, kind)
+        may_show_input = isinstance(line["input"], (str, int, float, type(None)))
+        return copy_error_line({**line, "loc": safe_place}, line["input"] if may_show_input else HIDDEN)
 
     def _named(self, place: Place) -> Place:
         """Return the parts of a location that are names of fields; all other parts may come from the input."""
@@ -429,7 +438,9 @@ class _InputHiding:
 
     def _told_below(self, place: Place, fields: Iterable[str]) -> Place:
         """Return the parts of a location in untagged fields that come from code, and the indices in lists."""
-        shapes = [part for field in fields for part in self._fields[field].iter_reachable("items", "keys")]
+        shapes: list[Shape] = []
+        for field in fields:
+            shapes += self._fields[field].iter_reachable("items", "keys")
         # If there are mappings, a number may be a key instead of an index.
         has_keys = any(part.keys is not None or part.repeats for part in shapes)
         return tuple(part for part in place if part in self._names or (isinstance(part, int) and not has_keys))

@@ -162,10 +162,10 @@ class ValuePlan:
     @functools.cached_property
     def unchecked_label(self) -> Label | None:
         """The label of fields that were not announced, so that no decision was asked for them; includes `whole`."""
-        asked = {source for label in self.shape.labels().values() for source in label.sources}
-        held = [label for shape in (self.fields or {}).values() for label in shape.labels().values()]
-        held += [part.label for part in self.computed.values() if part.label is not None]
-        sources = {source for label in held for source in label.sources} - asked
+        announced_sources = {source for label in self.shape.labels().values() for source in label.sources}
+        labels = [label for shape in (self.fields or {}).values() for label in shape.labels().values()]
+        labels += [part.label for part in self.computed.values() if part.label is not None]
+        sources = {source for label in labels for source in label.sources} - announced_sources
         sources |= self.whole.sources if self.whole is not None else frozenset()
         return Label(*sources) if sources else None
 
@@ -271,9 +271,9 @@ def _quick_fields(cls: Any, names: tuple[str, ...]) -> RowReader | None:
         )
     if issubclass(cls, dict):
         is_more = itertools.filterfalse
-        known = frozenset(names).issuperset
+        are_declared = frozenset(names).issuperset
         return RowReader(
-            lambda rows: itertools.chain(map(dict.values, rows), [is_more(known, map(dict.keys, rows))]),
+            lambda rows: itertools.chain(map(dict.values, rows), [is_more(are_declared, map(dict.keys, rows))]),
             (lambda row: row) if cls is dict else (lambda row: dict(dict.items(row))),
         )
     members = [inspect.getattr_static(cls, name, None) for name in names]
@@ -299,8 +299,11 @@ def collect_labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
 
     Tags and seals have separate labels: a seal that may not be opened does not forbid the plain data.
     """
-    parts = [sources for shape in shapes for part in shape.iter_outside_rows() for sources in (part.tags, part.seal)]
-    return tuple(dict.fromkeys(Label(*sources) for sources in parts if sources))
+    labels: dict[Label, None] = {}
+    for shape in shapes:
+        for part in shape.iter_outside_rows():
+            labels.update((Label(*sources), None) for sources in (part.tags, part.seal) if sources)
+    return tuple(labels)
 
 
 def make_plan(cls: type, shape: Shape, path: str = "") -> ValuePlan:
@@ -446,8 +449,8 @@ def _bind_type_arguments(cls: type, generic: type) -> tuple[Any, ...]:
         if isinstance(origin, type) and generic in origin.__mro__:
             if origin is generic:
                 return get_args(base)
-            stated = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
-            return tuple(stated.get(variable, variable) for variable in _bind_type_arguments(origin, generic))
+            arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(base), strict=False))
+            return tuple(arguments.get(variable, variable) for variable in _bind_type_arguments(origin, generic))
     return ()
 
 
@@ -459,8 +462,8 @@ def _merge_model_fields(models: tuple[Model, ...], announced: tuple[Model, ...])
     if not announced:
         return own
     fields = _unite_fields([model.fields() for model in announced])
-    stated = {name: _combine_shapes(fields[name], shape) if name in fields else shape for name, shape in own.items()}
-    return stated | {name: shape for name, shape in fields.items() if name not in own}
+    merged = {name: _combine_shapes(fields[name], shape) if name in fields else shape for name, shape in own.items()}
+    return merged | {name: shape for name, shape in fields.items() if name not in own}
 
 
 def _unite_fields(several: Iterable[Mapping[str, Shape]], more: Shape | None = None) -> Mapping[str, Shape]:
@@ -481,7 +484,7 @@ def _combine_shapes(announced: Shape, own: Shape) -> Shape:
     If the two disagree about what the field is, the result is everything that either could mean.
     """
     both = announced | own
-    stated = announced if announced.says_what else both
+    decisive = announced if announced.says_what else both
     tags = both.tags
     if (
         announced.says_what
@@ -496,7 +499,7 @@ def _combine_shapes(announced: Shape, own: Shape) -> Shape:
     items = both.items
     if announced.items is not None and own.items is not None:
         items = _combine_shapes(announced.items, own.items)
-    return dataclasses.replace(both, tags=tags, items=items, plain=stated.plain, literals=stated.literals)
+    return dataclasses.replace(both, tags=tags, items=items, plain=decisive.plain, literals=decisive.literals)
 
 
 def _is_announced(model: Model, announced: tuple[Model, ...]) -> bool:
@@ -547,14 +550,22 @@ def _refusal(cls: type, shape: Shape, models: tuple[Model, ...]) -> str | None:
     """Return why a value that is not what was announced is refused in any use; None if it is not."""
     if shape.sealed:
         return ", and a sealed value was announced: seal it where it is read"
-    to_be_said = {mark for model in shape.iter_models() for mark in model.marks()}
-    if not to_be_said.issubset(mark for model in models for mark in model.marks()):
+    required_marks = _collect_marks(shape.iter_models())
+    if not required_marks <= _collect_marks(models):
         advice = "make the function itself `async`" if issubclass(cls, Awaitable) else "give a list, or an iterator"
         return (
             ", and not what its annotation says, or nothing in which rows can be looked at one by one; whom it is "
             f"about is unknown: {advice}"
         )
     return None
+
+
+def _collect_marks(models: Iterable[Model]) -> set[Mark]:
+    """Return all marks on the fields of these models."""
+    marks: set[Mark] = set()
+    for model in models:
+        marks.update(model.marks())
+    return marks
 
 
 def format_value_name(path: str, cls: type) -> str:
@@ -622,5 +633,5 @@ def objects_in_array(value: Any, path: str) -> list[Any]:
 
 def undeclared_entries(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
     """Return the keys of a row that its class or annotation does not declare, with their values."""
-    held: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
-    return [(key, value) for key, value in held.items() if key not in fields] if held else ()
+    entries: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
+    return [(key, value) for key, value in entries.items() if key not in fields] if entries else ()

@@ -47,13 +47,13 @@ from purposeguard.values.withheld import original_class, pinned_values, visible_
 
 def make_private_attributes(declared: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the private attributes of a new pydantic object, without those computed from the values of fields."""
-    found: dict[str, Any] = {}
-    for name, one in declared.items():
-        if one.default_factory is None:
-            found[name] = copy.deepcopy(one.default)
-        elif not getattr(one, "default_factory_takes_validated_data", False):
-            found[name] = one.default_factory()
-    return {name: value for name, value in found.items() if value is not PydanticUndefined} if declared else None
+    attributes: dict[str, Any] = {}
+    for name, attribute in declared.items():
+        if attribute.default_factory is None:
+            attributes[name] = copy.deepcopy(attribute.default)
+        elif not getattr(attribute, "default_factory_takes_validated_data", False):
+            attributes[name] = attribute.default_factory()
+    return {name: value for name, value in attributes.items() if value is not PydanticUndefined} if declared else None
 
 
 def make_pydantic_filler(cls: Any) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
@@ -107,13 +107,13 @@ def find_unreadable(value: Any, copies: set[int] | None = None) -> dict[Any, Any
 
     `copies` gets the identities of dataclasses from which something was withheld.
     """
-    found: dict[Any, Any] = {}
+    unreadable: dict[Any, Any] = {}
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, (list, tuple)):
         if any(map(_can_have_unreadable_fields, set(map(type, value)))):  # Many rows usually have few classes.
             items = enumerate(value)
     elif hasattr(type(value), "__purposeguard_withheld__"):
-        found = dict.fromkeys(_unreadable_fields(value), True)
+        unreadable = dict.fromkeys(_unreadable_fields(value), True)
         items = (*visible_fields(value).items(), *pinned_values(value).items())
         if copies is not None and dataclasses.is_dataclass(value):
             copies.add(id(value))
@@ -122,8 +122,8 @@ def find_unreadable(value: Any, copies: set[int] | None = None) -> dict[Any, Any
     for key, item in items:
         below = find_unreadable(item, copies)
         if below:
-            found[key] = below
-    return found
+            unreadable[key] = below
+    return unreadable
 
 
 def _can_have_unreadable_fields(cls: type) -> bool:
@@ -145,17 +145,19 @@ def _unreadable_fields(copied: Any) -> Iterator[str]:
                 yield name
 
 
-def _merge_excludes(asked: Any, ours: dict[Any, Any]) -> dict[Any, Any]:
+def _merge_excludes(requested: Any, required: dict[Any, Any]) -> dict[Any, Any]:
     """Merge the `exclude` option of a caller with the fields that must be excluded."""
-    given: dict[Any, Any] = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(asked or (), True)
-    every = given.get("__all__")
-    for key, value in ours.items():
-        known = given.get(key, every)
-        if known is True or known is ... or value is True:
-            given[key] = True
+    excludes: dict[Any, Any] = (
+        dict(requested) if isinstance(requested, Mapping) else dict.fromkeys(requested or (), True)
+    )
+    exclude_for_all = excludes.get("__all__")
+    for key, value in required.items():
+        requested_below = excludes.get(key, exclude_for_all)
+        if requested_below is True or requested_below is ... or value is True:
+            excludes[key] = True
         else:
-            given[key] = _merge_excludes(known, value)
-    return given
+            excludes[key] = _merge_excludes(requested_below, value)
+    return excludes
 
 
 def _pydantic_setattr(self: Any, name: str, value: Any) -> None:
@@ -203,8 +205,8 @@ def _retarget_schema(
     if schema["type"] in {"model", "dataclass"}:
         return cast("CoreSchema", {**changed, "cls": cls})
     if schema["type"] == "definition-ref":
-        found = next(one for one in definitions if one["ref"] == schema["schema_ref"])
-        return _retarget_schema(found, cls, definitions)
+        target = next(definition for definition in definitions if definition["ref"] == schema["schema_ref"])
+        return _retarget_schema(target, cls, definitions)
     if "schema" not in schema:
         return None
     inner = _retarget_schema(schema["schema"], cls, schema.get("definitions", definitions))
@@ -303,9 +305,9 @@ row_under_way: ContextVar[CurrentRow | None] = ContextVar("purposeguard row", de
 
 def report_refusal(error: Exception, value: Sealed | None = None) -> None:
     """Report to the dump under way why it was refused, if it keeps a list for that."""
-    told = refusals.get()
-    if told is not None:
-        told.append(DumpRefusal(error, value))
+    dump_refusals = refusals.get()
+    if dump_refusals is not None:
+        dump_refusals.append(DumpRefusal(error, value))
 
 
 def is_withholding(info: core_schema.SerializationInfo) -> bool:
@@ -317,15 +319,15 @@ def is_withholding(info: core_schema.SerializationInfo) -> bool:
     if info.context is None and info.mode in WHOLE:
         return False
     context: Mapping[Any, Any] = info.context if isinstance(info.context, Mapping) else {}
-    for said in (info.mode, *context):
-        if isinstance(said, str) and _is_misspelled(said):
-            raise TypeError(f"a dump leaves out what may not be used by `{WITHHOLD}`, not by `{said}`")
+    for option in (info.mode, *context):
+        if isinstance(option, str) and _is_misspelled(option):
+            raise TypeError(f"a dump leaves out what may not be used by `{WITHHOLD}`, not by `{option}`")
     return info.mode == WITHHOLD or bool(context.get(WITHHOLD))
 
 
 @functools.lru_cache(maxsize=256)
-def _is_misspelled(said: str) -> bool:
-    return said != WITHHOLD and bool(find_nearest(said, (WITHHOLD,), 0.75))
+def _is_misspelled(option: str) -> bool:
+    return option != WITHHOLD and bool(find_nearest(option, (WITHHOLD,), 0.75))
 
 
 class SealedField:
@@ -340,10 +342,10 @@ class SealedField:
         Raises:
             UnlabelledData: the annotation does not say what is sealed, and under which sources.
         """
-        given = get_args(source)
-        if len(given) != 2:
+        arguments = get_args(source)
+        if len(arguments) != 2:
             raise _InvalidSealedField("a sealed field says what is in it and its sources: `Personal[str, Source]`")
-        inner_type, terms = given
+        inner_type, terms = arguments
         # Pass the hooks in an annotation of the inner type, which may be a definition that is shared. Pydantic would
         # apply hooks of this class on the JSON Schema of a reference to the shared definition.
         return handler.generate_schema(Annotated[inner_type, _SealedFieldSchema(cls, inner_type, _union_terms(terms))])
@@ -363,7 +365,9 @@ class _SealedFieldSchema:
         self._cls = cls
         self._members = members
         self._inner_type = inner_type
-        self._seals = bool(members) and all(issubclass(one, Source) and "clause" in vars(one) for one in members)
+        self._seals = bool(members) and all(
+            issubclass(member, Source) and "clause" in vars(member) for member in members
+        )
         """True if plain input can be sealed: the annotation names sources only."""
         self._kind = _describe_type(inner_type)
 
@@ -424,14 +428,14 @@ class _SealedFieldSchema:
         """The entries of the JSON Schema that are added to those of the inner type."""
         if self._seals:
             return {"x-collected-under": [source.clause for source in self._label]}
-        clauses = [one.__dict__["clause"] for one in self._members if "clause" in vars(one)]
+        clauses = [member.__dict__["clause"] for member in self._members if "clause" in vars(member)]
         return {"x-may-serve": clauses} if clauses else {}
 
     def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
         """Return a sealed value as it is; validate and seal anything else. Errors do not show the value."""
         if isinstance(value, Sealed):
-            if self._takes and not all(issubclass(one, self._takes) for one in value.label.sources):
-                may = " or ".join(one.__name__ for one in (self._takes if self._seals else self._members))
+            if self._takes and not all(issubclass(term, self._takes) for term in value.label.sources):
+                may = " or ".join(term.__name__ for term in (self._takes if self._seals else self._members))
                 own = ", ".join(source.clause for source in value.label)
                 self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
             return value  # Validating its content would require a use that may open it.
@@ -479,13 +483,13 @@ class _SealedFieldSchema:
         try:
             is_withholding(info)  # This raises if the mode or context is misspelt.
             if not isinstance(value, Sealed):
-                given = type(value).__name__
+                type_name = type(value).__name__
                 raise SealedValue(
-                    f"a field of sealed values holds a {given}, which was never validated: give it "
+                    f"a field of sealed values holds a {type_name}, which was never validated: give it "
                     "`Personal(value, Source)`, or make the model with `model_validate`"
                 )
-            opener, known = find_opener(value.label, info.context), row_under_way.get()
-            row_contexts = () if known is None else known.row_contexts
+            opener, row = find_opener(value.label, info.context), row_under_way.get()
+            row_contexts = () if row is None else row.row_contexts
             return opener._open_in_context(value, row_contexts) if row_contexts else opener.open(value)
         except (PurposeGuardError, TypeError) as error:
             self._report_refusal(error, value, info)
@@ -522,8 +526,8 @@ class _SealedFieldSchema:
         """Copy the error without the input and anything else that might show it."""
         lines = [
             # Names of fields come from code; all other parts of a location (keys, indices) may come from the input.
-            redact_error_line(one, tuple(part for part in one["loc"] if part in self._names), self._kind)
-            for one in error.errors(include_input=False)
+            redact_error_line(line, tuple(part for part in line["loc"] if part in self._names), self._kind)
+            for line in error.errors(include_input=False)
         ]
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
 
@@ -534,30 +538,30 @@ def _return_unchanged(value: Any) -> Any:
 
 def _find_validator_signal(error: Exception) -> Exception | None:
     """Return the signal that an inner validator raised for pydantic, which an outer validator sees as another error."""
-    said = str(error).partition(":")[0] if isinstance(error, SchemaError) else ""
-    if said.startswith("Uncaught "):  # "Uncaught Omit error, …", "Uncaught `PydanticUseDefault` exception: …"
-        return PydanticUseDefault() if "UseDefault" in said else PydanticOmit()
+    signal = str(error).partition(":")[0] if isinstance(error, SchemaError) else ""
+    if signal.startswith("Uncaught "):  # "Uncaught Omit error, …", "Uncaught `PydanticUseDefault` exception: …"
+        return PydanticUseDefault() if "UseDefault" in signal else PydanticOmit()
     return None
 
 
-def redact_error_line(one: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
+def redact_error_line(line: ErrorDetails, where: tuple[int | str, ...], kind: str) -> InitErrorDetails:
     """Copy a line of a validation error without the input, and without a message that may show it."""
-    why = one.get("ctx", {}).get("why")
+    why = line.get("ctx", {}).get("why")
     if type(why) is _SafeReason:
-        return _make_error_line(one["type"], why, where)
+        return _make_error_line(line["type"], why, where)
     # Only pydantic's own errors have a URL; those listed state the rule and no value. A custom error may have any name.
-    if one["type"] in _TOLD and "url" in one:
-        return copy_error_line({**one, "loc": where}, HIDDEN)
+    if line["type"] in _TOLD and "url" in line:
+        return copy_error_line({**line, "loc": where}, HIDDEN)
     return _make_error_line("sealed_value", f"is not a valid {kind}", where)
 
 
-def copy_error_line(one: ErrorDetails, shown: object) -> InitErrorDetails:
-    """Copy a line of a validation error so that it can be raised again, with `shown` in the place of its input."""
-    kind: Any = one["type"]
+def copy_error_line(line: ErrorDetails, shown_input: object) -> InitErrorDetails:
+    """Copy a line of a validation error so that it can be raised again, with `shown_input` as its input."""
+    kind: Any = line["type"]
     # A custom error may have the name of one of pydantic's, but only pydantic's have a URL.
-    if kind not in _KNOWN or "url" not in one:
-        kind = PydanticCustomError(kind, one["msg"])  # pyright: ignore[reportArgumentType]  # The message is no template here.
-    return {"type": kind, "loc": one["loc"], "input": shown, "ctx": one.get("ctx", {})}
+    if kind not in _KNOWN or "url" not in line:
+        kind = PydanticCustomError(kind, line["msg"])  # pyright: ignore[reportArgumentType]  # This is no template.
+    return {"type": kind, "loc": line["loc"], "input": shown_input, "ctx": line.get("ctx", {})}
 
 
 class _SafeReason(str):
@@ -585,14 +589,14 @@ def _union_terms(terms: object) -> tuple[TermMeta, ...]:
     """
     while isinstance(terms, ALIASES):
         terms = cast("Any", terms).__value__
-    given = get_args(terms) if is_union(terms) else (terms,)
-    found = tuple(one for one in given if isinstance(one, TermMeta))
-    if len(found) != len(given) and not (isinstance(terms, TypeVar) or terms is Any):
+    members = get_args(terms) if is_union(terms) else (terms,)
+    named_terms = tuple(member for member in members if isinstance(member, TermMeta))
+    if len(named_terms) != len(members) and not (isinstance(terms, TypeVar) or terms is Any):
         raise UnlabelledData(
             "a sealed field says its sources by their classes: `Personal[str, Registration | Contract]`"
         )
     # `typing` caches one object for `A | B` and `B | A`, in the order that was first used anywhere.
-    return tuple(sorted(found, key=clause_sort_key))
+    return tuple(sorted(named_terms, key=clause_sort_key))
 
 
 def iter_field_names(shape: Shape) -> frozenset[str]:
@@ -606,15 +610,17 @@ def iter_field_names(shape: Shape) -> frozenset[str]:
 
 def field_aliases(cls: type) -> dict[str, set[str]]:
     """Return alias → the fields of a pydantic model that it may mean. Errors call fields by their aliases."""
-    found: dict[str, set[str]] = {}
-    for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
+    fields_by_alias: dict[str, set[str]] = {}
+    if not issubclass(cls, BaseModel):
+        return fields_by_alias
+    for name, field in cls.model_fields.items():
         for alias in (field.alias, field.validation_alias):
             choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-            for one in choices:
-                if one is not None:
-                    first = one.path[0] if isinstance(one, AliasPath) else one
-                    found.setdefault(str(first), set()).add(name)
-    return found
+            for choice in choices:
+                if choice is not None:
+                    first = choice.path[0] if isinstance(choice, AliasPath) else choice
+                    fields_by_alias.setdefault(str(first), set()).add(name)
+    return fields_by_alias
 
 
 # fmt: off

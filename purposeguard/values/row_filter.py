@@ -90,10 +90,10 @@ class RowFilter(ValueWalk):
             PurposeViolation: a row may not be used, and is in nothing that it could be left out of.
             UnlabelledData: marked fields cannot be read, or it cannot be seen what rows there are.
         """
-        left = self.apply_to_item(value, shape, path, around)
-        if left is LEFT_OUT:
+        filtered = self.apply_to_item(value, shape, path, around)
+        if filtered is LEFT_OUT:
             self._refuse(self._why, None)  # This raises, since observed denials leave nothing out.
-        return left
+        return filtered
 
     def apply_to_item(self, value: Any, shape: Shape, path: str = "", around: RowContexts = ()) -> Any:
         """Filter one item of a generator. Return LEFT_OUT if the row must be dropped."""
@@ -147,9 +147,9 @@ class RowFilter(ValueWalk):
         around = row_contexts or around
         changed: dict[str, Any] = {}
         for name, shape, value in plan.iter_values(row, read):
-            left = self.visit(value, shape, f"{path}.{name}" if path else name, around)
-            if left is not value:
-                changed[name] = None if left is LEFT_OUT else left
+            filtered = self.visit(value, shape, f"{path}.{name}" if path else name, around)
+            if filtered is not value:
+                changed[name] = None if filtered is LEFT_OUT else filtered
         for _, value in undeclared_entries(row, plan.fields or {}):
             if self.visit(value, plan.items, path, around) is not value:
                 raise UnlabelledData(f"`{path or plan.cls.__qualname__}` holds rows in keys that it does not declare")
@@ -173,15 +173,15 @@ class RowFilter(ValueWalk):
         for name, member in plan.computed.items():
             if member.is_decided_by_label:
                 continue
-            left = value = self.compute(row, name)
+            filtered = value = self.compute(row, name)
             if value is REFUSED:
                 continue
             if value is not FAILED:
-                left = self.inside_computed(value, member.shape, f"{path}.{name}" if path else name, around)
+                filtered = self.inside_computed(value, member.shape, f"{path}.{name}" if path else name, around)
             elif not member.is_marked:
                 continue
-            is_changed = is_changed or left is not value or value is FAILED
-            values[name] = None if left is LEFT_OUT else left
+            is_changed = is_changed or filtered is not value or value is FAILED
+            values[name] = None if filtered is LEFT_OUT else filtered
         return values if is_changed and not self._observing else {}
 
     def _may_keep_state(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
@@ -235,8 +235,8 @@ class RowFilter(ValueWalk):
 
     def _labels_to_check(self, unasked: Label | None, labels: tuple[Label, ...]) -> Iterable[Label]:
         """Return the labels that must be checked for a row."""
-        asked = self._named if self._named_only else (unasked, *labels, *self._named)
-        return (label for label in asked if label is not None)
+        candidates = self._named if self._named_only else (unasked, *labels, *self._named)
+        return (label for label in candidates if label is not None)
 
     def _drops_for(self, decision: Decision, path: str) -> bool:
         """Return True if a row must be left out because of this denial. Refuse it if it cannot be left out."""

@@ -75,12 +75,12 @@ def read_row_contexts(
     marks = plan.marks
     if not marks:
         return ()
-    what = plan.cls.__qualname__
+    class_name = plan.cls.__qualname__
     for name in dict.fromkeys(name for names in marks.values() for name in names):
         why = "was withheld" if name in plan.gone else "it is not there"
         read[name] = MISSING if name in plan.gone else read_field(row, name)
         if read[name] is MISSING:
-            raise UnlabelledData(f"{what}: `{name}` is marked, and {why}, so nothing says about whom or when")
+            raise UnlabelledData(f"{class_name}: `{name}` is marked, and {why}, so nothing says about whom or when")
     collected = [read[name] for name in marks.get(Collected, ())]
     ended = [read[name] for name in marks.get(Ended, ())]
     # Different classes of one row may mark several days. The earliest is the least favorable.
@@ -92,18 +92,16 @@ def read_row_contexts(
         over = around[0].ended if over is None else over
         subjects = [context.subject for context in around]
     try:
-        own = [
-            qualify_subject(mark, subject_id)
-            for mark, names in marks.items()
-            if isinstance(mark, SubjectMark)
-            for name in names
-            for subject_id in _read_ids(read[name])
-        ]
+        own: list[Any] = []
+        for mark, names in marks.items():
+            if isinstance(mark, SubjectMark):
+                for name in names:
+                    own += [qualify_subject(mark, subject_id) for subject_id in _read_ids(read[name])]
         return tuple(RowContext(subject, collected=begun, ended=over) for subject in own or subjects)
     except (TypeError, ValueError) as error:
         why = str(error)
     # Do not chain the error, whose frames hold the row.
-    raise UnlabelledData(f"{what}: a marked field cannot be read: {why}")
+    raise UnlabelledData(f"{class_name}: a marked field cannot be read: {why}")
 
 
 def read_subjects(rows: Collection[Any], plan: ValuePlan) -> list[str] | None:

@@ -118,15 +118,15 @@ def compute_plain_value(sealed: Sealed) -> Any:
     if type(top) is not PendingValue:
         return top
     # Compute the parts before the whole, each once: chains may be long, and one value may be part of several.
-    made: dict[int, Any] = {}
+    results: dict[int, Any] = {}
     try:
         for node in reversed(_order_pending(top)):
-            parts = [made[id(inner)] if type(inner) is PendingValue else inner for inner in map(content, node.parts)]
-            made[id(node)] = tuple(parts) if node.fn is None else _apply_function(node.fn, parts)
+            parts = [results[id(inner)] if type(inner) is PendingValue else inner for inner in map(content, node.parts)]
+            results[id(node)] = tuple(parts) if node.fn is None else _apply_function(node.fn, parts)
             parts.clear()
-        return made.pop(id(top))
+        return results.pop(id(top))
     finally:
-        made.clear()  # Keep the values out of the frame if a function fails.
+        results.clear()  # Keep the values out of the frame if a function fails.
 
 
 def _order_pending(top: object) -> list[PendingValue]:
@@ -150,23 +150,23 @@ def _apply_function(fn: Callable[[Any], Any], parts: list[Any]) -> Any:
     try:
         return fn(parts.pop())
     except Exception as error:  # noqa: BLE001  # The error may show the value, so another is raised below.
-        told = redact_error(f"{function_name(fn)}, given to `map`,", error)
-    raise told
+        redacted = redact_error(f"{function_name(fn)}, given to `map`,", error)
+    raise redacted
 
 
-def redact_error(what: str, error: Exception) -> Exception:
+def redact_error(action: str, error: Exception) -> Exception:
     """Return an error to raise instead of an error of code that saw a plain value. It shows nothing of the value.
 
     Refusals of this library are safe and are kept; any other error is replaced. Frames, notes and causes are removed.
     """
     if type(error) not in REFUSALS:
-        return make_failure(what, error)
+        return make_failure(action, error)
     error.__cause__ = error.__context__ = None
     vars(error).pop("__notes__", None)
     return error.with_traceback(None)
 
 
-def make_failure(what: str, error: Exception) -> SealedValue:
+def make_failure(action: str, error: Exception) -> SealedValue:
     """Return an error that says what failed, how and where, without the message of the original error."""
     trace = error.__traceback__
     last = None
@@ -176,7 +176,7 @@ def make_failure(what: str, error: Exception) -> SealedValue:
     if last is not None and not str(last.tb_frame.f_globals.get("__name__")).startswith("purposeguard."):
         where = f" in line {last.tb_lineno} of {last.tb_frame.f_globals.get('__name__')}"
     kind = type(error).__name__
-    return SealedValue(f"{what} failed with {kind}{where}; what it said is not told, since it may show the value")
+    return SealedValue(f"{action} failed with {kind}{where}; what it said is not told, since it may show the value")
 
 
 def function_name(fn: object) -> str:

@@ -80,13 +80,13 @@ def tag(cls: type, /, **fields: Tags) -> None:
     """
     if not is_taggable(cls):
         raise TypeError(f"{describe_kind(cls)} has no fields that can carry tags: give {READABLE}")
-    known = field_names_of(cls)
-    told = {name: _read_tags(f"{cls.__qualname__}.{name}", spec) for name, spec in fields.items()}
-    for name in told:
-        if name not in known:
-            raise UnlabelledData(f"{cls.__qualname__} has no field `{name}`: it has {', '.join(known) or 'none'}")
+    field_names = field_names_of(cls)
+    new_tags = {name: _read_tags(f"{cls.__qualname__}.{name}", spec) for name, spec in fields.items()}
+    for name in new_tags:
+        if name not in field_names:
+            raise UnlabelledData(f"{cls.__qualname__} has no field `{name}`: it has {', '.join(field_names) or 'none'}")
     before = external_tags_of(cls)
-    changed = {name: tags for name, tags in told.items() if before.get(name) != tags}
+    changed = {name: tags for name, tags in new_tags.items() if before.get(name) != tags}
     for name in changed:
         if name in before:
             raise UnlabelledData(f"{cls.__qualname__}.{name} was tagged from outside before, in another way")

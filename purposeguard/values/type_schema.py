@@ -87,18 +87,18 @@ class Model(NamedTuple):
             UnlabelledData: an annotation cannot be resolved, so what the field holds is unknown; or a field is marked
                 as a column of a table whose rows name their sources.
         """
-        known: Mapping[str, Shape] | None = vars(self.cls).get(_SHAPES) if not self.bindings else None
-        if known is None:
-            known = self.columns()
-            for name, shape in known.items():
+        shapes: Mapping[str, Shape] | None = vars(self.cls).get(_SHAPES) if not self.bindings else None
+        if shapes is None:
+            shapes = self.columns()
+            for name, shape in shapes.items():
                 if not shape.marks_within.isdisjoint(TABLES_ALONE):
                     raise UnlabelledData(
                         f"{self.cls.__qualname__}.{name} is marked as a column of a table whose rows say where they "
                         "were collected: read them through `purposeguard.adapters`, or tag the field with its sources"
                     )
             if not self.bindings:
-                type.__setattr__(self.cls, _SHAPES, known)
-        return known
+                type.__setattr__(self.cls, _SHAPES, shapes)
+        return shapes
 
     def columns(self) -> Mapping[str, Shape]:
         """Return field → shape like `fields`, but allow the marks that only columns of tables may have.
@@ -114,14 +114,14 @@ class Model(NamedTuple):
             scope = self.cls if issubclass(owner, BaseModel) else owner
             return {**scopes.get(scope, {}), typing_extensions.Self: self.shape}
 
-        found = {
+        shapes = {
             name: self._field(name, hint, bindings_of(hints.find_annotating_class(self.cls, name)))
             for name, hint in fields.items()
         }
-        for stated in vars(self.cls)[_RESTATED]:
-            earlier = self._field(stated.name, stated.annotation, bindings_of(stated.owner))
-            found[stated.name] |= earlier.merge_restated(found[stated.name])
-        return found
+        for statement in vars(self.cls)[_RESTATED]:
+            earlier = self._field(statement.name, statement.annotation, bindings_of(statement.owner))
+            shapes[statement.name] |= earlier.merge_restated(shapes[statement.name])
+        return shapes
 
     def _field(self, name: str, annotation: object, bindings: Bindings) -> Shape:
         where = f"{self.cls.__qualname__}.{name}"
@@ -139,12 +139,14 @@ class Model(NamedTuple):
             UnlabelledData: a mark is on a sealed field or on keys, or twice where one field is to say it. Also as
                 `fields`.
         """
-        known: Mapping[Mark, tuple[str, ...]] | None = vars(self.cls).get(_MARKED) if not self.bindings else None
-        if known is None:
-            known = _collect_marks(self.cls, self.fields())
+        marked_fields: Mapping[Mark, tuple[str, ...]] | None = (
+            vars(self.cls).get(_MARKED) if not self.bindings else None
+        )
+        if marked_fields is None:
+            marked_fields = _collect_marks(self.cls, self.fields())
             if not self.bindings:
-                type.__setattr__(self.cls, _MARKED, known)
-        return known
+                type.__setattr__(self.cls, _MARKED, marked_fields)
+        return marked_fields
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -211,8 +213,8 @@ class Shape:
 
     def __or__(self, other: Shape) -> Shape:
         items, within, keys = (
-            one | another if one and another else one or another
-            for one, another in ((self.items, other.items), (self.within, other.within), (self.keys, other.keys))
+            mine | theirs if mine and theirs else mine or theirs
+            for mine, theirs in ((self.items, other.items), (self.within, other.within), (self.keys, other.keys))
         )
         models = tuple(dict.fromkeys((*self.models, *other.models)))
         sealed = self.sealed or other.sealed
@@ -371,7 +373,9 @@ class Shape:
         tagged = self.all_labels()
         for path, shape in self.walk():
             says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
-            if says_nothing and not any(one == path or _is_covered_by(one, path) for one in tagged):
+            if says_nothing and not any(
+                tagged_path == path or _is_covered_by(tagged_path, path) for tagged_path in tagged
+            ):
                 yield path, shape
 
     def label_of_all(self) -> Label | None:
@@ -404,21 +408,21 @@ class _PathListing:
         self._holders: dict[Model, Model | None] = {}
         """Model → the model whose fields hold it, on a shortest path; None for models of the root itself."""
         self._listed: set[Model] = set()
-        held_by: dict[Model, set[Model]] = {}
-        held: dict[Model, set[Model]] = {}
+        holders: dict[Model, set[Model]] = {}
+        inner_models: dict[Model, set[Model]] = {}
         pending: collections.deque[tuple[Model | None, Shape]] = collections.deque([(None, root)])
         while pending:
             holder, shape = pending.popleft()
             for model in shape.item_models():
                 if holder is not None:
-                    held[holder].add(model)
-                    held_by.setdefault(model, set()).add(holder)
+                    inner_models[holder].add(model)
+                    holders.setdefault(model, set()).add(holder)
                 if model not in self._holders:
                     self._holders[model] = holder
                     _refuse_growing(model, self._chain_of(holder))
-                    held[model] = set()
+                    inner_models[model] = set()
                     pending += ((model, field) for field in model.fields().values())
-        self._endless = _models_that_reach_circles(held, held_by)
+        self._endless = _models_that_reach_circles(inner_models, holders)
 
     def _chain_of(self, model: Model | None) -> Iterator[Model]:
         while model is not None:
@@ -455,16 +459,18 @@ class _PathListing:
                 yield from self.list_below(field, below, model, is_first=is_first_below)
 
 
-def _models_that_reach_circles(held: Mapping[Model, set[Model]], held_by: Mapping[Model, set[Model]]) -> set[Model]:
+def _models_that_reach_circles(
+    inner_models: Mapping[Model, set[Model]], holders: Mapping[Model, set[Model]]
+) -> set[Model]:
     """Return the models that hold themselves, directly or through others, and those above them."""
-    left = {model: len(inner) for model, inner in held.items()}
-    finite = [model for model, count in left.items() if not count]
+    remaining = {model: len(inner) for model, inner in inner_models.items()}
+    finite = [model for model, count in remaining.items() if not count]
     for model in finite:  # The list grows during the iteration.
-        for holder in held_by.get(model, ()):
-            left[holder] -= 1
-            if not left[holder]:
+        for holder in holders.get(model, ()):
+            remaining[holder] -= 1
+            if not remaining[holder]:
                 finite.append(holder)
-    return set(held).difference(finite)
+    return set(inner_models).difference(finite)
 
 
 def _refuse_growing(model: Model, holders: Iterable[Model]) -> None:
@@ -481,9 +487,9 @@ _DEEPEST: Final = 50
 """The greatest number of times that a generic class may hold itself with other arguments."""
 
 
-def _unite_labels(found: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[str, Label]:
+def _unite_labels(sources_by_path: Iterable[tuple[str, frozenset[type[Source]]]]) -> dict[str, Label]:
     united: dict[str, Label] = {}
-    for path, sources in found:
+    for path, sources in sources_by_path:
         if sources:
             label = Label(*sources)
             united[path] = united[path] | label if path in united else label
@@ -613,12 +619,12 @@ def _make_model(cls: type, bindings: Bindings) -> Model:
     Pydantic makes a class for a generic model with brackets. It is the generic class itself if the brackets hold the
     class's own variables; otherwise it keeps its arguments.
     """
-    made: Mapping[str, Any] = getattr(cls, hints.GENERIC, {})
-    if not made.get("parameters"):
+    generic: Mapping[str, Any] = getattr(cls, hints.GENERIC, {})
+    if not generic.get("parameters"):
         return Model(cls)
-    if made["origin"] is not None:
-        return _make_generic_model(made["origin"], made["args"], bindings)
-    return Model(cls, tuple((name, bindings[name]) for name in made["parameters"] if name in bindings))
+    if generic["origin"] is not None:
+        return _make_generic_model(generic["origin"], generic["args"], bindings)
+    return Model(cls, tuple((name, bindings[name]) for name in generic["parameters"] if name in bindings))
 
 
 def _make_generic_model(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Model:
@@ -632,25 +638,27 @@ def _find_unread_classes(cls: object) -> tuple[type, ...]:
 def _read_type_variable_shape(name: Any, bindings: Bindings) -> Shape:
     """Return the shape of a type variable without an argument: everything that it may be."""
     default = getattr(name, "__default__", typing_extensions.NoDefault)
-    stated = [getattr(name, "__bound__", None), *getattr(name, "__constraints__", ())]
-    return _unite_shapes(stated if default is typing_extensions.NoDefault else [*stated, default], bindings)
+    bounds = [getattr(name, "__bound__", None), *getattr(name, "__constraints__", ())]
+    return _unite_shapes(bounds if default is typing_extensions.NoDefault else [*bounds, default], bindings)
 
 
 def _read_bases_shape(cls: object, bindings: Bindings) -> Shape:
     """Return the shape of a class that is no model, by its bases: a subclass of `list[Customer]` holds customers."""
-    bases = [base for one in getattr(cls, "__mro__", ()) for base in vars(one).get("__orig_bases__", ())]
+    bases: list[Any] = []
+    for owner in getattr(cls, "__mro__", ()):
+        bases += vars(owner).get("__orig_bases__", ())
     return _unite_shapes((base for base in bases if get_origin(base) not in NO_CONTAINERS), bindings)
 
 
 def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """Return the shape of an annotation with brackets, or of a union."""
     if origin is Annotated:
-        if any(not hints.is_tag(one) and hints.looks_like_tag(one) for one in args[1:]):
+        if any(not hints.is_tag(item) and hints.looks_like_tag(item) for item in args[1:]):
             raise UnlabelledData(
                 "what stands in `Annotated` seems to be meant as a tag, and is none: name each source class by itself, "
                 "`Annotated[str, Source, Other]`; a text that is no id goes into `Doc(…)`"
             )
-        marks = frozenset(one for one in args[1:] if isinstance(one, Mark))
+        marks = frozenset(item for item in args[1:] if isinstance(item, Mark))
         return Shape(frozenset(_iter_tags(args[1:])), marks=marks) | read_argument_shape(args[0], bindings)
     if is_union(annotation) or origin in TRANSPARENT:
         return _unite_shapes(args, bindings)
@@ -691,15 +699,15 @@ def _arguments_of_mapping(origin: Any, args: tuple[Any, ...]) -> tuple[Any, ...]
 
 def _bind_parameters(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
     """Return type variable → the shape of its argument, for a generic class or alias."""
-    found: dict[Any, Shape] = {}
-    left = list(args)
+    bound: dict[Any, Shape] = {}
+    remaining = list(args)
     for number, name in enumerate(parameters):
         if isinstance(name, TypeVarTuple):  # It takes all arguments that later parameters do not need.
-            end = max(0, len(left) - (len(parameters) - number - 1))
-            found[name], left = _unite_shapes(left[:end], bindings), left[end:]
-        elif left:
-            found[name] = read_argument_shape(left.pop(0), bindings)
-    return found
+            end = max(0, len(remaining) - (len(parameters) - number - 1))
+            bound[name], remaining = _unite_shapes(remaining[:end], bindings), remaining[end:]
+        elif remaining:
+            bound[name] = read_argument_shape(remaining.pop(0), bindings)
+    return bound
 
 
 def _read_seal_shape(args: tuple[Any, ...], bindings: Bindings) -> Shape:
@@ -728,7 +736,7 @@ _MARKED: Final = "__purposeguard_marks__"
 
 
 def _collect_marks(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[str, ...]]:
-    found: dict[Mark, tuple[str, ...]] = {}
+    marked_fields: dict[Mark, tuple[str, ...]] = {}
     for name, shape in fields.items():
         part: Shape | None = shape
         while part is not None:
@@ -739,13 +747,13 @@ def _collect_marks(cls: type, fields: Mapping[str, Shape]) -> dict[Mark, tuple[s
                     f"{cls.__qualname__}.{name} has marked keys: a mark stands on a field, or its items"
                 )
             for mark in part.marks:
-                found[mark] = (*found.get(mark, ()), name)
+                marked_fields[mark] = (*marked_fields.get(mark, ()), name)
             part = part.items
     for mark in (Collected, Ended):
-        if len(found.get(mark, ())) > 1:
-            names = " and ".join(f"`{name}`" for name in found[mark])
+        if len(marked_fields.get(mark, ())) > 1:
+            names = " and ".join(f"`{name}`" for name in marked_fields[mark])
             raise UnlabelledData(f"{cls.__qualname__}: {names} are both marked {mark!r}, and one is to say it")
-    return found
+    return marked_fields
 
 
 _READ: Final = "__purposeguard_hints__"
@@ -779,25 +787,28 @@ def refuse_unread(cls: type) -> None:
 
 def is_fully_defined(cls: type) -> bool:
     """Return True if all names in the annotations of a class are defined, so that what it says is final."""
-    known: tuple[str, Missing] = vars(cls).get(_HIDDEN, ("", ()))
-    return not known[1]
+    cached: tuple[str, Missing] = vars(cls).get(_HIDDEN, ("", ()))
+    return not cached[1]
 
 
 def _find_hidden_tags(cls: type) -> str:
-    known: tuple[str, Missing] | None = vars(cls).get(_HIDDEN)
-    if known is not None and not any(name in around for around, name in known[1]):
-        return known[0]
-    found = ""
+    cached: tuple[str, Missing] | None = vars(cls).get(_HIDDEN)
+    if cached is not None and not any(name in around for around, name in cached[1]):
+        return cached[0]
+    tagged_place = ""
     missing: Missing = ()
     models: list[Model] = []
     unread: dict[type, None] = {}
     pending = [("", Shape(unread=(cls,)))]
-    while pending and not found:
+    while pending and not tagged_place:
         where, shape = pending.pop()
         for part in shape.iter_parts():
             if part.tags or part.marks or part.sealed or part.seal:
-                found = where
-            holders: list[Model | type] = [*part.models, *(one for one in part.unread if one not in unread)]
+                tagged_place = where
+            holders: list[Model | type] = [
+                *part.models,
+                *(unread_class for unread_class in part.unread if unread_class not in unread),
+            ]
             for other in holders:
                 if isinstance(other, Model):
                     if other in models:
@@ -810,10 +821,11 @@ def _find_hidden_tags(cls: type) -> str:
                 pending += ((where or place, field) for place, field in fields)
                 missing += names
     # If nothing was found, none of the visited classes has tags either.
-    for one in (cls,) if found else unread:
+    settled: Iterable[type] = (cls,) if tagged_place else unread
+    for settled_class in settled:
         with contextlib.suppress(TypeError):  # A metaclass that is written in C refuses this.
-            type.__setattr__(one, _HIDDEN, (found, missing))
-    return found
+            type.__setattr__(settled_class, _HIDDEN, (tagged_place, missing))
+    return tagged_place
 
 
 def _collect_statements(holder: Model | type) -> tuple[list[tuple[str, Shape]], Missing]:
@@ -823,33 +835,39 @@ def _collect_statements(holder: Model | type) -> tuple[list[tuple[str, Shape]], 
             return [(f"{holder.cls.__qualname__}.{name}", shape) for name, shape in holder.fields().items()], ()
         except UnlabelledData:  # Some names exist only for type checkers, so read the rest of the class.
             holder = holder.cls
-    stated = list(iter_statements(holder))
-    missing = tuple(name for one in stated for name in one.missing)
-    return [(f"{holder.__qualname__}.{one.name}", _read_statement_shape(one)) for one in stated], missing
+    statements = list(iter_statements(holder))
+    missing = tuple(name for statement in statements for name in statement.missing)
+    return [
+        (f"{holder.__qualname__}.{statement.name}", _read_statement_shape(statement)) for statement in statements
+    ], missing
 
 
-def _read_statement_shape(stated: Statement) -> Shape:
+def _read_statement_shape(statement: Statement) -> Shape:
     try:
-        return read_argument_shape(stated.annotation, NOBODY)
+        return read_argument_shape(statement.annotation, NOBODY)
     except UnlabelledData as error:
-        raise UnlabelledData(f"{stated.owner.__qualname__}.{stated.name}: {error.args[0]}") from None
+        raise UnlabelledData(f"{statement.owner.__qualname__}.{statement.name}: {error.args[0]}") from None
 
 
 def resolve_hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return field → resolved annotation, with all tags, including those added from outside."""
-    known: dict[str, Any] | None = vars(cls).get(_READ)  # A subclass has more fields than its base.
-    if known is None or localns:
-        known, others, restated = hints.read_fields(cls, localns)
+    annotations: dict[str, Any] | None = vars(cls).get(_READ)  # A subclass has more fields than its base.
+    if annotations is None or localns:
+        annotations, others, restated = hints.read_fields(cls, localns)
         if issubclass(cls, BaseModel):
             _refuse_hidden_tags(cls)
         elif hints.EXTRA_ITEMS in others and read_shape(others[hints.EXTRA_ITEMS]).labels():
             raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
-        given = {stated.name: stated.annotation for one in cls.__mro__ for stated in iter_properties(one)}
-        _refuse_hidden(cls, {**others, **{name: hint for name, hint in given.items() if name not in known}})
+        property_types = {
+            statement.name: statement.annotation for base in cls.__mro__ for statement in iter_properties(base)
+        }
+        _refuse_hidden(
+            cls, {**others, **{name: hint for name, hint in property_types.items() if name not in annotations}}
+        )
         type.__setattr__(cls, _RESTATED, restated)
-        type.__setattr__(cls, _READ, known)
+        type.__setattr__(cls, _READ, annotations)
         type.__setattr__(cls, _SHAPES, None)  # Shapes may have been read with other names before.
-    return known
+    return annotations
 
 
 def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
@@ -857,21 +875,21 @@ def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
 
     Sealed values are allowed: they are checked when they are opened.
     """
-    for one in cls.__mro__:
-        stated = typing_extensions.get_annotations(one, format=typing_extensions.Format.FORWARDREF)
-        names = getattr(sys.modules.get(one.__module__), "__dict__", {})
-        for name in ("__pydantic_extra__", *vars(one).get("__private_attributes__", ())):
+    for base in cls.__mro__:
+        annotations = typing_extensions.get_annotations(base, format=typing_extensions.Format.FORWARDREF)
+        names = getattr(sys.modules.get(base.__module__), "__dict__", {})
+        for name in ("__pydantic_extra__", *vars(base).get("__private_attributes__", ())):
             with contextlib.suppress(NameError):  # A name that only type checkers know is no tag.
                 if (
-                    one is not BaseModel
-                    and name in stated
-                    and read_shape(evaluate_annotation(stated[name], names)).labels()
+                    base is not BaseModel
+                    and name in annotations
+                    and read_shape(evaluate_annotation(annotations[name], names)).labels()
                 ):
-                    what = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
-                    raise UnlabelledData(f"{one.__qualname__}: {what} cannot carry a tag: declare a field, or seal it")
-        if one is not BaseModel:
+                    kind = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
+                    raise UnlabelledData(f"{base.__qualname__}: {kind} cannot carry a tag: declare a field, or seal it")
+        if base is not BaseModel:
             _refuse_hidden(
-                one, resolve_annotations({n: a for n, a in stated.items() if n not in cls.model_fields}, names)
+                base, resolve_annotations({n: a for n, a in annotations.items() if n not in cls.model_fields}, names)
             )
 
 
@@ -899,12 +917,12 @@ def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:
 def _type_variable_scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]:
     """Return class → the shapes of its type variables, since two generic classes may use one variable differently."""
     scopes: dict[type, Bindings] = {cls: bindings}
-    for one in hints.class_lineage(cls):
-        for base in one.__dict__.get("__orig_bases__", ()):
+    for owner in hints.class_lineage(cls):
+        for base in owner.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
                 names = getattr(origin, "__parameters__", ())
-                scopes.setdefault(origin, _bind_parameters(names, get_args(base), scopes.get(one, {})))
+                scopes.setdefault(origin, _bind_parameters(names, get_args(base), scopes.get(owner, {})))
     return scopes
 
 

@@ -197,13 +197,13 @@ def property_shapes(cls: type) -> dict[str, Shape]:
     seen: set[str] = set()
     bindings = {**NOBODY, typing_extensions.Self: Model(cls).shape}
     for owner in cls.__mro__:
-        for stated in (*iter_properties(owner), *_cached_in_slots(owner)):
-            if stated.name in seen or owner is BaseModel:
+        for statement in (*iter_properties(owner), *_cached_in_slots(owner)):
+            if statement.name in seen or owner is BaseModel:
                 continue
-            seen.add(stated.name)
-            shape = None if stated.missing else _shape_if_read(stated.annotation, bindings)
+            seen.add(statement.name)
+            shape = None if statement.missing else _shape_if_read(statement.annotation, bindings)
             if shape is None or _says_anything(shape):
-                shapes[stated.name] = shape or Shape()
+                shapes[statement.name] = shape or Shape()
     return shapes
 
 
@@ -211,10 +211,10 @@ def _cached_in_slots(owner: type) -> Iterator[Statement]:
     """Yield the cached properties that attrs has turned into slots. Only their annotations are left."""
     fields = {attribute.name for attribute in vars(owner).get("__attrs_attrs__", ())}
     if fields and "__getattr__" in vars(owner):
-        for stated in iter_attributes(owner):
-            is_slot = isinstance(vars(owner).get(stated.name), types.MemberDescriptorType)
-            if is_slot and stated.name not in fields:
-                yield stated
+        for statement in iter_attributes(owner):
+            is_slot = isinstance(vars(owner).get(statement.name), types.MemberDescriptorType)
+            if is_slot and statement.name not in fields:
+                yield statement
 
 
 def shapes_beside_fields(shape: Shape) -> list[Shape]:
@@ -230,8 +230,8 @@ def shapes_beside_fields(shape: Shape) -> list[Shape]:
 
 def label_with(label: Label | None, shapes: Iterable[Shape]) -> Label | None:
     """Join a label with the labels of all that is tagged in these shapes."""
-    labels = [label, *map(_label_of, shapes)]
-    return Label.join(*stated) if (stated := [each for each in labels if each is not None]) else None
+    labels = [part for part in (label, *map(_label_of, shapes)) if part is not None]
+    return Label.join(*labels) if labels else None
 
 
 def compute(row: Any, name: str, cls: type | None = None) -> Any:

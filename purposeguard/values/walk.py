@@ -83,13 +83,13 @@ class ValueWalk(abc.ABC):
         try:
             if plan.fields is not None:
                 return self.visit_row(value, plan, path, around)
-            left = self.visit_container(value, plan, path, around)
+            result = self.visit_container(value, plan, path, around)
             if plan.state is not None and not self.leaves_state(value, plan, path, around):
                 raise UnlabelledData(
                     f"{format_value_name(path, cls)} that holds rows in its attributes, beside its items: give a list "
                     "or a dict"
                 )
-            return left
+            return result
         finally:
             self._under_way.discard(number)
 
@@ -115,8 +115,8 @@ class ValueWalk(abc.ABC):
         """
         parts = () if plan.state is None else plan.state.values(value)
         depth = self._search_depth
-        known = self._searched.get(id(value))
-        if not parts or depth >= MAX_SEARCH_DEPTH or (known is not None and known.depth <= depth):
+        earlier = self._searched.get(id(value))
+        if not parts or depth >= MAX_SEARCH_DEPTH or (earlier is not None and earlier.depth <= depth):
             return
         self._searched[id(value)] = _Searched(value, depth)
         self._search_depth += 1
@@ -179,17 +179,17 @@ class ValueWalk(abc.ABC):
         if not (plan.items.says_what or plan.items.marks) and LEAVES(map(type, items)):
             return value
         inside, shape, where = self.visit, plan.items, f"{path}[]"
-        left = self.visit_rows(items, shape, where, around)
-        if left is items:
+        results = self.visit_rows(items, shape, where, around)
+        if results is items:
             return value
-        if left is None:
+        if results is None:
             if self._ask_ahead is not None:
                 self._ask_ahead(_read_row_subjects(items, shape, where))
-            left = [inside(item, shape, where, around) for item in items]
-        if all(map(operator.is_, left, items)):
+            results = [inside(item, shape, where, around) for item in items]
+        if all(map(operator.is_, results, items)):
             return value
         self.before_change()
-        return rebuild_container(value, [item for item in left if item is not LEFT_OUT], path)
+        return rebuild_container(value, [item for item in results if item is not LEFT_OUT], path)
 
     def _objects_in(self, value: Any, plan: ValuePlan, path: str) -> list[Any]:
         """Return the objects in an array. Numbers are not looked at.
@@ -208,22 +208,22 @@ class ValueWalk(abc.ABC):
         entries = list(stored_entries(value))
         keys, items = plan.keys, plan.items
         is_plain = not (items.says_what or items.marks) and LEAVES(type(item) for _, item in entries)
-        left: dict[Any, Any] = {}
+        remaining: dict[Any, Any] = {}
         changed = False
         for key, item in entries:
-            left_key = self.visit(key, keys, f"{path}[key]", around)
-            left_item = item if is_plain else self.visit(item, items, f"{path}[]", around)
-            if left_key is LEFT_OUT or left_item is LEFT_OUT:
+            new_key = self.visit(key, keys, f"{path}[key]", around)
+            new_item = item if is_plain else self.visit(item, items, f"{path}[]", around)
+            if new_key is LEFT_OUT or new_item is LEFT_OUT:
                 changed = True
-            elif left_key is not key:
+            elif new_key is not key:
                 raise UnlabelledData(f"`{path or type(value).__qualname__}` has keys in which nothing can be left out")
             else:
-                left[key] = left_item
-                changed = changed or left_item is not item
+                remaining[key] = new_item
+                changed = changed or new_item is not item
         if not changed:
             return value
         self.before_change()
-        return rebuild_container(value, left, path)
+        return rebuild_container(value, remaining, path)
 
     def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:  # noqa: ARG002  # Walks with a quicker way use them.
         """Visit many rows of one class at once. Return None if there is no quicker way than one by one."""
@@ -279,7 +279,7 @@ def can_rebuild(value: Any) -> bool:
     return type(value) in (tuple, set, frozenset) or isinstance(value, (dict, list, collections.deque))
 
 
-def rebuild_container(value: Any, left: Any, path: str) -> Any:
+def rebuild_container(value: Any, contents: Any, path: str) -> Any:
     """Make a container of the same kind with the items that are left.
 
     Raises:
@@ -289,18 +289,18 @@ def rebuild_container(value: Any, left: Any, path: str) -> Any:
     if not can_rebuild(value):
         raise UnlabelledData(f"{format_value_name(path, cls)}, in which nothing can be left out: give a list or a dict")
     if isinstance(value, dict):
-        return replace_entries(value, left)
+        return replace_entries(value, contents)
     if cls is not list and isinstance(value, (list, collections.deque)):
         other = copy.copy(value)
         other.clear()
-        other.extend(left)
+        other.extend(contents)
         return other
     try:
-        return cls(left)
+        return cls(contents)
     except TypeError:
         name = cls.__name__
     finally:
-        del value, left
+        del value, contents
     raise UnlabelledData(f"a {name} of what has no hash without what is withheld: give a list")
 
 
@@ -366,8 +366,8 @@ def _inspect_value(value: Any, depth: int, pending: list[tuple[Any, int]]) -> La
         hidden = make_failure(f"looking for tags in a {cls.__qualname__}", error)
     else:
         labels = [member.label for member in plan.computed.values()] if plan.computed else []
-        stated = [label for label in (plan.own_label, *labels) if label is not None]
-        return Label.join(*stated) if stated else None
+        own_labels = [label for label in (plan.own_label, *labels) if label is not None]
+        return Label.join(*own_labels) if own_labels else None
     finally:
         del value, parts
     raise hidden
@@ -389,9 +389,9 @@ def _list_parts(value: Any, plan: ValuePlan) -> list[Any]:
             parts += (value.__pydantic_extra__ or {}).values()
             parts += (value.__pydantic_private__ or {}).values()
         elif names:
-            held: dict[str, Any] = getattr(value, "__dict__", {})
-            parts += held.values()
-            parts += (_read_slot(value, name) for name in names if name not in held)
+            attributes: dict[str, Any] = getattr(value, "__dict__", {})
+            parts += attributes.values()
+            parts += (_read_slot(value, name) for name in names if name not in attributes)
         if plan.state is not None and (plan.contains or names):
             parts += plan.state.values(value)
         return parts

@@ -33,9 +33,9 @@ class ClassCache:
         with self._lock:
             cls = self._known.get(key)
         if cls is None:
-            made = make()  # This may run code of metaclasses, so the lock is not held. One of two is kept.
+            new_class = make()  # This may run code of metaclasses, so the lock is not held. One of two is kept.
             with self._lock:
-                cls = self._known.setdefault(key, made)
+                cls = self._known.setdefault(key, new_class)
         return cls
 
 
@@ -198,9 +198,9 @@ def visible_fields(instance: Any) -> dict[str, Any]:
     if isinstance(instance, BaseModel):
         pinned = pinned_names(type(instance))
         return {name: value for name, value in instance.__dict__.items() if name not in pinned}
-    gone = withheld_record(instance).decisions
-    found = {name: getattr(instance, name, _MISSING) for name in declared_fields(instance) if name not in gone}
-    return {name: value for name, value in found.items() if value is not _MISSING}
+    denied = withheld_record(instance).decisions
+    values = {name: getattr(instance, name, _MISSING) for name in declared_fields(instance) if name not in denied}
+    return {name: value for name, value in values.items() if value is not _MISSING}
 
 
 def declared_fields(instance: Any) -> tuple[str, ...]:

@@ -87,8 +87,8 @@ def make_withholding_class(
     Raises:
         UnlabelledData: instances of `cls` may hold data where it cannot be withheld.
     """
-    gone = frozenset(record.decisions)
-    names = tuple(name for name in fields if name not in gone)
+    denied = frozenset(record.decisions)
+    names = tuple(name for name in fields if name not in denied)
     namespace: dict[str, Any] = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
@@ -113,26 +113,26 @@ def make_withholding_class(
         raise UnlabelledData(
             f"{cls.__qualname__} is a {foreign[0].__name__} and may hold its data there, where it cannot be withheld"
         )
-    namespace |= {name: RefusingAttribute(name) for name in gone}
+    namespace |= {name: RefusingAttribute(name) for name in denied}
     namespace |= {"__repr__": _repr, "__str__": _repr, "__format__": _format}
     if issubclass(cls, BaseModel):
         # Pydantic's metaclass would build a new schema, but the parent's is enough.
         namespace |= pydantic.METHODS
         return cast("type", abc.ABCMeta.__new__(type(cls), cls.__name__, (_InitSubclassShield, cls), namespace))
-    namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in gone)
+    namespace["__match_args__"] = tuple(name for name in getattr(cls, "__match_args__", ()) if name not in denied)
     if is_namedtuple(cls):
         return cast(
             "type", type(cls)(cls.__name__, (_InitSubclassShield, cls), namespace | _TUPLE_METHODS | {"_fields": names})
         )
     namespace["__init__"] = _init
     if hasattr(cls, "__dataclass_fields__"):
-        kept = {name: field for name, field in cls.__dataclass_fields__.items() if name not in gone}
-        namespace["__dataclass_fields__"] = kept
+        remaining = {name: field for name, field in cls.__dataclass_fields__.items() if name not in denied}
+        namespace["__dataclass_fields__"] = remaining
     if hasattr(cls, "__pydantic_serializer__"):  # This is a pydantic dataclass.
         namespace["__pydantic_serializer__"] = pydantic.OwnSerializer()
     if is_attrs(cls):
         namespace["__attrs_attrs__"] = _AttrsFields(
-            attribute for attribute in cls.__attrs_attrs__ if attribute.name not in gone
+            attribute for attribute in cls.__attrs_attrs__ if attribute.name not in denied
         )
     return cast("type", type(cls)(cls.__name__, (_InitSubclassShield, cls), namespace))
 
@@ -170,12 +170,12 @@ _FILLER: Final = "__purposeguard_filler__"
 
 def get_filler(cls: type) -> Filler:
     """Return a function that makes instances of a class from their values and extra state. Cached in the class."""
-    known: Filler | None = vars(cls).get(_FILLER)
-    if known is None:
-        known = _make_filler(cls)
+    filler: Filler | None = vars(cls).get(_FILLER)
+    if filler is None:
+        filler = _make_filler(cls)
         if can_have_statements(cls):  # Classes that are written in C have no attributes of their own.
-            type.__setattr__(cls, _FILLER, known)
-    return known
+            type.__setattr__(cls, _FILLER, filler)
+    return filler
 
 
 def _make_filler(cls: type) -> Filler:
@@ -239,8 +239,8 @@ def _is_unequal(self: Any, other: Any) -> bool:
 
 
 def _hash(self: Any) -> int:
-    base, gone, visible = _comparison_key(self)
-    return hash((base, gone, tuple(cast("dict[str, Any]", visible).items())))
+    base, denied, visible = _comparison_key(self)
+    return hash((base, denied, tuple(cast("dict[str, Any]", visible).items())))
 
 
 def _copy(self: Any) -> Any:
@@ -281,26 +281,26 @@ def _restore_copy(cls: type, fields: tuple[str, ...], record: WithheldRecord, st
     """Restore a copy that was pickled. Reading a withheld field raises as before, but is not recorded in the ledger."""
     why = tuple((name, decision.headline) for name, decision in record.decisions.items())
     key = (cls, fields, why, record.activity, record.function, state.pinned_names)
-    made = _known.get(key, lambda: make_withholding_class(cls, fields, record, state.pinned_names))
-    return fill(made, state.visible, state.beside, state.pinned)
+    copy_class = _known.get(key, lambda: make_withholding_class(cls, fields, record, state.pinned_names))
+    return fill(copy_class, state.visible, state.beside, state.pinned)
 
 
-def _init(self: Any, **given: Any) -> None:
+def _init(self: Any, **changes: Any) -> None:
     """Set the fields that are left by name, as the `__init__` that `dataclasses.replace` and `attrs.evolve` call."""
-    gone = withheld_record(self).decisions
+    denied = withheld_record(self).decisions
     declared: dict[str, Any] = getattr(type(self), "__dataclass_fields__", {})
     aliases = {attribute.alias: attribute.name for attribute in getattr(type(self), "__attrs_attrs__", ())}
-    for name, value in given.items():
+    for name, value in changes.items():
         field = aliases.get(name, name)
         if name in declared and declared[name]._field_type is _INIT_VAR:
             continue  # An `InitVar` is only an argument of the original `__init__`, which does not run.
-        if field in gone or field not in declared_fields(self):
+        if field in denied or field not in declared_fields(self):
             raise TypeError(
                 f"{original_class(self).__qualname__}: `{field}` is withheld or no field and cannot be given"
             )
         object.__setattr__(self, field, value)
     for name, spec in declared.items():
-        if not spec.init and name not in given:
+        if not spec.init and name not in changes:
             if spec.default is not dataclasses.MISSING:
                 object.__setattr__(self, name, spec.default)
             elif spec.default_factory is not dataclasses.MISSING:
@@ -356,14 +356,14 @@ def _tuple_getitem(self: Any, index: Any) -> Any:
     return tuple(part for part in item if part is not GONE) if isinstance(index, slice) else item
 
 
-def _tuple_replace(self: Any, /, **given: Any) -> Any:
+def _tuple_replace(self: Any, /, **changes: Any) -> Any:
     visible = visible_fields(self)
-    unknown = sorted(given.keys() - visible.keys())
+    unknown = sorted(changes.keys() - visible.keys())
     if unknown:
         raise TypeError(
             f"{original_class(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given"
         )
-    return fill(type(self), visible | given, {}, pinned_values(self))
+    return fill(type(self), visible | changes, {}, pinned_values(self))
 
 
 _TUPLE_METHODS: Final = {
@@ -470,10 +470,10 @@ class FieldWithholder(ValueWalk):
     def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Withhold from each item. Refuse a container that cannot be rebuilt if any data that it may hold is denied."""
         self._require_allowed(plan.whole if can_rebuild(value) else plan.shape.label_of_all(), path, around)
-        left = super().visit_container(value, plan, path, around)
-        if left is not value:
+        result = super().visit_container(value, plan, path, around)
+        if result is not value:
             self._must_not_be_held_below(value, plan, path)
-        return left
+        return result
 
     def visit_row(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
         """Return the row itself, or a copy without the fields that may not be used."""
@@ -546,10 +546,10 @@ class FieldWithholder(ValueWalk):
                     return self._observing
                 continue
             try:
-                left = self.inside_computed(value, member.shape, where, around)
+                filtered = self.inside_computed(value, member.shape, where, around)
             except (_SealDenied, UnlabelledData, PurposeViolation):
                 return self._observing
-            if left is not value and not self._observing:
+            if filtered is not value and not self._observing:
                 return False
         return True
 
@@ -588,19 +588,19 @@ class FieldWithholder(ValueWalk):
         copied = fill(cls, visible, extra_state(row))
         if not undecided:
             return copied
-        refused: dict[str, Decision] = {}
+        denied_computed: dict[str, Decision] = {}
         unpinned: set[str] = set()
         for name, member in undecided.items():
             where = f"{path}.{name}" if path else name
             outcome = self._pin(copied, (name, member), self._computer(copied, row, plan, name), where, around)
             if isinstance(outcome, Decision):
-                refused[name] = outcome
+                denied_computed[name] = outcome
             elif outcome is NOT_PINNED:
                 unpinned.add(name)
-        if not (refused or unpinned):
+        if not (denied_computed or unpinned):
             return copied
-        pinned = frozenset(undecided.keys() - refused.keys() - unpinned)
-        cls = self._get_copy_class(row, plan, around, denied, {**sealed, **refused}, pinned)
+        pinned = frozenset(undecided.keys() - denied_computed.keys() - unpinned)
+        cls = self._get_copy_class(row, plan, around, denied, {**sealed, **denied_computed}, pinned)
         return fill(cls, visible, extra_state(row), pinned_values(copied))
 
     def _pin(
@@ -657,9 +657,11 @@ class FieldWithholder(ValueWalk):
         for name, column in rows.columns.items():
             inner = column.rows
             if inner is not None and name not in denied:
-                left = self._withhold_from_rows(inner, f"{path}.{name}[]" if column.lists else f"{path}.{name}", around)
-                if left is not inner.items:
-                    changed[name] = column.replace_rows(left)
+                inner_copies = self._withhold_from_rows(
+                    inner, f"{path}.{name}[]" if column.lists else f"{path}.{name}", around
+                )
+                if inner_copies is not inner.items:
+                    changed[name] = column.replace_rows(inner_copies)
         if denied or changed:
             cls = self._get_copy_class(items[0], plan, around, denied, {})
             names = tuple(name for name in plan.fields or {} if name not in denied)
@@ -671,11 +673,11 @@ class FieldWithholder(ValueWalk):
         """Return field → the decision that denies it. The allowed fields are counted as used by so many rows."""
         denied = self._denials.get((plan, around))
         if denied is None:
-            asked = {
+            decisions = {
                 name: self._denies(label, around, f"{path}.{name}" if path else name)
                 for name, label in plan.labels.items()
             }
-            denied = {name: decision for name, decision in asked.items() if decision is not None}
+            denied = {name: decision for name, decision in decisions.items() if decision is not None}
             if not (self._is_told or plan.marks):
                 self._denials[plan, around] = denied
         if self._used is not None:
@@ -696,11 +698,11 @@ class FieldWithholder(ValueWalk):
         """Return the class of the row's copy, without the denied fields and the seals that may not be opened."""
         cls = self._copies.get((plan, around, pinned)) if not sealed else None
         if cls is None:
-            gone = {**plan.gone, **denied, **sealed}
+            withheld = {**plan.gone, **denied, **sealed}
             base, names = _base_and_fields(row, plan)
-            why = frozenset((name, decision.label, decision.context) for name, decision in gone.items())
+            why = frozenset((name, decision.label, decision.context) for name, decision in withheld.items())
             key = (base, names, why, pinned, *self._key)
-            cls = self._classes.get(key, lambda: make_withholding_class(base, names, self._record(gone), pinned))
+            cls = self._classes.get(key, lambda: make_withholding_class(base, names, self._record(withheld), pinned))
             if not (sealed or plan.marks):
                 self._copies[plan, around, pinned] = cls
         return cls
@@ -730,15 +732,15 @@ def _base_and_fields(row: Any, plan: ValuePlan) -> tuple[type, tuple[str, ...]]:
 
 def class_with_pinned(row: Any, plan: ValuePlan, names: frozenset[str]) -> type:
     """Return a subclass of the class of a row whose objects keep the values of these computed fields."""
-    known: dict[frozenset[str], type] | None = vars(plan.cls).get(_PINNING)
-    if known is None:
-        known = {}
-        type.__setattr__(plan.cls, _PINNING, known)
-    if names not in known:
+    classes: dict[frozenset[str], type] | None = vars(plan.cls).get(_PINNING)
+    if classes is None:
+        classes = {}
+        type.__setattr__(plan.cls, _PINNING, classes)
+    if names not in classes:
         base, fields = _base_and_fields(row, plan)
         record = withheld_record(row) if is_copy(plan.cls) else WithheldRecord({}, None, None, None)
-        known[names] = make_withholding_class(base, fields, record, names)
-    return known[names]
+        classes[names] = make_withholding_class(base, fields, record, names)
+    return classes[names]
 
 
 _COPIES: Final = "__purposeguard_copies__"
@@ -747,14 +749,14 @@ _COPIES: Final = "__purposeguard_copies__"
 
 def _copy_rows(rows: ColumnarRows, cls: type, names: tuple[str, ...], changed: Mapping[str, list[Any]]) -> list[Any]:
     """Copy rows as instances of `cls` with these fields. `changed` holds new values for some of them."""
-    known: dict[object, Copies | None] | None = vars(cls).get(_COPIES)
-    if known is None:
-        known = {}
-        type.__setattr__(cls, _COPIES, known)
+    copiers: dict[object, Copies | None] | None = vars(cls).get(_COPIES)
+    if copiers is None:
+        copiers = {}
+        type.__setattr__(cls, _COPIES, copiers)
     which = tuple(changed)
-    if which not in known:
-        known[which] = compile_row_copier(rows.plan.cls, cls, rows.reader, names, which)
-    copies = known[which]
+    if which not in copiers:
+        copiers[which] = compile_row_copier(rows.plan.cls, cls, rows.reader, names, which)
+    copies = copiers[which]
     if copies is not None:
         try:
             return copies(rows.items, *changed.values())
@@ -762,8 +764,8 @@ def _copy_rows(rows: ColumnarRows, cls: type, names: tuple[str, ...], changed: M
             pass  # A field of some row was never set.
     filled, copied = get_filler(cls), []
     for number, row in enumerate(rows.items):
-        held = rows.reader.held(row)
-        values = {name: held[name] for name in names if name in held}
+        row_values = rows.reader.held(row)
+        values = {name: row_values[name] for name in names if name in row_values}
         values |= {name: column[number] for name, column in changed.items()}
         copied.append(filled(values, extra_state(row)))
     return copied
