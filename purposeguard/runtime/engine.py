@@ -1,4 +1,4 @@
-"""The engine behind uses: the policy in force, the ambient use, and the observers of decisions and denials."""
+"""The engine of a guard: the policy in force, the ambient use, and the observers of decisions and denials."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from itertools import chain
 from types import MethodType
 from typing import Any, Protocol
 
@@ -41,11 +42,11 @@ from purposeguard.values.sealed import function_name, iter_functions
 from purposeguard.values.withheld import ClassCache
 
 KnownPreferences = Mapping[str | None, SubjectPreferences | None]
-"""What is known of how things stand, by `subject_key`; for None, where nobody is named."""
+"""The preferences of subjects by `subject_key`. The key None holds those of rows without a subject."""
 
 
 class Transforms:
-    """The functions that may see plain values, told apart by identity: what is equal may yet be another."""
+    """The functions that may see plain values. They are compared by identity, since equal objects may differ."""
 
     __slots__ = ("_known",)
 
@@ -53,30 +54,46 @@ class Transforms:
         self._known: dict[tuple[int, int], object] = {}
 
     def add(self, fn: object) -> None:
-        """Let a function see plain values."""
-        self._known[_identity(fn)] = fn  # kept, so that its identity is not given again
+        """Permit a function to see plain values."""
+        self._known[_identity(fn)] = fn  # The reference keeps its id from being reused.
 
     def __contains__(self, fn: object) -> bool:
-        # A method is registered where it is defined, before there is an object that it is bound to.
+        # A method may be registered in its class, before it is bound to an object.
         return _identity(fn) in self._known or (type(fn) is MethodType and _identity(fn.__func__) in self._known)
 
 
 def _identity(fn: object) -> tuple[int, int]:
-    # A method is made anew each time that it is asked for.
+    # A bound method is a new object on each access.
     return (id(fn.__func__), id(fn.__self__)) if type(fn) is MethodType else (id(fn), 0)
 
 
 class HasActivity(Protocol):
-    """What is done for an activity."""
+    """An object that belongs to an activity."""
 
     @property
     def activity(self) -> Activity:
-        """What is under way."""
+        """The activity."""
         ...
 
 
 class Engine:
-    """The part of a guard that uses share: the matrix in force, the ambient use, the observers."""
+    """The part of a guard that its uses share.
+
+    Attributes:
+        classes: The generated classes of withheld objects.
+        clock: The clock.
+        counting: True if an observer counts uses.
+        innermost: Returns the innermost use that was entered here, even if its generator is suspended.
+        ledger: The observer that records denials and uses, if any.
+        observers: All observers.
+        observing: True if violations are only observed.
+        oversight: Governance, which keeps requests and consents, if any.
+        reset_ambient: Restores the previous ambient use from a token.
+        set_ambient: Makes a use ambient and returns a token.
+        snapshot: The policy in force.
+        transforms: The functions that a strict guard permits to see plain values. None if the guard is not strict.
+        untagged_refused: True if access functions may not return models with undescribed fields.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -112,10 +129,22 @@ class Engine:
         untagged_refused: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
-        """`transforms` are the functions that a strict guard lets see plain values; None where any may.
+        """Compile the notice.
 
-        `untagged_refused`: each field that an access function gives has to say something. `nothing` is the use that is
-        under way where none is.
+        Args:
+            notice: The notice or notices to enforce.
+            ledger: The observer that records denials and uses, if any.
+            observing: True if violations are only observed.
+            transforms: The functions that may see plain values. None if all functions may.
+            nothing: The use that is ambient outside any purpose.
+            history: The revisions of the notice, if they are known.
+            oversight: Governance, which keeps requests and consents, if any.
+            clock: The clock, by default the system's.
+            untagged_refused: True if access functions may not return models with undescribed fields.
+            observers: Further observers.
+
+        Raises:
+            TypeError: The ledger lacks a method.
         """
         self.transforms = transforms
         self.untagged_refused = untagged_refused
@@ -125,7 +154,7 @@ class Engine:
         _require_ledger_methods(ledger)
         self.observers = Observers(*(() if ledger is None else (ledger,)), *observers, ObservedLog())
         self.counting = bool(self.observers.counters)
-        self._lock = make_lock()  # of who observes
+        self._lock = make_lock()  # It guards changes of the observers.
         self._compiled = (
             JointTable.compile_from(notice)
             if isinstance(notice, NoticesInForce)
@@ -143,9 +172,9 @@ class Engine:
         self.classes = ClassCache()
 
     def ambient(self) -> Any:
-        """Return the use under way: the innermost one that was entered here, unless its generator is suspended.
+        """Return the active use: the innermost one that was entered here and whose generator is not suspended.
 
-        `innermost` is the same without this question, for callers that ask it themselves, or only restore the use.
+        `innermost` does not look at generators. It is for callers that do so themselves, or only restore the use.
         """
         return self.innermost()._in_running_frame()
 
@@ -158,53 +187,73 @@ class Engine:
     def resolve_context(
         self, row_context: RowContext, label: Label, snapshot: PolicySnapshot, known: KnownPreferences | None = None
     ) -> Context:
-        """What decides of a datum beside its label, by what is known of it: `known`, or else what governance says.
+        """Build the context of a decision from the subject and dates of a row.
+
+        Args:
+            row_context: The subject and dates.
+            label: The label of the data.
+            snapshot: The policy that decides.
+            known: The preferences of the subjects, if they were read before. Otherwise governance is asked.
 
         Raises:
-            StoreUnavailable: governance cannot say what the subject asked for.
-            UnknownSource: a source is of another notice, or of a clause that is gone.
+            StoreUnavailable: Governance cannot say what the subject asked for.
+            UnknownSource: A source belongs to another notice, or its clause no longer exists.
         """
         subject = row_context.subject
         preferences = self.get_preferences(subject) if known is None else known[subject]
         return self.build_context(preferences, row_context.collected, row_context.ended, label, snapshot)
 
     def get_preferences(self, subject: str | None) -> SubjectPreferences | None:
-        """How things stand for a subject; None where nobody is named, or nobody knows.
+        """Return the preferences of a subject.
+
+        Returns:
+            The preferences. Without governance None; without a subject None or, if governance requires subjects,
+            `UNNAMED`.
 
         Raises:
-            StoreUnavailable: governance cannot say.
+            StoreUnavailable: Governance cannot answer.
+            TypeError: Governance returned another type.
         """
         oversight = self.oversight
         if oversight is not None and subject is not None:
             preferences = oversight.preferences(subject)
-            if not isinstance(preferences, SubjectPreferences):  # None would be taken for nobody's
+            if not isinstance(preferences, SubjectPreferences):  # None would mean that no subject is named.
                 raise TypeError(f"`preferences` of {type(oversight).__qualname__} gave no SubjectPreferences")
             return preferences
         return UNNAMED if oversight is not None and oversight.requires_subject else None
 
     def get_preferences_of_each(self, subjects: list[str]) -> list[SubjectPreferences | None]:
-        """`get_preferences` each of these subjects, in their order, asked of governance at once where it has a way to.
+        """Return the preferences of each subject in order, with a single question to governance if it supports that.
 
         Raises:
-            StoreUnavailable, TypeError: as `get_preferences`; or governance gave more or fewer.
+            StoreUnavailable: Governance cannot answer.
+            TypeError: Governance returned another type, or more or fewer preferences than there are subjects.
         """
         oversight: Any = self.oversight
         if not can_ask_for_many(oversight):
             return [self.get_preferences(subject) for subject in subjects]
-        given: Any = oversight.preferences_of_each(subjects)
-        if len(given) != len(subjects) or not set(map(type, given)) <= {SubjectPreferences}:
+        answers: Any = oversight.preferences_of_each(subjects)
+        if len(answers) != len(subjects) or not set(map(type, answers)) <= {SubjectPreferences}:
             raise TypeError(
                 f"`get_preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
             )
-        return list(given)
+        return list(answers)
 
     def prefetch_preferences(self, subjects: list[str]) -> None:
-        """Have governance know of all these, if it has a way to learn of many at once; raise as `get_preferences`."""
+        """Let governance read the preferences of many subjects at once, if it supports that.
+
+        Raises:
+            StoreUnavailable, TypeError: As in `get_preferences_of_each`.
+        """
         if subjects and can_ask_for_many(self.oversight):
             self.get_preferences_of_each(subjects)
 
     def collect_preferences(self, row_contexts: Iterable[RowContext]) -> KnownPreferences:
-        """`get_preferences` each subject in these, asked of governance together if it has a way to; raises likewise."""
+        """Return the preferences of all subjects in these row contexts, by subject.
+
+        Raises:
+            StoreUnavailable, TypeError: As in `get_preferences_of_each`.
+        """
         subjects = list(dict.fromkeys(row_context.subject for row_context in row_contexts))
         named = [subject for subject in subjects if subject is not None]
         known: dict[str | None, SubjectPreferences | None] = {}
@@ -222,40 +271,40 @@ class Engine:
         label: Label,
         snapshot: PolicySnapshot,
     ) -> Context:
-        """Return the same of what is known to stand like this, collected and ended on these days."""
+        """Build the context of a decision from a subject's preferences and the dates of collection and end."""
         if collected is None and ended is None:
             return Context(preferences)
-        matrix = snapshot.matrix  # the notice may have been replaced meanwhile
+        matrix = snapshot.matrix  # Not that of the engine, whose notice may have been replaced meanwhile.
         sources = matrix.resolve_label(label).sources
         return matrix.build_context(sources, preferences, collected=collected, ended=ended, today=self.clock.now())
 
     def resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
-        """What a caller says of a datum by `subject=`.
+        """Return the subjects and dates that a `subject=` argument names.
 
         Raises:
-            TypeError: nobody keeps what subjects asked for, so naming one would promise what is not done; or as
-                `given_abouts`, as do ValueError and UnlabelledData.
+            TypeError: A subject is named, but there is no governance that knows its requests.
+            TypeError, ValueError, UnlabelledData: As in `resolve_subject_argument`.
         """
-        found = resolve_subject_argument(subject)
-        if self.oversight is None and any(one.subject is not None for one in found):
+        row_contexts = resolve_subject_argument(subject)
+        if self.oversight is None and any(row_context.subject is not None for row_context in row_contexts):
             message = (
                 "a subject is named, and this guard asks nobody what subjects wanted: give it one that keeps it, "
                 "`Guard(notice, governance=…)`"
             )
             raise TypeError(message)
-        return found
+        return row_contexts
 
     def replace(self, notice: Notice | NoticesInForce, history: History | None = None) -> None:
-        """Put another revision in force, at one stroke; one thread at a time.
+        """Put another revision in force atomically. Only one thread may call this at a time.
 
         Raises:
-            NoticeError: it is of another notice, or several notices do not go together.
+            NoticeError: The revision belongs to another notice, or several notices contradict each other.
         """
         while True:
             earlier = self._compiled
             compiled = earlier.replace_revision(notice, history)
             snapshot = self._make_snapshot(compiled)
-            if self._compiled is earlier:  # else a signal handler has put another in force, which this one follows
+            if self._compiled is earlier:  # Otherwise a signal handler has put another revision in force: start again.
                 break
         self._compiled = compiled
         self._install_snapshot(snapshot)
@@ -264,31 +313,35 @@ class Engine:
 
     @property
     def table(self) -> PolicyTable:
-        """The notice in force, compiled, whatever stands in its place."""
+        """The compiled notice in force, even if `install_table` has put another table in its place."""
         return self._compiled
 
     def install_table(self, matrix: PolicyTable) -> None:
-        """Has this matrix decide from now on, in the place of the notice in force; what was remembered is forgotten."""
+        """Let another table decide in place of the notice in force, and discard all cached decisions."""
         self._install_snapshot(self._make_snapshot(matrix))
 
     def _install_snapshot(self, snapshot: PolicySnapshot) -> None:
-        # Retired before, so that no process that is forked in between goes on with permissions that are over.
+        # The old snapshot is retired first, so that a process forked in between does not use outdated permissions.
         self.snapshot.retire()
         self.snapshot = snapshot
-        self._snapshots.add(snapshot)  # not before: what is not in force yet is not to be retired by who comes between
-        for each in list(self._snapshots):
-            if each is not self.snapshot:  # a signal handler may have come between after all
-                each.retire()
+        self._snapshots.add(snapshot)  # Not earlier, because a signal handler would retire it before it is in force.
+        for known_snapshot in list(self._snapshots):
+            if known_snapshot is not self.snapshot:  # A signal handler may have installed another one meanwhile.
+                known_snapshot.retire()
 
     def add_observer(self, observer: object) -> None:
-        """Add an observer, before the others; raise TypeError for one that counts uses."""
+        """Add an observer before the others.
+
+        Raises:
+            TypeError: The observer counts uses. Such observers can be passed only to `Guard`.
+        """
         with self._lock:
             self._set_observers(Observers(observer, *self.observers))
 
     def remove_observer(self, observer: object) -> None:
-        """Remove an observer. After the last that wants each decision, the notice in force decides."""
+        """Remove an observer. Without observers that want each decision, the notice in force decides again."""
         with self._lock:
-            self._set_observers(Observers(*(each for each in self.observers if each is not observer)))
+            self._set_observers(Observers(*(other for other in self.observers if other is not observer)))
 
     def _set_observers(self, observers: Observers) -> None:
         if observers.counters != self.observers.counters:
@@ -306,46 +359,55 @@ class Engine:
         access: Access | None = None,
         field: str | None = None,
     ) -> None:
-        """Report one decision that somebody asked for; a use that was decided before is only counted."""
+        """Report a decision to the observers. Cached decisions are only counted, not reported."""
         for decided in self.observers.decided:
             decided(verdict, used=used, activity=activity, access=access, field=field)
 
     def get_permissions(self, activity: Activity) -> Permissions:
-        """What an activity may use under the notice in force; raises UnknownTerm where its purpose is gone."""
+        """Return the permissions of an activity under the notice in force.
+
+        Raises:
+            UnknownTerm: The notice no longer has the purpose of the activity.
+        """
         return self.snapshot.get_permissions(activity.purpose, activity.channel, activity.conditions)
 
     def report_missing_purpose(self, what: str, why: str, use: HasActivity | None = None) -> None:
-        """Reports that there was no purpose, and raises PurposeMissing unless it is only observed.
+        """Report that no purpose is active here, and raise PurposeMissing unless it is only observed.
 
-        `use` is one that does not hold here: of an activity that enforces it is not let pass.
+        Args:
+            what: The event that needs a purpose.
+            why: The reason why there is none.
+            use: The use that is not valid here, if any. If its activity enforces, the error is raised in any mode.
         """
         error = PurposeMissing(f"{what} outside any purpose: {why}")
         self.report_denial(error, observed=self.observing and (use is None or use.activity.observing))
 
     def require_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
-        """Raise SealedValue where the guard is strict and a function that it does not know would see a value.
+        """Raise SealedValue if the guard is strict and an unregistered function would see a value.
 
-        Asked for are those that `map` was given, and `others`.
+        Args:
+            values: The sealed values. The functions that were passed to their `map` are checked.
+            *others: Further functions that would see a value.
         """
         if self.transforms is None:
             return
-        for fn in (*others, *(fn for value in values for fn in iter_functions(value))):
+        for fn in (*others, *chain.from_iterable(map(iter_functions, values))):
             if fn not in self.transforms:
                 message = f"{function_name(fn)} would see the plain value, and this guard is strict"
                 raise SealedValue(f"{message}: {advise_registration(fn)}")
 
     def make_counter(self, activity: str | None, purpose: type[Purpose] | Family, label: Label) -> Tick:
-        """Return the function that counts one use of a label; records name what it is of by ids."""
+        """Return a function that counts one use of a label. Records contain the canonical ids."""
         return self.observers.make_counter(
             activity, self.purpose_record_id(purpose), self.snapshot.matrix.to_record_label(label)
         )
 
     def purpose_record_id(self, purpose: type[Purpose] | Family) -> str:
-        """Return the id by which records name a purpose; the name of a family."""
+        """Return the id of a purpose in records, or the name of a family."""
         return purpose.name if isinstance(purpose, Family) else self.snapshot.matrix.record_id(purpose)
 
     def count_check(self, decision: Decision) -> Tick:
-        """Count a bare check that was allowed; give the function that counts more of them."""
+        """Count an allowed check outside any activity, and return the function that counts further ones."""
         tick = self.make_counter(None, decision.purpose, decision.label)
         tick()
         return tick
@@ -359,7 +421,15 @@ class Engine:
         *,
         advice: str | None = None,
     ) -> None:
-        """Report a denial, and raise it unless it is only observed."""
+        """Report a denial, and raise it unless it is only observed.
+
+        Args:
+            decision: The denial.
+            use: The use that was denied, if any.
+            access: The access function that reads the data, if any.
+            field: The field that contains the data, if it is known.
+            advice: The remedy in the message, by default the usual one for this denial.
+        """
         fields: tuple[str, ...] = ()
         if access is not None:
             fields = (field,) if field else access.fields_from(decision.denied)
@@ -373,16 +443,21 @@ class Engine:
         self.report_violation(violation, use.activity if use is not None else None)
 
     def report_violation(self, violation: PurposeViolation, activity: Activity | None) -> None:
-        """Report a violation of an activity (None: of a bare check), and raise it unless it is only observed."""
+        """Report a violation, and raise it unless it is only observed.
+
+        Args:
+            violation: The violation.
+            activity: The activity that caused it. None for a check outside any activity.
+        """
         self.report_denial(violation, observed=self.observing if activity is None else activity.observing)
 
     def report_denial(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """Report a denial, and raise it unless it is only `observed`."""
-        told = error
+        reported = error
         if isinstance(error, PurposeViolation):
-            told = qualify_violation(error, self.snapshot.matrix)
+            reported = qualify_violation(error, self.snapshot.matrix)
         for denied in self.observers.denied:
-            denied(told, observed=observed)
+            denied(reported, observed=observed)
         if not observed:
             raise error
 
@@ -401,7 +476,7 @@ def _make_advice(decision: Decision, access: Access | None, fields: tuple[str, .
     if decision.context.preferences is UNNAMED:
         return "mark the field that says whose a row is, `Annotated[int, Subject]`"
     if is_about_the_subject(decision) and decision.context is NONE_KNOWN:
-        return None  # of an exception, whose reasons say all
+        return None  # The reasons of an exception are sufficient.
     if decision.context._replace(conditions=NO_CONDITIONS) not in (NONE_KNOWN, BY_ANY_CHANNEL):
         return (
             "leave such rows out with @guard.access(narrow=True), or withhold what may not be used of them with "
@@ -415,10 +490,14 @@ def _make_advice(decision: Decision, access: Access | None, fields: tuple[str, .
 
 
 class ActivityHandle:
-    """An activity of a guard, ready to be entered: it holds its permissions, so that entering is quick.
+    """An activity of a guard together with its permissions, so that entering it is quick.
 
-    `counted` holds the labels seen to be allowed, each with the function that counts its uses, where uses are counted;
-    `ticks` the functions that count uses of any label.
+    Attributes:
+        activity: The activity.
+        counted: The labels that are cached as allowed if uses are counted, each with the function that counts a use.
+        engine: The engine of the guard.
+        permissions: The permissions of the activity. They may be retired.
+        ticks: The functions that count uses, by label.
     """
 
     __slots__ = ("__weakref__", "_narrower", "activity", "counted", "engine", "permissions", "ticks")
@@ -434,15 +513,19 @@ class ActivityHandle:
         self._narrower: dict[type[Purpose] | Family, ActivityHandle] = {}
 
     def narrow_to(self, member: type[Purpose] | Family) -> ActivityHandle:
-        """Return the same of one member of the family that the activity is for."""
-        found = self._narrower.get(member)
-        if found is None:
+        """Return the handle of the activity restricted to one member of its family."""
+        handle = self._narrower.get(member)
+        if handle is None:
             narrower = ActivityHandle(self.engine, dataclasses.replace(self.activity, purpose=member))
-            found = self._narrower.setdefault(member, narrower)
-        return found
+            handle = self._narrower.setdefault(member, narrower)
+        return handle
 
     def get_permissions(self) -> Permissions:
-        """What may be used under the notice in force; raises UnknownTerm where the purpose is gone."""
+        """Return the permissions under the notice in force.
+
+        Raises:
+            UnknownTerm: The notice no longer has the purpose of the activity.
+        """
         permissions = self.permissions
         if permissions.retired:
             engine = self.engine
@@ -452,7 +535,13 @@ class ActivityHandle:
         return permissions
 
     def count(self, label: Label, times: int, permissions: Permissions | None) -> None:
-        """Count uses of a label that these permissions allow; None where that is so of some subjects only."""
+        """Count uses of a label.
+
+        Args:
+            label: The label of the data.
+            times: The number of uses.
+            permissions: The permissions that allow the label. None if it is allowed only for some subjects.
+        """
         tick = self.ticks.get(label)
         if tick is None:
             tick = self.engine.make_counter(self.activity.name, self.activity.purpose, label)

@@ -1,4 +1,4 @@
-"""What runs here: which task of an event loop, else which greenlet or thread; and the quickest way to ask again."""
+"""Identification of the running task, greenlet or thread, and a quick check that it is still the one running."""
 
 from __future__ import annotations
 
@@ -20,54 +20,61 @@ get_ident = threading.get_ident
 modules = sys.modules
 
 NOBODY: Final = object()
-"""In place of what runs, where nothing does. Neither a thread nor a greenlet nor a task equals it."""
+"""The owner of a use that is not active. No thread, greenlet or task equals it."""
 
 ExecutionProbe = tuple[Callable[[], object], object]
 
 
 def current_execution() -> ExecutionProbe:
-    """What runs now, behind the function that gave it: as long as this runs, the function gives what equals it.
+    """Identify the running task, greenlet or thread.
 
-    It is the present task of an event loop, or else the greenlet where those are in use, or else the thread (its
-    identifier). The function raises RuntimeError where no event loop runs that it could ask. To compare with a greenlet
-    that is gone raises ReferenceError: no use keeps one alive, and identifiers are given again.
+    Returns:
+        A function and its current result. The function returns an equal object as long as the same task, greenlet or
+        thread is running. The object is the current task of an event loop; otherwise a weak proxy of the greenlet, if
+        greenlets are in use; otherwise the identifier of the thread. The function raises RuntimeError if it needs an
+        event loop and none is running. Comparing with a greenlet that is gone raises ReferenceError: no use keeps a
+        greenlet alive, and identifiers are reused.
     """
-    # A loop can run only where asyncio is loaded; loading it for this question would double our import time.
+    # A loop can run only if asyncio is loaded. Importing it for this question would double the import time.
     loop: Any = None
     if ASYNCIO in modules:
         events: Any = modules[ASYNCIO]
         try:
             loop = events._get_running_loop()
-        except AttributeError:  # it is being loaded, by another thread
+        except AttributeError:  # Another thread is importing asyncio.
             loop = None
     if loop is not None:
         current_task = modules["asyncio.tasks"].current_task
         task = current_task(loop)
-        asked = (current_task, task) if task is not None else (current_task_or_loop, loop)
+        probe = (current_task, task) if task is not None else (current_task_or_loop, loop)
         return (
-            _tell_apart_from_hub(asked) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else asked
+            _tell_apart_from_hub(probe) if GREENLET in modules and (GEVENT in modules or EVENTLET in modules) else probe
         )
     if TRIO in modules:
         trio: Any = modules[TRIO]
-        with contextlib.suppress(RuntimeError):  # trio is loaded, but does not run here
-            asked = trio.current_task, trio.current_task()
+        with contextlib.suppress(RuntimeError):  # Trio may be loaded without running here.
+            probe = trio.current_task, trio.current_task()
             return (
-                _tell_apart_from_hub(asked)
+                _tell_apart_from_hub(probe)
                 if GREENLET in modules and (GEVENT in modules or EVENTLET in modules)
-                else asked
+                else probe
             )
     if GREENLET in modules:
         greenlets: Any = modules[GREENLET]
         try:
             getcurrent = greenlets.getcurrent
             return getcurrent, proxy(getcurrent())
-        except AttributeError:  # it is being loaded, by another thread, and nothing has switched yet
+        except AttributeError:  # Another thread is importing greenlet, and nothing has switched yet.
             pass
     return get_ident, get_ident()
 
 
 def current_task_or_loop() -> object:
-    """Return the present task of the loop that runs here, or else the loop; raises RuntimeError where none runs."""
+    """Return the current task of the running event loop, or the loop if it runs no task.
+
+    Raises:
+        RuntimeError: No event loop is running.
+    """
     events: Any = modules[ASYNCIO]
     loop = events.get_running_loop()
     task = modules["asyncio.tasks"].current_task(loop)
@@ -75,19 +82,23 @@ def current_task_or_loop() -> object:
 
 
 def is_served(owner: object) -> bool:
-    """True if the greenlet that runs here works for the one that `owner` stands for, as SQLAlchemy's do for a task."""
+    """Return True if the running greenlet works for the greenlet of `owner`, as SQLAlchemy's greenlets do for a task.
+
+    Args:
+        owner: The owner of a use. Only a proxy of a greenlet can be served.
+    """
     return type(owner) in ProxyTypes and bool(owner == _find_carrier())
 
 
 def is_in_first_greenlet() -> bool:
-    """Return True if what runs here, or what it works for, is what ran in this thread before greenlets were loaded."""
+    """Return True if the running greenlet is the thread's first greenlet or works for it."""
     return GREENLET not in modules or _find_carrier().parent is None
 
 
-def _tell_apart_from_hub(asked: ExecutionProbe) -> ExecutionProbe:
-    """What a loop runs, and in which greenlet: to others that a hub runs in its thread, the loop seems to be theirs."""
-    runs, what = asked
-    return partial(_add_carrier, runs), (what, proxy(_find_carrier()))
+def _tell_apart_from_hub(probe: ExecutionProbe) -> ExecutionProbe:
+    """Add the greenlet to a probe of an event loop, which looks the same to all greenlets of a hub's thread."""
+    runs, running = probe
+    return partial(_add_carrier, runs), (running, proxy(_find_carrier()))
 
 
 def _add_carrier(runs: Callable[[], object]) -> tuple[object, object]:
@@ -95,8 +106,8 @@ def _add_carrier(runs: Callable[[], object]) -> tuple[object, object]:
 
 
 def _find_carrier() -> Any:
-    """Return the greenlet for which the present one works: itself, or a parent whose very context it shares."""
-    greenlet: Any = import_module(GREENLET).getcurrent()  # it is loaded; or, by another thread, nearly
+    """Return the greenlet for which the current one works: itself, or a parent that shares its context object."""
+    greenlet: Any = import_module(GREENLET).getcurrent()  # Waits if another thread is importing greenlet.
     while (parent := greenlet.parent) is not None and greenlet.gr_context is not None:
         if parent.gr_context is not greenlet.gr_context:
             break

@@ -1,4 +1,4 @@
-"""The policy in force: what may be used under one notice, and what was seen to be allowed."""
+"""The policy in force: one compiled notice, the decisions by it, and a cache of the allowed ones."""
 
 from __future__ import annotations
 
@@ -20,28 +20,35 @@ NO_LABELS: Final[frozenset[Label]] = frozenset()
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 _CHECKS_AT_MOST: Final = 1000
-"""Different bare checks that are remembered."""
+"""The greatest number of cached checks outside activities."""
 
 _PLACES_AT_MOST: Final = 1000
-"""Places of the code whose purpose is remembered."""
+"""The greatest number of places in the code whose purpose is cached."""
 
 _NONE_ASKED: Final[Mapping[object, Any]] = MappingProxyType({})
 
 
 class UsageCounter(Protocol):
-    """What counts uses of labels that it has seen to be allowed."""
+    """An object that counts uses, with a cache of allowed labels."""
 
     counted: dict[object, Tick]
 
 
 class Permissions:
-    """What may be used for one purpose, by one channel, under the conditions that are stated, under one snapshot.
+    """The allowed uses of one purpose by one channel under one snapshot: a cache of the positive answers of `decide`.
 
-    These are the answers of `decide` that allow.
+    When the notice is replaced, permissions are retired: they are emptied and never filled again. Active uses then
+    take the slow path and are decided by the notice in force. The caches of the activities that count uses by these
+    permissions are emptied as well.
 
-    `allowed_labels` holds the labels seen to be allowed, where nobody is told of each use. When the notice is replaced
-    they are retired: emptied, and never filled again, so that uses under way fall back to the slow path and are decided
-    by the notice in force; so are the `counted` of the activities that count by them.
+    Attributes:
+        allowed_labels: The labels that are cached as allowed, if uses are not counted.
+        channel: The channel, if one is stated.
+        conditions: The conditions that are stated to hold.
+        matrix: The compiled notice of the snapshot.
+        purpose: The purpose or family.
+        retired: True if the notice was replaced.
+        snapshot: The snapshot that decides.
     """
 
     __slots__ = (
@@ -73,16 +80,18 @@ class Permissions:
         self._allowed_to: dict[SubjectPreferences, set[Label]] = {}
         self._counting: weakref.WeakValueDictionary[int, UsageCounter] = weakref.WeakValueDictionary()
         self.retired = False
-        self._lock = make_lock()  # a signal handler or finaliser may ask while its thread holds it; so below
+        self._lock = make_lock()  # Reentrant, because a signal handler or finalizer may interrupt its thread.
 
     def decide(self, sources: object, context: Context | None = None) -> Verdict:
-        """What the snapshot decides for an activity of this purpose and channel; remembered where it is allowed.
+        """Decide for an activity with this purpose and channel. Cache the answer if it allows the use.
 
-        `context` says all that is known of the data beside its label; None: nothing is. The conditions are added.
+        Args:
+            sources: The sources of the data.
+            context: All that is known of the data besides its label, or None. The conditions are added to it.
 
         Raises:
-            UnknownSource: a source is of another notice, or of a clause that is gone.
-            UnlabelledData: there are no sources.
+            UnknownSource: A source belongs to another notice, or its clause no longer exists.
+            UnlabelledData: There are no sources.
         """
         verdict = self.snapshot.decide(
             sources, self.purpose, self.channel, context, activity=True, conditions=self.conditions
@@ -92,12 +101,12 @@ class Permissions:
         return verdict
 
     def is_known_allowed(self, label: Label, context: Context) -> bool:
-        """Return True if it was decided before that data of this label may be used in this context."""
-        plain = context.preferences is not None and context.under is None and not context.overdue
-        return plain and label in self._allowed_to.get(context.preferences, NO_LABELS)  # type: ignore[arg-type]  # not None
+        """Return True if the use of data with this label in this context is cached as allowed."""
+        is_cacheable = context.preferences is not None and context.under is None and not context.overdue
+        return is_cacheable and label in self._allowed_to.get(context.preferences, NO_LABELS)  # type: ignore[arg-type]  # not None
 
     def labels_allowed_for(self, preferences: SubjectPreferences) -> set[Label] | frozenset[Label]:
-        """Return the labels seen to be allowed of subjects with these preferences."""
+        """Return the labels that are cached as allowed for subjects with these preferences."""
         return self._allowed_to.get(preferences, NO_LABELS)
 
     def _cache_allowed(self, label: Label, context: Context | None) -> None:
@@ -112,28 +121,39 @@ class Permissions:
                     self._allowed_to.setdefault(context.preferences, set()).add(label)
 
     def set_counter(self, counting: UsageCounter, label: Label, tick: Tick) -> None:
-        """From now on an allowed label is counted by `tick`, the short way, where data is used by this activity."""
+        """Cache an allowed label together with the function that counts its uses.
+
+        Args:
+            counting: The object whose cache is filled.
+            label: The allowed label.
+            tick: The function that counts one use.
+        """
         with self._lock:
             if not self.retired:
                 self._counting[id(counting)] = counting
                 counting.counted[label] = tick
 
     def retire(self) -> None:
-        """Remembers nothing any more."""
+        """Empty the cache and never fill it again."""
         with self._lock:
             self.retired = True
             self.allowed_labels.clear()
             self._allowed_to.clear()
-            # A copy: a finaliser may add to it meanwhile.
+            # The list is a copy, because a finalizer may add to the dictionary meanwhile.
             for counting in filter(None, [reference() for reference in self._counting.valuerefs()]):
                 counting.counted.clear()
 
 
 class PolicySnapshot:
-    """A compiled notice, what decides by it, and what it was seen to allow: replaced as one.
+    """A compiled notice with its decision function and caches, which are replaced together.
 
-    `known` holds what `Guard.allows` was asked before, `checked` the bare checks that are counted by what they give,
-    `stated` what `Guard.purpose` was given at each place of the code.
+    Attributes:
+        checked: The allowed checks outside activities, each with the function that counts it.
+        known: The questions to `Guard.allows` that were answered before.
+        matrix: The compiled notice.
+        observed: True if observers want each decision, so that nothing is cached.
+        remembers_labels: True if uses are not counted, so that allowed labels are cached.
+        stated: The purposes that were stated at places in the code.
     """
 
     __slots__ = (
@@ -158,10 +178,13 @@ class PolicySnapshot:
         requires_subject: bool = False,
         observed: bool = False,
     ) -> None:
-        """What decides by this matrix.
+        """Decide by a compiled notice.
 
-        `remembers_labels`: no ledger has to be told of each use. `requires_subject`: an activity uses nothing without
-        saying whose it is. `observed`: each decision is told, so nothing is remembered.
+        Args:
+            matrix: The compiled notice.
+            remembers_labels: True if uses are not counted, so that allowed labels are cached.
+            requires_subject: True if activities must name the subject of all personal data.
+            observed: True if observers want each decision, so that nothing is cached.
         """
         self.matrix = matrix
         self.known = (_NONE_ASKED, _NONE_ASKED) if observed else matrix.lookup_tables
@@ -184,25 +207,31 @@ class PolicySnapshot:
         activity: bool = False,
         conditions: frozenset[str] = NO_CONDITIONS,
     ) -> Verdict:
-        """Whether data from these sources may serve a purpose (by a channel), in this context.
+        """Decide if data from these sources may serve a purpose.
 
-        The one place where this is said; all else remembers or explains what it says. `purpose` and `channel` are of
-        the notice. `context` says all that is known of the data beside its label; None: nothing is. `activity`: an
-        activity asks. It states a channel where its purpose names the channels (rule 7), also where a purpose named
-        them in the revision under which the data was collected (rule 9), and it says whose the data is where that has
-        to be said. `conditions`, of the notice, are stated to hold.
+        This is the only place that decides. All other code caches or explains its answers.
+
+        Args:
+            sources: The sources of the data.
+            purpose: The purpose or family, which belongs to the notice.
+            channel: The channel, if one is stated, which belongs to the notice.
+            context: All that is known of the data besides its label, or None.
+            activity: True if an activity asks. An activity must state a channel if its purpose lists channels (rule 7),
+                or listed them in the revision under which the data was collected (rule 9). It must name the subject if
+                the snapshot requires that.
+            conditions: The conditions of the notice that are stated to hold.
 
         Raises:
-            UnknownSource: a source is of another notice, or of a clause that is gone.
-            UnlabelledData: there are no sources.
+            UnknownSource: A source belongs to another notice, or its clause no longer exists.
+            UnlabelledData: There are no sources.
         """
         matrix = self.matrix
-        asked = freeze_sources(sources)
-        label = matrix.resolve_label(asked)
+        frozen_sources = freeze_sources(sources)
+        label = matrix.resolve_label(frozen_sources)
         closed = False
         if context is None:
-            named = not (activity and self._requires_subject) or label is _NOT_PERSONAL
-            context = NONE_KNOWN if named else NOT_NAMED
+            may_omit_subject = not (activity and self._requires_subject) or label is _NOT_PERSONAL
+            context = NONE_KNOWN if may_omit_subject else NOT_NAMED
         if conditions:
             context = context._replace(conditions=conditions)
         if activity and channel is None:
@@ -210,18 +239,23 @@ class PolicySnapshot:
             if matrix.was_closed(purpose):
                 context = context._replace(unstated=True)
         row = matrix.row_for(label, channel, context)
-        if context is NONE_KNOWN and asked is not label:
-            matrix.cache_row(asked, channel, row)
+        if context is NONE_KNOWN and frozen_sources is not label:
+            matrix.cache_row(frozen_sources, channel, row)
         allowed = not closed and purpose in row
         return Verdict(allowed, matrix, label, purpose, channel, context, closed)
 
     def get_permissions(
         self, purpose: type[Purpose] | Family, channel: str | None, conditions: frozenset[str] = NO_CONDITIONS
     ) -> Permissions:
-        """What may be used for a purpose, in the classes of any revision.
+        """Return the permissions of a purpose by a channel.
+
+        Args:
+            purpose: The purpose or family. It may be a class of another revision.
+            channel: The channel, if one is stated.
+            conditions: The conditions that are stated to hold.
 
         Raises:
-            UnknownPurpose, UnknownChannel, UnknownCondition: the notice has no such purpose, channel or condition.
+            UnknownPurpose, UnknownChannel, UnknownCondition: The notice has no such purpose, channel or condition.
         """
         permissions = self._permissions.get((purpose, channel, conditions))
         if permissions is None:
@@ -230,23 +264,23 @@ class PolicySnapshot:
             permissions = Permissions(self, purpose, channel, conditions)
             with self._lock:
                 permissions = self._permissions.setdefault((purpose, channel, conditions), permissions)
-                if self._retired:  # asked for while the notice was being replaced
+                if self._retired:  # The notice was replaced meanwhile.
                     permissions.retire()
         return permissions
 
     def cache_check(self, check: tuple[object, ...], tick: Tick) -> None:
-        """A bare check is allowed as it was asked for; `tick` counts it. Of many different ones the first are kept."""
+        """Cache an allowed check outside activities with the function that counts it, unless the cache is full."""
         if not self._retired and len(self.checked) < _CHECKS_AT_MOST:
             self.checked[check] = tick
 
     def cache_stated(self, place: object, stated: object) -> None:
-        """Have what was last stated at a place of the code found there again. Of many places the first are kept."""
+        """Cache the purpose that was stated at a place in the code, unless the cache is full."""
         with self._lock:
             if not self._retired and (place in self.stated or len(self.stated) < _PLACES_AT_MOST):
                 self.stated[place] = stated
 
     def retire(self) -> None:
-        """Retire all permissions, those asked for from now on too."""
+        """Retire all permissions, including those that are created later."""
         with self._lock:
             self._retired = True
             self.stated.clear()

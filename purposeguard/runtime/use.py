@@ -1,4 +1,4 @@
-"""Use: one act of opening data for a purpose."""
+"""Uses, which open data for a purpose."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
 from importlib import import_module
+from itertools import chain
 from types import FrameType
 from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
 
@@ -40,15 +41,15 @@ from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import compute_plain_value, content
 from purposeguard.values.type_schema import Shape, read_shape
 
-# Invariant: were it contravariant, what gives a use would give whatever use is asked for (`P` would be solved as the
-# union of its argument and of what is asked for), and a reminder could be written under another purpose.
+# The variable is invariant. If it were contravariant, type checkers would solve `P` as the union of a purpose and the
+# expected purpose, so a block for one purpose would be accepted where a use for another one is expected.
 P = TypeVar("P", bound=Source | Purpose)
 T = TypeVar("T")
 D = TypeVar("D")
 
 
 def _advise_opening(refusal: Decision, engine: Engine) -> str:
-    """What to do where a sealed value may not be opened."""
+    """Return advice for a sealed value that may not be opened."""
     if is_about_the_subject(refusal):
         if refusal.context.preferences not in (None, UNNAMED):
             return "do without it, as `use.try_open(value, default, subject=…)` does"
@@ -58,23 +59,24 @@ def _advise_opening(refusal: Decision, engine: Engine) -> str:
 
 
 class Use(Authorization, Opener, Generic[P]):
-    """One act of opening data for a purpose: what `with guard.purpose(…) as use` gives.
+    """Opens data for a purpose inside a block: the target of `with guard.purpose(…) as use`.
 
-    It holds in the task, greenlet or thread that entered it, until its block ends; in another one, while what
-    `guard.carry` gave runs there. `Use[P]` opens sealed values whose sources may all serve `P`. Invariant, so a use is
-    of just its purpose; `guard.use(Member)` gives that of a family's member inside the family's block.
+    A use is valid in the task, greenlet or thread that entered it, until its block ends. It is valid in another one
+    while a function that was bound by `guard.carry` runs there. `Use[P]` opens sealed values whose sources may all
+    serve `P`. Its type parameter is invariant, so a use is for exactly one purpose. Inside the block of a family,
+    `guard.use(Member)` returns a use for one member.
     """
 
-    # `_allowed_labels`, `_counted`, `_owner` and `_runs` are read by wrappers on their fast path. `_owner` is what
-    # entered (NOBODY before and after): a task, a proxy of a greenlet, the identifier of a thread. `_runs` is the
-    # quickest function that says which one runs.
+    # Wrappers read `_allowed_labels`, `_counted`, `_owner` and `_runs` on their fast path. `_owner` is the task, the
+    # proxy of a greenlet or the identifier of the thread that entered, and NOBODY before and after. `_runs` is the
+    # quickest function that returns the task, greenlet or thread that is running.
     __slots__ = ("_before", "_owner", "_runs")
 
     _carries: ClassVar[bool] = True
-    """Whether `guard.carry` may take it elsewhere."""
+    """True if `guard.carry` may carry it to another task or thread."""
 
     _keeps: ClassVar[bool] = True
-    """Whether what was read in it may be kept for another like it, and it may be given what was kept."""
+    """True if results that were read in it may be cached, and cached results may be returned in it."""
 
     _owner: object
     _runs: Callable[[], object]
@@ -85,23 +87,23 @@ class Use(Authorization, Opener, Generic[P]):
 
         Args:
             handle: The activity.
-            frame: The frame that enters it. If it is of a generator or coroutine, the use is ambient only while that
-                is not suspended.
+            frame: The frame that enters it. If it belongs to a generator or coroutine, the use is ambient only while
+                this is not suspended.
         """
-        # `activity._quick` does the same without the call.
+        # `activity._wrap_fast` does the same without a call.
         self._handle = handle
         engine = handle.engine
         before = engine.innermost()
         self._before = before if before._owner is not NOBODY or before is NO_USE else nearest_active_use(before)
         self._runs, self._owner = current_execution()
         if frame is not None and not frame.f_code.co_flags & SUSPENDABLE and frame.f_globals is not CONTEXTLIB:
-            frame = None  # `find_suspendable_frame` would say so, less quickly
+            frame = None  # `find_suspendable_frame` would find this out more slowly.
         if frame is not None or type(before._runs) is FrameCheck:
             self._runs = check_frames(self._runs, frame, before)
         permissions = handle.permissions
         if permissions.retired:
             permissions = handle.get_permissions()
-        self._allowed_labels = permissions.allowed_labels  # empty where uses are counted
+        self._allowed_labels = permissions.allowed_labels  # It stays empty if uses are counted.
         self._counted = handle.counted
         if get_dump_opener.get() is not None:
             get_dump_opener.set(None)
@@ -109,11 +111,11 @@ class Use(Authorization, Opener, Generic[P]):
 
     @property
     def active(self) -> bool:
-        """Whether its block is under way (wherever that is)."""
+        """True from the start of its block until its end, in any task or thread."""
         return self._owner is not NOBODY
 
     def _close(self) -> None:
-        """End this use and restore the one before; for guards and wrappers."""
+        """End this use and restore the previous one. Used by guards and wrappers."""
         engine = self._handle.engine
         self._owner = NOBODY
         self._allowed_labels = NOTHING
@@ -122,20 +124,23 @@ class Use(Authorization, Opener, Generic[P]):
             self._runs.frame = None
         before: Any = self._before
         if before is not NO_USE:
-            self._before = before = nearest_active_use(
-                _enclosing_use(self)
-            )  # no more than that is kept of those that have ended
+            # Only the nearest active use is referenced, so that ended uses can be freed.
+            self._before = before = nearest_active_use(_enclosing_use(self))
         if engine.innermost() is self:
-            # Not where a block is left in another context than it was entered in: there is nothing to restore there.
+            # If a block is left in another context than it was entered in, there is nothing to restore.
             engine.set_ambient(before)
 
     def check(self, sources: Sources, subject: Whose = None) -> None:
-        """Nothing where data from these sources (of this subject) may be used here.
+        """Raise PurposeViolation unless data from these sources may be used here.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
 
         Raises:
-            PurposeMissing: the block has ended, or is another task's or thread's.
-            PurposeViolation: the notice does not grant it.
-            UnknownSource, UnlabelledData: as `Guard.allows`.
+            PurposeMissing: The block has ended, or belongs to another task or thread.
+            PurposeViolation: The notice does not grant the use.
+            UnknownSource, UnlabelledData: As in `Guard.allows`.
         """
         engine = self._engine
         try:
@@ -154,29 +159,36 @@ class Use(Authorization, Opener, Generic[P]):
             raise
 
     def open(self, value: Personal[T, P | NotPersonal], /, subject: Whose = None) -> T:
-        """Return the plain value of a sealed one, where this purpose may use all its sources.
+        """Open a sealed value if this purpose may use all its sources.
 
-        `subject` says whose it is, where there is somebody who keeps what subjects asked for (`Guard(governance=…)`):
-        an id, a `RowContext`, or a row whose marked fields say it.
+        Args:
+            value: The sealed value.
+            subject: The person whom the value is about: an id, a `RowContext`, or a row with marked fields. It requires
+                a guard with governance (`Guard(governance=…)`).
+
+        Returns:
+            The plain value.
 
         Raises:
-            PurposeMissing: the block has ended, or is another task's or thread's.
-            PurposeViolation: the notice does not grant it.
-            UnknownSource: its sources are of another notice.
-            SealedValue: a function given to `map` failed, or is not registered with a strict guard.
+            PurposeMissing: The block has ended, or belongs to another task or thread.
+            PurposeViolation: The notice does not grant the use.
+            UnknownSource: The sources of the value belong to another notice.
+            SealedValue: A function that was passed to `map` failed, or is not registered with a strict guard.
         """
         try:
             if subject is not None:
                 return self._open_for_subject(value, subject)
             try:
                 if value._ready in self._allowed_labels and self._owner == self._runs():
-                    return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+                    return content(value)  # type: ignore[no-any-return]  # The slot has no type.
                 tick = self._counted[value._ready]
                 if self._owner == self._runs():
                     tick()
-                    return content(value)  # type: ignore[no-any-return]  # likewise
+                    return content(value)  # type: ignore[no-any-return]  # As above.
             except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
-                pass  # not used before, or something is to be applied first; or no seal, or not here: said below
+                # The label is new, functions must be applied first, the value is not sealed, or the use is not valid
+                # here. The steps below handle each case.
+                pass
             require_sealed(value, "`open`")
             return self._open((value,))[0]
         except (PurposeGuardError, TypeError) as error:
@@ -184,39 +196,46 @@ class Use(Authorization, Opener, Generic[P]):
             raise
 
     def _open_for_subject(self, value: Personal[T, Any], subject: object) -> T:
-        """Return the plain value of somebody's: the way of `open` where a subject is named."""
+        """Open a sealed value of a subject. Called by `open` if a subject is named."""
         engine = self._engine
         try:
             if type(subject) in IDS and self._is_owner_running():
                 label = value._ready
                 if label in self._labels_allowed_for(self._permissions, subject):
                     if not engine.counting:
-                        return content(value)  # type: ignore[no-any-return]  # the slot knows no type
+                        return content(value)  # type: ignore[no-any-return]  # The slot has no type.
                     tick = self._handle.ticks.get(label)
                     if tick is not None:
                         tick()
-                        return content(value)  # type: ignore[no-any-return]  # likewise
+                        return content(value)  # type: ignore[no-any-return]  # As above.
         except (AttributeError, TypeError):
-            pass  # as in `open`; what is no id is said below
+            pass  # As in `open`. The steps below handle other subjects than ids.
         require_sealed(value, "`open`")
         return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]
 
     def _open_in_context(self, value: Personal[T, Any], row_contexts: tuple[RowContext, ...], /) -> T:
-        """The plain value of a sealed one that this is known of; for dumps, of whose rows it is. Raises as `open`."""
+        """Open a sealed value whose subjects and dates are known. Used by dumps. Raises the errors of `open`."""
         return self._open((value,), row_contexts=(row_contexts,))[0]
 
     def open_all(
         self, values: Iterable[Personal[T, P | NotPersonal]], /, subjects: Iterable[Whose] | None = None
     ) -> list[T]:
-        """Return the plain values of sealed ones, in their order: of all or, where one may not be opened, of none.
+        """Open several sealed values: all of them, or none if one of them may not be opened.
 
-        `subjects` says of each value in turn whose it is, as `subject` of `open` does. They are asked of together, and
-        again once all is decided: what one asked for meanwhile counts.
+        The preferences of the subjects are read together, and again after the decisions, so that a request that arrives
+        meanwhile is obeyed.
+
+        Args:
+            values: The sealed values.
+            subjects: The subjects of the values, in the same order. Each may be anything that `open` accepts.
+
+        Returns:
+            The plain values in their order.
 
         Raises:
-            PurposeMissing, PurposeViolation, UnknownSource, SealedValue: as `open`.
-            ValueError: there are fewer or more subjects than values.
-            TypeError: one subject is named, and not one for each.
+            PurposeMissing, PurposeViolation, UnknownSource, SealedValue: As in `open`.
+            ValueError: There are fewer or more subjects than values.
+            TypeError: `subjects` is a single subject.
         """
         sealed = tuple(values)
         try:
@@ -231,7 +250,7 @@ class Use(Authorization, Opener, Generic[P]):
                         tick()
                     return list(map(content, sealed))
             except (AttributeError, KeyError, TypeError):
-                pass  # as above, of one of them
+                pass  # As in `open`, for one of the values.
             for value in sealed:
                 require_sealed(value, "`open_all`")
             return self._open(sealed)
@@ -240,7 +259,7 @@ class Use(Authorization, Opener, Generic[P]):
             raise
 
     def _open_for_subjects(self, sealed: tuple[Personal[T, Any], ...], subjects: Iterable[Whose]) -> list[T]:
-        """Return the plain values of somebody's each: the way of `open_all` where subjects are named."""
+        """Open several sealed values of subjects. Called by `open_all` if subjects are named."""
         if isinstance(subjects, (str, bytes, Mapping)):
             raise TypeError("`subjects` says of each value in turn whose it is: give a list")
         for value in sealed:
@@ -251,15 +270,23 @@ class Use(Authorization, Opener, Generic[P]):
         return self._open(sealed, row_contexts=row_contexts)
 
     def try_open(self, value: Personal[T, Any], default: D, /, *, subject: Whose = None) -> T | D:
-        """The plain value where this purpose may use it, or else `default`: a question, never an error for a denial.
+        """Open a sealed value if this purpose may use it, or return a default. A denial is not an error.
 
-        Where denials are only observed it gives the default as well: code that asks is ready for it.
+        A denied value leads to the default even if denials are only observed, because the caller handles it.
+
+        Args:
+            value: The sealed value.
+            default: The result if the value may not be opened.
+            subject: The person whom the value is about, as in `open`.
+
+        Returns:
+            The plain value or the default.
 
         Raises:
-            PurposeMissing, UnknownSource, SealedValue: as `open`.
+            PurposeMissing, UnknownSource, SealedValue: As in `open`.
         """
         require_sealed(value, "`try_open`")
-        permissions = self._permissions  # once: the question and the opening are decided by one revision
+        permissions = self._permissions  # Read once, so that one revision decides both the question and the opening.
         row_contexts = () if subject is None else self._resolve_row_contexts(subject)
         if (
             self._explain_absence() is None
@@ -276,9 +303,16 @@ class Use(Authorization, Opener, Generic[P]):
         *,
         used: bool | None = True,
     ) -> list[T]:
-        """All of these, checked before the first is opened; the way of `open` where it is not a short one.
+        """Check all values, then open them. Called by `open` and `open_all` if their shortcuts do not apply.
 
-        `row_contexts` says of each what is known of it beside its label.
+        Args:
+            values: The sealed values.
+            permissions: The permissions that decide, by default those under the notice in force.
+            row_contexts: The subjects and dates of each value, if they are known.
+            used: The argument of this name of `_decide_and_report`.
+
+        Returns:
+            The plain values in their order.
         """
         engine = self._engine
         absence = self._explain_absence()
@@ -286,77 +320,103 @@ class Use(Authorization, Opener, Generic[P]):
             engine.report_missing_purpose("a sealed value was to be opened", absence, self)
         engine.require_registered(values)
         if absence is None:
-            permissions = permissions or self._permissions  # once: all are decided by one revision
-            asked: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
-            for value, known in zip(values, row_contexts or ((),) * len(values), strict=True):
-                asked[value.label, known] = asked.get((value.label, known), 0) + 1
-            if len(asked) == 1:
-                judged = {one: self._decide_and_report(*one, permissions, used=used) for one in asked}
+            permissions = permissions or self._permissions  # Read once, so that one revision decides all values.
+            times_by_question: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
+            for value, contexts in zip(values, row_contexts or ((),) * len(values), strict=True):
+                question = value.label, contexts
+                times_by_question[question] = times_by_question.get(question, 0) + 1
+            if len(times_by_question) == 1:
+                denials = {
+                    question: self._decide_and_report(*question, permissions, used=used)
+                    for question in times_by_question
+                }
             else:
-                judged = self._decide_each(asked, permissions, used=used)
-            for one, refusal in judged.items():
-                if refusal is not None:
-                    engine.refuse(refusal, self, advice=_advise_opening(refusal, engine))
-                    del asked[one]  # observed only
-            for (label, known), times in asked.items():
-                self._count_use(label, known, permissions, times)
+                denials = self._decide_each(times_by_question, permissions, used=used)
+            for question, denial in denials.items():
+                if denial is not None:
+                    engine.refuse(denial, self, advice=_advise_opening(denial, engine))
+                    del times_by_question[question]  # The denial is only observed, otherwise `refuse` has raised.
+            for (label, contexts), times in times_by_question.items():
+                self._count_use(label, contexts, permissions, times)
         return [compute_plain_value(value) for value in values]
 
     def _decide_each(
-        self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
+        self,
+        questions: Collection[tuple[Label, tuple[RowContext, ...]]],
+        permissions: Permissions,
+        *,
+        used: bool | None,
     ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
-        """Return each of these, judged; those whose subjects asked for something meanwhile, judged again."""
-        row_contexts = [row_context for _, known in asked for row_context in known]
+        """Decide each pair of a label and row contexts. Decide again if a subject's preferences changed meanwhile.
+
+        Returns:
+            For each pair the denial, or None if the use is allowed.
+        """
+        row_contexts = list(chain.from_iterable(contexts for _, contexts in questions))
         before = self._engine.collect_preferences(row_contexts)
-        judged = {one: self._decide_and_report(*one, permissions, used=used, known=before) for one in asked}
+        denials = {
+            question: self._decide_and_report(*question, permissions, used=used, known=before) for question in questions
+        }
         now = self._engine.collect_preferences(row_contexts)
-        changed = () if now == before else {subject for subject in now if now[subject] != before[subject]}
-        for one in asked if changed else ():
-            if any(each.subject in changed for each in one[1]):
-                judged[one] = self._decide_and_report(*one, permissions, used=used, known=now)
-        return judged
+        if now == before:
+            return denials
+        changed_subjects = {subject for subject in now if now[subject] != before[subject]}
+        for question in questions:
+            if any(row_context.subject in changed_subjects for row_context in question[1]):
+                denials[question] = self._decide_and_report(*question, permissions, used=used, known=now)
+        return denials
 
     def _current_use(self) -> Use[Any]:
-        """Return the use of its guard that is under way here; itself where there is none."""
+        """Return the use of the same guard that is active here, or this use if there is none."""
         engine = self._handle.engine
         ambient = engine.ambient()
-        # One that an application keeps in a variable of its own decides where its guard has nothing under way; one
-        # whose generator is suspended does not.
+        # A use that an application holds in a variable decides if its guard has no active use here. A use whose
+        # generator is suspended does not.
         return self if ambient._nothing and engine.innermost()._nothing else ambient
 
     def _is_current(self) -> bool:
-        """Return True if it is what its guard has under way, and holds here and now."""
+        """Return True if this is the guard's ambient use and valid here."""
         return self._handle.engine.ambient() is self and self._explain_absence() is None
 
     def withhold(self, value: T, like: object = None) -> T:
-        """Return `value`, or a copy without the fields that may not be used here.
+        """Withhold the fields of a value that may not be used here.
 
-        Models, dataclasses, attrs objects and NamedTuples are read by their classes, also inside containers; rows that
-        are plain dicts by `like`, an annotation such as `list[InvoiceRow]`. An iterator asks this use at each item.
+        Args:
+            value: A model, dataclass, attrs object, NamedTuple or dict, or a container or iterator of these.
+            like: An annotation with tagged fields, such as `list[InvoiceRow]`. It is required for plain dicts; other
+                objects are described by their classes.
+
+        Returns:
+            The value itself if nothing had to be withheld, otherwise a copy. An iterator is checked at each item.
 
         Raises:
-            PurposeMissing: the block has ended, or is another task's or thread's.
-            PurposeViolation: what may not be used cannot be told apart in it.
-            UnlabelledData: nothing says what the value holds.
+            PurposeMissing: The block has ended, or belongs to another task or thread.
+            PurposeViolation: The denied data cannot be separated from the rest of the value.
+            UnlabelledData: Neither the value nor `like` has tagged fields.
         """
         if self._require_active() is None:
             return value
         from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
         from purposeguard.values.withholding import describes_itself  # noqa: PLC0415  # likewise
 
-        shape = Shape() if like is None else read_shape(like)  # without an annotation, by the classes in the value
+        shape = Shape() if like is None else read_shape(like)  # Without an annotation, the classes in the value count.
         if not (describes_itself(value) if like is None else shape.has_tags):
             what = type(value).__qualname__
             raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
         try:
             return cast("T", withhold_denied_fields(self, value, shape, None, again=self._require_active))
         finally:
-            del value  # from the traceback, where it is refused
+            del value  # Keep the value out of the traceback of a refusal.
 
     def _withhold_for_dump(self, value: T, met: list[Any]) -> T:
-        """Return `value`, or a copy without the fields that may not be used here, whatever it is; for dumps.
+        """Withhold the fields of any value that may not be used here. Used by dumps.
 
-        `met` gets all models in it, as they are given back. Raises as `withhold` does, save UnlabelledData.
+        Args:
+            value: The value. Values without tags are returned unchanged.
+            met: A list to which all models in the result are added.
+
+        Raises:
+            PurposeMissing, PurposeViolation: As in `withhold`.
         """
         if self._require_active() is None:
             return value
@@ -365,7 +425,11 @@ class Use(Authorization, Opener, Generic[P]):
         return cast("T", withhold_denied_fields(self, value, Shape(), None, met=met, again=self._require_active))
 
     def _require_active(self) -> Use[Any] | None:
-        """Return this use, where it holds here and now; None where that it does not is only observed."""
+        """Return this use if it is valid here, or None if it is not and that is only observed.
+
+        Raises:
+            PurposeMissing: The use is not valid here.
+        """
         absence = self._explain_absence()
         if absence is None:
             return self
@@ -373,7 +437,7 @@ class Use(Authorization, Opener, Generic[P]):
         return None
 
     def _explain_absence(self) -> str | None:
-        """Why this use does not hold here and now; None where it does."""
+        """Explain why this use is not valid here; None if it is valid."""
         if self._owner is NOBODY:
             return self._explain_end()
         if self._is_owner_running():
@@ -387,7 +451,8 @@ class Use(Authorization, Opener, Generic[P]):
         elsewhere = f"activity {name} runs in another {other}"
         if self._engine.innermost() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"
-        # This one has inherited the context. It may be part of the activity, or a request that a server began in it.
+        # The current task has inherited the context. It may be part of the activity, or an unrelated request that a
+        # server began in it.
         return (
             f"{elsewhere}, which began this one; what is part of it is handed over there, with `guard.carry(fn)`, and "
             "what is not states a purpose here, with `@guard.purpose(…)`"
@@ -403,27 +468,27 @@ class Use(Authorization, Opener, Generic[P]):
         return f"{ended}, or the step of a generator that this use was for: ask `guard.use(…)` where it is needed"
 
     def _is_owner_running(self) -> bool:
-        """Return True if what entered it is what runs now; for guards.
+        """Return True if the task, greenlet or thread that entered this use is the one that is running.
 
-        A use opened outside any event loop belongs to its greenlet or thread, and to a loop that its body runs there.
+        A use that was entered outside any event loop is also valid in a loop that its body runs in this thread.
         """
         runs = self._runs.runs if type(self._runs) is FrameCheck else self._runs
         try:
             if self._owner == runs():
                 return runs is not get_ident or is_in_first_greenlet()
             return is_served(self._owner)
-        except (RuntimeError, ReferenceError):  # no event loop runs here, and it was entered in one; or it is gone
+        except (RuntimeError, ReferenceError):  # It belongs to an event loop, and none runs here, or its owner is gone.
             return False
 
     def _is_ambient_here(self) -> bool:
-        """Return True if what entered it runs now, and no generator or coroutine that entered it is suspended."""
+        """Return True if its owner is running, and no generator or coroutine that entered it is suspended."""
         runs = self._runs
         return self._is_owner_running() and (type(runs) is not FrameCheck or runs.holds())
 
     def _in_running_frame(self) -> Use[Any]:
-        """Return this use, or the nearest one around it whose generator or coroutine is not suspended.
+        """Return this use, or the nearest enclosing use whose generator or coroutine is not suspended.
 
-        A use of another task or thread stays what is under way: it does not hold here, and says so.
+        A use of another task or thread is returned as it is. It is not valid here, and its errors say so.
         """
         use: Use[Any] = self
         while type(use._runs) is FrameCheck and not use._runs.holds() and use._is_owner_running():
@@ -431,7 +496,7 @@ class Use(Authorization, Opener, Generic[P]):
         return use
 
     def _is_carried(self) -> bool:
-        """Whether it was carried to what runs here: by the use under way here, or one that this one is nested in."""
+        """Return True if the active use or one of its enclosing uses carries this use here."""
         carrier = self._engine.ambient()
         while not carrier._nothing:
             if isinstance(carrier, CarriedUse) and carrier.stands_for(self):
@@ -440,7 +505,7 @@ class Use(Authorization, Opener, Generic[P]):
         return False
 
     def __copy__(self) -> Self:
-        return self  # a copy would go on after the block
+        return self  # A copy would remain valid after the block.
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
@@ -454,67 +519,78 @@ class Use(Authorization, Opener, Generic[P]):
 
 
 class CarriedUse(Use[Any]):
-    """A use that `guard.carry` made elsewhere of one that is under way: there, that one holds while this one does."""
+    """A use in a function that was bound by `guard.carry`. The original use is valid there while this one is."""
 
     __slots__ = ("_origins",)
 
     _origins: tuple[Use[Any], ...]
 
     def __init__(self, handle: ActivityHandle, origin: Use[Any], frame: FrameType | None = None) -> None:
-        """`origin` is the use that was carried."""
-        further = origin._origins if isinstance(origin, CarriedUse) else ()
-        self._origins = tuple(one for one in (origin, *further) if one.active)
-        super().__init__(handle, frame)  # last: from then on it is ambient
+        """Make the carried use ambient.
+
+        Args:
+            handle: The activity.
+            origin: The use that was carried.
+            frame: The frame that enters it, as in `Use`.
+        """
+        earlier_origins = origin._origins if isinstance(origin, CarriedUse) else ()
+        self._origins = tuple(use for use in (origin, *earlier_origins) if use.active)
+        super().__init__(handle, frame)  # This comes last, because it makes the use ambient.
 
     def stands_for(self, use: Use[Any]) -> bool:
-        """Return True if it was carried from this use, directly or by way of others."""
+        """Return True if it was carried from `use`, directly or through other carried uses."""
         return any(origin is use for origin in self._origins)
 
 
 class MemberUse(Use[Any]):
-    """The use of a family for one of its members: holds where and as long as that does, and opens less."""
+    """A use for one member of a family. It is valid while the family's use is valid, and may open less."""
 
     __slots__ = ("_whole",)
 
     _whole: Use[Any]
 
     def __init__(self, whole: Use[Any], member: type[Purpose] | Family) -> None:
-        """`whole` is the use of the family."""
+        """Restrict a use to a member.
+
+        Args:
+            whole: The use of the family.
+            member: The member of the family.
+        """
         self._whole = whole
         self._handle = whole._handle.narrow_to(member)
 
     @property
-    def _owner(self) -> object:  # type: ignore[override]  # asked of the whole, which may have ended
-        """The task, greenlet or thread that entered the family's."""
+    def _owner(self) -> object:  # type: ignore[override]  # Read from the family's use, which may have ended.
+        """The task, greenlet or thread that entered the family's use."""
         return self._whole._owner
 
     @property
-    def _runs(self) -> Callable[[], object]:  # type: ignore[override]  # likewise
-        """What says which one runs."""
+    def _runs(self) -> Callable[[], object]:  # type: ignore[override]  # As above.
+        """The function that returns the running task, greenlet or thread."""
         return self._whole._runs
 
     @property
-    def _allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # likewise
-        """What is known to be allowed to the member."""
+    def _allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # As above.
+        """The labels that are cached as allowed for the member."""
         return NOTHING if self._whole._allowed_labels is NOTHING else self._permissions.allowed_labels
 
     @property
-    def _counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # likewise
-        """The same, with what counts it."""
+    def _counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # As above.
+        """The allowed labels of the member, each with the function that counts a use."""
         return NO_COUNTS if self._whole._counted is NO_COUNTS else self._handle.counted
 
     @property
     def _permissions(self) -> Permissions:
-        self._whole._handle.get_permissions()  # raises where the revision in force has no such family
+        self._whole._handle.get_permissions()  # Raises if the revision in force has no such family.
         return self._handle.get_permissions()
 
     def _explain_absence(self) -> str | None:
-        """Why the family's use does not hold here and now; None where it does."""
+        """Explain why the family's use is not valid here; None if it is valid."""
         return self._whole._explain_absence()
 
 
 class ObservedUse(Use[Any]):
-    """A use for a purpose that is not under way, where that is only observed: it refuses nothing, and has no end."""
+    """A use for a purpose that is not active, in observe mode. It refuses nothing and does not end."""
 
     __slots__ = ()
 
@@ -529,7 +605,7 @@ class ObservedUse(Use[Any]):
 
 
 class _NoUse(Use[Any]):
-    """What is ambient where nothing is: never active, clears nothing."""
+    """The ambient use outside any purpose. It is never active and allows nothing."""
 
     __slots__ = ()
 
@@ -541,7 +617,7 @@ class _NoUse(Use[Any]):
         self._runs, self._owner = get_ident, NOBODY
 
     @property
-    def _handle(self) -> ActivityHandle:  # type: ignore[override]  # there is none: asking raises, with the reason
+    def _handle(self) -> ActivityHandle:  # type: ignore[override]  # There is no activity, so reading it raises.
         raise PurposeMissing(f"nothing may be used outside any purpose: {self._explain_absence()}")
 
     def __repr__(self) -> str:
@@ -571,10 +647,14 @@ NO_USE: Final = _NoUse()
 
 
 def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any] | None:
-    """Return the use under way here; None in observe mode where there is none.
+    """Return the use that is active here; None in observe mode if there is none.
+
+    Args:
+        engine: The engine of the guard.
+        what: The event that needs a use, for the error message.
 
     Raises:
-        PurposeMissing: there is none, it has ended, or it is another task's or thread's.
+        PurposeMissing: There is no use, it has ended, or it belongs to another task or thread.
     """
     use: Use[Any] = engine.ambient()
     absence = use._explain_absence()
@@ -585,17 +665,25 @@ def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any]
 
 
 def use_for_call(engine: Engine, access: Access) -> Use[Any] | None:
-    """Return the use under way here, for an access function that was called; raises as `present` does."""
+    """Report the call of an access function, and return the use that is active here.
+
+    Raises:
+        PurposeMissing: As in `require_current_use`.
+    """
     for report in engine.observers.called:
         report(access)
     return require_current_use(engine, f"{access.name} was called")
 
 
 def authorize(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
-    """The use under way here, once it is seen that it may open data of this label.
+    """Check that the active use may open data with this label, and return the use.
+
+    Returns:
+        The use, or None if there is none and that is only observed.
 
     Raises:
-        PurposeMissing, PurposeViolation: it may not, or there is none.
+        PurposeMissing: No purpose is active here.
+        PurposeViolation: The purpose may not use the data.
     """
     use = use_for_call(engine, access)
     refusal = use._check_label(label, access=access) if use is not None else None
@@ -605,12 +693,15 @@ def authorize(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
 
 
 def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Use[Any]) -> Callable[[], object]:
-    """Return the function that says what runs here, for a use that is entered in a frame, inside of another use.
+    """Return the function that a new use calls to find out what is running.
 
     Args:
-        runs: The function for a use that no generator or coroutine has entered.
-        frame: The frame that enters it.
+        runs: The function that returns the running task, greenlet or thread.
+        frame: The frame that enters the use, if it may belong to a generator or coroutine.
         before: The innermost use so far.
+
+    Returns:
+        `runs`, or a `FrameCheck` around it if the use depends on frames that can be suspended.
     """
     if frame is not None:
         frame = find_suspendable_frame(frame)
@@ -625,39 +716,39 @@ def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Us
 
 
 def awaiting_frame(frame: FrameType) -> FrameType | None:
-    """Return the frame of a wrapper if it can be suspended while it is in a use; a generator's leaves it before."""
+    """Return a wrapper's frame if it can be suspended inside a use. A generator's wrapper leaves the use before."""
     return frame if frame.f_code.co_flags & AWAITING else None
 
 
 def nearest_active_use(use: Use[Any]) -> Use[Any]:
-    """Return this use, or the nearest one around it that has not ended: of blocks that were left out of order."""
+    """Return this use, or the nearest enclosing use that has not ended. Blocks may be left out of order."""
     while use._owner is NOBODY and use is not NO_USE:
         use = _enclosing_use(use)
     return use
 
 
 def _enclosing_use(use: Use[Any]) -> Use[Any]:
-    """Return the use that this one was entered in."""
-    before = getattr(use, "_before", NO_USE)  # not set yet where a signal interrupts a quick wrapper
+    """Return the use in which this one was entered."""
+    before = getattr(use, "_before", NO_USE)  # It is not set yet if a signal interrupts a fast wrapper.
     if not isinstance(before, Token):
         return before
-    earlier = before.old_value  # a quick wrapper keeps what the context variable gave it
+    earlier = before.old_value  # A fast wrapper stores the token of the context variable.
     return earlier if isinstance(earlier, Use) else NO_USE
 
 
 def _clear_use_after_fork() -> None:
-    """In a forked child nothing is under way: its thread is the parent's by name alone, and its work is another."""
-    copied = GEVENT in modules or EVENTLET in modules  # the greenlets of this thread are in the child, and may go on
-    if not copied and not any(isinstance(one, Use) and one.active for one in copy_context().values()):
-        return  # looking at every object would undo what servers win by forking
+    """End all uses in a forked child, which does other work than the thread that forked."""
+    copied = GEVENT in modules or EVENTLET in modules  # The greenlets of this thread exist in the child and may go on.
+    if not copied and not any(isinstance(value, Use) and value.active for value in copy_context().values()):
+        return  # Visiting every object would copy the memory that servers share by forking.
     frozen = gc.get_freeze_count()
     if frozen:
         gc.unfreeze()
-    for one in gc.get_objects():  # also those further up the stack, which inner ones would restore
-        if Use in type(one).__mro__ and type(one) not in (MemberUse, _NoUse):
-            one._owner = NOBODY
-            one._allowed_labels = NOTHING
-            one._counted = NO_COUNTS
+    for candidate in gc.get_objects():  # This includes outer uses, which inner ones would restore.
+        if Use in type(candidate).__mro__ and type(candidate) not in (MemberUse, _NoUse):
+            candidate._owner = NOBODY
+            candidate._allowed_labels = NOTHING
+            candidate._counted = NO_COUNTS
     if frozen:
         gc.freeze()
 
@@ -667,9 +758,9 @@ _LOADED_LATER: Final = ("purposeguard.runtime.results", "difflib")
 
 
 def _load_before_fork() -> None:
-    """Load what other threads may be importing: a child inherits the locks of imports, and not who would release them.
+    """Finish the imports that other threads may have begun, because a child inherits import locks but not threads.
 
-    That waits for an import under way, and leaves none to begin. Without other threads there is nothing to wait for.
+    Importing the modules waits for imports that have begun. Without other threads there is nothing to wait for.
     """
     if len(sys._current_frames()) > 1:
         for name in _LOADED_LATER:

@@ -1,7 +1,7 @@
-"""Wrapping a function of any kind: what happens before and after its body, however the body is run.
+"""Wrapping of functions of any kind in steps that run before and after their body.
 
-A generator's or coroutine's `before` and `after` surround the running of the body, not its creation. A generator's
-body is left at every `yield` and entered again after it, so that nothing of it holds in the consumer meanwhile.
+For a generator or coroutine, the steps surround each run of the body, not its creation. The body of a generator is left
+at each `yield` and entered again afterwards, so its purpose does not apply to the consumer in between.
 """
 
 from __future__ import annotations
@@ -22,53 +22,57 @@ Function = Callable[..., Any]
 
 
 class BodyWrapper(Protocol):
-    """What surrounds each run of a body. Whatever `before` gives is handed to the other two."""
+    """The steps around each run of a function body. The result of `enter` is passed to the other steps."""
 
     def enter(self) -> Any:
-        """Run before the body, and again whenever a generator's body goes on; raise to keep it from running."""
+        """Run before the body, and again before each step of a generator. Raise an error to prevent the run."""
 
     def leave(self, token: Any) -> None:
-        """Run when the body is left, by whichever way."""
+        """Run after the body is left, by a return, a yield or an error."""
 
     def enter_for_cleanup(self) -> Any:
-        """Run instead of `before` where a generator's body is only let clean up."""
+        """Run instead of `enter` if a generator is only closed."""
 
     def filter_result(self, value: Any, token: Any) -> Any:
-        """What the caller gets for what the body returned or yielded."""
+        """Return the value that the caller receives for a value that the body returned or yielded."""
 
 
 def wrap_method(fn: Any, wrap: Callable[[Function], Function]) -> Any | None:
-    """Return `fn` wrapped inside its classmethod or staticmethod; None where it is neither."""
+    """Wrap the function inside a classmethod or staticmethod. Return None if `fn` is neither."""
     if isinstance(fn, (classmethod, staticmethod)):
         return type(fn)(wrap(cast("Function", fn.__func__)))
     return None
 
 
 def wrap_body(fn: Any, around: BodyWrapper) -> Function:
-    """Return `fn` with `around` around its body: same signature, same kind (sync, async, generator, async generator).
+    """Wrap a function in the steps of `around`. The wrapper has the same signature and is of the same kind.
+
+    Args:
+        fn: A function, coroutine function, generator or async generator, or a callable object.
+        around: The steps around the body.
 
     Raises:
-        TypeError: `fn` is not a function or another callable object.
+        TypeError: `fn` is not callable, or it is a class or a task of a queue.
     """
     require_function(fn)
     return WRAPPERS[callable_kind(fn)](fn, around)
 
 
 def is_task(fn: Any) -> bool:
-    """True if it is a task of a queue, as Celery makes them: an object whose `run` is the function, with `.delay`."""
+    """Return True if an object is a task of a queue such as Celery, with the methods `run` and `apply_async`."""
     if isinstance(fn, type) or inspect.isroutine(fn):
         return False
     return callable(getattr(fn, "run", None)) and callable(getattr(fn, "apply_async", None))
 
 
 def wrap_task(task: Any, wrap: Callable[[Function], Function]) -> Any:
-    """Return the task itself, with its function wrapped: a function in its place would have no `.delay`."""
+    """Wrap the function of a task, and return the task itself. A function in its place would have no `.delay`."""
     task.run = wrap(task.run)
     return task
 
 
 def require_function(fn: Any) -> None:
-    """Raise TypeError where `fn` is not a function or another callable object, or is a task of a queue."""
+    """Raise TypeError if `fn` is not callable, or is a class or a task of a queue."""
     if is_task(fn):
         raise TypeError(
             "decorates functions, not tasks, which would lose `.delay`: write it below the task's decorator"
@@ -80,12 +84,16 @@ def require_function(fn: Any) -> None:
 
 
 def refuse_method(fn: Any, instead: str) -> None:
-    """Raise where the first argument of `fn` is its object or class, and so not what a wrapper puts there.
+    """Refuse a method, because a wrapper passes another first argument than its object or class.
 
-    To be asked before a classmethod or staticmethod is unwrapped; a staticmethod is a function like any other.
+    Call it before a classmethod or staticmethod is unwrapped. A staticmethod is accepted like a function.
+
+    Args:
+        fn: The function to check.
+        instead: The remedy in the message.
 
     Raises:
-        TypeError: `fn` is a classmethod, or a method by the name of its first parameter. `instead` is what to do.
+        TypeError: `fn` is a classmethod, or its first parameter is called `self` or `cls`.
     """
     if isinstance(fn, classmethod):
         inner: Any = cast("Function", fn.__func__)
@@ -97,14 +105,14 @@ def refuse_method(fn: Any, instead: str) -> None:
 
 
 def explain_call(error: BaseException, fn: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Add a note to the error of a call that lacks an argument, where `fn` takes a use that nobody gives it."""
+    """Add a note to the error of a call with missing arguments, if `fn` expects a use as its first argument."""
     trace = error.__traceback__
     if not isinstance(error, TypeError) or trace is None or trace.tb_next is not None:
-        return  # not of the call itself
+        return  # The call itself did not fail.
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError):
-        return  # it has none
+        return  # The function has no signature.
     first = next(iter(signature.parameters.values()), None)
     if first is not None and (first.name == "use" or re.search(r"\bUse\b", str(first.annotation))):
         try:
@@ -158,26 +166,26 @@ def _wrap_generator(fn: Function, around: BodyWrapper) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         body: Generator[Any, Any, Any] = fn(*args, **kwargs)
         step: Callable[[Any], Any] = body.send
-        given: Any = None
+        sent: Any = None
         try:
             while True:
                 token = before()
                 try:
-                    item = result(step(given), token)
+                    item = result(step(sent), token)
                 except StopIteration as stop:
                     last = result(stop.value, token)
                     return None if last is LEFT_OUT else last
                 finally:
                     after(token)
                 if item is LEFT_OUT:
-                    given, step = None, body.send
+                    sent, step = None, body.send
                     continue
                 try:
-                    given, step = (yield item), body.send
+                    sent, step = (yield item), body.send
                 except GeneratorExit:
                     raise
-                except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
-                    given, step = error, body.throw
+                except BaseException as error:  # noqa: BLE001  # The body handles what the consumer throws.
+                    sent, step = error, body.throw
         except BaseException as error:
             hide_own_frames(error)
             raise
@@ -188,7 +196,7 @@ def _wrap_generator(fn: Function, around: BodyWrapper) -> Function:
 
 
 def _close_body(body: Generator[Any, Any, Any], around: BodyWrapper) -> None:
-    """Let a body that was not exhausted clean up, inside what surrounds it."""
+    """Close a generator that was not exhausted, inside the steps for cleaning up."""
     if inspect.getgeneratorstate(body) in (inspect.GEN_CLOSED, inspect.GEN_CREATED):
         body.close()
         return
@@ -206,36 +214,36 @@ def _wrap_async_generator(fn: Function, around: BodyWrapper) -> Function:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         body: AsyncGenerator[Any, Any] = fn(*args, **kwargs)
         step: Callable[[Any], Any] = body.asend
-        given: Any = None
-        live = True
+        sent: Any = None
+        is_live = True
         try:
             while True:
                 token = before()
                 try:
-                    item = result(await step(given), token)
+                    item = result(await step(sent), token)
                 except StopAsyncIteration:
-                    live = False
+                    is_live = False
                     return
                 except BaseException:
-                    # It goes to the consumer. The body has ended by it, or what it yielded was refused.
-                    live = getattr(body, "ag_frame", None) is not None
+                    # The error is raised to the consumer. It ended the body, or a yielded item was refused.
+                    is_live = getattr(body, "ag_frame", None) is not None
                     raise
                 finally:
                     after(token)
                 if item is LEFT_OUT:
-                    given, step = None, body.asend
+                    sent, step = None, body.asend
                     continue
                 try:
-                    given, step = (yield item), body.asend
+                    sent, step = (yield item), body.asend
                 except GeneratorExit:
                     raise
-                except BaseException as error:  # noqa: BLE001  # whatever the consumer throws in is the body's to handle
-                    given, step = error, body.athrow
+                except BaseException as error:  # noqa: BLE001  # The body handles what the consumer throws.
+                    sent, step = error, body.athrow
         except BaseException as error:
             hide_own_frames(error)
             raise
         finally:
-            if live:
+            if is_live:
                 token = around.enter_for_cleanup()
                 try:
                     await body.aclose()
