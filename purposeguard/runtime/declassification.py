@@ -1,4 +1,4 @@
-"""Leaving the lattice: functions that are declared to make less restricted data from personal data."""
+"""Reclassification: functions that are declared to turn personal data into less restricted data."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ To = TypeVar("To", bound=Source | Purpose)
 
 
 class Reclassifier(Generic[S, To]):
-    """What `guard.reclassify(…)` gives: a decorator for functions of a plain value; with `at_least`, two aggregates.
+    """The result of `guard.reclassify(…)`: a decorator for functions, or with `at_least` two aggregate functions.
 
-    The decorated function takes a sealed value in place of its first argument, and gives its result sealed under the
-    source that was declared. `count` and `mean` do so for as many subjects as were declared. The ledger is told of each
-    run before anything sees the value: of those, too, that fail or are refused for too few subjects.
+    The decorated function takes a sealed value as its first argument, and its result is sealed under the declared
+    source. `count` and `mean` do the same for at least the declared number of subjects. The ledger records each run
+    before a function sees the value, even if the run fails or has too few subjects.
     """
 
     __slots__ = (
@@ -61,12 +61,12 @@ class Reclassifier(Generic[S, To]):
         name: str | None,
         frame: FrameType,
     ) -> None:
-        """List what is declared where `frame` stands.
+        """List the declaration in the inventory. The arguments are those of `Guard.reclassify`.
 
         Raises:
-            ValueError: `why`, `approver` or `name` is blank, or no text; `at_least` is no whole number above 1.
+            ValueError: `why`, `approver` or `name` is blank or not a string, or `at_least` is not an integer above 1.
         """
-        if not is_text(why) or not all(is_text(one) for one in (approver, name) if one is not None):
+        if not is_text(why) or not all(text is None or is_text(text) for text in (approver, name)):
             raise ValueError(
                 "a reclassification says why it is one, and who approved it where somebody did, and may have a name: "
                 "`why`, `approver` and `name` are texts, and not blank"
@@ -82,13 +82,11 @@ class Reclassifier(Generic[S, To]):
         self._at_least = at_least
         self._given_name = None if name is None else on_one_line(name)
         self._site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        bare = (
-            [self._undecorated]
-            if at_least is None
-            else [self._declare_figure(one, at_least) for one in ("count", "mean")]
-        )
-        for declared in bare:
-            register.add_reclassification(declared)
+        if at_least is None:
+            register.add_reclassification(self._undecorated)
+        else:
+            for figure in ("count", "mean"):
+                register.add_reclassification(self._declare_figure(figure, at_least))
 
     @property
     def _name(self) -> str:
@@ -96,7 +94,7 @@ class Reclassifier(Generic[S, To]):
 
     @property
     def _undecorated(self) -> Reclassification:
-        """What is listed as long as no function is decorated."""
+        """The entry in the inventory until a function is decorated."""
         return self._declare(self._site, self._name)
 
     def _declare_figure(self, figure: str, at_least: int) -> Reclassification:
@@ -105,11 +103,11 @@ class Reclassifier(Generic[S, To]):
     def __call__(
         self, fn: Callable[Concatenate[T, Q], R], /
     ) -> Callable[Concatenate[Personal[T, S | NotPersonal], Q], Personal[R, To]]:
-        """Return `fn` of a sealed value, which it is given first and by position.
+        """Wrap a function so that it takes a sealed value as its first positional argument.
 
         Raises:
-            TypeError: `fn` is no function, or one that does not run within its call (a coroutine, a generator), or a
-                method, whose first argument is another. Or `at_least` was declared, which nothing would hold `fn` to.
+            TypeError: `fn` is not a function, or it is a coroutine function, a generator or a method. Or `at_least` is
+                declared, which cannot be enforced for a function.
         """
         if self._at_least is not None:
             raise TypeError(
@@ -117,8 +115,8 @@ class Reclassifier(Generic[S, To]):
                 "a function to that: reclassify the function by a declaration of its own, without `at_least`"
             )
         refuse_method(fn, "decorate a function or a staticmethod that takes the value first")
-        inside = wrap_method(fn, self._wrap_function)
-        return inside if inside is not None else self._wrap_function(fn)
+        method = wrap_method(fn, self._wrap_function)
+        return method if method is not None else self._wrap_function(fn)
 
     def _wrap_function(self, fn: Function) -> Function:
         require_function(fn)
@@ -140,16 +138,20 @@ class Reclassifier(Generic[S, To]):
     def count(
         self, values: Personal[Iterable[T], S | NotPersonal], /, *, subject: Callable[[T], Hashable]
     ) -> Personal[int, To]:
-        """How many values there are, where they are of at least as many subjects as were declared.
+        """Count the values if they are about at least the declared number of subjects.
 
-        `subject` tells of whom a value is. The number alone says nothing of one person where many are counted; asked
-        twice about groups that differ by one person, it does. Whom you let ask how often is yours to decide.
+        A count over many persons reveals nothing about one of them, but two counts over groups that differ by one
+        person do. Limit who may ask, and how often.
+
+        Args:
+            values: A sealed iterable of values.
+            subject: A function that returns the subject of a value.
 
         Raises:
-            TooFewSubjects: the values are of fewer subjects.
-            SealedValue: they are of sources that are not reclassified here, or a function failed, or is not registered
-                with a strict guard.
-            TypeError: no `at_least` was declared.
+            TooFewSubjects: The values are about fewer subjects.
+            SealedValue: The values have sources that are not reclassified here, or a function failed or is not
+                registered with a strict guard.
+            TypeError: `at_least` is not declared.
         """
         return self._aggregate("count", values, subject, len)
 
@@ -161,12 +163,17 @@ class Reclassifier(Generic[S, To]):
         *,
         subject: Callable[[T], Hashable],
     ) -> Personal[float, To]:
-        """The mean of what `of` gives for each value, where they are of at least as many subjects as were declared.
+        """Compute the mean of a number over the values if they are about at least the declared number of subjects.
+
+        Args:
+            values: A sealed iterable of values.
+            of: A function that returns the number of a value.
+            subject: A function that returns the subject of a value.
 
         Raises:
-            TooFewSubjects, SealedValue, TypeError: as `count`.
+            TooFewSubjects, SealedValue, TypeError: As in `count`.
         """
-        # As numbers: what only adds and divides like one could bring the values out.
+        # The results are converted to numbers, because another object that adds and divides could reveal the values.
         return self._aggregate(
             "mean",
             values,
@@ -190,14 +197,14 @@ class Reclassifier(Generic[S, To]):
                 "where it is reclassified"
             )
 
-        def aggregate(given: list[Iterable[Any]]) -> R:
-            found = list(given.pop())
+        def aggregate(box: list[Iterable[Any]]) -> R:
+            items = list(box.pop())
             try:
-                if len(set(map(subject, found))) < at_least:
+                if len(set(map(subject, items))) < at_least:
                     raise TooFewSubjects(f"{self._name}: {figure}", at_least)
-                return work(found)
+                return work(items)
             finally:
-                found.clear()
+                items.clear()
 
         return self._apply(self._declare_figure(figure, at_least), aggregate, values, subject, *seeing)
 
@@ -213,7 +220,8 @@ class Reclassifier(Generic[S, To]):
     ) -> Personal[Any, To]:
         require_sealed(value, declared.name)
         engine = self._engine
-        engine.snapshot.matrix.resolve_label(value.label)  # raises: a class made by hand may be a subclass of a source
+        # Raises for classes that were written by hand, which may be subclasses of a source.
+        engine.snapshot.matrix.resolve_label(value.label)
         current = engine.snapshot.matrix.current_source
         heads = tuple(map(current, self._from.sources))
         others = [source for source in value.label if not issubclass(current(source), (*heads, NotPersonal))]
@@ -223,25 +231,26 @@ class Reclassifier(Generic[S, To]):
                 f"{', '.join(other.clause for other in others)} as well"
             )
         engine.require_registered((value,), *seeing)
-        recorded = engine.snapshot.matrix.to_record_label
-        sources = recorded(declared.sources)
-        on_record = declared
+        to_record_label = engine.snapshot.matrix.to_record_label
+        sources = to_record_label(declared.sources)
+        entry = declared
         if sources is not declared.sources:
-            on_record = dataclasses.replace(declared, sources=sources, to=recorded(declared.to))
-        for reclassified in engine.observers.reclassified:  # before anything sees the value: also of a run that fails
+            entry = dataclasses.replace(declared, sources=sources, to=to_record_label(declared.to))
+        # Observers are called before a function sees the value, so that failing runs are recorded as well.
+        for reclassified in engine.observers.reclassified:
             use = engine.ambient()
             activity = use.activity.name if use._explain_absence() is None else None
-            reclassified(on_record, recorded(value.label), activity)
+            reclassified(entry, to_record_label(value.label), activity)
         try:
-            # In a list that is emptied, so that no frame of ours shows the value, whatever ends the run.
+            # The value is passed in a list that is emptied, so that no frame of this library holds it after an error.
             return Personal(fn([compute_plain_value(value)]), self._to)
-        except Exception as error:  # noqa: BLE001  # what it says may show the value; raised below, without it
-            told = redact_error(declared.name, error)
-        raise told
+        except Exception as error:  # noqa: BLE001  # its text may contain the value, so another error is raised below
+            redacted = redact_error(declared.name, error)
+        raise redacted
 
 
-def _call_with(fn: Function, more: list[Any], kwargs: dict[str, Any], given: list[Any]) -> Any:
-    return fn(given.pop(), *more, **kwargs)
+def _call_with(fn: Function, more: list[Any], kwargs: dict[str, Any], box: list[Any]) -> Any:
+    return fn(box.pop(), *more, **kwargs)
 
 
 def _format_clauses(label: Label) -> str:

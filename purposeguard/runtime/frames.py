@@ -1,4 +1,4 @@
-"""Frames of generators and coroutines, and whether a purpose that was entered in one holds now.
+"""Frames of generators and coroutines, and checks that a purpose that was entered in one is valid now.
 
 A purpose that a generator or a coroutine has entered stops with it: while its frame is suspended, what runs is the
 consumer, which shares its context.
@@ -35,13 +35,13 @@ _AT_YIELD: Final = frozenset({opmap["YIELD_VALUE"], opmap["RESUME"]})
 
 
 class FrameCheck:
-    """A function that says what runs here, for a use that depends on frames of generators or coroutines.
+    """A function that identifies the running code, for a use that depends on frames of generators or coroutines.
 
-    It gives None, which equals nothing that runs, while the use does not hold.
+    It returns None, which equals no task, greenlet or thread, while the use is not valid.
 
     Attributes:
-        runs: The function that says what runs here, whichever frames there are.
-        frame: The frame that entered the use, which holds only while this frame is not suspended; None if the frame
+        runs: The function that returns the running task, greenlet or thread, regardless of frames.
+        frame: The frame that entered the use, which is valid only while this frame is not suspended. None if the frame
             cannot be suspended, or if the use has ended.
         suspended: The checks of the uses around it whose frames were suspended when it was entered. While one of these
             frames runs, its own use decides: this use belongs to the consumer.
@@ -55,11 +55,11 @@ class FrameCheck:
         self.runs = runs
         self.frame = frame
         self.suspended = suspended
-        # A coroutine that is running runs in the thread of its event loop, so nothing else has to be asked.
+        # A running coroutine runs in the thread of its event loop, so no other check is needed.
         self._alone = not suspended and frame is not None and frame.f_code.co_flags & CO_COROUTINE != 0
 
     def __call__(self) -> object:
-        """Return what runs here; None if the code that is running now may not have this use."""
+        """Return the running task, greenlet or thread; None if the running code may not have this use."""
         frame = self.frame
         if (self._alone and frame is not None and frame.f_back is not None) or self.holds():
             return self.runs()
@@ -104,8 +104,8 @@ def find_suspendable_frame(frame: FrameType) -> FrameType | None:
 def _runs_in_this_thread(frame: FrameType) -> bool:
     """Return True if the frame of a generator or coroutine is running, and not in another thread.
 
-    Only a generator is looked for on the stack: a coroutine that is running runs in the thread of its event loop. A
-    greenlet has a stack of its own, so there any frame that is running will do.
+    Only a generator is searched for on the stack, because a running coroutine runs in the thread of its event loop. A
+    greenlet has a stack of its own, so there any running frame is accepted.
     """
     if frame.f_back is None:
         return False
@@ -120,5 +120,5 @@ def _runs_in_this_thread(frame: FrameType) -> bool:
 
 
 def _is_at_yield(frame: FrameType) -> bool:
-    """Return True if a frame that is not running has not ended either."""
+    """Return True if a frame that is not running is suspended and has not ended."""
     return frame.f_code.co_code[frame.f_lasti] in _AT_YIELD

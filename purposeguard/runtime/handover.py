@@ -1,4 +1,4 @@
-"""Entrustment: data handed to a recipient, once the notice lets it, and once it is on record (clauses 4 to 6)."""
+"""Hand-overs of data to recipients, which take place once they are allowed and recorded (clauses 4 to 6)."""
 
 from __future__ import annotations
 
@@ -45,26 +45,39 @@ class RecipientRegister(Oversight, Protocol):
     """Governance that keeps a register of recipients."""
 
     def recipient(self, given: str, /) -> Recipient:
-        """What holds of a recipient now; raises UnknownRecipient."""
+        """Return the current entry of a recipient.
+
+        Args:
+            given: The id of the recipient.
+
+        Raises:
+            UnknownRecipient: The register has no recipient with this id.
+        """
         ...
 
 
 class EntrustDecorator:
-    """What `guard.entrust(…)` gives: a decorator for functions that hand data over."""
+    """The result of `guard.entrust(…)`: a decorator for functions that hand data over."""
 
     __slots__ = ("_declared", "_engine", "_frame", "_record", "_register")
 
     def __init__(self, engine: Engine, register: Register, declared: EntrustmentDeclaration, frame: FrameType) -> None:
-        """`declared` is what is stated at the decorator.
+        """Check the arguments of the decorator.
+
+        Args:
+            engine: The engine of the guard.
+            register: The inventory of the guard.
+            declared: The arguments of the decorator.
+            frame: The frame that applies the decorator.
 
         Raises:
-            TypeError: nobody can record hand-overs, or keeps the recipient that is named; no means is stated.
+            TypeError: Nothing records hand-overs, there is no register of recipients, or no means is stated.
             ValueError: `means`, `product` or `task` is blank.
         """
         require_recipient(engine, declared.recipient)
         for name in ("means", "product", "task"):
-            given = getattr(declared, name)
-            if given is not None and not is_text(given):
+            text = getattr(declared, name)
+            if text is not None and not is_text(text):
                 raise ValueError(f"`{name}` is a text, and not blank")
         if isinstance(declared.recipient, Recipient) and not (declared.means or declared.recipient.means):
             raise TypeError("a hand-over says how the data travels: `means=…`, here or of the recipient (clause 6)")
@@ -80,14 +93,14 @@ class EntrustDecorator:
         self._frame = frame
 
     def __call__(self, fn: F) -> F:
-        """Return `fn`, which runs once its hand-over is allowed and on record.
+        """Wrap a function so that it runs once its hand-over is allowed and recorded.
 
         Raises:
-            TypeError: `fn` is no function, or a generator, which would hand over a step at a time.
-            UnlabelledData: neither the decorator nor a parameter names a source.
+            TypeError: `fn` is not a function, or it is a generator, which would hand data over in steps.
+            UnlabelledData: Neither the decorator nor a parameter names a source.
         """
-        inside = wrap_method(fn, self._wrap_function)
-        return cast("F", inside if inside is not None else self._wrap_function(fn))
+        method = wrap_method(fn, self._wrap_function)
+        return cast("F", method if method is not None else self._wrap_function(fn))
 
     def _wrap_function(self, fn: Function) -> Function:
         require_function(fn)
@@ -104,7 +117,7 @@ class EntrustDecorator:
             refused = hand.check_call(args, kwargs)
             if refused is None:
                 return fn(*args, **kwargs)
-            del args, kwargs  # from the traceback
+            del args, kwargs  # Keep the arguments out of the traceback.
             raise refused
 
         @functools.wraps(fn)
@@ -112,16 +125,16 @@ class EntrustDecorator:
             refused = hand.check_call(args, kwargs)
             if refused is None:
                 return await fn(*args, **kwargs)
-            del args, kwargs
+            del args, kwargs  # As above.
             raise refused
 
         wrapper: Any = handing_over if kind == "plain" else handing_over_later
-        wrapper.__purposeguard_entrustment__ = hand  # for inventories
+        wrapper.__purposeguard_entrustment__ = hand  # Inventories read it.
         return cast("Function", wrapper)
 
 
 class HandOverFunction:
-    """One function that hands data over, and what comes before its body."""
+    """A function that hands data over, with the checks before its body."""
 
     __slots__ = ("_engine", "_fn", "_record", "_shapes", "_signature", "declared")
 
@@ -133,7 +146,15 @@ class HandOverFunction:
         record: Iterable[Callable[[Provision], None]],
         localns: Mapping[str, Any] | None,
     ) -> None:
-        """`localns` are the names around a function that is defined inside another."""
+        """Inspect a function that is to be decorated.
+
+        Args:
+            fn: The function.
+            engine: The engine of the guard.
+            declared: The declaration of the function.
+            record: The functions that record a hand-over.
+            localns: The local names around a function that is defined inside another function.
+        """
         self._fn = fn
         self._engine = engine
         self._record = tuple(record)
@@ -143,28 +164,28 @@ class HandOverFunction:
         try:
             self._resolve(localns)
         except NameError:
-            declared.label = declared.named  # asked again at the first call, when the names may be defined
+            declared.label = declared.named  # The first call resolves the names, which may be defined by then.
 
     def _resolve(self, localns: Mapping[str, Any] | None = None) -> dict[str, Shape]:
         declared = self.declared
         shapes = read_parameter_shapes(self._fn, localns)
         label = declared.named or unite_shape_labels(shapes)
-        if label is NOT_PERSONAL:  # it adds nothing to what the annotations say: personal data is not named away
+        if label is NOT_PERSONAL:  # The decorator cannot declare annotated personal data as not personal.
             label = unite_shape_labels(shapes) or label
         if label is None:
             raise UnlabelledData(
                 f"{declared.name}: neither its parameters' annotations nor the decorator names a source; annotate them "
                 "with tagged models, or name the sources: `@guard.entrust(recipient, Source, …)`"
             )
-        self._engine.snapshot.matrix.resolve_label(label)  # sources of another notice are refused here
+        self._engine.snapshot.matrix.resolve_label(label)  # Raises if a source belongs to another notice.
         declared.label, self._shapes = label, shapes
         return shapes
 
     def resolve_shapes(self) -> dict[str, Shape]:
-        """What the parameters' annotations say, resolved by now.
+        """Return the shapes of the parameters, resolving their annotations if necessary.
 
         Raises:
-            UnlabelledData: one still is not resolved.
+            UnlabelledData: An annotation still cannot be resolved.
         """
         if self._shapes is not None:
             return self._shapes
@@ -177,9 +198,11 @@ class HandOverFunction:
             ) from error
 
     def check_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> PurposeGuardError | None:
-        """Why the function may not be called; None once the hand-over is on record.
+        """Check a call, and record its hand-over if it is allowed.
 
-        What is given back has no frames: those would show what was to be handed over.
+        Returns:
+            None if the hand-over is recorded, otherwise the error. It has no traceback, because the frames would
+            contain the data.
         """
         try:
             self._authorize(args, kwargs)
@@ -193,14 +216,16 @@ class HandOverFunction:
         shapes = self.resolve_shapes()
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        found = ArgumentScan()
+        scan = ArgumentScan()
         for name, value in bound.arguments.items():
-            found.scan_argument(value, shapes[name], name)
-        # What the decorator names is what is handed over; else what is announced, and what is met beyond it.
-        whole = declared.named is None or declared.named is NOT_PERSONAL
-        label = Label.join(cast("Label", declared.label), *found.labels) if whole else cast("Label", declared.named)
+            scan.scan_argument(value, shapes[name], name)
+        # The decorator's sources are decisive. Without them, those of the annotations and of the arguments count.
+        reads_arguments = declared.named is None or declared.named is NOT_PERSONAL
+        label = cast("Label", declared.label if reads_arguments else declared.named)
+        if reads_arguments:
+            label = Label.join(label, *scan.labels)
         engine.snapshot.matrix.resolve_label(label)
-        row_contexts = found.row_contexts
+        row_contexts = scan.row_contexts
         use = require_current_use(engine, f"{declared.name} was called")
         recipient = resolve_recipient(engine, declared.recipient)
         means = declared.means or recipient.means
@@ -211,18 +236,18 @@ class HandOverFunction:
             for table, of in engine.snapshot.matrix.split_label(label)
         ]
         for record in self._record:
-            for provision in provisions:  # one of each notice, by whose clauses it goes
+            for provision in provisions:  # Each notice has its own record, which cites its clauses.
                 record(provision)
 
     def _check_recipient(
         self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, row_contexts: tuple[RowContext, ...]
     ) -> None:
-        """Tell all that stands against the hand-over; raise the first of it, unless it is only observed."""
+        """Report all denials of a hand-over. Raise the first one, unless it is only observed."""
         engine, declared = self._engine, self.declared
-        permissions = use._permissions  # once: all is decided by one revision
-        purpose = use._decide_and_report(label, row_contexts, permissions, used=True)
-        if purpose is not None:
-            self._refuse(purpose, use, f"it was to be handed to {recipient.id}")
+        permissions = use._permissions  # Read once, so that one revision decides everything.
+        purpose_denial = use._decide_and_report(label, row_contexts, permissions, used=True)
+        if purpose_denial is not None:
+            self._refuse(purpose_denial, use, f"it was to be handed to {recipient.id}")
         others = list(
             iter_denials(
                 engine,
@@ -237,8 +262,8 @@ class HandOverFunction:
         )
         for decision in others:
             self._refuse(decision, use)
-        if purpose is None and not others:
-            use._count_use(label, row_contexts, permissions, 1)  # what was refused was not used
+        if purpose_denial is None and not others:  # Refused data is not used, even if that is only observed.
+            use._count_use(label, row_contexts, permissions, 1)
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
         violation = violation_class(decision)(decision, use.activity.name, self.declared.name, None, advice)
@@ -253,7 +278,7 @@ class HandOverFunction:
         means: str | None,
         row_contexts: Iterable[RowContext],
     ) -> Provision:
-        """What goes on record: of data of one notice, by the clauses of that."""
+        """Build the record of a hand-over of data that belongs to one notice."""
         table, label = data
         document = table.notice.document
         purpose = None if use is None else use.activity.purpose
@@ -289,24 +314,36 @@ def iter_denials(
     task: str | None,
     stated: bool = False,
 ) -> Iterator[Decision]:
-    """What stands against a hand-over beside its purpose: the recipient, and subjects who stopped provision.
+    """Yield the denials of a hand-over, other than those of its purpose.
 
-    `stated`: the means must be said.
+    Args:
+        engine: The engine of the guard.
+        asked: The decision on the purpose.
+        recipient: The recipient.
+        row_contexts: The subjects and dates of the data.
+        means: The way in which the data travels, if it is known.
+        product: The product for which the data is handed over, if any.
+        task: The task for which the data is handed over, if any.
+        stated: True if the means must be known.
+
+    Yields:
+        The denials of the recipient by each notice, and one if a subject stopped the provision of the data.
     """
     matrix = engine.snapshot.matrix
     for table, label in matrix.split_label(asked.label):
         yield from _iter_denials_of_notice(
             engine, (table, label), asked, recipient, means=means, product=product, task=task, stated=stated
         )
-    asked_for = engine.collect_preferences(row_contexts).values()
-    if any(preferences is not None and preferences.provision_stopped for preferences in asked_for):
+    all_preferences = engine.collect_preferences(row_contexts).values()
+    if any(preferences is not None and preferences.provision_stopped for preferences in all_preferences):
         rights = matrix.split_label(asked.label)[0][0].notice.document.rights
         clause = rights.clause if rights is not None else "7"
-        what = ", ".join(map(matrix.record_id, asked.label))
+        source_ids = ", ".join(map(matrix.record_id, asked.label))
         yield override_decision(
             asked,
             DenialReason.SUBJECT,
-            f"{format_term(asked.purpose, matrix.record_id)} may not hand {what} of this subject to {recipient.id}",
+            f"{format_term(asked.purpose, matrix.record_id)} may not hand {source_ids} of this subject "
+            f"to {recipient.id}",
             (f"the subject asked for the provision of the data to others to stop (clause {clause})",),
         )
 
@@ -322,16 +359,16 @@ def _iter_denials_of_notice(
     task: str | None,
     stated: bool,
 ) -> Iterator[Decision]:
-    """What one notice has against a recipient: of several, each that the data is of must let it go there."""
+    """Yield the denial of a recipient by one notice. Each notice that the data belongs to must permit the hand-over."""
     table, label = data
     document = table.notice.document
     sources = tuple(table.current_source(source).clause for source in label)
     members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
     own = [member for member in members if member in table.notice.purposes]
-    # Data of nobody is asked of every notice, also of one that has no part in the purpose: ids that it does not know.
+    # Data that is not personal is checked against every notice, even if a notice does not define the purpose.
     purposes = tuple(member.clause for member in own) or tuple(map(engine.snapshot.matrix.record_id, members))
     reasons: tuple[str, ...] = ()
-    for moment in engine.clock.span():  # whichever of the two it is, a safeguard holds on it
+    for moment in engine.clock.span():  # A safeguard must be valid at both moments if the time is uncertain.
         today = to_local_day(document.timezone, moment)
         reasons = reasons or list_objections(
             document,
@@ -346,13 +383,13 @@ def _iter_denials_of_notice(
     if stated and means is None:
         reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
     if reasons:
-        if table.prefix:  # of several notices
+        if table.prefix:  # The guard enforces several notices.
             reasons = tuple(f"{table.notice.id}: {reason}" for reason in reasons)
         yield make_refusal(document, asked, recipient, reasons, engine.snapshot.matrix.record_id)
 
 
 def require_recipient(engine: Engine, given: object) -> None:
-    """Raise TypeError where something is no recipient, nor the id of one on a register that can be asked."""
+    """Raise TypeError unless `given` is a recipient, or an id and there is a register to look it up."""
     if isinstance(given, Recipient):
         return
     if not isinstance(given, str):
@@ -364,19 +401,20 @@ def require_recipient(engine: Engine, given: object) -> None:
 
 
 def resolve_recipient(engine: Engine, given: Recipient | str) -> Recipient:
-    """Return the recipient that is meant, as it is now.
+    """Return a recipient unchanged, or look up an id in the register.
 
     Raises:
-        UnknownRecipient: none of this id is on the register.
-        StoreUnavailable: the register cannot be asked.
+        UnknownRecipient: The register has no recipient with this id.
+        StoreUnavailable: The register cannot answer.
     """
     return given if isinstance(given, Recipient) else cast("RecipientRegister", engine.oversight).recipient(given)
 
 
 def _collect_recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:
-    """Return the methods that record a hand-over: of governance, which tells its own ledger, and of observers.
+    """Return the methods of governance and the observers that record a hand-over.
 
-    None if there is neither governance nor a ledger that records hand-overs.
+    Governance informs its own ledger, which is therefore skipped. The result is empty if there is neither governance
+    nor a ledger that records hand-overs.
     """
     oversight, ledger = engine.oversight, engine.ledger
     if oversight is None:

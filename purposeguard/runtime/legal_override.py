@@ -1,4 +1,4 @@
-"""Exceptions: uses that law itself permits outside the purposes of the notice, through one door, each on record."""
+"""Legal exceptions: uses that law permits outside the purposes of the notice, each of which is recorded."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from purposeguard.runtime.use import Use
 from purposeguard.values.rows import Whose, resolve_subject_argument
 
 LegalBasis = Literal["law", "vital-interest", "public-health", "public-authority", "academic-research"]
-"""On what an exception rests: an order or provision of law, danger to life, body or property, public health and the
-raising of children, co-operation with public authorities, academic research."""
+"""The legal basis of an exception: an order or provision of law; danger to life, body or property; public health and
+the raising of children; cooperation with public authorities; academic research."""
 
 Subjects = Iterable[SubjectId] | Literal["all"]
-"""Whom an exception concerns; `"all"` where it cannot be told beforehand."""
+"""The persons whom an exception concerns. `"all"` if they cannot be known beforehand."""
 
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
 class OutsideTheNotice(Purpose):
-    """What an exception is for, in the place of a purpose: no notice states it, and no clause grants it."""
+    """The purpose of legal exceptions. No notice states it, and no clause grants it."""
 
     clause = "exception"
     slug = "exception-by-law"
@@ -44,7 +44,7 @@ class OutsideTheNotice(Purpose):
 
 
 class ExceptionBlock:
-    """What `guard.exception(…)` gives: a sync or async context manager with a `Use` that law permits."""
+    """The result of `guard.exception(…)`: a sync and async context manager that yields a `Use`."""
 
     __slots__ = ("_engine", "_entered", "_exception")
 
@@ -60,12 +60,12 @@ class ExceptionBlock:
         activity: str | None,
         site: Site,
     ) -> None:
-        """State the exception.
+        """State the exception. The arguments are those of `Guard.exception`.
 
         Raises:
-            TypeError: the guard has no ledger that could be told, or an argument is of another kind.
-            ValueError: the basis is none that law knows, `reason` or `approver` is blank, no subject is named, or
-                `until` has no time zone.
+            TypeError: The guard has no ledger that records exceptions, or an argument has the wrong type.
+            ValueError: The basis is unknown, `reason` or `approver` is blank, no subject is named, or `until` has no
+                time zone.
         """
         if find_method(engine.ledger, "excepted") is None:
             raise TypeError("an exception needs a ledger that is told of each use under it: `Guard(governance=…)`")
@@ -88,10 +88,10 @@ class ExceptionBlock:
         return use
 
     def _leave(self) -> None:
-        here = [one for one in self._entered if one._is_owner_running()] or self._entered
-        if not here:
+        candidates = [use for use in self._entered if use._is_owner_running()] or self._entered
+        if not candidates:
             raise RuntimeError("this block was left more often than it was entered")
-        use = here[-1]
+        use = candidates[-1]
         self._entered.remove(use)
         use._close()
 
@@ -112,7 +112,7 @@ class ExceptionBlock:
         self._leave()
 
     def __call__(self, fn: object) -> NoReturn:  # noqa: ARG002  # a decorator is given a function
-        """Refuses: an exception is entered where it is needed, for this once."""
+        """Raise TypeError, because an exception is entered for a single occasion and cannot decorate functions."""
         raise TypeError("an exception decorates nothing: enter it where it is needed, `with guard.exception(…) as use`")
 
 
@@ -121,7 +121,9 @@ def _describe_end(exception: LegalException) -> str:
 
 
 def _normalize_subjects(subjects: object) -> frozenset[str] | None:
-    if isinstance(subjects, str) and subjects == "all":  # A column of a frame compares each of its items.
+    if (
+        isinstance(subjects, str) and subjects == "all"
+    ):  # The type is checked first, because comparing a data frame column yields a column.
         return None
     if isinstance(subjects, (str, bytes, Mapping)) or not isinstance(subjects, Iterable):
         raise TypeError('`subjects` are the ids of those concerned, e.g. `[7, 8]`, or `"all"`')
@@ -132,13 +134,13 @@ def _normalize_subjects(subjects: object) -> frozenset[str] | None:
 
 
 class ExceptionUse(Use[Any]):
-    """A use that law permits: opens data of any label of those concerned, and has each use put on record first."""
+    """A use under a legal exception. It opens all data of the persons concerned, and records each use first."""
 
     __slots__ = ("_exception",)
 
     _records_each: ClassVar[bool] = True
     _carries: ClassVar[bool] = False
-    _keeps: ClassVar[bool] = False  # each is of subjects of its own, and each use under it is on record
+    _keeps: ClassVar[bool] = False  # Each use has its own subjects and must be recorded, so nothing is cached.
     _exception: LegalException
 
     def __init__(self, engine: Engine, exception: LegalException, frame: FrameType) -> None:
@@ -149,7 +151,7 @@ class ExceptionUse(Use[Any]):
         self._counted = NO_COUNTS
 
     def _explain_absence(self) -> str | None:
-        """Why this use does not hold here and now; None where it does."""
+        """Explain why this use is not valid here; None if it is valid."""
         absence = super()._explain_absence()
         if absence is None and self._is_over():
             return _describe_end(self._exception)
@@ -160,42 +162,62 @@ class ExceptionUse(Use[Any]):
         label: Label,
         row_contexts: tuple[RowContext, ...],
         permissions: Permissions | None = None,
-        **_told: object,
+        **_options: object,
     ) -> Decision | None:
-        """Why this use may not open data of this label; None where it may. Observers are told of no exception."""
+        """Decide if this use may open data. Observers of decisions are not informed of exceptions.
+
+        Returns:
+            The denial, or None if the use is allowed.
+        """
         permissions = permissions or self._permissions
-        permissions.matrix.resolve_label(label)  # raises where it is of another notice
+        permissions.matrix.resolve_label(label)  # Raises if it belongs to another notice.
         if label is _NOT_PERSONAL:
             return None
         if self._is_over():
             return _make_uncovered_decision(label, _describe_end(self._exception), DenialReason.GRANT)
-        subjects = self._exception.subjects
-        named = {row_context.subject for row_context in row_contexts}
-        if subjects is None or (named and None not in named and named <= subjects):
+        covered_subjects = self._exception.subjects
+        subjects = {row_context.subject for row_context in row_contexts}
+        is_unnamed = not subjects or None in subjects
+        if covered_subjects is None or (not is_unnamed and subjects <= covered_subjects):
             return None
-        unnamed = not named or None in named
-        why = "it is not said whose data this is: name the subject" if unnamed else "it does not concern this subject"
+        why = (
+            "it is not said whose data this is: name the subject" if is_unnamed else "it does not concern this subject"
+        )
         return _make_uncovered_decision(
             label, f"an exception covers the subjects that it names, and {why}", DenialReason.SUBJECT
         )
 
     def _decide_each(
-        self, asked: Collection[tuple[Label, tuple[RowContext, ...]]], permissions: Permissions, *, used: bool | None
+        self,
+        questions: Collection[tuple[Label, tuple[RowContext, ...]]],
+        permissions: Permissions,
+        *,
+        used: bool | None,
     ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
-        """Return each of these, judged: nobody is asked what the subjects wanted."""
-        return {one: self._decide_and_report(*one, permissions, used=used) for one in asked}
+        """Decide each pair of a label and row contexts, regardless of the preferences of the subjects."""
+        return {question: self._decide_and_report(*question, permissions, used=used) for question in questions}
 
     def _is_over(self) -> bool:
         return self._engine.clock.now() >= self._exception.until
 
     def allows(self, sources: Any, subject: Whose = None) -> bool:
-        """Return True if data from these sources (of this subject) may be used under the exception."""
+        """Return True if data from these sources may be used under the exception.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
+        """
         return (
             self._decide_and_report(self._permissions.matrix.resolve_label(sources), self._abouts_of(subject)) is None
         )
 
     def explain(self, sources: Any, subject: Whose = None) -> Decision:
-        """Return the decision; only denials have reasons, since no clause grants what law permits."""
+        """Return the decision. Only denials have reasons, because no clause grants the use.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
+        """
         label = self._permissions.matrix.resolve_label(sources)
         refusal = self._decide_and_report(label, self._abouts_of(subject))
         return refusal if refusal is not None else _make_permitted_decision(label)
@@ -204,7 +226,7 @@ class ExceptionUse(Use[Any]):
         return () if subject is None else self._resolve_row_contexts(subject)
 
     def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
-        """What `subject=` says; the exception names whom it concerns, so nobody else is asked."""
+        """Return the subjects and dates that a `subject=` argument names. Governance is not required."""
         return resolve_subject_argument(subject)
 
     def _check_label_before_rows(
@@ -213,12 +235,12 @@ class ExceptionUse(Use[Any]):
         outside: Label | None,
         access: Access | None = None,  # noqa: ARG002  # as Use has it
     ) -> Decision | None:
-        """Rows say whose they are when they are there, and are put on record then; what is in no row is so now."""
+        """Decide and record the data outside rows. Rows are decided and recorded when they are read."""
         self._permissions.matrix.resolve_label(label)
         return None if outside is None else self._check_label(outside)
 
     def _count_rows(self, label: Label) -> None:
-        """Each row was put on record."""
+        """Do nothing, because each row has been recorded."""
 
     def _open_for_subject(self, value: Any, subject: object) -> Any:
         return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]
@@ -230,7 +252,7 @@ class ExceptionUse(Use[Any]):
         permissions: Permissions,  # noqa: ARG002  # as Use has it
         times: int,
     ) -> None:
-        """Put what is about to be used on record."""
+        """Record uses before they take place."""
         if label is _NOT_PERSONAL:
             return
         label = self._engine.snapshot.matrix.to_record_label(label)
@@ -239,11 +261,11 @@ class ExceptionUse(Use[Any]):
                 excepted(self._exception, label, subject, times)
 
     def _refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
-        """Whatever is refused is: nothing was refused before."""
+        """Return True, because nothing was decided before the rows were read."""
         return True
 
     def _record_row(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
-        """Put on record whose row is given out."""
+        """Record the subject of a row that is returned."""
         self._count_use(label, row_contexts, self._permissions, 1)
 
     def __repr__(self) -> str:
@@ -251,7 +273,7 @@ class ExceptionUse(Use[Any]):
 
 
 class _ExceptionPermissions(Permissions):
-    """What may be used under an exception is decided by its use; here is the notice in force, which allows nothing."""
+    """Permissions that allow nothing. An `ExceptionUse` decides by itself, and reads only the notice from them."""
 
     __slots__ = ()
 
@@ -259,7 +281,7 @@ class _ExceptionPermissions(Permissions):
         super().__init__(snapshot, OutsideTheNotice, None)
 
     def decide(self, sources: object, context: Context | None = None) -> Verdict:
-        """That nothing is allowed."""
+        """Return a denial."""
         label = self.matrix.resolve_label(sources)
         return Verdict(
             allowed=False, matrix=self.matrix, label=label, purpose=self.purpose, context=context or NONE_KNOWN
@@ -278,7 +300,7 @@ class _ExceptionHandle(ActivityHandle):
         self._narrower = {}
 
     def get_permissions(self) -> Permissions:
-        """By the notice in force: its vocabulary is what counts here."""
+        """Return permissions with the vocabulary of the notice in force."""
         snapshot = self.engine.snapshot
         if self.permissions.snapshot is not snapshot:
             self.permissions = _ExceptionPermissions(snapshot)
@@ -286,13 +308,13 @@ class _ExceptionHandle(ActivityHandle):
 
 
 def _make_permitted_decision(label: Label) -> Decision:
-    """That law permits a use."""
+    """Return a decision that allows a use under the exception."""
     headline = "law permits this use, outside the purposes of the notice"
     return make_external_decision(label, OutsideTheNotice, allowed=True, headline=headline)
 
 
 def _make_uncovered_decision(label: Label, why: str, reason: DenialReason) -> Decision:
-    """That an exception does not cover a use: it does not concern the subject, or is over."""
+    """Return a denial of a use that the exception does not cover."""
     clauses = ", ".join(source.clause for source in label)
     headline = f"the exception does not cover this use of {clauses}"
     return make_external_decision(

@@ -1,4 +1,4 @@
-"""Observers: objects that learn of what a guard decides, of what is used, and of what is refused."""
+"""Observers, which receive the decisions, uses and denials of a guard."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ if TYPE_CHECKING:
     from purposeguard.runtime.declarations import LegalException, Reclassification
 
 Tick = Callable[[], object]
-"""Counts one use, in one step: it is called from any thread, and from signal handlers and finalisers."""
+"""A function that counts one use. It is called from any thread, signal handler or finalizer, so it must be atomic."""
 
 NO_COUNTS: Final[Mapping[object, Tick]] = MappingProxyType({})
 
 
 class Ledger(Protocol):
-    """The observer that must record: a guard refuses a ledger without one of these methods.
+    """An observer that records. A guard refuses a ledger that lacks one of these methods.
 
-    It may have `excepted` and `provided` too; an exception, or a hand-over without governance, needs them.
+    A ledger may also have the methods `excepted` and `provided` of `Observer`. They are required for exceptions, and
+    for hand-overs without governance.
     """
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """As `Observer.denied`."""
+        """Record a denial, as in `Observer.denied`."""
 
     def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:
-        """As `Observer.counter`."""
+        """Return a function that counts uses, as in `Observer.counter`."""
         ...
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
-        """As `Observer.reclassified`."""
+        """Record a reclassification, as in `Observer.reclassified`."""
 
 
 class Observer:
-    """Base class of observers. A subclass overrides the methods of the events that it wants; the others cost nothing.
+    """The base class of observers. A subclass overrides the methods of the events that it needs.
 
-    All are called synchronously, from any thread. What they raise is not caught: a use that cannot be recorded does not
-    happen. No argument holds a personal value.
+    All methods are called synchronously, from any thread. Their errors are not caught, so a use that cannot be recorded
+    does not take place. No argument contains a personal value. Methods that are not overridden cost nothing.
 
-    A guard with an observer that overrides `decided`, `entered` or `called` remembers no decision: each is made anew,
-    and reported. That is for tests: production counts uses by `counter`.
+    A guard with an observer that overrides `decided`, `entered` or `called` caches no decisions, so that each of them
+    is reported. Use these methods in tests, and `counter` in production.
     """
 
     __slots__ = ()
@@ -55,51 +56,75 @@ class Observer:
     def decided(
         self, verdict: Verdict, *, used: bool, activity: Activity | None, access: Access | None, field: str | None
     ) -> None:
-        """A decision that somebody asked for: `used`, data is about to be used if it is allowed, or it is a question.
+        """Handle a decision.
 
-        `activity` is None where a guard was asked and no use. `access` is the access function that reads the data,
-        `field` a field or column that it lies in; None where there is none, or none is known. What the guard asks by
-        itself (the alternatives in a message, which of a million rows to keep) is not reported.
+        Decisions that the guard makes for itself are not reported, such as the alternatives in a message or the rows to
+        keep of a query.
+
+        Args:
+            verdict: The decision.
+            used: True if data is about to be used when it is allowed, False for a question such as `allows`.
+            activity: The activity that asked. None if the guard was asked directly.
+            access: The access function that reads the data, if any.
+            field: The field or column that contains the data, if it is known.
         """
 
     def entered(self, activity: Activity) -> None:
-        """An activity runs, or goes on."""
+        """Handle an activity whose body starts or continues, such as a generator at its next step."""
 
     def called(self, access: Access) -> None:
-        """An access function was called; whether it may run is decided next."""
+        """Handle the call of an access function, before it is decided."""
 
     def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:  # type: ignore[empty-body]  # never called: a guard asks those that override it
-        """Return a function to be called at each use of data of this label by an activity (None: by bare checks).
+        """Return a function that is called at each use of data with this label by this activity.
 
-        Asked for at the first such use, and perhaps again; kept, and called, for as long as the activity is declared,
-        also in processes forked meanwhile. `purpose` is the canonical id of a purpose or the name of a family.
+        The guard asks for the function at the first use, and may ask again. It calls the function as long as the
+        activity is declared, also in forked processes.
+
+        Args:
+            activity: The name of the activity. None for checks outside any activity.
+            purpose: The canonical id of a purpose, or the name of a family.
+            label: The label of the data.
         """
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """A use is refused, or would be (`observed`) if the guard or the activity were enforcing."""
+        """Handle a denial.
+
+        Args:
+            error: The violation.
+            observed: True if the violation is only observed, False if it is raised.
+        """
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
-        """A declared function is about to see a value of this label, and to give a result that leaves it.
+        """Handle the start of a reclassification, before the function sees the value.
 
-        Also of a run that then fails, or gives no figure since the subjects are too few. `activity` is what is under
-        way, None where nothing is: a reclassification needs no purpose.
+        Runs that fail later, or have too few subjects, are reported as well.
+
+        Args:
+            declared: The declaration.
+            label: The label of the value.
+            activity: The name of the active activity. None if there is none, since a reclassification needs no purpose.
         """
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
-        """Data of this label is about to be used under an exception; a ledger has it on record when it returns.
+        """Handle a use under a legal exception, before it takes place. A ledger must record it before it returns.
 
-        `subject` is the `subject_key` of whose it is, None where the use does not say.
+        Args:
+            exception: The exception.
+            label: The label of the data.
+            subject: The `subject_key` of the data's subject, if the use names it.
+            count: The number of values.
         """
 
     def provided(self, provision: Provision, /) -> None:
-        """A hand-over is about to take place; a ledger has it on record, durably, when it returns."""
+        """Handle a hand-over, before it takes place. A ledger must record it durably before it returns."""
 
     def replaced(self) -> None:
-        """Another revision is in force."""
+        """Handle a change of the revision in force."""
 
 
 class Observers:
-    """The observers of one guard, in order; for each event the methods to call."""
+    """The observers of one guard in order, and the methods to call for each event."""
 
     __slots__ = (
         "_all",
@@ -127,7 +152,12 @@ class Observers:
         self.want_each = bool(self.decided or self.entered or self.called)
 
     def get_methods(self, event: str, *, but: object = None) -> tuple[Callable[..., Any], ...]:
-        """Return the methods of all that have one for this event, but of one observer."""
+        """Return the methods for an event.
+
+        Args:
+            event: The name of the method.
+            but: An observer to skip.
+        """
         methods = (find_method(observer, event) for observer in self._all if observer is not but)
         return tuple(method for method in methods if method is not None)
 
@@ -141,7 +171,7 @@ class Observers:
 
 
 def find_method(observer: object, event: str) -> Callable[..., Any] | None:
-    """Return the method of an observer for an event; None if it has none, or only that of the base class."""
+    """Return the method of an observer for an event. None if it has none, or only that of the base class."""
     method = getattr(observer, event, None)
     return None if getattr(method, "__func__", None) is getattr(Observer, event) else method
 
@@ -152,27 +182,27 @@ def _call_each(ticks: list[Tick]) -> None:
 
 
 class ObservedLog(Observer):
-    """Logs what would have been refused, were it enforced."""
+    """An observer that logs violations that are only observed."""
 
     __slots__ = ()
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """Log a denial that is only observed."""
+        """Log a denial if it is only observed."""
         if observed:
             log_observed(error)
 
 
 def load_logging() -> None:
-    """Load what `log_observed` needs, where something is made that observes.
+    """Import the logging module before the first denial. Called when an observing guard or activity is created.
 
-    A process that forks while another thread imports a module leaves the lock of this import to the child, where
-    nobody releases it. So the first denial must not be what imports it.
+    If a process forks while another thread imports a module, the child inherits a locked import lock. An import at the
+    first denial could therefore block the child forever.
     """
     import logging  # noqa: F401, PLC0415  # a guard that enforces never needs it, and it is slow to load
 
 
 def log_observed(error: Exception) -> None:
-    """Log what would have been raised, were it enforced."""
+    """Log an error that is observed instead of raised."""
     import logging  # noqa: PLC0415  # loaded by now, by what observes
 
     logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)

@@ -1,4 +1,4 @@
-"""The seat of governance: what a guard asks of whoever keeps requests, consents and records of provision."""
+"""Protocols between a guard and governance, which keeps requests, consents and records of provision."""
 
 from __future__ import annotations
 
@@ -27,81 +27,95 @@ __all__ = [
 
 
 class Oversight(Protocol):
-    """Asked by a guard, from any thread."""
+    """Governance as a guard sees it. The methods are called from any thread."""
 
     @property
     def ledger(self) -> Ledger | None:
-        """Who is told of uses and denials, unless the guard is given another."""
+        """The ledger of a guard that has no ledger of its own."""
 
     @property
     def requires_subject(self) -> bool:
-        """Whether nothing may be opened without saying whose it is."""
+        """True if each use of personal data must name its subject."""
         ...
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
-        """What holds for a subject, by `subject_key`; CLEAR for one that nothing is known of.
+        """Return the preferences of a subject.
+
+        Args:
+            subject: The `subject_key` of the subject.
+
+        Returns:
+            The preferences, `CLEAR` if nothing is known of the subject.
 
         Raises:
-            StoreUnavailable: it cannot be known now.
+            StoreUnavailable: The store cannot answer now.
         """
         ...
 
     def provided(self, provision: Provision, /) -> None:
-        """A hand-over is about to take place; on record, durably, before this returns.
+        """Record a hand-over durably, before it takes place.
 
         Raises:
-            StoreUnavailable: it cannot be recorded, so it must not take place.
+            StoreUnavailable: The hand-over cannot be recorded, so it must not take place.
         """
 
 
 class BatchOversight(Protocol):
-    """An oversight that can be asked of many subjects at once, as rows are that say whose they are."""
+    """An oversight that answers for many subjects at once."""
 
     def preferences_of_each(self, subjects: Sequence[str], /) -> Sequence[SubjectPreferences]:
-        """What holds for each of these subjects, by `subject_key`, in their order.
+        """Return the preferences of each subject in order.
+
+        Args:
+            subjects: The `subject_key` of each subject.
 
         Raises:
-            StoreUnavailable: it cannot be known now.
+            StoreUnavailable: The store cannot answer now.
         """
         ...
 
 
 @runtime_checkable
 class PrefetchingOversight(Protocol):
-    """An oversight that learns of subjects ahead, without blocking an event loop, as `preferences` would."""
+    """An oversight that can read preferences in advance, because `preferences` would block an event loop."""
 
     async def ready(self, subjects: Iterable[str] = (), /) -> None:
-        """Have what holds for these subjects at hand, by `subject_key`; without any, that the store answers.
+        """Read the preferences of these subjects in advance.
+
+        Args:
+            subjects: The `subject_key` of each subject. Without subjects, only check that the store answers.
 
         Raises:
-            StoreUnavailable: it cannot be known now.
+            StoreUnavailable: The store cannot answer now.
         """
         ...
 
 
 @runtime_checkable
 class OffLoopLedger(Protocol):
-    """A ledger that need not block an event loop to record a denial."""
+    """A ledger that can record denials without blocking an event loop."""
 
     def off_loop(self) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-        """Return a block that ends when the denials in it are on record; gives what is awaited for that before.
+        """Return an async context manager that ends when the denials inside it are recorded.
+
+        It yields a coroutine function that records the denials so far, for use before the block ends.
 
         Raises:
-            StoreUnavailable: they cannot be recorded, so there must be no answer.
+            StoreUnavailable: The denials cannot be recorded, so the request must not be answered.
         """
         ...
 
 
 def can_ask_for_many(oversight: object) -> bool:
-    """Return True if an oversight can be asked of many subjects at once, and answers as `preferences` would.
+    """Return True if `preferences_of_each` of an oversight answers as its `preferences` does.
 
-    A subclass that overrides `preferences` alone is asked by it: the batch that it inherits does not know of that.
+    It does not if a subclass overrides only `preferences`, because the inherited batch method ignores that.
     """
     return _is_consistent_override(oversight, "preferences_of_each", "preferences")
 
 
 def can_prefetch_roster(oversight: object) -> bool:
-    """Return True if an oversight has an async method `aroster`, which answers as its `roster` would; likewise."""
+    """Return True if `aroster` of an oversight answers as its `roster` does. See `can_ask_for_many`."""
     return _is_consistent_override(oversight, "aroster", "roster")
 
 
@@ -111,10 +125,12 @@ def _is_consistent_override(oversight: object, name: str, other: str) -> bool:
 
 
 class Roster(Immutable):
-    """All subjects whose preferences are not `CLEAR`.
+    """All subjects whose preferences are not `CLEAR`. Immutable.
 
-    `groups` has them by preferences, each subject by its `subject_key`, in order. Immutable; who keeps a roster gives
-    the same object as long as nothing has changed, so that what was worked out from one can be kept.
+    An oversight returns the same roster as long as nothing has changed, so that results derived from it can be cached.
+
+    Attributes:
+        groups: The `subject_key` of the subjects, in order, by their preferences.
     """
 
     __slots__ = ("__weakref__", "groups")
@@ -122,7 +138,11 @@ class Roster(Immutable):
     groups: Mapping[SubjectPreferences, tuple[str, ...]]
 
     def __init__(self, groups: Mapping[SubjectPreferences, tuple[str, ...]]) -> None:
-        self._fill(groups=MappingProxyType({one: tuple(of) for one, of in groups.items() if one != CLEAR and of}))
+        present: dict[SubjectPreferences, tuple[str, ...]] = {}
+        for preferences, subjects in groups.items():
+            if subjects and preferences != CLEAR:
+                present[preferences] = tuple(subjects)
+        self._fill(groups=MappingProxyType(present))
 
     def __repr__(self) -> str:
         return f"<Roster of {sum(map(len, self.groups.values())):,} subjects, {len(self.groups)} groups>"
@@ -130,12 +150,12 @@ class Roster(Immutable):
 
 @runtime_checkable
 class RosterOversight(Protocol):
-    """An oversight that can tell of all subjects at once, as is asked where a query reads the rows of many."""
+    """An oversight that can list all subjects with preferences, for queries that read the rows of many subjects."""
 
     def roster(self) -> Roster:
-        """How things stand for all subjects for whom something was asked.
+        """Return the roster of all subjects whose preferences are not `CLEAR`.
 
         Raises:
-            StoreUnavailable: it cannot be known now.
+            StoreUnavailable: The store cannot answer now.
         """
         ...

@@ -1,4 +1,4 @@
-"""What an application declares: its activities and its access functions, where they stand and what they are for."""
+"""The inventory of a guard: the activities, access functions and other declarations of an application."""
 
 from __future__ import annotations
 
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
 
 WHOLE: Final = "(value)"
-"""The path, in an inventory, of a value that is sealed as a whole."""
+"""The path in the inventory of a value that is sealed as a whole."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Activity(Declared):
-    """A named piece of processing: one purpose or family, by one channel where it has one, where `conditions` hold."""
+    """A named piece of processing for a purpose.
+
+    Attributes:
+        name: The name of the activity.
+        purpose: The purpose or family.
+        channel: The channel by which persons are contacted, if any.
+        observing: True if violations are only observed.
+        site: The place of the function or block.
+        conditions: The conditions of the notice that are stated to hold.
+    """
 
     name: str
     purpose: type[Purpose] | Family
@@ -32,7 +41,7 @@ class Activity(Declared):
     conditions: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Write the name on one line: it stands in messages and log records."""
+        """Put the name on one line, because it appears in messages and log records."""
         object.__setattr__(self, "name", on_one_line(self.name))
 
     @property
@@ -43,13 +52,20 @@ class Activity(Declared):
 
 @dataclasses.dataclass(slots=True)
 class Access(Declared):
-    """A data-access function and the sources it reads.
+    """A data-access function and the sources that it reads.
 
-    `withhold`: it gives what it reads without the fields that may not be used; `narrow`: without the rows whose
-    subjects, or dates, do not allow it. `named` are the sources named at the decorator; `fields` those of its return
-    annotation, by path; `whole` those of the returned value as such; `sealed` those of sealed values in it, by path,
-    which are checked where they are opened. `label` is all that counts here, None where everything is sealed. They are
-    known at decoration, save where the annotation names what is defined later: then they are, after the first call.
+    The labels are set when the function is decorated. If its annotation names a class that is defined later, they are
+    set at the first call.
+
+    Attributes:
+        site: The place of the function.
+        withhold: True if denied fields are withheld.
+        narrow: True if rows are dropped whose subject or dates do not allow the use.
+        label: All sources that are checked when the function is called. None if all of the data is sealed.
+        named: The sources that the decorator names.
+        whole: The sources of the returned value itself.
+        fields: The sources of the fields in the return annotation, by path.
+        sealed: The sources of sealed values in the return annotation, by path. They are checked when they are opened.
     """
 
     site: Site
@@ -63,18 +79,24 @@ class Access(Declared):
 
     @property
     def name(self) -> str:
-        """Module and qualified name."""
+        """The module and qualified name of the function."""
         return self.site.dotted
 
     def fields_from(self, sources: Iterable[type[Source]]) -> tuple[str, ...]:
         """Return the fields that derive from any of these sources."""
-        wanted = frozenset(sources)
-        return tuple(path for path, label in self.fields.items() if not wanted.isdisjoint(label.sources))
+        source_set = frozenset(sources)
+        return tuple(path for path, label in self.fields.items() if not source_set.isdisjoint(label.sources))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaggedTable:
-    """A table of an adapter: the columns that name their sources, and whether its rows say whose they are."""
+    """A table of an adapter.
+
+    Attributes:
+        name: The name of the table.
+        columns: The tagged columns with their labels.
+        of_subjects: True if the rows name their subjects.
+    """
 
     name: str
     columns: tuple[tuple[str, Label], ...]
@@ -82,7 +104,7 @@ class TaggedTable:
 
 
 class TableHolder(Protocol):
-    """What knows tables that may be defined after it, such as a guarded engine."""
+    """An object whose tables may be defined after it, such as a guarded engine."""
 
     def declared(self) -> Iterable[TaggedTable]:
         """Return the tables defined so far."""
@@ -90,25 +112,25 @@ class TableHolder(Protocol):
 
 
 def advise_registration(fn: object) -> str:
-    """What to do so that a strict guard, which tells functions apart by identity, knows this one."""
+    """Return advice on registering a function with a strict guard, which compares functions by identity."""
     if isinstance(fn, (FunctionType, MethodType)):
         return "register it with `@guard.transform`"
     if isinstance(fn, (MethodDescriptorType, type)) or (
         isinstance(fn, BuiltinFunctionType) and isinstance(fn.__self__, ModuleType)
     ):
         return f"register it, `guard.transform({fn.__qualname__})`"
-    # `"Dear {}".format`, a partial, an `itemgetter`: what was registered is not what the next such expression makes.
+    # `"Dear {}".format`, a partial or an `itemgetter` is a new object each time that the expression is evaluated.
     why = "it may be another object each time that it is written"
     return f"{why}, so bind it once, `fn = guard.transform(…)`, and use that"
 
 
 class Register:
-    """What was declared, in the order of its declaration; nothing is decided by it.
+    """The inventory of declarations in the order in which they were made. No decision depends on it.
 
     Activities, accesses, entrustments and transforms are listed once for each place in the code, activities also for
     each purpose, channel and set of conditions there. Reclassifications are listed once for each different declaration,
-    since one place may declare several and somebody is to read them all; running one lists nothing. Tables are listed
-    once for each name with the same tags.
+    because one place may declare several and a reviewer must see all of them. Running a reclassification lists nothing.
+    Tables are listed once for each name with the same tags.
     """
 
     __slots__ = (
@@ -131,44 +153,49 @@ class Register:
         self._holders: WeakSet[TableHolder] = WeakSet()
 
     def add_activity(self, key: object, activity: Activity) -> None:
-        """List an activity, unless one is listed from this place for this purpose.
+        """List an activity, unless one for the same purpose is already listed from this place.
 
-        One of a notice that was replaced since is listed no more: its classes are not kept.
+        An activity with the purpose class of a replaced notice is overwritten, so that the class can be freed.
         """
-        where = (key, activity.purpose_id, activity.channel, activity.conditions)
-        listed = self._activities.get(where)
+        identity = (key, activity.purpose_id, activity.channel, activity.conditions)
+        listed = self._activities.get(identity)
         if listed is None or listed.purpose is not activity.purpose:
-            self._activities[where] = activity
+            self._activities[identity] = activity
 
     def add_access(self, access: Access) -> None:
-        """List an access function; one defined again (a reloaded module) replaces the first."""
+        """List an access function. If its module is reloaded, it replaces the earlier one."""
         self._accesses[access.site] = access
 
     def add_entrustment(self, entrustment: EntrustmentDeclaration) -> None:
-        """List a function that hands data over; one defined again (a reloaded module) replaces the first."""
+        """List a function that hands data over. If its module is reloaded, it replaces the earlier one."""
         self._entrustments[entrustment.site] = entrustment
 
     def add_reclassification(self, declared: Reclassification, instead: Reclassification | None = None) -> None:
-        """List a reclassification, unless the same is listed; `instead` of what said less of it."""
+        """List a reclassification, unless an equal one is listed.
+
+        Args:
+            declared: The declaration.
+            instead: A less specific declaration that it replaces, if any.
+        """
         if instead is not None:
             self._reclassifications.pop(instead, None)
         self._reclassifications.setdefault(declared)
 
     def add_transform(self, declared: Transform) -> None:
-        """List a function that may see plain values, unless it is listed."""
+        """List a function that may see plain values, unless it is already listed."""
         self._transforms.setdefault((declared.site, declared.name), declared)
 
     def add_table(self, table: TaggedTable) -> None:
-        """List a table, unless the same is listed."""
+        """List a table, unless an equal one is listed."""
         self._tables.setdefault(table)
 
     def add_tables_of(self, holder: TableHolder) -> None:
-        """Ask this for its tables whenever they are listed, as long as it exists."""
+        """Read the tables of a holder whenever tables are listed, as long as the holder exists."""
         self._holders.add(holder)
 
     @property
     def tables(self) -> tuple[TaggedTable, ...]:
-        """By name."""
+        """The tables, sorted by name."""
         for holder in list(self._holders):
             for table in holder.declared():
                 self.add_table(table)
@@ -176,25 +203,25 @@ class Register:
 
     @property
     def entrustments(self) -> tuple[EntrustmentDeclaration, ...]:
-        """In the order of their declaration."""
+        """The functions that hand data over in the order of their declaration."""
         return tuple(self._entrustments.values())
 
     @property
     def reclassifications(self) -> tuple[Reclassification, ...]:
-        """In the order of their declaration."""
+        """The reclassifications in the order of their declaration."""
         return tuple(self._reclassifications)
 
     @property
     def transforms(self) -> tuple[Transform, ...]:
-        """In the order of their declaration."""
+        """The functions that may see plain values in the order of their declaration."""
         return tuple(self._transforms.values())
 
     @property
     def activities(self) -> tuple[Activity, ...]:
-        """In the order of their declaration."""
+        """The activities in the order of their declaration."""
         return tuple(self._activities.values())
 
     @property
     def accesses(self) -> tuple[Access, ...]:
-        """In the order of their declaration."""
+        """The access functions in the order of their declaration."""
         return tuple(self._accesses.values())

@@ -1,4 +1,4 @@
-"""Results: what a use gives out of a value that was read: without what it may not use, and only rows that it may."""
+"""Filtering of results: denied fields are withheld, and denied rows are refused or dropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from purposeguard.values.withheld import WithheldRecord
 from purposeguard.values.withholding import FieldWithholder, Stream
 
 _Where = tuple[str, tuple[RowContext, ...]]
-"""The path of a part of a value, and those that it is about unless it says so itself."""
+"""The path of a part of a value, and the row contexts that apply unless the part names its own."""
 
 
 def withhold_denied_fields(
@@ -34,12 +34,23 @@ def withhold_denied_fields(
     path: str = "",
     row_contexts: tuple[RowContext, ...] = (),
 ) -> Any:
-    """Return `value` of this shape without what may not be used here.
+    """Withhold the fields of a value that may not be used here.
 
-    `again` gives the use that decides each step of an iterator. The value is at this path in a row of these contexts.
+    Args:
+        use: The use that decides.
+        value: The value.
+        shape: The shape of the value according to its annotation.
+        access: The access function that returned the value, if any.
+        met: A list to which all models in the result are added.
+        again: A function that returns the use for each step of an iterator.
+        path: The path of the value in the result.
+        row_contexts: The subjects and dates of the row that contains the value.
+
+    Returns:
+        The value itself if nothing had to be withheld, otherwise a copy.
     """
     engine, activity = use._engine, use.activity
-    permissions = use._permissions  # once: all of the value is decided by one revision
+    permissions = use._permissions  # Read once, so that one revision decides all of the value.
     function = access.name if access is not None else None
 
     def denies(label: Label, row_contexts: tuple[RowContext, ...], path: str) -> Decision | None:
@@ -51,7 +62,7 @@ def withhold_denied_fields(
         return decision
 
     def denies_seal(label: Label, row_contexts: tuple[RowContext, ...], path: str) -> Decision | None:
-        # Nothing is opened, so nothing is counted, nor recorded where it is only observed.
+        # Nothing is opened, so nothing is counted, and nothing is recorded in observe mode.
         if activity.observing:
             return None
         field = path.removeprefix("[].")
@@ -93,7 +104,7 @@ def withhold_denied_fields(
         return withholder.apply(value, shape, path)
     except PurposeGuardError as error:
         refusal = error
-    # Reporters that show the locals of a traceback's frames must not find the value there.
+    # Error reporters may show the local variables of a traceback's frames, which must not contain the value.
     value = None
     raise refusal.with_traceback(None)
 
@@ -107,7 +118,7 @@ def _count_or_report(
     access: Access | None,
     permissions: Permissions,
 ) -> None:
-    """Count what is used, or report a denial that is only observed: the value stays."""
+    """Count a use, or report a denial that is only observed. In both cases the value is returned."""
     if decision is not None:
         use._engine.refuse(decision, use, access)
     else:
@@ -115,7 +126,7 @@ def _count_or_report(
 
 
 def wrap_lazy_values(use: Authorization, value: Any, shape: Shape, again: Callable[[], Authorization | None]) -> Any:
-    """Return `value`, all of which may be used, with iterators in it that ask `again` at each step."""
+    """Wrap the iterators in a value that may be used so that `again` is called at each step."""
 
     def filter_part(part: Any, shape: Shape, use: Authorization, _where: _Where, _item: bool) -> Any:
         return wrap_lazy_values(use, part, shape, again)
@@ -143,11 +154,23 @@ def filter_rows(
     path: str = "",
     around: tuple[RowContext, ...] = (),
 ) -> Any:
-    """Return `value`, once each row in it may be used for what its marked fields say.
+    """Check each row in a value against the preferences of its subject and its dates.
 
-    With `access.narrow` the others are left out. What is withheld from rows alone is not asked for here. `one`: a
-    generator yields it, and it may be left out itself. `again`, `path`: as `without`; `around` are the contexts of the
-    row that the value is in.
+    Args:
+        use: The use that decides.
+        value: The value.
+        shape: The shape of the value according to its annotation.
+        access: The access function that returned the value. With `access.narrow`, denied rows are dropped.
+        one: True if the value is an item of a generator, which may be dropped itself.
+        again: A function that returns the use for each step of an iterator.
+        path: The path of the value in the result.
+        around: The subjects and dates of the row that contains the value.
+
+    Returns:
+        The value, or a copy without the denied rows. LEFT_OUT if the value itself must be dropped.
+
+    Raises:
+        PurposeViolation: A row may not be used, and rows are not dropped.
     """
     engine, activity, permissions = use._engine, use.activity, use._permissions
 
@@ -159,7 +182,7 @@ def filter_rows(
         return decision if refuses_row(decision, unasked) else None
 
     def refuses_row(decision: Decision, unasked: bool) -> bool:
-        # What is to be withheld is no reason to refuse the row.
+        # Fields that will be withheld are no reason to refuse the row.
         return (unasked and not access.withhold) or use._refuses_row(decision)
 
     def denials(subjects: list[str], asked: list[tuple[Label, bool]]) -> list[Decision | None] | None:
@@ -186,54 +209,70 @@ def filter_rows(
         return (narrower.apply_to_item if one else narrower.apply)(value, shape, path, around)
     except PurposeGuardError as error:
         refusal = error
-    value = None  # from the traceback
+    value = None  # Keep the value out of the traceback.
     raise refusal.with_traceback(None)
 
 
 def _find_denials_by_subject(
     use: Authorization,
     subjects: list[str],
-    asked: list[tuple[Label, bool]],
+    questions: list[tuple[Label, bool]],
     permissions: Permissions,
     refuses: Callable[[Decision, bool], bool],
 ) -> list[Decision | None] | None:
-    """The first denial for each subject that refuses its row; None where none does. Alike subjects share theirs."""
+    """Find for each subject the first denial that refuses its row. Subjects with the same preferences share it.
+
+    Args:
+        use: The use that decides.
+        subjects: The subjects of the rows.
+        questions: The labels in a row, each with True if it has not been checked before.
+        permissions: The permissions that decide.
+        refuses: Returns True if a denial refuses the row.
+
+    Returns:
+        For each subject its denial or None. None if no row is refused.
+    """
     preferences = use._engine.get_preferences_of_each(subjects)
     denied: dict[int, Decision] = {}
-    numbers = list(map(id, preferences))
-    for number, present in dict(zip(numbers, preferences, strict=True)).items():
-        context = Context(present)
-        for label, unasked in asked:
+    preference_ids = list(map(id, preferences))
+    for preference_id, subject_preferences in dict(zip(preference_ids, preferences, strict=True)).items():
+        context = Context(subject_preferences)
+        for label, unasked in questions:
             if permissions.is_known_allowed(label, context):
                 continue
             verdict = permissions.decide(label, context)
             decision = None if verdict.allowed else Decision(verdict)
             if decision is not None and refuses(decision, unasked):
-                denied[number] = decision
+                denied[preference_id] = decision
                 break
-    return list(map(denied.get, numbers)) if denied else None
+    return list(map(denied.get, preference_ids)) if denied else None
 
 
 def _make_stream_wrapper(
     again: Callable[[], Authorization | None],
-    given: Callable[[Any, Shape, Authorization, _Where, bool], Any],
+    filter_part: Callable[[Any, Shape, Authorization, _Where, bool], Any],
 ) -> Stream:
-    """Wrap iterators in a value. At each step `again` gives the use, and `given` what the use lets out of an item."""
+    """Return a function that wraps the iterators in a value.
+
+    Args:
+        again: A function that returns the use for each step.
+        filter_part: A function that returns the part of an item that the use may see.
+    """
 
     def stream(value: Any, shape: Shape, path: str, row_contexts: tuple[RowContext, ...]) -> Any:
-        items = shape.iterated or shape  # where it was not announced, an item may be all that the value would be
+        items = shape.iterated or shape  # Without an annotation, an item may have any shape that the value may have.
         whole = shape | items
 
         def item(part: Any, use: Authorization | None) -> Any:
-            return part if use is None else given(part, items, use, (f"{path}[]", row_contexts), True)
+            return part if use is None else filter_part(part, items, use, (f"{path}[]", row_contexts), True)
 
         def other(part: Any, use: Authorization | None) -> Any:
-            return part if use is None else given(part, whole, use, (path, row_contexts), False)
+            return part if use is None else filter_part(part, whole, use, (path, row_contexts), False)
 
         return wrap_stepwise(value, Steps(again, item, other))
 
     return stream
 
 
-def _allow_everything(*_asked: object) -> None:
-    """Nothing is denied, so nothing is refused."""
+def _allow_everything(*_arguments: object) -> None:
+    """Deny nothing."""

@@ -1,4 +1,4 @@
-"""Where an application declares something."""
+"""The places in an application's code where things are declared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from purposeguard.errors import on_one_line
 
 
 class Site(NamedTuple):
-    """Where something is declared: module, qualified name and line (0 where it has none, as built-ins)."""
+    """A place in the code: module, qualified name and line. The line is 0 for built-ins."""
 
     module: str
     qualname: str
@@ -23,13 +23,13 @@ class Site(NamedTuple):
 
     @property
     def dotted(self) -> str:
-        """Module and qualified name, `shop.mail.remind_customers`, on one line."""
+        """The module and qualified name on one line, such as `shop.mail.remind_customers`."""
         dotted = f"{self.module}.{self.qualname}"
         return dotted if dotted.isprintable() else on_one_line(dotted)
 
 
 class Declared:
-    """What is declared at a site."""
+    """The base class of declarations, which have a site."""
 
     __slots__ = ()
 
@@ -37,12 +37,12 @@ class Declared:
 
     @property
     def module(self) -> str:
-        """The module that declares it."""
+        """The module of the declaration."""
         return self.site.module
 
     @property
     def qualname(self) -> str:
-        """The function that it is; for a block, the one that contains it."""
+        """The qualified name of the function, or of the function that contains the block."""
         return self.site.qualname
 
     @property
