@@ -1,4 +1,4 @@
-"""People, parties and time: what clauses 4 to 11 of a notice ask for, kept in one store and asked by guards."""
+"""The records about people and recipients that clauses 4 to 11 of a notice require, in one store that guards ask."""
 
 from purposeguard.extras import Needs
 

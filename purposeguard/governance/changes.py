@@ -24,7 +24,7 @@ counter: Final = sa.Table(
     sa.Column("issued", sa.BigInteger, nullable=False, server_default="0"),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the number of the last change, and how many keys had been issued by then."""
+"""A single row with the number of the last change, and the number of keys issued by then."""
 
 change: Final = sa.Table(
     "purposeguard_change",
@@ -35,7 +35,7 @@ change: Final = sa.Table(
 """The latest changes, each with its subject."""
 
 KEPT: Final = 10_000
-"""Changes that are kept. Who falls further behind forgets every subject."""
+"""The number of changes that are kept. A cache that falls further behind forgets every subject."""
 
 
 class ChangeSet(NamedTuple):

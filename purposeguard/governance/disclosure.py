@@ -1,4 +1,4 @@
-"""Making the disclosure report of a subject: what is held, what the notice says of it, and what is on record."""
+"""The making of the disclosure report of a subject, from the holdings, the notice and the records."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ from purposeguard.values.rows import row_contexts_of
 from purposeguard.values.sealed import redact_error
 
 Opens = Callable[[Any], Any]
-"""Opens a sealed value of the subject."""
+"""A function that opens a sealed value of the subject."""
 
 Door = Callable[[str], contextlib.AbstractContextManager[Opens]]
-"""Gives access to what is held of a subject, by key: an exception of a guard."""
+"""A function that returns a context manager with access to a subject's data, by key, under an exception of a guard."""
 
 
 @dataclass(frozen=True, slots=True)

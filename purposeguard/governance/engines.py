@@ -20,19 +20,19 @@ from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.deadlines import current_deadline
 
 BEGIN: Final = "purposeguard_begin"
-"""Execution option: the statement that begins a transaction on SQLite; None: there is no transaction."""
+"""The execution option with the statement that begins a transaction on SQLite; None for no transaction."""
 
 WRITING: Final = "BEGIN IMMEDIATE"
-"""The one that begins a transaction that writes."""
+"""The statement that begins a transaction that writes."""
 
 NEARLY: Final = 0.05
-"""Seconds by which a wait may differ from what it should be."""
+"""The seconds by which a wait may differ from its intended length."""
 
 APPLICATION: Final = "purposeguard"
 """The name of the sessions on PostgreSQL, followed for a store by the newest revision that this version knows."""
 
 MOST: Final = 62
-"""Characters of such a name and what stands before it: PostgreSQL cuts the rest off."""
+"""The most characters of such a name and its prefix: PostgreSQL cuts off the rest."""
 
 LOG: Final = "purposeguard"
 """The name of stores in SQLAlchemy's logs, under `sqlalchemy.engine.Engine` and `sqlalchemy.pool`."""

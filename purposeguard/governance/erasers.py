@@ -20,10 +20,10 @@ from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.row_context import SubjectId, subject_key
 
 Key = int | str | uuid.UUID
-"""The key of one thing that an eraser erases."""
+"""The key of one item that an eraser erases."""
 
 Counted = Literal["collection", "end-of-use"]
-"""The day from which a period is counted."""
+"""The event from which a period is counted."""
 
 LONGEST_NAME: Final = 200
 """The length limit of an eraser's name."""

@@ -1,6 +1,6 @@
-"""Forgetting: after it nothing in the store, and nothing in the ledger, tells which person it was.
+"""The forgetting of subjects, after which nothing in the store or the ledger tells which person it was.
 
-What names a person there is a pseudonym, and the key by which it was theirs is destroyed. Free text goes too.
+Store and ledger name a person by a pseudonym. Forgetting destroys the key that links it to the person, and free text.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ from typing import Final, Protocol
 from purposeguard.locks import make_lock
 
 PATIENCE: Final = 5.0
-"""Seconds for which a fork waits for transactions of other threads."""
+"""The seconds for which a fork waits for transactions of other threads."""
 
 PAUSE: Final = 0.001
-"""Seconds between two looks at whether they have ended."""
+"""The seconds between two checks whether these transactions have ended."""
 
 
 class ForkListener(Protocol):
@@ -40,7 +40,7 @@ class _ForkGate:
     def __init__(self) -> None:
         self.told: weakref.WeakSet[ForkListener] = weakref.WeakSet()
         self.torn: set[str] = set()
-        """Files of SQLite whose locks this process inherited within a transaction: whoever opens them is refused."""
+        """The SQLite files whose locks this process inherited within a transaction. Opening them is refused."""
         self._reset()
 
     def _reset(self) -> None:
@@ -103,7 +103,7 @@ class _ForkGate:
 
 
 FORKS: Final = _ForkGate()
-"""The gate of the process."""
+"""The gate of this process."""
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
     os.register_at_fork(before=FORKS.close, after_in_parent=FORKS.open, after_in_child=FORKS.open_in_child)

@@ -1,4 +1,4 @@
-"""Governance: the store, the subjects, their requests, the ledger and the rest, brought together for a guard."""
+"""The facade of governance, which combines the store, the subjects, their requests and the ledger for a guard."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class Governance:
 
     @property
     def ledger(self) -> Ledger | None:
-        """The ledger of uses, denials and everything that is asked and done here."""
+        """The ledger of uses, denials, requests and changes."""
         return self._ledger
 
     @property
@@ -267,7 +267,7 @@ class Governance:
 
     @property
     def notice(self) -> Notice:
-        """The notice in force: that of the attached guard, or the one that this was made with."""
+        """The notice in force: that of the attached guard, or else the notice that this object was made with."""
         return self._notice if self._guard is None else self._guard.notice
 
     @notice.setter
@@ -333,7 +333,7 @@ class Governance:
 
     @property
     def retention(self) -> RetentionJob:
-        """The retention job by the notice in force: `plan()` says what may be kept no longer, `run()` erases it."""
+        """The retention job by the notice in force: `plan()` shows what may be kept no longer, `run()` erases it."""
         return RetentionJob(self.store, self.notice, self.erasers, clock=self._clock, ledger=self._ledger)
 
     def disclose(

@@ -30,7 +30,7 @@ NOTHING_SAID: Final = Shape()
 _NOT_PERSONAL: Final = Label(NotPersonal)
 _ABSENT: Final = object()
 _SINGLE: Final = (str, bytes, bytearray, memoryview, range)
-"""Iterables that are one value."""
+"""The iterable types whose instances are single values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def _iter_items(
 
 
 Part = tuple[str, Any, Shape]
-"""A part of a value: the step that leads to it, the part, and its shape."""
+"""A part of a value: the step that leads to the part, the part itself, and its shape."""
 
 
 def _iter_parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Part]:

@@ -1,4 +1,4 @@
-"""Event loops beside a store: waits that do not block the loop, and a warning where one does."""
+"""Support for event loops: waits that do not block the loop, and a warning for calls that do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from purposeguard.errors import PurposeGuardError, StoreUnavailable
 from purposeguard.runtime.execution import TRIO, modules
 
 _OURS: Final = frozenset({"purposeguard", "contextlib"})
-"""Packages that are no place to name in the warning."""
+"""The packages whose lines the warning does not name."""
 
 
 class BlockingStoreCall(RuntimeWarning):

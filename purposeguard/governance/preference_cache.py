@@ -32,13 +32,13 @@ from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.protocols import Roster
 
 SHARED: Final = 4096
-"""Preferences, and entries of the cache, that subjects share."""
+"""The number of preferences, and of cache entries, that are kept to be shared by subjects."""
 
 STEPS: Final = 64
-"""Steps into which the maximum age is divided, so that entries of one step are equal, and shared."""
+"""The number of steps into which the maximum age is divided, so that entries of one step are equal and shared."""
 
 BATCH: Final = 1_000
-"""Subjects that one query asks for."""
+"""The number of subjects that one query asks for."""
 
 Cause = Literal["closed", "waited", "look", "read"]
 """The cause of a refusal: the cache is closed, a look did not end in time, the last look failed, or a read failed."""

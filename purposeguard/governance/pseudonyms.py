@@ -1,6 +1,6 @@
-"""Pseudonyms: tables and ledger name each person by a random one. Whose it is, the keys know, which may lie apart.
+"""The pseudonyms that name persons in tables and ledger, and the keys that link them, perhaps in another database.
 
-Who holds the store without its keys cannot tell who a person is. Once a person's key is destroyed, nobody can.
+The store without its keys does not tell who a person is. Once a person's key is destroyed, nobody can tell.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from purposeguard.locks import make_lock
 from purposeguard.runtime.clock import UTC
 
 KEYS: Final = "purposeguard_keys"
-"""Execution option of connections: the keys of their store."""
+"""The execution option of connections that holds the keys of their store."""
 
 AT_A_TIME: Final = 5_000
-"""Persons in one statement."""
+"""The number of persons in one statement."""
 
 vault: Final = sa.Table(
     "purposeguard_keys",
@@ -40,7 +40,7 @@ vault: Final = sa.Table(
     sa.Column("made", Moment, nullable=False),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
-"""One row."""
+"""A single row with the secret and the state of the keys."""
 
 pseudonym: Final = sa.Table(
     "purposeguard_pseudonym",
@@ -49,7 +49,7 @@ pseudonym: Final = sa.Table(
     sa.Column("pseudonym", sa.String(32), nullable=False, unique=True),
     sa.Column("key", sa.LargeBinary),  # none: of a store that was made before there were pseudonyms
 )
-"""The key of each person: the one row from which it can be told who is meant.
+"""The key of each person: the only table that links pseudonyms to persons.
 
 A pseudonym is `digest_subject(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
 """
@@ -74,7 +74,7 @@ Its rows lie in their own order. In that of their making the n-th would be the n
 """
 
 TABLES: Final = (vault, pseudonym, barred)
-"""The tables of the keys, wherever they lie."""
+"""The tables of the keys, in the store itself or in a database of their own."""
 
 forgotten: Final = sa.Table(
     "purposeguard_forgotten",

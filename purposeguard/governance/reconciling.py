@@ -1,4 +1,4 @@
-"""Compares what is in the tables of governance with what the ledger says was done to them."""
+"""The comparison of the tables of governance with the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reporting what governance does to a ledger, in the same transaction where the ledger is in the store."""
+"""The reporting of changes to a ledger, in the same transaction if the ledger is in the store."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.notice.retention import to_local_day
 
 State = Literal["open", "verified", "fulfilled", "refused", "withdrawn"]
-"""`open`: received; `verified`: the author and their authority are known; the others: closed."""
+"""The states of a request: `open` (received), `verified` (the author and their authority are known), or closed."""
 
 Effect = Literal["discloses", "amends", "stops-use", "deletes", "stops-provision"]
 """The effect of fulfilling a request, as stated in the notice."""
@@ -56,7 +56,7 @@ request: Final = sa.Table(
     sa.Column("closed_at", Moment),
     sa.Index(None, "state", "due_on"),
 )
-"""Each request as it is now."""
+"""The requests in their present state."""
 
 step: Final = sa.Table(
     "purposeguard_request_step",
@@ -70,7 +70,7 @@ step: Final = sa.Table(
     sa.Column("due_on", sa.Date),
     sa.Column("text", sa.Text),
 )
-"""The steps of each request. Added to, never changed."""
+"""The steps of each request. Rows are added, never changed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

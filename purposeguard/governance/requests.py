@@ -47,11 +47,11 @@ from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.runtime.clock import to_utc
 
 LONGEST_PERIOD = 3_660
-"""Days of a deadline, at most."""
+"""The most days of a deadline."""
 
 
 OPENING_LOCK: Final = 0x7075_7270_6F73_6532
-"""PostgreSQL's advisory lock for requests that are opened once."""
+"""The advisory lock on PostgreSQL for requests that are opened once."""
 
 
 class DisclosureMaker(Protocol):

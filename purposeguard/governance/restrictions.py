@@ -1,4 +1,4 @@
-"""Restrictions and consents (clause 7), as the store keeps them.
+"""The storage of restrictions and consents (clause 7).
 
 Rows are never changed or removed: a declaration is one row, and its revocation another, with its time and author.
 """
@@ -159,14 +159,14 @@ IN_FORCE: Final = (
     .where(pseudonym.c.subject == sa.bindparam("subject"), _STANDING)
     .union_all(sa.select(barred.c.digest, *_BARRED).where(barred.c.digest == sa.bindparam("digest")))
 )
-"""The declarations in force of one subject: the one query of a check that the cache does not answer."""
+"""The declarations in force of one subject: the only query of a check that the cache does not answer."""
 
 IN_FORCE_APART: Final = (
     sa.select(declaration.c.pseudonym.label("subject"), *_SAID)
     .select_from(_DECLARED)
     .where(declaration.c.pseudonym == sa.bindparam("subject"), _STANDING)
 )
-"""The same by pseudonym, where the keys lie apart."""
+"""The same query by pseudonym, for keys in a store of their own."""
 
 
 def _select_in_force(dialect: str) -> sa.Executable:
@@ -186,10 +186,10 @@ def _select_in_force_by_name(dialect: str) -> sa.Executable:
 
 
 IN_FORCE_OF_EACH: Final = {dialect: _select_in_force(dialect) for dialect in ("sqlite", "postgresql")}
-"""The same of several subjects, for each dialect; and a row of nobody if somebody is barred, which it does not say."""
+"""`IN_FORCE` for several subjects, by dialect. If somebody is barred, there is also a row without a subject."""
 
 IN_FORCE_OF_EACH_APART: Final = {dialect: _select_in_force_by_name(dialect) for dialect in ("sqlite", "postgresql")}
-"""The same by pseudonym, where the keys lie apart."""
+"""The same query by pseudonym, for keys in a store of their own."""
 
 ALL_IN_FORCE: Final = (
     sa.select(pseudonym.c.subject, *_SAID)
@@ -205,7 +205,7 @@ ALL_IN_FORCE_APART: Final = (
     .where(_STANDING)
     .order_by(declaration.c.pseudonym, declaration.c.id)
 )
-"""The same by pseudonym, where the keys lie apart."""
+"""The same query by pseudonym, for keys in a store of their own."""
 
 # The column is cast to text because PostgreSQL cannot compare JSON.
 _PURPOSES: Final[sa.ColumnElement[str | None]] = sa.cast(declaration.c.purposes, sa.Text)
@@ -242,7 +242,7 @@ _HISTORY: Final = (
 
 
 ClauseNow = Callable[[str, datetime.date], str | None]
-"""Gives the present clause of a purpose of a revision; None if the notice in force has no such purpose."""
+"""A function that returns the present clause of a purpose of a revision; None if the notice no longer has it."""
 
 
 HasWords = Callable[[str, datetime.date, str], bool]

@@ -1,4 +1,4 @@
-"""The retention job: erases what may be kept no longer, by the application's erasers (clause 8).
+"""The retention job, which erases what may be kept no longer by the application's erasers (clause 8).
 
 A plan comes first and changes nothing. A run asks each eraser for what is due and has it erased in batches. The keys of
 a batch are written before it is erased and removed after it, so a run that is killed at any moment is resumed: the
@@ -39,10 +39,10 @@ from purposeguard.notice.schema import Period
 from purposeguard.runtime.clock import Clock
 
 MAX_SHARE: Final = 0.1
-"""The share of an eraser's data that a run erases at most, unless `max_share` says otherwise."""
+"""The largest share of an eraser's data that a run erases, unless `max_share` differs."""
 
 LAST_DAY: Final = datetime.date(9999, 1, 1)
-"""A day by which everything is due, so that an eraser gives all that it knows."""
+"""A day by which everything is due, so that an eraser returns all keys."""
 
 GONE: Final = "there is no eraser of this name any more, and a batch of it was under way"
 
@@ -54,7 +54,7 @@ sweep: Final = sa.Table(
     sa.Column("ended", Moment),
     sa.Column("runner", sa.String(32), nullable=False),
 )
-"""Runs of the job, with those that resume them; `runner` is who may go on."""
+"""The runs of the job and those that resume them; `runner` identifies the process that may continue."""
 
 part: Final = sa.Table(
     "purposeguard_sweep_part",
@@ -70,7 +70,7 @@ UNENDED: Final = sa.select(sweep.c.id).where(sweep.c.ended.is_(None)).order_by(s
 """The number of the run that has not ended."""
 
 Progress = Callable[[str, int], None]
-"""Told of progress: the eraser, and how much it has erased in this step."""
+"""A function that is called with an eraser's name and the number of items that it erased in a step."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The roster of all subjects who asked for something: read whole once, and then kept by what has changed."""
+"""The roster of all subjects who declared something: read whole once, then updated by the changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from purposeguard.runtime.clock import Span
 from purposeguard.runtime.protocols import Roster
 
 BATCH: Final = 1_000
-"""Subjects that one query asks for."""
+"""The number of subjects that one query asks for."""
 
 AHEAD: Final = "`await governance.aroster()` before"
 """The call by which a coroutine gets the roster without blocking its event loop."""

@@ -1,4 +1,4 @@
-"""What the tables of governance share. Each module defines its tables beside the code that uses them.
+"""The common parts of the tables of governance. Each module defines its tables beside the code that uses them.
 
 Names of tables begin with `purposeguard_`: the database may hold tables of an application.
 """
@@ -24,7 +24,7 @@ metadata: Final = sa.MetaData(
 )
 
 Serial: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""The type of generated numbers: SQLite generates them in columns of type INTEGER alone."""
+"""The type of generated numbers. SQLite generates numbers only in columns of type INTEGER."""
 
 VERSION_TABLE: Final = "purposeguard_version"
 """The table of Alembic's version. Its name is not the usual one, which an application in the same database may use."""
@@ -61,4 +61,4 @@ identity: Final = sa.Table(
     sa.Column("made", Moment, nullable=False),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the mark of the keys that belong to the store."""
+"""A single row with the mark of the keys that belong to the store."""

@@ -1,4 +1,4 @@
-"""The store: what governance must remember, in a SQLite file, or in PostgreSQL for the processes of many machines."""
+"""The store of governance, in a SQLite file, or in PostgreSQL for the processes of many machines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from purposeguard.governance.pseudonyms import KEYS, TABLES, PseudonymKeys, atta
 from purposeguard.governance.schema import VERSION_TABLE, metadata
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
-"""PostgreSQL's advisory lock for upgrades."""
+"""The advisory lock on PostgreSQL for upgrades."""
 
 FORMAT: Final = re.compile(r"\d{4}(?=[a-z]?_)")
 """The number of a revision. Migrations between revisions of one number only add: `0004_notes`, `0004a_…`, `0004b_…`."""
@@ -47,7 +47,7 @@ Upgrade = Literal["nothing", "additions", "all"]
 """The changes to its tables that opening a store may make."""
 
 CHANGED: Final = "purposeguard_changed"
-"""Execution option: the subjects whose preferences a transaction changes."""
+"""The execution option with the subjects whose preferences a transaction changes."""
 
 
 class Listener(Protocol):
@@ -93,7 +93,7 @@ class Store:
 
     @property
     def engine(self) -> sa.Engine:
-        """SQLAlchemy's engine; raises StoreUnavailable before the store is opened."""
+        """The engine of SQLAlchemy; raises StoreUnavailable before the store is opened."""
         if self._engine is None:
             raise make_unavailable_error(self.where, "was not opened yet", "open it when the application starts")
         return self._engine
@@ -105,7 +105,7 @@ class Store:
 
     @property
     def _file(self) -> str | None:
-        """The file of SQLite, by whichever name it was opened."""
+        """The real path of the SQLite file; None on PostgreSQL."""
         database = self.engine.url.database
         return os.path.realpath(database) if self.dialect == "sqlite" and database is not None else None
 

@@ -1,4 +1,4 @@
-"""Subjects (clause 7): what they restrict and consent to, and what holds for each of them."""
+"""The restrictions and consents of subjects (clause 7), and the preferences that follow from them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ fact: Final = sa.Table(
     sa.Column("note", sa.Text),
     sa.Index(None, "recipient", "id"),
 )
-"""Facts about recipients, in the order of their recording."""
+"""The facts about recipients, in the order of their recording."""
 
 provision: Final = sa.Table(
     "purposeguard_provision",
@@ -60,7 +60,7 @@ provision: Final = sa.Table(
     sa.Column("task", sa.Text),
     sa.Column("subjects", sa.Integer, nullable=False),
 )
-"""Hand-overs; `subjects` says about how many."""
+"""The hand-overs; `subjects` is the number of their subjects."""
 
 provided_subject: Final = sa.Table(
     "purposeguard_provided_subject",
@@ -71,10 +71,10 @@ provided_subject: Final = sa.Table(
 """The subjects of each hand-over."""
 
 SAFEGUARD: Final = TypeAdapter(Safeguard)
-"""Safeguards as JSON."""
+"""The adapter that converts safeguards to and from JSON."""
 
 MOST_NAMED: Final = 100
-"""Subjects of one hand-over that the ledger names; more are only counted."""
+"""The most subjects of a hand-over that the ledger names. If there are more, they are only counted."""
 
 
 # ---- Recipients ---------------------------------------------------------------------------------------------------

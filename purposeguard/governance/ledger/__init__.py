@@ -1,4 +1,4 @@
-"""The ledger: what was used for what, by whom and how often, and what was refused. Append-only, a chain of hashes."""
+"""The ledger, an append-only chain of hashes that records every use of data, its purpose, and every refusal."""
 
 from purposeguard.governance.ledger.archiving import ArchivedRange, archive
 from purposeguard.governance.ledger.chain import Entry, Head, Hour

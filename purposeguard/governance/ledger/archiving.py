@@ -1,4 +1,4 @@
-"""Moving the oldest entries of a ledger out of its store, into a file that verifies and that the rest continues."""
+"""The archiving of a ledger: its oldest entries move to a file, which can be verified and which the rest continues."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 AT_LEAST: Final = datetime.timedelta(hours=1)
-"""The age of what is archived: running processes have made a checkpoint since."""
+"""The least age of archived entries: running processes have made a checkpoint since."""
 
 DELETED: Final = 5_000
-"""Entries that are deleted in one transaction."""
+"""The number of entries that are deleted in one transaction."""
 
 
 class ArchivedRange(NamedTuple):

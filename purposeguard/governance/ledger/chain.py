@@ -1,4 +1,4 @@
-"""The chain that every ledger writes: entries, each with the hash of its predecessor, and a head that ends them.
+"""The chain of every ledger: entries, each with the hash of its predecessor, and a head that ends them.
 
 The hash of an entry is SHA-256 over the previous hash and the canonical JSON of the rest: sorted keys, no blanks.
 An entry has one spelling, so any change of an entry, or of their order, is detected.
@@ -25,7 +25,7 @@ USE: Final = "use"
 """The kind of entry that a count becomes when its hour is over."""
 
 DENIAL: Final = "denial"
-"""The kind of entry that is counted where it comes again within a minute."""
+"""The kind of entry that is counted if it is repeated within a minute."""
 
 ARCHIVE: Final = "archive"
 """The kind of entry that says which entries were moved out of the store."""

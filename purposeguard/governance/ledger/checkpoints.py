@@ -1,4 +1,4 @@
-"""Checkpoints: where a ledger ended at some time, signed, and kept where its database's users cannot change it."""
+"""Checkpoints: signed statements of the end of a ledger, kept where users of its database cannot change them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 Sink = Callable[[str], object]
-"""Has a checkpoint, one line of JSON, on record when it returns."""
+"""A function that stores a checkpoint, one line of JSON. The line is on record when it returns."""
 
 INTERVAL: Final = 60.0
-"""Seconds between two checkpoints of a process."""
+"""The seconds between two checkpoints of a process."""
 
 TAIL: Final = 1 << 20
-"""Bytes at the end of a file in which the last checkpoint is looked for."""
+"""The number of bytes at the end of a file in which the last checkpoint is searched."""
 
 DECLARED: Final = "2:"
 """The prefix of the digest of declarations. Digests of earlier versions, over ids, are not compared."""

@@ -1,4 +1,4 @@
-"""Counting uses: one step each, from any thread; a thread of its own adds them up and writes them twice a second."""
+"""The counting of uses from any thread. A thread of its own adds them up and writes them twice a second."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import Tick
 
 INTERVAL: Final = 0.5
-"""Seconds between two writes of counts: a killed process loses what it counted since the last."""
+"""The seconds between two writes of counts: a killed process loses what it counted since the last write."""
 
 SHOWN: Final = 10
-"""Lost counts that the log names; the others are only added up."""
+"""The number of lost counts that the log names; the others are only added up."""
 
 _log: Final = logging.getLogger("purposeguard")
 
 Used = tuple[str | None, str, tuple[str, ...]]
-"""An activity, a purpose and the sources of a label."""
+"""The key of a use: an activity, a purpose and the sources of a label."""
 
 
 class Ticker:

@@ -28,10 +28,10 @@ KINDS: Final = {
     "erasure": "data that was erased",
     "archive": "older entries were moved to an archive",
 }
-"""The kinds of entries, and what each reports."""
+"""The kinds of entries, with the event that each reports."""
 
 PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
-"""The spelling of a subject: `store.pseudonym(subject)`."""
+"""The form of a subject in an entry: `store.pseudonym(subject)`."""
 
 LONGEST_BODY: Final = 1_000_000
 """The length limit of a body, in characters."""

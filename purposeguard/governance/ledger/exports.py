@@ -1,4 +1,4 @@
-"""A ledger exported as JSON Lines: one entry a line, and last the head. The copy is verified by itself.
+"""The export of a ledger as JSON Lines: one entry a line, and the head last. The copy can be verified by itself.
 
 An archive is such a copy of the oldest entries alone.
 """

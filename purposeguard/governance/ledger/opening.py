@@ -1,4 +1,7 @@
-"""A ledger by its address: the URL of a store, or the path of its file or of an export. Nothing is made or changed."""
+"""The opening of a ledger by its address: the URL of a store, or the path of its file or of an export.
+
+Nothing is made or changed.
+"""
 
 from __future__ import annotations
 

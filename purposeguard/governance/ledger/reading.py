@@ -1,4 +1,4 @@
-"""Reading a ledger: a snapshot of its entries, and their verification from the first to the last."""
+"""The reading of a ledger: a snapshot of its entries, and their verification from the first to the last."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Kinds = Collection[str] | None
 """The kinds of entries to read; None for all."""
 
 Time = str | None
-"""A time as entries spell it; None: none."""
+"""A time in the spelling of entries; None for no limit."""
 
 
 class PlacedEntry(NamedTuple):

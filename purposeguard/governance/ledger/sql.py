@@ -1,4 +1,4 @@
-"""The ledger in the store: one chain, whichever process writes."""
+"""The ledger in a store: one chain, whichever process writes."""
 
 from __future__ import annotations
 
@@ -80,27 +80,27 @@ from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.observer import Tick
 
 ROWS: Final = 500
-"""Rows that are fetched at a time."""
+"""The number of rows that are fetched at a time."""
 
 ENTRIES: Final = 25_000
-"""Entries that the database adds up at a time."""
+"""The number of entries that the database adds up at a time."""
 
 FIRST: Final = sa.select(ledger.c.seq, ledger.c.prev).order_by(ledger.c.seq).limit(1)
 
 PATIENCE: Final = 5.0
-"""Seconds to wait for other threads, where the store was never opened."""
+"""The seconds to wait for other threads if the store was never opened."""
 
 REPEATED: Final = 60.0
-"""Seconds within which the same denial by the same process is counted, and not an entry of its own."""
+"""The seconds within which a repeated denial by the same process is counted instead of recorded as an entry."""
 
 FORGOTTEN: Final = datetime.timedelta(days=7)
 """The time after which the last batch of a process that ended without `close` is forgotten."""
 
 THREADS: Final = 8
-"""Threads that write denials on behalf of event loops: what waits in them at the same time is written together."""
+"""The number of threads that write denials for event loops. Denials that wait at the same time are written together."""
 
 REMEMBERED: Final = 10_000
-"""Denials of which a process remembers that they became entries."""
+"""The number of denials that a process remembers as recorded entries."""
 
 
 class SqlLedger:

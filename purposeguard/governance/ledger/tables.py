@@ -19,7 +19,7 @@ ledger: Final = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
     sa.Index(None, "kind", "seq"),
 )
-"""The entries."""
+"""The entries of the ledger."""
 
 head: Final = sa.Table(
     "purposeguard_ledger_head",
@@ -29,7 +29,7 @@ head: Final = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
-"""One row, the number and hash of the last entry. A writer holds it from one entry to its commit."""
+"""A single row with the number and hash of the last entry. A writer locks it from one entry to its commit."""
 
 counts: Final = sa.Table(
     "purposeguard_ledger_count",

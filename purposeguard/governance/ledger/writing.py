@@ -1,4 +1,4 @@
-"""Writing a ledger in a store: entries and counts in one transaction, which on PostgreSQL is one round trip."""
+"""The writing of a ledger: entries and counts in one transaction, which on PostgreSQL is one round trip."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from purposeguard.governance.ledger.tables import counts, head, ledger, writers
 from purposeguard.locks import make_lock
 
 AGAIN: Final = ("40001", "40P01")
-"""PostgreSQL's codes of transactions that another one got in the way of: they are tried again."""
+"""The codes of PostgreSQL for conflicts between transactions, which are tried again."""
 
 WRITE: Final = sa.text("SELECT last_seq, last_hash FROM purposeguard_ledger_write(CAST(:request AS jsonb))")
 
@@ -38,7 +38,7 @@ FAULTS: Final = {
 """The reasons why nothing is appended to a ledger, by the words of `purposeguard_ledger_write`."""
 
 MOST: Final = 500
-"""Events that are written in one transaction."""
+"""The most events that are written in one transaction."""
 
 
 class CountKey(NamedTuple):

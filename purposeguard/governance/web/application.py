@@ -1,4 +1,4 @@
-"""The desk as an ASGI application: its routes, who is let in, and what each answer forbids the browser."""
+"""The desk as an ASGI application: its routes, the identification of clerks, and the headers of responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clerks: who works at the desk, and what each of them may do. The application says so for each request of HTTP."""
+"""The clerks of the desk and their rights. The application identifies the clerk of each HTTP request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Right = Literal["see", "receive", "verify", "extend", "fulfil", "refuse", "withd
 fulfilling a request for disclosure needs too."""
 
 RIGHTS: Final[frozenset[Right]] = frozenset(get_args(Right))
-"""All of them."""
+"""All rights of clerks."""
 
 LONGEST_NAME: Final = 200
 
@@ -46,4 +46,4 @@ class Clerk:
 
 
 ClerkOf = Callable[[Request], Clerk | Awaitable[Clerk | None] | None]
-"""Says who sent a request of HTTP; None: nobody who works here. A plain function is run in a thread."""
+"""A function that returns who sent an HTTP request, or None for others. A plain function is run in a thread."""

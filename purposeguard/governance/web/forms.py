@@ -14,7 +14,7 @@ from purposeguard.governance.subjects import LONGEST_TEXT, check_text
 from purposeguard.policy.row_context import subject_key
 
 SHORTEST_SECRET: Final = 32
-"""Bytes of a secret at least."""
+"""The least number of bytes of a secret."""
 
 LIFETIME: Final = datetime.timedelta(hours=12)
 """The time for which a form may be sent after it was shown."""

@@ -1,4 +1,4 @@
-"""The pages of the desk: the list, a request, a new request; and the forms that are sent from them.
+"""The pages of the desk: the list, a request and a new request, and the handlers of their forms.
 
 What may be done with a request is decided in `purposeguard.governance`; here it is shown, asked for and reported.
 """
@@ -37,14 +37,14 @@ from purposeguard.values.sealed import redact_error
 _log: Final = logging.getLogger("purposeguard.desk")
 
 LONGEST_NUMBER: Final = 18
-"""Digits of a request's number, or a page's, at most."""
+"""The most digits of the number of a request or page."""
 
 FILTERS: Final[Mapping[str, tuple[State, ...]]] = {
     "pending": tuple(state for state in STATES if state in PENDING),
     "all": STATES,
     **{state: (state,) for state in STATES},
 }
-"""The states that the list can be narrowed to."""
+"""The states by which the list can be filtered."""
 
 
 # ---- Looking ------------------------------------------------------------------------------------------------------

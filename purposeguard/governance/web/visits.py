@@ -1,4 +1,4 @@
-"""A visit: one request of HTTP to the desk, with the clerk who sent it, their language, and the page that answers."""
+"""Visits: an HTTP request to the desk, with the clerk who sent it, their language, and the page that answers."""
 
 from __future__ import annotations
 
