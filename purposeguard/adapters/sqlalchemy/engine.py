@@ -233,9 +233,8 @@ def _watch_dialect(cls: type) -> type:
         "do_execute_no_params": _deciding_bare(dialect.do_execute_no_params),
     }
     own["_deliver_insertmanyvalues_batches"] = _batching(dialect._deliver_insertmanyvalues_batches)
-    own["supports_statement_cache"] = cls.__dict__.get(
-        "supports_statement_cache", False
-    )  # SQLAlchemy reads it from the class itself.
+    # SQLAlchemy reads this attribute from the class itself and not from its bases.
+    own["supports_statement_cache"] = cls.__dict__.get("supports_statement_cache", False)
     for name in dir(cls):
         if name.startswith((*_ASKING, "do_rollback_twophase", "do_begin_twophase", "do_recover_twophase")):
             method = inspect.getattr_static(cls, name)

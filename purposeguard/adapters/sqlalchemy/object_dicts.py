@@ -1,8 +1,8 @@
 """The `__dict__` of mapped objects: code that reads it instead of attributes is checked as well.
 
-Pydantic, `vars()`, `copy` and many encoders read the `__dict__` of an object, where SQLAlchemy keeps what it loaded.
-`guard_dict` puts a descriptor into a mapped class, so that each of them gets what the purpose under way may use.
-SQLAlchemy itself gets the dictionary as it is, except in functions that hand its values out.
+Pydantic, `vars()`, `copy` and many encoders read the `__dict__` of an object, where SQLAlchemy stores loaded values.
+`guard_dict` puts a descriptor into a mapped class, so that each reader gets only what the purpose under way may use.
+SQLAlchemy itself gets the dictionary as it is, except in functions that return its values to their caller.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _GET_HISTORY: Final = _code_of(InstanceState.get_history)
 _HAND_OUT: Final = frozenset(
     {_GET_HISTORY, _code_of(vars(AttributeState)["loaded_value"]), _code_of(attributes.get_attribute)}
 )
-"""Functions of SQLAlchemy that give one value to whoever asks."""
+"""Functions of SQLAlchemy that return one value to any caller."""
 
 _EXAMINED: Final = _HAND_OUT | {_STATE_DICT}
 
@@ -52,11 +52,14 @@ class ObjectChecks(Protocol):
     """The checks of the attributes of an object."""
 
     def is_current(self, instance: Any, state: Any) -> bool:
-        """Return True if everything that the object holds was loaded for the use under way."""
+        """Return True if all values of the object were loaded for the use under way."""
         ...
 
     def find_hidden(self, instance: Any, state: Any, *, replaced: bool) -> frozenset[str]:
-        """Return the attributes that the use under way may not read. `replaced`: nor what they held before a change."""
+        """Return the attributes that the use under way may not read.
+
+        If `replaced` is True, include attributes whose values before a change may not be read.
+        """
         ...
 
     def read(self, instance: Any, state: Any, key: str, *, replaced: bool) -> Any:
@@ -64,7 +67,7 @@ class ObjectChecks(Protocol):
         ...
 
     def read_allowed(self, instance: Any, state: Any) -> dict[str, Any]:
-        """Return what the object holds without the attributes that the use under way may not read."""
+        """Return the values of the object without the attributes that the use under way may not read."""
         ...
 
     def read_all(self, instance: Any, state: Any) -> None:
@@ -75,8 +78,8 @@ class ObjectChecks(Protocol):
 def guard_dict(cls: Any, checks: ObjectChecks) -> None:
     """Check whoever reads the `__dict__` of objects of a mapped class. A second call changes nothing.
 
-    `type` refuses to assign a descriptor with this name. So it is put into the namespace of the class, and the
-    assignment that follows has the interpreter look the name up anew.
+    `type` refuses to assign a descriptor with this name. So the descriptor is put into the namespace of the class, and
+    the following assignment makes the interpreter look the name up anew.
     """
     if RAW_DICT in vars(cls):
         return
@@ -86,7 +89,7 @@ def guard_dict(cls: Any, checks: ObjectChecks) -> None:
     (namespace,) = gc.get_referents(vars(cls))
     namespace["__dict__"] = guarded = _GuardedDict(raw, checks)
     type.__setattr__(cls, RAW_DICT, raw)
-    if cls.__getstate__ is object.__getstate__:  # It does not read the attribute `__dict__`.
+    if cls.__getstate__ is object.__getstate__:  # `object.__getstate__` does not read the attribute `__dict__`.
         type.__setattr__(cls, "__getstate__", guarded.make_getstate())
 
 
@@ -105,7 +108,7 @@ class _GuardedDict:
         values: dict[str, Any] = self._raw.__get__(instance)
         caller = sys._getframe(1)
         if caller.f_code not in _EXAMINED and caller.f_globals.get("__name__", "").startswith(_INSIDE):
-            return values  # The usual case, first.
+            return values  # This is the usual case.
         reader = _reader_outside(caller)
         if reader is None:
             return values
@@ -160,18 +163,18 @@ def _module_of(frame: FrameType) -> str:
 
 
 def _is_read_by_c(cls: type) -> bool:
-    """Return True if code in C dumps objects of a class. It would leave out in silence what it does not find."""
+    """Return True if C code serializes objects of a class. It would silently omit entries that it does not find."""
     return hasattr(cls, "__pydantic_serializer__") or hasattr(cls, "__dataclass_fields__")
 
 
 _DICT: Any = dict
-"""To type checkers a dictionary derives from a mapping already, which fixes another order of the two."""
+"""`dict`, hidden from type checkers: to them it derives from a mapping, which would need another order of bases."""
 
 
 class _CheckedDict(MutableMapping[str, Any], _DICT):  # type: ignore[misc]  # see above
     """The dictionary of an object in which an entry that may not be read raises its refusal. Writes go to the object.
 
-    It is a dictionary because readers expect one, and an empty one, so that code in C finds nothing in it.
+    It derives from `dict` because readers expect one. The underlying `dict` is empty, so that C code finds nothing.
     """
 
     def __init__(

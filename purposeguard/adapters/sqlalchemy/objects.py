@@ -1,6 +1,6 @@
-"""Objects of guarded sessions: each attribute that is read asks whether what was loaded is for the purpose under way.
+"""Objects of guarded sessions. Each read of an attribute checks that its value may be used for the purpose under way.
 
-A `Keeper` says for which purpose a session has what it has loaded; objects that leave their session keep a copy of it.
+A `Keeper` records for which purpose a session loaded its objects. Objects that leave their session keep a copy of it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from purposeguard.values.plan import RAW_DICT
 from purposeguard.values.pydantic import report_refusal
 
 _KEEPER: Final = "purposeguard_keeper"
-"""Under which name the state of an object has the keeper of what was loaded."""
+"""The attribute of an object's state that holds the keeper of its loaded values."""
 
 
 _FORGOTTEN: Final = "purposeguard_forgotten"
-"""The name under which the state of an object has the attributes that its session forgot under another purpose."""
+"""The attribute of an object's state that holds the names that its session forgot under another purpose."""
 
 
 class Watch(Protocol):
-    """What checks the statements of one engine."""
+    """The checks of the statements of one engine."""
 
     decider: Decider
     catalogue: MappedTables
@@ -53,7 +53,7 @@ class Watch(Protocol):
 
 
 class Kept:
-    """The purpose for which a session loaded what it holds from one engine; None for no purpose."""
+    """The purpose for which a session loaded its objects from one engine; None for no purpose."""
 
     __slots__ = ("innermost", "purpose", "use", "watch")
 
@@ -64,17 +64,17 @@ class Kept:
         self.purpose = purpose
 
     def present(self) -> Use[Any] | None:
-        """Return the use under way here, if any."""
+        """Return the use under way here, if there is one."""
         use: Use[Any] = self.watch.decider.engine.ambient()
         return use if use._is_owner_running() else None
 
     def holds(self) -> bool:
-        """Return True if it is for the purpose under way here."""
+        """Return True if the objects were loaded for the purpose under way here."""
         use = self.present()
         return (use is not None and use is self.use) or self.purpose == self._purpose(use)
 
     def moves(self) -> bool:
-        """Set the use under way as its own; return True if the purpose changed.
+        """Take over the use under way here. Return True if the purpose changed.
 
         Outside any purpose nothing personal is loaded, so nothing changes, unless denials are only observed.
         """
@@ -94,10 +94,10 @@ class Kept:
 
 
 class Keeper:
-    """The purposes for which a session loaded what it holds, by engine.
+    """The purposes for which a session loaded its objects, by engine.
 
-    `innermost` and `use` serve the fast path of a session with one engine; `session_id` is that of the objects that the
-    keeper speaks for.
+    `innermost` and `use` serve the fast path of a session with one engine. `session_id` is the session of the objects
+    to which the keeper applies.
     """
 
     __slots__ = ("innermost", "kept", "session_id", "use")
@@ -112,7 +112,7 @@ class Keeper:
         self.innermost: Callable[[], object] = self.kept[0].innermost if self.kept else _nobody
 
     def of(self, watch: Watch) -> Kept:
-        """Return the entry of an engine; made if there is none."""
+        """Return the entry of an engine, which is added if there is none."""
         kept = next((entry for entry in self.kept if entry.watch is watch), None)
         if kept is None:
             kept = Kept(watch)
@@ -126,7 +126,7 @@ class Keeper:
         return [entry for entry in self.kept if entry.watch.attributes.knows(mapper)]
 
     def moves(self) -> bool:
-        """Set the uses under way as those of everything loaded; return True if a purpose changed."""
+        """Take over the uses under way for all engines. Return True if a purpose changed."""
         moved = [entry.moves() for entry in self.kept]
         self._hurry()
         return any(moved)
@@ -136,13 +136,13 @@ class Keeper:
         return Keeper(tuple(Kept(entry.watch, entry.use, entry.purpose) for entry in self.kept), session_id)
 
     def keep(self, states: Iterable[Any]) -> None:
-        """From now on objects ask this keeper, wherever they are."""
+        """Attach this keeper to objects, so that it applies to them wherever they are."""
         for state in states:
             state.purposeguard_keeper = self
 
 
 def _nobody() -> object:
-    """In place of the use under way while the session has used no engine: it equals no use."""
+    """Return an object that equals no use, in place of the use under way while the session has used no engine."""
     return _NOBODY
 
 
@@ -150,11 +150,11 @@ _NOBODY: Final = object()
 
 
 NO_SESSION: Final = -1
-"""In the place of a session's id: the keeper speaks for no object any more, and each attribute is decided."""
+"""A session id for a keeper that no longer applies to any object, so that each attribute is decided."""
 
 
 def keeper_of(state: Any) -> Keeper | None:
-    """Return the keeper of an object that has left its session."""
+    """Return the keeper of an object that has left its session, if there is one."""
     keeper: Keeper | None = getattr(state, _KEEPER, None)
     return keeper
 
@@ -163,7 +163,7 @@ def keeper_of(state: Any) -> Keeper | None:
 
 
 class _Asking:
-    """Mixed in before the class of an attribute."""
+    """A mixin for the class of an attribute that checks each read."""
 
     __slots__ = ()
     key: str
@@ -184,7 +184,7 @@ class _Asking:
             and self.impl.supports_population
             and state.obj() is instance
         ):
-            return values[self.key]  # as SQLAlchemy does it
+            return values[self.key]  # SQLAlchemy does the same.
         # An object that the application made is not checked; SQLAlchemy refuses one without a state.
         above: Any = super()
         if keeper is None and (state is None or state.key is None):
@@ -198,7 +198,7 @@ class _Asking:
 
 
 class _AskingComposed:
-    """The same for a composite attribute, which caches its value."""
+    """A mixin for a composite attribute, which caches its value, that checks each read."""
 
     __slots__ = ()
     key: str
@@ -217,10 +217,10 @@ class _AskingComposed:
 
 
 class _LoadingOneByOne:
-    """Mixed in before the class of a column attribute's implementation.
+    """A mixin for the implementation of a column attribute.
 
-    All expired attributes are loaded together, except those that the purpose may not use. Where one of these is read,
-    it is loaded by itself, so that its own statement is refused with its own error.
+    All expired attributes are loaded together, except those that the purpose may not use. If such an attribute is read,
+    it is loaded by a statement of its own, which is refused with its own error.
     """
 
     __slots__ = ()
@@ -243,32 +243,32 @@ _ATTRIBUTE: Final = _asking(InstrumentedAttribute, _Asking)
 
 
 class Attributes:
-    """Makes the attributes of mapped classes ask, where they stand: whoever holds one holds one that asks."""
+    """The attributes of mapped classes, changed in place so that each read is checked."""
 
     def __init__(self, catalogue: MappedTables) -> None:
         self._catalogue = catalogue
         self._known: weakref.WeakKeyDictionary[Mapper[Any], int] = weakref.WeakKeyDictionary()
         self._listening: weakref.WeakSet[Mapper[Any]] = weakref.WeakSet()
         self.token: Final = uuid.uuid4().hex
-        """Tells the engine of a pickled object from others."""
+        """The identification of the engine in pickled objects."""
         self._needed: weakref.WeakKeyDictionary[Mapper[Any], dict[str, tuple[object, Needed]]]
         self._needed = weakref.WeakKeyDictionary()
 
     def knows(self, mapper: Mapper[Any]) -> bool:
-        """Return True if a class is mapped to a table of the catalogue, or to a query of one."""
+        """Return True if a class is mapped to a table of the catalogue, or to a query of such a table."""
         return mapper in self._known or _knows(self._catalogue, mapper)
 
     def get_requirements(self, watch: Watch, mapper: Mapper[Any], key: str) -> Needed:
-        """What it takes to read an attribute; worked out once while the tags stay as they are."""
+        """Return the columns that reading an attribute uses, cached as long as the tags stay the same."""
         stamp = self._catalogue.current_stamp()
-        known = self._needed.setdefault(mapper, {})
-        entry = known.get(key)
+        entries = self._needed.setdefault(mapper, {})
+        entry = entries.get(key)
         if entry is None or entry[0] is not stamp:
-            entry = known[key] = (stamp, compute_requirements(watch, mapper.get_property(key)))
+            entry = entries[key] = (stamp, compute_requirements(watch, mapper.get_property(key)))
         return entry[1]
 
     def ask(self, watch: Watch) -> None:
-        """Make the attributes of all classes in the catalogue ask, those mapped since the last call too."""
+        """Make the attributes of all classes in the catalogue check reads, including recently mapped classes."""
         for mapper in _all_mappers():
             manager: Mapping[str, Any] = mapper.class_manager
             if self._known.get(mapper) == len(manager):
@@ -285,7 +285,7 @@ class Attributes:
 
 
 def make_ask(mapper: Mapper[Any]) -> None:
-    """Check whoever reads, pickles or dumps objects of a mapped class. Again, it reaches attributes that are new."""
+    """Check whoever reads, pickles or dumps objects of a mapped class. A second call reaches new attributes."""
     manager: Any = mapper.class_manager
     for attribute in manager.values():
         _make_ask(mapper, attribute)
@@ -297,7 +297,7 @@ def make_ask(mapper: Mapper[Any]) -> None:
 
 
 def _load_one_by_one(mapper: Mapper[Any], attribute: Any) -> None:
-    """Load a column attribute by itself where it may not be used. Before mappers are configured it has no `impl`."""
+    """Load a column attribute by itself if it may not be used. Before mappers are configured it has no `impl`."""
     implementation = getattr(attribute, "impl", None)
     if implementation is None or not isinstance(mapper._props.get(attribute.key), ColumnProperty):
         return
@@ -315,21 +315,21 @@ def _make_ask(mapper: Mapper[Any], attribute: Any) -> None:
         attribute.__class__ = _asking(kind, _AskingComposed)
 
 
-# ---- asking ----------------------------------------------------------------------------------------------------------
+# ---- decisions -------------------------------------------------------------------------------------------------------
 
 
 class Needed(NamedTuple):
-    """What it takes to read an attribute: columns of tables; and `rows`, where each is decided by itself."""
+    """The columns that reading an attribute uses. `rows` is True if its rows are decided one by one."""
 
     tables: Mapping[str, tuple[Columns, tuple[str, ...]]]
     rows: bool
 
 
 def compute_requirements(watch: Watch, prop: Any) -> Needed:
-    """What it takes to read what an attribute has loaded.
+    """Return the columns that reading a loaded attribute uses.
 
     Raises:
-        UnlabelledData: it is of a column without a tag.
+        UnlabelledData: a column carries no tag.
     """
     tables: dict[str, tuple[Columns, tuple[str, ...]]] = {}
     rows = False
@@ -337,17 +337,19 @@ def compute_requirements(watch: Watch, prop: Any) -> Needed:
     if isinstance(prop, RelationshipProperty):
         parts = _keys_of(prop)
         rows = any(asks_rows(watch, table) for table in prop.mapper.tables)
-        finding = (prop.primaryjoin, prop.secondaryjoin, *(prop.order_by or ()))  # as where it is loaded
-        expressions = [column for one in finding if one is not None for column in _columns_in(one)]
+        # These are the expressions by which the relationship is loaded.
+        for clause in (prop.primaryjoin, prop.secondaryjoin, *(prop.order_by or ())):
+            if clause is not None:
+                expressions += _columns_in(clause)
     else:
         parts = list(prop.props) if isinstance(prop, CompositeProperty) else [prop]
     expressions += [column for part in parts for column in getattr(part, "columns", ())]
     for expression in dict.fromkeys(expressions):
         bases = _columns_in(expression)
-        rows = rows or not bases  # what it is made of is unknown
+        rows = rows or not bases  # The columns of the expression are unknown.
         for column in bases:
             if isinstance(column.type, SealedType):
-                continue  # its values stay sealed
+                continue  # The values stay sealed.
             name, columns = watch.catalogue.find(column.table)
             tag = columns.get(column.name)
             if tag is None or tag.is_personal:
@@ -358,7 +360,7 @@ def compute_requirements(watch: Watch, prop: Any) -> Needed:
 
 
 def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
-    """Return the attributes that the keys of a mapped collection come from; all, if a function makes the keys."""
+    """Return the attributes that the keys of a mapped collection come from; all if a function makes the keys."""
     collection: Any = prop.collection_class() if prop.collection_class is not None else None
     if not isinstance(collection, Mapping):
         return []
@@ -368,7 +370,7 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
 
 
 def _columns_in(expression: Any) -> list[Any]:
-    """Return the columns of tables in an expression, also through subqueries and aliases."""
+    """Return the table columns in an expression, also through subqueries and aliases."""
     columns: list[Any] = []
     for element in visitors.iterate(expression):
         if not isinstance(element, ColumnClause):
@@ -382,7 +384,7 @@ def _columns_in(expression: Any) -> list[Any]:
 
 
 def asks_rows(watch: Watch, table: Any) -> bool:
-    """Return True if rows of a table are decided one by one."""
+    """Return True if the rows of a table are decided one by one."""
     _, columns = watch.catalogue.find(table)
     return watch.decider.asks_rows(columns, columns)
 
@@ -406,23 +408,23 @@ def _ask_of(instance: Any, state: Any, key: str, keeper: Keeper | None) -> None:
 
 
 def _decide_loaded(state: Any, key: str, keeper: Keeper | None) -> None:
-    """Decide about a value of which it is not known for which purpose it was loaded.
+    """Decide on a value if it is unknown for which purpose it was loaded.
 
-    A shallow copy shares the state of the object, which does not say what the copy holds.
+    A shallow copy shares the state of the object, which does not describe the values of the copy.
 
     Raises:
-        PurposeMissing, PurposeViolation: it may not be used.
-        UnlabelledData: its row is to be asked for again.
+        PurposeMissing, PurposeViolation: the value may not be used.
+        UnlabelledData: its row must be loaded again.
     """
     for kept in _entries_of(state, keeper):
         _decide(kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key), detached=True)
 
 
 def _decide_columns(state: Any, key: str) -> None:
-    """Decide about the columns of an attribute, not about the row.
+    """Decide on the columns of an attribute, but not on the row.
 
     Raises:
-        PurposeMissing, PurposeViolation: they may not be used.
+        PurposeMissing, PurposeViolation: the columns may not be used.
     """
     for kept in _entries_of(state, keeper_of(state)):
         needed = kept.watch.attributes.get_requirements(kept.watch, state.mapper, key)
@@ -430,8 +432,8 @@ def _decide_columns(state: Any, key: str) -> None:
 
 
 def _own_keeper(state: Any, keeper: Keeper | None) -> Keeper | None:
-    """Return the keeper of the session that an object is in. `keeper` is that of the object."""
-    # A deleted object is not in the session's map: what it holds stays as it was when its deletion was flushed.
+    """Return the keeper of the session that an object is in. `keeper` is that of the object itself."""
+    # A deleted object is not in the session's map. Its values stay as they were when its deletion was flushed.
     if state.was_deleted and keeper is not None:
         return None
     own: Keeper | None = getattr(state.session, "_purposeguard", None)
@@ -439,22 +441,22 @@ def _own_keeper(state: Any, keeper: Keeper | None) -> Keeper | None:
 
 
 def _entries_of(state: Any, keeper: Keeper | None) -> list[Kept]:
-    speaks = _own_keeper(state, keeper) or keeper
-    return speaks.about(state.mapper) if speaks is not None else []
+    effective_keeper = _own_keeper(state, keeper) or keeper
+    return effective_keeper.about(state.mapper) if effective_keeper is not None else []
 
 
 def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     """Check that an attribute of an object may be read now.
 
     Raises:
-        PurposeMissing, PurposeViolation: it holds what the purpose under way may not use.
-        UnlabelledData: its row is to be asked for again, and the object has left its session.
+        PurposeMissing, PurposeViolation: the purpose under way may not use its value.
+        UnlabelledData: its row must be loaded again, and the object has left its session.
     """
     own = _own_keeper(state, keeper)
     if state.key is None and own is not None:
-        return  # what the application gave to it
+        return  # The application made the object.
     if _is_changed(state, key):
-        return  # likewise
+        return  # The application set the value.
     if own is not None:
         for kept in own.about(state.mapper):
             _ask_attached(state, key, state.session, kept)
@@ -468,17 +470,17 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
                 _decide(
                     kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key), detached=loaded
                 )
-                if not loaded:  # what is loaded now, into a deleted object, is not for the purpose of the rest
+                if not loaded:  # The value is loaded now into a deleted object, for another purpose than the rest.
                     keeper.session_id = NO_SESSION
 
 
 def _is_changed(state: Any, key: str) -> bool:
-    """Return True if the application gave the value that an attribute has."""
+    """Return True if the application set the value of an attribute."""
     return key in state.committed_state and not (state.key is not None and _changes_in_place(state, key))
 
 
 def _changes_in_place(state: Any, key: str) -> bool:
-    """True if what the application changed may still hold what was loaded: a collection, or a value that is tracked."""
+    """Return True if a changed value may still hold loaded data: a collection, or a value that tracks its changes."""
     impl = getattr(state.manager.get(key), "impl", None)
     return getattr(impl, "collection", False) or isinstance(_values_of(state).get(key), MutableBase)
 
@@ -489,7 +491,7 @@ def _ask_attached(state: Any, key: str, session: Any, kept: Kept) -> None:
             _decide(kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key))
             session._keep_apart()
         return
-    # The statement that loads it is checked. But that may load other attributes, or, without `await`, nothing.
+    # The statement that loads the attribute is checked. But it may load others as well, or, without `await`, nothing.
     use = kept.present()
     if use is None or kept.watch.observes(use) or isinstance(state.mapper.get_property(key), RelationshipProperty):
         return
@@ -522,10 +524,10 @@ def _decide(watch: Watch, asked: Needed, *, detached: bool = False) -> None:
 
 
 class _ObjectChecks:
-    """The checks of whoever reads the `__dict__` of an object: each entry is read as the attribute that it is."""
+    """The checks for readers of an object's `__dict__`: each entry is read as its attribute."""
 
     def is_current(self, instance: Any, state: Any) -> bool:
-        """Return True if everything that the object holds was loaded for the use under way."""
+        """Return True if all values of the object were loaded for the use under way."""
         keeper: Any = keeper_of(state)
         if keeper is None:
             return state.key is None
@@ -538,7 +540,13 @@ class _ObjectChecks:
         )
 
     def find_hidden(self, instance: Any, state: Any, *, replaced: bool) -> frozenset[str]:
-        """Return the attributes that the use under way may not read. `replaced`: nor what they held before a change."""
+        """Return the attributes that the use under way may not read.
+
+        Args:
+            instance: The object.
+            state: Its state.
+            replaced: True to include attributes whose values before a change may not be read.
+        """
         keeper = keeper_of(state)
         own = _own_keeper(state, keeper)
         if state.key is None and own is not None:
@@ -564,7 +572,7 @@ class _ObjectChecks:
         return getattr(instance, key)
 
     def read_allowed(self, instance: Any, state: Any) -> dict[str, Any]:
-        """Return what the object holds without the attributes that the use under way may not read.
+        """Return the values of the object without the attributes that the use under way may not read.
 
         Attributes whose rows are decided one by one are read, which may load them anew.
         """
@@ -599,7 +607,7 @@ _CHECKS: Final = _ObjectChecks()
 
 
 def _is_known(instance: Any, state: Any) -> bool:
-    """Return True if it is known for which purpose an object holds what it holds."""
+    """Return True if it is known for which purpose the values of an object were loaded."""
     keeper = keeper_of(state)
     own = _own_keeper(state, keeper)
     frozen = own is not None or (keeper is not None and state.session_id == keeper.session_id)
@@ -607,7 +615,7 @@ def _is_known(instance: Any, state: Any) -> bool:
 
 
 class _Courier:
-    """Carries the keeper of an object into a deep copy, and in a pickle which engines the object was loaded from."""
+    """The keeper of an object in a deep copy, and in a pickle the tokens of the engines that it was loaded from."""
 
     def __init__(self, tokens: Iterable[str], keeper: Keeper | None = None) -> None:
         self.tokens = frozenset(tokens)
@@ -620,12 +628,12 @@ class _Courier:
         return _Courier, (sorted(self.tokens),)
 
     def knows(self, watch: Watch) -> bool:
-        """Return True if the object was loaded from this very engine."""
+        """Return True if the object was loaded from this engine."""
         return watch.attributes.token in self.tokens
 
 
 def _pickle(state: Any, parts: dict[str, Any]) -> None:
-    """Check an object that is pickled, or copied deeply, for each attribute that it holds."""
+    """Check each attribute of an object that is pickled or copied deeply."""
     instance = state.obj()
     keeper = keeper_of(state)
     if instance is None or (keeper is None and state.key is None):
@@ -635,15 +643,15 @@ def _pickle(state: Any, parts: dict[str, Any]) -> None:
     for key in _replaced_keys(state):
         _decide_columns(state, key)
     own = _own_keeper(state, keeper)
-    kept = own.frozen() if own is not None else keeper
+    carried = own.frozen() if own is not None else keeper
     tokens = [entry.watch.attributes.token for entry in _entries_of(state, keeper)]
-    parts[_KEEPER] = _Courier(tokens, kept)
+    parts[_KEEPER] = _Courier(tokens, carried)
 
 
 def _unpickle(reference: weakref.ref[Watch], state: Any, parts: dict[str, Any]) -> None:
-    """Check the attributes of an object that was pickled. Each engine that knows its class is told.
+    """Attach a keeper to an unpickled object. It is called for each engine that knows the class.
 
-    In another process it is not known which of them the object is of, so all of them are asked.
+    In another process it is unknown which engine the object is from, so all engines check it.
     """
     courier: _Courier | None = parts.get(_KEEPER)
     watch = reference()
@@ -653,23 +661,23 @@ def _unpickle(reference: weakref.ref[Watch], state: Any, parts: dict[str, Any]) 
     if courier.keeper is not None:
         state.purposeguard_keeper = courier.keeper
         return
-    known = keeper_of(state)
-    kept = known.kept if known is not None else ()
+    keeper = keeper_of(state)
+    entries = keeper.kept if keeper is not None else ()
     if courier.knows(watch):
-        kept = tuple(entry for entry in kept if courier.knows(entry.watch))
-    elif any(courier.knows(entry.watch) for entry in kept):
+        entries = tuple(entry for entry in entries if courier.knows(entry.watch))
+    elif any(courier.knows(entry.watch) for entry in entries):
         return
-    state.purposeguard_keeper = Keeper((*kept, Kept(watch)), NO_SESSION)
+    state.purposeguard_keeper = Keeper((*entries, Kept(watch)), NO_SESSION)
 
 
 def _forgotten_of(state: Any) -> list[str]:
-    """Return the attributes that were forgotten under another purpose, and not loaded since."""
+    """Return the attributes that were forgotten under another purpose and not loaded since."""
     forgotten: frozenset[str] = getattr(state, _FORGOTTEN, _NONE)
     return sorted(forgotten.intersection(state.expired_attributes))
 
 
 def _replaced_keys(state: Any) -> list[str]:
-    """Return the attributes that the application changed, and whose values before that are kept."""
+    """Return the attributes that the application changed and whose previous values are kept."""
     return [key for key, value in state.committed_state.items() if not isinstance(value, LoaderCallableStatus)]
 
 
@@ -682,7 +690,7 @@ def _loaded_keys(instance: Any, state: Any) -> list[str]:
 
 
 def leave_out(session: Any, mapper: Mapper[Any]) -> frozenset[str]:
-    """The attributes of a class that the use under way may not read; a key is not among them, as objects need it."""
+    """Return the attributes of a class that the use under way may not read, except the key, which objects need."""
     names: set[str] = set()
     for kept in session._purposeguard.about(mapper):
         use = kept.present()
@@ -696,7 +704,10 @@ def leave_out(session: Any, mapper: Mapper[Any]) -> frozenset[str]:
 
 
 def _may_have(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None, *, loaded: bool) -> bool:
-    """True if a use may read an attribute; if it was `loaded` before, perhaps of rows that are not for this use."""
+    """Return True if a use may read an attribute.
+
+    If it was `loaded` before, its rows may not be for this use, so it may not be read if rows are decided one by one.
+    """
     try:
         tables, rows = watch.attributes.get_requirements(watch, mapper, key)
         if use is None or (loaded and rows):
@@ -715,7 +726,7 @@ def _explain_denial(
 
 
 class _Expired:
-    """Loads the expired attributes of an object, all together, but for those that the purpose may not use."""
+    """Loader of all expired attributes of an object together, except those that the purpose may not use."""
 
     def __init__(self, load: Callable[[Any, set[str], Any], None]) -> None:
         self._load: Final = load
@@ -737,18 +748,18 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 
 class RowLeftOut(ObjectDeletedError, PurposeGuardError):
-    """The row of an object is there, and the purpose under way may not use it."""
+    """The row of an object exists, and the purpose under way may not use it."""
 
 
 def must_be_gone(session: Any, state: Any) -> None:
-    """Raise RowLeftOut if the row of an object that was not found is only left out."""
+    """Raise RowLeftOut if the row of an object was not found because it is left out."""
     if getattr(session, "_purposeguard", None) is None or state.key is None:
         return
     mapper = state.mapper
     is_it = (column == value for column, value in zip(mapper.primary_key, state.key[1], strict=True))
     count = select(func.count()).select_from(mapper.primary_key[0].table).where(*is_it)
     there = False
-    with suppress(PurposeGuardError):  # a key that is personal itself
+    with suppress(PurposeGuardError):  # The key may be personal itself.
         there = bool(session.execute(count, bind_arguments={"mapper": mapper}).scalar())
     if there:
         raise RowLeftOut(
@@ -759,7 +770,7 @@ def must_be_gone(session: Any, state: Any) -> None:
 
 
 class _ByItself:
-    """Loads an attribute of an object that was left out when the others were loaded."""
+    """Loader of an attribute of an object that was left out when the others were loaded."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -777,7 +788,7 @@ class _ByItself:
 
 
 def forget(state: Any, names: frozenset[str]) -> None:
-    """Expires these attributes of an object, except values that the application set."""
+    """Expire attributes of an object, except values that the application set."""
     loaded = names.intersection(state.dict) - set(state.committed_state)
     if loaded:
         state._expire_attributes(state.dict, loaded)
@@ -798,7 +809,7 @@ def forgotten_of(watch: Watch, mapper: Mapper[Any], use: Use[Any] | None) -> fro
 
 
 def _is_computed(prop: Any) -> bool:
-    """Return True if an attribute is made of others, and no column of a table itself."""
+    """Return True if an attribute is computed, and not a column of a table itself."""
     if not isinstance(prop, ColumnProperty):
         return False
     column = prop.columns[0]

@@ -1,4 +1,4 @@
-"""Rows that a purpose may use: statements rewritten to read these alone, and the parameters that they get then."""
+"""Statements rewritten to read only the rows that a purpose may use, with the parameters that they need."""
 
 from __future__ import annotations
 
@@ -22,24 +22,30 @@ from purposeguard.adapters.sql.scopes import NameRules
 from purposeguard.errors import UnresolvedStatement
 
 BAD_JSON: Final = "malformed JSON"
-"""What SQLite says of a row whose source is not known: its errors do not say which."""
+"""SQLite's error for a row with an unknown source. It does not name the source."""
 
 NARROWED: Final = frozenset({"sqlite", "postgres"})
-"""Dialects in which rows are left out."""
+"""Dialects in which rows can be left out."""
 
-_TOKEN: Final = str(secrets.randbelow(9 * 10**8) + 10**8)  # so that no statement has a mark of its own
+_TOKEN: Final = str(secrets.randbelow(9 * 10**8) + 10**8)  # Random, so that no statement contains a mark.
 _MARK: Final = re.compile(rf"(?::purposeguard_|\$){_TOKEN}(\d{{6}})")
 _NUMBER: Final = re.compile(rf"(?:purposeguard_)?{_TOKEN}(\d{{6}})")
 _PYFORMAT: Final = re.compile(r"%%|%\((\w+(?:[ .-]\w+)*)\)s|%s|%.?", re.DOTALL)
 
 
 def _mark(dialect: str, number: int) -> str:
-    """A parameter as the parser knows it: to MySQL `$1` is a name, and in PostgreSQL and DuckDB `:` may be a slice."""
+    """Return the mark of a parameter, in a form that the parser reads as a parameter.
+
+    In MySQL `$1` is a name. In PostgreSQL and DuckDB `:` may belong to a slice.
+    """
     return f"{'$' if dialect in {'postgres', 'duckdb'} else ':purposeguard_'}{_TOKEN}{number:06d}"
 
 
 def number_of(value: exp.Expr) -> int | None:
-    """Return the number of the parameter that a value is, from 0, perhaps cast; None if it is none."""
+    """Return the number, from 0, of the parameter that a value is; None if it is no parameter.
+
+    The value may be a cast of the parameter.
+    """
     while isinstance(value, exp.Cast):
         value = value.this
     if not isinstance(value, (exp.Placeholder, exp.Parameter)):
@@ -61,16 +67,18 @@ class Marked(NamedTuple):
 
 
 def mark_parameters(text: str, dialect: str, paramstyle: str) -> Marked:
-    """Return a statement as the parser reads it. Numbers of parameters (`$1`) stay: it reads them as drivers do.
+    """Replace each parameter of a statement by a mark that the parser reads as a parameter.
+
+    Numbered parameters (`$1`) stay: the parser reads them as drivers do.
 
     Raises:
-        UnresolvedStatement: drivers do not agree what is a parameter in it.
+        UnresolvedStatement: drivers disagree on what is a parameter in the statement.
     """
     names: list[str] = []
 
     def mark(name: str | None) -> str:
         names.append(name or "")
-        return f"{_mark(dialect, len(names) - 1)} "  # a word may follow at once, as in `?FROM`, and is none of it
+        return f"{_mark(dialect, len(names) - 1)} "  # A word may follow without a blank, as in `?FROM`.
 
     def percent(match: re.Match[str]) -> str:
         if match[0] == "%%":
@@ -99,34 +107,33 @@ def mark_parameters(text: str, dialect: str, paramstyle: str) -> Marked:
 def _tokens(text: str, dialect: str) -> list[Token]:
     try:
         return Dialect.get_or_raise(dialect).tokenize(text)
-    except SqlglotError:  # a quote is not closed: the parser says so
+    except SqlglotError:  # A quote is not closed, which the parser will report.
         return []
 
 
 def must_be_values(tree: exp.Expr, source: Marked) -> None:
-    """Raise UnresolvedStatement where a parameter is not one value to the parser: it stands in quotes, or a comment.
+    """Raise UnresolvedStatement if the parser does not read each parameter as a value, as within quotes or a comment.
 
-    Some drivers put a value there all the same, which then ends the text or the comment.
+    Some drivers insert a value there all the same, which then ends the text or the comment.
     """
-    found = {number_of(node) for node in tree.find_all(exp.Placeholder, exp.Parameter)}
-    if not found.issuperset(range(len(source.names))):
+    numbers = {number_of(node) for node in tree.find_all(exp.Placeholder, exp.Parameter)}
+    if not numbers.issuperset(range(len(source.names))):
         raise UnresolvedStatement("a parameter stands within quotes or a comment: write it as a value of its own")
 
 
 class Ready(NamedTuple):
-    """A rewritten statement for the driver, and the keys of subjects that it gets beside the given parameters.
-
-    `places`: where parameters are given in order, the number of each mark in the text.
-    """
+    """A rewritten statement for the driver, and the subject keys that it needs in addition to its parameters."""
 
     text: str
     places: tuple[int, ...]
+    """The number of each mark in the text, if parameters are given in order."""
     keys: tuple[tuple[weakref.ref[KeySet], str], ...]
+    """The keys, each with the form in which they are bound."""
     first: int
     """The number of the first mark that stands for keys."""
 
     def parameters(self, given: Any, dialect: str) -> Any:
-        """Return one set of parameters, with the keys."""
+        """Return one set of parameters together with the keys."""
         lists = [_encode_keys(dialect, keys(), form) for keys, form in self.keys]
         if isinstance(given, Mapping):
             return {**given, **{_key_name(number): text for number, text in enumerate(lists)}}
@@ -140,10 +147,17 @@ def _key_name(number: int) -> str:
 
 
 def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramstyle: str, parameters: Any) -> Ready:
-    """Return a rewritten statement, its marks replaced by what the driver knows; `parameters` are one set of them.
+    """Replace the marks in a rewritten statement by parameters in the style of the driver.
+
+    Args:
+        text: The rewritten statement.
+        source: The original statement with its marks.
+        keys: The keys to bind, each with its form.
+        paramstyle: The style of the driver.
+        parameters: One set of parameters.
 
     Raises:
-        UnresolvedStatement: rows are not left out where parameters are marked in this way.
+        UnresolvedStatement: rows cannot be left out with parameters of this style.
     """
     first, places = len(source.names), list[int]()
     named = isinstance(parameters, Mapping)
@@ -167,7 +181,7 @@ def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramst
         parts += [_double_percent(text[end : match.start()], percent=percent), driver(match)]
         end = match.end()
     whole = "".join([*parts, _double_percent(text[end:], percent=percent)])
-    return Ready(whole, tuple(places), tuple((weakref.ref(held), form) for held, form in keys), first)
+    return Ready(whole, tuple(places), tuple((weakref.ref(key_set), form) for key_set, form in keys), first)
 
 
 def _double_percent(text: str, *, percent: bool) -> str:
@@ -177,15 +191,15 @@ def _double_percent(text: str, *, percent: bool) -> str:
 # ---- lists of keys ---------------------------------------------------------------------------------------------------
 
 _written: Final[weakref.WeakKeyDictionary[KeySet, dict[tuple[str, str], str]]] = weakref.WeakKeyDictionary()
-"""The texts that keys of subjects are bound as: there may be millions, and they stay the same until they change."""
+"""The texts in which subject keys are bound, by key set and form. There may be millions of keys, so they are cached."""
 
 
 def _encode_keys(dialect: str, keys: KeySet | None, written: str) -> str:
-    """Keys as one parameter: an array of PostgreSQL, or for SQLite JSON, or lines of it."""
-    if keys is None:  # the rule that asks for them is alive, and has them
+    """Encode keys as one parameter: an array for PostgreSQL, and JSON or lines of JSON for SQLite."""
+    if keys is None:  # The rule that holds the keys is gone.
         raise UnresolvedStatement("the rows were to be narrowed for a moment that is over: execute the statement anew")
-    known = _written.setdefault(keys, {})
-    text = known.get((dialect, written))
+    texts = _written.setdefault(keys, {})
+    text = texts.get((dialect, written))
     if text is None:
         form, lines, _ = written.partition(_LINES)
         values: Sequence[int | str] = getattr(keys, form)
@@ -193,12 +207,12 @@ def _encode_keys(dialect: str, keys: KeySet | None, written: str) -> str:
             text = "\n".join(["", *map(_json, values), ""])
         else:
             text = _array(values) if dialect == "postgres" else _json(values)
-        known[dialect, written] = text
+        texts[dialect, written] = text
     return text
 
 
 _LINES: Final = " by line"
-"""Behind the form of keys: each is a line of a text, as JSON."""
+"""A suffix of the form of keys: each key is a line of a text, as JSON."""
 
 _json: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -216,10 +230,18 @@ def _quote_text(text: str) -> str:
 
 
 class TableConditions(SqlConditions):
-    """Conditions over the columns of a table. Keys of subjects are bound as parameters, and put into `keys`.
+    """Renderer of conditions over the columns of a table that binds subject keys as parameters.
 
-    Ids of subjects are personal, and texts of statements are logged. `first`: the number of the first mark for keys;
-    None if the driver gets no parameters, so that the keys stand in the text. `alone`: one row is looked for.
+    Subject ids are personal, and the texts of statements are logged.
+
+    Args:
+        rule: The rule to render.
+        names: The names of the dialect.
+        table: The table.
+        keys: A list to which the bound keys are added.
+        first: The number of the first mark for keys. If it is None, the driver gets no parameters, and the text of the
+            statement contains the keys.
+        alone: True if the statement reads one row.
     """
 
     folds = True
@@ -241,8 +263,12 @@ class TableConditions(SqlConditions):
         self._first: Final = first
 
     def kind(self, column: str) -> str:
-        """As of any; raises UnresolvedStatement where the column holds no days, or no ids."""
-        table_column = next((known for known in self._table.columns if known.name == column), None)
+        """Return the type of a column's values.
+
+        Raises:
+            UnresolvedStatement: the column can hold no days, or no ids.
+        """
+        table_column = next((candidate for candidate in self._table.columns if candidate.name == column), None)
         name = f"{self._table.fullname}.{column}"
         if table_column is None:
             raise UnresolvedStatement(f"the rows are decided by `{name}`, which the table has not here")
@@ -256,22 +282,22 @@ class TableConditions(SqlConditions):
                 f"`{name}` holds moments without their time zone, or no days at all, so which day each is of cannot be "
                 "told: let it be a `Date`, or a `DateTime(timezone=True)` on PostgreSQL"
             )
-        for known, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
-            if isinstance(type_, known):
+        for column_type, kind in ((Integer, "whole"), (Uuid, "uuid"), (String, "text")):
+            if isinstance(type_, column_type):
                 return kind
         raise UnresolvedStatement(
             f"`{name}` holds ids of subjects as {type(type_).__name__}: they are whole numbers, texts or UUIDs"
         )
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
-        """As of any, of keys that are bound."""
+        """Return the condition that a value is one of these keys, which are bound as parameters."""
         if self._first is None:
             return super().among(value, keys, form)
         if self.dialect == "postgres":
             kind = "BIGINT" if form == "ints" else "TEXT"
             array = parse_one(f"ANY(CAST(CAST({self._bound(keys, form)} AS TEXT) AS {kind}[]))", dialect="postgres")
             return exp.EQ(this=value.copy(), expression=array)
-        # SQLite sorts a list for each query anew, which takes longer than to look for one row.
+        # SQLite sorts a list anew for each query, which takes longer than searching one row.
         line = None
         if self._alone and keys.is_plain:
             mark = self._bound(keys, form + _LINES)
@@ -284,7 +310,7 @@ class TableConditions(SqlConditions):
         return within if line is None else exp.case().when(_of("TYPEOF(v) = 'integer'", value), line).else_(within)
 
     def _bound(self, keys: KeySet, written: str) -> str:
-        """Return the mark of a parameter for keys, bound once."""
+        """Return the mark of the parameter for keys, which is added unless they are bound already."""
         if self._first is None:
             raise UnresolvedStatement("the driver gets no parameters, so no keys are bound")
         number = next((n for n, known in enumerate(self._keys) if known[0] is keys and known[1] == written), None)
@@ -295,7 +321,7 @@ class TableConditions(SqlConditions):
 
 
 def _of(template: str, value: exp.Expr) -> exp.Expr:
-    """Return a condition of SQLite over a value, which the template calls `v`."""
+    """Parse a template as a condition of SQLite, with a value in place of the name `v`."""
     return parse_one(template, dialect="sqlite").transform(lambda node: value.copy() if node == _V else node)
 
 

@@ -1,4 +1,4 @@
-"""Sealed columns: `Mapped[Personal[str, Source]]`. Values come out of the database sealed, and go in from seals."""
+"""Sealed columns: `Mapped[Personal[str, Source]]`. Values are sealed when read, and unsealed when written."""
 
 from __future__ import annotations
 
@@ -32,21 +32,26 @@ class SealedType(TypeDecorator[Any]):
     cache_ok = True
 
     def __init__(self, inner: TypeEngine[Any] | type[TypeEngine[Any]], label: Label | type[Source]) -> None:
-        """`inner` is the type of the plain value; `label` says under which sources it is sealed."""
+        """Create a sealed type.
+
+        Args:
+            inner: The type of the plain value.
+            label: The sources under which the value is sealed.
+        """
         self.inner: TypeEngine[Any] = to_instance(inner)
         self.label = label if isinstance(label, Label) else Label(label)
         this: Any = self
-        this.impl = self.inner  # as TypeDecorator does it itself
+        this.impl = self.inner  # TypeDecorator does the same.
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
-        """Return the plain value, on its way to the driver."""
+        """Return the plain value for the driver."""
         if not isinstance(value, Sealed):
             return value
         self.must_take(value)
         return compute_plain_value(value)
 
     def process_literal_param(self, value: Any, dialect: Dialect) -> str:
-        """A sealed value is not written into the text of a statement."""
+        """Render a plain value as a literal. Raise SealedValue for a sealed one, which must be bound as a parameter."""
         if isinstance(value, Sealed):
             raise SealedValue("a sealed value is not written into the text of a statement: bind it as a parameter")
         processor = self.inner.literal_processor(dialect)
@@ -55,11 +60,11 @@ class SealedType(TypeDecorator[Any]):
         return processor(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
-        """What was read, sealed."""
+        """Seal a value that was read."""
         return None if value is None else Personal(value, self.label)
 
     def must_take(self, value: Sealed, target: str = "", column: str = "sealed") -> None:
-        """Raise FlowViolation where a value is sealed under sources that the column's tag does not cover."""
+        """Raise FlowViolation if a value is sealed under sources that the column's tag does not cover."""
         own = tuple(self.label.sources)
         missing = [source for source in value.label.sources if not issubclass(source, (*own, NotPersonal))]
         if missing:
@@ -82,29 +87,31 @@ class SealedColumns:
     registry: ClassVar[registry]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Tell the registry of the sealed types that the class is annotated with, before it is mapped."""
-        known: registry | None = getattr(cls, "registry", None)
-        if known is not None:
+        """Register the sealed types in the annotations of the class before it is mapped."""
+        own_registry: registry | None = getattr(cls, "registry", None)
+        if own_registry is not None:
             for base in cls.__mro__:
                 for annotation in _seals_in(base):
-                    known.type_annotation_map.setdefault(annotation, _find_sealed_type(known, annotation, cls))
+                    sealed_type = _find_sealed_type(own_registry, annotation, cls)
+                    own_registry.type_annotation_map.setdefault(annotation, sealed_type)
         super().__init_subclass__(**kwargs)
         mapper: Mapper[Any] | None = vars(cls).get("__mapper__")
         if mapper is not None:
-            for key, prop in mapper._props.items():  # without configuring it: what it refers to may be defined later
+            # The mapper is not configured here, because it may refer to classes that are defined later.
+            for key, prop in mapper._props.items():
                 if isinstance(prop, ColumnProperty) and isinstance(prop.columns[0].type, SealedType):
                     sealer = _sealer(cls, key, prop.columns[0].type)
                     event.listen(getattr(cls, key), "set", sealer, retval=True, propagate=True)
 
 
 def _seals_in(cls: type) -> Iterator[Any]:
-    """The sealed types in the annotations of a class; of those that cannot be read yet SQLAlchemy tells itself."""
+    """Yield the sealed types in the annotations of a class. SQLAlchemy reports annotations that cannot be read yet."""
     stated = typing_extensions.get_annotations(cls, format=typing_extensions.Format.FORWARDREF)
     names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     for annotation in stated.values():
         try:
             hint = evaluate_annotation(annotation, dict(names), dict(vars(cls)))
-        except (NameError, TypeError):  # e.g. the target of a relationship, defined later; or a bare `ClassVar`
+        except (NameError, TypeError):  # A relationship's target may be defined later, or `ClassVar` may be bare.
             continue
         origin = get_origin(hint)
         if isinstance(origin, type) and issubclass(origin, Mapped):
@@ -130,7 +137,7 @@ def _find_sealed_type(known: registry, annotation: Any, cls: type) -> SealedType
 
 
 def _sealer(cls: type, key: str, kind: SealedType) -> Callable[..., Any]:
-    """What seals a value that is given to an attribute, there and then, if it is not sealed already."""
+    """Return a listener that seals a value when it is assigned to an attribute, unless it is sealed already."""
 
     def seal(_target: object, value: Any, *_: object) -> Any:
         if value is None:

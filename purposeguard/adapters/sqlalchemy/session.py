@@ -1,4 +1,4 @@
-"""What an application uses: guarded engines, and sessions that leave out rows that the purpose may not use."""
+"""Guarded engines, and sessions that leave out rows that the purpose may not use: the API for applications."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from purposeguard.guard import Guard
 class GuardedSession(Session):
     """A session on a guarded engine: `sessionmaker(engine, class_=GuardedSession)`.
 
-    Where rows say whose they are, from when, or under which source they were collected, those that the purpose under
-    way may not use are left out, of relationships too. What was loaded under another purpose, and may not be used for
-    this one, is not found again in the session, and not in an object that is held: reading an attribute of it asks
-    again, also when the object has left the session. Objects with changes keep those.
+    If rows name their subject, their day or their source, rows that the purpose under way may not use are left out, of
+    relationships too. The session forgets data that was loaded under another purpose and may not be used for the
+    present one. Reading an attribute of an object checks its value again, also when the object has left the session.
+    Changes to objects are preserved.
 
-    `defer_denied=True`: an object that is loaded whole is loaded without the columns that the purpose may not use, and
-    these are refused where they are read. Without it such a statement is refused.
+    With `defer_denied=True`, whole objects are loaded without the columns that the purpose may not use, and reading
+    such a column is refused. Otherwise the statement is refused.
     """
 
     def __init__(self, bind: Any = None, *, defer_denied: bool = False, **kwargs: Any) -> None:
-        """As of any session, but for `defer_denied`."""
+        """Create a session. All parameters except `defer_denied` are those of `Session`."""
         self._purposeguard = Keeper()
         self._defers = defer_denied
         super().__init__(bind, **kwargs)
 
     def _keep_apart(self) -> None:
-        """Forget what was loaded for another purpose, and may not be used for the one under way."""
+        """Forget loaded values that may not be used for the purpose under way."""
         keeper = self._purposeguard
         if not keeper.moves():
             return
@@ -58,10 +58,13 @@ class GuardedSession(Session):
             forget(state, forgotten[mapper])
 
     def _take_in(self, state: Any, keeper: Keeper | None) -> None:
-        """Forget what an object has loaded for another purpose than that of this session; `keeper` is the object's."""
+        """Forget the values of an object that were loaded for another purpose than that of this session.
+
+        `keeper` is the keeper of the object, which says for which purposes its values were loaded.
+        """
         watch = watch_of(self.get_bind(state.mapper))
         if watch is not None:
-            self._purposeguard.of(watch)  # the session may not have used it yet
+            self._purposeguard.of(watch)  # The session may not have used this engine yet.
         purposes = {kept.watch: kept.purpose for kept in keeper.kept} if keeper is not None else {}
         for kept in self._purposeguard.about(state.mapper):
             if kept.watch not in purposes or purposes[kept.watch] != kept.purpose:
@@ -70,7 +73,7 @@ class GuardedSession(Session):
     def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
         keeper = keeper_of(state)
-        other = None if state.was_deleted else state.session  # which may have been used for another purpose since
+        other = None if state.was_deleted else state.session  # It may have been used for another purpose since.
         if other is not self and isinstance(other, GuardedSession):
             self._take_in(state, other._purposeguard)
         elif other is None and keeper is not None:
@@ -78,36 +81,36 @@ class GuardedSession(Session):
         return super()._merge(state, *args, **kwargs)
 
     def refresh(self, instance: object, *args: Any, **kwargs: Any) -> None:
-        """As of any session; raises RowLeftOut where the row is there, and the purpose may not use it."""
+        """Refresh an object as any session does. Raise RowLeftOut if its row exists and the purpose may not use it."""
         try:
             super().refresh(instance, *args, **kwargs)
         except InvalidRequestError as error:
-            if "Could not refresh" in str(error):  # it has many other reasons
+            if "Could not refresh" in str(error):  # The error has many other causes.
                 must_be_gone(self, instance_state(instance))
             raise
 
     def _expunge_states(self, states: Iterable[Any], *args: Any, **kwargs: Any) -> None:
-        """As of any session, also for `make_transient`; the objects still check their purpose."""
+        """Expunge objects as any session does, also for `make_transient`. The objects still check their purpose."""
         leaving = list(states)
         super()._expunge_states(leaving, *args, **kwargs)
         self._purposeguard.frozen().keep(state for state in leaving if not state.was_deleted)
 
     def expunge_all(self) -> None:
-        """As of any session, also on close; the objects still check their purpose."""
+        """Expunge all objects as any session does, also on close. The objects still check their purpose."""
         going = self.identity_map.all_states()
         super().expunge_all()
         if going:
             self._purposeguard.frozen().keep(going)
 
     def __del__(self) -> None:
-        """Its objects may outlive the session."""
+        """Give each object a keeper of its own, because the object may outlive the session."""
         identity_map: Any = self.__dict__.get("identity_map")
         for state in identity_map.all_states() if identity_map else ():
             state.purposeguard_keeper = self._purposeguard.frozen(state.session_id)
 
 
 class AsyncGuardedSession(AsyncSession):
-    """The same on a guarded async engine: `async_sessionmaker(engine, class_=AsyncGuardedSession)`."""
+    """A `GuardedSession` on a guarded async engine: `async_sessionmaker(engine, class_=AsyncGuardedSession)`."""
 
     sync_session_class = GuardedSession
 
@@ -120,7 +123,7 @@ def watch_of(bind: Any) -> StatementWatch | None:
 
 
 def _execute(state: ORMExecuteState) -> None:
-    """Keep apart what is loaded from now on."""
+    """Forget what the purpose may not use before a statement is executed, and defer denied columns."""
     session: Any = state.session
     session._keep_apart()
     watch = watch_of(session.get_bind(**state.bind_arguments))
@@ -128,17 +131,14 @@ def _execute(state: ORMExecuteState) -> None:
         raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
     state.update_execution_options(**{GUARDED: True})
     if session._defers and isinstance(state.statement, Select):
-        session._purposeguard.of(watch)  # the session may not have used it yet
+        session._purposeguard.of(watch)  # The session may not have used this engine yet.
         state.statement = state.statement.options(*_make_defer_options(session, state))
 
 
 def _make_defer_options(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
-    """Options by which columns are left out that the purpose may not use, also where objects are joined to others."""
+    """Yield the options that defer columns which the purpose may not use, also in joined objects."""
     statement: Any = state.statement
-    given = [option for option in statement._with_options if isinstance(option, Load)]
-    loads = [element for option in given for element in option.context]
-    named = {part for load in loads for part in load.path.path if isinstance(part, RelationshipProperty)}
-    longest = max((len(load.path) // 2 for load in loads), default=0)
+    named, longest = _find_load_options(statement)
 
     def denied_columns(entity: Any, path: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
         mapper: Mapper[Any] = inspect(entity).mapper
@@ -155,23 +155,33 @@ def _make_defer_options(session: GuardedSession, state: ORMExecuteState) -> Iter
     for described in statement.column_descriptions:
         entity = described.get("entity")
         if entity is not None and described["expr"] is entity:
-            for one in _classes_loaded_together(entity):
-                yield from denied_columns(
-                    one, Load._construct_for_existing_path(above[inspect(one)]) if above else Load(one)
-                )
+            for loaded in _classes_loaded_together(entity):
+                path = Load._construct_for_existing_path(above[inspect(loaded)]) if above else Load(loaded)
+                yield from denied_columns(loaded, path)
+
+
+def _find_load_options(statement: Any) -> tuple[set[Any], int]:
+    """Return the relationships that the options of a statement load, and the length of the longest path of them."""
+    relationships: set[Any] = set()
+    longest = 0
+    for option in statement._with_options:
+        for load in option.context if isinstance(option, Load) else ():
+            relationships.update(part for part in load.path.path if isinstance(part, RelationshipProperty))
+            longest = max(longest, len(load.path) // 2)
+    return relationships, longest
 
 
 def _classes_loaded_together(entity: Any) -> Iterator[Any]:
-    """Yield a class, and those derived from it whose columns are loaded together with its own."""
+    """Yield a class, and the derived classes whose columns are loaded together with its own."""
     yield entity
-    found: Any = inspect(entity)
-    for mapper in found.with_polymorphic_mappers:
-        if mapper is not found.mapper:
-            yield mapper.class_ if found.is_mapper else getattr(entity, mapper.class_.__name__)
+    inspected: Any = inspect(entity)
+    for mapper in inspected.with_polymorphic_mappers:
+        if mapper is not inspected.mapper:
+            yield mapper.class_ if inspected.is_mapper else getattr(entity, mapper.class_.__name__)
 
 
 def _flush(session: GuardedSession, *_: object) -> None:
-    session._keep_apart()  # the database may give values back
+    session._keep_apart()  # The database may return values.
 
 
 def _begin(session: GuardedSession, _transaction: object, connection: Any) -> None:
@@ -181,30 +191,33 @@ def _begin(session: GuardedSession, _transaction: object, connection: Any) -> No
 
 
 def _attach(session: GuardedSession, instance: object) -> None:
-    """An object that was loaded elsewhere, or that this session had expunged."""
+    """Take in an object that was loaded elsewhere, or that this session had expunged."""
     state: Any = instance_state(instance)
     keeper = keeper_of(state)
     session._take_in(state, keeper if keeper is not None and keeper.session_id is None else None)
 
 
 def _delete(session: GuardedSession, instance: object) -> None:
-    """An object leaves the session's map when its deletion is flushed, and the session when that is committed."""
+    """Give a deleted object a keeper of its own when its deletion is flushed.
+
+    It leaves the session's map then, and the session itself when the deletion is committed.
+    """
     state: Any = instance_state(instance)
     session._purposeguard.frozen(state.session_id).keep([state])
 
 
 def _forget_deleted(session: GuardedSession, instance: object) -> None:
-    """It has left the session."""
+    """Detach the keeper of a deleted object from the session that the object has left."""
     keeper = keeper_of(instance_state(instance))
     if keeper is not None and keeper.session_id == session.hash_key:
         keeper.session_id = None
 
 
 def _restore(session: GuardedSession, instance: object) -> None:
-    """Its deletion was rolled back, and the session may have been used for another purpose meanwhile."""
+    """Take in an object whose deletion was rolled back. The session may have another purpose now."""
     state: Any = instance_state(instance)
     session._take_in(state, keeper_of(state))
-    state.purposeguard_keeper = None  # it asks the session again
+    state.purposeguard_keeper = None  # The object uses the keeper of the session again.
 
 
 for _name, _listener in (
@@ -231,22 +244,27 @@ def protect(
     passes: Iterable[str] = (),
     tags: Mapping[Any, object] = MappingProxyType({}),
 ) -> E:
-    """Guard an engine, where it stands, and give it.
+    """Guard an engine in place, and return it.
 
-    `where` are the declarative bases, registries or `MetaData` whose tables may be used; `not_personal` those of them
-    that carry no tags because nothing in them is personal: classes, tables or names. `functions` names those of the
-    database's own that read nothing but what they are given; statements with others that are not known are refused.
-    `passes` are the first words of statements that are no queries and run as they are, `["PRAGMA foreign_keys"]`.
-    `tags` tags tables that somebody else wrote, by class, table or name: each by a tagged class, or by a mapping of
-    all its columns.
+    Do this where the engine is created. A driver's connection that was taken from the engine before is not guarded.
 
-    Do it where the engine is made: a connection of the driver that was taken from it before is not guarded.
+    Args:
+        engine: The engine.
+        guard: The guard that decides statements.
+        where: The declarative bases, registries or `MetaData` whose tables may be used.
+        not_personal: The tables, by class, table or name, that carry no tags because nothing in them is personal.
+        functions: The names of the database's own functions that read nothing but their arguments. Statements with
+            other unknown functions are refused.
+        passes: The first words of statements that are no queries and run as they are, `["PRAGMA foreign_keys"]`.
+        tags: The tags of tables that somebody else wrote, by class, table or name: a tagged class, or a mapping of all
+            columns.
 
-    Warns, `UntaggedKey`, where a foreign key that is marked `Subject` carries no source.
+    Warns:
+        UntaggedKey: a foreign key that is marked `Subject` carries no source.
 
     Raises:
         TypeError: `engine` is no engine; no tables are given, or not as a base, registry or `MetaData`.
-        UnknownSource, UnlabelledData: `tags` name no source of the guard's notice, or say nothing of a column.
+        UnknownSource, UnlabelledData: `tags` name a source that is not in the guard's notice, or omit a column.
         UnresolvedStatement: this version of SQLAlchemy does not do what a guarded engine relies on.
         ValueError: the engine is guarded already, or `passes` name statements that are read.
     """
@@ -264,9 +282,8 @@ def protect(
     catalogue = MappedTables(guard._engine.snapshot.matrix.revisions, where, not_personal, tags)
     watch = StatementWatch(guard, catalogue, sync.dialect, functions, passes)
     guard_engine(sync, watch)
-    with suppress(
-        UnlabelledData, UnknownSource
-    ):  # raised again when a statement is executed; it may be mended until then
+    # These errors are raised again when a statement is executed. The tags may be corrected until then.
+    with suppress(UnlabelledData, UnknownSource):
         catalogue.refresh()
         watch.look_at_tables(stacklevel=2)
     watch.attributes.ask(watch)
@@ -274,10 +291,14 @@ def protect(
 
 
 def permitted(bind: Any, table: Any, *names: str) -> Subquery:
-    """Return the rows of a table that the purpose under way may use, to be selected from in statements of Core.
+    """Return the rows of a table that the purpose under way may use, as a subquery for statements of Core.
 
-    `bind` is the guarded engine, or a connection or session on it; `names` the columns, without them all that may be
-    used. Made anew for each use: under another purpose it is refused.
+    Make a new subquery for each use. Under another purpose it is refused.
+
+    Args:
+        bind: The guarded engine, or a connection or session on it.
+        table: The table, or a mapped class.
+        names: The columns; by default all that may be used.
 
     Raises:
         PurposeMissing: no purpose is under way.

@@ -1,4 +1,4 @@
-"""Tags of mapped tables: read of `Column.info`, of `Table.info` and of the annotations of mapped classes."""
+"""Tags of mapped tables, read from `Column.info`, `Table.info` and the annotations of mapped classes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from purposeguard.values.markers import Mark
 from purposeguard.values.type_schema import NOBODY, Shape, read_argument_shape, read_shape
 
 Where = MetaData | registry | type[DeclarativeBase]
-"""What holds tables: a declarative base, a registry or a `MetaData`."""
+"""A collection of tables: a declarative base, a registry or a `MetaData`."""
 
 NOT_PERSONAL_TABLE: Final = "not-personal"
 """The `Table.info` of a table without personal columns."""
 
 
 class _Mapped:
-    """How many classes were mapped so far, of any registry."""
+    """The number of classes that were mapped so far, in any registry."""
 
     count = 0
 
@@ -78,12 +78,12 @@ class MappedTables:
         self._lock = make_lock()
 
     def refresh(self) -> bool:
-        """Read the tables again, where some were added since; give whether there were.
+        """Read the tables again if some were added. Return True if there were.
 
         Raises:
-            UnlabelledData: a tag cannot be read, contradicts another or that nothing in the table is personal, or two
-                tables of one name differ; what is made of personal columns does not say what it is, or no annotation
-                was found of a column of a tagged table.
+            UnlabelledData: a tag cannot be read, or contradicts another tag or the statement that the table is not
+                personal; two tables of one name differ; a column computed from personal columns has no tag; or a column
+                of a tagged table has no annotation.
             UnknownSource: a tag is of another notice.
         """
         with self._lock:
@@ -102,32 +102,32 @@ class MappedTables:
                         f"two tables are called `{table.fullname}`, in two `MetaData`, and not the same is said of "
                         "them: statements name tables, so say the same of both, or guard an engine for each"
                     )
-            known = {name: columns for name, columns in by_name.items() if columns is not None}
+            tagged = {name: columns for name, columns in by_name.items() if columns is not None}
             folded: dict[str, set[str]] = {}
-            for name in known:
+            for name in tagged:
                 folded.setdefault(name.casefold(), set()).add(name)
-            self._known, self._folded = known, folded
+            self._known, self._folded = tagged, folded
             self._tables, self._stamp, self._count = None, stamp, count
             return True
 
     def current_stamp(self) -> object:
-        """Return a stamp of the present tables; another object once more classes were mapped."""
+        """Return an object that stands for the present tables. It changes when more classes are mapped."""
         if self._count != _Mapped.count:
             self.refresh()
         return self._stamp
 
     def places(self) -> dict[str, Table]:
-        """Return the tables themselves, by their names."""
+        """Return the tables of SQLAlchemy by their names."""
         return {table.fullname: table for place in self._places for table in place.tables.values()}
 
     @property
     def tables(self) -> Tables:
-        """All tables, for the text of statements."""
+        """All tables with their tags, for reading statements."""
         with self._lock:
             self.refresh()
             if self._tables is None:
                 tables = self.places()
-                columns_by_table = {  # those without a tag as well: a star stands for them too
+                columns_by_table = {  # Columns without a tag are included, because `*` means them too.
                     name: {column.name: columns.get(column.name) for column in tables[name].columns}
                     for name, columns in self._known.items()
                 }
@@ -138,7 +138,7 @@ class MappedTables:
         """Return the name of a table, and its tags, looked up by name.
 
         Raises:
-            UnlabelledData: it carries no tags.
+            UnlabelledData: the table carries no tags.
         """
         name = table.fullname
         for _ in range(2):
@@ -159,11 +159,11 @@ class MappedTables:
         )
 
     def knows(self, name: str) -> bool:
-        """Return True if there is a table of this name, in this case or another."""
+        """Return True if there is a table of this name, ignoring case."""
         return name in self._known or name.casefold() in self._folded
 
     def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
-        """Return the tags of a table; None where it carries none."""
+        """Return the tags of a table; None if it carries none."""
         own_info = table.info.get(KEY)
         not_personal = own_info is NotPersonal or own_info == NOT_PERSONAL_TABLE
         if own_info is not None and not not_personal:
@@ -220,7 +220,7 @@ def _specs(info: object, where: str) -> Iterator[OneSpec]:
     if info is None:
         return
     if isinstance(info, (str, TermMeta, Mark)) or not isinstance(info, Iterable) or is_taggable(info):
-        yield info  # type: ignore[misc]  # what is no tag is refused, by name, where it is read
+        yield info  # type: ignore[misc]  # Anything that is no tag is refused, by name, when the tag is read.
     elif isinstance(info, Mapping):
         raise TypeError(f"`{where}`: a tag is a source class, an id, a label or a mark, not {type(info).__name__}")
     else:
@@ -244,20 +244,20 @@ def _name_of(table: object, argument: str) -> str:
 
 
 def _all_mappers() -> Iterator[Mapper[Any]]:
-    """Yield every mapper that there is: a table may be mapped by classes of any registry."""
+    """Yield all mappers, because a table may be mapped by classes of any registry."""
     for mapper_registry in _all_registries():
         yield from mapper_registry.mappers
 
 
 def _read_mapper_annotations(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
-    """Yield the columns of a mapper's own table, each with what the classes that annotate its attribute say of it."""
+    """Yield the columns of a mapper's own table, each with the tags in an annotation of its attribute."""
     elsewhere = {ancestor.class_ for ancestor in mapper.iterate_to_root() if ancestor.local_table is not table}
     # The mapper is not configured: its relationships may refer to classes defined later.
     for prop in list(mapper._props.values()):
         where = f"{mapper.class_.__qualname__}.{prop.key}"
         if isinstance(prop, ColumnProperty):
             for owner, shape in _shapes(mapper.class_, prop.key):
-                marks = owner not in elsewhere  # else it marks the rows of another table
+                marks = owner not in elsewhere  # Otherwise a mark concerns the rows of another table.
                 specs: list[OneSpec] = [spec for spec in specs_of(shape, where) if marks or not isinstance(spec, Mark)]
                 yield from ((column, specs) for column in _own(prop, table))
         elif isinstance(prop, CompositeProperty):
@@ -274,7 +274,10 @@ def _own(prop: Any, table: Table) -> list[Column[Any]]:
 
 
 def _split_composite(shape: Shape, number: int, where: str) -> list[list[OneSpec]]:
-    """What a composite's annotation says of each of its columns: by the fields of its class, else all of each."""
+    """Return the tags of each column of a composite.
+
+    They are those of its field in the composite's class, or those of the whole annotation if fields do not match.
+    """
     fields = [list(model.fields().values()) for model in shape.models]
     if len(fields) != 1 or len(fields[0]) != number:
         return [specs_of(shape, where)] * number
@@ -283,7 +286,7 @@ def _split_composite(shape: Shape, number: int, where: str) -> list[list[OneSpec
 
 
 def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, list[OneSpec]]) -> None:
-    """Raise UnlabelledData where some columns of a table carry tags, and it cannot be known whether another does."""
+    """Raise UnlabelledData if some columns of a table carry tags, and it is unknown whether another one does."""
     for name in _find_unannotated(table, mappers):
         if not specs[name]:
             raise UnlabelledData(
@@ -300,9 +303,10 @@ def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[
 
 
 def _find_unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[str]:
-    """Yield the columns of a table that a class declares without an annotation."""
+    """Yield the names of the columns that a class declares without an annotation."""
     for mapper in mappers:
-        if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):  # else the table is there without it
+        # A table without `__tablename__` exists without the class.
+        if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):
             for prop in list(mapper._props.values()):
                 if isinstance(prop, ColumnProperty) and not _shapes(mapper.class_, prop.key):
                     yield from (column.name for column in _own(prop, table))
@@ -322,9 +326,9 @@ def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
 
 
 def _shapes(cls: type, name: str, names: Mapping[str, object] = MappingProxyType({})) -> list[tuple[type, Shape]]:
-    """What a class, and each of those that it derives from, says of a mapped attribute: all of it holds.
+    """Return the shapes of a mapped attribute in the annotations of a class and its bases. All of them apply.
 
-    `names` may stand in what it says, and need not be names of its module.
+    `names` may occur in the annotations, and need not be names of their modules.
     """
     shapes = []
     for owner in cls.__mro__:
@@ -347,7 +351,7 @@ def _shape(cls: type, name: str, annotation: object, names: Mapping[str, object]
 
 
 def unwrap_mapped(annotation: object) -> object:
-    """What stands in `Mapped[…]`, or the annotation itself."""
+    """Return the argument of `Mapped[…]`, or any other annotation itself."""
     origin = get_origin(annotation)
     if isinstance(origin, type) and issubclass(origin, Mapped):
         return get_args(annotation)[0]
