@@ -1,4 +1,4 @@
-"""Where services run: each module holds one framework to a notice, over public names alone.
+"""Integrations of frameworks in which services run. Each module holds one framework to a notice, by public names alone.
 
-Nothing is imported here. `asgi` needs no library.
+This package imports nothing itself. `asgi` needs no library.
 """

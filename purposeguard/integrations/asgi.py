@@ -66,7 +66,7 @@ class PurposeRoutes:
     """
 
     def __init__(self, app: App, routes: Mapping[str, Block[Any] | None], *, of: App | None = None) -> None:
-        """Hook the routes of the application. `of` is the application that has the routes, if `app` hides them."""
+        """Wrap the routes of the application. `of` is the application that has the routes, if `app` hides them."""
         self._app = app
         self._runs = {name: _make_run(name, block) for name, block in routes.items()}
         self._hooked: dict[tuple[int, str, bool], Any] = {}

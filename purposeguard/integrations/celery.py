@@ -1,4 +1,4 @@
-"""Celery: a purpose travels with a task as a passport, and the worker enters it around the task's body, or refuses.
+"""Celery: a purpose travels with a task as a passport. The worker enters it around the body of the task, or refuses.
 
 ::
 
@@ -10,7 +10,7 @@
     with guard.purpose(tm.ProductGuidance):
         write.delay(7)
 
-A task that nobody calls, since beat sends it, states its purpose itself: `@app.task` above `@guard.purpose(…)`.
+A task that beat sends has no caller, so it states its purpose itself: `@app.task` above `@guard.purpose(…)`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ with Needs(__name__, "celery"):
     must_be_tested("celery", "5.5", "5.7")
 
 _ORIGIN: Final = "purposeguard_origin"
-"""The attribute of a request that holds the passport which it came with."""
+"""The attribute of a task's request that holds the passport of its message."""
 
 
 def audience(name: str) -> str:
@@ -50,39 +50,39 @@ def audience(name: str) -> str:
 
 
 def headers_for(passports: Passports, name: str, *, subject: object = None) -> dict[str, str]:
-    """The headers with a passport for `app.send_task(name, …, headers=…)`, where the code of the task is not here.
+    """Return headers with a passport for `app.send_task(name, …, headers=…)`, if the code of the task is not here.
 
     Raises:
-        PurposeMissing: no purpose is under way here.
+        PurposeMissing: No purpose is under way.
     """
     return {HEADER: passports.issue(audience=audience(name), subject=subject)}
 
 
 def purpose_task(passports: Passports, base: type[Any] = Task) -> type[PurposeTask]:
-    """Return the class of tasks for an application, `Celery(…, task_cls=…)`, or for one task, `@app.task(base=…)`.
+    """Return a task class for an application, `Celery(…, task_cls=…)`, or for one task, `@app.task(base=…)`.
 
-    `base` is the class that they would be of otherwise.
+    `base` is the class that tasks would have otherwise.
     """
     namespace = {"passports": passports, "abstract": True, "__module__": __name__, "__doc__": PurposeTask.__doc__}
     bases: tuple[type[Any], ...] = (PurposeTask, base)
-    if issubclass(base, PurposeTask) or issubclass(PurposeTask, base):  # one of them is both already
+    if issubclass(base, PurposeTask) or issubclass(PurposeTask, base):  # One class already has both.
         bases = (base if issubclass(base, PurposeTask) else PurposeTask,)
     return type("PurposeTask", bases, namespace)
 
 
-_Task: Any = Task  # which comes without types
+_Task: Any = Task  # Celery comes without types.
 
 
-class PurposeTask(_Task):  # type: ignore[misc]  # likewise
-    """A task that runs for the purpose of the passport in its message; made by `purpose_task`.
+class PurposeTask(_Task):  # type: ignore[misc]  # The base class has no types.
+    """A task that runs for the purpose of the passport in its message. `purpose_task` makes it.
 
-    `permits` are the purposes for which it may run; where it has none, it runs without a purpose, or for one that its
-    function states. `subject` names the parameter that says whose data it is for, where it is for one person's: its
-    passport is then good for that person alone.
+    `permits` are the purposes that the task may run for. Without `permits`, it runs without a purpose, or for one that
+    its function states. If a task is for the data of one person, `subject` names the parameter that takes their id. Its
+    passport is then valid for that person alone.
 
     Raises:
         UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
-        TypeError: the function has no parameter that `subject` names.
+        TypeError: The function has no parameter that `subject` names.
     """
 
     abstract = True
@@ -101,7 +101,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             raise TypeError(f"{getattr(cls, 'name', cls.__name__)} has no parameter `{cls.subject}`")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the body: of a message, for the purpose of its passport; called as a function, for the caller's."""
+        """Run the body: of a message, for the purpose of its passport; in a direct call, for that of the caller."""
         request = self.request_stack.top
         if request is None or request.called_directly or hasattr(request, _ORIGIN):
             return super().__call__(*args, **kwargs)
@@ -123,26 +123,26 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
             return self.run(*args, **kwargs)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, *more: Any, **options: Any) -> Any:
-        """Send the task with a passport for the purpose under way here.
+        """Send the task with a passport for the purpose under way.
 
         Raises:
-            PurposeMissing: the task runs for a purpose, and none is under way here.
+            PurposeMissing: The task runs for a purpose, and none is under way.
         """
         options["headers"] = self._headers(args, kwargs, task_id, options)
         return super().apply_async(args, kwargs, task_id, *more, **options)
 
     def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """Run the task here as a worker would: for the purpose of a passport, and not for that of the caller.
+        """Run the task here as a worker would: for the purpose of a passport, not for that of the caller.
 
         Raises:
-            PurposeMissing: as `apply_async`.
+            PurposeMissing: As in `apply_async`.
         """
         options["headers"] = self._headers(args, kwargs, options.get("task_id"), options)
         with without_purpose(self.passports.guard):
             return super().apply(args, kwargs, **options)
 
     def retry(self, args: Any = None, kwargs: Any = None, exc: Any = None, **options: Any) -> Any:
-        """Send the task again, for the purpose that it was sent for; raise a refusal instead, as it is."""
+        """Send the task again for its original purpose. A refusal is raised instead: a retry would be refused, too."""
         errors: tuple[BaseException | None, ...] = (exc, sys.exc_info()[1])
         for error in errors:
             if isinstance(error, NOT_RETRIED):
@@ -150,18 +150,18 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         return super().retry(args, kwargs, exc, **options)
 
     def _headers(self, args: Any, kwargs: Any, task_id: str | None, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the headers of a message, with the passport that belongs to it."""
+        """Return the headers of a message with its passport."""
         headers = dict(options.get("headers") or {})
         terms: dict[str, Any] = {
             "audience": audience(self.name),
             "subject": self._subject(args or (), kwargs or {}),
             "due": self._due(options),
         }
-        origin, again = self._find_continued_passport(task_id)
-        if origin is not None and again:
+        origin, is_same_task = self._find_continued_passport(task_id)
+        if origin is not None and is_same_task:
             headers[HEADER] = self.passports.renew(origin, **terms)
         elif HEADER in headers:
-            pass  # of who sends it: `headers_for`, or a retry where nothing is at work any more
+            pass  # The sender set it: by `headers_for`, or for a retry after the task has ended.
         elif under_way(self.passports.guard) is not None:
             headers[HEADER] = self.passports.issue(**terms)
         elif origin is not None:
@@ -171,29 +171,32 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         return headers
 
     def _find_continued_passport(self, task_id: str | None) -> tuple[Passport | None, bool]:
-        """What the task at work here came with, since what it sends follows from it; and whether it sends itself."""
+        """Return the passport of the task that is running here, and whether that task sends itself again.
+
+        Work that a running task sends follows from it, so it continues with the same passport.
+        """
         task = self.app.current_task
         request = None if task is None else task.request
-        again = request is not None and task_id is not None and request.id == task_id
-        return getattr(request, _ORIGIN, None), again
+        is_same_task = request is not None and task_id is not None and request.id == task_id
+        return getattr(request, _ORIGIN, None), is_same_task
 
     @classmethod
     def _site(cls) -> Site:
         return Site.of(inspect.unwrap(cls.run))
 
     def _origin(self, text: str | None, args: Any, kwargs: Any) -> Passport | None:
-        """What the message came with, if it is genuine: what follows from the task goes on with it."""
+        """Return the passport of the message if it is genuine. Work that follows from the task continues with it."""
         try:
             return self.passports.read(text, audience=audience(self.name), subject=self._subject(args, kwargs))
         except PassportRefused:
             return None
 
     def _subject(self, args: Any, kwargs: Any) -> object:
-        """Return the subject among the arguments of a message, where the task names one."""
+        """Return the subject among the arguments of a message, or None if the task names no parameter for it."""
         return subject_among(self.run, self.subject, self.name, args, kwargs)
 
     def _due(self, options: dict[str, Any]) -> datetime.datetime | None:
-        """When the message is to be handled, where that is later."""
+        """Return the time from which the message is to be handled, or None for now."""
         countdown, eta = options.get("countdown"), options.get("eta")
         if countdown:
             return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=countdown)
@@ -202,5 +205,5 @@ class PurposeTask(_Task):  # type: ignore[misc]  # likewise
         return None if eta is None else maybe_make_aware(eta, self.app.timezone)
 
     def _is_redelivered(self, request: Any) -> bool:
-        """Return True if the broker delivers the message again where its worker is killed, or it is run again here."""
+        """Return True if the message may be handled again: after its worker was killed, or by an eager task."""
         return bool(self.acks_late or self.app.conf.task_acks_late or request.is_eager)

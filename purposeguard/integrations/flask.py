@@ -50,10 +50,10 @@ _MARK: Final = "__purposeguard_block__"
 
 
 def purpose(block: Block[Any], /) -> Callable[[V], V]:
-    """Return a view, a class of views or one of its methods, whose requests run for `block`, `guard.purpose(…)`.
+    """Return a decorator that marks a view, a class of views or one of its methods to run for `block`.
 
-    Stands below `@app.route(…)`. It takes effect in applications that have `Purposes`, and covers the whole request,
-    where `@guard.purpose(…)` on the view covers the view alone.
+    Put it below `@app.route(…)`. It takes effect in applications that have `Purposes`, and covers the whole request,
+    while `@guard.purpose(…)` on the view covers only the view.
 
     Raises:
         TypeError: `block` is no block.
@@ -68,23 +68,23 @@ def purpose(block: Block[Any], /) -> Callable[[V], V]:
 
 
 class Purposes:
-    """Has each request of a Flask application run for the purpose of its route, and answers the library's errors.
+    """Runs each request of a Flask application for the purpose of its route, and answers the library's errors.
 
-    `routes` maps a route to a block, `guard.purpose(…)`, or to None where it uses nothing personal. A route is
-    `METHOD /rule`, exactly as the application writes it (HEAD is as GET); an endpoint; or `blueprint.*`, for all routes
-    of a blueprint that nothing else names. Each is an activity, called after it unless its block has a name. What is
-    named here must be there: call this after the routes are registered.
+    `routes` maps a route to a block, `guard.purpose(…)`, or to None if it uses nothing personal. A route is one of:
+    `METHOD /rule`, exactly as the application writes it (HEAD counts as GET); an endpoint; or `blueprint.*`, for all
+    routes of a blueprint that nothing else names. Each is an activity, called after the route unless its block has a
+    name. Every route that is named here must exist, so call this after the routes are registered.
 
-    The purpose begins before the first `before_request`, and holds in the view, in error handlers, in `after_request`
-    and `teardown_request`, and in each step of a streamed answer; also in asynchronous views and hooks, which Flask
-    runs elsewhere. Between these steps, and in a route that is not named, there is none. Where the application has no
-    handler of its own, an error of this library is answered with its problem details; without `details`, with status
-    and title alone.
+    The purpose begins before the first `before_request`. It holds in the view, in error handlers, in `after_request`
+    and `teardown_request`, and in each step of a streamed answer. It also holds in asynchronous views and hooks, which
+    Flask runs elsewhere. Between these steps, and in a route that is not named, there is no purpose. If the application
+    has no handler of its own, an error of this library is answered with its problem details; without `details`, with
+    status and title alone.
 
     Raises:
-        TypeError: a route is given something that is no block; or there is no guard.
-        ValueError: the application has no such route; a route is named twice; a block is of another guard.
-        RuntimeError: the application has purposes already.
+        TypeError: A route is given something that is no block, or there is no guard.
+        ValueError: The application has no such route, a route is named twice, or a block is of another guard.
+        RuntimeError: The application has purposes already.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class Purposes:
             raise TypeError("routes are an application's: give them to `init_app(app, routes)`")
 
     def init_app(self, app: Flask, routes: Routes | None = None) -> None:
-        """Do so for `app`, whose routes are registered by now. Raises as the class does."""
+        """Set up `app`, whose routes must be registered already. Raises as the class does."""
         if _EXTENSION in app.extensions:
             raise RuntimeError(f"the application {app.name} has purposes already: name all routes in one place")
         requests = _RequestPurposes(app, self._guard, dict(routes or {}))
         app.register_error_handler(PurposeGuardError, self._answer)
-        request_started.connect(requests.begin, app)  # for as long as the application keeps them
-        hooked: Any = app  # both are there to be put in place of
+        request_started.connect(requests.begin, app)  # The application keeps `requests` alive.
+        hooked: Any = app  # Flask documents both attributes as replaceable.
         hooked.wsgi_app = functools.partial(requests.answer, app.wsgi_app)
         hooked.async_to_sync = functools.partial(requests.carry_view, app.async_to_sync)
         app.extensions[_EXTENSION] = self
@@ -131,7 +131,7 @@ class Purposes:
 
 
 class _RequestState:
-    """What is under way for one request, in its environment. `route` enters a use of it for each step of the answer."""
+    """The state of one request, kept in its environment. `route` enters a use for each step of the answer."""
 
     __slots__ = ("requests", "route", "use")
 
@@ -142,7 +142,7 @@ class _RequestState:
 
 
 class _RequestPurposes:
-    """The purposes of one application."""
+    """The purposes of the routes of one application."""
 
     def __init__(self, app: Flask, guard: Guard, routes: dict[str, Block[Any] | None]) -> None:
         self._app = app
@@ -153,14 +153,14 @@ class _RequestPurposes:
         for name, block in routes.items():
             if block is not None:
                 self._require_same_guard(name, block)
-        known: set[str] = set()
+        route_names: set[str] = set()
         for rule in app.url_map.iter_rules():
-            known.update(_iter_rule_names(rule))
+            route_names.update(_iter_rule_names(rule))
             for method in rule.methods or ():
                 self._get_route(rule, method)
         for name, block in routes.items():
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=3)
+            if name not in route_names:
+                near = difflib.get_close_matches(name, route_names, n=3)
                 hint = f"; near it are {', '.join(f'`{other}`' for other in near)}" if near else ""
                 raise ValueError(
                     f"{_describe_place(block)}the application has no route `{name}`: write it as the application does, "
@@ -168,74 +168,75 @@ class _RequestPurposes:
                 )
 
     def begin(self, _app: Flask, **_: Any) -> None:
-        """Enter the purpose of the route that was chosen for the present request."""
-        present: Any = request  # a proxy, which is slow to ask
-        present = present._get_current_object()
-        under: _RequestState | None = present.environ.get(_ENVIRON)
-        mine = under is not None and under.requests is self and under.use is None  # not of an application around this
-        if under is not None and mine and present.url_rule is not None:
-            route = self._get_route(present.url_rule, present.method)
+        """Enter the purpose of the route that was chosen for the current request."""
+        proxy: Any = request
+        current_request = proxy._get_current_object()  # The proxy itself is slow.
+        state: _RequestState | None = current_request.environ.get(_ENVIRON)
+        # The state may be that of an application around this one.
+        is_own = state is not None and state.requests is self and state.use is None
+        if state is not None and is_own and current_request.url_rule is not None:
+            route = self._get_route(current_request.url_rule, current_request.method)
             if route is not None:
-                under.use = route.enter()
-                under.route = route
+                state.use = route.enter()
+                state.route = route
 
     def answer(
         self, inner: Callable[..., Iterable[bytes]], environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Return the WSGI application."""
-        under = environ[_ENVIRON] = _RequestState(self)
+        """Run the WSGI application, and return an answer whose steps run for the purpose of the request."""
+        state = environ[_ENVIRON] = _RequestState(self)
         try:
             body = inner(environ, start_response)
         finally:
-            if under.route is not None and under.use is not None:
-                under.route.leave(under.use)
-                under.use = None
-        files = environ.get("wsgi.file_wrapper")
-        if under.route is None or (isinstance(files, type) and isinstance(body, files)):
-            return body  # the server reads such a file itself, and looks at its class to know
+            if state.route is not None and state.use is not None:
+                state.route.leave(state.use)
+                state.use = None
+        file_wrapper = environ.get("wsgi.file_wrapper")
+        if state.route is None or (isinstance(file_wrapper, type) and isinstance(body, file_wrapper)):
+            return body  # The server recognizes such a file by its class, and reads it itself.
         # Each step of the answer runs for the purpose of its request, and so does what closes it.
         close = getattr(body, "close", None)
-        steps = wrap_body(_iterate, under.route)(body)
-        return ClosingIterator(steps, None if close is None else wrap_body(close, under.route))
+        steps = wrap_body(_iterate, state.route)(body)
+        return ClosingIterator(steps, None if close is None else wrap_body(close, state.route))
 
     def carry_view(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Return an asynchronous view or hook as Flask runs it, on a loop elsewhere, for the purpose of its request."""
-        under = request.environ.get(_ENVIRON) if has_request_context() else None
-        here = under is not None and under.use is not None and under.use._is_owner_running()
-        run: Callable[..., Any] = plain(self._guard.carry(fn) if here else fn)
+        """Wrap an asynchronous view or hook so that the loop on which Flask runs it has the purpose of the request."""
+        state = request.environ.get(_ENVIRON) if has_request_context() else None
+        is_active = state is not None and state.use is not None and state.use._is_owner_running()
+        run: Callable[..., Any] = plain(self._guard.carry(fn) if is_active else fn)
         return run
 
     def _get_route(self, rule: Rule, method: str) -> ActivityWrapper | None:
         key = (rule.endpoint, rule.rule, method)
         try:
             return self._routes[key]
-        except KeyError:  # not asked for before: at start-up, or of a route that was added later
+        except KeyError:  # The first time: at start-up, or for a route that was added later.
             route = self._routes[key] = self._find_route(rule, method)
             return route
 
     def _find_route(self, rule: Rule, method: str) -> ActivityWrapper | None:
         as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks
         path = f"{'GET' if as_get else method} {rule.rule}"
-        named = [name for name in (path, rule.endpoint) if name in self._blocks]
+        names = [name for name in (path, rule.endpoint) if name in self._blocks]
         marked = _find_marked_block(self._app.view_functions.get(rule.endpoint), "GET" if as_get else method)
         if marked is not None:
-            named.append("@purpose")
-        if len(named) > 1:
-            where = _describe_place(self._blocks[named[0]])
-            raise ValueError(f"{where}the route `{path}` is named twice, by `{'` and `'.join(named)}`: name it once")
+            names.append("@purpose")
+        if len(names) > 1:
+            where = _describe_place(self._blocks[names[0]])
+            raise ValueError(f"{where}the route `{path}` is named twice, by `{'` and `'.join(names)}`: name it once")
         if marked is not None:
             self._require_same_guard(path, marked[1])
             return self._route(marked[1], Site.of(marked[0]))
-        if not named:
-            named = [name for name in _iter_blueprint_patterns(rule.endpoint) if name in self._blocks][:1]
-        block = self._blocks[named[0]] if named else None
+        if not names:
+            names = [name for name in _iter_blueprint_patterns(rule.endpoint) if name in self._blocks][:1]
+        block = self._blocks[names[0]] if names else None
         if block is None:
             return None
         _, line, module = block._stated.where
-        return self._route(block, Site(module, named[0], line))
+        return self._route(block, Site(module, names[0], line))
 
     def _route(self, block: Block[Any], site: Site) -> ActivityWrapper:
-        key = (id(block), site)  # the blocks are kept, by the table or by their views
+        key = (id(block), site)  # The table or the views keep the blocks alive.
         if key not in self._made:
             self._made[key] = ActivityWrapper(block._stated.get_handle_at(site))
         return self._made[key]
@@ -249,29 +250,32 @@ class _RequestPurposes:
 
 
 def _iterate(body: Iterable[bytes]) -> Iterator[bytes]:
-    for step in body:  # noqa: UP028  # `yield from` would close the body, which is closed once, after it
+    for step in body:  # noqa: UP028  # `yield from` would close the body a second time.
         yield step
 
 
 def _find_marked_block(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
-    """What `@purpose` gave a block to, and that: the method of a class of views, or else the class, or a view."""
-    views: Any = getattr(view, "view_class", None)
-    for each in (getattr(views, method.lower(), None), views, view):
-        block = getattr(each, _MARK, None)
+    """Return the block of `@purpose` on a view, together with the object that it decorates, or None.
+
+    For a class of views, the method that answers is asked before the class.
+    """
+    view_class: Any = getattr(view, "view_class", None)
+    for candidate in (getattr(view_class, method.lower(), None), view_class, view):
+        block = getattr(candidate, _MARK, None)
         if block is not None:
-            return each, block
+            return candidate, block
     return None
 
 
 def _iter_rule_names(rule: Rule) -> Iterator[str]:
-    """Yield the names that a table may give to a rule."""
+    """Yield the names that `routes` may give to a rule."""
     yield rule.endpoint
     yield from _iter_blueprint_patterns(rule.endpoint)
     yield from (f"{method} {rule.rule}" for method in rule.methods or ())
 
 
 def _iter_blueprint_patterns(endpoint: str) -> Iterator[str]:
-    """Yield the patterns of the blueprints that an endpoint is in, the nearest first."""
+    """Yield the patterns of the blueprints that contain an endpoint, the innermost first."""
     blueprint = endpoint.rpartition(".")[0]
     while blueprint:
         yield f"{blueprint}.*"

@@ -1,4 +1,4 @@
-"""RQ: a purpose travels with a job as a passport, and the worker enters it around the job's function, or refuses.
+"""RQ: a purpose travels with a job as a passport. The worker enters it around the function of the job, or refuses.
 
 ::
 
@@ -10,8 +10,8 @@
     with guard.purpose(tm.ProductGuidance):
         queue.enqueue(write, 7)
 
-Workers are started as always. A job that repeats, or that a scheduler makes, has no caller: its function states its
-purpose itself, `@guard.purpose(…)`.
+Workers are started as always. A job that repeats, or that a scheduler makes, has no caller, so its function states its
+purpose itself: `@guard.purpose(…)`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SUBJECT: Final = "_purposeguard_subject"
 
 
 def audience(name: str) -> str:
-    """Return the audience of passports for jobs of the function of this name, `shop.mail.write`."""
+    """Return the audience of passports for jobs of the function of this name, such as `shop.mail.write`."""
     return f"rq:{name}"
 
 
@@ -66,17 +66,20 @@ class _JobDeclaration(NamedTuple):
     site: Site
 
     def subject_of(self, args: Any, kwargs: Any) -> object:
-        """Return the subject among the arguments of a job, where its function names one."""
+        """Return the subject among the arguments of a job, or None if its function names no parameter for it."""
         return subject_among(self.fn, self.subject, self.site.dotted, args, kwargs)
 
     @contextlib.contextmanager
     def enter(self, job: Any, args: Any, kwargs: Any) -> Generator[Passport | None]:
-        """The purpose of a job's passport, around its function; gives the passport. A refusal ends all retries."""
+        """Enter the purpose of a job's passport around its function, and yield the passport.
+
+        A refusal ends all retries. If the function fails and the job is to run again, the job gets a new passport.
+        """
         setattr(job, _ENTERED, True)
         passports, text = self.passports, job.meta.get(HEADER)
         terms: dict[str, Any] = {"audience": audience(job.func_name), "subject": self.subject_of(args, kwargs)}
         passport: Passport | None = None
-        with contextlib.suppress(PassportRefused):  # `accept` says so, where it counts
+        with contextlib.suppress(PassportRefused):  # `accept` below raises it again.
             passport = passports.read(text, **terms)
         try:
             with passports.accept(
@@ -97,39 +100,43 @@ class _JobDeclaration(NamedTuple):
             raise
 
     def renew(self, job: Any, passport: Passport, seconds: float, subject: object) -> None:
-        """Give a job that is to run again a passport for then."""
+        """Give a job a passport that is valid when it runs again."""
         due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
         job.meta[HEADER] = self.passports.renew(passport, audience=audience(job.func_name), subject=subject, due=due)
         job.save_meta()
 
     def finish(self, job: Any, passport: Passport | None, result: Any, args: Any, kwargs: Any) -> None:
-        """A function may ask for a retry by what it returns."""
+        """Renew the passport if the function asked for a retry by returning `Retry`."""
         if passport is not None and isinstance(result, Retry):
             interval = Retry.get_interval(job.number_of_retries or 0, result.intervals)
             self.renew(job, passport, interval, self.subject_of(args, kwargs))
 
 
 def purpose_job(passports: Passports, *, permits: Any, subject: str | None = None) -> Callable[[F], F]:
-    """A decorator for the function of a job, which runs for the purpose of the passport in the job, or not at all.
+    """Return a decorator for a job's function, which then runs only for the purpose of the passport in the job.
 
-    `permits` are the purposes for which it may run. `subject` names the parameter that says whose data it is for, where
-    it is for one person's: the passport is then good for that person alone. Called as a function, it runs for the
-    purpose of its caller, as any other.
+    A direct call of the function runs for the purpose of its caller, like that of any other function.
+
+    Args:
+        passports: The passports of the application.
+        permits: The purposes that the function may run for.
+        subject: The parameter that takes the id of the person whose data the job is for, if it is for one person. Its
+            passport is then valid for that person alone.
 
     Raises:
         UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
-        TypeError: it decorates no function, or one that has no parameter that `subject` names.
+        TypeError: No function is decorated, or it has no parameter that `subject` names.
     """
 
     def decorate(fn: F) -> F:
         require_function(fn)
         site = Site.of(fn)
-        known = passports.declare(permits, site.dotted, site)
-        declared = _JobDeclaration(passports, known, subject, fn, site)
+        purposes = passports.declare(permits, site.dotted, site)
+        declared = _JobDeclaration(passports, purposes, subject, fn, site)
         if subject is not None and subject not in inspect.signature(fn).parameters:
             raise TypeError(f"{site.dotted} has no parameter `{subject}`")
         wrapper: Any = _run_async(fn, declared) if inspect.iscoroutinefunction(fn) else _run(fn, declared)
-        setattr(fn, _DECLARED, declared)  # `@job` below keeps this one to enqueue it
+        setattr(fn, _DECLARED, declared)  # RQ's `@job` below enqueues this function.
         setattr(wrapper, _DECLARED, declared)
         return cast("F", wrapper)
 
@@ -137,7 +144,7 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
 
 
 def _find_arriving_job() -> Any:
-    """Return the job that begins here; None where the function is called as one."""
+    """Return the job that begins here, or None if the function is called directly."""
     job = get_current_job()
     return None if job is None or hasattr(job, _ENTERED) else job
 
@@ -170,16 +177,16 @@ def _run_async(fn: Callable[..., Any], declared: _JobDeclaration) -> Callable[..
     return run
 
 
-_Queue: Any = Queue  # whose methods take more with each version
+_Queue: Any = Queue  # Its methods get more parameters with each version.
 
 
-class PurposeQueue(_Queue):  # type: ignore[misc]  # likewise
-    """A queue whose jobs get a passport for the purpose under way where they are enqueued.
+class PurposeQueue(_Queue):  # type: ignore[misc]  # The base class is Any for this reason.
+    """A queue whose jobs get a passport for the purpose under way when they are enqueued.
 
-    A job that runs at once (`is_async=False`) has the purpose of its passport, and not that of its caller.
+    A job that runs at once (`is_async=False`) has the purpose of its passport, not that of its caller.
 
     Raises, when a function that `purpose_job` decorates is enqueued:
-        PurposeMissing: no purpose is under way.
+        PurposeMissing: No purpose is under way.
     """
 
     def __init__(self, name: str = "default", *args: Any, passports: Passports, **kwargs: Any) -> None:
@@ -187,7 +194,11 @@ class PurposeQueue(_Queue):  # type: ignore[misc]  # likewise
         self.passports = passports
 
     def create_job(self, func: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
-        """As a queue does, with a passport in the job's `meta`; raises PurposeMissing."""
+        """Create a job as a `Queue` does, with a passport in its `meta`.
+
+        Raises:
+            PurposeMissing: `purpose_job` decorates the function, and no purpose is under way.
+        """
         job = super().create_job(func, args, kwargs, *more, **options)
         declared: _JobDeclaration | None = getattr(func, _DECLARED, None)
         setattr(job, _SUBJECT, None if declared is None else declared.subject_of(job.args, job.kwargs))
@@ -200,18 +211,18 @@ class PurposeQueue(_Queue):  # type: ignore[misc]  # likewise
         return job
 
     def schedule_job(self, job: Any, datetime: Any, *more: Any, **options: Any) -> Any:
-        """As a queue does; the passport is one for then."""
+        """Schedule a job as a `Queue` does. Its passport is valid at the time for which it is scheduled."""
         if hasattr(job, _SUBJECT) and under_way(self.passports.guard) is not None:
             self._give(job, datetime)
         return super().schedule_job(job, datetime, *more, **options)
 
     def run_sync(self, job: Any) -> Any:
-        """As a queue does, without the purpose of the caller."""
+        """Run a job as a `Queue` does, without the purpose of the caller."""
         with without_purpose(self.passports.guard):
             return super().run_sync(job)
 
     def _give(self, job: Any, due: Any = None) -> None:
         if due is not None and due.tzinfo is None:
-            due = due.astimezone()  # RQ takes it for local time
+            due = due.astimezone()  # RQ also reads it as local time.
         issued = self.passports.issue(audience=audience(job.func_name), subject=getattr(job, _SUBJECT), due=due)
         job.meta = {**job.meta, HEADER: issued}

@@ -1,4 +1,4 @@
-"""What a passport says, and the keys that sign it and see whether it is genuine. Nothing is decided here."""
+"""The contents of a passport, and the keys that sign and verify it. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ with Needs(__name__, "passport"):
     must_be_tested("itsdangerous", "2.2", "2.2")
 
 LONGEST: Final = 4_096
-"""Characters of a passport at most; a longer text is refused unread."""
+"""The maximum number of characters of a passport. A longer text is refused unread."""
 
 SHORTEST_KEY: Final = 32
-"""Bytes of a key at least."""
+"""The minimum number of bytes of a key."""
 
 _FORMAT: Final = "1"
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -35,40 +35,58 @@ _FORGED: Final = "no key that is known here signed this text; it was changed on 
 @with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclasses.dataclass(frozen=True, slots=True)
 class Passport:
-    """What a passport says. None of it is about a person, save that `subject` shows whether two ids are the same.
-
-    `purpose` is the clause of a purpose, or the name of a `family`; `conditions` are those that are stated to hold.
-    `activity` is what it was issued in. `audience` is who may accept it. `issued` and `expires` are seconds since 1970
-    (UTC). `id` is of this passport alone.
-
-    `subject` is a keyed digest of `id` and the subject's id: who has no key learns nothing of the subject from it, nor
-    whether two passports are about the same one.
-    """
+    """The contents of a passport. Without a key, they say nothing about any person."""
 
     notice: str
+    """The id of the notice."""
+
     revision: datetime.date
+    """The revision of the notice."""
+
     purpose: str
+    """The clause of a purpose, or the name of a family."""
+
     family: bool
+    """True if `purpose` is the name of a family."""
+
     channel: str | None
+    """The channel that was stated, if any."""
+
     activity: str
+    """The name of the activity in which the passport was issued."""
+
     audience: str | None
+    """The receiver that may accept the passport."""
+
     subject: str | None
+    """A keyed digest of `id` and the subject's id.
+
+    Without the key it does not show who the subject is, nor whether two passports have the same subject.
+    """
+
     issued: int
+    """When the passport was issued, in seconds since 1970 (UTC)."""
+
     expires: int
+    """When the passport expires, in seconds since 1970 (UTC)."""
+
     id: str
+    """The id of this passport alone."""
+
     conditions: tuple[str, ...] = ()
+    """The conditions that are stated to hold."""
 
 
 _CLAIMS: Final = TypeAdapter(Passport)
 
 
 class Keys:
-    """Secrets by their ids, one of which signs: `signs`, or the only one there is.
+    """Secrets by their ids. One of them signs: the one named by `signs`, or the only one there is.
 
     The text of a passport is `1.KEY.CLAIMS.SIGNATURE`: the format, the id of the key, JSON in base64, HMAC-SHA256.
 
     Raises:
-        ValueError: there is no key, a key is too short, its id is no word, or `signs` does not say which one signs.
+        ValueError: There is no key, a key is too short, its id is no word, or `signs` does not say which one signs.
     """
 
     def __init__(self, keys: Mapping[str, str | bytes], signs: str | None = None) -> None:
@@ -81,12 +99,17 @@ class Keys:
         self._subjects = {name: _make_signer(name, secret, "subject") for name, secret in keys.items()}
 
     def sign(self, passport: Passport) -> str:
-        """The text of a passport. Where no condition is stated, none is in it, as receivers before 0.2 expect."""
+        """Return the signed text of a passport.
+
+        Conditions are omitted if none is stated, since receivers before 0.2 expect none.
+        """
         claims = _CLAIMS.dump_json(passport, exclude_defaults=True)
         return self._make_signature(self._signs, itsdangerous.base64_encode(claims).decode()).decode()
 
     def digest(self, identity: str, subject: object, key: str | None = None) -> str:
-        """What stands for a subject in the passport of this id; by the key that signs where no other is named.
+        """Return the digest that stands for a subject in the passport with the id `identity`.
+
+        It is made with the key of this id, or else with the key that signs.
 
         Raises:
             TypeError, ValueError: `subject` is no id (see `subject_key`).
@@ -94,10 +117,10 @@ class Keys:
         return self._subjects[key or self._signs].get_signature(f"{identity}.{subject_key(subject)}").decode()
 
     def genuine(self, text: str) -> tuple[str, Passport]:
-        """Return the id of the key that signed a text, and what it signed.
+        """Verify the text of a passport. Return the id of the key that signed it, and the passport.
 
         Raises:
-            PassportRefused: no key that is known here signed it.
+            PassportRefused: No known key signed the text.
         """
         parts = text.split(".") if type(text) is str and text.isascii() and len(text) <= LONGEST else []
         if len(parts) != 4:
@@ -105,7 +128,7 @@ class Keys:
         _, key, body, _ = parts
         if key not in self._signers:
             raise PassportRefused("unknown-key", "it names a key that is not here; add the key of who issued it")
-        # Signed anew and compared as a whole, so that each passport has one spelling; base64 has several for one value.
+        # Sign the text again and compare all of it: base64 has several spellings of a value, a passport has one.
         if not hmac.compare_digest(self._make_signature(key, body), text.encode()):
             raise PassportRefused("forged", _FORGED)
         try:
@@ -122,6 +145,7 @@ def _make_signer(name: str, secret: str | bytes, use: str) -> itsdangerous.Signe
         raise ValueError("the id of a key is a word of up to 40 letters, digits, `-` and `_`")
     if len(secret if isinstance(secret, bytes) else secret.encode()) < SHORTEST_KEY:
         raise ValueError(f"key `{name}` is shorter than {SHORTEST_KEY} bytes: make one with `secrets.token_bytes(32)`")
-    how: dict[str, Any] = {"salt": f"purposeguard.{use}.{_FORMAT}", "digest_method": hashlib.sha256}
-    derived = itsdangerous.Signer(secret, key_derivation="hmac", **how).derive_key()
-    return itsdangerous.Signer(derived, key_derivation="none", **how)  # which would be derived for each text again
+    options: dict[str, Any] = {"salt": f"purposeguard.{use}.{_FORMAT}", "digest_method": hashlib.sha256}
+    # Derive the key once: a signer would derive it again for each text.
+    derived_key = itsdangerous.Signer(secret, key_derivation="hmac", **options).derive_key()
+    return itsdangerous.Signer(derived_key, key_derivation="none", **options)

@@ -1,6 +1,6 @@
-"""The purpose of a request in the threads and tasks that its framework hops to: there the same request goes on.
+"""Carries the purpose of a request into the threads and tasks that its framework hops to, where the request goes on.
 
-And what governance is asked before a request is answered in an event loop, so that the loop does not wait for it.
+This module also asks governance ahead of time, so that an event loop need not wait for it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _HOP: Final[ContextVar[Use[Any] | None]] = ContextVar("purposeguard_hop", defaul
 
 @contextlib.contextmanager
 def hopping(under_way: Guard | Use[Any]) -> Generator[None]:
-    """Until it is left, functions that `hops` wraps take a purpose to threads and tasks that copy this context.
+    """Let functions wrapped by `hops` carry a purpose to threads and tasks that copy this context, inside the block.
 
-    It is the one under way here, of a guard, or of a use that holds here.
+    The purpose is the one under way, if `under_way` is a guard, or that of a use that is active here.
 
     Raises:
-        PurposeMissing: no purpose is under way, or one that is not carried, such as an exception.
+        PurposeMissing: No purpose is under way, or one that is not carried, such as an exception.
     """
     use: Use[Any] = under_way.current if isinstance(under_way, Guard) else under_way
     if not use._carries:
@@ -47,7 +47,10 @@ def hopping(under_way: Guard | Use[Any]) -> Generator[None]:
 
 @contextlib.contextmanager
 def nothing_hops() -> Generator[None]:
-    """Until it is left, or `hopping` is entered in it: where another request begins in a context that was copied."""
+    """Carry no purpose inside the block, unless `hopping` is entered in it.
+
+    This is for a request that begins in a context that was copied from another one.
+    """
     token = _HOP.set(None)
     try:
         yield
@@ -56,29 +59,29 @@ def nothing_hops() -> Generator[None]:
 
 
 def hops(fn: Callable[P, R]) -> Callable[P, R]:
-    """`fn`, which its framework runs in a thread or task on behalf of a request: for the purpose of that request.
+    """Wrap a function that its framework runs in a thread or task for a request, so that it has the request's purpose.
 
-    Of a generator, that is so at each step. Without a request, once it has ended, or where its purpose holds anyway,
-    `fn` runs as it is.
+    A generator has it at each step. `fn` runs unchanged if there is no request, if the request has ended, or if its
+    purpose is already active.
 
     Raises:
-        TypeError: `fn` is no function, class or other object that is called.
+        TypeError: `fn` is no function, class or other callable object.
     """
     return cast("Callable[P, R]", hopping_function(fn, Hop()))
 
 
 def hopping_function(fn: Any, around: Hop) -> Callable[..., Any]:
-    """`fn` as a function of the kind that a framework takes it for, with this around it; raises as `hops` does."""
+    """Wrap `fn` with `around`, as a function of the kind that a framework takes it for. Raises as `hops` does."""
     if not isinstance(fn, type):
         require_function(fn)
     return WRAPPERS[kind_behind(fn)](fn, around)
 
 
 class Hop:
-    """What surrounds a run: a use like that of the request, where that one does not hold."""
+    """A wrapper around a run, which enters a use that stands for that of the request."""
 
     def enter(self) -> CarriedUse | None:
-        """A use that stands for that of the request here; None where there is none to stand for, or it holds here."""
+        """Enter a use that stands for that of the request. Return None if there is none, or if that use holds here."""
         use = _HOP.get()
         if use is None or not use.active or use._is_owner_running():
             return None
@@ -87,20 +90,20 @@ class Hop:
     enter_for_cleanup = enter
 
     def leave(self, token: CarriedUse | None) -> None:
-        """End it."""
+        """Close the use that `enter` returned."""
         if token is not None:
             token._close()
 
-    def filter_result(self, value: Any, token: CarriedUse | None) -> Any:  # noqa: ARG002  # as Around has it
-        """What the body gave, as it is."""
+    def filter_result(self, value: Any, token: CarriedUse | None) -> Any:  # noqa: ARG002  # The signature is that of Around.
+        """Return the result of the function unchanged."""
         return value
 
 
 async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
-    """Have governance know what holds for these subjects, by `subject_key`; the event loop goes on meanwhile.
+    """Ask governance what holds for these subjects (by `subject_key`), without blocking the event loop.
 
     Raises:
-        StoreUnavailable: it cannot be known now.
+        StoreUnavailable: The answer is not known now.
     """
     oversight = cast("object", engine.oversight)
     if isinstance(oversight, PrefetchingOversight):
@@ -108,29 +111,29 @@ async def ask_ahead(engine: Engine, subjects: Iterable[str] = ()) -> None:
 
 
 async def settled(engine: Engine) -> None:
-    """Have it known whether the store of governance answers: where it does not, what needs it is refused at once."""
+    """Find out whether the store of governance answers. If it does not, uses that need it are refused at once."""
     with contextlib.suppress(StoreUnavailable):
         await ask_ahead(engine)
 
 
 def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-    """Return a block in an event loop, which does not wait where its denials are recorded: the end of the block does.
+    """Return an async block that records its denials when it ends, instead of blocking the event loop meanwhile.
 
-    It gives what is to be awaited before an answer is begun.
+    The block gives a function that is to be awaited before an answer is begun.
 
     Raises:
-        StoreUnavailable, LedgerBroken: what was denied cannot be recorded.
+        StoreUnavailable, LedgerBroken: A denial cannot be recorded.
     """
     ledger = cast("object", engine.ledger)
     return ledger.off_loop() if isinstance(ledger, OffLoopLedger) else contextlib.nullcontext(_record_nothing)
 
 
 async def _record_nothing() -> None:
-    """Of a ledger that records at once, or of none."""
+    """Do nothing: there is no ledger, or it records at once."""
 
 
 def kind_behind(fn: Any) -> Kind:
-    """The kind that a framework takes a function or class for: of what is in it, where it hands on what that gives."""
-    own = callable_kind(fn)
-    inside = inspect.unwrap(fn)
-    return own if own != "plain" or isinstance(inside, type) else callable_kind(inside)
+    """Return the kind of function that a framework takes a function or class for, looking behind plain wrappers."""
+    kind = callable_kind(fn)
+    inner = inspect.unwrap(fn)
+    return kind if kind != "plain" or isinstance(inner, type) else callable_kind(inner)

@@ -1,4 +1,4 @@
-"""Whether a framework is of a version that an integration was tested with."""
+"""The check of whether a framework has a version that an integration was tested with."""
 
 from purposeguard.extras import UntestedVersion, must_be_tested
 

@@ -1,4 +1,4 @@
-"""The application of Django that holds its requests to the notice."""
+"""The Django application that holds requests to the notice."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class RequestsConfig(AppConfig):
     verbose_name = "purposeguard: requests"
 
     def ready(self) -> None:
-        """Let statements of `async` views run for their purpose, in the threads that Django hops to.
+        """Make the queries of `async` views run for their purpose, in the threads that Django hops to.
 
         Raises:
-            TypeError: there is no guard.
+            TypeError: There is no guard.
         """
         load_guard_from_settings()
         connection_created.connect(_add_wrapper, dispatch_uid="purposeguard-hops", weak=False)
@@ -40,7 +40,7 @@ class RequestsConfig(AppConfig):
 
 
 def check_installed(**_: Any) -> list[CheckMessage]:
-    """What `manage.py check` says of the settings."""
+    """Return the messages of `manage.py check` about the settings."""
     messages: list[CheckMessage] = []
     if not apps.is_installed(_ROWS):
         hint = f'put "{_ROWS}" into INSTALLED_APPS, or check by yourself what views read'
@@ -62,10 +62,10 @@ def _hop(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context
     return _run(execute, sql, params, many, context)
 
 
-_hop.purposeguard_hops = True  # type: ignore[attr-defined]  # by this it is known that nothing goes before it
+_hop.purposeguard_hops = True  # type: ignore[attr-defined]  # Other wrappers recognize it and stay behind it.
 
 
 def _add_wrapper(*, connection: Any, **_: object) -> None:
     wrappers: list[Any] = connection.execute_wrappers
     if _hop not in wrappers:
-        wrappers.insert(0, _hop)  # at the end it would be taken away by a block of `connection.execute_wrapper`
+        wrappers.insert(0, _hop)  # A block of `connection.execute_wrapper` would remove it from the end.

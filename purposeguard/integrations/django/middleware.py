@@ -13,26 +13,27 @@ from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 
 
 class PurposeMiddleware:
-    """Answers an error of this library that a view raises, or the rendering of its response, as problem details.
+    """Answers errors of this library, raised by a view or the rendering of its response, with problem details.
 
-    Sync and async. With `PURPOSEGUARD_DETAILS = False` in the settings callers learn the kind of the error alone.
+    It is both sync and async. With `PURPOSEGUARD_DETAILS = False` in the settings, callers learn only the kind of
+    error.
     """
 
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        """`get_response` answers the request."""
+        """Initialize with the next middleware or view, which answers the request."""
         self._get_response = get_response
         if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Return the answer, or what is to be awaited for it."""
+        """Return the answer of the next middleware or view, or an awaitable of it."""
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  # as Django calls it
-        """Return the answer to an error; None if it is not of this library."""
+        """Return the answer to an error, or None if the error is not one of this library."""
         problem = problem_of(exception, details=bool(getattr(settings, "PURPOSEGUARD_DETAILS", True)))
         if problem is None:
             return None

@@ -1,4 +1,4 @@
-"""Purposes of views that somebody else wrote: of a whole list of URLs."""
+"""Purposes for views that somebody else wrote: a purpose for a whole list of URLs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from purposeguard.integrations.django.views import purpose
 
 
 def purposed(urls: Any, for_purpose: Any, *, channel: str | None = None) -> tuple[list[Any], str | None, str | None]:
-    """URLs as `include(…)` takes them, of which each view runs for this purpose: `purposed(admin.site.urls, Purpose)`.
+    """Return URLs for `include(…)` whose views run for this purpose: `purposed(admin.site.urls, Purpose)`.
 
-    A view that states a purpose itself runs for its own.
+    A view that states a purpose itself keeps its own.
 
     Raises:
-        UnknownPurpose, UnknownChannel, ChannelViolation, TypeError: as `purpose`.
+        UnknownPurpose, UnknownChannel, ChannelViolation, TypeError: As in `purpose`.
     """
     included: Any = urls if isinstance(urls, tuple) and len(urls) == 3 else include(urls)
     module, app_name, namespace = included

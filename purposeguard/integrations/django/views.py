@@ -1,4 +1,4 @@
-"""Views under their purposes: functions, coroutine functions, classes, and what is rendered or sent after them."""
+"""Views with purposes: functions, coroutine functions and classes, and the responses that they render or stream."""
 
 from __future__ import annotations
 
@@ -31,19 +31,21 @@ def purpose(
     mode: Mode | None = None,
     conditions: Conditions = (),
 ) -> Callable[[F], F]:
-    """Return the purpose of a view: a decorator for functions, coroutine functions, and methods of class-based views.
+    """Return a decorator that states the purpose of a view.
+
+    It takes functions, coroutine functions and methods of class-based views.
 
     The arguments are those of `guard.purpose`; the guard is that of `PURPOSEGUARD_GUARD`. The purpose holds while the
-    view runs, and again while its `TemplateResponse` is rendered and its `StreamingHttpResponse` is iterated, wherever
-    the server does so. What an `async` view asks of the ORM is asked for its purpose, in whichever thread that runs.
+    view runs, and again while its `TemplateResponse` is rendered or its `StreamingHttpResponse` is iterated, wherever
+    the server does so. Queries of an `async` view run for its purpose, too, in whichever thread the ORM runs them.
 
     Raises:
-        UnknownTerm, ChannelViolation: as `guard.purpose`, where the view is decorated.
-        TypeError: there is no guard, or a class is decorated.
+        UnknownTerm, ChannelViolation: As in `guard.purpose`, when the view is decorated.
+        TypeError: There is no guard, or a class is decorated.
     """
     guard = load_guard_from_settings()
     block = guard.purpose(purpose, channel=channel, activity=activity, mode=mode, conditions=conditions)
-    known: dict[Site, tuple[Call, Call]] = {}
+    runs: dict[Site, tuple[Call, Call]] = {}
 
     def decorate(view: F) -> F:
         if isinstance(view, type):
@@ -52,12 +54,12 @@ def purpose(
                 '`@method_decorator(purpose(…), name="dispatch")`'
             )
         site = Site.of(view)
-        if site not in known:  # `method_decorator` decorates anew at each request
-            known[site] = (
+        if site not in runs:  # `method_decorator` decorates anew at each request.
+            runs[site] = (
                 block._wrap_function(_call, site),
                 block._wrap_function(functools.partial(_await, guard), site),
             )
-        run, run_async = known[site]
+        run, run_async = runs[site]
 
         @functools.wraps(view)
         def answer(*args: Any, **kwargs: Any) -> Any:
@@ -73,7 +75,7 @@ def purpose(
 
 
 class PurposeMixin:
-    """A base before `View`, or a view or viewset of the REST framework, that states a purpose for all its methods.
+    """A mixin before `View`, or a view or viewset of the REST framework. It states one purpose for all methods.
 
     ::
 
@@ -92,12 +94,12 @@ class PurposeMixin:
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return the view, under its purpose.
+        """Return the view with its purpose.
 
         Raises:
-            ImproperlyConfigured: the class states no purpose.
-            TypeError: there is no guard.
-            UnknownPurpose, UnknownChannel, UnknownCondition, ChannelViolation: as `guard.purpose`.
+            ImproperlyConfigured: The class states no purpose.
+            TypeError: There is no guard.
+            UnknownPurpose, UnknownChannel, UnknownCondition, ChannelViolation: As in `guard.purpose`.
         """
         where = f"{cls.__module__}.{cls.__qualname__}"
         stated, channel = kwargs.get("purpose", cls.purpose), kwargs.get("channel", cls.channel)
@@ -110,7 +112,7 @@ class PurposeMixin:
 
 
 def load_guard_from_settings() -> Guard:
-    """Return the guard of `PURPOSEGUARD_GUARD`; raises as `load_guard`."""
+    """Return the guard that the setting `PURPOSEGUARD_GUARD` names. Raises as `load_guard` does."""
     return load_guard(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
 
 
@@ -126,12 +128,12 @@ async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any,
 
 
 def _wrap_deferred_response(response: Any, run: Call, run_async: Call) -> Any:
-    """Return a response whose rest is made after the view has returned, for the same purpose."""
+    """Make a response that is rendered or streamed after the view has returned run for the same purpose."""
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         render = response.render
 
         def render_for_purpose() -> Any:
-            vars(response).pop("render", None)  # a cache pickles the response, once it is rendered
+            vars(response).pop("render", None)  # A cache pickles the response once it is rendered.
             return run(render)
 
         response.render = render_for_purpose
