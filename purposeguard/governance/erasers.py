@@ -135,7 +135,7 @@ class Erasers:
         Raises:
             UnknownSource: the notice has no such source.
             TypeError: the object has no `due` and `erase`, or they are coroutine functions.
-            ValueError: `counted` is none of the two, no source is named, or another eraser has the name.
+            ValueError: `counted` is neither of the two, no source is named, or another eraser has the name.
         """
         if counted not in get_args(Counted):
             raise ValueError("`counted` is `collection` or `end-of-use`")

@@ -179,7 +179,7 @@ class Governance:
         """Return the preferences of a subject, named by their `subject_key`.
 
         Raises:
-            StoreUnavailable: it cannot be known now.
+            StoreUnavailable: the store cannot be read now.
         """
         return self.preference_cache.preferences(subject)
 
@@ -189,7 +189,7 @@ class Governance:
         One query reads each batch of those that are not in the cache.
 
         Raises:
-            StoreUnavailable: it cannot be known now.
+            StoreUnavailable: the store cannot be read now.
         """
         return self.preference_cache.preferences_of_each(subjects)
 
@@ -226,7 +226,7 @@ class Governance:
         """Return the preferences of all subjects who declared something, for queries that read the rows of many.
 
         Raises:
-            StoreUnavailable: it cannot be known now.
+            StoreUnavailable: the store cannot be read now.
         """
         return self.preference_cache.roster()
 
@@ -236,7 +236,7 @@ class Governance:
         A guarded async engine awaits it by itself. Await it before a query of another adapter reads rows in the loop.
 
         Raises:
-            StoreUnavailable: it cannot be known within the `timeout` of the store.
+            StoreUnavailable: the store did not answer within its `timeout`.
         """
         return await self.preference_cache.aroster()
 
@@ -426,7 +426,7 @@ class Governance:
         Raises:
             StoreUnavailable: it cannot be opened, or was made by a newer version of this package.
             ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
-            RuntimeError: the store is open, or belongs to whoever made this.
+            RuntimeError: the store is open, or was passed in as an object.
         """
         if self._lent:
             raise RuntimeError("the store was passed in: its owner opens it")

@@ -59,7 +59,7 @@ _PREFERENCES: Final[Callable[[_CacheEntry], SubjectPreferences]] = operator.attr
 
 
 class PreferenceCache:
-    """A cache of what holds for each subject: `cache.preferences(key)`, from any thread.
+    """A cache of the preferences of each subject, for any thread: `cache.preferences(key)`.
 
     It keeps at most `maxsize` subjects, each for `max_age` seconds, and relies on an entry only if the store was looked
     at within the last `staleness` seconds. So a change by any process is in force here by then, as a rule within `poll`
@@ -207,7 +207,7 @@ class PreferenceCache:
         `staleness` at least.
 
         Raises:
-            StoreUnavailable: it cannot be known within the `timeout` of the store.
+            StoreUnavailable: the store did not answer within its `timeout`.
         """
         entries = map(self._cache.get, subjects)
         if self._is_fresh() and all(entry is not None and self._is_usable(entry) for entry in entries):
@@ -255,7 +255,7 @@ class PreferenceCache:
     def _read_each(self, subjects: Sequence[str]) -> dict[str, SubjectPreferences]:
         """Read the preferences of these subjects from the store, in batches, and cache those that did not change.
 
-        A read may take long, as a look may: what had changed when the store was last looked at is read again.
+        Since reading may take long, subjects that changed meanwhile are read again.
         """
         cache = self._cache  # `_reset` may replace the attribute meanwhile
         self._poll_if_stale()  # the next look finds what changes from here on

@@ -51,7 +51,7 @@ pseudonym: Final = sa.Table(
 )
 """The key of each person: the only table that links pseudonyms to persons.
 
-A pseudonym is `digest_subject(key, subject)` of a random key, so that nobody can be given that of another unnoticed.
+A pseudonym is `digest_subject(key, subject)` of a random key, so that a swap of pseudonyms is noticed.
 """
 
 
@@ -68,9 +68,9 @@ barred: Final = sa.Table(
     sa.Column("digest", sa.String(64), primary_key=True),
     sqlite_with_rowid=False,
 )
-"""Persons who were forgotten, and of whom nothing may be used ever again: by a digest keyed with the secret.
+"""The forgotten persons whose data may never be used again, as digests keyed with the secret.
 
-Its rows lie in their own order. In that of their making the n-th would be the n-th that was forgotten.
+The rows are not stored in the order of their making, which would link them to the rows of `forgotten`.
 """
 
 TABLES: Final = (vault, pseudonym, barred)
@@ -101,7 +101,7 @@ class KeyDatabase(Protocol):
 
 
 class KnownSubjects(NamedTuple):
-    """The pseudonyms of those persons who have one, and those who are barred."""
+    """The known pseudonyms by person, and the barred persons."""
 
     names: dict[str, str]
     barred: frozenset[str]
@@ -186,7 +186,7 @@ class PseudonymKeys:
                 yield own
 
     def find_known(self, connection: sa.Connection, subjects: Collection[str]) -> KnownSubjects:
-        """Return what the keys know of these persons.
+        """Return the pseudonyms of these persons, and which of them are barred.
 
         Raises:
             StoreUnavailable: the keys cannot be read, or are not those of the store as it is now.
@@ -346,7 +346,7 @@ def attach_keys(
     """Have a store use its keys, which are in the store itself or in `apart`, to which `move` moves them.
 
     Raises:
-        StoreUnavailable: the keys are not those of the store, or lie elsewhere.
+        StoreUnavailable: the keys are not those of the store, or are in another place.
     """
     own.apart = apart
     inside = sa.inspect(connection).has_table(vault.name)

@@ -75,7 +75,7 @@ class Requests:
     """Receives requests, verifies them, fulfils or refuses them, within the notice's deadline.
 
     A request goes from open to verified to fulfilled; until then it may be refused or withdrawn. Every step is kept,
-    with its clerk and their note. Ledgers are told of each step and its clerk, without the note.
+    with its clerk and their note. Each step is recorded in the ledger with its clerk, without the note.
 
     `after` of a step is the number of the last step that the clerk has seen: where there is a later one by now, the
     step is refused.
@@ -258,7 +258,7 @@ class Requests:
         """Extend the deadline, once, by this number of days.
 
         Raises:
-            RequestError: also if it was put off before, has passed, or there is none.
+            RequestError: also if the deadline was extended before, has passed, or is not set.
         """
         text, clerk = check_text("reason", reason), check_text("by", by)
         more = datetime.timedelta(days=_check_period(days))
@@ -404,7 +404,7 @@ class Requests:
         return rows[0]
 
     def _lock(self, connection: sa.Connection, asked: int | Request, after: int | None = None) -> Request:
-        """Return a request that nobody else changes until the transaction ends."""
+        """Return a request, locked until the transaction ends."""
         locked = self._select(connection, asked, lock=True)
         if after is not None:
             taken = connection.execute(sa.select(sa.func.count()).where(step.c.request == locked.id)).scalar_one()

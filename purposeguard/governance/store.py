@@ -473,7 +473,7 @@ def open_existing_store(
     """Return the existing store of a URL, or in the SQLite file of a path. No table is made or changed.
 
     Raises:
-        StoreUnavailable: there is none, it cannot be read, or it is of another version of this package.
+        StoreUnavailable: the store does not exist, cannot be read, or is of another version of this package.
         ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
     url, _ = _find_existing(target, timeout)

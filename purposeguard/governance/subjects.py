@@ -360,7 +360,7 @@ def resolve_clauses(notice: Notice, purposes: object) -> list[str]:
 
     Raises:
         UnknownPurpose: the notice has no such purpose.
-        ValueError: there is none.
+        ValueError: there is no purpose.
     """
     if isinstance(purposes, (str, TermMeta, Family)) or is_union(purposes):
         return _member_clauses(notice, [purposes])

@@ -275,7 +275,7 @@ def _parse_day(text: str) -> datetime.date:
 class ProvisionRecord:
     """A hand-over on record: its number, what was handed over, and the number of its subjects.
 
-    `provision.subjects` is the subject whose records were asked for, and nobody else.
+    `provision.subjects` contains only the subject whose records were requested.
     """
 
     number: int
@@ -336,7 +336,7 @@ class Provisions:
         """Return the hand-overs since a moment (to one recipient), oldest first, without their subjects.
 
         Raises:
-            TypeError, ValueError: the moment is none, or has no time zone.
+            TypeError, ValueError: the moment is no datetime, or has no time zone.
         """
         where = provision.c.at >= to_utc(moment)
         return tuple(self._select(where if recipient is None else where & (provision.c.recipient == recipient), ()))

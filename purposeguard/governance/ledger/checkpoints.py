@@ -236,7 +236,7 @@ def read_last_in_file(path: Path) -> Checkpoint:
     """Return, of the checkpoints at the end of a file, the one of the longest ledger.
 
     Raises:
-        LedgerBroken: a line is no checkpoint, or there is none.
+        LedgerBroken: a line is no checkpoint, or there is no line.
         StoreUnavailable: the file is unreadable.
     """
     try:
@@ -354,7 +354,7 @@ class DatabaseSink:
         """Return the checkpoint of the longest ledger among the last hundred.
 
         Raises:
-            LedgerBroken: a row is no checkpoint, or there is none.
+            LedgerBroken: a row is no checkpoint, or there is no row.
             StoreUnavailable: it cannot be read.
         """
         latest = sa.select(checkpoints.c.line).order_by(checkpoints.c.id.desc()).limit(100)

@@ -32,8 +32,8 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
     """Open the ledger in a store, by its URL or the path of its file, or in an export.
 
     Raises:
-        StoreUnavailable: there is none, or it cannot be read.
-        ValueError: the URL is none of a SQLite file or of PostgreSQL.
+        StoreUnavailable: there is no such ledger, or it cannot be read.
+        ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
     """
     text = os.fspath(target)
     if "://" in text and not text.startswith("sqlite"):

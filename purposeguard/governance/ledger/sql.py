@@ -349,7 +349,7 @@ class SqlLedger:
     # ---- checkpoints ----------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> Checkpoint:
-        """Make a checkpoint, once what was written since the last one of this process is verified.
+        """Make a checkpoint after verifying the entries since the last checkpoint of this process.
 
         Raises:
             LedgerBroken: the ledger was changed since.

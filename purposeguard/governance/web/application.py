@@ -51,7 +51,7 @@ def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequen
             several, the last one signs, and the others are still accepted.
 
     Raises:
-        TypeError: `governance` is none, `clerk` cannot be called, or a secret is no text and no bytes.
+        TypeError: `governance` is no Governance, `clerk` cannot be called, or a secret is no text and no bytes.
         ValueError: there is no secret, or one is shorter than 32 bytes.
     """
     if not isinstance(governance, Governance):

@@ -27,7 +27,7 @@ class FormTokens:
 
     Raises:
         TypeError: a secret is no text and no bytes.
-        ValueError: there is none, or one is too short.
+        ValueError: there is no secret, or one is too short.
     """
 
     def __init__(self, secrets: str | bytes | Sequence[str | bytes]) -> None:

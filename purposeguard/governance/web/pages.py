@@ -327,8 +327,8 @@ def _run_without_values(number: int, run: Callable[[], Any]) -> Any:
     """Return the result of `run`, which calls code of the application that reads what it holds.
 
     Raises:
-        RequestError, StoreUnavailable: as they are.
-        Turned: anything else. What it says may be personal, so it is told where it failed, and not what it said.
+        RequestError, StoreUnavailable: raised unchanged.
+        TurnedAway: another error. Its message may be personal, so the log names only its type and place.
     """
     try:
         return run()
