@@ -1,6 +1,6 @@
-"""The check of a project: each column of each model has a label, and each purpose may use the columns that it gets.
+"""The check of a dbt project: every column needs a label, and every purpose must be allowed to use its columns.
 
-The SQL adapter resolves what a model reads, and the guard decides what a purpose may use. What is unknown is refused.
+The SQL adapter resolves what a model reads, and the guard decides what a purpose may use. Anything unknown is refused.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _HARMLESS: Final = re.compile(
     r"\s*(?:grant|revoke|analyze|vacuum|optimize|comment\s+on)\b(?:[^;{}]|\{\{\s*(?:this|target\.\w+)\s*\}\})*;?\s*",
     re.IGNORECASE,
 )
-"""Hooks that move no values."""
+"""Hooks that do not move data."""
 
 ROOTS_SHOWN: Final = 3
-"""Declared columns that a finding names at most."""
+"""Maximum number of declared columns that a finding names."""
 
 
 class Finding(NamedTuple):
-    """One thing that is refused: in which file, of which resource and column, why, and what to do."""
+    """A refusal: the file, resource and column that it is about, the reason, and the remedy."""
 
     path: str
     resource: str
@@ -51,27 +51,28 @@ class Finding(NamedTuple):
 
 @dataclass
 class Checked:
-    """The result of a check.
-
-    `outputs`: by the ids of resources, their columns; of those that could not be read there are none. `declassified`:
-    by the id of a resource and the column, the declassifications that hold.
-    """
+    """The result of a check."""
 
     project: Project
     outputs: dict[str, Outputs] = field(default_factory=dict)
+    """The columns of each resource that could be read, by the id of the resource."""
     findings: list[Finding] = field(default_factory=list)
     declassified: dict[tuple[str, str], Declassified] = field(default_factory=dict)
+    """The declassifications that hold, by the id of the resource and the column."""
 
 
 def check(project: Project, guard: Guard, *, trust_hooks: bool = False, trusted_macros: Container[str] = ()) -> Checked:
-    """Carry labels through a project, and ask the guard about each purpose that is stated in it.
+    """Propagate labels through a project, and ask the guard about each purpose that the project states.
 
-    `trust_hooks`: hooks and operations are taken to move no personal data. They are statements that run beside the
-    models, and are not looked into. `trusted_macros`: the names of macros that run queries while a model is compiled,
-    and put nothing personal into its SQL.
+    Args:
+        project: The project.
+        guard: The guard that decides.
+        trust_hooks: Assume that hooks and operations, which are not analysed, move no personal data.
+        trusted_macros: The names of macros that run queries while a model is compiled, but put nothing personal into
+            its SQL.
 
     Raises:
-        ValueError: its resources depend on each other in a circle.
+        ValueError: resources depend on each other in a circle.
     """
     checker = _Checker(project, guard, trust_hooks, project.querying(trusted_macros))
     for node in project.iter_in_order():
@@ -96,18 +97,18 @@ class _Checker:
         self.lineage: Final = DbtLineage(project, guard.notice)
         self.checked: Final = Checked(project, self.lineage.outputs)
         self.owners: Final[dict[str, ManifestNode]] = {}
-        """By the name of a table, the resource that it is of."""
+        """The resource of each table, by the name of the table."""
 
     # ---- findings --------------------------------------------------------------------------------------------------
 
     def find(self, node: ManifestNode, rule: Rule, column: str, message: str, way_out: str) -> None:
-        """Add a finding, in the file of the SQL or in the properties file."""
+        """Add a finding to the result. Its path is the SQL file or the properties file, depending on the rule."""
         path = self.project.path(node, properties=rule != "unread")
         self.checked.findings.append(Finding(path, node.called, column, rule, message, way_out))
 
     @contextmanager
     def reporting(self, node: ManifestNode, column: str = "") -> Generator[None]:
-        """Turn what is raised about a resource into a finding."""
+        """Turn an exception about a resource into a finding."""
         try:
             yield
         except Unread as error:
@@ -118,7 +119,7 @@ class _Checker:
     # ---- resources -------------------------------------------------------------------------------------------------
 
     def resource(self, node: ManifestNode) -> None:
-        """Check a node or a source, behind all that it depends on."""
+        """Check a node or a source, after everything that it depends on."""
         if node.resource_type in _TABLES:
             self._table(node)
         elif node.resource_type == "operation":
@@ -137,7 +138,7 @@ class _Checker:
             )
 
     def _jinja(self, node: ManifestNode) -> None:
-        """Refuse a query of Jinja's: what it returns is in the SQL as text, and have no label."""
+        """Raise Unread if the Jinja of a model runs a query, whose result would be text without a label in the SQL."""
         macros = [macro.removeprefix("macro.") for macro in node.depends_on.macros if macro in self.querying]
         if macros or QUERIES.search(node.raw_code):
             by = f" by {_join_names(macros)}" if macros else ""
@@ -163,28 +164,28 @@ class _Checker:
         if owner is not node:
             raise Unread(f"`{node.relation_name}` is the table of {owner.called} as well", "refer to either of them")
         self._hooks(hook.sql for hook in (*node.config.pre_hook, *node.config.post_hook))
-        made = self.lineage.build_table(node)
-        if made is None:
+        built = self.lineage.build_table(node)
+        if built is None:
             return
-        for key in of_columns.keys() - made.outputs.keys():
+        for key in of_columns.keys() - built.outputs.keys():
             if of_columns[key] != OfColumn():
                 self.find(node, "meta", columns[key].name, "there is no such column", "tag a column of the model")
         outputs = {
-            key: self._label_column(node, key, made, of_columns.get(key, OfColumn()), own) for key in made.outputs
+            key: self._label_column(node, key, built, of_columns.get(key, OfColumn()), own) for key in built.outputs
         }
         self.lineage.outputs[node.unique_id] = outputs
-        # Where a declassification holds, each row is about as many subjects as it says.
+        # If a declassification holds, each row is about at least the declared number of subjects.
         figures = [output for output in outputs.values() if (node.unique_id, output.name) in self.checked.declassified]
         self.lineage.rows[node.unique_id] = (
-            join_outputs("", figures) if figures else made.rows._replace(untagged=frozenset())
+            join_outputs("", figures) if figures else built.rows._replace(untagged=frozenset())
         )
         self._purpose(node, own, {output.name: output for output in outputs.values()})
 
     def _label_column(
-        self, node: ManifestNode, key: str, made: BuiltTable, of_column: OfColumn, own: OfTable
+        self, node: ManifestNode, key: str, built: BuiltTable, of_column: OfColumn, own: OfTable
     ) -> Output:
-        """Return a column with its declared tag, if any: it must cover what flows into the column."""
-        output = made.outputs[key]
+        """Return a column with its declared tag. Report a finding if the tag does not cover what flows in."""
+        output = built.outputs[key]
         name = f"{node.called}.{output.name}"
         words = own.tags if of_column.tags is None else of_column.tags
         tag: Tag | None = None
@@ -192,15 +193,15 @@ class _Checker:
             with self.reporting(node, output.name):
                 tag = read_tag(self.guard.notice, words, name)
         if of_column.declassified is not None:
-            return self._apply_declassification(node, key, made, of_column.declassified, tag)
-        if made.tree is None and node.language != "python":
+            return self._apply_declassification(node, key, built, of_column.declassified, tag)
+        if built.tree is None and node.language != "python":
             return output._replace(
                 tag=tag,
                 roots=frozenset() if tag is None else frozenset({(name, tag.label)}),
                 untagged=frozenset({name}) if tag is None else frozenset(),
             )
         if not key and output.untagged == frozenset({name}) and node.language != "python":
-            return output  # columns of its past, if there are any: reported where they are used
+            return output  # columns of an earlier version, reported only if they are used
         if output.tag is None or (tag is None and node.language == "python"):
             self._report_untagged(node, output)
             return Output(output.name)
@@ -211,12 +212,12 @@ class _Checker:
         except FlowViolation as error:
             message, way_out = (line.strip() for line in str(error).split("\n"))
             self.find(node, "flow", output.name, f"{message}{_from(output, error.missing.sources)}", way_out)
-        more = tag.label.sources - output.tag.label.sources
-        roots = output.roots | ({(name, Label(*more))} if more else frozenset())
+        added_sources = tag.label.sources - output.tag.label.sources
+        roots = output.roots | ({(name, Label(*added_sources))} if added_sources else frozenset())
         return Output(output.name, Tag(tag.label | output.tag.label, mark=tag.mark), roots)
 
     def _report_untagged(self, node: ManifestNode, output: Output) -> None:
-        """Report a column that nobody labelled, once: what is made of it later is not reported again."""
+        """Report a column without a label. Columns that are made of it are not reported again."""
         names = sorted(output.untagged) or [f"{node.called}.{output.name}"] * (node.language == "python")
         if not names:
             return
@@ -230,15 +231,18 @@ class _Checker:
         self.find(node, "untagged", output.name, why, way_out)
 
     def _apply_declassification(
-        self, node: ManifestNode, key: str, made: BuiltTable, declaration: Declassified, tag: Tag | None
+        self, node: ManifestNode, key: str, built: BuiltTable, declaration: Declassified, tag: Tag | None
     ) -> Output:
-        """Return a column with the tag that a declassification declares, if it is a figure over as many subjects."""
-        output, names = made.outputs[key], self.lineage.names
+        """Return a column with the tag that its declassification declares.
+
+        Report a finding and return the column unchanged if it is not a figure over enough subjects.
+        """
+        output, names = built.outputs[key], self.lineage.names
         why = "it has no `tags`, which say what it is from then on, or no query makes it"
-        if tag is not None and made.tree is not None:
-            subjects = made.subjects
+        if tag is not None and built.tree is not None:
+            subjects = built.subjects
             why = explain_undeclassified(
-                made.tree,
+                built.tree,
                 names,
                 key,
                 declaration.at_least,
@@ -253,39 +257,39 @@ class _Checker:
     # ---- purposes --------------------------------------------------------------------------------------------------
 
     def exposure(self, node: ManifestNode) -> None:
-        """Check what an exposure uses: all columns of what it depends on, or those that it names."""
-        stated = read_meta(OfExposure, node, node.called)
+        """Check the columns that an exposure uses: those that it names, or all columns of what it depends on."""
+        meta = read_meta(OfExposure, node, node.called)
         read = {other.unique_id: other for other in self.lineage.reads(node)}
-        known = {name for other in read.values() for name in (other.called, other.name)}
-        for name in stated.columns.keys() - known:
-            near = perhaps(name, known)
+        model_names = {name for other in read.values() for name in (other.called, other.name)}
+        for name in meta.columns.keys() - model_names:
+            near = perhaps(name, model_names)
             self.find(node, "meta", "", f"`{name}` is nothing that it depends on{near}", "name it as `ref` does")
         for unique_id, other in read.items():
             outputs = self.lineage.outputs.get(unique_id)
             if outputs is None:
-                continue  # reported where it could not be read
-            named = stated.columns.get(other.called, stated.columns.get(other.name))
-            used = {self.lineage.names.declared_key(name): name for name in named or ()}
+                continue  # reported already
+            declared_columns = meta.columns.get(other.called, meta.columns.get(other.name))
+            used = {self.lineage.names.declared_key(name): name for name in declared_columns or ()}
             for name in (used[key] for key in used.keys() - outputs.keys()):
                 self.find(
                     node, "meta", f"{other.called}.{name}", "there is no such column", "name a column of the model"
                 )
-            uses = [output for key, output in outputs.items() if key in used or named is None]
+            uses = [output for key, output in outputs.items() if key in used or declared_columns is None]
             columns = {f"{other.called}.{output.name}": output for output in uses}
-            self._purpose(node, stated, columns or {other.called: self.lineage.rows[unique_id]})
+            self._purpose(node, meta, columns or {other.called: self.lineage.rows[unique_id]})
 
-    def _purpose(self, node: ManifestNode, stated: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
-        """Ask the guard about columns that a resource uses or holds for a purpose."""
-        exposed = isinstance(stated, OfExposure)
-        if stated.purpose is None and stated.channel is not None:
-            self.find(node, "meta", "", f"it states the channel `{stated.channel}` and no purpose", "state `purpose`")
+    def _purpose(self, node: ManifestNode, meta: OfTable | OfExposure, uses: Mapping[str, Output]) -> None:
+        """Ask the guard about the columns that a resource uses, or holds for a purpose."""
+        exposed = isinstance(meta, OfExposure)
+        if meta.purpose is None and meta.channel is not None:
+            self.find(node, "meta", "", f"it states the channel `{meta.channel}` and no purpose", "state `purpose`")
         for name, output in uses.items():
             if output.tag is None:
-                # Of a source or seed, or of an unknown past: other columns of a model are reported there.
-                if output.untagged and (exposed or stated.purpose is not None):
+                # These are columns of sources, seeds or earlier versions. Other columns were reported with their model.
+                if output.untagged and (exposed or meta.purpose is not None):
                     self.find(node, "untagged", name, "no tag says what it is", "tag it in `meta`, or do not use it")
-            elif stated.purpose is not None:
-                decision = self.guard.explain(output.tag.label, stated.purpose, stated.channel)
+            elif meta.purpose is not None:
+                decision = self.guard.explain(output.tag.label, meta.purpose, meta.channel)
                 if not decision:
                     message = f"{decision.headline}{_from(output, decision.denied)}"
                     self.find(node, "purpose", name, message, "; ".join(decision.details) or _NARROW)
@@ -299,11 +303,11 @@ _DECLASSIFIED: Final = "group by what stays, `HAVING count(distinct SUBJECT) >= 
 
 
 def _from(output: Output, sources: Iterable[type[Source]]) -> str:
-    """Which declared columns some sources of a column come from."""
+    """Return the end of a message that names the declared columns behind some sources of a column."""
     roots = sorted(name for name, root in output.roots if not root.sources.isdisjoint(sources))
     return f", which comes from {_join_names(roots)}" if roots else ""
 
 
 def _join_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - ROOTS_SHOWN} more" if len(names) > ROOTS_SHOWN else ""
-    return ", ".join(f"`{name}`" for name in names[:ROOTS_SHOWN]) + more
+    suffix = f" and {len(names) - ROOTS_SHOWN} more" if len(names) > ROOTS_SHOWN else ""
+    return ", ".join(f"`{name}`" for name in names[:ROOTS_SHOWN]) + suffix

@@ -1,12 +1,12 @@
-"""Declared declassifications: whether a column of a model is a figure over as many subjects as are declared.
+"""Checks of declared declassifications: a column must be a figure over at least the declared number of subjects.
 
-A model declassifies a column if it groups rows, keeps only the groups with so many subjects, and the column is a count,
-a sum or a mean of a group, or what the rows are grouped by:
+A model declassifies a column if it groups rows and keeps only the groups with that many subjects. The column must be a
+count, sum or mean of a group, or a column that the rows are grouped by:
 
     select plan, count(*) as customers, avg(threats) as threats
     from devices group by plan having count(distinct customer_id) >= 10
 
-Behind that the model may rename columns, and nothing else. Before it, it reads one table without a join: each row of
+After grouping, the model may only rename columns. Before grouping, it must read one table without a join. Each row of
 that table is about the subject in its column with the mark `subject`.
 """
 
@@ -22,20 +22,28 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from purposeguard.adapters.sql.scopes import NameRules, lower
 
 IsSubject = Callable[[exp.Table, str], bool]
-"""True if the column of this name in this table holds subjects' ids."""
+"""A function that returns True if the column of this name in this table holds subjects' ids."""
 
 _FIGURES: Final = (exp.Count, exp.Sum, exp.Avg)
 _OTHER: Final = (exp.Window, exp.Filter, exp.Query, exp.Columns, exp.Anonymous)
-"""What a figure holds none of: other rows, some rows of a group, and what may be an aggregate."""
+"""Expressions that a figure must not contain: other rows, some rows of a group, and possible aggregates."""
 _PASSING: Final = frozenset({"with_", "expressions", "from_", "order"})
 _GROUPING: Final = _PASSING | {"where", "group", "having"}
 _READING: Final = _GROUPING | {"distinct"}
 
 
 def explain_undeclassified(tree: exp.Expr, names: NameRules, column: str, at_least: int, is_subject: IsSubject) -> str:
-    """Why an output, by its key, is no figure over at least so many subjects, nor what these are grouped by.
+    """Explain why an output column is not declassified.
 
-    Empty if it is either.
+    Args:
+        tree: The query of the model.
+        names: The rules for names in the project's database.
+        column: The key of the output column.
+        at_least: The minimum number of subjects behind each figure.
+        is_subject: The test for columns that hold subjects' ids.
+
+    Returns:
+        The reason. It is empty if the column is a figure over at least so many subjects, or a key of their groups.
     """
     if tree.find(exp.Pivot) or any(alias.args.get("columns") for alias in tree.find_all(exp.TableAlias)):
         return "columns are renamed in a way that is not followed: rename them with AS"
@@ -61,9 +69,9 @@ def explain_undeclassified(tree: exp.Expr, names: NameRules, column: str, at_lea
 
 
 def _item(select: exp.Select, names: NameRules, key: str) -> exp.Expr | None:
-    """Return the item of a SELECT by which an output of this name is made: a star, if it has no other items.
+    """Return the item of a SELECT that makes the output of this name, which may be a lone star.
 
-    None if there is none, or if there may be several.
+    Return None if there is no such item, or if there may be several.
     """
     if len(select.expressions) == 1 and type(select.expressions[0]) is exp.Star:
         return None if any(select.expressions[0].args.values()) else select.expressions[0]
@@ -74,16 +82,16 @@ def _item(select: exp.Select, names: NameRules, key: str) -> exp.Expr | None:
 
 
 def _name(item: exp.Expr) -> exp.Identifier:
-    named = item.args["alias"] if isinstance(item, exp.Alias) else item.this if type(item) is exp.Column else None
-    return named if isinstance(named, exp.Identifier) else exp.Identifier(this="")
+    identifier = item.args["alias"] if isinstance(item, exp.Alias) else item.this if type(item) is exp.Column else None
+    return identifier if isinstance(identifier, exp.Identifier) else exp.Identifier(this="")
 
 
-def _only(select: exp.Expr, known: frozenset[str]) -> bool:
-    return isinstance(select, exp.Select) and {name for name, part in select.args.items() if part} <= known
+def _only(select: exp.Expr, clauses: frozenset[str]) -> bool:
+    return isinstance(select, exp.Select) and {name for name, part in select.args.items() if part} <= clauses
 
 
 def _find_grouped_select(scope: Scope, names: NameRules, key: str) -> tuple[Scope, exp.Expr] | None:
-    """Return the SELECT with GROUP BY that an output comes from, through renaming alone, and the item that makes it."""
+    """Return the SELECT with GROUP BY behind an output, and the item that makes it. Only renaming may come after it."""
     select = scope.expression
     if not isinstance(select, exp.Select):
         return None
@@ -93,7 +101,7 @@ def _find_grouped_select(scope: Scope, names: NameRules, key: str) -> tuple[Scop
         items = [part.unalias() for part in select.expressions]
         plain = {name for name, part in group.args.items() if part} == {"expressions"} and all(
             type(part) in (exp.Column, exp.Literal) or part in items for part in group.expressions
-        )  # and no ROLLUP, whose totals tell of the groups that are left out
+        )  # ROLLUP is refused, because its totals reveal the dropped groups
         star = isinstance(item, exp.Star)
         return None if item is None or star or not plain or not _only(select, _GROUPING) else (scope, item)
     sources = [source for _, source in scope.selected_sources.values()]
@@ -119,7 +127,7 @@ def _conjuncts(having: exp.Expr | None) -> list[exp.Expr]:
 
 
 def _asks(condition: exp.Expr, at_least: int) -> bool:
-    """True for `count(distinct S) >= N`, N no less than this, and for `count(distinct S) > N - 1`."""
+    """Return True for `count(distinct S) >= N` and `count(distinct S) > N - 1` if N is not less than `at_least`."""
     if type(condition) not in (exp.GTE, exp.GT):
         return False
     count, number = condition.this, condition.expression
@@ -131,14 +139,14 @@ def _asks(condition: exp.Expr, at_least: int) -> bool:
 
 
 def _is_no_alias(column: exp.Expr, select: exp.Expr) -> bool:
-    """Return True if no item of a SELECT goes by the name of another column, which HAVING may take for it."""
+    """Return True if no item of a SELECT renames another column to this name, which HAVING could mean instead."""
     return all(item.unalias() == column for item in select.expressions if lower(item.alias) == lower(column.name))
 
 
 def _is_of_subjects(column: exp.Expr, scope: Scope, names: NameRules, is_subject: IsSubject) -> bool:
-    """Return True if a column is, through renaming alone, a table's column of subjects' ids, and no join is in between.
+    """Return True if a column is a table's column of subjects' ids, possibly renamed.
 
-    Nor may a window or a subquery be: they take values from row to row.
+    Joins, windows and subqueries must not come in between, because they carry values from row to row.
     """
     select, sources = scope.expression, scope.selected_sources
     plain = type(column) is exp.Column and not column.args.get("db") and isinstance(column.this, exp.Identifier)
@@ -169,7 +177,7 @@ def _is_key(item: exp.Expr, select: exp.Expr) -> bool:
 
 
 def _is_figure(item: exp.Expr) -> bool:
-    """Return True if an item is made of counts, sums and means of whole columns, and of nothing else."""
+    """Return True if an item consists only of counts, sums and means of whole columns."""
     figures = [node for node in item.walk() if type(node) in _FIGURES]
     if not figures or any(isinstance(node, _OTHER) for node in item.walk()):
         return False

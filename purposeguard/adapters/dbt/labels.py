@@ -1,4 +1,4 @@
-"""Labels, written back: as properties files of dbt, and as statements that tag columns in the warehouse."""
+"""Writing labels back, as properties files of dbt and as statements that tag columns in the warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from purposeguard.adapters.dbt.manifest import ManifestNode
 from purposeguard.adapters.tags import KEY, Tag, words_of
 
 _SENTENCE: Final = re.compile(r"\s*(?:Not personal data|Personal data, collected under [^\n]*)\.$")
-"""What an earlier run wrote behind a description."""
+"""The sentence that an earlier run appended to a description."""
 
 _STATEMENTS: Final = {
     "bigquery": "ALTER {kind} {table} ALTER COLUMN {column} SET OPTIONS (description = {text});",
@@ -24,7 +24,7 @@ _STATEMENTS: Final = {
     "snowflake": "ALTER {kind} {table} MODIFY COLUMN {column} SET TAG purposeguard = {text};",
 }
 LONGEST_TAG: Final = 256
-"""Characters of a tag's value at most, in Snowflake."""
+"""Maximum length of a tag's value in Snowflake."""
 
 
 def _format_tag(tag: Tag) -> str:
@@ -33,13 +33,13 @@ def _format_tag(tag: Tag) -> str:
 
 
 def properties(checked: Checked) -> Iterator[tuple[str, str]]:
-    """For each model, seed and snapshot of the project itself: the name of a properties file, and its text.
+    """Yield the name and text of a properties file for each model, seed and snapshot of the project itself.
 
-    It describes each column with its label, in words and in `meta`. Descriptions, other `meta` and declassifications
-    stay as they were.
+    The file describes each column with its label, in words and in `meta`. Descriptions, other `meta` and
+    declassifications are kept.
     """
-    named = sorted(_own(checked), key=lambda node: (node.resource_type, node.name, str(node.version)))
-    for (kind, name), group in groupby(named, key=lambda node: (node.resource_type, node.name)):
+    nodes = sorted(_own(checked), key=lambda node: (node.resource_type, node.name, str(node.version)))
+    for (kind, name), group in groupby(nodes, key=lambda node: (node.resource_type, node.name)):
         text = f"version: 2\n{kind}s:\n  - name: {json.dumps(name)}\n"
         for node in group:
             if node.meta and "    config:" not in text:
@@ -53,8 +53,8 @@ def properties(checked: Checked) -> Iterator[tuple[str, str]]:
 
 
 def _columns(checked: Checked, node: ManifestNode, indent: str) -> str:
-    """Return the columns of a resource, one a line. A line is JSON, which is YAML as well."""
-    # dbt 1.10 moved `meta` of columns to `config`, and warns where it stands by itself.
+    """Format the columns of a resource, one per line, as JSON, which is also YAML."""
+    # dbt 1.10 moved `meta` of columns into `config`, and warns of `meta` elsewhere.
     version = re.match(r"(\d+)\.(\d+)", checked.project.manifest.metadata.dbt_version)
     configured = version is None or (int(version[1]), int(version[2])) >= (1, 10)
     described = {column.name.lower(): column for column in node.columns.values()}
@@ -77,12 +77,12 @@ def _columns(checked: Checked, node: ManifestNode, indent: str) -> str:
 
 
 def statements(checked: Checked) -> Iterator[str]:
-    """Statements of the warehouse that tag each column with its label, under the name `purposeguard`.
+    """Yield SQL statements that tag each column in the warehouse with its label, under the name `purposeguard`.
 
     BigQuery has no SQL that sets a policy tag. There the label becomes the description of the column.
 
     Raises:
-        ValueError: columns have no tags in that warehouse, or a label is longer than a tag may be.
+        ValueError: the warehouse does not support tags on columns, or a label is too long for a tag.
     """
     adapter, dialect = checked.project.adapter, checked.project.dialect
     if adapter not in _STATEMENTS:
@@ -110,7 +110,7 @@ def _own(checked: Checked) -> Sequence[ManifestNode]:
 
 
 def _iter_labeled_columns(checked: Checked, node: ManifestNode) -> Iterator[tuple[str, Output, Tag]]:
-    """Yield the columns of a table that have a label. Of a seed, columns that nobody uses may have none."""
+    """Yield the columns of a table that have a label. Unused columns of a seed may have none."""
     for key, output in checked.outputs[node.unique_id].items():
         if output.tag is not None:
             yield key, output, output.tag

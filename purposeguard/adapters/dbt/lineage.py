@@ -1,4 +1,4 @@
-"""Lineage: the columns of each table of a project, and what flows into them, by the SQL that dbt compiled."""
+"""Lineage of a dbt project: the columns of each table, and what flows into them in the SQL that dbt compiled."""
 
 from __future__ import annotations
 
@@ -19,54 +19,56 @@ from purposeguard.notice.notice import Notice
 from purposeguard.values.markers import SubjectMark
 
 OTHERS: Final = "(other columns)"
-"""What the columns of a table are called that are not known. Their key is empty, and nothing tags them: whatever may
-mean one of them, such as a `*`, is refused."""
+"""The name of a table's unknown columns in messages. Their key is empty and they have no tag, so anything that may
+refer to one of them, such as `*`, is refused."""
 
 ROWS: Final = "\0"
-"""In place of a column: which rows a table has. No statement can name it."""
+"""The key of a pseudo column that stands for the choice of a table's rows. No statement can name it."""
 
 MATERIALIZED: Final = frozenset(
     {"table", "view", "materialized_view", "incremental", "dynamic_table", "streaming_table", "external", "snapshot"}
 )
-"""How a query becomes a table or view whose columns are those of the query."""
+"""Materializations that create a table or view with the columns of the query."""
 
 _SNAPSHOT_COLUMNS: Final = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to")
 
 Roots = frozenset[tuple[str, Label]]
-"""Declared columns, by the names that people know them by, each with its label."""
+"""Declared columns: their names in messages, each with its label."""
 
 
 class Output(NamedTuple):
-    """A column: its name, its tag, and the declared columns that its values come from.
-
-    `tag` is None where nothing tells it; `untagged` are the columns without a tag that it is made of, as far as these
-    were not reported.
-    """
+    """A column of a table."""
 
     name: str
     tag: Tag | None = None
+    """The tag of the column, or None if it is unknown."""
     roots: Roots = frozenset()
+    """The declared columns that its values come from."""
     untagged: frozenset[str] = frozenset()
+    """The columns without a tag that it is made of and that have not been reported."""
 
 
 Outputs = Mapping[str, Output]
-"""Columns by the names that the engine knows them by."""
+"""Columns, by their keys in the database engine."""
 
 
 class BuiltTable(NamedTuple):
-    """The columns of a table, and `rows`, what decides which rows it has.
-
-    `tree`: the query that makes it; `subjects`: the columns with this mark that it reads.
-    """
+    """The lineage of one table."""
 
     outputs: Outputs
     rows: Output
+    """The joint output of everything that decides which rows the table has."""
     tree: exp.Expr | None = None
+    """The query that makes the table, or None."""
     subjects: frozenset[tuple[str, str]] = frozenset()
+    """The columns with the mark `subject` that the query reads, as table and column."""
 
 
 class DbtLineage:
-    """The lineage of a project. `outputs` and `rows`: by the ids of resources, what is known of their tables so far."""
+    """The lineage of a project.
+
+    `outputs` and `rows` hold the lineage of all tables built so far, by the id of the resource.
+    """
 
     def __init__(self, project: Project, notice: Notice) -> None:
         self.project: Final = project
@@ -77,16 +79,16 @@ class DbtLineage:
         self.rows: Final[dict[str, Output]] = {}
 
     def format_column(self, key: str) -> str:
-        """Return the name of a column as people write it."""
+        """Format the key of a column for messages."""
         if not key:
             return OTHERS
         return lower(key) if self.names.declared_key(lower(key)) == key else key
 
     def build_table(self, node: ManifestNode) -> BuiltTable | None:
-        """Return the columns of a table, with what flows into them; None if something that it reads could not be read.
+        """Return the lineage of a table. Return None if a table that it reads could not be built.
 
         Raises:
-            Unread: they are not known.
+            Unread: the columns of the table are unknown.
         """
         if node.resource_type in {"model", "snapshot"} and node.language != "python":
             return self._query(node)
@@ -99,21 +101,24 @@ class DbtLineage:
         everything = join_outputs("", [output for outputs in tables.values() for output in outputs.values()])
         return BuiltTable(self._read_catalog_columns(node, everything), everything)
 
-    def _read_catalog_columns(self, node: ManifestNode, made: Output | None) -> Outputs:
-        """Return the columns of what no query makes: those of the catalog, or those that are declared, and others."""
-        known = self.project.catalog.columns(node.unique_id)
-        names = [*(column.name for column in node.columns.values()), ""] if known is None else known
-        output = made or Output("")
+    def _read_catalog_columns(self, node: ManifestNode, default: Output | None) -> Outputs:
+        """Return the columns of a table that no query makes.
+
+        These are the columns in the catalog. Without a catalog, these are the declared columns and `OTHERS`.
+        """
+        catalog_columns = self.project.catalog.columns(node.unique_id)
+        names = [*(column.name for column in node.columns.values()), ""] if catalog_columns is None else catalog_columns
+        output = default or Output("")
         outputs = {key: output._replace(name=self.format_column(key)) for key in map(self.names.declared_key, names)}
         if len(outputs) < len(names):
             raise Unread("the names of two columns differ in case alone", "rename a column")
         return outputs
 
     def reads(self, node: ManifestNode) -> Iterator[ManifestNode]:
-        """Yield the tables that a resource reads, those behind ephemeral models too.
+        """Yield the tables that a resource reads, directly or through ephemeral models.
 
         Raises:
-            Unread: a resource is not in the manifest.
+            Unread: the manifest lacks a resource.
         """
         for unique_id in node.depends_on.nodes:
             other = self.resources.get(unique_id)
@@ -125,7 +130,10 @@ class DbtLineage:
                 yield other
 
     def _tables(self, node: ManifestNode) -> dict[str, Outputs] | None:
-        """By the names of the tables that a resource reads, their columns and rows; None if any could not be read."""
+        """Return the columns and `ROWS` of the tables that a resource reads, by table.
+
+        Return None if one of the tables could not be built.
+        """
         tables: dict[str, Outputs] = {}
         for other in self.reads(node):
             if other.unique_id not in self.outputs:
@@ -162,26 +170,29 @@ class DbtLineage:
             for key, output in outputs.items()
             if output.tag is not None and isinstance(output.tag.mark, SubjectMark)
         )
-        made = self._resolve_flows(flows, tables, own)
-        rows = made.pop(ROWS)
+        built = self._resolve_flows(flows, tables, own)
+        rows = built.pop(ROWS)
         if config.materialized in {"snapshot", "incremental"}:
-            # Columns that the query no longer gives may stay in the table.
-            known = self.project.catalog.columns(node.unique_id)
+            # Columns that the query no longer returns may remain in the table.
+            catalog_columns = self.project.catalog.columns(node.unique_id)
             stay = config.materialized == "snapshot" or config.on_schema_change == "append_new_columns"
-            old = map(self.names.declared_key, ([""] if stay else []) if known is None else known)
-            made |= {key: self._make_untagged_output(node, key) for key in old if key not in made}
-        return BuiltTable(made, rows, statement.tree, subjects)
+            old = map(self.names.declared_key, ([""] if stay else []) if catalog_columns is None else catalog_columns)
+            built |= {key: self._make_untagged_output(node, key) for key in old if key not in built}
+        return BuiltTable(built, rows, statement.tree, subjects)
 
     def _own_past(self, node: ManifestNode, text: str) -> Outputs:
-        """The columns that an incremental model may read of itself: those of the catalog, or all that it names."""
-        known = self.project.catalog.columns(node.unique_id)
-        if known is None:
+        """Return the columns of its own table that an incremental model may read.
+
+        These are the columns in the catalog. Without a catalog, these are all columns that its query names.
+        """
+        catalog_columns = self.project.catalog.columns(node.unique_id)
+        if catalog_columns is None:
             bare = Catalog({}, self.project.dialect)
             columns = [column.this for column in parse_statement(text, bare).find_all(exp.Column)]
             keys = [self.names.key(name) for name in columns if isinstance(name, exp.Identifier)]
             keys.append("")
         else:
-            keys = list(map(self.names.declared_key, known))
+            keys = list(map(self.names.declared_key, catalog_columns))
         return {key: self._make_untagged_output(node, key) for key in keys}
 
     def _make_untagged_output(self, node: ManifestNode, key: str) -> Output:
@@ -189,7 +200,11 @@ class DbtLineage:
         return Output(name, untagged=frozenset({f"{node.called}.{name}"}))
 
     def _flows(self, statement: ReadStatement) -> dict[str, Flow]:
-        """By column of a query, and for its rows, the columns and rows that it depends on."""
+        """Return the columns and rows that each column of a query depends on, and the query's own `ROWS`.
+
+        Raises:
+            Unread: some columns are unknown, or have no name of their own.
+        """
         relation = statement.outputs
         if statement.analysis.kind != "select" or not relation.complete:
             raise Unread("it is no query all of whose columns are known", "name its columns instead of `*`")
@@ -205,22 +220,28 @@ class DbtLineage:
         return flows
 
     def _add_row_dependencies(self, node: ManifestNode, flows: dict[str, Flow]) -> dict[str, Flow]:
-        """What decides which rows a table keeps counts as well; a snapshot has columns that tell of it."""
+        """Add to each flow the columns that decide which rows the table keeps.
+
+        A snapshot also gets its metadata columns, which reveal these decisions.
+        """
         config, snapshot = node.config, node.resource_type == "snapshot"
         deciding: Flow = frozenset()
         for part in (config.unique_key, *((config.check_cols, config.updated_at) if snapshot else ())):
             for name in [part] if isinstance(part, str) else part or ():
-                flow = flows.get(self.names.declared_key(name))  # an expression, and `all`, are of any columns
+                flow = flows.get(self.names.declared_key(name))  # an expression, or `all`, may use any column
                 deciding |= frozenset().union(*flows.values()) if flow is None else flow
-        kept = {key: flow | deciding for key, flow in flows.items()}
+        all_flows = {key: flow | deciding for key, flow in flows.items()}
         renamed = config.snapshot_meta_column_names or {}
         added = [renamed.get(name) or name for name in _SNAPSHOT_COLUMNS] if snapshot else []
         if config.hard_deletes == "new_record":
             added.append(renamed.get("dbt_is_deleted") or "dbt_is_deleted")
-        return kept | {self.names.declared_key(name): kept[ROWS] for name in added}
+        return all_flows | {self.names.declared_key(name): all_flows[ROWS] for name in added}
 
     def _resolve_flows(self, flows: dict[str, Flow], tables: Mapping[str, Outputs], own: str) -> dict[str, Output]:
-        """The columns of a query by what flows into them; what it reads of its own past by what flowed into that."""
+        """Return the outputs of a query from the flows of its columns.
+
+        What an incremental model reads from its own table counts as what flowed into that table before.
+        """
         past = {(own, key): key for key in flows} if own in tables else {}
         changed = bool(past)
         while changed:
@@ -237,7 +258,7 @@ class DbtLineage:
 
 
 def join_outputs(name: str, parts: Iterable[Output]) -> Output:
-    """Return a column made of others."""
+    """Return a column that is made of other columns."""
     outputs = list(parts)
     label = Label.join(NOT_PERSONAL, *(output.tag.label for output in outputs if output.tag is not None))
     roots = frozenset().union(*(output.roots for output in outputs))

@@ -1,4 +1,4 @@
-"""The artifacts of dbt: what `target/manifest.json` and `target/catalog.json` say of a project."""
+"""Models of the dbt artifacts `target/manifest.json` and `target/catalog.json`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 from purposeguard.adapters.sql.scopes import NameRules
 
 MANIFESTS: Final = range(10, 13)
-"""Versions of the manifest's schema that are read: dbt 1.6 and later."""
+"""Supported versions of the manifest's schema, those of dbt 1.6 and later."""
 
 ADAPTERS: Final[Mapping[str, str]] = {
     "bigquery": "bigquery",
@@ -26,18 +26,17 @@ ADAPTERS: Final[Mapping[str, str]] = {
     "snowflake": "snowflake",
     "spark": "spark",
 }
-"""By adapter of dbt, the dialect of its SQL."""
-
+"""The SQL dialect of each supported dbt adapter."""
 
 QUERIES: Final = re.compile(r"\.\s*(?:execute|add_query|run_sql_for_tests)\s*\(|\battr\s*\(")
-"""Jinja that has the database run a statement, while the SQL of a model is compiled."""
+"""Jinja that runs a statement in the database while the SQL of a model is compiled."""
 
 _OF_COLUMNS: Final = frozenset({"macro.dbt.get_columns_in_relation"})
-"""Macros that ask for the names of columns alone."""
+"""Macros that query only the names of columns."""
 
 
 class Unread(Exception):
-    """A resource that cannot be read: why, and what to do."""
+    """A resource that cannot be analysed. `why` is the reason, `way_out` the remedy."""
 
     def __init__(self, why: str, way_out: str) -> None:
         super().__init__(why)
@@ -46,13 +45,13 @@ class Unread(Exception):
 
 
 class _Artifact(BaseModel):
-    """A part of an artifact: the fields that are used here, of many."""
+    """Base class for parts of an artifact. Fields that are not used here are ignored."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
 class Metadata(_Artifact):
-    """What an artifact says of itself."""
+    """The metadata of an artifact."""
 
     dbt_schema_version: str
     dbt_version: str = ""
@@ -96,14 +95,14 @@ class ManifestColumn(_Artifact):
 
 
 class DependsOn(_Artifact):
-    """What a resource refers to."""
+    """The nodes and macros that a resource depends on."""
 
     nodes: list[str] = Field(default_factory=list)
     macros: list[str] = Field(default_factory=list)
 
 
 class Macro(_Artifact):
-    """A macro of Jinja."""
+    """A Jinja macro."""
 
     name: str
     macro_sql: str
@@ -133,7 +132,7 @@ class ManifestNode(_Artifact):
 
     @property
     def called(self) -> str:
-        """Its name for people: `telemetry.devices` of a source, `customers.v2` of a version."""
+        """The name in messages, such as `telemetry.devices` for a source or `customers.v2` for a version."""
         source = "" if self.source_name is None else f"{self.source_name}."
         return f"{source}{self.name}" + ("" if self.version is None else f".v{self.version}")
 
@@ -158,13 +157,13 @@ class _CatalogTable(_Artifact):
 
 
 class Catalog(_Artifact):
-    """The catalog: which columns each table had in the database when `dbt docs generate` ran."""
+    """The catalog: the columns of each table in the database when `dbt docs generate` ran."""
 
     nodes: dict[str, _CatalogTable] = Field(default_factory=dict)
     sources: dict[str, _CatalogTable] = Field(default_factory=dict)
 
     def columns(self, unique_id: str) -> list[str] | None:
-        """Return the names of a table's columns, in their order; None where they are not known."""
+        """Return the names of a table's columns, in order, or None if they are unknown."""
         table = self.nodes.get(unique_id) or self.sources.get(unique_id)
         columns = {} if table is None else table.columns
         return sorted(columns, key=lambda name: columns[name].index) or None
@@ -172,7 +171,7 @@ class Catalog(_Artifact):
 
 @dataclass(frozen=True)
 class Project:
-    """A dbt project by its artifacts. `folder`: where its files lie, as it is shown."""
+    """A dbt project, read from its artifacts. `folder` is the prefix of its files' paths in messages."""
 
     manifest: Manifest
     catalog: Catalog = field(default_factory=Catalog)
@@ -180,11 +179,14 @@ class Project:
 
     @classmethod
     def read(cls, folder: Path, target: Path | None = None) -> Project:
-        """Return the project in a folder; `target` is the folder of its artifacts, `target` in it if left out.
+        """Read the project in a folder.
+
+        Args:
+            folder: The folder of the project.
+            target: The folder of its artifacts, by default `target` within `folder`.
 
         Raises:
-            ValueError: there is no manifest, an artifact cannot be read, or it is of another version or of an
-                adapter that is not known here.
+            ValueError: there is no manifest, an artifact cannot be read, or its version or adapter is not supported.
         """
         artifacts = folder / "target" if target is None else target
         path = artifacts / "manifest.json"
@@ -206,24 +208,24 @@ class Project:
 
     @property
     def adapter(self) -> str:
-        """The adapter of dbt."""
+        """The dbt adapter of the project, or an empty string."""
         return self.manifest.metadata.adapter_type or ""
 
     @property
     def dialect(self) -> str:
-        """The dialect of its SQL."""
+        """The dialect of the project's SQL."""
         return ADAPTERS[self.adapter]
 
     @property
     def resources(self) -> Mapping[str, ManifestNode]:
-        """All nodes and sources, by their ids."""
+        """All nodes and sources, by id."""
         return {**self.manifest.sources, **self.manifest.nodes}
 
     def iter_in_order(self) -> Iterator[ManifestNode]:
-        """Nodes and sources, each behind all that it depends on.
+        """Yield all nodes and sources, each after the resources that it depends on.
 
         Raises:
-            ValueError: they depend on each other in a circle.
+            ValueError: resources depend on each other in a circle.
         """
         resources = self.resources
         graph = {unique_id: node.depends_on.nodes for unique_id, node in resources.items()}
@@ -234,7 +236,10 @@ class Project:
         yield from (resources[unique_id] for unique_id in order if unique_id in resources)
 
     def querying(self, trusted: Container[str] = ()) -> frozenset[str]:
-        """The macros that run queries while a model is compiled, by themselves or by others that are not `trusted`."""
+        """Return the macros that run queries while a model is compiled, directly or through other macros.
+
+        Macros named in `trusted` do not count.
+        """
         macros = {
             key: macro
             for key, macro in self.manifest.macros.items()
@@ -249,7 +254,7 @@ class Project:
         return frozenset(querying)
 
     def path(self, node: ManifestNode, *, properties: bool = False) -> str:
-        """Return the file of a resource; `properties`: the file that describes its columns, if there is any."""
+        """Return the path of a resource's file. With `properties`, prefer the file that describes its columns."""
         path = node.original_file_path
         if properties and node.patch_path:
             path = node.patch_path.partition("://")[2]
@@ -257,10 +262,10 @@ class Project:
         return self.folder + (path if own else f"dbt_packages/{node.package_name}/{path}")
 
     def table(self, node: ManifestNode) -> str:
-        """Return the name of its table or view, as the SQL adapter declares it.
+        """Return the name of a resource's table or view, as the SQL adapter declares it.
 
         Raises:
-            Unread: it has none, or the name is ambiguous.
+            Unread: the resource has no table, or its name is not plain.
         """
         if not node.relation_name:
             raise Unread("it has no table or view", "refer to a model that has one")
@@ -275,7 +280,10 @@ class Project:
 
 
 def table_name(table: exp.Table, names: NameRules) -> str | None:
-    """What the SQL adapter calls a table; None if the name is not plain, or the adapter would not find it again."""
+    """Return the SQL adapter's name for a table.
+
+    Return None if the name is not plain, or if the adapter would not find the table by it.
+    """
     parts = [part for name in ("catalog", "db", "this") if (part := table.args.get(name))]
     key = tuple(names.table_key(part) for part in parts if type(part) is exp.Identifier)
     same = len(key) == len(parts) and names.declared_table_key(".".join(key)) == key

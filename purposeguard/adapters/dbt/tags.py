@@ -1,4 +1,4 @@
-"""Tags in `meta`: what the resources and columns of a dbt project are declared to be."""
+"""Tags in `meta`, which declare the resources and columns of a dbt project."""
 
 from __future__ import annotations
 
@@ -31,22 +31,23 @@ class _Meta(BaseModel):
 
 
 class Declassified(_Meta):
-    """A declared declassification, in the words of `Guard.reclassify`: why, by whom, over how many subjects."""
+    """A declared declassification, with the arguments of `Guard.reclassify`."""
 
     why: Text
     approver: Text | None = None
     at_least: int = Field(ge=2)
+    """The minimum number of subjects behind each figure."""
 
 
 class OfColumn(_Meta):
-    """What the `meta` of a column says."""
+    """The `meta` of a column."""
 
     tags: Words | None = None
     declassified: Declassified | None = None
 
 
 class OfTable(_Meta):
-    """What the `meta` of a table says: the tags of its columns without any, and what the table is for."""
+    """The `meta` of a table: default tags for its columns, and the purpose of the table."""
 
     tags: Words | None = None
     purpose: Text | None = None
@@ -54,21 +55,27 @@ class OfTable(_Meta):
 
 
 class OfExposure(_Meta):
-    """What the `meta` of an exposure says. `columns`: by model, the ones that it uses; all of them if left out."""
+    """The `meta` of an exposure."""
 
     purpose: Text | None = None
     channel: Text | None = None
     columns: dict[str, list[str]] = Field(default_factory=dict)
+    """The columns that the exposure uses, by model. It uses all columns of a model that is missing here."""
 
 
 M = TypeVar("M", OfColumn, OfTable, OfExposure)
 
 
 def read_meta(kind: type[M], described: ManifestNode | ManifestColumn, where: str) -> M:
-    """What a `meta` says under the key `purposeguard`; `where` names its resource or column.
+    """Read the `meta` of a resource or column under the key `purposeguard`.
+
+    Args:
+        kind: The model to validate the value with.
+        described: The resource or column.
+        where: The name of the resource or column in errors.
 
     Raises:
-        UnlabelledData: it cannot be read, or `meta` and `config.meta` differ.
+        UnlabelledData: the value is invalid, or `meta` and `config.meta` differ.
     """
     written = _find_meta_value(described.meta, described.config, where)
     if written is None:
@@ -88,7 +95,7 @@ def read_meta(kind: type[M], described: ManifestNode | ManifestColumn, where: st
 
 
 def _find_meta_value(meta: Mapping[str, Any], config: Config, where: str) -> Any:
-    """Return the value under the key; dbt writes `config.meta` to `meta` as well, and older versions have only that."""
+    """Return the value under the key. dbt also copies `config.meta` to `meta`, and older versions have only `meta`."""
     values = [place[KEY] for place in (meta, config.meta) if KEY in place]
     if len(values) == 2 and values[0] != values[1]:
         raise UnlabelledData(NOT_READ.format(where=where, why=f"`meta.{KEY}` and `config.meta.{KEY}` differ"))
@@ -96,11 +103,11 @@ def _find_meta_value(meta: Mapping[str, Any], config: Config, where: str) -> Any
 
 
 def read_tag(revisions: Revisions, words: Words, where: str) -> Tag:
-    """Return the tag that is written so.
+    """Parse the words of a tag.
 
     Raises:
-        UnlabelledData: it is none, or rows would have to be decided one by one, which no query of dbt's does.
-        UnknownSource: it names no source of the notice.
+        UnlabelledData: the words are not a tag, or need a decision for each row, which dbt's queries cannot make.
+        UnknownSource: a word names a source that the notice does not have.
     """
     try:
         tag = tag_of(revisions, parts_of(words), where)

@@ -1,8 +1,8 @@
 """Rows of Django: every statement of every connection is held to the notice before it runs.
 
-An application of Django: `"purposeguard.adapters.django"` in `INSTALLED_APPS`, the guard in `PURPOSEGUARD_GUARD`. What
-the ORM, `raw`, the admin, management commands and cursors execute is read as `purposeguard.adapters.sql` reads it, by
-the tags of the models' fields::
+Add the application `"purposeguard.adapters.django"` to `INSTALLED_APPS`, and set `PURPOSEGUARD_GUARD` to the guard. All
+statements of the ORM, `raw`, the admin, management commands and cursors are then analysed with
+`purposeguard.adapters.sql`, by the tags of the models' fields::
 
     class Customer(models.Model):
         name: Annotated[str, tm.Registration] = models.CharField(max_length=40)

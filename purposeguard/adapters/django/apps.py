@@ -1,4 +1,4 @@
-"""The application of Django that holds its connections to the notice."""
+"""The Django application that holds all connections to the notice."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ LABEL = "purposeguard_rows"
 
 
 class RowsConfig(AppConfig):
-    """`"purposeguard.adapters.django"` in `INSTALLED_APPS`; before the applications whose rows it holds.
+    """The application `"purposeguard.adapters.django"`.
 
-    `PURPOSEGUARD_GUARD` is the guard, or where it is imported from, `"shop.privacy.guard"`.
+    List it in `INSTALLED_APPS` before the applications that it guards. The setting `PURPOSEGUARD_GUARD` is the guard or
+    its import path, such as `"shop.privacy.guard"`.
     """
 
     name = "purposeguard.adapters.django"
@@ -26,10 +27,10 @@ class RowsConfig(AppConfig):
     held: HeldConnections
 
     def ready(self) -> None:
-        """Hold all connections.
+        """Hold all connections to the notice, and register the check of tags.
 
         Raises:
-            TypeError: there is no guard.
+            TypeError: `PURPOSEGUARD_GUARD` is not a guard.
         """
         guard = load_guard(getattr(settings, "PURPOSEGUARD_GUARD", None), "PURPOSEGUARD_GUARD")
         self.held = HeldConnections(
@@ -40,11 +41,15 @@ class RowsConfig(AppConfig):
 
 
 def get_held_connections() -> HeldConnections:
-    """What holds the connections of this process; raises ImproperlyConfigured where nothing does."""
+    """Return the object that holds the connections of this process.
+
+    Raises:
+        ImproperlyConfigured: the application is not installed.
+    """
     if not apps.is_installed(RowsConfig.name):
         raise ImproperlyConfigured(
             f'put "{RowsConfig.name}" into INSTALLED_APPS: nothing holds statements to the notice'
         )
     config = apps.get_app_config(LABEL)
-    found: HeldConnections = config.held
-    return found
+    held_connections: HeldConnections = config.held
+    return held_connections

@@ -1,4 +1,4 @@
-"""What `manage.py check` says of the tags of models."""
+"""The check of the models' tags in `manage.py check`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from purposeguard.adapters.django.tags import TagFault, every_model, faults_of, 
 
 
 def check_tags(app_configs: Iterable[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
-    """Fields without a tag, tags of unknown sources, tags of fields that are none, databases whose SQL is not read."""
-    held: HeldConnections = apps.get_app_config("purposeguard_rows").held
-    return [*_of_models(held, app_configs), *_of_databases()]
+    """Return errors for missing, unreadable and misplaced tags, and warnings for unsupported databases."""
+    held_connections: HeldConnections = apps.get_app_config("purposeguard_rows").held
+    return [*_of_models(held_connections, app_configs), *_of_databases()]
 
 
-def _of_models(held: HeldConnections, app_configs: Iterable[AppConfig] | None) -> Iterator[CheckMessage]:
-    asked = None if app_configs is None else {config.label for config in app_configs}
-    faults: list[TagFault] = [] if asked is not None else list(unknown_settings())
+def _of_models(held_connections: HeldConnections, app_configs: Iterable[AppConfig] | None) -> Iterator[CheckMessage]:
+    labels = None if app_configs is None else {config.label for config in app_configs}
+    faults: list[TagFault] = [] if labels is not None else list(unknown_settings())
     for model in every_model():
-        if asked is None or model._meta.app_label in asked:
-            faults.extend(faults_of(model, held.decider.revisions))
+        if labels is None or model._meta.app_label in labels:
+            faults.extend(faults_of(model, held_connections.decider.revisions))
     for fault in faults:
         yield Error(fault.message, hint=fault.hint, obj=fault.model, id=f"purposeguard.{fault.id}")
 

@@ -12,13 +12,13 @@ Q = TypeVar("Q", bound="QuerySet[Any]")
 
 
 def permitted(queryset: Q) -> Q:
-    """The same rows, without the columns of their model that the purpose under way may not use: they are deferred.
+    """Return the queryset with the fields deferred that the purpose under way may not use.
 
-    Reading a field that was left out is refused. What conditions and orders of `queryset` use is checked as ever.
+    Reading a deferred field is refused. Columns in conditions and orders of `queryset` are checked as usual.
 
     Raises:
         PurposeMissing: no purpose is under way.
-        UnlabelledData: a field carries no tag.
+        UnlabelledData: a field has no tag.
         ImproperlyConfigured: the adapter is not installed.
     """
     rows: Any = queryset
@@ -32,12 +32,12 @@ def denied_fields(model: Model) -> frozenset[str]:
     Raises:
         PurposeMissing, UnlabelledData, ImproperlyConfigured: as `permitted`.
     """
-    from purposeguard.adapters.django.apps import get_held_connections  # noqa: PLC0415  # applications are loaded by now
+    from purposeguard.adapters.django.apps import get_held_connections  # noqa: PLC0415  # applications must be loaded first
 
     holds = get_held_connections()
     decider = holds.decider
     use = decider.current_use("select", (model._meta.db_table,))
-    if use is None:  # observed only
+    if use is None:  # a missing purpose is only observed
         return frozenset()
     columns = holds.columns(model)
     names = [field.name for field in model._meta.concrete_fields]

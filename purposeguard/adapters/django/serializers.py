@@ -1,4 +1,4 @@
-"""Serialisers of the REST framework that leave out what a purpose may not use."""
+"""Serializers of the REST framework that leave out the fields that a purpose may not use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from purposeguard.adapters.django.tags import Model
 
 
 class Withholding:
-    """A base before `ModelSerializer`: a field that the purpose under way may not use is absent from the answer.
+    """A mixin for `ModelSerializer` that omits the fields that the purpose under way may not use from responses.
 
     ::
 
@@ -21,14 +21,14 @@ class Withholding:
                 model = Customer
                 fields = ["id", "name", "last_scan"]
 
-    Give it rows of `permitted(queryset)`, which are read without these columns. What is written to a field is validated
-    as before. A method field says nothing of what it reads: a column that was left out is refused there.
+    Use it with rows of `permitted(queryset)`, which are read without these columns. Written fields are validated as
+    usual. The serializer does not know which columns a method field reads, so reading a denied column there is refused.
     """
 
     Meta: Any
 
     def get_fields(self) -> dict[str, Any]:
-        """Return the fields that are read and written now; raises as `permitted` does."""
+        """Return the fields, without or write-only for denied ones. Raises the errors of `permitted`."""
         inherited: Any = super()
         fields: dict[str, Any] = inherited.get_fields()
         denied: dict[Model, frozenset[str]] = {}
@@ -47,11 +47,11 @@ class Withholding:
 
 
 def _path(model: Model, source: str) -> Iterator[tuple[Model, str]]:
-    """Yield each field on the way of a source, `customer.name`, with its model."""
+    """Yield the model and name of each field on the path of a source such as `customer.name`."""
     for name in source.split("."):
         try:
             field = model._meta.get_field(name)
-        except FieldDoesNotExist:  # a property or a method, which reads through the model
+        except FieldDoesNotExist:  # a property or method reads through the model itself
             return
         yield model, name
         if not field.is_relation or field.related_model is None:

@@ -1,4 +1,4 @@
-"""Every connection held to the notice: each statement is read, decided, narrowed, and then executed."""
+"""Connections held to the notice: each statement is analysed, decided and narrowed before it is executed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from purposeguard.values.personal import Personal
 Execute = Callable[[Any, Any, bool, Mapping[str, Any]], Any]
 
 DIALECTS: Final[Mapping[str, str]] = {"sqlite": "sqlite", "postgresql": "postgres"}
-"""By the vendor of a connection, the dialect that its statements are read in."""
+"""The SQL dialect of each supported database vendor."""
 
 FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "sqlite": words(
@@ -41,10 +41,10 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
         """
     )
 }
-"""Functions that Django makes for SQLite: they read nothing but their arguments."""
+"""Functions that Django defines in SQLite, by dialect. They read nothing but their arguments."""
 
 SETTING: Final = "PURPOSEGUARD_FUNCTIONS"
-"""The setting that names those of the database's own that read nothing but their arguments."""
+"""The setting that names functions of the database that read nothing but their arguments."""
 
 _NAME: Final = r'"?\w+"?'
 _CONTROL: Final = re.compile(
@@ -59,10 +59,10 @@ _CONTROL: Final = re.compile(
     );?""",
     re.VERBOSE,
 )
-"""Statements that begin and end transactions, or empty tables: they return no rows."""
+"""Statements that begin or end transactions, or empty tables. They return no rows."""
 
 _ODD_NAME: Final = re.compile(r"%\((?!\w+\)s)")
-"""In place of a parameter Django puts its name, up to the next bracket: whatever that holds would be read otherwise."""
+"""A parameter whose name has unusual characters, which Django and the analysis could read differently."""
 
 _ABOUT_ITSELF: Final = re.compile(r"django\.db\.backends\.\w+\.(?:base|creation|features|introspection)")
 """Modules in which Django asks a database about itself."""
@@ -72,19 +72,19 @@ _DEFINITION: Final = re.compile(r"(?:CREATE|ALTER|DROP|COMMENT|PRAGMA)\b", re.IG
 _READING: Final = re.compile(r"\b(?:SELECT|AS\s+TABLE|AS\s+EXECUTE|AS\s+VALUES|USING)\b", re.IGNORECASE)
 
 _BETWEEN: Final = ("django.db.backends.utils", "purposeguard.")
-"""The beginnings of the modules between a statement's author and the driver."""
+"""Prefixes of the modules on the stack between the author of a statement and the driver."""
 
 _PAST: Final = frozenset({"callproc", "copy", "copy_expert", "copy_from", "copy_to", "executescript", "stream"})
-"""Methods of drivers' cursors that execute something and are no `execute`."""
+"""Methods other than `execute` with which drivers' cursors execute something."""
 
 _MIGRATES: Final[CodeType] = MigrationExecutor.migrate.__code__
-"""What runs migrations. What it has under way on this stack is one."""
+"""The code that runs migrations. A migration is running while it is on the stack."""
 
 _MARK: Final = "purposeguard_holds"
 
 
 class HeldConnections:
-    """All connections, held to one guard."""
+    """All connections of the process, held to one guard."""
 
     def __init__(self, guard: Guard, functions: Iterable[str] = (), passes: Iterable[str] = ()) -> None:
         self.guard: Final = guard
@@ -98,22 +98,25 @@ class HeldConnections:
         guard._register.add_tables_of(self)
 
     def declared(self) -> Iterable[TaggedTable]:
-        """The tables of all models. Where a tag cannot be read, none: that is raised when a statement is executed."""
+        """Return the tables of all models.
+
+        Return no tables if a tag cannot be read. That error is raised when a statement is executed.
+        """
         try:
             return tuple(iter_declared_tables(tables_of(self.decider.revisions)))
         except (TypeError, UnlabelledData, UnknownSource):
             return ()
 
     def statements(self, vendor: str) -> Statements:
-        """Return the statements of one kind of database.
+        """Return the analyser of statements for a database vendor.
 
         Raises:
-            UnresolvedStatement: there is no dialect for it.
+            UnresolvedStatement: the vendor is not supported.
             TypeError, UnknownSource, UnlabelledData: the tag of a model's field, or a setting, cannot be read.
         """
-        known = self._statements.get(vendor)
-        if known is not None:
-            return known
+        cached = self._statements.get(vendor)
+        if cached is not None:
+            return cached
         if vendor not in DIALECTS:
             raise UnresolvedStatement(f"the statements of {vendor} are not read: {', '.join(DIALECTS)} are")
         with self._lock:
@@ -132,13 +135,13 @@ class HeldConnections:
             return self._statements[vendor]
 
     def columns(self, model: Model) -> Columns:
-        """Return the tags of a model's fields; raises as `columns_of_model`."""
+        """Return the tags of a model's fields. Raises the errors of `columns_of_model`."""
         if model not in self._columns:
             self._columns[model] = columns_of_model(model, self.decider.revisions)
         return self._columns[model]
 
     def install(self) -> None:
-        """Hold all connections of this process, those that are open as well as those to come."""
+        """Hold all connections of this process, both open and future ones."""
         connection_created.connect(self._hold_connection, dispatch_uid="purposeguard", weak=False)
         for connection in connections.all(initialized_only=True):
             if connection.connection is not None:
@@ -148,12 +151,12 @@ class HeldConnections:
         """Hold one connection.
 
         Raises:
-            ImproperlyConfigured: this Django does not ask wrappers any more, or gives cursors away in another manner.
+            ImproperlyConfigured: this Django no longer calls the wrapper, or creates cursors in another way.
         """
         wrappers: list[Any] = connection.execute_wrappers
         if not any(wrapper == self._execute for wrapper in wrappers):
-            # Not at the end: a block `connection.execute_wrapper(…)` that is under way takes away the last one. Only
-            # what brings a request's purpose into this thread stands before it.
+            # The wrapper must not be the last one, because leaving a `connection.execute_wrapper(…)` block removes the
+            # last wrapper. Only the wrapper that brings a request's purpose into this thread comes before it.
             wrappers.insert(1 if wrappers and getattr(wrappers[0], "purposeguard_hops", False) else 0, self._execute)
         connection.make_cursor = lambda cursor: _HeldCursor(cursor, connection)
         connection.make_debug_cursor = lambda cursor: _HeldDebugCursor(cursor, connection)
@@ -162,14 +165,14 @@ class HeldConnections:
             self._tried.add(type(connection))
 
     def _try(self, connection: Any) -> None:
-        asked: list[object] = []
+        calls: list[object] = []
 
-        def ask(*args: object) -> None:  # the last to be asked: nothing is executed
-            asked.append(args)
+        def ask(*args: object) -> None:  # the innermost wrapper: it does not execute the statement
+            calls.append(args)
 
         with connection.execute_wrapper(ask), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-            if asked and isinstance(cursor, _HeldCursorMixin):
+            if calls and isinstance(cursor, _HeldCursorMixin):
                 return
         raise ImproperlyConfigured(
             "this release of Django executes statements that purposeguard is not asked about: use one that was tested "
@@ -177,7 +180,7 @@ class HeldConnections:
         )
 
     def _execute(self, execute: Execute, sql: Any, params: Any, many: bool, context: Mapping[str, Any]) -> Any:
-        """What Django calls around each statement."""
+        """Check and narrow a statement, then execute it. Django calls this wrapper for each statement."""
         if not isinstance(sql, str):
             raise UnresolvedStatement("a statement that is no text is not read: give it as one, with `%s` for values")
         if isinstance(params, Mapping) and _ODD_NAME.search(sql):
@@ -188,7 +191,10 @@ class HeldConnections:
         return execute(sql, params, many, context)
 
     def _is_exempt(self, sql: str) -> bool:
-        """True if Django itself asks about, or changes, what tables there are; or a migration runs, for no purpose."""
+        """Return True if the statement comes from Django itself, or from a migration outside any purpose.
+
+        Django's own statements inspect or change the tables of the database.
+        """
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and _module(frame).startswith(_BETWEEN):
             frame = frame.f_back
@@ -211,7 +217,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _must_hold_no_seals(params: Any) -> None:
-    """Raise SealedValue where a parameter, or one within a list of them, is a sealed value."""
+    """Raise SealedValue if a parameter is a sealed value, or contains one in a list or mapping."""
     if type(params) is Personal:
         raise SealedValue(
             "a sealed value was given to a statement: it is neither stored nor looked for. Open it with `use.open(…)` "
@@ -226,17 +232,17 @@ def _must_hold_no_seals(params: Any) -> None:
 
 
 class _HeldCursorMixin:
-    """A cursor that takes no seals, and is without the methods of its driver that execute what nobody reads."""
+    """A cursor that refuses sealed values and the driver methods that bypass the analysis."""
 
     def execute(self, sql: Any, params: Any = None) -> Any:
-        """As of any cursor."""
-        # Here and not in a wrapper: with DEBUG, Django asks the database to write the parameters into a log even then.
+        """Execute a statement, like any cursor, but refuse sealed values."""
+        # A wrapper would be too late: with DEBUG, Django logs the parameters even if the wrapper raises.
         _must_hold_no_seals(params)
         inherited: Any = super()
         return inherited.execute(sql, params)
 
     def executemany(self, sql: Any, param_list: Any) -> Any:
-        """As of any cursor."""
+        """Execute a statement for each item, like any cursor, but refuse sealed values."""
         every = list(param_list)
         _must_hold_no_seals(every)
         inherited: Any = super()
@@ -249,7 +255,7 @@ class _HeldCursorMixin:
         return inherited.__getattr__(name)
 
     def callproc(self, *_: object, **__: object) -> Any:
-        """Refused: of what a procedure does nothing is known."""
+        """Refuse to call a procedure, because its effects are unknown."""
         _refuse("callproc")
 
 

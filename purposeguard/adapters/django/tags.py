@@ -1,4 +1,4 @@
-"""Tags of models: read of the annotations of their fields, of `class Privacy:`, and of `PURPOSEGUARD_TAGS`."""
+"""Tags of models, read from annotations of their fields, from `class Privacy:`, and from `PURPOSEGUARD_TAGS`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from purposeguard.values.markers import Mark, SubjectMark
 from purposeguard.values.type_schema import read_shape
 
 PRIVACY: Final = "Privacy"
-"""The class within a model that tags its fields by name."""
+"""The name of the class within a model that tags its fields by name."""
 
 STRUCTURE: Final = frozenset({"contenttypes.contenttype", "auth.permission", "auth.group"})
-"""Models of Django's own that hold names of code and nothing of people."""
+"""Models of Django that hold names from code and no personal data."""
 
 MIGRATIONS: Final = "django_migrations"
-"""The table in which Django notes which migrations ran. It belongs to no application."""
+"""The table in which Django records the migrations that ran. It belongs to no application."""
 
 Model = Any
-"""A class of models: Django comes without types."""
+"""A model class. Django has no type annotations."""
 
 
 class TagFault(NamedTuple):
-    """What is wrong with the tags of a model: where, what, and what to do."""
+    """A fault in the tags of a model, with a remedy."""
 
     model: Model | None
     message: str
@@ -42,7 +42,7 @@ class TagFault(NamedTuple):
 
 
 def tables_of(revisions: Revisions) -> Tables:
-    """Return the tables of all models that are installed, each with all its columns.
+    """Return the tables of all installed models, each with all its columns.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
@@ -61,14 +61,14 @@ def tables_of(revisions: Revisions) -> Tables:
 
 
 def every_model() -> Iterable[Model]:
-    """Return the models that have a table, those that Django makes between two others as well."""
+    """Return all models that have a table, including the ones that Django creates for many-to-many fields."""
     return [model for model in apps.get_models(include_auto_created=True) if not model._meta.proxy]
 
 
 def columns_of_model(model: Model, revisions: Revisions) -> Columns:
-    """Return the tags of a model's fields, by the name of the field; of its parents' tables, too.
+    """Return the tags of a model's fields, including inherited ones, by the name of the field.
 
-    Fields without a tag are left out: a statement that uses one is refused.
+    Fields without a tag are left out. A statement that uses such a field is refused.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
@@ -81,7 +81,7 @@ def columns_of_model(model: Model, revisions: Revisions) -> Columns:
 
 
 def faults_of(model: Model, revisions: Revisions) -> Iterator[TagFault]:
-    """What `manage.py check` says of a model's tags."""
+    """Yield the faults in a model's tags, for `manage.py check`."""
     for field in model._meta.local_concrete_fields:
         where = f"{model._meta.label}.{field.name}"
         try:
@@ -107,10 +107,10 @@ def faults_of(model: Model, revisions: Revisions) -> Iterator[TagFault]:
 
 
 def unknown_settings() -> Iterator[TagFault]:
-    """What PURPOSEGUARD_TAGS names and nobody has installed."""
-    known = {key for model in every_model() for key in _keys(model)}
+    """Yield a fault for each name in PURPOSEGUARD_TAGS that is not an installed model or application."""
+    keys = {key for model in every_model() for key in _keys(model)}
     for key in _settings():
-        if key.lower() not in known:
+        if key.lower() not in keys:
             yield TagFault(
                 None,
                 f"PURPOSEGUARD_TAGS names `{key}`, and no application or model is called so",
@@ -127,10 +127,10 @@ def _tags(model: Model, revisions: Revisions) -> dict[str, Tag | None]:
 
 
 def _tag(field: Any, revisions: Revisions) -> Tag | None:
-    """Return the tag of a field; None if it has none.
+    """Return the tag of a field, or None if it has none.
 
-    What refers to another row holds what it refers to, so it is tagged alike unless it says something itself. A key
-    that the database counts up is not personal.
+    A relation holds the key of another row, so it inherits the tag of that key unless it is tagged itself. A key that
+    the database counts up is not personal.
     """
     where = f"{field.model._meta.label}.{field.name}"
     specs = list(_specs(field, where))
@@ -149,12 +149,12 @@ def _tag(field: Any, revisions: Revisions) -> Tag | None:
 
 
 def _specs(field: Any, where: str) -> Iterator[OneSpec]:
-    """What is said of a field: by the nearest class that says something, and in the settings."""
+    """Yield the parts of a field's tag, from the nearest class that tags the field, and from the settings."""
     model: Model = field.model
     for owner in model.__mro__:
-        stated = [*_read_annotation(owner, field.name, where), *_in_privacy(owner, field.name)]
-        if stated:
-            yield from stated
+        specs = [*_read_annotation(owner, field.name, where), *_in_privacy(owner, field.name)]
+        if specs:
+            yield from specs
             break
     described = _read_settings(model)
     if isinstance(described, Mapping):
@@ -181,11 +181,11 @@ def _several(spec: Any) -> Iterable[OneSpec]:
 
 def _unknown_names(model: Model) -> Iterator[str]:
     privacy = vars(model).get(PRIVACY)
-    stated = [name for name in vars(privacy) if not name.startswith("__")] if isinstance(privacy, type) else []
+    names = [name for name in vars(privacy) if not name.startswith("__")] if isinstance(privacy, type) else []
     described = _read_settings(model)
     if isinstance(described, Mapping):
-        stated += [str(name) for name in described]
-    for name in stated:
+        names += [str(name) for name in described]
+    for name in names:
         try:
             field = model._meta.get_field(name)
         except FieldDoesNotExist:
@@ -195,14 +195,14 @@ def _unknown_names(model: Model) -> Iterator[str]:
                 yield name
 
 
-# ---- what the settings say -------------------------------------------------------------------------------------------
+# ---- settings --------------------------------------------------------------------------------------------------------
 
 
 def _settings() -> Mapping[str, Any]:
-    stated: Any = getattr(settings, "PURPOSEGUARD_TAGS", {})
-    if not isinstance(stated, Mapping):
+    tags: Any = getattr(settings, "PURPOSEGUARD_TAGS", {})
+    if not isinstance(tags, Mapping):
         raise TypeError("PURPOSEGUARD_TAGS is a mapping: `{'auth.User': {'email': Source}, 'sessions': NotPersonal}`")
-    return stated
+    return tags
 
 
 def _keys(model: Model) -> tuple[str, str]:
@@ -210,9 +210,12 @@ def _keys(model: Model) -> tuple[str, str]:
 
 
 def _read_settings(model: Model) -> Any:
-    """What the settings say of a model: of its fields by name, or of all alike; the nearer name counts."""
-    stated = {key.lower(): value for key, value in _settings().items()}
+    """Return the settings for a model: a mapping of its fields, or one tag for all of them.
+
+    An entry for the model takes precedence over an entry for its application.
+    """
+    tags = {key.lower(): value for key, value in _settings().items()}
     for key in _keys(model):
-        if key in stated:
-            return stated[key]
+        if key in tags:
+            return tags[key]
     return NotPersonal if model._meta.label_lower in STRUCTURE else None
