@@ -1,8 +1,8 @@
 """Spark: frames and queries held to a notice, by their analysed plans, before an action runs.
 
-Tags are metadata of the columns of relations, under the key `purposeguard`. Expressions lose metadata, and an alias may
-bear any that it likes: so a frame's plan is followed down to the relations, whose columns alone count. Only the driver
-is asked; which rows may be used is a condition that the executors run.
+Tags are metadata of the columns of relations, under the key `purposeguard`. Expressions lose metadata, and an alias can
+have any metadata. So the adapter follows a frame's plan down to the relations, and only their columns count. Only the
+driver analyses the plan. Row conditions run on the executors.
 """
 
 from purposeguard.extras import Needs, must_be_tested

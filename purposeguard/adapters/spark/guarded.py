@@ -1,4 +1,4 @@
-"""A frame of Spark behind a wrapper: what is made of it is wrapped as well, and what gives data is checked first."""
+"""Wrappers around Spark frames. Derived frames are wrapped too, and methods that return data are checked first."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MADE: Final = words(
     "select selectExpr sort sortWithinPartitions subtract summary to toDF union unionAll unionByName unpersist unpivot "
     "where withColumn withColumnRenamed withColumns withColumnsRenamed withMetadata withWatermark"
 )
-"""What makes another frame of one, lazily; or a column, which is no data."""
+"""Methods that lazily make another frame, or a column, which holds no data."""
 
 _GIVES: Final = words(
     "approxQuantile collect corr count cov first foreach foreachPartition head isEmpty show tail take toArrow "
     "toJSON toLocalIterator toPandas"
 )
-"""What gives data, or something of it."""
+"""Methods that return data or reveal something about them."""
 
 _TELLS: Final = words(
     "columns createGlobalTempView createOrReplaceGlobalTempView createOrReplaceTempView createTempView dtypes explain "
@@ -38,12 +38,11 @@ _TELLS: Final = words(
 
 _GROUPS: Final = words("agg applyInArrow applyInPandas apply avg cogroup count max mean min sum")
 
-
 W = TypeVar("W", bound="_SparkWrapper")
 
 
 class _SparkWrapper:
-    """A wrapper. What is behind it is known to this module alone."""
+    """Base class of wrappers. Only this module reaches the wrapped object."""
 
     __slots__ = ("__reach", "__weakref__")
 
@@ -61,10 +60,10 @@ class _SparkWrapper:
 
 
 def make_wrapper(cls: type[W], spark: Spark, content: Any) -> W:
-    """Return a wrapper of this class around something of Spark's."""
-    made = object.__new__(cls)
-    object.__setattr__(made, "_Behind__reach", lambda: (spark, content))
-    return made
+    """Return a wrapper of this class around a Spark object."""
+    wrapper = object.__new__(cls)
+    object.__setattr__(wrapper, "_Behind__reach", lambda: (spark, content))
+    return wrapper
 
 
 def _open(wrapper: _SparkWrapper) -> tuple[Spark, Any]:
@@ -73,9 +72,10 @@ def _open(wrapper: _SparkWrapper) -> tuple[Spark, Any]:
 
 
 class GuardedFrame(_SparkWrapper):
-    """A DataFrame behind a guard. It has a DataFrame's methods: what they give is guarded too, or checked before.
+    """A DataFrame behind a guard, with the methods of a DataFrame.
 
-    What gives data is checked under the purpose that is then under way. What is not known here is refused.
+    Derived frames are guarded too. Methods that return data first check the purpose that is then under way. Unknown
+    methods are refused.
     """
 
     __slots__ = ()
@@ -99,29 +99,29 @@ class GuardedFrame(_SparkWrapper):
         raise AttributeError("a guarded frame is not changed")
 
     def transform(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> GuardedFrame:
-        """What a function makes of the guarded frame, which is one as well."""
-        made = fn(self, *args, **kwargs)
-        if not isinstance(made, GuardedFrame):
-            raise TypeError(f"the function given to `transform` gave a {type(made).__name__}, and no guarded frame")
-        return made
+        """Call a function with the guarded frame. Its result must be a guarded frame too."""
+        result = fn(self, *args, **kwargs)
+        if not isinstance(result, GuardedFrame):
+            raise TypeError(f"the function given to `transform` gave a {type(result).__name__}, and no guarded frame")
+        return result
 
     def checkpoint(self, eager: bool = True) -> GuardedFrame:
-        """As `Spark.checkpointed`."""
+        """Return a checkpoint of the frame, as `Spark.checkpointed` does."""
         spark, frame = _open(self)
         return make_wrapper(GuardedFrame, spark, spark.checkpointed(frame, eager=eager))
 
     def localCheckpoint(self, eager: bool = True) -> GuardedFrame:  # noqa: N802  # as Spark calls it
-        """As `Spark.checkpointed`, on the executors."""
+        """Return a checkpoint on the executors, as `Spark.checkpointed` does with `local`."""
         spark, frame = _open(self)
         return make_wrapper(GuardedFrame, spark, spark.checkpointed(frame, eager=eager, local=True))
 
     def permitted(self, *, withhold: bool = False) -> GuardedFrame:
-        """As `Spark.permitted`."""
+        """Return the frame with only the rows that may be used, as `Spark.permitted` does."""
         spark, frame = _open(self)
         return make_wrapper(GuardedFrame, spark, spark.permitted(frame, withhold=withhold))
 
     def withhold(self) -> GuardedFrame:
-        """As `Spark.withhold`."""
+        """Return the frame without denied columns, as `Spark.withhold` does."""
         spark, frame = _open(self)
         return make_wrapper(GuardedFrame, spark, spark.withhold(frame))
 
@@ -148,7 +148,10 @@ class GuardedFrame(_SparkWrapper):
 
 
 def _plainly(method: Callable[..., Any], check: Callable[[], None] = lambda: None) -> Callable[..., Any]:
-    """A method of a frame that can be called, and nothing else: a bound one has its frame. `check` runs before it."""
+    """Return a function that calls `check` and then the method.
+
+    The bound method itself is not handed out, because it would lead to the frame.
+    """
 
     def check_and_call(*args: Any, **kwargs: Any) -> Any:
         check()
@@ -157,15 +160,18 @@ def _plainly(method: Callable[..., Any], check: Callable[[], None] = lambda: Non
     return _like(check_and_call, method)
 
 
-def _like(made: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
-    """With the name and signature of a method, which `functools.wraps` would leave there as well."""
-    imitation: Any = made
+def _like(function: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
+    """Copy the name, docstring and signature of a method to a function.
+
+    `functools.wraps` would also leave the method itself on the function.
+    """
+    imitation: Any = function
     imitation.__name__, imitation.__doc__, imitation.__signature__ = (
         method.__name__,
         method.__doc__,
         inspect.signature(method),
     )
-    return made
+    return function
 
 
 def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,25 +183,29 @@ def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What a guarded argument has behind it, for Spark alone."""
+    """Return the Spark object behind a guarded argument, or the argument itself."""
     return _open(value)[1] if isinstance(value, _SparkWrapper) else value
 
 
-def _guard_result(spark: Spark, made: Any) -> Any:
-    """What a method gave, wrapped where data can be had from it."""
-    if isinstance(made, DataFrame):
-        return make_wrapper(GuardedFrame, spark, made)
-    if isinstance(made, list):
-        return [_guard_result(spark, item) for item in made]
-    if isinstance(made, Column):
-        return made
-    if isinstance(made, GroupedData) or type(made).__name__ == "PandasCogroupedOps":
-        return make_wrapper(GuardedGroups, spark, made)
-    raise UnresolvedStatement(f"a guarded frame gave a {type(made).__name__}, of which it is not known what it gives")
+def _guard_result(spark: Spark, result: Any) -> Any:
+    """Wrap the result of a method if it leads to data.
+
+    Raises:
+        UnresolvedStatement: the type of the result is unknown.
+    """
+    if isinstance(result, DataFrame):
+        return make_wrapper(GuardedFrame, spark, result)
+    if isinstance(result, list):
+        return [_guard_result(spark, item) for item in result]
+    if isinstance(result, Column):
+        return result
+    if isinstance(result, GroupedData) or type(result).__name__ == "PandasCogroupedOps":
+        return make_wrapper(GuardedGroups, spark, result)
+    raise UnresolvedStatement(f"a guarded frame gave a {type(result).__name__}, of which it is not known what it gives")
 
 
 class GuardedGroups(_SparkWrapper):
-    """The groups of a guarded frame: what is made of them is a guarded frame."""
+    """The groups of a guarded frame. Their methods return guarded frames."""
 
     __slots__ = ()
 
@@ -218,12 +228,12 @@ def _pivot(spark: Spark, groups: Any, column: str, values: list[Any] | None = No
 
 
 class GuardedWriter(_SparkWrapper):
-    """What `write` of a guarded frame gives: it writes Parquet and tables, checked, with tags."""
+    """The writer of a guarded frame. It checks the frame and writes Parquet files and tables with tags."""
 
     __slots__ = ()
 
     def mode(self, mode: str) -> GuardedWriter:
-        """What is done where there are data already."""
+        """Return a writer with this mode, which says what happens if the target holds data already."""
         spark, (frame, _) = _open(self)
         return make_wrapper(GuardedWriter, spark, (frame, mode))
 

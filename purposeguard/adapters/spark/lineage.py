@@ -1,6 +1,6 @@
 """Lineage in Spark: the columns of relations that a plan's outputs come from, and those that decide its rows.
 
-Attributes are followed by their ids, within each operator, down to the relations. An unknown operator is taken to use
+Attributes are followed by their ids through each operator down to the relations. An unknown operator is assumed to use
 all its inputs, and to let them flow into all its outputs.
 """
 
@@ -24,15 +24,16 @@ from purposeguard.errors import UnresolvedStatement
 
 
 class Atom(NamedTuple):
-    """A column of a relation, by number. `kept`: the token of the row rule that its rows met, empty for none.
-
-    `mixed`: it is of other rows than the one that it stands in: an aggregate, a window, an opaque function.
-    """
+    """A column of a relation, as a source of data flow."""
 
     relation: int
+    """The number of the relation."""
     column: int
+    """The position of the column."""
     kept: str = ""
+    """The token of the row rule that its rows passed, or an empty string."""
     mixed: bool = False
+    """True if the value may come from other rows, through an aggregate, a window or an opaque function."""
 
 
 Atoms = frozenset[Atom]
@@ -40,28 +41,29 @@ NONE: Final[Atoms] = frozenset()
 
 
 class SparkFlow(NamedTuple):
-    """What a column of a plan comes from; `same`: the column of a relation whose values it holds unchanged."""
+    """The columns of relations that a column of a plan comes from."""
 
     atoms: Atoms
     same: Atom | None = None
+    """The column whose values it holds unchanged, or None."""
 
 
 class Out(NamedTuple):
-    """The output of an operator: its columns in order (None if unknown), and what each comes from.
-
-    `rest` is what any other column comes from; None if there is none.
-    """
+    """The output of an operator."""
 
     order: Sequence[Key] | None
+    """The columns in order, or None if the order is unknown."""
     flows: Mapping[Key, SparkFlow]
+    """The flow into each column."""
     rest: Atoms | None = None
+    """The atoms that any other column comes from, or None if there are no other columns."""
 
     def all(self) -> Atoms:
-        """What any of its columns comes from."""
+        """Return the atoms of all columns together."""
         return unite_atoms((*(flow.atoms for flow in self.flows.values()), self.rest or NONE))
 
     def at(self) -> list[SparkFlow] | None:
-        """Return its columns by their places; None where their order is not known."""
+        """Return the flows of the columns in order, or None if the order is unknown."""
         return None if self.order is None else [self.flows[key] for key in self.order]
 
 
@@ -69,9 +71,9 @@ EMPTY: Final = Out((), {})
 
 
 class SparkRelation:
-    """A relation that a plan reads: its name, if it has one, the names of its columns, and their tags.
+    """A relation that a plan reads: its name, which may be empty, the names of its columns, and their tags.
 
-    `bears`: for each column its tag, or the text of it in its metadata; None if it has none.
+    `bears` holds the tag of each column, its encoded text, or None.
     """
 
     __slots__ = ("bears", "name", "names")
@@ -83,7 +85,7 @@ class SparkRelation:
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """What two reads of one relation have in common."""
+        """The names and tags of the columns, which two reads of a relation share."""
         return self.names, self.bears
 
 
@@ -95,27 +97,27 @@ def _distinct(names: Sequence[str]) -> Iterable[str]:
 
 
 def unite_atoms(parts: Iterable[Atoms]) -> Atoms:
-    """Return the union; the same object if only one set has atoms."""
+    """Return the union of sets of atoms. If only one set has atoms, return that same object."""
     sets = [atoms for atoms in dict.fromkeys(parts) if atoms]
     return sets[0] if len(sets) == 1 else NONE.union(*sets)
 
 
 def mark_mixed(atoms: Atoms) -> Atoms:
-    """Return the same atoms, of any rows."""
+    """Return the atoms marked as mixed, because their values may come from any row."""
     return frozenset(atom._replace(mixed=True) for atom in atoms)
 
 
 class SparkScope(NamedTuple):
-    """What an expression may refer to: the inputs of its operator, and the scopes around its query."""
+    """The outputs that an expression may refer to: the inputs of its operator, and those of the queries around it."""
 
     inputs: Sequence[Out]
     outer: Sequence[Out] = ()
 
     def flow(self, fields: Mapping[str, Any], *, outer_only: bool = False) -> SparkFlow:
-        """What an attribute comes from.
+        """Return the flow of the attribute that an expression refers to.
 
         Raises:
-            UnresolvedStatement: nothing defines it.
+            UnresolvedStatement: nothing defines the attribute.
         """
         key = key_of(fields)
         outs = (*(() if outer_only else self.inputs), *self.outer)
@@ -132,35 +134,37 @@ class SparkScope(NamedTuple):
 WHOLE: Final = frozenset(
     {"BoundReference", "GetColumnByOrdinal", "UnresolvedDeserializer", "UnresolvedAttribute", "UnresolvedStar"}
 )
-"""Expressions that may read anything that they are given."""
+"""Expressions that may read all inputs."""
 
 OF_FILES: Final = words("InputFileName InputFileBlockStart InputFileBlockLength")
-"""Expressions that tell of the file that a row is from. Any column may say which it is in, and be in its name."""
+"""Expressions that reveal the file of a row. The name of a file may reveal the value of any column."""
 
 OUTSIDE: Final = frozenset({"VariableReference"})
-"""Expressions that read something outside of the plan."""
-
+"""Expressions that read something outside the plan."""
 
 BATCHED: Final = words("PythonUDF PythonUDTF PythonUDAF")
-"""Functions of Python: they get many rows at a time, and may mix them."""
+"""Python functions, which get many rows at a time and may mix them."""
 
 
 class ExpressionReader:
-    """Reads expressions: what flows into them, and (into `decides`) what decides of rows in the queries within."""
+    """A reader of the data flow into expressions.
+
+    It collects in `decides` the atoms that decide about the rows of queries inside expressions.
+    """
 
     def __init__(self) -> None:
         self.decides: set[Atom] = set()
 
     def trace(self, root: PlanNode, outer: Sequence[Out] = ()) -> Out:
-        """Return the outputs of a plan, such as that of a subquery. The class that reads plans implements it."""
+        """Return the output of a plan, such as that of a subquery. Subclasses implement this."""
         raise NotImplementedError
 
     def everything(self) -> Atoms:
-        """Every column of the relations that were read so far, those that are gone from the plan since as well."""
+        """Return every column of the relations read so far, even those that the plan has dropped since."""
         raise NotImplementedError
 
     def read(self, listings: Iterable[Listing], scope: SparkScope) -> Atoms:
-        """What flows into expressions."""
+        """Return the atoms that flow into expressions."""
         reads: list[Atoms] = []
         for listing in listings:
             if len(listing) == 1 and short(listing[0]) == "AttributeReference":
@@ -193,7 +197,7 @@ class ExpressionReader:
             else:
                 queries = [part for part in iter_inner_trees(fields) if is_plan(part)]
                 if queries:
-                    # Its children tie it to the outer query: like a condition, they decide its result.
+                    # The children correlate the query with the outer one. Like a condition, they decide its result.
                     end = _end(listing, place - 1)
                     self.decides |= self.read((listing[place:end],), scope)
                     place = end
@@ -202,7 +206,7 @@ class ExpressionReader:
                 reads += (self.read((part,), scope) for part in iter_inner_trees(fields) if not is_plan(part))
 
     def _of_query(self, name: str, out: Out) -> Atoms:
-        """What flows from a query within an expression into it."""
+        """Return the atoms that flow from a subquery with this output into the expression around it."""
         if name == "Exists":
             return NONE
         if name == "ScalarSubquery" and out.order:
@@ -211,7 +215,7 @@ class ExpressionReader:
 
 
 def _end(listing: Listing, place: int) -> int:
-    """Where the tree that begins at a place ends."""
+    """Return the end of the tree that begins at a position of a listing."""
     missing = 1
     while missing and place < len(listing):
         missing += int(listing[place]["num-children"]) - 1

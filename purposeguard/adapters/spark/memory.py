@@ -25,32 +25,32 @@ _ATTRIBUTES_KEPT: Final = 500_000
 _CALLS_KEPT: Final = 20_000
 
 MARKER: Final = "purposeguard:"
-"""What tokens begin with."""
+"""The prefix of all tokens."""
 
 NOT_PERSONAL: Final = Tag()
 
 
 def new_token() -> str:
-    """Return a token that is in no other expression."""
+    """Return a new unique token."""
     return f"{MARKER}{uuid.uuid4().hex}"
 
 
 @dataclasses.dataclass(slots=True, eq=False)
 class KeptRule:
-    """A row rule in plans: its relation, the columns that it was made for, and the rule.
-
-    `rule` is None if denials were only observed, so all rows were kept. `digest`: of its condition, once it was seen in
-    a plan.
-    """
+    """A row rule that was added to a plan."""
 
     shape: tuple[object, ...]
+    """The shape of the relation."""
     names: frozenset[str]
+    """The columns that the rule was made for."""
     rule: RowRule | None
+    """The rule, or None if denials were only observed and all rows were kept."""
     digest: str | None = None
+    """The digest of its condition, set when the condition is first seen in a plan."""
 
 
 class SparkMemory:
-    """The memory of one adapter. From any thread."""
+    """The tags and row rules that one adapter has seen or made in plans. Threads may share it."""
 
     def __init__(self) -> None:
         self._leaves: cachetools.LRUCache[Key, str | None] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
@@ -61,25 +61,25 @@ class SparkMemory:
     # ---- relations ---------------------------------------------------------------------------------------------------
 
     def learn(self, columns: Iterable[tuple[Key, str | None]]) -> None:
-        """Remembers the text under our key for columns of relations."""
+        """Store the encoded tags of columns of relations."""
         with self._lock:
             for key, text in columns:
                 self._leaves[key] = text
 
     def knows(self, key: Key) -> bool:
-        """Return True if the tag of a relation's column is known, so Spark need not be asked."""
+        """Return True if the tag of a relation's column, or its absence, is cached."""
         with self._lock:
             return key in self._leaves
 
     def bears(self, key: Key) -> str | None:
-        """Return the text of the tag of a relation's column; None if it has none."""
+        """Return the encoded tag of a relation's column, or None if it has none."""
         with self._lock:
             return self._leaves.get(key)
 
-    # ---- expressions that were made here ---------------------------------------------------------------------------
+    # ---- own expressions -------------------------------------------------------------------------------------------
 
     def tag(self, tags: Mapping[int, Tag]) -> str:
-        """Return a token under which columns are tagged, each by its place."""
+        """Store the tags of columns, by position. Return their token."""
         token = new_token()
         with self._lock:
             for place, tag in tags.items():
@@ -87,7 +87,7 @@ class SparkMemory:
         return token
 
     def tagging(self, listing: Listing) -> tuple[str, object] | None:
-        """Return the call of `tagged` and the tag that an expression stands for; None for any other expression."""
+        """Return the token and the tag that a tagging expression stands for, or None for any other expression."""
         if len(listing) <= TAGGING or [short(expression) for expression in listing[:TAGGING]] != _TAGGED:
             return None
         token = listing[2].get("value")
@@ -98,23 +98,24 @@ class SparkMemory:
         return None if tag is None else (token.rpartition(":")[0], tag)
 
     def keep(self, token: str, relation: SparkRelation, names: Iterable[str], rule: RowRule | None) -> KeptRule:
-        """Remembers the rule that a condition with this token stands for."""
+        """Store the rule that a condition with this token stands for."""
         record = KeptRule(relation.shape, frozenset(names), rule)
         with self._lock:
             self._kept[token] = record
         return record
 
     def get_kept_rule(self, token: str) -> KeptRule | None:
-        """Return the rule that this token stands for; None if it was evicted, or the token is empty."""
+        """Return the rule of a token, or None if the rule was evicted or the token is empty."""
         with self._lock:
             return self._kept.get(token)
 
     def match_kept_rule(
         self, condition: Listing, scope: SparkScope, relations: Sequence[SparkRelation]
     ) -> tuple[str, int] | None:
-        """Return the token of the row rule that a condition stands for, and its relation; None for any other condition.
+        """Return the token and the relation of the row rule that a condition stands for.
 
-        A token alone proves nothing: the whole condition must be the one made here, on the columns it was made for.
+        Return None for any other condition. A token alone proves nothing: the whole condition must be the one that this
+        adapter made, on the columns that it was made for.
         """
         if len(condition) < 5 or [short(expression) for expression in condition[:5]] != _MADE:
             return None
@@ -137,10 +138,10 @@ class SparkMemory:
 
 
 _MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]
-"""How a condition begins that was made here: the token twice, which Spark takes for what it is, and a column."""
+"""The first nodes of a condition of this adapter: a comparison of the token with itself, then a column."""
 
 TAGGING: Final = 4
-"""So many nodes stand before what is tagged: a condition that holds, with the token."""
+"""The number of nodes before a tagged expression: a condition that is always true and holds the token."""
 
 _TAGGED: Final = ["CaseWhen", "EqualTo", "Literal", "Literal"]
 
@@ -148,7 +149,7 @@ _DROPPED: Final = frozenset({"qualifier", "nullable", "metadata"})
 
 
 class _Normal:
-    """A condition in a form that is the same wherever it stands: what it is, on which columns of which relations."""
+    """The normal form of a condition, which does not depend on attribute ids or on the place in a plan."""
 
     def __init__(self, scope: SparkScope) -> None:
         self.relations: list[int] = []

@@ -1,4 +1,4 @@
-"""Tracing a plan of Spark, operator by operator, from its relations up to what it gives."""
+"""Tracing the data flow in a Spark plan, operator by operator, from its relations up to its outputs."""
 
 from __future__ import annotations
 
@@ -41,27 +41,30 @@ from purposeguard.errors import UnresolvedStatement
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TracedPlan:
-    """What a frame reads: its columns with what each comes from, what decides of its rows, and the relations below."""
+    """The data flow of a frame."""
 
     outputs: tuple[tuple[str, SparkFlow], ...]
+    """The names and flows of the columns, in order."""
     decides: frozenset[Atom]
+    """The columns of relations that decide which rows the frame has."""
     relations: tuple[SparkRelation, ...]
+    """The relations that the frame reads, by number."""
 
     @property
     def used(self) -> frozenset[Atom]:
-        """Every column that can make a difference to what the frame gives."""
+        """All columns of relations that can influence the result of the frame."""
         return self.decides.union(*{flow.atoms for _, flow in self.outputs})
 
     def name_of(self, atom: Atom) -> str:
-        """Return the name of a relation's column."""
+        """Return the name of the column that an atom stands for."""
         return self.relations[atom.relation].names[atom.column]
 
 
 def trace_frame(frame: DataFrame, memory: SparkMemory) -> TracedPlan:
-    """What a frame reads, by its analysed plan. Nothing is run.
+    """Trace the analysed plan of a frame. Nothing is run.
 
     Raises:
-        UnresolvedStatement: the plan does not tell.
+        UnresolvedStatement: the plan does not show what the frame reads.
     """
     java: Any = frame._jdf
     plan = java.queryExecution().analyzed()
@@ -75,10 +78,18 @@ def trace_frame(frame: DataFrame, memory: SparkMemory) -> TracedPlan:
 
 
 class PlanTracer(ExpressionReader):
-    """Traces one plan. `relations`: those that it reads, by number. `decides`: the columns that decide its rows."""
+    """A tracer of one plan.
+
+    It collects in `relations` the relations that the plan reads, and in `decides` the columns that decide its rows.
+    """
 
     def __init__(self, memory: SparkMemory, plan: Any) -> None:
-        """`plan` is asked once for the tags of its relations, if the memory does not know one of them."""
+        """Create a tracer.
+
+        Args:
+            memory: The cached tags and row rules.
+            plan: The JVM object of the plan, asked for the tags of its relations once the memory lacks one.
+        """
         super().__init__()
         self.relations: list[SparkRelation] = []
         self._memory = memory
@@ -88,13 +99,13 @@ class PlanTracer(ExpressionReader):
         self._loops: dict[int, Atoms] = {}
         self._called: dict[tuple[int, str], int] = {}
         self._narrowed: dict[int, str] = {}
-        self._tagged_above: set[tuple[int, int]] = set()  # columns of relations that are tagged further up
+        self._tagged_above: set[tuple[int, int]] = set()  # columns of relations with a tag further up in the plan
 
     def trace(self, root: PlanNode, outer: Sequence[Out] = ()) -> Out:
         """Return the output of a plan.
 
         Raises:
-            UnresolvedStatement: it refers to an undefined attribute or query.
+            UnresolvedStatement: the plan refers to an undefined attribute or query.
         """
         traced_nodes: dict[int, Out] = {}
         pending: list[tuple[PlanNode, bool]] = [(root, False)]
@@ -113,7 +124,7 @@ class PlanTracer(ExpressionReader):
         return traced_nodes[id(root)]
 
     def everything(self) -> Atoms:
-        """Return every column of the relations read so far, also of those that the plan has dropped since."""
+        """Return every column of the relations read so far, even those that the plan has dropped since."""
         return frozenset(
             Atom(number, place, self._narrowed.get(number, ""))
             for number, relation in enumerate(self.relations)
@@ -124,7 +135,7 @@ class PlanTracer(ExpressionReader):
     # ---- relations ---------------------------------------------------------------------------------------------------
 
     def relation(self, name: str, names: Sequence[str], bears: Sequence[object]) -> int:
-        """Add a relation; return its number."""
+        """Add a relation, and return its number."""
         self.relations.append(SparkRelation(name, names, bears))
         return len(self.relations) - 1
 
@@ -139,7 +150,7 @@ class PlanTracer(ExpressionReader):
         return Out([key for key, _ in columns], flows)
 
     def _tag(self, key: Key, node: PlanNode) -> object:
-        """Return the tag of a relation's column, or its text; None if it has none."""
+        """Return the tag of a relation's column or its encoded text, or None if it has none."""
         if node.name == "Range":
             return NOT_PERSONAL
         if is_checkpoint(node):
@@ -166,7 +177,10 @@ class PlanTracer(ExpressionReader):
         return self._anew(out, [key for key, _ in columns])
 
     def _anew(self, out: Out, keys: Sequence[Key]) -> Out:
-        """Return a second read of the same query, with relations of its own: its rows are not those of the first."""
+        """Return the output for a second read of a query.
+
+        It has relations of its own, because its rows are not those of the first read.
+        """
         numbers: dict[int, int] = {}
 
         def other(atom: Atom) -> Atom:
@@ -184,16 +198,16 @@ class PlanTracer(ExpressionReader):
         flows = out.at()
         if flows is None or len(flows) != len(keys):
             return Out(keys, dict.fromkeys(keys, SparkFlow(frozenset(map(other, out.all())))))
-        made = [
+        new_flows = [
             SparkFlow(frozenset(map(other, flow.atoms)), None if flow.same is None else other(flow.same))
             for flow in flows
         ]
-        return Out(keys, dict(zip(keys, made, strict=True)))
+        return Out(keys, dict(zip(keys, new_flows, strict=True)))
 
     def _loop(self, node: PlanNode, outer: Sequence[Out]) -> Out:
-        """Return a recursive query: its start and its step flow into each of its columns."""
+        """Return the output of a recursive query. Its start and its step flow into all columns."""
         number = int(node.fields["id"])
-        # Its step reads its own output, which adds nothing beyond what is read here.
+        # The step reads the output of the query itself, which adds nothing to what is traced here.
         self._loops[number] = NONE
         outs = [self.trace(child, outer) for child in node.children]
         whole = mark_mixed(unite_atoms(out.all() for out in outs))
@@ -208,10 +222,10 @@ class PlanTracer(ExpressionReader):
         columns = outputs_of(node) or []
         return Out([key for key, _ in columns], {key: SparkFlow(whole) for key, _ in columns}, whole)
 
-    # ---- rows of one -------------------------------------------------------------------------------------------------
+    # ---- unary operators ---------------------------------------------------------------------------------------------
 
     def _through(self, node: PlanNode, scope: SparkScope) -> Out:
-        """Return an operator that passes its columns on; its expressions decide its rows."""
+        """Return the output of an operator that passes its columns on. Its expressions decide its rows."""
         for field, value in node.fields.items():
             if isinstance(value, list):
                 listings = node.expressions(field)
@@ -247,7 +261,14 @@ class PlanTracer(ExpressionReader):
         return self._items(node, items, scope, across=False)
 
     def _items(self, node: PlanNode, items: Sequence[Listing], scope: SparkScope, *, across: bool) -> Out:
-        """Return columns given one by one. `across`: each is made of many rows, unless it is a plain column."""
+        """Return the output of an operator that lists its columns one by one.
+
+        Args:
+            node: The operator.
+            items: The expressions of the columns.
+            scope: The outputs that the expressions may refer to.
+            across: True if the expressions combine many rows, except for plain columns.
+        """
         order: list[Key] = []
         flows: dict[Key, SparkFlow] = {}
         for place, item in enumerate(items):
@@ -284,7 +305,7 @@ class PlanTracer(ExpressionReader):
         same = scope.flow(inner[-1]).same if len(inner) == TAGGING + 1 else None
         if same is not None and self._bears(same) is None:
             self._tagged_above.add((same.relation, same.column))
-        # Columns without a tag get this one; columns with a tag keep theirs beside it.
+        # Columns without a tag get this tag. Columns with a tag keep theirs as well.
         return SparkFlow(frozenset({own, *(atom for atom in atoms if self._bears(atom) is not None)}), own)
 
     def _bears(self, atom: Atom) -> object:
@@ -303,19 +324,19 @@ class PlanTracer(ExpressionReader):
         parts, sorts = node.expressions("partitionSpec"), node.expressions("orderSpec")
         if not items or first.order is None or parts is None or sorts is None:
             return self._unknown(node, scope)
-        self.decides |= self.read((*parts, *sorts), scope)  # rows lie in this order from here on
-        made = self._items(node, items, scope, across=True)
-        order = None if made.order is None else (*first.order, *made.order)
-        return Out(order, {**first.flows, **made.flows}, made.rest)
+        self.decides |= self.read((*parts, *sorts), scope)  # the order of the rows reveals these columns
+        window_out = self._items(node, items, scope, across=True)
+        order = None if window_out.order is None else (*first.order, *window_out.order)
+        return Out(order, {**first.flows, **window_out.flows}, window_out.rest)
 
     def _generate(self, node: PlanNode, scope: SparkScope) -> Out:
-        generator, made = node.expressions("generator"), node.expressions("generatorOutput")
+        generator, generated = node.expressions("generator"), node.expressions("generatorOutput")
         order = scope.inputs[0].order
-        if not generator or made is None or order is None or node.fields.get("unrequiredChildIndex") != []:
+        if not generator or generated is None or order is None or node.fields.get("unrequiredChildIndex") != []:
             return self._unknown(node, scope)
         atoms = self.read(generator, scope)
-        self.decides |= atoms  # how many rows there are
-        keys = [key_of(column[0]) for column in made]
+        self.decides |= atoms  # the number of rows reveals these columns
+        keys = [key_of(column[0]) for column in generated]
         return Out((*order, *keys), {**scope.inputs[0].flows, **dict.fromkeys(keys, SparkFlow(atoms))})
 
     def _expand(self, node: PlanNode, scope: SparkScope) -> Out:
@@ -334,7 +355,7 @@ class PlanTracer(ExpressionReader):
             return scope.flow(listing[0])
         return SparkFlow(self.read((listing,), scope))
 
-    # ---- rows of several ---------------------------------------------------------------------------------------------
+    # ---- several inputs -------------------------------------------------------------------------------------------
 
     def _join(self, node: PlanNode, scope: SparkScope) -> Out:
         condition = node.expressions("condition")
@@ -358,7 +379,10 @@ class PlanTracer(ExpressionReader):
         return _join_outputs(scope.inputs[0], right)
 
     def _trace_set_operation(self, node: PlanNode, scope: SparkScope) -> Out:
-        """Columns stacked by position; they have the ids of the first input. Of EXCEPT only the first flows on."""
+        """Return the output of a set operation, whose columns have the ids of the first input.
+
+        The inputs are combined by position. Of EXCEPT only the first input flows into the output.
+        """
         outs = scope.inputs
         if node.name != "Union":
             self.decides |= unite_atoms(out.all() for out in outs)
@@ -371,14 +395,14 @@ class PlanTracer(ExpressionReader):
             flows[key] = parts[0] if len(parts) == 1 else SparkFlow(unite_atoms(flow.atoms for flow in parts))
         return Out(order, flows)
 
-    # ---- whatever else there is --------------------------------------------------------------------------------------
+    # ---- unknown operators -------------------------------------------------------------------------------------------
 
     def _unknown(self, node: PlanNode, scope: SparkScope) -> Out:
-        """Return an unknown or opaque operator: it uses all its inputs, and they flow into all its outputs."""
+        """Return the output of an unknown operator. It is assumed that all inputs flow into all outputs."""
         if not node.children:
             return self._leaf(node, scope)
         reads = [out.all() for out in scope.inputs]
-        made_of_these = Out(None, {}, unite_atoms(reads))  # its own attributes
+        made_of_these = Out(None, {}, unite_atoms(reads))  # the operator's own attributes
         scope = SparkScope((*scope.inputs, made_of_these), scope.outer)
         for field in node.fields:
             for listing in node.expressions(field) or ():
@@ -404,17 +428,17 @@ def _join_outputs(left: Out, right: Out) -> Out:
 
 
 def _apply_row_rule(out: Out, rule: str, relation: int) -> Out:
-    """Return the output after a row rule: atoms of the relation note the rule."""
+    """Return the output after a row rule, with the rule in the atoms of the relation."""
 
     def mark_kept(atom: Atom) -> Atom:
         return atom._replace(kept=rule) if atom.relation == relation and not atom.mixed else atom
 
-    known: dict[Atoms, Atoms] = {}
+    marked_atoms: dict[Atoms, Atoms] = {}
     flows: dict[Key, SparkFlow] = {}
     for key, flow in out.flows.items():
-        atoms = known.get(flow.atoms)
+        atoms = marked_atoms.get(flow.atoms)
         if atoms is None:
-            atoms = known[flow.atoms] = frozenset(map(mark_kept, flow.atoms))
+            atoms = marked_atoms[flow.atoms] = frozenset(map(mark_kept, flow.atoms))
         flows[key] = SparkFlow(atoms, None if flow.same is None else mark_kept(flow.same))
     return Out(out.order, flows, out.rest)
 
@@ -422,7 +446,7 @@ def _apply_row_rule(out: Out, rule: str, relation: int) -> Out:
 _REQUIRED: Final = frozenset(
     {"order", "keys", "metrics", "partitionExpressions", "limitExpr", "offsetExpr", "eventTime"}
 )
-"""Fields in which these operators decide rows: null, where Spark cannot write one, means anything."""
+"""Fields by which operators decide rows. A null, for a field that Spark could not write, may mean anything."""
 
 _LEFT_ALONE: Final = ("LeftSemi", "LeftAnti")
 _JOINS: Final = (*_LEFT_ALONE, "Inner", "Cross", "LeftOuter", "RightOuter", "FullOuter")

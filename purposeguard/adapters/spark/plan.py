@@ -1,6 +1,6 @@
-"""Plans of Spark as Python sees them: the analysed plan of a frame, read from the JSON that Spark writes of it.
+"""Spark plans in Python: the analysed plan of a frame, parsed from the JSON that Spark writes.
 
-A field that Spark cannot write is null; a field that is missing was empty.
+A field that Spark cannot write is null. A field that is missing was empty.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from purposeguard.errors import UnresolvedStatement
 try:
     from pyspark.sql.classic.dataframe import DataFrame as ClassicFrame
 except ModuleNotFoundError as _error:
-    # `pyspark-client` and `databricks-connect` bring Spark Connect alone, whose frames are refused one by one.
+    # `pyspark-client` and `databricks-connect` contain only Spark Connect, whose frames are refused when they are used.
     if not (_error.name or "").startswith(("pyspark.sql.classic", "py4j")):
         raise
     _classic_frames: tuple[type[DataFrame], ...] = ()
@@ -27,15 +27,15 @@ else:
 
 
 def is_classic(frame: object) -> TypeIs[DataFrame]:
-    """Return True for a frame of a classic session, whose plan can be read."""
+    """Return True if a frame belongs to a classic session, so that its plan can be read."""
     return isinstance(frame, _classic_frames)
 
 
 Key = tuple[int, str]
-"""An attribute: the number of its expression, and the JVM that numbered it."""
+"""The key of an attribute: the number of its expression, and the id of the JVM that numbered it."""
 
 Listing = Sequence[Mapping[str, Any]]
-"""A tree as it is written: its nodes in preorder, each with the number of its children."""
+"""A serialized tree: its nodes in preorder, each with the number of its children."""
 
 CONNECT = (
     "a frame of Spark Connect shows no plan, so it cannot be told what it reads: check it where the session is a "
@@ -44,16 +44,19 @@ CONNECT = (
 
 
 _ANONYMOUS: Final = ""
-"""What a relation without a name is called."""
+"""The name of a relation that has none."""
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text: names of classes and methods, of which there are many."""
+    """Return the set of words in a text. Used for long lists of class and method names."""
     return frozenset(text.split())
 
 
 class PlanNode:
-    """One operator of a plan; `name` is its class without the package, `alias` the nearest name above a relation."""
+    """An operator of a plan.
+
+    `name` is its class without the package. `alias` is the name of the nearest subquery alias above it, if any.
+    """
 
     __slots__ = ("alias", "children", "fields", "name")
 
@@ -64,22 +67,22 @@ class PlanNode:
         self.children: list[PlanNode] = []
 
     def expressions(self, field: str) -> list[Listing] | None:
-        """The expressions in a field, also in nested lists; empty if missing, None if Spark could not write it."""
+        """Return all expressions in a field, which are none if it is missing, or None if Spark could not write it."""
         if field not in self.fields:
             return []
         return _listings(self.fields[field])
 
 
 def read_plan(text: str) -> PlanNode:
-    """Return the tree of a plan, written as JSON."""
+    """Parse the JSON of a plan into a tree."""
     return tree_of(json.loads(text))
 
 
 def tree_of(listing: Listing) -> PlanNode:
-    """Return the tree that a listing writes.
+    """Build the tree of a listing.
 
     Raises:
-        UnresolvedStatement: it writes none, so Spark writes plans in another way than is known here.
+        UnresolvedStatement: the listing is not a tree, so this release of Spark writes plans in an unknown way.
     """
     above: list[tuple[PlanNode, int]] = []
     root: PlanNode | None = None
@@ -120,7 +123,7 @@ _USUAL: Final = frozenset({"", "spark_catalog", "default"})
 
 
 def _words(qualifier: object) -> list[str]:
-    """A qualifier is written `[a, b]`, or as a list."""
+    """Split a qualifier into words. Spark writes it as `[a, b]` or as a list."""
     if isinstance(qualifier, str):
         return [word.strip() for word in qualifier.strip("[]").split(",")]
     return [str(word) for word in qualifier] if isinstance(qualifier, list) else []
@@ -129,7 +132,7 @@ def _words(qualifier: object) -> list[str]:
 def _listings(value: object) -> list[Listing] | None:
     if not isinstance(value, list):
         return None
-    if value and isinstance(value[0], dict) and "class" in value[0]:  # a tree that is written out
+    if value and isinstance(value[0], dict) and "class" in value[0]:  # a single tree
         return [value]
     listings: list[Listing] = []
     for item in value:
@@ -141,13 +144,13 @@ def _listings(value: object) -> list[Listing] | None:
 
 
 def key_of(fields: Mapping[str, Any]) -> Key:
-    """Return the attribute that a node refers to, or defines."""
+    """Return the key of the attribute that an expression refers to or defines."""
     written = fields["exprId"]
     return int(written["id"]), str(written["jvmId"])
 
 
 def outputs_of(node: PlanNode) -> list[tuple[Key, str]] | None:
-    """Return the attributes, with their names, that a node says it gives, in order; None if it does not state them."""
+    """Return the keys and names of the attributes that a node outputs, in order, or None if it lists none."""
     columns = node.expressions("output") if "output" in node.fields else None
     if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
         return None
@@ -155,18 +158,18 @@ def outputs_of(node: PlanNode) -> list[tuple[Key, str]] | None:
 
 
 def short(fields: Mapping[str, Any]) -> str:
-    """Return the class of an expression, without its package."""
+    """Return the class name of an expression without its package."""
     return str(fields["class"]).rpartition(".")[2]
 
 
 def is_plan(listing: Listing) -> bool:
-    """Return True if a tree within an expression is a plan."""
+    """Return True if a tree inside an expression is a plan."""
     name = str(listing[0]["class"])
     return ".plans.logical." in name or ".execution." in name or name.endswith("PipeOperator")
 
 
 def iter_inner_trees(fields: Mapping[str, Any]) -> Iterator[Listing]:
-    """Yield the trees that stand in fields of an expression, and are not its children."""
+    """Yield the trees in the fields of an expression, which are not among its children."""
     for value in fields.values():
         yield from _listings(value) or ()
 
@@ -175,11 +178,11 @@ def iter_inner_trees(fields: Mapping[str, Any]) -> Iterator[Listing]:
 
 
 def classic(frame: object) -> DataFrame:
-    """Return the frame, which shows its plan.
+    """Return the frame unchanged if its plan can be read.
 
     Raises:
-        TypeError: it is no frame of Spark.
-        UnresolvedStatement: it is one of Spark Connect.
+        TypeError: `frame` is not a Spark frame.
+        UnresolvedStatement: the frame belongs to Spark Connect.
     """
     if is_classic(frame):
         return frame
@@ -189,18 +192,18 @@ def classic(frame: object) -> DataFrame:
 
 
 def is_checkpoint(node: PlanNode) -> bool:
-    """Return True if a relation holds what a plan gave before.
+    """Return True if a relation is a checkpoint, which holds the result of an earlier plan.
 
-    Its columns have the ids that they had in that plan, and bear what that plan said of itself; of what decided which
-    rows there are nothing is left. So they bear no tag, but those that `Spark.checkpointed` marks the columns with.
+    Its columns keep the ids and metadata from that plan, but nothing tells which columns decided its rows. So only the
+    tags count that `Spark.checkpointed` adds.
     """
     return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
 
 
 def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
-    """Yield the columns of all relations of a plan, in the queries within it too, with what is under our key.
+    """Yield the columns of all relations in a plan and its subqueries, each with its encoded tag or None.
 
-    The JSON of a plan leaves metadata out, so that each relation is asked for its schema.
+    The JSON of a plan omits metadata, so each relation is asked for its schema.
     """
     for part in (plan, *_each(plan.subqueriesAll())):
         for leaf in _each(part.collectLeaves()):
@@ -216,7 +219,7 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
 
 
 def _text(value: object) -> str | None:
-    """What is under the key: what is no text is no tag, and is read as one that is broken."""
+    """Return the metadata value as text. A value of another type becomes JSON, which decoding refuses as a tag."""
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 

@@ -1,6 +1,6 @@
-"""The row rule of Spark: a condition of SQL that Spark runs itself, with no function of Python and without collecting.
+"""Row rules in Spark: SQL conditions that Spark runs itself, without Python functions and without collecting rows.
 
-Few subjects stand in the condition; of many a relation is made, which Spark broadcasts.
+A few subjects are written into the condition. Many subjects become a relation, which Spark broadcasts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from purposeguard.locks import make_lock
 DIALECT: Final = "spark"
 
 MOST_IN_A_CONDITION: Final = 500
-"""Subjects that stand in the condition itself."""
+"""Maximum number of subjects that are written into the condition itself."""
 
 _KEY: Final = "purposeguard_subject"
 
@@ -40,12 +40,20 @@ _making: Final = make_lock()
 
 
 def key_relation(session: SparkSession, keys: KeySet, form: str) -> DataFrame:
-    """Subjects as a relation of one column, made once as long as the set lives; `form`: `ints`, `texts` or `uuids`."""
+    """Return subjects as a relation with one column. The relation is cached as long as the set of keys lives.
+
+    Args:
+        session: The Spark session.
+        keys: The subjects.
+        form: The form of the keys: `ints`, `texts` or `uuids`.
+    """
     with _making:
-        made = _made.setdefault(keys, {})
-    relation = made.get((id(session), form))
+        relations = _made.setdefault(keys, {})
+    relation = relations.get((id(session), form))
     if relation is None:
-        relation = made.setdefault((id(session), form), _relation(session, getattr(keys, form), whole=form == "ints"))
+        relation = relations.setdefault(
+            (id(session), form), _relation(session, getattr(keys, form), whole=form == "ints")
+        )
     return relation
 
 
@@ -54,14 +62,14 @@ def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> Dat
     schema = T.StructType([T.StructField(_KEY, type_, nullable=False)])
     if importlib.util.find_spec("pyarrow") is None:
         return session.createDataFrame([(key,) for key in keys], schema)
-    import pyarrow as pa  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  # quicker, and not needed
+    import pyarrow as pa  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  # optional, and quicker
 
-    held = pa.array(keys, pa.int64() if whole else pa.string())
-    return session.createDataFrame(pa.table({_KEY: held}), schema)
+    key_array = pa.array(keys, pa.int64() if whole else pa.string())
+    return session.createDataFrame(pa.table({_KEY: key_array}), schema)
 
 
 def filter_frame(frame: DataFrame, rule: RowRule) -> DataFrame:
-    """Return the rows of a frame that may be used, when an action runs; columns have the names that the rule gives."""
+    """Return the frame with only the rows that may be used. Its columns must have the names in the rule."""
     columns = {field.name: (field.name, field.dataType) for field in frame.schema.fields}
     return frame.where(SparkConditions(rule, columns, frame.sparkSession).column_of_rule())
 
@@ -72,7 +80,7 @@ _KINDS: Final = (
     (T.DateType, "date"),
     (T.TimestampType, "moment"),
 )
-"""How `SqlConditions` calls the types of Spark."""
+"""The names that `SqlConditions` uses for Spark's types."""
 
 _JOINED: Final[Mapping[type[exp.Expr], Callable[..., Column]]] = {
     exp.Paren: lambda part: part,
@@ -83,9 +91,9 @@ _JOINED: Final[Mapping[type[exp.Expr], Callable[..., Column]]] = {
 
 
 class SparkConditions(SqlConditions):
-    """Conditions over the columns of a frame, whose types are known.
+    """Row conditions over the columns of a frame.
 
-    `columns`: the name in the frame of each column of the rule, and its type.
+    `columns` maps each column of the rule to its name in the frame and its type.
     """
 
     def __init__(self, rule: RowRule, columns: Mapping[str, tuple[str, T.DataType]], session: SparkSession) -> None:
@@ -95,45 +103,53 @@ class SparkConditions(SqlConditions):
         self._queries: Final[dict[str, Column]] = {}
 
     def column_of_rule(self) -> Column:
-        """Return the rows that may be used. It fails where a row names no source, or one that means nothing."""
+        """Return the condition of the rule as a column. It fails at run time for a row without a known source."""
         test, source = self.column_of(self.render()), self._rule.source
         if source is None:
             return test
         where, text = self._columns[source][0], self.column(source)
-        said = f"CONCAT(SUBSTR({text}, 1, 60), {quote_text(f'`, in `{where}`: the notice has no such source')})"
+        unknown_text = f"CONCAT(SUBSTR({text}, 1, 60), {quote_text(f'`, in `{where}`: the notice has no such source')})"
         none = f"a row names no source, in `{where}`: nothing says what it may be used for"
         otherwise = (
             exp.case()
             .when(self.source_in(source, self._rule.permitted), self.constant(value=False))
             .when(self.absent(source), self._failure(none, self._nothing_of(source), source))
-            .else_(self._failure("unknown source `", said, source))
+            .else_(self._failure("unknown source `", unknown_text, source))
         )
         denied = self.column_of(self.source_in(source, self._rule.known - self._rule.permitted))
-        # One expression, so that Spark cannot leave such rows out by a part of it; most rows end at its first lines.
+        # This is one expression, so that Spark cannot drop failing rows by a part of it. Most rows are decided by its
+        # first branches.
         return F.when(denied, F.lit(False)).when(test, F.lit(True)).otherwise(self.column_of(otherwise))
 
     def column_of(self, condition: exp.Expr) -> Column:
-        """A condition as Spark has it. Queries over many subjects are put in: no text can name their relations."""
+        """Convert a condition to a Spark column.
+
+        Queries over many subjects are inserted as columns, because SQL text cannot name their relations.
+        """
         if isinstance(condition, exp.Var):
             return self._queries[condition.name]
         if any(part.name in self._queries for part in condition.find_all(exp.Var)):
             return _JOINED[type(condition)](*map(self.column_of, condition.iter_expressions()))
         return F.expr(condition.transform(_as_it_is).sql(dialect=DIALECT))
 
-    # ---- what the frame says of its columns ------------------------------------------------------------------------
+    # ---- columns of the frame --------------------------------------------------------------------------------------
 
     def column(self, name: str) -> str:
-        """As of any."""
+        """Return the SQL for a column of the rule."""
         return _make_named_column(self._columns[name][0])
 
     def _known_kind(self, column: str) -> str | None:
         type_ = self._columns[column][1]
         if isinstance(type_, T.DecimalType) and type_.scale == 0:
             return "larger"
-        return next((kind for known, kind in _KINDS if isinstance(type_, known)), None)
+        return next((kind for type_class, kind in _KINDS if isinstance(type_, type_class)), None)
 
     def kind(self, column: str) -> str:
-        """As of any; raises UnlabelledData where the column holds no days, or no ids."""
+        """Return the kind of a column's type.
+
+        Raises:
+            UnlabelledData: the type of the column holds neither days nor ids.
+        """
         kind, (where, type_) = self._known_kind(column), self._columns[column]
         type_name = type_.simpleString()
         if column in (self._rule.collected, self._rule.ended):
@@ -144,10 +160,10 @@ class SparkConditions(SqlConditions):
             raise values.not_subjects(where, type_name)
         return kind
 
-    # ---- words of Spark --------------------------------------------------------------------------------------------
+    # ---- SQL of Spark ----------------------------------------------------------------------------------------------
 
     def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
-        """Return rows whose source is one of these; null for a row without one, at which `column_of_rule` fails."""
+        """Return the condition that a row has one of these sources. It is null for a row without a source."""
         if self._known_kind(column) != "text":
             raise values.not_sources(column, self._columns[column][1].simpleString())
         forms = [form for form, id_ in spellings(self._rule.notice).items() if id_ in ids]
@@ -156,22 +172,25 @@ class SparkConditions(SqlConditions):
     def days_in(
         self, column: str, since: datetime.date | None, before: datetime.date | None, timezone: str, /
     ) -> exp.Expr:
-        """As of any; Spark has days before the first that Python has."""
+        """Return the condition that a day lies in a range.
+
+        Python's first day is not a bound, because Spark has earlier days.
+        """
         return super().days_in(column, None if since == datetime.date.min else since, before, timezone)
 
     def _moment(self, timezone: str, day: datetime.date) -> exp.Expr:
         begin = exp.Literal.number(values.day_to_tick(day, timezone, "us"))
-        return exp.Anonymous(this="TIMESTAMP_MICROS", expressions=[begin])  # a cast hangs on settings
+        return exp.Anonymous(this="TIMESTAMP_MICROS", expressions=[begin])  # a cast would depend on settings
 
     def subject_in(self, column: str, keys: KeySet, /) -> exp.Expr:
-        """As of any."""
+        """Return the condition that a row is about one of these subjects."""
         condition = super().subject_in(column, keys)
-        # A query finds no null either, and by itself Spark makes an anti-join of it.
+        # The bare query does not match nulls either, and Spark can turn it into an anti-join.
         query = condition.find(exp.Var) if self.kind(column) in ("whole", "larger") else None
         return condition if query is None or query.name not in self._queries else query
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
-        """As of any; of many keys a query, for which a name stands until it is put in."""
+        """Return the condition that a value is one of the keys. For many keys, it is the placeholder of a query."""
         if len(getattr(keys, form)) <= MOST_IN_A_CONDITION:
             return super().among(value, keys, form)
         relation = F.broadcast(key_relation(self._session, keys, form))
@@ -180,25 +199,25 @@ class SparkConditions(SqlConditions):
         return exp.var(query)
 
     def _text_in(self, column: str, text: exp.Expr, keys: KeySet) -> exp.Expr:
-        text = exp.Trim(this=text)  # columns of a fixed width are filled with blanks
+        text = exp.Trim(this=text)  # columns of a fixed width are padded with blanks
         no_id = self._unless_odd(column, text).else_(self.constant(value=False))
-        # Beside the others, and not around them: queries are put in between AND, OR and NOT alone.
+        # The test stands beside the other conditions, because `column_of` inserts queries only into AND, OR and NOT.
         return exp.or_(no_id, super()._text_in(column, text, keys))
 
 
 def quote_column(name: str) -> str:
-    """Return a column's name as Spark reads it, whatever is in it."""
+    """Quote the name of a column for Spark."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def are_told_apart(names: Sequence[str]) -> bool:
-    """Return True if Spark tells columns apart by their names, of which capitals do not count."""
+    """Return True if the names of columns differ in more than case, so that Spark can tell them apart."""
     return len({name.casefold() for name in names}) == len(names)
 
 
 def quote_text(text: str) -> str:
-    """Return a text as Spark reads it, by every setting of its parser, whatever is in it."""
-    # What these stand for hangs on settings, even in a raw literal; and `${` begins a variable wherever it stands.
+    """Quote a text for Spark, so that it is safe under all settings of the parser."""
+    # The meaning of escapes depends on settings, even in a raw literal, and `${` begins a variable anywhere.
     return f"'{text}'" if _is_plain(text) else f"CAST(X'{text.encode().hex()}' AS string)"
 
 
@@ -211,7 +230,7 @@ def _as_it_is(part: exp.Expr) -> exp.Expr:
 
 
 def _make_named_column(name: str) -> str:
-    """Return a column, by its name as text."""
+    """Return the SQL for a column of this name."""
     return f"identifier({quote_text(quote_column(name))})" if "${" in name else quote_column(name)
 
 
@@ -219,7 +238,12 @@ def _make_named_column(name: str) -> str:
 
 
 def select_columns(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
-    """Return columns by their places, whatever their names, each made of the column and its name."""
+    """Select columns by position, even if names are ambiguous.
+
+    Args:
+        frame: The frame.
+        made: A function for each selected position. It makes the new column from the column and its name.
+    """
     names = frame.columns
     if are_told_apart(names):
         plain = names
@@ -230,39 +254,51 @@ def select_columns(frame: DataFrame, made: Mapping[int, Callable[[Column, str], 
 
 
 def by_relation(plan: TracedPlan, atoms: Iterable[Atom]) -> dict[tuple[int, str], list[str]]:
-    """Return the columns of each relation, in their order, apart by the rule that their rows met."""
-    named: dict[tuple[int, str], list[str]] = {}
+    """Group atoms by relation and row rule. Return the names of the columns in each group, in order."""
+    names: dict[tuple[int, str], list[str]] = {}
     for relation, column, rule in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
-        named.setdefault((relation, rule), []).append(plan.relations[relation].names[column])
-    return named
+        names.setdefault((relation, rule), []).append(plan.relations[relation].names[column])
+    return names
 
 
 def any_of(plan: TracedPlan, number: int) -> str:
-    """Return a column of a relation that is in the frame."""
+    """Return the name of an output that holds a column of this relation unchanged.
+
+    Raises:
+        UnlabelledData: there is no such output with a unique name.
+    """
     all_names = [name for name, _ in plan.outputs]
     names = [name for name, flow in plan.outputs if flow.same is not None and flow.same.relation == number]
     unique = next((name for name in names if all_names.count(name) == 1), None)
     if unique is None:
-        what = plan.relations[number].name
-        raise UnlabelledData(f"no column {f'of `{what}` ' if what else ''}is in the frame as it was read: keep one")
+        relation = plan.relations[number].name
+        raise UnlabelledData(
+            f"no column {f'of `{relation}` ' if relation else ''}is in the frame as it was read: keep one"
+        )
     return unique
 
 
 def places_of(frame: DataFrame, plan: TracedPlan, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
-    """What the columns of a rule are called in the frame, and their types."""
+    """Return the name and type in the frame of each column of a rule.
+
+    Raises:
+        UnlabelledData: a column is not in the frame any more, or its name is ambiguous.
+    """
     types = {field.name: field.dataType for field in frame.schema.fields}
     names = [name for name, _ in plan.outputs]
     placed: dict[str, tuple[str, Any]] = {}
     for column in rule.columns:
-        held = [
+        output_names = [
             name
             for name, flow in plan.outputs
             if flow.same is not None and flow.same.relation == number and plan.name_of(flow.same) == column
         ]
-        if not held or names.count(held[0]) != 1:
-            there = "there under a name of two columns" if held else "not in the frame any more"
+        if not output_names or names.count(output_names[0]) != 1:
+            reason = "there under a name of two columns" if output_names else "not in the frame any more"
             relation = plan.relations[number].name
-            what = f"`{relation}.{column}`" if relation else f"`{column}`"
-            raise UnlabelledData(f"{what} says what may be done with each row, and is {there}: keep it until then")
-        placed[column] = held[0], types[held[0]]
+            column_name = f"`{relation}.{column}`" if relation else f"`{column}`"
+            raise UnlabelledData(
+                f"{column_name} says what may be done with each row, and is {reason}: keep it until then"
+            )
+        placed[column] = output_names[0], types[output_names[0]]
     return placed

@@ -1,4 +1,4 @@
-"""`Spark`: what a guard says of frames and queries of Spark."""
+"""`Spark`, which holds frames and queries of Spark to a guard."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _KIND: Final = "read of a frame"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
 
 _Narrowed = tuple[str, Columns, frozenset[str], KeptRule]
-"""A relation whose rows were kept: its name, its tags, the columns used, and the rule."""
+"""A relation that was filtered by a row rule: its name, its tags, the columns used, and the rule."""
 
 
 class _FrameAnalysis(NamedTuple):
-    """What a frame uses, worked out once: columns of relations, and the row rules that their rows met."""
+    """The cached analysis of a frame: the columns of relations that it uses, and the row rules that were applied."""
 
     traced: TracedPlan
     demand: Demand
@@ -53,9 +53,9 @@ class _FrameAnalysis(NamedTuple):
 
 
 class Spark:
-    """`Spark(guard)`: checks frames, withholds their columns, keeps the rows that may be used, and writes tags.
+    """An adapter that checks Spark frames, withholds columns, keeps the rows that may be used, and writes tags.
 
-    What it has made (`permitted`, `tagged`) it knows again in plans; another `Spark` does not.
+    An instance recognizes only frames that it tagged or narrowed itself. So create one `Spark(guard)` per application.
     """
 
     def __init__(self, guard: Guard) -> None:
@@ -69,18 +69,18 @@ class Spark:
         self._tags: Final = TagReader(self._decider, self._memory)
         self._lock = make_lock()
 
-    # ---- whether a frame may be read ---------------------------------------------------------------------------------
+    # ---- checks ------------------------------------------------------------------------------------------------------
 
     def check(self, frame: DataFrame) -> None:
         """Check that the use under way may use every column that the frame's result depends on.
 
         Raises:
             PurposeMissing: no purpose is under way.
-            PurposeViolation: it may not use one of them; `field` names it.
-            UnlabelledData: one carries no tag; or rows say whose they are, or under which source they were collected,
-                and those that may be used were not kept by `permitted` (or were kept for another purpose).
-            UnknownSource: a tag is of another notice.
-            UnresolvedStatement: the plan does not tell what is read, or is not shown (Spark Connect).
+            PurposeViolation: the use may not use a column; `field` names it.
+            UnlabelledData: a column has no tag. Or rows name their own subject or source, and were not filtered by
+                `permitted` for this purpose.
+            UnknownSource: a tag belongs to another notice.
+            UnresolvedStatement: the plan does not show what it reads, or is not available (Spark Connect).
         """
         analysed = self._analyse(classic(frame))
         if analysed.kept:
@@ -89,15 +89,15 @@ class Spark:
             self._decider.check_demand(analysed.demand)
 
     def _use(self, frame: DataFrame) -> Use[Any] | None:
-        """Return the use under way; None if a missing one is only observed."""
+        """Return the use under way, or None if a missing use is only observed."""
         return self._decider.current_use(_KIND, self._names(frame))
 
     def _names(self, frame: DataFrame) -> Iterator[str]:
-        """Yield the names of the relations that a frame is made of."""
+        """Yield the names of the relations that a frame reads."""
         yield from (relation.name for relation in trace_frame(frame, self._memory).relations)
 
     def _meet(self, analysed: _FrameAnalysis, use: Use[Any] | None) -> None:
-        """As `check`, under this use: None if a missing purpose is only observed."""
+        """Check an analysed frame under a use, which is None if a missing purpose is only observed."""
         rules: dict[str, RowRule | None] = {}
         if use is not None and not use.activity.observing:
             for name, columns, names, record in analysed.kept:
@@ -106,10 +106,12 @@ class Spark:
         self._decider.check_demand_under(use, analysed.demand, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
-        """The tags of a frame's columns, by what they come from; of rows that were kept, with what they may come from.
+        """Return the tags of a frame's columns, derived from the columns of relations that they come from.
+
+        Filtered rows have only the sources that their row rule permits.
 
         Raises:
-            UnlabelledData: one comes from a column that carries no tag.
+            UnlabelledData: a column comes from a column without a tag.
             UnknownSource, UnresolvedStatement: as `check`.
         """
         return self._tags.of_frame(trace_frame(classic(frame), self._memory), frozenset())
@@ -117,12 +119,12 @@ class Spark:
     def _analyse(self, frame: DataFrame) -> _FrameAnalysis:
         revisions = self._decider.revisions
         with self._lock:
-            known = self._analysed.get(frame)
-        if known is not None and known[0] is revisions:
-            return known[1]
+            cached = self._analysed.get(frame)
+        if cached is not None and cached[0] is revisions:
+            return cached[1]
         plan = trace_frame(frame, self._memory)
         demands: list[Demand] = []
-        kept: list[_Narrowed] = []
+        narrowed_relations: list[_Narrowed] = []
         for (number, rule), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
@@ -130,8 +132,8 @@ class Spark:
             narrowed = {relation.name} if record is not None else frozenset[str]()
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed, kind=_KIND))
             if record is not None:
-                kept.append((relation.name, columns, frozenset(names), record))
-        analysed = _FrameAnalysis(plan, Demand.together(demands), kept)
+                narrowed_relations.append((relation.name, columns, frozenset(names), record))
+        analysed = _FrameAnalysis(plan, Demand.together(demands), narrowed_relations)
         with self._lock:
             self._analysed[frame] = (revisions, analysed)
         return analysed
@@ -139,64 +141,78 @@ class Spark:
     def _must_still_hold(
         self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: KeptRule
     ) -> None:
-        """Check that the rows that were kept are those that may be used now, by this use."""
+        """Check that the row rule of a frame keeps the rows that this use may use now.
+
+        Raises:
+            UnlabelledData: the rows were filtered for another purpose, for other columns, or by an outdated rule.
+        """
         personal = {column for column in names if columns[column].is_personal}
-        # Columns that may not be used in any row are refused by `meet_under`.
+        # `check_demand_under` refuses the columns that may not be used in any row.
         personal.difference_update(self._decider.find_denied_columns(use, columns, sorted(personal), name))
         if not personal:
             return
         rule = self._decider.make_row_rule(use, columns, sorted(record.names), name)
-        kept = record.rule
-        same = rule is kept or (rule is not None and kept is not None and rule.keeps_the_rows_of(kept))
+        kept_rule = record.rule
+        same = rule is kept_rule or (rule is not None and kept_rule is not None and rule.keeps_the_rows_of(kept_rule))
         if not same or not personal <= record.names:
-            what = f"the rows of `{name}`" if name else "the rows"
+            rows = f"the rows of `{name}`" if name else "the rows"
             raise UnlabelledData(
-                f"{what} were kept for another purpose, for other columns, or as things stood before: keep them anew, "
+                f"{rows} were kept for another purpose, for other columns, or as things stood before: keep them anew, "
                 "with `permitted`"
             )
 
     # ---- tags --------------------------------------------------------------------------------------------------------
 
     def tagged(self, frame: DataFrame, tags: object) -> DataFrame:
-        """Return the frame with tags on its columns: a tagged class, a mapping of names to sources, or `Columns`.
+        """Return the frame with tags on its columns.
 
-        Columns that it does not name stay as they are. What is known of a column already stays known: a tag adds to it.
+        Columns that `tags` does not name stay unchanged. Tags only accumulate: retagging a column cannot remove a
+        source.
+
+        Args:
+            frame: The frame.
+            tags: A tagged class, a mapping of names to sources, or `Columns`.
 
         Raises:
-            FlowViolation: the tag of a column lacks a source that it is known to come from.
-            UnlabelledData: a column is not there, or is there twice.
+            FlowViolation: the tag of a column lacks a source that the column comes from.
+            UnlabelledData: a column does not exist, or exists twice.
             UnknownSource, TypeError: as `columns_of`.
         """
         frame = classic(frame)
-        stated = columns_of(self._decider.revisions, tags)
+        stated_columns = columns_of(self._decider.revisions, tags)
         names = frame.columns
-        for name in stated:
+        for name in stated_columns:
             if names.count(name) != 1:
-                there = "there twice" if name in names else "not there"
-                raise UnlabelledData(f"`{name}` is tagged and {there}: rename it first, or leave it out")
+                reason = "there twice" if name in names else "not there"
+                raise UnlabelledData(f"`{name}` is tagged and {reason}: rename it first, or leave it out")
         plan = trace_frame(frame, self._memory)
         for name, flow in plan.outputs:
-            known = frozenset(
+            known_atoms = frozenset(
                 atom for atom in flow.atoms if plan.relations[atom.relation].bears[atom.column] is not None
             )
-            if name in stated and known:
-                same = flow.same if flow.same in known else None
+            if name in stated_columns and known_atoms:
+                same = flow.same if flow.same in known_atoms else None
                 require_covered(
                     "the frame",
                     name,
-                    self._tags.of_flow(plan, SparkFlow(known, same), self._tags.sources_within(plan)),
-                    stated[name],
+                    self._tags.of_flow(plan, SparkFlow(known_atoms, same), self._tags.sources_within(plan)),
+                    stated_columns[name],
                 )
-        tags = {place: stated[name] for place, name in enumerate(names) if name in stated}
+        tags = {place: stated_columns[name] for place, name in enumerate(names) if name in stated_columns}
         revisions = self._decider.revisions
         return self._with_tags(frame, tags, {place: {KEY: encode(tag, revisions)} for place, tag in tags.items()})
 
     def _with_tags(
         self, frame: DataFrame, tags: Mapping[int, Tag], metadata: Mapping[int, dict[str, Any]]
     ) -> DataFrame:
-        """Return the frame with marks in its plan that tell its columns' tags, by place. Spark optimises them away.
+        """Return the frame with expressions in its plan that mark the tags of its columns.
 
-        `metadata` is what these columns bear, for others to read.
+        Spark's optimizer removes these expressions.
+
+        Args:
+            frame: The frame.
+            tags: The tags, by the position of the column.
+            metadata: The metadata of these columns, for other readers.
         """
         token = self._memory.tag(tags)
 
@@ -213,10 +229,10 @@ class Spark:
     # ---- withholding and narrowing -------------------------------------------------------------------------------
 
     def withhold(self, frame: DataFrame) -> DataFrame:
-        """Return the frame without the columns that come from what the use under way may not use.
+        """Return the frame without the columns that come from data that the use under way may not use.
 
         Raises:
-            PurposeViolation: none would be left, or one of them decides which rows there are.
+            PurposeViolation: no column would be left, or a denied column decides which rows the frame has.
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
         frame = classic(frame)
@@ -230,27 +246,27 @@ class Spark:
         plan = trace_frame(frame, self._memory)
         denied = self._find_denied(use, plan)
         first = next((atom for atom in sorted(plan.decides) if atom in denied), None)
-        left = [place for place, (_, flow) in enumerate(plan.outputs) if denied.keys().isdisjoint(flow.atoms)]
-        if first is None and not left and plan.outputs:
+        remaining = [place for place, (_, flow) in enumerate(plan.outputs) if denied.keys().isdisjoint(flow.atoms)]
+        if first is None and not remaining and plan.outputs:
             first = min(denied)
         if first is not None:
             relation, name = plan.relations[first.relation].name, plan.name_of(first)
             self._decider.engine.refuse(denied[first], use, field=f"{relation}.{name}" if relation else name)
-        if len(left) == len(plan.outputs):
+        if len(remaining) == len(plan.outputs):
             return frame
         names = frame.columns
         if are_told_apart(names):
-            gone = set(range(len(names))).difference(left)
+            gone = set(range(len(names))).difference(remaining)
             return frame.drop(*(name for place, name in enumerate(names) if place in gone))
-        return select_columns(frame, dict.fromkeys(left, Column.alias))
+        return select_columns(frame, dict.fromkeys(remaining, Column.alias))
 
     def _find_denied(self, use: Use[Any], plan: TracedPlan) -> dict[Atom, Decision]:
-        """Return the columns that a use may not use, with the reason."""
+        """Return the columns of relations that a use may not use, each with the decision."""
         denied: dict[Atom, Decision] = {}
         for (number, _), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
-            alike: dict[object, str] = {}  # columns of one tag are decided alike
+            alike: dict[object, str] = {}  # one column stands for all with the same tag
             for name in names:
                 alike.setdefault(columns.get(name), name)
             decided = self._decider.find_denied_columns(use, columns, alike.values(), relation.name)
@@ -262,14 +278,17 @@ class Spark:
         return denied
 
     def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
-        """Return the frame with the rows alone that the use under way may use, by what they say of themselves.
+        """Return the frame with only those rows that the use under way may use.
 
-        The condition is Spark's own, and runs where the rows are. It fails there where a row names no source, or one
-        that means nothing. `withhold`: without the columns that may not be used, rather than refused for them.
+        The executors run the row condition. If a row names no source, or an unknown one, the job fails there.
+
+        Args:
+            frame: The frame.
+            withhold: Also drop the columns that may not be used, instead of refusing them.
 
         Raises:
             PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
-            UnlabelledData: as `check`; or a column that says it of the rows is no more in the frame.
+            UnlabelledData: as `check`, or the frame no longer contains a column that the row condition needs.
         """
         frame = classic(frame)
         use = self._use(frame)
@@ -280,9 +299,10 @@ class Spark:
         return frame
 
     def narrowed(self, frame: DataFrame) -> DataFrame:
-        """As `permitted`, and nothing is said of the columns: for a view, over which queries are checked one by one.
+        """Filter rows like `permitted`, but do not check the columns.
 
-        Rows are kept for the columns that may be used; of the others `check` says so when they are.
+        Use it for a view whose queries are checked one by one. `check` refuses the denied columns when a query uses
+        them.
 
         Raises:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
@@ -303,7 +323,7 @@ class Spark:
                 denied = self._decider.find_denied_columns(use, columns, tags, relation.name)
                 used = [name for name in tags if name not in denied]
                 rule = self._decider.make_row_rule(use, columns, used, relation.name)
-            if rule is None:  # denials are observed only, or what is personal may not be used whatever the rows are
+            if rule is None:  # denials are only observed, or no personal column may be used in any row
                 frame = self._mark_kept_rows(frame, (relation, used, None), F.lit(True), any_of(plan, number))
             else:
                 places = places_of(frame, plan, number, rule)
@@ -318,25 +338,38 @@ class Spark:
         condition: Column,
         column: str,
     ) -> DataFrame:
-        """Return the rows of a relation that meet a rule, known again in plans; all where denials are observed only."""
+        """Filter a frame by a row condition, with a token by which the condition is recognized in plans.
+
+        Args:
+            frame: The frame.
+            narrowing: The relation, the columns that the rule was made for, and the rule, or None without a rule.
+            condition: The condition of the rule.
+            column: A column of the relation in the frame, which ties the token to the relation.
+        """
         token = new_token()
         relation, names, rule = narrowing
-        made = self._memory.keep(token, relation, names, rule)
-        # The token, and whose rows it is about, where the rule asks nothing of them. Spark leaves it out.
+        record = self._memory.keep(token, relation, names, rule)
+        # The marker holds the token, and names the relation even if the condition does not. Spark optimizes it away.
         marker = _standing_for_itself(token) | F.col(quote_column(column)).isNull()
         frame = frame.filter(marker & condition)
-        trace_frame(frame, self._memory)  # from which its condition is known
-        if made.digest is None:
+        trace_frame(frame, self._memory)  # stores the digest of the condition
+        if record.digest is None:
             raise UnlabelledData(f"the rows of `{relation.name}` cannot be told apart in this plan")
         return frame
 
-    # ---- text, wrapping, writing ---------------------------------------------------------------------------------
+    # ---- queries, wrapping, writing ------------------------------------------------------------------------------
 
     def sql(self, session: SparkSession, text: str, args: Any = None, **frames: DataFrame) -> DataFrame:
-        """What a query gives, checked. `frames` stand in its text as `{name}`, `args` for its parameters.
+        """Return the frame of a query, after checking it.
+
+        Args:
+            session: The Spark session.
+            text: The text of the query, with placeholders `{name}` for frames.
+            args: Values for the parameters of the query.
+            frames: The frames for the placeholders.
 
         Raises:
-            UnresolvedStatement: it is no query: Spark would run it at once.
+            UnresolvedStatement: the text is not a query, so Spark would run it at once.
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource: as `check`.
         """
         frame = parse_query(session, text, args, {name: classic(frame) for name, frame in frames.items()})
@@ -344,11 +377,11 @@ class Spark:
         return frame
 
     def guarded(self, frame: DataFrame) -> GuardedFrame:
-        """Return the frame behind a wrapper: what is made of it is wrapped, and checked before it gives any data."""
+        """Return the frame in a wrapper that checks it, and all frames made of it, before they return data."""
         return make_wrapper(GuardedFrame, self, classic(frame))
 
     def written(self, frame: DataFrame) -> DataFrame:
-        """Return the frame, checked, its columns bearing the tags of what they come from: as it is to be written.
+        """Check the frame, and return it with tags in the metadata of its columns, ready to be written.
 
         Raises:
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
@@ -358,7 +391,7 @@ class Spark:
         return self._bearing(frame, self._of_outputs(frame))
 
     def _of_outputs(self, frame: DataFrame) -> Columns:
-        """Return the tags of a frame's columns, with the source of each row where it goes along."""
+        """Return the tags of a frame's columns. Columns stay `ByRow` if the row source is in the frame too."""
         plan = self._analyse(frame).traced
         return self._tags.of_frame(plan, self._tags.sources_within(plan))
 
@@ -374,36 +407,48 @@ class Spark:
     def save(
         self, frame: DataFrame, target: str, *, table: bool = False, mode: str = "errorifexists", **options: str
     ) -> None:
-        """Write the frame, checked and with its tags: into Parquet files under a path, or (`table`) a table by name.
+        """Check the frame, and write it with its tags to Parquet files or to a table.
 
-        Where there are data already and `mode` is `append`, their tags must cover what would flow there, and stay.
+        If data are appended, the tags of the existing data must cover the new data, and stay unchanged.
+
+        Args:
+            frame: The frame.
+            target: A path, or with `table` the name of a table.
+            table: Write to a table instead of files.
+            mode: The mode of Spark's writer.
+            options: The options of Spark's writer.
 
         Raises:
-            FlowViolation: the tag of a column there lacks a source.
+            FlowViolation: the tag of an existing column lacks a source.
             UnlabelledData: the target has columns without tags.
             PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
         """
         frame = classic(frame)
         self.check(frame)
         tags = self._of_outputs(frame)
-        there = existing(frame.sparkSession, target, table=table) if mode.lower() == "append" else None
-        if there is not None:
-            within = self.columns(there)
+        existing_frame = existing(frame.sparkSession, target, table=table) if mode.lower() == "append" else None
+        if existing_frame is not None:
+            within = self.columns(existing_frame)
             for name in in_order(tags, within, target):
                 require_covered(target, name, tags[name], within[name])
-            # Spark takes the tags of a folder from one of its files, whichever it is: so they are the same in all.
+            # Spark reads the tags of a folder from an arbitrary file in it, so all files must have the same tags.
             tags = within
-        made = self._bearing(frame, tags)
-        writer = made.write.mode(mode).options(**options).format("parquet")
+        tagged_frame = self._bearing(frame, tags)
+        writer = tagged_frame.write.mode(mode).options(**options).format("parquet")
         if table:
             writer.saveAsTable(target)
         else:
             writer.save(target)
 
     def checkpointed(self, frame: DataFrame, *, eager: bool = True, local: bool = False) -> DataFrame:
-        """The frame, checked and materialised as `checkpoint` does; its columns bear the tags of what they come from.
+        """Check the frame, and return a checkpoint of it whose columns bear tags.
 
-        Behind a checkpoint that was made otherwise nothing tells what chose its rows, so its columns bear none.
+        The columns of any other checkpoint bear no tags, because nothing tells which columns decided its rows.
+
+        Args:
+            frame: The frame.
+            eager: Materialize the checkpoint at once.
+            local: Store the checkpoint on the executors, as `localCheckpoint` does.
 
         Raises:
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
@@ -412,36 +457,43 @@ class Spark:
         self.check(frame)
         plan = self._analyse(frame).traced
         tags = self._tags.in_order(plan, self._tags.sources_within(plan))
-        made = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
-        metadata = {place: field.metadata for place, field in enumerate(made.schema.fields)}
-        return self._with_tags(made, dict(enumerate(tags)), metadata)
+        checkpoint = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
+        metadata = {place: field.metadata for place, field in enumerate(checkpoint.schema.fields)}
+        return self._with_tags(checkpoint, dict(enumerate(tags)), metadata)
 
     def schema(self, columns: object, types: Mapping[str, Any] | None = None) -> Any:
-        """The schema of a tagged model, or of columns whose types are given, with tags: for `createDataFrame`, `read`.
+        """Return a schema with tags, for `createDataFrame` or `read`.
+
+        Args:
+            columns: A tagged class, a mapping of names to sources, or `Columns`.
+            types: The types of the columns, where they do not follow from the annotations of a class.
 
         Raises:
-            TypeError: the type of a column is missing, or Spark has none for it.
+            TypeError: the type of a column is missing, or Spark does not support it.
         """
         return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
 
 
 def _standing_for_itself(token: str) -> Column:
-    """A condition that holds, and bears a token. Written as text: of columns PySpark would warn that it always does."""
+    """Return a condition that is always true and contains a token.
+
+    It is SQL text, because PySpark warns if a column is compared with itself.
+    """
     return F.expr(f"'{token}' = '{token}'")
 
 
 _PATTERNS: Final = re.compile(r"[{}\[\]*?\\]")
-"""What stands for other characters where Spark reads a path."""
+"""Characters that Spark reads as a pattern in paths."""
 
 
 def existing(session: SparkSession, target: str, *, table: bool) -> DataFrame | None:
-    """What is there already; None where there is nothing."""
+    """Return the data that the target of a write already holds, or None if there are none."""
     if table:
         return session.table(target) if session.catalog.tableExists(target) else None
     try:
         return session.read.parquet(
             _PATTERNS.sub(r"\\\g<0>", target)
-        )  # a path is written as it is, and read as a pattern
+        )  # Spark reads paths as patterns, but writes them literally
     except AnalysisException as error:
         if error.getCondition() in {"PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"}:
             return None
@@ -449,10 +501,10 @@ def existing(session: SparkSession, target: str, *, table: bool) -> DataFrame | 
 
 
 def in_order(tags: Columns, within: Columns, target: str) -> Iterator[str]:
-    """Yield the columns that flow, each of which must be there.
+    """Yield the names of the columns to write, after checking that the target has each of them.
 
     Raises:
-        UnlabelledData: one is not, so nothing says what it may be used for.
+        UnlabelledData: the target lacks a column.
     """
     for name in tags:
         if name not in within:

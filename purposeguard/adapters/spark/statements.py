@@ -1,4 +1,4 @@
-"""Texts for Spark: whether one is a query. Anything else Spark would run as soon as it reads it."""
+"""Checks that a text for Spark is a query. Spark would run any other statement as soon as it parses it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ _QUERIES: Final = words(
     "UnresolvedQualify UnresolvedHint UnresolvedTableValuedFunction UnresolvedTVFAliases "
     "UnresolvedSubqueryColumnAliases RelationTimeTravel AsOfJoin CTERelationDef CTERelationRef WithCTE UnionLoop"
 )
-"""The operators of which queries are made, as Spark's parser gives them. Commands and scripts have others."""
+"""The operators that Spark's parser returns for queries. Commands and scripts have others."""
 
 
 def parse_query(session: SparkSession, text: str, args: Any, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """What a query gives; Spark's own parser says first whether it is one.
+    """Return the frame of a query, after Spark's own parser has confirmed that the text is one.
+
+    Args:
+        session: A classic Spark session.
+        text: The text of the query.
+        args: Values for the parameters of the query, or None.
+        frames: The frames for placeholders such as `{name}` in the text.
 
     Raises:
-        UnresolvedStatement: it is none, or the session is one of Spark Connect.
+        UnresolvedStatement: the text is not a query, or the session belongs to Spark Connect.
     """
     if not hasattr(session, "_jsparkSession"):
         raise UnresolvedStatement(CONNECT)
@@ -48,7 +54,7 @@ def parse_query(session: SparkSession, text: str, args: Any, frames: Mapping[str
 
 
 def _reason(error: AnalysisException) -> str:
-    """What Spark says of a text, without the text: that may hold whatever it likes."""
+    """Format Spark's error without the text of the query, which may contain anything."""
     parts = [str(error.getCondition() or type(error).__name__)]
     for name, value in (error.getMessageParameters() or {}).items():
         if name in {"objectName", "relationName", "routineName", "name"}:
@@ -60,7 +66,8 @@ def must_be_query(session: SparkSession, text: str) -> None:
     """Check that a text is one query, and nothing else.
 
     Raises:
-        UnresolvedStatement: it is a command, a script, or makes something; `ParseException` where it is no SQL at all.
+        UnresolvedStatement: the text is a command or a script, or creates something.
+        ParseException: the text is not SQL.
     """
     java: Any = session._jsparkSession
     parser = java.sessionState().sqlParser()
@@ -74,7 +81,7 @@ def must_be_query(session: SparkSession, text: str) -> None:
 
 
 def _operators(value: object) -> Iterator[str]:
-    """The classes of all operators, wherever they stand."""
+    """Yield the class names of all operators in a parsed statement, at any depth."""
     if isinstance(value, dict):
         name = str(value.get("class", ""))
         if name and ".catalyst.expressions." not in name and not _is_unresolved_expression(value):

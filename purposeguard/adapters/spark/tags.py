@@ -1,4 +1,4 @@
-"""Tags of Spark's columns: those of relations, and those of frames, by what their columns come from."""
+"""Tags of Spark's columns: tags of relations, and tags of frames derived from their lineage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TAGS_KEPT: Final = 10_000
 
 
 class TagReader:
-    """Reads tags. From any thread."""
+    """A reader of tags. Threads may share it."""
 
     def __init__(self, decider: Decider, memory: SparkMemory) -> None:
         self._decider = decider
@@ -32,9 +32,11 @@ class TagReader:
         self._decode = functools.lru_cache(_TAGS_KEPT)(decode)
 
     def of_frame(self, plan: TracedPlan, sources: frozenset[int]) -> Columns:
-        """Return the tags of a frame's columns: of their values, and of what decides its rows.
+        """Return the tags of a frame's columns, which cover their values and what decides the frame's rows.
 
-        `sources`: the relations whose row source is in the frame too; their `ByRow` columns stay so.
+        Args:
+            plan: The traced plan of the frame.
+            sources: The relations whose row source is in the frame, so that their `ByRow` columns stay `ByRow`.
         """
         tags: dict[str, Tag] = {}
         for (name, _), tag in zip(plan.outputs, self.in_order(plan, sources), strict=True):
@@ -42,8 +44,8 @@ class TagReader:
         return Columns(tags)
 
     def in_order(self, plan: TracedPlan, sources: frozenset[int]) -> list[Tag]:
-        """As `of_frame`, by position: several columns may have one name."""
-        tags: dict[SparkFlow, Tag] = {}  # a column that is opaque has what all others have
+        """Return the tags that `of_frame` returns, but by position, because columns may share a name."""
+        tags: dict[SparkFlow, Tag] = {}  # opaque columns share one flow
         chosen = self.of_flow(plan, SparkFlow(plan.decides), sources)
         for _, flow in plan.outputs:
             if flow not in tags:
@@ -51,7 +53,7 @@ class TagReader:
         return [tags[flow] for _, flow in plan.outputs]
 
     def of_relation(self, relation: SparkRelation) -> Columns:
-        """Return the tags that the columns of a relation bear."""
+        """Return the tags that the columns of a relation bear, and declare them to the decider."""
         columns = Columns(
             {
                 name: self._tag(bears, f"{relation.name}.{name}" if relation.name else name)
@@ -66,7 +68,7 @@ class TagReader:
         return bears if isinstance(bears, Tag) else self._decode(str(bears), self._decider.revisions, column)
 
     def of_flow(self, plan: TracedPlan, flow: SparkFlow, sources: frozenset[int]) -> Tag:
-        """Return the tag of a column, by what it comes from; `sources` as for `of_frame`."""
+        """Return the tag of a column from its flow. See `of_frame` for `sources`."""
         if flow.same is not None:
             tag = self._own(plan, flow.same)
             if len(flow.atoms) == 1 and (not tag.by_row or not flow.same.kept or flow.same.relation in sources):
@@ -85,11 +87,11 @@ class TagReader:
         name = relation.names[atom.column]
         bears = relation.bears[atom.column]
         if bears is None:
-            self._decider.demand({relation.name: (Columns({}), (name,))})  # raises, and says what to do
+            self._decider.demand({relation.name: (Columns({}), (name,))})  # raises UnlabelledData with a remedy
         return self._tag(bears, name)
 
     def sources_within(self, plan: TracedPlan) -> frozenset[int]:
-        """Return the relations whose row source is in the frame unchanged."""
+        """Return the relations whose row source the frame contains unchanged."""
         return frozenset(
             flow.same.relation
             for _, flow in plan.outputs
@@ -100,16 +102,16 @@ class TagReader:
 
 
 def _either(left: Tag, right: Tag) -> Tag:
-    """Return the tag for a name of two columns, which may mean either."""
+    """Join the tags of two columns that share a name, which may mean either."""
     if left == right:
         return left
     return Tag(left.label | right.label, by_row=left.by_row or right.by_row)
 
 
 def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
-    """Return the tag of a column in chosen rows: that a row exists reveals what chose it.
+    """Add to a column's tag the tag of what chose the rows, because the existence of a row reveals that.
 
-    The source of a row depends on the row alone.
+    The row source is unchanged, because it depends only on the row itself.
     """
     if tag.mark is RowSource or not chosen.is_personal:
         return tag
@@ -120,8 +122,8 @@ def require_covered(target: str, column: str, value: Tag, tag: Tag) -> None:
     """Check that the tag of a column covers what flows into it.
 
     Raises:
-        FlowViolation: it lacks a source.
-        UnlabelledData: what flows there was collected under the source that its row names, and the tag does not say so.
+        FlowViolation: the tag lacks a source.
+        UnlabelledData: the rows that flow in name their own sources, and the tag is not `ByRow`.
     """
     require_covering(target, column, tag.label, value.label)
     if value.by_row and not tag.by_row:
@@ -148,14 +150,14 @@ _TYPES: Final[Mapping[object, T.DataType]] = {
 def schema_with(
     columns: Columns, columns_or_class: object, types: Mapping[str, Any] | None, revisions: Revisions
 ) -> T.StructType:
-    """Return a schema whose columns bear tags; the types are given, or those of a class's annotations.
+    """Return a schema whose columns bear tags. Types come from `types`, or from the annotations of a class.
 
     Raises:
         TypeError: the type of a column is missing, or Spark has none for it.
     """
     hints = get_type_hints(columns_or_class, include_extras=True) if isinstance(columns_or_class, type) else {}
     fields: list[T.StructField] = []
-    read: dict[str, T.DataType] = {}  # Spark's parser is asked once for each
+    read: dict[str, T.DataType] = {}  # each text is parsed once
     for name, tag in columns.items():
         type_given = (types or {}).get(name)
         type_, nullable = (type_given, True) if type_given is not None else _type_of(hints.get(name))
@@ -170,7 +172,7 @@ def schema_with(
 
 
 def _type_of(hint: object) -> tuple[T.DataType | None, bool]:
-    """Return the type of an annotation, and whether it may be null."""
+    """Return the Spark type of an annotation, or None if there is none, and True if the value may be null."""
     if get_origin(hint) is Annotated:
         return _type_of(get_args(hint)[0])
     if get_origin(hint) in {Union, builtin_types.UnionType}:
