@@ -72,19 +72,22 @@ def _generate_classes(document: Document) -> Iterator[str]:
         yield from _generate_class(purpose, ("Purpose",), uses, leaf=False)
     rows = {row.id: row for row in source_rows(document)}
     parents = {row.parent for row in document.source}
-    for given, above in compute_bases(document, pairs).items():
+    for source_id, base_names in compute_bases(document, pairs).items():
         served = [
-            f"{row.class_} ({row.id}{_PROVISOS[name_proviso(grounds.get_grounds(given, row.id))]})"
+            f"{row.class_} ({row.id}{_PROVISOS[name_proviso(grounds.get_grounds(source_id, row.id))]})"
             for row in document.purposes
-            if row.id in pairs[given]
+            if row.id in pairs[source_id]
         ]
         yield from _generate_class(
-            rows[given], above, _format_sentence("May serve", served, "no purpose"), leaf=given not in parents
+            rows[source_id],
+            base_names,
+            _format_sentence("May serve", served, "no purpose"),
+            leaf=source_id not in parents,
         )
     yield ""
     class_of = {row.id: row.class_ for row in document.purposes}
     for family in document.family:
-        yield from _generate_family(family, [class_of[given] for given in family.purposes])
+        yield from _generate_family(family, [class_of[purpose_id] for purpose_id in family.purposes])
 
 
 _PROVISOS: Final = {None: "", "consent": ", by consent", "conditions": ", under conditions"}
@@ -157,7 +160,7 @@ def _generate_links(document: Document) -> Iterator[str]:
     yield '_Other = TypeVar("_Other")'
     class_of = {row.id: row.class_ for row in source_rows(document)}
     for row in document.derivation:
-        from_, with_ = (" | ".join(class_of[given] for given in ids) for ids in (row.from_, row.with_))
+        from_, with_ = (" | ".join(class_of[source_id] for source_id in ids) for ids in (row.from_, row.with_))
         yield ""
         yield ""
         yield f"def {row.function}("

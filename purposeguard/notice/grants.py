@@ -40,11 +40,11 @@ class Lineage:
 
     def __init__(self, document: Document) -> None:
         self.known = tuple(row.id for row in document.source)
-        known = set(self.known)
+        clause_ids = set(self.known)
         self.parent: dict[str, str] = {}
         self.children: dict[str, list[str]] = {}
         for row in document.source:
-            if row.parent in known:
+            if row.parent in clause_ids:
                 self.parent[row.id] = row.parent
                 self.children.setdefault(row.parent, []).append(row.id)
 
@@ -60,29 +60,29 @@ class Lineage:
 
         Sources in a circle of parents, or above one, are left out.
         """
-        left = {parent: len(items) for parent, items in self.children.items()}
-        order = [one for one in self.parent if one not in left]
+        open_items = {parent: len(items) for parent, items in self.children.items()}
+        order = [source for source in self.parent if source not in open_items]
         for source in order:
             above = self.parent.get(source)
             if above is not None:
-                left[above] -= 1
-                if not left[above]:
+                open_items[above] -= 1
+                if not open_items[above]:
                     order.append(above)
         return order
 
     def leaves(self, source: str) -> list[str]:
         """Return the lowest items below a source; the source itself if it has no items."""
-        return [one for one in self.span((source,)) if one not in self.children]
+        return [item for item in self.span((source,)) if item not in self.children]
 
     def span(self, sources: Iterable[str]) -> dict[str, None]:
         """Return the sources and all items below them, each once and in order. `EVERY` means all clauses."""
-        found = dict.fromkeys(self.known if sources == EVERY else sources)
-        pending = list(found)
+        reached = dict.fromkeys(self.known if sources == EVERY else sources)
+        pending = list(reached)
         for source in pending:
-            below = [child for child in self.children.get(source, ()) if child not in found]
-            found.update(dict.fromkeys(below))
+            below = [child for child in self.children.get(source, ()) if child not in reached]
+            reached.update(dict.fromkeys(below))
             pending += below
-        return found
+        return reached
 
 
 def compute_grants(document: Document) -> Grants:
@@ -95,30 +95,30 @@ def compute_grants(document: Document) -> Grants:
     """
     lineage = Lineage(document)
     forbidden = compute_prohibitions(document)
-    found: Grants = {row.id: {} for row in source_rows(document)}
+    grants: Grants = {row.id: {} for row in source_rows(document)}
     clause_of: dict[str, str] = {}
     for grant in document.grant:
         purposes = dict.fromkeys((purpose.id for purpose in grant.purpose), grant.clause)
         clause_of |= purposes
         for source in lineage.span(grant.sources):
-            if source in found:
-                found[source] |= purposes
+            if source in grants:
+                grants[source] |= purposes
     for derivation in document.derivation:
-        found[derivation.id] = {given: clause_of[given] for given in derivation.serves if given in clause_of}
+        grants[derivation.id] = {id_: clause_of[id_] for id_ in derivation.serves if id_ in clause_of}
     for source, purpose in forbidden:
-        found.get(source, {}).pop(purpose, None)
-    found |= {parent: {} for parent in lineage.children}  # Parents in a circle keep no grants; parsing reports them.
+        grants.get(source, {}).pop(purpose, None)
+    grants |= {parent: {} for parent in lineage.children}  # Parents in a circle keep no grants; parsing reports them.
     for parent in lineage.upwards():
         # A parent may serve what every one of its items may.
-        items = [found[item] for item in lineage.children.get(parent, ())]
+        items = [grants[item] for item in lineage.children.get(parent, ())]
         if items:
             common = set(items[0]).intersection(*items)
-            found[parent] = {given: clause for given, clause in items[0].items() if given in common}
+            grants[parent] = {purpose_id: clause for purpose_id, clause in items[0].items() if purpose_id in common}
     for overlay in document.overlay:
-        base = found.get(overlay.source, {})
-        wanted = {given for given in overlay.serves if (overlay.id, given) not in forbidden}
-        found[overlay.id] = {given: clause for given, clause in base.items() if given in wanted}
-    return found
+        base = grants.get(overlay.source, {})
+        wanted = {purpose_id for purpose_id in overlay.serves if (overlay.id, purpose_id) not in forbidden}
+        grants[overlay.id] = {purpose_id: clause for purpose_id, clause in base.items() if purpose_id in wanted}
+    return grants
 
 
 def compute_prohibitions(document: Document) -> dict[tuple[str, str], Prohibition]:
@@ -281,16 +281,16 @@ class LegalGrounds:
         if not self._unless and purpose not in self._particular:
             return self._of_purpose[purpose]
         rules = self.forbidden_unless(source, purpose)
-        found: dict[tuple[Ground, ...], None] = {}
+        groups: dict[tuple[Ground, ...], None] = {}
         for item in self._lineage.leaves(self._narrowed.get(source, source)):
-            also = {one for rule in (*rules, *self.forbidden_unless(item, purpose)) for one in rule.unless}
+            also = {condition for rule in (*rules, *self.forbidden_unless(item, purpose)) for condition in rule.unless}
             (grounds,) = self._of_purpose[purpose]
             rows = self._particular.get(purpose)
             if rows is not None:
                 pairs = zip(rows, grounds, strict=True)
                 grounds = tuple(ground for (row, named), ground in pairs if row.sources is None or item in named)
-            found[tuple(ground._replace(when=ground.when | also) for ground in grounds)] = None
-        return tuple(found)
+            groups[tuple(ground._replace(when=ground.when | also) for ground in grounds)] = None
+        return tuple(groups)
 
 
 def compute_extensions(document: Document) -> Extensions:
@@ -305,25 +305,25 @@ def compute_extensions(document: Document) -> Extensions:
     Returns:
         (source id, purpose id) → the row that extends the use.
     """
-    found: Extensions = {}
+    extensions: Extensions = {}
     if not document.extension:
-        return found
+        return extensions
     pairs = compute_grants(document)
     lineage = Lineage(document)
     for row in document.extension:
         for pair in iter_extended_pairs(document, row, pairs):
-            found.setdefault(pair, row)
+            extensions.setdefault(pair, row)
     for parent in lineage.children:
         leaves = lineage.leaves(parent)
         for purpose in pairs[parent]:
-            rows = [found[leaf, purpose] for leaf in leaves if (leaf, purpose) in found]
+            rows = [extensions[leaf, purpose] for leaf in leaves if (leaf, purpose) in extensions]
             if len(rows) == len(leaves):
-                found[parent, purpose] = next((row for row in rows if row.basis == "consent"), rows[0])
+                extensions[parent, purpose] = next((row for row in rows if row.basis == "consent"), rows[0])
     for overlay in document.overlay:
         for purpose in pairs[overlay.id]:
-            if (overlay.source, purpose) in found:
-                found[overlay.id, purpose] = found[overlay.source, purpose]
-    return found
+            if (overlay.source, purpose) in extensions:
+                extensions[overlay.id, purpose] = extensions[overlay.source, purpose]
+    return extensions
 
 
 def iter_extended_pairs(document: Document, row: Extension, pairs: Grants) -> Iterator[tuple[str, str]]:

@@ -34,14 +34,14 @@ class UnexplainedTerm(NamedTuple):
         """Describe the term as a fault of a history; `since` is the date of the revision before."""
         kind, id_ = self.kind, self.after.id
         if self.before.class_ != self.after.class_:
-            what = f"the {kind} `{id_}` is `{self.after.class_}`, and was `{self.before.class_}` in that of {since}"
+            message = f"the {kind} `{id_}` is `{self.after.class_}`, and was `{self.before.class_}` in that of {since}"
         else:
-            what = f"the words of the {kind} `{id_}` differ from those of the revision of {since}"
+            message = f"the words of the {kind} `{id_}` differ from those of the revision of {since}"
         cure = (
             "write `[[renamed]]` if it had another id, or if the one that had this id is gone; if it is the same "
             f'{kind}, write `[[unchanged]]` with `kind = "{kind}"`, `ids = ["{id_}"]` and `since = {since}`'
         )
-        return Fault(place, what, cure)
+        return Fault(place, message, cure)
 
 
 def unexplained_terms(before: Notice, after: Notice) -> Iterator[UnexplainedTerm]:
@@ -127,11 +127,12 @@ class History(Immutable):
             UnknownSource: that revision has no such source.
             LookupError: the day is before the earliest revision.
         """
-        held = self.on(collected)
-        if held is None:
+        then = self.on(collected)
+        if then is None:
             raise LookupError(f"the earliest revision known is of {self.notices[0].revision}, which is later than that")
-        given = [inner for source in sources for inner in (source.sources if isinstance(source, Label) else (source,))]
-        return Label(*(held.source(one if isinstance(one, str) else self._translate_class(one, held)) for one in given))
+        parts = [inner for source in sources for inner in (source.sources if isinstance(source, Label) else (source,))]
+        own = (part if isinstance(part, str) else self._translate_class(part, then) for part in parts)
+        return Label(*map(then.source, own))
 
     def _translate_class(self, source: type[Source], held: Notice) -> type[Source] | str:
         """Return the id that a class of another revision has in `held`.
@@ -157,21 +158,21 @@ class History(Immutable):
         forward = since <= until
         first, last = sorted((since, until))
         between = [notice for notice in self.notices if first < notice.revision <= last]
-        found = fold(clause)
+        current = fold(clause)
         for notice in between if forward else reversed(between):
             rows = [(fold(row.old), fold(row.new or "")) for row in notice.document.renamed if row.kind == kind]
             moves = rows if forward else [(new, old) for old, new in rows]
             targets = [target for _, target in moves]
-            if found in targets and found not in dict(moves):
+            if current in targets and current not in dict(moves):
                 return None
-            found = dict(moves).get(found, found)
-            if found is None:
+            current = dict(moves).get(current, current)
+            if current is None:
                 return None
-        return found
+        return current
 
     def with_(self, notice: Notice) -> History:
         """Return a history with one more revision, in its place by date. It replaces a revision of the same date."""
-        others = [one for one in self.notices if one.revision != notice.revision]
+        others = [revision for revision in self.notices if revision.revision != notice.revision]
         return History(*sorted((*others, notice), key=lambda one: one.revision))
 
     def __iter__(self) -> Iterator[Notice]:

@@ -39,13 +39,13 @@ def nearest_language(tags: Collection[str], language: str) -> str:
     The language itself comes first; then what remains when subtags are taken from its end (look-up, RFC 4647, section
     3.4); then the first tag of the same primary language; then the first tag.
     """
-    known = {tag.casefold(): tag for tag in tags}
+    tags_by_key = {tag.casefold(): tag for tag in tags}
     subtags = language.casefold().split("-")
     primary = subtags[0]
     while subtags:
-        found = known.get("-".join(subtags))
-        if found is not None:
-            return found
+        tag = tags_by_key.get("-".join(subtags))
+        if tag is not None:
+            return tag
         subtags.pop()
         if subtags and len(subtags[-1]) == 1:
             subtags.pop()  # A singleton means nothing without the subtags that follow it.

@@ -124,8 +124,8 @@ class Notice(Immutable):
         )
         sources = tuple(source_classes.values())
         grants = {
-            source: MappingProxyType({purpose_classes[id_]: clause for id_, clause in pairs[given].items()})
-            for given, source in source_classes.items()
+            source: MappingProxyType({purpose_classes[id_]: clause for id_, clause in pairs[source_id].items()})
+            for source_id, source in source_classes.items()
         }
         self._fill(
             document=document,
@@ -138,7 +138,7 @@ class Notice(Immutable):
             prohibited=MappingProxyType(compute_prohibitions(document)),
             words=MappingProxyType(dict(words)),
             _own_purposes=frozenset(purpose_classes.values()),
-            _sources=_index_spellings((one, one.clause, one.__name__) for one in sources),
+            _sources=_index_spellings((source, source.clause, source.__name__) for source in sources),
             _purposes=_index_spellings(
                 (purpose_class, purpose_class.clause, purpose_class.__name__)
                 for purpose_class in purpose_classes.values()
@@ -247,8 +247,8 @@ class Notice(Immutable):
 
     def words_of(self, passage: Passage) -> str:
         """Return the words of a passage, or its place if this notice was not read with the file that holds them."""
-        known = passage.words or self.words.get(passage.sha256 or "")
-        return f"({passage.place})" if known is None else known
+        words = passage.words or self.words.get(passage.sha256 or "")
+        return f"({passage.place})" if words is None else words
 
     @property
     def id(self) -> str:
@@ -292,8 +292,8 @@ class Notice(Immutable):
     @property
     def languages(self) -> tuple[str, ...]:
         """The tags of all languages of titles and texts, in the order of the file."""
-        documents = (one.document for one in self.notices)
-        return tuple(dict.fromkeys(tag for one in documents for texts in iter_texts_by_language(one) for tag in texts))
+        texts = (texts for notice in self.notices for texts in iter_texts_by_language(notice.document))
+        return tuple(dict.fromkeys(tag for by_language in texts for tag in by_language))
 
     def source(self, given: object) -> type[Source]:
         """Return the source category of an id, a class name, a slug or a class of this notice.
@@ -332,13 +332,13 @@ class Notice(Immutable):
         Raises:
             UnknownChannel: with the nearest names.
         """
-        found = _match_spelling(given, self.channels)
-        if found is not None:
-            return found
-        known = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
-        rows = (row for one in self.notices for row in one.document.channel)
+        name = _match_spelling(given, self.channels)
+        if name is not None:
+            return name
+        hint = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
+        rows = (row for notice in self.notices for row in notice.document.channel)
         titled = dict.fromkeys(row.id for row in rows if given in row.title.model_dump().values())
-        raise UnknownChannel(given, known, lambda: tuple(titled) or find_nearest(given, self.channels))
+        raise UnknownChannel(given, hint, lambda: tuple(titled) or find_nearest(given, self.channels))
 
     def condition(self, given: object) -> str:
         """Return the condition of a name; case, blanks and hyphens do not matter.
@@ -346,11 +346,11 @@ class Notice(Immutable):
         Raises:
             UnknownCondition: with the nearest names.
         """
-        found = _match_spelling(given, self.conditions)
-        if found is not None:
-            return found
-        known = f"the notice knows {', '.join(self.conditions)}" if self.conditions else "the notice has no conditions"
-        raise UnknownCondition(given, known, lambda: find_nearest(given, self.conditions))
+        name = _match_spelling(given, self.conditions)
+        if name is not None:
+            return name
+        hint = f"the notice knows {', '.join(self.conditions)}" if self.conditions else "the notice has no conditions"
+        raise UnknownCondition(given, hint, lambda: find_nearest(given, self.conditions))
 
     def purpose_or_family(self, given: object) -> type[Purpose] | Family:
         """Return the purpose or family that a purpose argument means.
@@ -360,9 +360,9 @@ class Notice(Immutable):
         """
         if isinstance(given, str):
             folded = fold(given)
-            found = self._purposes.get(folded or "") or self._families.get(folded or "")
-            if found is not None:
-                return cast("type[Purpose] | Family", found)
+            term = self._purposes.get(folded or "") or self._families.get(folded or "")
+            if term is not None:
+                return cast("type[Purpose] | Family", term)
             names = [*_list_ids(self.purposes), *(family.name for family in self.families)]
             raise UnknownPurpose(given, self._holder, lambda: find_nearest(given, names))
         if isinstance(given, TermMeta):
@@ -379,9 +379,9 @@ class Notice(Immutable):
 
     def _find(self, given: object, known: Mapping[str, object], error: type[UnknownTerm]) -> object:
         if isinstance(given, str):
-            found = known.get(fold(given) or "")
-            if found is not None:
-                return found
+            term = known.get(fold(given) or "")
+            if term is not None:
+                return term
             names = [name for term in dict.fromkeys(known.values()) for name in _list_spellings(term)]
             raise error(given, self._holder, lambda: find_nearest(given, names))
         if isinstance(given, TermMeta):
@@ -403,9 +403,9 @@ class Notice(Immutable):
             return f"is the base of all {error.kind}s"
         if given in self.grants or given in self.purposes:
             return _SWAPPED[error.kind]
-        known = self._sources if error is UnknownSource else self._purposes
+        spellings = self._sources if error is UnknownSource else self._purposes
         advice = "use this one's classes"
-        if fold(given.clause) in known:
+        if fold(given.clause) in spellings:
             advice += f", or the id `{given.clause}`"
         else:
             advice += f": it has no id `{given.clause}`"
@@ -465,17 +465,17 @@ def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...
     rows = {row.id: row for row in source_rows(document)}
     parent = {row.id: row.parent for row in document.source if row.parent}
     class_of = {row.id: row.class_ for row in document.purposes}
-    found: dict[str, tuple[str, ...]] = {}
-    for given in rows:
-        chain = [given]
-        while (above := parent.get(chain[-1])) and above not in found:
+    bases: dict[str, tuple[str, ...]] = {}
+    for source_id in rows:
+        chain = [source_id]
+        while (above := parent.get(chain[-1])) and above not in bases:
             chain.append(above)
-        for one in reversed(chain):
-            above = parent.get(one)
+        for clause in reversed(chain):
+            above = parent.get(clause)
             inherited = pairs[above] if above else {}
-            own = tuple(class_of[id_] for id_ in class_of if id_ in pairs[one] and id_ not in inherited)
-            found.setdefault(one, (rows[above].class_, *own) if above else (*own, "Source"))
-    return found
+            own = tuple(class_of[id_] for id_ in class_of if id_ in pairs[clause] and id_ not in inherited)
+            bases.setdefault(clause, (rows[above].class_, *own) if above else (*own, "Source"))
+    return bases
 
 
 def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
@@ -484,9 +484,9 @@ def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
     for purpose in document.purposes:
         made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _make_namespace(purpose))
     rows = {row.id: row for row in source_rows(document)}
-    for given, above in compute_bases(document, pairs).items():
-        row = rows[given]
-        made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in above), _make_namespace(row))
+    for source_id, base_names in compute_bases(document, pairs).items():
+        row = rows[source_id]
+        made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in base_names), _make_namespace(row))
     return made
 
 
@@ -509,12 +509,12 @@ def _bind_classes(document: Document, pairs: Grants, classes: Mapping[str, objec
     expected = build_classes(document, pairs)
     faults = []
     for row in (*document.purposes, *source_rows(document)):
-        found, want = classes.get(row.class_), expected[row.class_]
-        given = cast("type[Source | Purpose]", found) if isinstance(found, TermMeta) else None
+        existing, want = classes.get(row.class_), expected[row.class_]
+        term = cast("type[Source | Purpose]", existing) if isinstance(existing, TermMeta) else None
         if (
-            given is None
-            or (given.clause, given.slug, given.title) != (row.id, row.slug, row.title.model_dump())
-            or [base.__name__ for base in given.__mro__] != [base.__name__ for base in want.__mro__]
+            term is None
+            or (term.clause, term.slug, term.title) != (row.id, row.slug, row.title.model_dump())
+            or [base.__name__ for base in term.__mro__] != [base.__name__ for base in want.__mro__]
         ):
             faults.append(Fault(row.class_, "is not the class that the notice states", "run `purposeguard codegen`"))
     if faults:
@@ -527,13 +527,13 @@ def _index_spellings(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, o
 
     The slug is folded as well: a slug with digits (`old-tier2-data`) folds to another text than its class name.
     """
-    found: dict[str, object] = {}
+    terms_by_spelling: dict[str, object] = {}
     slugs: dict[str, object] = {}
     for term, clause, name in terms:
         for spelling in (clause, name):
-            found[fold(spelling) or spelling] = term
+            terms_by_spelling[fold(spelling) or spelling] = term
         slugs.setdefault(fold(make_slug(name)) or name, term)
-    return MappingProxyType(slugs | found)
+    return MappingProxyType(slugs | terms_by_spelling)
 
 
 def _list_spellings(term: object) -> tuple[str, ...]:

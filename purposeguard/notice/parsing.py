@@ -78,9 +78,9 @@ def parse_toml(text: str, origin: str) -> ParsedTables:
         NoticeError: the text is empty or not TOML.
         TypeError: it is no text.
     """
-    given: object = text  # callers may be untyped
-    if not isinstance(given, str):
-        raise TypeError(f"a notice is read from a text in TOML, not from {_name_with_article(given)}")
+    value: object = text  # callers may be untyped
+    if not isinstance(value, str):
+        raise TypeError(f"a notice is read from a text in TOML, not from {_name_with_article(value)}")
     try:
         tables = ParsedTables(tomllib.loads(text))
     except RecursionError as error:
@@ -88,8 +88,8 @@ def parse_toml(text: str, origin: str) -> ParsedTables:
             origin, "is nested too deeply to be a notice", "write a table under a `[header]`"
         ) from error
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
-        before, what, suggestion = explain_toml_error(text, str(error))
-        raise _make_end_of_text_error(before, origin, f"is not TOML: {what}", suggestion) from error
+        before, reason, suggestion = explain_toml_error(text, str(error))
+        raise _make_end_of_text_error(before, origin, f"is not TOML: {reason}", suggestion) from error
     if not tables:
         raise _make_end_of_text_error("", origin, "is empty", "`purposeguard schema` prints the tables of a notice")
     tables.written = (SourceText(origin, text),)
@@ -112,10 +112,10 @@ def validate_tables(tables: Mapping[str, Any], origin: str, others: Iterable[Fau
         NoticeError: with every fault of shape and of sense.
         TypeError: `tables` is no mapping.
     """
-    given: object = tables  # callers may be untyped
-    if not isinstance(given, Mapping):
+    value: object = tables  # callers may be untyped
+    if not isinstance(value, Mapping):
         raise TypeError(
-            f"a notice is read from the tables of its file, a mapping, not from {_name_with_article(given)}: "
+            f"a notice is read from the tables of its file, a mapping, not from {_name_with_article(value)}: "
             "`Notice.load(path)` reads a file, `Notice.loads(text)` a text"
         )
     faults = [*others]
@@ -137,21 +137,23 @@ def locate_faults(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fa
     as they are if the tables were not read from a text.
     """
     texts = tables.written if isinstance(tables, ParsedTables) else ()
-    known = [{_format_place(where): found for where, found in find_positions(one.text).items()} for one in texts]
-    placed = [_locate_fault(fault, texts, known) for fault in faults]
-    order = {one.origin: number for number, one in enumerate(texts)}
+    positions = [
+        {_format_place(where): position for where, position in find_positions(source.text).items()} for source in texts
+    ]
+    placed = [_locate_fault(fault, texts, positions) for fault in faults]
+    order = {source.origin: number for number, source in enumerate(texts)}
     return sorted(placed, key=lambda fault: (order.get(fault.file or "", 0), fault.line or 0, fault.column or 0))
 
 
 def _locate_fault(fault: Fault, texts: tuple[SourceText, ...], known: list[dict[str, Position]]) -> Fault:
     row = re.match(r"overlay\[(\d+)\]", fault.place)
-    for one, found in reversed([*zip(texts, known, strict=True)]):
-        before = one.rows_before or 0
-        if one.rows_before is not None if row is None else int(row[1]) < before:
+    for source, positions_here in reversed([*zip(texts, known, strict=True)]):
+        before = source.rows_before or 0
+        if source.rows_before is not None if row is None else int(row[1]) < before:
             continue  # Everything but overlays is in the notice's own file.
         place = fault.place if row is None else f"overlay[{int(row[1]) - before}]{fault.place[row.end() :]}"
-        position = next(found[near] for near in _iter_prefixes(place) if near in found)
-        return fault._replace(place=place, file=one.origin, line=position.line, column=position.column)
+        position = next(positions_here[near] for near in _iter_prefixes(place) if near in positions_here)
+        return fault._replace(place=place, file=source.origin, line=position.line, column=position.column)
     return fault
 
 
@@ -184,7 +186,7 @@ def merge_overlays(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapp
         if faults:
             raise NoticeError(locate_faults(faults, extra), origin)
         if isinstance(extra, ParsedTables):
-            written += tuple(one._replace(rows_before=len(rows)) for one in extra.written)
+            written += tuple(source._replace(rows_before=len(rows)) for source in extra.written)
         rows += more
     whole = ParsedTables({**tables, "overlay": rows} if isinstance(own, list) and rows else tables)
     whole.written = written
@@ -211,31 +213,31 @@ def _format_place(location: Iterable[str | int]) -> str:
 
 def _sort_key(place: str) -> list[int]:
     """Return a sort key that puts faults in the order of the tables and their keys."""
-    found: list[int] = []
+    sort_key: list[int] = []
     location: list[str | int] = []
     for part in place.replace("]", "").replace("[", ".").split("."):
         keys = _list_keys_at(tuple(location))
-        found.append(int(part) if part.isdecimal() else keys.index(part) if part in keys else -1)
+        sort_key.append(int(part) if part.isdecimal() else keys.index(part) if part in keys else -1)
         location.append(int(part) if part.isdecimal() else part)
-    return found
+    return sort_key
 
 
 def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
     every = error.errors(include_url=False, include_input=True)
-    told: set[str] = set()
-    for found in every:
+    reported: set[str] = set()
+    for problem in every:
         # A faulty language is reported at its table.
-        location = tuple(part for part in found["loc"] if part != "[key]")
-        if found["type"] == "too_short" and any(
-            other["loc"][: len(location)] == location and other is not found for other in every
+        location = tuple(part for part in problem["loc"] if part != "[key]")
+        if problem["type"] == "too_short" and any(
+            other["loc"][: len(location)] == location and other is not problem for other in every
         ):
             continue  # only short because its faulty rows were not counted
-        if found["type"] != "extra_forbidden":
+        if problem["type"] != "extra_forbidden":
             location = _strip_alternatives(location)
-        message, suggestion = _describe_error(found["type"], found, location)
+        message, suggestion = _describe_error(problem["type"], problem, location)
         place = _format_place(location)
-        if place not in told:  # Another alternative of the same value may have reported it.
-            told.add(place)
+        if place not in reported:  # Another alternative of the same value may have reported it.
+            reported.add(place)
             yield Fault(place, message, suggestion or _make_example(location))
 
 
@@ -245,12 +247,12 @@ def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> t
     Returns:
         The message, and a suggestion; None if `_make_example` is to make one.
     """
-    given, context = found["input"], found.get("ctx", {})
+    value, context = found["input"], found.get("ctx", {})
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
     if kind == "string_too_long":
         return f"has more than {context['max_length']} characters", "shorten it"
     if kind in _PLAINLY:
-        rows = isinstance(given, Mapping) and _find_inner_model(_find_model_at(location[:-1]), key) is not None
+        rows = isinstance(value, Mapping) and _find_inner_model(_find_model_at(location[:-1]), key) is not None
         header = f"[[{'.'.join(part for part in location if isinstance(part, str))}]]"
         two = f"write `{header}`, in two brackets, above each row" if kind == "tuple_type" and rows else None
         return _PLAINLY[kind].format(**context), two
@@ -267,10 +269,10 @@ def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> t
         form = _FORMS.get("channel" if "channel" in location else key)
         return "is not of the form that such a name has", form
     message, _, use = found["msg"].removeprefix("Value error, ").partition(": use ")
-    if isinstance(given, Mapping) and {"closed", "open"} <= given.keys():
+    if isinstance(value, Mapping) and {"closed", "open"} <= value.keys():
         message, use = "has both `closed` and `open`", "one: `closed` for these only, `open` for these for example"
     if location == ("timezone",):
-        return message, nearest_zones(str(given))
+        return message, nearest_zones(str(value))
     return message[:1].lower() + message[1:], f"use {use}" if use else None
 
 
@@ -288,8 +290,8 @@ def _guess_key(location: tuple[str | int, ...]) -> str:
         return f"write `[[{tables[0]}.{key}]]`, below its `{tables[0]}`"
     if close := find_nearest(key, keys, _ALIKE):
         return f"did you mean `{close[0]}`?"
-    known = f"the keys here are {_join_names(keys)}" if len(keys) <= _FEW else ""
-    return known or "`purposeguard schema` prints the keys"
+    hint = f"the keys here are {_join_names(keys)}" if len(keys) <= _FEW else ""
+    return hint or "`purposeguard schema` prints the keys"
 
 
 def _describe_choice_error(found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
@@ -425,22 +427,23 @@ def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
     rows: dict[str, tuple[BaseModel, ...]] = {}
     places: dict[int, str] = {}
     for name in ROWS:
-        kept: list[BaseModel] = []
-        for index, given in enumerate(_as_list(tables.get(name))):
+        sound_rows: list[BaseModel] = []
+        for index, table in enumerate(_as_list(tables.get(name))):
             place = f"{name}[{index}]"
-            row = _salvage_row(name, given, place)
+            row = _salvage_row(name, table, place)
             if row is None:
                 continue
             if name == "grant":
                 purposes = [
-                    (n, _salvage_row("purpose", one, place)) for n, one in enumerate(_as_list(given.get("purpose")))
+                    (n, _salvage_row("purpose", purpose, place))
+                    for n, purpose in enumerate(_as_list(table.get("purpose")))
                 ]
-                sound = [(number, one) for number, one in purposes if one is not None]
-                row = row.model_copy(update={"purpose": tuple(one for _, one in sound)})
-                places.update((id(one), f"{place}.purpose[{number}]") for number, one in sound)
+                sound = [(number, purpose) for number, purpose in purposes if purpose is not None]
+                row = row.model_copy(update={"purpose": tuple(purpose for _, purpose in sound)})
+                places.update((id(purpose), f"{place}.purpose[{number}]") for number, purpose in sound)
             places[id(row)] = place
-            kept.append(row)
-        rows[name] = tuple(kept)
+            sound_rows.append(row)
+        rows[name] = tuple(sound_rows)
     facts = {
         name: _validate_or_none(model, tables[name]) for name in tables if (model := _find_fact_model(name)) is not None
     }
@@ -477,7 +480,7 @@ def _salvage_row(name: str, given: object, place: str) -> BaseModel | None:
     try:
         return model.model_validate(row)
     except ValidationError as error:
-        for wrong in {found["loc"][0] for found in error.errors(include_url=False)}:
+        for wrong in {problem["loc"][0] for problem in error.errors(include_url=False)}:
             row.pop(str(wrong), None)
             if wrong in _STAND_INS:
                 row[str(wrong)] = _STAND_INS[str(wrong)]

@@ -79,8 +79,11 @@ class PassageReader:
         if not isinstance(value, dict):
             return value
         if key == "text":
-            return {tag: self._read_passage(given, folder, f"{place}.{tag}") for tag, given in value.items()}
-        return {inner: self._read_value(inner, given, folder, f"{place}.{inner}") for inner, given in value.items()}
+            return {tag: self._read_passage(reference, folder, f"{place}.{tag}") for tag, reference in value.items()}
+        return {
+            inner: self._read_value(inner, inner_value, folder, f"{place}.{inner}")
+            for inner, inner_value in value.items()
+        }
 
     def _read_passage(self, given: Any, folder: Path, place: str) -> Any:
         """Return a reference to a passage with its hash. Return anything else unchanged."""
@@ -96,12 +99,14 @@ class PassageReader:
             what, _, suggestion = str(error).partition(" (help: ")
             self.faults.append(Fault(place, what, suggestion.removesuffix(")") or None))
             return {"sha256": UNREAD, **given}
-        found = hash_words(words)
-        if given.get("sha256", found) != found:
+        digest = hash_words(words)
+        if given.get("sha256", digest) != digest:
             message = f"the words in {passage.place} are not those of this `sha256`"
-            self.faults.append(Fault(place, message, f'compare the row with them, and then write `sha256 = "{found}"`'))
-        self.words[found] = words
-        return {**given, "sha256": found}
+            self.faults.append(
+                Fault(place, message, f'compare the row with them, and then write `sha256 = "{digest}"`')
+            )
+        self.words[digest] = words
+        return {**given, "sha256": digest}
 
     def _read_content(self, name: str, folder: Path) -> str:
         root = Path(os.path.realpath(folder))
@@ -178,12 +183,12 @@ def _extract_between(passage: Passage, content: str) -> str:
 
 
 def _find_once(words: str, content: str, passage: Passage) -> int:
-    found = [match.start() for match in _compile_loose_pattern(words).finditer(content)]
-    if not found:
+    offsets = [match.start() for match in _compile_loose_pattern(words).finditer(content)]
+    if not offsets:
         raise ValueError(f"`{passage.file}` has no “{words}” (help: quote it as the file has it)")
-    if len(found) > 1:
-        raise ValueError(f"`{passage.file}` has “{words}” {len(found)} times (help: quote more of it)")
-    return found[0]
+    if len(offsets) > 1:
+        raise ValueError(f"`{passage.file}` has “{words}” {len(offsets)} times (help: quote more of it)")
+    return offsets[0]
 
 
 def _compile_loose_pattern(words: str) -> re.Pattern[str]:

@@ -45,12 +45,12 @@ def find_positions(text: str) -> dict[Location, Position]:
     tables begins at the key in its `[[header]]`. The text itself, `()`, begins at line 1.
     """
     text = text.replace("\r\n", "\n")  # as tomllib does
-    lines = [0, *(found.end() for found in re.finditer("\n", text))]
-    found: dict[Location, Position] = {(): Position(1, 1)}
+    lines = [0, *(match.end() for match in re.finditer("\n", text))]
+    positions: dict[Location, Position] = {(): Position(1, 1)}
     for location, offset in _Scanner().scan(text):
         line = bisect_right(lines, offset)
-        found.setdefault(location, Position(line, offset - lines[line - 1] + 1))
-    return found
+        positions.setdefault(location, Position(line, offset - lines[line - 1] + 1))
+    return positions
 
 
 class _Open(NamedTuple):
@@ -152,15 +152,15 @@ def explain_toml_error(text: str, said: str) -> tuple[str, str, str | None]:
     if named and named[2]:
         lines = text.split("\n")[: int(named[2])]
         before = "\n".join([*lines[:-1], lines[-1][: int(named[3]) - 1]])
-    what, suggestion = next((known for part, known in _SAID.items() if part in said), (said, None))
-    found = text[len(before) : len(before) + 1]
+    reason, suggestion = next((explanation for part, explanation in _SAID.items() if part in said), (said, None))
+    character = text[len(before) : len(before) + 1]
     if text.endswith(".toml") and "\n" not in text:
         suggestion = "`Notice.load(path)` reads a file"
     elif text.startswith(("<<<<<<<", "=======", ">>>>>>>"), len(before)):
         suggestion = "settle the conflict that git has left in the file"
-    elif found and not found.isascii():
-        suggestion = _suggest_ascii(found)
-    return before, what, suggestion
+    elif character and not character.isascii():
+        suggestion = _suggest_ascii(character)
+    return before, reason, suggestion
 
 
 def _suggest_ascii(found: str) -> str:

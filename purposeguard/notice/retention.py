@@ -49,11 +49,11 @@ class Periods(Immutable):
 
     def __init__(self, document: Document) -> None:
         retention = document.retention
-        kept, needed = ((), ()) if retention is None else (retention.period, retention.law)
+        periods, legal_periods = ((), ()) if retention is None else (retention.period, retention.law)
         self._fill(
             timezone=document.timezone,
-            _of=MappingProxyType(_compute_applicable_periods(document, kept)),
-            _of_law=MappingProxyType(_compute_applicable_periods(document, needed)),
+            _of=MappingProxyType(_compute_applicable_periods(document, periods)),
+            _of_law=MappingProxyType(_compute_applicable_periods(document, legal_periods)),
         )
 
     def of(self, source: str) -> tuple[Period, ...]:
@@ -64,10 +64,10 @@ class Periods(Immutable):
         Raises:
             UnknownSource: the notice has no such clause.
         """
-        found = self._of.get(source)
-        if found is None:
+        periods = self._of.get(source)
+        if periods is None:
             raise UnknownSource(source, "a period belongs to a clause", lambda: find_nearest(source, self._of))
-        return found
+        return periods
 
     def of_law(self, source: str) -> tuple[LegalPeriod, ...]:
         """Return the periods for which law needs data of a source, the shortest first.
@@ -101,15 +101,15 @@ class Periods(Immutable):
         """
         now = self._day(today)
         began = {"collection": self._day_or_none(collected), "end-of-use": self._day_or_none(ended)}
-        found: set[str] = set()
+        overdue: set[str] = set()
         for source in sources:
             for name, periods in ((source, self.of(source)), (for_law(source), self.of_law(source))):
                 for period in periods:
                     day = began[period.from_]
                     # A difference, since a day so far ahead may be in no calendar.
                     if day is not None and (now - day).days > period.days:
-                        found.add(name)
-        return frozenset(found)
+                        overdue.add(name)
+        return frozenset(overdue)
 
     def due_on(self, source: str, *, collected: Day | None = None, ended: Day | None = None) -> datetime.date | None:
         """Return the first day on which a datum may no longer be kept; None if no period has begun.
@@ -118,12 +118,12 @@ class Periods(Immutable):
             UnknownSource, NoticeError: as `overdue`.
         """
         began = {"collection": self._day_or_none(collected), "end-of-use": self._day_or_none(ended)}
-        found: list[datetime.date] = []
+        days: list[datetime.date] = []
         for period in self.of(source):
             day = began[period.from_]
             if day is not None and (datetime.date.max - day).days > period.days:
-                found.append(day + datetime.timedelta(days=period.days + 1))
-        return min(found, default=None)
+                days.append(day + datetime.timedelta(days=period.days + 1))
+        return min(days, default=None)
 
     def _day_or_none(self, given: Day | None) -> datetime.date | None:
         return None if given is None else self._day(given)
@@ -180,11 +180,11 @@ def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) 
         if source in sources:
             return rows.get(source, []) + periods_for(sources[source])
         if source in inputs:
-            return rows.get(source) or [period for one in inputs[source] for period in periods_for(one)]
+            return rows.get(source) or [period for input_id in inputs[source] for period in periods_for(input_id)]
         return list(below[source])
 
-    found = {row.id: periods_for(row.id) for row in source_rows(document)} | {NotPersonal.clause: []}
-    return {one: tuple(sorted(dict.fromkeys(periods), key=_count_days)) for one, periods in found.items()}
+    periods_of = {row.id: periods_for(row.id) for row in source_rows(document)} | {NotPersonal.clause: []}
+    return {id_: tuple(sorted(dict.fromkeys(periods), key=_count_days)) for id_, periods in periods_of.items()}
 
 
 def _count_days(period: Period | LegalPeriod) -> int:

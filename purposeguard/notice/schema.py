@@ -705,7 +705,7 @@ class Document(Table):
     def members_of(self, purposes: Iterable[str]) -> dict[str, None]:
         """Return the ids of these purposes and of the members of these families, each once."""
         members = {row.class_: row.purposes for row in self.family}
-        return dict.fromkeys(id_ for given in purposes for id_ in members.get(given, (given,)))
+        return dict.fromkeys(id_ for purpose in purposes for id_ in members.get(purpose, (purpose,)))
 
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:

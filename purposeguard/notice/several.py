@@ -78,9 +78,9 @@ class Notices(Immutable):
         ids = [_latest_notice(member).id for member in members]
         faults = [] if len(ids) > 1 else [Fault("", "there are fewer than two", "`Guard(notice)` holds to one")]
         faults += [
-            Fault(given, "is given twice", "give the revisions of one notice as a `History`")
-            for given in dict.fromkeys(ids)
-            if ids.count(given) > 1
+            Fault(notice_id, "is given twice", "give the revisions of one notice as a `History`")
+            for notice_id in dict.fromkeys(ids)
+            if ids.count(notice_id) > 1
         ]
         if faults:
             raise NoticeError(faults, ORIGIN)
@@ -216,7 +216,7 @@ class JointNotice(Notice):
             UnknownCondition: with the nearest names; or more than one notice has it, and may mean another thing by it.
         """
         folded = isinstance(given, str) and fold(given)
-        named = [one for one in self.conditions if folded and folded == fold(one.partition(":")[2])]
+        named = [condition for condition in self.conditions if folded and folded == fold(condition.partition(":")[2])]
         if len(named) > 1:
             raise UnknownCondition(ShowableText(cast("str", given)), f"{_join_alternatives(named)}, or each that holds")
         return named[0] if named else super().condition(given)
@@ -256,28 +256,28 @@ def qualify_id(notice: str, given: str) -> str:
 
 
 def _join_alternatives(several: Iterable[str]) -> str:
-    return f"more than one notice has it: write {' or '.join(f'`{one}`' for one in several)}"
+    return f"more than one notice has it: write {' or '.join(f'`{alternative}`' for alternative in several)}"
 
 
 def _collect_spellings(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:
     """Return the terms by their folded spellings, with and without the id of their notice in front."""
-    found: _Spelt = {}
+    terms_by_spelling: _Spelt = {}
     for notice, terms in notices:
         for folded, term in terms.items():
             named = term.name if isinstance(term, Family) else term.clause
             own = qualify_id(notice, named)
-            for spelling in {folded, *(fold(qualify_id(notice, one)) for one in (folded, named, term.slug))}:
+            for spelling in {folded, *(fold(qualify_id(notice, spelled)) for spelled in (folded, named, term.slug))}:
                 if spelling is not None:
-                    found.setdefault(spelling, {})[own] = term
-    return found
+                    terms_by_spelling.setdefault(spelling, {})[own] = term
+    return terms_by_spelling
 
 
 def _unique_spellings(spelt: _Spelt) -> Mapping[str, object]:
-    return MappingProxyType({one: next(iter(terms.values())) for one, terms in spelt.items() if len(terms) == 1})
+    return MappingProxyType({text: next(iter(terms.values())) for text, terms in spelt.items() if len(terms) == 1})
 
 
 def _ambiguous_spellings(spelt: _Spelt) -> Mapping[str, tuple[str, ...]]:
-    return MappingProxyType({one: tuple(terms) for one, terms in spelt.items() if len(terms) > 1})
+    return MappingProxyType({text: tuple(terms) for text, terms in spelt.items() if len(terms) > 1})
 
 
 def _check_channel_spellings(notices: Sequence[Notice]) -> Iterable[Fault]:
@@ -293,10 +293,10 @@ def _check_channel_spellings(notices: Sequence[Notice]) -> Iterable[Fault]:
 def _check_family(family: Family, notices: Sequence[Notice]) -> Iterable[Fault]:
     """Yield the faults of a family over several notices: rule 3 holds within each of them."""
     place = f"family {family.name}"
-    parts = [frozenset(family.members) & frozenset(one.purposes) for one in notices]
+    parts = [frozenset(family.members) & frozenset(notice.purposes) for notice in notices]
     if len([part for part in parts if part]) < 2:
         yield Fault(place, "is of one notice alone", "declare it in the file of that notice")
     for notice, part in zip(notices, parts, strict=True):
         if len(part) > 1 and not any(part == frozenset(own.members) for own in notice.families):
-            purposes = ", ".join(one.clause for one in notice.purposes if one in part)
+            purposes = ", ".join(purpose.clause for purpose in notice.purposes if purpose in part)
             yield Fault(place, f"takes {purposes} of {notice.id}, which names no such family", "take one of them")

@@ -22,9 +22,9 @@ def load_zone(name: str) -> datetime.tzinfo:
     Raises:
         NoticeError: this machine does not know it.
     """
-    found = _load_or_none(name)
-    if found is not None:
-        return found
+    zone = _load_or_none(name)
+    if zone is not None:
+        return zone
     if zoneinfo.available_timezones():
         raise NoticeError([Fault("timezone", f"unknown time zone `{name}`", suggest_name(name))])
     message = f"this machine has no database of time zones, so `{name}` cannot be looked up"
@@ -39,7 +39,7 @@ def is_known(name: str) -> bool:
 def suggest_name(name: str) -> str:
     """Suggest what to write instead of an unknown name of a time zone."""
     close = find_nearest(name, sorted(zoneinfo.available_timezones())) if "/" in name or len(name) > _LETTERS else ()
-    return f"did you mean {' or '.join(f'`{one}`' for one in close)}?" if close else "e.g. `Europe/Berlin`"
+    return f"did you mean {' or '.join(f'`{zone}`' for zone in close)}?" if close else "e.g. `Europe/Berlin`"
 
 
 _LETTERS: Final = 4

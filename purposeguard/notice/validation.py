@@ -59,10 +59,10 @@ def _not_granted(document: Document) -> Iterator[Slip]:
     narrowed = {overlay.id: overlay.source for overlay in document.overlay}
     seen: set[tuple[str, str]] = set()
     for row in document.extension:
-        for given in row.sources or ():
-            if given in narrowed:
-                message = f"`{given}` is an overlay, and is extended with what it narrows"
-                yield row, "sources", message, f"name `{narrowed[given]}`"
+        for source in row.sources or ():
+            if source in narrowed:
+                message = f"`{source}` is an overlay, and is extended with what it narrows"
+                yield row, "sources", message, f"name `{narrowed[source]}`"
         covered = set(iter_extended_pairs(document, row, pairs))
         if lacking := list(_lacking(document, row, pairs)):
             yield row, "purposes", f"no grant lets {', or '.join(lacking)}", "extend what a grant gives"
@@ -75,13 +75,13 @@ def _not_granted(document: Document) -> Iterator[Slip]:
 def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
     """Describe the uses that an extension row names and no grant gives."""
     overlays = {overlay.id for overlay in document.overlay}
-    for given in row.purposes:
-        purposes = document.members_of((given,)).keys()
+    for purpose in row.purposes:
+        purposes = document.members_of((purpose,)).keys()
         if row.sources is None and all(purposes.isdisjoint(served) for served in pairs.values()):
-            yield f"anything serve `{given}`"
+            yield f"anything serve `{purpose}`"
         for source in row.sources or ():
             if source not in overlays and purposes.isdisjoint(pairs.get(source, ())):
-                yield f"`{source}` serve `{given}`"
+                yield f"`{source}` serve `{purpose}`"
 
 
 def _not_notified(document: Document) -> Iterator[Slip]:
@@ -117,17 +117,17 @@ def _renamings(document: Document) -> Iterator[Slip]:
 def _confirmations(document: Document) -> Iterator[Slip]:
     """Find terms that are confirmed twice or renamed as well, and confirmations that no revision precedes."""
     revision = getattr(document, "revision", None)  # none where the file's own is at fault
-    moved = {(row.kind, fold(given)) for row in document.renamed for given in (row.old, row.new) if given}
+    moved = {(row.kind, fold(id_)) for row in document.renamed for id_ in (row.old, row.new) if id_}
     seen: set[tuple[str, str]] = set()
     for row in document.unchanged:
         if revision is not None and row.since >= revision:
             yield row, "since", f"is not before {revision}", "give the date of the revision before this one"
-        for given in row.ids:
-            if (row.kind, fold(given)) in moved:
-                yield row, "ids", f"`{given}` is in a `[[renamed]]` row as well", "keep the row that is true"
-            elif (row.kind, given) in seen:
-                yield row, "ids", f"names {row.kind} `{given}` a second time", "remove one"
-            seen.add((row.kind, given))
+        for id_ in row.ids:
+            if (row.kind, fold(id_)) in moved:
+                yield row, "ids", f"`{id_}` is in a `[[renamed]]` row as well", "keep the row that is true"
+            elif (row.kind, id_) in seen:
+                yield row, "ids", f"names {row.kind} `{id_}` a second time", "remove one"
+            seen.add((row.kind, id_))
 
 
 RESERVED = frozenset(
@@ -233,7 +233,7 @@ class CrossReferenceCheck:
         `spellings` are tuples of the row, its key, the spelling and the canonical id.
         """
         owner: dict[str, BaseModel] = {}
-        found: Names = {}
+        names: Names = {}
         slugs: Names = {}
         for row, key, spelling, canonical in spellings:
             folded = _fold_spelling(spelling)
@@ -244,12 +244,12 @@ class CrossReferenceCheck:
                     row, key, f"`{spelling}` means data that is not personal, in every notice", "choose another"
                 )
             elif owner.setdefault(folded, row) is row:
-                found[folded] = canonical
+                names[folded] = canonical
             else:
                 other = _KINDS.get(type(owner[folded]), kind)
-                message = f"duplicate: `{spelling}` is already an id of {other} `{found[folded]}`"
+                message = f"duplicate: `{spelling}` is already an id of {other} `{names[folded]}`"
                 self._fault(row, key, message, "give each row an id of its own")
-        return slugs | found
+        return slugs | names
 
     def _class_names(self, document: Document) -> None:
         """Report classes of different kinds that share a name: a generated module holds all classes side by side."""
@@ -281,11 +281,11 @@ class CrossReferenceCheck:
 
     def _one(self, row: BaseModel, place: str, spelling: str, kind: str) -> str | None:
         """Return the canonical id that a reference means. Report it and return None if it means nothing."""
-        folded, known = _fold_spelling(spelling), self._known[kind]
-        canonical = known.get(folded)
+        folded, canonical_ids = _fold_spelling(spelling), self._known[kind]
+        canonical = canonical_ids.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
-            words = (word for word in known if word.isalpha())  # Folded class names may be suggested too.
-            close = find_nearest(spelling, (*known.values(), *words))
+            words = (word for word in canonical_ids if word.isalpha())  # Folded class names may be suggested too.
+            close = find_nearest(spelling, (*canonical_ids.values(), *words))
             suggestion = (
                 f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
                 if close
@@ -296,14 +296,14 @@ class CrossReferenceCheck:
 
     def _all(self, row: BaseModel, key: str, given: Sequence[str], kind: str) -> tuple[str, ...]:
         """Return the canonical ids of a list of references. Report those that are unknown or named twice."""
-        found: dict[str, None] = {}
+        ids: dict[str, None] = {}
         for index, spelling in enumerate(given):
             canonical = self._one(row, f"{key}[{index}]", spelling, kind)
-            if canonical in found:
+            if canonical in ids:
                 self._fault(row, f"{key}[{index}]", f"names {kind} `{canonical}` a second time", "remove one")
             elif canonical is not None:
-                found[canonical] = None
-        return tuple(found)
+                ids[canonical] = None
+        return tuple(ids)
 
     def _canonical(self, row: Row, place: str = "") -> Row:
         """Return a copy of a row with canonical spellings in all references, also in the rows below it."""
@@ -316,11 +316,11 @@ class CrossReferenceCheck:
             if name in refers and value not in (None, EVERY):
                 kind = row.kind if isinstance(row, (Renaming, Confirmation)) else refers[name].kind
                 if isinstance(value, str):
-                    found: object = self._one(row, key, value, kind) or ""
+                    reference: object = self._one(row, key, value, kind) or ""
                 else:
-                    found = self._all(row, key, value, kind)
+                    reference = self._all(row, key, value, kind)
                 # A prohibition whose conditions are all unknown stays lifted: what it seems to forbid is not reported.
-                changes[name] = found if found or key != "unless" else value
+                changes[name] = reference if reference or key != "unless" else value
             elif isinstance(value, Table):
                 changes[name] = self._canonical(value, here)
             elif isinstance(value, tuple) and value and isinstance(value[0], Table):
@@ -336,11 +336,11 @@ class CrossReferenceCheck:
         retention = getattr(self.document, "retention", None)
         if retention is None:
             return
-        for rows, what in ((retention.period, "period"), (retention.law, "period for law")):
+        for rows, description in ((retention.period, "period"), (retention.law, "period for law")):
             seen: set[tuple[str, str]] = set()
             for row in rows:
                 if row.source and (row.source, row.from_) in seen:
-                    message = f"a second {what} of `{row.source}` from {row.from_.replace('-', ' ')}"
+                    message = f"a second {description} of `{row.source}` from {row.from_.replace('-', ' ')}"
                     self._fault(row, "source", message, "keep one of the two")
                 seen.add((row.source, row.from_))
 
@@ -351,27 +351,29 @@ class CrossReferenceCheck:
         """
         narrowed = {overlay.id: overlay.source for overlay in self.document.overlay}
         grants, purposes = self.document.grant, self.document.purposes
-        rows = [one for grant in grants for one in grant.bases] + [one for row in purposes for one in row.bases]
-        if all(one.sources is None for one in rows):
+        rows = [basis_row for grant in grants for basis_row in grant.bases] + [
+            basis_row for row in purposes for basis_row in row.bases
+        ]
+        if all(basis_row.sources is None for basis_row in rows):
             return
-        for one in rows:
-            for given in one.sources or ():
-                if given in narrowed:
-                    message = f"`{given}` is an overlay, and rests on what the source that it narrows rests on"
-                    self._fault(one, "sources", message, f"name `{narrowed[given]}`")
-        told = [fault.place for fault in self.faults]
+        for basis_row in rows:
+            for source in basis_row.sources or ():
+                if source in narrowed:
+                    message = f"`{source}` is an overlay, and rests on what the source that it narrows rests on"
+                    self._fault(basis_row, "sources", message, f"name `{narrowed[source]}`")
+        reported = [fault.place for fault in self.faults]
         pairs, grounds = compute_grants(self.document), LegalGrounds(self.document)
         for grant in grants:
             for row in grant.purpose:
                 owner = row if row.bases or row.basis else grant
-                if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in told):
+                if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in reported):
                     continue
                 lacking = [
-                    given for given in pairs if row.id in pairs[given] and () in grounds.get_grounds(given, row.id)
+                    source for source in pairs if row.id in pairs[source] and () in grounds.get_grounds(source, row.id)
                 ]
                 if lacking:
                     message = (
-                        f"no row is for {', '.join(f'`{given}`' for given in lacking)}, which may serve `{row.id}`"
+                        f"no row is for {', '.join(f'`{source}`' for source in lacking)}, which may serve `{row.id}`"
                     )
                     self._fault(owner, "bases", message, "add one for it, or one without `sources`")
 
@@ -412,10 +414,10 @@ class CrossReferenceCheck:
         """Report grants that name overlays or derivations, whose own rows say what they may serve."""
         clauses = {row.id for row in self.document.source}
         for row in self.document.grant:
-            for given in () if row.sources == EVERY else row.sources:
-                if given not in clauses:
+            for source in () if row.sources == EVERY else row.sources:
+                if source not in clauses:
                     self._fault(
-                        row, "sources", f"`{given}` is no clause", "say what it serves in its own row, `serves`"
+                        row, "sources", f"`{source}` is no clause", "say what it serves in its own row, `serves`"
                     )
 
     def _derivations_end(self) -> None:
@@ -491,9 +493,9 @@ class CrossReferenceCheck:
 
         Entries that are reported already are passed over.
         """
-        told = {fault.place for fault in self.faults}
+        reported = {fault.place for fault in self.faults}
         for place, value in self._twice(document, ""):
-            if place not in told:
+            if place not in reported:
                 self.faults.append(Fault(place, f"duplicate: {value} is in this list already", "keep one of the two"))
 
     def _twice(self, table: BaseModel, place: str) -> Iterator[tuple[str, str]]:
@@ -525,9 +527,9 @@ class CrossReferenceCheck:
             if row.source and row.source not in plain:
                 self._fault(row, "source", f"`{row.source}` is no source of a clause", "an overlay narrows a clause")
                 continue
-            wider = [given for given in row.serves if given not in allowed.get(row.source, {})]
-            for given in wider if row.source else ():
-                message = f"widens: `{row.source}` may not serve `{given}`"
+            wider = [purpose for purpose in row.serves if purpose not in allowed.get(row.source, {})]
+            for purpose in wider if row.source else ():
+                message = f"widens: `{row.source}` may not serve `{purpose}`"
                 self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
 
 
@@ -568,16 +570,16 @@ def iter_rows_with_places(document: Document) -> Iterator[tuple[str, BaseModel]]
 def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     """Return all texts that could be ids in the file as read, by the kind of id. Faulty rows are included."""
     grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
-    purposes = [one for row in grants for one in _rows(row.get("purpose"))]
-    found = {
+    purposes = [purpose for row in grants for purpose in _rows(row.get("purpose"))]
+    ids_by_kind = {
         "condition": _list_spellings(_rows(tables.get("condition"))),
         "channel": _list_spellings(_rows(tables.get("channel"))),
         "source": _list_spellings(
-            [one for name in ("source", "overlay", "derivation") for one in _rows(tables.get(name))]
+            [table for name in ("source", "overlay", "derivation") for table in _rows(tables.get(name))]
         ),
         "purpose": _list_spellings(purposes),
     }
-    return {**found, "purpose or family": found["purpose"] | _list_spellings(_rows(tables.get("family")))}
+    return {**ids_by_kind, "purpose or family": ids_by_kind["purpose"] | _list_spellings(_rows(tables.get("family")))}
 
 
 def _rows(given: object) -> list[Any]:
@@ -585,8 +587,8 @@ def _rows(given: object) -> list[Any]:
 
 
 def _list_spellings(rows: Iterable[Any]) -> frozenset[str]:
-    given = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
-    return frozenset(_fold_spelling(str(one)) for one in given if isinstance(one, (str, int)))
+    spellings = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
+    return frozenset(_fold_spelling(str(spelling)) for spelling in spellings if isinstance(spelling, (str, int)))
 
 
 class ShadowedBasis(NamedTuple):

@@ -35,7 +35,7 @@ def linearize(cls: type) -> list[type]:
     """
     # Reversed: the next class of a sequence is its last.
     sequences = [[*base.__mro__][::-1] for base in cls.__bases__] + [[*cls.__bases__][::-1]]
-    behind = Counter(one for sequence in sequences for one in sequence[:-1])
+    behind = Counter(base for sequence in sequences for base in sequence[:-1])
     """Class → the number of sequences that hold it behind their next class. It must wait until none does."""
     first: dict[type, list[int]] = {}
     """Class → the sequences of which it is the next."""
@@ -293,5 +293,5 @@ def find_nearest(given: object, known: Iterable[str], likeness: float = 0.5) -> 
     names = {name.casefold(): name for name in known}
     import difflib  # noqa: PLC0415  # most applications never need it
 
-    found = difflib.get_close_matches(given[:80].casefold(), names, n=3, cutoff=likeness)
-    return tuple(names[name] for name in found)
+    matches = difflib.get_close_matches(given[:80].casefold(), names, n=3, cutoff=likeness)
+    return tuple(names[name] for name in matches)

@@ -18,7 +18,7 @@ def find_warnings(document: Document) -> list[Fault]:
     served = {purpose for source in pairs.values() for purpose in source}
     bases = bases_by_purpose(document)
     consented = [row for row in document.purposes if any(basis.basis == "consent" for basis in bases[row.id])]
-    found = [
+    warnings = [
         Fault(
             f"{places[id(row)]}.id", f"`{row.id}` may serve no purpose", "name it among the `sources` of a `[[grant]]`"
         )
@@ -29,17 +29,17 @@ def find_warnings(document: Document) -> list[Fault]:
     if (
         len(items) > 1
         and len(document.purposes) > 1
-        and all(len(pairs[one]) == len(document.purposes) for one in items)
-        and all(grounds.is_open(one, row.id) for one in items for row in document.purposes)
+        and all(len(pairs[item]) == len(document.purposes) for item in items)
+        and all(grounds.is_open(item, row.id) for item in items for row in document.purposes)
     ):
         every = "every source may serve every purpose, so that nothing is refused"
-        found.append(Fault("grant", every, "name in each `[[grant]]` the `sources` that its clause names"))
-    found += [
+        warnings.append(Fault("grant", every, "name in each `[[grant]]` the `sources` that its clause names"))
+    warnings += [
         Fault(f"{places[id(row)]}.id", f"no source may serve `{row.id}`", "look at the `[[forbid]]` rows that name it")
         for row in document.purposes
         if row.id not in served
     ]
-    found += [
+    warnings += [
         Fault(
             f"{places[id(row)]}.open_end",
             f"`{row.id}` leaves open what is done",
@@ -49,19 +49,19 @@ def find_warnings(document: Document) -> list[Fault]:
         if row.open_end is not None
     ]
     stated = {
-        *(one for grant in document.grant for one in grant.when),
-        *(one for row in document.purposes for one in row.when),
-        *(one for rows in bases.values() for row in rows for one in row.when),
-        *(one for rule in document.forbid for one in rule.unless),
+        *(condition for grant in document.grant for condition in grant.when),
+        *(condition for row in document.purposes for condition in row.when),
+        *(condition for rows in bases.values() for row in rows for condition in row.when),
+        *(condition for rule in document.forbid for condition in rule.unless),
     }
-    found += [
+    warnings += [
         Fault(f"{places[id(row)]}.id", f"nothing depends on `{row.id}`", "name it in `when` or `unless`, or remove it")
         for row in document.condition
         if row.id not in stated
     ]
     requests = document.rights.request if document.rights is not None else ()
     if consented and not any(request.effect == "stops-use" for request in requests):
-        found.append(
+        warnings.append(
             Fault(
                 f"{places[id(consented[0])]}.id",
                 f"{', '.join(f'`{row.id}`' for row in consented)} "
@@ -71,7 +71,7 @@ def find_warnings(document: Document) -> list[Fault]:
         )
     together = [frozenset(family.purposes) for family in document.family]
     kinds: tuple[Iterable[Named | FamilyRow], ...] = (source_rows(document), document.purposes, document.family)
-    return [*found, *(fault for rows in kinds for fault in _find_repeated_titles(rows, places, together))]
+    return [*warnings, *(fault for rows in kinds for fault in _find_repeated_titles(rows, places, together))]
 
 
 def _find_repeated_titles(

@@ -130,14 +130,14 @@ class Decision:
     @cached_property
     def grants(self) -> Mapping[type[Source], str]:
         """For each source that may serve the purpose, the clause that grants it."""
-        found: dict[type[Source], str] = {}
+        clauses: dict[type[Source], str] = {}
         for source in self.label:
             granted = self._matrix.notice.grants.get(self._matrix.current_source(source), {})
             row = self._source_row(source)
             for member in _purpose_members(self.purpose):
                 if member in granted and member in row:
-                    found.setdefault(source, granted[member])
-        return MappingProxyType(found)
+                    clauses.setdefault(source, granted[member])
+        return MappingProxyType(clauses)
 
     @cached_property
     def alternatives(self) -> tuple[type[Purpose], ...]:
@@ -244,8 +244,8 @@ class Decision:
             return f"{purpose} rests on consent here, which the subject did not give, or took back{unless}"
         if preferences.erased:
             return "the subject asked for the data to be erased (clause 7)"
-        what = "all use" if preferences.all_suspended else f"the use for {purpose}"
-        return f"the subject asked for {what} of the data to stop (clause 7)"
+        scope = "all use" if preferences.all_suspended else f"the use for {purpose}"
+        return f"the subject asked for {scope} of the data to stop (clause 7)"
 
     def _explain_conditions(self, source: type[Source]) -> str:
         """Explain why a source is refused that may serve the purpose under conditions only."""
@@ -258,7 +258,7 @@ class Decision:
             else own.grounds.forbidden_unless(current.clause, self.purpose.clause)
         )
         for rule in rules:
-            if not self.context.conditions.issuperset(own.prefix + one for one in rule.unless):
+            if not self.context.conditions.issuperset(own.prefix + condition for condition in rule.unless):
                 reason = title_in(rule.reason, "en")
                 return f"{data} is forbidden to serve {purpose}: {reason}; save where {_advise_stating(missing)}"
         return f"{data} serves {purpose} only where {_advise_stating(missing)}"
@@ -280,11 +280,11 @@ class Decision:
             ]
             return any(map(lifted, bars))
 
-        needed = [one for one in matrix.notice.conditions if one not in self.context.conditions]
+        needed = [condition for condition in matrix.notice.conditions if condition not in self.context.conditions]
         if not lifts(needed):
             return ()
-        for one in tuple(needed):  # more conditions never allow less: those left in the end are all needed
-            rest = [other for other in needed if other != one]
+        for candidate in tuple(needed):  # more conditions never allow less: those left in the end are all needed
+            rest = [other for other in needed if other != candidate]
             needed = rest if lifts(rest) else needed
         return tuple(needed)
 
@@ -317,7 +317,7 @@ class Decision:
         lines = (
             list(self.reasons)
             if self._declared
-            else [told for one in self.denied if (told := self._explain_denial(one))]
+            else [explanation for source in self.denied if (explanation := self._explain_denial(source))]
         )
         if self.reason is DenialReason.GRANT:
             lines += [_describe_grants(self._matrix, member) for member in _purpose_members(self.purpose)]
@@ -482,11 +482,11 @@ def _describe_permitted_purposes(matrix: PolicyTable, source: type[Source]) -> s
 def _format_clause_ranges(granted: Mapping[type[Purpose], str]) -> str:
     if not granted:
         return "nothing"
-    slugs = [one.slug for one in granted]
+    slugs = [purpose.slug for purpose in granted]
     shown = ", ".join(slugs[:4]) + (f" and {len(slugs) - 4} more" if len(slugs) > 4 else "")
     by_clause: dict[str, list[str]] = {}
-    for one, clause in granted.items():
-        by_clause.setdefault(clause, []).append(one.clause.removeprefix(clause))
+    for purpose, clause in granted.items():
+        by_clause.setdefault(clause, []).append(purpose.clause.removeprefix(clause))
     spans = [
         clause + (items[0] if len(items) == 1 else f"{items[0]}-{items[-1]}") for clause, items in by_clause.items()
     ]

@@ -62,7 +62,7 @@ class JointTable(PolicyTable):
             raise NoticeError(faults, ORIGIN)
         joint = {name: self._union_members(union) for name, union in declared.items()}
         notice = JointNotice([part.notice for part in parts], joint)
-        families = {purpose: list(known) for part in parts for purpose, known in part.families.items()}
+        families = {purpose: list(part_families) for part in parts for purpose, part_families in part.families.items()}
         for family in notice.families[len(notice.families) - len(joint) :]:
             for member in family.members:
                 families.setdefault(member, []).append(family)
@@ -105,14 +105,13 @@ class JointTable(PolicyTable):
             NoticeError: it is of another notice; or a family names a purpose that the notice has no more.
         """
         ids = [part.notice.id for part in self.parts]
-        given = (
-            [one.id for one, _ in notice.members] if isinstance(notice, NoticesInForce) else [cast("Notice", notice).id]
-        )
-        if isinstance(notice, NoticesInForce) and given == ids:
+        notices = [latest for latest, _ in notice.members] if isinstance(notice, NoticesInForce) else [notice]
+        given_ids = [cast("Notice", latest).id for latest in notices]
+        if isinstance(notice, NoticesInForce) and given_ids == ids:
             return JointTable.compile_from(notice, self)
-        if isinstance(notice, NoticesInForce) or given[0] not in ids:
-            what = f"{', '.join(given)}: this guard holds to {', '.join(ids)}"
-            raise NoticeError([Fault("id", what, "make a guard of its own")], "replace")
+        if isinstance(notice, NoticesInForce) or given_ids[0] not in ids:
+            message = f"{', '.join(given_ids)}: this guard holds to {', '.join(ids)}"
+            raise NoticeError([Fault("id", message, "make a guard of its own")], "replace")
         present = cast("Notice", notice)
         _refuse_shared_classes([(present, history)], {part.notice.id: part for part in self.parts})
         parts = [
@@ -173,8 +172,8 @@ class JointTable(PolicyTable):
         )
 
     def _find_part(self, term: object) -> PolicyTable | None:
-        known = isinstance(term, TermMeta)
-        return next((part for part in self.parts if known and term in part._dates), None)
+        is_term = isinstance(term, TermMeta)
+        return next((part for part in self.parts if is_term and term in part._dates), None)
 
     def record_id(self, term: type[Source | Purpose]) -> str:
         """Return the id by which contexts and records name a source or purpose, e.g. `jp-notice:1.1(a)`."""
@@ -223,8 +222,8 @@ class JointTable(PolicyTable):
             )
             for part in self.parts
         ]
-        unders = tuple(one.under for one in each)
-        overdue = frozenset[str]().union(*(one.overdue for one in each))
+        unders = tuple(context.under for context in each)
+        overdue = frozenset[str]().union(*(context.overdue for context in each))
         if not any(unders):
             return Context(preferences, overdue=overdue)
         return Context(preferences, BEFORE_ALL, overdue, unders=unders)
@@ -237,16 +236,16 @@ class JointTable(PolicyTable):
         """Return a subclass of a term for records, whose id contains that of its notice. No guard decides by it."""
         if self._find_part(term) is None:
             return term
-        found = self._stand_ins.get(term)
-        if found is None:
+        record_class = self._stand_ins.get(term)
+        if record_class is None:
             facts = {
                 "clause": self.record_id(term),
                 "slug": term.slug,
                 "title": term.title,
                 "__module__": term.__module__,
             }
-            found = self._stand_ins.setdefault(term, TermMeta(term.__name__, (term,), facts))
-        return cast("type[Source | Purpose]", found)
+            record_class = self._stand_ins.setdefault(term, TermMeta(term.__name__, (term,), facts))
+        return cast("type[Source | Purpose]", record_class)
 
     def derive_label(self, operation: str, one: object, other: object) -> Label:
         """Return the label of two values joined by an operation that the notice of both declares (rule 6).
@@ -281,8 +280,8 @@ class JointTable(PolicyTable):
             for member in union_members(union):
                 if self._translate_term(member) not in purposes:
                     shown = getattr(member, "clause", None) or type(member).__name__
-                    what = f"`{shown}` is no purpose of the notices in force"
-                    yield Fault(f"family {name}", what, "declare it anew: `guard.replace(Notices(…, families=…))`")
+                    message = f"`{shown}` is no purpose of the notices in force"
+                    yield Fault(f"family {name}", message, "declare it anew: `guard.replace(Notices(…, families=…))`")
 
     def __repr__(self) -> str:
         return f"<JointTable of {self.notice!r}>"
@@ -305,7 +304,7 @@ def _refuse_shared_classes(members: Iterable[tuple[Notice, History | None]], kno
     for id_, own in terms.items():
         others = {term: other for other, of in terms.items() if other != id_ for term in of & own}
         for term, other in sorted(others.items(), key=lambda pair: clause_sort_key(pair[0])):
-            what = f"`{term.__name__}` is a class of {other} too"
-            faults.append(Fault(id_, what, "generate a module for each notice"))
+            message = f"`{term.__name__}` is a class of {other} too"
+            faults.append(Fault(id_, message, "generate a module for each notice"))
     if faults:
         raise NoticeError(faults, ORIGIN)

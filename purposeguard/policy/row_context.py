@@ -132,8 +132,8 @@ class RowContext(Immutable):
 
     def __repr__(self) -> str:
         # The subject is left out, because this text appears in messages and logs.
-        known = [name for name in self.__slots__ if getattr(self, name) is not None]
-        return f"<RowContext {', '.join(known) or 'nothing known'}>"
+        known_facts = [name for name in self.__slots__ if getattr(self, name) is not None]
+        return f"<RowContext {', '.join(known_facts) or 'nothing known'}>"
 
 
 def _restore_row_context(subject: str | None, collected: Day | None, ended: Day | None) -> RowContext:

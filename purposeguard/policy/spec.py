@@ -61,9 +61,9 @@ def is_permitted(notice: Document, source: str, purpose: str, channel: str | Non
 def list_bases(notice: Document, source: str, purpose: str, conditions: Stated) -> list[BasisRow]:
     """Return the bases of a use under these conditions. One must be met, so a use without bases is not permitted."""
     grant, row = next((grant, row) for grant in notice.grant for row in grant.purpose if row.id == purpose)
-    given = row if row.basis or row.bases else grant  # The purpose's own bases go before the grant's.
-    every = given.bases or [BasisRow.model_construct(basis=given.basis)]
-    rows = [one for one in every if conditions >= {*grant.when, *row.when, *one.when}]
+    owner = row if row.basis or row.bases else grant  # The purpose's own bases go before the grant's.
+    every = owner.bases or [BasisRow.model_construct(basis=owner.basis)]
+    rows = [basis_row for basis_row in every if conditions >= {*grant.when, *row.when, *basis_row.when}]
     return [row for row in rows if row.sources is None or set(row.sources) & {source, *_above(notice, source)}]
 
 
@@ -84,7 +84,8 @@ def _admits(notice: Document, purpose: str, channel: str | None) -> bool:  # rul
 def _is_forbidden(notice: Document, source: str, purpose: str, conditions: Stated) -> bool:
     names = {*EVERY, *_origins(notice, source)}  # A prohibition may name the source, its clause or its origins.
     rules = [row for row in notice.forbid if not (row.unless and conditions >= {*row.unless})]
-    return any(purpose in members_of(notice, one) for row in rules if names & {*row.sources} for one in row.purposes)
+    rules = [row for row in rules if names & {*row.sources}]
+    return any(purpose in members_of(notice, forbidden) for row in rules for forbidden in row.purposes)
 
 
 def _origins(notice: Document, source: str) -> set[str]:
@@ -92,8 +93,8 @@ def _origins(notice: Document, source: str) -> set[str]:
     if isinstance(row, Overlay):
         return {source} | _origins(notice, row.source)
     if isinstance(row, Derivation):
-        given = {*row.from_, *row.with_}
-        inputs = given | {item.id for item in notice.source if given & {*_above(notice, item.id)}}
+        named = {*row.from_, *row.with_}
+        inputs = named | {item.id for item in notice.source if named & {*_above(notice, item.id)}}
         return {source}.union(*(_origins(notice, item) for item in inputs))
     return {source, *_above(notice, source)}
 
@@ -189,8 +190,8 @@ def translate_id(notices: Sequence[Document], kind: str, given: str | None, day:
 
 def is_granted(notice: Document, source: str, purpose: str, channel: str | None, activity: bool = False) -> bool:
     """Return True if another revision grants the use under some conditions. An unknown source is granted nothing."""
-    known = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
-    granted_there = source in known and is_permitted(
+    sources = (row.id for row in (*notice.source, *notice.overlay, *notice.derivation))
+    granted_there = source in sources and is_permitted(
         notice, source, purpose, channel, {row.id for row in notice.condition}
     )
     return granted_there and (not activity or is_channel_stated(notice, purpose, channel))
@@ -208,6 +209,6 @@ def is_extended(notice: Document, source: str, purpose: str, agreed_since: bool)
         return all(is_extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item
     for row in notice.extension:
         named = row.sources is None or set(row.sources) & {source, *_above(notice, source)}
-        if named and any(purpose in members_of(notice, given) for given in row.purposes):
+        if named and any(purpose in members_of(notice, named_purpose) for named_purpose in row.purposes):
             return row.basis == "related" or agreed_since  # related: notice was given, which is enough
     return False

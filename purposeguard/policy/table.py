@@ -82,10 +82,10 @@ def derive_label(
         ):
             return Label(notice.source(row.id))
     sides = " and ".join(", ".join(source.clause for source in label) for label in (left, right))
-    known = "; ".join(
+    declared_operations = "; ".join(
         f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}" for row in notice.document.derivation
     )
-    why = f"the notice derives nothing from {sides} by this; it declares {known or 'no derivation'}"
+    why = f"the notice derives nothing from {sides} by this; it declares {declared_operations or 'no derivation'}"
     declared = {row.operation for row in notice.document.derivation}
     raise UnknownOperation(ShowableText(operation) if operation in declared else operation, why)
 
@@ -201,16 +201,16 @@ class PolicyTable(Immutable):
         self._fill(periods=Periods(notice.document))
         self._fill(grounds=LegalGrounds(notice.document), extended=compute_extensions(notice.document))
         closed = _find_closed_channels(notice.document)
-        self._fill(closed={one: closed[one.clause] for one in notice.purposes if one.clause in closed})
+        self._fill(closed={purpose: closed[purpose.clause] for purpose in notice.purposes if purpose.clause in closed})
         parents = {row.parent for row in notice.document.source}
         self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
         below = Lineage(notice.document).children
-        self._fill(children={notice.source(one): tuple(map(notice.source, items)) for one, items in below.items()})
+        self._fill(children={notice.source(id_): tuple(map(notice.source, items)) for id_, items in below.items()})
         self._fill(_by_date=_revisions_by_date(earlier, history), _dates=_collect_class_dates(notice, earlier, history))
         self._fill(opened=_find_opened_purposes(notice, self._by_date.values(), history).difference(self.closed))
         by_clause = {
-            Source: {fold(one.clause): one for one in notice.sources},
-            Purpose: {fold(one.clause): one for one in notice.purposes},
+            Source: {fold(source.clause): source for source in notice.sources},
+            Purpose: {fold(purpose.clause): purpose for purpose in notice.purposes},
         }
         self._fill(
             _by_clause=by_clause,
@@ -223,24 +223,24 @@ class PolicyTable(Immutable):
                 families.setdefault(member, []).append(family)
         self._fill(families=families)
         open_to_all = {
-            source: [one for one in granted if self.grounds.is_open(source.clause, one.clause)]
+            source: [purpose for purpose in granted if self.grounds.is_open(source.clause, purpose.clause)]
             for source, granted in notice.grants.items()
         }
         tables: dict[str | None, dict[object, Row]] = {}
         for channel in (None, *notice.channels):
-            shut = {one for one, named in self.closed.items() if channel is not None and channel not in named}
+            shut = {purpose for purpose in self.closed if not self._admits(purpose, channel)}
             table = tables[channel] = {}
             for source, granted in notice.grants.items():
                 if channel is not None and shut.isdisjoint(granted):
                     table[source] = tables[None][source]
                     continue
-                may = [one for one in open_to_all[source] if one not in shut]
-                table[source] = frozenset((*may, *(family for one in may for family in families.get(one, ()))))
+                may = [purpose for purpose in open_to_all[source] if purpose not in shut]
+                table[source] = frozenset((*may, *(family for purpose in may for family in families.get(purpose, ()))))
             table[NotPersonal] = self._build_not_personal_row(channel)
         self._fill(_tables=tables)
         self._fill(_labels={source: Label(source) for source in notice.sources})
         purposes: dict[object, type[Purpose] | Family] = {purpose: purpose for purpose in notice.purposes}
-        purposes.update((one.clause, one) for one in notice.purposes)
+        purposes.update((purpose.clause, purpose) for purpose in notice.purposes)
         for family in notice.families:
             purposes[family.name] = family
         self._fill(_purposes=purposes)
@@ -257,8 +257,8 @@ class PolicyTable(Immutable):
             NoticeError: it is of another notice.
         """
         if not isinstance(notice, Notice) or notice.id != self.notice.id:
-            given = f"`{notice.id}`" if isinstance(notice, Notice) else "more than one"
-            fault = Fault("id", f"{given} is another notice than `{self.notice.id}`", "make a guard of its own")
+            label = f"`{notice.id}`" if isinstance(notice, Notice) else "more than one"
+            fault = Fault("id", f"{label} is another notice than `{self.notice.id}`", "make a guard of its own")
             raise NoticeError([fault], "replace")
         return PolicyTable(notice, self, history)
 
@@ -282,7 +282,7 @@ class PolicyTable(Immutable):
     def own_conditions(self, conditions: frozenset[str]) -> frozenset[str]:
         """Return the conditions of this notice among the given ones, by their ids within the notice."""
         prefix = self.prefix
-        return frozenset(one.removeprefix(prefix) for one in conditions if one.startswith(prefix))
+        return frozenset(condition.removeprefix(prefix) for condition in conditions if condition.startswith(prefix))
 
     def record_id(self, term: type[Source | Purpose]) -> str:
         """Return the id by which contexts and records name a source or purpose.
@@ -314,8 +314,8 @@ class PolicyTable(Immutable):
         """
         under = None
         if collected is not None:
-            held = self.history.on(collected)
-            under = BEFORE_ALL if held is None else held.revision
+            revision = self.history.on(collected)
+            under = BEFORE_ALL if revision is None else revision.revision
             if under == self.notice.revision:
                 under = None
         clauses = [self.current_source(source).clause for source in sources if source is not NotPersonal]
@@ -353,17 +353,17 @@ class PolicyTable(Immutable):
         if table is None:
             channel = self.notice.channel(channel)
             table = self._tables[channel]
-        asked: object = None
+        key: object = None
         row = None
         try:
-            asked = frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
-            row = table.get(asked)
+            key = frozenset(sources) if isinstance(sources, (set, frozenset, list)) and sources else sources
+            row = table.get(key)
         except TypeError:  # Sources that cannot be hashed are not cached.
-            asked = None
+            key = None
         if row is None:
-            label = self.resolve_label(sources if asked is None else asked)
+            label = self.resolve_label(sources if key is None else key)
             row = table.get(label) or self._get_row(label, channel, table)
-            for seen in (label, asked):
+            for seen in (label, key):
                 if seen is not None and len(table) < MOST_REMEMBERED and _is_cacheable(seen):
                     table[seen] = row
         return row
@@ -399,15 +399,15 @@ class PolicyTable(Immutable):
 
     def _build_not_personal_row(self, channel: str | None) -> Row:
         """Return the row of data that is not personal: all purposes and families that admit the channel."""
-        open_ = {one for one in self.notice.purposes if self._admits(one, channel)}
-        return frozenset((*open_, *(one for one in self.notice.families if not open_.isdisjoint(one.members))))
+        open_ = {purpose for purpose in self.notice.purposes if self._admits(purpose, channel)}
+        return frozenset((*open_, *(family for family in self.notice.families if not open_.isdisjoint(family.members))))
 
     def _build_source_row(self, source: type[Source], channel: str | None, context: Context) -> Row:
         if source is NotPersonal:
             return self._tables[channel][NotPersonal]
         granted = self.notice.grants[self.current_source(source)]
-        may = [one for one in granted if self.find_denial_reason(source, one, channel, context) is None]
-        return frozenset((*may, *(family for one in may for family in self.families.get(one, ()))))
+        may = [purpose for purpose in granted if self.find_denial_reason(source, purpose, channel, context) is None]
+        return frozenset((*may, *(family for purpose in may for family in self.families.get(purpose, ()))))
 
     def find_denial_reason(
         self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
@@ -421,15 +421,15 @@ class PolicyTable(Immutable):
         grounds = self.grounds.get_grounds(current.clause, purpose.clause, context.conditions)
         if () in grounds:
             return DenialReason.CONDITION
-        held: Grounds = ()
+        earlier_grounds: Grounds = ()
         then = self._collection_table(source, context)
         if then is not None:
             earlier = self._earlier_grounds(then, source, purpose, channel, context)
             bar = self._find_revision_reason(current, purpose, context.preferences, then) if earlier is None else None
             if bar is not None:
                 return bar
-            held = earlier or ()
-            if () in held:
+            earlier_grounds = earlier or ()
+            if () in earlier_grounds:
                 return DenialReason.REVISION  # That revision grants it under conditions that are not stated.
         elif context.under not in (None, self.notice.revision):
             return DenialReason.REVISION  # The revision is not known, or is earlier than all that are.
@@ -440,7 +440,7 @@ class PolicyTable(Immutable):
             )
             if () in grounds:
                 return DenialReason.RETENTION
-        return self._find_subject_reason(grounds + held, purpose, context.preferences)
+        return self._find_subject_reason(grounds + earlier_grounds, purpose, context.preferences)
 
     def _is_over(self, source: type[Source], context: Context, *, of_law: bool) -> bool:
         """Return True if a period of a source is over.
@@ -474,7 +474,7 @@ class PolicyTable(Immutable):
         names = [name for day, name in named.items() if name is not None and day != BEFORE_ALL]
         names.append(self.record_id(purpose))
         if self.prefix:  # Requests from before there were several notices have ids without a prefix.
-            names += [one.removeprefix(self.prefix) for one in names]
+            names += [name.removeprefix(self.prefix) for name in names]
         return any(map(preferences.stops, names))
 
     def _has_consented(
@@ -513,7 +513,7 @@ class PolicyTable(Immutable):
         # A class of another revision dates all data that is tagged with it. A single row may be older than that.
         notice, now, said = self._find_notice(source), self.notice.revision, context.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
-            notice = next((one for one in self.history if one.revision == said), None)
+            notice = next((revision for revision in self.history if revision.revision == said), None)
         return None if notice is None or notice.revision == now else self.compile_revision(notice)
 
     def collection_revision(self, source: type[Source], context: Context) -> datetime.date | None:
@@ -523,10 +523,10 @@ class PolicyTable(Immutable):
 
     def compile_revision(self, notice: Notice) -> PolicyTable:
         """Return the table of another revision as it was when that revision was in force."""
-        known = self._then.get(id(notice))
-        if known is None:
-            known = self._then.setdefault(id(notice), PolicyTable(notice))
-        return known
+        table = self._then.get(id(notice))
+        if table is None:
+            table = self._then.setdefault(id(notice), PolicyTable(notice))
+        return table
 
     def _earlier_grounds(
         self, then: PolicyTable, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
@@ -536,11 +536,11 @@ class PolicyTable(Immutable):
         An activity that states no channel is not granted a purpose whose channels that revision closed (rule 7).
         """
         notice = then.notice
-        own, one = source, self.history.translate_clause("purpose", purpose.clause, self.notice, notice)
-        known = self.history.translate_clause("source", self.current_source(source).clause, self.notice, notice)
+        own, purpose_id = source, self.history.translate_clause("purpose", purpose.clause, self.notice, notice)
+        source_id = self.history.translate_clause("source", self.current_source(source).clause, self.notice, notice)
         try:
-            own = notice.source(source if source in notice.grants else known)
-            granted = notice.purpose(one)
+            own = notice.source(source if source in notice.grants else source_id)
+            granted = notice.purpose(purpose_id)
         except UnknownTerm:
             return None
         if granted not in notice.grants[own] or not then._admits(granted, channel):
@@ -565,12 +565,12 @@ class PolicyTable(Immutable):
             return self._labels.get(source) or Label(source)
         if isinstance(sources, (bytes, bytearray, Mapping)) or not isinstance(sources, Iterable):
             raise UnknownSource(sources, "sources are a class, an id, a Label, or an iterable of classes and ids")
-        found: set[type[Source]] = set()
-        for one in sources:
-            found |= self.resolve_label(one).sources if isinstance(one, Label) else {self._resolve_source(one)}
-        if not found:
+        members: set[type[Source]] = set()
+        for entry in sources:
+            members |= self.resolve_label(entry).sources if isinstance(entry, Label) else {self._resolve_source(entry)}
+        if not members:
             raise UnlabelledData("a check with no sources: an empty label is no licence (rule 4)")
-        return Label(*found)
+        return Label(*members)
 
     def _resolve_source(self, given: object) -> type[Source]:
         if given is NotPersonal:
@@ -584,7 +584,7 @@ class PolicyTable(Immutable):
 
     def _find_notice(self, term: object) -> Notice | None:
         """Return the other revision that a class belongs to; None if it belongs to this one or to an unknown one."""
-        if not isinstance(term, TermMeta) or any(term is one for one in (*self.notice.grants, *self.notice.purposes)):
+        if not isinstance(term, TermMeta) or any(term is own for own in (*self.notice.grants, *self.notice.purposes)):
             return None
         date = self._dates.get(term)
         return None if date is None else self._by_date.get(date)
@@ -597,16 +597,16 @@ class PolicyTable(Immutable):
         origin = self._find_notice(term)
         if origin is None:
             return term
-        found = self._alias.get(cast("TermMeta", term))
-        if found is None:
+        alias = self._alias.get(cast("TermMeta", term))
+        if alias is None:
             other = cast("type[Source | Purpose]", term)
             kind: Literal["source", "purpose"] = "source" if issubclass(other, Source) else "purpose"
             clause = self.history.translate_clause(kind, other.clause, origin, self.notice)
-            found = self._by_clause[Source if kind == "source" else Purpose].get(clause)
-            if found is None:
-                found = f"{other.clause} of {origin.revision}"
-            self._alias[cast("TermMeta", term)] = found
-        return found
+            alias = self._by_clause[Source if kind == "source" else Purpose].get(clause)
+            if alias is None:
+                alias = f"{other.clause} of {origin.revision}"
+            self._alias[cast("TermMeta", term)] = alias
+        return alias
 
     def resolve_purpose(self, given: object) -> type[Purpose] | Family:
         """Return the purpose or family of a purpose argument.
@@ -615,21 +615,21 @@ class PolicyTable(Immutable):
             UnknownPurpose: it means nothing in the notice, or is a union that is no declared family (rule 3).
         """
         try:
-            found = self._purposes.get(given)
+            resolved = self._purposes.get(given)
         except TypeError:
-            found = None
-        if found is None:
-            found = self._resolve_purpose(given)
+            resolved = None
+        if resolved is None:
+            resolved = self._resolve_purpose(given)
             if len(self._purposes) < MOST_REMEMBERED and _is_cacheable(given):
-                self._purposes[given] = found
-        return found
+                self._purposes[given] = resolved
+        return resolved
 
     def _resolve_purpose(self, given: object) -> type[Purpose] | Family:
         if isinstance(given, TermMeta):
             return self.notice.purpose(self._translate_term(given))
         if isinstance(given, Family):
             given = given.union
-        if is_union(given) and any(self._find_notice(one) is not None for one in union_members(given)):
+        if is_union(given) and any(self._find_notice(member) is not None for member in union_members(given)):
             members = {self._translate_term(union_member) for union_member in union_members(given)}
             for gone in (member for member in members if isinstance(member, str)):
                 self.notice.purpose(gone)  # This raises: the revision has no such clause.
@@ -653,8 +653,8 @@ class PolicyTable(Immutable):
             TypeError: it is something else, such as a text.
         """
         if not isinstance(given, (AbstractSet, list, tuple)):
-            what = "one text" if isinstance(given, str) else f"a {type(given).__name__}"
-            raise TypeError(f'`conditions` are the ids of those that hold, in a set, not {what}: `conditions={{"…"}}`')
+            name = "one text" if isinstance(given, str) else f"a {type(given).__name__}"
+            raise TypeError(f'`conditions` are the ids of those that hold, in a set, not {name}: `conditions={{"…"}}`')
         return frozenset(map(self.notice.condition, given))
 
     def must_state_channel(self, purpose: type[Purpose] | Family) -> bool:
@@ -688,11 +688,11 @@ class PolicyTable(Immutable):
         made = derive_label(self.notice, operation, left, right, self.current_source)
         # A value made from data of several revisions was collected under all of them.
         then = {self._find_notice(source) or self.notice for source in (left | right).sources}
-        others = [one for one in then if one.revision != self.notice.revision]
+        others = [revision for revision in then if revision.revision != self.notice.revision]
         if not others:
             return made
         present = made.sources if len(others) < len(then) else frozenset[type[Source]]()
-        return Label(*present, *(self._source_in_notice(one, source) for one in others for source in made))
+        return Label(*present, *(self._source_in_notice(revision, source) for revision in others for source in made))
 
     def _source_in_notice(self, notice: Notice, source: type[Source]) -> type[Source]:
         """Return the class that a source of this notice has in another revision.
@@ -717,18 +717,17 @@ def _find_closed_channels(document: Document) -> dict[str, frozenset[str]]:
 
 def _find_opened_purposes(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
     """Return the purposes of the notice whose channels some other revision limits."""
-    found: set[type[Purpose]] = set()
+    opened: set[type[Purpose]] = set()
     for other in others:
-        shut = (
-            {fold(one) for one in _find_closed_channels(other.document)} if other is not notice else set[str | None]()
-        )
+        closed = _find_closed_channels(other.document) if other is not notice else {}
+        shut = set(map(fold, closed))
         if shut:
-            found.update(
+            opened.update(
                 purpose
                 for purpose in notice.purposes
                 if history.translate_clause("purpose", purpose.clause, notice, other) in shut
             )
-    return found
+    return opened
 
 
 def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
@@ -738,10 +737,10 @@ def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[da
         NoticeError: together they do not make a history.
     """
     before = dict(earlier._by_date) if earlier is not None else {}
-    known = before | {one.revision: one for one in history}
-    if len(known) > len(history):  # The history has not been checked with the others.
-        History(*(known[day] for day in sorted(known)))
-    return known
+    revisions = before | {revision.revision: revision for revision in history}
+    if len(revisions) > len(history):  # The history has not been checked with the others.
+        History(*(revisions[day] for day in sorted(revisions)))
+    return revisions
 
 
 def _collect_class_dates(
@@ -753,10 +752,10 @@ def _collect_class_dates(
     not fill it with classes that nothing is tagged with any more.
     """
     dates = earlier._dates if earlier is not None else weakref.WeakKeyDictionary[TermMeta, datetime.date]()
-    known = {id(one) for one in earlier._by_date.values()} if earlier is not None else set[int]()
-    for one in {id(one): one for one in (notice, *history)}.values():
-        if id(one) not in known:
-            dates.update(dict.fromkeys((*one.sources, *one.purposes), one.revision))
+    known_ids = {id(revision) for revision in earlier._by_date.values()} if earlier is not None else set[int]()
+    for revision in {id(revision): revision for revision in (notice, *history)}.values():
+        if id(revision) not in known_ids:
+            dates.update(dict.fromkeys((*revision.sources, *revision.purposes), revision.revision))
     return dates
 
 
@@ -801,5 +800,5 @@ def freeze_sources(sources: object) -> object:
 def _is_cacheable(given: object) -> bool:
     """Return True if these sources or this purpose may be cached: short ids, labels, terms, and small sets of them."""
     if type(given) is frozenset:
-        return len(given) <= 64 and all(_is_cacheable(one) for one in given)
+        return len(given) <= 64 and all(_is_cacheable(member) for member in given)
     return isinstance(given, (Label, TermMeta, Family)) or is_union(given) or (type(given) is str and len(given) <= 100)

@@ -141,12 +141,12 @@ def list_clauses(document: Document, recipient: Recipient) -> tuple[str, ...]:
 
     The clause on foreign recipients is among them if the recipient is abroad.
     """
-    found = list(dict.fromkeys(row.clause for row in _find_provisions(document, recipient)))
-    if not found and document.entrustment is not None:
-        found.append(document.entrustment.clause)
+    clauses = list(dict.fromkeys(row.clause for row in _find_provisions(document, recipient)))
+    if not clauses and document.entrustment is not None:
+        clauses.append(document.entrustment.clause)
     if document.transfer is not None and document.transfer.home != recipient.country:
-        found.append(document.transfer.clause)
-    return (*found, document.safeguards.clause) if document.safeguards is not None else tuple(found)
+        clauses.append(document.transfer.clause)
+    return (*clauses, document.safeguards.clause) if document.safeguards is not None else tuple(clauses)
 
 
 def list_objections(
@@ -188,21 +188,21 @@ def list_objections(
             ),
             key=len,
         )
-    found: list[str] = []
+    objections: list[str] = []
     home = document.transfer.home if document.transfer is not None else None
     if document.entrustment is None:
-        found.append(_describe_missing_table("entrustment", "4", "entrusts data to nobody"))
+        objections.append(_describe_missing_table("entrustment", "4", "entrusts data to nobody"))
     else:
-        found += _check_entrustment(document.entrustment, recipient, home, today)
+        objections += _check_entrustment(document.entrustment, recipient, home, today)
     if document.transfer is None:
-        found.append(_describe_missing_table("transfer", "5", "names no country to which data may go"))
+        objections.append(_describe_missing_table("transfer", "5", "names no country to which data may go"))
     else:
-        found += _check_transfer(document.transfer, recipient, product, task)
+        objections += _check_transfer(document.transfer, recipient, product, task)
     if document.safeguards is None:
-        found.append(_describe_missing_table("safeguards", "6", "names no measure and no means"))
+        objections.append(_describe_missing_table("safeguards", "6", "names no measure and no means"))
     else:
-        found += _check_safeguards(document.safeguards, recipient, means, today)
-    return tuple(found)
+        objections += _check_safeguards(document.safeguards, recipient, means, today)
+    return tuple(objections)
 
 
 def make_refusal(
@@ -213,11 +213,11 @@ def make_refusal(
     key: Callable[[type[Source | Purpose]], str] = BY_CLAUSE,
 ) -> Decision:
     """Return a decision that refuses a hand-over to this recipient, for a purpose that the notice grants."""
-    what = ", ".join(map(key, decision.label))
+    data = ", ".join(map(key, decision.label))
     kind = _find_kind(document.recipients, recipient.kind)
     whom = f"{recipient.id} ({'no kind of the notice' if kind is None else kind.id}, {recipient.country})"
     return override_decision(
-        decision, DenialReason.RECIPIENT, f"{format_term(decision.purpose, key)} may not hand {what} to {whom}", reasons
+        decision, DenialReason.RECIPIENT, f"{format_term(decision.purpose, key)} may not hand {data} to {whom}", reasons
     )
 
 
@@ -314,7 +314,7 @@ def _check_transfer(rule: Transfer, recipient: Recipient, product: str | None, t
 
     A listed country may have narrower terms, which must be met.
     """
-    row = next((one for one in rule.country if one.code == recipient.country), None)
+    row = next((country for country in rule.country if country.code == recipient.country), None)
     if row is not None:  # This comes first, since the terms of the row may be narrower.
         if row.limit is not None:
             only = f"clause {rule.clause} lets data go to {row.code} only"
@@ -336,7 +336,7 @@ def _check_limit(
     products = f"{only} for {limit.products.id} ({title_in(limit.products.title, 'en')})"
     if product is None:
         yield f"{products}, and no product is stated: `product=…`"
-    elif _normalize_product(product) not in {_normalize_product(one) for one in recipient.products}:
+    elif _normalize_product(product) not in {_normalize_product(known_product) for known_product in recipient.products}:
         other = format_id(product, tuple(recipient.products))
         yield f"{products}, and {other} is none of the `products` of this recipient"
     tasks = f"{only} for {_format_ids(limit.tasks)}"
@@ -348,14 +348,14 @@ def _check_limit(
 
 def _check_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
     """Yield the objections of clause 6: a measure must hold today, and the means must be one that the notice names."""
-    known = [
+    measures = [
         safeguard for safeguard in recipient.safeguards if _find_kind(rule.measures, safeguard.measure) is not None
     ]
-    if not any(one.holds(today) for one in known):
-        yield _describe_missing_measure(rule, recipient, known, today)
+    if not any(safeguard.holds(today) for safeguard in measures):
+        yield _describe_missing_measure(rule, recipient, measures, today)
     if means is not None and _find_kind(rule.means, means) is None:
-        given = _format_unknown_id(means, rule.means)
-        yield f"data travels by {_format_ids(rule.means)} (clause {rule.clause}), not by {given}"
+        stated = _format_unknown_id(means, rule.means)
+        yield f"data travels by {_format_ids(rule.means)} (clause {rule.clause}), not by {stated}"
 
 
 def _describe_missing_measure(
@@ -366,10 +366,11 @@ def _describe_missing_measure(
     if not known:
         others = ", ".join(_format_unknown_id(safeguard.measure, rule.measures) for safeguard in recipient.safeguards)
         return f"{others} is no measure of clause {rule.clause}, which names {_format_ids(rule.measures)}"
-    ended = [one.until for one in known if one.until is not None and one.until < today]
+    ended = [safeguard.until for safeguard in known if safeguard.until is not None and safeguard.until < today]
     if ended:
         return f"its last safeguard on record ended on {max(ended)} (clause {rule.clause})"
-    return f"its first safeguard on record begins on {min(one.since for one in known)} (clause {rule.clause})"
+    first = min(safeguard.since for safeguard in known)
+    return f"its first safeguard on record begins on {first} (clause {rule.clause})"
 
 
 def _find_kind(kinds: Iterable[Kind], given: str) -> Kind | None:
@@ -380,8 +381,8 @@ def _find_kind(kinds: Iterable[Kind], given: str) -> Kind | None:
 
 def canonicalize_id(kinds: Iterable[Kind], given: str) -> str:
     """Return an id as the notice spells it, or unchanged if the notice does not have it."""
-    found = _find_kind(kinds, given)
-    return given if found is None else found.id
+    kind = _find_kind(kinds, given)
+    return given if kind is None else kind.id
 
 
 def _format_ids(kinds: Iterable[Kind]) -> str:
@@ -406,12 +407,12 @@ def _require_texts(record: object, *names: str) -> None:
         ValueError: a text is blank, too long, or has several lines.
     """
     for name in names:
-        given = getattr(record, name)
-        if given is None and name in _OPTIONAL:
+        value = getattr(record, name)
+        if value is None and name in _OPTIONAL:
             continue
-        if not isinstance(given, str):
-            raise TypeError(f"`{name}` is a text, not {type(given).__name__}")
-        if not given.strip() or not given.isprintable() or len(given) > LONGEST_TEXT:
+        if not isinstance(value, str):
+            raise TypeError(f"`{name}` is a text, not {type(value).__name__}")
+        if not value.strip() or not value.isprintable() or len(value) > LONGEST_TEXT:
             raise ValueError(f"`{name}` is a text of one line, not blank, of {LONGEST_TEXT} characters at most")
 
 
@@ -422,11 +423,11 @@ def _require_days(record: object, *names: str) -> None:
         TypeError: a field is no date.
     """
     for name in names:
-        given = getattr(record, name)
-        if given is None and name in _OPTIONAL:
+        value = getattr(record, name)
+        if value is None and name in _OPTIONAL:
             continue
-        if not isinstance(given, datetime.date) or isinstance(given, datetime.datetime):
-            raise TypeError(f"`{name}` is a date, not {type(given).__name__}")
+        if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
+            raise TypeError(f"`{name}` is a date, not {type(value).__name__}")
 
 
 _OPTIONAL: Final = frozenset({"means", "name", "supervised_on", "until"})

@@ -104,8 +104,8 @@ class PurposeViolation(PurposeGuardError, PermissionError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         beside = dict(vars(self))  # notes, and what was done
-        known = beside.pop("decision", self._text)
-        return type(self), (known, *(beside.pop(name) for name in ("activity", "function", "field", "advice"))), beside
+        cause = beside.pop("decision", self._text)
+        return type(self), (cause, *(beside.pop(name) for name in ("activity", "function", "field", "advice"))), beside
 
 
 class ChannelViolation(PurposeViolation):
@@ -171,11 +171,11 @@ def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeVi
     """Return a violation for records. Over several notices, its ids contain those of the notices."""
     if not isinstance(matrix, JointTable):
         return error
-    told = type(error)(
+    qualified = type(error)(
         qualify_decision(error.decision, matrix), error.activity, error.function, error.field, error.advice
     )
-    told._done = error._done
-    return told
+    qualified._done = error._done
+    return qualified
 
 
 def violation_class(decision: Decision) -> type[PurposeViolation]:

@@ -110,17 +110,17 @@ class _CedarExport:
 
     def _context(self) -> Iterator[str]:
         document = self._document
-        stated = [one.basis for row in document.purposes for one in self._reading.bases(row.id)]
+        stated = [basis_row.basis for row in document.purposes for basis_row in self._reading.bases(row.id)]
         channel = [('"channel"?: Channel', "the channel")] if self._document.channel else []
         consents = [('"consents"?: Set<String>', "what the subject agreed to")] if "consent" in stated else []
         conditions = [('"conditions"?: Set<String>', "the conditions that hold")] if document.condition else []
-        told = [*channel, *consents, *conditions]
-        if not told:
+        fields = [*channel, *consents, *conditions]
+        if not fields:
             yield "type Use = {};"
             return
-        said = " and ".join(what for _, what in told)
+        said = " and ".join(meaning for _, meaning in fields)
         yield f"@doc({quote_text(f'What a request says besides: {said}.')})"
-        lines = f",\n{INDENT}".join(line for line, _ in told)
+        lines = f",\n{INDENT}".join(line for line, _ in fields)
         yield f"type Use = {{\n{INDENT}{lines}\n}};"
 
     def _action(self, name: str, title: str, groups: Sequence[str]) -> Iterator[str]:
@@ -166,16 +166,16 @@ class _CedarExport:
         blocks = [_format_block("when", _sources_all_in(self._reading.listed[grant.clause]))]
         shut = {row.id: row.channels.closed for row in grant.purpose if row.channels and row.channels.closed}
         for channels in dict.fromkeys(shut.values()):
-            closed = [given for given in purposes if shut.get(given) == channels]
-            asked = [] if closed == purposes else [_purpose_in(closed)]
-            blocks.append(_format_block("unless", [*asked, *_is_other_channel(channels)]))
-        for given in purposes:
-            groups = self._reading.group_sources(grant.clause, given)
+            closed = [purpose for purpose in purposes if shut.get(purpose) == channels]
+            purpose_parts = [] if closed == purposes else [_purpose_in(closed)]
+            blocks.append(_format_block("unless", [*purpose_parts, *_is_other_channel(channels)]))
+        for purpose in purposes:
+            groups = self._reading.group_sources(grant.clause, purpose)
             for terms, sources in groups.items():
                 if terms:
                     among = [] if len(groups) == 1 else _sources_any_in(sources)
                     unmet = [part for term in terms for part in _is_unmet(term)]
-                    blocks.append(_format_block("unless", [_purpose_in([given]), *among, *unmet]))
+                    blocks.append(_format_block("unless", [_purpose_in([purpose]), *among, *unmet]))
         yield from _end_policy(blocks)
 
     def _narrow(self, source: str, title: str) -> Iterator[str]:
@@ -309,11 +309,11 @@ def _conditions_hold(conditions: Sequence[str]) -> str:
 
 def _format_block(kind: Literal["when", "unless"], parts: Iterable[str]) -> str:
     """Format a condition: on one line if it fits, else with each part on a line of its own."""
-    given = list(parts)
-    line = f"{kind} {{ {' && '.join(given)} }}"
+    conditions = list(parts)
+    line = f"{kind} {{ {' && '.join(conditions)} }}"
     if len(line) < WIDTH and "\n" not in line:
         return line
-    return f"{kind}\n{{\n{INDENT}{f' &&{chr(10)}{INDENT}'.join(given)}\n}}"
+    return f"{kind}\n{{\n{INDENT}{f' &&{chr(10)}{INDENT}'.join(conditions)}\n}}"
 
 
 def _end_policy(blocks: Sequence[str]) -> Iterator[str]:

@@ -187,7 +187,7 @@ class _DpvExport:
 
     def _data(self, given: str, title: Titles, how: str, **more: Any) -> Node:
         """Return a category of data. `how` says how it is obtained: collected, observed or derived."""
-        kept = [_make_storage_duration(days, since) for days, since in self._periods(given)]
+        durations = [_make_storage_duration(days, since) for days, since in self._periods(given)]
         return {
             "@id": self._data_ids[given],
             "@type": ["rdfs:Class", "skos:Concept", "dpv:PersonalData", "odrl:Asset"],
@@ -195,7 +195,7 @@ class _DpvExport:
             "skos:notation": given,
             "skos:prefLabel": dict(title),
             **more,
-            **({"dpv:hasStorageCondition": kept} if kept else {}),
+            **({"dpv:hasStorageCondition": durations} if durations else {}),
         }
 
     def _periods(self, source: str) -> Iterator[tuple[int, str]]:
@@ -221,7 +221,7 @@ class _DpvExport:
 
     def _process(self, grant: Grant, row: PurposeRow) -> Node:
         stated: dict[Basis, None] = dict.fromkeys(
-            one.basis for one in self._reading.bases(row.id) if one.basis is not None
+            basis_row.basis for basis_row in self._reading.bases(row.id) if basis_row.basis is not None
         )
         legal: Any = [BASES[basis] for basis in stated]
         banned = self._reading.banned_sources(row.id)
@@ -300,7 +300,9 @@ class _DpvExport:
     def _permission(self, name: str, purpose: str, sources: Sequence[str], term: Term) -> Node:
         constraints = [_make_constraint("odrl:purpose", [self._purpose_ids[purpose]])]
         if term.channels is not None:
-            constraints.append(_make_constraint("odrl:deliveryChannel", [self._channel(one) for one in term.channels]))
+            constraints.append(
+                _make_constraint("odrl:deliveryChannel", [self._channel(channel) for channel in term.channels])
+            )
         return {
             "@id": f"#permission/{name}",
             "@type": "odrl:Permission",

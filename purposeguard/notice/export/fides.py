@@ -180,13 +180,13 @@ class _FidesExport:
 
     def _contact(self, office: Office) -> dict[str, str]:
         name = self._title(office.name)
-        found = {
+        details = {
             "name": name if office.unit is None else f"{name}, {self._title(office.unit)}",
             "address": None if office.address is None else self._title(office.address),
             "email": office.email,
             "phone": ", ".join(office.phone),
         }
-        return {key: value for key, value in found.items() if value}
+        return {key: value for key, value in details.items() if value}
 
     def _system(self, *, with_dataset: bool) -> dict[str, Any]:
         document = self._document

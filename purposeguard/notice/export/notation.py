@@ -12,7 +12,7 @@ WIDTH = 120
 def quote_text(given: str) -> str:
     """Format a text in quotes."""
     escaped = given.replace("\\", "\\\\").replace('"', '\\"')
-    plain = "".join("\\u{%x}" % ord(one) if _is_invisible(one) else one for one in escaped)  # noqa: UP031  # braces are Cedar's
+    plain = "".join("\\u{%x}" % ord(character) if _is_invisible(character) else character for character in escaped)  # noqa: UP031  # braces are Cedar's
     return f'"{plain}"'
 
 
@@ -23,7 +23,7 @@ def format_entity(kind: str, given: str) -> str:
 
 def format_entities(kind: str, given: Iterable[str]) -> list[str]:
     """Format entities of one type."""
-    return [format_entity(kind, one) for one in given]
+    return [format_entity(kind, entity_id) for entity_id in given]
 
 
 def format_set(entries: Sequence[str]) -> str:
@@ -33,7 +33,7 @@ def format_set(entries: Sequence[str]) -> str:
 
 def format_comment(given: str) -> str:
     """Format a comment line. Characters that could end the line are replaced by blanks."""
-    return f"// {''.join(' ' if _is_invisible(one) else one for one in given)}".rstrip()
+    return f"// {''.join(' ' if _is_invisible(character) else character for character in given)}".rstrip()
 
 
 def _is_invisible(character: str) -> bool:
@@ -48,9 +48,9 @@ def wrap_set(before: str, entries: Sequence[str], after: str, indent: int) -> st
         return line
     inner, outer = " " * (indent + 2), " " * indent
     lines = [inner]
-    for number, one in enumerate(entries, 1):
-        piece = one if number == len(entries) else f"{one}, "
+    for number, entry in enumerate(entries, 1):
+        piece = entry if number == len(entries) else f"{entry}, "
         if len(lines[-1]) + len(piece.rstrip()) > WIDTH and lines[-1] != inner:
             lines.append(inner)
         lines[-1] += piece
-    return "\n".join([f"{before}[", *(one.rstrip() for one in lines), f"{outer}]{after}"])
+    return "\n".join([f"{before}[", *(line_text.rstrip() for line_text in lines), f"{outer}]{after}"])

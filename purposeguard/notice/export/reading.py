@@ -78,11 +78,11 @@ class NoticeReading:
         overlays = {row.id: row.serves for row in document.overlay}
         self.narrow = overlays | {row.id: row.serves for row in document.derivation}
         parent = {row.id: row.parent for row in document.source}
-        self._above: dict[str, tuple[str, ...]] = {one: tuple(_iter_ancestors(one, parent)) for one in parent}
-        self._below: dict[str, list[str]] = {one: [] for one in parent}
-        for one, above in self._above.items():
-            for other in above:
-                self._below[other].append(one)
+        self._above: dict[str, tuple[str, ...]] = {source: tuple(_iter_ancestors(source, parent)) for source in parent}
+        self._below: dict[str, list[str]] = {source: [] for source in parent}
+        for source, ancestors in self._above.items():
+            for other in ancestors:
+                self._below[other].append(source)
         self._origins: dict[str, frozenset[str]] = {}
         self.listed = {grant.clause: self._sort_sources(self._iter_clause_sources(grant)) for grant in document.grant}
         self.bans = tuple(
@@ -132,9 +132,15 @@ class NoticeReading:
         met: list[tuple[frozenset[str], bool]] = [(when, False) for when in needed]
         for item in self._items(own) if own in self._below else [own]:
             rows = [
-                one for one in bases if one.sources is None or set(one.sources) & {item, *self._above.get(item, ())}
+                basis_row
+                for basis_row in bases
+                if basis_row.sources is None or set(basis_row.sources) & {item, *self._above.get(item, ())}
             ]
-            met = [(when.union(one.when), consent or one.basis == "consent") for when, consent in met for one in rows]
+            met = [
+                (when.union(basis_row.when), consent or basis_row.basis == "consent")
+                for when, consent in met
+                for basis_row in rows
+            ]
         met = list(dict.fromkeys((when, consent) for when, consent in met if self._conditions or not when))
         fewest = [
             (when, consent)
@@ -148,11 +154,11 @@ class NoticeReading:
 
         Channels are left out of the terms, and sources without other terms have the key `()`.
         """
-        found: dict[tuple[Term, ...], list[str]] = {}
+        groups: dict[tuple[Term, ...], list[str]] = {}
         for source in self.permitted_sources(clause, purpose):
             terms = self.terms(source, purpose, with_channels=False)
-            found.setdefault(() if any(term.free for term in terms) else terms, []).append(source)
-        return {terms: tuple(sources) for terms, sources in found.items()}
+            groups.setdefault(() if any(term.free for term in terms) else terms, []).append(source)
+        return {terms: tuple(sources) for terms, sources in groups.items()}
 
     def list_with_items(self, source: str) -> tuple[str, ...]:
         """Return a clause and all items below it."""
@@ -174,21 +180,21 @@ class NoticeReading:
                         dataclasses.replace(term, conditions=tuple(sorted({*term.conditions, *chain(*lifting)})))
                         for term in self.terms(source, purpose)
                     )
-        found: dict[tuple[Term, ...], list[str]] = {}
+        groups: dict[tuple[Term, ...], list[str]] = {}
         for source in self._sort_sources(may):
             needed = () if any(term.free for term in may[source]) else _merge_terms(may[source])
-            found.setdefault(needed, []).append(source)
-        return {terms: tuple(sources) for terms, sources in found.items()}
+            groups.setdefault(needed, []).append(source)
+        return {terms: tuple(sources) for terms, sources in groups.items()}
 
     def _sort_sources(self, given: Iterable[str]) -> tuple[str, ...]:
-        found = set(given)
-        return tuple(source for source in self.sources if source in found)
+        wanted = set(given)
+        return tuple(source for source in self.sources if source in wanted)
 
     def _iter_clause_sources(self, grant: Grant) -> Iterator[str]:
         purposes = {row.id for row in grant.purpose}
-        named = {item for given in self._clauses(grant.sources) for item in (given, *self._below[given])}
+        named = {item for clause in self._clauses(grant.sources) for item in (clause, *self._below[clause])}
         # Data of a parent may come from any of its items, so all of them must be named.
-        whole = {one for one in self._below if named.issuperset(self._items(one))}
+        whole = {source for source in self._below if named.issuperset(self._items(source))}
         yield from whole
         for overlay in self.document.overlay:
             if overlay.source in whole and not purposes.isdisjoint(overlay.serves):
@@ -202,7 +208,7 @@ class NoticeReading:
         named = set(self._clauses(rule.sources))
         reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
         # Data of a parent may come from the item that is named.
-        reached |= {one for one in self._below if not reached.isdisjoint(self._items(one))}
+        reached |= {source for source in self._below if not reached.isdisjoint(self._items(source))}
         yield from reached
         yield from (overlay.id for overlay in self.document.overlay if overlay.source in reached)
 
@@ -211,21 +217,21 @@ class NoticeReading:
 
     def _items(self, source: str) -> list[str]:
         """Return the lowest items of a clause; the clause itself if it has no items."""
-        return [one for one in (source, *self._below[source]) if not self._below[one]]
+        return [item for item in (source, *self._below[source]) if not self._below[item]]
 
     def _origin(self, source: str) -> frozenset[str]:
         """Return a source and all sources that it is a part of, narrows, or may be derived from."""
         if source in self._above:
             return frozenset((source, *self._above[source]))
         if source not in self._origins:
-            found = {source}
+            origins = {source}
             for overlay in (row for row in self.document.overlay if row.id == source):
-                found |= self._origin(overlay.source)
+                origins |= self._origin(overlay.source)
             for derivation in (row for row in self.document.derivation if row.id == source):
-                for given in (*derivation.from_, *derivation.with_):
-                    for one in (given, *self._below.get(given, ())):
-                        found |= self._origin(one)
-            self._origins[source] = frozenset(found)
+                for input_id in (*derivation.from_, *derivation.with_):
+                    for part in (input_id, *self._below.get(input_id, ())):
+                        origins |= self._origin(part)
+            self._origins[source] = frozenset(origins)
         return self._origins[source]
 
 
@@ -246,10 +252,10 @@ def _merge_terms(terms: Iterable[Term]) -> tuple[Term, ...]:
 
     Terms about channels only are merged into one. Terms that ask for one of these channels and for more are dropped.
     """
-    given = list(dict.fromkeys(terms))
+    unique_terms = list(dict.fromkeys(terms))
     channels = tuple(
-        dict.fromkeys(channel for term in given if _is_of_channels(term) for channel in term.channels or ())
+        dict.fromkeys(channel for term in unique_terms if _is_of_channels(term) for channel in term.channels or ())
     )
-    others = [term for term in given if not _is_of_channels(term)]
+    others = [term for term in unique_terms if not _is_of_channels(term)]
     others = [term for term in others if term.channels is None or not set(term.channels) <= set(channels)]
     return (*((Term(channels),) if channels else ()), *others)

@@ -74,18 +74,18 @@ def compare_cells(history: History, matching: Matching) -> tuple[Cell, ...]:
             before = _compute_levels(past, was, channel)
             after = _compute_levels(present, _find_source(new, source.new), channel)
             earlier = _compute_levels(present, was, channel)
-            asked = sorted({places[term] for levels in (before, after, earlier) for term in levels})
+            relevant = sorted({places[term] for levels in (before, after, earlier) for term in levels})
             differing += (
                 cell
-                for pair, one, other in (purposes[place] for place in asked)
+                for pair, old_term, new_term in (purposes[place] for place in relevant)
                 if (
                     cell := Cell(
                         source,
                         pair,
                         channel,
-                        before.get(one, Level.NO),
-                        after.get(other, Level.NO),
-                        None if was is None else earlier.get(other, Level.NO),
+                        before.get(old_term, Level.NO),
+                        after.get(new_term, Level.NO),
+                        None if was is None else earlier.get(new_term, Level.NO),
                     )
                 ).differs
             )

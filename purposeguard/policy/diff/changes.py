@@ -120,7 +120,7 @@ def match_terms(history: History) -> Matching:
     def old_ids_by_id(kind: Literal["source", "purpose"], rows: Iterable[Named]) -> dict[str, str | None]:
         """Return the earlier ids of the rows that moved to another id; None for a row whose id was another's."""
         was = {row.id: history.translate_clause(kind, row.id, last, first) for row in rows}
-        return {given: before for given, before in was.items() if before != fold(given)}
+        return {row_id: before for row_id, before in was.items() if before != fold(row_id)}
 
     return Matching(
         _pair_rows(source_rows(old), source_rows(new), old_ids_by_id("source", source_rows(new))),
@@ -134,28 +134,28 @@ def _pair_rows(old: Sequence[Row], new: Sequence[Row], stated: dict[str, str | N
 
     `stated` holds the folded id that a row had before, by its id now; None for a row whose id was another's.
     """
-    left = {id_of(row): row for row in old}
+    unmatched = {id_of(row): row for row in old}
     by_number = {fold(id_of(row)): row for row in old}
     by_class = {row.class_: row for row in old}
-    found: dict[str, tuple[Row, How]] = {}
+    matches: dict[str, tuple[Row, How]] = {}
 
     def take(row: Row, other: Row | None, how: How) -> None:
-        if other is not None and id_of(other) in left and id_of(row) not in found:
-            found[id_of(row)] = left.pop(id_of(other)), how
+        if other is not None and id_of(other) in unmatched and id_of(row) not in matches:
+            matches[id_of(row)] = unmatched.pop(id_of(other)), how
 
     for row in new:
         if (was := stated.get(id_of(row))) is not None:
             take(row, by_number.get(was), "stated")
     for row in new:
-        one = by_class.get(row.class_)
-        take(row, one if one is not None and id_of(one) == id_of(row) else None, "same")
+        same_class = by_class.get(row.class_)
+        take(row, same_class if same_class is not None and id_of(same_class) == id_of(row) else None, "same")
     for row in new:
         take(row, by_class.get(row.class_), "class")
     for row in new:
         if id_of(row) not in stated:
-            take(row, left.get(id_of(row)), "id")
-    there = [Pair(*found[id_of(row)], row) if id_of(row) in found else Pair(None, "only", row) for row in new]
-    return (*there, *(Pair(row, "only", None) for row in old if id_of(row) in left))
+            take(row, unmatched.get(id_of(row)), "id")
+    there = [Pair(*matches[id_of(row)], row) if id_of(row) in matches else Pair(None, "only", row) for row in new]
+    return (*there, *(Pair(row, "only", None) for row in old if id_of(row) in unmatched))
 
 
 AnyPair = Pair[Named] | Pair[PurposeRow] | Pair[FamilyRow]

@@ -41,19 +41,19 @@ def diff_terms(history: History, matching: Matching) -> Iterator[Change]:
     purposes = matching.purpose_ids
     every: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
     for pair in every:
-        what = kind_of(pair)
+        kind = kind_of(pair)
         if pair.old is None:
-            yield _make_term_change("added", "neutral", pair, what)
+            yield _make_term_change("added", "neutral", pair, kind)
         elif pair.new is None:
             lost = (
                 tuple(purposes.get(served_id, served_id) for served_id in served.get(pair.id, ()))
-                if what in SOURCES
+                if kind in SOURCES
                 else ()
             )
-            yield _make_term_change("removed", "narrowed", pair, what, served=lost)
+            yield _make_term_change("removed", "narrowed", pair, kind, served=lost)
         else:
-            yield from _diff_ids(pair, what)
-            yield from _diff_titles(pair.old.title, pair.row.title, what=what, id=pair.id)
+            yield from _diff_ids(pair, kind)
+            yield from _diff_titles(pair.old.title, pair.row.title, what=kind, id=pair.id)
     yield from _find_reused_ids(matching, [notice.document for notice in (*between, last)])
     for earlier, later in itertools.pairwise(history):
         yield from _unexplained(earlier, later)
@@ -119,9 +119,9 @@ def _unexplained(earlier: Notice, later: Notice) -> Iterator[Change]:
 
 def _find_stale_renamings(old: Document, new: Document) -> Iterator[Change]:
     """Find `[[renamed]]` rows whose old id the earlier revision does not have: a slip, or a row of another revision."""
-    known = {"source": source_rows(old), "purpose": old.purposes}
+    earlier_rows = {"source": source_rows(old), "purpose": old.purposes}
     for row in new.renamed:
-        if all(fold(term.id) != fold(row.old) for term in known[row.kind]):
+        if all(fold(term.id) != fold(row.old) for term in earlier_rows[row.kind]):
             facts = {"what": row.kind, "old": row.old, "new": row.new, "revision": old.revision.isoformat()}
             yield Change("renamed-nothing", "neutral", facts)
 
@@ -130,20 +130,20 @@ def _diff_compositions(matching: Matching) -> Iterator[Change]:
     """Yield the parents, families, derivations and overlays that are made of something else."""
     pairs: tuple[AnyPair, ...] = (*matching.families, *matching.sources)
     for pair in pairs:
-        was, is_, what = pair.old, pair.new, kind_of(pair)
+        was, is_, kind = pair.old, pair.new, kind_of(pair)
         if was is None or is_ is None:
             continue
         if type(was) is not type(is_):
-            yield from _diff_value(what, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
+            yield from _diff_value(kind, pair.id, "kind", KINDS[type(was)], KINDS[type(is_)])
             continue
         was = matching.translate_ids(was)
         for name, field in type(is_).model_fields.items():
             if name not in {"id", "class_", "title", "text"}:  # These name the row itself, and its words.
                 before, after, key = getattr(was, name), getattr(is_, name), field.alias or name
                 if isinstance(after, tuple):
-                    yield from _diff_set(what, pair.id, key, before, cast("tuple[str, ...]", after))
+                    yield from _diff_set(kind, pair.id, key, before, cast("tuple[str, ...]", after))
                 else:
-                    yield from _diff_value(what, pair.id, key, before, after)
+                    yield from _diff_value(kind, pair.id, key, before, after)
 
 
 def _diff_clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
@@ -378,10 +378,10 @@ def _is_narrower(terms: str | Terms, others: str | Terms) -> bool:
 
 def _diff_safeguards(old: Document, new: Document) -> Iterator[Change]:
     was, is_ = old.safeguards, new.safeguards
-    for key, what in (("measures", "measure"), ("means", "means")):
+    for key, kind in (("measures", "measure"), ("means", "means")):
         before: Sequence[Kind] = getattr(was, key) if was else ()
         after: Sequence[Kind] = getattr(is_, key) if is_ else ()
-        yield from _diff_entries(what, before, after, "widened", "narrowed")
+        yield from _diff_entries(kind, before, after, "widened", "narrowed")
 
 
 def _diff_rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:

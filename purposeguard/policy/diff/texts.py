@@ -62,13 +62,13 @@ def collect_rows(history: History, matching: Matching) -> list[TextRow]:
     """Collect every row of the two revisions, once."""
     old, new = history.notices[0].document, history.latest.document
     pairs: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
-    found = [
+    rows = [
         TextRow({"what": kind_of(pair), "id": pair.id}, _row_texts(pair.old), _row_texts(pair.new)) for pair in pairs
     ]
     before, after = dict(_iter_other_rows(old, matching)), dict(_iter_other_rows(new, None))
     for key, row in {**before, **after}.items():
-        found.append(TextRow(_row_facts(key, row, matching), _row_texts(before.get(key)), _row_texts(after.get(key))))
-    return found
+        rows.append(TextRow(_row_facts(key, row, matching), _row_texts(before.get(key)), _row_texts(after.get(key))))
+    return rows
 
 
 def diff_texts(history: History, matching: Matching) -> Iterator[Change]:
@@ -155,8 +155,8 @@ def _row_id(row: Table, matching: Matching | None) -> str:
 
 
 def _row_facts(key: Key, row: Table, matching: Matching) -> dict[str, Fact]:
-    what, id_ = key
+    kind, id_ = key
     if isinstance(row, Prohibition):
         row = matching.translate_ids(row)
-        return {"what": what, "sources": row.sources, "purposes": row.purposes}
-    return {"what": what, "id": id_}
+        return {"what": kind, "sources": row.sources, "purposes": row.purposes}
+    return {"what": kind, "id": id_}

@@ -153,12 +153,12 @@ class Uses:
         Purposes in `reported` are passed over. A list that names all the channels that there are closes none, and yet
         asks activities to state theirs (rule 7).
         """
-        kept = {row.id for row in self._old.channel} & {row.id for row in self._new.channel}
+        common = {row.id for row in self._old.channel} & {row.id for row in self._new.channel}
         for pair in self._matching.purposes:
             if pair.old is None or pair.new is None or pair.id in reported:
                 continue
             was, is_ = _read_channels(pair.old), _read_channels(pair.new)
-            if was.restrict_to(kept) != is_.restrict_to(kept):
+            if was.restrict_to(common) != is_.restrict_to(common):
                 facts: dict[str, Fact] = {"purpose": pair.id, "old": was.channels, "old_alone": was.alone}
                 facts |= {"new": is_.channels, "new_alone": is_.alone}
                 yield Change("channels-named", "neutral", facts)
