@@ -7,6 +7,7 @@ use that is under way, records it in the ledger, and makes the rule for the rows
 from __future__ import annotations
 
 import datetime
+import itertools
 import sys
 import weakref
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -264,17 +265,17 @@ class Decider:
             return
         permissions = use._permissions  # Read once, so that one revision decides everything.
         denied: set[Label] = set()
-        asked: set[Label] = set()
+        decided_labels: set[Label] = set()
         for field, label in demand.fields:
-            used = True if label not in asked else None  # The ledger counts each label once.
-            asked.add(label)
+            used = True if label not in decided_labels else None  # The ledger counts each label once.
+            decided_labels.add(label)
             self._note_denial(
                 use._decide_and_report(label, (), permissions, used=used, field=field), label, field, use, denied
             )
         later: dict[Label, None] = {}
         for field, table, tag in demand.rows:
-            used = True if tag.label not in asked else None
-            asked.add(tag.label)
+            used = True if tag.label not in decided_labels else None
+            decided_labels.add(tag.label)
             decision = _decide_label(use, permissions, tag.label, by_row=True, used=used, field=field)
             self._note_denial(decision, tag.label, field, use, denied)
             if tag.label not in denied:
@@ -410,12 +411,8 @@ class Decider:
             keys_by_preferences = self._keys.setdefault(roster, {})
             keys = keys_by_preferences.get(all_preferences)
             if keys is None:
-                keys = KeySet(
-                    key
-                    for preferences, group in roster.groups.items()
-                    if preferences in all_preferences
-                    for key in group
-                )
+                groups = [group for preferences, group in roster.groups.items() if preferences in all_preferences]
+                keys = KeySet(itertools.chain.from_iterable(groups))
                 before = self._recent.get(all_preferences)
                 if before is not None and before.keys == keys.keys:
                     keys = before  # Only the preferences of other subjects changed.

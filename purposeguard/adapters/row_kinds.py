@@ -200,10 +200,10 @@ def _merge_adjacent(spans: Sequence[DaySpan | None], order: Sequence[DaySpan | N
 
 def _join_spans(spans: Sequence[DaySpan | None]) -> DaySpan | None:
     """Return the span that covers several adjacent spans; None if days do not matter."""
-    known = [span for span in spans if span is not None]
-    if not known:
+    present = [span for span in spans if span is not None]
+    if not present:
         return None
-    days = [span for span in known if span is not NO_DAY]
+    days = [span for span in present if span is not NO_DAY]
     if not days:
         return NO_DAY
-    return DaySpan(days[0].since, days[-1].before, any(span.absent for span in known))
+    return DaySpan(days[0].since, days[-1].before, any(span.absent for span in present))

@@ -362,14 +362,14 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
 
 
 def _read(written: _WrittenTag, revisions: Revisions, column: str) -> Tag:
-    revisions_known = [notice for notice in _every(revisions) if notice.id == written.notice]
-    if not revisions_known:
+    notices = [notice for notice in _every(revisions) if notice.id == written.notice]
+    if not notices:
         others = ", ".join(dict.fromkeys(notice.id for notice in _every(revisions)))
         raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {others}")
-    notice = next((notice for notice in revisions_known if notice.revision.isoformat() == written.revision), None)
+    notice = next((notice for notice in notices if notice.revision.isoformat() == written.revision), None)
     if notice is None:
-        known = ", ".join(notice.revision.isoformat() for notice in revisions_known)
-        why = f"the tag of `{column}` is of a revision of {written.notice} that is not known here, only {known}: "
+        dates = ", ".join(notice.revision.isoformat() for notice in notices)
+        why = f"the tag of `{column}` is of a revision of {written.notice} that is not known here, only {dates}: "
         raise UnknownSource(written.revision, f"{why}give the guard a History that has it")
     plain = written.sources == (NotPersonal.clause,)
     if not plain and NotPersonal.clause in written.sources:

@@ -103,7 +103,7 @@ _DEFINED: Final = {
     "CREATE": frozenset({"INDEX", "UNIQUE", "EXTENSION", "SCHEMA", "SEQUENCE"}),
     "ALTER": frozenset({"SEQUENCE", "SESSION", "SYSTEM"}),
 }
-"""What these may define in a statement that passes as it is. ALTER TABLE copies columns, or gives them other names."""
+"""The objects that passed statements may define. ALTER TABLE is not passed: it copies or renames columns."""
 
 _NAMES: Final = frozenset(
     {"STANDARD_CONFORMING_STRINGS", "STORAGE_INFO", "JSON_EXECUTE_SERIALIZED_SQL", "IMPORT_DATABASE", "COPY_DATABASE"}
@@ -116,12 +116,13 @@ _BEHIND: Final = (
     rf"""|"?\b(?:{"|".join(sorted(_NAMES))})\b)"""
     r"""(?:[\w\s=.,()+:?@%*/-]|'(?:[^'\\%]|%(?![sbt(]))*+'|"(?:[^"\\%]|%(?![sbt(]))*+"))*+;?\s*"""
 )
-"""What may stand behind the first words of a statement that passes as it is: no query, and nothing that runs one.
+"""The permitted rest of a passed statement after its first words: no query, and nothing that runs one.
 
-A parameter within quotes would end the text: some drivers put its value there."""
+A parameter within quotes is not permitted, because some drivers insert its value, which could end the text.
+"""
 
 _CALLS: Final = re.compile(r"""\s*SET\b(?:[^']|'[^']*')*?[\w"]\s*\(""", re.IGNORECASE)
-"""What a variable is set to by a function, which may read rows."""
+"""A SET of a variable to the result of a function, which may read rows."""
 
 _OPTIONS: Final = r"(?:\s*\([\w\s,]*\))?"
 

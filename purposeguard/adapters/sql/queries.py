@@ -75,9 +75,9 @@ class QueryReader(FromReader):
     def __init__(self, catalogue: Catalog) -> None:
         super().__init__(catalogue)
         self.has_outer_extremum = False
-        """Whether a query within an item of SELECT may have a minimum or maximum of the rows of one around it."""
+        """True if a query within an item of SELECT may have a minimum or maximum of the rows of a query around it."""
         self._searching = False
-        """Whether a query is searched for bare columns."""
+        """True while a query is searched for bare columns."""
 
     # ---- any query -------------------------------------------------------------------------------------------------
 
@@ -128,13 +128,15 @@ class QueryReader(FromReader):
             both = self._stack_arms([relation, other], by_name=by_name)
             if by_name and both.complete:
                 # In BigQuery `INNER` keeps the columns that both sides have, and `LEFT` those of the left side.
-                left = (
+                left_names = (
                     relation.names
                     if operation.args.get("side") == "LEFT" or operation.args.get("kind") == "INNER"
                     else both.names
                 )
-                right = other.names if operation.args.get("kind") == "INNER" else both.names
-                both = Relation(column for column in both.columns if column.key in left and column.key in right)
+                right_names = other.names if operation.args.get("kind") == "INNER" else both.names
+                both = Relation(
+                    column for column in both.columns if column.key in left_names and column.key in right_names
+                )
             relation = both
             self.read_order(operation, relation, Scope(around, commons))
         return relation

@@ -185,9 +185,11 @@ class SqlConditions:
         among = self.among_texts if len(permitted) <= _FEW else _is_in
         case = case.when(among(text, permitted), _constant(value=True))
         if self.folds:
-            plain, known = self._plain(text), plain_spellings(notice)
+            plain, ids_by_spelling = self._plain(text), plain_spellings(notice)
             for meant in (True, False):
-                case = case.when(self.among_texts(plain, _forms(known, ids, meant=meant)), _constant(value=meant))
+                case = case.when(
+                    self.among_texts(plain, _forms(ids_by_spelling, ids, meant=meant)), _constant(value=meant)
+                )
         return case.else_(
             self._failure(NO_SOURCE, f"SUBSTR(COALESCE({text.sql(self.dialect)}, 'none'), 1, 60)", column)
         )

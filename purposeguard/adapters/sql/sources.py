@@ -214,12 +214,12 @@ class FromReader(ValueReader):
         if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
             return Relation(()), ()
         name = ".".join(part.this for part in name_parts(node))
-        known = [
+        declared_names = [
             *(table.name for table in self.catalogue.tables.values()),
             *(name for name, _ in self.catalogue.views.values()),
         ]
         raise UnlabelledData(
-            f"`{name}` is no table that is known here{perhaps(name, known)}: tell its columns and their tags"
+            f"`{name}` is no table that is known here{perhaps(name, declared_names)}: tell its columns and their tags"
         )
 
     def _view(self, key: tuple[str, ...], node: exp.Table) -> Relation:
@@ -277,8 +277,8 @@ class FromReader(ValueReader):
         """Add a table function to a scope: each of its columns may be made of all its arguments."""
         called = self.schema_function(schema, node) if schema else lower(node.name)
         if isinstance(node, exp.Anonymous):
-            known = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
-            if called not in known:
+            known_functions = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
+            if called not in known_functions:
                 self._unknown(node.name)
             flow = self.parts(node, scope, "this")
         elif type(node) in TABLE_FUNCTIONS:
@@ -295,7 +295,7 @@ class FromReader(ValueReader):
         # In BigQuery `x` means the row of `t, UNNEST(x) AS x`, also where a column is called `x`: both count here.
         taken = set[str | None]()
         if self.dialect == "bigquery":
-            taken = {key for source in scope.visible for key in source.relation.names}
+            taken = taken.union(*(source.relation.names for source in scope.visible))
         columns = [whole.with_name(name.this, key) for name in aliases if (key := names.key(name)) not in taken]
         if named is None and isinstance(node, exp.Anonymous):
             named = exp.to_identifier(node.name)
@@ -343,17 +343,22 @@ class FromReader(ValueReader):
         visible = list(scope.visible)
         if any(source.relation.rest is not None for source in visible):
             refuse("a NATURAL JOIN of something whose columns are not all known")
-        left = {key for source in visible if source not in scope.sources[before:] for key in source.relation.names}
-        keys = (key for source in scope.sources[before:] for key in source.relation.names)
-        return [(key, key) for key in dict.fromkeys(keys) if key in left]
+        left_keys: set[str] = set()
+        for source in visible:
+            if source not in scope.sources[before:]:
+                left_keys.update(source.relation.names)
+        right_keys: list[str] = []
+        for source in scope.sources[before:]:
+            right_keys += source.relation.names
+        return [(key, key) for key in dict.fromkeys(right_keys) if key in left_keys]
 
     def _merge(self, names: list[tuple[str, str]], scope: Scope, before: int, *, half: bool) -> None:
         """Merge the columns that USING and NATURAL join into one."""
-        right = scope.sources[before:]
-        left = [source for source in scope.sources[:before] if not source.hidden]
+        right_sources = scope.sources[before:]
+        left_sources = [source for source in scope.sources[:before] if not source.hidden]
         for name, key in names:
             merged = scope.merged.get(key)
-            sides = [[merged] if merged else _in(left, key), _in(right, key)]
+            sides = [[merged] if merged else _in(left_sources, key), _in(right_sources, key)]
             for side in sides:
                 if not side:
                     refuse(f"`{name}` in USING is no column that is known here")

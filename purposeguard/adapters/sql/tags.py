@@ -106,17 +106,17 @@ class DeclaredTable:
     def __init__(self, name: str, columns: Iterable[str], names: NameRules) -> None:
         self.name: Final = name
         self.columns: Final = tuple(columns)
-        known = [
+        query_columns = [
             QueryColumn(
                 column, names.declared_key(column) if column else None, read := frozenset({(name, column)}), read
             )
             for column in self.columns
         ]
-        keys = [column.key for column in known]
-        twice = next((column.name for column in known if keys.count(column.key) > 1), None)
+        keys = [column.key for column in query_columns]
+        twice = next((column.name for column in query_columns if keys.count(column.key) > 1), None)
         if twice is not None:
             raise ValueError(f"`{name}` has several columns that {names.dialect} calls `{twice}`")
-        self.relation: Final = Relation(known)
+        self.relation: Final = Relation(query_columns)
 
 
 _SCHEMAS: Final[Mapping[str, str]] = MappingProxyType({"sqlite": "main"})
@@ -156,7 +156,8 @@ class Catalog:
         self.functions: Final = frozenset(lower(name) for name in functions or ())
         self.functions_named_by: str | None = None if functions is None else "functions"
         views: dict[str, str] = dict(getattr(tables, "views", {}))
-        known: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})  # These include columns without a tag.
+        # The names include columns without a tag.
+        column_names: Mapping[str, tuple[str, ...]] = getattr(tables, "names", {})
         self.tables: Final[dict[tuple[str, ...], DeclaredTable]] = {}
         self.views: Final[dict[tuple[str, ...], tuple[str, str]]] = {}
         self.read_views: Final[dict[tuple[str, ...], tuple[Relation, Flow]]] = {}
@@ -165,22 +166,22 @@ class Catalog:
             if isinstance(described, str):
                 views[name] = described
             else:
-                self._add(self.tables, name, DeclaredTable(name, known.get(name, described), self.names))
+                self._add(self.tables, name, DeclaredTable(name, column_names.get(name, described), self.names))
         for name, text in views.items():
             self._add(self.views, name, (name, text))
         named = (column for table in self.tables.values() for column in table.columns if column)
         self.column_keys: Final = frozenset(map(lower, named))
 
-    def _add(self, known: dict[tuple[str, ...], Any], name: str, value: object) -> None:
+    def _add(self, entries: dict[tuple[str, ...], Any], name: str, value: object) -> None:
         key = self.names.declared_table_key(name)
         if key in self.tables or key in self.views:
             raise ValueError(f"`{name}` is told twice: {self.names.dialect} calls two tables or views so")
-        known[key] = value
+        entries[key] = value
 
     def resolve_key(self, key: tuple[str, ...]) -> tuple[str, ...]:
         """Return the key under which a table is declared: a statement may name the default schema or omit it."""
-        known = key in self.tables or key in self.views
-        return key[1:] if not known and len(key) == 2 and key[:1] == self._schema else key
+        is_declared = key in self.tables or key in self.views
+        return key[1:] if not is_declared and len(key) == 2 and key[:1] == self._schema else key
 
     def key(self, node: exp.Table) -> tuple[str, ...] | None:
         """Return the key of a table in a statement; None if the table is not given by a plain name."""

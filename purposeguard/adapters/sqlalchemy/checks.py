@@ -344,8 +344,8 @@ class StatementWatch:
             called = f"{other}.{table.name}" if other else table.name
             # In its default schema the database finds a table by its name alone.
             alone = other == getattr(self._dialect, "default_schema_name", None) and table.schema is not None
-            known = self.catalogue.knows(called) or (alone and self.catalogue.knows(table.name))
-            if (known and called != name) or names.get(called, name) != name:
+            exists = self.catalogue.knows(called) or (alone and self.catalogue.knows(table.name))
+            if (exists and called != name) or names.get(called, name) != name:
                 raise UnresolvedStatement(
                     f"`schema_translate_map` makes another table of `{name}`, `{called}`, which has tags of its own: "
                     "name that table in the statement"

@@ -68,9 +68,9 @@ def _differences(session: type[Session]) -> tuple[str, ...]:
 
 
 def _unknown() -> Iterator[str]:
-    for cls, name, known in _HOOKS:
+    for cls, name, parameters in _HOOKS:
         method = vars(cls).get(name)
-        names = known.split()
+        names = parameters.split()
         if method is None or list(inspect.signature(method).parameters)[: len(names)] != names:
             yield f"{cls.__name__}.{name}"
 

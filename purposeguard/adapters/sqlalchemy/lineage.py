@@ -369,10 +369,10 @@ class StatementTexts(Statements):
         for item in (returning or tree).expressions:
             column = item.unalias()
             table = column.args.get("table") if isinstance(column, exp.Column) else None
-            known = tables.get(key(table), set[str]()) if isinstance(table, exp.Identifier) else set[str]()
+            candidates = tables.get(key(table), set[str]()) if isinstance(table, exp.Identifier) else set[str]()
             if isinstance(column, exp.Column) and table is None and target is not None:
-                known = {target}
-            yield next(iter(known)) if len(known) == 1 else None
+                candidates = {target}
+            yield next(iter(candidates)) if len(candidates) == 1 else None
 
     def _find_sealed_values(
         self, statement: ReadStatement, source: Marked, seals: Seals
@@ -400,10 +400,14 @@ class StatementTexts(Statements):
     def _find_written_places(self, statement: ReadStatement, target: str) -> Iterator[tuple[int, str]]:
         """Yield the numbers of the parameters that are written as they are, each with its column."""
         tree = statement.tree
-        known = {name.casefold(): name for name in self.tables.names[target]}
+        columns_by_key = {name.casefold(): name for name in self.tables.names[target]}
         cells: list[tuple[str, exp.Expr]] = []
         if isinstance(tree, exp.Insert) and isinstance(tree.expression, exp.Values):
-            columns = [part.name for part in tree.this.expressions] if isinstance(tree.this, exp.Schema) else [*known]
+            columns = (
+                [part.name for part in tree.this.expressions]
+                if isinstance(tree.this, exp.Schema)
+                else [*columns_by_key]
+            )
             for row in tree.expression.expressions:
                 cells += zip(columns, row.expressions, strict=False)
         elif isinstance(tree, exp.Insert) and isinstance(tree.this, exp.Schema):
@@ -414,5 +418,5 @@ class StatementTexts(Statements):
                 cells.append((assignment.this.name, assignment.expression))
         for column, value in cells:
             number = number_of(value)
-            if number is not None and column.casefold() in known:
-                yield number, known[column.casefold()]
+            if number is not None and column.casefold() in columns_by_key:
+                yield number, columns_by_key[column.casefold()]

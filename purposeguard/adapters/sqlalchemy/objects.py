@@ -113,13 +113,13 @@ class Keeper:
 
     def of(self, watch: Watch) -> Kept:
         """Return the entry of an engine, which is added if there is none."""
-        kept = next((entry for entry in self.kept if entry.watch is watch), None)
-        if kept is None:
-            kept = Kept(watch)
-            self.kept = (*self.kept, kept)
-            kept.moves()
+        entry = next((entry for entry in self.kept if entry.watch is watch), None)
+        if entry is None:
+            entry = Kept(watch)
+            self.kept = (*self.kept, entry)
+            entry.moves()
             self._hurry()
-        return kept
+        return entry
 
     def about(self, mapper: Mapper[Any]) -> list[Kept]:
         """Return the entries of the engines that know a class."""
@@ -365,8 +365,8 @@ def _keys_of(prop: RelationshipProperty[Any]) -> list[Any]:
     if not isinstance(collection, Mapping):
         return []
     name: Any = getattr(getattr(collection, "keyfunc", None), "attr_name", None)
-    known = prop.mapper.column_attrs
-    return [known[name]] if name in known else list(known)
+    attributes = prop.mapper.column_attrs
+    return [attributes[name]] if name in attributes else list(attributes)
 
 
 def _columns_in(expression: Any) -> list[Any]:
@@ -416,8 +416,8 @@ def _decide_loaded(state: Any, key: str, keeper: Keeper | None) -> None:
         PurposeMissing, PurposeViolation: the value may not be used.
         UnlabelledData: its row must be loaded again.
     """
-    for kept in _entries_of(state, keeper):
-        _decide(kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key), detached=True)
+    for entry in _entries_of(state, keeper):
+        _decide(entry.watch, entry.watch.attributes.get_requirements(entry.watch, state.mapper, key), detached=True)
 
 
 def _decide_columns(state: Any, key: str) -> None:
@@ -426,9 +426,9 @@ def _decide_columns(state: Any, key: str) -> None:
     Raises:
         PurposeMissing, PurposeViolation: the columns may not be used.
     """
-    for kept in _entries_of(state, keeper_of(state)):
-        needed = kept.watch.attributes.get_requirements(kept.watch, state.mapper, key)
-        _decide(kept.watch, needed._replace(rows=False))
+    for entry in _entries_of(state, keeper_of(state)):
+        needed = entry.watch.attributes.get_requirements(entry.watch, state.mapper, key)
+        _decide(entry.watch, needed._replace(rows=False))
 
 
 def _own_keeper(state: Any, keeper: Keeper | None) -> Keeper | None:
@@ -458,17 +458,19 @@ def _ask(state: Any, key: str, keeper: Keeper | None) -> None:
     if _is_changed(state, key):
         return  # The application set the value.
     if own is not None:
-        for kept in own.about(state.mapper):
-            _ask_attached(state, key, state.session, kept)
+        for entry in own.about(state.mapper):
+            _ask_attached(state, key, state.session, entry)
         own.session_id = state.session_id
         state.purposeguard_keeper = own
     elif keeper is not None:
         loaded = key in _values_of(state)
         frozen = keeper.session_id == state.session_id
-        for kept in keeper.about(state.mapper):
-            if not (loaded and frozen and kept.holds()):
+        for entry in keeper.about(state.mapper):
+            if not (loaded and frozen and entry.holds()):
                 _decide(
-                    kept.watch, kept.watch.attributes.get_requirements(kept.watch, state.mapper, key), detached=loaded
+                    entry.watch,
+                    entry.watch.attributes.get_requirements(entry.watch, state.mapper, key),
+                    detached=loaded,
                 )
                 if not loaded:  # The value is loaded now into a deleted object, for another purpose than the rest.
                     keeper.session_id = NO_SESSION
@@ -556,13 +558,13 @@ class _ObjectChecks:
             keys = [key for key in keys if not _is_changed(state, key)]
         further = [*_forgotten_of(state), *(_replaced_keys(state) if replaced else ())]
         hidden: set[str] = set()
-        for kept in _entries_of(state, keeper):
-            use = kept.present()
-            if kept.watch.observes(use):
+        for entry in _entries_of(state, keeper):
+            use = entry.present()
+            if entry.watch.observes(use):
                 continue
-            if not (_is_known(instance, state) and kept.holds()):
-                hidden.update(key for key in keys if not _may_have(kept.watch, state.mapper, key, use, loaded=True))
-            hidden.update(key for key in further if not _may_have(kept.watch, state.mapper, key, use, loaded=False))
+            if not (_is_known(instance, state) and entry.holds()):
+                hidden.update(key for key in keys if not _may_have(entry.watch, state.mapper, key, use, loaded=True))
+            hidden.update(key for key in further if not _may_have(entry.watch, state.mapper, key, use, loaded=False))
         return frozenset(hidden)
 
     def read(self, instance: Any, state: Any, key: str, *, replaced: bool) -> Any:
@@ -578,12 +580,12 @@ class _ObjectChecks:
         """
         keys = _loaded_keys(instance, state)
         denied: set[str] = set()
-        for kept in _entries_of(state, keeper_of(state)):
-            use = kept.present()
-            if kept.watch.observes(use) or (_is_known(instance, state) and kept.holds()):
+        for entry in _entries_of(state, keeper_of(state)):
+            use = entry.present()
+            if entry.watch.observes(use) or (_is_known(instance, state) and entry.holds()):
                 continue
             for key in keys:
-                if not _is_changed(state, key) and not _may_have(kept.watch, state.mapper, key, use, loaded=False):
+                if not _is_changed(state, key) and not _may_have(entry.watch, state.mapper, key, use, loaded=False):
                     denied.add(key)
         for key in keys:
             if key not in denied:
@@ -692,13 +694,13 @@ def _loaded_keys(instance: Any, state: Any) -> list[str]:
 def leave_out(session: Any, mapper: Mapper[Any]) -> frozenset[str]:
     """Return the attributes of a class that the use under way may not read, except the key, which objects need."""
     names: set[str] = set()
-    for kept in session._purposeguard.about(mapper):
-        use = kept.present()
-        if kept.watch.observes(use):
+    for entry in session._purposeguard.about(mapper):
+        use = entry.present()
+        if entry.watch.observes(use):
             continue
         keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
         for prop in mapper.column_attrs:
-            if prop.key not in keys and not _may_have(kept.watch, mapper, prop.key, use, loaded=False):
+            if prop.key not in keys and not _may_have(entry.watch, mapper, prop.key, use, loaded=False):
                 names.add(prop.key)
     return frozenset(names)
 

@@ -313,7 +313,7 @@ class TableConditions(SqlConditions):
         """Return the mark of the parameter for keys, which is added unless they are bound already."""
         if self._first is None:
             raise UnresolvedStatement("the driver gets no parameters, so no keys are bound")
-        number = next((n for n, known in enumerate(self._keys) if known[0] is keys and known[1] == written), None)
+        number = next((n for n, bound in enumerate(self._keys) if bound[0] is keys and bound[1] == written), None)
         if number is None:
             number = len(self._keys)
             self._keys.append((keys, written))

@@ -53,7 +53,7 @@ class GuardedSession(Session):
         for state in self.identity_map.all_states():
             mapper = state.mapper
             if mapper not in forgotten:
-                names = (forgotten_of(kept.watch, mapper, kept.present()) for kept in keeper.about(mapper))
+                names = (forgotten_of(entry.watch, mapper, entry.present()) for entry in keeper.about(mapper))
                 forgotten[mapper] = frozenset().union(*names)
             forget(state, forgotten[mapper])
 
@@ -65,10 +65,10 @@ class GuardedSession(Session):
         watch = watch_of(self.get_bind(state.mapper))
         if watch is not None:
             self._purposeguard.of(watch)  # The session may not have used this engine yet.
-        purposes = {kept.watch: kept.purpose for kept in keeper.kept} if keeper is not None else {}
-        for kept in self._purposeguard.about(state.mapper):
-            if kept.watch not in purposes or purposes[kept.watch] != kept.purpose:
-                forget(state, forgotten_of(kept.watch, state.mapper, None))
+        purposes = {entry.watch: entry.purpose for entry in keeper.kept} if keeper is not None else {}
+        for entry in self._purposeguard.about(state.mapper):
+            if entry.watch not in purposes or purposes[entry.watch] != entry.purpose:
+                forget(state, forgotten_of(entry.watch, state.mapper, None))
 
     def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         self._keep_apart()
