@@ -1040,27 +1040,26 @@ def _check_mode(mode: str) -> Mode:
     raise ValueError(f"mode is `enforce` or `observe`, not {format_id(mode, get_args(Mode))}")
 
 
-def resolve_notice(given: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
+def resolve_notice(notice: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
     """Return the notice to decide by, and its history if one was passed.
 
     Raises:
-        TypeError: `given` is not a Notice, History or Notices.
+        TypeError: `notice` is not a Notice, History or Notices.
         NoticeError: No revision of the history is in force yet.
     """
-    if isinstance(given, Notices):
-        return NoticesInForce(
-            tuple(_resolve_single_notice(member, clock) for member in given.members), given.families
-        ), None
-    return _resolve_single_notice(given, clock)
+    if isinstance(notice, Notices):
+        members = tuple(_resolve_single_notice(member, clock) for member in notice.members)
+        return NoticesInForce(members, notice.families), None
+    return _resolve_single_notice(notice, clock)
 
 
-def _resolve_single_notice(given: object, clock: Clock) -> tuple[Notice, History | None]:
-    if isinstance(given, Notice) and not isinstance(given, JointNotice):
-        return given, None
-    if not isinstance(given, History):
-        raise TypeError(f"a guard needs a Notice, not {type(given).__name__}: `Notice.load(path)` reads one")
-    present = given.on(clock.now())
-    if present is None:
-        first = given.notices[0].revision
+def _resolve_single_notice(notice: object, clock: Clock) -> tuple[Notice, History | None]:
+    if isinstance(notice, Notice) and not isinstance(notice, JointNotice):
+        return notice, None
+    if not isinstance(notice, History):
+        raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
+    revision = notice.on(clock.now())
+    if revision is None:
+        first = notice.notices[0].revision
         raise NoticeError([Fault("revision", f"none is in force yet: the first is of {first}")], "history")
-    return present, given
+    return revision, notice

@@ -341,7 +341,7 @@ class AccessFunction:
             from purposeguard.runtime.results import filter_rows, withhold_denied_fields, wrap_lazy_values  # noqa: PLC0415  # loaded by the first result that is looked through
 
             if self.needs_inspection and (access.narrow or not access.withhold or access.named is not None):
-                value = filter_rows(token, value, shape, access, one=is_item, again=self.enter)
+                value = filter_rows(token, value, shape, access, is_item=is_item, again=self.enter)
                 if value is LEFT_OUT:
                     return value
             if self.marked and not access.withhold and access.label is not None:

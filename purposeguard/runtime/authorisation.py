@@ -98,7 +98,7 @@ class Authorization:
         used: bool | None = None,
         access: Access | None = None,
         field: str | None = None,
-        known: KnownPreferences | None = None,
+        preferences: KnownPreferences | None = None,
     ) -> Decision | None:
         """Decide if this use may open data, without counting it. Used by wrappers.
 
@@ -110,7 +110,7 @@ class Authorization:
                 nothing.
             access: The access function that reads the data, if any.
             field: The field that contains the data, if it is known.
-            known: The preferences of the subjects, if they were read before.
+            preferences: The preferences of the subjects, if they were read before.
 
         Returns:
             The denial, or None if the use is allowed.
@@ -120,10 +120,10 @@ class Authorization:
             if label in permissions.allowed_labels:
                 return None
             return self._report_verdict(permissions.decide(label), used, access, field)
-        if known is None and len(row_contexts) > 1:
-            known = self._engine.collect_preferences(row_contexts)
+        if preferences is None and len(row_contexts) > 1:
+            preferences = self._engine.collect_preferences(row_contexts)
         for row_context in row_contexts:
-            context = self._engine.resolve_context(row_context, label, permissions.snapshot, known)
+            context = self._engine.resolve_context(row_context, label, permissions.snapshot, preferences)
             if permissions.is_known_allowed(label, context):
                 continue
             decision = self._report_verdict(permissions.decide(label, context), used, access, field)

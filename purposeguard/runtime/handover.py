@@ -232,8 +232,8 @@ class HandOverFunction:
         if use is not None:
             self._check_recipient(use, label, recipient, means, row_contexts)
         provisions = [
-            self._make_provision((table, of), use, recipient, means, row_contexts)
-            for table, of in engine.snapshot.matrix.split_label(label)
+            self._make_provision((table, table_label), use, recipient, means, row_contexts)
+            for table, table_label in engine.snapshot.matrix.split_label(label)
         ]
         for record in self._record:
             for provision in provisions:  # Each notice has its own record, which cites its clauses.

@@ -149,7 +149,7 @@ def filter_rows(
     shape: Shape,
     access: Access,
     *,
-    one: bool,
+    is_item: bool,
     again: Callable[[], Authorization | None],
     path: str = "",
     around: tuple[RowContext, ...] = (),
@@ -161,7 +161,7 @@ def filter_rows(
         value: The value.
         shape: The shape of the value according to its annotation.
         access: The access function that returned the value. With `access.narrow`, denied rows are dropped.
-        one: True if the value is an item of a generator, which may be dropped itself.
+        is_item: True if the value is an item of a generator, which may be dropped itself.
         again: A function that returns the use for each step of an iterator.
         path: The path of the value in the result.
         around: The subjects and dates of the row that contains the value.
@@ -185,28 +185,28 @@ def filter_rows(
         # Fields that will be withheld are no reason to refuse the row.
         return (unasked and not access.withhold) or use._refuses_row(decision)
 
-    def denials(subjects: list[str], asked: list[tuple[Label, bool]]) -> list[Decision | None] | None:
-        return _find_denials_by_subject(use, subjects, asked, permissions, refuses_row)
+    def find_denials(subjects: list[str], questions: list[tuple[Label, bool]]) -> list[Decision | None] | None:
+        return _find_denials_by_subject(use, subjects, questions, permissions, refuses_row)
 
     def refuse(decision: Decision, field: str | None) -> None:
         engine.refuse(decision, use, access, field)
 
     def filter_part(part: Any, shape: Shape, use: Authorization, where: _Where, item: bool) -> Any:
-        return filter_rows(use, part, shape, access, one=item, again=again, path=where[0], around=where[1])
+        return filter_rows(use, part, shape, access, is_item=item, again=again, path=where[0], around=where[1])
 
-    narrower = RowFilter(
+    row_filter = RowFilter(
         decide,
         refuse,
         leave_out=access.narrow and not activity.observing,
         named=access.named,
         stream=_make_stream_wrapper(again, filter_part),
         named_only=access.withhold and not access.narrow,
-        denials=None if use._records_each or engine.observers.want_each else denials,
+        denials=None if use._records_each or engine.observers.want_each else find_denials,
         ask_ahead=engine.prefetch_preferences,
         observing=activity.observing,
     )
     try:
-        return (narrower.apply_to_item if one else narrower.apply)(value, shape, path, around)
+        return (row_filter.apply_to_item if is_item else row_filter.apply)(value, shape, path, around)
     except PurposeGuardError as error:
         refusal = error
     value = None  # Keep the value out of the traceback.

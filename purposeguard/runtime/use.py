@@ -355,7 +355,8 @@ class Use(Authorization, Opener, Generic[P]):
         row_contexts = list(chain.from_iterable(contexts for _, contexts in questions))
         before = self._engine.collect_preferences(row_contexts)
         denials = {
-            question: self._decide_and_report(*question, permissions, used=used, known=before) for question in questions
+            question: self._decide_and_report(*question, permissions, used=used, preferences=before)
+            for question in questions
         }
         now = self._engine.collect_preferences(row_contexts)
         if now == before:
@@ -363,7 +364,7 @@ class Use(Authorization, Opener, Generic[P]):
         changed_subjects = {subject for subject in now if now[subject] != before[subject]}
         for question in questions:
             if any(row_context.subject in changed_subjects for row_context in question[1]):
-                denials[question] = self._decide_and_report(*question, permissions, used=used, known=now)
+                denials[question] = self._decide_and_report(*question, permissions, used=used, preferences=now)
         return denials
 
     def _current_use(self) -> Use[Any]:
@@ -397,12 +398,12 @@ class Use(Authorization, Opener, Generic[P]):
         if self._require_active() is None:
             return value
         from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
-        from purposeguard.values.withholding import describes_itself  # noqa: PLC0415  # likewise
+        from purposeguard.values.withholding import describes_itself  # noqa: PLC0415  # As above.
 
         shape = Shape() if like is None else read_shape(like)  # Without an annotation, the classes in the value count.
         if not (describes_itself(value) if like is None else shape.has_tags):
-            what = type(value).__qualname__
-            raise UnlabelledData(f"no field of {what} carries a tag: give `like=`, an annotation whose fields do")
+            class_name = type(value).__qualname__
+            raise UnlabelledData(f"no field of {class_name} carries a tag: give `like=`, an annotation whose fields do")
         try:
             return cast("T", withhold_denied_fields(self, value, shape, None, again=self._require_active))
         finally:
