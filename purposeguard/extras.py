@@ -1,4 +1,4 @@
-"""The optional libraries: which extra installs each, and what is said of one that is missing or was not tested."""
+"""The optional libraries: the extra that installs each, and the reports on missing and untested ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LIBRARIES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         }.items()
     }
 )
-"""By extra of `pyproject.toml`, the top-level modules that it installs and the package imports."""
+"""The extra of `pyproject.toml` → the top-level modules that it installs and this package imports."""
 
 
 class Needs:
@@ -92,7 +92,7 @@ def must_be_tested(package: str, first: str, last: str, *, installed: str | None
 
     Args:
         package: The name of the distribution.
-        first: The oldest minor version that the tests run with, such as `2.1`; of a calendar version the year may do.
+        first: The oldest minor version that the tests run with, such as `2.1`, or the year of a calendar version.
         last: The newest one.
         installed: The version that is installed, of a library that may lie on the path without a distribution.
 

@@ -71,7 +71,8 @@ class SubjectFrom:
         Raises:
             MisdeclaredRoute: The endpoint takes no parameter of this name and kind.
         """
-        for kind in _KINDS if whatever_kind else (self._kind,):
+        kinds = _KINDS if whatever_kind else (self._kind,)
+        for kind in kinds:
             for field in getattr(dependant, f"{kind}_params"):
                 if field.alias.lower() == self._name.lower() if kind == "header" else field.alias == self._name:
                     return str(field.name)

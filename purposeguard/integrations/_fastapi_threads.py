@@ -1,4 +1,4 @@
-"""Carries the purpose of a request into the threads and tasks in which FastAPI runs code for it.
+"""The purpose of a request in the threads and tasks in which FastAPI runs code for it.
 
 Each route knows the functions that it calls (`dependant`) and the fields that serialize its answers. Both are replaced
 by wrappers that hop with the purpose. Only public names are used, and `verify_hooks` checks that FastAPI still calls
@@ -110,7 +110,7 @@ def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any,
 class _HoppingEndpoint(Hop):
     """A hop for endpoints, which also wraps the response. Coroutines stay in the task of the request."""
 
-    def filter_result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # the signature of Around
+    def filter_result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # The signature is that of Around.
         """Wrap the stream and the background tasks of a response. Return any other value unchanged."""
         return _hop_response(value) if isinstance(value, Response) else value
 
@@ -120,7 +120,8 @@ def _hop_response(response: Response) -> Response:
     if isinstance(response, StreamingResponse):
         response.body_iterator = _hop_stream(response.body_iterator)
     background = getattr(response, "background", None)
-    for task in background.tasks if isinstance(background, BackgroundTasks) else [background]:
+    tasks = background.tasks if isinstance(background, BackgroundTasks) else [background]
+    for task in tasks:
         if isinstance(task, BackgroundTask):
             task.func = hops(task.func)
     return response

@@ -7,6 +7,7 @@ class if it has two of its fields, all its tagged fields, or a single key that i
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -182,7 +183,8 @@ def _field_names(cls: type) -> Iterable[str]:
 
 def _iter_aliases(cls: type) -> Iterator[tuple[str, str]]:
     """Yield each field with another name of it: an alias, or the name of its column."""
-    for name, field in cls.model_fields.items() if issubclass(cls, BaseModel) else ():
+    fields = cls.model_fields if issubclass(cls, BaseModel) else {}
+    for name, field in fields.items():
         for alias in (field.alias, field.serialization_alias, field.validation_alias):
             if isinstance(alias, str):
                 yield name, alias
@@ -227,7 +229,9 @@ def _markers_from_statements(cls: type) -> dict[str, str]:
     """Return the texts that replace the values of tagged fields, for a class whose annotations are not resolved."""
     markers = {name: HIDDEN for name, column in _iter_columns(cls) if _is_marked(column)}
     for owner in class_lineage(cls):
-        for statement in iter_attributes(owner) if can_have_statements(owner) else ():
+        if not can_have_statements(owner):
+            continue
+        for statement in iter_attributes(owner):
             try:
                 text = _marker_of(read_argument_shape(statement.annotation, NOBODY))
             except Exception:  # noqa: BLE001  # An annotation that cannot be read counts as a tag.
@@ -248,7 +252,7 @@ def _marker_of(shape: Shape) -> str | None:
     if label is not None:
         return marker(label)
     parts = [*shape.iter_parts()]
-    seals = [source for part in parts for source in part.seal]
+    seals = list(itertools.chain.from_iterable(part.seal for part in parts))
     if any(part.sealed for part in parts):
         return marker(Label(*seals)) if seals else HIDDEN
     marks = shape.marks_within

@@ -1,4 +1,4 @@
-"""Masks an exception: its message, those of its causes, and the local variables of its frames.
+"""Masking of exceptions: their messages, those of their causes, and the local variables of their frames.
 
 Tagged objects among the locals and arguments show which texts are personal. The same text is also replaced where it
 stands plain, in a message or in another local variable.
@@ -50,10 +50,10 @@ class MaskedFailure:
         self.look = Look(masker, self.texts)
         self._masker = masker
         self._errors = [] if error is None else list(itertools.islice(_iter_chain(error), MOST_ERRORS))
-        self._args = {id(each): tuple(map(self.look.masked, each.args)) for each in self._errors}
+        self._args = {id(member): tuple(map(self.look.masked, member.args)) for member in self._errors}
         self._locals: dict[FramePlace, collections.deque[dict[str, Any]]] = {}
-        for each in self._errors:
-            self.look.entries({name: value for name, value in vars(each).items() if name != "__notes__"})
+        for member in self._errors:
+            self.look.entries({name: value for name, value in vars(member).items() if name != "__notes__"})
         frames = list(itertools.islice(_iter_frames(self._errors), MOST_FRAMES))
         for frame, line in reversed(frames):  # Begin with the frames nearest to where the exception was raised.
             place = FramePlace(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # Reporters write it so.
@@ -165,14 +165,14 @@ def _iter_chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
-        each = pending.pop(0)
-        if each is None or id(each) in seen:
+        member = pending.pop(0)
+        if member is None or id(member) in seen:
             continue
-        seen.add(id(each))
-        yield each
-        pending += [each.__cause__, each.__context__]
-        if isinstance(each, BaseExceptionGroup):
-            pending += each.exceptions
+        seen.add(id(member))
+        yield member
+        pending += [member.__cause__, member.__context__]
+        if isinstance(member, BaseExceptionGroup):
+            pending += member.exceptions
 
 
 def _iter_frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]:
@@ -187,8 +187,8 @@ def _iter_frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]
 def _describe_without_input(error: Any) -> str:
     """Describe a validation error of pydantic without its input: where each fault is, and of which kind."""
     lines = [
-        f"{'.'.join(map(str, each['loc']))} ({each['type']})"
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
+        f"{'.'.join(map(str, fault['loc']))} ({fault['type']})"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     return "\n  ".join((f"{error.error_count()} validation errors for {error.title}", *lines))
 

@@ -1,4 +1,4 @@
-"""Removes paths and queries from what telemetry sends: they hold ids and values, whatever class these are of.
+"""Removal of paths and queries from what telemetry sends: they hold ids and values, whatever class these are of.
 
 The scheme and the host of a URL stay. The template of a route says which resource was asked for, and stays too.
 """

@@ -232,7 +232,8 @@ def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Ite
     Raises:
         TypeError: The application has no routes that can be asked.
     """
-    for route in _list_routes(app) if not isinstance(app, list) else app:
+    routes = app if isinstance(app, list) else _list_routes(app)
+    for route in routes:
         for route_or_context in _effective_routes(route):
             path = prefix + _route_path(route_or_context)
             yield route_or_context, path

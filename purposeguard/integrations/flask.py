@@ -68,7 +68,7 @@ def purpose(block: Block[Any], /) -> Callable[[V], V]:
 
 
 class Purposes:
-    """Runs each request of a Flask application for the purpose of its route, and answers the library's errors.
+    """The purposes of a Flask application: each request runs for that of its route, and errors are answered.
 
     `routes` maps a route to a block, `guard.purpose(…)`, or to None if it uses nothing personal. A route is one of:
     `METHOD /rule`, exactly as the application writes it (HEAD counts as GET); an endpoint; or `blueprint.*`, for all
@@ -125,8 +125,8 @@ class Purposes:
         response.mimetype = MEDIA_TYPE
         response.headers.update(problem.headers)
         if problem.status >= 500:
-            what = str(error) if isinstance(error, PurposeMissing) else type(error).__name__
-            current_app.logger.error("%s: %s", request.endpoint, what)
+            text = str(error) if isinstance(error, PurposeMissing) else type(error).__name__
+            current_app.logger.error("%s: %s", request.endpoint, text)
         return response
 
 

@@ -1,4 +1,4 @@
-"""Masks values that are shown outside any purpose. Tagged and sealed data is replaced by its clauses.
+"""Masking of values that are shown outside any purpose. Tagged and sealed data is replaced by its clauses.
 
 `logging`, `structlog`, `sentry` and `opentelemetry` of this package share it. Values are searched by the plans of their
 classes, as guards do. An object that cannot be inspected is replaced by the name of its class.
@@ -76,7 +76,7 @@ _CLOSING: Final = ")]}"
 
 
 class Masker:
-    """Masks values.
+    """The masking of values, with its settings.
 
     Tagged classes of modules are found automatically. A class that is made in a function has to be among `models`, or
     one of its objects has to be met, before its dicts are recognized.

@@ -430,13 +430,13 @@ class Outgoing:
         use: Use[Any] = self._engine.ambient()
         return use if use._carries and use._explain_absence() is None else None
 
-    def declared(self, given: object) -> Handover | None:
+    def declared(self, declaration: object) -> Handover | None:
         """Return the hand-over that a request declares, or else that of the block around it.
 
         The block counts only inside the use that it was entered in.
         """
-        if given is not None:
-            return given if isinstance(given, Handover) else self.handover(given)
+        if declaration is not None:
+            return declaration if isinstance(declaration, Handover) else self.handover(declaration)
         entered = self._entered.get()
         return None if entered is None or entered.use is not self._engine.ambient() else entered.handover
 

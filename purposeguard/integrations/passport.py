@@ -64,7 +64,7 @@ Permits = Iterable[Any]
 
 
 class Passports:
-    """Issues passports of the purpose under way, and accepts them, with keys that both sides have.
+    """An issuer and receiver of passports of the purpose under way, with keys that both sides have.
 
     `keys` maps the id of each key to a secret of at least 32 bytes, such as `secrets.token_bytes(32)`. Passports of all
     keys are accepted; the key named by `signs` signs. To replace a key, first add the new one everywhere, then let it

@@ -101,7 +101,7 @@ def with_baggage(baggage: str | None, passport: str) -> str:
 
 
 class Crossing:
-    """Sets the headers of requests to other services: hosts inside get a passport, all others get none.
+    """A rule for the headers of requests to other services: hosts inside get a passport, all others get none.
 
     `inside` maps a host, or a pattern such as `*.internal`, to the audience that it accepts passports as. The first
     match counts. A request to any other host carries no passport, neither in a header nor in the baggage, even if a

@@ -76,7 +76,7 @@ class PurposeGuard(Integration):
     def setup_once() -> None:
         """Mask each event of a client with this integration while the event still holds objects."""
 
-        def process(event: Any, hint: Any) -> Any:  # as Sentry calls it
+        def process(event: Any, hint: Any) -> Any:  # The signature is Sentry's.
             integration = sentry_sdk.get_client().get_integration(PurposeGuard)
             # If this raises, the SDK drops the event.
             return event if integration is None else _make_hook(integration.masker, None, _mask_objects)(event, hint)

@@ -40,7 +40,7 @@ class Masking:
         self._masker = masker or Masker()
         self._exceptions = exceptions
 
-    def __call__(self, logger: Any, name: str, event_dict: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002  # as structlog calls it
+    def __call__(self, logger: Any, name: str, event_dict: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002  # The signature is structlog's.
         """Return the masked event. If it cannot be masked, nothing of it is shown."""
         private_entries = {key: event_dict[key] for key in event_dict if key.startswith("_")}
         try:
@@ -81,5 +81,6 @@ def _mask_locals(stack: dict[str, Any], failure: MaskedFailure) -> None:
                 shown[name] = repr(masked_locals[name]) if name in masked_locals else HIDDEN
             frame["locals"] = shown
     for inner in stack.get("exceptions", ()):
-        for inner_stack in inner if isinstance(inner, list) else [inner]:
+        inner_stacks = inner if isinstance(inner, list) else [inner]
+        for inner_stack in inner_stacks:
             _mask_locals(inner_stack, failure)

@@ -1,4 +1,4 @@
-"""Carries the purpose of a request into the threads and tasks that its framework hops to, where the request goes on.
+"""The purpose of a request in the threads and tasks that its framework hops to, where the request goes on.
 
 This module also asks governance ahead of time, so that an event loop need not wait for it.
 """

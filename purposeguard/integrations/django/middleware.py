@@ -13,10 +13,10 @@ from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 
 
 class PurposeMiddleware:
-    """Answers errors of this library, raised by a view or the rendering of its response, with problem details.
+    """A middleware that answers errors of this library with problem details.
 
-    It is both sync and async. With `PURPOSEGUARD_DETAILS = False` in the settings, callers learn only the kind of
-    error.
+    The errors may come from a view or from the rendering of its response. The middleware is both sync and async. With
+    `PURPOSEGUARD_DETAILS = False` in the settings, callers learn only the kind of error.
     """
 
     sync_capable = True
@@ -25,14 +25,14 @@ class PurposeMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         """Initialize with the next middleware or view, which answers the request."""
         self._get_response = get_response
-        if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
+        if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]  # It also sees marked functions, on each Python.
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
         """Return the answer of the next middleware or view, or an awaitable of it."""
         return self._get_response(request)
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  # as Django calls it
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  # The signature is Django's.
         """Return the answer to an error, or None if the error is not one of this library."""
         problem = problem_of(exception, details=bool(getattr(settings, "PURPOSEGUARD_DETAILS", True)))
         if problem is None:

@@ -69,7 +69,7 @@ def purpose(
         async def answer_async(*args: Any, **kwargs: Any) -> Any:
             return _wrap_deferred_response(await run_async(view, *args, **kwargs), run, run_async)
 
-        return cast("F", answer_async if iscoroutinefunction(view) else answer)  # pyright: ignore[reportDeprecated]  # it sees what is marked, on each Python
+        return cast("F", answer_async if iscoroutinefunction(view) else answer)  # pyright: ignore[reportDeprecated]  # It also sees marked functions.
 
     return decorate
 
