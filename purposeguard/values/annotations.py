@@ -1,4 +1,4 @@
-"""Annotations of classes: which have fields that carry tags, and what was said of a field, inside or from outside."""
+"""Annotations of classes: classes whose fields can carry tags, and the tags of a field, inside or from outside."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PLAIN: Final[frozenset[type]] = frozenset(
     }
 )
 # fmt: on
-"""The types of what has no fields, and holds nothing that could have any."""
+"""Types of values that have no fields and contain no other values."""
 
 WITHOUT_FIELDS: Final = (str, UserString, bytes, bytearray, memoryview, range, array.array, enum.Enum, io.IOBase)
 """Base classes of values without fields. Such values are neither searched nor copied, since they may be very large."""
@@ -65,7 +65,7 @@ TRANSPARENT: Final = QUALIFIERS | {typing.Unpack, typing_extensions.Unpack, Awai
 """Types around the type of a value that are no containers of it."""
 
 NO_CONTAINERS: Final = frozenset({None, typing.Generic, typing.Protocol, typing_extensions.Protocol})
-"""Bases of a class that say nothing of what it contains."""
+"""Bases of a class that state nothing about its contents."""
 
 LITERALS: Final = frozenset({typing.Literal, typing_extensions.Literal})
 
@@ -176,7 +176,7 @@ def evaluate_annotation(annotation: object, names: dict[str, Any], localns: Mapp
 
 
 def alias_value(alias: Any) -> Any:
-    """Return what a type alias stands for, with the names in it resolved as far as they are defined."""
+    """Return the annotation that a type alias stands for. Names in it are resolved as far as they are defined."""
     names = getattr(sys.modules.get(alias.__module__), "__dict__", {})
     parameters = {parameter.__name__: parameter for parameter in alias.__type_params__}
     try:
@@ -282,10 +282,10 @@ class _PlaceholderNames(dict[str, Any]):
     def __init__(self, *namespaces: Mapping[str, Any]) -> None:
         super().__init__()
         self.missing: list[str] = []
-        self._known = (*namespaces, vars(builtins))
+        self._namespaces = (*namespaces, vars(builtins))
 
     def __missing__(self, name: str) -> Any:
-        for names in self._known:
+        for names in self._namespaces:
             if name in names:
                 return names[name]
         self.missing.append(name)
@@ -509,7 +509,7 @@ def _is_of_this_library(part: object) -> bool:
 
 
 def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any] | None) -> list[Statement]:
-    """Return what base classes state about fields that a later class annotated anew.
+    """Return the annotations in base classes of fields that a later class annotated anew.
 
     Raises:
         UnlabelledData: an annotation cannot be resolved.

@@ -62,7 +62,9 @@ def compile_row_copier(
         return compiled(f"{', '.join(items)}, = items_of(row)", f"copy = new(cls, ({', '.join(tuple_items)},))")
     if issubclass(base, dict) or hasattr(base, "_sa_class_manager"):
         return None
-    slots = [vars(owner).get(name) for name in visible for owner in base.__mro__ if name in vars(owner)]
+    slots: list[Any] = []
+    for name in visible:
+        slots += [vars(owner)[name] for owner in base.__mro__ if name in vars(owner)]
     if len(slots) == len(visible) and {type(slot) for slot in slots} == {MemberDescriptorType}:
         names |= {f"get_{number}": slot.__get__ for number, slot in enumerate(slots)}
         names |= {f"set_{number}": slot.__set__ for number, slot in enumerate(slots)}

@@ -1,7 +1,7 @@
-"""Marks: which fields of a model say whose a row is, when it was collected, and when its use ended.
+"""Marks on the fields of a model that hold the subject of a row, its day of collection, and the end of its use.
 
-`Annotated[int, Subject]`, `Annotated[datetime, Collected]`, `Annotated[date | None, Ended]`. What is read through a
-guard is then checked row by row. Columns of tables have two marks more, `RowSource` and `ByRow`.
+`Annotated[int, Subject]`, `Annotated[datetime, Collected]`, `Annotated[date | None, Ended]`. Data that is
+read through a guard is then checked row by row. Columns of tables have two marks more, `RowSource` and `ByRow`.
 """
 
 from __future__ import annotations
@@ -84,4 +84,4 @@ ByRow: Final = Mark("ByRow")
 """The column holds data collected under the source that its row names, in the column marked `RowSource`."""
 
 TABLES_ALONE: Final = frozenset({RowSource, ByRow})
-"""Marks that columns of tables bear. A model's field does not: its sources are known before there is a row."""
+"""Marks for columns of tables alone. The sources of a model's field are known before there is a row."""

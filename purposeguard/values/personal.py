@@ -252,7 +252,7 @@ class Personal(Sealed, SealedField, Generic[T_co, S_co]):
 
 
 def require_sealed(value: object, who: str) -> None:
-    """Raise TypeError if a value is not sealed. `who` names in the message what takes it."""
+    """Raise TypeError if a value is not sealed. `who` is the subject of the message."""
     if type(value) is not Personal:
         if value is None:
             raise TypeError(f"{who} takes sealed values, and was given `None`: compare with `None` first")

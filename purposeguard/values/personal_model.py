@@ -375,7 +375,7 @@ def _find_seal_path(inside: object, value: Sealed | None, above: frozenset[int] 
 
 
 def _hide_input(errors: list[ValidationError], cls: type[BaseModel]) -> ValidationError:
-    """Return the error without what was given for tagged and sealed fields, and without the whole input.
+    """Return the error without the values of tagged and sealed fields, and without the whole input.
 
     Args:
         errors: The error, which is taken out: no frame holds it if the class cannot be read. For the same reason this
@@ -450,4 +450,4 @@ Place = tuple[int | str, ...]
 """The location of an error in the input, as pydantic reports it."""
 
 _KEY_OF_MAPPING: Final = "[key]"
-"""The last part of a place, in which a key is refused and not what is stored under it."""
+"""The last part of a location if a key is invalid and not the value stored under it."""

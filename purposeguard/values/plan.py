@@ -1,7 +1,7 @@
-"""Plans: what lies in values of a class where a shape was announced.
+"""Plans: descriptions of the values of a class where a shape was announced.
 
-A plan is compiled once for each class and shape, and kept by the shape. Every walk through a value follows plans, so
-there is one answer to what a container, a row or a mapping is, and to how it is read.
+A plan is compiled once for each class and shape, and cached in the shape. Every walk through a value follows plans, so
+all walks agree about which values are containers, rows or mappings, and how they are read.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pydantic import BaseModel
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.values.annotations import PLAIN, WITHOUT_FIELDS, field_names_of, is_namedtuple, is_taggable
 from purposeguard.values.markers import Mark
@@ -162,11 +163,18 @@ class ValuePlan:
     @functools.cached_property
     def unchecked_label(self) -> Label | None:
         """The label of fields that were not announced, so that no decision was asked for them; includes `whole`."""
-        announced_sources = {source for label in self.shape.labels().values() for source in label.sources}
-        labels = [label for shape in (self.fields or {}).values() for label in shape.labels().values()]
+        announced: set[type[Source]] = set()
+        for label in self.shape.labels().values():
+            announced.update(label.sources)
+        labels: list[Label] = []
+        for shape in (self.fields or {}).values():
+            labels += shape.labels().values()
         labels += [part.label for part in self.computed.values() if part.label is not None]
-        sources = {source for label in labels for source in label.sources} - announced_sources
-        sources |= self.whole.sources if self.whole is not None else frozenset()
+        sources: set[type[Source]] = set()
+        for label in labels:
+            sources |= label.sources - announced
+        if self.whole is not None:
+            sources.update(self.whole.sources)
         return Label(*sources) if sources else None
 
     @functools.cached_property
@@ -547,7 +555,7 @@ _NEVER_ROWS: Final = (int, float, complex, Decimal, datetime.date, datetime.time
 
 
 def _refusal(cls: type, shape: Shape, models: tuple[Model, ...]) -> str | None:
-    """Return why a value that is not what was announced is refused in any use; None if it is not."""
+    """Return why a value of an unannounced kind is refused in any use; None if it is not."""
     if shape.sealed:
         return ", and a sealed value was announced: seal it where it is read"
     required_marks = _collect_marks(shape.iter_models())

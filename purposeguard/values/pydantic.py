@@ -1,4 +1,4 @@
-"""Pydantic: sealed values as fields of models, and what copies of models need beside what all copies do.
+"""Pydantic support: sealed values as fields of models, and copies of models.
 
 A sealed field is validated like the type inside, and written only under a purpose that may use it.
 """
@@ -41,7 +41,7 @@ from purposeguard.values.annotations import ALIASES, PLAIN
 from purposeguard.values.opener import find_opener, get_dump_opener
 from purposeguard.values.rows import row_contexts_of
 from purposeguard.values.sealed import Sealed, make_failure, redact_error, seal
-from purposeguard.values.type_schema import Shape, read_shape
+from purposeguard.values.type_schema import Model, Shape, read_shape
 from purposeguard.values.withheld import original_class, pinned_values, visible_fields, withheld_names, withheld_record
 
 
@@ -103,7 +103,7 @@ def dump_without_withheld(self: Any, dump: Callable[..., Any], options: dict[str
 
 
 def find_unreadable(value: Any, copies: set[int] | None = None) -> dict[Any, Any]:
-    """Return what a dump of `value` must exclude, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`.
+    """Return the `exclude` that a dump of `value` needs, in pydantic's form: `{"full_name": True, "orders": {0: {…}}}`.
 
     `copies` gets the identities of dataclasses from which something was withheld.
     """
@@ -244,7 +244,7 @@ WHOLE: Final = frozenset({"python", "json"})
 """Modes of a dump in which nothing is left out, unless its context says so."""
 
 WITHHOLD: Final = "withhold"
-"""The mode of a dump that leaves out what may not be used."""
+"""The mode of a dump that leaves out the fields that may not be used."""
 
 _NOT_LEFT_OUT: Final = (
     "withholding leaves fields out of models that derive from `pg.PersonalModel`; of others dump `use.withhold(model)`"
@@ -601,8 +601,10 @@ def _union_terms(terms: object) -> tuple[TermMeta, ...]:
 
 def iter_field_names(shape: Shape) -> frozenset[str]:
     """Return the names and aliases of the fields of all models in a shape."""
+    models: set[Model] = set()
+    for part in shape.iter_reachable("items", "within"):
+        models.update(part.models)
     names: set[str] = set()
-    models = {model for part in shape.iter_reachable("items", "within") for model in part.models}
     for model in models:
         names.update(field_aliases(model.cls), model.fields())
     return frozenset(names)
@@ -639,6 +641,6 @@ _TOLD: Final = frozenset(
     }
 )
 # fmt: on
-"""Errors of pydantic that tell the rule alone, never what was given."""
+"""Errors of pydantic whose messages state only the rule, never the input."""
 
 _KNOWN: Final = frozenset(get_args(core_schema.ErrorType))

@@ -1,4 +1,4 @@
-"""Narrowing: rows that may not be used for what their marked fields say, refused, or left out of what holds them."""
+"""Narrowing: rows that may not be used, by their marked fields, are refused or left out of their containers."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class RowFilter(ValueWalk):
         return self.visit(value, shape, path, around)
 
     def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Check the label of a value that is not what was announced, and wrap a lazily read value."""
+        """Check the label of a value of an unannounced kind, and wrap a lazily read value."""
         whole = plan.whole
         if plan.later:
             try:
@@ -123,7 +123,7 @@ class RowFilter(ValueWalk):
         self._holds_itself = True
 
     def visit_container(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Check the label of a container that is not what was announced, and filter the rows in it."""
+        """Check the label of a container of an unannounced kind, and filter the rows in it."""
         if plan.whole is not None and self._should_drop(plan.whole, (), around, path):
             return LEFT_OUT
         return super().visit_container(value, plan, path, around)

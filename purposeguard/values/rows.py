@@ -1,4 +1,4 @@
-"""Rows: what the marked fields of a row say: whose it is, when it was collected, when its subject's use ended."""
+"""Row contexts from marked fields: the subject of a row, its day of collection, and the end of the subject's use."""
 
 from __future__ import annotations
 

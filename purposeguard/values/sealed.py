@@ -65,7 +65,7 @@ type.__delattr__(Sealed, "_plain")
 type.__setattr__(Sealed, "__slots__", ("label",))
 
 content: Final[Callable[[Sealed], Any]] = _slot.__get__
-"""Return what lies in the slot: the plain value, or a `PendingValue`. Only the use that opens it calls this."""
+"""Return the content of the slot: the plain value, or a `PendingValue`. Only the use that opens it calls this."""
 
 _set_content: Final[Callable[[Sealed, object], None]] = _slot.__set__
 _set_label: Final[Callable[[Sealed, Label], None]] = _label_slot.__set__

@@ -248,7 +248,7 @@ _PARTS: Final[tuple[tuple[tuple[str, ...], type[_Stepwise]], ...]] = (
     (("__enter__", "__exit__"), _Context),
     (("__aenter__", "__aexit__"), _AsyncContext),
 )
-"""The methods by which a class shows a protocol, and what passes them on."""
+"""The methods of each protocol, and the wrapper class that forwards them."""
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Tags of fields: which fields of a model carry personal data, and tags for classes that somebody else wrote."""
+"""Tags of fields: reading the tags of a model, and adding tags to classes of other libraries."""
 
 from __future__ import annotations
 

@@ -136,8 +136,7 @@ class Model(NamedTuple):
         """Return mark → the fields that bear it, themselves or on their items. Cached for classes that are not generic.
 
         Raises:
-            UnlabelledData: a mark is on a sealed field or on keys, or twice where one field is to say it. Also as
-                `fields`.
+            UnlabelledData: a mark is on a sealed field or on keys, or on too many fields. Also as `fields`.
         """
         marked_fields: Mapping[Mark, tuple[str, ...]] | None = (
             vars(self.cls).get(_MARKED) if not self.bindings else None
@@ -181,7 +180,7 @@ class Shape:
     repeats: bool = False
     literals: frozenset[tuple[type, Any]] = frozenset()
     plans: dict[type, Any] = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
-    """Class of a value → what such a value is where this was announced (`plan.Plan`)."""
+    """Class of a value → its cached `plan.ValuePlan` where this shape was announced."""
 
     @property
     def says_what(self) -> bool:
@@ -677,9 +676,16 @@ def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], 
         # For attributes that are no fields, the keys are checked with the rest. Reading their labels here could read
         # the class that is being checked.
         labels = {} if ForwardRef in bindings else keys.labels()
-        tags = frozenset(source for label in labels.values() for source in label.sources)
+        tags: frozenset[type[Source]] = frozenset().union(*(label.sources for label in labels.values()))
         return Shape(
-            tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_find_unread_classes(origin)
+            tags,
+            (),
+            values,
+            keys.sealed,
+            keys.seal,
+            keys.within,
+            keys=keys,
+            unread=_find_unread_classes(origin),
         )
     # This is a container, or a generic class that is assumed to contain its arguments.
     items = _unite_shapes((arg for arg in args if arg is not ...), bindings)
@@ -786,7 +792,7 @@ def refuse_unread(cls: type) -> None:
 
 
 def is_fully_defined(cls: type) -> bool:
-    """Return True if all names in the annotations of a class are defined, so that what it says is final."""
+    """Return True if all names in the annotations of a class are defined, so that its shape is final."""
     cached: tuple[str, Missing] = vars(cls).get(_HIDDEN, ("", ()))
     return not cached[1]
 

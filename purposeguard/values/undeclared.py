@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import PLAIN, Statement, iter_attributes, iter_properties
 from purposeguard.values.sealed import Sealed
@@ -49,7 +50,7 @@ FAILED: Final = object()
 
 
 class StateReader(NamedTuple):
-    """A reader of what objects of a class hold outside of their fields. It runs no code of the class.
+    """A reader of the data that objects of a class hold outside of their fields. It runs no code of the class.
 
     Attributes:
         attributes: Returns the `__dict__` of an object; None if objects of the class have none.
@@ -120,7 +121,7 @@ _READERS: Final[Mapping[type, Callable[[Any], Iterable[Any]]]] = types.MappingPr
         weakref.ref: lambda reference: (reference(),),
     }
 )
-"""Class → what gives the data that its objects keep where Python code cannot."""
+"""Class → a function that returns the data that its objects keep outside of attributes and slots of Python."""
 
 
 def _attributes_of(cls: type) -> Callable[[Any], Mapping[str, Any]] | None:
@@ -277,7 +278,9 @@ def _says_anything(shape: Shape) -> bool:
 
 def _label_of(shape: Shape) -> Label | None:
     """Return the label of all tagged plain data in a shape. Seals are decided when they are opened."""
-    sources = {source for part in shape.iter_reachable("items", "keys") for source in part.tags}
+    sources: set[type[Source]] = set()
+    for part in shape.iter_reachable("items", "keys"):
+        sources.update(part.tags)
     return Label(*sources) if sources else None
 
 

@@ -1,4 +1,4 @@
-"""Walks through values by plans: what they share, looking for tags in what is sealed, and handing over."""
+"""Walks through values by plans: the base class, the search for tags in sealed data, and the scan of arguments."""
 
 from __future__ import annotations
 

@@ -25,17 +25,17 @@ class ClassCache:
     def __init__(self, most: int = 1024) -> None:
         import cachetools  # noqa: PLC0415  # by the first guard
 
-        self._known: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
+        self._classes: cachetools.LRUCache[object, type] = cachetools.LRUCache(most)
         self._lock = make_lock()
 
     def get(self, key: object, make: Callable[[], type]) -> type:
         """Return the class for this key. Make it if it is not cached."""
         with self._lock:
-            cls = self._known.get(key)
+            cls = self._classes.get(key)
         if cls is None:
             new_class = make()  # This may run code of metaclasses, so the lock is not held. One of two is kept.
             with self._lock:
-                cls = self._known.setdefault(key, new_class)
+                cls = self._classes.setdefault(key, new_class)
         return cls
 
 
@@ -97,7 +97,7 @@ GONE = _WithheldItem()
 
 
 withheld_names: Final[ContextVar[frozenset[int]]] = ContextVar("purposeguard_left_out_of", default=frozenset())
-"""The copies, by identity, that pydantic writes less what was withheld: it asks dataclasses for that all the same."""
+"""The identities of the dataclass copies in a dump under way. Pydantic reads even the fields that it excludes."""
 
 
 class _DumpPlaceholder:

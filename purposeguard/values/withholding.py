@@ -188,9 +188,9 @@ def _make_filler(cls: type) -> Filler:
     if issubclass(cls, BaseModel):
         return pydantic.make_pydantic_filler(cls)
     # Iterate over a copy: another thread may store an attribute in the class meanwhile.
-    by_methods = {
-        name for base in cls.__mro__ for name, member in vars(base).copy().items() if hasattr(type(member), "__set__")
-    }
+    by_methods: set[str] = set()
+    for base in cls.__mro__:
+        by_methods.update(name for name, member in vars(base).copy().items() if hasattr(type(member), "__set__"))
     if hasattr(cls, "_sa_class_manager"):  # SQLAlchemy reads its attributes from `__dict__`.
         by_methods.clear()
 
@@ -457,7 +457,7 @@ class FieldWithholder(ValueWalk):
         return value  # pragma: no cover  # A use that only observes denies no seal.
 
     def visit_leaf(self, value: Any, plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        """Check whether a seal may be opened, and the label of a value that is not what was announced."""
+        """Check whether a seal may be opened, and the label of a value of an unannounced kind."""
         if plan.later:
             return self._stream(value, plan.shape, path, around)
         self._require_allowed(plan.whole, path, around)
