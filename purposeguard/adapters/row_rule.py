@@ -191,7 +191,7 @@ class RowRule:
 
     @property
     def permitted(self) -> frozenset[str]:
-        """The ids of the sources that rows which may be used can have."""
+        """The ids of the sources that the kept rows may have."""
         by_zone = (
             frozenset[str]().union(*(branch.sources for branch in zone.branches if branch.sources is not None))
             for zone in self.zones

@@ -1,6 +1,6 @@
-"""SQL: what a statement reads and writes is read from its text, and decided before it runs.
+"""SQL statements, whose reads and writes are derived from their text and decided before they run.
 
-`Statements(guard, tables, dialect="postgres").check(text)`; `analyse` gives what a statement reads, undecided.
+`Statements(guard, tables, dialect="postgres").check(text)` decides. `analyse` only returns what a statement reads.
 """
 
 from purposeguard.extras import Needs, must_be_tested

@@ -1,4 +1,4 @@
-"""Lineage: what a statement reads and writes, what its outputs are made of, and their tags."""
+"""Lineage: the columns that a statement reads and writes, those that its outputs are made of, and their tags."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Analysis(NamedTuple):
 
     @property
     def depends(self) -> dict[str, Flow]:
-        """By output, all that it depends on: what it is made of, and the conditions."""
+        """By output, all columns that it depends on: those that it is made of, and the conditions."""
         return {name: flow | self.conditions for name, flow in self.outputs.items()}
 
     def __repr__(self) -> str:
@@ -70,17 +70,16 @@ class Analysis(NamedTuple):
 
 
 class ReadStatement(NamedTuple):
-    """An analysed statement: its tree, its analysis, and the nodes that name tables and views.
-
-    `targets`: the ids of the nodes that name the table written to. `outputs`: its columns, with the names by which the
-    engine knows them.
-    """
+    """An analyzed statement with its tree."""
 
     tree: exp.Expr
     analysis: Analysis
     mentions: tuple[tuple[exp.Table, str], ...]
+    """The nodes that name tables and views, each with the declared name."""
     targets: frozenset[int]
+    """The ids of the nodes that name the written table."""
     outputs: Relation
+    """The outputs, with the names by which the engine knows them."""
 
 
 def read_statement(text: str, catalogue: Catalog) -> ReadStatement:
@@ -160,7 +159,7 @@ def _outputs(relation: Relation) -> dict[str, Flow]:
 
 
 class FlowLabels:
-    """Computes the tags of values from the columns that they are made of and from the row rules of their tables."""
+    """Computation of the tags of values from the columns that they are made of and the row rules of their tables."""
 
     def __init__(self, tables: Tables, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         self._tables: Final = tables

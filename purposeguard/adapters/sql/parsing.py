@@ -1,7 +1,7 @@
-"""Parsing the text of a statement, as far as its engine is certain to read it alike.
+"""The parser of statements. It accepts only texts that the engine certainly reads alike.
 
-A database sees the text, and this library the tree of its parser. Whatever the two may read differently is refused:
-comments that some engines run, blanks that some take for letters, quotes whose meaning depends on settings.
+A database sees the text, and this library sees the tree of its parser. Text that the two may read differently is
+refused: comments that some engines run, blanks that some take for letters, quotes whose meaning depends on settings.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PassedForms:
 
     A form is the first words of a statement that is no query and writes no rows. Behind them may stand names, numbers,
     parameters and texts without backslashes, but no query, no comment and no second statement. Behind `EXPLAIN` stands
-    a statement: that is read, and decided as if it ran.
+    a statement, which is read, and decided as if it ran.
 
     Raises:
         ValueError: a form is no words; or such statements are read, run code, or copy rows.

@@ -1,4 +1,4 @@
-"""Queries: the columns that a query returns, through every clause that a SELECT may have."""
+"""Queries: the columns that a query returns, and those that it reads in any clause of SELECT."""
 
 from __future__ import annotations
 

@@ -37,19 +37,24 @@ _ADVICE_ON_ROWS: Final = "run what `Statements.narrowed` gives, which leaves out
 
 
 class Statements:
-    """`Statements(guard, Tables(notice, {...}), dialect="postgres").check("SELECT …")`. From any thread.
+    """A checker of SQL statements: `Statements(guard, Tables(notice, {...}), dialect="postgres").check("SELECT …")`.
 
-    `tables`: each table with all its columns, in their order, and their tags. Any other table or column is refused.
-    `functions` names those of the database's own that read nothing but their arguments. `schema` is the one that a
-    table's name means without one (`"public"`). `passes` are the first words of statements that pass as they are, as
-    `PassedForms` takes them. `partial`: tables may have columns that are not declared, so that `"…"` is no text to
-    SQLite.
-    `standard_strings`: PostgreSQL's `standard_conforming_strings` is on for each connection, as it is by default.
+    Can be used from any thread.
+
+    Args:
+        guard: The guard that decides.
+        tables: Each table with all its columns, in their order, and their tags. Other tables and columns are refused.
+        dialect: The dialect of the statements, one of `DIALECTS`.
+        functions: The names of the database's own functions that read nothing but their arguments.
+        schema: The default schema, which a table name without a schema means (`"public"`).
+        passes: The first words of statements that run as they are; see `PassedForms`.
+        partial: True if tables may have columns that are not declared, so that `"…"` is never a text to SQLite.
+        standard_strings: True if PostgreSQL's `standard_conforming_strings` is on for each connection, as by default.
 
     Raises:
-        ValueError: the dialect is not known, two of the tables or columns have one name in it, or `passes` name
+        ValueError: the dialect is unknown, two of the tables or columns have the same name in it, or `passes` name
             statements that are read.
-        TypeError, UnknownSource, UnlabelledData: as `Tables`.
+        TypeError, UnknownSource, UnlabelledData: as for `Tables`.
     """
 
     _decider_class: ClassVar[type[Decider]] = Decider

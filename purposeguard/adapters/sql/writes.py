@@ -1,4 +1,4 @@
-"""Writes: which columns flow into which, in INSERT, CREATE … AS, UPDATE, DELETE and MERGE."""
+"""Writes: the flows between columns in INSERT, CREATE … AS, UPDATE, DELETE and MERGE."""
 
 from __future__ import annotations
 

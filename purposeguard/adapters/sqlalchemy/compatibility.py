@@ -174,7 +174,7 @@ def _executes() -> Iterator[str]:
 
 
 class _Asked(Exception):
-    """Raised by a hook to show that it was called."""
+    """The signal of a hook that it was called."""
 
 
 def _loads(guarded: type[Session]) -> Iterator[str]:
