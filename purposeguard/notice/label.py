@@ -28,7 +28,7 @@ class Label(Immutable):
 
     def __new__(cls, *sources: type[Source]) -> Self:
         """Return the only label of these sources; make it if there is none yet."""
-        classes: tuple[Any, ...] = sources  # types are erased where the sources come from untyped code
+        classes: tuple[Any, ...] = sources  # Untyped code may pass anything.
         for source in classes:
             if not isinstance(source, type) or not issubclass(source, Source) or source is Source:
                 raise UnknownSource(source, _explain_non_source(source))

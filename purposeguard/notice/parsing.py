@@ -78,7 +78,7 @@ def parse_toml(text: str, origin: str) -> ParsedTables:
         NoticeError: the text is empty or not TOML.
         TypeError: it is no text.
     """
-    value: object = text  # callers may be untyped
+    value: object = text  # Callers may be untyped.
     if not isinstance(value, str):
         raise TypeError(f"a notice is read from a text in TOML, not from {_name_with_article(value)}")
     try:
@@ -87,7 +87,7 @@ def parse_toml(text: str, origin: str) -> ParsedTables:
         raise _make_single_fault_error(
             origin, "is nested too deeply to be a notice", "write a table under a `[header]`"
         ) from error
-    except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
+    except ValueError as error:  # A TOMLDecodeError, or a number with too many digits.
         before, reason, suggestion = explain_toml_error(text, str(error))
         raise _make_end_of_text_error(before, origin, f"is not TOML: {reason}", suggestion) from error
     if not tables:
@@ -112,7 +112,7 @@ def validate_tables(tables: Mapping[str, Any], origin: str, others: Iterable[Fau
         NoticeError: with every fault of shape and of sense.
         TypeError: `tables` is no mapping.
     """
-    value: object = tables  # callers may be untyped
+    value: object = tables  # Callers may be untyped.
     if not isinstance(value, Mapping):
         raise TypeError(
             f"a notice is read from the tables of its file, a mapping, not from {_name_with_article(value)}: "
@@ -231,7 +231,7 @@ def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
         if problem["type"] == "too_short" and any(
             other["loc"][: len(location)] == location and other is not problem for other in every
         ):
-            continue  # only short because its faulty rows were not counted
+            continue  # The list is only short because its faulty rows were not counted.
         if problem["type"] != "extra_forbidden":
             location = _strip_alternatives(location)
         message, suggestion = _describe_error(problem["type"], problem, location)
@@ -397,7 +397,7 @@ def _list_keys_at(location: tuple[str | int, ...]) -> list[str]:
     """List the keys that the table at `location` may have. The list is empty if there is no table."""
     model = _find_model_at(location)
     if model is None or issubclass(model, ByLanguage):
-        return []  # languages, which are open
+        return []  # The keys are languages, of which there is no list.
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -459,7 +459,7 @@ def _validate_or_none(model: type[BaseModel], given: object) -> BaseModel | None
     try:
         return model.model_validate(given)
     except ValidationError:
-        return None  # reported by the first pass
+        return None  # The first pass reports it.
 
 
 def _as_list(given: object) -> list[Any]:
@@ -476,7 +476,7 @@ def _salvage_row(name: str, given: object, place: str) -> BaseModel | None:
         return None
     row, empty = dict(given), {}
     if name == "grant":
-        row["purpose"] = _STAND_INS["purpose"]  # read one by one
+        row["purpose"] = _STAND_INS["purpose"]  # The purposes are read separately.
     try:
         return model.model_validate(row)
     except ValidationError as error:
@@ -490,7 +490,7 @@ def _salvage_row(name: str, given: object, place: str) -> BaseModel | None:
     try:
         read = model.model_validate(row)
     except ValidationError:
-        return None  # reported by the first pass
+        return None  # The first pass reports it.
     return read.model_copy(update={key: value for key, value in empty.items() if key not in _STOOD_IN})
 
 

@@ -44,7 +44,7 @@ def find_positions(text: str) -> dict[Location, Position]:
     The position of a key is where it is first written, that of an entry is where it begins. An entry of an array of
     tables begins at the key in its `[[header]]`. The text itself, `()`, begins at line 1.
     """
-    text = text.replace("\r\n", "\n")  # as tomllib does
+    text = text.replace("\r\n", "\n")  # `tomllib` does the same.
     lines = [0, *(match.end() for match in re.finditer("\n", text))]
     positions: dict[Location, Position] = {(): Position(1, 1)}
     for location, offset in _Scanner().scan(text):

@@ -147,7 +147,7 @@ def to_local_day(timezone: str, given: Day) -> datetime.date:
         raise ValueError("a moment without its time zone could be one of two days: give `tzinfo`, or a date")
     try:
         return given.astimezone(load_zone(timezone)).date()
-    except OverflowError:  # within a day of the first or the last moment that there is
+    except OverflowError:  # The moment is within a day of the first or the last possible one.
         return given.date()
 
 

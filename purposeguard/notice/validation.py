@@ -86,7 +86,7 @@ def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]
 
 def _not_notified(document: Document) -> Iterator[Slip]:
     """Find extensions to related purposes without a day of notice, and any whose notice is later than the revision."""
-    revision = getattr(document, "revision", None)  # none where the file's own is at fault
+    revision = getattr(document, "revision", None)  # Missing if the file's own is faulty.
     for row in document.extension:
         if row.basis == "related" and row.notified is None:
             yield row, "notified", "is missing", "what is `related` needs the day on which notice was given"
@@ -101,7 +101,7 @@ def _renamings(document: Document) -> Iterator[Slip]:
     for row in document.renamed:
         old = fold(row.old) or row.old
         if row.new == "":
-            continue  # reported as unknown
+            continue  # The reference is reported as unknown.
         if row.new is not None and old == fold(row.new):
             yield row, "old", f"is the id that the {row.kind} has now", "name the one that it had before"
         elif (row.kind, old) in olds:
@@ -116,7 +116,7 @@ def _renamings(document: Document) -> Iterator[Slip]:
 
 def _confirmations(document: Document) -> Iterator[Slip]:
     """Find terms that are confirmed twice or renamed as well, and confirmations that no revision precedes."""
-    revision = getattr(document, "revision", None)  # none where the file's own is at fault
+    revision = getattr(document, "revision", None)  # Missing if the file's own is faulty.
     moved = {(row.kind, fold(id_)) for row in document.renamed for id_ in (row.old, row.new) if id_}
     seen: set[tuple[str, str]] = set()
     for row in document.unchanged:

@@ -283,7 +283,7 @@ class Decision:
         needed = [condition for condition in matrix.notice.conditions if condition not in self.context.conditions]
         if not lifts(needed):
             return ()
-        for candidate in tuple(needed):  # more conditions never allow less: those left in the end are all needed
+        for candidate in tuple(needed):  # More conditions never allow less, so each can be tried alone.
             rest = [other for other in needed if other != candidate]
             needed = rest if lifts(rest) else needed
         return tuple(needed)

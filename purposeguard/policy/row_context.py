@@ -73,7 +73,7 @@ def _format_number(given: int) -> str:
 
 def _normalize_text(text: str) -> str:
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)  # one letter may be written as several characters
+        text = unicodedata.normalize("NFC", text)  # One letter may be written as several characters.
     length = len(text)
     # The blank is the one space that prints.
     if not 0 < length <= LONGEST_SUBJECT or text[0] == " " or text[-1] == " " or not text.isprintable():
@@ -143,7 +143,7 @@ def _restore_row_context(subject: str | None, collected: Day | None, ended: Day 
 def _check_day(name: str, given: object) -> Day | None:
     if given is None:
         return None
-    if not isinstance(given, datetime.date):  # a datetime is one
+    if not isinstance(given, datetime.date):  # A datetime is a date too.
         raise TypeError(f"`{name}` is a date or a datetime, not {type(given).__name__}")
     if isinstance(given, datetime.datetime) and given.utcoffset() is None:
         raise ValueError(f"`{name}` has no time zone, so it could be one of two days: give `tzinfo`, or a date")

@@ -117,16 +117,16 @@ def is_allowed(
     collected_under: date | None = None,  # the revision under which the data was collected; None: the one in force
     suspended: Collection[str] = (),  # purposes for which the subject stopped the use
     stopped: bool = False,  # the subject stopped it for all, or asked for erasure
-    consents: Collection[tuple[str, date]] = (),  # purposes agreed to, each with the revision under which that was
-    overdue: Collection[str] = (),  # sources that may be kept no longer, and, with `|law`, that law needs no longer
-    activity: bool = False,  # an activity asks, and not somebody who wants to know of any channel
-    conditions: Stated = NONE,  # what is stated to hold
-    named: bool = False,  # it is said whose the data is
+    consents: Collection[tuple[str, date]] = (),  # purposes agreed to, each with the revision of the consent
+    overdue: Collection[str] = (),  # sources past their period; with `|law`, past the period for law
+    activity: bool = False,  # an activity asks, so rule 7 applies
+    conditions: Stated = NONE,  # the conditions that are stated to hold
+    named: bool = False,  # the subject of the data is named
 ) -> bool:
     """Return True if data from these sources may serve the purpose or family in this context."""
 
     def lawful(notice: Document, source: str, member: str, *, agreed: bool, asked: str = "") -> bool:
-        source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: as what it narrows
+        source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay rests on its source's
         if items := [item.id for item in notice.source if item.parent == source]:
             return all(lawful(notice, item, member, agreed=agreed, asked=asked) for item in items)
         every = list_bases(notice, source, member, conditions)  # Clause 8: past its period, only law, until that ends.
@@ -163,9 +163,9 @@ def is_allowed(
 
 
 def is_allowed_jointly(
-    notices: Mapping[str, Sequence[Document]],  # by its id, each notice in the revisions that are known, as above
-    sources: Collection[tuple[str, str]],  # each with the notice that it is of
-    parts: Mapping[str, Mapping[str, Any]],  # of each notice that has a part in what is asked for: the rest, as above
+    notices: Mapping[str, Sequence[Document]],  # id of each notice → its known revisions, as above
+    sources: Collection[tuple[str, str]],  # pairs of a notice id and a source of that notice
+    parts: Mapping[str, Mapping[str, Any]],  # notice id → the other arguments above
 ) -> bool:
     """Decide under several notices. Each source is decided by its own notice, which must be one of those in `parts`."""
     for of, its in parts.items():
@@ -204,11 +204,11 @@ def is_channel_stated(notice: Document, purpose: str, channel: str | None) -> bo
 
 def is_extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:
     """Return True if a revision extends the purpose to data of this source that was collected earlier."""
-    source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay: to what it narrows
+    source = {row.id: row.source for row in notice.overlay}.get(source, source)  # an overlay follows its source
     if items := [item.id for item in notice.source if item.parent == source]:
         return all(is_extended(notice, item, purpose, agreed_since) for item in items)  # a parent: to every item
     for row in notice.extension:
         named = row.sources is None or set(row.sources) & {source, *_above(notice, source)}
         if named and any(purpose in members_of(notice, named_purpose) for named_purpose in row.purposes):
-            return row.basis == "related" or agreed_since  # related: notice was given, which is enough
+            return row.basis == "related" or agreed_since  # For `related`, the given notice is enough.
     return False

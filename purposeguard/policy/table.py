@@ -370,7 +370,7 @@ class PolicyTable(Immutable):
 
     def _get_row(self, label: Label, channel: str | None, table: dict[object, Row]) -> Row:
         for source in label.sources:
-            if source not in table:  # of another revision
+            if source not in table:  # The source is of another revision.
                 table[source] = self._build_source_row(source, channel, NONE_KNOWN)
         first, *others = (table[source] for source in label.sources)
         return first.intersection(*others)

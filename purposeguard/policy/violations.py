@@ -103,7 +103,7 @@ class PurposeViolation(PurposeGuardError, PermissionError):
         return f"<{type(self).__name__}: {headline}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        beside = dict(vars(self))  # notes, and what was done
+        beside = dict(vars(self))  # Notes, and the verb of the message.
         cause = beside.pop("decision", self._text)
         return type(self), (cause, *(beside.pop(name) for name in ("activity", "function", "field", "advice"))), beside
 
