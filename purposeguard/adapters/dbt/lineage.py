@@ -97,7 +97,7 @@ class DbtLineage:
         tables = self._tables(node)
         if tables is None:
             return None
-        # Python may put anything that it reads anywhere.
+        # A Python model may write anything that it reads into any column.
         everything = join_outputs("", [output for outputs in tables.values() for output in outputs.values()])
         return BuiltTable(self._read_catalog_columns(node, everything), everything)
 
@@ -164,12 +164,6 @@ class DbtLineage:
             way_out = "refer to tables by `ref` and `source`, in SQL that the SQL adapter reads"
             raise Unread(" ".join(str(error).split()), way_out) from error
         flows = self._add_row_dependencies(node, self._flows(statement))
-        subjects = frozenset(
-            (name, key)
-            for name, outputs in tables.items()
-            for key, output in outputs.items()
-            if output.tag is not None and isinstance(output.tag.mark, SubjectMark)
-        )
         built = self._resolve_flows(flows, tables, own)
         rows = built.pop(ROWS)
         if config.materialized in {"snapshot", "incremental"}:
@@ -178,7 +172,7 @@ class DbtLineage:
             stay = config.materialized == "snapshot" or config.on_schema_change == "append_new_columns"
             old = map(self.names.declared_key, ([""] if stay else []) if catalog_columns is None else catalog_columns)
             built |= {key: self._make_untagged_output(node, key) for key in old if key not in built}
-        return BuiltTable(built, rows, statement.tree, subjects)
+        return BuiltTable(built, rows, statement.tree, frozenset(_iter_subject_columns(tables)))
 
     def _own_past(self, node: ManifestNode, text: str) -> Outputs:
         """Return the columns of its own table that an incremental model may read.
@@ -226,8 +220,12 @@ class DbtLineage:
         """
         config, snapshot = node.config, node.resource_type == "snapshot"
         deciding: Flow = frozenset()
-        for part in (config.unique_key, *((config.check_cols, config.updated_at) if snapshot else ())):
-            for name in [part] if isinstance(part, str) else part or ():
+        settings = [config.unique_key]
+        if snapshot:
+            settings += [config.check_cols, config.updated_at]
+        for setting in settings:
+            names = [setting] if isinstance(setting, str) else setting or []
+            for name in names:
                 flow = flows.get(self.names.declared_key(name))  # an expression, or `all`, may use any column
                 deciding |= frozenset().union(*flows.values()) if flow is None else flow
         all_flows = {key: flow | deciding for key, flow in flows.items()}
@@ -255,6 +253,14 @@ class DbtLineage:
             )
             for key, flow in flows.items()
         }
+
+
+def _iter_subject_columns(tables: Mapping[str, Outputs]) -> Iterator[tuple[str, str]]:
+    """Yield the columns with the mark `subject`, as table and column."""
+    for name, outputs in tables.items():
+        for key, output in outputs.items():
+            if output.tag is not None and isinstance(output.tag.mark, SubjectMark):
+                yield name, key
 
 
 def join_outputs(name: str, parts: Iterable[Output]) -> Output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -121,7 +121,8 @@ class World:
         )
         by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
         narrowed = with_holes(statement, self._catalogue, by_rows) if by_rows else None
-        for candidate in (query, narrowed.text) if narrowed is not None else (query,):
+        candidates = [query] if narrowed is None else [query, narrowed.text]
+        for candidate in candidates:
             if kind == "select":
                 self._locked.look_again(candidate, self._names, _FUNCTIONS)
             else:
@@ -194,9 +195,11 @@ def must_be_query(text: str) -> None:
 
 def columns_to_show(analysis: Analysis, rules: Mapping[str, RowRule | None]) -> Shown:
     """Return by table the columns that a statement uses, and those that its row conditions use."""
-    return {
-        table: used.union(rule.columns if (rule := rules.get(table)) else ()) for table, used in analysis.used.items()
-    }
+    shown: dict[str, Collection[str]] = {}
+    for table, used in analysis.used.items():
+        rule = rules.get(table)
+        shown[table] = used if rule is None else used.union(rule.columns)
+    return shown
 
 
 def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: FlowLabels) -> list[Tag]:

@@ -229,11 +229,12 @@ class Runner:
 
         Row conditions know only the usual spellings, while the notice accepts more.
         """
-        return {
-            table: readable(rule.notice, self._locked.distinct(table.split("."), rule.source))
-            for table, rule in rules.items()
-            if rule is not None and rule.source is not None
-        }
+        spellings: dict[str, list[str]] = {}
+        for table, rule in rules.items():
+            if rule is not None and rule.source is not None:
+                values = self._locked.distinct(table.split("."), rule.source)
+                spellings[table] = readable(rule.notice, values)
+        return spellings
 
     def _run(
         self,

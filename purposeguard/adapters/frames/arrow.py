@@ -59,12 +59,11 @@ def _drop_unused_values(array: Any) -> Any:
 
 def _mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
     """Return which rows may be used, as an array, or as one bool for all rows."""
-    table = pa.table(
-        {
-            name: column if name == rule.source and _are_coded_texts(column.type) else _readable(column)
-            for name, column in columns.items()
-        }
-    )
+    readable_columns: dict[str, Any] = {}
+    for name, column in columns.items():
+        is_coded_source = name == rule.source and _are_coded_texts(column.type)
+        readable_columns[name] = column if is_coded_source else _readable(column)
+    table = pa.table(readable_columns)
     uuids = [name for name, column in columns.items() if isinstance(column.type, pa.UuidType)]
     size = max(_PIECE, -(-len(table) // pa.cpu_count()))
     pieces = [table.slice(start, size) for start in range(0, len(table), size)] or [table]

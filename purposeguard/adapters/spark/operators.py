@@ -125,12 +125,13 @@ class PlanTracer(ExpressionReader):
 
     def everything(self) -> Atoms:
         """Return every column of the relations read so far, even those that the plan has dropped since."""
-        return frozenset(
-            Atom(number, place, self._narrowed.get(number, ""))
-            for number, relation in enumerate(self.relations)
-            for place in range(len(relation.names))
-            if (number, place) not in self._tagged_above
-        )
+        atoms: set[Atom] = set()
+        for number, relation in enumerate(self.relations):
+            rule = self._narrowed.get(number, "")
+            for place in range(len(relation.names)):
+                if (number, place) not in self._tagged_above:
+                    atoms.add(Atom(number, place, rule))
+        return frozenset(atoms)
 
     # ---- relations ---------------------------------------------------------------------------------------------------
 
@@ -386,7 +387,8 @@ class PlanTracer(ExpressionReader):
         outs = scope.inputs
         if node.name != "Union":
             self.decides |= unite_atoms(out.all() for out in outs)
-        columns = [out.at() for out in (outs[:1] if node.name == "Except" else outs)]
+        flowing = outs[:1] if node.name == "Except" else outs
+        columns = [out.at() for out in flowing]
         order = outs[0].order
         if order is None or any(column_flows is None or len(column_flows) != len(order) for column_flows in columns):
             return self._unknown(node, scope)

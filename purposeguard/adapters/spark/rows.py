@@ -10,7 +10,7 @@ import importlib.util
 import operator
 import re
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -268,7 +268,7 @@ def any_of(plan: TracedPlan, number: int) -> str:
         UnlabelledData: there is no such output with a unique name.
     """
     all_names = [name for name, _ in plan.outputs]
-    names = [name for name, flow in plan.outputs if flow.same is not None and flow.same.relation == number]
+    names = [name for name, _ in _unchanged_outputs(plan, number)]
     unique = next((name for name in names if all_names.count(name) == 1), None)
     if unique is None:
         relation = plan.relations[number].name
@@ -276,6 +276,13 @@ def any_of(plan: TracedPlan, number: int) -> str:
             f"no column {f'of `{relation}` ' if relation else ''}is in the frame as it was read: keep one"
         )
     return unique
+
+
+def _unchanged_outputs(plan: TracedPlan, number: int) -> Iterator[tuple[str, Atom]]:
+    """Yield the names of the outputs that hold a column of this relation unchanged, each with the column."""
+    for name, flow in plan.outputs:
+        if flow.same is not None and flow.same.relation == number:
+            yield name, flow.same
 
 
 def places_of(frame: DataFrame, plan: TracedPlan, number: int, rule: RowRule) -> dict[str, tuple[str, Any]]:
@@ -286,13 +293,10 @@ def places_of(frame: DataFrame, plan: TracedPlan, number: int, rule: RowRule) ->
     """
     types = {field.name: field.dataType for field in frame.schema.fields}
     names = [name for name, _ in plan.outputs]
+    unchanged = list(_unchanged_outputs(plan, number))
     placed: dict[str, tuple[str, Any]] = {}
     for column in rule.columns:
-        output_names = [
-            name
-            for name, flow in plan.outputs
-            if flow.same is not None and flow.same.relation == number and plan.name_of(flow.same) == column
-        ]
+        output_names = [name for name, atom in unchanged if plan.name_of(atom) == column]
         if not output_names or names.count(output_names[0]) != 1:
             reason = "there under a name of two columns" if output_names else "not in the frame any more"
             relation = plan.relations[number].name

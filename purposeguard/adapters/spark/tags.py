@@ -54,13 +54,11 @@ class TagReader:
 
     def of_relation(self, relation: SparkRelation) -> Columns:
         """Return the tags that the columns of a relation bear, and declare them to the decider."""
-        columns = Columns(
-            {
-                name: self._tag(bears, f"{relation.name}.{name}" if relation.name else name)
-                for name, bears in zip(relation.names, relation.bears, strict=True)
-                if bears is not None
-            }
-        )
+        tags: dict[str, Tag] = {}
+        for name, bears in zip(relation.names, relation.bears, strict=True):
+            if bears is not None:
+                tags[name] = self._tag(bears, f"{relation.name}.{name}" if relation.name else name)
+        columns = Columns(tags)
         self._decider.declare({relation.name: columns})
         return columns
 
@@ -92,13 +90,14 @@ class TagReader:
 
     def sources_within(self, plan: TracedPlan) -> frozenset[int]:
         """Return the relations whose row source the frame contains unchanged."""
-        return frozenset(
-            flow.same.relation
-            for _, flow in plan.outputs
-            if flow.same is not None
-            and plan.relations[flow.same.relation].bears[flow.same.column] is not None
-            and self._own(plan, flow.same).mark is RowSource
-        )
+        relations: set[int] = set()
+        for _, flow in plan.outputs:
+            atom = flow.same
+            if atom is None or plan.relations[atom.relation].bears[atom.column] is None:
+                continue
+            if self._own(plan, atom).mark is RowSource:
+                relations.add(atom.relation)
+        return frozenset(relations)
 
 
 def _either(left: Tag, right: Tag) -> Tag:
