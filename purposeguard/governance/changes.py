@@ -1,7 +1,7 @@
 """The feed of changes: the subjects whose preferences have changed, in the order of the commits.
 
-Every writer takes the next number from one row, and holds that row until it commits. So numbers are in the order of
-commits, and who has seen a number has seen all before it.
+Every writer takes the next number from a single row, and locks that row until it commits. So numbers are in the order
+of commits: a reader who has seen a number has seen all earlier ones.
 """
 
 from __future__ import annotations

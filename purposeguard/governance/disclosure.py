@@ -93,7 +93,9 @@ def build_disclosure(
     reading = _HoldingsReader(notice, history or History(notice), subject, language, values)
     parts = reading.holdings(holdings, door)
     categories = _build_categories(notice, reading.labels)
-    purpose_ids = {id_ for category in categories for id_ in category.purposes}
+    purpose_ids: set[str] = set()
+    for category in categories:
+        purpose_ids.update(category.purposes)
     return Disclosure(
         language=language,
         made_at=now.astimezone(load_zone(document.timezone)),
@@ -262,15 +264,17 @@ def _find_granted_purposes(notice: Notice, label: Label) -> tuple[str, ...]:
 
 def _build_sources(notice: Notice, labels: Iterable[Label], language: Language) -> tuple[SourcePart, ...]:
     periods = Periods(notice.document)
-    met = {source.clause: source for label in labels for source in label}
+    source_by_clause: dict[str, type[Source]] = {}
+    for label in labels:
+        source_by_clause.update((source.clause, source) for source in label)
     parts: list[SourcePart] = []
-    for id_ in _sort_clauses(notice, Label(*met.values())) if met else ():
-        source = _find_source_in_force(notice, met[id_])
+    for id_ in _sort_clauses(notice, Label(*source_by_clause.values())) if source_by_clause else ():
+        source = _find_source_in_force(notice, source_by_clause[id_])
         retention = [] if source is None else periods.of(id_)
         parts.append(
             SourcePart(
                 id=id_,
-                title=title_in((source or met[id_]).title, language),
+                title=title_in((source or source_by_clause[id_]).title, language),
                 in_force=source is not None,
                 retention=tuple(RetentionPart(days=period.days, counted_from=period.from_) for period in retention),
             )
@@ -284,7 +288,9 @@ def _build_purposes(
     resting_on, stated = bases(notice.document), bases_by_purpose(notice.document)
     conditions = {row.id: title_in(row.title, language) for row in notice.document.condition}
     when = LegalGrounds(notice.document).when
-    clause_of = {row.id: grant.clause for grant in notice.document.grant for row in grant.purpose}
+    clause_of: dict[str, str] = {}
+    for grant in notice.document.grant:
+        clause_of.update((row.id, grant.clause) for row in grant.purpose)
     return tuple(
         PurposePart(
             id=purpose.clause,

@@ -163,13 +163,15 @@ class Erasers:
     def _resolve_sources(self, sources: Iterable[OneSource]) -> tuple[tuple[str, Notice], ...]:
         """Return the clauses of these sources, each with its revision: a class may be of an earlier one."""
         present = self._notice()
-        revisions = (*present.notices, *(revision for history in self._histories() for revision in history))
+        revisions = list(present.notices)
+        for history in self._histories():
+            revisions.extend(history)
         clauses: dict[tuple[str, Notice], None] = {}
         for item in sources:
             for reference in item if isinstance(item, Label) else (item,):
                 source = present.source(reference) if isinstance(reference, str) else reference
-                held = next((revision for revision in revisions if source in revision.grants), present)
-                clauses[held.source(source).clause, held] = None
+                own_revision = next((revision for revision in revisions if source in revision.grants), present)
+                clauses[own_revision.source(source).clause, own_revision] = None
         return tuple(clauses)
 
     def __iter__(self) -> Iterator[RegisteredEraser]:

@@ -1,7 +1,7 @@
-"""Forks: a child goes on with no transaction of its parent, so none is under way when it is made.
+"""Support for forks: a fork waits until no transaction is under way, since a child cannot continue one.
 
-SQLite and its drivers hold locks of the process while they work. A child inherits the locks, and not the threads that
-would release them: it could write no more, or hang where it connects. So a fork waits for the other threads.
+SQLite and its drivers hold locks of the process while they work. A child inherits the locks, but not the threads that
+would release them, so it could not write any more, or would hang when it connects.
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ class _OffLoopBlock:
         while self._writes and self._failure is None:
             write = self._writes[0]
             if not await wait_for_future(write, max(0.0, ends - time.monotonic())):
-                for each in self._writes:
-                    each.cancel()
+                for pending in self._writes:
+                    pending.cancel()
                 self._failure = StoreUnavailable("the ledger cannot be written: the store does not answer")
             elif self._writes and self._writes[0] is write:  # Otherwise another waiting task came first.
                 del self._writes[0]

@@ -61,15 +61,25 @@ _PREFERENCES: Final[Callable[[_CacheEntry], SubjectPreferences]] = operator.attr
 class PreferenceCache:
     """A cache of the preferences of each subject, for any thread: `cache.preferences(key)`.
 
-    It keeps at most `maxsize` subjects, each for `max_age` seconds, and relies on an entry only if the store was looked
-    at within the last `staleness` seconds. So a change by any process is in force here by then, as a rule within `poll`
-    seconds; a change through the same store is in force when the method that made it returns.
+    The cache uses an entry only if the store was looked at within the last `staleness` seconds. So a change by any
+    process is in force here by then, usually within `poll` seconds. A change through the same store is in force when
+    the method that made it returns.
 
-    A thread looks, and reads entries again before they are too old, a batch by one query. If it did not look in time,
-    a check looks itself, or waits for the look under way: `timeout` of the store bounds all waits of a call together.
-    After a look has failed, checks are refused at once until one succeeds. The time of day decides nothing here.
+    A thread looks at the store, and reads entries again before they are too old, one query per batch. If it did not
+    look in time, a check looks itself, or waits for the current look; the `timeout` of the store limits all waits of a
+    call together. After a failed look, checks are refused at once until a look succeeds. The time of day is not used.
 
-    `looks` and `failed_looks` count looks, `refusals` refused questions by their `Cause`.
+    Args:
+        subjects: The restrictions and consents.
+        maxsize: The most subjects in the cache.
+        max_age: The seconds for which an entry may be used.
+        staleness: The seconds for which the result of a look may be used.
+        poll: The seconds between two looks.
+
+    Attributes:
+        looks: The number of looks.
+        failed_looks: The number of failed looks.
+        refusals: The number of refused questions, by `Cause`.
     """
 
     def __init__(
@@ -447,7 +457,7 @@ class PreferenceCache:
             requests, self._wanted = self._wanted, []
         try:
             if failure is None and requests:
-                self.preferences_of_each([subject for request in requests for subject in request.subjects])
+                self.preferences_of_each(list(itertools.chain.from_iterable(request.subjects for request in requests)))
                 for request in requests:
                     if request.wants_roster:
                         request.roster, request.until = self._roster_until()

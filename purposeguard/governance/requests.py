@@ -72,13 +72,13 @@ class Answer:
 
 
 class Requests:
-    """Receives requests, verifies them, fulfils or refuses them, within the notice's deadline.
+    """The handling of requests: they are received, verified, and fulfilled or refused, within the notice's deadline.
 
-    A request goes from open to verified to fulfilled; until then it may be refused or withdrawn. Every step is kept,
-    with its clerk and their note. Each step is recorded in the ledger with its clerk, without the note.
+    A request goes from open to verified to fulfilled; until then it may be refused or withdrawn. Every step is recorded
+    with its clerk and their note, and in the ledger without the note.
 
-    `after` of a step is the number of the last step that the clerk has seen: where there is a later one by now, the
-    step is refused.
+    Methods that take a step accept `after`, the number of the last step that the clerk has seen. If there is a later
+    step, they refuse.
 
     Raises, in each method:
         RequestError: there is no such request, or its state does not permit the step; nothing has changed.

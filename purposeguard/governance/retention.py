@@ -1,10 +1,10 @@
 """The retention job, which erases what may be kept no longer by the application's erasers (clause 8).
 
-A plan comes first and changes nothing. A run asks each eraser for what is due and has it erased in batches. The keys of
-a batch are written before it is erased and removed after it, so a run that is killed at any moment is resumed: the
-batch under way is erased again, which erasers must allow, and counted once.
+A plan changes nothing. A run asks each eraser for the keys that are due and has them erased in batches. The keys of a
+batch are stored before the batch is erased and removed afterwards, so a killed run can be resumed: the current batch is
+erased again, which erasers must allow, and counted once.
 
-One run at a time: a later one takes over, and the earlier one stops at its next step.
+Only one run is active: a later run takes over, and the earlier one stops at its next step.
 """
 
 from __future__ import annotations

@@ -226,9 +226,9 @@ class Store:
         """
         with self.writing() as connection:
             self.keys.destroy(connection)
-        for each in (self, self._apart):
-            if each is not None and each.dialect == "sqlite":
-                each._truncate()
+        for store in (self, self._apart):
+            if store is not None and store.dialect == "sqlite":
+                store._truncate()
 
     def _truncate(self) -> None:
         """Empty the write-ahead log, which contains older pages of the file."""
@@ -440,7 +440,7 @@ def _require_unused(where: str, connection: sa.Connection, revision: str) -> Non
     """
     query = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
     named = (SESSION.search(name or "") for name in connection.scalars(sa.text(query)))
-    older = sorted(each[0] for each in named if each is not None and each[1] < str(_format_number(revision)))
+    older = sorted(match[0] for match in named if match is not None and match[1] < str(_format_number(revision)))
     if older:
         fault = f"is in use by an older version of purposeguard: {len(older)} sessions, the oldest of `{older[0]}`"
         raise make_unavailable_error(where, fault, "stop its processes, then try again: they could not go on")

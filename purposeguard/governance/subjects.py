@@ -49,13 +49,19 @@ LONGEST_TEXT: Final = 10_000
 class Subjects:
     """The restrictions and consents of subjects. Records are added, never removed.
 
-    `notice` is the notice in force, or a function that returns it. A change is in force, in this process, when the
-    method returns; with `within`, a connection of `store.writing()`, when that transaction ends. `ledger` records
-    each change before. `clause_now` gives the present clause of a purpose of an earlier revision, and `has_words` says
-    whether the words that a subject agreed to are those of the purpose.
+    A change is in force, in this process, when the method returns; with `within`, a connection of `store.writing()`,
+    when that transaction ends. The ledger records each change first.
 
-    Each method takes who asks (`by`), when (`at`: now), a `reference` of the clerk, which no ledger is told, and the
-    number of the `request` that it fulfils.
+    The methods that change something take who asks (`by`), when (`at`: now), a `reference` of the clerk, which is not
+    recorded in the ledger, and the number of the `request` that they fulfil.
+
+    Args:
+        store: The store.
+        notice: The notice in force, or a function that returns it.
+        clock: The clock.
+        ledger: The ledger that records changes.
+        clause_now: Returns the present clause of a purpose of an earlier revision.
+        has_words: Returns True if the words that a subject agreed to are those of the purpose.
 
     Raises, in each method:
         StoreUnavailable: the store cannot be used; nothing has changed.

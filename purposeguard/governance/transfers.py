@@ -1,8 +1,8 @@
 """Transfers to other parties (clauses 4 to 6): the register of recipients, and the records of hand-overs.
 
-Facts about a recipient are rows that are added, never changed: the recipient of today is what they amount to. A
-hand-over and its ledger entry are recorded in one transaction, before it takes place. Its subjects are kept as digests:
-who asks about a subject finds its hand-overs, and nobody reads the subjects out of the records.
+Facts about a recipient are rows that are added, never changed; together they describe the present recipient. A
+hand-over and its ledger entry are recorded in one transaction, before it takes place. Its subjects are recorded by
+pseudonyms: the hand-overs of a subject can be found, but the records alone do not tell the subjects.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Recipients:
         if recipient.supervised_on is not None:
             facts.append(("supervised", self._supervision(recipient.supervised_on)))
         facts += [("safeguard", _serialize_safeguard(safeguard)) for safeguard in recipient.safeguards]
-        self._record(recipient.id, facts, by, note, known=False)
+        self._record(recipient.id, facts, by, note, must_exist=False)
 
     def supervise(self, recipient: str, on: datetime.date, *, by: str, note: str | None = None) -> None:
         """Record a supervision: its day, its author, and its result as a note (clause 4).
@@ -149,7 +149,7 @@ class Recipients:
         Raises:
             ValueError: there is no safeguard of this reference, or it begins later.
         """
-        safeguards = [held for held in self.get(recipient).safeguards if held.reference == reference]
+        safeguards = [candidate for candidate in self.get(recipient).safeguards if candidate.reference == reference]
         if not safeguards:
             raise ValueError("no safeguard of this reference is on record for the recipient")
         for safeguard in safeguards:
@@ -194,13 +194,13 @@ class Recipients:
         by: str | None,
         note: str | None,
         *,
-        known: bool = True,
+        must_exist: bool = True,
     ) -> None:
         common = {"recipient": recipient, "at": self._clock.now()}
         common |= {"by": check_optional_text("by", by), "note": check_optional_text("note", note)}
-        rows = [{**common, "what": what, "body": body} for what, body in facts]
+        rows = [{**common, "what": action, "body": body} for action, body in facts]
         with self._store.writing() as connection:
-            if known:
+            if must_exist:
                 self._get_registered(connection, recipient)
             connection.execute(sa.insert(fact), rows)
 
@@ -273,7 +273,7 @@ def _parse_day(text: str) -> datetime.date:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProvisionRecord:
-    """A hand-over on record: its number, what was handed over, and the number of its subjects.
+    """A hand-over on record: its number, its content, and the number of its subjects.
 
     `provision.subjects` contains only the subject whose records were requested.
     """

@@ -98,8 +98,8 @@ def archive(
             if through is None:
                 return None
             _write_file(path, export_lines(reading, through))
-    kept = _read_back(path)
-    first, last = kept.start, kept.head
+    archived_ledger = _read_back(path)
+    first, last = archived_ledger.start, archived_ledger.head
     with store.reading() as connection:
         start = SqlReading(connection).start
         there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))

@@ -255,7 +255,7 @@ def _longest_checkpoint(lines: Sequence[str], where: str) -> Checkpoint:
     """Return the checkpoint of the longest ledger."""
     if not lines:
         raise LedgerBroken("checkpoint", f"there is no checkpoint in {where}")
-    return max(map(Checkpoint.of, lines), key=lambda each: (each.seq, each.at))
+    return max(map(Checkpoint.of, lines), key=lambda checkpoint: (checkpoint.seq, checkpoint.at))
 
 
 # ---- making them ----------------------------------------------------------------------------------------------------

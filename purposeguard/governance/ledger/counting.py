@@ -297,8 +297,8 @@ class Counters:
             for key, count in lost[:SHOWN]
         )
         more = f"; and {sum(count for _, count in lost[SHOWN:])} more" if len(lost) > SHOWN else ""
-        what = "%d counted uses are lost, since they cannot be written: %s (lost: %s%s)"
-        _log.error(what, self._pending.total(), _describe_error(error), named, more)
+        message = "%d counted uses are lost, since they cannot be written: %s (lost: %s%s)"
+        _log.error(message, self._pending.total(), _describe_error(error), named, more)
 
     def reset_after_fork(self) -> None:
         """Forget, in a forked child, what the parent counted, and start a thread of its own."""

@@ -190,9 +190,10 @@ class Reading(abc.ABC):
             counts[key] += count
         first = "" if since is None else format_moment(since)[:16]
         end = None if until is None else format_moment(until)
-        outside = [key for key in counts if key.hour < first or (end is not None and key.hour >= end)]
-        for key in outside:
-            del counts[key]
+        for key in list(counts):
+            is_after = end is not None and key.hour >= end
+            if key.hour < first or is_after:
+                del counts[key]
         return counts
 
     def totals(

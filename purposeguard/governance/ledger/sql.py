@@ -187,17 +187,17 @@ class SqlLedger:
     def _close_hours(self, still_open: Sequence[str], process: str | None) -> None:
         """Make entries of the counts of other hours, of any process, and of all counts of `process`."""
         over = counts.c.hour.not_in(still_open)
-        wanted = over if process is None else over | (counts.c.process == process)
+        condition = over if process is None else over | (counts.c.process == process)
         with self.store.reading(single=True) as connection:
-            rows = connection.execute(sa.select(counts).where(wanted)).mappings().all()
+            rows = connection.execute(sa.select(counts).where(condition)).mappings().all()
         totals: Counter[CountKey] = Counter()
         for row in rows:
             totals[read_count_key(row)] += row["count"]
         taken = [{name: row[name] for name in ("process", "key", "count")} for row in rows]
-        made = [counted.entry(total) for counted, total in sorted(totals.items())]
-        if made:
+        new_entries = [counted.entry(total) for counted, total in sorted(totals.items())]
+        if new_entries:
             with contextlib.suppress(Conflict):  # Another process changes or takes these rows. They are not lost.
-                self._write(self._make_writing(entries=made, taken=taken), again=False)
+                self._write(self._make_writing(entries=new_entries, taken=taken), again=False)
         gone = writers.c.hour < format_hour(written_at(self._clock.read() - FORGOTTEN))
         with self._open_connection() as connection:
             connection.execute(sa.delete(writers).where(gone | (writers.c.process == process)))
@@ -365,10 +365,10 @@ class SqlLedger:
             elif self._checkpoints.public is not None:
                 verify_archiving(reading, self._checkpoints.public)
             self._check_own(reading.connection)
-            made = make_checkpoint(reading, reading.connection, written_at(self._clock.read()))
-        kept = self._checkpoints.keep(made)
-        self._checkpoint = engine, kept
-        return kept
+            unsigned = make_checkpoint(reading, reading.connection, written_at(self._clock.read()))
+        signed = self._checkpoints.keep(unsigned)
+        self._checkpoint = engine, signed
+        return signed
 
     def _check_own(self, connection: sa.Connection) -> None:
         """Raise LedgerBroken if a row of counts exceeds what this process has ever counted."""
@@ -379,7 +379,9 @@ class SqlLedger:
             if row["count"] > own.rows[counted]:
                 raise LedgerBroken("counts", f"more was counted in {counted.hour} than this process has counted")
         still_open = open_hours(self._clock.read())
-        for counted in [key for key in list(own.rows) if key not in present and key.hour not in still_open]:
+        for counted in list(own.rows):
+            if counted in present or counted.hour in still_open:
+                continue
             del own.rows[counted]
 
     def _keep(self, last: bool) -> None:
@@ -506,9 +508,9 @@ class SqlReading(Reading):
         counted = read.c.counted if kind == USE else sa.func.coalesce(read.c.counted, 1)
         numbers = (sa.func.count(), sa.func.sum(counted), sa.func.count(read.c.counted))
         times = (sa.func.min(read.c.time), sa.func.max(read.c.time))
-        wanted = sa.select(read.c.members, *numbers, *times).group_by(read.c.members)
+        query = sa.select(read.c.members, *numbers, *times).group_by(read.c.members)
         try:
-            rows = self._connection.execute(wanted).all()
+            rows = self._connection.execute(query).all()
         except exc.DBAPIError as error:
             # SQLite has no error code for this; PostgreSQL has one.
             if "malformed JSON" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "22P02":

@@ -8,8 +8,8 @@
 
     app.mount("/desk", desk(governance, clerk=clerk_of, secret=os.environ["DESK_SECRET"]))
 
-Who a clerk is and what they may do is for the application to say. Requests are named by their numbers: no URL, title
-or log record holds anything of a person.
+The application decides who is a clerk and what they may do. Requests are named by their numbers: no URL, title or log
+record contains personal data.
 """
 
 from purposeguard.extras import Needs

@@ -159,7 +159,9 @@ class Visit:
     def kinds(self) -> dict[str, str]:
         """Return the titles of the requests that the notice grants, by id."""
         rights = self.governance.notice.document.rights
-        return {right.id: title_in(right.title, self.language) for right in (() if rights is None else rights.request)}
+        if rights is None:
+            return {}
+        return {right.id: title_in(right.title, self.language) for right in rights.request}
 
     # ---- Answers --------------------------------------------------------------------------------------------------
 
