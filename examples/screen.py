@@ -1,4 +1,4 @@
-"""What the demos print: in English or Japanese, in colour where the terminal has it, and as a picture."""
+"""Output of the demos: in English or Japanese, in colour if the terminal has it, and as a picture."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Color = Literal["auto", "always", "never"]
 COLORS: Final[tuple[Color, ...]] = ("auto", "always", "never")
 
 COLUMNS: Final = 100
-"""How wide a line is at most; narrower in a terminal that is."""
+"""The greatest width of a line. Narrower terminals have narrower lines."""
 
 HANG: Final = 4
-"""How much further than a line its continuation is set in, here as in purposeguard's messages."""
+"""The indentation of continued lines, as in purposeguard's messages."""
 
 GOOD, BAD = "green", "bold red"
 
@@ -32,7 +32,7 @@ _WIDE = "\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
 _CLOSING = "、。）」』】・ー：！？ぁぃぅぇぉっゃゅょァィゥェォッャュョ々"
 """Characters that no line starts with."""
 _PIECES = re.compile(rf" *[（「『【]*(?:[^ {_WIDE}]+|[{_WIDE}])[{_CLOSING}]*")
-"""What stays on one line: a word, or a Japanese character, with the punctuation that belongs to it."""
+"""Text that stays on one line: a word, or a Japanese character, with its punctuation."""
 _BREAKS = re.compile(rf"(?<=[{_WIDE}])\s*\n\s*(?=[{_WIDE}])|(?<=[、。：（「])\s*\n\s*")
 """Ends of lines, in the source of a Japanese text, at which no blank is read."""
 
@@ -46,26 +46,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def survive_any_encoding() -> None:
-    """Has standard output print `?` for what it does not know, such as ①."""
+    """Make standard output print `?` for characters that it cannot encode, such as ①."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
 
 
 class Said(NamedTuple):
-    """The same in both languages."""
+    """The same text in both languages."""
 
     en: str
     ja: str
 
 
 class Screen:
-    """Prints lines, each filled for the columns that are left beside what leads it."""
+    """A screen that wraps each text to the columns beside its lead."""
 
     def __init__(
         self, language: Language = "en", color: Color = "auto", *, recording: bool = False, file: TextIO | None = None
     ) -> None:
-        """With `recording` it is as wide as a picture, whatever the terminal is."""
+        """Create a screen. With `recording` it has the width of a picture, whatever the terminal's width."""
         plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
         colors: Literal["auto", "standard"] = "standard" if color == "always" else "auto"
         self._console = Console(
@@ -83,7 +83,7 @@ class Screen:
         self._console.width = self.columns
 
     def words(self, en: str, ja: str) -> str:
-        """What this screen's language says, on one line."""
+        """Return the text in this screen's language, on one line."""
         return " ".join(_BREAKS.sub("", ja).split()) if self.language == "ja" else " ".join(en.split())
 
     def blank(self) -> None:
@@ -93,7 +93,7 @@ class Screen:
         self._print(Text(self.words(en, ja), "bold"))
 
     def head(self, number: int, en: str, ja: str) -> None:
-        """A line across the screen that begins something."""
+        """Print a line across the screen as a heading."""
         text = Text.assemble(("── ", "dim"), (f"{number}. {self.words(en, ja)} ", "bold"))
         self._print(text.append("─" * (self.columns - cell_len(text.plain)), "dim"))
 
@@ -103,14 +103,17 @@ class Screen:
     def line(
         self, lead: str, text: str | Text, lead_style: str = "", later: str | None = None, hang: int = HANG
     ) -> None:
-        """A line, and what does not fit beneath it: set in as far as `later`, or the lead, is long, and `hang` more."""
+        """Print a text, wrapped.
+
+        The lines after the first are indented by the length of `later`, or of the lead, and `hang` more.
+        """
         text = Text(text) if isinstance(text, str) else text
         later = " " * cell_len(lead) if later is None else later
         for number, part in enumerate(_filled(text, self.columns - cell_len(lead), hang)):
             self._print(Text.assemble((later + " " * hang if number else lead, lead_style), part))
 
     def row(self, label: Text, columns: int, cells: Iterable[Text], wide: int) -> None:
-        """A label cut to so many columns, and cells that are so wide."""
+        """Print a label, cut to a number of columns, and cells of a fixed width."""
         label.truncate(columns - 1, overflow="ellipsis", pad=True)
         line = label.append(" ")
         for cell in cells:
@@ -119,7 +122,7 @@ class Screen:
         self._print(line)
 
     def picture(self, title: str) -> str:
-        """All that was printed, as SVG; only with `recording`."""
+        """Return all that was printed, as SVG; only with `recording`."""
         drawn = self._console.export_svg(title=title, theme=_THEME, code_format=_TEMPLATE, unique_id="demo")
         return "\n".join(line.rstrip() for line in _TEXTS.sub(_as_wide, drawn).splitlines()) + "\n"
 
@@ -136,7 +139,7 @@ def _highlighted(text: str, style: str) -> Text:
 
 
 def _filled(text: Text, columns: int, hang: int) -> list[Text]:
-    """The text in lines of so many columns, the first one wider by `hang`; a word that is longer stays whole."""
+    """Return the text in lines of this width, the first one wider by `hang`. A longer word stays whole."""
     breaks: list[int] = []
     used = 0
     for piece in _PIECES.finditer(text.plain):
@@ -158,7 +161,7 @@ _TEXTS = re.compile(r'(?P<before><text [^>]*textLength=")[^"]*(?P<between>"[^>]*
 
 
 def _as_wide(drawn: re.Match[str]) -> str:
-    """A text as wide as its cells: rich counts its characters, and a Japanese one takes two cells."""
+    """Return a text as wide as its cells: rich counts its characters, and a Japanese one takes two cells."""
     if not drawn["text"].strip():
         return ""  # the end of a line
     length = cell_len(html.unescape(drawn["text"])) * _CELL
@@ -177,7 +180,7 @@ _THEME = TerminalTheme(
     ],
 )
 
-# As rich's own, but it fetches no font: a picture in a page must not ask another host for anything.
+# Like rich's own template, but without fonts from the network: a picture must not load anything from another host.
 _TEMPLATE = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>

@@ -1,4 +1,4 @@
-"""What `manage.py` is elsewhere."""
+"""The command line of Django, which other projects call `manage.py`."""
 
 from __future__ import annotations
 

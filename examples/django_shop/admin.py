@@ -1,4 +1,4 @@
-"""The office of support."""
+"""The admin site for support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same as a REST interface."""
+"""The REST interface."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CustomerSerializer(Withholding, serializers.ModelSerializer):
 
 
 class CustomerViewSet(PurposeMixin, viewsets.ModelViewSet):
-    """What support sees."""
+    """Customers for support."""
 
     purpose: Any = tm.ProductProvision
     serializer_class = CustomerSerializer
@@ -38,7 +38,7 @@ class CustomerViewSet(PurposeMixin, viewsets.ModelViewSet):
 
 
 class RenewalViewSet(CustomerViewSet):
-    """The same rows for renewals: the last scan is no part of the answers."""
+    """Customers for renewals. The last scan is not in the answers."""
 
     purpose = tm.RenewalGuidance
     channel = "email"

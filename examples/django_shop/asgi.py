@@ -1,4 +1,4 @@
-"""The application for servers of ASGI: `uvicorn examples.django_shop.asgi:application`."""
+"""The application for ASGI servers: `uvicorn examples.django_shop.asgi:application`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a colleague in a hurry writes, and what becomes of it. Each of these is wrong, and each is refused."""
+"""Mistakes of a colleague in a hurry. Each of these views is wrong, and each is refused."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ from purposeguard.notices import trendmicro_jp as tm
 
 @purpose(tm.ProductGuidance, channel="email")
 def promote_upgrade(request: HttpRequest) -> HttpResponse:
-    """Marketing to those whose devices report. Products did not report that for marketing."""
+    """Send marketing to customers whose devices report. Products did not report for marketing."""
     slow = Customer.objects.filter(events__kind="crash").values_list("email", flat=True)
     return JsonResponse({"sent": len(list(slow))})
 
 
 @purpose(tm.AnyInquiryResponse, channel="email")
 def answer_anybody(request: HttpRequest) -> HttpResponse:
-    """Answers a customer: the notice has this purpose for leads and prospects."""
+    """Answer a customer: the notice has this purpose for leads and prospects only."""
     return JsonResponse({"to": Customer.objects.only("email").earliest("id").email})
 
 
 @purpose(tm.ProductGuidance, channel="email")
 def promote_from_summary(request: HttpRequest) -> HttpResponse:
-    """Counting does not launder: a count is still what products report."""
+    """Use a count for marketing. A count is still product data."""
     return JsonResponse(Event.objects.aggregate(crashes=Count("id", filter=Q(kind="crash"))))
 
 
 @purpose(tm.ProductGuidance, channel="email")
 def look_for_a_fault(request: HttpRequest) -> HttpResponse:
-    """Renders a model with all its columns."""
+    """Render a model with all its columns."""
     return render(request, "django_shop/customers.html", {"object_list": Customer.objects.all()})
 
 
 @purpose(tm.RenewalGuidance, channel="phone")
 def whom_to_call_first(request: HttpRequest) -> HttpResponse:
-    """Gives names alone, which may serve renewals. But in the order of what their products report."""
+    """Return names only, which may serve renewals, but sorted by what the products report."""
     busy = Customer.objects.values("name").annotate(n=Count("events", filter=Q(events__kind="crash"))).order_by("-n")
-    return JsonResponse({"names": [one["name"] for one in busy]})
+    return JsonResponse({"names": [row["name"] for row in busy]})
 
 
 @purpose(tm.ProductImprovement)
 def fill_segments(request: HttpRequest) -> HttpResponse:
-    """May read telemetry, and puts it where letters about renewals are written by."""
+    """Write telemetry, which this purpose may read, into a table that is used for letters about renewals."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO django_shop_segment (customer_id, title) "
@@ -65,42 +65,42 @@ def fill_segments(request: HttpRequest) -> HttpResponse:
 
 @purpose(tm.ProductImprovement)
 def mark_segments(request: HttpRequest) -> HttpResponse:
-    """The same by the ORM."""
+    """Write telemetry into that table through the ORM."""
     crashing = Event.objects.filter(kind="crash").values("customer")
     return JsonResponse({"marked": Segment.objects.filter(customer__in=crashing).update(title="slow")})
 
 
 @purpose(tm.RenewalGuidance, channel="email")
 def raw_statement(request: HttpRequest) -> HttpResponse:
-    """A statement that somebody wrote by hand."""
-    found = Customer.objects.raw("SELECT id, name, last_scan AS email FROM django_shop_customer")
-    return JsonResponse({"emails": [one.email for one in found]})
+    """Run a statement that was written by hand."""
+    customers = Customer.objects.raw("SELECT id, name, last_scan AS email FROM django_shop_customer")
+    return JsonResponse({"emails": [customer.email for customer in customers]})
 
 
 @purpose(tm.RenewalGuidance, channel="email")
 def deferred_field(request: HttpRequest) -> HttpResponse:
-    """Reads the column later, one row at a time."""
-    return JsonResponse({"scans": [one.last_scan for one in Customer.objects.only("name")]})
+    """Read the column later, one row at a time."""
+    return JsonResponse({"scans": [customer.last_scan for customer in Customer.objects.only("name")]})
 
 
 @purpose(tm.RenewalGuidance, channel="email")
 def prefetched(request: HttpRequest) -> HttpResponse:
-    """Gets what products report along with what it may have."""
-    found = Customer.objects.only("name").prefetch_related("events")
-    return JsonResponse({"kinds": [event.kind for one in found for event in one.events.all()]})
+    """Prefetch product data along with a permitted column."""
+    customers = Customer.objects.only("name").prefetch_related("events")
+    return JsonResponse({"kinds": [event.kind for customer in customers for event in customer.events.all()]})
 
 
 @purpose(tm.RenewalGuidance, channel="email")
 def guessed(request: HttpRequest) -> HttpResponse:
-    """Finds out by asking whether there is one."""
+    """Guess a value by asking whether a row with it exists."""
     return JsonResponse({"yes": Customer.objects.filter(last_scan="2026-05-02").exists()})
 
 
 @purpose(tm.ProductGuidance, channel="email")
 def averages(request: HttpRequest) -> HttpResponse:
-    """A mean of what products report, by customer."""
-    found = Customer.objects.values("id").annotate(mean=Avg("events__seconds"))
-    return JsonResponse({"means": list(found)})
+    """Return a mean of product data for each customer."""
+    rows = Customer.objects.values("id").annotate(mean=Avg("events__seconds"))
+    return JsonResponse({"means": list(rows)})
 
 
 def without_purpose(request: HttpRequest) -> HttpResponse:
@@ -108,7 +108,7 @@ def without_purpose(request: HttpRequest) -> HttpResponse:
 
 
 class WithoutMixin(ListView):
-    """States its purpose for the view, and is rendered later."""
+    """A view that enters its purpose itself, but is rendered after it has ended."""
 
     queryset = Customer.objects.order_by("id")
     template_name = "django_shop/customers.html"
@@ -121,16 +121,16 @@ class WithoutMixin(ListView):
 
 @purpose(tm.ProductProvision)
 def store_a_seal(request: HttpRequest) -> HttpResponse:
-    """Puts a sealed value into a row."""
+    """Save a sealed value in a row."""
     name: Any = Personal("Aiko Mori", tm.Registration)
     return JsonResponse({"id": Customer.objects.create(name=name, email="aiko@example.org").pk})
 
 
 @purpose(tm.ProductProvision)
 def show_a_seal(request: HttpRequest) -> HttpResponse:
-    """Puts a sealed value onto a page."""
-    one = {"name": Personal("Aiko Mori", tm.Registration)}
-    return TemplateResponse(request, "django_shop/letters.html", {"object_list": [one]})
+    """Render a sealed value on a page."""
+    customer = {"name": Personal("Aiko Mori", tm.Registration)}
+    return TemplateResponse(request, "django_shop/letters.html", {"object_list": [customer]})
 
 
 MISTAKES = (

@@ -1,4 +1,4 @@
-"""What the shop keeps. Fields are tagged where they stand, or by name in `class Privacy`."""
+"""The shop's tables. Fields are tagged in their annotation, or by name in `class Privacy`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Customer(models.Model):
 
 
 class Contract(models.Model):
-    """A row is about the customer that it refers to: what refers to a subject is one."""
+    """A contract of a customer. A foreign key to a subject says whose row it is."""
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="contracts")
     product = models.CharField(max_length=20)
@@ -33,7 +33,7 @@ class Contract(models.Model):
 
 
 class Event(models.Model):
-    """What a product reports while it is in use."""
+    """A report of a product in use."""
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="events")
     product = models.CharField(max_length=20)
@@ -49,7 +49,7 @@ class Event(models.Model):
 
 
 class Segment(models.Model):
-    """Groups of customers, by which letters are written."""
+    """Groups of customers for letters."""
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="segments")
     title = models.CharField(max_length=20)

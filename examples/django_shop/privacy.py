@@ -1,4 +1,4 @@
-"""The guard of this application: one notice, and what is remembered of people."""
+"""The guard of this application, and its records about people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
 
 governance = Governance(None, notice=tm.NOTICE)
-"""Who stopped which use. The application opens its store when it starts."""
+"""Requests of people. The application opens the store when it starts."""
 
 guard = pg.Guard(tm.NOTICE, governance=governance)

@@ -1,4 +1,4 @@
-"""Settings for a machine of a developer."""
+"""Settings for a developer's machine."""
 
 from __future__ import annotations
 

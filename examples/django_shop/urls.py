@@ -1,4 +1,4 @@
-"""Where everything is."""
+"""The URLs of the shop."""
 
 from __future__ import annotations
 

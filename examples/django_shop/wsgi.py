@@ -1,4 +1,4 @@
-"""The application for servers of WSGI: `gunicorn examples.django_shop.wsgi:application`."""
+"""The application for WSGI servers: `gunicorn examples.django_shop.wsgi:application`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Two services that share a notice: one keeps customers, the other writes to them. A purpose crosses as a passport."""
+"""Two services that share a notice: one keeps customers, the other writes to them. A passport carries the purpose."""

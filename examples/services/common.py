@@ -1,4 +1,4 @@
-"""What both services have: the notice, and the keys of their passports."""
+"""The notice and the passport keys that both services share."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ PATIENCE = 120.0
 
 @contextlib.contextmanager
 def serving(name: str, **environment: str) -> Generator[str]:
-    """A service, on a free port of this machine; gives its address when it answers."""
+    """Return a context manager that runs a service on a free port of this machine, and yields its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # so that it can be asked at once; it answers when it has started
@@ -56,7 +56,7 @@ def serving(name: str, **environment: str) -> Generator[str]:
 
 
 def tampered(passport: str) -> str:
-    """A passport with one letter of what it says changed."""
+    """Return a passport with one letter of its content changed."""
     place = len(passport) // 2
     return passport[:place] + ("A" if passport[place] != "A" else "B") + passport[place + 1 :]
 
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         httpx.Client(trust_env=False, timeout=PATIENCE) as client,
     ):
         direct = f"{customers}/customers/7"
-        for asked, address, given, expected in (
+        for request_text, address, headers_sent, expected in (
             (REMINDER, f"{letters}/remind", {}, "name, renews"),
             (IMPROVEMENT, f"{letters}/improve", {}, "last_scan, name, renews"),
             (ADVERTISEMENT, f"{letters}/advertise", {}, "refused: not-permitted"),
@@ -107,13 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (REPLAYED, direct, once, "refused: replayed"),
             (CHANGED, direct, forged, "refused: forged"),
         ):
-            body = client.get(address, headers=given).json()
-            told = f"refused: {body['reason']}" if "reason" in body else ", ".join(sorted(body))
-            answer = Text(f"→ {told}", BAD if "reason" in body else GOOD)
-            if told != expected:
+            body = client.get(address, headers=headers_sent).json()
+            outcome = f"refused: {body['reason']}" if "reason" in body else ", ".join(sorted(body))
+            answer = Text(f"→ {outcome}", BAD if "reason" in body else GOOD)
+            if outcome != expected:
                 wrong += 1
                 answer.append(f"   {screen.words('NOT AS TOLD', '説明と違う')}: {expected}", BAD)
-            screen.row(Text(screen.words(*asked)), 56, [answer], 0)
+            screen.row(Text(screen.words(*request_text)), 56, [answer], 0)
     return 1 if wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""The service that writes to customers. It asks the other one for them, each time for the purpose under way."""
+"""The service that writes to customers. It asks the other service for their data, each time for the current purpose."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def advertise() -> object:
 @app.get("/outside")
 @guard.purpose(tm.RenewalGuidance)
 async def outside() -> object:
-    """The same service by a name that is not among those inside: no passport goes there."""
+    """Ask the same service under a host name that is not inside: no passport is sent there."""
     return await ask(CUSTOMERS.replace("127.0.0.1", "localhost"))
 
 

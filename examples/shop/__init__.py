@@ -1,7 +1,7 @@
 """A shop for security products: a FastAPI and SQLAlchemy backend that keeps to its privacy notice.
 
-Read in this order: `privacy` (the guard, and what it remembers), `models` (what is collected, under which clause, and
-whose it is), `repository` (who reads it), `activities` (what for), `reports` (of many rows at once), `holdings` (what
-the shop has of somebody), `revisions` (of the notice), `audit` (the ledger), `routes` (over HTTP).
-`python -m examples.shop.demo` runs it and tells what happens.
+Read the modules in this order: `privacy` (the guard and its records), `models` (the data, its clauses and its
+subjects), `repository` (access to the data), `activities` (its purposes), `reports` (on many rows at once), `holdings`
+(all data of one person), `revisions` (of the notice), `audit` (the ledger), `routes` (HTTP).
+`python -m examples.shop.demo` runs the shop and explains what happens.
 """

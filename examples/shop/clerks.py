@@ -1,4 +1,7 @@
-"""Who works at the request desk. A shop has log-ins; this one asks the browser for a name and the desk's token."""
+"""The people who work at the request desk.
+
+A real shop has log-ins. This one asks the browser for a name and the token of the desk.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,19 @@ from examples.shop.privacy import governance
 from purposeguard.governance.web import RIGHTS, Clerk, desk
 
 TRAINEE = RIGHTS - {"refuse", "disclose"}
-"""What clerks may do whose names begin with `trainee`."""
+"""The rights of clerks whose names begin with `trainee`."""
 
 
 def desk_with(token: str, secret: str) -> Starlette:
-    """The request desk, for who knows the token; the secret signs its forms."""
+    """Return the request desk for people who know the token. The secret signs its forms."""
     return desk(governance, clerk=known_by(token), secret=secret)
 
 
 def known_by(token: str) -> Callable[[Request], Clerk]:
-    """Says who sent a request, by HTTP's basic authentication: the name, and the token as the password."""
+    """Return a function that identifies the clerk of a request by HTTP basic authentication.
+
+    The user name is the clerk's name, and the password is the token.
+    """
 
     def clerk(request: Request) -> Clerk:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
@@ -31,7 +37,7 @@ def known_by(token: str) -> Callable[[Request], Clerk]:
             name, _, password = base64.b64decode(credentials).decode().partition(":")
             if scheme.lower() == "basic" and secrets.compare_digest(password.encode(), token.encode()):
                 return Clerk(name, TRAINEE if name.startswith("trainee") else RIGHTS)
-        except ValueError:  # it is not base64, or not a name
+        except ValueError:  # The credentials are not base64, or not a name.
             pass
         raise HTTPException(401, headers={"www-authenticate": 'Basic realm="request desk", charset="UTF-8"'})
 

@@ -1,9 +1,9 @@
-"""Tables and sessions. Each column says under which clause of the notice it was collected, and whose a row is.
+"""Tables and sessions. Each column states the clause under which it was collected, and whose data a row is.
 
-So does a foreign key that says whose a row is: people could be chosen by how many rows they have.
+A foreign key that says whose data a row is has a clause, too: people could be selected by how many rows they have.
 
-`Session` takes no notice of that: it collects, and `examples.shop.repository` reads by it and gives tagged models out.
-`examples.shop.reports` read the same tables by a session that does.
+`Session` ignores these tags. The application uses it to collect data, and `examples.shop.repository` uses it to read
+rows and return tagged models. `examples.shop.reports` reads the same tables with a session that checks the tags.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from examples.shop.models import CustomerId, LeadId, ProspectId
 from purposeguard.notices import trendmicro_jp as tm
 
 Session = sessionmaker()
-"""Makes sessions of the database that `connect` was called with last."""
+"""A factory of sessions for the database of the last call of `connect`."""
 
 
 def connect(url: str) -> Engine:
-    """Opens the database, makes the tables that it lacks, and directs `Session` to it."""
-    # An error of the database must not tell in a log what was to be written.
+    """Open the database, create missing tables, and bind `Session` to it."""
+    # Errors of the database must not show parameters in a log.
     engine = create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
@@ -35,7 +35,7 @@ def connect(url: str) -> Engine:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # With a write-ahead log others can write while a long export is being read.
+    # With a write-ahead log, other connections can write during a long export.
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}").close()
 
@@ -45,7 +45,7 @@ class Base(DeclarativeBase):
 
 
 def _today() -> date:
-    """The day in Tokyo, where the shop is: the notice counts days there."""
+    """Return the current day in Tokyo, where the shop is: the notice counts days there."""
     return datetime.now(ZoneInfo("Asia/Tokyo")).date()
 
 
@@ -72,7 +72,7 @@ class ContractRow(Base):
 
 
 class EventRow(Base):
-    """What a product reports while it is in use."""
+    """A report of a product in use."""
 
     __tablename__ = "events"
 
@@ -94,7 +94,7 @@ class VisitRow(Base):
     browser: Mapped[Annotated[str, tm.Cookie]]
     page: Mapped[Annotated[str, tm.Cookie]]
     customer_id: Mapped[Annotated[CustomerId | None, tm.Cookie]] = mapped_column(ForeignKey("customers.id"))
-    """Known where the visitor was logged in."""
+    """The customer, if the visitor was logged in."""
 
 
 class LeadRow(Base):
@@ -121,7 +121,7 @@ class ProspectRow(Base):
 
 
 class InquiryRow(Base):
-    """A question; one of the three says who sent it."""
+    """A question. One of the three ids names its sender."""
 
     __tablename__ = "inquiries"
 
@@ -136,7 +136,7 @@ class InquiryRow(Base):
 
 
 class MailRow(Base):
-    """The outbox: a relay, which is no part of this example, takes mail from here."""
+    """The outbox, from which a relay outside this example takes mail."""
 
     __tablename__ = "outbox"
 
@@ -148,7 +148,7 @@ class MailRow(Base):
 
 
 class UploadRow(Base):
-    """Cloud storage of a laboratory: an uploader, which is no part of this example, takes lines from here."""
+    """Uploads to a laboratory's cloud storage. An uploader outside this example takes lines from here."""
 
     __tablename__ = "uploads"
 

@@ -26,7 +26,7 @@ from examples.shop.scenes.common import Scene
 from purposeguard.notices import trendmicro_jp as tm
 
 MARK = 4
-"""The columns of a mark in the table of clauses."""
+"""The width of a mark in the table of clauses."""
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     wanted = SCENES if options.all else options.scene or SHORT
     shown = [scene for scene in SCENES if scene in wanted]
-    # Asked to end, leave by way of the `with` below, which stop the server and remove the files.
+    # When terminated, leave through the `with` blocks below, which stop the server and remove the files.
     signal.signal(signal.SIGTERM, _stop)
     _introduce(screen)
     _show_clauses(screen, shown)
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     screen.blank()
     if story.unlike:
         screen.line("", screen.words("Not everything happened as told:", "説明と違うことがありました。"), BAD)
-        for one in story.unlike:
-            screen.line("  ", one)
+        for claim in story.unlike:
+            screen.line("  ", claim)
         return 1
     number = f"{len(shown)} of {len(SCENES)} scenes", f"全{len(SCENES)}場面のうち{len(shown)}場面"
     if len(shown) == len(SCENES):
@@ -121,12 +121,14 @@ def _introduce(screen: Screen) -> None:
 
 
 def _show_clauses(screen: Screen, shown: Iterable[Scene]) -> None:
-    """The clauses that the scenes are about: what is collected, and which purposes each source may serve."""
+    """Print the clauses of the scenes: what is collected, and which purposes each source may serve."""
     notice, guard = tm.NOTICE, pg.Guard(tm.NOTICE)
     named = {notice.source(clause) for scene in shown for clause in scene.sources}
     sources = sorted(named, key=lambda source: source.clause)
     goals = {notice.purpose_or_family(clause) for scene in shown for clause in scene.purposes}
-    wanted = {one for goal in goals for one in (goal.members if isinstance(goal, pg.Family) else (goal,))}
+    wanted: set[type[pg.Purpose]] = set()
+    for goal in goals:
+        wanted.update(goal.members if isinstance(goal, pg.Family) else (goal,))
     purposes = [purpose for purpose in notice.purposes if purpose in wanted]
     widest = max(len(source.__name__) for source in sources) if sources else 0
     for source in sources:
@@ -141,15 +143,15 @@ def _show_clauses(screen: Screen, shown: Iterable[Scene]) -> None:
     heads = [(source.clause[:3], source.clause[3:]) for source in sources]
     above = [head if number == 0 or heads[number - 1][0] != head else "" for number, (head, _) in enumerate(heads)]
     screen.row(Text(), width, [Text(head, "cyan") for head in above], MARK)
-    asked = screen.words("purposes, and the data each may use", "目的と、それぞれに使えるデータ")
-    screen.row(Text.assemble("  ", (asked, "dim")), width, [Text(rest, "cyan") for _, rest in heads], MARK)
+    heading = screen.words("purposes, and the data each may use", "目的と、それぞれに使えるデータ")
+    screen.row(Text.assemble("  ", (heading, "dim")), width, [Text(rest, "cyan") for _, rest in heads], MARK)
     for label, purpose in zip(labels, purposes, strict=True):
         allowed = [guard.explain(source, purpose).allowed for source in sources]
         screen.row(label, width, [Text(" ✓", GOOD) if yes else Text(" ✗", BAD) for yes in allowed], MARK)
 
 
 def _play(screen: Screen, shown: Sequence[Scene], *, on_postgresql: bool) -> Story:
-    """Plays these scenes in their order, with those before them that they need, which are not shown."""
+    """Play these scenes in order, after the hidden scenes that they need."""
     needed = set(shown)
     for scene in reversed(SCENES):
         if scene in needed:

@@ -1,4 +1,7 @@
-"""What the shop holds of one person: read for a report (clause 7), under an exception that stands in the ledger."""
+"""The shop's data about one person, for a report (clause 7).
+
+It is read under an exception, which is recorded in the ledger.
+"""
 
 from __future__ import annotations
 
@@ -55,11 +58,11 @@ def prospect(key: str) -> Prospect | None:
 
 @governance.holding("inquiries", title={"en": "Inquiries", "ja": "お問い合わせ"})
 def inquiries(subject: str) -> list[Inquiry]:
-    """Of people of any kind, so it is given the whole of `customer:1`."""
+    """Return the inquiries of a person of any kind: `subject` is the full id, such as `customer:1`."""
     kind, _, key = subject.partition(":")
     return repository.inquiries_of(kind, int(key))
 
 
 def report(subject: str, by: str, language: Language, *, values: bool) -> Disclosure:
-    """All that is held of somebody, for what, and to whom it went. `by` answers for opening it."""
+    """Return all data about a person, its purposes, and its recipients. `by` names who opened it."""
     return governance.disclose(subject, by=by, language=language, values=values)

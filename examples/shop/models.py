@@ -1,13 +1,13 @@
-"""What the shop collects, each field with the clause of the notice under which it was collected.
+"""The shop's data. Each field has the clause of the notice under which it was collected.
 
-- `Personal[str, tm.Registration]` is sealed: whoever holds it knows where it came from and not what it says, until a
-  use opens it whose purpose that clause may serve. Type checkers follow it. So are all names, addresses and phone
-  numbers that the repository gives out, what goes into a mail beside them, and telemetry of single devices.
-- `Annotated[str, tm.Registration]` is plain and tagged: the repository is asked before it reads it. So is what comes in
-  (`New…`, plain for as long as it takes to write it down), what is counted, and what is only shown.
+- `Personal[str, tm.Registration]` is sealed. Its source is visible, but its value is not, until a use whose purpose may
+  use that clause opens it. Type checkers follow it. Names, addresses and phone numbers from the repository are sealed,
+  as are the other values in a mail, and telemetry of single devices.
+- `Annotated[str, tm.Registration]` is plain and tagged. The guard checks it before the repository reads it. Incoming
+  data (`New…`, plain until it is stored), counts, and data that is only shown are tagged.
 
-Ids of our own making carry neither, but say whose a row is: `Annotated[int, pg.Subject("customer")]`. What that person
-asked for is kept to, row by row. A model made by analysis keeps the clauses of what it was made from.
+The shop's own ids have no clause, but say whose a row is: `Annotated[int, pg.Subject("customer")]`. The guard respects
+what that person asked for, row by row. A model made by analysis keeps the clauses of its origin.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from purposeguard.notices import trendmicro_jp as tm
 
 
 class Model(pg.PersonalModel):
-    """As a `PersonalModel`, none of these shows in an error of validation what was given for personal data."""
+    """Base class of the shop's models. Its validation errors do not show personal values."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True, extra="forbid")
 
@@ -39,7 +39,7 @@ ProspectId = Annotated[int, pg.Subject("prospect")]
 
 
 class Person(Model):
-    """A row about somebody, whom the `id` of each kind names.
+    """A row about a person, whom the `id` of each kind names.
 
     `registered_on` says under which revision of the notice it was collected, which is not for those who see the rest.
     """
@@ -48,7 +48,7 @@ class Person(Model):
 
     @property
     def row(self) -> BaseModel:
-        """Itself: who knows it by its name and address alone still has to say whose they are."""
+        """The row itself. Code that sees only a name and an address must still say whose they are."""
         return self
 
 
@@ -74,7 +74,7 @@ class CustomerContact(Person):
 
 
 class Customer(CustomerContact):
-    """All that is known of a customer; most purposes may see a part of it."""
+    """All data about a customer. Most purposes may see a part of it."""
 
     id: CustomerId
     phone: Personal[str, tm.Registration] | None
@@ -96,7 +96,7 @@ class NewEvent(Model):
 
 
 class Event(Model):
-    """What one device reported."""
+    """A report of one device."""
 
     customer_id: CustomerId = Field(exclude=True, repr=False)
     product: Personal[str, tm.ProductData]
@@ -106,7 +106,7 @@ class Event(Model):
 
 
 class Run(NamedTuple):
-    """What figures are made from. Carries no clause itself: a list of runs is sealed as a whole."""
+    """A run of a product, from which figures are made. It has no clause: a list of runs is sealed as a whole."""
 
     customer: CustomerId
     kind: str
@@ -114,7 +114,7 @@ class Run(NamedTuple):
 
 
 class Figures(Model):
-    """Made by a declared reclassification, so no longer personal data: any purpose may open them."""
+    """Figures from a declared reclassification. They are no longer personal data, so any purpose may open them."""
 
     product: str
     runs: Personal[int, pg.NotPersonal]
@@ -123,7 +123,7 @@ class Figures(Model):
 
 
 class CrashCount(Model):
-    """What the products of one customer report, counted."""
+    """A count of the reports and crashes of one customer's products."""
 
     customer_id: CustomerId
     product: Annotated[str, tm.ProductData]
@@ -132,7 +132,7 @@ class CrashCount(Model):
 
 
 class CrashSummary(Model):
-    """Counted from what products report, so it is still that: analysis takes no tag away."""
+    """A summary of reports. It keeps their tag: analysis removes none."""
 
     product: Annotated[str, tm.ProductData]
     events: Annotated[int, tm.ProductData]
@@ -151,7 +151,7 @@ class NewVisit(Model):
 
 
 class Visit(NewVisit):
-    """One visit; of most nobody knows whose."""
+    """A visit to the website. Most visitors are unknown."""
 
     customer_id: Annotated[int | None, pg.Subject("customer")] = None
 
@@ -162,7 +162,7 @@ class PageTraffic(Model):
 
 
 class CustomerVisit(Model):
-    """A page, and the customer who was logged in there: of two clauses, and not linked yet."""
+    """A page and the customer who was logged in there. They have two clauses and are not linked yet."""
 
     customer_id: CustomerId
     customer: Personal[str, tm.Registration]
@@ -170,7 +170,7 @@ class CustomerVisit(Model):
 
 
 class LinkedVisit(Model):
-    """A visit linked with the customer who made it: a source of its own in the notice, with one purpose."""
+    """A visit linked with its customer. The notice has a source of its own for it, with one purpose."""
 
     customer: Annotated[str, tm.LinkedUsage]
     page: Annotated[str, tm.LinkedUsage]
@@ -188,7 +188,7 @@ class NewLead(Model):
 
 
 class Lead(NewLead, Person):
-    """All that is known of a lead."""
+    """All data about a lead."""
 
     id: LeadId
 
@@ -217,7 +217,7 @@ class NewProspect(Model):
 
 
 class Prospect(NewProspect, Person):
-    """All that is known of a prospect."""
+    """All data about a prospect."""
 
     id: ProspectId
 
@@ -259,7 +259,7 @@ class FromProspect(ProspectContact):
 
 
 class Inquiry(Model):
-    """One of the three is there."""
+    """A question by one of three senders. The text is tagged when it is read, according to the sender."""
 
     id: int
     customer: FromCustomer | None = None
@@ -278,7 +278,7 @@ class Inquiry(Model):
 
 
 class Sent(Model):
-    """How many of an activity's messages went to whom."""
+    """The numbers of messages that an activity sent to each group."""
 
     customers: int = 0
     leads: int = 0
@@ -286,7 +286,7 @@ class Sent(Model):
 
 
 class Outgoing(Model):
-    """The outbox as anybody may see it: whose messages, how many, and not to whom."""
+    """The outbox as everybody may see it: activities and numbers of messages, but no recipients."""
 
     activity: str
     messages: int
@@ -302,7 +302,7 @@ Words = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
 class NewRequest(Model):
-    """What somebody asks for, of the kinds that clause 7 names; `purposes` where use is to stop for some alone."""
+    """A request of a kind that clause 7 names. With `purposes`, use is to stop for these only."""
 
     kind: Words
     subject: Subject
@@ -312,7 +312,7 @@ class NewRequest(Model):
 
 
 class Handled(Model):
-    """A request, and how it stands."""
+    """A request and its state."""
 
     id: int
     kind: str
@@ -322,7 +322,7 @@ class Handled(Model):
 
 
 class NewRecipient(Model):
-    """Somebody who handles data for the shop, and what clauses 4 to 6 ask to have on record of them."""
+    """A recipient that handles data for the shop, with the records that clauses 4 to 6 require."""
 
     kind: Words
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -333,7 +333,7 @@ class NewRecipient(Model):
 
 
 class Warrant(Model):
-    """An order by which the data of one customer is opened, and who saw that it is in order."""
+    """An order that opens the data of one customer, and the person who approved it."""
 
     customer_id: int
     number: Words
@@ -366,7 +366,7 @@ class UseCount(Model):
 
 
 class Reclassified(Model):
-    """One run of a declared reclassification: what was made less restricted, why that may be, and who approved it."""
+    """A run of a declared reclassification: its sources, its result, the reason, and the approver."""
 
     at: datetime
     activity: str | None
@@ -378,7 +378,7 @@ class Reclassified(Model):
 
 
 class Noted(Model):
-    """Anything else on record: a hand-over, a use under an exception, a request, what came of it."""
+    """Any other entry: a hand-over, a use under an exception, a request, or its result."""
 
     at: datetime
     kind: str
@@ -393,7 +393,7 @@ class LedgerPage(Model):
 
 
 class Verdict(Model):
-    """That no entry of the ledger was changed or removed: so many, up to this hash."""
+    """The result of verifying the ledger: the number of entries, and the last hash."""
 
     entries: int
     hash: str

@@ -1,4 +1,4 @@
-"""Telling a story, over HTTP and on the command line: what was asked, what came back, and whether it is as told."""
+"""A story told over HTTP and on the command line. It prints requests and answers, and checks what happens."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:  # the first lines are on the screen before anything of the se
 
 
 class Story:
-    """Asks, prints and checks. What is said is said in English and Japanese; the screen takes one of them."""
+    """A story that sends requests, prints answers, and checks them. All texts are in English and Japanese."""
 
     def __init__(self, client: Client, folder: Path, store: str, screen: Screen) -> None:
-        """`folder` has the shop's files for analysts; `store` is the URL of what governance remembers."""
+        """Start a story. `folder` has the shop's files for analysts; `store` is the URL of the governance store."""
         self._client = client
         self._folder = folder
         self._store = store
@@ -28,16 +28,16 @@ class Story:
         self._scene = 0
         self._shown = True
         self.unlike: list[str] = []
-        """What did not happen as told."""
+        """Claims of the story that were not true."""
         self.on_record: Counter[str] = Counter()
-        """What the ledger must have of this story: denials by their error, and other entries by their kind."""
+        """The entries that the ledger must have: denials by their error, and others by their kind."""
 
     @property
     def language(self) -> str:
         return self._screen.language
 
     def scene(self, number: int, title: Said, text: Said, *, shown: bool = True) -> None:
-        """Begins a scene. One that is not shown is played for what it leaves behind."""
+        """Begin a scene. With `shown=False`, it is played without output, because later scenes need its results."""
         self._scene = number
         self._shown = shown
         if shown:
@@ -54,12 +54,12 @@ class Story:
             self._screen.say(en, ja, "  ", style="dim")
 
     def show(self, text: str, mark: str = "|", style: str = "") -> None:
-        """Prints a text of several lines, filled anew for the columns that are left beside the mark."""
+        """Print a text of several lines, wrapped to the columns beside the mark."""
         for blanks, line in _paragraphs(text):
             self._print(f"    {mark} {blanks}", Text(line, style), "dim", f"    {mark} {blanks}")
 
     def quote(self, code: str) -> None:
-        """Prints lines as they are."""
+        """Print lines unchanged."""
         for line in code.splitlines():
             self._print("    ", line)
 
@@ -73,7 +73,7 @@ class Story:
         quiet: bool = False,
         accept: str = "application/json",
     ) -> Any:
-        """What the server answers, parsed where it is JSON; prints both unless `quiet`."""
+        """Send a request and return the answer, parsed if it is JSON. Print both unless `quiet`."""
         response = self._client.request(method, path, json=body, headers={"accept": accept})
         if not quiet:
             self.asked(f"{method} {path}{' ' + _json(body) if body is not None else ''}")
@@ -90,7 +90,7 @@ class Story:
         self._print("  > ", request, "bold cyan")
 
     def sql(self, purpose: str, statement: str, *files: str, exits: int = 0) -> str:
-        """What `purposeguard sql` says of a statement over files; prints both."""
+        """Run `purposeguard sql` with a statement over files and return its output. Print both."""
         from typer.testing import CliRunner  # noqa: PLC0415  # no other scene needs the command line
 
         from purposeguard.cli.commands import app  # noqa: PLC0415  # likewise
@@ -98,7 +98,7 @@ class Story:
         shown = f'purposeguard sql --purpose {purpose} --store $STORE "{statement}" {" ".join(files)}'
         self._print("  $ ", shown, "bold cyan")
         command = ["sql", "--purpose", purpose, "--store", self._store, statement, *files]
-        # In this process, which has imported by now what a new one would import for seconds.
+        # Run it in this process: a new one would need seconds for its imports.
         with contextlib.chdir(self._folder):
             done = CliRunner(env={"COLUMNS": str(COLUMNS), "NO_COLOR": "1"}).invoke(app, command)
         for line in done.stdout.splitlines():
@@ -125,7 +125,7 @@ class Story:
         self.show(body)
 
     def check(self, holds: bool, en: str, ja: str) -> None:
-        """Something that the story says."""
+        """Check a claim of the story."""
         saying = self._screen.words(en, ja)
         if holds:
             if self._shown:
@@ -143,7 +143,10 @@ class Story:
 
 
 def _paragraphs(text: str) -> list[tuple[str, str]]:
-    """The lines of a message as (indentation, text), each with the lines that continue it: those set in further."""
+    """Return the paragraphs of a message as (indentation, text).
+
+    More deeply indented lines continue the paragraph above them.
+    """
     found: list[tuple[str, str]] = []
     for line in text.splitlines():
         rest = line.lstrip()

@@ -1,4 +1,4 @@
-"""The guard of this application: one notice, and what is remembered of people, parties and uses."""
+"""The guard of this application, and its records of people, recipients and uses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
 
 governance = Governance(None, notice=tm.NOTICE)
-"""What people asked for, what was handed to whom, and the ledger. The application opens its store when it starts."""
+"""Requests of people, hand-overs, and the ledger. The application opens the store when it starts."""
 
 guard = pg.Guard(tm.NOTICE, governance=governance)
 
 
 def clauses(sources: Iterable[type[pg.Source]]) -> str:
-    """`1.1(a) 1.1(c)`."""
+    """Return the clauses of some sources as text: `1.1(a) 1.1(c)`."""
     return " ".join(source.clause for source in sources)

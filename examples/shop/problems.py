@@ -1,4 +1,4 @@
-"""Errors of the shop's own as HTTP answers; those of the guard are answered by `purposeguard.integrations.fastapi`."""
+"""HTTP answers for the shop's own errors. `purposeguard.integrations.fastapi` answers errors of the guard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def _not_found(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _not_in_the_notice(_request: Request, error: Exception) -> JSONResponse:
-    """422: people name purposes and recipients, and the notice has no such purpose, the register no such recipient."""
+    """Answer 422: a request names a purpose or recipient that neither the notice nor the register has."""
     return _answer(Problem(422, "urn:shop:problem:unknown", "unknown", str(error)))
 
 

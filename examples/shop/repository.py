@@ -1,11 +1,11 @@
-"""Reading and writing the tables. Nothing else in the application reads personal data.
+"""Access to the tables. Nothing else in the application reads personal data.
 
-Whoever calls a function with `@guard.access` does so for a purpose. Where plain tagged data comes back, the guard asks
-the notice whether that purpose may use it, before the function reads. What comes back sealed is asked for where it is
-opened. Rows say whose they are, so what their person asked for is kept to as well: with `narrow=True` rows that may not
-be used are left out of what comes back, a single one is refused. Collecting data needs no purpose; using it does.
+Callers of a function with `@guard.access` have a purpose. If the function returns plain tagged data, the guard asks the
+notice whether that purpose may use the data, before the function reads it. Sealed data is checked where it is opened.
+Rows say whose they are, so the guard also respects what that person asked for: with `narrow=True`, it leaves out rows
+that may not be used; it refuses a single one. Collecting data needs no purpose; using it does.
 
-Models are made with `model_validate`: it takes what a table holds, plain, and seals what the model says is sealed.
+Models are made with `model_validate`, which takes plain values from a table and seals the fields that are sealed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class NotFound(Exception):
-    """There is no such record."""
+    """The requested record does not exist."""
 
     def __init__(self, what: str, key: object) -> None:
         super().__init__(f"there is no {what} {key}")
@@ -87,16 +87,16 @@ def _must_exist(table: type[Base], what: str, key: int | None) -> None:
 
 
 def add_customer(new: NewCustomer) -> int:
-    contracts = [ContractRow(**one.model_dump()) for one in new.contracts]
+    contracts = [ContractRow(**contract.model_dump()) for contract in new.contracts]
     return _added(CustomerRow(**new.model_dump(exclude={"contracts"}), contracts=contracts))
 
 
 def add_events(new: Iterable[NewEvent]) -> int:
     events = list(new)
-    for key in {one.customer_id for one in events}:
+    for key in {event.customer_id for event in events}:
         _must_exist(CustomerRow, "customer", key)
     with Session.begin() as session:
-        session.add_all(EventRow(**one.model_dump()) for one in events)
+        session.add_all(EventRow(**event.model_dump()) for event in events)
     guard.cache_clear(crash_counts)
     return len(events)
 
@@ -126,7 +126,10 @@ def add_inquiry(new: NewInquiry) -> int:
 
 @guard.access(withhold=True)
 def customer(key: int) -> Customer:
-    """All about a customer, without the fields that the purpose under way may not use, be they sealed or plain."""
+    """Return the data of a customer, without fields that the current purpose may not use.
+
+    This applies to plain and to sealed fields.
+    """
     with Session() as session:
         row = _found(session.get(CustomerRow, key), "customer", key)
         return Customer.model_validate(
@@ -137,7 +140,7 @@ def customer(key: int) -> Customer:
                 "email": row.email,
                 "phone": row.phone,
                 "contracts": row.contracts,
-                "devices": sorted({one.device for one in row.events}),
+                "devices": sorted({event.device for event in row.events}),
             }
         )
 
@@ -173,7 +176,7 @@ def renewals(due_before: date) -> list[Renewal]:
 
 @guard.access(narrow=True)
 def events(product: str) -> Iterator[Event]:
-    """Row by row: each step needs a purpose."""
+    """Yield events row by row; each step needs a purpose."""
     wanted = select(EventRow).where(EventRow.product == product).order_by(EventRow.id)
     with Session() as session:
         for row in session.scalars(wanted).yield_per(500):
@@ -182,18 +185,24 @@ def events(product: str) -> Iterator[Event]:
 
 @guard.access
 def runs(product: str) -> Personal[list[Run], tm.ProductData]:
-    """All runs of a product under one seal, for figures: no rows that the guard could look at, so each is asked for."""
+    """Return all runs of a product under one seal, to make figures of them.
+
+    The guard cannot check the rows of a sealed list, so this function checks each of them.
+    """
     wanted = select(EventRow.customer_id, EventRow.kind, EventRow.seconds).where(EventRow.product == product)
     use = guard.current
     with Session() as session:
-        found = [Run(*row) for row in session.execute(wanted)]
-    return Personal([one for one in found if use.allows(tm.ProductData, subject=one)], tm.ProductData)
+        runs_of_product = [Run(*row) for row in session.execute(wanted)]
+    return Personal([run for run in runs_of_product if use.allows(tm.ProductData, subject=run)], tm.ProductData)
 
 
 @guard.cached(maxsize=256, ttl=60)
 @guard.access(narrow=True)
 def crash_counts(product: str) -> list[CrashCount]:
-    """Cached by purpose too: what was read to improve products is not served to anything else.
+    """Return the crashes of a product, counted for each customer.
+
+    The cache has the purpose in its key: data that was read to improve products never answers another purpose. The
+    guard also leaves out customers who stopped the use when it answers from the cache.
 
     Counted for each customer, since who stops the use is left out of what lies in the cache as well.
     """
@@ -303,7 +312,10 @@ def inquiries_of(kind: str, key: int) -> list[Inquiry]:
 
 
 def _inquiry(row: InquiryRow) -> Inquiry:
-    """One of the three senders, with the text under the clause by which the shop has it from such a sender."""
+    """Return an inquiry with one of three senders.
+
+    The text has the clause under which the shop got it from such a sender.
+    """
     senders: dict[str, CustomerRow | LeadRow | ProspectRow | None] = {
         "customer": row.customer,
         "lead": row.lead,

@@ -1,4 +1,4 @@
-"""The revisions of the notice: the published one, and the next, made up for this example, which promises more."""
+"""The revisions of the notice: the published one, and a next one, made up for this example, that promises more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from purposeguard.policy.diff import compare
 
 
 def _next() -> pg.Notice:
-    """As the published one, but who gave an address on the website alone is told of no products any more."""
+    """Return the published notice with one more promise: it advertises nothing to users of the website alone."""
     tables: dict[str, Any] = tm.NOTICE.dump()
     tables["revision"] = date(2025, 4, 1)
     reason = {"en": "website users are not told of products any more", "ja": "Web利用者には製品を案内しない"}
@@ -23,21 +23,24 @@ def _next() -> pg.Notice:
     return pg.Notice.parse(tables)
 
 
-REVISIONS = {one.revision: one for one in (tm.NOTICE, _next())}
+REVISIONS = {notice.revision: notice for notice in (tm.NOTICE, _next())}
 PUBLISHED = tm.NOTICE.revision
 
 
 def put_in_force(revision: date) -> None:
-    """Decides by this one from now on, with those before it behind: data keeps the one that it was collected under."""
+    """Put a revision into force.
+
+    The guard keeps the earlier ones, because data keeps the revision under which it was collected.
+    """
     _known(revision)
-    guard.replace(pg.History(*(one for day, one in REVISIONS.items() if day <= revision)))
+    guard.replace(pg.History(*(notice for day, notice in REVISIONS.items() if day <= revision)))
 
 
 def changes(revision: date) -> dict[str, list[str]]:
-    """What `purposeguard diff` says of this one after the one before, and of the shop under it: by headings."""
+    """Return what `purposeguard diff` says of a revision and the one before, and of the shop, by heading."""
     before = max((day for day in REVISIONS if day < revision), default=revision)
-    found = compare(_known(before), _known(revision))
-    return dict(Diff(found, "the shop", effects(guard, found)).sections())
+    comparison = compare(_known(before), _known(revision))
+    return dict(Diff(comparison, "the shop", effects(guard, comparison)).sections())
 
 
 def _known(revision: date) -> pg.Notice:

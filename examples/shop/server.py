@@ -1,4 +1,4 @@
-"""The shop, served for real on a free port of this machine. Its databases lie in a temporary folder and go with it."""
+"""The shop, served on a free port of this machine. Its databases are in a temporary folder and are removed with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 
 class Shop(NamedTuple):
-    """Whom to ask, where the files for analysts lie, and the URL of what governance remembers."""
+    """A running shop: a client, the folder of files for analysts, and the URL of the governance store."""
 
     client: Client
     folder: Path
@@ -34,7 +34,7 @@ class Shop(NamedTuple):
 
 @contextmanager
 def shop(*, on_postgresql: bool = False) -> Generator[Shop]:
-    """A shop with nothing in it yet."""
+    """Return a context manager with an empty shop."""
     with (
         tempfile.TemporaryDirectory(prefix="shop-") as made,
         (postgresql if on_postgresql else sqlite)((folder := Path(made)) / "privacy") as url,
@@ -54,7 +54,7 @@ def shop(*, on_postgresql: bool = False) -> Generator[Shop]:
 
 @contextmanager
 def serving(settings: Settings) -> Generator[str]:
-    """The shop's application by uvicorn, in a thread; gives its address."""
+    """Return a context manager that runs the shop with uvicorn in a thread, and yields its address."""
     # With the protocol named, asyncio sends each part of an answer at once (TCP_NODELAY): without it, each waits 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
@@ -83,7 +83,7 @@ def serving(settings: Settings) -> Generator[str]:
 
 @contextmanager
 def postgresql(folder: Path) -> Generator[str]:
-    """A PostgreSQL server with its data in this folder; gives the URL of a database on it."""
+    """Return a context manager that runs PostgreSQL with its data in this folder, and yields a database URL."""
     try:
         importlib.import_module("psycopg")
         with warnings.catch_warnings(action="ignore"):  # it warns where there is no desktop session
@@ -99,6 +99,6 @@ def postgresql(folder: Path) -> Generator[str]:
 
 @contextmanager
 def sqlite(folder: Path) -> Generator[str]:
-    """The URL of a file in this folder."""
+    """Return a context manager that yields the URL of a file in this folder."""
     folder.mkdir()
     yield f"sqlite:///{folder / 'privacy.db'}"

@@ -1,1 +1,1 @@
-"""What the shop does with personal data: each function one activity, for one purpose or one family of purposes."""
+"""The shop's activities with personal data. Each function has one purpose or one family of purposes."""

@@ -1,6 +1,6 @@
-"""Crashes that the shop cannot explain go to a laboratory abroad (clauses 4 to 6), to improve products: 1.2(2)②.
+"""Send unexplained crashes to a laboratory abroad (clauses 4 to 6), to improve products: 1.2(2)②.
 
-Who it is, under which contract, and that it was visited, stands on the register of recipients: `crash-lab`.
+The register of recipients holds the laboratory as `crash-lab`, with its contract and the date of its inspection.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from purposeguard.notices import trendmicro_jp as tm
 @guard.purpose(tm.ProductImprovement).with_use
 def hand_over_crashes(use: Use[tm.ProductImprovement], customer_id: int) -> int:
     events = repository.events_of(customer_id)
-    crashes = [one for one in events if use.open(one.kind, subject=one) == "crash"]
+    crashes = [event for event in events if use.open(event.kind, subject=event) == "crash"]
     return upload(crashes) if crashes else 0
 
 
 @guard.entrust("crash-lab", means="cloud-storage")
 def upload(reports: list[Event]) -> int:
-    """Runs once it is on record what goes to whom, about whom; not at all where the notice or one of these forbids."""
-    lines = [one.model_dump_json() for one in reports]
+    """Queue the reports for upload.
+
+    The guard first records which data about whom goes to which recipient. It refuses the call if the notice or the data
+    of one of the customers forbids it.
+    """
+    lines = [report.model_dump_json() for report in reports]
     with Session.begin() as session:
         session.add_all(UploadRow(recipient="crash-lab", line=line) for line in lines)
     return len(lines)

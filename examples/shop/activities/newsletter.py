@@ -1,7 +1,7 @@
-"""Newsletters to people whose addresses came by three ways: one family of purposes, one function.
+"""Newsletters to people whose addresses were collected in three ways: one family of purposes, one function.
 
 The notice states the same goal in three clauses, one for each way. A family is their union: it may use data of each
-source that some clause in it may use. Two of the three name their channels, so the channel is stated.
+source that one of its clauses may use. Two of the three clauses name their channels, so the activities state one.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Issue(BaseModel):
 
 @guard.purpose(tm.AnySecurityInformation, channel="email").with_use
 async def send_security_newsletter(use: Use[tm.AnySecurityInformation], issue: Issue, mailer: Mailer) -> Sent:
-    """Reads the three lists at the same time, each in a thread of its own.
+    """Write to the people on three lists, which are read at the same time, each in its own thread.
 
-    A thread has no purpose but the one that is carried to it; there the `use` of this function opens as it does here.
+    A thread has only the purpose that is carried to it. The `use` of this function works in these threads, too.
     """
     customers, leads, prospects = await asyncio.gather(
         asyncio.to_thread(guard.carry(repository.customer_contacts)),
@@ -67,15 +67,17 @@ def _sent(
 
 @guard.purpose(tm.AnyProductGuidance, channel="email").with_use
 def advertise(use: Use[tm.AnyProductGuidance], product: str, mailer: Mailer) -> Sent:
-    """Marketing with a figure from telemetry: made for improving products, and no personal data once it is made.
+    """Advertise with a figure from telemetry.
 
-    A figure of one device would not pass here: it is product data, which may not serve product guidance.
+    The figure is made for improving products, and is no personal data once it is made.
+
+    A figure about one device would be refused: it is product data, which may not serve product guidance.
     """
-    figures = telemetry.figures(product)  # an activity of its own, for its own purpose
+    figures = telemetry.figures(product)  # This is another activity with another purpose.
     leads = repository.lead_contacts()
     mailing = Mailing(use)
-    for one in leads:
-        _advertise(mailing, one, figures)
+    for lead in leads:
+        _advertise(mailing, lead, figures)
     mailer.send(mailing)
     return Sent(leads=mailing.count(leads))
 
@@ -88,9 +90,9 @@ def _advertise(mailing: Mailing[tm.AnyProductGuidance], to: Addressee[tm.AnyProd
 
 
 def warn_lead(lead_id: int, channel: str, issue: Issue, mailer: Mailer) -> Sent:
-    """A warning to one lead, by the channel that sales asks for.
+    """Send a warning to one lead, through the channel that sales asks for.
 
-    The channel is known only now, so the purpose is entered here and not by a decorator.
+    The channel is known only at run time, so this function enters the purpose itself, without a decorator.
     """
     with guard.purpose(tm.WebSecurityMail, channel=channel, activity=f"{__name__}.warn_lead") as use:
         mailing = Mailing(use)

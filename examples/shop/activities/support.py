@@ -1,7 +1,7 @@
-"""The support desk. Inquiries of leads and prospects are answered as such (2.2⑥, 3.2⑦).
+"""The support desk. Inquiries of leads and prospects are answered under 2.2⑥ and 3.2⑦.
 
-The notice has no such purpose for customers: they are helped because the product is to be provided (1.2(2)①). So the
-desk for inquiries sees that a customer wrote, and no more.
+The notice has no such purpose for customers. The shop helps them to provide the product (1.2(1)①). So the desk for
+inquiries sees that a customer wrote, but not what.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 @guard.purpose(tm.AnyInquiryResponse, channel="email").with_use
 def answer_inquiry(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, mailer: Mailer) -> int:
     inquiry = repository.inquiry(inquiry_id)
-    sender = inquiry.lead or inquiry.prospect  # with `inquiry.customer` beside them no type checker lets it pass below
+    sender = inquiry.lead or inquiry.prospect  # A type checker would refuse `inquiry.customer` below.
     if sender is None:
         raise repository.NotFound("inquiry of a lead or prospect", inquiry_id)
     mailing = Mailing(use)
@@ -28,7 +28,7 @@ def answer_inquiry(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, 
 
 @guard.purpose(tm.ProductProvision, channel="email").with_use
 def help_customer(use: Use[tm.ProductProvision], customer_id: int, text: str, mailer: Mailer) -> Sent:
-    """The way for customers: the same mail, for a purpose that their data may serve."""
+    """Answer a customer by the same mail, for a purpose that customers' data may serve."""
     mailing = Mailing(use)
     mailing.to_each([repository.customer_contact(customer_id)], "Your product", text)
     mailer.send(mailing)

@@ -1,4 +1,4 @@
-"""What the products report, used to improve them (1.2(2)②) and to run them (1.2(2)①); and the figures made of it."""
+"""Reports of the products: used to improve them (1.2(2)②), to run them (1.2(1)①), and to make figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 
 FEWEST = 5
-"""So many customers at least are behind a figure that leaves."""
+"""The least number of customers that a published figure is made from."""
 
 published = guard.reclassify(
     tm.ProductData,
@@ -23,17 +23,17 @@ published = guard.reclassify(
     at_least=FEWEST,
     name="published figures",
 )
-"""A way by which something made of telemetry stops being telemetry: listed, told to the ledger, approved."""
+"""A reclassification, after which a result is no telemetry any more. It is approved, and each run is in the ledger."""
 
 
 @guard.purpose(tm.ProductImprovement)
 def export_slow_events(product: str, at_least: float) -> Iterator[str]:
-    """A pipeline of generators: one event in memory at a time, each a line of JSON.
+    """Yield slow events as lines of JSON, with one event in memory at a time.
 
-    The purpose holds while this body runs. Between two lines, while whoever consumes them works, it does not.
+    The purpose holds while this body runs. It does not hold between two lines, while the caller works.
     """
     for event in repository.events(product):
-        use = guard.use(tm.ProductImprovement)  # in the loop: each step has a use of its own
+        use = guard.use(tm.ProductImprovement)  # Each step of the loop needs its own use.
         if use.open(event.seconds, subject=event) >= at_least:
             yield event.model_dump_json() + "\n"
 
@@ -45,22 +45,27 @@ def crashes(product: str) -> CrashSummary:
 
 @guard.purpose(tm.ProductImprovement)
 def compare_products(products: list[str]) -> list[CrashSummary]:
-    """The threads of the pool are not this function: the purpose is carried to them."""
+    """Summarize the crashes of several products in a thread pool.
+
+    `guard.carry` carries the purpose to the threads of the pool, which would have none otherwise.
+    """
     with ThreadPoolExecutor(max_workers=4) as pool:
         return list(pool.map(guard.carry(summary), products))
 
 
 def summary(product: str) -> CrashSummary:
-    """Reads for whichever purpose is under way."""
+    """Summarize the crashes of a product for the current purpose."""
     counts = repository.crash_counts(product)
     return CrashSummary(
-        product=product, events=sum(one.events for one in counts), crashes=sum(one.crashes for one in counts)
+        product=product,
+        events=sum(customer_counts.events for customer_counts in counts),
+        crashes=sum(customer_counts.crashes for customer_counts in counts),
     )
 
 
 @guard.purpose(tm.ProductImprovement)
 def figures(product: str) -> Figures:
-    """Figures that any purpose may open, or `TooFewSubjects`."""
+    """Return figures that any purpose may open, or raise `TooFewSubjects`."""
     runs = repository.runs(product)
     mean = published.mean(runs, of=_seconds, subject=_customer)
     return Figures(
@@ -86,9 +91,11 @@ def _customer(run: Run) -> int:
     approver="data protection officer",
 )
 def crash_percent(runs: Sequence[Run]) -> int:
-    """Takes a sealed list where it is called, and sees a plain one here.
+    """Return the percentage of runs that crashed.
 
-    No `at_least` holds for a function: what it may give away, and of how many, is for it to see to.
+    Callers pass a sealed list; this function gets a plain one.
+
+    `at_least` does not apply to functions, so this one checks the number of customers itself.
     """
     if len({run.customer for run in runs}) < FEWEST:
         raise TooFewSubjects("a percentage of crashes", FEWEST)
@@ -97,5 +104,5 @@ def crash_percent(runs: Sequence[Run]) -> int:
 
 @guard.purpose(tm.ProductProvision, channel="in_product")
 def devices_in_use(customer_id: int) -> list[str]:
-    """What the product shows to the customer on the page about the licence."""
+    """Return the devices that the product shows to the customer on the page about the licence."""
     return repository.customer(customer_id).devices

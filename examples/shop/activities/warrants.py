@@ -1,4 +1,4 @@
-"""What law permits outside the notice: no purpose but an exception, for one person and one hour, each use on record."""
+"""Access that the law permits outside the notice: an exception for one person and one hour, with each use on record."""
 
 from __future__ import annotations
 

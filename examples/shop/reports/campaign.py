@@ -1,7 +1,7 @@
-"""Invitations to an event, by the list that was exported for it.
+"""Invitations to an event, sent to the people on an exported list.
 
-Days lie between the two. So the list is narrowed again when letters are written: each row says whose it is and under
-which clause it was collected, and `permitted` keeps those that may be used now.
+Days pass between the export and the invitations. So the list is filtered again when letters are written: each row says
+whose it is and under which clause it was collected, and `permitted` keeps the rows that may be used now.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from purposeguard.notices import trendmicro_jp as tm
 
 frames = Frames(guard)
 
-# Which of the three it is, the row said; it has been looked at by then.
+# `permitted` has checked by then which of the three sources a row has.
 Listed = tm.Registration | tm.WebContact | tm.ProspectContact
 
 

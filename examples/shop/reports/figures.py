@@ -1,4 +1,4 @@
-"""Monthly figures, counted by the database. What is counted from tagged columns is tagged as they are."""
+"""Monthly figures, counted by the database. A count of tagged columns has their tags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RenewalsDue(Model):
 
 
 class Crashes(Model):
-    """Of the products whose contracts end in a month."""
+    """Crashes of the products whose contracts end in a month."""
 
     year: Annotated[int, tm.Contract]
     month: Annotated[int, tm.Contract]
@@ -38,7 +38,7 @@ _month = (
 
 @guard.purpose(tm.RenewalGuidance)
 def renewals_due() -> list[RenewalsDue]:
-    """How many reminders each month will take: who asked to get none is not counted."""
+    """Count the reminders of each month. People who asked for no reminders are not counted."""
     due = (
         select(*_month, ContractRow.product, func.count().label("contracts"))
         .group_by("year", "month", ContractRow.product)
@@ -50,7 +50,7 @@ def renewals_due() -> list[RenewalsDue]:
 
 @guard.purpose(tm.ProductImprovement)
 def crashes_before_renewal() -> list[Crashes]:
-    """Telemetry joined with contracts: this purpose may use either, so it may use both."""
+    """Join telemetry with contracts: this purpose may use each of them, so it may use both together."""
     reported = (EventRow.customer_id == ContractRow.customer_id) & (EventRow.product == ContractRow.product)
     counted = (
         select(

@@ -1,6 +1,6 @@
-"""Tables of Arrow, in Parquet files whose columns bear their tags.
+"""Arrow tables in Parquet files whose columns carry their tags.
 
-pyarrow comes without types, so it is met here and nowhere else in the example.
+pyarrow has no types, so no other module of the example imports it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _parquet: Any = import_module("pyarrow.parquet")
 
 
 def write(rows: Iterable[Mapping[str, Any]], of: type, path: Path) -> int:
-    """Writes rows with the tags of the class that they are of, and gives how many there are."""
-    given = list(rows)
-    table = _arrow.table({name: [row[name] for row in given] for name in get_type_hints(of)})
+    """Write rows with the tags of their class, and return their number."""
+    all_rows = list(rows)
+    table = _arrow.table({name: [row[name] for row in all_rows] for name in get_type_hints(of)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")  # who reads meanwhile has the old file
+    new = path.with_suffix(".new")  # Readers keep the old file meanwhile.
     _parquet.write_table(tagged(table, of, tm.NOTICE), new)
     new.replace(path)
-    return len(given)
+    return len(all_rows)
 
 
 def read(path: Path) -> Any:
-    """A table of Arrow."""
+    """Return the file's Arrow table."""
     return _parquet.read_table(path)

@@ -1,11 +1,11 @@
-"""A guarded engine over the shop's tables, for reports alone.
+"""A guarded engine over the shop's tables, for reports only.
 
-The shop's own engine stays as it was. Whoever collects writes and asks for no purpose; and `repository` reads columns
-that a purpose may not use, to withhold or seal them, which an engine that refuses the statement would not let it do.
-There the guard looks at what comes out. Here it looks at the statement, before the database gets it: which columns it
-uses, be it to sort by them, under which tags. Rows of people who stopped the use are left out by the database.
+The shop's own engine stays unguarded. Code that collects data writes without a purpose, and `repository` reads columns
+that a purpose may not use, in order to withhold or seal them. A guarded engine would refuse both. There the guard
+checks the results. Here it checks each statement before the database runs it: its columns, even those that it only
+sorts by, and their tags. The database leaves out rows of people who stopped the use.
 
-The outbox and the uploads, which hold what was made of data of all kinds, carry no tags: no report reads them.
+The outbox and the uploads hold results from data of all kinds. They have no tags, and no report reads them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from examples.shop.privacy import guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 
 Reading = sessionmaker(class_=GuardedSession)
-"""Makes sessions of the database that `connect` was called with last."""
+"""A factory of sessions for the database of the last call of `connect`."""
 
 
 def connect(url: str) -> Engine:

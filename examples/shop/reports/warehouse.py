@@ -1,7 +1,7 @@
-"""The analysts' warehouse: a file of DuckDB, filled from the exported files.
+"""The analysts' warehouse: a DuckDB file, filled from the exported files.
 
-A statement is held to the purpose under way, as on the guarded engine. Besides, what it writes into a column must be
-covered by the tag of that column: others will use the table for whatever its tags allow.
+A statement must fit the current purpose, as on the guarded engine. In addition, the tag of a column must cover what is
+written into it, because others use the table for everything that its tags allow.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Speed(Model):
 
 
 _alone = Lock()
-"""DuckDB lets one connection of a kind have the file."""
+"""A lock, because DuckDB allows only connections with the same configuration to a file."""
 
 
 @contextmanager
@@ -58,5 +58,5 @@ def fill(folder: Path) -> list[Speed]:
     with opened(folder) as warehouse:
         warehouse.sql("DELETE FROM speed")
         warehouse.sql("INSERT INTO speed SELECT product, count(*), round(avg(seconds), 1) FROM events GROUP BY product")
-        found = warehouse.sql("SELECT product, runs, mean FROM speed ORDER BY product")
-        return [Speed.model_validate(dict(zip(found.columns, row, strict=True))) for row in found.fetchall()]
+        result = warehouse.sql("SELECT product, runs, mean FROM speed ORDER BY product")
+        return [Speed.model_validate(dict(zip(result.columns, row, strict=True))) for row in result.fetchall()]

@@ -1,5 +1,5 @@
-"""The shop over HTTP.
+"""The shop's HTTP interface.
 
-A route that shows personal data says what for, `purpose=`: its answer is written while that purpose holds. Other routes
-call an activity, which enters its purpose where it does its work.
+A route that shows personal data states its purpose with `purpose=`: its response is written while that purpose holds.
+Other routes call an activity, which enters its purpose itself.
 """

@@ -1,4 +1,4 @@
-"""Where data comes in."""
+"""Routes through which data comes in."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a colleague in a hurry writes, and what becomes of it. Served only where the settings say `mistakes`.
+"""Mistakes of a colleague in a hurry. They are served only if the setting `mistakes` is on.
 
-Each of these is wrong, each is refused, and none needs a reviewer to notice it. Those that a type checker would refuse
-say `Any` somewhere: with the types that the functions called here have, they would not pass (the tests show it).
+Each of these functions is wrong, each is refused, and none needs a reviewer to notice it. Functions that a type checker
+would refuse use `Any` somewhere: they would not pass with the types of the functions that they call (tests show it).
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ logger = logging.getLogger(__name__)
 
 @guard.purpose(tm.ProductGuidance, channel="email").with_use
 def promote_upgrade(use: Use[tm.ProductGuidance], product: str, mailer: Mailer) -> int:
-    """Marketing mail to those whose devices report. Products did not report that for marketing."""
+    """Send marketing mail to customers whose devices report. Products did not report for marketing."""
     devices: Any = Personal.collect((event.device for event in repository.events(product)), tm.ProductData)
     mailing = Mailing(use)
     people = repository.customer_contacts()
-    for one in people:
-        mailing.add(one, "Faster!", one.name.zip(devices).map(_offer))
+    for person in people:
+        mailing.add(person, "Faster!", person.name.zip(devices).map(_offer))
     mailer.send(mailing)
     return len(people)
 
@@ -55,7 +55,7 @@ def _offer(both: tuple[str, tuple[str, ...]]) -> str:
 
 @guard.purpose(tm.AnyInquiryResponse, channel="email").with_use
 def answer_anybody(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, mailer: Mailer) -> int:
-    """Answers whoever wrote, a customer too: the notice has this purpose for leads and prospects."""
+    """Answer anyone who wrote, even a customer: the notice has this purpose for leads and prospects only."""
     sender: Any = repository.inquiry(inquiry_id).sender
     mailing = Mailing(use)
     mailing.to_each([sender], "Your inquiry", text)
@@ -65,20 +65,20 @@ def answer_anybody(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, 
 
 @guard.purpose(tm.ProductGuidance, channel="email")
 def promote_from_summary(product: str) -> CrashSummary:
-    """Counting does not launder: a count is still what products report, also where it lies in a cache."""
+    """Use a count for marketing. A count is still product data, even if it comes from a cache."""
     return telemetry.summary(product)
 
 
 @guard.purpose(tm.ProductImprovement)
 def compare_without_carry(products: list[str]) -> list[CrashSummary]:
-    """As `telemetry.compare_products`, but nobody told the pool's threads what they work for."""
+    """Compare products like `telemetry.compare_products`, but without a purpose in the pool's threads."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         return list(pool.map(telemetry.summary, products))
 
 
 @guard.purpose(tm.ProductProvision).with_use
 def look_for_a_fault(use: Use[tm.ProductProvision], customer_id: int) -> dict[str, str]:
-    """Prints and logs whatever is at hand; the purpose would even allow to open it, but nobody did."""
+    """Print and log all values at hand. The purpose allows opening them, but nobody opened them."""
     contact: Any = repository.customer_contact(customer_id)
     logger.warning("mailing %s, that is %r", contact.email, contact)
     return {
@@ -100,7 +100,7 @@ def _tried(what: Callable[[], object]) -> str:
 
 @guard.purpose(tm.ProductProvision)
 def hand_out(customer_id: int) -> CustomerContact:
-    """Gives a sealed model to a route, which is to write it as JSON when the activity has long ended."""
+    """Return a sealed model to a route, which writes it as JSON after the activity has ended."""
     return repository.customer_contact(customer_id)
 
 
@@ -115,7 +115,10 @@ cheaper = Recipient(
 
 @guard.entrust(cheaper, means="cloud-storage")
 def upload_elsewhere(reports: list[Event]) -> int:
-    """With a contract, and visited, but in a country that the notice does not name."""
+    """Hand data to a recipient in a country that the notice does not name.
+
+    The recipient has a contract and was inspected.
+    """
     return len(reports)
 
 
@@ -126,7 +129,7 @@ def hand_over_elsewhere(customer_id: int) -> int:
 
 @guard.purpose(tm.RenewalGuidance, channel="phone")
 def whom_to_call_first() -> list[str]:
-    """Gives names alone, which may serve renewals. But in the order of what their products report."""
+    """Return names only, which may serve renewals, but sorted by what the products report."""
     crashes = func.count().filter(EventRow.kind == "crash")
     names = select(CustomerRow.name).join(CustomerRow.events).group_by(CustomerRow.id).order_by(crashes.desc())
     with Reading() as session:
@@ -135,7 +138,7 @@ def whom_to_call_first() -> list[str]:
 
 @guard.purpose(tm.ProductImprovement)
 def fill_segments(folder: Path) -> None:
-    """May read telemetry, and puts it where letters about renewals are written by."""
+    """Write telemetry, which this purpose may read, into a table that is used for letters about renewals."""
     with warehouse.opened(folder) as connection:
         connection.sql(
             "INSERT INTO segments "
@@ -144,7 +147,7 @@ def fill_segments(folder: Path) -> None:
 
 
 def entered_in_a_dependency() -> Iterator[None]:
-    """Enters its purpose in one thread, while the endpoint runs in another with a copy of the context."""
+    """Enter a purpose in one thread, while the endpoint runs in another with a copy of the context."""
     with guard.purpose(tm.ProductProvision):
         yield
 

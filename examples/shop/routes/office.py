@@ -1,4 +1,4 @@
-"""What the privacy office does: who may handle data, what is opened for a warrant, which revision is in force."""
+"""The privacy office: recipients, warrants, and the revision in force."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def register(recipient_id: str, new: NewRecipient) -> NewRecipient:
 
 @router.post("/warrants", response_model=None, responses={200: {"model": Customer}})
 def open_for_warrant(warrant: Warrant) -> dict[str, Any]:
-    """Written where the exception holds, which no route has: each is for one person and one hour."""
+    """Return the data of one customer for a warrant.
+
+    The response is written within the exception, which holds for one person and one hour.
+    """
     return warrants.open_for(warrant)
 
 

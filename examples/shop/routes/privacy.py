@@ -1,4 +1,4 @@
-"""What the guard knows: who may read what for what, and what happened."""
+"""The guard's declarations, and the ledger."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ActivityEntry(BaseModel):
 class AccessEntry(BaseModel):
     name: str
     sources: str
-    """Of what it gives plain: checked before it reads."""
+    """Sources of plain data, checked before the function reads it."""
     sealed: str
-    """Of what it gives sealed: checked where that is opened."""
+    """Sources of sealed data, checked where it is opened."""
     withhold: bool
 
 
@@ -67,28 +67,40 @@ def verify_ledger() -> Verdict:
 def read_inventory() -> Inventory:
     return Inventory(
         activities=[
-            ActivityEntry(name=one.name, purpose=one.purpose_id, channel=one.channel, observing=one.observing)
-            for one in guard.activities
+            ActivityEntry(
+                name=declaration.name,
+                purpose=declaration.purpose_id,
+                channel=declaration.channel,
+                observing=declaration.observing,
+            )
+            for declaration in guard.activities
         ],
         accesses=[
             AccessEntry(
-                name=one.name,
-                sources=clauses(one.label or ()),
-                sealed=clauses(pg.Label.join(*one.sealed.values())) if one.sealed else "",
-                withhold=one.withhold,
+                name=declaration.name,
+                sources=clauses(declaration.label or ()),
+                sealed=clauses(pg.Label.join(*declaration.sealed.values())) if declaration.sealed else "",
+                withhold=declaration.withhold,
             )
-            for one in guard.accesses
+            for declaration in guard.accesses
         ],
         reclassifications=[
             ReclassificationEntry(
-                name=one.name, sources=clauses(one.sources), to=clauses(one.to), why=one.why, approver=one.approver
+                name=declaration.name,
+                sources=clauses(declaration.sources),
+                to=clauses(declaration.to),
+                why=declaration.why,
+                approver=declaration.approver,
             )
-            for one in guard.reclassifications
+            for declaration in guard.reclassifications
         ],
         entrustments=[
             EntrustmentEntry(
-                name=one.name, sources=clauses(one.label or ()), recipient=one.recipient_id, means=one.means
+                name=declaration.name,
+                sources=clauses(declaration.label or ()),
+                recipient=declaration.recipient_id,
+                means=declaration.means,
             )
-            for one in guard.entrustments
+            for declaration in guard.entrustments
         ],
     )

@@ -1,4 +1,4 @@
-"""What the back office asks for: figures, and files of many rows."""
+"""Reports of the back office: figures, and files of many rows."""
 
 from __future__ import annotations
 

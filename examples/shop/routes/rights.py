@@ -1,4 +1,7 @@
-"""What people may ask for (clause 7), and how it is answered. Logging in is no part of this example, nor of clerks."""
+"""Requests of people about their data (clause 7), and the answers.
+
+Log-ins of people and clerks are not part of this example.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ Said = Annotated[Words, Body(embed=True)]
 
 
 class Answered(BaseModel):
-    """What came of a request: what is stopped from now on, or a report."""
+    """The result of a request: what is stopped from now on, or a report."""
 
     request: Handled
     stopped_at: AwareDatetime | None
@@ -44,13 +47,16 @@ def receive(new: NewRequest) -> Handled:
 
 @router.post("/requests/{number}/verify")
 def verify(number: int, how: Said, by: Said) -> Handled:
-    """How it was made sure that it is them who ask."""
+    """Record how the person's identity was verified."""
     return _handled(governance.requests.verify(number, how=how, by=by))
 
 
 @router.post("/requests/{number}/fulfil")
 def fulfil(number: int, by: Said) -> Answered:
-    """What is asked to stop has stopped when this answers, and in every other process a second later at most."""
+    """Fulfil a request.
+
+    A stopped use has stopped here when this answers, and in every other process at most a second later.
+    """
     answer = governance.requests.fulfil(number, by=by)
     stopped = answer.restriction
     return Answered(
@@ -70,7 +76,7 @@ def disclose(
     language: Language = "en",
     values: bool = False,
 ) -> Response:
-    """JSON, or for who would rather read it a page that prints."""
+    """Return a report as JSON, or as a page for printing."""
     report = holdings.report(subject, by, language, values=values)
     if "text/html" in accept:
         return HTMLResponse(report.to_html())

@@ -1,4 +1,4 @@
-"""The scenes of the demo. Each says what will happen, has it happen, and checks that it did."""
+"""The scenes of the demo. Each announces what will happen, does it, and checks the result."""
 
 from examples.shop.scenes import people, records, reports, uses
 from examples.shop.scenes.common import Scene

@@ -1,4 +1,4 @@
-"""What scenes are made with."""
+"""Building blocks of scenes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Act = Callable[[Story], None]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What happens in a scene, and what a reader is told before it.
+    """A scene: what happens in it, and what a reader is told before it.
 
     `sources` and `purposes` are the clauses that it is about, families among them. `needs` are the scenes that leave
     behind what it starts from.
@@ -56,7 +56,10 @@ def issue(subject: str, body: str) -> dict[str, str]:
 def refused(
     story: Story, method: str, path: str, body: object = None, *, error: str, status: int = 403, quiet: bool = False
 ) -> dict[str, Any]:
-    """The problem with which it is answered; the newest denial in the ledger must be this error."""
+    """Send a request that must be refused, and return its problem.
+
+    The newest denial in the ledger must be this error.
+    """
     problem: dict[str, Any] = story.ask(method, path, body, status=status, quiet=quiet)
     denied(story, error)
     return problem
@@ -79,7 +82,7 @@ def outbox(story: Story) -> int:
 
 
 def ask_for(story: Story, kind: str, subject: str, *, purposes: list[str] | None = None) -> None:
-    """A request, from its receipt to its answer."""
+    """Play a request of a person, from its receipt to its answer."""
     asked = {"kind": kind, "subject": subject} | ({"purposes": purposes} if purposes else {})
     number = story.ask("POST", "/privacy/requests", asked, status=201, quiet=True)["id"]
     clerk = {"by": "clerk 3"}

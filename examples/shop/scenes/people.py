@@ -1,4 +1,4 @@
-"""People who ask for something, parties that are handed something, and a notice that changes: clauses 4 to 11."""
+"""Scenes about requests of people, recipients of data, and a notice that changes: clauses 4 to 11."""
 
 from __future__ import annotations
 

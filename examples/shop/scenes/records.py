@@ -1,4 +1,4 @@
-"""What stands on record of it all."""
+"""Scenes about the records of the guard."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _verdict(story: Story, entry: dict[str, Any]) -> str:
 
 
 def _what(story: Story, entry: dict[str, Any]) -> str:
-    """An entry of the ledger in a line: which code, what, what for."""
+    """Return the event and the purpose of a denial as text."""
     if entry["purpose"] is None:
         return f"{_short(entry['reason'].split()[0])}: {'目的なし' if story.language == 'ja' else 'no purpose'}"
     return f"{_short(entry['activity'])}: {entry['sources']} → {entry['purpose']}"

@@ -1,4 +1,4 @@
-"""What the back office asks of many rows at once: of the database, of a list, of files."""
+"""Scenes about reports on many rows: from the database, from a list, from files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shop does with data, and what it is not let do."""
+"""Scenes about uses of data, allowed and refused."""
 
 from __future__ import annotations
 
@@ -417,7 +417,10 @@ def _devices(lines: Any) -> list[str]:
 
 @contextmanager
 def _log(name: str) -> Generator[list[str]]:
-    """The lines that a logger is given meanwhile; the server runs in a thread of this process."""
+    """Return a context manager that collects the lines of a logger.
+
+    The server runs in a thread of this process.
+    """
     lines: list[str] = []
 
     class Keeping(logging.Handler):

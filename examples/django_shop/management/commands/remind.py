@@ -1,4 +1,4 @@
-"""Writes reminders, as `cron` starts it every morning."""
+"""A command that writes reminders. `cron` starts it every morning."""
 
 from __future__ import annotations
 
