@@ -162,9 +162,10 @@ class AccessFunction:
 
     def _refuse_untagged(self, shape: Shape) -> None:
         """Raise UnlabelledData if a field has no tag, seal or mark."""
-        names = dict.fromkeys(
-            _strip_containers(path) for path, field in shape.iter_untagged() if path and not field.is_marked_itself
-        )
+        names: dict[str, None] = {}  # A dict keeps the order and drops duplicates.
+        for path, field in shape.iter_untagged():
+            if path and not field.is_marked_itself:
+                names[_strip_containers(path)] = None
         if names:
             raise UnlabelledData(
                 f"{self.access.name}: nothing says what {', '.join(f'`{name}`' for name in names)} "

@@ -84,7 +84,7 @@ class FrameCheck:
 
 
 def find_suspendable_frame(frame: FrameType) -> FrameType | None:
-    """Return the frame whose suspension suspends what is entered in `frame`; None if no frame can be suspended.
+    """Find the frame of a generator or coroutine on whose behalf `frame` enters a use; None if there is none.
 
     A generator that contextlib runs as a context manager enters on behalf of the `with` statement, in whose frame the
     search goes on.
