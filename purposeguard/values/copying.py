@@ -62,9 +62,7 @@ def compile_row_copier(
         return compiled(f"{', '.join(items)}, = items_of(row)", f"copy = new(cls, ({', '.join(tuple_items)},))")
     if issubclass(base, dict) or hasattr(base, "_sa_class_manager"):
         return None
-    slots: list[Any] = []
-    for name in visible:
-        slots += [vars(owner)[name] for owner in base.__mro__ if name in vars(owner)]
+    slots = _find_class_attributes(base, visible)
     if len(slots) == len(visible) and {type(slot) for slot in slots} == {MemberDescriptorType}:
         names |= {f"get_{number}": slot.__get__ for number, slot in enumerate(slots)}
         names |= {f"set_{number}": slot.__set__ for number, slot in enumerate(slots)}
@@ -78,6 +76,14 @@ def compile_row_copier(
 
 _BESIDE: Final = ("fields_set", "extra", "private")
 """The state that a pydantic model keeps beside its fields."""
+
+
+def _find_class_attributes(cls: type, names: tuple[str, ...]) -> list[Any]:
+    """Return all attributes with these names of a class and its bases."""
+    attributes: list[Any] = []
+    for name in names:
+        attributes += [vars(owner)[name] for owner in cls.__mro__ if name in vars(owner)]
+    return attributes
 
 
 def _compile_copier(base: type, names: dict[str, Any], changed: tuple[str, ...], *steps: str) -> Copies:

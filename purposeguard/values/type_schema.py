@@ -678,14 +678,7 @@ def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], 
         labels = {} if ForwardRef in bindings else keys.labels()
         tags: frozenset[type[Source]] = frozenset().union(*(label.sources for label in labels.values()))
         return Shape(
-            tags,
-            (),
-            values,
-            keys.sealed,
-            keys.seal,
-            keys.within,
-            keys=keys,
-            unread=_find_unread_classes(origin),
+            tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_find_unread_classes(origin)
         )
     # This is a container, or a generic class that is assumed to contain its arguments.
     items = _unite_shapes((arg for arg in args if arg is not ...), bindings)
