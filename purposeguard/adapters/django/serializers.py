@@ -28,7 +28,7 @@ class Withholding:
     Meta: Any
 
     def get_fields(self) -> dict[str, Any]:
-        """Return the fields, without or write-only for denied ones. Raises the errors of `permitted`."""
+        """Return the fields, without or write-only for denied ones. Raise the errors of `permitted`."""
         inherited: Any = super()
         fields: dict[str, Any] = inherited.get_fields()
         denied: dict[Model, frozenset[str]] = {}

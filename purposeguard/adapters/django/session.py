@@ -135,7 +135,7 @@ class HeldConnections:
             return self._statements[vendor]
 
     def columns(self, model: Model) -> Columns:
-        """Return the tags of a model's fields. Raises the errors of `columns_of_model`."""
+        """Return the tags of a model's fields. Raise the errors of `columns_of_model`."""
         if model not in self._columns:
             self._columns[model] = columns_of_model(model, self.decider.revisions)
         return self._columns[model]

@@ -80,7 +80,7 @@ class Result:
         return list(zip(*map(plain, table.columns, self._types), strict=True))
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """Return the next row, or None after the last one. Raises the errors of `fetchall`."""
+        """Return the next row, or None after the last one. Raise the errors of `fetchall`."""
         table = self._held()
         if self._row >= table.num_rows:
             return None
@@ -92,15 +92,15 @@ class Result:
         return row
 
     def arrow(self) -> pa.Table:
-        """Return all rows as an Arrow table whose columns bear their tags. Raises the errors of `fetchall`."""
+        """Return all rows as an Arrow table whose columns bear their tags. Raise the errors of `fetchall`."""
         return self._held()
 
     def df(self) -> Any:
-        """Return all rows as a pandas frame without tags (see `tags`). Raises the errors of `fetchall`."""
+        """Return all rows as a pandas frame without tags (see `tags`). Raise the errors of `fetchall`."""
         return _with_durations(self._held()).to_pandas()
 
     def pl(self) -> Any:
-        """Return all rows as a polars frame without tags (see `tags`). Raises the errors of `fetchall`."""
+        """Return all rows as a polars frame without tags (see `tags`). Raise the errors of `fetchall`."""
         import polars  # noqa: PLC0415  # polars is optional
 
         return polars.from_arrow(_with_durations(self._held()))

@@ -86,7 +86,7 @@ def _require_covered(stated_columns: Columns, borne: Columns) -> None:
             )
 
 
-def _covers(stated: Tag, borne: Tag) -> bool:
+def _covers(stated_tag: Tag, borne: Tag) -> bool:
     """Return True if the stated tag says at least as much as the tag that the column bears."""
-    sources = borne.label is NOT_PERSONAL or borne.label.sources <= stated.label.sources
-    return sources and borne.by_row <= stated.by_row and (borne.mark is None or borne.mark == stated.mark)
+    sources = borne.label is NOT_PERSONAL or borne.label.sources <= stated_tag.label.sources
+    return sources and borne.by_row <= stated_tag.by_row and (borne.mark is None or borne.mark == stated_tag.mark)

@@ -237,12 +237,12 @@ def _make_named_column(name: str) -> str:
 # ---- columns of a frame ----------------------------------------------------------------------------------------------
 
 
-def select_columns(frame: DataFrame, made: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
+def select_columns(frame: DataFrame, makers: Mapping[int, Callable[[Column, str], Column]]) -> DataFrame:
     """Select columns by position, even if names are ambiguous.
 
     Args:
         frame: The frame.
-        made: A function for each selected position. It makes the new column from the column and its name.
+        makers: A function for each selected position. It makes the new column from the column and its name.
     """
     names = frame.columns
     if are_told_apart(names):
@@ -250,7 +250,7 @@ def select_columns(frame: DataFrame, made: Mapping[int, Callable[[Column, str], 
     else:
         plain = [f"c{place}" for place in range(len(names))]
         frame = frame.toDF(*plain)
-    return frame.select(*(make(F.col(quote_column(plain[place])), names[place]) for place, make in made.items()))
+    return frame.select(*(make(F.col(quote_column(plain[place])), names[place]) for place, make in makers.items()))
 
 
 def by_relation(plan: TracedPlan, atoms: Iterable[Atom]) -> dict[tuple[int, str], list[str]]:

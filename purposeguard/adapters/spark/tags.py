@@ -100,11 +100,11 @@ class TagReader:
         return frozenset(relations)
 
 
-def _either(left: Tag, right: Tag) -> Tag:
+def _either(first: Tag, second: Tag) -> Tag:
     """Join the tags of two columns that share a name, which may mean either."""
-    if left == right:
-        return left
-    return Tag(left.label | right.label, by_row=left.by_row or right.by_row)
+    if first == second:
+        return first
+    return Tag(first.label | second.label, by_row=first.by_row or second.by_row)
 
 
 def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
