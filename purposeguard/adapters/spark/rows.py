@@ -268,7 +268,7 @@ def any_of(plan: TracedPlan, number: int) -> str:
         UnlabelledData: there is no such output with a unique name.
     """
     all_names = [name for name, _ in plan.outputs]
-    names = [name for name, _ in _unchanged_outputs(plan, number)]
+    names = [name for name, _ in _iter_unchanged_outputs(plan, number)]
     unique = next((name for name in names if all_names.count(name) == 1), None)
     if unique is None:
         relation = plan.relations[number].name
@@ -278,7 +278,7 @@ def any_of(plan: TracedPlan, number: int) -> str:
     return unique
 
 
-def _unchanged_outputs(plan: TracedPlan, number: int) -> Iterator[tuple[str, Atom]]:
+def _iter_unchanged_outputs(plan: TracedPlan, number: int) -> Iterator[tuple[str, Atom]]:
     """Yield the names of the outputs that hold a column of this relation unchanged, each with the column."""
     for name, flow in plan.outputs:
         if flow.same is not None and flow.same.relation == number:
@@ -293,7 +293,7 @@ def places_of(frame: DataFrame, plan: TracedPlan, number: int, rule: RowRule) ->
     """
     types = {field.name: field.dataType for field in frame.schema.fields}
     names = [name for name, _ in plan.outputs]
-    unchanged = list(_unchanged_outputs(plan, number))
+    unchanged = list(_iter_unchanged_outputs(plan, number))
     placed: dict[str, tuple[str, Any]] = {}
     for column in rule.columns:
         output_names = [name for name, atom in unchanged if plan.name_of(atom) == column]
