@@ -76,18 +76,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measured(group: str, effort: Effort) -> list[Times]:
-    """What each of several processes measured."""
+    """Return the times that each of several processes measured."""
     if group in ALONE:
         ALONE[group]()  # the first one compiles bytecode and warms the disk's cache
         times = effort.imports if group == "import" else effort.processes
         return [ALONE[group]() for _ in range(times)]
-    found = []
+    times_by_process = []
     for number in range(effort.processes):
         print(f"{group}: process {number + 1} of {effort.processes}", file=sys.stderr)
         command = [sys.executable, "-m", "benchmarks.worker", group, str(effort.blocks)]
         done = subprocess.run(command, cwd=processes.ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  # our own
-        found.append(json.loads(done.stdout))
-    return found
+        times_by_process.append(json.loads(done.stdout))
+    return times_by_process
 
 
 def _report(runs: table.Runs, only: str | None, effort: Effort) -> str:

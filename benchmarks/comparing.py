@@ -57,7 +57,7 @@ class _Run(BaseModel):
 
 
 def read(path: Path) -> Facts:
-    """What an earlier run wrote with `--json`.
+    """Read the file that an earlier run wrote with `--json`.
 
     Raises:
         Malformed: the file is something else, or cannot be read.
@@ -72,14 +72,14 @@ def read(path: Path) -> Facts:
 
 
 def change(old: Figure, new: Figure) -> str:
-    """A change is one only if the spreads of both runs lie apart; else it is noise."""
+    """Classify a change: it counts only if the spreads of both runs do not overlap."""
     if new.low > old.high:
         return SLOWER
     return QUICKER if new.high < old.low else NOISE
 
 
 def comparison(old: Facts, new: Facts, *, whole: bool = True) -> str:
-    """The table of both runs; with `whole`, also the rows that only the old one has."""
+    """Return the table of both runs. With `whole`, add the rows that only the old run has."""
     earlier, now = _Run.model_validate(old), _Run.model_validate(new)
     before, after = earlier.by_name(), now.by_name()
     lines: list[Sequence[str]] = []

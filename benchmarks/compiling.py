@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def highest_memory() -> float:
-    """The bytes that this process had resident at its highest."""
+    """Return the bytes that this process had resident at its highest."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage counts what the parent had when it started us
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))
@@ -48,7 +48,7 @@ def highest_memory() -> float:
 
 
 def toml(tables: dict[str, Any], prefix: str = "") -> str:
-    """The tables of a made-up notice as TOML: values first, then lists of tables."""
+    """Return the tables of a made-up notice as TOML: values first, then lists of tables."""
     values = [(key, value) for key, value in tables.items() if not _is_tables(value)]
     lines = [f"{key} = {value if key == 'revision' else _value(value)}" for key, value in values]
     for key, rows in tables.items():

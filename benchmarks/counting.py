@@ -39,7 +39,7 @@ USES = {COUNT_OPEN: "open", COUNT_ACCESS: "access", COUNT_OPEN_ALL: "open_all", 
 
 
 def cases(name: str, ledger: Ledger | None) -> list[Case]:
-    """The uses, under a guard with this ledger."""
+    """Return the uses, under a guard with this ledger."""
     guard = pg.Guard(tm.NOTICE, ledger=ledger)
     sealed = pg.Personal("value", tm.Registration)
     hundred = [sealed] * 100
@@ -78,7 +78,10 @@ def cases(name: str, ledger: Ledger | None) -> list[Case]:
 
 @contextlib.contextmanager
 def named() -> Iterator[list[Case]]:
-    """Uses that say whose the data is, counted in the store that also says what its subject asked for."""
+    """Return a context manager with uses that name their subject.
+
+    They are counted in the store that also holds the subject's requests.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="purposeguard-bench-") as folder,
         Governance(f"sqlite:///{folder}/store.db", notice=tm.NOTICE) as governance,
@@ -107,7 +110,7 @@ def ledgers() -> Iterator[dict[str, Ledger | None]]:
 
 
 def measured(blocks: int) -> Times:
-    """What each use takes on top of what it takes without a ledger."""
+    """Return the extra time of each use with a ledger."""
     with ledgers() as made:
         times = race([case for name, ledger in made.items() for case in cases(name, ledger)], blocks=blocks)
         with named() as more:

@@ -53,7 +53,7 @@ def _questions(guard: pg.Guard, size: str) -> list[Case]:
 
 
 def _by_class(guard: pg.Guard, size: str) -> list[Case]:
-    """`guard.allows` of ten sources, each with a purpose that it may serve, all over the notice."""
+    """Return `guard.allows` of ten sources, each with a purpose that it may serve, all over the notice."""
     notice = guard.notice
     names: dict[str, object] = {"guard": guard}
     step = len(notice.sources) // QUESTIONS
@@ -65,7 +65,10 @@ def _by_class(guard: pg.Guard, size: str) -> list[Case]:
 
 
 def _by_label(guard: pg.Guard, size: int, name: str) -> list[Case]:
-    """Ten labels of `size` sources, for a purpose that all may serve: to the guard, and to a use."""
+    """Return cases that ask the guard and a use about ten labels of `size` sources.
+
+    The purpose is one that all sources may serve.
+    """
     sources, purpose = guard.notice.sources, guard.notice.purposes[0]
     names: dict[str, object] = {"guard": guard, "purpose": purpose}
     step = len(sources) // QUESTIONS

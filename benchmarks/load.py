@@ -95,7 +95,7 @@ def _wait(service: subprocess.Popen[bytes], port: int) -> None:
 
 @contextlib.contextmanager
 def _arriving(governance: Governance, each_second: float) -> Generator[list[int]]:
-    """Restrictions of one subject after another, from another process than the workers, until the end."""
+    """Return a context manager in which restrictions arrive from another process than the workers."""
     arrived: list[int] = []
     ending = threading.Event()
 
@@ -123,7 +123,7 @@ def _client(port: int, route: str, seconds: float) -> list[float]:
 
 
 async def requested(port: int, route: str, seconds: float) -> list[float]:
-    """Seconds of each answer within this time, over several connections; at least one for each."""
+    """Return the seconds of each answer within this time, over several connections; at least one for each."""
     times: list[float] = []
     until = time.perf_counter() + seconds
     await asyncio.gather(*(_connection(port, route, until, times) for _ in range(CONNECTIONS)))

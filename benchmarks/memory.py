@@ -75,7 +75,7 @@ def flat(warm: Held, last: Held) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs, prints, and returns 0 if it is flat."""
+    """Run the rounds, print them, and return 0 if memory stays flat."""
     options = _parser().parse_args(arguments)
     parts = {"requests", "classes", "revisions"} - {options.without}
     held = []
@@ -128,14 +128,14 @@ class Day:
         self._request = _request(self._guard, self._source, self._purpose)
 
     def fill(self) -> None:
-        """Fills the cache of labels that seals are made under: it holds the sources of revisions that are gone."""
+        """Fill the cache of labels that seals are made under: it holds the sources of revisions that are gone."""
         for _ in range(LABELS):
             self._guard.replace(pg.Notice.parse(self._tables))
             pg.Personal("value", self._guard.notice.sources[0])
         self._replaced()
 
     def run(self) -> None:
-        """One round: requests, and among them classes and revisions."""
+        """Run one round of requests, and of classes and revisions between them."""
         steps = max(1, self._each["revisions"])
         for step in range(steps):
             if self._each["revisions"]:
@@ -149,14 +149,14 @@ class Day:
             self.requests += requests
 
     def _replaced(self) -> None:
-        """The same revision, read again: as a service that reloads its notice does."""
+        """Read the same revision again, as a service does that reloads its notice."""
         self._guard.replace(pg.Notice.parse(self._tables))
         self._source, self._purpose = self._guard.notice.sources[0], self._guard.notice.purposes[0]
         self._request = _request(self._guard, self._source, self._purpose)
         self.revisions += 1
 
     def _class(self) -> None:
-        """A model made at run time, as for a report of any columns; read under a purpose, then dropped."""
+        """Make a model at run time, as for a report with any columns, read it under a purpose, and drop it."""
         other = self._guard.notice.sources[-1]
         made = KINDS[self.classes % len(KINDS)](self._source, other)
         with self._guard.purpose(self._purpose, activity="class") as use:
@@ -208,7 +208,7 @@ KINDS = (_pydantic, _dataclass, _typed_dict, _named_tuple)
 
 
 def _growth(warm: Held, last: Held) -> Iterator[str]:
-    """The types that grew most, and what refers to the newest objects of each."""
+    """Yield the types that grew most, and what refers to the newest objects of each."""
     grown = (last.types - warm.types).most_common(SHOWN)
     objects = gc.get_objects()
     for type_, count in grown:

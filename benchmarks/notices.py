@@ -9,7 +9,9 @@ COMMON = 10
 
 
 def notice_tables(purposes: int, sources: int, each: int = COMMON) -> dict[str, Any]:
-    """The tables of a notice in which each source may serve `each` purposes, the first ten and some of the others.
+    """Return the tables of a notice in which each source may serve `each` purposes.
+
+    These are the first ten purposes and some of the others.
 
     Purposes are granted by the clause, ten to each; a clause that no source came to goes to one of them.
     """

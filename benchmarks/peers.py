@@ -37,7 +37,7 @@ class Peer(Protocol):
 
 
 def granted() -> dict[str, list[str]]:
-    """The bundled notice as plain data: purpose → the sources that may serve it, both by slug."""
+    """Return the bundled notice as plain data: purpose → the sources that may serve it, both by slug."""
     rows: dict[str, list[str]] = {purpose.slug: [] for purpose in tm.NOTICE.purposes}
     for source, purposes in tm.NOTICE.grants.items():
         for purpose in purposes:
@@ -46,7 +46,7 @@ def granted() -> dict[str, list[str]]:
 
 
 def clauses(granted: dict[str, list[str]]) -> list[tuple[list[str], list[str]]]:
-    """The same by clause, for engines that try one policy after another: (purposes, sources)."""
+    """Return the permitted sources by clause, for engines that try one policy after another: (purposes, sources)."""
     found: dict[tuple[str, ...], list[str]] = {}
     for purpose, sources in granted.items():
         found.setdefault(tuple(sources), []).append(purpose)
@@ -228,7 +228,7 @@ class Differs(Exception):  # says what a peer does
 
 
 def version(package: str) -> str | None:
-    """The installed version; None where the package is not installed."""
+    """Return the installed version; None where the package is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -236,7 +236,7 @@ def version(package: str) -> str | None:
 
 
 def questions() -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every source, every two sources, and the three that are timed, with every purpose."""
+    """Yield every source, every two sources, and the three that are timed, with every purpose."""
     sources = [source.slug for source in tm.NOTICE.sources]
     labels = [*((one,) for one in sources), *combinations(sources, 2), THREE]
     for label in labels:
@@ -245,7 +245,7 @@ def questions() -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def agreed(peer: Peer, guard: pg.Guard) -> int:
-    """How many questions the peer answered as the library does.
+    """Count the questions to a peer, each of which it must answer as the library does.
 
     Raises:
         Differs: it answered one otherwise.
@@ -260,12 +260,12 @@ def agreed(peer: Peer, guard: pg.Guard) -> int:
 
 
 def names(package: str) -> tuple[str, str]:
-    """What the two questions to a package are called among the cases."""
+    """Return the names of the two cases for a package."""
     return f"{package}, 1 source", f"{package}, 3 sources"
 
 
 def peers() -> list[Case]:
-    """The two questions to the library and to each peer that is installed, once it was seen to agree."""
+    """Return the two questions to the library and to each peer that is installed, once it was seen to agree."""
     guard = pg.Guard(tm.NOTICE)
     (one, three), (one_by_id, three_by_id) = names(LIBRARY), names(BY_ID)
     known: dict[str, Any] = {"guard": guard, "label": pg.Label(tm.Registration, tm.Contract, tm.ProductData)}

@@ -40,10 +40,10 @@ CLOCKS = ("processor time", "time by the clock")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Both runs are of the same tests: without those that are skipped where guards are watched and remember nothing."""
-    skipped = [one for one in items if "remembers" in getattr(one, "fixturenames", ())]
+    """Deselect tests that are skipped with the plugin, so that both runs have the same tests."""
+    skipped = [item for item in items if "remembers" in getattr(item, "fixturenames", ())]
     config.hook.pytest_deselected(items=skipped)
-    items[:] = [one for one in items if one not in skipped]
+    items[:] = [item for item in items if item not in skipped]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pair(tests: Sequence[str], *, forwards: bool) -> Times:
-    """One run without the plugin and one with it; each second pair the other way round."""
+    """Time one run without the plugin and one with it. Every second pair runs them in reverse order."""
     found: Times = {}
     for which, given in ((WITHOUT, ()), (WITH, ("--purposeguard",)))[:: 1 if forwards else -1]:
         for clock, took in zip(CLOCKS, run(tests, *given), strict=True):
@@ -78,7 +78,7 @@ def named(tests: Sequence[str]) -> str:
 
 
 def run(tests: Sequence[str], *options: str) -> tuple[float, float]:
-    """The nanoseconds that a run takes, of the processor and by the clock."""
+    """Return the nanoseconds that a run takes, of the processor and by the clock."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "benchmarks.plugin"]
     before, began = os.times(), time.perf_counter()
     done = subprocess.run(  # noqa: S603  # our own tests
@@ -106,7 +106,7 @@ def rows(runs: Sequence[Times]) -> Iterator[list[str]]:
 
 
 def mutated() -> str:
-    """What a run takes that turns cells."""
+    """Return the table row of a run that turns cells."""
     plain, _ = run(SHOP)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"

@@ -62,7 +62,7 @@ print(time.perf_counter() - started)
 
 
 def importing() -> Times:
-    """Nanoseconds of both imports, each in a process of its own, with compiled bytecode at hand."""
+    """Return the nanoseconds of both imports, each in its own process, with compiled bytecode."""
     return {
         name: float(_run("-c", _TIMED.format(root=str(ROOT), body=body))) * 1e9
         for name, body in ((IMPORT, _IMPORT), (PYDANTIC, _PYDANTIC))
@@ -75,27 +75,27 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _environment() -> dict[str, str]:
-    """An environment in which modules are compiled once a run, and found compiled, wherever they lie."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPYCACHEPREFIX": _folder().name}
+    """Return an environment in which modules are compiled once a run, wherever they are."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return variables | {"PYTHONPYCACHEPREFIX": _folder().name}
 
 
 def compiling() -> Times:
-    """Nanoseconds and bytes of compiling a large notice, in a process of its own."""
-    found: Times = json.loads(_run("-m", "benchmarks.compiling"))
-    return found
+    """Return the nanoseconds and bytes of compiling a large notice in its own process."""
+    times: Times = json.loads(_run("-m", "benchmarks.compiling"))
+    return times
 
 
 def sealing() -> Times:
-    """Nanoseconds of a million seals and bytes of one, in a process of its own."""
-    found: Times = json.loads(_run("-m", "benchmarks.sealing"))
-    return found
+    """Return the nanoseconds of a million seals and the bytes of one, in its own process."""
+    times: Times = json.loads(_run("-m", "benchmarks.sealing"))
+    return times
 
 
 def counting() -> Times:
-    """Nanoseconds of counting uses in ledgers of governance, in a process of its own."""
-    found: Times = json.loads(_run("-m", "benchmarks.counting"))
-    return found
+    """Return the nanoseconds of counting uses in governance ledgers, in its own process."""
+    times: Times = json.loads(_run("-m", "benchmarks.counting"))
+    return times
 
 
 def _run(*arguments: str) -> str:

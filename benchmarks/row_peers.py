@@ -44,7 +44,7 @@ PATTERNS = tuple(
 
 
 def cases(guard: pg.Guard, class_: type[BaseModel], plain: list[dict[str, Any]], stack: ExitStack) -> list[Case]:
-    """The peers that are installed; `guard` is asked the question that they are asked, and they agree."""
+    """Return the peers that are installed; `guard` is asked the question that they are asked, and they agree."""
     rows = [class_(**row) for row in plain]
     granted = peers.granted()
     ways: dict[str, Callable[[], list[Any]]] = {

@@ -176,7 +176,7 @@ atexit.register(_OPEN.close)
 
 @contextlib.contextmanager
 def opened() -> Generator[list[Case]]:
-    """The cases, and at the end nothing of them left open."""
+    """Return a context manager with the cases, which closes everything at its end."""
     try:
         yield rows()
     finally:
@@ -184,7 +184,7 @@ def opened() -> Generator[list[Case]]:
 
 
 def rows() -> list[Case]:
-    """Every case of rows that what is installed allows for."""
+    """Return every case of rows that what is installed allows for."""
     guard = pg.Guard(tm.NOTICE)
     return [
         *_nothing_to_withhold(guard),
@@ -230,7 +230,7 @@ def _nothing_to_withhold(guard: pg.Guard) -> list[Case]:
 
 
 def _one_of_three(guard: pg.Guard) -> list[Case]:
-    """One field of three withheld by an access function, and a copy of each row of the same class."""
+    """Return one field of three withheld by an access function, and a copy of each row of the same class."""
     kinds: dict[str, tuple[Any, str]] = {
         PYDANTIC: (Customer, "[row.model_copy() for row in rows]"),
         DATACLASS: (DataclassCustomer, "[replace(row) for row in rows]"),
@@ -309,7 +309,7 @@ def _sealed(guard: pg.Guard) -> list[Case]:
 
 
 def _narrowed() -> list[Case]:
-    """One subject in a hundred asked for the use to stop; the store is a file of SQLite."""
+    """Return one subject in a hundred asked for the use to stop; the store is a file of SQLite."""
     governance = _governance()
     for number in range(0, COUNT, RESTRICTED):
         governance.restrict(number, tm.ProductProvision)
@@ -370,7 +370,7 @@ class _ByHand:
 
 
 def _tasks(guard: pg.Guard) -> list[Case]:
-    """Ten thousand openings and calls in one task of an event loop, and the same in the thread itself.
+    """Return cases of ten thousand openings and calls in one task of an event loop, and in the thread itself.
 
     The loop is entered once a list, so that it is no part of the ratio.
     """

@@ -90,7 +90,7 @@ def _server(folder: Path) -> Iterator[str]:
 
 
 def fill(store: Store, consents: bool) -> int:
-    """Every tenth subject is restricted: for one purpose, for all, or provided to nobody."""
+    """Restrict every tenth subject: for one purpose, for all, or against provision to others."""
     kinds = (("suspension-of-use", "'[\"1.2(1)①\"]'"), ("suspension-of-use", "NULL"), ("stop-of-provision", "NULL"))
     share = RESTRICTED // len(kinds)
     with store.writing() as connection:
@@ -155,7 +155,7 @@ def plan(store: Store) -> list[str]:
 
 
 def memory(all_preferences: PreferenceCache) -> None:
-    """As many subjects as are kept, and twice as many others after them."""
+    """Print the memory of a full cache, and of the cache after twice as many other subjects."""
     gc.collect()
     before = resident()
     print(f"memory of the process: {before / 2**20:.1f} MiB with few subjects kept")
@@ -169,7 +169,7 @@ def memory(all_preferences: PreferenceCache) -> None:
 
 
 def warm(all_preferences: PreferenceCache) -> None:
-    """Of subjects all over the cache, so that the processor does not have them at hand already."""
+    """Time checks of subjects from all over the cache, so that the processor does not have them in its own cache."""
     kept = list(all_preferences)[:: max(1, len(all_preferences) // 20_000)]
     numbers = [int(subject) for subject in kept]
     names = {"standing": all_preferences.preferences, "subject_key": subject_key, "kept": kept, "numbers": numbers}
@@ -183,7 +183,7 @@ def warm(all_preferences: PreferenceCache) -> None:
 
 
 def resident() -> int:
-    """Bytes of memory that the process holds."""
+    """Return the bytes of memory that the process holds."""
     with contextlib.suppress(OSError):
         return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -32,12 +32,12 @@ class Row:
         return f"≤ {self.limit:g} ×"
 
     def result(self, runs: Runs) -> Figure:
-        """What is compared with the limit."""
+        """Return the figure that is compared with the limit."""
         times = runs[self.group]
         return figure(times, self.case) if self.floor is None else ratio(times, self.case, self.floor)
 
     def measured(self, runs: Runs) -> bool:
-        """False where a package that the case is about is not installed."""
+        """Return False if a package that the case needs is not installed."""
         return {self.case, self.floor} - {None} <= set(runs[self.group][0])
 
     def met(self, runs: Runs) -> str:
@@ -119,12 +119,12 @@ BESIDE = (
 
 
 def chosen(rows: Iterable[Row], only: str | None) -> list[Row]:
-    """The rows whose case or group the text is part of; all where there is none."""
+    """Return the rows whose case or group the text is part of; all where there is none."""
     return [row for row in rows if only is None or only.casefold() in f"{row.group} {row.case}".casefold()]
 
 
 def amount(value: float, unit: str = "ns") -> str:
-    """`812 ns`, `1.24 µs`, `18.3 ms`; `14.1 MB`: three figures."""
+    """Return `812 ns`, `1.24 µs`, `18.3 ms`; `14.1 MB`: three figures."""
     units = ("ns", "µs", "ms", "s") if unit == "ns" else ("B", "kB", "MB", "GB")
     place = 0
     while value >= 999.5 and place < len(units) - 1:
@@ -141,7 +141,7 @@ def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def compared(rows: Sequence[Row], runs: Runs) -> str:
-    """The table of rows against their floors and targets."""
+    """Return the table of rows against their floors and targets."""
     lines: list[list[str]] = []
     for row in rows:
         if not row.measured(runs):
@@ -157,7 +157,7 @@ def compared(rows: Sequence[Row], runs: Runs) -> str:
 
 
 def beside(rows: Sequence[Row], runs: Runs) -> str:
-    """The table of what has no target."""
+    """Return the table of what has no target."""
     lines = []
     for row in rows:
         times = spread(ratio(runs[row.group], row.case, row.floor)) if row.floor else ""
@@ -174,7 +174,7 @@ def floor_table(rows: Sequence[Row], runs: Runs) -> str:
 
 
 def peer_table(runs: Runs) -> str:
-    """The library and its peers on the same two questions."""
+    """Return the library and its peers on the same two questions."""
     times = runs["peers"]
     ours = [
         ("this library", "a class; a label", "", peers.names(peers.LIBRARY)),
@@ -195,7 +195,7 @@ def peer_table(runs: Runs) -> str:
 
 
 def row_peer_table(runs: Runs) -> str:
-    """The library and its peers on the same list: to leave out a field, or to leave out rows."""
+    """Return the library and its peers on the same list: to leave out a field, or to leave out rows."""
     times = runs["rows"]
     ours = {True: rows.NARROWED_WARM, False: rows.WITHHELD[rows.PYDANTIC]}
     lines = [["this library", name, "", amount(figure(times, name).value), ""] for name in ours.values()]
@@ -210,7 +210,7 @@ def row_peer_table(runs: Runs) -> str:
 
 
 def setting(processes_run: int) -> str:
-    """One line on what was measured where."""
+    """Return one line on what was measured where."""
     versions = ", ".join(f"{name} {peers.version(name) or '(not installed)'}" for name in PACKAGES)
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     python = f"{platform.python_implementation()} {platform.python_version()}"

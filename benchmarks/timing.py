@@ -73,7 +73,7 @@ def at_depth(depth: int, call: Callable[[int], float], argument: int) -> float:
 
 
 def race(cases: Iterable[Case], *, blocks: int, block: float = 0.002) -> Times:
-    """The fastest of `blocks` blocks of about `block` seconds of each case, taken in turn."""
+    """Return the fastest of `blocks` blocks of about `block` seconds of each case, taken in turn."""
     runners = [Runner(case, block) for case in cases]
     best: Times = {runner.case.name: float("inf") for runner in runners}
     for number in range(blocks):
@@ -94,7 +94,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Figure:
-        """The median and the quartiles; of fewer than four values, the extremes."""
+        """Return the median and the quartiles; of fewer than four values, the extremes."""
         ordered = sorted(values)
         if len(ordered) < 4:
             return cls(statistics.median(ordered), ordered[0], ordered[-1])
@@ -107,5 +107,5 @@ def figure(runs: Sequence[Times], name: str) -> Figure:
 
 
 def ratio(runs: Sequence[Times], name: str, floor: str) -> Figure:
-    """How often the floor fits into the case: process by process, then their median."""
+    """Return the median, over processes, of the ratio of the case to its floor."""
     return Figure.of([run[name] / run[floor] for run in runs])

@@ -25,7 +25,7 @@ FEWER = {"rows": 5}
 
 
 def cases(group: str) -> list[Case]:
-    """The cases of a group."""
+    """Return the cases of a group."""
     found: list[Case] = []
     for name in RACES[group]:
         module, _, function = name.partition(".")
@@ -34,7 +34,7 @@ def cases(group: str) -> list[Case]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Prints what the cases of a group take."""
+    """Print what the cases of a group take."""
     group, blocks = arguments
     print(json.dumps(race(cases(group), blocks=max(3, int(blocks) // FEWER.get(group, 1)))))
 

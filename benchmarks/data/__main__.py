@@ -19,7 +19,7 @@ PARTS = ("frames", "sql", "orm", "spark")
 def main(
     arguments: Sequence[str] | None = None, *, parts: Sequence[str] = PARTS, package: str = "benchmarks.data"
 ) -> int:
-    """Measures the modules `parts` of a package, and prints a table of each."""
+    """Measure the modules `parts` of a package, and print a table of each."""
     parser = argparse.ArgumentParser(f"python -m {package}", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, and fewer runs: rougher")
     parser.add_argument("--only", metavar="PART", choices=parts, help="one part of the table alone")

@@ -46,7 +46,7 @@ class UnknownIds(Exception):
 
 
 def by_hand(failure: str) -> str:
-    """The filter in SQL; `failure` is an expression that fails."""
+    """Return the filter in SQL; `failure` is an expression that fails."""
     kept, known = (", ".join(f"'{clause}'" for clause in clauses) for clauses in (KEPT, KNOWN))
     return BY_HAND.format(kept=kept, known=known, failure=failure)
 
@@ -57,7 +57,7 @@ def _all_known(known: Any) -> None:
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     count, rounds = (ROWS // 10, 3) if quick else (ROWS, 7)
     random = np.random.default_rng(7)
     codes = pa.array(random.integers(0, len(SOURCES), count).astype("int32"))
@@ -108,7 +108,10 @@ def _same(frame: Any) -> Any:
 
 
 def _engines(table: pa.Table, stopped: Any) -> dict[str, tuple[Any, ...]]:
-    """Engine → a frame, a filter by sources, an anti-join (None where it is measured already), and how it is read."""
+    """Return a frame, a filter by sources, an anti-join and a reader for each engine.
+
+    The anti-join is None if it is measured elsewhere.
+    """
     keys = pa.table({"subject": pa.array(stopped)})
     polars, polars_keys = pl.DataFrame(pl.from_arrow(table)), pl.DataFrame(pl.from_arrow(keys))
     pandas, pandas_keys = table.to_pandas(), keys.to_pandas()
@@ -168,7 +171,7 @@ def _engines(table: pa.Table, stopped: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def _columns() -> list[Row]:
-    """A check of a hundred columns: of a table that bears its tags, and of frames with a tagged class."""
+    """Return a check of a hundred columns: of a table that bears its tags, and of frames with a tagged class."""
     names = [f"column_{number}" for number in range(100)]
     tags = dict.fromkeys(names, tm.ProductData)
     known = columns_of(tm.NOTICE, tags)

@@ -56,22 +56,22 @@ def table(rows: list[Row]) -> str:
 
 
 def alternating(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The fastest of so many runs of each case, in nanoseconds; one run of each before does not count."""
-    found = dict.fromkeys(cases, float("inf"))
+    """Return the fastest of several runs of each case, in nanoseconds. A first run of each does not count."""
+    fastest = dict.fromkeys(cases, float("inf"))
     for number in range(rounds + 1):
         for name, call in cases.items():
             gc.collect()
             began = time.perf_counter_ns()
-            kept = call()
+            result = call()
             took = time.perf_counter_ns() - began
-            del kept
+            del result
             if number:
-                found[name] = min(found[name], took)
-    return found
+                fastest[name] = min(fastest[name], took)
+    return fastest
 
 
 def paired(floor: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float, float]:
-    """The middle of so many runs of each, in nanoseconds, and of the ratios of neighbouring ones.
+    """Return the medians of both run times, in nanoseconds, and of the ratios of neighboring runs.
 
     For what takes less than a hundred milliseconds: there the fastest run of many is a stroke of luck.
     """
@@ -80,9 +80,9 @@ def paired(floor: Callable[[], object], ours: Callable[[], object], rounds: int)
     for number in range(rounds + 5):
         for name in sorted(both, reverse=bool(number % 2)):
             began = time.perf_counter_ns()
-            kept = both[name]()
+            result = both[name]()
             now = time.perf_counter_ns()
-            del kept
+            del result
             if number >= 5:
                 took[name].append(now - began)
     ratios = [ours / floor for floor, ours in zip(took["floor"], took["ours"], strict=True)]
@@ -90,7 +90,7 @@ def paired(floor: Callable[[], object], ours: Callable[[], object], rounds: int)
 
 
 def often(call: Callable[[], object], blocks: int = 400, times: int = 10) -> float:
-    """The fastest of many short blocks, in nanoseconds a call."""
+    """Return the fastest of many short blocks, in nanoseconds a call."""
     best = float("inf")
     for _ in range(blocks):
         began = time.perf_counter_ns()

@@ -26,4 +26,4 @@ class Office:
         return self._roster
 
     def provided(self, provision: Provision, /) -> None:
-        """Nothing is provided here."""
+        """Do nothing: no benchmark hands data over."""

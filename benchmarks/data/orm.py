@@ -82,7 +82,7 @@ class Contact(Base):
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     found = []
     for name, url in _databases():
         plain = create_engine(url)

@@ -27,7 +27,7 @@ STOPPED = 1_000_000
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     count, rounds = (ROWS // 10, 2) if quick else (ROWS, 5)
     stopped = np.sort(np.random.default_rng(7).choice(count, STOPPED * count // ROWS, replace=False))
     with _session() as (session, folder):
@@ -71,7 +71,7 @@ def _session() -> Generator[tuple[SparkSession, Path]]:
 
 
 def _read(frame: DataFrame) -> Any:
-    """All the rows, read and counted, and none brought here."""
+    """Return all the rows, read and counted, and none brought here."""
     return frame.agg(F.count("subject"), F.round(F.sum("amount"), 3), F.count("source")).collect()
 
 
@@ -139,7 +139,7 @@ def _by_subject(data: DataFrame, keys: DataFrame, stopped: list[int], rounds: in
 def _compared(
     guard: Guard, hand: Callable[[], DataFrame], ours: Callable[[], DataFrame], rounds: int
 ) -> tuple[float, float]:
-    """What both take, with making the plan and all."""
+    """Return the times of both, including the time to make the plan."""
     with guard.purpose(tm.SecurityInformation):
         if _read(hand()) != _read(ours()):
             raise RuntimeError("the two do not give the same")

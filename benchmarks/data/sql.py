@@ -40,7 +40,7 @@ TEXTS = {
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     guard = Guard(tm.NOTICE)
     statements = Statements(guard, TABLES, dialect="postgres")
     schema: dict[str, object] = {table: dict.fromkeys(columns, "TEXT") for table, columns in TABLES.items()}

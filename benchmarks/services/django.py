@@ -20,7 +20,7 @@ PEOPLE = 20
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
         _set_up(Path(folder))
         from django.db import connection

@@ -50,7 +50,7 @@ def small(router: APIRouter) -> FastAPI:
 
 
 async def requested(app: Any, path: str) -> bytes:
-    """The body of an answer, which has to be 200."""
+    """Return the body of an answer, which has to be 200."""
     body: list[bytes] = []
 
     async def receive() -> dict[str, Any]:
@@ -65,7 +65,7 @@ async def requested(app: Any, path: str) -> bytes:
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     rounds = 200 if quick else 2000
     guard = Guard(tm.NOTICE)
     bare, guarded = small(APIRouter()), small(PurposeRouter(guard, purpose=tm.RenewalGuidance))
@@ -91,7 +91,7 @@ def rows(quick: bool = False) -> list[Row]:
 
 
 def list_of_customers(run: Callable[[Any], Any], rounds: int) -> list[Row]:
-    """The service of `benchmarks.load`, without a server."""
+    """Return the service of `benchmarks.load`, without a server."""
     from benchmarks import load_app
 
     context = load_app.lifespan(load_app.app)

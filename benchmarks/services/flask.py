@@ -62,7 +62,7 @@ def requested(app: Flask, path: str) -> Callable[[], None]:
 
 
 def rows(quick: bool) -> list[Row]:
-    """What a purpose adds to a request, with one read in it; and to one whose answer is a stream, with ten."""
+    """Measure the cost of a purpose for a request with one read, and for a streaming response with ten reads."""
     bare, guarded = application(bare_name), application(name)
     Purposes(
         guarded, guard, {"customer": guard.purpose(tm.RenewalGuidance), "lines": guard.purpose(tm.RenewalGuidance)}

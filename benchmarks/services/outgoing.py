@@ -55,7 +55,7 @@ class _Server(socketserver.StreamRequestHandler):
 
 @contextlib.contextmanager
 def serving() -> Iterator[str]:
-    """The URL of a server, in a thread of its own."""
+    """Return a context manager: the URL of a server, in a thread of its own."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Server) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -66,7 +66,7 @@ def serving() -> Iterator[str]:
 
 
 def rows(quick: bool) -> list[Row]:
-    """One POST of a thousand bytes each."""
+    """Return one POST of a thousand bytes each."""
     rounds = 200 if quick else 2_000
     with serving() as url, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"

@@ -28,7 +28,7 @@ PERMITS = [tm.ProductGuidance]
 
 
 def rows(quick: bool) -> list[Row]:
-    """Each of them alone, and beside the same without a passport."""
+    """Return each of them alone, and beside the same without a passport."""
     return [*alone(quick), task(quick), request(quick)]
 
 
@@ -47,7 +47,7 @@ def alone(quick: bool) -> list[Row]:
 
 
 def task(quick: bool) -> Row:
-    """A task that runs at once, which is Celery's own work without a broker."""
+    """Return a task that runs at once, which is Celery's own work without a broker."""
     bare = Celery("bare", set_as_current=False)
     held = Celery("held", task_cls=purpose_task(passports), set_as_current=False)
 
@@ -66,7 +66,7 @@ def _noted() -> int:
 
 
 def request(quick: bool) -> Row:
-    """A request through httpx to an application of Starlette in the same process, without a network."""
+    """Return a request through httpx to an application of Starlette in the same process, without a network."""
 
     async def answer(_: Request) -> Response:
         return PlainTextResponse("1")

@@ -122,6 +122,6 @@ def _events(times: int) -> list[Row]:
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     times = 20 if quick else 100
     return [*_uses(times), *_records(times), *_events(times)]
