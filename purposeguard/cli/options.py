@@ -164,12 +164,12 @@ def read_chosen_notice(name: str | None, overlays: Sequence[Path] = ()) -> Notic
 
 
 def out() -> Console:
-    """Standard output."""
+    """Return the console for standard output."""
     return Console(highlight=False)
 
 
 def err() -> Console:
-    """Standard error."""
+    """Return the console for standard error."""
     return Console(stderr=True, highlight=False)
 
 
