@@ -128,12 +128,11 @@ class Uses:
         if not cell.earlier:
             return "no", None
         now = self._translate_id("source", source.old_id, forward=True)
-        rows = [
-            row
-            for member in _member_ids(purpose)
-            if not self._was_granted(source.old_id, member, cell.channel)
-            if (row := self._extended.get((now or "", member))) is not None
-        ]
+        rows: list[Extension] = []
+        for member in _member_ids(purpose):
+            extension = self._extended.get((now or "", member))
+            if extension is not None and not self._was_granted(source.old_id, member, cell.channel):
+                rows.append(extension)
         if not rows:
             return "granted" if isinstance(purpose.row, FamilyRow) else "same-id", None
         row = next((row for row in rows if row.basis == "related"), rows[0])
@@ -165,12 +164,10 @@ class Uses:
 
     def _required_conditions(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
         """Return the sets of conditions of which one must be stated for a use; an empty tuple if none is needed."""
-        ways = [
-            way
-            for member in _member_ids(purpose)
-            if member in self._granted_now.get(source.id, {})
-            for way in self._grounds[1].minimal_condition_sets(source.id, member)
-        ]
+        ways: list[frozenset[str]] = []
+        for member in _member_ids(purpose):
+            if member in self._granted_now.get(source.id, {}):
+                ways += self._grounds[1].minimal_condition_sets(source.id, member)
         return () if frozenset() in ways else _describe_condition_sets(ways)
 
     def _diff_conditions(self) -> Iterator[Change]:
@@ -218,12 +215,7 @@ class Uses:
     def _diff_extensions(self) -> Iterator[Change]:
         """Yield the effect of extensions on data collected before the earlier revision."""
         now = compute_grants(self._new)
-        before = {
-            (source, purpose): row
-            for (before, other), row in compute_extensions(self._old).items()
-            if (source := self._translate_id("source", before, forward=True)) is not None
-            if (purpose := self._translate_id("purpose", other, forward=True)) is not None
-        }
+        before = self._translate_earlier_extensions()
         pairs_of: dict[tuple[str, Direction, str, str | None], list[tuple[str, str]]] = {}
         for key, row in self._extended.items():
             if key in before:
@@ -240,6 +232,16 @@ class Uses:
             for purposes, sources in _group_pairs(pairs):
                 facts: dict[str, Fact] = {"purposes": purposes, "sources": sources, "basis": basis, "notified": day}
                 yield Change(kind, direction, facts, needs if direction == "widened" else None)
+
+    def _translate_earlier_extensions(self) -> Extensions:
+        """Return the extensions of the earlier revision by the ids of the later one, where that has the terms."""
+        extensions: Extensions = {}
+        for (old_source, old_purpose), row in compute_extensions(self._old).items():
+            source = self._translate_id("source", old_source, forward=True)
+            purpose = self._translate_id("purpose", old_purpose, forward=True)
+            if source is not None and purpose is not None:
+                extensions[source, purpose] = row
+        return extensions
 
     def _was_granted(self, source: str | None, purpose: str, channel: str | None = None) -> bool:
         """Return True if the earlier revision grants a purpose of the later one to a source (by a channel).
