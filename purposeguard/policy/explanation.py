@@ -76,7 +76,7 @@ class Decision:
 
     @cached_property
     def reason(self) -> DenialReason | None:
-        """The reason for a denial: the purpose itself, the channel, the subject, …; None if the use is allowed."""
+        """Return the reason for a denial: the purpose, the channel, the subject, …; None if the use is allowed."""
         if self.allowed:
             return None
         if self._declared:
@@ -90,7 +90,7 @@ class Decision:
 
     @cached_property
     def denied(self) -> tuple[type[Source], ...]:
-        """The sources that may not serve the purpose (by the channel, for the subject), ordered by clause."""
+        """Return the sources that may not serve the purpose (by the channel, for the subject), ordered by clause."""
         return tuple(source for source in self.label if not self._may_serve(source))
 
     @property
@@ -141,13 +141,13 @@ class Decision:
 
     @cached_property
     def alternatives(self) -> tuple[type[Purpose], ...]:
-        """The purposes that the whole label may serve (by the channel, for the subject), in the notice's order."""
+        """Return the purposes that the whole label may serve (by the channel, for the subject), in order."""
         row = self._matrix.row_for(self.label, self.channel, self.context)
         return tuple(purpose for purpose in self._matrix.notice.purposes if purpose in row)
 
     @cached_property
     def reasons(self) -> tuple[str, ...]:
-        """The explanation of a denial: one sentence for each refused source. Empty if the use is allowed."""
+        """Explain a denial, in one sentence for each refused source. Empty if the use is allowed."""
         if self._declared and not self.allowed:
             only = " or ".join(self._matrix.admitted_channels(self.purpose))
             return (f"{self._name(self.purpose)} names its channels and closes the list: {only}",)
@@ -299,7 +299,7 @@ class Decision:
 
     @cached_property
     def headline(self) -> str:
-        """The decision in one line."""
+        """Return the decision in one line."""
         if self.allowed:
             return f"{self._name(self.purpose)} may use {_join_names(map(self._name, self.label))}"
         if self._declared and not self.allowed:
@@ -311,7 +311,7 @@ class Decision:
 
     @cached_property
     def details(self) -> tuple[str, ...]:
-        """The lines that say which clauses grant the use, or why it is denied and what could be done instead."""
+        """Return lines that say which clauses grant the use, or why it is denied and what could be done instead."""
         if self.allowed:
             return tuple(f"{self._key(source)}: granted by {clause}" for source, clause in self.grants.items())
         lines = (
