@@ -74,7 +74,7 @@ def pair(tests: Sequence[str], *, forwards: bool) -> Times:
 
 
 def named(tests: Sequence[str]) -> str:
-    return " ".join(one for one in tests if not one.startswith("-"))
+    return " ".join(argument for argument in tests if not argument.startswith("-"))
 
 
 def run(tests: Sequence[str], *options: str) -> tuple[float, float]:

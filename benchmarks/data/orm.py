@@ -135,7 +135,7 @@ def _database(name: str, url: str, plain: Any, rounds: int) -> list[Row]:
     ):
         engine = protect(create_engine(url), guard, Base)
         with guard.purpose(tm.RenewalGuidance), Session(plain) as unguarded, GuardedSession(engine) as guarded:
-            if [one.id for one in ours(guarded)] != [one.id for one in hand(unguarded)]:
+            if [item.id for item in ours(guarded)] != [item.id for item in hand(unguarded)]:
                 raise RuntimeError(f"{title}: the two do not give the same")
 
             def run(call: Callable[[Any], Any], session: Any) -> Callable[[], object]:
@@ -163,19 +163,19 @@ def _hundred(table: Any) -> Callable[[Session], list[Any]]:
 def _places(table: Any) -> Callable[[Session], list[Any]]:
     def places(session: Session) -> list[Any]:
         return [
-            one
+            item
             for first in range(100, 200, 10)
-            for one in session.scalars(select(table).where(table.id >= first, table.id < first + 100))
+            for item in session.scalars(select(table).where(table.id >= first, table.id < first + 100))
         ]
 
     return places
 
 
 def _one(table: Any) -> Callable[[Session], list[Any]]:
-    def one(session: Session) -> list[Any]:
+    def item(session: Session) -> list[Any]:
         return [session.get_one(table, 77)]
 
-    return one
+    return item
 
 
 def _without() -> Callable[[Session], list[Any]]:

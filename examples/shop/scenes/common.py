@@ -78,7 +78,7 @@ def ledger_page(story: Story) -> dict[str, Any]:
 
 
 def outbox(story: Story) -> int:
-    return sum(one["messages"] for one in story.ask("GET", "/outbox", quiet=True))
+    return sum(counts["messages"] for counts in story.ask("GET", "/outbox", quiet=True))
 
 
 def ask_for(story: Story, kind: str, subject: str, *, purposes: list[str] | None = None) -> None:

@@ -31,9 +31,9 @@ def inventory(story: Story) -> None:
     activities, accesses = len(listed["activities"]), len(listed["accesses"])
     story.asked("GET /privacy/inventory")
     story.show(f"{activities} activities, {accesses} accesses")
-    for one in listed["reclassifications"]:
-        story.show(f"{_short(one['name'])}: {one['sources']} → {one['to']}\n  {one['why']}\n  {one['approver']}")
-    ways = [(one["sources"], one["to"], bool(one["approver"])) for one in listed["reclassifications"]]
+    for item in listed["reclassifications"]:
+        story.show(f"{_short(item['name'])}: {item['sources']} → {item['to']}\n  {item['why']}\n  {item['approver']}")
+    ways = [(item["sources"], item["to"], bool(item["approver"])) for item in listed["reclassifications"]]
     story.check(
         ways == [("1.1(b)", "not-personal", True)] * 3,
         "three ways out, all of telemetry, all approved",
@@ -55,15 +55,15 @@ def inventory(story: Story) -> None:
 )
 def ledger(story: Story) -> None:
     page = ledger_page(story)
-    for one in page["denials"]:
-        story.show(f"{_verdict(story, one)}  {_what(story, one)}")
-    uses = sorted(page["uses"], key=lambda one: -one["count"])
-    for one in uses[:MOST]:
-        story.show(f"{one['count']:6} ×  {_what(story, one)}")
+    for item in page["denials"]:
+        story.show(f"{_verdict(story, item)}  {_what(story, item)}")
+    uses = sorted(page["uses"], key=lambda item: -item["count"])
+    for item in uses[:MOST]:
+        story.show(f"{item['count']:6} ×  {_what(story, item)}")
     if len(uses) > MOST:
         story.show("       …")
-    errors = Counter(one["error"] for one in page["denials"])
-    noted = Counter(one["kind"] for one in page["noted"])
+    errors = Counter(item["error"] for item in page["denials"])
+    noted = Counter(item["kind"] for item in page["noted"])
     on_record = errors + Counter({kind: noted[kind] for kind in ("restriction", "provision")})
     story.check(
         on_record == story.on_record,
@@ -74,7 +74,7 @@ def ledger(story: Story) -> None:
     people = ("aiko", "ben ", "chie", "daichi", "example.com")
     verdict = story.ask("GET", "/privacy/ledger/verdict", quiet=True)
     story.check(
-        not any(one in whole for one in people) and verdict["entries"] >= noted.total() + errors.total(),
+        not any(item in whole for item in people) and verdict["entries"] >= noted.total() + errors.total(),
         "it names nobody, and every entry is as it was written",
         "人の名前はどこにもなく、すべての項目が書かれたときのままである",
     )

@@ -28,12 +28,12 @@ from examples.shop.scenes.uses import collect, figures
 def monthly(story: Story) -> None:
     due = story.ask("GET", "/reports/renewals-due")
     story.check(
-        sum(one["contracts"] for one in due) == 4,
+        sum(row["contracts"] for row in due) == 4,
         "four of six contracts: those of Aiko and Ben are not counted",
         "6件の契約のうち4件（愛子さんとベンさんの分は数えない）",
     )
     crashes = story.ask("GET", "/reports/crashes")
-    story.check([one["crashes"] for one in crashes] == [1, 0], "one crash is counted", "クラッシュを1件数えた")
+    story.check([row["crashes"] for row in crashes] == [1, 0], "one crash is counted", "クラッシュを1件数えた")
     problem = refused(story, "GET", "/mistakes/call-list", error="PurposeViolation")
     story.check(
         problem.get("field") == "events.customer_id",
@@ -108,7 +108,7 @@ def analyst(story: Story) -> None:
     )
     filled = story.ask("PUT", "/reports/warehouse")
     story.check(
-        [one["product"] for one in filled] == ["Shield"],
+        [row["product"] for row in filled] == ["Shield"],
         "a table for telemetry takes telemetry",
         "動作記録用の表には書き込める",
     )

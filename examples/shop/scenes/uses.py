@@ -80,7 +80,7 @@ def collect(story: Story) -> None:
 )
 def remind(story: Story) -> None:
     answer = story.ask("POST", "/renewals/reminders", {"due_before": "2030-02-01"})
-    used = [one["sources"] for one in ledger_page(story)["uses"] if one["activity"].endswith("remind_of_renewal")]
+    used = [item["sources"] for item in ledger_page(story)["uses"] if item["activity"].endswith("remind_of_renewal")]
     story.check(
         answer == {"customers": 1, "leads": 0, "prospects": 0} and used == ["1.1(a) 1.1(c)"],
         "one mail went out, and the ledger says what it was made of: 1.1(a) and 1.1(c)",
@@ -286,7 +286,7 @@ def threads(story: Story) -> None:
     story.check("guard.carry" in lost.get("detail", ""), "the message says what to do", "どうすればよいかが示された")
     compared = story.ask("GET", "/telemetry/crashes?product=Shield&product=Vault")
     story.check(
-        [one["events"] for one in compared] == [2, 1],
+        [item["events"] for item in compared] == [2, 1],
         "with `guard.carry` the same work is done",
         "`guard.carry` を使えば、同じ処理が動く",
     )
