@@ -17,7 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.bypass.seal_looking import TEXT, guard, leaks, opened, quiet, seal
 
 Personal: Any = pg.Personal
-BASES = [cls for cls in Personal.__mro__ if type(cls).__name__ == "Sealing"]
+BASES = [cls for cls in Personal.__mro__ if type(cls).__name__ == "SealedMeta"]
 
 
 def evil(*_: object, **__: object) -> Any:

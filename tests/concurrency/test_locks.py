@@ -159,7 +159,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
         import os, threading, warnings
         import purposeguard as pg
         from purposeguard.runtime.clock import Clock
-        from purposeguard.locks import _LOCKS, new_lock
+        from purposeguard.locks import _LOCKS, make_lock
         from purposeguard.notices import trendmicro_jp as tm
         from typing import Annotated
         from pydantic import BaseModel
@@ -190,7 +190,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
             for lock in list(_LOCKS):
                 lock.release()
 
-        own = new_lock()
+        own = make_lock()
         thread = threading.Thread(target=hold)
         with own:
             pass
