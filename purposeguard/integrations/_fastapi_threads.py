@@ -183,7 +183,7 @@ async def verify_hooks(route_class: type[APIRoute]) -> None:
         _replace_calls(route.dependant, functools.partial(_record_calls, called))
         _wrap_serialization(route.response_field, functools.partial(_record_calls, called))
     await _send_probe(app, _PROBE)
-    expected = {"handle", "_endpoint", "_dependency", "validate", "written"}
+    expected = {"handle", "_endpoint", "_dependency", "validate", "serialize"}
     if _find_thread_iterable(StreamingResponse(iter(())).body_iterator) is not None:
         called.add("stream")
     missing = (expected | {"stream"}) - called

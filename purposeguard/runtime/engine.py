@@ -235,7 +235,7 @@ class Engine:
         answers: Any = oversight.preferences_of_each(subjects)
         if len(answers) != len(subjects) or not set(map(type, answers)) <= {SubjectPreferences}:
             raise TypeError(
-                f"`get_preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
+                f"`preferences_of_each` of {type(oversight).__qualname__} gave no preferences for each subject"
             )
         return list(answers)
 

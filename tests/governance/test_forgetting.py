@@ -564,11 +564,11 @@ def test_a_run_that_ended_between_erasing_and_forgetting_is_resumed(
         def killed(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(forgetting, "forget", killed)
+        monkeypatch.setattr(forgetting, "forget_subjects", killed)
         with pytest.raises(KeyboardInterrupt):
             governance.retention.run(max_share=1)
         assert customers.keys == []
-        monkeypatch.setattr(forgetting, "forget", forget)
+        monkeypatch.setattr(forgetting, "forget_subjects", forget)
         assert governance.retention.run(max_share=1).good
     assert [in_clear(url) for url in filter(None, house)] == [[] for _ in filter(None, house)]
 

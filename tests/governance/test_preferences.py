@@ -541,7 +541,7 @@ def test_nobody_waits_long_for_a_look_that_does_not_end(
             going_on.wait(120)
         return latest(connection)
 
-    monkeypatch.setattr(changes, "latest", slow)
+    monkeypatch.setattr(changes, "latest_change", slow)
     store.timeout = 0.5
     assert looking.wait(60)  # in the thread that looks: otherwise this one may look itself, and does not go on
     began = real.monotonic()

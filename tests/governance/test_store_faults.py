@@ -368,7 +368,7 @@ import sys
 from purposeguard.governance import changes
 from purposeguard.governance.store import Store
 with Store.open(sys.argv[1]) as store, store.writing() as connection:
-    changes.record(connection, ["1"])
+    changes.record_changes(connection, ["1"])
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -443,12 +443,12 @@ with suppress(OSError):
 for free in range(5):
     for connecting in (store.reading, store.writing):
         with suppress(StoreUnavailable), connecting() as connection:
-            changes.latest(connection)
+            changes.latest_change(connection)
     os.close(taken.pop())
 for each in taken:
     os.close(each)
 with store.reading() as connection:
-    print(changes.latest(connection))
+    print(changes.latest_change(connection))
 """
 
 

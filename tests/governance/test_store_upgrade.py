@@ -63,7 +63,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_url: str, monkeypatch
     def fail(*_: object) -> bytes:
         raise RuntimeError("out of entropy")
 
-    monkeypatch.setattr("purposeguard.governance.pseudonyms._make", fail)
+    monkeypatch.setattr("purposeguard.governance.pseudonyms._make_vault", fail)
     with pytest.raises(RuntimeError, match="out of entropy"):
         Store.open(empty_url)
     monkeypatch.undo()

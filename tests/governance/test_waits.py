@@ -54,7 +54,7 @@ class Slow:
             self.ended.wait(seconds)
             return latest(connection)
 
-        patch.setattr(changes, "latest", slow)
+        patch.setattr(changes, "latest_change", slow)
 
 
 def asked_at_once(ask: Callable[[], object], threads: int = 12) -> list[tuple[float, bool]]:

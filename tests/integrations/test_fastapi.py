@@ -830,7 +830,7 @@ def stepping_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (overtaking_handle, "handle"),
         (keeping_calls, "_dependency, _endpoint"),
-        (keeping_fields, "validate, written"),
+        (keeping_fields, "serialize, validate"),
         (stepping_otherwise, "stream"),
     ],
 )

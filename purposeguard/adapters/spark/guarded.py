@@ -62,12 +62,12 @@ class _SparkWrapper:
 def make_wrapper(cls: type[W], spark: Spark, content: Any) -> W:
     """Return a wrapper of this class around a Spark object."""
     wrapper = object.__new__(cls)
-    object.__setattr__(wrapper, "_Behind__reach", lambda: (spark, content))
+    object.__setattr__(wrapper, "_SparkWrapper__reach", lambda: (spark, content))
     return wrapper
 
 
 def _open(wrapper: _SparkWrapper) -> tuple[Spark, Any]:
-    opened: tuple[Spark, Any] = object.__getattribute__(wrapper, "_Behind__reach")()
+    opened: tuple[Spark, Any] = object.__getattribute__(wrapper, "_SparkWrapper__reach")()
     return opened
 
 

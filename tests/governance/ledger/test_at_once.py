@@ -120,14 +120,14 @@ def test_no_thread_waits_longer_than_it_may_and_none_of_its_events_comes_later()
 def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent() -> None:
     code = (
         "import os, sys, threading, time, warnings\n"
-        "from purposeguard.governance.ledger.writing import Turns\n"
+        "from purposeguard.governance.ledger.writing import GroupCommit\n"
         "warnings.simplefilter('ignore')\n"
         "first = threading.Event()\n"
         "def write(events):\n"
         "    first.set()\n"
         "    time.sleep(3600 if os.getpid() == parent else 0)\n"
         "parent = os.getpid()\n"
-        "turns = Turns(write, lambda: 30)\n"
+        "turns = GroupCommit(write, lambda: 30)\n"
         "for n in range(3): threading.Thread(target=turns.write, args=(('sweep', '1'),), daemon=True).start()\n"
         "first.wait(); time.sleep(0.1)\n"
         "pid = os.fork()\n"
