@@ -625,7 +625,8 @@ def test_names_of_sources_are_those_of_the_notice_in_force(other: Engine) -> Non
         assert read() == ["a"]
     # The classes change names; what each clause may serve stays.
     turned = SHOP.replace('"Order"', '"X"').replace('"Other"', '"Order"').replace('"X"', '"Other"')
-    guard.replace(Notice.loads(turned.replace("2025-04-01", "2026-04-01")))
+    confirmed = '[[unchanged]]\nkind = "source"\nids = ["1", "2"]\nsince = 2025-04-01\n'
+    guard.replace(Notice.loads(turned.replace("2025-04-01", "2026-04-01") + confirmed))
     assert read() == ["b"]
 
 
