@@ -120,6 +120,7 @@ PUBLIC = (
 FOR_EACH_OTHER = {
     *("Disclosure.model_config", "PreferenceCache.invalidate", "PreferenceCache.reset_after_fork"),
     *("Store.before_fork", "Store.after_fork", "Notice.key", "Notice.revision_of"),
+    *("Notice.words_digest", "History.of_drafts", "History.clause_on", "EntrustmentDeclaration.with_site"),
 }
 """What governance, and its parts, are offered by others."""
 
