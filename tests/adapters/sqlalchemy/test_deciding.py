@@ -259,13 +259,36 @@ def test_what_flows_in_an_upsert_is_told(shop: Shop, guard: Guard) -> None:
 
 @pytest.mark.parametrize("dialect", [ON_POSTGRESQL], indirect=True)
 def test_writes_within_a_select_are_refused(shop: Shop, guard: Guard) -> None:
+    """A common table that changes rows is decided by what it reads, returns and writes, as a statement of its own."""
     engine = shop.guarded(guard)
-    moved = customers.delete().where(customers.c.id == 4).returning(customers.c.email).cte("moved")
-    written = insert(exports).values(public="x").returning(exports.c.id)
-    with engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
-        for statement in (select(moved.c.email), select(written.cte())):
-            with pytest.raises(UnresolvedStatement):
-                connection.execute(statement)
+    removed = exports.delete().where(exports.c.id == 1)
+    copied = insert(exports).from_select(["id", "public"], select(customers.c.id + 10, customers.c.email))
+    sealed = update(customers).values(phone=Personal("s", tm.Registration)).returning(customers.c.id)
+    refused: list[tuple[Any, type[Exception], str]] = [
+        (select(removed.returning(exports.c.mixed).cte()), PurposeViolation, "mixed"),
+        (select(removed.where(exports.c.mixed == "m").returning(exports.c.id).cte()), PurposeViolation, "mixed"),
+        (select(copied.returning(exports.c.id).cte()), FlowViolation, "public"),
+        (select(copied.returning(exports.c.public).cte()), FlowViolation, "public"),
+        (select(literal(1)).add_cte(copied.cte("unread")), FlowViolation, "public"),
+        (select(sealed.cte()), UnresolvedStatement, "change rows"),
+        (
+            select(select(removed.returning(exports.c.id).cte(nesting=True)).subquery()),
+            UnresolvedStatement,
+            "before the whole statement",
+        ),
+    ]
+    with engine.connect() as connection:
+        with pytest.raises(PurposeMissing):
+            connection.execute(select(removed.returning(exports.c.email).cte()))
+        with guard.purpose(tm.RenewalGuidance):
+            for statement, error, message in refused:
+                with pytest.raises(error, match=message):
+                    connection.execute(statement)
+            assert connection.scalar(select(func.count()).select_from(exports)) == 1  # nothing ran
+            written = insert(exports).values(id=2, public="x").returning(exports.c.id)
+            assert connection.scalars(select(written.cte())).all() == [2]
+            assert connection.scalars(select(removed.returning(exports.c.email).cte())).all() == ["x"]
+            assert connection.scalars(select(exports.c.id)).all() == [2]
 
 
 def test_tables_are_known_by_their_names(shop: Shop, guard: Guard) -> None:
