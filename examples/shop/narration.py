@@ -95,9 +95,10 @@ class Story:
 
         from purposeguard.cli.commands import app  # noqa: PLC0415  # likewise
 
-        shown = f'purposeguard sql --purpose {purpose} --store $STORE "{statement}" {" ".join(files)}'
-        self._print("  $ ", shown, "bold cyan")
-        command = ["sql", "--purpose", purpose, "--store", self._store, statement, *files]
+        command = ["sql", "--notice", "trendmicro-jp", "--purpose", purpose, "--store", self._store, statement, *files]
+        spelling = {self._store: "$STORE", statement: f'"{statement}"'}
+        shown = [spelling.get(argument, argument) for argument in command]
+        self._print("  $ ", f"purposeguard {' '.join(shown)}", "bold cyan")
         # Run it in this process: a new one would need seconds for its imports.
         with contextlib.chdir(self._folder):
             done = CliRunner(env={"COLUMNS": str(COLUMNS), "NO_COLOR": "1"}).invoke(app, command)
