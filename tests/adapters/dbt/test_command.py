@@ -56,7 +56,7 @@ def test_programs_read_json(shop):
 def test_code_hosts_read_sarif(shop, monkeypatch):
     refused(shop)
     monkeypatch.chdir(shop.folder)
-    result = run("dbt", "check", "--format", "sarif")
+    result = run("dbt", "check", "--format", "sarif", "--notice", "trendmicro-jp")
     assert result.exit_code == 1
     log = json.loads(result.stdout)
     validator = jsonschema.Draft4Validator(LOG, format_checker=jsonschema.FormatChecker())
@@ -149,4 +149,8 @@ def test_the_hook_of_pre_commit_runs_the_check(shop, monkeypatch):
     name, *arguments = hook["entry"].split()
     assert name == "purposeguard"
     monkeypatch.chdir(shop.written())
-    assert run(*arguments, *hook.get("args", [])).exit_code == 0
+    arguments += hook.get("args", [])
+    assert run(*arguments).exit_code == 2  # Nothing names the notice.
+    assert run(*arguments, "--notice", "trendmicro-jp").exit_code == 0
+    (shop.folder / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
+    assert run(*arguments).exit_code == 0

@@ -14,7 +14,8 @@ from tests.unit.command_line import TINY, process, run
 
 TAGS = {"id": pg.NotPersonal, "email": tm.Registration, "device": tm.ProductData, "氏名": tm.Registration}
 ROWS = {"id": [1, 2, 3], "email": ["a@x", "b@x", None], "device": ["d1", "d2", "d3"], "氏名": ["太郎", "花子", "次郎"]}
-FOR = ("--purpose", "renewal-guidance")
+NOTICE = ("--notice", "trendmicro-jp")
+FOR = (*NOTICE, "--purpose", "renewal-guidance")
 
 
 @pytest.fixture
@@ -75,9 +76,10 @@ def test_a_refusal_says_which_column_and_what_it_may_serve(folder):
 def test_a_purpose_with_closed_channels_needs_one(folder):
     text, path = "SELECT mail FROM w", folder / "w.parquet"
     pq.write_table(arrow.tagged(pa.table({"mail": ["m"]}), {"mail": tm.WebContact}, tm.NOTICE), path)
-    assert sql(text, path, "--purpose", "2.2③").exit_code == 1
-    assert sql(text, path, "--purpose", "2.2③", "--channel", "phone").exit_code == 1
-    result = sql(text, path, "--purpose", "2.2③", "--channel", "email", "--format", "json")
+    arguments = (path, *NOTICE, "--purpose", "2.2③")
+    assert sql(text, *arguments).exit_code == 1
+    assert sql(text, *arguments, "--channel", "phone").exit_code == 1
+    result = sql(text, *arguments, "--channel", "email", "--format", "json")
     assert (result.exit_code, rows(result)) == (0, [["m"]])
 
 
@@ -161,19 +163,20 @@ def test_statements_that_are_not_run(folder, statement, told):
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["SELECT 1 AS one", "customer.parquet"], 2),
+        (["SELECT 1 AS one", "customer.parquet", *NOTICE], 2),
+        (["SELECT 1 AS one", "customer.parquet", "--purpose", "renewal-guidance"], 2),
         (["SELECT 1 AS one", *FOR], 2),
-        (["SELECT 1 AS one", "customer.parquet", "--purpose", "nope"], 2),
+        (["SELECT 1 AS one", "customer.parquet", *NOTICE, "--purpose", "nope"], 2),
         (["SELECT 1 AS one", "customer.parquet", *FOR, "--channel", "telegraph"], 2),
-        (["SELECT 1 AS one", "customer.parquet", *FOR, "--notice", "acme"], 2),
+        (["SELECT 1 AS one", "customer.parquet", "--purpose", "renewal-guidance", "--notice", "acme"], 2),
         (["SELECT 1 AS one", "customer.parquet", *FOR, "--limit", "0"], 2),
         (["SELECT 1 AS one", "customer.parquet", *FOR, "--format", "xml"], 2),
         (["SELECT 1 AS one", "customer.parquet", *FOR, "--tags", "no.toml"], 2),
         (["SELECT 1 AS one", "customer.parquet", *FOR, "--store", "no.db"], 2),
         (["SELECT 1 AS one", "customer.parquet", *FOR, "--store", "mysql://x"], 2),
         (["SELECT 1 AS one", "customer.parquet", *FOR], 0),
-        (["SELECT count(*) AS n FROM customer", "customer.parquet", "--purpose", "AnyCommunityOperation"], 0),
-        (["SELECT id FROM customer", "customer.parquet", "--purpose", "traffic-analysis"], 0),
+        (["SELECT count(*) AS n FROM customer", "customer.parquet", *NOTICE, "--purpose", "AnyCommunityOperation"], 0),
+        (["SELECT id FROM customer", "customer.parquet", *NOTICE, "--purpose", "traffic-analysis"], 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
@@ -329,7 +332,7 @@ def test_a_notice_of_ones_own(folder):
 def test_what_is_not_installed_is_said(folder):
     code = (
         "import sys; sys.modules['duckdb'] = None; from purposeguard.cli.main import main; "
-        "sys.argv = ['purposeguard', 'sql', 'SELECT 1', 'customer.parquet', '--purpose', 'renewal-guidance']; main()"
+        f"sys.argv = {['purposeguard', 'sql', 'SELECT 1', 'customer.parquet', *FOR]}; main()"
     )
     result = process(code=code, cwd=folder)
     assert result.returncode == 2
