@@ -18,6 +18,7 @@ from purposeguard.governance import Governance, Store
 from purposeguard.governance.report import Disclosure
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.test_disclosure_pages import Page
+from tests.unit.command_line import process
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -229,11 +230,15 @@ def test_a_store_of_another_version_is_not_changed(store_url: str) -> None:
     assert "was made by a newer version of purposeguard" in result.stderr
 
 
-def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "purposeguard.governance", None)
-    result = run("requests", "sqlite:///store.db")
-    assert result.exit_code == 2
-    assert "pip install 'purposeguard[governance]'" in result.stderr
+@pytest.mark.parametrize("library", ["alembic", "sqlalchemy"])
+def test_what_is_to_be_installed_is_said(library: str) -> None:
+    code = (
+        f"import sys; sys.modules['{library}'] = None; from purposeguard.cli.main import main; "
+        "sys.argv = ['purposeguard', 'requests', 'sqlite:///store.db']; main()"
+    )
+    result = process(code=code)
+    assert result.returncode == 2
+    assert f"{library}, which is not installed: pip install 'purposeguard[governance]'" in result.stderr
 
 
 def test_a_store_is_upgraded_on_request(store_url: str) -> None:
