@@ -141,7 +141,7 @@ class SqlLedger:
         """Record one entry of one of the `KINDS`.
 
         Raises:
-            TypeError, ValueError: as `entry_made`.
+            TypeError, ValueError: as `normalize_entry`.
         """
         self._turns.write(_make_addition(kind, body))
         self._counters.begin()
