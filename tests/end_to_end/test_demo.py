@@ -201,7 +201,11 @@ def test_what_is_not_known_is_refused(options, complaint, capsys):
 
 def test_make_hands_its_arguments_on():
     done = subprocess.run(
-        ["make", "-n", "demo", "ARGS=--scene 3"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+        ["make", "--no-print-directory", "-n", "demo", "ARGS=--scene 3"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     assert done.stdout.endswith("-m examples.shop.demo --scene 3\n")
 
