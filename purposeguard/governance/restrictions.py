@@ -385,7 +385,7 @@ def _compute_state(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_wo
         all_suspended=any(row.purposes is None for row in suspensions),
         erased="erasure" in kinds,
         provision_stopped="stop-of-provision" in kinds,
-        # By the clause of that revision: `SubjectPreferences.agreed` knows its present one.
+        # By the clause of that revision: `SubjectPreferences.has_consented` knows its present one.
         consents=_collect_valid_consents(living, has_words),
     )
     return SubjectState(preferences, min((row.until for row in living if row.until is not None), default=None), since)
