@@ -17,21 +17,21 @@ from purposeguard.notices import trendmicro_jp as tm
 
 @purpose(tm.RenewalGuidance, channel="email")
 def renewals(request: HttpRequest) -> HttpResponse:
-    """Return the customers to remind, and of which product."""
+    """Whom to remind, and of what."""
     due = Contract.objects.select_related("customer").only("product", "renews_on", "customer__name", "customer__email")
-    reminders = [{"to": contract.customer.email, "product": contract.product} for contract in due.order_by("renews_on")]
-    return JsonResponse({"renewals": reminders})
+    found = [{"to": one.customer.email, "product": one.product} for one in due.order_by("renews_on")]
+    return JsonResponse({"renewals": found})
 
 
 @purpose(tm.ProductProvision)
 def search(request: HttpRequest) -> HttpResponse:
-    """Search customers by a part of their name."""
-    customers = Customer.objects.filter(name__icontains=request.GET.get("q", ""))
-    return JsonResponse({"names": list(customers.order_by("id").values_list("name", flat=True))})
+    """Customers by a part of their name."""
+    found = Customer.objects.filter(name__icontains=request.GET.get("q", ""))
+    return JsonResponse({"names": list(found.order_by("id").values_list("name", flat=True))})
 
 
 class Customers(PurposeMixin, ListView):
-    """A list that is rendered after the view has returned."""
+    """A list that is rendered when the view has long returned."""
 
     purpose = tm.ProductProvision
     queryset = Customer.objects.prefetch_related("contracts").order_by("id")
@@ -39,7 +39,7 @@ class Customers(PurposeMixin, ListView):
 
 
 class Letters(PurposeMixin, ListView):
-    """The same list for letters about renewals, which do not show scans."""
+    """The same for letters about renewals, which know nothing of scans."""
 
     purpose = tm.RenewalGuidance
     channel = "email"
@@ -51,17 +51,17 @@ class Letters(PurposeMixin, ListView):
 
 @purpose(tm.ProductImprovement)
 async def crashes(request: HttpRequest) -> HttpResponse:
-    """Count crashes by product. Django runs the query in a thread."""
+    """Crashes by product; Django asks for them in a thread."""
     groups = Event.objects.values("product").annotate(crashes=Count("id", filter=Q(kind="crash"))).order_by("product")
-    return JsonResponse({group["product"]: group["crashes"] async for group in groups})
+    return JsonResponse({one["product"]: one["crashes"] async for one in groups})
 
 
 @purpose(tm.ProductProvision)
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    """Return a file that is read from the database while it is sent."""
+    """A file that is read from the database while it is sent."""
     return StreamingHttpResponse(_lines(), content_type="text/csv")
 
 
 def _lines() -> Iterator[str]:
-    for customer in Customer.objects.order_by("id").iterator():
-        yield f"{customer.name},{customer.last_scan}\r\n"
+    for one in Customer.objects.order_by("id").iterator():
+        yield f"{one.name},{one.last_scan}\r\n"

@@ -17,27 +17,23 @@ OTHERS = ("request", "restriction", "consent", "provision", "exception")
 
 
 def page(most: int) -> LedgerPage:
-    """Return the newest entries of each kind, oldest first, and the totals of all uses."""
+    """The newest entries of each sort, oldest first, and all counts of uses added up."""
     ledger = _ledger()
     totals: Counter[tuple[str, str, str]] = Counter()
     for used, count in ledger.uses().items():  # one for each hour
         totals[used.activity or "(check)", used.purpose, _listed(used.sources)] += count
     return LedgerPage(
         denials=[
-            Denial.model_validate(_facts(entry, Denial) | {"sources": _denied(entry)})
-            for entry in deque(ledger.entries(["denial"]), most)
+            Denial.model_validate(_facts(one, Denial) | {"sources": _denied(one)})
+            for one in deque(ledger.entries(["denial"]), most)
         ],
         reclassified=[
             Reclassified.model_validate(
-                _facts(entry, Reclassified)
-                | {"sources": _listed(entry.body["sources"]), "to": _listed(entry.body["to"])}
+                _facts(one, Reclassified) | {"sources": _listed(one.body["sources"]), "to": _listed(one.body["to"])}
             )
-            for entry in deque(ledger.entries(["reclassification"]), most)
+            for one in deque(ledger.entries(["reclassification"]), most)
         ],
-        noted=[
-            Noted(at=entry.moment, kind=entry.kind, says=dict(entry.body))
-            for entry in deque(ledger.entries(OTHERS), most)
-        ],
+        noted=[Noted(at=one.moment, kind=one.kind, says=dict(one.body)) for one in deque(ledger.entries(OTHERS), most)],
         uses=[
             UseCount(activity=activity, purpose=purpose, sources=sources, count=count)
             for (activity, purpose, sources), count in sorted(totals.items())
@@ -46,13 +42,9 @@ def page(most: int) -> LedgerPage:
 
 
 def verified() -> Verdict:
-    """Verify the chain of entries from the first to the last.
-
-    Raises:
-        LedgerBroken: an entry was changed or removed.
-    """
-    verdict = _ledger().verify()
-    return Verdict(entries=verdict.entries, hash=verdict.head.hash)
+    """Follows the chain from the first entry to the last; raises LedgerBroken where one is not as it was written."""
+    found = _ledger().verify()
+    return Verdict(entries=found.entries, hash=found.head.hash)
 
 
 def _ledger() -> SqlLedger:
@@ -63,12 +55,12 @@ def _ledger() -> SqlLedger:
 
 
 def _facts(entry: Entry, model: type[BaseModel]) -> dict[str, Any]:
-    """Return the fields of an entry that a page shows."""
+    """What a page has of an entry."""
     return {name: entry.body.get(name) for name in model.model_fields} | {"at": entry.moment}
 
 
 def _denied(entry: Entry) -> str | None:
-    """Return the clauses of the refused data. They are unknown for data that was read outside any purpose."""
+    """The clauses of what was refused; of data that was read outside any purpose they are not known."""
     return _listed(entry.body["denied"] or entry.body["sources"]) if "sources" in entry.body else None
 
 

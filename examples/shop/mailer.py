@@ -26,7 +26,7 @@ class Message:
 
 
 class Addressee(Protocol[P_co]):
-    """A person to whom a letter goes, whatever the clause under which the shop knows them."""
+    """Whom a letter goes to, by whichever clause the shop knows them."""
 
     @property
     def name(self) -> Personal[str, P_co]: ...
@@ -44,10 +44,10 @@ class _Letter(Generic[P_contra]):
 
 
 class Mailing(Generic[P_contra]):
-    """The letters of one activity, written for its purpose. Names and addresses in them are still sealed.
+    """The letters of one activity, written for its purpose; nobody has read a name or an address yet.
 
-    `Mailing(use)` accepts data that the purpose of the use may see. A type checker refuses addresses and texts that
-    were collected for another purpose. Figures that are not personal data may be in any text.
+    `Mailing(use)` takes what the purpose of that use may see: a type checker refuses an address, or a word in the text,
+    that was collected for something else. A figure that is no personal data may be in any text.
     """
 
     def __init__(self, use: Use[P_contra]) -> None:
@@ -59,45 +59,43 @@ class Mailing(Generic[P_contra]):
         self._letters.append(_Letter(to.row, subject, to.email.zip(body)))
 
     def to_each(self, people: Iterable[Addressee[P_contra]], subject: str, text: str) -> None:
-        """Add a letter with the same text for each person, with the person's name above it."""
-        for person in people:
-            self.add(person, subject, person.name.map(lambda name: f"Dear {name},\n\n{text}"))
+        """The same text to everybody, with their own name above it."""
+        for one in people:
+            self.add(one, subject, one.name.map(lambda name: f"Dear {name},\n\n{text}"))
 
     def opened(self) -> list[Message]:
-        """Return all letters in plain text, or none if one of them may not be opened.
+        """All letters in plain, or none: where one may not be opened, none is. Only while the use is under way.
 
-        Call this only during the use. People who asked, after the lists were read, that the use stop get no letter.
+        Save those to people who asked, after the lists were read, that it stop: they get none.
         """
-        self._letters = [letter for letter in self._letters if not self._stopped(letter)]
-        texts = self._use.open_all(
-            [letter.text for letter in self._letters], [letter.whose for letter in self._letters]
-        )
-        return [Message(to, letter.subject, body) for letter, (to, body) in zip(self._letters, texts, strict=True)]
+        self._letters = [one for one in self._letters if not self._stopped(one)]
+        texts = self._use.open_all([one.text for one in self._letters], [one.whose for one in self._letters])
+        return [Message(to, one.subject, body) for one, (to, body) in zip(self._letters, texts, strict=True)]
 
     def _stopped(self, letter: _Letter[P_contra]) -> bool:
         label = letter.text.label
         return self._use.allows(label) and not self._use.allows(label, subject=letter.whose)
 
     def count(self, people: Iterable[Addressee[Any]]) -> int:
-        """Count the letters to these people."""
-        rows = {id(person.row) for person in people}
-        return sum(id(letter.whose) in rows for letter in self._letters)
+        """How many of the letters are to these."""
+        rows = {id(one.row) for one in people}
+        return sum(id(one.whose) in rows for one in self._letters)
 
 
 class Mailer(Protocol):
     def send(self, mailing: Mailing[Any], /) -> None:
-        """Send all letters of a mailing. Call this within the activity that wrote them."""
+        """Sends all letters of a mailing, within the activity that wrote them."""
 
 
 class OutboxMailer:
-    """A mailer that writes to a table, from which a relay takes mail. Each message names its activity."""
+    """Writes mail to a table, from which a relay takes it. Each message says which activity sent it."""
 
     def send(self, mailing: Mailing[Any], /) -> None:
-        # Open all letters before the transaction begins, so that a refusal can be written to the ledger: SQLite allows
-        # one writer at a time.
+        # All is opened before the transaction begins, so that a refusal can be written to the ledger meanwhile: SQLite
+        # lets one write at a time.
         rows = [
-            MailRow(activity=mailing.activity, to=message.to, subject=message.subject, body=message.body)
-            for message in mailing.opened()
+            MailRow(activity=mailing.activity, to=one.to, subject=one.subject, body=one.body)
+            for one in mailing.opened()
         ]
         with Session.begin() as session:
             session.add_all(rows)
@@ -105,7 +103,7 @@ class OutboxMailer:
 
 @dataclass
 class MemoryMailer:
-    """A mailer for tests that keeps mail in a list."""
+    """Keeps mail in a list, for tests."""
 
     sent: list[Message] = field(default_factory=list[Message])
 
@@ -114,7 +112,7 @@ class MemoryMailer:
 
 
 def outgoing() -> list[Outgoing]:
-    """Return how many messages each activity has put into the outbox."""
+    """How many messages each activity has put into the outbox."""
     counts = (
         select(MailRow.activity, func.count().label("messages")).group_by(MailRow.activity).order_by(MailRow.activity)
     )

@@ -23,7 +23,7 @@ from purposeguard.notices import trendmicro_jp as tm
 
 
 class Model(pg.PersonalModel):
-    """Base class of the shop's models. Its validation errors do not show personal values."""
+    """As a `PersonalModel`, none of these shows in an error of validation what was given for personal data."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True, extra="forbid")
 
@@ -39,7 +39,7 @@ ProspectId = Annotated[int, pg.Subject("prospect")]
 
 
 class Person(Model):
-    """A row about a person, whom the `id` of each kind names.
+    """A row about somebody, whom the `id` of each kind names.
 
     `registered_on` says under which revision of the notice it was collected, which is not for those who see the rest.
     """
@@ -48,7 +48,7 @@ class Person(Model):
 
     @property
     def row(self) -> BaseModel:
-        """The row itself. Code that sees only a name and an address must still say whose they are."""
+        """Itself: who knows it by its name and address alone still has to say whose they are."""
         return self
 
 
@@ -74,7 +74,7 @@ class CustomerContact(Person):
 
 
 class Customer(CustomerContact):
-    """All data about a customer. Most purposes may see a part of it."""
+    """All that is known of a customer; most purposes may see a part of it."""
 
     id: CustomerId
     phone: Personal[str, tm.Registration] | None
@@ -96,7 +96,7 @@ class NewEvent(Model):
 
 
 class Event(Model):
-    """A report of one device."""
+    """What one device reported."""
 
     customer_id: CustomerId = Field(exclude=True, repr=False)
     product: Personal[str, tm.ProductData]
@@ -106,7 +106,7 @@ class Event(Model):
 
 
 class Run(NamedTuple):
-    """A run of a product, from which figures are made. It has no clause: a list of runs is sealed as a whole."""
+    """What figures are made from. Carries no clause itself: a list of runs is sealed as a whole."""
 
     customer: CustomerId
     kind: str
@@ -114,7 +114,7 @@ class Run(NamedTuple):
 
 
 class Figures(Model):
-    """Figures from a declared reclassification. They are no longer personal data, so any purpose may open them."""
+    """Made by a declared reclassification, so no longer personal data: any purpose may open them."""
 
     product: str
     runs: Personal[int, pg.NotPersonal]
@@ -123,7 +123,7 @@ class Figures(Model):
 
 
 class CrashCount(Model):
-    """A count of the reports and crashes of one customer's products."""
+    """What the products of one customer report, counted."""
 
     customer_id: CustomerId
     product: Annotated[str, tm.ProductData]
@@ -132,7 +132,7 @@ class CrashCount(Model):
 
 
 class CrashSummary(Model):
-    """A summary of reports. It keeps their tag: analysis removes none."""
+    """Counted from what products report, so it is still that: analysis takes no tag away."""
 
     product: Annotated[str, tm.ProductData]
     events: Annotated[int, tm.ProductData]
@@ -151,7 +151,7 @@ class NewVisit(Model):
 
 
 class Visit(NewVisit):
-    """A visit to the website. Most visitors are unknown."""
+    """One visit; of most nobody knows whose."""
 
     customer_id: Annotated[int | None, pg.Subject("customer")] = None
 
@@ -162,7 +162,7 @@ class PageTraffic(Model):
 
 
 class CustomerVisit(Model):
-    """A page and the customer who was logged in there. They have two clauses and are not linked yet."""
+    """A page, and the customer who was logged in there: of two clauses, and not linked yet."""
 
     customer_id: CustomerId
     customer: Personal[str, tm.Registration]
@@ -170,7 +170,7 @@ class CustomerVisit(Model):
 
 
 class LinkedVisit(Model):
-    """A visit linked with its customer. The notice has a source of its own for it, with one purpose."""
+    """A visit linked with the customer who made it: a source of its own in the notice, with one purpose."""
 
     customer: Annotated[str, tm.LinkedUsage]
     page: Annotated[str, tm.LinkedUsage]
@@ -188,7 +188,7 @@ class NewLead(Model):
 
 
 class Lead(NewLead, Person):
-    """All data about a lead."""
+    """All that is known of a lead."""
 
     id: LeadId
 
@@ -217,7 +217,7 @@ class NewProspect(Model):
 
 
 class Prospect(NewProspect, Person):
-    """All data about a prospect."""
+    """All that is known of a prospect."""
 
     id: ProspectId
 
@@ -259,7 +259,7 @@ class FromProspect(ProspectContact):
 
 
 class Inquiry(Model):
-    """A question by one of three senders. The text is tagged when it is read, according to the sender."""
+    """One of the three is there."""
 
     id: int
     customer: FromCustomer | None = None
@@ -278,7 +278,7 @@ class Inquiry(Model):
 
 
 class Sent(Model):
-    """The numbers of messages that an activity sent to each group."""
+    """How many of an activity's messages went to whom."""
 
     customers: int = 0
     leads: int = 0
@@ -286,7 +286,7 @@ class Sent(Model):
 
 
 class Outgoing(Model):
-    """The outbox as everybody may see it: activities and numbers of messages, but no recipients."""
+    """The outbox as anybody may see it: whose messages, how many, and not to whom."""
 
     activity: str
     messages: int
@@ -302,7 +302,7 @@ Words = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
 class NewRequest(Model):
-    """A request of a kind that clause 7 names. With `purposes`, use is to stop for these only."""
+    """What somebody asks for, of the kinds that clause 7 names; `purposes` where use is to stop for some alone."""
 
     kind: Words
     subject: Subject
@@ -312,7 +312,7 @@ class NewRequest(Model):
 
 
 class Handled(Model):
-    """A request and its state."""
+    """A request, and how it stands."""
 
     id: int
     kind: str
@@ -322,7 +322,7 @@ class Handled(Model):
 
 
 class NewRecipient(Model):
-    """A recipient that handles data for the shop, with the records that clauses 4 to 6 require."""
+    """Somebody who handles data for the shop, and what clauses 4 to 6 ask to have on record of them."""
 
     kind: Words
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -333,7 +333,7 @@ class NewRecipient(Model):
 
 
 class Warrant(Model):
-    """An order that opens the data of one customer, and the person who approved it."""
+    """An order by which the data of one customer is opened, and who saw that it is in order."""
 
     customer_id: int
     number: Words
@@ -366,7 +366,7 @@ class UseCount(Model):
 
 
 class Reclassified(Model):
-    """A run of a declared reclassification: its sources, its result, the reason, and the approver."""
+    """One run of a declared reclassification: what was made less restricted, why that may be, and who approved it."""
 
     at: datetime
     activity: str | None
@@ -378,7 +378,7 @@ class Reclassified(Model):
 
 
 class Noted(Model):
-    """Any other entry: a hand-over, a use under an exception, a request, or its result."""
+    """Anything else on record: a hand-over, a use under an exception, a request, what came of it."""
 
     at: datetime
     kind: str
@@ -393,7 +393,7 @@ class LedgerPage(Model):
 
 
 class Verdict(Model):
-    """The result of verifying the ledger: the number of entries, and the last hash."""
+    """That no entry of the ledger was changed or removed: so many, up to this hash."""
 
     entries: int
     hash: str

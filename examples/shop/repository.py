@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class NotFound(Exception):
-    """The requested record does not exist."""
+    """There is no such record."""
 
     def __init__(self, what: str, key: object) -> None:
         super().__init__(f"there is no {what} {key}")
@@ -87,16 +87,16 @@ def _must_exist(table: type[Base], what: str, key: int | None) -> None:
 
 
 def add_customer(new: NewCustomer) -> int:
-    contracts = [ContractRow(**contract.model_dump()) for contract in new.contracts]
+    contracts = [ContractRow(**one.model_dump()) for one in new.contracts]
     return _added(CustomerRow(**new.model_dump(exclude={"contracts"}), contracts=contracts))
 
 
 def add_events(new: Iterable[NewEvent]) -> int:
     events = list(new)
-    for key in {event.customer_id for event in events}:
+    for key in {one.customer_id for one in events}:
         _must_exist(CustomerRow, "customer", key)
     with Session.begin() as session:
-        session.add_all(EventRow(**event.model_dump()) for event in events)
+        session.add_all(EventRow(**one.model_dump()) for one in events)
     guard.cache_clear(crash_counts)
     return len(events)
 
@@ -126,10 +126,7 @@ def add_inquiry(new: NewInquiry) -> int:
 
 @guard.access(withhold=True)
 def customer(key: int) -> Customer:
-    """Return the data of a customer, without fields that the current purpose may not use.
-
-    This applies to plain and to sealed fields.
-    """
+    """All about a customer, without the fields that the purpose under way may not use, be they sealed or plain."""
     with Session() as session:
         row = _found(session.get(CustomerRow, key), "customer", key)
         return Customer.model_validate(
@@ -140,7 +137,7 @@ def customer(key: int) -> Customer:
                 "email": row.email,
                 "phone": row.phone,
                 "contracts": row.contracts,
-                "devices": sorted({event.device for event in row.events}),
+                "devices": sorted({one.device for one in row.events}),
             }
         )
 
@@ -176,7 +173,7 @@ def renewals(due_before: date) -> list[Renewal]:
 
 @guard.access(narrow=True)
 def events(product: str) -> Iterator[Event]:
-    """Yield events row by row; each step needs a purpose."""
+    """Row by row: each step needs a purpose."""
     wanted = select(EventRow).where(EventRow.product == product).order_by(EventRow.id)
     with Session() as session:
         for row in session.scalars(wanted).yield_per(500):
@@ -185,24 +182,18 @@ def events(product: str) -> Iterator[Event]:
 
 @guard.access
 def runs(product: str) -> Personal[list[Run], tm.ProductData]:
-    """Return all runs of a product under one seal, to make figures of them.
-
-    The guard cannot check the rows of a sealed list, so this function checks each of them.
-    """
+    """All runs of a product under one seal, for figures: no rows that the guard could look at, so each is asked for."""
     wanted = select(EventRow.customer_id, EventRow.kind, EventRow.seconds).where(EventRow.product == product)
     use = guard.current
     with Session() as session:
-        runs_of_product = [Run(*row) for row in session.execute(wanted)]
-    return Personal([run for run in runs_of_product if use.allows(tm.ProductData, subject=run)], tm.ProductData)
+        found = [Run(*row) for row in session.execute(wanted)]
+    return Personal([one for one in found if use.allows(tm.ProductData, subject=one)], tm.ProductData)
 
 
 @guard.cached(maxsize=256, ttl=60)
 @guard.access(narrow=True)
 def crash_counts(product: str) -> list[CrashCount]:
-    """Return the crashes of a product, counted for each customer.
-
-    The cache has the purpose in its key: data that was read to improve products never answers another purpose. The
-    guard also leaves out customers who stopped the use when it answers from the cache.
+    """Cached by purpose too: what was read to improve products is not served to anything else.
 
     Counted for each customer, since who stops the use is left out of what lies in the cache as well.
     """
@@ -312,10 +303,7 @@ def inquiries_of(kind: str, key: int) -> list[Inquiry]:
 
 
 def _inquiry(row: InquiryRow) -> Inquiry:
-    """Return an inquiry with one of three senders.
-
-    The text has the clause under which the shop got it from such a sender.
-    """
+    """One of the three senders, with the text under the clause by which the shop has it from such a sender."""
     senders: dict[str, CustomerRow | LeadRow | ProspectRow | None] = {
         "customer": row.customer,
         "lead": row.lead,

@@ -16,18 +16,14 @@ from purposeguard.notices import trendmicro_jp as tm
 @guard.purpose(tm.ProductImprovement).with_use
 def hand_over_crashes(use: Use[tm.ProductImprovement], customer_id: int) -> int:
     events = repository.events_of(customer_id)
-    crashes = [event for event in events if use.open(event.kind, subject=event) == "crash"]
+    crashes = [one for one in events if use.open(one.kind, subject=one) == "crash"]
     return upload(crashes) if crashes else 0
 
 
 @guard.entrust("crash-lab", means="cloud-storage")
 def upload(reports: list[Event]) -> int:
-    """Queue the reports for upload.
-
-    The guard first records which data about whom goes to which recipient. It refuses the call if the notice or the data
-    of one of the customers forbids it.
-    """
-    lines = [report.model_dump_json() for report in reports]
+    """Runs once it is on record what goes to whom, about whom; not at all where the notice or one of these forbids."""
+    lines = [one.model_dump_json() for one in reports]
     with Session.begin() as session:
         session.add_all(UploadRow(recipient="crash-lab", line=line) for line in lines)
     return len(lines)

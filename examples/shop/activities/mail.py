@@ -16,14 +16,14 @@ from purposeguard.notices import trendmicro_jp as tm
 def remind_of_renewal(use: Use[tm.RenewalGuidance], due_before: date, mailer: Mailer) -> Sent:
     mailing = Mailing(use)
     due = repository.renewals(due_before)
-    for renewal in due:
-        _remind(mailing, renewal)
+    for one in due:
+        _remind(mailing, one)
     mailer.send(mailing)
     return Sent(customers=mailing.count(due))
 
 
 def _remind(mailing: Mailing[tm.RenewalGuidance], due: Renewal) -> None:
-    # Three sealed values make a fourth with all their clauses. Nobody sees the text before the mail goes out.
+    # From three sealed values a fourth, of the clauses of all: nobody sees the text before the mail goes out.
     body = due.name.zip(due.product, due.renews_on).map(_reminder)
     mailing.add(due, "Your licence", body)
 

@@ -29,9 +29,9 @@ class Issue(BaseModel):
 
 @guard.purpose(tm.AnySecurityInformation, channel="email").with_use
 async def send_security_newsletter(use: Use[tm.AnySecurityInformation], issue: Issue, mailer: Mailer) -> Sent:
-    """Write to the people on three lists, which are read at the same time, each in its own thread.
+    """Reads the three lists at the same time, each in a thread of its own.
 
-    A thread has only the purpose that is carried to it. The `use` of this function works in these threads, too.
+    A thread has no purpose but the one that is carried to it; there the `use` of this function opens as it does here.
     """
     customers, leads, prospects = await asyncio.gather(
         asyncio.to_thread(guard.carry(repository.customer_contacts)),
@@ -67,17 +67,15 @@ def _sent(
 
 @guard.purpose(tm.AnyProductGuidance, channel="email").with_use
 def advertise(use: Use[tm.AnyProductGuidance], product: str, mailer: Mailer) -> Sent:
-    """Advertise with a figure from telemetry.
+    """Marketing with a figure from telemetry: made for improving products, and no personal data once it is made.
 
-    The figure is made for improving products, and is no personal data once it is made.
-
-    A figure about one device would be refused: it is product data, which may not serve product guidance.
+    A figure of one device would not pass here: it is product data, which may not serve product guidance.
     """
-    figures = telemetry.figures(product)  # This is another activity with another purpose.
+    figures = telemetry.figures(product)  # an activity of its own, for its own purpose
     leads = repository.lead_contacts()
     mailing = Mailing(use)
-    for lead in leads:
-        _advertise(mailing, lead, figures)
+    for one in leads:
+        _advertise(mailing, one, figures)
     mailer.send(mailing)
     return Sent(leads=mailing.count(leads))
 
@@ -90,9 +88,9 @@ def _advertise(mailing: Mailing[tm.AnyProductGuidance], to: Addressee[tm.AnyProd
 
 
 def warn_lead(lead_id: int, channel: str, issue: Issue, mailer: Mailer) -> Sent:
-    """Send a warning to one lead, through the channel that sales asks for.
+    """A warning to one lead, by the channel that sales asks for.
 
-    The channel is known only at run time, so this function enters the purpose itself, without a decorator.
+    The channel is known only now, so the purpose is entered here and not by a decorator.
     """
     with guard.purpose(tm.WebSecurityMail, channel=channel, activity=f"{__name__}.warn_lead") as use:
         mailing = Mailing(use)

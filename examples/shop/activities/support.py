@@ -17,7 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 @guard.purpose(tm.AnyInquiryResponse, channel="email").with_use
 def answer_inquiry(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, mailer: Mailer) -> int:
     inquiry = repository.inquiry(inquiry_id)
-    sender = inquiry.lead or inquiry.prospect  # A type checker would refuse `inquiry.customer` below.
+    sender = inquiry.lead or inquiry.prospect  # with `inquiry.customer` beside them no type checker lets it pass below
     if sender is None:
         raise repository.NotFound("inquiry of a lead or prospect", inquiry_id)
     mailing = Mailing(use)
@@ -28,7 +28,7 @@ def answer_inquiry(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, 
 
 @guard.purpose(tm.ProductProvision, channel="email").with_use
 def help_customer(use: Use[tm.ProductProvision], customer_id: int, text: str, mailer: Mailer) -> Sent:
-    """Answer a customer by the same mail, for a purpose that customers' data may serve."""
+    """The way for customers: the same mail, for a purpose that their data may serve."""
     mailing = Mailing(use)
     mailing.to_each([repository.customer_contact(customer_id)], "Your product", text)
     mailer.send(mailing)

@@ -13,7 +13,7 @@ from purposeguard.errors import TooFewSubjects
 from purposeguard.notices import trendmicro_jp as tm
 
 FEWEST = 5
-"""The least number of customers that a published figure is made from."""
+"""So many customers at least are behind a figure that leaves."""
 
 published = guard.reclassify(
     tm.ProductData,
@@ -23,17 +23,17 @@ published = guard.reclassify(
     at_least=FEWEST,
     name="published figures",
 )
-"""A reclassification, after which a result is no telemetry any more. It is approved, and each run is in the ledger."""
+"""A way by which something made of telemetry stops being telemetry: listed, told to the ledger, approved."""
 
 
 @guard.purpose(tm.ProductImprovement)
 def export_slow_events(product: str, at_least: float) -> Iterator[str]:
-    """Yield slow events as lines of JSON, with one event in memory at a time.
+    """A pipeline of generators: one event in memory at a time, each a line of JSON.
 
-    The purpose holds while this body runs. It does not hold between two lines, while the caller works.
+    The purpose holds while this body runs. Between two lines, while whoever consumes them works, it does not.
     """
     for event in repository.events(product):
-        use = guard.use(tm.ProductImprovement)  # Each step of the loop needs its own use.
+        use = guard.use(tm.ProductImprovement)  # in the loop: each step has a use of its own
         if use.open(event.seconds, subject=event) >= at_least:
             yield event.model_dump_json() + "\n"
 
@@ -45,27 +45,22 @@ def crashes(product: str) -> CrashSummary:
 
 @guard.purpose(tm.ProductImprovement)
 def compare_products(products: list[str]) -> list[CrashSummary]:
-    """Summarize the crashes of several products in a thread pool.
-
-    `guard.carry` carries the purpose to the threads of the pool, which would have none otherwise.
-    """
+    """The threads of the pool are not this function: the purpose is carried to them."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         return list(pool.map(guard.carry(summary), products))
 
 
 def summary(product: str) -> CrashSummary:
-    """Summarize the crashes of a product for the current purpose."""
+    """Reads for whichever purpose is under way."""
     counts = repository.crash_counts(product)
     return CrashSummary(
-        product=product,
-        events=sum(customer_counts.events for customer_counts in counts),
-        crashes=sum(customer_counts.crashes for customer_counts in counts),
+        product=product, events=sum(one.events for one in counts), crashes=sum(one.crashes for one in counts)
     )
 
 
 @guard.purpose(tm.ProductImprovement)
 def figures(product: str) -> Figures:
-    """Return figures that any purpose may open, or raise `TooFewSubjects`."""
+    """Figures that any purpose may open, or `TooFewSubjects`."""
     runs = repository.runs(product)
     mean = published.mean(runs, of=_seconds, subject=_customer)
     return Figures(
@@ -91,11 +86,9 @@ def _customer(run: Run) -> int:
     approver="data protection officer",
 )
 def crash_percent(runs: Sequence[Run]) -> int:
-    """Return the percentage of runs that crashed.
+    """Takes a sealed list where it is called, and sees a plain one here.
 
-    Callers pass a sealed list; this function gets a plain one.
-
-    `at_least` does not apply to functions, so this one checks the number of customers itself.
+    No `at_least` holds for a function: what it may give away, and of how many, is for it to see to.
     """
     if len({run.customer for run in runs}) < FEWEST:
         raise TooFewSubjects("a percentage of crashes", FEWEST)
@@ -104,5 +97,5 @@ def crash_percent(runs: Sequence[Run]) -> int:
 
 @guard.purpose(tm.ProductProvision, channel="in_product")
 def devices_in_use(customer_id: int) -> list[str]:
-    """Return the devices that the product shows to the customer on the page about the licence."""
+    """What the product shows to the customer on the page about the licence."""
     return repository.customer(customer_id).devices

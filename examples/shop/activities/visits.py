@@ -24,29 +24,23 @@ def traffic() -> list[PageTraffic]:
 
 
 def _counted() -> list[PageTraffic]:
-    """Count visits by page.
-
-    The database cannot count them: it does not know who asked that their visits are left out.
-    """
-    visits = Counter(visit.page for visit in repository.visits())
+    """Counted here and not by the database, which does not know who asked that their visits are left out."""
+    visits = Counter(one.page for one in repository.visits())
     return [PageTraffic(page=page, visits=count) for page, count in sorted(visits.items())]
 
 
 @guard.purpose(tm.UsageAnalysis).with_use
 def pages_of_customers(use: Use[tm.UsageAnalysis]) -> list[LinkedVisit]:
-    """Return visits with the names of the customers who made them.
-
-    A customer's name alone may not serve this purpose. A name that is linked with a visit has a source that may.
-    """
+    """Alone, a customer's name may not serve this purpose; linked with a visit it is of a source that may."""
     visits = repository.visits_of_customers()
-    linked = [tm.link_usage(visit.page, visit.customer) for visit in visits]
+    linked = [tm.link_usage(one.page, one.customer) for one in visits]
     return [LinkedVisit(page=page, customer=customer) for page, customer in use.open_all(linked, subjects=visits)]
 
 
-# This activity is new. While it is observed, nothing is refused, and the ledger shows what would be.
+# New, and rolled out in stages: while it is observed nothing is refused, and the ledger shows what would be.
 @guard.purpose(tm.WebBehaviourAnalysis, mode="observe")
 def compare_visits_with_leads() -> Comparison:
-    companies = Counter(lead.company for lead in repository.lead_companies())
+    companies = Counter(one.company for one in repository.lead_companies())
     return Comparison(
         pages=_counted(), companies=[LeadCompanies(company=name, leads=count) for name, count in companies.items()]
     )

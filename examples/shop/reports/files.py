@@ -25,7 +25,7 @@ Person = Annotated[str, pg.Subject]
 
 
 class Contacts(TypedDict):
-    """Customers, leads and prospects in one table. The clause of a name is in its row."""
+    """Customers, leads and prospects in one table: a name is of whichever clause its row says."""
 
     person: Person
     source: Annotated[str, pg.RowSource]
@@ -61,14 +61,14 @@ def _contacts() -> Iterator[dict[str, Any]]:
     )
     with Reading() as session:
         for kind, table, source in kinds:
-            for row in session.execute(select(table.id, table.name, table.email, table.registered_on)).mappings():
-                yield {**row, "person": f"{kind}:{row['id']}", "source": source.clause}
+            for one in session.execute(select(table.id, table.name, table.email, table.registered_on)).mappings():
+                yield {**one, "person": f"{kind}:{one['id']}", "source": source.clause}
 
 
 @guard.purpose(tm.ProductImprovement)
 def export_events(folder: Path) -> int:
     wanted = select(EventRow.customer_id, EventRow.product, EventRow.kind, EventRow.seconds)
     with Reading() as session:
-        rows = session.execute(wanted).mappings()
-        events = [{**row, "person": f"customer:{row['customer_id']}"} for row in rows]
+        found = session.execute(wanted).mappings()
+        events = [{**one, "person": f"customer:{one['customer_id']}"} for one in found]
     return parquet.write(events, Events, folder / EVENTS)

@@ -39,7 +39,7 @@ class Speed(Model):
 
 
 _alone = Lock()
-"""A lock, because DuckDB allows only connections with the same configuration to a file."""
+"""DuckDB lets one connection of a kind have the file."""
 
 
 @contextmanager
@@ -58,5 +58,5 @@ def fill(folder: Path) -> list[Speed]:
     with opened(folder) as warehouse:
         warehouse.sql("DELETE FROM speed")
         warehouse.sql("INSERT INTO speed SELECT product, count(*), round(avg(seconds), 1) FROM events GROUP BY product")
-        result = warehouse.sql("SELECT product, runs, mean FROM speed ORDER BY product")
-        return [Speed.model_validate(dict(zip(result.columns, row, strict=True))) for row in result.fetchall()]
+        found = warehouse.sql("SELECT product, runs, mean FROM speed ORDER BY product")
+        return [Speed.model_validate(dict(zip(found.columns, row, strict=True))) for row in found.fetchall()]

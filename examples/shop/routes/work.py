@@ -31,7 +31,7 @@ router = PurposeRouter(guard)
 
 
 def get_mailer() -> Mailer:
-    """Return the mailer. Tests replace this dependency."""
+    """Tests put another one here."""
     return OutboxMailer()
 
 
@@ -46,7 +46,7 @@ def remind(due_before: Annotated[date, Body(embed=True)], mailer: TheMailer) -> 
 
 @router.get("/renewals/customers/{customer_id}", tags=["renewals"], purpose=tm.RenewalGuidance)
 def renewal_card(customer_id: int) -> Customer:
-    """Return a customer's registration and contracts for the clerk. Reports of the products are withheld."""
+    """For the clerk: registration and contracts. What the products report is withheld."""
     return repository.customer(customer_id)
 
 
@@ -82,13 +82,13 @@ def crashes(product: str) -> CrashSummary:
 
 @router.get("/telemetry/{product}/figures", tags=["telemetry"], purpose=tm.ProductImprovement)
 def figures(product: str) -> Figures:
-    """Return the figures for the website."""
+    """For the website."""
     return telemetry.figures(product)
 
 
 @router.get("/telemetry/{product}/slow-events", tags=["telemetry"])
 def slow_events(product: str, at_least: float = 1.0) -> StreamingResponse:
-    # Each step of the generator may run in another thread, so the generator enters its purpose anew at each step.
+    # Each step of the generator may run in another thread; it enters its purpose anew at each.
     return StreamingResponse(telemetry.export_slow_events(product, at_least), media_type="application/x-ndjson")
 
 
@@ -119,7 +119,7 @@ def compare_visits_with_leads() -> Comparison:
 
 @router.get("/support/inquiries", tags=["support"], purpose=tm.AnyInquiryResponse, response_model_exclude_none=True)
 def inquiries() -> list[Inquiry]:
-    """Return all inquiries. Name, address and text are withheld if a customer sent them."""
+    """All of them; name, address and text of those that customers sent are withheld."""
     return repository.inquiries()
 
 
