@@ -574,8 +574,8 @@ class Guard:
         from purposeguard.runtime.declarations import Transform  # noqa: PLC0415  # see above
 
         inner: Any = fn
-        if isinstance(fn, (classmethod, staticmethod)):
-            inner = fn.__func__
+        if isinstance(inner, (classmethod, staticmethod)):
+            inner = inner.__func__
         if not callable(inner):
             raise TypeError(f"registers functions, not {type(fn).__name__}")
         self._transforms.add(inner)

@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Generic, Self, TypeVar, overload
+
+T = TypeVar("T")
 
 _LOCKS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
@@ -20,6 +23,28 @@ def make_lock() -> threading.RLock:
     lock = threading.RLock()
     _LOCKS.add(lock)
     return lock
+
+
+class cached_property(Generic[T]):  # noqa: N801  # used as a decorator
+    """A `functools.cached_property` without the lock that it has up to Python 3.11.
+
+    A child that is forked while another thread computes a value would wait for that lock forever, and taking it costs a
+    third of a denial's time. Two threads that read an attribute for the first time may both compute the same value.
+    """
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self._work = work
+        self.__doc__ = work.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: Any, owner: type) -> Self | T:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._work.__name__] = self._work(instance)
+        return value
 
 
 def _release_in_child() -> None:

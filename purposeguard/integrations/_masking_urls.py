@@ -71,8 +71,9 @@ def hide_places_in(value: Any, key: object = "") -> Any:
         return _origin_in(value)
     if isinstance(value, dict):
         return {_hide_in_key(name): hide_places_in(item, name) for name, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)([hide_places_in(item) for item in value])
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        items = [hide_places_in(item) for item in value]
+        return items if type(value) is list else tuple(items)
     return value
 
 

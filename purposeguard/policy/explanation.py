@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Final, Generic, Self, TypeVar, overload
+from typing import Any, Final
 
 from purposeguard.errors import escape_controls
+from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.retention import for_law
@@ -19,29 +20,6 @@ from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context
 from purposeguard.policy.joint import JointTable
 from purposeguard.policy.table import PolicyTable, Row
 from purposeguard.policy.verdict import Verdict
-
-T = TypeVar("T")
-
-
-class cached_property(Generic[T]):  # noqa: N801  # used as a decorator
-    """A `functools.cached_property` without the lock, which up to Python 3.11 takes a third of a denial's time.
-
-    Two threads that read a decision for the first time may both compute the same value.
-    """
-
-    def __init__(self, work: Callable[[Any], T]) -> None:
-        self._work = work
-        self.__doc__ = work.__doc__
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> T: ...
-    def __get__(self, instance: Any, owner: type) -> Self | T:
-        if instance is None:
-            return self
-        value = instance.__dict__[self._work.__name__] = self._work(instance)
-        return value
 
 
 class Decision:

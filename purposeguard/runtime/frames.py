@@ -13,7 +13,7 @@ from importlib import import_module
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from opcode import opmap
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from purposeguard.runtime.execution import GREENLET, modules
 
@@ -27,7 +27,7 @@ CONTEXT_MANAGERS: Final = frozenset({"contextlib", "_pytest.fixtures", "purposeg
 """The modules that run a generator as a context manager, or stand before one that does: what such a generator enters is
 meant for the block that it yields to."""
 
-CONTEXTLIB: Final = vars(contextlib)
+CONTEXTLIB: Final[dict[str, Any]] = contextlib.__dict__
 """The global names of the module that frames of an exit stack have."""
 
 _AT_YIELD: Final = frozenset({opmap["YIELD_VALUE"], opmap["RESUME"]})

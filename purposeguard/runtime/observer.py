@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -198,7 +199,7 @@ def load_logging() -> None:
     If a process forks while another thread imports a module, the child inherits a locked import lock. An import at the
     first denial could therefore block the child forever.
     """
-    import logging  # noqa: F401, PLC0415  # a guard that enforces never needs it, and it is slow to load
+    import_module("logging")  # A guard that enforces never needs it, and it is slow to load.
 
 
 def log_observed(error: Exception) -> None:

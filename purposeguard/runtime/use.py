@@ -79,7 +79,9 @@ class Use(Authorization, Opener, Generic[P]):
     """True if results that were read in it may be cached, and cached results may be returned in it."""
 
     _owner: object
-    _runs: Callable[[], object]
+    _runs: Any
+    """The function that returns what runs here; a `FrameCheck` if it depends on frames that can be suspended."""
+
     _before: Use[Any] | Token[Use[Any]]
 
     def __init__(self, handle: ActivityHandle, frame: FrameType | None = None) -> None:
@@ -566,7 +568,7 @@ class MemberUse(Use[Any]):
         return self._whole._owner
 
     @property
-    def _runs(self) -> Callable[[], object]:  # type: ignore[override]  # As above.
+    def _runs(self) -> Any:
         """The function that returns the running task, greenlet or thread."""
         return self._whole._runs
 

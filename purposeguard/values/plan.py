@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import datetime
 import enum
-import functools
 import inspect
 import itertools
 import operator
@@ -33,6 +32,7 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 from pydantic import BaseModel
 
 from purposeguard.errors import UnlabelledData
+from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.explanation import Decision
@@ -84,7 +84,7 @@ class ValuePlan:
     refusal: str | None = None
     gone: Mapping[str, Decision] = dataclasses.field(default_factory=dict)
 
-    @functools.cached_property
+    @cached_property
     def marks(self) -> Mapping[Mark, tuple[str, ...]]:
         """Mark → the fields that bear it in any of the models.
 
@@ -97,7 +97,7 @@ class ValuePlan:
                 marked.setdefault(mark, {}).update(dict.fromkeys(names))
         return {mark: tuple(names) for mark, names in marked.items()}
 
-    @functools.cached_property
+    @cached_property
     def labels(self) -> Mapping[str, Label]:
         """Field → its label, for the fields that have tags of their own."""
         labels = {name: shape.own_label for name, shape in (self.fields or {}).items() if name not in self.gone}
@@ -131,36 +131,36 @@ class ValuePlan:
                 return False
         return True
 
-    @functools.cached_property
+    @cached_property
     def is_opaque(self) -> bool:
         """True if the contents of a value cannot be seen before they are read."""
         if self.later or (issubclass(self.cls, Iterator) and not issubclass(self.cls, WITHOUT_FIELDS)):
             return True
         return is_lazy_iterable(self.cls, announced=self.shape.contents is not None)
 
-    @functools.cached_property
+    @cached_property
     def is_array(self) -> bool:
         """True if the values are arrays or tensors, by the protocols through which libraries exchange them."""
         return hasattr(self.cls, "__dlpack__") or hasattr(self.cls, "__array_interface__")
 
-    @functools.cached_property
+    @cached_property
     def are_rows_announced(self) -> bool:
         """True if the items of the container were announced as rows or seals with tags or marks."""
         parts = tuple(self.items.iter_parts())
         may_be_rows = any(part.models or part.sealed for part in parts)
         return self.items.is_marked_itself or (may_be_rows and (self.items.has_tags or self.items.is_marked))
 
-    @functools.cached_property
+    @cached_property
     def is_marked(self) -> bool:
         """True if the value holds rows with marks, or if such rows were announced."""
         return bool(self.marks) or self.shape.is_marked or any(part.is_marked for part in self.computed.values())
 
-    @functools.cached_property
+    @cached_property
     def labels_outside_rows(self) -> tuple[Label, ...]:
         """The labels of the fields of a row, without the fields of nested rows that have marks of their own."""
         return collect_labels_outside_rows(*(self.fields or {}).values())
 
-    @functools.cached_property
+    @cached_property
     def unchecked_label(self) -> Label | None:
         """The label of fields that were not announced, so that no decision was asked for them; includes `whole`."""
         announced: set[type[Source]] = set()
@@ -177,27 +177,27 @@ class ValuePlan:
             sources.update(self.whole.sources)
         return Label(*sources) if sources else None
 
-    @functools.cached_property
+    @cached_property
     def own_label(self) -> Label | None:
         """The label of all tags in the class itself."""
         return Model(self.cls).shape.label_of_all() if is_taggable(self.cls) else None
 
-    @functools.cached_property
+    @cached_property
     def has_tags(self) -> bool:
         """True if the class itself has a tagged or sealed field."""
         return Model(self.cls).shape.has_tags
 
-    @functools.cached_property
+    @cached_property
     def own_names(self) -> tuple[str, ...]:
         """The fields of the class itself."""
         return tuple(Model(self.cls).fields()) if is_taggable(self.cls) else ()
 
-    @functools.cached_property
+    @cached_property
     def state(self) -> StateReader | None:
         """The reader of the data that values hold outside of their fields; None if they can hold nothing there."""
         return state_reader(self.cls, self.fields or ())
 
-    @functools.cached_property
+    @cached_property
     def computed(self) -> Mapping[str, Computed]:
         """The computed fields and properties from which rows may be read."""
         if self.fields is None or not is_taggable(self.cls) or issubclass(self.cls, dict):
@@ -205,12 +205,12 @@ class ValuePlan:
         members = computed_members(unwithheld_class(self.cls), self.fields)
         return {name: member for name, member in members.items() if name not in self.gone}
 
-    @functools.cached_property
+    @cached_property
     def reader(self) -> RowReader | None:
         """The reader of rows that runs none of their code; None if there is no such way."""
         return None if self.gone or not self.fields else _make_row_reader(self.cls, tuple(self.fields), self.state)
 
-    @functools.cached_property
+    @cached_property
     def quick(self) -> RowReader | None:
         """The same reader, if all fields were announced as plain values; else None."""
         return None if any(shape.says_what for shape in (self.fields or {}).values()) else self.reader

@@ -33,6 +33,7 @@ from pydantic_core import (
 )
 
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
+from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, clause_sort_key, find_nearest, is_union
 from purposeguard.policy.row_context import RowContext
@@ -401,14 +402,14 @@ class _SealedFieldSchema:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), **self.facts}
 
-    @functools.cached_property
+    @cached_property
     def _label(self) -> Label:
         """The label that plain input is sealed under."""
         own = Label(*cast("tuple[type[Source], ...]", self._members))
         inside = read_shape(self._inner_type).label_of_all()
         return own if inside is None else own | inside  # The inner type keeps its tags.
 
-    @functools.cached_property
+    @cached_property
     def _takes(self) -> tuple[TermMeta, ...]:
         """The sources or purposes that sealed values may have. If a purpose is named, `NotPersonal` as well.
 
@@ -418,7 +419,7 @@ class _SealedFieldSchema:
             return tuple(dict.fromkeys((*self._members, *self._label)))
         return (*self._members, NotPersonal) if self._members else ()
 
-    @functools.cached_property
+    @cached_property
     def _names(self) -> frozenset[str]:
         """The names of fields in `T`: the parts of an error's location that come from code, not from the input."""
         return iter_field_names(read_shape(self._inner_type))

@@ -629,3 +629,20 @@ def test_no_frame_is_kept_of_a_use_that_has_ended(service: Service) -> None:
     assert (check.frame, use.active) == (None, False)
     assert not check.is_running()
     assert find_suspendable_frame(sys._getframe()) is None
+
+
+def test_a_use_is_ambient_only_while_its_generator_runs() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    def steps() -> Iterator[pg.Use[Any]]:
+        with guard.purpose(tm.RenewalGuidance) as use:
+            assert use._is_ambient_here()
+            yield use
+
+    with guard.purpose(tm.RenewalGuidance) as outer:
+        assert outer._is_ambient_here()
+        inner = next(generator := steps())
+        assert not inner._is_ambient_here()
+        assert outer._is_ambient_here()
+        generator.close()  # type: ignore[attr-defined]  # A generator has it.
+    assert not outer._is_ambient_here()

@@ -591,3 +591,10 @@ def test_preferences_are_kept_apart_by_conditions():
         assert use.open(value, subject=8) == "u"
     with guard.purpose("newsletter", conditions={"adult"}) as use, pytest.raises(pg.SubjectViolation):
         use.open(value, subject=8)
+
+
+def test_a_basis_is_not_called_irrelevant_where_its_purpose_is_at_fault() -> None:
+    def change(made: dict[str, Any]) -> None:
+        made["grant"][0]["purpose"][2]["bases"] = [CONSENT_ROW, INTEREST | {"sources": ["9"]}, INTEREST]
+
+    assert [told for told in grant_of(change) if "asks for less" in told] == []

@@ -403,3 +403,21 @@ def test_the_bundled_notice_holds_no_words() -> None:
     assert not notice.words
     assert notice.languages == ("en", "ja")
     assert schema.notice_schema()["$defs"]["Texts"]["minProperties"] == 1
+
+
+def test_the_digest_of_words_is_that_of_titles_and_published_words() -> None:
+    def digest(**words: object) -> str:
+        made = tables()
+        made["grant"][0]["purpose"][0].update(words)
+        return pg.Notice.parse(made).words_digest(purpose)
+
+    purpose = pg.Notice.parse(tables()).purposes[0].clause
+    titles = {"de": "Ein Titel", "en": "A title"}
+    plain = digest(title=titles)
+    assert plain == digest(title={"en": "A  title", "de": "Ein Titel"})
+    assert plain != digest(title=titles | {"en": "Another title"})
+    published = digest(title=titles, text={"en": "We write to you."})
+    assert published not in {plain, digest(title=titles, text={"en": "We call you."})}
+    assert published == digest(title=titles, text={"en": "We write\nto you."})
+    with pytest.raises(pg.UnknownPurpose):
+        pg.Notice.parse(tables()).words_digest("9.9")

@@ -447,7 +447,7 @@ def _write(tree: exp.Expr, dialect: str) -> str | None:
     return text.replace("INSERT OR REPLACE", "REPLACE", 1) if dialect == "mysql" else text
 
 
-class _Match(exp.Expression, exp.Binary):
+class _Match(exp.Expression, exp.Binary):  # pyright: ignore[reportPrivateImportUsage]  # its public name in sqlglot
     """The operator `~` of DuckDB. Releases disagree about its meaning, so no function can take its place.
 
     Before DuckDB 2 it matches the whole text, since then any part of it.

@@ -59,7 +59,7 @@ def used(statement: Any, engine: Engine) -> set[str]:
     """The personal columns, and sealed values, that a statement uses."""
     watch: Any = engine.dialect.purposeguard  # type: ignore[attr-defined]
     compiled = statement.compile(engine, compile_kwargs={"render_postcompile": True})
-    prepared = watch._texts().prepared(str(compiled), seals_of(compiled), bare=False)
+    prepared = watch._texts().prepare(str(compiled), seals_of(compiled), bare=False)
     return {name for name, _ in (*prepared.narrowed_demand.fields, *prepared.sealed.fields)}
 
 
