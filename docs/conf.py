@@ -219,7 +219,7 @@ def translate(  # noqa: PLR0917  # as Sphinx calls it
         lines[:] = GoogleDocstring(lines, GOOGLE, app, kind, name, value, options).lines()
 
 
-GOOGLE: Any = napoleon.Config(napoleon_use_rtype=False)
+GOOGLE: Any = napoleon.Config(napoleon_use_rtype=False, napoleon_use_ivar=True)
 
 
 # --- search -----------------------------------------------------------------------------------------------------------
