@@ -111,7 +111,7 @@ def polars_enum(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> p
 
 
 def relation(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> duckdb.DuckDBPyRelation:
-    return duckdb.connect().from_arrow(arrow(columns, rows, held))
+    return duckdb.from_arrow(arrow(columns, rows, held))
 
 
 def dask(columns: Columns, rows: Sequence[Row], held: Held = Held()) -> Any:

@@ -300,7 +300,7 @@ def test_selecting_before_reading_does_not_undo_the_filter() -> None:
     tags = {"source": RowSource, "email": ByRow}
     with GUARD.purpose(tm.RenewalGuidance):
         lazy = FRAMES.permitted(pl.DataFrame(table).lazy(), tags).select("email").collect()
-        relation = FRAMES.permitted(duckdb.connect().from_arrow(table), tags).select("email")
+        relation = FRAMES.permitted(duckdb.from_arrow(table), tags).select("email")
         parts = FRAMES.permitted(dd.from_pandas(table.to_pandas(), npartitions=2), tags)["email"].compute()
     assert lazy["email"].to_list() == [row[0] for row in relation.fetchall()] == list(parts) == ["a"]
 
@@ -312,10 +312,10 @@ def test_names_and_ids_do_not_become_sql() -> None:
     told = Told({"x' OR '1'='1": SubjectPreferences(all_suspended=True)})
     guard = Guard(tm.NOTICE, governance=told)
     with guard.purpose(tm.RenewalGuidance):
-        found = Frames(guard).permitted(duckdb.connect().from_arrow(table), tags)
+        found = Frames(guard).permitted(duckdb.from_arrow(table), tags)
         assert content(found)["n"].to_pylist() == [0]
         who = pa.table({"w": ["x' OR '1'='1", "y"], "n": [0, 1]})
-        left = Frames(guard).permitted(duckdb.connect().from_arrow(who), {"w": Subject, "n": tm.Registration})
+        left = Frames(guard).permitted(duckdb.from_arrow(who), {"w": Subject, "n": tm.Registration})
         assert content(left)["n"].to_pylist() == [1]
 
 
@@ -362,7 +362,7 @@ def test_a_message_holds_no_value_of_a_row() -> None:
     guard = Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
     tags = {"source": NotPersonal, "who": Subject, "email": tm.Registration}
     with guard.purpose(tm.RenewalGuidance):
-        for make in (pa.table, pl.DataFrame, pa.Table.to_pandas, duckdb.connect().from_arrow):
+        for make in (pa.table, pl.DataFrame, pa.Table.to_pandas, duckdb.from_arrow):
             frame = table if make is pa.table else make(table)
             with pytest.raises((UnlabelledData, duckdb.Error)) as refused:
                 content(Frames(guard).permitted(frame, tags))

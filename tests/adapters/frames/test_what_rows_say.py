@@ -47,7 +47,7 @@ KINDS: dict[str, Make] = {
     "polars": pl.DataFrame,
     "polars-lazy": lambda table: pl.DataFrame(table).lazy(),
     "polars-file": lambda table: scanned(pl.DataFrame(table)),
-    "duckdb": lambda table: duckdb.connect().from_arrow(table),
+    "duckdb": lambda table: duckdb.from_arrow(table),
     "dask": lambda table: dd.from_pandas(table.to_pandas(), npartitions=2),
 }
 each = pytest.mark.parametrize("kind", KINDS)
@@ -135,10 +135,10 @@ def test_what_stands_among_categories_and_in_no_row_counts_for_nothing() -> None
     enum = pl.DataFrame({"source": pl.Series(given, dtype=pl.Enum([*given, "nonsense"])), "n": [0, 1, 2]})
     assert _kept(enum, BY_ROW) == [0, 2]
     assert _kept(
-        duckdb.connect().sql("SELECT * FROM (VALUES ('1.1(a)'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW
+        duckdb.sql("SELECT * FROM (VALUES ('1.1(a)'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW
     ) == [0]
     with pytest.raises(duckdb.Error, match="unknown source of a row: x"):
-        _kept(duckdb.connect().sql("SELECT * FROM (VALUES ('x'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW)
+        _kept(duckdb.sql("SELECT * FROM (VALUES ('x'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW)
 
 
 def test_a_dictionary_of_sources_is_read_by_its_values() -> None:
@@ -187,7 +187,7 @@ def test_uuids_of_engines_that_know_them() -> None:
     table = pa.table({"who": pa.ExtensionArray.from_storage(pa.uuid(), stored), "n": [0, 1]})
     assert _kept(table, WHOSE, told) == [1]
     assert _kept(pa.concat_tables([table, table]), WHOSE, told) == [1, 1]
-    relation = duckdb.connect().sql(f"SELECT * FROM (VALUES ('{KEY}'::UUID, 0), (uuid(), 1), (NULL, 2)) AS t(who, n)")  # noqa: S608  # ours
+    relation = duckdb.sql(f"SELECT * FROM (VALUES ('{KEY}'::UUID, 0), (uuid(), 1), (NULL, 2)) AS t(who, n)")  # noqa: S608  # ours
     assert _kept(relation, WHOSE, told) == [1, 2]
 
 
