@@ -707,10 +707,16 @@ class Document(Table):
         members = {row.class_: row.purposes for row in self.family}
         return dict.fromkeys(id_ for purpose in purposes for id_ in members.get(purpose, (purpose,)))
 
+    def iter_grants(self) -> Iterator[tuple[Grant, PurposeRow]]:
+        """Iterate over all purposes of all grants, each with its grant, in the notice's order."""
+        for grant in self.grant:
+            for purpose in grant.purpose:
+                yield grant, purpose
+
     @property
     def purposes(self) -> tuple[PurposeRow, ...]:
         """All purposes of all grants, in the notice's order."""
-        return tuple(row for grant in self.grant for row in grant.purpose)
+        return tuple(purpose for _, purpose in self.iter_grants())
 
 
 @functools.cache

@@ -8,6 +8,7 @@ serve another member of it.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from purposeguard.notice.export.notation import (
 )
 from purposeguard.notice.export.reading import Ban, NoticeReading, Term
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Document, FamilyRow, Grant, Titles
+from purposeguard.notice.schema import Document, FamilyRow, Grant, PurposeRow, Titles
 
 SCHEMA, POLICIES, ENTITIES = "schema.cedarschema", "policies.cedar", "entities.json"
 
@@ -110,24 +111,31 @@ class _CedarExport:
 
     def _context(self) -> Iterator[str]:
         document = self._document
-        stated = [basis_row.basis for row in document.purposes for basis_row in self._reading.bases(row.id)]
-        channel = [('"channel"?: Channel', "the channel")] if self._document.channel else []
-        consents = [('"consents"?: Set<String>', "what the subject agreed to")] if "consent" in stated else []
-        conditions = [('"conditions"?: Set<String>', "the conditions that hold")] if document.condition else []
-        fields = [*channel, *consents, *conditions]
+        fields: dict[str, str] = {}
+        if document.channel:
+            fields['"channel"?: Channel'] = "the channel"
+        if any(map(self._may_rest_on_consent, document.purposes)):
+            fields['"consents"?: Set<String>'] = "what the subject agreed to"
+        if document.condition:
+            fields['"conditions"?: Set<String>'] = "the conditions that hold"
         if not fields:
             yield "type Use = {};"
             return
-        said = " and ".join(meaning for _, meaning in fields)
-        yield f"@doc({quote_text(f'What a request says besides: {said}.')})"
-        lines = f",\n{INDENT}".join(line for line, _ in fields)
+        meanings = " and ".join(fields.values())
+        yield f"@doc({quote_text(f'What a request says besides: {meanings}.')})"
+        lines = f",\n{INDENT}".join(fields)
         yield f"type Use = {{\n{INDENT}{lines}\n}};"
+
+    def _may_rest_on_consent(self, purpose: PurposeRow) -> bool:
+        return any(row.basis == "consent" for row in self._reading.bases(purpose.id))
 
     def _action(self, name: str, title: str, groups: Sequence[str]) -> Iterator[str]:
         yield f"@doc({quote_text(title)})"
-        inside = f" in {format_set([quote_text(group) for group in groups])}" if groups else ""
+        inside = f" in {format_set([*map(quote_text, groups)])}" if groups else ""
         yield f"action {quote_text(name)}{inside} appliesTo {{"
-        yield from (f"{INDENT}{line}" for line in ("principal: [Activity],", "resource: [Data],", "context: Use"))
+        yield f"{INDENT}principal: [Activity],"
+        yield f"{INDENT}resource: [Data],"
+        yield f"{INDENT}context: Use"
         yield "};"
 
     # ---- Policies ----------------------------------------------------------------------------------------------------
@@ -140,9 +148,8 @@ class _CedarExport:
         yield from _end_policy([_format_block("when", [f"{SOURCES}.isEmpty()"])])
         for grant in self._document.grant:
             yield from self._clause(grant)
-        for rows in (self._document.overlay, self._document.derivation):
-            for row in rows:
-                yield from self._narrow(row.id, self._title(row.title))
+        for row in (*self._document.overlay, *self._document.derivation):
+            yield from self._narrow(row.id, self._title(row.title))
         for number, ban in enumerate(self._reading.bans, 1):
             yield from self._prohibition(number, ban)
         for family in self._document.family:
@@ -155,39 +162,43 @@ class _CedarExport:
         if action == "action":
             yield f"{effect} (principal, action, resource)"
         else:
-            yield from (f"{effect} (", f"{INDENT}principal,", f"{INDENT}{action},", f"{INDENT}resource", ")")
+            yield f"{effect} ("
+            yield f"{INDENT}principal,"
+            yield f"{INDENT}{action},"
+            yield f"{INDENT}resource"
+            yield ")"
 
     def _clause(self, grant: Grant) -> Iterator[str]:
         for row in grant.purpose:
             yield format_comment(f"{row.id} {self._title(row.title)}")
         action = f"action in {format_entity('Action', self._groups[grant.clause])}"
         yield from self._policy(grant.clause, self._title(grant.title), "permit", action)
-        purposes = [row.id for row in grant.purpose]
         blocks = [_format_block("when", _sources_all_in(self._reading.listed[grant.clause]))]
-        shut = {row.id: row.channels.closed for row in grant.purpose if row.channels and row.channels.closed}
-        for channels in dict.fromkeys(shut.values()):
-            closed = [purpose for purpose in purposes if shut.get(purpose) == channels]
-            purpose_parts = [] if closed == purposes else [_purpose_in(closed)]
+        purposes_by_channels: dict[tuple[str, ...], list[str]] = {}
+        for row in grant.purpose:
+            if row.channels and row.channels.closed:
+                purposes_by_channels.setdefault(row.channels.closed, []).append(row.id)
+        for channels, purposes in purposes_by_channels.items():
+            purpose_parts = [] if len(purposes) == len(grant.purpose) else [_purpose_in(purposes)]
             blocks.append(_format_block("unless", [*purpose_parts, *_is_other_channel(channels)]))
-        for purpose in purposes:
-            groups = self._reading.group_sources(grant.clause, purpose)
+        for row in grant.purpose:
+            groups = self._reading.group_sources(grant.clause, row.id)
             for terms, sources in groups.items():
                 if terms:
                     among = [] if len(groups) == 1 else _sources_any_in(sources)
-                    unmet = [part for term in terms for part in _is_unmet(term)]
-                    blocks.append(_format_block("unless", [_purpose_in([purpose]), *among, *unmet]))
+                    blocks.append(_format_block("unless", [_purpose_in([row.id]), *among, *_are_unmet(terms)]))
         yield from _end_policy(blocks)
 
     def _narrow(self, source: str, title: str) -> Iterator[str]:
         """Yield a policy that limits an overlay or a derivation to its own purposes, under the clauses that list it."""
         serves = self._reading.narrow[source]
-        groups = [grant for grant in self._document.grant if source in self._reading.listed[grant.clause]]
+        groups = [self._groups[clause] for clause, listed in self._reading.listed.items() if source in listed]
         if not groups:
             yield format_comment(f"{source} may serve nothing.")
             yield ""
             return
         yield format_comment(f"{source} may serve {', '.join(serves)}, and nothing else.")
-        yield from self._policy(source, title, "forbid", _action_in([self._groups[grant.clause] for grant in groups]))
+        yield from self._policy(source, title, "forbid", _action_in(groups))
         blocks = [_format_block("when", [f"{SOURCES}.contains({format_entity('Source', source)})"])]
         yield from _end_policy([*blocks, _format_block("unless", [_purpose_in(serves)])])
 
@@ -201,7 +212,8 @@ class _CedarExport:
     def _family(self, row: FamilyRow) -> Iterator[str]:
         yield format_comment(f"{', '.join(row.purposes)}: each source by one of them.")
         serving = self._reading.group_family_sources(row)
-        every = [source for source in self._reading.sources if any(source in sources for sources in serving.values())]
+        serving_sources = set(itertools.chain.from_iterable(serving.values()))
+        every = [source for source in self._reading.sources if source in serving_sources]
         if not every:
             yield format_comment(f"{row.class_}: there is no source that may serve any of them.")
             yield ""
@@ -212,7 +224,7 @@ class _CedarExport:
         for terms, sources in serving.items():
             if terms:
                 among = [] if len(sources) == len(every) else _sources_any_in(sources)
-                blocks.append(_format_block("unless", [*among, *(part for term in terms for part in _is_unmet(term))]))
+                blocks.append(_format_block("unless", [*among, *_are_unmet(terms)]))
         yield from _end_policy(blocks)
 
     # ---- Entities ----------------------------------------------------------------------------------------------------
@@ -222,19 +234,24 @@ class _CedarExport:
 
         The schema has the actions too, but engines may be asked without it.
         """
+        lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in self._iter_entities())
+        return f"[\n{lines}\n]\n"
+
+    def _iter_entities(self) -> Iterator[dict[str, Any]]:
         document = self._document
-        rows = [_entity_row("Source", row.id, row.parent, title=self._title(row.title)) for row in document.source]
-        rows += [_entity_row("Source", row.id, row.source, title=self._title(row.title)) for row in document.overlay]
-        rows += [_entity_row("Source", row.id, None, title=self._title(row.title)) for row in document.derivation]
+        for source in document.source:
+            yield _entity_row("Source", source.id, source.parent, title=self._title(source.title))
+        for overlay in document.overlay:
+            yield _entity_row("Source", overlay.id, overlay.source, title=self._title(overlay.title))
+        for derivation in document.derivation:
+            yield _entity_row("Source", derivation.id, None, title=self._title(derivation.title))
         for grant in document.grant:
             group = self._groups[grant.clause]
-            rows += [
-                _entity_row("Action", group, None),
-                *(_entity_row("Action", row.id, group) for row in grant.purpose),
-            ]
-        rows += [_entity_row("Action", name, None) for name in self._families.values()]
-        lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
-        return f"[\n{lines}\n]\n"
+            yield _entity_row("Action", group, None)
+            for purpose in grant.purpose:
+                yield _entity_row("Action", purpose.id, group)
+        for name in self._families.values():
+            yield _entity_row("Action", name, None)
 
 
 def _entity_row(kind: str, given: str, parent: str | None, **attributes: str) -> dict[str, Any]:
@@ -289,6 +306,11 @@ def _is_other_channel(channels: Sequence[str]) -> list[str]:
 
 def _lacks_consent(purpose: str) -> str:
     return f"!(context has consents && context.consents.contains({quote_text(purpose)}))"
+
+
+def _are_unmet(terms: Iterable[Term]) -> Iterator[str]:
+    """Return the condition that none of these terms is met."""
+    return itertools.chain.from_iterable(map(_is_unmet, terms))
 
 
 def _is_unmet(term: Term) -> list[str]:

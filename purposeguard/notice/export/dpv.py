@@ -9,12 +9,14 @@ What no permission allows is not allowed, and a prohibition goes before a permis
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
-from purposeguard.notice.export.reading import NoticeReading, Term
-from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, PurposeRow, SourceRow, Titles
+from purposeguard.notice.export.reading import Ban, NoticeReading, Term
+from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, Period, PurposeRow, SourceRow, Titles
 
 NOTICE: Final = "notice.jsonld"
 
@@ -110,7 +112,7 @@ class _DpvExport:
         """Yield the nodes of the graph: the notice and its publisher, the terms, the processes, and the rules."""
         document = self._document
         yield from self._describe_notice()
-        yield from (self._source(row) for row in document.source)
+        yield from map(self._source, document.source)
         for overlay in document.overlay:
             part = f"{overlay.product}, {overlay.item}"
             yield self._data(
@@ -119,18 +121,19 @@ class _DpvExport:
         for derivation in document.derivation:
             origins = self._sources((*derivation.from_, *derivation.with_))
             yield self._data(derivation.id, derivation.title, "Derived", **{"skos:related": origins})
-        for grant in document.grant:
-            yield from (self._purpose(row.id, row.title, self._families(row)) for row in grant.purpose)
-        yield from (self._purpose(row.class_, row.title, []) for row in document.family)
-        for grant in document.grant:
-            yield from (self._process(grant, row) for row in grant.purpose)
+        for purpose in document.purposes:
+            yield self._purpose(purpose.id, purpose.title, self._purposes(self._families_of(purpose)))
+        for family in document.family:
+            yield self._purpose(family.class_, family.title, [])
+        for grant, purpose in document.iter_grants():
+            yield self._process(grant, purpose)
         yield self._rules()
 
-    def _sources(self, given: Iterable[str]) -> list[str]:
-        return [self._data_ids[source] for source in given]
+    def _sources(self, ids: Iterable[str]) -> list[str]:
+        return list(map(self._data_ids.__getitem__, ids))
 
-    def _purposes(self, given: Iterable[str]) -> list[str]:
-        return [self._purpose_ids[purpose] for purpose in given]
+    def _purposes(self, ids: Iterable[str]) -> list[str]:
+        return list(map(self._purpose_ids.__getitem__, ids))
 
     # ---- The notice --------------------------------------------------------------------------------------------------
 
@@ -187,7 +190,7 @@ class _DpvExport:
 
     def _data(self, given: str, title: Titles, how: str, **more: Any) -> Node:
         """Return a category of data. `how` says how it is obtained: collected, observed or derived."""
-        durations = [_make_storage_duration(days, since) for days, since in self._periods(given)]
+        durations = list(map(_make_storage_duration, self._periods(given)))
         return {
             "@id": self._data_ids[given],
             "@type": ["rdfs:Class", "skos:Concept", "dpv:PersonalData", "odrl:Asset"],
@@ -198,10 +201,9 @@ class _DpvExport:
             **({"dpv:hasStorageCondition": durations} if durations else {}),
         }
 
-    def _periods(self, source: str) -> Iterator[tuple[int, str]]:
-        for period in () if self._document.retention is None else self._document.retention.period:
-            if period.source == source:
-                yield period.days, period.from_
+    def _periods(self, source: str) -> list[Period]:
+        retention = self._document.retention
+        return [] if retention is None else [period for period in retention.period if period.source == source]
 
     def _purpose(self, given: str, title: Titles, families: Sequence[str]) -> Node:
         return {
@@ -213,29 +215,24 @@ class _DpvExport:
             **({"skos:broader": list(families)} if families else {}),
         }
 
-    def _families(self, row: PurposeRow) -> list[str]:
-        return self._purposes(self._families_of(row))
-
     def _families_of(self, row: PurposeRow) -> list[str]:
         return [family.class_ for family in self._document.family if row.id in family.purposes]
 
     def _process(self, grant: Grant, row: PurposeRow) -> Node:
-        stated: dict[Basis, None] = dict.fromkeys(
-            basis_row.basis for basis_row in self._reading.bases(row.id) if basis_row.basis is not None
-        )
-        legal: Any = [BASES[basis] for basis in stated]
-        banned = self._reading.banned_sources(row.id)
-        sources = self._reading.permitted_sources(grant.clause, row.id)
+        bases: dict[str, None] = {}
+        for basis_row in self._reading.bases(row.id):
+            if basis_row.basis is not None:
+                bases[BASES[basis_row.basis]] = None
         document = self._document
         kinds = [] if document.entrustment is None else list(document.entrustment.recipients)
         for provision in document.provision:
             if provision.purposes is None or {row.id, *self._families_of(row)} & {*provision.purposes}:
                 kinds += provision.recipients
         links = {
-            "dpv:hasPersonalData": self._sources(source for source in sources if source not in banned),
-            "dpv:hasLegalBasis": legal[0] if len(legal) == 1 else legal,
+            "dpv:hasPersonalData": self._sources(self._reading.allowed_sources(grant.clause, row.id)),
+            "dpv:hasLegalBasis": _unwrap_single([*bases]),
             "dpv:hasRecipient": [self._recipient(kind.id) for kind in kinds],
-            "dpv:hasPermission": [rule["@id"] for rule in self._make_permissions(grant, row)],
+            "dpv:hasPermission": list(map(itemgetter("@id"), self._make_permissions(grant, row))),
         }
         return {
             "@id": f"#process/{row.slug}",
@@ -251,21 +248,12 @@ class _DpvExport:
 
     def _rules(self) -> Node:
         document = self._document
-        permissions = [
-            rule for grant in document.grant for row in grant.purpose for rule in self._make_permissions(grant, row)
-        ]
-        permissions += [rule for family in document.family for rule in self._make_family_permissions(family)]
-        prohibitions = [
-            {
-                "@id": f"#prohibition/{number}",
-                "@type": "odrl:Prohibition",
-                "skos:prefLabel": dict(ban.rule.reason),
-                "odrl:target": self._sources(ban.sources),
-                "odrl:action": "odrl:use",
-                "odrl:constraint": [_make_constraint("odrl:purpose", self._purposes(ban.purposes))],
-            }
-            for number, ban in enumerate(self._reading.bans, 1)
-        ]
+        permissions: list[Node] = []
+        for grant, purpose in document.iter_grants():
+            permissions += self._make_permissions(grant, purpose)
+        for family in document.family:
+            permissions += self._make_family_permissions(family)
+        prohibitions = list(map(self._make_prohibition, itertools.count(1), self._reading.bans))
         notes = (*NOT_HERE, CONDITIONS) if document.condition else NOT_HERE
         return {
             "@id": "#rules",
@@ -275,7 +263,7 @@ class _DpvExport:
             "dcterms:source": {"@id": "#notice"},
             "odrl:assigner": "#controller",
             "odrl:conflict": "odrl:prohibit",
-            "skos:note": {language: [note[language] for note in notes] for language in ("en", "ja")},
+            "skos:note": {"en": [note["en"] for note in notes], "ja": [note["ja"] for note in notes]},
             "odrl:permission": permissions,
             **({"odrl:prohibition": prohibitions} if prohibitions else {}),
         }
@@ -283,26 +271,31 @@ class _DpvExport:
     def _make_permissions(self, grant: Grant, row: PurposeRow) -> Iterator[Node]:
         """Yield a permission for each alternative term under which sources may serve a purpose. Mostly there is one."""
         channels = row.channels.closed if row.channels else None
-        groups = self._reading.group_sources(grant.clause, row.id)
-        rules = [(sources, term) for terms, sources in groups.items() for term in terms or (Term(),)]
+        rules = list(_iter_alternatives(self._reading.group_sources(grant.clause, row.id)))
         for number, (sources, term) in enumerate(rules, 1):
             name = row.slug if len(rules) == 1 else f"{row.slug}/{number}"
             yield self._permission(name, row.id, sources, dataclasses.replace(term, channels=channels))
 
     def _make_family_permissions(self, row: FamilyRow) -> Iterator[Node]:
         """Yield a permission for each alternative term under which sources may serve a member of a family."""
-        number = 0
-        for terms, sources in self._reading.group_family_sources(row).items():
-            for term in terms or (Term(),):
-                number += 1
-                yield self._permission(f"{row.slug}/{number}", row.class_, sources, term)
+        rules = _iter_alternatives(self._reading.group_family_sources(row))
+        for number, (sources, term) in enumerate(rules, 1):
+            yield self._permission(f"{row.slug}/{number}", row.class_, sources, term)
+
+    def _make_prohibition(self, number: int, ban: Ban) -> Node:
+        return {
+            "@id": f"#prohibition/{number}",
+            "@type": "odrl:Prohibition",
+            "skos:prefLabel": dict(ban.rule.reason),
+            "odrl:target": self._sources(ban.sources),
+            "odrl:action": "odrl:use",
+            "odrl:constraint": [_make_constraint("odrl:purpose", self._purposes(ban.purposes))],
+        }
 
     def _permission(self, name: str, purpose: str, sources: Sequence[str], term: Term) -> Node:
         constraints = [_make_constraint("odrl:purpose", [self._purpose_ids[purpose]])]
         if term.channels is not None:
-            constraints.append(
-                _make_constraint("odrl:deliveryChannel", [self._channel(channel) for channel in term.channels])
-            )
+            constraints.append(_make_constraint("odrl:deliveryChannel", list(map(self._channel, term.channels))))
         return {
             "@id": f"#permission/{name}",
             "@type": "odrl:Permission",
@@ -325,6 +318,17 @@ class _DpvExport:
         }
 
 
+def _iter_alternatives(groups: Mapping[tuple[Term, ...], Sequence[str]]) -> Iterator[tuple[Sequence[str], Term]]:
+    """Iterate over the alternative terms of each group of sources, each with the sources."""
+    for terms, sources in groups.items():
+        for term in terms or (Term(),):
+            yield sources, term
+
+
+def _unwrap_single(values: Sequence[str]) -> str | Sequence[str]:
+    return values[0] if len(values) == 1 else values
+
+
 def _make_texts(given: Mapping[str, str]) -> list[Node]:
     """Return a title as a list of texts with their languages."""
     return [{"@value": title, "@language": language} for language, title in given.items()]
@@ -340,14 +344,14 @@ def _make_constraint(left: str, right: Sequence[str]) -> Node:
     }
 
 
-def _make_storage_duration(days: int, since: str) -> Node:
+def _make_storage_duration(period: Period) -> Node:
     starts = {"collection": ("from collection", "取得日から"), "end-of-use": ("from the end of use", "利用終了日から")}
-    en, ja = starts[since]
+    en, ja = starts[period.from_]
     return {
         "@type": "dpv:StorageDuration",
         "dpv:hasDuration": {
             "@type": "dpv:TemporalDuration",
-            "rdf:value": {"@value": f"P{days}D", "@type": "xsd:duration"},
+            "rdf:value": {"@value": f"P{period.days}D", "@type": "xsd:duration"},
             "dcterms:description": _make_texts({"en": en, "ja": ja}),
         },
     }

@@ -12,8 +12,11 @@ WIDTH = 120
 def quote_text(given: str) -> str:
     """Format a text in quotes."""
     escaped = given.replace("\\", "\\\\").replace('"', '\\"')
-    plain = "".join("\\u{%x}" % ord(character) if _is_invisible(character) else character for character in escaped)  # noqa: UP031  # braces are Cedar's
-    return f'"{plain}"'
+    return f'"{"".join(map(_escape_invisible, escaped))}"'
+
+
+def _escape_invisible(character: str) -> str:
+    return "\\u{%x}" % ord(character) if _is_invisible(character) else character  # noqa: UP031  # braces are Cedar's
 
 
 def format_entity(kind: str, given: str) -> str:
@@ -33,7 +36,11 @@ def format_set(entries: Sequence[str]) -> str:
 
 def format_comment(given: str) -> str:
     """Format a comment line. Characters that could end the line are replaced by blanks."""
-    return f"// {''.join(' ' if _is_invisible(character) else character for character in given)}".rstrip()
+    return f"// {''.join(map(_blank_invisible, given))}".rstrip()
+
+
+def _blank_invisible(character: str) -> str:
+    return " " if _is_invisible(character) else character
 
 
 def _is_invisible(character: str) -> bool:

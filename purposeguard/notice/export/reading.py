@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from typing import NamedTuple
 
-from purposeguard.notice.schema import EVERY, BasisRow, Document, FamilyRow, Grant, Prohibition, resolve_basis_rows
+from purposeguard.notice.schema import (
+    EVERY,
+    BasisRow,
+    Derivation,
+    Document,
+    FamilyRow,
+    Grant,
+    Overlay,
+    Prohibition,
+    resolve_basis_rows,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,39 +83,43 @@ class NoticeReading:
     def __init__(self, document: Document, *, conditions: bool = False) -> None:
         self.document = document
         self._conditions = conditions
-        self._rows = {row.id: (grant, row) for grant in document.grant for row in grant.purpose}
-        self.sources = tuple(row.id for row in (*document.source, *document.overlay, *document.derivation))
-        overlays = {row.id: row.serves for row in document.overlay}
-        self.narrow = overlays | {row.id: row.serves for row in document.derivation}
-        parent = {row.id: row.parent for row in document.source}
-        self._above: dict[str, tuple[str, ...]] = {source: tuple(_iter_ancestors(source, parent)) for source in parent}
-        self._below: dict[str, list[str]] = {source: [] for source in parent}
+        self._rows = {purpose.id: (grant, purpose) for grant, purpose in document.iter_grants()}
+        narrowed: list[Overlay | Derivation] = [*document.overlay, *document.derivation]
+        self.sources = tuple(row.id for row in (*document.source, *narrowed))
+        self.narrow = {row.id: row.serves for row in narrowed}
+        parents = {row.id: row.parent for row in document.source}
+        self._above: dict[str, tuple[str, ...]] = {
+            source: tuple(_iter_ancestors(source, parents)) for source in parents
+        }
+        self._below: dict[str, list[str]] = {source: [] for source in parents}
         for source, ancestors in self._above.items():
-            for other in ancestors:
-                self._below[other].append(source)
+            for ancestor in ancestors:
+                self._below[ancestor].append(source)
         self._origins: dict[str, frozenset[str]] = {}
-        self.listed = {grant.clause: self._sort_sources(self._iter_clause_sources(grant)) for grant in document.grant}
-        self.bans = tuple(
-            Ban(
-                rule, self._sort_sources(self._iter_prohibited_sources(rule)), tuple(document.members_of(rule.purposes))
-            )
-            for rule in document.forbid
-        )
+        self.listed = {grant.clause: self._sort_sources(self._find_clause_sources(grant)) for grant in document.grant}
+        self.bans = tuple(map(self._read_prohibition, document.forbid))
 
     def permitted_sources(self, clause: str, purpose: str) -> tuple[str, ...]:
         """Return the sources that a clause lets serve one of its purposes, before any prohibition."""
-        return tuple(
-            source
-            for source in self.listed[clause]
-            if purpose in self.narrow.get(source, (purpose,))
-            if self._conditions or self.terms(source, purpose)
-        )
+        permitted: list[str] = []
+        for source in self.listed[clause]:
+            may_serve = purpose in self.narrow.get(source, (purpose,))
+            if may_serve and (self._conditions or self.terms(source, purpose)):
+                permitted.append(source)
+        return tuple(permitted)
 
     def banned_sources(self, purpose: str) -> frozenset[str]:
         """Return the sources that a prohibition keeps from a purpose under all conditions."""
-        return frozenset(
-            source for ban in self._bans_of(purpose) if not self.lifting_conditions(ban) for source in ban.sources
-        )
+        banned: set[str] = set()
+        for ban in self._bans_of(purpose):
+            if not self.lifting_conditions(ban):
+                banned.update(ban.sources)
+        return frozenset(banned)
+
+    def allowed_sources(self, clause: str, purpose: str) -> list[str]:
+        """Return the sources that a clause lets serve one of its purposes, and that no prohibition keeps from it."""
+        banned = self.banned_sources(purpose)
+        return [source for source in self.permitted_sources(clause, purpose) if source not in banned]
 
     def lifting_conditions(self, ban: Ban) -> tuple[str, ...]:
         """Return the conditions that lift a prohibition. The result is empty if none do."""
@@ -124,32 +138,28 @@ class NoticeReading:
         Prohibitions are not considered.
         """
         grant, row = self._rows[purpose]
-        bases = self.bases(purpose)
         closed = row.channels.closed if row.channels and with_channels else None
-        overlay = next((overlay for overlay in self.document.overlay if overlay.id == source), None)
-        own = source if overlay is None else overlay.source
-        needed = [frozenset((*grant.when, *row.when))]
-        met: list[tuple[frozenset[str], bool]] = [(when, False) for when in needed]
-        for item in self._items(own) if own in self._below else [own]:
-            rows = [
-                basis_row
-                for basis_row in bases
-                if basis_row.sources is None or set(basis_row.sources) & {item, *self._above.get(item, ())}
-            ]
-            met = [
-                (when.union(basis_row.when), consent or basis_row.basis == "consent")
-                for when, consent in met
-                for basis_row in rows
-            ]
-        met = list(dict.fromkeys((when, consent) for when, consent in met if self._conditions or not when))
-        fewest = [
-            (when, consent)
-            for when, consent in met
-            if not any(other != (when, consent) and other[0] <= when and other[1] <= consent for other in met)
-        ]
-        return tuple(Term(closed, purpose if consent else None, tuple(sorted(when))) for when, consent in fewest)
+        for overlay in self.document.overlay:
+            if overlay.id == source:
+                source = overlay.source
+                break
+        needs = [_Need(frozenset((*grant.when, *row.when)), consent=False)]
+        for item in self._items(source) if source in self._below else [source]:
+            bases = self._bases_of_item(item, purpose)
+            needs = [need.add(basis) for need in needs for basis in bases]
+        if not self._conditions:
+            needs = [need for need in needs if not need.conditions]
+        return tuple(
+            Term(closed, purpose if need.consent else None, tuple(sorted(need.conditions)))
+            for need in _iter_least_needs(needs)
+        )
 
-    def group_sources(self, clause: str, purpose: str) -> dict[tuple[Term, ...], tuple[str, ...]]:
+    def _bases_of_item(self, item: str, purpose: str) -> list[BasisRow]:
+        """Return the bases of a purpose that apply to data of an item."""
+        clauses = {item, *self._above.get(item, ())}
+        return [row for row in self.bases(purpose) if row.sources is None or not clauses.isdisjoint(row.sources)]
+
+    def group_sources(self, clause: str, purpose: str) -> dict[tuple[Term, ...], list[str]]:
         """Group the sources that a clause lets serve a purpose by their terms, of which one must be met.
 
         Channels are left out of the terms, and sources without other terms have the key `()`.
@@ -158,59 +168,68 @@ class NoticeReading:
         for source in self.permitted_sources(clause, purpose):
             terms = self.terms(source, purpose, with_channels=False)
             groups.setdefault(() if any(term.free for term in terms) else terms, []).append(source)
-        return {terms: tuple(sources) for terms, sources in groups.items()}
+        return groups
 
     def list_with_items(self, source: str) -> tuple[str, ...]:
         """Return a clause and all items below it."""
         return (source, *self._below.get(source, ()))
 
-    def group_family_sources(self, family: FamilyRow) -> dict[tuple[Term, ...], tuple[str, ...]]:
+    def group_family_sources(self, family: FamilyRow) -> dict[tuple[Term, ...], list[str]]:
         """Group the sources that may serve some purpose of a family by their terms, of which one must be met (rule 3).
 
         The key `()` holds the sources that may serve some member without any term.
         """
-        clauses = {row.id: grant.clause for grant in self.document.grant for row in grant.purpose}
-        may: dict[str, list[Term]] = {}
+        terms_of: dict[str, list[Term]] = {}
         for purpose in family.purposes:
-            banned = self.banned_sources(purpose)
-            for source in self.permitted_sources(clauses[purpose], purpose):
-                if source not in banned:
-                    lifting = [self.lifting_conditions(ban) for ban in self._bans_of(purpose) if source in ban.sources]
-                    may.setdefault(source, []).extend(
-                        dataclasses.replace(term, conditions=tuple(sorted({*term.conditions, *chain(*lifting)})))
-                        for term in self.terms(source, purpose)
-                    )
+            grant, _ = self._rows[purpose]
+            for source in self.allowed_sources(grant.clause, purpose):
+                lifting = self._conditions_to_lift(source, purpose)
+                for term in self.terms(source, purpose):
+                    conditions = tuple(sorted(lifting.union(term.conditions)))
+                    terms_of.setdefault(source, []).append(dataclasses.replace(term, conditions=conditions))
         groups: dict[tuple[Term, ...], list[str]] = {}
-        for source in self._sort_sources(may):
-            needed = () if any(term.free for term in may[source]) else _merge_terms(may[source])
+        for source in self._sort_sources(terms_of):
+            terms = terms_of[source]
+            needed = () if any(term.free for term in terms) else _merge_terms(terms)
             groups.setdefault(needed, []).append(source)
-        return {terms: tuple(sources) for terms, sources in groups.items()}
+        return groups
 
-    def _sort_sources(self, given: Iterable[str]) -> tuple[str, ...]:
-        wanted = set(given)
-        return tuple(source for source in self.sources if source in wanted)
+    def _conditions_to_lift(self, source: str, purpose: str) -> set[str]:
+        """Return the conditions that together lift all prohibitions of a source for a purpose."""
+        conditions: set[str] = set()
+        for ban in self._bans_of(purpose):
+            if source in ban.sources:
+                conditions.update(self.lifting_conditions(ban))
+        return conditions
 
-    def _iter_clause_sources(self, grant: Grant) -> Iterator[str]:
+    def _sort_sources(self, sources: Iterable[str]) -> tuple[str, ...]:
+        return tuple(filter(set(sources).__contains__, self.sources))
+
+    def _find_clause_sources(self, grant: Grant) -> set[str]:
+        """Find the sources of a clause, as `listed` holds them."""
         purposes = {row.id for row in grant.purpose}
-        named = {item for clause in self._clauses(grant.sources) for item in (clause, *self._below[clause])}
+        named: set[str] = set()
+        for clause in self._clauses(grant.sources):
+            named.update(self.list_with_items(clause))
         # Data of a parent may come from any of its items, so all of them must be named.
         whole = {source for source in self._below if named.issuperset(self._items(source))}
-        yield from whole
+        sources = set(whole)
         for overlay in self.document.overlay:
             if overlay.source in whole and not purposes.isdisjoint(overlay.serves):
-                yield overlay.id
+                sources.add(overlay.id)
         for derivation in self.document.derivation:
             if not purposes.isdisjoint(derivation.serves):
-                yield derivation.id
+                sources.add(derivation.id)
+        return sources
 
-    def _iter_prohibited_sources(self, rule: Prohibition) -> Iterator[str]:
-        """Yield the sources that a prohibition reaches: those it names, their items, and what may hold such data."""
+    def _read_prohibition(self, rule: Prohibition) -> Ban:
+        """Find the sources that a prohibition reaches: those it names, their items, and what may hold such data."""
         named = set(self._clauses(rule.sources))
         reached = {source for source in self.sources if not named.isdisjoint(self._origin(source))}
         # Data of a parent may come from the item that is named.
         reached |= {source for source in self._below if not reached.isdisjoint(self._items(source))}
-        yield from reached
-        yield from (overlay.id for overlay in self.document.overlay if overlay.source in reached)
+        overlays = [overlay.id for overlay in self.document.overlay if overlay.source in reached]
+        return Ban(rule, self._sort_sources(reached.union(overlays)), tuple(self.document.members_of(rule.purposes)))
 
     def _clauses(self, sources: tuple[str, ...]) -> Iterable[str]:
         return self._below if sources == EVERY else sources
@@ -225,14 +244,39 @@ class NoticeReading:
             return frozenset((source, *self._above[source]))
         if source not in self._origins:
             origins = {source}
-            for overlay in (row for row in self.document.overlay if row.id == source):
-                origins |= self._origin(overlay.source)
-            for derivation in (row for row in self.document.derivation if row.id == source):
-                for input_id in (*derivation.from_, *derivation.with_):
-                    for part in (input_id, *self._below.get(input_id, ())):
-                        origins |= self._origin(part)
+            for overlay in self.document.overlay:
+                if overlay.id == source:
+                    origins |= self._origin(overlay.source)
+            for derivation in self.document.derivation:
+                if derivation.id == source:
+                    for input_id in (*derivation.from_, *derivation.with_):
+                        for part in self.list_with_items(input_id):
+                            origins |= self._origin(part)
             self._origins[source] = frozenset(origins)
         return self._origins[source]
+
+
+class _Need(NamedTuple):
+    """What one way to lawful use of several items needs: conditions that hold, and perhaps the subject's consent."""
+
+    conditions: frozenset[str]
+    consent: bool
+
+    def add(self, basis: BasisRow) -> _Need:
+        """Return what is needed if this basis must apply as well."""
+        return _Need(self.conditions.union(basis.when), self.consent or basis.basis == "consent")
+
+    def exceeds(self, other: _Need) -> bool:
+        """Return True if the other way needs less, and nothing that this one does not need."""
+        return self != other and self.conditions >= other.conditions and self.consent >= other.consent
+
+
+def _iter_least_needs(needs: Iterable[_Need]) -> Iterator[_Need]:
+    """Iterate over the different needs that exceed no other one."""
+    different = dict.fromkeys(needs)
+    for need in different:
+        if not any(map(need.exceeds, different)):
+            yield need
 
 
 def _iter_ancestors(source: str, parent: Mapping[str, str | None]) -> Iterator[str]:
@@ -252,10 +296,13 @@ def _merge_terms(terms: Iterable[Term]) -> tuple[Term, ...]:
 
     Terms about channels only are merged into one. Terms that ask for one of these channels and for more are dropped.
     """
-    unique_terms = list(dict.fromkeys(terms))
-    channels = tuple(
-        dict.fromkeys(channel for term in unique_terms if _is_of_channels(term) for channel in term.channels or ())
-    )
-    others = [term for term in unique_terms if not _is_of_channels(term)]
-    others = [term for term in others if term.channels is None or not set(term.channels) <= set(channels)]
-    return (*((Term(channels),) if channels else ()), *others)
+    channels: dict[str, None] = {}
+    others: list[Term] = []
+    for term in dict.fromkeys(terms):
+        if _is_of_channels(term):
+            channels.update(dict.fromkeys(term.channels or ()))
+        else:
+            others.append(term)
+    merged = [Term(tuple(channels))] if channels else []
+    merged += [term for term in others if term.channels is None or not channels.keys() >= set(term.channels)]
+    return tuple(merged)
