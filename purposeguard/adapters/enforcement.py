@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import cachetools
 
-from purposeguard.adapters.row_kinds import BranchFinder, Needed
+from purposeguard.adapters.row_kinds import BranchFinder, NeededLabel, NeededLabels
 from purposeguard.adapters.row_rule import KeySet, RowRule, ZoneRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag
 from purposeguard.errors import UnlabelledData
@@ -43,7 +43,7 @@ from purposeguard.runtime.snapshot import Permissions
 from purposeguard.runtime.use import Use, require_current_use
 from purposeguard.values.markers import Collected, Ended, RowSource
 
-RULES_KEPT: Final = 1000
+_MAX_CACHED_RULES: Final = 1000
 """The number of row rules in the cache of a decider."""
 
 _LIBRARIES: Final = sys.stdlib_module_names | {
@@ -89,13 +89,17 @@ class Demand(Immutable):
     @classmethod
     def together(cls, demands: Iterable[Demand]) -> Demand:
         """Return one demand for all that several demands ask for. Its kind is that of the first."""
-        parts = tuple(demands)
-        fields = [field for demand in parts for field in demand.fields]
-        rows = [row for demand in parts for row in demand.rows]
-        unnarrowed = next((demand.unnarrowed for demand in parts if demand.unnarrowed), "")
-        kind = next((demand.kind for demand in parts), "read")
-        tables = [table for demand in parts for table in demand.tables]
-        return cls(fields, rows, unnarrowed, kind=kind, tables=tables)
+        fields: list[tuple[str, Label]] = []
+        rows: list[tuple[str, str, Tag]] = []
+        tables: list[str] = []
+        unnarrowed = kind = ""
+        for demand in demands:
+            fields += demand.fields
+            rows += demand.rows
+            tables += demand.tables
+            unnarrowed = unnarrowed or demand.unnarrowed
+            kind = kind or demand.kind
+        return cls(fields, rows, unnarrowed, kind=kind or "read", tables=tables)
 
     @property
     def is_personal(self) -> bool:
@@ -103,7 +107,9 @@ class Demand(Immutable):
         return bool(self.fields or self.rows)
 
     def __repr__(self) -> str:
-        names = [*(name for name, _ in self.fields), *(name for name, _, _ in self.rows)]
+        names = [name for name, _ in self.fields]
+        for name, _, _ in self.rows:
+            names.append(name)
         return f"<Demand {', '.join(names) or 'nothing personal'}>"
 
 
@@ -130,8 +136,8 @@ class Decider:
         self._register = guard._register
         self._advice_on_rows = rows
         self._advice_on_columns = columns
-        self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(RULES_KEPT)
-        self._last: Roster | None = None
+        self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(_MAX_CACHED_RULES)
+        self._latest_roster: Roster | None = None
         # The check is made once, because checking an object against a protocol takes microseconds.
         oversight = cast("object", guard._engine.oversight)
         self._ask_roster: Callable[[], object] | None = (
@@ -178,7 +184,7 @@ class Decider:
         rows: list[tuple[str, str, Tag]] = []
         unnarrowed = ""
         for table, (columns, names) in tables.items():
-            used = {name: require_tag(columns, name, table) for name in names}
+            used = _require_tags(columns, names, table)
             personal = {name: tag for name, tag in used.items() if tag.is_personal}
             by_rows = self.asks_rows(columns, personal)
             if by_rows and table not in narrowed:
@@ -197,10 +203,14 @@ class Decider:
 
         That depends on the tags and the guard, never on the preferences of subjects.
         """
-        personal = [tag for tag in used.values() if tag.is_personal]
-        if not personal:
+        is_personal = False
+        for tag in used.values():
+            if tag.by_row:
+                return True
+            is_personal = is_personal or tag.is_personal
+        if not is_personal:
             return False
-        if any(tag.by_row for tag in personal) or any(columns.columns_with_mark(mark) for mark in (Collected, Ended)):
+        if columns.columns_with_mark(Collected) or columns.columns_with_mark(Ended):
             return True
         return bool(columns.subjects()) and self.engine.oversight is not None
 
@@ -217,11 +227,9 @@ class Decider:
             PurposeMissing: no purpose is under way. The message says which statement was refused, and who runs it.
         """
         use: Use[Any] = self.engine.ambient()
-        return (
-            use
-            if use._explain_absence() is None
-            else require_current_use(self.engine, describe_statement(kind, tables))
-        )
+        if use._explain_absence() is None:
+            return use
+        return require_current_use(self.engine, describe_statement(kind, tables))
 
     def check_demand(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         """Check that the use under way may use all that is demanded, and record it in the ledger.
@@ -305,8 +313,7 @@ class Decider:
         """
         reasons: dict[str, Decision] = {}
         permissions = use._permissions
-        used = {name: require_tag(columns, name, table) for name in names}
-        for name, tag in used.items():
+        for name, tag in _require_tags(columns, names, table).items():
             if tag.label is NOT_PERSONAL:
                 continue
             by_row = self.asks_rows(columns, {name: tag})
@@ -335,51 +342,46 @@ class Decider:
             TypeError: governance has no roster of all subjects.
             StoreUnavailable: the roster cannot be read now.
         """
-        used = {name: require_tag(columns, name, table) for name in names}
+        used = _require_tags(columns, names, table)
         if not self.asks_rows(columns, used):
             return None
-        needed: Needed = tuple(dict.fromkeys((tag.label, tag.by_row) for tag in used.values() if tag.is_personal))
-        by_row = any(counts for _, counts in needed)
-        source = columns.columns_with_mark(RowSource) if by_row else None
-        if by_row and source is None:
-            named = next(name for name, tag in used.items() if tag.by_row)
-            raise UnlabelledData(
-                f"{_place(table, named)} was collected under the source that its row names, and no column here is "
-                "marked RowSource, to name it"
-            )
+        needed = _find_needed_labels(used)
+        source = _require_row_source(columns, used, table)
         subjects = columns.subjects() if self.engine.oversight is not None else ()
         roster = self.get_roster() if subjects else None
         permissions = use._permissions
-        matrix = permissions.matrix
-        collected, ended = columns.columns_with_mark(Collected), columns.columns_with_mark(Ended)
-        dated = collected is not None or ended is not None
-        today: tuple[datetime.date, ...] = ()
-        if dated:
-            now = self.engine.clock.now()
-            today = tuple(to_local_day(part.periods.timezone, now) for part in matrix.parts)
-        key = (permissions, columns, needed, today)
-        with self._lock:
-            if roster is not None and roster is not self._last:
-                self._rules.clear()  # The rules hold the keys of the previous roster, which may be millions.
-                self._last = roster
-            cached = self._rules.get(key)
+        key = (permissions, columns, needed, self._find_today(columns, permissions))
+        cached = self._find_cached_rule(key, roster)
         if cached is not None:
             return cached
-        # By zone, the notices that decide here. Without days one zone serves for all.
-        zones: dict[str, dict[PolicyTable, None]] = {}
-        for label, counts in needed:
-            for part, _ in matrix.split_label(NOT_PERSONAL if counts else label):  # A row may name any notice's source.
-                zones.setdefault(part.periods.timezone if dated else UTC, {})[part] = None
+        collected, ended = columns.columns_with_mark(Collected), columns.columns_with_mark(Ended)
         zone_rules: list[ZoneRule] = []
-        for zone, parts in zones.items():
+        for zone, parts in _find_zones(columns, permissions, needed).items():
             finder = BranchFinder(self.engine, permissions, parts, needed, roster=roster, keys_of=self._keys_of)
-            branches = finder.branches(by_row=by_row, collected=collected is not None, ended=ended is not None)
+            branches = finder.branches(
+                by_row=source is not None, collected=collected is not None, ended=ended is not None
+            )
             zone_rules.append(ZoneRule(zone, branches))
-        rule = RowRule(matrix.notice, tuple(zone_rules), source, collected, ended, subjects)
+        rule = RowRule(permissions.matrix.notice, tuple(zone_rules), source, collected, ended, subjects)
         with self._lock:
-            if roster is None or roster is self._last:
+            if roster is None or roster is self._latest_roster:
                 self._rules[key] = rule
         return rule
+
+    def _find_today(self, columns: Columns, permissions: Permissions) -> tuple[datetime.date, ...]:
+        """Return the present day in the time zone of each notice, or no days if rows of the table hold none."""
+        if not _has_days(columns):
+            return ()
+        now = self.engine.clock.now()
+        return tuple(to_local_day(part.periods.timezone, now) for part in permissions.matrix.parts)
+
+    def _find_cached_rule(self, key: object, roster: Roster | None) -> RowRule | None:
+        """Return the cached rule of a key, if it was made by this roster. A new roster empties the cache."""
+        with self._lock:
+            if roster is not None and roster is not self._latest_roster:
+                self._rules.clear()  # The rules hold the keys of the previous roster, which may be millions.
+                self._latest_roster = roster
+            return self._rules.get(key)
 
     def get_roster(self) -> Roster:
         """Return all subjects with preferences on record.
@@ -444,15 +446,61 @@ def _decide_label(
     return None if label is NOT_PERSONAL else use._decide_before_rows(label, permissions, used=used, field=field)
 
 
+def _find_needed_labels(used: Mapping[str, Tag]) -> NeededLabels:
+    """Return the different labels of the personal columns, for deciding their rows."""
+    needed: dict[NeededLabel, None] = {}
+    for tag in used.values():
+        if tag.is_personal:
+            needed[NeededLabel(tag.label, tag.by_row)] = None
+    return tuple(needed)
+
+
+def _require_row_source(columns: Columns, used: Mapping[str, Tag], table: str) -> str | None:
+    """Return the column that names the sources of rows; None if no used column depends on it.
+
+    Raises:
+        UnlabelledData: a used column depends on the source of its row, and no column names it.
+    """
+    for name, tag in used.items():
+        if tag.by_row:
+            source = columns.columns_with_mark(RowSource)
+            if source is None:
+                raise UnlabelledData(
+                    f"{_place(table, name)} was collected under the source that its row names, and no column here is "
+                    "marked RowSource, to name it"
+                )
+            return source
+    return None
+
+
+def _find_zones(columns: Columns, permissions: Permissions, needed: NeededLabels) -> dict[str, dict[PolicyTable, None]]:
+    """Return the notices that decide on the rows of a table, by time zone. Without days one zone serves for all."""
+    has_days = _has_days(columns)
+    zones: dict[str, dict[PolicyTable, None]] = {}
+    for label, by_row in needed:
+        # A row may name a source of any notice.
+        for part, _ in permissions.matrix.split_label(NOT_PERSONAL if by_row else label):
+            zones.setdefault(part.periods.timezone if has_days else UTC, {})[part] = None
+    return zones
+
+
+def _has_days(columns: Columns) -> bool:
+    """Return True if rows hold the day on which they were collected, or on which their subject's use ended."""
+    return columns.columns_with_mark(Collected) is not None or columns.columns_with_mark(Ended) is not None
+
+
 def iter_declared_tables(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]:
     """Yield the tables that have personal columns, for the registry.
 
     A `ByRow` column declares the sources that its tag names. The sources of its rows are known only to the rows.
     """
     for name, columns in tables.items():
-        personal = tuple((column, tag.label) for column, tag in columns.items() if tag.label is not NOT_PERSONAL)
+        personal: list[tuple[str, Label]] = []
+        for column, tag in columns.items():
+            if tag.label is not NOT_PERSONAL:
+                personal.append((column, tag.label))
         if personal:
-            yield TaggedTable(name or "(frame)", personal, bool(columns.subjects()))
+            yield TaggedTable(name or "(frame)", tuple(personal), bool(columns.subjects()))
 
 
 def describe_statement(kind: str, tables: Iterable[str]) -> str:
@@ -462,11 +510,12 @@ def describe_statement(kind: str, tables: Iterable[str]) -> str:
     """
     names = ", ".join(f"`{table}`" for table in dict.fromkeys(tables) if table)
     of = f" of {names}" if names else ""
-    caller = next((frame for frame in _frames() if _module(frame).partition(".")[0] not in _LIBRARIES), None)
-    if caller is None:
-        return f"{kind}{of}"
-    site = Site(_module(caller), caller.f_code.co_qualname, caller.f_lineno)
-    return f"{kind}{of} in {site.dotted} ({PurePath(caller.f_code.co_filename).name}:{site.line})"
+    for frame in _frames():
+        module = _module(frame)
+        if module.partition(".")[0] not in _LIBRARIES:
+            site = Site(module, frame.f_code.co_qualname, frame.f_lineno)
+            return f"{kind}{of} in {site.dotted} ({PurePath(frame.f_code.co_filename).name}:{site.line})"
+    return f"{kind}{of}"
 
 
 def _module(frame: FrameType) -> str:
@@ -509,6 +558,18 @@ def require_tag(columns: Columns, name: str, table: str = "") -> Tag:
     return tag
 
 
+def _require_tags(columns: Columns, names: Iterable[str], table: str) -> dict[str, Tag]:
+    """Return the tags of several columns, by name.
+
+    Raises:
+        UnlabelledData: a column has no tag.
+    """
+    tags: dict[str, Tag] = {}
+    for name in names:
+        tags[name] = require_tag(columns, name, table)
+    return tags
+
+
 def label_in(rule: RowRule | None, tag: Tag) -> Label:
     """Return the label of a column's values in the rows that a rule keeps."""
     return rule.label_of(tag.label) if rule is not None and tag.by_row else tag.label
@@ -544,14 +605,11 @@ def _place(table: str, name: str) -> str:
 
 def _to_be_narrowed(table: str, columns: Columns, used: Mapping[str, Tag]) -> str:
     """Return the reason why the rows of a table are decided one by one, for a message."""
-    by_row = next((name for name, tag in used.items() if tag.by_row), None)
-    whose = next((name for name, _ in columns.subjects()), None)
+    for name, tag in used.items():
+        if tag.by_row:
+            return f"{_place(table, name)} was collected under the source that its row names"
     rows = f"the rows of `{table}`" if table else "the rows"
-    if by_row is not None:
-        why = f"{_place(table, by_row)} was collected under the source that its row names"
-    elif whose is not None:
-        why = f"{rows} say whose they are, in `{whose}`"
-    else:
-        day = columns.columns_with_mark(Collected) or columns.columns_with_mark(Ended)
-        why = f"{rows} say from when they are, in `{day}`"
-    return why
+    for name, _ in columns.subjects():
+        return f"{rows} say whose they are, in `{name}`"
+    day = columns.columns_with_mark(Collected) or columns.columns_with_mark(Ended)
+    return f"{rows} say from when they are, in `{day}`"

@@ -23,8 +23,16 @@ from purposeguard.runtime.protocols import Roster
 from purposeguard.runtime.snapshot import Permissions
 from purposeguard.values.rows import LONG_AGO
 
-Needed = tuple[tuple[Label, bool], ...]
-"""The labels of the columns that are read, each with True if the row's own source counts as well."""
+
+class NeededLabel(NamedTuple):
+    """The label of a column that is read."""
+
+    label: Label
+    by_row: bool
+    """True if the source that the row names counts as well."""
+
+
+NeededLabels = tuple[NeededLabel, ...]
 
 
 class RowAnswer(NamedTuple):
@@ -41,6 +49,10 @@ class RowAnswer(NamedTuple):
     def is_never(self) -> bool:
         """True if no row of the kind may be used."""
         return not (self.nobody or self.clear or self.all_preferences)
+
+
+AnswerGrid = tuple[tuple[RowAnswer, ...], ...]
+"""The answers for the rows of a source: by span of end-of-use days, those for each span of collection days."""
 
 
 class BranchFinder:
@@ -60,7 +72,7 @@ class BranchFinder:
         engine: Engine,
         permissions: Permissions,
         parts: Collection[PolicyTable],
-        needed: Needed,
+        needed: NeededLabels,
         *,
         roster: Roster | None,
         keys_of: Callable[[Roster, frozenset[SubjectPreferences]], KeySet],
@@ -81,18 +93,21 @@ class BranchFinder:
             ended: True if rows hold the day on which their subject's use ended.
         """
         matrix = self._permissions.matrix
-        begun = list(self._spans(self._begins("collection", revisions=True), absent=True)) if collected else [None]
-        over = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)] if ended else [None]
-        alike: dict[tuple[RowAnswer, ...], set[str]] = {}
+        collection_spans: list[DaySpan | None] = [None]
+        if collected:
+            collection_spans = list(self._spans(self._begins("collection", revisions=True), absent=True))
+        end_spans: list[DaySpan | None] = [None]
+        if ended:
+            end_spans = [NO_DAY, *self._spans(self._begins("end-of-use"), absent=False)]
+        ids_by_grid: dict[AnswerGrid, set[str]] = {}
         for source in matrix.notice.sources if by_row else (None,):
-            answers = tuple(self._answer(source, first, last) for last in over for first in begun)
-            alike.setdefault(answers, set()).add("" if source is None else matrix.record_id(source))
+            grid = self._answer_each_span(source, collection_spans, end_spans)
+            ids_by_grid.setdefault(grid, set()).add("" if source is None else matrix.record_id(source))
         branches: list[Branch] = []
-        for answers, ids in alike.items():
+        for grid, ids in ids_by_grid.items():
             sources = frozenset(ids) if by_row else None
-            rows = [answers[n : n + len(begun)] for n in range(0, len(answers), len(begun))]
-            for first, last, answer in _merge_answers(rows, begun, over):
-                branches.append(Branch(sources, first, last, self._test(answer)))
+            for collection, end, answer in _merge_answers(grid, collection_spans, end_spans):
+                branches.append(Branch(sources, collection, end, self._make_subject_test(answer)))
         return tuple(branches)
 
     # ---- days -----------------------------------------------------------------------------------------------------
@@ -110,7 +125,8 @@ class BranchFinder:
         days: set[datetime.date] = set()
         for part in self._parts:
             today = to_local_day(part.periods.timezone, now)
-            days.update(notice.revision for notice in part.history if revisions)
+            if revisions:
+                days.update(notice.revision for notice in part.history)
             for source in part.notice.sources:
                 periods: list[Period | LegalPeriod] = [*part.periods.of(source.clause)]
                 periods += part.periods.of_law(source.clause)
@@ -126,21 +142,49 @@ class BranchFinder:
 
     # ---- one row of each kind --------------------------------------------------------------------------------------
 
-    def _answer(self, source: type[Source] | None, begun: DaySpan | None, over: DaySpan | None) -> RowAnswer:
-        collected = None if begun is None else begun.since or LONG_AGO
-        ended = None if over is None or over is NO_DAY else over.since or LONG_AGO
-        labels = [label | Label(source) if source is not None and counts else label for label, counts in self._needed]
-        # By rule 2 each source is decided by itself, so the notices of other zones decide their sources separately.
-        own = (each for label in labels for each in self._permissions.matrix.split_label(label))
-        labels = [label for part, label in dict.fromkeys(own) if part in self._parts and NotPersonal not in label]
+    def _answer_each_span(
+        self,
+        source: type[Source] | None,
+        collection_spans: Sequence[DaySpan | None],
+        end_spans: Sequence[DaySpan | None],
+    ) -> AnswerGrid:
+        """Return the answers for the rows of a source: by end span, those for each collection span."""
+        labels = self._labels_to_decide(source)
+        rows: list[tuple[RowAnswer, ...]] = []
+        for end in end_spans:
+            ended = None if end is None or end is NO_DAY else end.since or LONG_AGO
+            answers: list[RowAnswer] = []
+            for collection in collection_spans:
+                collected = None if collection is None else collection.since or LONG_AGO
+                answers.append(self._answer(labels, collected, ended))
+            rows.append(tuple(answers))
+        return tuple(rows)
+
+    def _labels_to_decide(self, source: type[Source] | None) -> list[Label]:
+        """Return the labels of a row of a source on which the notices of this time zone decide.
+
+        By rule 2 each source is decided by itself, so the notices of other zones decide their sources separately.
+        """
+        labels: dict[tuple[PolicyTable, Label], None] = {}
+        for label, by_row in self._needed:
+            whole = label | Label(source) if source is not None and by_row else label
+            for part, own in self._permissions.matrix.split_label(whole):
+                if part in self._parts and NotPersonal not in own:
+                    labels[part, own] = None
+        return [label for _, label in labels]
+
+    def _answer(
+        self, labels: Sequence[Label], collected: datetime.date | None, ended: datetime.date | None
+    ) -> RowAnswer:
         nobody = self._may(labels, self._engine.get_preferences(None), collected, ended)
         if self._roster is None:
             return RowAnswer(nobody, nobody, frozenset())
         clear = self._may(labels, CLEAR, collected, ended)
-        others = (
-            preferences for preferences in self._roster.groups if self._may(labels, preferences, collected, ended)
-        )
-        return RowAnswer(nobody, clear, frozenset(others))
+        allowed: set[SubjectPreferences] = set()
+        for preferences in self._roster.groups:
+            if self._may(labels, preferences, collected, ended):
+                allowed.add(preferences)
+        return RowAnswer(nobody, clear, frozenset(allowed))
 
     def _may(
         self,
@@ -149,53 +193,59 @@ class BranchFinder:
         collected: datetime.date | None,
         ended: datetime.date | None,
     ) -> bool:
+        """Return True if each label may be used in a row with these days, about a subject with these preferences."""
         engine, permissions = self._engine, self._permissions
-        return all(
-            permissions.decide(
-                label, engine.build_context(preferences, collected, ended, label, permissions.snapshot)
-            ).allowed
-            for label in labels
-        )
+        for label in labels:
+            context = engine.build_context(preferences, collected, ended, label, permissions.snapshot)
+            if not permissions.decide(label, context).allowed:
+                return False
+        return True
 
     # ---- subjects --------------------------------------------------------------------------------------------------
 
-    def _test(self, answer: RowAnswer) -> SubjectTest | None:
+    def _make_subject_test(self, answer: RowAnswer) -> SubjectTest | None:
+        """Return the test of the subjects of rows; None if rows of all subjects may be used."""
         roster = self._roster
         if roster is None:
             return None
-        those = answer.all_preferences if not answer.clear else frozenset(roster.groups) - answer.all_preferences
-        if answer.clear and answer.nobody and not those:
+        if not answer.clear:
+            return SubjectTest(self._keys_of(roster, answer.all_preferences), only=True, nobody=answer.nobody)
+        denied = frozenset(roster.groups) - answer.all_preferences
+        if answer.nobody and not denied:
             return None
-        return SubjectTest(self._keys_of(roster, those), only=not answer.clear, nobody=answer.nobody)
+        return SubjectTest(self._keys_of(roster, denied), only=False, nobody=answer.nobody)
 
 
 def _merge_answers(
-    rows: Sequence[Sequence[RowAnswer]], begun: Sequence[DaySpan | None], over: Sequence[DaySpan | None]
+    grid: AnswerGrid, collection_spans: Sequence[DaySpan | None], end_spans: Sequence[DaySpan | None]
 ) -> Iterator[tuple[DaySpan | None, DaySpan | None, RowAnswer]]:
     """Yield the kinds of rows that may be used. Adjacent spans with the same answer are joined."""
     runs: dict[tuple[DaySpan | None, RowAnswer], list[DaySpan | None]] = {}
-    for answers, ended in zip(rows, over, strict=True):
+    for answers, end in zip(grid, end_spans, strict=True):
         number = 0
         for answer, group in itertools.groupby(answers):
             length = len(list(group))
-            span = _join_spans(begun[number : number + length])
+            collection = _join_spans(collection_spans[number : number + length])
             number += length
             if not answer.is_never:
-                runs.setdefault((span, answer), []).append(ended)
-    for (span, answer), spans in runs.items():
-        for joined in _merge_adjacent(spans, over):
-            yield span, joined, answer
+                runs.setdefault((collection, answer), []).append(end)
+    for (collection, answer), ends in runs.items():
+        for joined in _merge_adjacent(ends, end_spans):
+            yield collection, joined, answer
 
 
 def _merge_adjacent(spans: Sequence[DaySpan | None], order: Sequence[DaySpan | None]) -> Iterator[DaySpan | None]:
     """Yield the spans, with those joined that are adjacent in `order`."""
-    run: list[int] = []
-    for place in map(order.index, spans):
-        if run and place != run[-1] + 1:
-            yield _join_spans([order[number] for number in run])
+    run: list[DaySpan | None] = []
+    following = -1
+    for span in spans:
+        place = order.index(span)
+        if run and place != following:
+            yield _join_spans(run)
             run = []
-        run.append(place)
-    yield _join_spans([order[number] for number in run])
+        run.append(span)
+        following = place + 1
+    yield _join_spans(run)
 
 
 def _join_spans(spans: Sequence[DaySpan | None]) -> DaySpan | None:

@@ -55,7 +55,8 @@ class KeySet:
     @functools.cached_property
     def ints(self) -> tuple[int, ...]:
         """The sorted keys that are integers of up to 64 bits, for columns of integers."""
-        return tuple(sorted(n for key in self.keys if _NUMBER.fullmatch(key) and -(2**63) <= (n := int(key)) < 2**63))
+        numbers = map(int, filter(_NUMBER.fullmatch, self.keys))
+        return tuple(sorted(number for number in numbers if -(2**63) <= number < 2**63))
 
     @functools.cached_property
     def texts(self) -> tuple[str, ...]:
@@ -186,17 +187,22 @@ class RowRule:
     @property
     def columns(self) -> tuple[str, ...]:
         """The deciding columns."""
-        named = (self.source, self.collected, self.ended, *(name for name, _ in self.subjects))
-        return tuple(name for name in named if name is not None)
+        names = [name for name in (self.source, self.collected, self.ended) if name is not None]
+        for name, _ in self.subjects:
+            names.append(name)
+        return tuple(names)
 
     @property
     def permitted(self) -> frozenset[str]:
         """The ids of the sources that the kept rows may have."""
-        by_zone = (
-            frozenset[str]().union(*(branch.sources for branch in zone.branches if branch.sources is not None))
-            for zone in self.zones
-        )
-        return self.known.intersection(*by_zone)
+        permitted = self.known
+        for zone in self.zones:
+            in_zone: set[str] = set()
+            for branch in zone.branches:
+                if branch.sources is not None:
+                    in_zone |= branch.sources
+            permitted &= in_zone
+        return permitted
 
     @property
     def known(self) -> frozenset[str]:
@@ -301,24 +307,38 @@ class Renderer(Protocol[E]):
 
 def render_rule(rule: RowRule, words: Renderer[E]) -> E:
     """Render a rule as one expression of an engine: the condition that the kept rows meet."""
-    parts = [_any([_branch(rule, zone, branch, words) for branch in zone.branches], words) for zone in rule.zones]
-    return parts[0] if len(parts) == 1 else words.all_of(parts)
+    zone_conditions: list[E] = []
+    for zone in rule.zones:
+        branches = [_render_branch(rule, zone, branch, words) for branch in zone.branches]
+        zone_conditions.append(_any(branches, words))
+    return zone_conditions[0] if len(zone_conditions) == 1 else words.all_of(zone_conditions)
 
 
-def _branch(rule: RowRule, zone: ZoneRule, branch: Branch, words: Renderer[E]) -> E:
+def _render_branch(rule: RowRule, zone: ZoneRule, branch: Branch, words: Renderer[E]) -> E:
     parts: list[E] = []
     if rule.source is not None and branch.sources is not None:
         parts.append(words.source_in(rule.source, branch.sources))
     for column, span in ((rule.collected, branch.collected), (rule.ended, branch.ended)):
         if column is not None and span is not None and not span.is_all:
-            within = [] if span.is_none_at_all else [words.days_in(column, span.since, span.before, zone.timezone)]
-            parts.append(_any([words.absent(column), *within] if span.absent else within, words))
+            parts.append(_render_span(column, span, zone.timezone, words))
     if branch.subjects is not None:
-        parts += _subjects(rule.subjects, branch.subjects, words)
-    return parts[0] if len(parts) == 1 else words.all_of(parts) if parts else words.constant(value=True)
+        parts += _render_subjects(rule.subjects, branch.subjects, words)
+    if not parts:
+        return words.constant(value=True)
+    return parts[0] if len(parts) == 1 else words.all_of(parts)
 
 
-def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest, words: Renderer[E]) -> Iterator[E]:
+def _render_span(column: str, span: DaySpan, timezone: str, words: Renderer[E]) -> E:
+    alternatives: list[E] = []
+    if span.absent:
+        alternatives.append(words.absent(column))
+    if not span.is_none_at_all:
+        alternatives.append(words.days_in(column, span.since, span.before, timezone))
+    return _any(alternatives, words)
+
+
+def _render_subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest, words: Renderer[E]) -> Iterator[E]:
+    """Yield the conditions that every subject of a row must meet."""
     for column, mark in columns:
         keys = test.keys.restrict_to_realm(mark.realm)
         if test.only:
@@ -332,4 +352,6 @@ def _subjects(columns: Sequence[tuple[str, SubjectMark]], test: SubjectTest, wor
 
 
 def _any(parts: Sequence[E], words: Renderer[E]) -> E:
-    return parts[0] if len(parts) == 1 else words.any_of(parts) if parts else words.constant(value=False)
+    if not parts:
+        return words.constant(value=False)
+    return parts[0] if len(parts) == 1 else words.any_of(parts)

@@ -6,6 +6,7 @@ A tag is written under one metadata key, `purposeguard`, on fields of Arrow and 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,8 +55,12 @@ class Tag:
         return self.by_row or self.label is not NOT_PERSONAL
 
     def __repr__(self) -> str:
-        parts = [repr(self.label), "by row" if self.by_row else "", "" if self.mark is None else repr(self.mark)]
-        return f"<Tag {', '.join(part for part in parts if part)}>"
+        parts = [repr(self.label)]
+        if self.by_row:
+            parts.append("by row")
+        if self.mark is not None:
+            parts.append(repr(self.mark))
+        return f"<Tag {', '.join(parts)}>"
 
 
 class Columns(Immutable, Mapping[str, Tag]):
@@ -196,16 +201,16 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
         else:
             sources |= _read_source(revisions, part, column).sources
     by_row = ByRow in marks
-    own = [mark for mark in marks if mark is not ByRow]
-    if len(own) > 1:
-        raise UnlabelledData(f"`{column}` is marked {' and '.join(map(repr, own))}: a column says one thing of a row")
+    roles = [mark for mark in marks if mark is not ByRow]
+    if len(roles) > 1:
+        raise UnlabelledData(f"`{column}` is marked {' and '.join(map(repr, roles))}: a column says one thing of a row")
     if not sources and not marks:
         raise UnlabelledData(
             f"`{column}` carries no tag: name its source, or say `NotPersonal` where it is not personal (rule 4)"
         )
-    if RowSource in own and (by_row or sources - {NotPersonal}):
+    if RowSource in roles and (by_row or sources - {NotPersonal}):
         raise UnlabelledData(f"`{column}` is marked RowSource, so it holds ids of sources, and no personal data")
-    return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=own[0] if own else None)
+    return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=roles[0] if roles else None)
 
 
 def _read_source(revisions: Revisions, spec: object, column: str) -> Label:
@@ -247,8 +252,9 @@ def _resolve_term(revisions: Revisions, label: Label) -> Label:
 
 
 def _every(revisions: Revisions) -> tuple[Notice, ...]:
+    """Return all notices, of all revisions."""
     if isinstance(revisions, Notices):
-        return tuple(notice for member in revisions.members for notice in _every(member))
+        return tuple(itertools.chain.from_iterable(map(_every, revisions.members)))
     return tuple(revisions) if isinstance(revisions, History) else (revisions,)
 
 
@@ -283,11 +289,27 @@ def _part_of(word: str) -> OneSpec:
 
 def words_of(tag: Tag) -> list[str]:
     """Return the words for a tag, which `parts_of` reads."""
-    mark = next((name for name, mark in _MARKS.items() if mark == tag.mark), None)
-    if isinstance(tag.mark, SubjectMark) and tag.mark.realm is not None:
-        mark = f"subject:{tag.mark.realm}"
-    sources = [] if tag.by_row and tag.label is NOT_PERSONAL else [source.clause for source in tag.label]
-    return [*sources, *(["by-row"] if tag.by_row else []), *([mark] if mark else [])]
+    words: list[str] = []
+    if tag.label is not NOT_PERSONAL or not tag.by_row:
+        words += [source.clause for source in tag.label]
+    if tag.by_row:
+        words.append("by-row")
+    word = _word_for_mark(tag.mark)
+    if word is not None:
+        realm = _realm_of(tag)
+        words.append(word if realm is None else f"{word}:{realm}")
+    return words
+
+
+def _word_for_mark(mark: Mark | None) -> str | None:
+    """Return the word for a mark without its realm; None if there is no mark, or no word for it."""
+    if isinstance(mark, SubjectMark):
+        return "subject"
+    return next((word for word, named in _MARKS.items() if named is mark), None)
+
+
+def _realm_of(tag: Tag) -> str | None:
+    return tag.mark.realm if isinstance(tag.mark, SubjectMark) else None
 
 
 LONGEST_TAG: Final = 10_000
@@ -317,24 +339,36 @@ def encode(tag: Tag, revisions: Revisions) -> str:
     """
     _resolve_term(revisions, tag.label)
     sources = [source for source in tag.label if source is not NotPersonal]
-    notices = [notice for notice in reversed(_every(revisions)) if all(source in notice.grants for source in sources)]
-    if not notices:
-        raise ValueError("the sources of a column are of several revisions of the notice, or notices: a tag is of one")
-    clauses = [source.clause for source in sources] or ([] if tag.by_row else [NotPersonal.clause])
-    mark = next((name for name, mark in _MARKS.items() if mark is tag.mark), None)
-    if isinstance(tag.mark, SubjectMark):
-        mark = "subject"
-    written = {
-        "by_row": tag.by_row or None,
-        "mark": mark,
-        "notice": notices[0].id,
-        "realm": tag.mark.realm if isinstance(tag.mark, SubjectMark) else None,
-        "revision": notices[0].revision.isoformat(),
+    notice = _latest_with_sources(revisions, sources)
+    clauses = [source.clause for source in sources]
+    if not clauses and not tag.by_row:
+        clauses = [NotPersonal.clause]
+    written: dict[str, object] = {
+        "notice": notice.id,
+        "revision": notice.revision.isoformat(),
         "sources": clauses,
         "version": 1,
     }
-    stated = {name: value for name, value in written.items() if value is not None}
-    return json.dumps(stated, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if tag.by_row:
+        written["by_row"] = True
+    mark, realm = _word_for_mark(tag.mark), _realm_of(tag)
+    if mark is not None:
+        written["mark"] = mark
+    if realm is not None:
+        written["realm"] = realm
+    return json.dumps(written, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _latest_with_sources(revisions: Revisions, sources: Iterable[type[Source]]) -> Notice:
+    """Return the last notice that has all these sources.
+
+    Raises:
+        ValueError: no notice has all of them.
+    """
+    for notice in reversed(_every(revisions)):
+        if all(source in notice.grants for source in sources):
+            return notice
+    raise ValueError("the sources of a column are of several revisions of the notice, or notices: a tag is of one")
 
 
 def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
@@ -354,36 +388,61 @@ def decode(text: str | bytes, revisions: Revisions, column: str) -> Tag:
         message = f"the tag of `{column}` cannot be read: {place}: {fault['msg']}"
     else:
         # Readers disagree on which value of a duplicate key counts.
-        twice = Counter(name for name, _ in json.loads(text, object_pairs_hook=list)).most_common(1)[0]
-        if twice[1] == 1:
+        names = Counter(name for name, _ in json.loads(text, object_pairs_hook=list))
+        ((name, count),) = names.most_common(1)
+        if count == 1:
             return _read(written, revisions, column)
-        message = f"the tag of `{column}` cannot be read: `{twice[0]}` is there twice"
+        message = f"the tag of `{column}` cannot be read: `{name}` is there twice"
     raise UnlabelledData(message)
 
 
 def _read(written: _WrittenTag, revisions: Revisions, column: str) -> Tag:
-    notices = [notice for notice in _every(revisions) if notice.id == written.notice]
-    if not notices:
-        others = ", ".join(dict.fromkeys(notice.id for notice in _every(revisions)))
-        raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {others}")
-    notice = next((notice for notice in notices if notice.revision.isoformat() == written.revision), None)
-    if notice is None:
-        dates = ", ".join(notice.revision.isoformat() for notice in notices)
-        why = f"the tag of `{column}` is of a revision of {written.notice} that is not known here, only {dates}: "
-        raise UnknownSource(written.revision, f"{why}give the guard a History that has it")
+    """Return the tag that a written tag describes.
+
+    Raises:
+        UnlabelledData: the parts of the tag contradict each other.
+        UnknownSource: its notice, revision or clause is unknown.
+    """
+    notice = _find_notice(written, revisions, column)
     plain = written.sources == (NotPersonal.clause,)
     if not plain and NotPersonal.clause in written.sources:
         raise UnlabelledData(f"the tag of `{column}` says both that it is not personal and that it is")
     if not written.sources and not written.by_row:
         raise UnlabelledData(f"the tag of `{column}` names no source: an empty label is no licence (rule 4)")
-    sources = () if plain else tuple(_clause(notice, clause, column) for clause in written.sources)
+    specs: list[OneSpec] = []
+    if not plain:
+        specs += [_clause(notice, clause, column) for clause in written.sources]
+    if written.by_row:
+        specs.append(ByRow)
     mark = None if written.mark is None else _MARKS[written.mark]
     if written.realm is not None:
         if mark is not Subject:
             raise UnlabelledData(f"the tag of `{column}` has a realm, and marks no subject")
         mark = _in_realm(written.realm, column)
-    specs: list[OneSpec] = [*sources, *([ByRow] if written.by_row else ()), *(() if mark is None else (mark,))]
+    if mark is not None:
+        specs.append(mark)
     return tag_of(revisions, specs or NotPersonal, column)
+
+
+def _find_notice(written: _WrittenTag, revisions: Revisions, column: str) -> Notice:
+    """Return the revision of the notice that a written tag names.
+
+    Raises:
+        UnknownSource: the notice or its revision is unknown.
+    """
+    notices = [notice for notice in _every(revisions) if notice.id == written.notice]
+    if not notices:
+        others = ", ".join(dict.fromkeys(notice.id for notice in _every(revisions)))
+        raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {others}")
+    dates: list[str] = []
+    for notice in notices:
+        dates.append(notice.revision.isoformat())
+        if dates[-1] == written.revision:
+            return notice
+    why = (
+        f"the tag of `{column}` is of a revision of {written.notice} that is not known here, only {', '.join(dates)}: "
+    )
+    raise UnknownSource(written.revision, f"{why}give the guard a History that has it")
 
 
 def _clause(notice: Notice, clause: str, column: str) -> type[Source]:
