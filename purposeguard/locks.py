@@ -7,15 +7,21 @@ Only short code of this package runs under a lock: no callbacks, and no code of 
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from purposeguard.processes import LiveObjects
+
 T = TypeVar("T")
 
-_LOCKS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+
+def _release(lock: Any) -> None:
+    if not lock._is_owned():  # The forking thread goes on in the child and releases its own locks.
+        lock._at_fork_reinit()  # The standard library resets its own locks in the same way.
+
+
+_LOCKS: Final[LiveObjects[Any]] = LiveObjects(in_child=_release)
 
 
 def make_lock() -> threading.RLock:
@@ -45,13 +51,3 @@ class cached_property(Generic[T]):  # noqa: N801  # used as a decorator
             return self
         value = instance.__dict__[self._work.__name__] = self._work(instance)
         return value
-
-
-def _release_in_child() -> None:
-    for lock in list(_LOCKS):
-        if not lock._is_owned():  # The forking thread goes on in the child and releases its own locks.
-            lock._at_fork_reinit()  # The standard library resets its own locks in the same way.
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_release_in_child)

@@ -7,7 +7,6 @@ would release them, so it could not write any more, or would hang when it connec
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 import weakref
@@ -16,6 +15,7 @@ from collections.abc import Generator
 from typing import Final, Protocol
 
 from purposeguard.locks import make_lock
+from purposeguard.processes import register_fork_handlers
 
 PATIENCE: Final = 5.0
 """The seconds for which a fork waits for transactions of other threads."""
@@ -105,5 +105,4 @@ class _ForkGate:
 FORKS: Final = _ForkGate()
 """The gate of this process."""
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(before=FORKS.close, after_in_parent=FORKS.open, after_in_child=FORKS.open_in_child)
+register_fork_handlers(before=FORKS.close, in_parent=FORKS.open, in_child=FORKS.open_in_child)

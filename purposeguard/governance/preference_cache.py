@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import collections
 import contextlib
 import dataclasses
 import itertools
 import math
 import operator
-import os
 import threading
 import time
 import weakref
@@ -29,6 +27,7 @@ from purposeguard.governance.rosters import Rosters
 from purposeguard.governance.subjects import Subjects
 from purposeguard.locks import make_lock
 from purposeguard.policy.context import SubjectPreferences
+from purposeguard.processes import LiveObjects
 from purposeguard.runtime.protocols import Roster
 
 SHARED: Final = 4096
@@ -569,20 +568,4 @@ class _Watcher(threading.Thread):
             self.join()
 
 
-_CACHES: Final[weakref.WeakSet[PreferenceCache]] = weakref.WeakSet()
-"""All caches, to be reset in forked children and closed at the end of the interpreter."""
-
-
-def _reset_after_fork() -> None:
-    for cache in list(_CACHES):
-        cache.reset_after_fork()
-
-
-@atexit.register
-def _close_all() -> None:
-    for cache in list(_CACHES):
-        cache.close()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_reset_after_fork)
+_CACHES: Final = LiveObjects(in_child=PreferenceCache.reset_after_fork, at_exit=PreferenceCache.close)

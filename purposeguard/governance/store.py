@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import itertools
 import os
@@ -33,6 +32,7 @@ from purposeguard.governance.engines import (
 from purposeguard.governance.forking import FORKS
 from purposeguard.governance.pseudonyms import KEYS, TABLES, PseudonymKeys, attach_keys
 from purposeguard.governance.schema import VERSION_TABLE, metadata
+from purposeguard.processes import LiveObjects
 
 UPGRADE_LOCK: Final = 0x7075_7270_6F73_6531
 """The advisory lock on PostgreSQL for upgrades."""
@@ -535,13 +535,4 @@ def _require_existing(url: str | URL, advice: str) -> None:
             raise make_unavailable_error(f"`{Path(parsed.database)}`", "does not exist", advice)
 
 
-# ---- Processes ----------------------------------------------------------------------------------------------------
-
-_STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
-"""All stores, to be closed at the end of the interpreter."""
-
-
-@atexit.register
-def _close_all() -> None:
-    for store in list(_STORES):
-        store.close()
+_STORES: Final = LiveObjects(at_exit=Store.close)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -23,6 +22,7 @@ from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family
 from purposeguard.policy.violations import PurposeViolation
+from purposeguard.processes import LiveObjects
 from purposeguard.runtime.declarations import LegalException, Reclassification
 from purposeguard.runtime.observer import Observer, Tick
 
@@ -271,13 +271,4 @@ def _attributes(stated: Mapping[str, str | None]) -> Attributes:
     return {name: value for name, value in stated.items() if value}
 
 
-_TELEMETRY: Final[weakref.WeakSet[Telemetry]] = weakref.WeakSet()
-
-
-def _reset_after_fork() -> None:
-    for telemetry in list(_TELEMETRY):
-        telemetry.begin_again()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_reset_after_fork)
+_TELEMETRY: Final = LiveObjects(in_child=Telemetry.begin_again)

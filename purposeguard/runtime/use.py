@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,6 +18,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import UNNAMED
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.row_context import RowContext
+from purposeguard.processes import register_fork_handlers
 from purposeguard.runtime.authorisation import IDS, Authorization
 from purposeguard.runtime.engine import ActivityHandle, Engine
 from purposeguard.runtime.execution import (
@@ -770,5 +770,4 @@ def _load_before_fork() -> None:
             import_module(name)
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(before=_load_before_fork, after_in_child=_clear_use_after_fork)
+register_fork_handlers(before=_load_before_fork, in_child=_clear_use_after_fork)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.locks import _LOCKS, _release_in_child, make_lock
+from purposeguard.locks import _LOCKS, _release, make_lock
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import use as use_module
 from purposeguard.runtime.clock import Clock
@@ -311,7 +311,7 @@ def test_what_is_free_in_a_child_is_what_others_held() -> None:
         holder.join()
         with own:
             assert not others.acquire(blocking=False)
-            _release_in_child()
+            _LOCKS.call_with_each(_release)
             assert others.acquire(blocking=False)
             assert done(lambda: own.acquire(blocking=False)) is False
     finally:

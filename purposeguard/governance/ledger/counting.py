@@ -10,7 +10,6 @@ import itertools
 import logging
 import multiprocessing.process
 import multiprocessing.util
-import os
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -21,6 +20,7 @@ from purposeguard.governance.ledger.chain import Counts, Hour, format_hour, form
 from purposeguard.governance.ledger.entries import list_clauses
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
+from purposeguard.processes import LiveObjects
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.observer import Tick
 
@@ -163,7 +163,7 @@ class Counters:
                 except RuntimeError:  # No more threads can be started, so counts are written at once.
                     self._thread, self._closed = None, True
                     return
-                atexit.register(self.close)
+                atexit.register(self.close)  # Registered last, so counts are written before stores are closed.
                 if multiprocessing.process.parent_process() is not None:
                     self._close_with_the_child()
 
@@ -319,20 +319,4 @@ def _describe_error(error: Exception) -> str:
     return str(error) if isinstance(error, PurposeGuardError) else type(error).__name__
 
 
-_COUNTERS: Final[weakref.WeakSet[Counters]] = weakref.WeakSet()
-"""All counters, to be reset in forked children and closed at the end of the process."""
-
-
-@atexit.register
-def _close_all_again() -> None:
-    for counters in list(_COUNTERS):
-        counters.close_again()
-
-
-def _reset_after_fork() -> None:
-    for counters in list(_COUNTERS):
-        counters.reset_after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
-    os.register_at_fork(after_in_child=_reset_after_fork)
+_COUNTERS: Final = LiveObjects(in_child=Counters.reset_after_fork, at_exit=Counters.close_again)

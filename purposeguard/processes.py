@@ -1,0 +1,50 @@
+"""What happens when a process forks or ends: all handlers for both are registered here.
+
+In a forked child the handlers run in the order in which they were registered, so locks are released first. Before a
+fork and at the end of the process they run in the opposite order.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def register_fork_handlers(
+    *,
+    before: Callable[[], object] = lambda: None,
+    in_parent: Callable[[], object] = lambda: None,
+    in_child: Callable[[], object] = lambda: None,
+) -> None:
+    """Call these functions at each fork of the process; Windows has no forks."""
+    if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no forks
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
+class LiveObjects(weakref.WeakSet[T]):
+    """The objects of a class that exist, held weakly, which are notified when the process forks or ends.
+
+    Args:
+        in_child: Called with each object in a forked child.
+        at_exit: Called with each object at the end of the process.
+    """
+
+    def __init__(
+        self, *, in_child: Callable[[T], object] | None = None, at_exit: Callable[[T], object] | None = None
+    ) -> None:
+        super().__init__()
+        if in_child is not None:
+            register_fork_handlers(in_child=functools.partial(self.call_with_each, in_child))
+        if at_exit is not None:
+            atexit.register(self.call_with_each, at_exit)
+
+    def call_with_each(self, handler: Callable[[T], object]) -> None:
+        """Call a function with each object."""
+        for instance in list(self):
+            handler(instance)
