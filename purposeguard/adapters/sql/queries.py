@@ -102,12 +102,12 @@ class QueryReader(FromReader):
                 self.source(node, scope)
                 return self.star(scope)
             inner = self.relation(node.this, around, self.commons(node, around, commons))
-            self.read_order(node, inner, Scope(around, commons))
+            self.read_output_order(node, inner, Scope(around, commons))
             return inner
         if isinstance(node, exp.Pivot):
             scope = Scope(around, commons)
             self.source(node.this, scope)
-            return self._read_pivot(self.star(scope), [node], scope)
+            return self.read_pivot(self.star(scope), [node], scope)
         return refuse(f"a query that is a {type(node).__name__} is not looked into")
 
     def _set(self, node: exp.SetOperation, around: Scope | None, commons: Commons) -> Relation:
@@ -138,7 +138,7 @@ class QueryReader(FromReader):
                     column for column in both.columns if column.key in left_names and column.key in right_names
                 )
             relation = both
-            self.read_order(operation, relation, Scope(around, commons))
+            self.read_output_order(operation, relation, Scope(around, commons))
         return relation
 
     def _stack_arms(self, arms: list[Relation], *, by_name: bool = False) -> Relation:
@@ -148,11 +148,11 @@ class QueryReader(FromReader):
             why = str(error)
         return refuse(f"a query of several parts cannot be put together: {why}")
 
-    def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
+    def read_output_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         """Read ORDER BY and LIMIT of a set operation or of a query in brackets, over its output columns."""
         if any(node.args.get(name) for name in ("order", "limit", "offset")):
             scope.sources.append(FromSource("", "", relation))
-            self._order(node, relation, scope)
+            self.read_order(node, relation, scope)
 
     def rows(self, node: exp.Values, scope: Scope) -> Relation:
         """Return the columns of VALUES."""
@@ -169,7 +169,7 @@ class QueryReader(FromReader):
                 columns.append(self.cell(cell, scope).with_name(name, name))
             rows.append(Relation(columns))
         relation = self._stack_arms(rows)
-        self.read_order(node, relation, Scope(scope.parent, scope.commons))
+        self.read_output_order(node, relation, Scope(scope.parent, scope.commons))
         return relation
 
     def _make_values_name(self, number: int) -> str:
@@ -257,7 +257,7 @@ class QueryReader(FromReader):
                 self._clause(part, scope)
         self._positions(node.args.get("group"), relation)
         self._distinct(node, relation, scope)
-        self._order(node, relation, scope)
+        self.read_order(node, relation, scope)
         if node.args.get("kind") == "VALUE":
             return Relation([relation.whole("")], complete=False)
         return relation
@@ -292,7 +292,8 @@ class QueryReader(FromReader):
         else:
             self.mark_all_read(relation)
 
-    def _order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
+    def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
+        """Read ORDER BY and LIMIT of a statement, in a scope that has its sources and the names of its items."""
         order = node.args.get("order")
         if order is not None:
             only(order, frozenset({"expressions", "siblings"}))
@@ -432,7 +433,7 @@ class QueryReader(FromReader):
                 having = copy.args.get("having")
                 if having is not None:
                     self.value(having, probe)
-                self._order(copy, relation, probe)
+                self.read_order(copy, relation, probe)
         finally:
             self._searching = False
             self.mentions, self.starred, self.spread, self.has_outer_extremum = before

@@ -23,7 +23,7 @@ from purposeguard.adapters.sql.scopes import (
     refuse,
 )
 from purposeguard.adapters.sql.tags import Catalog
-from purposeguard.adapters.sql.values import NO_VALUES, SPECIAL, ValueReader
+from purposeguard.adapters.sql.values import NO_VALUES, ValueReader
 from purposeguard.errors import UnlabelledData
 
 LATERAL_ANYHOW: Final = frozenset({"duckdb"})
@@ -32,7 +32,7 @@ LATERAL_ANYHOW: Final = frozenset({"duckdb"})
 SUBQUERY: Final = words("this alias with_ order limit offset sample pivots joins")
 _TABLE: Final = words("this alias db catalog joins pivots hints version when only partition ordinality sample indexed")
 _JOIN: Final = words("this on side kind using method global_ hint match_condition")
-_IN_PIVOT: Final = HARMLESS | SPECIAL.keys() | NO_VALUES.keys()
+_IN_PIVOT: Final = HARMLESS | ValueReader.readers.keys() | NO_VALUES.keys()
 _KINDS: Final = frozenset({"", "INNER", "CROSS", "OUTER", "SEMI", "ANTI", "STRAIGHT_JOIN"})
 _METHODS: Final = frozenset({"", "NATURAL", "ASOF", "POSITIONAL"})
 
@@ -62,7 +62,7 @@ class FromReader(ValueReader):
         """Return the columns of VALUES."""
         raise NotImplementedError
 
-    def read_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
+    def read_output_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         """Read ORDER BY and LIMIT behind a query."""
         raise NotImplementedError
 
@@ -98,23 +98,31 @@ class FromReader(ValueReader):
         elif isinstance(node, exp.Lateral):
             only(node, frozenset({"this", "view", "outer", "alias", "ordinality"}))
             if isinstance(node.this, exp.Subquery):
-                self._add(self.relation(node.this, scope, scope.commons), node.args.get("alias"), scope)
+                self.add_source(self.relation(node.this, scope, scope.commons), node.args.get("alias"), scope)
             else:
                 self._function(node.this, node.args.get("alias"), scope)
         elif isinstance(node, exp.Unnest):
             self._function(node, node.args.get("alias"), scope)
         elif isinstance(node, exp.Values):
             around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
-            self._add(self.rows(node, Scope(around, scope.commons)), node.args.get("alias"), scope)
+            self.add_source(self.rows(node, Scope(around, scope.commons)), node.args.get("alias"), scope)
         elif isinstance(node, exp.TableFromRows):
             only(node, frozenset({"this", "alias", "sample"}))
             self._function(node.this, node.args.get("alias"), scope)
         else:
             refuse(f"{type(node).__name__} in FROM is not looked into")
 
-    def _add(
+    def add_source(
         self, relation: Relation, alias: exp.Expr | None, scope: Scope, name: exp.Expr | None = None
     ) -> FromSource:
+        """Add a relation to a scope, under the name and with the column names that its alias gives it.
+
+        Args:
+            relation: The relation.
+            alias: The alias, if there is one.
+            scope: The scope.
+            name: The name of the relation if the alias has none.
+        """
         named = alias.this if alias is not None and alias.this else name
         relation = self.rename_columns(relation, alias)
         key = self.catalogue.names.key(named) if isinstance(named, exp.Identifier) else ""
@@ -134,7 +142,7 @@ class FromReader(ValueReader):
             for join in node.args.get("joins") or ():
                 self.join(join, within)
             if within is not scope:
-                self._add(self._read_pivot(self.star(within), pivots, within), alias, scope)
+                self.add_source(self.read_pivot(self.star(within), pivots, within), alias, scope)
             return
         bracketed = isinstance(inner, exp.Subquery) and (inner.alias or not isinstance(inner.this, exp.Query))
         if bracketed and not any(node.args.get(part) for part in SUBQUERY - {"this", "joins"}):
@@ -143,12 +151,12 @@ class FromReader(ValueReader):
             around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
             commons = self.commons(node, around, scope.commons)
             relation = self.relation(inner, around, commons)
-            self.read_order(node, relation, Scope(around, commons))
+            self.read_output_order(node, relation, Scope(around, commons))
             if pivots:
                 within = Scope(around, commons)
-                self._add(relation, alias, within)
-                relation = self._read_pivot(relation, pivots, within)
-            self._add(relation, alias, scope)
+                self.add_source(relation, alias, within)
+                relation = self.read_pivot(relation, pivots, within)
+            self.add_source(relation, alias, scope)
         for join in node.args.get("joins") or ():
             self.join(join, scope)
 
@@ -179,10 +187,10 @@ class FromReader(ValueReader):
         pivots = node.args.get("pivots")
         if pivots:
             within = Scope(scope.parent, scope.commons)
-            self._add(relation, alias, within, node.this)
-            relation, path = self._read_pivot(relation, pivots, within), ()
+            self.add_source(relation, alias, within, node.this)
+            relation, path = self.read_pivot(relation, pivots, within), ()
             alias = pivots[-1].args.get("alias") or alias
-        source = self._add(relation, alias, scope, node.this)
+        source = self.add_source(relation, alias, scope, node.this)
         if alias is None or not alias.this:
             source.path = path
 
@@ -248,7 +256,7 @@ class FromReader(ValueReader):
             self._views.pop()
             self.mentions = mentions
 
-    def _read_pivot(self, relation: Relation, pivots: list[exp.Expr] | None, scope: Scope) -> Relation:
+    def read_pivot(self, relation: Relation, pivots: list[exp.Expr] | None, scope: Scope) -> Relation:
         """Read PIVOT and UNPIVOT: all columns are read, and each resulting column may be made of all of them."""
         if not pivots:
             return relation
@@ -267,7 +275,7 @@ class FromReader(ValueReader):
             names = list(node.this.find_all(exp.Identifier)) if type(node.this) in {exp.Dot, exp.Identifier} else []
             self.schema_function(names, node.expression)
         elif isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)) and not isinstance(node.parent, exp.Dot):
-            self._read_unknown_function(exp.Anonymous(this=node.this), scope)
+            self.read_unknown_function(exp.Anonymous(this=node.this), scope)
         elif isinstance(node, (exp.Func, exp.Condition)) and type(node) not in _IN_PIVOT:
             refuse(f"`{type(node).__name__}` in PIVOT is not looked into")
 
@@ -279,7 +287,7 @@ class FromReader(ValueReader):
         if isinstance(node, exp.Anonymous):
             known_functions = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
             if called not in known_functions:
-                self._unknown(node.name)
+                self.refuse_function(node.name)
             flow = self.parts(node, scope, "this")
         elif type(node) in TABLE_FUNCTIONS:
             flow = self.parts(node, scope, "alias", "offset", "schema")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 from sqlglot import exp
 
@@ -39,6 +39,48 @@ JSON_ARROWS: Final = frozenset({"postgres", "mysql", "sqlite", "duckdb"})
 """Dialects in which `a -> b` extracts from `a`. In some places the parser reads it as a function of `a`."""
 
 
+_WITH_FETCH: Final = frozenset({"postgres", "mysql", "duckdb", "snowflake"})
+"""Dialects that have FETCH FIRST."""
+
+_WORDS: Final = MappingProxyType(
+    {
+        "CurrentCatalog": "current_catalog",
+        "CurrentDate": "current_date",
+        "CurrentDatetime": "current_datetime",
+        "CurrentRole": "current_role",
+        "CurrentSchema": "current_schema",
+        "CurrentTime": "current_time",
+        "CurrentTimestamp": "current_timestamp localtimestamp",
+        "CurrentUser": "current_user",
+        "Localtime": "localtime current_time",
+        "Localtimestamp": "localtimestamp current_timestamp",
+        "SessionUser": "session_user",
+        "UtcDate": "utc_date current_date",
+        "UtcTime": "utc_time current_time",
+        "UtcTimestamp": "utc_timestamp current_timestamp",
+    }
+)
+
+BARE: Final = MappingProxyType({getattr(exp, name): words(text) for name, text in _WORDS.items()})
+"""The functions that the parser reads or writes without brackets, each with its names."""
+
+_PLAIN_NAMES: Final = (exp.Identifier, exp.Var, exp.Literal)
+
+CHAINS: Final = frozenset({exp.And, exp.Or, exp.Add, exp.Sub, exp.Mul, exp.DPipe})
+
+NO_VALUES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
+    {
+        exp.Alias: ("alias",),
+        exp.Aliases: ("expressions",),
+        **dict.fromkeys((exp.Cast, exp.JSONCast, exp.TryCast), ("to", "action")),
+        exp.Collate: ("expression",),
+        exp.Interval: ("unit",),
+        exp.JSONTable: ("schema",),
+    }
+)
+"""The parts of nodes that are names or types and not values."""
+
+
 def _names_in(scope: Scope | None) -> Iterator[str]:
     """Yield the names of all columns that may be meant in a scope."""
     while scope is not None:
@@ -61,10 +103,10 @@ class ValueReader:
         """True if an item of SELECT makes several rows of one."""
         self.inserted: Relation | None = None
         """The row that would have been inserted, while the change of an existing row is read."""
-        self._spreading: Final = NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
-        self._parameters: Final = {"%", "$"} if self.dialect == "sqlite" else {"%"}
+        self._table_functions: Final = NAMED_TABLE_FUNCTIONS[self.dialect] | catalogue.functions
+        self._parameter_signs: Final = {"%", "$"} if self.dialect == "sqlite" else {"%"}
         """Characters at the beginning of parameters that the parser takes for columns. No unquoted name has them."""
-        self._known: Final = NAMED[self.dialect] | self._spreading
+        self._known_functions: Final = NAMED[self.dialect] | self._table_functions
 
     def relation(self, node: exp.Expr, around: Scope | None, commons: Commons) -> Relation:
         """Return the columns of a query.
@@ -85,9 +127,9 @@ class ValueReader:
             UnresolvedStatement: it is unknown what the expression reads.
         """
         kind = type(node)
-        special = SPECIAL.get(kind)
-        if special is not None:
-            return special(self, node, scope)
+        read = self.readers.get(kind)
+        if read is not None:
+            return read(self, node, scope)
         if kind not in HARMLESS and kind not in NO_VALUES:
             refuse(f"{_describe_node(node)} is not looked into, so it cannot be told what it reads")
         return self.parts(node, scope, *NO_VALUES.get(kind, ()))
@@ -108,7 +150,7 @@ class ValueReader:
             return NOTHING
         return parts[0] if len(parts) == 1 else flows(parts)
 
-    def _chain(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_chain(self, node: exp.Expr, scope: Scope) -> Flow:
         """Read a chain of operators.
 
         A chain nests on its left side. It is walked in a loop, because recursion could exhaust the stack.
@@ -147,16 +189,16 @@ class ValueReader:
 
     # ---- names -----------------------------------------------------------------------------------------------------
 
-    def _column(self, node: exp.Expr, scope: Scope) -> Flow:
-        return self._path(node, (), scope)
+    def _read_column(self, node: exp.Expr, scope: Scope) -> Flow:
+        return self._read_path(node, (), scope)
 
-    def _path(self, node: exp.Expr, fields: tuple[exp.Identifier, ...], scope: Scope) -> Flow:
+    def _read_path(self, node: exp.Expr, fields: tuple[exp.Identifier, ...], scope: Scope) -> Flow:
         parts = [node.args.get(name) for name in ("catalog", "db", "table", "this")]
         written = [part for part in parts if part]
         if type(written[-1]) is exp.Star:
-            return self._rows(written[:-1], scope)
+            return self._read_whole_rows(written[:-1], scope)
         names = _identifiers(written)
-        if len(names) == 1 and not names[0].args.get("quoted") and names[0].this[:1] in self._parameters:
+        if len(names) == 1 and not names[0].args.get("quoted") and names[0].this[:1] in self._parameter_signs:
             return NOTHING
         if len(names) == 1 and not fields and self._is_text(names[0], scope):
             return NOTHING
@@ -171,7 +213,7 @@ class ValueReader:
         stem = key.rstrip(_COUNT)
         return ":" not in key[len(stem) :] or all(lower(name).rstrip(_COUNT) != stem for name in _names_in(scope))
 
-    def _rows(self, qualifier: list[Any], scope: Scope) -> Flow:
+    def _read_whole_rows(self, qualifier: list[Any], scope: Scope) -> Flow:
         """Read `t.*` in an expression: all columns of a table as one value."""
         self.starred = True
         names = _identifiers(qualifier)
@@ -180,41 +222,46 @@ class ValueReader:
             return self.mark_read(self.lookup.column(names, scope))
         return flows(self.mark_read(relation.whole("")) for relation in relations)
 
-    def _identifier(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_identifier(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node, exp.Identifier):
             refuse(f"{_describe_node(node)} stands where a name is expected")
         return self.mark_read(self.lookup.column([node], scope))
 
-    def _word(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_keyword(self, node: exp.Expr, scope: Scope) -> Flow:
         """Read a word that the parser takes for a keyword, such as a unit, and that may be a column."""
         column = self.lookup.anyhow(lower(str(node.this)), scope)
         return NOTHING if column is None else self.mark_read(column)
 
-    def _bare(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_bare_function(self, node: exp.Expr, scope: Scope) -> Flow:
         """Read a function without brackets. Some engines prefer a column with its name."""
-        columns = [self.lookup.anyhow(word, scope) for word in BARE[type(node)]]
-        return flows([*(self.mark_read(column) for column in columns if column is not None), self.parts(node, scope)])
+        parts: list[Flow] = []
+        for word in BARE[type(node)]:
+            column = self.lookup.anyhow(word, scope)
+            if column is not None:
+                parts.append(self.mark_read(column))
+        parts.append(self.parts(node, scope))
+        return flows(parts)
 
-    def _boolean(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_boolean(self, node: exp.Expr, scope: Scope) -> Flow:
         """Read `true` or `false`, which in SQLite means a column of that name if there is one."""
         column = self.lookup.anyhow("true" if node.this else "false", scope) if self.dialect == "sqlite" else None
         return NOTHING if column is None else self.mark_read(column)
 
-    def _fetch(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_fetch(self, node: exp.Expr, scope: Scope) -> Flow:
         """Read FETCH FIRST, which is an ordinary name in some engines."""
         if self.dialect not in _WITH_FETCH or (self.dialect == "snowflake" and not node.args.get("count")):
             refuse("whether `FETCH` is a name is a matter of the engine: write `LIMIT`, or quote the name")
         return self.parts(node, scope)
 
-    def _star(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_star(self, node: exp.Expr, scope: Scope) -> Flow:
         self.starred = True
         return flows([self.mark_read(everything(scope)), self.parts(node, scope, "except_", "rename")])
 
-    def _columns(self, _: exp.Expr, scope: Scope) -> Flow:
+    def _read_columns_function(self, _: exp.Expr, scope: Scope) -> Flow:
         self.starred = True
         return self.mark_read(everything(scope))
 
-    def _count(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_count(self, node: exp.Expr, scope: Scope) -> Flow:
         if type(node.this) is exp.Star and not node.expressions and not node.this.args.get("except_"):
             return NOTHING
         before = self.starred
@@ -222,7 +269,7 @@ class ValueReader:
         self.starred = before
         return flow
 
-    def _dot(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_dotted(self, node: exp.Expr, scope: Scope) -> Flow:
         chain: list[exp.Expr] = []
         base = node
         while type(base) is exp.Dot:
@@ -235,19 +282,19 @@ class ValueReader:
             chain.pop(0)
         if type(base) is exp.Identifier and chain and self._is_schema([base, *names], scope):
             function = chain.pop(0)
-            self.spread |= self.schema_function([base, *names], function) in self._spreading
+            self.spread |= self.schema_function([base, *names], function) in self._table_functions
             flow = (
                 self.parts(function, scope, "this") if type(function) is exp.Anonymous else self.value(function, scope)
             )
         elif type(base) is exp.Identifier:
             flow = self.mark_read(self.lookup.column([base, *names], scope))
         elif type(base) is exp.Column:
-            flow = self._path(base, tuple(names), scope)
+            flow = self._read_path(base, tuple(names), scope)
         else:
             flow = self.value(base, scope)
-        return flows([flow, *(self._member(member, scope) for member in chain)])
+        return flows([flow, *(self._read_member(member, scope) for member in chain)])
 
-    def _member(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_member(self, node: exp.Expr, scope: Scope) -> Flow:
         """Read the part after a dot: a field, all fields, or a function of the value before the dot."""
         if type(node) is exp.Identifier:
             return NOTHING
@@ -268,43 +315,48 @@ class ValueReader:
             UnresolvedStatement: the function is not known to read nothing but its arguments.
         """
         called = str(function.this) if type(function) is exp.Anonymous else _sql_name(function)
-        whole = ".".join([*(str(identifier.this) for identifier in names), called])
-        if lower(whole) in self._known:
+        schema = [str(name.this) for name in names]
+        whole = ".".join([*schema, called])
+        if lower(whole) in self._known_functions:
             return lower(whole)
-        built_in = self.dialect == "postgres" and [name.this for name in names] == ["pg_catalog"]
-        if built_in and (type(function) is not exp.Anonymous or lower(called) in self._known):
+        built_in = self.dialect == "postgres" and schema == ["pg_catalog"]
+        if built_in and (type(function) is not exp.Anonymous or lower(called) in self._known_functions):
             return lower(called)
-        return self._unknown(whole)
+        return self.refuse_function(whole)
 
     # ---- functions -------------------------------------------------------------------------------------------------
 
-    def _read_unknown_function(self, node: exp.Expr, scope: Scope) -> Flow:
+    def read_unknown_function(self, node: exp.Expr, scope: Scope) -> Flow:
         """Read a function that the parser does not know."""
         called = f"net.{node.name}" if type(node.parent) is exp.NetFunc else node.name
         name = lower(called)
         if name == "values" and self.inserted is not None:
-            return self._new(node, self.inserted)
-        if name not in self._known:
-            self._unknown(called)
-        self.spread |= name in self._spreading
+            return self._read_inserted_value(node, self.inserted)
+        if name not in self._known_functions:
+            self.refuse_function(called)
+        self.spread |= name in self._table_functions
         return self.parts(node, scope, "this")
 
-    def _new(self, node: exp.Expr, inserted: Relation) -> Flow:
+    def _read_inserted_value(self, node: exp.Expr, inserted: Relation) -> Flow:
         """Read `VALUES(column)` of MySQL: the value that would have been inserted."""
         names = [name.this if isinstance(name, exp.Column) else name for name in node.expressions]
-        columns = [inserted.get(self.catalogue.names.key(name)) for name in _identifiers(names)]
-        return flows(self.mark_read(column) for column in columns if column is not None)
+        parts: list[Flow] = []
+        for name in _identifiers(names):
+            column = inserted.get(self.catalogue.names.key(name))
+            if column is not None:
+                parts.append(self.mark_read(column))
+        return flows(parts)
 
-    def _unknown(self, name: str) -> NoReturn:
-        word = self.catalogue.functions_named_by
-        way_out = (
-            f'where it reads nothing else, say so, `{word}={{"{lower(name)}"}}`'
-            if word
-            else "write it with functions of the engine that are, or compute it outside of the statement"
-        )
+    def refuse_function(self, name: str) -> NoReturn:
+        """Raise UnresolvedStatement for a function that may read more than its arguments."""
+        argument = self.catalogue.functions_named_by
+        if argument:
+            way_out = f'where it reads nothing else, say so, `{argument}={{"{lower(name)}"}}`'
+        else:
+            way_out = "write it with functions of the engine that are, or compute it outside of the statement"
         refuse(f"`{name}` is no function that is known to read nothing but its arguments: {way_out}")
 
-    def _lambda(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_lambda(self, node: exp.Expr, scope: Scope) -> Flow:
         names = [parameter for parameter in node.expressions if isinstance(parameter, exp.Identifier)]
         if len(names) != len(node.expressions):
             refuse("the arguments of a function within a function are names")
@@ -319,26 +371,27 @@ class ValueReader:
         return flows([*before, self._read_with_names(names, node, scope)])
 
     def _read_with_names(self, names: list[exp.Identifier], node: exp.Expr, scope: Scope, *but: str) -> Flow:
+        """Read a node within which these names are parameters, which read nothing."""
         outer = scope.parameters
-        keys = [(self.catalogue.names.key(name), name.this) for name in names]
-        scope.parameters = {**outer, **{key: QueryColumn(name, key, NOTHING, NOTHING) for key, name in keys}}
+        scope.parameters = dict(outer)
+        for name in names:
+            key = self.catalogue.names.key(name)
+            scope.parameters[key] = QueryColumn(name.this, key, NOTHING, NOTHING)
         try:
             return self.parts(node, scope, "expressions", *but)
         finally:
             scope.parameters = outer
 
-    def _comprehension(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_comprehension(self, node: exp.Expr, scope: Scope) -> Flow:
         iterated = self.value(node.args["iterator"], scope)
-        variables = node.expression
-        names = [
-            variable for variable in (variables.expressions or [variables]) if isinstance(variable, exp.Identifier)
-        ]
+        variables = node.expression.expressions or [node.expression]
+        names = [variable for variable in variables if isinstance(variable, exp.Identifier)]
         position = node.args.get("position")
         if isinstance(position, exp.Identifier):
             names.append(position)
         return flows([iterated, self._read_with_names(names, node, scope, "expression", "iterator", "position")])
 
-    def _window(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_window(self, node: exp.Expr, scope: Scope) -> Flow:
         parts = [self.parts(node, scope, "alias")]
         named = node.args.get("alias")
         if named:
@@ -354,10 +407,10 @@ class ValueReader:
 
     # ---- subqueries ------------------------------------------------------------------------------------------------
 
-    def _subquery(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_subquery(self, node: exp.Expr, scope: Scope) -> Flow:
         return self.mark_all_read(self.relation(node, scope, scope.commons)).flow()
 
-    def _exists(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_exists(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node.this, (exp.Query, exp.Subquery)):
             return self.parts(node, scope)
         with self.apart() as reads:
@@ -365,17 +418,17 @@ class ValueReader:
         self.reads |= reads
         return frozenset(reads)  # Whether a row exists depends on everything that the query reads.
 
-    def _in(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_in(self, node: exp.Expr, scope: Scope) -> Flow:
         if self.dialect == "sqlite" and node.args.get("field") is not None:
             refuse("`IN` before the name of a table reads that table: write it as a subquery")
         return self.parts(node, scope)
 
     # ---- nodes without a value -------------------------------------------------------------------------------------
 
-    def _nothing(self, _node: exp.Expr, _scope: Scope) -> Flow:
+    def _read_nothing(self, _node: exp.Expr, _scope: Scope) -> Flow:
         return NOTHING
 
-    def _parameter(self, node: exp.Expr, _: Scope) -> Flow:
+    def _read_parameter(self, node: exp.Expr, _: Scope) -> Flow:
         if self.dialect == "snowflake" and type(node.this) is exp.Literal:
             refuse("`$1` is a column by its position: name it")
         return NOTHING
@@ -388,37 +441,48 @@ class ValueReader:
         # The keys of OBJECT_CONSTRUCT of Snowflake are values as well.
         return value if isinstance(node.this, _PLAIN_NAMES) else flows([self.value(node.this, scope), value])
 
-    def _rows_of(self, node: exp.Expr, scope: Scope) -> Flow:
+    def _read_table_function(self, node: exp.Expr, scope: Scope) -> Flow:
         self.spread = True
         return self.parts(node, scope)
 
+    # ---- kinds of nodes --------------------------------------------------------------------------------------------
 
-_WITH_FETCH: Final = frozenset({"postgres", "mysql", "duckdb", "snowflake"})
-"""Dialects that have FETCH FIRST."""
-
-_WORDS: Final = MappingProxyType(
-    {
-        "CurrentCatalog": "current_catalog",
-        "CurrentDate": "current_date",
-        "CurrentDatetime": "current_datetime",
-        "CurrentRole": "current_role",
-        "CurrentSchema": "current_schema",
-        "CurrentTime": "current_time",
-        "CurrentTimestamp": "current_timestamp localtimestamp",
-        "CurrentUser": "current_user",
-        "Localtime": "localtime current_time",
-        "Localtimestamp": "localtimestamp current_timestamp",
-        "SessionUser": "session_user",
-        "UtcDate": "utc_date current_date",
-        "UtcTime": "utc_time current_time",
-        "UtcTimestamp": "utc_timestamp current_timestamp",
+    readers: ClassVar[dict[type, Callable[[ValueReader, exp.Expr, Scope], Flow]]] = {
+        exp.Anonymous: read_unknown_function,
+        exp.AnonymousAggFunc: read_unknown_function,
+        exp.Boolean: _read_boolean,
+        exp.Column: _read_column,
+        exp.Columns: _read_columns_function,
+        exp.Comprehension: _read_comprehension,
+        exp.Count: _read_count,
+        exp.DataType: _read_nothing,
+        exp.Dot: _read_dotted,
+        exp.Except: _read_subquery,
+        exp.Exists: _read_exists,
+        exp.Fetch: _read_fetch,
+        exp.Hint: _read_nothing,
+        exp.Identifier: _read_identifier,
+        exp.In: _read_in,
+        exp.Intersect: _read_subquery,
+        exp.JSONPath: _read_nothing,
+        exp.Kwarg: _read_named_argument,
+        exp.Lambda: _read_lambda,
+        exp.Parameter: _read_parameter,
+        exp.Placeholder: _read_nothing,
+        exp.PropertyEQ: _read_named_argument,
+        exp.Select: _read_subquery,
+        exp.Star: _read_star,
+        exp.Subquery: _read_subquery,
+        exp.Union: _read_subquery,
+        exp.Values: _read_subquery,
+        exp.Var: _read_keyword,
+        exp.Window: _read_window,
     }
-)
+    """The methods that read nodes whose parts alone do not determine their flow, by kind of node."""
 
-BARE: Final = MappingProxyType({getattr(exp, name): words(text) for name, text in _WORDS.items()})
-"""The functions that the parser reads or writes without brackets, each with its names."""
-
-_PLAIN_NAMES: Final = (exp.Identifier, exp.Var, exp.Literal)
+    readers.update(dict.fromkeys(BARE, _read_bare_function))
+    readers.update(dict.fromkeys(CHAINS, _read_chain))
+    readers.update(dict.fromkeys(TABLE_FUNCTIONS - readers.keys() - NO_VALUES.keys(), _read_table_function))
 
 
 def _identifiers(parts: list[Any]) -> list[exp.Identifier]:
@@ -436,57 +500,3 @@ def _describe_node(node: exp.Expr) -> str:
 
 def _sql_name(node: exp.Expr) -> str:
     return node.sql_name().lower() if isinstance(node, exp.Func) else type(node).__name__
-
-
-_Reader = Callable[[ValueReader, exp.Expr, Scope], Flow]
-
-CHAINS: Final = frozenset({exp.And, exp.Or, exp.Add, exp.Sub, exp.Mul, exp.DPipe})
-
-NO_VALUES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
-    {
-        exp.Alias: ("alias",),
-        exp.Aliases: ("expressions",),
-        **dict.fromkeys((exp.Cast, exp.JSONCast, exp.TryCast), ("to", "action")),
-        exp.Collate: ("expression",),
-        exp.Interval: ("unit",),
-        exp.JSONTable: ("schema",),
-    }
-)
-"""The parts of nodes that are names or types and not values."""
-
-SPECIAL: Final[dict[type, _Reader]] = {
-    exp.Anonymous: ValueReader._read_unknown_function,
-    exp.AnonymousAggFunc: ValueReader._read_unknown_function,
-    exp.Boolean: ValueReader._boolean,
-    exp.Column: ValueReader._column,
-    exp.Columns: ValueReader._columns,
-    exp.Comprehension: ValueReader._comprehension,
-    exp.Count: ValueReader._count,
-    exp.DataType: ValueReader._nothing,
-    exp.Dot: ValueReader._dot,
-    exp.Except: ValueReader._subquery,
-    exp.Exists: ValueReader._exists,
-    exp.Fetch: ValueReader._fetch,
-    exp.Hint: ValueReader._nothing,
-    exp.Identifier: ValueReader._identifier,
-    exp.In: ValueReader._in,
-    exp.Intersect: ValueReader._subquery,
-    exp.JSONPath: ValueReader._nothing,
-    exp.Kwarg: ValueReader._read_named_argument,
-    exp.Lambda: ValueReader._lambda,
-    exp.Parameter: ValueReader._parameter,
-    exp.Placeholder: ValueReader._nothing,
-    exp.PropertyEQ: ValueReader._read_named_argument,
-    exp.Select: ValueReader._subquery,
-    exp.Star: ValueReader._star,
-    exp.Subquery: ValueReader._subquery,
-    exp.Union: ValueReader._subquery,
-    exp.Values: ValueReader._subquery,
-    exp.Var: ValueReader._word,
-    exp.Window: ValueReader._window,
-}
-"""The kinds of nodes whose parts alone do not determine their flow."""
-
-SPECIAL.update(dict.fromkeys(BARE, ValueReader._bare))
-SPECIAL.update(dict.fromkeys(CHAINS, ValueReader._chain))
-SPECIAL.update(dict.fromkeys(TABLE_FUNCTIONS - SPECIAL.keys() - NO_VALUES.keys(), ValueReader._rows_of))

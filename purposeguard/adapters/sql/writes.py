@@ -258,7 +258,7 @@ class StatementReader(QueryReader):
             into.put(columns, relation, exactly=bool(named))
         scope = Scope(None, commons)
         alias = target.args.get("alias")
-        written = self._add(into.table.relation, alias, scope, target.this)
+        written = self.add_source(into.table.relation, alias, scope, target.this)
         if alias is None:
             written.path = tuple(map(names.key, name_parts(target)))
         conflict = node.args.get("conflict")
@@ -444,7 +444,7 @@ class StatementReader(QueryReader):
         where = node.args.get("where")
         if where is not None:
             self.value(where, scope)
-        self._order(node, Relation(()), scope)
+        self.read_order(node, Relation(()), scope)
 
     def _read_assignment(self, node: exp.Expr, scope: Scope, into: _TargetFlows) -> list[str]:
         """Read one assignment of SET: add its flows, and return the columns that it sets."""
