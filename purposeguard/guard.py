@@ -992,11 +992,11 @@ class Guard:
 
     def _repr_html_(self) -> str:
         """Render the declared activities as a table for notebooks."""
-        from purposeguard.notice.notebook import render_table  # noqa: PLC0415  # as in the notice
+        from purposeguard.notice.notebook import describe_revisions, render_table  # noqa: PLC0415  # as in the notice
 
         rows = [(activity.name, format_term(activity.purpose), activity.channel or "") for activity in self.activities]
         strict = ", strict" if self.strict else ""
-        caption = f"Guard ({self.mode}{strict}) of {self.notice._dated}"
+        caption = f"Guard ({self.mode}{strict}) of {describe_revisions(self.notice)}"
         return render_table(caption, ("activity", "purpose", "channel"), rows)
 
 

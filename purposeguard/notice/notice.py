@@ -20,14 +20,7 @@ from purposeguard.errors import (
     format_id,
     hides_own_frames,
 )
-from purposeguard.notice.grants import (
-    Grants,
-    LegalGrounds,
-    compute_grants,
-    compute_prohibitions,
-    name_proviso,
-    source_rows,
-)
+from purposeguard.notice.grants import Grants, compute_grants, compute_prohibitions, source_rows
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.parsing import (
     ParsedTables,
@@ -370,10 +363,6 @@ class Notice(Immutable):
         return self.family(given)
 
     @property
-    def _dated(self) -> str:
-        return f"{self.id}, revision of {self.revision}"
-
-    @property
     def _holder(self) -> str:
         return f"notice {self.id} ({self.revision}) has none of this id"
 
@@ -422,24 +411,9 @@ class Notice(Immutable):
 
     def _repr_html_(self) -> str:
         """Render a table of the purposes that each source may serve, for notebooks."""
-        from purposeguard.notice.notebook import render_table  # noqa: PLC0415  # a program outside notebooks starts without
+        from purposeguard.notice.notebook import render_grants  # noqa: PLC0415  # a program outside notebooks starts without
 
-        grounds = LegalGrounds(self.document)
-        marks_of = {None: "✓", "consent": "c", "conditions": "?"}
-
-        def mark(source: type[Source], purpose: type[Purpose]) -> str:
-            if purpose in self.grants[source]:
-                return marks_of[name_proviso(grounds.get_grounds(source.clause, purpose.clause))]
-            return "✗" if (source.clause, purpose.clause) in self.prohibited else "·"
-
-        rows = [
-            (f"{purpose.clause} {purpose.__name__}", *(mark(source, purpose) for source in self.sources))
-            for purpose in self.purposes
-        ]
-        head = ("", *(f"{source.clause} {source.__name__}" for source in self.sources))
-        under = "? under conditions, " if self.conditions else ""
-        marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
-        return render_table(f"{self._dated} ({marks})", head, rows)
+        return "".join(map(render_grants, self.notices))
 
 
 def _match_spelling(given: object, names: Iterable[str]) -> str | None:

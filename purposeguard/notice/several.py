@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import chain, starmap
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from purposeguard.errors import (
     Fault,
@@ -75,16 +77,14 @@ class Notices(Immutable):
         for name, union in (families or {}).items():
             if not is_union(union):
                 raise TypeError(f"family `{name}` is a union of purposes, `jp.Renewal | eu.Renewal`")
-        ids = [_latest_notice(member).id for member in members]
-        faults = [] if len(ids) > 1 else [Fault("", "there are fewer than two", "`Guard(notice)` holds to one")]
-        faults += [
-            Fault(notice_id, "is given twice", "give the revisions of one notice as a `History`")
-            for notice_id in dict.fromkeys(ids)
-            if ids.count(notice_id) > 1
-        ]
+        notices = list(map(_latest_notice, members))
+        faults = [] if len(notices) > 1 else [Fault("", "there are fewer than two", "`Guard(notice)` holds to one")]
+        for notice_id, count in Counter(notice.id for notice in notices).items():
+            if count > 1:
+                faults.append(Fault(notice_id, "is given twice", "give the revisions of one notice as a `History`"))
         if faults:
             raise NoticeError(faults, ORIGIN)
-        latest = JointNotice([_latest_notice(member) for member in members], {})
+        latest = JointNotice(notices, {})
         self._fill(members=members, families=MappingProxyType(dict(families or {})), latest=latest)
 
     def __repr__(self) -> str:
@@ -117,39 +117,42 @@ class JointNotice(Notice):
         Raises:
             NoticeError: the notices do not go together, or a family widens what one of them alone lets be asked for.
         """
-        joint = tuple(
-            Family(name, make_slug(name), dict(members[0].title), tuple(members)) for name, members in families.items()
-        )
-        sources = _collect_spellings((notice.id, notice._sources) for notice in notices)
-        purposes = _collect_spellings((notice.id, notice._purposes) for notice in notices)
-        families_known = _collect_spellings((notice.id, notice._families) for notice in notices)
-        wanted = _collect_spellings((notice.id, {**notice._purposes, **notice._families}) for notice in notices)
+        joint_families = list(starmap(_make_joint_family, families.items()))
+        sources, purposes, own_families, purposes_or_families = _Spellings(), _Spellings(), _Spellings(), _Spellings()
+        conditions: list[str] = []
+        words: dict[str, str] = {}
+        grants: dict[type[Source], Mapping[type[Purpose], str]] = {}
+        for notice in notices:
+            sources.add(notice.id, notice._sources)
+            purposes.add(notice.id, notice._purposes)
+            own_families.add(notice.id, notice._families)
+            purposes_or_families.add(notice.id, {**notice._purposes, **notice._families})
+            conditions += [qualify_id(notice.id, condition) for condition in notice.conditions]
+            words.update(notice.words)
+            grants.update(notice.grants)
         faults = [*_check_channel_spellings(notices)]
-        for family in joint:
+        taken = set(purposes_or_families)
+        for family in joint_families:
+            faults += _check_family(family, notices, taken)
             folded = fold(family.name) or family.name
-            if folded in wanted or folded in families_known or not _NAME.fullmatch(family.name):
-                taken = "is the name of another purpose or family, or cannot name a class"
-                faults.append(Fault(f"family {family.name}", taken, "use another name in CamelCase"))
-            families_known[folded] = {family.name: family}
-            faults += _check_family(family, notices)
+            taken.add(folded)
+            own_families[folded] = {family.name: family}
         if faults:
             raise NoticeError(faults, ORIGIN)
         self._fill(
             _notices=tuple(notices),
-            sources=tuple(source for notice in notices for source in notice.sources),
-            purposes=tuple(purpose for notice in notices for purpose in notice.purposes),
-            families=(*(family for notice in notices for family in notice.families), *joint),
-            channels=tuple(dict.fromkeys(channel for notice in notices for channel in notice.channels)),
-            conditions=tuple(qualify_id(notice.id, condition) for notice in notices for condition in notice.conditions),
-            words=MappingProxyType({hashed: words for notice in notices for hashed, words in notice.words.items()}),
-            grants=MappingProxyType({source: may for notice in notices for source, may in notice.grants.items()}),
-            _own_purposes=frozenset(purpose for notice in notices for purpose in notice.purposes),
-            _sources=_unique_spellings(sources),
-            _purposes=_unique_spellings(purposes),
-            _families=_unique_spellings(families_known),
-            _shared=MappingProxyType(
-                {"source": _ambiguous_spellings(sources), "purpose": _ambiguous_spellings(wanted)}
-            ),
+            sources=_join(notice.sources for notice in notices),
+            purposes=_join(notice.purposes for notice in notices),
+            families=(*_join(notice.families for notice in notices), *joint_families),
+            channels=tuple(dict.fromkeys(_join(notice.channels for notice in notices))),
+            conditions=tuple(conditions),
+            words=MappingProxyType(words),
+            grants=MappingProxyType(grants),
+            _own_purposes=frozenset(_join(notice.purposes for notice in notices)),
+            _sources=sources.unique(),
+            _purposes=purposes.unique(),
+            _families=own_families.unique(),
+            _shared=MappingProxyType({"source": sources.ambiguous(), "purpose": purposes_or_families.ambiguous()}),
         )
 
     @property
@@ -177,8 +180,8 @@ class JointNotice(Notice):
 
     def key(self, term: type[Source | Purpose]) -> str:
         """Return the id by which records name a source or purpose, with that of its notice: `jp-notice:1.1(a)`."""
-        own = (notice.id for notice in self.notices if term in notice.grants or term in notice._own_purposes)
-        return qualify_id(next(own), term.clause)
+        own = next(notice for notice in self.notices if term in notice.grants or term in notice._own_purposes)
+        return qualify_id(own.id, term.clause)
 
     def revision_of(self, clauses: Iterable[str]) -> datetime.date:
         """Return the revision of the notice of these purposes; without purposes, the latest revision of all notices.
@@ -200,10 +203,6 @@ class JointNotice(Notice):
         if isinstance(given, str):
             self._must_be_one(given, UnknownPurpose)
         return super().purpose_or_family(given)
-
-    @property
-    def _dated(self) -> str:
-        return ", ".join(notice._dated for notice in self.notices)
 
     @property
     def _holder(self) -> str:
@@ -241,13 +240,39 @@ class JointNotice(Notice):
     def __repr__(self) -> str:
         return f"<JointNotice {', '.join(f'{notice.id} {notice.revision}' for notice in self.notices)}>"
 
-    def _repr_html_(self) -> str:
-        """Render the tables of all notices, for notebooks."""
-        return "".join(notice._repr_html_() for notice in self.notices)
+
+class _Spellings(dict[str, dict[str, Any]]):
+    """Folded spelling → the terms that it means, each by its qualified id."""
+
+    def add(self, notice_id: str, terms: Mapping[str, Any]) -> None:
+        """Add the terms of a notice by their folded spellings, with and without the id of the notice in front."""
+        for folded, term in terms.items():
+            named = term.name if isinstance(term, Family) else term.clause
+            own = qualify_id(notice_id, named)
+            self.setdefault(folded, {})[own] = term
+            for spelling in (folded, named, term.slug):
+                qualified = fold(qualify_id(notice_id, spelling))
+                if qualified is not None:
+                    self.setdefault(qualified, {})[own] = term
+
+    def unique(self) -> Mapping[str, object]:
+        """Return spelling → the only term that it means."""
+        return MappingProxyType({text: next(iter(terms.values())) for text, terms in self.items() if len(terms) == 1})
+
+    def ambiguous(self) -> Mapping[str, tuple[str, ...]]:
+        """Return spelling → the ids of the several terms that it means."""
+        return MappingProxyType({text: tuple(terms) for text, terms in self.items() if len(terms) > 1})
 
 
-_Spelt = dict[str, dict[str, Any]]
-"""Folded spelling → the terms that it means, each by its qualified id."""
+T = TypeVar("T")
+
+
+def _join(groups: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(chain.from_iterable(groups))
+
+
+def _make_joint_family(name: str, members: Sequence[type[Purpose]]) -> Family:
+    return Family(name, make_slug(name), dict(members[0].title), tuple(members))
 
 
 def qualify_id(notice: str, given: str) -> str:
@@ -257,27 +282,6 @@ def qualify_id(notice: str, given: str) -> str:
 
 def _join_alternatives(several: Iterable[str]) -> str:
     return f"more than one notice has it: write {' or '.join(f'`{alternative}`' for alternative in several)}"
-
-
-def _collect_spellings(notices: Iterable[tuple[str, Mapping[str, Any]]]) -> _Spelt:
-    """Return the terms by their folded spellings, with and without the id of their notice in front."""
-    terms_by_spelling: _Spelt = {}
-    for notice, terms in notices:
-        for folded, term in terms.items():
-            named = term.name if isinstance(term, Family) else term.clause
-            own = qualify_id(notice, named)
-            for spelling in {folded, *(fold(qualify_id(notice, spelled)) for spelled in (folded, named, term.slug))}:
-                if spelling is not None:
-                    terms_by_spelling.setdefault(spelling, {})[own] = term
-    return terms_by_spelling
-
-
-def _unique_spellings(spelt: _Spelt) -> Mapping[str, object]:
-    return MappingProxyType({text: next(iter(terms.values())) for text, terms in spelt.items() if len(terms) == 1})
-
-
-def _ambiguous_spellings(spelt: _Spelt) -> Mapping[str, tuple[str, ...]]:
-    return MappingProxyType({text: tuple(terms) for text, terms in spelt.items() if len(terms) > 1})
 
 
 def _check_channel_spellings(notices: Sequence[Notice]) -> Iterable[Fault]:
@@ -290,11 +294,17 @@ def _check_channel_spellings(notices: Sequence[Notice]) -> Iterable[Fault]:
                 yield Fault(f"{notice.id}: channel", f"`{channel}` is `{other}` in another notice", "spell them alike")
 
 
-def _check_family(family: Family, notices: Sequence[Notice]) -> Iterable[Fault]:
-    """Yield the faults of a family over several notices: rule 3 holds within each of them."""
+def _check_family(family: Family, notices: Sequence[Notice], taken: Container[str]) -> Iterable[Fault]:
+    """Yield the faults of a family over several notices: rule 3 holds within each of them.
+
+    `taken` holds the folded spellings of all other purposes and families.
+    """
     place = f"family {family.name}"
-    parts = [frozenset(family.members) & frozenset(notice.purposes) for notice in notices]
-    if len([part for part in parts if part]) < 2:
+    if (fold(family.name) or family.name) in taken or not _NAME.fullmatch(family.name):
+        message = "is the name of another purpose or family, or cannot name a class"
+        yield Fault(place, message, "use another name in CamelCase")
+    parts = [frozenset(family.members).intersection(notice.purposes) for notice in notices]
+    if sum(map(bool, parts)) < 2:
         yield Fault(place, "is of one notice alone", "declare it in the file of that notice")
     for notice, part in zip(notices, parts, strict=True):
         if len(part) > 1 and not any(part == frozenset(own.members) for own in notice.families):

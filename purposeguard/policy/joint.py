@@ -26,7 +26,7 @@ from purposeguard.notice.vocabulary import (
     union_members,
 )
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
-from purposeguard.policy.table import PolicyTable, Row
+from purposeguard.policy.table import PolicyTable, Row, index_families
 
 
 class NoticesInForce(NamedTuple):
@@ -57,25 +57,30 @@ class JointTable(PolicyTable):
             NoticeError: a family names what is of none of the notices, or the notices do not go together.
         """
         self._fill(_parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
-        faults = [*self._find_missing_members()]
+        faults = list(self._find_missing_members())
         if faults:
             raise NoticeError(faults, ORIGIN)
         joint = {name: self._union_members(union) for name, union in declared.items()}
         notice = JointNotice([part.notice for part in parts], joint)
-        families = {purpose: list(part_families) for part in parts for purpose, part_families in part.families.items()}
-        for family in notice.families[len(notice.families) - len(joint) :]:
-            for member in family.members:
-                families.setdefault(member, []).append(family)
+        closed: dict[type[Purpose], frozenset[str]] = {}
+        opened: set[type[Purpose]] = set()
+        children: dict[type[Source], tuple[type[Source], ...]] = {}
+        items: list[type[Source]] = []
+        for part in parts:
+            closed.update(part.closed)
+            opened.update(part.opened)
+            children.update(part.children)
+            items.extend(part.items)
         self._fill(
             notice=notice,
             _revisions=Notices(*(part.history for part in parts)),
-            families=families,
-            closed={purpose: only for part in parts for purpose, only in part.closed.items()},
-            opened=frozenset[type[Purpose]]().union(*(part.opened for part in parts)),
-            children={source: items for part in parts for source, items in part.children.items()},
-            items=tuple(source for part in parts for source in part.items),
+            families=index_families(notice.families),
+            closed=closed,
+            opened=frozenset(opened),
+            children=children,
+            items=tuple(items),
             _labels={source: Label(source) for source in notice.sources},
-            _purposes={purpose: purpose for purpose in notice.purposes},
+            _purposes=dict(zip(notice.purposes, notice.purposes, strict=True)),
         )
         tables: dict[str | None, dict[object, Row]] = {}
         self._fill(_tables=tables)
@@ -165,15 +170,16 @@ class JointTable(PolicyTable):
         Raises:
             UnknownSource: a source belongs to none of the notices.
         """
-        personal = [source for source in label if source is not NotPersonal]
-        of = {part: [source for source in personal if self.table_of(source) is part] for part in self.parts}
-        return tuple((part, Label(*sources)) for part, sources in of.items() if sources) or tuple(
-            (part, label) for part in self.parts
-        )
+        if label.sources == {NotPersonal}:
+            return tuple((part, label) for part in self.parts)
+        sources_of: dict[PolicyTable, list[type[Source]]] = {part: [] for part in self.parts}
+        for source in label:
+            sources_of[self.table_of(source)].append(source)
+        return tuple((part, Label(*sources)) for part, sources in sources_of.items() if sources)
 
     def _find_part(self, term: object) -> PolicyTable | None:
         is_term = isinstance(term, TermMeta)
-        return next((part for part in self.parts if is_term and term in part._dates), None)
+        return next((part for part in self.parts if is_term and term in part.class_dates), None)
 
     def record_id(self, term: type[Source | Purpose]) -> str:
         """Return the id by which contexts and records name a source or purpose, e.g. `jp-notice:1.1(a)`."""
@@ -211,22 +217,19 @@ class JointTable(PolicyTable):
         today: Day,
     ) -> Context:
         """Build the context of a decision. Each notice counts days and knows revisions by itself."""
-        of = {source: self._find_part(source) for source in sources}
-        each = [
-            part.build_context(
-                [source for source in of if of[source] is part],
-                preferences,
-                collected=collected,
-                ended=ended,
-                today=today,
-            )
-            for part in self.parts
-        ]
-        unders = tuple(context.under for context in each)
-        overdue = frozenset[str]().union(*(context.overdue for context in each))
+        sources_of: dict[PolicyTable | None, list[type[Source]]] = {}
+        for source in sources:
+            sources_of.setdefault(self._find_part(source), []).append(source)
+        unders: list[datetime.date | None] = []
+        overdue: set[str] = set()
+        for part in self.parts:
+            own = sources_of.get(part, ())
+            context = part.build_context(own, preferences, collected=collected, ended=ended, today=today)
+            unders.append(context.under)
+            overdue.update(context.overdue)
         if not any(unders):
-            return Context(preferences, overdue=overdue)
-        return Context(preferences, BEFORE_ALL, overdue, unders=unders)
+            return Context(preferences, overdue=frozenset(overdue))
+        return Context(preferences, BEFORE_ALL, frozenset(overdue), unders=tuple(unders))
 
     def to_record_label(self, label: Label) -> Label:
         """Return a label with the classes by which records name its sources. Their ids contain that of the notice."""
@@ -261,24 +264,26 @@ class JointTable(PolicyTable):
         why = "a notice derives from data of its own alone, and this is of several or of none"
         raise UnknownOperation(ShowableText(operation) if declared else operation, why)
 
-    def _find_notice(self, term: object) -> Notice | None:
+    def find_other_revision(self, term: object) -> Notice | None:
+        """Return the other revision that a class belongs to, as `PolicyTable` does, by the table of its notice."""
         part = self._find_part(term)
-        return None if part is None else part._find_notice(term)
+        return None if part is None else part.find_other_revision(term)
 
-    def _translate_term(self, term: object) -> object:
+    def translate_term(self, term: object) -> object:
+        """Translate a class of another revision, as `PolicyTable` does, by the table of its notice."""
         part = self._find_part(term)
-        return term if part is None else part._translate_term(term)
+        return term if part is None else part.translate_term(term)
 
     def _union_members(self, union: object) -> tuple[type[Purpose], ...]:
         """Return the purposes of a union as classes of the notices in force, in their order."""
-        present = {self._translate_term(member) for member in union_members(union)}
+        present = {self.translate_term(member) for member in union_members(union)}
         return tuple(purpose for part in self.parts for purpose in part.notice.purposes if purpose in present)
 
     def _find_missing_members(self) -> Iterable[Fault]:
         purposes: set[object] = {purpose for part in self.parts for purpose in part.notice.purposes}
         for name, union in self._declared.items():
             for member in union_members(union):
-                if self._translate_term(member) not in purposes:
+                if self.translate_term(member) not in purposes:
                     shown = getattr(member, "clause", None) or type(member).__name__
                     message = f"`{shown}` is no purpose of the notices in force"
                     yield Fault(f"family {name}", message, "declare it anew: `guard.replace(Notices(…, families=…))`")
@@ -296,15 +301,18 @@ def _refuse_shared_classes(members: Iterable[tuple[Notice, History | None]], kno
     Raises:
         NoticeError: two notices have a class.
     """
-    terms: dict[str, set[TermMeta]] = {id_: set(part._dates) for id_, part in known.items()}
+    terms: dict[str, set[TermMeta]] = {id_: set(part.class_dates) for id_, part in known.items()}
     faults: list[Fault] = []
     for present, history in members:
         for notice in (present, *(history or ())):
             terms.setdefault(notice.id, set()).update(cast("set[TermMeta]", {*notice.sources, *notice.purposes}))
     for id_, own in terms.items():
-        others = {term: other for other, of in terms.items() if other != id_ for term in of & own}
-        for term, other in sorted(others.items(), key=lambda pair: clause_sort_key(pair[0])):
-            message = f"`{term.__name__}` is a class of {other} too"
+        holders: dict[TermMeta, str] = {}
+        for other, classes in terms.items():
+            if other != id_:
+                holders.update(dict.fromkeys(classes & own, other))
+        for term in sorted(holders, key=clause_sort_key):
+            message = f"`{term.__name__}` is a class of {holders[term]} too"
             faults.append(Fault(id_, message, "generate a module for each notice"))
     if faults:
         raise NoticeError(faults, ORIGIN)

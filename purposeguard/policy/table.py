@@ -12,6 +12,7 @@ for a subject, a revision of collection, a period that is over, and conditions.
 from __future__ import annotations
 
 import datetime
+import functools
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -31,7 +32,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, for_law
-from purposeguard.notice.schema import Document, Extension
+from purposeguard.notice.schema import Extension
 from purposeguard.notice.several import Notices
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import (
@@ -112,8 +113,6 @@ class PolicyTable(Immutable):
     __slots__ = (
         "_alias",
         "_by_clause",
-        "_by_date",
-        "_dates",
         "_in_context",
         "_labels",
         "_named",
@@ -121,6 +120,7 @@ class PolicyTable(Immutable):
         "_tables",
         "_then",
         "children",
+        "class_dates",
         "closed",
         "extended",
         "families",
@@ -131,6 +131,7 @@ class PolicyTable(Immutable):
         "opened",
         "periods",
         "prefix",
+        "revisions_by_date",
         "texts",
     )
 
@@ -156,14 +157,14 @@ class PolicyTable(Immutable):
     """The periods of retention."""
     prefix: str
     """The beginning of this notice's ids in a context. It is not empty only if several notices are in force."""
+    revisions_by_date: Mapping[datetime.date, Notice]
+    """Date → the known revision of that date."""
+    class_dates: weakref.WeakKeyDictionary[TermMeta, datetime.date]
+    """Class → the date of its revision, for all revisions."""
     _alias: weakref.WeakKeyDictionary[TermMeta, object]
     """Class of another revision → its class here, or an unknown id."""
     _by_clause: Mapping[type[Source | Purpose], Mapping[str | None, object]]
     """`Source` or `Purpose` → folded id → the class."""
-    _by_date: Mapping[datetime.date, Notice]
-    """Date → the known revision of that date."""
-    _dates: weakref.WeakKeyDictionary[TermMeta, datetime.date]
-    """Class → the date of its revision, for all revisions."""
     _labels: Mapping[type[Source], Label]
     """Source → the label of this source alone."""
     _purposes: dict[object, type[Purpose] | Family]
@@ -197,53 +198,51 @@ class PolicyTable(Immutable):
         """
         if history is None:
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
+        document, revisions = notice.document, _collect_revisions(earlier, history)
+        closed, below = _find_closed_channels(notice), Lineage(document).children
         self._fill(notice=notice, history=history, prefix=prefix, _then={}, _in_context={}, texts={})
-        self._fill(periods=Periods(notice.document))
-        self._fill(grounds=LegalGrounds(notice.document), extended=compute_extensions(notice.document))
-        closed = _find_closed_channels(notice.document)
-        self._fill(closed={purpose: closed[purpose.clause] for purpose in notice.purposes if purpose.clause in closed})
-        parents = {row.parent for row in notice.document.source}
-        self._fill(items=tuple(source for source in notice.sources if source.clause not in parents))
-        below = Lineage(notice.document).children
-        self._fill(children={notice.source(id_): tuple(map(notice.source, items)) for id_, items in below.items()})
-        self._fill(_by_date=_revisions_by_date(earlier, history), _dates=_collect_class_dates(notice, earlier, history))
-        self._fill(opened=_find_opened_purposes(notice, self._by_date.values(), history).difference(self.closed))
-        by_clause = {
-            Source: {fold(source.clause): source for source in notice.sources},
-            Purpose: {fold(purpose.clause): purpose for purpose in notice.purposes},
-        }
         self._fill(
-            _by_clause=by_clause,
+            periods=Periods(document),
+            grounds=LegalGrounds(document),
+            extended=compute_extensions(document),
+            closed=closed,
+            opened=_find_opened_purposes(notice, revisions.values(), history).difference(closed),
+            items=tuple(source for source in notice.sources if source.clause not in below),
+            children={notice.source(clause): tuple(map(notice.source, items)) for clause, items in below.items()},
+            families=index_families(notice.families),
+            revisions_by_date=revisions,
+            class_dates=_collect_class_dates(notice, earlier, history),
+            _by_clause={Source: _index_by_clause(notice.sources), Purpose: _index_by_clause(notice.purposes)},
             _alias=weakref.WeakKeyDictionary(),
             _named=_collect_former_ids(notice, history, prefix),
+            _labels={source: Label(source) for source in notice.sources},
+            _purposes=_index_purposes(notice),
         )
-        families: dict[type[Purpose], list[Family]] = {}
-        for family in notice.families:
-            for member in family.members:
-                families.setdefault(member, []).append(family)
-        self._fill(families=families)
-        open_to_all = {
-            source: [purpose for purpose in granted if self.grounds.is_open(source.clause, purpose.clause)]
-            for source, granted in notice.grants.items()
-        }
+        self._fill(_tables=self._compile_tables())
+
+    def _compile_tables(self) -> dict[str | None, dict[object, Row]]:
+        """Return channel → source → its row where nothing is known but the source."""
+        open_purposes: dict[type[Source], set[type[Purpose]]] = {}
+        for source, granted in self.notice.grants.items():
+            is_open = functools.partial(self.grounds.is_open, source.clause)
+            open_purposes[source] = {purpose for purpose in granted if is_open(purpose.clause)}
         tables: dict[str | None, dict[object, Row]] = {}
-        for channel in (None, *notice.channels):
-            shut = {purpose for purpose in self.closed if not self._admits(purpose, channel)}
+        for channel in (None, *self.notice.channels):
+            shut = {purpose for purpose in self.closed if not self.admits(purpose, channel)}
             table = tables[channel] = {}
-            for source, granted in notice.grants.items():
-                if channel is not None and shut.isdisjoint(granted):
-                    table[source] = tables[None][source]
-                    continue
-                may = [purpose for purpose in open_to_all[source] if purpose not in shut]
-                table[source] = frozenset((*may, *(family for purpose in may for family in families.get(purpose, ()))))
+            for source, purposes in open_purposes.items():
+                is_row_shared = channel is not None and shut.isdisjoint(purposes)
+                table[source] = tables[None][source] if is_row_shared else self._build_row(purposes - shut)
             table[NotPersonal] = self._build_not_personal_row(channel)
-        self._fill(_tables=tables)
-        self._fill(_labels={source: Label(source) for source in notice.sources})
-        purposes: dict[object, type[Purpose] | Family] = {purpose: purpose for purpose in notice.purposes}
-        purposes.update((purpose.clause, purpose) for purpose in notice.purposes)
-        for family in notice.families:
-            purposes[family.name] = family
-        self._fill(_purposes=purposes)
+        return tables
+
+    def _build_row(self, purposes: Iterable[type[Purpose]]) -> Row:
+        """Return the row of these purposes, and of each family with one of them."""
+        row: set[object] = set()
+        for purpose in purposes:
+            row.add(purpose)
+            row.update(self.families.get(purpose, ()))
+        return frozenset(row)
 
     @property
     def revisions(self) -> History | Notices:
@@ -399,15 +398,14 @@ class PolicyTable(Immutable):
 
     def _build_not_personal_row(self, channel: str | None) -> Row:
         """Return the row of data that is not personal: all purposes and families that admit the channel."""
-        open_ = {purpose for purpose in self.notice.purposes if self._admits(purpose, channel)}
-        return frozenset((*open_, *(family for family in self.notice.families if not open_.isdisjoint(family.members))))
+        return self._build_row(purpose for purpose in self.notice.purposes if self.admits(purpose, channel))
 
     def _build_source_row(self, source: type[Source], channel: str | None, context: Context) -> Row:
         if source is NotPersonal:
             return self._tables[channel][NotPersonal]
         granted = self.notice.grants[self.current_source(source)]
         may = [purpose for purpose in granted if self.find_denial_reason(source, purpose, channel, context) is None]
-        return frozenset((*may, *(family for purpose in may for family in self.families.get(purpose, ()))))
+        return self._build_row(may)
 
     def find_denial_reason(
         self, source: type[Source], purpose: type[Purpose], channel: str | None, context: Context
@@ -416,7 +414,7 @@ class PolicyTable(Immutable):
         current = self.current_source(source)
         if purpose not in self.notice.grants[current]:
             return DenialReason.GRANT
-        if not self._admits(purpose, channel):
+        if not self.admits(purpose, channel):
             return DenialReason.CHANNEL
         grounds = self.grounds.get_grounds(current.clause, purpose.clause, context.conditions)
         if () in grounds:
@@ -434,21 +432,22 @@ class PolicyTable(Immutable):
         elif context.under not in (None, self.notice.revision):
             return DenialReason.REVISION  # The revision is not known, or is earlier than all that are.
         if context.overdue:
-            over = {ended for ended in (False, True) if self._is_over(current, context, of_law=ended)}
-            grounds = tuple(
-                tuple(ground for ground in group if (ground.basis == "law") not in over) for group in grounds
-            )
+            grounds = self._drop_overdue_grounds(grounds, current, context)
             if () in grounds:
                 return DenialReason.RETENTION
         return self._find_subject_reason(grounds + earlier_grounds, purpose, context.preferences)
 
-    def _is_over(self, source: type[Source], context: Context, *, of_law: bool) -> bool:
-        """Return True if a period of a source is over.
+    def _drop_overdue_grounds(self, grounds: Grounds, source: type[Source], context: Context) -> Grounds:
+        """Return the grounds without those that ended.
 
-        With `of_law`, that is the period for which law needs the source; else the one for which it may be kept.
+        Law ends when it no longer needs the source; all others end when the source may no longer be kept.
         """
-        clause = for_law(source.clause) if of_law else source.clause
-        return self.prefix + clause in context.overdue
+        for name, of_law in ((source.clause, False), (for_law(source.clause), True)):
+            if self.prefix + name in context.overdue:
+                grounds = tuple(
+                    tuple(ground for ground in group if (ground.basis == "law") != of_law) for group in grounds
+                )
+        return grounds
 
     def _find_subject_reason(
         self, grounds: Grounds, purpose: type[Purpose], preferences: SubjectPreferences | None
@@ -501,7 +500,8 @@ class PolicyTable(Immutable):
         agreed = self._has_consented(preferences, purpose, after=then.notice.revision)
         return None if extension.basis == "related" or agreed else DenialReason.CONSENT
 
-    def _admits(self, purpose: type[Purpose], channel: str | None) -> bool:
+    def admits(self, purpose: type[Purpose], channel: str | None) -> bool:
+        """Return True if the purpose may be served by this channel, or without one (None)."""
         only = self.closed.get(purpose)
         return channel is None or only is None or channel in only
 
@@ -511,7 +511,7 @@ class PolicyTable(Immutable):
         Return None if that revision is the one in force, or is not known.
         """
         # A class of another revision dates all data that is tagged with it. A single row may be older than that.
-        notice, now, said = self._find_notice(source), self.notice.revision, context.under
+        notice, now, said = self.find_other_revision(source), self.notice.revision, context.under
         if said not in (None, now) and (notice is None or notice.revision == now or said < notice.revision):
             notice = next((revision for revision in self.history if revision.revision == said), None)
         return None if notice is None or notice.revision == now else self.compile_revision(notice)
@@ -543,7 +543,7 @@ class PolicyTable(Immutable):
             granted = notice.purpose(purpose_id)
         except UnknownTerm:
             return None
-        if granted not in notice.grants[own] or not then._admits(granted, channel):
+        if granted not in notice.grants[own] or not then.admits(granted, channel):
             return None
         if context.unstated and granted in then.closed:
             return None
@@ -576,25 +576,25 @@ class PolicyTable(Immutable):
         if given is NotPersonal:
             return NotPersonal
         if isinstance(given, TermMeta) and given not in self.notice.grants:
-            present = self._translate_term(given)
+            present = self.translate_term(given)
             if present is not given:
                 self.notice.source(present)
                 return cast("type[Source]", given)
         return self.notice.source(given)
 
-    def _find_notice(self, term: object) -> Notice | None:
+    def find_other_revision(self, term: object) -> Notice | None:
         """Return the other revision that a class belongs to; None if it belongs to this one or to an unknown one."""
         if not isinstance(term, TermMeta) or any(term is own for own in (*self.notice.grants, *self.notice.purposes)):
             return None
-        date = self._dates.get(term)
-        return None if date is None else self._by_date.get(date)
+        date = self.class_dates.get(term)
+        return None if date is None else self.revisions_by_date.get(date)
 
-    def _translate_term(self, term: object) -> object:
+    def translate_term(self, term: object) -> object:
         """Translate a class of another revision to the class of the same term in this one.
 
         Return an id that no notice knows if there is no such term. Return anything else unchanged.
         """
-        origin = self._find_notice(term)
+        origin = self.find_other_revision(term)
         if origin is None:
             return term
         alias = self._alias.get(cast("TermMeta", term))
@@ -626,13 +626,14 @@ class PolicyTable(Immutable):
 
     def _resolve_purpose(self, given: object) -> type[Purpose] | Family:
         if isinstance(given, TermMeta):
-            return self.notice.purpose(self._translate_term(given))
+            return self.notice.purpose(self.translate_term(given))
         if isinstance(given, Family):
             given = given.union
-        if is_union(given) and any(self._find_notice(member) is not None for member in union_members(given)):
-            members = {self._translate_term(union_member) for union_member in union_members(given)}
-            for gone in (member for member in members if isinstance(member, str)):
-                self.notice.purpose(gone)  # This raises: the revision has no such clause.
+        if is_union(given) and any(self.find_other_revision(member) is not None for member in union_members(given)):
+            members = {*map(self.translate_term, union_members(given))}
+            for member in members:
+                if isinstance(member, str):
+                    self.notice.purpose(member)  # This raises: the revision has no such clause.
             if len(members) > 1:
                 given = Union[tuple(members)]  # noqa: UP007  # the members are known only now
         return self.notice.purpose_or_family(given)
@@ -668,15 +669,14 @@ class PolicyTable(Immutable):
 
     def admitted_channels(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
         """Return the channels that the purpose, or some member of the family, admits, in the notice's order."""
-        members = purpose.members if isinstance(purpose, Family) else (purpose,)
-        named = [self.closed.get(member) for member in members]
-        return tuple(
-            channel for channel in self.notice.channels if any(only is None or channel in only for only in named)
-        )
+        admitted: set[str] = set()
+        for member in purpose.members if isinstance(purpose, Family) else (purpose,):
+            admitted.update(self.closed.get(member, self.notice.channels))
+        return tuple(channel for channel in self.notice.channels if channel in admitted)
 
     def current_source(self, source: type[Source]) -> type[Source]:
         """Return the class of this source in the revision in force."""
-        return source if source in self.notice.grants else cast("type[Source]", self._translate_term(source))
+        return source if source in self.notice.grants else cast("type[Source]", self.translate_term(source))
 
     def derive_label(self, operation: str, one: object, other: object) -> Label:
         """Return the label of two values joined by an operation that the notice declares (rule 6).
@@ -687,7 +687,7 @@ class PolicyTable(Immutable):
         left, right = self.resolve_label(one), self.resolve_label(other)
         made = derive_label(self.notice, operation, left, right, self.current_source)
         # A value made from data of several revisions was collected under all of them.
-        then = {self._find_notice(source) or self.notice for source in (left | right).sources}
+        then = {self.find_other_revision(source) or self.notice for source in (left | right).sources}
         others = [revision for revision in then if revision.revision != self.notice.revision]
         if not others:
             return made
@@ -707,37 +707,57 @@ class PolicyTable(Immutable):
         return f"<PolicyTable of {self.notice!r}>"
 
 
-def _find_closed_channels(document: Document) -> dict[str, frozenset[str]]:
-    return {
-        row.id: frozenset(row.channels.closed)
-        for row in document.purposes
-        if row.channels is not None and row.channels.closed is not None
-    }
+def index_families(families: Iterable[Family]) -> dict[type[Purpose], list[Family]]:
+    """Return purpose → the families that it belongs to."""
+    families_of: dict[type[Purpose], list[Family]] = {}
+    for family in families:
+        for member in family.members:
+            families_of.setdefault(member, []).append(family)
+    return families_of
+
+
+def _index_by_clause(terms: Iterable[type[Source | Purpose]]) -> dict[str | None, object]:
+    return {fold(term.clause): term for term in terms}
+
+
+def _index_purposes(notice: Notice) -> dict[object, type[Purpose] | Family]:
+    """Return the purposes by class and id, and the families by name."""
+    purposes: dict[object, type[Purpose] | Family] = {family.name: family for family in notice.families}
+    for purpose in notice.purposes:
+        purposes[purpose] = purposes[purpose.clause] = purpose
+    return purposes
+
+
+def _find_closed_channels(notice: Notice) -> dict[type[Purpose], frozenset[str]]:
+    """Return purpose → its only channels, for the purposes that do not admit all."""
+    closed: dict[type[Purpose], frozenset[str]] = {}
+    for purpose, row in zip(notice.purposes, notice.document.purposes, strict=True):
+        if row.channels is not None and row.channels.closed is not None:
+            closed[purpose] = frozenset(row.channels.closed)
+    return closed
 
 
 def _find_opened_purposes(notice: Notice, others: Iterable[Notice], history: History) -> set[type[Purpose]]:
     """Return the purposes of the notice whose channels some other revision limits."""
     opened: set[type[Purpose]] = set()
     for other in others:
-        closed = _find_closed_channels(other.document) if other is not notice else {}
-        shut = set(map(fold, closed))
-        if shut:
-            opened.update(
-                purpose
-                for purpose in notice.purposes
-                if history.translate_clause("purpose", purpose.clause, notice, other) in shut
-            )
+        closed = _find_closed_channels(other) if other is not notice else {}
+        closed_ids = {fold(purpose.clause) for purpose in closed}
+        for purpose in notice.purposes if closed_ids else ():
+            if history.translate_clause("purpose", purpose.clause, notice, other) in closed_ids:
+                opened.add(purpose)
     return opened
 
 
-def _revisions_by_date(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
+def _collect_revisions(earlier: PolicyTable | None, history: History) -> dict[datetime.date, Notice]:
     """Return all known revisions by date: those of the history, and those that `earlier` knew.
 
     Raises:
         NoticeError: together they do not make a history.
     """
-    before = dict(earlier._by_date) if earlier is not None else {}
-    revisions = before | {revision.revision: revision for revision in history}
+    revisions = dict(earlier.revisions_by_date) if earlier is not None else {}
+    for revision in history:
+        revisions[revision.revision] = revision
     if len(revisions) > len(history):  # The history has not been checked with the others.
         History(*(revisions[day] for day in sorted(revisions)))
     return revisions
@@ -751,10 +771,11 @@ def _collect_class_dates(
     Tables that replace each other share the dictionary. It keeps no class alive, so that replacing notices often does
     not fill it with classes that nothing is tagged with any more.
     """
-    dates = earlier._dates if earlier is not None else weakref.WeakKeyDictionary[TermMeta, datetime.date]()
-    known_ids = {id(revision) for revision in earlier._by_date.values()} if earlier is not None else set[int]()
-    for revision in {id(revision): revision for revision in (notice, *history)}.values():
-        if id(revision) not in known_ids:
+    dates = weakref.WeakKeyDictionary[TermMeta, datetime.date]() if earlier is None else earlier.class_dates
+    dated_ids = set[int]() if earlier is None else set(map(id, earlier.revisions_by_date.values()))
+    for revision in (notice, *history):
+        if id(revision) not in dated_ids:
+            dated_ids.add(id(revision))
             dates.update(dict.fromkeys((*revision.sources, *revision.purposes), revision.revision))
     return dates
 
@@ -766,10 +787,9 @@ def _collect_former_ids(notice: Notice, history: History, prefix: str) -> dict[t
     """
     if not any(revision.document.renamed for revision in history):
         return {}
-    spellings: dict[datetime.date, dict[str | None, str]] = {
-        revision.revision: {fold(purpose.clause): purpose.clause for purpose in revision.purposes}
-        for revision in history
-    }
+    spellings: dict[datetime.date, dict[str | None, str]] = {}
+    for revision in history:
+        spellings[revision.revision] = {fold(purpose.clause): purpose.clause for purpose in revision.purposes}
     earliest = history.notices[0]
     formerly = {fold(row.old): row.old for row in earliest.document.renamed if row.kind == "purpose"}
     spellings[BEFORE_ALL] = spellings[earliest.revision] | formerly

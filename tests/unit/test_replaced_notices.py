@@ -63,8 +63,8 @@ def test_notices_that_were_replaced_are_not_kept(dates: list[str]) -> None:
     of_one = len(guard.notice.sources) + len(guard.notice.purposes)
     assert len(classes) == of_one * len(dates)
     matrix = guard._engine.snapshot.matrix
-    assert [len(guard.history), len(matrix._by_date)] == [len(dates)] * 2
-    assert len(matrix._dates) == of_one * len(dates) + len(named)
+    assert [len(guard.history), len(matrix.revisions_by_date)] == [len(dates)] * 2
+    assert len(matrix.class_dates) == of_one * len(dates) + len(named)
     assert len(guard._engine._snapshots) == 1
     assert len(guard.activities) == 2
 
@@ -77,8 +77,8 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
         matrix = guard._engine.snapshot.matrix
         used(guard)
         parts: Any = (
-            matrix._dates,
-            matrix._by_date,
+            matrix.class_dates,
+            matrix.revisions_by_date,
             matrix._then,
             matrix._alias,
             guard.history,
