@@ -996,7 +996,8 @@ class Guard:
 
         rows = [(activity.name, format_term(activity.purpose), activity.channel or "") for activity in self.activities]
         strict = ", strict" if self.strict else ""
-        caption = f"Guard ({self.mode}{strict}) of {describe_revisions(self.notice)}"
+        revisions = describe_revisions(notice.document for notice in self.notice.notices)
+        caption = f"Guard ({self.mode}{strict}) of {revisions}"
         return render_table(caption, ("activity", "purpose", "channel"), rows)
 
 

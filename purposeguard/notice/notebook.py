@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-from purposeguard.notice.grants import LegalGrounds, name_proviso
-
-if TYPE_CHECKING:
-    from purposeguard.notice.notice import Notice
+from purposeguard.notice.grants import LegalGrounds, compute_grants, compute_prohibitions, name_proviso, source_rows
+from purposeguard.notice.schema import Document
 
 _CELL = ' style="text-align: left"'
 
@@ -33,28 +30,28 @@ def render_list(head: str, lines: Iterable[str]) -> str:
     return f"<div><strong>{escape(head)}</strong>{f'<ul>{items}</ul>' if items else ''}</div>"
 
 
-def describe_revisions(notice: Notice) -> str:
-    """Return the id and the revision of a notice, or of each of several notices."""
-    return ", ".join(f"{single.id}, revision of {single.revision}" for single in notice.notices)
+def describe_revisions(documents: Iterable[Document]) -> str:
+    """Return the ids of notices, each with its revision."""
+    return ", ".join(f"{document.id}, revision of {document.revision}" for document in documents)
 
 
-def render_grants(notice: Notice) -> str:
-    """Render a table of the purposes that each source of one notice may serve."""
-    names = (f"{source.clause} {source.__name__}" for source in notice.sources)
-    under = "? under conditions, " if notice.conditions else ""
+def render_grants(document: Document) -> str:
+    """Render a table of the purposes that each source of a notice may serve."""
+    under = "? under conditions, " if document.condition else ""
     marks = f"✓ may use, c by consent, {under}✗ prohibited, · not granted"
-    return render_table(f"{describe_revisions(notice)} ({marks})", ("", *names), _iter_grant_rows(notice))
+    names = (f"{source.id} {source.class_}" for source in source_rows(document))
+    return render_table(f"{describe_revisions([document])} ({marks})", ("", *names), _iter_grant_rows(document))
 
 
-def _iter_grant_rows(notice: Notice) -> Iterator[list[str]]:
-    grounds = LegalGrounds(notice.document)
+def _iter_grant_rows(document: Document) -> Iterator[list[str]]:
+    grants, grounds, prohibited = compute_grants(document), LegalGrounds(document), compute_prohibitions(document)
     marks_of = {None: "✓", "consent": "c", "conditions": "?"}
-    for purpose in notice.purposes:
-        row = [f"{purpose.clause} {purpose.__name__}"]
-        for source in notice.sources:
-            if purpose in notice.grants[source]:
-                row.append(marks_of[name_proviso(grounds.get_grounds(source.clause, purpose.clause))])
-            elif (source.clause, purpose.clause) in notice.prohibited:
+    for purpose in document.purposes:
+        row = [f"{purpose.id} {purpose.class_}"]
+        for source in source_rows(document):
+            if purpose.id in grants[source.id]:
+                row.append(marks_of[name_proviso(grounds.get_grounds(source.id, purpose.id))])
+            elif (source.id, purpose.id) in prohibited:
                 row.append("✗")
             else:
                 row.append("·")

@@ -413,7 +413,7 @@ class Notice(Immutable):
         """Render a table of the purposes that each source may serve, for notebooks."""
         from purposeguard.notice.notebook import render_grants  # noqa: PLC0415  # a program outside notebooks starts without
 
-        return "".join(map(render_grants, self.notices))
+        return "".join(render_grants(notice.document) for notice in self.notices)
 
 
 def _match_spelling(given: object, names: Iterable[str]) -> str | None:
