@@ -18,8 +18,8 @@ from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, ReadStatement, list_used_columns, read_statement
 from purposeguard.adapters.sql.parsing import parse_statement
-from purposeguard.adapters.sql.rows import write_as_parsed
 from purposeguard.adapters.sql.tags import Catalog, Tables
+from purposeguard.adapters.sql.writing import write_as_parsed
 from purposeguard.adapters.tags import NOT_PERSONAL, Tag
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.notice.label import Label

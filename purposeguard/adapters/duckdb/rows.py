@@ -15,8 +15,9 @@ from sqlglot import exp
 
 from purposeguard.adapters import row_values as values
 from purposeguard.adapters.row_rule import KeySet, RowRule, id_meant
+from purposeguard.adapters.sql.conditions import NO_SOURCE, NO_SUBJECT, SqlConditions
 from purposeguard.adapters.sql.lineage import ReadStatement
-from purposeguard.adapters.sql.rows import NO_SOURCE, NO_SUBJECT, SqlConditions, is_only_inserted, narrow_statement
+from purposeguard.adapters.sql.rows import is_only_inserted, narrow_statement
 from purposeguard.adapters.sql.scopes import NameRules
 from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnresolvedStatement

@@ -22,7 +22,7 @@ from purposeguard.adapters import row_values as values
 from purposeguard.adapters.row_rule import KeySet, RowRule, spellings
 from purposeguard.adapters.spark.lineage import Atom
 from purposeguard.adapters.spark.operators import TracedPlan
-from purposeguard.adapters.sql.rows import SqlConditions
+from purposeguard.adapters.sql.conditions import SqlConditions
 from purposeguard.adapters.sql.scopes import NameRules
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import make_lock

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from purposeguard.adapters.enforcement import Decider, Demand, label_known, require_tag
 from purposeguard.adapters.row_rule import RowRule
+from purposeguard.adapters.sql.conditions import SqlConditions
 from purposeguard.adapters.sql.lineage import (
     Analysis,
     FlowLabels,
@@ -20,7 +21,7 @@ from purposeguard.adapters.sql.lineage import (
     read_statement,
 )
 from purposeguard.adapters.sql.parsing import PassedForms
-from purposeguard.adapters.sql.rows import SqlConditions, narrow_statement
+from purposeguard.adapters.sql.rows import narrow_statement
 from purposeguard.adapters.sql.tags import Catalog, Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.guard import Guard

@@ -18,9 +18,9 @@ from sqlalchemy.sql.elements import TextClause
 
 from purposeguard.adapters.enforcement import Decider, iter_declared_tables
 from purposeguard.adapters.row_rule import RowRule, spellings
+from purposeguard.adapters.sql.conditions import NO_SOURCE, fold_id, plain_spellings
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.parsing import PassedForms
-from purposeguard.adapters.sql.rows import NO_SOURCE, fold_id, plain_spellings
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, StatementTexts, seals_of

@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from purposeguard.adapters.row_rule import KeySet, RowRule
-from purposeguard.adapters.sql.rows import SqlConditions
+from purposeguard.adapters.sql.conditions import SqlConditions
 from purposeguard.adapters.sql.scopes import NameRules
 from purposeguard.errors import UnresolvedStatement
 

@@ -14,8 +14,9 @@ from sqlglot import exp, parse_one
 from purposeguard import ByRow, Collected, Guard, History, NotPersonal, RowSource, Subject
 from purposeguard.adapters.row_rule import KeySet, RowRule
 from purposeguard.adapters.sql import Statements
+from purposeguard.adapters.sql.conditions import SqlConditions
 from purposeguard.adapters.sql.lineage import read_statement
-from purposeguard.adapters.sql.rows import SqlConditions, narrow_statement
+from purposeguard.adapters.sql.rows import narrow_statement
 from purposeguard.adapters.sql.scopes import DIALECTS, NameRules
 from purposeguard.adapters.sql.tags import Catalog, Tables
 from purposeguard.errors import PurposeGuardError, UnresolvedStatement
