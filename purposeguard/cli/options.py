@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 from purposeguard.cli.files import CommandProblem, choose_notice, configuration, read_notice
 from purposeguard.cli.render import Format, TextFormat, complain
-from purposeguard.cli.words import Language, change, language
+from purposeguard.cli.words import Language, change, language, learn
 from purposeguard.errors import PurposeGuardError
 from purposeguard.extras import LIBRARIES, Needs
+from purposeguard.notice.history import History
 from purposeguard.notice.languages import is_well_formed, nearest_language
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.several import Notices
 
 with Needs(__name__, "cli"):
     import typer
@@ -161,6 +164,44 @@ def read_chosen_notice(name: str | None, overlays: Sequence[Path] = ()) -> Notic
     notice = read_notice(choice.name, overlays)
     complain(err(), "notice", f"{notice.id}, revision of {notice.revision}, from {choice.name}: {choice.origin}")
     return notice
+
+
+def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Path] = ()) -> Notice | History | Notices:
+    """Read the notice for a command that is given a store.
+
+    That is the notice that the command names, or else the project's setting, the notice that the store records, or the
+    only notice file there. Standard error says which, if the command names none.
+
+    Raises:
+        NoticeError: its files, or the recorded texts, are at fault.
+        Problem: there is no such notice, none was chosen, or the store records several.
+        StoreUnavailable: the store cannot be read.
+    """
+    if name is not None or configuration(Path.cwd()).notice is not None:
+        return read_chosen_notice(name, overlays)
+    from purposeguard.governance.notices import read_recorded_notices  # noqa: PLC0415  # needs the extra `governance`
+
+    recorded = read_recorded_notices(store)
+    if not recorded:
+        return read_chosen_notice(None, overlays)
+    if len(recorded) > 1:
+        combinations = ", ".join(" + ".join(history.latest.id for history in histories) for histories in recorded)
+        raise CommandProblem(
+            f"which notice is meant? The store was opened with {combinations}: name the file of one, "
+            "`--notice notice.toml`"
+        )
+    (histories,) = recorded
+    if overlays:
+        raise CommandProblem(
+            "the store records its notice with overlays: name the notice that `--overlay` is for, "
+            "`--notice notice.toml`"
+        )
+    now = datetime.datetime.now(datetime.UTC)
+    for history in histories:
+        notice = history.on(now) or history.latest  # Without a revision in force, governance refuses the history.
+        learn(notice)
+        complain(err(), "notice", f"{notice.id}, revision of {notice.revision}, recorded in the store")
+    return histories[0] if len(histories) == 1 else Notices(*histories)
 
 
 def out() -> Console:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ from purposeguard.cli.options import (
     err,
     needing,
     out,
-    read_chosen_notice,
+    read_notice_for_store,
     store_of,
     valid_input,
 )
@@ -24,8 +24,10 @@ from purposeguard.cli.render import Column, RenderedTable, Report, complain, sho
 from purposeguard.cli.words import language, learn, translate
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
+from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Period
+from purposeguard.notice.several import Notices
 
 with Needs(__name__, "cli"):
     import typer
@@ -33,7 +35,7 @@ with Needs(__name__, "cli"):
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from purposeguard.governance import Governance, Overview, Request
+    from purposeguard.governance import Governance, Overview, Request, Store
     from purposeguard.governance.retention import Due, Plan, RetentionJob, RetentionOutcome
 
 
@@ -50,7 +52,12 @@ Target = Annotated[
     ),
 ]
 Of = Annotated[
-    str | None, typer.Option("--notice", metavar="NOTICE", help="Of a store: the notice, a TOML file or a bundled one.")
+    str | None,
+    typer.Option(
+        "--notice",
+        metavar="NOTICE",
+        help="Of a store: a TOML file or a bundled notice, in place of the one on record.",
+    ),
 ]
 
 
@@ -110,14 +117,14 @@ def open_governance(
 ) -> contextlib.AbstractContextManager[Governance]:
     """Open the governance of an application, `MODULE:NAME`, or one over a store that is named by its URL or its file.
 
-    An application has its own notice. That of a store is the one named, or else that of the project.
+    An application has its own notice. That of a store is chosen by `read_notice_for_store`.
 
     Raises:
         Problem: there is none, or its libraries are not installed.
         StoreUnavailable: the store cannot be opened.
     """
     if "://" in target or Path(target).is_file():
-        return governance_in(target, lambda: read_chosen_notice(notice))
+        return _governance_in(target, notice)
     if notice is not None:
         raise CommandProblem(
             f"`--notice {notice}` is for a store: an application, such as `{target}`, has its own notice"
@@ -131,16 +138,25 @@ def open_governance(
 
 
 @contextlib.contextmanager
-def governance_in(store: str, notice: Callable[[], Notice], *, recorded: bool = False) -> Generator[Governance]:
-    """Open governance over a store that exists, by a notice that is read once it is open. Raises as `opened`.
-
-    `recorded`: uses are put in its ledger.
-    """
-    with needing("governance", "a store needs"):
-        from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-    existing = store_of(store)
-    with existing, Governance(existing, notice=notice(), ledger=None if recorded else False) as governance:
+def _governance_in(target: str, notice: str | None) -> Generator[Governance]:
+    with (
+        store_of(target) as store,
+        governance_over(store, read_notice_for_store(store, notice), recorded=False) as governance,
+    ):
         yield governance
+
+
+def governance_over(store: Store, notice: Notice | History | Notices, *, recorded: bool) -> Governance:
+    """Return governance over an open store, which records the notices of applications only.
+
+    Args:
+        store: The store.
+        notice: The notice, its history, or several notices.
+        recorded: True to put uses in the ledger of the store.
+    """
+    from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`, as the store did
+
+    return Governance(store, notice=notice, ledger=None if recorded else False, record_notice=False)
 
 
 def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance:

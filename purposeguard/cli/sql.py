@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -12,8 +12,19 @@ from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
 from purposeguard.cli.files import CommandProblem
-from purposeguard.cli.options import Channel, NoticeOption, Overlays, TableOption, err, needing, out, read_chosen_notice
-from purposeguard.cli.people import governance_in
+from purposeguard.cli.options import (
+    Channel,
+    NoticeOption,
+    Overlays,
+    TableOption,
+    err,
+    needing,
+    out,
+    read_chosen_notice,
+    read_notice_for_store,
+    store_of,
+)
+from purposeguard.cli.people import governance_over
 from purposeguard.cli.render import Column, RenderedTable, Report, complain, show
 from purposeguard.cli.words import translate
 from purposeguard.errors import (
@@ -91,11 +102,10 @@ def sql(
     use are left out.
     """
     paths = _paths_by_table(files)
-    loaded_notice = read_chosen_notice(notice, overlay or ())
-    tag_columns = {} if tags is None else read_tags(tags, loaded_notice, paths)
     if limit is None and form == "table":
         limit = ROWS_SHOWN
-    with _guard(loaded_notice, store) as guard:
+    with _guard(notice, overlay or (), store) as guard:
+        tag_columns = {} if tags is None else read_tags(tags, guard.notice, paths)
         report, verdict = _run(
             guard,
             statement,
@@ -209,13 +219,15 @@ def _paths_by_table(files: list[str]) -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def _guard(notice: Notice, store: str | None) -> Generator[Guard]:
+def _guard(notice: str | None, overlays: Sequence[Path], store: str | None) -> Generator[Guard]:
     """Return a context manager: a guard; with a store, one that knows which subjects opted out."""
     if store is None:
-        yield Guard(notice)
+        yield Guard(read_chosen_notice(notice, overlays))
         return
-    with governance_in(store, lambda: notice, recorded=True) as governance:
-        yield Guard(notice, governance=governance)
+    with store_of(store) as existing:
+        notices = read_notice_for_store(existing, notice, overlays)
+        with governance_over(existing, notices, recorded=True) as governance:
+            yield Guard(notices, governance=governance)
 
 
 NULL: Final = "NULL"

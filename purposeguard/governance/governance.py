@@ -14,6 +14,7 @@ from purposeguard.governance.disclosure import Door, build_disclosure, collect_r
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.ledger import Checkpoints, SqlLedger
+from purposeguard.governance.notices import NoticeRecorder
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import Request
@@ -87,6 +88,7 @@ class Governance:
         suspend_while_open: bool = False,
         checkpoints: Checkpoints | None = None,
         keys: URL | str | None = None,
+        record_notice: bool = True,
     ) -> None:
         """Open the store of a URL, or use an open store without taking charge of closing it.
 
@@ -106,6 +108,8 @@ class Governance:
             suspend_while_open: As for `Requests`.
             checkpoints: The settings for the checkpoints of the ledger in the store.
             keys: The database of the keys, as for `Store.open`.
+            record_notice: False to leave the notice unrecorded in the store. Commands that are given the store alone
+                use the recorded one.
 
         Raises:
             StoreUnavailable: the store cannot be opened.
@@ -119,6 +123,7 @@ class Governance:
         self._guard: Guard | None = None
         with contextlib.ExitStack() as undo:
             self.store: Final = store if isinstance(store, Store) else Store()
+            self._recorder = NoticeRecorder(self.store, self._clock) if record_notice else None
             if not isinstance(store, Store):
                 undo.callback(self.store.close)
                 if store is not None:
@@ -150,6 +155,7 @@ class Governance:
                 lambda: self.notice, lambda: (part.history for part in self._current_table.parts)
             )
             self.holdings: Final = Holdings()
+            self._record_notice()
             undo.pop_all()
         self._lent = isinstance(store, Store)
         self._resting = False
@@ -275,6 +281,7 @@ class Governance:
         self._require_known_notice(notice)
         self._notice = notice
         self._table = self._table.replace_revision(notice)
+        self._record_notice()
 
     def _require_known_notice(self, notice: Notice) -> None:
         if notice.id != self._notice.id:
@@ -292,6 +299,11 @@ class Governance:
         self._require_known_notice(guard.notice)
         self._guard = guard
         self.preference_cache.forget()  # another revision may call purposes by other clauses
+        self._record_notice()
+
+    def _record_notice(self) -> None:
+        if self._recorder is not None:
+            self._recorder.record([part.history for part in self._current_table.parts])
 
     @property
     def _current_table(self) -> PolicyTable:
