@@ -35,6 +35,7 @@ from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.policy.joint import NoticesInForce
 from purposeguard.policy.table import Conditions, PolicyTable
 from purposeguard.policy.verdict import Verdict
+from purposeguard.processes import register_fork_handlers
 from purposeguard.runtime.access import AccessFunction, wrap_access_function
 from purposeguard.runtime.activity import (
     Block,
@@ -45,12 +46,14 @@ from purposeguard.runtime.activity import (
     is_dropped,
 )
 from purposeguard.runtime.clock import Clock, Now, read_system_time
-from purposeguard.runtime.engine import ActivityHandle, Engine, Transforms
+from purposeguard.runtime.current_use import require_current_use
+from purposeguard.runtime.engine import Engine, Transforms
+from purposeguard.runtime.forking import end_uses_after_fork, load_before_fork
 from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Register, TaggedTable
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import NO_USE, MemberUse, ObservedUse, Use, require_current_use
+from purposeguard.runtime.use import NO_USE, MemberUse, ObservedUse, Use
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.personal import Personal, combine_seals
 from purposeguard.values.rows import Whose
@@ -898,7 +901,7 @@ class Guard:
             PurposeMissing: No purpose is active here. It is raised in any mode, because there is no use to return.
         """
         use: Use[Any] = self._engine.ambient()
-        absence = use._explain_absence()
+        absence = use.explain_absence()
         try:
             if absence is not None:
                 self._engine.report_denial(
@@ -952,7 +955,7 @@ class Guard:
             return MemberUse(use, requested_purpose)  # It ends together with the active use.
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        return ObservedUse(ActivityHandle(engine, Activity(site.dotted, requested_purpose, None, True, site)))
+        return ObservedUse(engine, Activity(site.dotted, requested_purpose, None, True, site))
 
     if not TYPE_CHECKING:  # pragma: no branch  # It is always true at run time.
         vars().update({name: UseAttribute(name) for name in ("open", "open_all", "try_open", "withhold")})
@@ -1000,6 +1003,8 @@ class Guard:
         caption = f"Guard ({self.mode}{strict}) of {revisions}"
         return render_table(caption, ("activity", "purpose", "channel"), rows)
 
+
+register_fork_handlers(before=load_before_fork, in_child=end_uses_after_fork)
 
 _NOWHERE: Final = (
     "this states a purpose that holds nowhere: write `with guard.purpose(…) as use:` above what it is for, or "

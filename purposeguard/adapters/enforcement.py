@@ -33,6 +33,7 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.violations import FlowViolation
+from purposeguard.runtime.current_use import find_current_use, require_current_use
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import GREENLET
 from purposeguard.runtime.observer import log_observed
@@ -40,7 +41,7 @@ from purposeguard.runtime.protocols import Roster, RosterOversight
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import Permissions
-from purposeguard.runtime.use import Use, require_current_use
+from purposeguard.runtime.use import Use, use_cached_labels
 from purposeguard.values.markers import Collected, Ended, RowSource
 
 _MAX_CACHED_RULES: Final = 1000
@@ -226,10 +227,8 @@ class Decider:
         Raises:
             PurposeMissing: no purpose is under way. The message says which statement was refused, and who runs it.
         """
-        use: Use[Any] = self.engine.ambient()
-        if use._explain_absence() is None:
-            return use
-        return require_current_use(self.engine, describe_statement(kind, tables))
+        use = find_current_use(self.engine)
+        return use if use is not None else require_current_use(self.engine, describe_statement(kind, tables))
 
     def check_demand(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
         """Check that the use under way may use all that is demanded, and record it in the ledger.
@@ -246,20 +245,8 @@ class Decider:
         """
         if not demand.is_personal:
             return
-        if not demand.rows:
-            use = self.engine.innermost()
-            if use._allowed_labels.issuperset(demand.labels) and use._is_ambient_here():
-                return
-            counted = use._counted
-            if counted and all(label in counted for label in demand.labels) and use._is_ambient_here():
-                try:
-                    ticks = [counted[label] for label in demand.labels]
-                except KeyError:  # The notice was replaced meanwhile.
-                    pass
-                else:
-                    for tick in ticks:
-                        tick()
-                    return
+        if not demand.rows and use_cached_labels(self.engine.innermost(), demand.labels):
+            return
         self.check_demand_under(self.current_use(demand.kind, demand.tables), demand, rules)
 
     def check_demand_under(
@@ -271,14 +258,14 @@ class Decider:
         """
         if use is None or not demand.is_personal:
             return
-        permissions = use._permissions  # Read once, so that one revision decides everything.
+        permissions = use.handle.get_permissions()  # Read once, so that one revision decides everything.
         denied: set[Label] = set()
         decided_labels: set[Label] = set()
         for field, label in demand.fields:
             used = True if label not in decided_labels else None  # The ledger counts each label once.
             decided_labels.add(label)
             self._note_denial(
-                use._decide_and_report(label, (), permissions, used=used, field=field), label, field, use, denied
+                use.handle.decide_and_report(label, (), permissions, used=used, field=field), label, field, use, denied
             )
         later: dict[Label, None] = {}
         for field, table, tag in demand.rows:
@@ -291,10 +278,10 @@ class Decider:
         if demand.unnarrowed:
             _refuse_unnarrowed(demand.unnarrowed, use)
         for label in demand.labels - denied:
-            use._count_use(label, (), permissions, 1)
+            use.handle.count_use(label, (), permissions, 1)
         for label in later:
             if label is not NOT_PERSONAL:  # Without a rule it is unknown which rows are kept.
-                use._count_use(label, (NOTHING_KNOWN,), permissions, 1)
+                use.handle.count_use(label, (NOTHING_KNOWN,), permissions, 1)
 
     def _note_denial(
         self, decision: Decision | None, label: Label, field: str, use: Use[Any], denied: set[Label]
@@ -312,7 +299,7 @@ class Decider:
             UnlabelledData: a column carries no tag.
         """
         reasons: dict[str, Decision] = {}
-        permissions = use._permissions
+        permissions = use.handle.get_permissions()
         for name, tag in _require_tags(columns, names, table).items():
             if tag.label is NOT_PERSONAL:
                 continue
@@ -349,7 +336,7 @@ class Decider:
         source = _require_row_source(columns, used, table)
         subjects = columns.subjects() if self.engine.oversight is not None else ()
         roster = self.get_roster() if subjects else None
-        permissions = use._permissions
+        permissions = use.handle.get_permissions()
         key = (permissions, columns, needed, self._find_today(columns, permissions))
         cached = self._find_cached_rule(key, roster)
         if cached is not None:
@@ -438,12 +425,12 @@ def _decide_label(
         permissions: The permissions of the use.
         label: The label.
         by_row: True if rows are decided one by one. Then only a denial that holds for every row is returned.
-        used: See `Use._decide_and_report`.
+        used: See `ActivityHandle.decide_and_report`.
         field: The name of the column.
     """
     if not by_row:
-        return use._decide_and_report(label, (), permissions, used=used, field=field)
-    return None if label is NOT_PERSONAL else use._decide_before_rows(label, permissions, used=used, field=field)
+        return use.handle.decide_and_report(label, (), permissions, used=used, field=field)
+    return None if label is NOT_PERSONAL else use.handle.decide_before_rows(label, permissions, used=used, field=field)
 
 
 def _find_needed_labels(used: Mapping[str, Tag]) -> NeededLabels:

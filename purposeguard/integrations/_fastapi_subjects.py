@@ -9,7 +9,7 @@ from purposeguard.extras import Needs
 from purposeguard.policy.explanation import is_about_the_subject
 from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.use import require_current_use
+from purposeguard.runtime.current_use import require_current_use
 
 with Needs(__name__, "fastapi"):
     from fastapi.exceptions import RequestValidationError

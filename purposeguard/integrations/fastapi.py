@@ -43,9 +43,9 @@ from purposeguard.integrations.threads import ask_ahead, hopping, kind_behind, n
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.engine import ActivityHandle
+from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, end_use
 
 with Needs(__name__, "fastapi"):
     from fastapi import APIRouter, Depends, FastAPI
@@ -335,7 +335,7 @@ def _make_dependency(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPC
             with hopping(use):
                 yield use
         finally:
-            use._close()
+            end_use(use)
 
     vars(enter_purpose)["block"] = block
     return enter_purpose

@@ -25,7 +25,7 @@ from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 from purposeguard.runtime.activity import ActivityWrapper, Block
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, is_owner_running
 from purposeguard.runtime.wrapping import wrap_body
 
 with Needs(__name__, "flask"):
@@ -202,7 +202,7 @@ class _RequestPurposes:
     def carry_view(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap an asynchronous view or hook so that the loop on which Flask runs it has the purpose of the request."""
         state = request.environ.get(_ENVIRON) if has_request_context() else None
-        is_active = state is not None and state.use is not None and state.use._is_owner_running()
+        is_active = state is not None and state.use is not None and is_owner_running(state.use)
         run: Callable[..., Any] = plain(self._guard.carry(fn) if is_active else fn)
         return run
 

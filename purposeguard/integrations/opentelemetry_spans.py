@@ -19,7 +19,7 @@ from purposeguard.guard import Guard
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations.masking import Masker
 from purposeguard.policy.violations import REFUSALS
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.current_use import find_current_use
 
 with Needs(__name__, "opentelemetry-spans"):
     from opentelemetry.context import Context
@@ -46,8 +46,8 @@ class PurposeSpans(SpanProcessor):
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Add both attributes if a purpose is under way."""
-        use: Use[Any] = self._guard._engine.ambient()
-        if use._explain_absence() is None:
+        use = find_current_use(self._guard._engine)
+        if use is not None:
             span.set_attribute(PURPOSE, use.activity.purpose_id)
             span.set_attribute(ACTIVITY, use.activity.name)
 

@@ -39,9 +39,10 @@ from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, format_term, override_decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Recipient
+from purposeguard.runtime.current_use import find_current_use, require_current_use
 from purposeguard.runtime.handover import iter_denials, resolve_recipient
 from purposeguard.runtime.observer import log_observed
-from purposeguard.runtime.use import Use, require_current_use
+from purposeguard.runtime.use import Use
 from purposeguard.values.markers import Subject
 from purposeguard.values.rows import Whose, resolve_subject_argument
 from purposeguard.values.type_schema import SILENT
@@ -427,8 +428,8 @@ class Outgoing:
     @property
     def under_way(self) -> Use[Any] | None:
         """The use under way, if it may be taken to another thread; for transports."""
-        use: Use[Any] = self._engine.ambient()
-        return use if use._carries and use._explain_absence() is None else None
+        use = find_current_use(self._engine)
+        return use if use is not None and use.handle.can_be_carried else None
 
     def declared(self, declaration: object) -> Handover | None:
         """Return the hand-over that a request declares, or else that of the block around it.

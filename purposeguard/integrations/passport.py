@@ -33,10 +33,11 @@ from purposeguard.integrations.replays import Replays
 from purposeguard.integrations.signing import Keys, Passport
 from purposeguard.notice.vocabulary import Family, Purpose, TermMeta
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
+from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.clock import to_utc
-from purposeguard.runtime.engine import ActivityHandle
+from purposeguard.runtime.current_use import find_current_use
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import NO_USE, Use
+from purposeguard.runtime.use import NO_USE, Use, end_use
 
 HEADER: Final = "Purpose-Passport"
 """The name of the header, of a request or of a message, that holds a passport."""
@@ -128,7 +129,7 @@ class Passports:
             TypeError, ValueError: `subject` is no id; `due` has no time zone.
         """
         use = self._guard.current
-        if not use._carries:
+        if not use.handle.can_be_carried:
             raise PurposeMissing(
                 f"{use.activity.name} is an exception, which does not travel: state it where it is needed"
             )
@@ -254,7 +255,7 @@ class Passports:
         try:
             yield use
         finally:
-            use._close()
+            end_use(use)
         if self._one_time is not None and holder is not None:
             # The work is done, so an error of the store is ignored. The passport then stays with this holder.
             with contextlib.suppress(StoreUnavailable):
@@ -413,8 +414,8 @@ def without_purpose(guard: Guard) -> Generator[None]:
 
 def under_way(guard: Guard) -> Use[Any] | None:
     """Return the use under way if it may travel, or else None. The question is not recorded."""
-    use: Use[Any] = guard._engine.ambient()
-    return use if use._carries and use._explain_absence() is None else None
+    use = find_current_use(guard._engine)
+    return use if use is not None and use.handle.can_be_carried else None
 
 
 _UNISSUED: Final[dict[str, Any]] = {"audience": None, "subject": None, "issued": 0, "expires": 0, "id": ""}

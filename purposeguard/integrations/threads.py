@@ -15,8 +15,9 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from purposeguard.errors import PurposeMissing, StoreUnavailable
 from purposeguard.guard import Guard
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.frames import awaiting_frame
 from purposeguard.runtime.protocols import OffLoopLedger, PrefetchingOversight
-from purposeguard.runtime.use import CarriedUse, Use, awaiting_frame
+from purposeguard.runtime.use import CarriedUse, Use, end_use, is_owner_running
 from purposeguard.runtime.wrapping import WRAPPERS, require_function
 from purposeguard.values.callables import Kind, callable_kind
 
@@ -36,7 +37,7 @@ def hopping(under_way: Guard | Use[Any]) -> Generator[None]:
         PurposeMissing: No purpose is under way, or one that is not carried, such as an exception.
     """
     use: Use[Any] = under_way.current if isinstance(under_way, Guard) else under_way
-    if not use._carries:
+    if not use.handle.can_be_carried:
         raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
     token = _HOP.set(use)
     try:
@@ -83,16 +84,16 @@ class Hop:
     def enter(self) -> CarriedUse | None:
         """Enter a use that stands for that of the request. Return None if there is none, or if that use holds here."""
         use = _HOP.get()
-        if use is None or not use.active or use._is_owner_running():
+        if use is None or not use.active or is_owner_running(use):
             return None
-        return CarriedUse(use._handle, use, awaiting_frame(sys._getframe(1)))
+        return CarriedUse(use.handle, use, awaiting_frame(sys._getframe(1)))
 
     enter_for_cleanup = enter
 
     def leave(self, token: CarriedUse | None) -> None:
         """Close the use that `enter` returned."""
         if token is not None:
-            token._close()
+            end_use(token)
 
     def filter_result(self, value: Any, token: CarriedUse | None) -> Any:  # noqa: ARG002  # The signature is that of Around.
         """Return the result of the function unchanged."""

@@ -6,13 +6,14 @@ import functools
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
 
-from purposeguard.errors import UnlabelledData, hide_own_frames
+from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import is_union
+from purposeguard.runtime.current_use import authorize, require_current_use, use_for_call
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.registry import WHOLE, Access
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import Use, authorize, require_current_use, use_for_call
+from purposeguard.runtime.use import Use, wrap_in_counting_lookup, wrap_in_lookup
 from purposeguard.runtime.wrapping import Function, require_function, wrap_body
 from purposeguard.values.annotations import (
     ALIASES,
@@ -226,7 +227,7 @@ class AccessFunction:
         if self.access.withhold or label is None:
             use = use_for_call(self._engine, self.access)
             if use is not None and self.access.named is not None:
-                refusal = use._check_label(self.access.named, access=self.access)
+                refusal = use.handle.check_label(self.access.named, access=self.access)
                 if refusal is not None:
                     self._engine.refuse(refusal, use, self.access)
             return use
@@ -238,7 +239,7 @@ class AccessFunction:
         """Authorize a function whose rows name their subjects. Each row is decided when it is returned."""
         use = use_for_call(self._engine, self.access)
         if use is not None:
-            refusal = use._check_label_before_rows(label, self._label_outside_rows, self.access)
+            refusal = use.handle.check_label_before_rows(label, self._label_outside_rows, self.access)
             if refusal is not None:
                 self._engine.refuse(refusal, use, self.access)
         return use
@@ -342,13 +343,13 @@ class AccessFunction:
             from purposeguard.runtime.results import filter_rows, withhold_denied_fields, wrap_lazy_values  # noqa: PLC0415  # loaded by the first result that is looked through
 
             if self.needs_inspection and (access.narrow or not access.withhold or access.named is not None):
-                value = filter_rows(token, value, shape, access, is_item=is_item, again=self.enter)
+                value = filter_rows(token, value, shape, access, is_item=is_item, authorize=self.enter)
                 if value is LEFT_OUT:
                     return value
             if self.marked and not access.withhold and access.label is not None:
-                token._count_rows(access.label)
+                token.handle.count_rows(access.label)
             if access.withhold:
-                return withhold_denied_fields(token, value, shape, access, again=self.enter)
+                return withhold_denied_fields(token, value, shape, access, authorize=self.enter)
             return wrap_lazy_values(token, value, shape, self.enter) if self._may_contain_lazy_values else value
         finally:
             del value  # Keep the value out of the traceback of a refusal.
@@ -385,64 +386,12 @@ _MOST_CLASSES: Final = 100
 def wrap_access_function(fn: F, reader: AccessFunction) -> F:
     """Wrap a function so that it runs only if the ambient purpose may use its data."""
     quick = is_plain(fn) and reader.has_fast_path
-    wrapper = (_wrap_counting if reader.counts else _wrap_fast)(fn, reader) if quick else wrap_body(fn, reader)
+    wrapper = (
+        (wrap_in_counting_lookup if reader.counts else wrap_in_lookup)(fn, reader) if quick else wrap_body(fn, reader)
+    )
     reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
-
-
-def _wrap_fast(fn: Function, reader: AccessFunction) -> Function:
-    """Wrap a plain function. A use that was allowed before costs one lookup in the ambient use."""
-    innermost = reader.innermost
-    label = reader.access.label
-    eager_classes = reader.eager_classes
-
-    @functools.wraps(fn)
-    def access_wrapper(*args: Any, **kwargs: Any) -> Any:
-        nonlocal label
-        use = innermost()
-        try:
-            try:
-                is_allowed = label in use._allowed_labels and use._owner == use._runs()
-            except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
-                is_allowed = False
-            if not is_allowed:
-                label = reader.authorize_and_get_label()
-            value = fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
-            return value if type(value) in eager_classes else reader.check_lazily(value)
-        except BaseException as error:
-            hide_own_frames(error)
-            raise
-
-    return access_wrapper
-
-
-def _wrap_counting(fn: Function, reader: AccessFunction) -> Function:
-    """Wrap a plain function of a guard that counts each use."""
-    innermost = reader.innermost
-    label = reader.access.label
-    eager_classes = reader.eager_classes
-
-    @functools.wraps(fn)
-    def access_wrapper(*args: Any, **kwargs: Any) -> Any:
-        nonlocal label
-        use = innermost()
-        try:
-            try:
-                tick = use._counted.get(label) if use._owner == use._runs() else None
-            except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
-                tick = None
-            if tick is None:
-                label = reader.authorize_and_get_label()
-            else:
-                tick()
-            value = fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
-            return value if type(value) in eager_classes else reader.check_lazily(value)
-        except BaseException as error:
-            hide_own_frames(error)
-            raise
-
-    return access_wrapper
 
 
 def _may_contain_lazy_values(annotation: Any) -> bool:

@@ -10,22 +10,20 @@ from opcode import opmap
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
-from purposeguard.errors import PurposeMissing, hide_own_frames, hides_own_frames
+from purposeguard.errors import PurposeMissing, hides_own_frames
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.violations import ChannelViolation
-from purposeguard.runtime.engine import ActivityHandle, Engine
-from purposeguard.runtime.execution import ASYNCIO, GREENLET, NOBODY, TRIO, current_execution, get_ident, modules
-from purposeguard.runtime.frames import FrameCheck
-from purposeguard.runtime.observer import NO_COUNTS
+from purposeguard.runtime.activity_handle import ActivityHandle
+from purposeguard.runtime.current_use import require_current_use
+from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.frames import awaiting_frame
 from purposeguard.runtime.registry import Activity, Register
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.snapshot import NOTHING
-from purposeguard.runtime.use import NO_USE, CarriedUse, Use, awaiting_frame, check_frames, require_current_use
+from purposeguard.runtime.use import CarriedUse, Use, end_use, is_owner_running, wrap_in_activity
 from purposeguard.runtime.wrapping import (
     Function,
-    explain_call,
     is_task,
     refuse_method,
     require_function,
@@ -34,7 +32,6 @@ from purposeguard.runtime.wrapping import (
     wrap_task,
 )
 from purposeguard.values.callables import callable_kind, is_plain
-from purposeguard.values.opener import get_dump_opener
 
 P = TypeVar("P", bound=Source | Purpose)
 F = TypeVar("F")
@@ -207,7 +204,7 @@ class Block(Generic[P]):
         if len(entered) == 1 and entered[0][0] is frame:
             entry = entered[0]
             entered.remove(entry)  # Not `pop`, because another thread may have entered meanwhile.
-            entry[1]._close()
+            end_use(entry[1])
         else:
             self._leave(frame)
 
@@ -232,7 +229,7 @@ class Block(Generic[P]):
         entry = (
             next((candidate for candidate in entered if candidate[0] is frame), None)
             or next((candidate for candidate in entered if candidate[1] is ambient), None)
-            or next((candidate for candidate in entered if candidate[1]._is_owner_running()), None)
+            or next((candidate for candidate in entered if is_owner_running(candidate[1])), None)
         )
         if entry is None and len(entered) == 1:
             entry = entered[0]
@@ -242,7 +239,7 @@ class Block(Generic[P]):
                 "or thread that entered it, or make a block for each"
             )
         self._entered.remove(entry)
-        entry[1]._close()
+        end_use(entry[1])
 
 
 def decorate_function(fn: F, wrap: Callable[[Function], Function]) -> F:
@@ -301,7 +298,7 @@ class ActivityWrapper:
 
     def leave(self, token: Use[Any]) -> None:
         """End the use that `enter` returned."""
-        token._close()
+        end_use(token)
 
     def filter_result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as in BodyWrapper
         """Return the value unchanged."""
@@ -312,53 +309,7 @@ def _run_as_activity(fn: Function, engine: Engine, activity: Activity) -> Functi
     """Wrap a function so that its body runs as this activity."""
     handle = ActivityHandle(engine, activity)
     wrapper = wrap_body(fn, ActivityWrapper(handle))
-    return _wrap_fast(fn, handle) if is_plain(fn) else wrapper
-
-
-def _wrap_fast(fn: Function, handle: ActivityHandle) -> Function:
-    """Wrap a plain function. The wrapper inlines the steps of `Use`, to save a call for each.
-
-    The body runs and the use ends in the context in which it was entered, so a token can restore the previous use.
-    """
-    enter, leave, innermost = handle.engine.set_ambient, handle.engine.reset_ambient, handle.engine.innermost
-    new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
-    counted = handle.counted
-    opener_of_dump = get_dump_opener.get
-
-    @functools.wraps(fn)
-    def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
-        permissions = handle.permissions
-        if permissions.retired:
-            permissions = handle.get_permissions()
-        use = new(Use)
-        use._handle = handle
-        if ASYNCIO in modules or GREENLET in modules or TRIO in modules:
-            use._runs, use._owner = current_execution()
-        else:
-            use._runs = get_ident
-            use._owner = get_ident()
-        before = innermost()
-        if type(before._runs) is FrameCheck:
-            use._runs = check_frames(use._runs, None, before)
-        use._allowed_labels = permissions.allowed_labels
-        use._counted = counted
-        if opener_of_dump() is not None:
-            get_dump_opener.set(None)
-        use._before = token = enter(use)
-        try:
-            return fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
-        except BaseException as error:
-            explain_call(error, fn, args, kwargs)
-            hide_own_frames(error)
-            raise
-        finally:
-            use._owner = NOBODY
-            use._allowed_labels = NOTHING
-            use._counted = NO_COUNTS
-            use._before = NO_USE
-            leave(token)
-
-    return activity_wrapper
+    return wrap_in_activity(fn, handle) if is_plain(fn) else wrapper
 
 
 def carry_purpose(fn: F, engine: Engine) -> F:
@@ -376,7 +327,7 @@ def carry_purpose(fn: F, engine: Engine) -> F:
     use = require_current_use(engine, f"{Site.of(fn).dotted} was to be carried")
     if use is None:  # The violation is only observed.
         return fn
-    if not use._carries:
+    if not use.handle.can_be_carried:
         raise PurposeMissing(f"{use.activity.name} is an exception, which is not carried: enter it where it is needed")
     body_wrapper = ActivityWrapper(ActivityHandle(engine, use.activity), use)
     return decorate_function(fn, lambda inner: wrap_body(inner, body_wrapper))

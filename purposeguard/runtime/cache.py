@@ -17,6 +17,7 @@ from cachetools.keys import hashkey, typedkey
 from purposeguard.locks import make_lock
 from purposeguard.runtime.access import AccessFunction
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.use import NO_USE
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.callables import callable_kind, is_plain
 
@@ -72,6 +73,12 @@ def cache_function(fn: Function, engine: Engine, maxsize: int, ttl: float | None
     return _cache_coroutine(fn, reader, store, key, lock)
 
 
+def _may_cache(reader: AccessFunction) -> bool:
+    """Return True if results may be cached here. Without a use, the check before the cache refuses the call."""
+    use = reader.ambient()
+    return use is NO_USE or use.handle.can_be_cached
+
+
 class _CachedResult:
     """A cached result. Its representation hides the value, because caches appear in reprs and tracebacks."""
 
@@ -86,7 +93,7 @@ def _filter_cached_results(cached_fn: Any, fn: Function, reader: AccessFunction)
 
     @functools.wraps(cached_fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not reader.ambient()._keeps:
+        if not _may_cache(reader):
             return fn(*args, **kwargs)
         return reader.result_from_cache(cached_fn(*args, **kwargs).value)
 
@@ -107,7 +114,7 @@ def _cache_coroutine(fn: Function, reader: AccessFunction, store: Any, key: Func
     @functools.wraps(fn)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal hits, misses
-        if not reader.ambient()._keeps:
+        if not _may_cache(reader):
             return await fn(*args, **kwargs)
         call_key = key(*args, **kwargs)
         with lock:

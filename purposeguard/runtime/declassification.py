@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from purposeguard.errors import SealedValue, TooFewSubjects, on_one_line
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, is_text
+from purposeguard.runtime.current_use import find_current_use
 from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.registry import Register
@@ -238,8 +239,8 @@ class Reclassifier(Generic[S, To]):
             entry = dataclasses.replace(declared, sources=sources, to=to_record_label(declared.to))
         # Observers are called before a function sees the value, so that failing runs are recorded as well.
         for reclassified in engine.observers.reclassified:
-            use = engine.ambient()
-            activity = use.activity.name if use._explain_absence() is None else None
+            use = find_current_use(engine)
+            activity = use.activity.name if use is not None else None
             reclassified(entry, to_record_label(value.label), activity)
         try:
             # The value is passed in a list that is emptied, so that no frame of this library holds it after an error.

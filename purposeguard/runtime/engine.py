@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
@@ -176,7 +175,7 @@ class Engine:
 
         `innermost` does not look at generators. It is for callers that do so themselves, or only restore the use.
         """
-        return self.innermost()._in_running_frame()
+        return self.innermost().in_running_frame()
 
     def _make_snapshot(self, matrix: PolicyTable) -> PolicySnapshot:
         named = self.oversight is not None and self.oversight.requires_subject
@@ -487,66 +486,3 @@ def _make_advice(decision: Decision, access: Access | None, fields: tuple[str, .
     if access.withhold:
         return f"{named} cannot be withheld from this return value; read without it"
     return f"either read without {named}, or withhold it with @guard.access(withhold=True)"
-
-
-class ActivityHandle:
-    """An activity of a guard together with its permissions, so that entering it is quick.
-
-    Attributes:
-        activity: The activity.
-        counted: The labels that are cached as allowed if uses are counted, each with the function that counts a use.
-        engine: The engine of the guard.
-        permissions: The permissions of the activity. They may be retired.
-        ticks: The functions that count uses, by label.
-    """
-
-    __slots__ = ("__weakref__", "_narrower", "activity", "counted", "engine", "permissions", "ticks")
-
-    def __init__(self, engine: Engine, activity: Activity) -> None:
-        self.engine = engine
-        self.activity = activity
-        if activity.observing:
-            load_logging()
-        self.permissions = engine.get_permissions(activity)
-        self.counted: dict[object, Tick] = {}
-        self.ticks: dict[Label, Tick] = {}
-        self._narrower: dict[type[Purpose] | Family, ActivityHandle] = {}
-
-    def narrow_to(self, member: type[Purpose] | Family) -> ActivityHandle:
-        """Return the handle of the activity restricted to one member of its family."""
-        handle = self._narrower.get(member)
-        if handle is None:
-            narrower = ActivityHandle(self.engine, dataclasses.replace(self.activity, purpose=member))
-            handle = self._narrower.setdefault(member, narrower)
-        return handle
-
-    def get_permissions(self) -> Permissions:
-        """Return the permissions under the notice in force.
-
-        Raises:
-            UnknownTerm: The notice no longer has the purpose of the activity.
-        """
-        permissions = self.permissions
-        if permissions.retired:
-            engine = self.engine
-            permissions = self.permissions = engine.get_permissions(self.activity)
-            for entered in engine.observers.entered:
-                entered(self.activity)
-        return permissions
-
-    def count(self, label: Label, times: int, permissions: Permissions | None) -> None:
-        """Count uses of a label.
-
-        Args:
-            label: The label of the data.
-            times: The number of uses.
-            permissions: The permissions that allow the label. None if it is allowed only for some subjects.
-        """
-        tick = self.ticks.get(label)
-        if tick is None:
-            tick = self.engine.make_counter(self.activity.name, self.activity.purpose, label)
-            self.ticks[label] = tick
-        if permissions is not None and label not in self.counted:
-            permissions.set_counter(self, label, tick)
-        for _ in range(times):
-            tick()

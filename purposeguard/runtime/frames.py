@@ -101,6 +101,11 @@ def find_suspendable_frame(frame: FrameType) -> FrameType | None:
     return None
 
 
+def awaiting_frame(frame: FrameType) -> FrameType | None:
+    """Return a wrapper's frame if it can be suspended inside a use. A generator's wrapper leaves the use before."""
+    return frame if frame.f_code.co_flags & AWAITING else None
+
+
 def _runs_in_this_thread(frame: FrameType) -> bool:
     """Return True if the frame of a generator or coroutine is running, and not in another thread.
 

@@ -25,13 +25,14 @@ from purposeguard.policy.transfers import (
     make_refusal,
 )
 from purposeguard.policy.violations import violation_class
+from purposeguard.runtime.current_use import require_current_use
 from purposeguard.runtime.declarations import EntrustmentDeclaration
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import find_method
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Register
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import Use, require_current_use
+from purposeguard.runtime.use import Use
 from purposeguard.runtime.wrapping import Function, require_function, wrap_method
 from purposeguard.values.callables import callable_kind
 from purposeguard.values.type_schema import Shape, read_parameter_shapes, unite_shape_labels
@@ -244,8 +245,8 @@ class HandOverFunction:
     ) -> None:
         """Report all denials of a hand-over. Raise the first one, unless it is only observed."""
         engine, declared = self._engine, self.declared
-        permissions = use._permissions  # Read once, so that one revision decides everything.
-        purpose_denial = use._decide_and_report(label, row_contexts, permissions, used=True)
+        permissions = use.handle.get_permissions()  # Read once, so that one revision decides everything.
+        purpose_denial = use.handle.decide_and_report(label, row_contexts, permissions, used=True)
         if purpose_denial is not None:
             self._refuse(purpose_denial, use, f"it was to be handed to {recipient.id}")
         others = list(
@@ -263,7 +264,7 @@ class HandOverFunction:
         for decision in others:
             self._refuse(decision, use)
         if purpose_denial is None and not others:  # Refused data is not used, even if that is only observed.
-            use._count_use(label, row_contexts, permissions, 1)
+            use.handle.count_use(label, row_contexts, permissions, 1)
 
     def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
         violation = violation_class(decision)(decision, use.activity.name, self.declared.name, None, advice)

@@ -15,14 +15,15 @@ from purposeguard.policy.context import NONE_KNOWN, Context, DenialReason
 from purposeguard.policy.explanation import Decision, make_external_decision
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId, subject_key
 from purposeguard.policy.verdict import Verdict
+from purposeguard.runtime.activity_handle import ActivityHandle, LabelWithContexts
 from purposeguard.runtime.clock import to_utc
 from purposeguard.runtime.declarations import LegalException
-from purposeguard.runtime.engine import ActivityHandle, Engine
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import NO_COUNTS, find_method
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import NOTHING, Permissions, PolicySnapshot
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, end_use, is_owner_running
 from purposeguard.values.rows import Whose, resolve_subject_argument
 
 LegalBasis = Literal["law", "vital-interest", "public-health", "public-authority", "academic-research"]
@@ -88,12 +89,12 @@ class ExceptionBlock:
         return use
 
     def _leave(self) -> None:
-        candidates = [use for use in self._entered if use._is_owner_running()] or self._entered
+        candidates = [use for use in self._entered if is_owner_running(use)] or self._entered
         if not candidates:
             raise RuntimeError("this block was left more often than it was entered")
         use = candidates[-1]
         self._entered.remove(use)
-        use._close()
+        end_use(use)
 
     def __enter__(self) -> Use[Any]:
         return self._enter(sys._getframe(1))
@@ -133,147 +134,8 @@ def _normalize_subjects(subjects: object) -> frozenset[str] | None:
     return keys
 
 
-class ExceptionUse(Use[Any]):
-    """A use under a legal exception. It opens all data of the persons concerned, and records each use first."""
-
-    __slots__ = ("_exception",)
-
-    _records_each: ClassVar[bool] = True
-    _carries: ClassVar[bool] = False
-    _keeps: ClassVar[bool] = False  # Each use has its own subjects and must be recorded, so nothing is cached.
-    _exception: LegalException
-
-    def __init__(self, engine: Engine, exception: LegalException, frame: FrameType) -> None:
-        self._exception = exception
-        activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
-        super().__init__(_ExceptionHandle(engine, activity), frame)
-        self._allowed_labels = NOTHING
-        self._counted = NO_COUNTS
-
-    def _explain_absence(self) -> str | None:
-        """Explain why this use is not valid here; None if it is valid."""
-        absence = super()._explain_absence()
-        if absence is None and self._is_over():
-            return _describe_end(self._exception)
-        return absence
-
-    def _decide_and_report(
-        self,
-        label: Label,
-        row_contexts: tuple[RowContext, ...],
-        permissions: Permissions | None = None,
-        **_options: object,
-    ) -> Decision | None:
-        """Decide if this use may open data. Observers of decisions are not informed of exceptions.
-
-        Returns:
-            The denial, or None if the use is allowed.
-        """
-        permissions = permissions or self._permissions
-        permissions.matrix.resolve_label(label)  # Raises if it belongs to another notice.
-        if label is _NOT_PERSONAL:
-            return None
-        if self._is_over():
-            return _make_uncovered_decision(label, _describe_end(self._exception), DenialReason.GRANT)
-        covered_subjects = self._exception.subjects
-        subjects = {row_context.subject for row_context in row_contexts}
-        is_unnamed = not subjects or None in subjects
-        if covered_subjects is None or (not is_unnamed and subjects <= covered_subjects):
-            return None
-        why = (
-            "it is not said whose data this is: name the subject" if is_unnamed else "it does not concern this subject"
-        )
-        return _make_uncovered_decision(
-            label, f"an exception covers the subjects that it names, and {why}", DenialReason.SUBJECT
-        )
-
-    def _decide_each(
-        self,
-        questions: Collection[tuple[Label, tuple[RowContext, ...]]],
-        permissions: Permissions,
-        *,
-        used: bool | None,
-    ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
-        """Decide each pair of a label and row contexts, regardless of the preferences of the subjects."""
-        return {question: self._decide_and_report(*question, permissions, used=used) for question in questions}
-
-    def _is_over(self) -> bool:
-        return self._engine.clock.now() >= self._exception.until
-
-    def allows(self, sources: Any, subject: Whose = None) -> bool:
-        """Return True if data from these sources may be used under the exception.
-
-        Args:
-            sources: The sources of the data: a class or an id, several of them, or a label.
-            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
-        """
-        return (
-            self._decide_and_report(self._permissions.matrix.resolve_label(sources), self._abouts_of(subject)) is None
-        )
-
-    def explain(self, sources: Any, subject: Whose = None) -> Decision:
-        """Return the decision. Only denials have reasons, because no clause grants the use.
-
-        Args:
-            sources: The sources of the data: a class or an id, several of them, or a label.
-            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
-        """
-        label = self._permissions.matrix.resolve_label(sources)
-        refusal = self._decide_and_report(label, self._abouts_of(subject))
-        return refusal if refusal is not None else _make_permitted_decision(label)
-
-    def _abouts_of(self, subject: object) -> tuple[RowContext, ...]:
-        return () if subject is None else self._resolve_row_contexts(subject)
-
-    def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
-        """Return the subjects and dates that a `subject=` argument names. Governance is not required."""
-        return resolve_subject_argument(subject)
-
-    def _check_label_before_rows(
-        self,
-        label: Label,
-        outside: Label | None,
-        access: Access | None = None,  # noqa: ARG002  # as Use has it
-    ) -> Decision | None:
-        """Decide and record the data outside rows. Rows are decided and recorded when they are read."""
-        self._permissions.matrix.resolve_label(label)
-        return None if outside is None else self._check_label(outside)
-
-    def _count_rows(self, label: Label) -> None:
-        """Do nothing, because each row has been recorded."""
-
-    def _open_for_subject(self, value: Any, subject: object) -> Any:
-        return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]
-
-    def _count_use(
-        self,
-        label: Label,
-        row_contexts: tuple[RowContext, ...],
-        permissions: Permissions,  # noqa: ARG002  # as Use has it
-        times: int,
-    ) -> None:
-        """Record uses before they take place."""
-        if label is _NOT_PERSONAL:
-            return
-        label = self._engine.snapshot.matrix.to_record_label(label)
-        for subject in dict.fromkeys(row_context.subject for row_context in row_contexts or (NOTHING_KNOWN,)):
-            for excepted in self._engine.observers.excepted:
-                excepted(self._exception, label, subject, times)
-
-    def _refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as Use has it
-        """Return True, because nothing was decided before the rows were read."""
-        return True
-
-    def _record_row(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
-        """Record the subject of a row that is returned."""
-        self._count_use(label, row_contexts, self._permissions, 1)
-
-    def __repr__(self) -> str:
-        return f"<Use under the exception {self._exception.name}, {'active' if self.active else 'not active'}>"
-
-
 class _ExceptionPermissions(Permissions):
-    """Permissions that allow nothing. An `ExceptionUse` decides by itself, and reads only the notice from them."""
+    """Permissions that allow nothing. The handle of an exception decides, and reads only the notice from them."""
 
     __slots__ = ()
 
@@ -289,22 +151,163 @@ class _ExceptionPermissions(Permissions):
 
 
 class _ExceptionHandle(ActivityHandle):
-    __slots__ = ()
+    """The activity of a legal exception. It allows all data of the persons concerned, and records each use first."""
 
-    def __init__(self, engine: Engine, activity: Activity) -> None:
-        self.engine = engine
-        self.activity = activity
-        self.permissions = _ExceptionPermissions(engine.snapshot)
-        self.counted = {}
-        self.ticks = {}
-        self._narrower = {}
+    __slots__ = ("_exception",)
+
+    can_be_carried: ClassVar[bool] = False
+    can_be_cached: ClassVar[bool] = False  # Each use has its own subjects and must be recorded.
+    records_each_row: ClassVar[bool] = True
+
+    def __init__(self, engine: Engine, exception: LegalException) -> None:
+        self._exception = exception
+        activity = Activity(exception.name, OutsideTheNotice, None, engine.observing, exception.site)
+        super().__init__(engine, activity)
+
+    def _make_permissions(self) -> Permissions:
+        return _ExceptionPermissions(self.engine.snapshot)
 
     def get_permissions(self) -> Permissions:
         """Return permissions with the vocabulary of the notice in force."""
-        snapshot = self.engine.snapshot
-        if self.permissions.snapshot is not snapshot:
-            self.permissions = _ExceptionPermissions(snapshot)
+        if self.permissions.snapshot is not self.engine.snapshot:
+            self.permissions = self._make_permissions()
         return self.permissions
+
+    def explain_end(self) -> str | None:
+        """Return when the exception ended; None if it is in force."""
+        return _describe_end(self._exception) if self.engine.clock.now() >= self._exception.until else None
+
+    def decide_and_report(
+        self,
+        label: Label,
+        row_contexts: tuple[RowContext, ...],
+        permissions: Permissions | None = None,
+        **_options: object,
+    ) -> Decision | None:
+        """Decide if the exception covers data. Observers of decisions are not informed of exceptions.
+
+        Args:
+            label: The label of the data.
+            row_contexts: The subjects and dates of the data, if they are known.
+            permissions: The permissions with the vocabulary, by default those under the notice in force.
+
+        Returns:
+            The denial, or None if the use is allowed.
+        """
+        permissions = permissions or self.get_permissions()
+        permissions.matrix.resolve_label(label)  # Raises if it belongs to another notice.
+        if label is _NOT_PERSONAL:
+            return None
+        end = self.explain_end()
+        if end is not None:
+            return _make_uncovered_decision(label, end, DenialReason.GRANT)
+        covered_subjects = self._exception.subjects
+        subjects = {row_context.subject for row_context in row_contexts}
+        is_unnamed = not subjects or None in subjects
+        if covered_subjects is None or (not is_unnamed and subjects <= covered_subjects):
+            return None
+        why = (
+            "it is not said whose data this is: name the subject" if is_unnamed else "it does not concern this subject"
+        )
+        return _make_uncovered_decision(
+            label, f"an exception covers the subjects that it names, and {why}", DenialReason.SUBJECT
+        )
+
+    def decide_each(
+        self, questions: Collection[LabelWithContexts], permissions: Permissions, *, used: bool | None
+    ) -> dict[LabelWithContexts, Decision | None]:
+        """Decide several questions, regardless of the preferences of the subjects."""
+        return {question: self.decide_and_report(*question, permissions, used=used) for question in questions}
+
+    def check_label_before_rows(
+        self,
+        label: Label,
+        outside: Label | None,
+        access: Access | None = None,  # noqa: ARG002  # as ActivityHandle has it
+    ) -> Decision | None:
+        """Decide and record the data outside rows. Rows are decided and recorded when they are read."""
+        self.get_permissions().matrix.resolve_label(label)
+        return None if outside is None else self.check_label(outside)
+
+    def count_rows(self, label: Label) -> None:
+        """Do nothing, because each row has been recorded."""
+
+    def count_use(
+        self,
+        label: Label,
+        row_contexts: tuple[RowContext, ...],
+        permissions: Permissions,  # noqa: ARG002  # as ActivityHandle has it
+        times: int,
+    ) -> None:
+        """Record uses before they take place."""
+        if label is _NOT_PERSONAL:
+            return
+        label = self.engine.snapshot.matrix.to_record_label(label)
+        for subject in dict.fromkeys(row_context.subject for row_context in row_contexts or (NOTHING_KNOWN,)):
+            for excepted in self.engine.observers.excepted:
+                excepted(self._exception, label, subject, times)
+
+    def refuses_row(self, decision: Decision) -> bool:  # noqa: ARG002  # as ActivityHandle has it
+        """Return True, because nothing was decided before the rows were read."""
+        return True
+
+    def record_row(self, label: Label, row_contexts: tuple[RowContext, ...]) -> None:
+        """Record the subject of a row that is returned."""
+        self.count_use(label, row_contexts, self.get_permissions(), 1)
+
+
+class ExceptionUse(Use[Any]):
+    """A use under a legal exception."""
+
+    __slots__ = ()
+
+    handle: _ExceptionHandle
+
+    def __init__(self, engine: Engine, exception: LegalException, frame: FrameType) -> None:
+        super().__init__(_ExceptionHandle(engine, exception), frame)
+        self._allowed_labels = NOTHING
+        self._counted = NO_COUNTS
+
+    def explain_absence(self) -> str | None:
+        """Explain why this use is not valid here; None if it is valid."""
+        absence = super().explain_absence()
+        return self.handle.explain_end() if absence is None else absence
+
+    def allows(self, sources: Any, subject: Whose = None) -> bool:
+        """Return True if data from these sources may be used under the exception.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
+        """
+        _, refusal = self._decide(sources, subject)
+        return refusal is None
+
+    def explain(self, sources: Any, subject: Whose = None) -> Decision:
+        """Return the decision. Only denials have reasons, because no clause grants the use.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
+        """
+        label, refusal = self._decide(sources, subject)
+        return refusal if refusal is not None else _make_permitted_decision(label)
+
+    def _decide(self, sources: object, subject: object) -> tuple[Label, Decision | None]:
+        """Return the label of the sources, and the denial if they may not be used."""
+        label = self.handle.get_permissions().matrix.resolve_label(sources)
+        row_contexts = () if subject is None else self._resolve_row_contexts(subject)
+        return label, self.handle.decide_and_report(label, row_contexts)
+
+    def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
+        """Return the subjects and dates that a `subject=` argument names. Governance is not required."""
+        return resolve_subject_argument(subject)
+
+    def _open_for_subject(self, value: Any, subject: object) -> Any:
+        return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]
+
+    def __repr__(self) -> str:
+        return f"<Use under the exception {self.activity.name}, {'active' if self.active else 'not active'}>"
 
 
 def _make_permitted_decision(label: Label) -> Decision:

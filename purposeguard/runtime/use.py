@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import gc
-import sys
+import functools
 import threading
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import Token, copy_context
-from importlib import import_module
-from itertools import chain
 from types import FrameType
-from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, NoReturn, Protocol, Self, TypeVar, cast
 
-from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData, hide_own_frames
+from purposeguard.errors import PurposeGuardError, PurposeMissing, UnknownSource, UnlabelledData, hide_own_frames
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
-from purposeguard.policy.context import UNNAMED
-from purposeguard.policy.explanation import Decision, is_about_the_subject
-from purposeguard.policy.row_context import RowContext
-from purposeguard.processes import register_fork_handlers
-from purposeguard.runtime.authorisation import IDS, Authorization
-from purposeguard.runtime.engine import ActivityHandle, Engine
+from purposeguard.policy.explanation import Decision
+from purposeguard.policy.row_context import RowContext, subject_key
+from purposeguard.policy.verdict import Verdict
+from purposeguard.runtime.activity_handle import ActivityHandle
+from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import (
-    EVENTLET,
-    GEVENT,
+    ASYNCIO,
+    GREENLET,
     NOBODY,
+    TRIO,
     current_execution,
     get_ident,
     is_in_first_greenlet,
     is_served,
     modules,
 )
-from purposeguard.runtime.frames import AWAITING, CONTEXTLIB, SUSPENDABLE, FrameCheck, find_suspendable_frame
+from purposeguard.runtime.frames import CONTEXTLIB, SUSPENDABLE, FrameCheck, find_suspendable_frame
 from purposeguard.runtime.observer import NO_COUNTS, Tick
-from purposeguard.runtime.registry import Access
-from purposeguard.runtime.snapshot import NOTHING, Permissions
+from purposeguard.runtime.opening import open_values
+from purposeguard.runtime.registry import Access, Activity
+from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
+from purposeguard.runtime.wrapping import Function, explain_call
 from purposeguard.values.opener import Opener, get_dump_opener
 from purposeguard.values.personal import Personal, require_sealed
 from purposeguard.values.rows import Whose
-from purposeguard.values.sealed import compute_plain_value, content
+from purposeguard.values.sealed import content
 from purposeguard.values.type_schema import Shape, read_shape
 
 # The variable is invariant. If it were contravariant, type checkers would solve `P` as the union of a purpose and the
@@ -47,18 +47,11 @@ P = TypeVar("P", bound=Source | Purpose)
 T = TypeVar("T")
 D = TypeVar("D")
 
-
-def _advise_opening(refusal: Decision, engine: Engine) -> str:
-    """Return advice for a sealed value that may not be opened."""
-    if is_about_the_subject(refusal):
-        if refusal.context.preferences not in (None, UNNAMED):
-            return "do without it, as `use.try_open(value, default, subject=…)` does"
-        consents = "" if engine.oversight is not None else "; `Guard(notice, governance=…)` knows who consents"
-        return f"`use.open(value, subject=…)` says whose it is{consents}"
-    return "open it under a purpose that may use it, or do without it, as `use.try_open(value, default)` does"
+IDS: Final = frozenset({int, str, uuid.UUID})
+"""The types of subject ids."""
 
 
-class Use(Authorization, Opener, Generic[P]):
+class Use(Opener, Generic[P]):
     """Opens data for a purpose inside a block: the target of `with guard.purpose(…) as use`.
 
     A use is valid in the task, greenlet or thread that entered it, until its block ends. It is valid in another one
@@ -67,22 +60,28 @@ class Use(Authorization, Opener, Generic[P]):
     `guard.use(Member)` returns a use for one member.
     """
 
-    # Wrappers read `_allowed_labels`, `_counted`, `_owner` and `_runs` on their fast path. `_owner` is the task, the
-    # proxy of a greenlet or the identifier of the thread that entered, and NOBODY before and after. `_runs` is the
-    # quickest function that returns the task, greenlet or thread that is running.
-    __slots__ = ("_before", "_owner", "_runs")
+    __slots__ = ("_allowed_labels", "_before", "_counted", "_owner", "_runs", "handle")
 
-    _carries: ClassVar[bool] = True
-    """True if `guard.carry` may carry it to another task or thread."""
+    handle: ActivityHandle
+    """The activity with its permissions. Adapters and integrations let it decide, report and count. It does not check
+    that the use is valid here."""
 
-    _keeps: ClassVar[bool] = True
-    """True if results that were read in it may be cached, and cached results may be returned in it."""
+    _allowed_labels: set[object] | frozenset[object]
+    """The labels that are cached as allowed if uses are not counted. Empty after the block has ended."""
+
+    _counted: Mapping[object, Tick]
+    """The labels that are cached as allowed if uses are counted, each with the function that counts a use. Empty after
+    the block has ended."""
 
     _owner: object
+    """The task, the proxy of a greenlet or the identifier of the thread that entered. NOBODY before and after."""
+
     _runs: Any
-    """The function that returns what runs here; a `FrameCheck` if it depends on frames that can be suspended."""
+    """The quickest function that returns the task, greenlet or thread that is running. A `FrameCheck` if the use
+    depends on frames that can be suspended."""
 
     _before: Use[Any] | Token[Use[Any]]
+    """The use in which this one was entered, or the token of the context variable that has it."""
 
     def __init__(self, handle: ActivityHandle, frame: FrameType | None = None) -> None:
         """Make this the ambient use of the present task, greenlet or thread.
@@ -92,8 +91,8 @@ class Use(Authorization, Opener, Generic[P]):
             frame: The frame that enters it. If it belongs to a generator or coroutine, the use is ambient only while
                 this is not suspended.
         """
-        # `activity._wrap_fast` does the same without a call.
-        self._handle = handle
+        # `wrap_in_activity` does the same without a call.
+        self.handle = handle
         engine = handle.engine
         before = engine.innermost()
         self._before = before if before._owner is not NOBODY or before is NO_USE else nearest_active_use(before)
@@ -116,21 +115,88 @@ class Use(Authorization, Opener, Generic[P]):
         """True from the start of its block until its end, in any task or thread."""
         return self._owner is not NOBODY
 
-    def _close(self) -> None:
-        """End this use and restore the previous one. Used by guards and wrappers."""
-        engine = self._handle.engine
-        self._owner = NOBODY
-        self._allowed_labels = NOTHING
-        self._counted = NO_COUNTS
-        if type(self._runs) is FrameCheck:
-            self._runs.frame = None
-        before: Any = self._before
-        if before is not NO_USE:
-            # Only the nearest active use is referenced, so that ended uses can be freed.
-            self._before = before = nearest_active_use(_enclosing_use(self))
-        if engine.innermost() is self:
-            # If a block is left in another context than it was entered in, there is nothing to restore.
-            engine.set_ambient(before)
+    @property
+    def activity(self) -> Activity:
+        """The activity of this use."""
+        return self.handle.activity
+
+    @property
+    def purpose(self) -> type[Purpose] | Family:
+        """The purpose, or family, of this use."""
+        return self.handle.get_permissions().purpose
+
+    @property
+    def channel(self) -> str | None:
+        """The channel by which the person is contacted, if the activity states one."""
+        return self.activity.channel
+
+    @property
+    def conditions(self) -> frozenset[str]:
+        """The conditions that are stated to hold."""
+        return self.activity.conditions
+
+    def allows(self, sources: Sources, subject: Whose = None) -> bool:
+        """Return True if data from these sources may be used here. A denial is not an error.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
+
+        Raises:
+            UnknownSource, UnlabelledData, StoreUnavailable: As in `Guard.allows`.
+        """
+        if subject is None:
+            try:
+                if sources in self._allowed_labels or sources in self._counted:
+                    return True
+            except TypeError:
+                pass  # Sources that are not hashable are never cached. They are decided below.
+            handle = self.handle
+            return handle.report_verdict(handle.get_permissions().decide(sources), used=False) is None
+        permissions = self.handle.get_permissions()
+        if (
+            type(sources) is Label
+            and type(subject) in IDS
+            and sources in self._labels_allowed_for(permissions, subject)
+        ):
+            return True
+        label = permissions.matrix.resolve_label(sources)
+        row_contexts = self._resolve_row_contexts(subject)
+        return self.handle.decide_and_report(label, row_contexts, permissions, used=False) is None
+
+    def explain(self, sources: Sources, subject: Whose = None) -> Decision:
+        """Return the decision on these sources with its reasons. Raises the errors of `allows`.
+
+        Args:
+            sources: The sources of the data: a class or an id, several of them, or a label.
+            subject: The person whom the data is about: an id, a `RowContext`, or a row with marked fields.
+        """
+        permissions = self.handle.get_permissions()
+        if subject is None:
+            verdict = permissions.decide(sources)
+        else:
+            engine = self.handle.engine
+            label = permissions.matrix.resolve_label(sources)
+            row_contexts = self._resolve_row_contexts(subject)
+            preferences = engine.collect_preferences(row_contexts)
+            verdicts: list[Verdict] = []
+            for row_context in row_contexts:
+                context = engine.resolve_context(row_context, label, permissions.snapshot, preferences)
+                verdicts.append(permissions.decide(label, context))
+            verdict = next((verdict for verdict in verdicts if not verdict.allowed), verdicts[0])
+        self.handle.report_verdict(verdict, used=False)
+        return Decision(verdict)
+
+    def _resolve_row_contexts(self, subject: object) -> tuple[RowContext, ...]:
+        """Return the subjects and dates that a `subject=` argument names."""
+        return self.handle.engine.resolve_row_contexts(subject)
+
+    def _labels_allowed_for(self, permissions: Permissions, subject: object) -> set[Label] | frozenset[Label]:
+        """Return the labels that are cached as allowed for a subject with this id."""
+        oversight = self.handle.engine.oversight
+        if oversight is None:
+            return NO_LABELS
+        return permissions.labels_allowed_for(oversight.preferences(subject_key(subject)))
 
     def check(self, sources: Sources, subject: Whose = None) -> None:
         """Raise PurposeViolation unless data from these sources may be used here.
@@ -144,14 +210,14 @@ class Use(Authorization, Opener, Generic[P]):
             PurposeViolation: The notice does not grant the use.
             UnknownSource, UnlabelledData: As in `Guard.allows`.
         """
-        engine = self._engine
+        engine = self.handle.engine
         try:
             label = engine.snapshot.matrix.resolve_label(sources)
-            absence = self._explain_absence()
+            absence = self.explain_absence()
             if absence is not None:
                 engine.report_missing_purpose("a check was made", absence, self)
                 return
-            refusal = self._check_label(
+            refusal = self.handle.check_label(
                 label, row_contexts=() if subject is None else self._resolve_row_contexts(subject)
             )
             if refusal is not None:
@@ -199,14 +265,14 @@ class Use(Authorization, Opener, Generic[P]):
 
     def _open_for_subject(self, value: Personal[T, Any], subject: object) -> T:
         """Open a sealed value of a subject. Called by `open` if a subject is named."""
-        engine = self._engine
+        engine = self.handle.engine
         try:
-            if type(subject) in IDS and self._is_owner_running():
+            if type(subject) in IDS and is_owner_running(self):
                 label = value._ready
-                if label in self._labels_allowed_for(self._permissions, subject):
+                if label in self._labels_allowed_for(self.handle.get_permissions(), subject):
                     if not engine.counting:
                         return content(value)  # type: ignore[no-any-return]  # The slot has no type.
-                    tick = self._handle.ticks.get(label)
+                    tick = self.handle.ticks.get(label)
                     if tick is not None:
                         tick()
                         return content(value)  # type: ignore[no-any-return]  # As above.
@@ -244,10 +310,10 @@ class Use(Authorization, Opener, Generic[P]):
             if subjects is not None:
                 return self._open_for_subjects(sealed, subjects)
             try:
-                if self._allowed_labels.issuperset({value._ready for value in sealed}) and self._is_owner_running():
+                if self._allowed_labels.issuperset({value._ready for value in sealed}) and is_owner_running(self):
                     return list(map(content, sealed))
                 ticks = [self._counted[value._ready] for value in sealed]
-                if self._is_owner_running():
+                if is_owner_running(self):
                     for tick in ticks:
                         tick()
                     return list(map(content, sealed))
@@ -288,11 +354,13 @@ class Use(Authorization, Opener, Generic[P]):
             PurposeMissing, UnknownSource, SealedValue: As in `open`.
         """
         require_sealed(value, "`try_open`")
-        permissions = self._permissions  # Read once, so that one revision decides both the question and the opening.
+        permissions = (
+            self.handle.get_permissions()
+        )  # Read once, so that one revision decides both the question and the opening.
         row_contexts = () if subject is None else self._resolve_row_contexts(subject)
         if (
-            self._explain_absence() is None
-            and self._decide_and_report(value.label, row_contexts, permissions, used=True) is not None
+            self.explain_absence() is None
+            and self.handle.decide_and_report(value.label, row_contexts, permissions, used=True) is not None
         ):
             return default
         return self._open((value,), permissions, (row_contexts,), used=None)[0]
@@ -305,81 +373,29 @@ class Use(Authorization, Opener, Generic[P]):
         *,
         used: bool | None = True,
     ) -> list[T]:
-        """Check all values, then open them. Called by `open` and `open_all` if their shortcuts do not apply.
-
-        Args:
-            values: The sealed values.
-            permissions: The permissions that decide, by default those under the notice in force.
-            row_contexts: The subjects and dates of each value, if they are known.
-            used: The argument of this name of `_decide_and_report`.
-
-        Returns:
-            The plain values in their order.
-        """
-        engine = self._engine
-        absence = self._explain_absence()
-        if absence is not None:
-            engine.report_missing_purpose("a sealed value was to be opened", absence, self)
-        engine.require_registered(values)
-        if absence is None:
-            permissions = permissions or self._permissions  # Read once, so that one revision decides all values.
-            times_by_question: dict[tuple[Label, tuple[RowContext, ...]], int] = {}
-            for value, contexts in zip(values, row_contexts or ((),) * len(values), strict=True):
-                question = value.label, contexts
-                times_by_question[question] = times_by_question.get(question, 0) + 1
-            if len(times_by_question) == 1:
-                denials = {
-                    question: self._decide_and_report(*question, permissions, used=used)
-                    for question in times_by_question
-                }
-            else:
-                denials = self._decide_each(times_by_question, permissions, used=used)
-            for question, denial in denials.items():
-                if denial is not None:
-                    engine.refuse(denial, self, advice=_advise_opening(denial, engine))
-                    del times_by_question[question]  # The denial is only observed, otherwise `refuse` has raised.
-            for (label, contexts), times in times_by_question.items():
-                self._count_use(label, contexts, permissions, times)
-        return [compute_plain_value(value) for value in values]
-
-    def _decide_each(
-        self,
-        questions: Collection[tuple[Label, tuple[RowContext, ...]]],
-        permissions: Permissions,
-        *,
-        used: bool | None,
-    ) -> dict[tuple[Label, tuple[RowContext, ...]], Decision | None]:
-        """Decide each pair of a label and row contexts. Decide again if a subject's preferences changed meanwhile.
-
-        Returns:
-            For each pair the denial, or None if the use is allowed.
-        """
-        row_contexts = list(chain.from_iterable(contexts for _, contexts in questions))
-        before = self._engine.collect_preferences(row_contexts)
-        denials = {
-            question: self._decide_and_report(*question, permissions, used=used, preferences=before)
-            for question in questions
-        }
-        now = self._engine.collect_preferences(row_contexts)
-        if now == before:
-            return denials
-        changed_subjects = {subject for subject in now if now[subject] != before[subject]}
-        for question in questions:
-            if any(row_context.subject in changed_subjects for row_context in question[1]):
-                denials[question] = self._decide_and_report(*question, permissions, used=used, preferences=now)
-        return denials
+        """Open values without the shortcuts of `open` and `open_all`. The arguments are those of `open_values`."""
+        handle = self.handle
+        return open_values(handle, self.explain_absence(), values, permissions, row_contexts, used=used)
 
     def _current_use(self) -> Use[Any]:
         """Return the use of the same guard that is active here, or this use if there is none."""
-        engine = self._handle.engine
+        engine = self.handle.engine
         ambient = engine.ambient()
         # A use that an application holds in a variable decides if its guard has no active use here. A use whose
         # generator is suspended does not.
-        return self if ambient._nothing and engine.innermost()._nothing else ambient
+        return self if ambient is NO_USE and engine.innermost() is NO_USE else ambient
+
+    def _knows(self, label: Label) -> bool:
+        """Return True if the sources of this label belong to the notice in force."""
+        try:
+            self.handle.engine.snapshot.matrix.resolve_label(label)
+        except UnknownSource:
+            return False
+        return True
 
     def _is_current(self) -> bool:
         """Return True if this is the guard's ambient use and valid here."""
-        return self._handle.engine.ambient() is self and self._explain_absence() is None
+        return self.handle.engine.ambient() is self and self.explain_absence() is None
 
     def withhold(self, value: T, like: object = None) -> T:
         """Withhold the fields of a value that may not be used here.
@@ -407,7 +423,7 @@ class Use(Authorization, Opener, Generic[P]):
             class_name = type(value).__qualname__
             raise UnlabelledData(f"no field of {class_name} carries a tag: give `like=`, an annotation whose fields do")
         try:
-            return cast("T", withhold_denied_fields(self, value, shape, None, again=self._require_active))
+            return cast("T", withhold_denied_fields(self, value, shape, None, authorize=self._require_active))
         finally:
             del value  # Keep the value out of the traceback of a refusal.
 
@@ -425,7 +441,7 @@ class Use(Authorization, Opener, Generic[P]):
             return value
         from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
 
-        return cast("T", withhold_denied_fields(self, value, Shape(), None, met=met, again=self._require_active))
+        return cast("T", withhold_denied_fields(self, value, Shape(), None, met=met, authorize=self._require_active))
 
     def _require_active(self) -> Use[Any] | None:
         """Return this use if it is valid here, or None if it is not and that is only observed.
@@ -433,26 +449,26 @@ class Use(Authorization, Opener, Generic[P]):
         Raises:
             PurposeMissing: The use is not valid here.
         """
-        absence = self._explain_absence()
+        absence = self.explain_absence()
         if absence is None:
             return self
-        self._engine.report_missing_purpose("data was to be withheld", absence, self)
+        self.handle.engine.report_missing_purpose("data was to be withheld", absence, self)
         return None
 
-    def _explain_absence(self) -> str | None:
+    def explain_absence(self) -> str | None:
         """Explain why this use is not valid here; None if it is valid."""
         if self._owner is NOBODY:
             return self._explain_end()
-        if self._is_owner_running():
+        if is_owner_running(self):
             return None
         if self._is_carried():
             return None
         name = self.activity.name
-        if not self._carries:
+        if not self.handle.can_be_carried:
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
         other = "task or thread" if is_in_first_greenlet() else "task, greenlet or thread"
         elsewhere = f"activity {name} runs in another {other}"
-        if self._engine.innermost() is not self:
+        if self.handle.engine.innermost() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"
         # The current task has inherited the context. It may be part of the activity, or an unrelated request that a
         # server began in it.
@@ -463,48 +479,30 @@ class Use(Authorization, Opener, Generic[P]):
 
     def _explain_end(self) -> str:
         ended = f"activity {self.activity.name} has ended"
-        if self._engine.innermost() is self:
+        if self.handle.engine.innermost() is self:
             return ended
-        ambient = self._engine.ambient()
-        if isinstance(ambient, CarriedUse) and ambient._is_owner_running():
+        ambient = self.handle.engine.ambient()
+        if isinstance(ambient, CarriedUse) and is_owner_running(ambient):
             return f"{ended}, and what was carried has a use of its own: ask `guard.use(…)` in it"
         return f"{ended}, or the step of a generator that this use was for: ask `guard.use(…)` where it is needed"
 
-    def _is_owner_running(self) -> bool:
-        """Return True if the task, greenlet or thread that entered this use is the one that is running.
-
-        A use that was entered outside any event loop is also valid in a loop that its body runs in this thread.
-        """
-        runs = self._runs.runs if type(self._runs) is FrameCheck else self._runs
-        try:
-            if self._owner == runs():
-                return runs is not get_ident or is_in_first_greenlet()
-            return is_served(self._owner)
-        except (RuntimeError, ReferenceError):  # It belongs to an event loop, and none runs here, or its owner is gone.
-            return False
-
-    def _is_ambient_here(self) -> bool:
-        """Return True if its owner is running, and no generator or coroutine that entered it is suspended."""
-        runs = self._runs
-        return self._is_owner_running() and (type(runs) is not FrameCheck or runs.holds())
-
-    def _in_running_frame(self) -> Use[Any]:
+    def in_running_frame(self) -> Use[Any]:
         """Return this use, or the nearest enclosing use whose generator or coroutine is not suspended.
 
         A use of another task or thread is returned as it is. It is not valid here, and its errors say so.
         """
         use: Use[Any] = self
-        while type(use._runs) is FrameCheck and not use._runs.holds() and use._is_owner_running():
+        while type(use._runs) is FrameCheck and not use._runs.holds() and is_owner_running(use):
             use = nearest_active_use(_enclosing_use(use))
         return use
 
     def _is_carried(self) -> bool:
         """Return True if the active use or one of its enclosing uses carries this use here."""
-        carrier = self._engine.ambient()
-        while not carrier._nothing:
+        carrier = self.handle.engine.ambient()
+        while carrier is not NO_USE:
             if isinstance(carrier, CarriedUse) and carrier.stands_for(self):
-                return carrier._is_owner_running()
-            carrier = _enclosing_use(carrier)._in_running_frame()
+                return is_owner_running(carrier)
+            carrier = _enclosing_use(carrier).in_running_frame()
         return False
 
     def __copy__(self) -> Self:
@@ -560,7 +558,7 @@ class MemberUse(Use[Any]):
             member: The member of the family.
         """
         self._whole = whole
-        self._handle = whole._handle.narrow_to(member)
+        self.handle = whole.handle.narrow_to(member)
 
     @property
     def _owner(self) -> object:  # type: ignore[override]  # Read from the family's use, which may have ended.
@@ -575,21 +573,22 @@ class MemberUse(Use[Any]):
     @property
     def _allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # As above.
         """The labels that are cached as allowed for the member."""
-        return NOTHING if self._whole._allowed_labels is NOTHING else self._permissions.allowed_labels
+        return NOTHING if self._whole._allowed_labels is NOTHING else self.handle.get_permissions().allowed_labels
 
     @property
     def _counted(self) -> Mapping[object, Tick]:  # type: ignore[override]  # As above.
         """The allowed labels of the member, each with the function that counts a use."""
-        return NO_COUNTS if self._whole._counted is NO_COUNTS else self._handle.counted
+        return NO_COUNTS if self._whole._counted is NO_COUNTS else self.handle.counted
 
-    @property
-    def _permissions(self) -> Permissions:
-        self._whole._handle.get_permissions()  # Raises if the revision in force has no such family.
-        return self._handle.get_permissions()
-
-    def _explain_absence(self) -> str | None:
+    def explain_absence(self) -> str | None:
         """Explain why the family's use is not valid here; None if it is valid."""
-        return self._whole._explain_absence()
+        return self._whole.explain_absence()
+
+
+class _ObservedHandle(ActivityHandle):
+    __slots__ = ()
+
+    can_be_carried: ClassVar[bool] = False
 
 
 class ObservedUse(Use[Any]):
@@ -597,10 +596,8 @@ class ObservedUse(Use[Any]):
 
     __slots__ = ()
 
-    _carries: ClassVar[bool] = False
-
-    def __init__(self, handle: ActivityHandle) -> None:
-        self._handle = handle
+    def __init__(self, engine: Engine, activity: Activity) -> None:
+        self.handle = _ObservedHandle(engine, activity)
         self._before = NO_USE
         self._runs, self._owner = current_execution()
         self._allowed_labels = NOTHING
@@ -612,7 +609,7 @@ class _NoUse(Use[Any]):
 
     __slots__ = ()
 
-    _nothing = True
+    _nothing: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._allowed_labels = NOTHING
@@ -620,16 +617,16 @@ class _NoUse(Use[Any]):
         self._runs, self._owner = get_ident, NOBODY
 
     @property
-    def _handle(self) -> ActivityHandle:  # type: ignore[override]  # There is no activity, so reading it raises.
-        raise PurposeMissing(f"nothing may be used outside any purpose: {self._explain_absence()}")
+    def handle(self) -> ActivityHandle:  # type: ignore[override]  # There is no activity, so reading it raises.
+        raise PurposeMissing(f"nothing may be used outside any purpose: {self.explain_absence()}")
 
     def __repr__(self) -> str:
         return "<no use>"
 
-    def _explain_absence(self) -> str:
+    def explain_absence(self) -> str:
         uses = [value for value in copy_context().values() if isinstance(value, Use)]
-        here = [use for use in uses if use.active and use._is_owner_running()]
-        if any(not use._in_running_frame()._nothing for use in here):
+        here = [use for use in uses if use.active and is_owner_running(use)]
+        if any(use.in_running_frame() is not NO_USE for use in here):
             return "what is under way is of another guard: make one guard, and import it where it is needed"
         if here:
             return (
@@ -649,50 +646,70 @@ class _NoUse(Use[Any]):
 NO_USE: Final = _NoUse()
 
 
-def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any] | None:
-    """Return the use that is active here; None in observe mode if there is none.
+def end_use(use: Use[Any]) -> None:
+    """End a use at the end of its block, and make the previous one ambient again."""
+    engine = use.handle.engine
+    invalidate(use)
+    if type(use._runs) is FrameCheck:
+        use._runs.frame = None
+    before: Any = use._before
+    if before is not NO_USE:
+        # Only the nearest active use is referenced, so that ended uses can be freed.
+        use._before = before = nearest_active_use(_enclosing_use(use))
+    if engine.innermost() is use:
+        # If a block is left in another context than it was entered in, there is nothing to restore.
+        engine.set_ambient(before)
+
+
+def invalidate(use: Use[Any]) -> None:
+    """Let a use open nothing any more."""
+    use._owner = NOBODY
+    use._allowed_labels = NOTHING
+    use._counted = NO_COUNTS
+
+
+def is_owner_running(use: Use[Any]) -> bool:
+    """Return True if the task, greenlet or thread that entered a use is the one that is running.
+
+    A use that was entered outside any event loop is also valid in a loop that its body runs in this thread.
+    """
+    runs = use._runs.runs if type(use._runs) is FrameCheck else use._runs
+    try:
+        if use._owner == runs():
+            return runs is not get_ident or is_in_first_greenlet()
+        return is_served(use._owner)
+    except (RuntimeError, ReferenceError):  # It belongs to an event loop, and none runs here, or its owner is gone.
+        return False
+
+
+def is_ambient_here(use: Use[Any]) -> bool:
+    """Return True if the owner of a use is running, and no generator or coroutine that entered it is suspended."""
+    runs = use._runs
+    return is_owner_running(use) and (type(runs) is not FrameCheck or runs.holds())
+
+
+def use_cached_labels(use: Use[Any], labels: Collection[Label]) -> bool:
+    """Count a use of data with these labels, if all of them are cached as allowed and the use is valid here.
 
     Args:
-        engine: The engine of the guard.
-        what: The event that needs a use, for the error message.
-
-    Raises:
-        PurposeMissing: There is no use, it has ended, or it belongs to another task or thread.
-    """
-    use: Use[Any] = engine.ambient()
-    absence = use._explain_absence()
-    if absence is None:
-        return use
-    engine.report_missing_purpose(what, absence, None if use._nothing else use)
-    return None
-
-
-def use_for_call(engine: Engine, access: Access) -> Use[Any] | None:
-    """Report the call of an access function, and return the use that is active here.
-
-    Raises:
-        PurposeMissing: As in `require_current_use`.
-    """
-    for report in engine.observers.called:
-        report(access)
-    return require_current_use(engine, f"{access.name} was called")
-
-
-def authorize(engine: Engine, access: Access, label: Label) -> Use[Any] | None:
-    """Check that the active use may open data with this label, and return the use.
+        use: The use.
+        labels: The labels of the data.
 
     Returns:
-        The use, or None if there is none and that is only observed.
-
-    Raises:
-        PurposeMissing: No purpose is active here.
-        PurposeViolation: The purpose may not use the data.
+        True if the data may be used. False if the caches do not suffice, and nothing was counted.
     """
-    use = use_for_call(engine, access)
-    refusal = use._check_label(label, access=access) if use is not None else None
-    if refusal is not None:
-        engine.refuse(refusal, use, access)
-    return use
+    if use._allowed_labels.issuperset(labels) and is_ambient_here(use):
+        return True
+    counted = use._counted
+    if not counted or not is_ambient_here(use):
+        return False
+    try:
+        ticks = [counted[label] for label in labels]
+    except KeyError:  # A label is new, or the notice was replaced meanwhile.
+        return False
+    for tick in ticks:
+        tick()
+    return True
 
 
 def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Use[Any]) -> Callable[[], object]:
@@ -718,11 +735,6 @@ def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Us
     return runs if frame is None and not suspended else FrameCheck(runs, frame, tuple(suspended))
 
 
-def awaiting_frame(frame: FrameType) -> FrameType | None:
-    """Return a wrapper's frame if it can be suspended inside a use. A generator's wrapper leaves the use before."""
-    return frame if frame.f_code.co_flags & AWAITING else None
-
-
 def nearest_active_use(use: Use[Any]) -> Use[Any]:
     """Return this use, or the nearest enclosing use that has not ended. Blocks may be left out of order."""
     while use._owner is NOBODY and use is not NO_USE:
@@ -739,35 +751,121 @@ def _enclosing_use(use: Use[Any]) -> Use[Any]:
     return earlier if isinstance(earlier, Use) else NO_USE
 
 
-def _clear_use_after_fork() -> None:
-    """End all uses in a forked child, which does other work than the thread that forked."""
-    copied = GEVENT in modules or EVENTLET in modules  # The greenlets of this thread exist in the child and may go on.
-    if not copied and not any(isinstance(value, Use) and value.active for value in copy_context().values()):
-        return  # Visiting every object would copy the memory that servers share by forking.
-    frozen = gc.get_freeze_count()
-    if frozen:
-        gc.unfreeze()
-    for candidate in gc.get_objects():  # This includes outer uses, which inner ones would restore.
-        if Use in type(candidate).__mro__ and type(candidate) not in (MemberUse, _NoUse):
-            candidate._owner = NOBODY
-            candidate._allowed_labels = NOTHING
-            candidate._counted = NO_COUNTS
-    if frozen:
-        gc.freeze()
+# ---- wrappers of plain functions, which inline the steps of a use --------------------------------------------------
 
 
-_LOADED_LATER: Final = ("purposeguard.runtime.results", "difflib")
-"""The modules that first calls and first errors load, so that a program starts without them."""
+def wrap_in_activity(fn: Function, handle: ActivityHandle) -> Function:
+    """Wrap a plain function so that it runs for an activity. The wrapper inlines the steps of `Use`, to save calls.
 
-
-def _load_before_fork() -> None:
-    """Finish the imports that other threads may have begun, because a child inherits import locks but not threads.
-
-    Importing the modules waits for imports that have begun. Without other threads there is nothing to wait for.
+    The body runs and the use ends in the context in which it was entered, so a token can restore the previous use.
     """
-    if len(sys._current_frames()) > 1:
-        for name in _LOADED_LATER:
-            import_module(name)
+    enter, leave, innermost = handle.engine.set_ambient, handle.engine.reset_ambient, handle.engine.innermost
+    new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
+    counted = handle.counted
+    opener_of_dump = get_dump_opener.get
+
+    @functools.wraps(fn)
+    def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
+        permissions = handle.permissions
+        if permissions.retired:
+            permissions = handle.get_permissions()
+        use = new(Use)
+        use.handle = handle
+        if ASYNCIO in modules or GREENLET in modules or TRIO in modules:
+            use._runs, use._owner = current_execution()
+        else:
+            use._runs = get_ident
+            use._owner = get_ident()
+        before = innermost()
+        if type(before._runs) is FrameCheck:
+            use._runs = check_frames(use._runs, None, before)
+        use._allowed_labels = permissions.allowed_labels
+        use._counted = counted
+        if opener_of_dump() is not None:
+            get_dump_opener.set(None)
+        use._before = token = enter(use)
+        try:
+            return fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
+        except BaseException as error:
+            explain_call(error, fn, args, kwargs)
+            hide_own_frames(error)
+            raise
+        finally:
+            use._owner = NOBODY
+            use._allowed_labels = NOTHING
+            use._counted = NO_COUNTS
+            use._before = NO_USE
+            leave(token)
+
+    return activity_wrapper
 
 
-register_fork_handlers(before=_load_before_fork, in_child=_clear_use_after_fork)
+class QuickReader(Protocol):
+    """An access function that withholds no fields, and whose label is known."""
+
+    access: Access
+    eager_classes: set[type]
+
+    @property
+    def innermost(self) -> Callable[[], Any]:
+        """A function that returns the innermost use that was entered here."""
+
+    def authorize_and_get_label(self) -> Label | None:
+        """Authorize a call and return the label of the function."""
+
+    def check_lazily(self, value: Any) -> Any:
+        """Wrap an iterator or coroutine so that each step is checked. Return any other value unchanged."""
+
+
+def wrap_in_lookup(fn: Function, reader: QuickReader) -> Function:
+    """Wrap a plain function. A use that was allowed before costs one lookup in the ambient use."""
+    innermost = reader.innermost
+    label = reader.access.label
+    eager_classes = reader.eager_classes
+
+    @functools.wraps(fn)
+    def access_wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal label
+        use = innermost()
+        try:
+            try:
+                is_allowed = label in use._allowed_labels and use._owner == use._runs()
+            except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
+                is_allowed = False
+            if not is_allowed:
+                label = reader.authorize_and_get_label()
+            value = fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
+            return value if type(value) in eager_classes else reader.check_lazily(value)
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
+
+    return access_wrapper
+
+
+def wrap_in_counting_lookup(fn: Function, reader: QuickReader) -> Function:
+    """Wrap a plain function of a guard that counts each use."""
+    innermost = reader.innermost
+    label = reader.access.label
+    eager_classes = reader.eager_classes
+
+    @functools.wraps(fn)
+    def access_wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal label
+        use = innermost()
+        try:
+            try:
+                tick = use._counted.get(label) if use._owner == use._runs() else None
+            except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
+                tick = None
+            if tick is None:
+                label = reader.authorize_and_get_label()
+            else:
+                tick()
+            value = fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
+            return value if type(value) in eager_classes else reader.check_lazily(value)
+        except BaseException as error:
+            hide_own_frames(error)
+            raise
+
+    return access_wrapper

@@ -19,7 +19,7 @@ class Opener:
     _nothing: ClassVar[bool] = False
     """True if this object only states that no use is under way."""
 
-    def _explain_absence(self) -> str | None:
+    def explain_absence(self) -> str | None:
         """Return why the use does not hold here and now; None if it does."""
         raise NotImplementedError
 
@@ -89,7 +89,7 @@ def find_opener(label: Label | None, context: object = None) -> Opener:
             use = value._current_use()
             current_uses[id(use)] = use
     uses = list(current_uses.values())
-    candidates = [use for use in uses if use._explain_absence() is None] or uses
+    candidates = [use for use in uses if use.explain_absence() is None] or uses
     if len(candidates) > 1 and label is not None:
         candidates = [use for use in candidates if use._knows(label)] or candidates
     if not candidates:

@@ -54,7 +54,7 @@ class World:
             if source is None:
                 raise AssertionError("a world with columns by row has a column that says the source")
             label = label | Label(notice.source(row[source]))
-        return all(use._decide_and_report(label, (about,)) is None for about in self._row_contexts(row))
+        return all(use.handle.decide_and_report(label, (about,)) is None for about in self._row_contexts(row))
 
     def _row_contexts(self, row: Row) -> Iterator[RowContext]:
         begun, over = self.columns.columns_with_mark(Collected), self.columns.columns_with_mark(Ended)

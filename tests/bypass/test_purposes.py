@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.use import end_use
 from tests.bypass.seal_looking import guard
 from tests.support import in_threads
 
@@ -115,7 +116,7 @@ def test_a_use_cannot_be_opened_again_by_hand() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         context = contextvars.copy_context()
     assert context.run(outcome) == "PurposeMissing"
-    use._close()
+    end_use(use)
     assert outcome() == "PurposeMissing"
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.frames import FrameCheck, find_suspendable_frame
+from purposeguard.runtime.use import is_ambient_here
 from tests.unit.oversights import Counting
 
 CONSUMER, PRODUCER, DECORATED = tm.RenewalGuidance, tm.ProductImprovement, tm.ProductProvision
@@ -636,13 +637,13 @@ def test_a_use_is_ambient_only_while_its_generator_runs() -> None:
 
     def steps() -> Iterator[pg.Use[Any]]:
         with guard.purpose(tm.RenewalGuidance) as use:
-            assert use._is_ambient_here()
+            assert is_ambient_here(use)
             yield use
 
     with guard.purpose(tm.RenewalGuidance) as outer:
-        assert outer._is_ambient_here()
+        assert is_ambient_here(outer)
         inner = next(generator := steps())
-        assert not inner._is_ambient_here()
-        assert outer._is_ambient_here()
+        assert not is_ambient_here(inner)
+        assert is_ambient_here(outer)
         generator.close()  # type: ignore[attr-defined]  # A generator has it.
-    assert not outer._is_ambient_here()
+    assert not is_ambient_here(outer)

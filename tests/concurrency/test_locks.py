@@ -16,7 +16,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.locks import _LOCKS, _release, make_lock
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime import use as use_module
+from purposeguard.runtime import forking
 from purposeguard.runtime.clock import Clock
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.snapshot import PolicySnapshot
@@ -331,6 +331,6 @@ def test_imports_are_finished_before_a_fork_where_other_threads_may_have_begun_t
 ) -> None:
     loaded: list[str] = []
     monkeypatch.setattr(sys, "_current_frames", lambda: dict.fromkeys(range(threads)))
-    monkeypatch.setattr(use_module, "import_module", loaded.append)
-    use_module._load_before_fork()
+    monkeypatch.setattr(forking, "import_module", loaded.append)
+    forking.load_before_fork()
     assert loaded == ([] if threads == 1 else ["purposeguard.runtime.results", "difflib"])

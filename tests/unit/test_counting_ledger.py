@@ -12,7 +12,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime import snapshot as columns
-from purposeguard.runtime.engine import ActivityHandle
+from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.observer import Tick
 from tests.support import in_threads
 from tests.unit.models import C, D, R
@@ -176,7 +176,7 @@ def test_another_revision_is_asked_at_the_next_use(guard: pg.Guard, clicks: Clic
 
     with guard.purpose(tm.RenewalGuidance, activity="it") as use:
         assert use.open(NAME) + use.open(PLAN) + read() == "nameplanread"
-        opening, column = use._handle, use._handle.permissions
+        opening, column = use.handle, use.handle.permissions
         guard.replace(revised(tm.NOTICE, forbidding("1.1(a)", "1.2(1)①")))
         assert use._counted == {}
         column.set_counter(opening, R, lambda: None)  # allowed before, and told too late

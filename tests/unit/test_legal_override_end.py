@@ -240,8 +240,8 @@ def test_another_task_has_none() -> None:
 
 def test_its_column_lets_nothing_pass_that_the_use_does_not() -> None:
     with Case().door("all") as use:
-        assert not use._permissions.decide(R).allowed
-        assert not use._permissions.decide(R, NONE_KNOWN).allowed
+        assert not use.handle.get_permissions().decide(R).allowed
+        assert not use.handle.get_permissions().decide(R, NONE_KNOWN).allowed
         assert use.open(NAME) == "name"
 
 

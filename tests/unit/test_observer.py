@@ -183,13 +183,13 @@ def test_sources_that_cannot_be_told_apart_are_no_sources() -> None:
 
 def test_rows_that_will_say_whose_they_are_are_decided_by_what_no_row_can_change(told: Recorder) -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
-        assert use._decide_before_rows(D, use._permissions, used=True, field="device") is not None
-        assert use._decide_before_rows(R, use._permissions) is None
+        assert use.handle.decide_before_rows(D, use.handle.get_permissions(), used=True, field="device") is not None
+        assert use.handle.decide_before_rows(R, use.handle.get_permissions()) is None
     assert told.decisions == [(D, False, True, None, "device")]
     unwatched = pg.Guard(tm.NOTICE)
     with unwatched.purpose(tm.RenewalGuidance) as use:
         for _ in range(2):  # the second time it is known
-            assert use._decide_before_rows(R, use._permissions) is None
+            assert use.handle.decide_before_rows(R, use.handle.get_permissions()) is None
 
 
 def test_an_observer_leaves_another_table_in_the_place_of_the_notice() -> None:

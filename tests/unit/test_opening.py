@@ -339,7 +339,7 @@ def test_of_uses_that_an_application_keeps_the_one_under_way_of_their_guard_deci
 
 def test_an_opener_is_what_a_use_makes_of_it() -> None:
     for ask in (
-        Opener._explain_absence,
+        Opener.explain_absence,
         Opener._current_use,
         Opener._is_current,
         lambda one: one._knows(R),

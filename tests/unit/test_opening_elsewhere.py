@@ -16,7 +16,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.use import _clear_use_after_fork
+from purposeguard.runtime.forking import end_uses_after_fork
 from purposeguard.values.json import encode_sealed
 from tests.unit.excepted import Case
 from tests.unit.models import guard
@@ -220,7 +220,7 @@ def test_what_a_fork_leaves_in_the_child_opens_nothing(frozen: bool) -> None:
     try:
         with remind as use, guard.purpose(tm.ProductProvision) as inner, told.purpose(tm.RenewalGuidance) as counting:
             counting.open(NAME)
-            _clear_use_after_fork()
+            end_uses_after_fork()
             for one in (use, inner, counting):
                 assert_shut(one)
                 assert not one.active
@@ -237,9 +237,9 @@ def test_what_a_fork_leaves_in_the_child_opens_nothing(frozen: bool) -> None:
 def test_a_fork_where_nothing_is_under_way_leaves_all_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gevent", raising=False)  # it copies greenlets, in which something may be
     with remind as use:
-        contextvars.Context().run(_clear_use_after_fork)  # another context, in which nothing is
+        contextvars.Context().run(end_uses_after_fork)  # another context, in which nothing is
         assert_opens(use)
-    _clear_use_after_fork()
+    end_uses_after_fork()
     with remind as use:
         assert_opens(use)
 

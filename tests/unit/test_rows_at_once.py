@@ -20,6 +20,7 @@ from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, subject_key, subject_keys
 from purposeguard.runtime.execution import current_execution
 from purposeguard.runtime.protocols import Roster, can_ask_for_many, can_prefetch_roster
+from purposeguard.runtime.use import is_owner_running
 from tests.unit.oversights import STOPPED, SUSPENDED, WAYS_TO_READ, Counting, Office, guarded
 
 R, P = tm.Registration, tm.ProductData
@@ -332,10 +333,10 @@ def test_a_use_of_a_callback_belongs_to_its_loop() -> None:
     try:
         in_callback(first, enter)
         use = entered[1]
-        assert in_callback(first, use._is_owner_running)
-        assert not in_callback(second, use._is_owner_running)
+        assert in_callback(first, lambda: is_owner_running(use))
+        assert not in_callback(second, lambda: is_owner_running(use))
         entered[0].__exit__(None, None, None)
-        assert not in_callback(first, use._is_owner_running)
+        assert not in_callback(first, lambda: is_owner_running(use))
     finally:
         first.close()
         second.close()

@@ -23,6 +23,7 @@ from purposeguard.adapters.tags import Columns
 from purposeguard.errors import SealedValue, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
+from purposeguard.runtime.current_use import find_current_use
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.values.personal import Personal
 
@@ -205,7 +206,7 @@ class HeldConnections:
             return True
         if _SCHEMA.fullmatch(module) and _DEFINITION.match(sql) and _READING.search(sql) is None:
             return True
-        if self.decider.engine.ambient()._explain_absence() is None:
+        if find_current_use(self.decider.engine) is not None:
             return False
         while frame is not None and frame.f_code is not _MIGRATES:
             frame = frame.f_back

@@ -16,7 +16,7 @@ from purposeguard.adapters.enforcement import describe_statement
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, encode
 from purposeguard.notice.label import Label
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import NO_USE, Use
 
 _WHOLE: Final = frozenset({"HUGEINT", "UHUGEINT"})
 """DuckDB's integer types that Arrow lacks and represents as decimals."""
@@ -196,9 +196,9 @@ def holding(engine: Engine, use: Use[Any] | None, table: pa.Table, names: Sequen
 
     def hold_table() -> pa.Table:
         if use is not None:
-            why = use._explain_absence()
+            why = use.explain_absence()
             ambient = engine.ambient()
-            if why is None and ambient._nothing:
+            if why is None and ambient is NO_USE:
                 why = f"it was read for activity {use.activity.name}, which is not under way in this context"
             elif why is None and _serves(ambient) != _serves(use):
                 why = (

@@ -26,6 +26,7 @@ from purposeguard.adapters.sql.tags import Catalog, Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
+from purposeguard.runtime.current_use import find_current_use
 from purposeguard.runtime.use import Use
 
 KEPT: Final = 1000
@@ -155,9 +156,8 @@ class Statements:
             UnresolvedStatement, UnlabelledData: as for `check`, except for denials: nothing is decided.
         """
         statement = self._statement(text)
-        use = self.decider.engine.ambient()
-        narrows = use._explain_absence() is None and not use.activity.observing
-        rules = self._rules(statement.used, use) if narrows else {}
+        use = find_current_use(self.decider.engine)
+        rules = self._rules(statement.used, use) if use is not None and not use.activity.observing else {}
         notice = self.decider.engine.snapshot.matrix.notice
 
         def label_of_column(table: str, column: str) -> Label:

@@ -28,7 +28,7 @@ from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import MappedTables, _all_mappers
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import PurposeGuardError, UnlabelledData
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, is_ambient_here, is_owner_running
 from purposeguard.values.plan import RAW_DICT
 from purposeguard.values.pydantic import report_refusal
 
@@ -66,7 +66,7 @@ class Kept:
     def present(self) -> Use[Any] | None:
         """Return the use under way here, if there is one."""
         use: Use[Any] = self.watch.decider.engine.ambient()
-        return use if use._is_owner_running() else None
+        return use if is_owner_running(use) else None
 
     def holds(self) -> bool:
         """Return True if the objects were loaded for the purpose under way here."""
@@ -179,7 +179,7 @@ class _Asking:
             keeper is not None
             and keeper.innermost() is keeper.use
             and state.session_id == keeper.session_id
-            and keeper.use._is_ambient_here()
+            and is_ambient_here(keeper.use)
             and self.key in values
             and self.impl.supports_population
             and state.obj() is instance
@@ -536,7 +536,7 @@ class _ObjectChecks:
         return bool(
             keeper.innermost() is keeper.use
             and state.session_id == keeper.session_id
-            and keeper.use._is_ambient_here()
+            and is_ambient_here(keeper.use)
             and state.obj() is instance
             and not _forgotten_of(state)
         )

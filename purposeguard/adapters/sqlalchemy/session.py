@@ -24,6 +24,7 @@ from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_o
 from purposeguard.adapters.sqlalchemy.tags import MappedTables, Where
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
+from purposeguard.runtime.current_use import find_current_use
 
 
 class GuardedSession(Session):
@@ -313,8 +314,8 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     own = {column.name: column for column in selectable.columns}
     engine = watch.decider.engine
     # A missing purpose that is only observed is recorded when the statement is executed.
-    use = engine.ambient() if engine.observing else watch.decider.current_use("select", (name,))
-    observed = use is None or use._explain_absence() is not None or watch.observes(use)
+    use = find_current_use(engine) if engine.observing else watch.decider.current_use("select", (name,))
+    observed = use is None or watch.observes(use)
     denied = {} if use is None or observed else watch.decider.find_denied_columns(use, columns, own, name)
     chosen = names or tuple(column for column in own if column not in denied)
     return select(*(own[column] for column in chosen)).subquery(selectable.name)
