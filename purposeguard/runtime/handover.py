@@ -35,7 +35,8 @@ from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use
 from purposeguard.runtime.wrapping import Function, require_function, wrap_method
 from purposeguard.values.callables import callable_kind
-from purposeguard.values.type_schema import Shape, read_parameter_shapes, unite_shape_labels
+from purposeguard.values.parameters import read_parameter_shapes, unite_shape_labels
+from purposeguard.values.type_schema import Shape
 from purposeguard.values.walk import ArgumentScan
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -26,7 +26,8 @@ from purposeguard.values.type_schema import Shape
 from purposeguard.values.undeclared import FAILED
 from purposeguard.values.walk import REFUSED, RowContexts, ValueWalk
 from purposeguard.values.withheld import pinned_values
-from purposeguard.values.withholding import Stream, class_with_pinned, extra_state, fill
+from purposeguard.values.withholding import Stream, class_with_pinned
+from purposeguard.values.withholding_class import extra_state, fill
 
 Denials = Callable[[list[str], list[tuple[Label, bool]]], "list[Decision | None] | None"]
 

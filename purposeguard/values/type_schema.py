@@ -2,6 +2,7 @@
 
 `Annotated[str, Registration]` tags a value. Read are pydantic models, dataclasses, TypedDicts, NamedTuples and attrs
 classes, through optionals, unions, containers, nested and generic models, forward references and type aliases.
+Reading an annotation gives a shape, and a shape reads the annotations of the models in it, so both are here.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import inspect
 import sys
 import types
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from typing import (
     Annotated,
     Any,
@@ -22,7 +22,6 @@ from typing import (
     NewType,
     TypeVar,
     TypeVarTuple,
-    Unpack,
     cast,
     get_args,
     get_origin,
@@ -52,7 +51,6 @@ from purposeguard.values.annotations import (
     is_taggable,
     iter_properties,
     iter_statements,
-    read_function_annotations,
     resolve_annotations,
 )
 from purposeguard.values.markers import TABLES_ALONE, Collected, Ended, Mark
@@ -652,48 +650,66 @@ def _read_bases_shape(cls: object, bindings: Bindings) -> Shape:
 def _read_generic_shape(annotation: object, origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
     """Return the shape of an annotation with brackets, or of a union."""
     if origin is Annotated:
-        if any(not hints.is_tag(item) and hints.looks_like_tag(item) for item in args[1:]):
-            raise UnlabelledData(
-                "what stands in `Annotated` seems to be meant as a tag, and is none: name each source class by itself, "
-                "`Annotated[str, Source, Other]`; a text that is no id goes into `Doc(…)`"
-            )
-        marks = frozenset(item for item in args[1:] if isinstance(item, Mark))
-        return Shape(frozenset(_iter_tags(args[1:])), marks=marks) | read_argument_shape(args[0], bindings)
+        annotated, *metadata = args
+        return _read_metadata_shape(metadata) | read_argument_shape(annotated, bindings)
     if is_union(annotation) or origin in TRANSPARENT:
         return _unite_shapes(args, bindings)
+    if origin in LITERALS:
+        return Shape(literals=frozenset(zip(map(type, args), args, strict=True)))
     if origin in OPAQUE:
-        return Shape(literals=frozenset((type(arg), arg) for arg in args) if origin in LITERALS else frozenset())
+        return Shape()
     if isinstance(origin, ALIASES):
         return _shape_of_alias(origin, args, bindings)
-    if isinstance(origin, type) and issubclass(origin, Sealed):
+    if not isinstance(origin, type):
+        return _read_container_shape(origin, args, bindings)
+    return _read_generic_class_shape(origin, args, bindings)
+
+
+def _read_generic_class_shape(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """Return the shape of a class with brackets."""
+    if issubclass(origin, Sealed):
         return _read_seal_shape(args, bindings)
     if is_taggable(origin):
         return Shape(models=(_make_generic_model(origin, args, bindings),))
-    mapped = _arguments_of_mapping(origin, args)
-    if mapped is not None:
-        keys = read_argument_shape(mapped[0], bindings)
-        values = read_argument_shape(mapped[1], bindings)
-        # For attributes that are no fields, the keys are checked with the rest. Reading their labels here could read
-        # the class that is being checked.
-        labels = {} if ForwardRef in bindings else keys.labels()
-        tags: frozenset[type[Source]] = frozenset().union(*(label.sources for label in labels.values()))
-        return Shape(
-            tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=_find_unread_classes(origin)
+    # A counter is written with the type of its keys alone.
+    mapping_args = (*args, int) if issubclass(origin, collections.Counter) else args
+    if issubclass(origin, Mapping) and len(mapping_args) == 2:
+        return _read_mapping_shape(origin, mapping_args, bindings)
+    return _read_container_shape(origin, args, bindings)
+
+
+def _read_metadata_shape(metadata: Sequence[Any]) -> Shape:
+    """Return the shape of the tags and marks that `Annotated` holds behind the type.
+
+    Raises:
+        UnlabelledData: something seems to be meant as a tag, and is none.
+    """
+    if any(not hints.is_tag(item) and hints.looks_like_tag(item) for item in metadata):
+        raise UnlabelledData(
+            "what stands in `Annotated` seems to be meant as a tag, and is none: name each source class by itself, "
+            "`Annotated[str, Source, Other]`; a text that is no id goes into `Doc(…)`"
         )
-    # This is a container, or a generic class that is assumed to contain its arguments.
+    marks = frozenset(item for item in metadata if isinstance(item, Mark))
+    return Shape(frozenset(_iter_tags(metadata)), marks=marks)
+
+
+def _read_mapping_shape(origin: type, args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """Return the shape of a mapping: `args` are the annotations of its keys and its values."""
+    keys, values = (read_argument_shape(argument, bindings) for argument in args)
+    # For attributes that are no fields, the keys are checked with the rest. Reading their labels here could read
+    # the class that is being checked.
+    labels = {} if ForwardRef in bindings else keys.labels()
+    tags: frozenset[type[Source]] = frozenset().union(*(label.sources for label in labels.values()))
+    unread = _find_unread_classes(origin)
+    return Shape(tags, (), values, keys.sealed, keys.seal, keys.within, keys=keys, unread=unread)
+
+
+def _read_container_shape(origin: Any, args: tuple[Any, ...], bindings: Bindings) -> Shape:
+    """Return the shape of a container, or of a generic class that is assumed to contain its arguments."""
     items = _unite_shapes((arg for arg in args if arg is not ...), bindings)
     if not items.sealed and isinstance(origin, type) and not issubclass(origin, (Iterable, AsyncIterable)):
         items = dataclasses.replace(items, seal=frozenset())  # It is a parameter, as in `Reclassifier[S, To]`.
     return Shape(items=items, unread=_find_unread_classes(origin))
-
-
-def _arguments_of_mapping(origin: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Return the annotations of the keys and values of a mapping; None if it is no mapping."""
-    if not (isinstance(origin, type) and issubclass(origin, Mapping)):
-        return None
-    if issubclass(origin, collections.Counter):
-        args = (*args, int)  # A counter is written with the type of its keys alone.
-    return args if len(args) == 2 else None
 
 
 def _bind_parameters(parameters: Sequence[Any], args: Sequence[Any], bindings: Bindings) -> dict[Any, Shape]:
@@ -923,34 +939,3 @@ def _type_variable_scopes(cls: type, bindings: Bindings) -> dict[type, Bindings]
                 names = getattr(origin, "__parameters__", ())
                 scopes.setdefault(origin, _bind_parameters(names, get_args(base), scopes.get(owner, {})))
     return scopes
-
-
-def read_parameter_shapes(fn: Callable[..., Any], localns: Mapping[str, Any] | None) -> dict[str, Shape]:
-    """Return parameter → shape for a function. The shape of a parameter without an annotation is empty.
-
-    Raises:
-        NameError: an annotation names what is not defined (yet).
-        UnlabelledData, UnknownSource: as `read_shape`.
-    """
-    annotations, names, around = read_function_annotations(fn, localns)
-    shapes: dict[str, Shape] = {}
-    for name, parameter in inspect.signature(fn).parameters.items():
-        annotation = evaluate_annotation(annotations.get(name), names, around)
-        shape = read_shape(annotation)
-        # An unpacked annotation describes all the arguments together.
-        unpacked = get_origin(annotation) in _UNPACK or getattr(annotation, "__unpacked__", False)
-        if parameter.kind is parameter.VAR_POSITIONAL and not unpacked:
-            shape = Shape(items=shape)
-        elif parameter.kind is parameter.VAR_KEYWORD and not unpacked:
-            shape = Shape(items=shape, keys=SILENT)
-        shapes[name] = shape
-    return shapes
-
-
-_UNPACK: Final = (Unpack, typing_extensions.Unpack)
-
-
-def unite_shape_labels(shapes: Mapping[str, Shape]) -> Label | None:
-    """Return the label of all that is tagged or sealed in the parameters; None if nothing is."""
-    labels = [label for shape in shapes.values() if (label := shape.label_of_all()) is not None]
-    return Label.join(*labels) if labels else None

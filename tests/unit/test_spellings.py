@@ -27,7 +27,8 @@ from pydantic import BaseModel, Field, StringConstraints
 import purposeguard as pg
 from purposeguard.adapters.tags import Tag
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import Shape, read_parameter_shapes, unite_shape_labels
+from purposeguard.values.parameters import read_parameter_shapes, unite_shape_labels
+from purposeguard.values.type_schema import Shape
 from purposeguard.values.walk import ArgumentScan
 from tests.unit import pep563
 from tests.unit.models import C, D, Email, R, T, guard

@@ -20,7 +20,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.values.type_schema import Shape, read_parameter_shapes, read_shape, unite_shape_labels
+from purposeguard.values.parameters import read_parameter_shapes, unite_shape_labels
+from purposeguard.values.type_schema import Shape, read_shape
 from purposeguard.values.walk import ArgumentScan
 from tests.unit.models import D, Device, Email, R, T, guard
 
