@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args, 
 from typing_extensions import TypeForm
 
 from purposeguard.errors import (
-    Fault,
-    NoticeError,
     PurposeGuardError,
     PurposeMissing,
     UnknownPurpose,
@@ -28,11 +26,10 @@ from purposeguard.locks import make_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource, Sources
 from purposeguard.notice.notice import SEVERAL, Notice
-from purposeguard.notice.several import JointNotice, Notices
+from purposeguard.notice.several import Notices
 from purposeguard.notice.vocabulary import Family, Purpose, Source, TermMeta
 from purposeguard.policy.context import NO_CONDITIONS
 from purposeguard.policy.explanation import Decision, format_term
-from purposeguard.policy.joint import NoticesInForce
 from purposeguard.policy.table import Conditions, PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.processes import register_fork_handlers
@@ -49,6 +46,7 @@ from purposeguard.runtime.clock import Clock, Now, read_system_time
 from purposeguard.runtime.current_use import require_current_use
 from purposeguard.runtime.engine import Engine, Transforms
 from purposeguard.runtime.forking import end_uses_after_fork, load_before_fork
+from purposeguard.runtime.notice_in_force import resolve_notice
 from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Register, TaggedTable
@@ -82,7 +80,13 @@ Untagged = Literal["allow", "refuse"]
 class Guard:
     """The enforcement point of an application: decides by a notice, and makes functions and blocks comply with it."""
 
-    __slots__ = ("__weakref__", "_engine", "_mode", "_register", "_replacing", "_transforms")
+    __slots__ = ("__weakref__", "_mode", "_replacing", "_transforms", "engine", "inventory")
+
+    engine: Engine
+    """The policy in force, the ambient use and the observers, for adapters and integrations."""
+
+    inventory: Register
+    """The declarations of the application. Adapters and integrations add to it."""
 
     @hides_own_frames
     def __init__(
@@ -125,7 +129,7 @@ class Guard:
         if untagged not in get_args(Untagged):
             raise ValueError("`untagged` is `allow` or `refuse`")
         self._transforms = Transforms()
-        self._engine = Engine(
+        self.engine = Engine(
             present,
             ledger if ledger is not None or governance is None else governance.ledger,
             observing=mode == "observe",
@@ -137,7 +141,7 @@ class Guard:
             untagged_refused=untagged == "refuse",
             observers=observers,
         )
-        self._register = Register()
+        self.inventory = Register()
         self._replacing = make_lock()
         self._attach()
         LIVE_GUARDS.add(self)
@@ -145,7 +149,7 @@ class Guard:
             listener(self)
 
     def _attach(self) -> None:
-        attach = getattr(self._engine.oversight, "attach", None)
+        attach = getattr(self.engine.oversight, "attach", None)
         if attach is not None:  # Governance with this method needs to know the guard that asks it.
             attach(self)
 
@@ -157,27 +161,27 @@ class Guard:
     @property
     def strict(self) -> bool:
         """True if functions passed to `map` must be registered."""
-        return self._engine.transforms is not None
+        return self.engine.transforms is not None
 
     @property
     def untagged(self) -> Untagged:
         """The handling of models with undescribed fields in access functions: `allow` or `refuse`."""
-        return "refuse" if self._engine.untagged_refused else "allow"
+        return "refuse" if self.engine.untagged_refused else "allow"
 
     @property
     def ledger(self) -> Ledger | None:
         """The observer that records denials and uses."""
-        return self._engine.ledger
+        return self.engine.ledger
 
     @property
     def governance(self) -> Oversight | None:
         """The keeper of the requests and consents of subjects."""
-        return self._engine.oversight
+        return self.engine.oversight
 
     @property
     def notice(self) -> Notice:
         """The notice in force. For several notices, a `JointNotice` with the attribute `notices`."""
-        return self._engine.snapshot.matrix.notice
+        return self.engine.snapshot.matrix.notice
 
     @property
     def history(self) -> History:
@@ -186,7 +190,7 @@ class Guard:
         Raises:
             SeveralNotices: The guard enforces several notices, each with a history of its own.
         """
-        return self._engine.snapshot.matrix.history
+        return self.engine.snapshot.matrix.history
 
     def replace(self, notice: Notice | History | Notices) -> None:
         """Put another revision of the notice in force atomically, while other threads may be deciding.
@@ -205,9 +209,9 @@ class Guard:
             NoticeError: `notice` is a revision of another notice, no revision of the history is in force yet, or a
                 family over several notices names a purpose that no longer exists.
         """
-        present, history = resolve_notice(notice, self._engine.clock)
+        present, history = resolve_notice(notice, self.engine.clock)
         with self._replacing:
-            self._engine.replace(present, history)
+            self.engine.replace(present, history)
         self._attach()
 
     def allows(
@@ -237,7 +241,7 @@ class Guard:
         if subject is not None or conditions:
             return bool(self.explain(sources, purpose, channel, subject, conditions))
         if channel is None:
-            rows, purposes = self._engine.snapshot.known  # Read together, so that both belong to one revision.
+            rows, purposes = self.engine.snapshot.known  # Read together, so that both belong to one revision.
             try:
                 if type(sources) is set:  # Ids often come in a set. Catching the TypeError would take twice as long.
                     return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # It is a set.
@@ -248,7 +252,7 @@ class Guard:
                 pass  # The question is new in this form, or the sources are not hashable.
         try:
             verdict = self._decide(sources, purpose, channel)
-            self._engine.report_decision(verdict, used=False)
+            self.engine.report_decision(verdict, used=False)
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
             raise
@@ -263,7 +267,7 @@ class Guard:
         conditions: Conditions = (),
     ) -> Verdict:
         """Decide by the notice in force without reporting the decision. Raises the errors of `allows`."""
-        engine = self._engine
+        engine = self.engine
         snapshot = engine.snapshot  # Read once, so that one revision decides everything.
         matrix = snapshot.matrix
         purpose_class, channel_id = matrix.resolve_purpose(purpose), matrix.resolve_channel(channel)
@@ -303,7 +307,7 @@ class Guard:
                 SubjectViolation, RevisionViolation or RetentionViolation.
             UnknownTerm, UnlabelledData, StoreUnavailable, TypeError: As in `allows`.
         """
-        engine = self._engine
+        engine = self.engine
         snapshot = engine.snapshot
         if conditions:
             pass  # Decided below.
@@ -336,7 +340,7 @@ class Guard:
         """Check without the shortcuts of `check`, then remember the result for them."""
         if hasattr(sources, "__next__"):  # An iterator can be read only once.
             sources = tuple(cast("Iterable[OneSource]", sources))
-        engine = self._engine
+        engine = self.engine
         snapshot = engine.snapshot
         verdict = self._decide(sources, purpose, channel, subject, conditions)
         engine.report_decision(verdict, used=True)
@@ -375,7 +379,7 @@ class Guard:
         """
         try:
             verdict = self._decide(sources, purpose, channel, subject, conditions)
-            self._engine.report_decision(verdict, used=False)
+            self.engine.report_decision(verdict, used=False)
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
             raise
@@ -402,7 +406,7 @@ class Guard:
         Raises:
             UnknownOperation: The notice does not declare this operation between the two.
         """
-        derived = functools.partial(self._engine.snapshot.matrix.derive_label, operation)
+        derived = functools.partial(self.engine.snapshot.matrix.derive_label, operation)
         if isinstance(one, Personal) or isinstance(other, Personal):
             return combine_seals(derived, one, other)
         return derived(one, other)
@@ -503,10 +507,10 @@ class Guard:
         """
         from purposeguard.runtime.declassification import Reclassifier  # noqa: PLC0415  # see above
 
-        matrix = self._engine.snapshot.matrix
+        matrix = self.engine.snapshot.matrix
         return Reclassifier(
-            self._engine,
-            self._register,
+            self.engine,
+            self.inventory,
             sources=matrix.resolve_label(sources),
             to=matrix.resolve_label(to),
             why=why,
@@ -552,7 +556,7 @@ class Guard:
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
         return ExceptionBlock(
-            self._engine,
+            self.engine,
             basis=basis,
             reason=reason,
             approver=approver,
@@ -583,7 +587,7 @@ class Guard:
             raise TypeError(f"registers functions, not {type(fn).__name__}")
         self._transforms.add(inner)
         site = Site.of(inner)
-        self._register.add_transform(Transform(site.dotted, site))
+        self.inventory.add_transform(Transform(site.dotted, site))
         return fn
 
     @overload
@@ -650,7 +654,7 @@ class Guard:
             ChannelViolation: The purpose is closed, and no channel or one that it does not admit is stated (rule 7).
         """
         frame = sys._getframe(1)
-        snapshot = self._engine.snapshot
+        snapshot = self.engine.snapshot
         try:
             matrix = snapshot.matrix  # Read once, so that everything is stated under one revision.
             condition_ids = matrix.resolve_conditions(conditions) if conditions else NO_CONDITIONS
@@ -689,8 +693,8 @@ class Guard:
         if more:
             raise UnknownPurpose([purpose, *more], SEVERAL)
         return StatedPurpose(
-            self._engine,
-            self._register,
+            self.engine,
+            self.inventory,
             matrix.resolve_purpose(purpose),
             matrix.resolve_channel(channel),
             observing=(self._mode if mode is None else _check_mode(mode)) == "observe",
@@ -732,7 +736,7 @@ class Guard:
 
         try:
             bare = len(sources) == 1 and not isinstance(sources[0], (TermMeta, str, Label)) and not (withhold or narrow)
-            named = None if bare or not sources else self._engine.snapshot.matrix.resolve_label(sources)
+            named = None if bare or not sources else self.engine.snapshot.matrix.resolve_label(sources)
             return decorate(sources[0]) if bare else decorate
         except (PurposeGuardError, TypeError) as error:
             hide_own_frames(error)
@@ -740,9 +744,9 @@ class Guard:
 
     def _access(self, fn: Function, named: Label | None, withhold: bool, narrow: bool, frame: FrameType) -> Function:
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
-        reader = AccessFunction(fn, self._engine, named, withhold, local, narrow=narrow)
+        reader = AccessFunction(fn, self.engine, named, withhold, local, narrow=narrow)
         wrapper = wrap_access_function(fn, reader)
-        self._register.add_access(reader.access)
+        self.inventory.add_access(reader.access)
         return wrapper
 
     def check_recipient(
@@ -783,7 +787,7 @@ class Guard:
         """
         from purposeguard.runtime.handover import iter_denials, require_recipient, resolve_recipient  # noqa: PLC0415  # see above
 
-        engine = self._engine
+        engine = self.engine
         require_recipient(engine, recipient)
         decision = self.explain(sources, purpose, channel, subject, conditions)
         if not decision:
@@ -830,9 +834,9 @@ class Guard:
         from purposeguard.runtime.declarations import EntrustmentDeclaration  # noqa: PLC0415  # see above
         from purposeguard.runtime.handover import EntrustDecorator  # noqa: PLC0415  # see above
 
-        named = self._engine.snapshot.matrix.resolve_label(sources) if sources else None
+        named = self.engine.snapshot.matrix.resolve_label(sources) if sources else None
         declared = EntrustmentDeclaration(Site("", "", 0), recipient, means, product, task, named)
-        return EntrustDecorator(self._engine, self._register, declared, sys._getframe(1))
+        return EntrustDecorator(self.engine, self.inventory, declared, sys._getframe(1))
 
     def cached(self, *, maxsize: int = 128, ttl: float | None = None, typed: bool = False) -> Callable[[F], F]:
         """Cache the results of an access function separately for each purpose.
@@ -857,7 +861,7 @@ class Guard:
 
         @hides_own_frames
         def decorate(fn: F) -> F:
-            return decorate_function(fn, lambda inner: cache_function(inner, self._engine, maxsize, ttl, typed))
+            return decorate_function(fn, lambda inner: cache_function(inner, self.engine, maxsize, ttl, typed))
 
         return decorate
 
@@ -891,7 +895,7 @@ class Guard:
         """
         if inspect.iscoroutine(fn):
             raise TypeError("carry the coroutine function before it is called: `guard.carry(fn)(…)`")
-        return carry_purpose(fn, self._engine)
+        return carry_purpose(fn, self.engine)
 
     @property
     def current(self) -> Use[Any]:
@@ -900,11 +904,11 @@ class Guard:
         Raises:
             PurposeMissing: No purpose is active here. It is raised in any mode, because there is no use to return.
         """
-        use: Use[Any] = self._engine.ambient()
+        use: Use[Any] = self.engine.ambient()
         absence = use.explain_absence()
         try:
             if absence is not None:
-                self._engine.report_denial(
+                self.engine.report_denial(
                     PurposeMissing(f"a use was asked for outside any purpose: {absence}"), observed=False
                 )
         except (PurposeGuardError, TypeError) as error:
@@ -934,7 +938,7 @@ class Guard:
             UnknownPurpose: The notice does not define an id.
             PurposeMissing: No purpose or another purpose is active here.
         """
-        engine = self._engine
+        engine = self.engine
         requested_purpose = engine.snapshot.matrix.resolve_purpose(purpose)
         use = require_current_use(engine, "a use was asked for")
         if use is not None:
@@ -963,32 +967,32 @@ class Guard:
     @property
     def activities(self) -> tuple[Activity, ...]:
         """The activities declared so far."""
-        return self._register.activities
+        return self.inventory.activities
 
     @property
     def accesses(self) -> tuple[Access, ...]:
         """The access functions declared so far."""
-        return self._register.accesses
+        return self.inventory.accesses
 
     @property
     def tables(self) -> tuple[TaggedTable, ...]:
         """The tables that adapters guard by this notice, each with its tagged columns."""
-        return self._register.tables
+        return self.inventory.tables
 
     @property
     def entrustments(self) -> tuple[EntrustmentDeclaration, ...]:
         """The declared functions that hand data over."""
-        return self._register.entrustments
+        return self.inventory.entrustments
 
     @property
     def reclassifications(self) -> tuple[Reclassification, ...]:
         """The reclassifications declared so far."""
-        return self._register.reclassifications
+        return self.inventory.reclassifications
 
     @property
     def transforms(self) -> tuple[Transform, ...]:
         """The registered functions that may see plain values."""
-        return self._register.transforms
+        return self.inventory.transforms
 
     def __repr__(self) -> str:
         return f"<Guard {self.mode} {self.notice!r}>"
@@ -1044,28 +1048,3 @@ def _check_mode(mode: str) -> Mode:
     if mode in get_args(Mode):
         return cast("Mode", mode)
     raise ValueError(f"mode is `enforce` or `observe`, not {format_id(mode, get_args(Mode))}")
-
-
-def resolve_notice(notice: object, clock: Clock) -> tuple[Notice | NoticesInForce, History | None]:
-    """Return the notice to decide by, and its history if one was passed.
-
-    Raises:
-        TypeError: `notice` is not a Notice, History or Notices.
-        NoticeError: No revision of the history is in force yet.
-    """
-    if isinstance(notice, Notices):
-        members = tuple(_resolve_single_notice(member, clock) for member in notice.members)
-        return NoticesInForce(members, notice.families), None
-    return _resolve_single_notice(notice, clock)
-
-
-def _resolve_single_notice(notice: object, clock: Clock) -> tuple[Notice, History | None]:
-    if isinstance(notice, Notice) and not isinstance(notice, JointNotice):
-        return notice, None
-    if not isinstance(notice, History):
-        raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
-    revision = notice.on(clock.now())
-    if revision is None:
-        first = notice.notices[0].revision
-        raise NoticeError([Fault("revision", f"none is in force yet: the first is of {first}")], "history")
-    return revision, notice

@@ -133,14 +133,14 @@ class Decider:
         rows: str = "keep those that may be used first, with `permitted` or `narrowed`",
         columns: str = "leave the column out, also where it only chooses or orders rows",
     ) -> None:
-        self.engine: Final[Engine] = guard._engine
-        self._register = guard._register
+        self.engine: Final[Engine] = guard.engine
+        self._register = guard.inventory
         self._advice_on_rows = rows
         self._advice_on_columns = columns
         self._rules: cachetools.LRUCache[object, RowRule] = cachetools.LRUCache(_MAX_CACHED_RULES)
         self._latest_roster: Roster | None = None
         # The check is made once, because checking an object against a protocol takes microseconds.
-        oversight = cast("object", guard._engine.oversight)
+        oversight = cast("object", guard.engine.oversight)
         self._ask_roster: Callable[[], object] | None = (
             oversight.roster if isinstance(oversight, RosterOversight) else None
         )

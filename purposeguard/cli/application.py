@@ -175,7 +175,7 @@ def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None
     by_row = says_whose(access)
 
     def why_not(label: Label) -> tuple[str, ...]:
-        return standing_against(Decision(guard._engine.get_permissions(activity).decide(label)), by_row=by_row)
+        return standing_against(Decision(guard.engine.get_permissions(activity).decide(label)), by_row=by_row)
 
     return forecast(why_not, activity, access, unread)
 
@@ -243,7 +243,7 @@ class TableOutcome(NamedTuple):
 
 def table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> TableOutcome:
     """Return the forecast of an activity using a table."""
-    permissions = guard._engine.get_permissions(activity)
+    permissions = guard.engine.get_permissions(activity)
     refused = {
         column: reasons
         for column, label in table.columns
@@ -287,7 +287,7 @@ class Forecasts:
 
     def silent(self) -> list[Activity]:
         """Return the activities that state no channel, although their clause names its channels."""
-        table = self.guard._engine.snapshot.matrix
+        table = self.guard.engine.snapshot.matrix
         return [
             activity
             for activity in self.activities

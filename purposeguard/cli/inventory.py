@@ -298,7 +298,7 @@ def _explain_refusal(guard: Guard, entrustment: EntrustmentDeclaration) -> Itera
     if isinstance(entrustment.recipient, Recipient):
         means = entrustment.means or entrustment.recipient.means
         document = guard.notice.document
-        today = to_local_day(document.timezone, guard._engine.clock.now())
+        today = to_local_day(document.timezone, guard.engine.clock.now())
         for why in list_objections(
             document,
             entrustment.recipient,

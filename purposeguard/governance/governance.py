@@ -23,7 +23,7 @@ from purposeguard.governance.retention import RetentionJob
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
 from purposeguard.governance.transfers import Provisions
-from purposeguard.guard import Guard, resolve_notice
+from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice, Notices
@@ -33,6 +33,7 @@ from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.transfers import Provision, Recipient
 from purposeguard.runtime.clock import Clock, Now, read_system_time
+from purposeguard.runtime.notice_in_force import resolve_notice
 from purposeguard.runtime.observer import Ledger, find_method
 from purposeguard.runtime.protocols import OffLoopLedger, Roster
 
@@ -307,7 +308,7 @@ class Governance:
 
     @property
     def _current_table(self) -> PolicyTable:
-        return self._table if self._guard is None else self._guard._engine.table
+        return self._table if self._guard is None else self._guard.engine.table
 
     @property
     def _revisions(self) -> History:

@@ -95,14 +95,14 @@ class SubjectFrom:
 
 def refuse_if_stopped(block: Block[Any], whose: RowContext) -> None:
     """Raise if the subject stopped the purpose of a block, so that it may use no source about them."""
-    engine = block._stated.engine
+    engine = block.stated.engine
     use = require_current_use(engine, "a request was to be answered")
     if use is None:  # The missing purpose was only observed.
         return
     matrix = engine.snapshot.matrix
     stopped = None
     for source in matrix.notice.sources:
-        if block._stated.purpose not in matrix.resolve_row(source):
+        if block.stated.purpose not in matrix.resolve_row(source):
             continue
         decision = use.explain(source, subject=whose)
         if decision:

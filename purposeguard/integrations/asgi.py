@@ -167,7 +167,7 @@ def _make_run(name: str, block: Block[Any] | None) -> Run | None:
         return None
     if not isinstance(block, Block):
         raise TypeError(f"`{name}` is given {type(block).__name__}: say what it is for, `guard.purpose(…)`")
-    _, line, module = block._stated.where
+    _, line, module = block.stated.where
     return make_purpose_run(block, Site(module, name, line))
 
 
@@ -177,7 +177,7 @@ def make_purpose_run(block: Block[Any], site: Site) -> Run:
     `hops` carries the purpose into threads and tasks of the request. The event loop does not wait for a store of
     governance that is silent.
     """
-    engine = block._stated.engine
+    engine = block.stated.engine
 
     async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
         await settled(engine)

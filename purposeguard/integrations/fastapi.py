@@ -135,7 +135,7 @@ class _InstalledMiddleware:
             await cast("JSONResponse", response)(scope, receive, send)
 
         with nothing_hops():  # The context may be a copy of that of another request.
-            await answer_off_loop(self._guard._engine, self._app, scope, receive, send, refuse=refuse)
+            await answer_off_loop(self._guard.engine, self._app, scope, receive, send, refuse=refuse)
 
     async def _prepare(self) -> None:
         if self._inspected_routes < 0:
@@ -168,7 +168,7 @@ class _InstalledMiddleware:
 def _require_same_guard(guard: Guard, route: Any, path: str) -> None:
     """Raise MisdeclaredRoute if the purpose of a route belongs to another guard than the application's."""
     declared: _RouteDeclaration | None = getattr(declared_route(route), "declared", None)
-    if declared is not None and declared.block._stated.engine is not guard._engine:
+    if declared is not None and declared.block.stated.engine is not guard.engine:
         raise MisdeclaredRoute(
             f"{format_route_place(route.endpoint, path)} has a purpose of another guard than the application"
         )
@@ -215,7 +215,7 @@ def _find_entered_blocks(dependant: Any) -> list[Block[Any]]:
 
 def _describe_block(block: Block[Any]) -> tuple[str, list[str]]:
     """Return the name and the clauses of a block's purpose."""
-    purpose = block._stated.purpose
+    purpose = block.stated.purpose
     if isinstance(purpose, Family):
         return purpose.name, [member.clause for member in purpose.members]
     return purpose.slug, [purpose.clause]
@@ -284,7 +284,7 @@ class PurposeRoute(APIRoute):
         @functools.wraps(endpoint)
         async def prefetch_and_call(**values: Any) -> Any:
             row_context = subject.of(values[self._parameter])
-            await ask_ahead(block._stated.engine, [cast("str", row_context.subject)])
+            await ask_ahead(block.stated.engine, [cast("str", row_context.subject)])
             refuse_if_stopped(block, row_context)
             return await endpoint(**values)
 
@@ -323,7 +323,7 @@ def entering(block: Block[P]) -> Callable[[HTTPConnection], AsyncGenerator[Use[P
     purpose holds from then on until the answer is written and its background tasks have run. So put dependencies that
     read personal data after it.
     """
-    return _make_dependency(block, block._stated.get_handle())
+    return _make_dependency(block, block.stated.get_handle())
 
 
 def _make_dependency(block: Block[P], handle: ActivityHandle) -> Callable[[HTTPConnection], AsyncGenerator[Use[P]]]:
@@ -463,7 +463,7 @@ class PurposeRouter(APIRouter):
         declared = self._make_declaration(endpoint, path, purpose, None)
         all_dependencies = list(dependencies or ())
         if declared is not None:
-            handle = declared.block._stated.get_handle_at(Site.of(inspect.unwrap(endpoint)))
+            handle = declared.block.stated.get_handle_at(Site.of(inspect.unwrap(endpoint)))
             all_dependencies.insert(0, Depends(_make_dependency(declared.block, handle)))
         super().add_api_websocket_route(path, endpoint, name, dependencies=all_dependencies)
 

@@ -232,18 +232,18 @@ class _RequestPurposes:
         block = self._blocks[names[0]] if names else None
         if block is None:
             return None
-        _, line, module = block._stated.where
+        _, line, module = block.stated.where
         return self._route(block, Site(module, names[0], line))
 
     def _route(self, block: Block[Any], site: Site) -> ActivityWrapper:
         key = (id(block), site)  # The table or the views keep the blocks alive.
         if key not in self._made:
-            self._made[key] = ActivityWrapper(block._stated.get_handle_at(site))
+            self._made[key] = ActivityWrapper(block.stated.get_handle_at(site))
         return self._made[key]
 
     def _require_same_guard(self, name: str, block: object) -> None:
         _require_block(f"`{name}`", block)
-        if isinstance(block, Block) and block._stated.engine is not self._guard._engine:
+        if isinstance(block, Block) and block.stated.engine is not self._guard.engine:
             raise ValueError(
                 f"{_describe_place(block)}`{name}` has a purpose of another guard: make one guard, and import it"
             )
@@ -290,5 +290,5 @@ def _require_block(name: str, block: object) -> None:
 def _describe_place(block: Block[Any] | None) -> str:
     if block is None:
         return ""
-    code, line, _ = block._stated.where
+    code, line, _ = block.stated.where
     return f"{code.co_filename}:{line}: "

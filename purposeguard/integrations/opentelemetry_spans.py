@@ -46,7 +46,7 @@ class PurposeSpans(SpanProcessor):
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Add both attributes if a purpose is under way."""
-        use = find_current_use(self._guard._engine)
+        use = find_current_use(self._guard.engine)
         if use is not None:
             span.set_attribute(PURPOSE, use.activity.purpose_id)
             span.set_attribute(ACTIVITY, use.activity.name)

@@ -201,7 +201,7 @@ class Outgoing:
 
     def __init__(self, guard: Guard, hosts: Mapping[str, Party], *, means: str | None = None) -> None:
         self._guard = guard
-        self._engine = guard._engine
+        self._engine = guard.engine
         self._means = means
         frame = sys._getframe(1)
         self._module, self._line = str(frame.f_globals.get("__name__", "?")), frame.f_lineno

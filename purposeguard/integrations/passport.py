@@ -133,7 +133,7 @@ class Passports:
             raise PurposeMissing(
                 f"{use.activity.name} is an exception, which does not travel: state it where it is needed"
             )
-        matrix = self._guard._engine.snapshot.matrix  # Read once, so that purpose and revision belong together.
+        matrix = self._guard.engine.snapshot.matrix  # Read once, so that purpose and revision belong together.
         purpose = matrix.resolve_purpose(use.activity.purpose)
         table = matrix.single_table_of(purpose)
         origin = Passport(
@@ -162,7 +162,7 @@ class Passports:
         Raises:
             TypeError, ValueError: As in `issue`.
         """
-        now = self._guard._engine.clock.read()
+        now = self._guard.engine.clock.read()
         identity = secrets.token_urlsafe(16)
         claims = dataclasses.replace(
             passport,
@@ -191,7 +191,7 @@ class Passports:
         if text is None:
             raise PassportRefused("missing", "what was sent carries none; send it inside `with guard.purpose(…)`")
         key, passport = self._keys.genuine(text)
-        now = (self._guard._engine.clock.now() - _EPOCH).total_seconds()
+        now = (self._guard.engine.clock.now() - _EPOCH).total_seconds()
         if now >= passport.expires:
             raise PassportRefused("expired", "it was issued too long ago; give what waits longer a longer `max_age`")
         if now + self._leeway.total_seconds() < passport.issued:
@@ -272,7 +272,7 @@ class Passports:
             handle = self._handle(passport, receiver)
             self._begin(passport, holder)
         except PassportRefused as refused:
-            self._guard._engine.report_denial(refused, observed=self._guard._engine.observing)
+            self._guard.engine.report_denial(refused, observed=self._guard.engine.observing)
             return None
         return passport, handle
 
@@ -292,15 +292,15 @@ class Passports:
             TypeError: `permits` is no list of purposes, or empty.
         """
         purposes = tuple_of(permits)
-        matrix = self._guard._engine.snapshot.matrix
+        matrix = self._guard.engine.snapshot.matrix
         for purpose in map(matrix.resolve_purpose, purposes):
             if not matrix.must_state_channel(purpose):
-                self._guard.purpose(purpose, activity=activity)._stated.get_handle_at(site)
+                self._guard.purpose(purpose, activity=activity).stated.get_handle_at(site)
         return purposes
 
     def _handle(self, passport: Passport, receiver: _Receiver) -> ActivityHandle:
         """Return the activity that a passport begins here. It is cached while the notice stays in force."""
-        snapshot = self._guard._engine.snapshot
+        snapshot = self._guard.engine.snapshot
         if self._handles[0] is not snapshot or len(self._handles[1]) > _HANDLES_AT_MOST:
             self._handles = snapshot, {}
         stated = passport.channel, passport.conditions
@@ -313,7 +313,7 @@ class Passports:
             block = self._guard.purpose(
                 purpose, channel=passport.channel, activity=receiver.activity, conditions=conditions
             )
-            handle = handles[key] = block._stated.get_handle_at(receiver.site)
+            handle = handles[key] = block.stated.get_handle_at(receiver.site)
         return handle
 
     def _find_permitted(
@@ -324,7 +324,7 @@ class Passports:
         Raises:
             PassportRefused: The passport is of another notice or an unknown revision, or its purpose is not permitted.
         """
-        matrix = self._guard._engine.snapshot.matrix
+        matrix = self._guard.engine.snapshot.matrix
         table = next((part for part in matrix.parts if part.notice.id == passport.notice), None)
         if table is None:
             raise PassportRefused(
@@ -405,16 +405,16 @@ def site_of(frame: FrameType) -> Site:
 @contextlib.contextmanager
 def without_purpose(guard: Guard) -> Generator[None]:
     """Suspend the purpose under way inside the block, for code that a framework runs in place of another process."""
-    token = guard._engine.set_ambient(NO_USE)
+    token = guard.engine.set_ambient(NO_USE)
     try:
         yield
     finally:
-        guard._engine.reset_ambient(token)
+        guard.engine.reset_ambient(token)
 
 
 def under_way(guard: Guard) -> Use[Any] | None:
     """Return the use under way if it may travel, or else None. The question is not recorded."""
-    use = find_current_use(guard._engine)
+    use = find_current_use(guard.engine)
     return use if use is not None and use.handle.can_be_carried else None
 
 

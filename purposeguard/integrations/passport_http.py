@@ -195,7 +195,7 @@ class PassportMiddleware:
                     raise
                 await _answer(problem, scope, send)
                 return
-            engine = self._passports.guard._engine
+            engine = self._passports.guard.engine
             await settled(engine)
             await answer_off_loop(engine, self._app, scope, receive, send, refuse=refuse)
 

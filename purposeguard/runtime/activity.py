@@ -51,15 +51,16 @@ class StatedPurpose:
         name: The name of the activity, if one is stated.
         observing: True if violations are only observed.
         where: The code, line and module of the place.
+        handle: The handle of the block's activity. None until the block is entered.
         fits: True if the purpose admits the channel, or its absence (rule 7). Otherwise the violation was observed.
     """
 
     __slots__ = (
-        "_handle",
         "channel",
         "conditions",
         "engine",
         "fits",
+        "handle",
         "name",
         "observing",
         "purpose",
@@ -92,7 +93,7 @@ class StatedPurpose:
         self.name = name
         self.observing = observing
         self.where = (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
-        self._handle: ActivityHandle | None = None
+        self.handle: ActivityHandle | None = None
         self.fits = _check_channel(engine, self.make_activity(Site("", "", 0), name or ""))
 
     def make_activity(self, site: Site, name: str) -> Activity:
@@ -101,10 +102,10 @@ class StatedPurpose:
 
     def get_handle(self) -> ActivityHandle:
         """Return the handle of the block's activity, which is listed in the inventory on the first call."""
-        if self._handle is None:
+        if self.handle is None:
             code, line, module = self.where
-            self._handle = self.get_handle_at(Site(module, code.co_qualname, line))
-        return self._handle
+            self.handle = self.get_handle_at(Site(module, code.co_qualname, line))
+        return self.handle
 
     def get_handle_at(self, site: Site) -> ActivityHandle:
         """List the activity at another place in the inventory, and return its handle."""
@@ -146,10 +147,13 @@ class Block(Generic[P]):
     As a context manager it yields a `Use`. A block is reentrant, and several tasks may enter it at the same time.
     """
 
-    __slots__ = ("_entered", "_stated")
+    __slots__ = ("_entered", "stated")
+
+    stated: StatedPurpose
+    """The purpose and the place of the block. Integrations begin activities from them."""
 
     def __init__(self, stated: StatedPurpose) -> None:
-        self._stated = stated
+        self.stated = stated
         self._entered: list[tuple[FrameType, Use[P]]] = []
 
     @hides_own_frames
@@ -175,7 +179,7 @@ class Block(Generic[P]):
                 whose first argument is its object: call `guard.use(…)` in their body instead.
         """
         refuse_method(fn, "ask `guard.use(…)` in it")
-        engine = self._stated.engine
+        engine = self.stated.engine
         wrapper: Any = decorate_function(fn, lambda inner: self._wrap_function(with_use(inner, engine), Site.of(inner)))
         return cast("Callable[Q, R]", wrapper)
 
@@ -183,7 +187,7 @@ class Block(Generic[P]):
         vars().update({name: UseAttribute(name) for name in dir(Use) if not name.startswith("_")})
 
     def _wrap_function(self, fn: Function, site: Site | None = None) -> Function:
-        stated = self._stated
+        stated = self.stated
         site = site or Site.of(fn)
         activity = stated.make_activity(site, stated.name or site.dotted)
         wrapper = _run_as_activity(fn, stated.engine, activity)
@@ -193,7 +197,7 @@ class Block(Generic[P]):
 
     def __enter__(self) -> Use[P]:
         frame = sys._getframe(1)
-        use: Use[P] = Use(self._stated._handle or self._stated.get_handle(), frame)
+        use: Use[P] = Use(self.stated.handle or self.stated.get_handle(), frame)
         self._entered.append((frame, use))
         return use
 
@@ -210,7 +214,7 @@ class Block(Generic[P]):
 
     async def __aenter__(self) -> Use[P]:
         frame = sys._getframe(1)
-        use: Use[P] = Use(self._stated.get_handle(), frame)
+        use: Use[P] = Use(self.stated.get_handle(), frame)
         self._entered.append((frame, use))
         return use
 
@@ -225,7 +229,7 @@ class Block(Generic[P]):
             raise RuntimeError("this block was left more often than it was entered")
         # A `with` statement leaves from the frame in which it entered, in any context. A call by hand, as by an exit
         # stack, leaves the ambient use; in another context it leaves the last use that was entered here.
-        ambient = self._stated.engine.innermost()
+        ambient = self.stated.engine.innermost()
         entry = (
             next((candidate for candidate in entered if candidate[0] is frame), None)
             or next((candidate for candidate in entered if candidate[1] is ambient), None)

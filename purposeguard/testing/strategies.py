@@ -40,7 +40,7 @@ def asked_of(notice: Notice) -> tuple[Asked, ...]:
 
 def declarable(guard: Guard) -> list[tuple[str, str | None]]:
     """Return the purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
-    table = guard._engine.snapshot.matrix
+    table = guard.engine.snapshot.matrix
     ways: list[tuple[str, str | None]] = []
     for term in asked_of(guard.notice):
         unstated = () if table.must_state_channel(term) else (None,)

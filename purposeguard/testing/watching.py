@@ -195,8 +195,8 @@ _everywhere: Final = _Everywhere()
 def _observe(guard: Guard) -> _Observer:
     observer = _everywhere.observers.get(guard)
     if observer is None:
-        observer = _everywhere.observers[guard] = _Observer(guard._engine)
-        guard._engine.add_observer(observer)
+        observer = _everywhere.observers[guard] = _Observer(guard.engine)
+        guard.engine.add_observer(observer)
         observer.turn()
     return observer
 
@@ -206,7 +206,7 @@ def _leave(guard: Guard) -> None:
     observer = _everywhere.observers.get(guard)
     if observer is not None and not observer.watchers and not _everywhere.watchers:
         del _everywhere.observers[guard]
-        guard._engine.remove_observer(observer)
+        guard.engine.remove_observer(observer)
 
 
 @contextlib.contextmanager

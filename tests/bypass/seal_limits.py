@@ -81,7 +81,7 @@ def what_opens_inside() -> object:
 
 @limit("The library's own parts")
 def what_decides_replaced() -> object:
-    allowed = Verdict(True, guard._engine.snapshot.matrix, pg.Label(tm.ProductData), tm.RenewalGuidance)  # a field
+    allowed = Verdict(True, guard.engine.snapshot.matrix, pg.Label(tm.ProductData), tm.RenewalGuidance)  # a field
     with mock.patch.object(Permissions, "decide", return_value=allowed):
         return opened(seal(TEXT, tm.ProductData))
 

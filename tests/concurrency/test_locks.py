@@ -146,7 +146,7 @@ def test_a_notice_that_is_replaced_while_one_is_replaced(interrupted: Any) -> No
             asked = after.source("1.1")
             assert use.allows(asked if not expected else source) is expected
             assert guard.allows(source, purpose) is expected
-            assert [one.retired for one in guard._engine.snapshot._permissions.values()] in ([], [False])
+            assert [one.retired for one in guard.engine.snapshot._permissions.values()] in ([], [False])
         with block as use:
             assert use.allows(source) is expected
     assert len(tried) > 3

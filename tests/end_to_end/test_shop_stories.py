@@ -83,8 +83,8 @@ class ShopMachine(PurposeMachine):
         revisions.put_in_force(revisions.PUBLISHED)
         self.ending.callback(revisions.put_in_force, revisions.PUBLISHED)
         told = Told(self.ledger)
-        guard._engine.add_observer(told)
-        self.ending.callback(guard._engine.remove_observer, told)
+        guard.engine.add_observer(told)
+        self.ending.callback(guard.engine.remove_observer, told)
         office.register("crash-lab", LABORATORY)
         return guard
 

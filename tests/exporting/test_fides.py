@@ -127,7 +127,7 @@ def test_of_another_notice_nothing_is_written() -> None:
 def test_a_source_that_is_not_exported_is_refused() -> None:
     guard = pg.Guard(GDPR)
     battery = pg.Label(GDPR.source("2.2/commuter/battery"))
-    guard._register.add_table(TaggedTable("rides", (("battery", battery),)))
+    guard.inventory.add_table(TaggedTable("rides", (("battery", battery),)))
     assert collect_tagged_fields(guard, GDPR) == {"rides": {"battery": ["2.2/commuter/battery"]}}
     without = Notice.parse(GDPR.dump() | {"overlay": []})
     with pytest.raises(CommandProblem, match=r"rides\.battery: the notice has no source `2\.2/commuter/battery`"):

@@ -39,9 +39,9 @@ def test_tables_are_listed_by_name_also_those_of_what_knows_them_only_later() ->
             return [orders]
 
     holder = Holder()
-    mine._register.add_tables_of(holder)
+    mine.inventory.add_tables_of(holder)
     for _ in range(2):
-        mine._register.add_table(people)
+        mine.inventory.add_table(people)
         assert mine.tables == (orders, people)
 
 

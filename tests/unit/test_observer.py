@@ -67,11 +67,11 @@ def customers() -> list[Customer]:
 @pytest.fixture
 def told() -> Iterator[Recorder]:
     recorder = Recorder()
-    guard._engine.add_observer(recorder)
+    guard.engine.add_observer(recorder)
     yield recorder
-    guard._engine.remove_observer(recorder)
-    assert not guard._engine.observers.want_each
-    assert not guard._engine.snapshot.observed
+    guard.engine.remove_observer(recorder)
+    assert not guard.engine.observers.want_each
+    assert not guard.engine.snapshot.observed
 
 
 def test_questions_and_uses_are_told_apart(told: Recorder) -> None:
@@ -108,7 +108,7 @@ def test_a_field_that_is_looked_at_is_named(told: Recorder) -> None:
 
 def test_nothing_is_remembered_meanwhile_and_again_afterwards() -> None:
     recorder, other = Recorder(), Recorder()
-    engine = guard._engine
+    engine = guard.engine
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
         assert R in use._allowed_labels
@@ -132,14 +132,14 @@ def test_refusals_are_told_before_they_are_raised(told: Recorder) -> None:
         load()
     assert told.events == ["decided", "denied PurposeViolation", "called load", "denied PurposeMissing"]
     observing, recorder = pg.Guard(tm.NOTICE, mode="observe"), Recorder()
-    observing._engine.add_observer(recorder)
+    observing.engine.add_observer(recorder)
     observing.check("1.1b", "1.2(1)①")
     assert recorder.events[-1] == "observed PurposeViolation"
 
 
 def test_a_replacement_is_told_and_another_table_may_stand_in() -> None:
     watched, recorder = pg.Guard(tm.NOTICE), Recorder()
-    engine = watched._engine
+    engine = watched.engine
     engine.add_observer(recorder)
     watched.replace(revised(tm.NOTICE, lambda tables: None))
     assert recorder.events == ["replaced"]
@@ -196,7 +196,7 @@ def test_an_observer_leaves_another_table_in_the_place_of_the_notice() -> None:
     class Each(Observer):
         def decided(self, *_of: object, **_decision: object) -> None: ...
 
-    engine = pg.Guard(tm.NOTICE)._engine
+    engine = pg.Guard(tm.NOTICE).engine
     other, each = PolicyTable(tm.NOTICE), Each()
     engine.install_table(other)
     engine.add_observer(each)

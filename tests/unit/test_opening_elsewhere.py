@@ -195,7 +195,7 @@ def test_there_is_no_use_where_nothing_is_under_way() -> None:
         with pytest.raises(pg.PurposeMissing) as missing:
             guard.current.open(NAME)
         said.append(str(missing.value))
-        nothing = guard._engine.ambient()
+        nothing = guard.engine.ambient()
         assert repr(nothing)
         assert not nothing.active
 

@@ -191,7 +191,7 @@ def test_code_stands_beside_its_clauses() -> None:
 def test_tables_are_named() -> None:
     guard = guarded()
     columns = (("email", pg.Label(tm.Registration)), ("paid", pg.Label(tm.Customer)), ("page", pg.Label(tm.Cookie)))
-    guard._register.add_table(TaggedTable("customers", columns))
+    guard.inventory.add_table(TaggedTable("customers", columns))
     _, register = registers(guard)
     kept = {given: row["Database, and where it is kept"] for given, row in rows(register).items()}
     assert {given: tables for given, tables in kept.items() if tables != ABSENT["en"]} == {

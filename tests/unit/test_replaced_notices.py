@@ -51,7 +51,7 @@ def test_notices_that_were_replaced_are_not_kept(dates: list[str]) -> None:
         notice = revision(date)
         kept += [weakref.ref(one) for one in (*notice.sources, *notice.purposes)]
         guard.replace(notice)
-        kept.append(weakref.ref(guard._engine.snapshot))
+        kept.append(weakref.ref(guard.engine.snapshot))
         with block:
             used(guard)
     del notice
@@ -62,10 +62,10 @@ def test_notices_that_were_replaced_are_not_kept(dates: list[str]) -> None:
     classes = [one() for one in kept if isinstance(one(), type)]
     of_one = len(guard.notice.sources) + len(guard.notice.purposes)
     assert len(classes) == of_one * len(dates)
-    matrix = guard._engine.snapshot.matrix
+    matrix = guard.engine.snapshot.matrix
     assert [len(guard.history), len(matrix.revisions_by_date)] == [len(dates)] * 2
     assert len(matrix.class_dates) == of_one * len(dates) + len(named)
-    assert len(guard._engine._snapshots) == 1
+    assert len(guard.engine._snapshots) == 1
     assert len(guard.activities) == 2
 
 
@@ -74,7 +74,7 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
     guard = pg.Guard(first)
 
     def sizes() -> list[int]:
-        matrix = guard._engine.snapshot.matrix
+        matrix = guard.engine.snapshot.matrix
         used(guard)
         parts: Any = (
             matrix.class_dates,
@@ -82,9 +82,9 @@ def test_a_thousand_replacements_leave_as_much_as_one() -> None:
             matrix._then,
             matrix._alias,
             guard.history,
-            guard._engine._snapshots,
+            guard.engine._snapshots,
         )
-        return [*map(len, parts), len(guard._engine._snapshots), sum(map(len, matrix._tables.values()))]
+        return [*map(len, parts), len(guard.engine._snapshots), sum(map(len, matrix._tables.values()))]
 
     guard.replace(second)
     once = sizes()

@@ -556,7 +556,7 @@ def test_no_more_is_remembered_than_some(monkeypatch: pytest.MonkeyPatch) -> Non
         assert not guard.allows("1(a)", STATISTICS, subject=pg.RowContext(collected=THEN))
         assert guard.allows("1(a)", OFFERS, subject=pg.RowContext(collected=THEN))
         assert guard.allows("2", STATISTICS, subject=pg.RowContext(collected=THEN))
-    assert len(guard._engine.snapshot.matrix._in_context) == 1
+    assert len(guard.engine.snapshot.matrix._in_context) == 1
 
 
 def test_the_end_of_use_alone_says_nothing_of_the_revision() -> None:

@@ -181,7 +181,7 @@ def test_a_class_of_two_notices_is_refused() -> None:
     guard.replace(JP)
     usage, renewal = term(wider, "Usage"), term(wider, "Renewal")
     assert not guard.allows(usage, renewal)
-    assert guard._engine.snapshot.matrix.table_of(usage).notice is JP
+    assert guard.engine.snapshot.matrix.table_of(usage).notice is JP
 
 
 def test_what_is_no_notice() -> None:
@@ -201,12 +201,12 @@ def test_what_belongs_to_one_notice_is_asked_of_that(guard: pg.Guard) -> None:
             ask()
         assert caught.value.notices == ("shop-jp", "shop-eu")
     with pytest.raises(SeveralNotices, match="periods of retention"):
-        _ = guard._engine.snapshot.matrix.periods
+        _ = guard.engine.snapshot.matrix.periods
     assert notice.id == "shop-jp + shop-eu"
 
 
 def test_what_no_notice_has_is_no_attribute_of_several(guard: pg.Guard) -> None:
-    matrix = guard._engine.snapshot.matrix
+    matrix = guard.engine.snapshot.matrix
     with pytest.raises(SeveralNotices, match="each has its revisions"):
         _ = matrix.history
     for missing in (lambda: guard.notice.colour, lambda: matrix.colour):  # type: ignore[attr-defined]
@@ -215,7 +215,7 @@ def test_what_no_notice_has_is_no_attribute_of_several(guard: pg.Guard) -> None:
 
 
 def test_a_purpose_is_of_one_notice_and_a_family_may_be_of_several(guard: pg.Guard) -> None:
-    matrix = guard._engine.snapshot.matrix
+    matrix = guard.engine.snapshot.matrix
     assert [part.notice.id for part in matrix.parts] == ["shop-jp", "shop-eu"]
     assert [matrix.single_table_of(purpose).notice.id for purpose in (JP_RENEWAL, EU_RENEWAL)] == ["shop-jp", "shop-eu"]
     with pytest.raises(SeveralNotices, match="a purpose of its own in this family"):
@@ -223,7 +223,7 @@ def test_a_purpose_is_of_one_notice_and_a_family_may_be_of_several(guard: pg.Gua
     third = pg.Notice.parse(JP.dump() | {"id": "shop-uk"})
     with pytest.raises(pg.UnknownSource, match="is a class of none of shop-jp"):
         matrix.split_label(pg.Label(JP_ACCOUNT, term(third, "Account")))
-    table = pg.Guard(JP)._engine.snapshot.matrix
+    table = pg.Guard(JP).engine.snapshot.matrix
     assert table.parts == (table,)
     assert table.single_table_of(JP_RENEWAL) is table
     assert table.own_conditions(frozenset({"adult"})) == {"adult"}
@@ -240,7 +240,7 @@ def test_two_that_say_the_same_are_equal(guard: pg.Guard) -> None:
     assert repr(both()) == "<Notices shop-jp, shop-eu>"
     assert "shop-jp, revision of 2024-01-01" in guard._repr_html_()
     assert "shop-eu, revision of 2024-01-01" in guard.notice._repr_html_()
-    assert repr(guard._engine.snapshot.matrix).startswith("<JointTable of <JointNotice")
+    assert repr(guard.engine.snapshot.matrix).startswith("<JointTable of <JointNotice")
 
 
 # --- channels and activities
@@ -357,7 +357,7 @@ def test_a_row_that_was_allowed_says_nothing_of_one_from_before() -> None:
 
 
 def test_a_date_alone_is_a_revision_of_neither() -> None:
-    table = pg.Guard(both())._engine.snapshot.matrix
+    table = pg.Guard(both()).engine.snapshot.matrix
     label = pg.Label(JP_ACCOUNT)
     assert table.row_for(label, None, Context(under=JP.revision)) == frozenset()
     assert table.collection_revision(JP_ACCOUNT, Context(under=JP.revision)) == BEFORE_ALL
@@ -366,7 +366,7 @@ def test_a_date_alone_is_a_revision_of_neither() -> None:
 
 def test_replacing_one_notice_leaves_the_other() -> None:
     guard = pg.Guard(both())
-    other = guard._engine.snapshot.matrix.table_of(EU_ACCOUNT)
+    other = guard.engine.snapshot.matrix.table_of(EU_ACCOUNT)
     later = revised(JP, lambda t: t["grant"][0].update(sources=["1(a)", "2"]), "2025-01-01")
     with guard.purpose("AnyRenewal", channel="email") as use:
         assert not use.allows(term(JP, "Visit"))
@@ -375,7 +375,7 @@ def test_replacing_one_notice_leaves_the_other() -> None:
         assert not use.allows(term(JP, "Visit"))  # collected under the revision before
         assert use.allows([JP_ACCOUNT, EU_ACCOUNT])
         assert use.allows([term(later, "Account"), EU_ACCOUNT])
-    assert guard._engine.snapshot.matrix.table_of(EU_ACCOUNT) is other
+    assert guard.engine.snapshot.matrix.table_of(EU_ACCOUNT) is other
     assert guard.allows(term(later, "Account"), term(later, "Renewal") | EU_RENEWAL)
     assert guard.allows(term(later, "Account"), JP_RENEWAL | EU_RENEWAL)
     clock = day("2025-06-01")
@@ -442,7 +442,7 @@ def test_a_consent_is_given_under_one_notice() -> None:
 
 
 def test_who_is_known_later_or_not_at_all() -> None:
-    table = pg.Guard(both())._engine.snapshot.matrix
+    table = pg.Guard(both()).engine.snapshot.matrix
     visit = pg.Label(term(EU, "Visit"))
     assert term(EU, "Statistics") in table.row_for(visit, None, Context(ANYONE))
     assert table.row_for(visit, None, Context(UNNAMED)) == frozenset()

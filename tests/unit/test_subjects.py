@@ -457,7 +457,7 @@ def test_no_more_standings_are_remembered_than_some(monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         assert asked(guard, 8) == asked(guard, 9) == ALLOWED
         assert asked(guard, 7) == REFUSED
-    column = guard._engine.snapshot.get_permissions(P, None)
+    column = guard.engine.snapshot.get_permissions(P, None)
     assert column.labels_allowed_for(CLEAR) == {REGISTERED}
     assert column.labels_allowed_for(other) == frozenset()
 

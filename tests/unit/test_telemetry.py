@@ -100,7 +100,7 @@ def test_an_observer_of_denials_costs_nothing_where_data_is_used() -> None:
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
         assert R in use._allowed_labels
-    assert not guard._engine.counting
+    assert not guard.engine.counting
 
 
 def test_an_observer_may_want_each_decision() -> None:
@@ -139,7 +139,7 @@ def test_what_an_observer_raises_refuses_the_use() -> None:
 def test_who_counts_is_an_observer_from_the_start() -> None:
     guard = pg.Guard(tm.NOTICE)
     with pytest.raises(TypeError, match="who counts uses is an observer from the start"):
-        guard._engine.add_observer(Telemetry(Meter()))
+        guard.engine.add_observer(Telemetry(Meter()))
 
 
 def test_an_exception_needs_a_ledger_and_not_an_observer() -> None:

@@ -17,9 +17,11 @@ import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime import execution as tasks
+from purposeguard.runtime.current_use import find_current_use
 from purposeguard.runtime.snapshot import PolicySnapshot
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import Use, use_cached_labels
 from tests.heap import only_new_objects
+from tests.support import in_threads
 from tests.unit.models import Contact, Customer, Row, guard
 from tests.unit.oversights import Counting
 from tests.unit.samples import Tape
@@ -34,6 +36,23 @@ def test_a_use_says_what_it_is_for() -> None:
         assert repr(use) == "<Use of newsletter for 2.2③, active>"
     assert not use.active
     assert repr(use) == "<Use of newsletter for 2.2③, not active>"
+
+
+def test_labels_that_are_cached_as_allowed_are_used_at_once() -> None:
+    registration, contract = pg.Label(tm.Registration), pg.Label(tm.Contract)
+    plain, tape = pg.Guard(tm.NOTICE), Tape()
+    for own in (plain, pg.Guard(tm.NOTICE, ledger=tape)):
+        with own.purpose(tm.RenewalGuidance) as use:
+            assert not use_cached_labels(use, {registration})  # nothing was decided before
+            use.check(tm.Registration)
+            assert use_cached_labels(use, {registration})
+            assert not use_cached_labels(use, {registration, contract})
+            elsewhere: list[bool] = []
+            in_threads([lambda: elsewhere.append(use_cached_labels(use, {registration}))])  # noqa: B023  # It runs here.
+            assert elsewhere == [False]
+        assert not use_cached_labels(use, {registration})
+    assert find_current_use(plain.engine) is None
+    assert [count for *_, count in tape.uses] == [2]
 
 
 def test_a_use_decides_for_its_purpose_and_channel() -> None:

@@ -96,7 +96,7 @@ class HeldConnections:
         self._columns: dict[Model, Columns] = {}
         self._tried: set[type] = set()
         self._lock: Final = make_lock()
-        guard._register.add_tables_of(self)
+        guard.inventory.add_tables_of(self)
 
     def declared(self) -> Iterable[TaggedTable]:
         """Return the tables of all models.

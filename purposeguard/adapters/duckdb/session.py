@@ -68,7 +68,7 @@ def connect(
         UnresolvedStatement: the tables that a view reads are unknown.
         duckdb.Error: the database cannot be opened, or a view cannot be made.
     """
-    revisions = guard._engine.snapshot.matrix.revisions
+    revisions = guard.engine.snapshot.matrix.revisions
     for name in (*tables, *views):
         if not name.strip() or "." in name or "\0" in name:
             raise ValueError(f"`{name}` is no name for a table here: give one without dots")

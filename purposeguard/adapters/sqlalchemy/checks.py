@@ -190,7 +190,7 @@ class StatementWatch:
         self.attributes = Attributes(catalogue)
         self._warned: set[str] = set()
         self._looked_at: object = None
-        guard._register.add_tables_of(self)
+        guard.inventory.add_tables_of(self)
 
     def declared(self) -> Iterable[TaggedTable]:
         """Return the tables mapped so far, or none if a tag cannot be read.

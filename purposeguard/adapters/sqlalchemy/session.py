@@ -280,7 +280,7 @@ def protect(
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
     PassedForms(passes := tuple(several(passes, "passes", '["PRAGMA foreign_keys"]')))
-    catalogue = MappedTables(guard._engine.snapshot.matrix.revisions, where, not_personal, tags)
+    catalogue = MappedTables(guard.engine.snapshot.matrix.revisions, where, not_personal, tags)
     watch = StatementWatch(guard, catalogue, sync.dialect, functions, passes)
     guard_engine(sync, watch)
     # These errors are raised again when a statement is executed. The tags may be corrected until then.

@@ -96,7 +96,7 @@ class CodeFacts:
         self.guard = guard
         self.target = target
         self.package = package_of(guard)
-        self._table = guard._engine.snapshot.matrix
+        self._table = guard.engine.snapshot.matrix
         self.purposes = {activity: self._purposes(activity) for activity in guard.activities}
         present = [activity for activity, purposes in self.purposes.items() if purposes]
         self.forecasts = Forecasts(guard, present)
@@ -361,7 +361,7 @@ def facts_of(
     for _, _, sources, evidence in records.uses() if records is not None else ():
         uses.update(dict.fromkeys(sources, evidence.uses))
     return Facts(
-        made_at=guard._engine.clock.now().astimezone(load_zone(notice.document.timezone)),
+        made_at=guard.engine.clock.now().astimezone(load_zone(notice.document.timezone)),
         notice=notice,
         code=code,
         records=records,

@@ -189,7 +189,7 @@ def _read(
     from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415  # likewise
 
     store, kept = stores
-    notice, clock = guard.notice, guard._engine.clock
+    notice, clock = guard.notice, guard.engine.clock
     now = clock.now()
     with kept.reading() as connection:
         ledger = SqlReading(connection)

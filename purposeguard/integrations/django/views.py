@@ -121,9 +121,9 @@ def _call(fn: Call, /, *args: Any, **kwargs: Any) -> Any:
 
 
 async def _await(guard: Guard, fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
-    await settled(guard._engine)
+    await settled(guard.engine)
     with hopping(guard):
-        async with off_loop(guard._engine):
+        async with off_loop(guard.engine):
             return await fn(*args, **kwargs)
 
 

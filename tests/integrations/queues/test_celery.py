@@ -298,7 +298,7 @@ def test_a_task_that_asks_to_be_ignored_leaves_no_purpose_behind(eager):
 
 
 def test_what_a_task_permits_is_listed_before_it_has_run(eager):
-    closed = next(one for one in tm.NOTICE.purposes if guard._engine.snapshot.matrix.must_state_channel(one))
+    closed = next(one for one in tm.NOTICE.purposes if guard.engine.snapshot.matrix.must_state_channel(one))
 
     @eager.task(name="listed", permits=[tm.ProductGuidance, closed])
     def task() -> None: ...
@@ -306,7 +306,7 @@ def test_what_a_task_permits_is_listed_before_it_has_run(eager):
     assert task.name == "listed"
     listed = [one for one in guard.activities if one.name == "listed"]
     assert [(one.purpose_id, one.qualname) for one in listed] == [(tm.ProductGuidance.clause, task.__qualname__)]
-    channel = guard._engine.snapshot.matrix.admitted_channels(closed)[0]
+    channel = guard.engine.snapshot.matrix.admitted_channels(closed)[0]
     with guard.purpose(closed, channel=channel):
         task.delay()
     assert [one.channel for one in guard.activities if one.name == "listed"] == [None, channel]

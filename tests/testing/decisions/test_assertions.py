@@ -248,12 +248,12 @@ def test_what_is_read_beyond_or_is_missing_is_said(guard: pg.Guard) -> None:
 
 
 def test_assertions_leave_a_guard_as_it_was(guard: pg.Guard) -> None:
-    matrix = guard._engine.snapshot.matrix
+    matrix = guard.engine.snapshot.matrix
     for block in (assert_denied(), assert_reads({tm.Contract})):
         with pytest.raises(AssertionError), block:
             pass
-        assert guard._engine.snapshot.matrix is matrix
-        assert not guard._engine.snapshot.observed
+        assert guard.engine.snapshot.matrix is matrix
+        assert not guard.engine.snapshot.observed
     ledger = RecordingLedger()
     other = pg.Guard(tm.NOTICE, ledger=ledger)
     with assert_denied(sources="1.1b", guard=other):

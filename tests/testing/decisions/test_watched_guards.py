@@ -76,7 +76,7 @@ def test_it_decides_as_the_reference(notice: pg.Notice, data: st.DataObject) -> 
 
 
 def notice_term(notice: pg.Notice, given_: Any) -> Any:
-    return pg.Guard(notice)._engine.snapshot.matrix.resolve_purpose(given_)
+    return pg.Guard(notice).engine.snapshot.matrix.resolve_purpose(given_)
 
 
 @settings(max_examples=15)
@@ -104,7 +104,7 @@ def test_a_notice_that_is_replaced_while_it_is_watched_decides_from_then_on(
         assert guard.notice is other
     assert len(found) == 4
     assert ask(guard) == ask(plain)
-    assert not guard._engine.snapshot.observed
+    assert not guard.engine.snapshot.observed
 
 
 class Answers(watching.Watcher):
@@ -239,7 +239,7 @@ def remembers(guard: pg.Guard) -> bool:
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
         remembered = R in use._allowed_labels or R in use._counted
-    return not guard._engine.snapshot.observed and "1.1a" in guard._engine.snapshot.known[0] and remembered
+    return not guard.engine.snapshot.observed and "1.1a" in guard.engine.snapshot.known[0] and remembered
 
 
 @pytest.mark.parametrize("ledger", [lambda: None, Counting], ids=["none", "counting"])
@@ -300,7 +300,7 @@ def test_watching_keeps_no_guard_alive() -> None:
     with capture_decisions():
         guard = pg.Guard(tm.NOTICE)
         guard.allows("1.1a", "1.2(1)①")
-        gone = weakref.ref(guard), weakref.ref(guard._engine)
+        gone = weakref.ref(guard), weakref.ref(guard.engine)
         del guard
         gc.collect()
         assert [one() for one in gone] == [None, None]

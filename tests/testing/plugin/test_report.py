@@ -106,7 +106,7 @@ def test_without_the_option_nothing_is_watched(tmp_path: Path) -> None:
             assert not LOADED
 
         def test_nothing_is_watched():
-            assert type(service.guard._engine) is Engine
+            assert type(service.guard.engine) is Engine
             assert "__del__" not in vars(PurposeViolation)
     """
     write(tmp_path, service=SERVICE, test_checks=checks)
