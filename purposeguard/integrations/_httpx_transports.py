@@ -108,7 +108,7 @@ class AsyncTransportMixin(GuardedTransportBase):
         outgoing = self._outgoing
         use = outgoing.under_way
         if use is None:
-            async with off_loop(outgoing._engine):
+            async with off_loop(outgoing.guard.engine):
                 self._leave(request)
         else:
             declared = outgoing.declared(request.extensions.get(EXTENSION))

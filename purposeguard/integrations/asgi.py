@@ -184,7 +184,7 @@ def make_purpose_run(block: Block[Any], site: Site) -> Run:
         with hopping(engine.ambient()):
             await answer_off_loop(engine, inner, scope, receive, send)
 
-    run: Run = block._wrap_function(handle, site)
+    run: Run = block.wrap_function(handle, site)
     return run
 
 

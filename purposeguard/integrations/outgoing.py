@@ -148,17 +148,24 @@ class Outbound(NamedTuple):
 class Handover:
     """A declaration of the data in a request, made by `Outgoing.handover`. It holds for the use that it is entered in.
 
-    `label` states what the data derives from.
+    Attributes:
+        label: The sources that the data derives from.
+        rows: The sealed values and rows with tags that are handed over.
+        subjects: The ids of the persons whom the data is about, beside those whom rows name.
+        recipient: The id of the only recipient that requests may go to, if one is named.
+        means: How the data travels, as in `Guard.entrust`.
+        product: The product for which the data is handed over, as in `Guard.entrust`.
+        task: The task for which the data is handed over, as in `Guard.entrust`.
     """
 
     label: Label
     _outgoing: Outgoing
-    _rows: tuple[object, ...]
-    _subjects: tuple[object, ...]
-    _to: str | None
-    _means: str | None
-    _product: str | None
-    _task: str | None
+    rows: tuple[object, ...]
+    subjects: tuple[object, ...]
+    recipient: str | None
+    means: str | None
+    product: str | None
+    task: str | None
 
     @property
     def personal(self) -> bool:
@@ -187,9 +194,9 @@ class _EnteredHandover(NamedTuple):
 class Outgoing:
     """The hosts that an application sends requests to, and who is behind each.
 
-    `hosts` maps `https://host[:port]` to a recipient, to the id of one on the register, to `NotPersonal` (it gets
-    nothing personal) or to `OURSELVES`. Under a purpose, any other host is refused. `means` is how data travels in
-    requests, unless a hand-over or the recipient says otherwise.
+    `guard` is the guard whose uses send requests. `hosts` maps `https://host[:port]` to a recipient, to the id of one
+    on the register, to `NotPersonal` (it gets nothing personal) or to `OURSELVES`. Under a purpose, any other host is
+    refused. `means` is how data travels in requests, unless a hand-over or the recipient says otherwise.
 
     Outside any purpose, these requests leave: those to `OURSELVES`, those to `NotPersonal`, and those to a known host
     that declare `NotPersonal`. All others are refused.
@@ -200,7 +207,7 @@ class Outgoing:
     """
 
     def __init__(self, guard: Guard, hosts: Mapping[str, Party], *, means: str | None = None) -> None:
-        self._guard = guard
+        self.guard = guard
         self._engine = guard.engine
         self._means = means
         frame = sys._getframe(1)
@@ -302,9 +309,9 @@ class Outgoing:
         for recipient in recipients[1:]:  # Check these before the first hand-over is on record.
             self._check(use, declared, recipient)
         for recipient in recipients:
-            means = declared._means or self._means
-            record = self._recording(recipient, declared.label, means, declared._product, declared._task)
-            record(list(declared._rows), list(declared._subjects))
+            means = declared.means or self._means
+            record = self._recording(recipient, declared.label, means, declared.product, declared.task)
+            record(list(declared.rows), list(declared.subjects))
 
     def _parties(self, request: Outbound) -> list[tuple[Place, Party | None]]:
         """Return who gets to see the request: the party of the host, and that of a proxy that can read it.
@@ -366,7 +373,7 @@ class Outgoing:
                 raise error
             log_observed(error)
             return False
-        if declared._to not in (None, whom):
+        if declared.recipient not in (None, whom):
             self._refuse(use, declared, f"to {whom}", "the hand-over that is declared names another recipient")
             return False
         return True
@@ -385,9 +392,9 @@ class Outgoing:
             return
         engine, label = self._engine, declared.label
         scan = ArgumentScan()
-        scan.scan_argument(list(declared._rows), SILENT, "what")
+        scan.scan_argument(list(declared.rows), SILENT, "what")
         row_contexts = dict.fromkeys(scan.row_contexts)
-        for subject in declared._subjects:
+        for subject in declared.subjects:
             row_contexts.update(dict.fromkeys(resolve_subject_argument(subject)))
         if row_contexts and engine.oversight is not None:
             for row_context in row_contexts:
@@ -400,9 +407,9 @@ class Outgoing:
             self._decide(use, label),
             party,
             tuple(row_contexts),
-            means=declared._means or self._means or party.means,
-            product=declared._product,
-            task=declared._task,
+            means=declared.means or self._means or party.means,
+            product=declared.product,
+            task=declared.task,
             stated=True,
         ):
             engine.refuse(refusal, use)
@@ -423,7 +430,7 @@ class Outgoing:
         # Messages and the inventory show this name and place.
         hand_over.__module__, hand_over.__qualname__ = self._module, f"outgoing({whom}: {sources})"
         hand_over.__code__ = hand_over.__code__.replace(co_firstlineno=self._line)
-        return self._guard.entrust(recipient, label, means=means, product=product, task=task)(hand_over)
+        return self.guard.entrust(recipient, label, means=means, product=product, task=task)(hand_over)
 
     @property
     def under_way(self) -> Use[Any] | None:
@@ -442,10 +449,10 @@ class Outgoing:
         return None if entered is None or entered.use is not self._engine.ambient() else entered.handover
 
     def _enter(self, handover: Handover) -> None:
-        if handover._to is not None and handover.personal:
+        if handover.recipient is not None and handover.personal:
             use = require_current_use(self._engine, "data was to be handed over")
             if use is not None:
-                self._check(use, handover, self._party_of(handover._to))
+                self._check(use, handover, self._party_of(handover.recipient))
         self._entered.set(_EnteredHandover(handover, self._engine.ambient(), self._entered.get()))
 
     def _leave_block(self, handover: Handover) -> None:

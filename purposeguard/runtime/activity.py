@@ -164,8 +164,8 @@ class Block(Generic[P]):
             fn: The function, or a task of a queue, which stays a task.
         """
         if is_task(fn):
-            return cast("F", wrap_task(fn, self._wrap_function))
-        return decorate_function(fn, self._wrap_function)
+            return cast("F", wrap_task(fn, self.wrap_function))
+        return decorate_function(fn, self.wrap_function)
 
     @hides_own_frames
     def with_use(self, fn: Callable[Concatenate[Use[P], Q], R], /) -> Callable[Q, R]:
@@ -180,13 +180,19 @@ class Block(Generic[P]):
         """
         refuse_method(fn, "ask `guard.use(…)` in it")
         engine = self.stated.engine
-        wrapper: Any = decorate_function(fn, lambda inner: self._wrap_function(with_use(inner, engine), Site.of(inner)))
+        wrapper: Any = decorate_function(fn, lambda inner: self.wrap_function(with_use(inner, engine), Site.of(inner)))
         return cast("Callable[Q, R]", wrapper)
 
     if not TYPE_CHECKING:  # pragma: no branch  # It is always true at run time.
         vars().update({name: UseAttribute(name) for name in dir(Use) if not name.startswith("_")})
 
-    def _wrap_function(self, fn: Function, site: Site | None = None) -> Function:
+    def wrap_function(self, fn: Function, site: Site | None = None) -> Function:
+        """Wrap a plain function so that its body runs for this purpose.
+
+        Args:
+            fn: The function.
+            site: Where the activity is declared. By default it is where the function is defined.
+        """
         stated = self.stated
         site = site or Site.of(fn)
         activity = stated.make_activity(site, stated.name or site.dotted)

@@ -56,8 +56,8 @@ def purpose(
         site = Site.of(view)
         if site not in runs:  # `method_decorator` decorates anew at each request.
             runs[site] = (
-                block._wrap_function(_call, site),
-                block._wrap_function(functools.partial(_await, guard), site),
+                block.wrap_function(_call, site),
+                block.wrap_function(functools.partial(_await, guard), site),
             )
         run, run_async = runs[site]
 

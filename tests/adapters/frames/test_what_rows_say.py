@@ -134,9 +134,7 @@ def test_what_stands_among_categories_and_in_no_row_counts_for_nothing() -> None
         _kept(pd.DataFrame({"source": pd.Categorical(["1.1(a)", None]), "n": [0, 1]}), BY_ROW)
     enum = pl.DataFrame({"source": pl.Series(given, dtype=pl.Enum([*given, "nonsense"])), "n": [0, 1, 2]})
     assert _kept(enum, BY_ROW) == [0, 2]
-    assert _kept(
-        duckdb.sql("SELECT * FROM (VALUES ('1.1(a)'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW
-    ) == [0]
+    assert _kept(duckdb.sql("SELECT * FROM (VALUES ('1.1(a)'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW) == [0]
     with pytest.raises(duckdb.Error, match="unknown source of a row: x"):
         _kept(duckdb.sql("SELECT * FROM (VALUES ('x'::ENUM('1.1(a)', 'x'), 0)) AS t(source, n)"), BY_ROW)
 
