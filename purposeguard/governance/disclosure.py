@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -35,7 +36,7 @@ from purposeguard.governance.report import (
     SourcePart,
 )
 from purposeguard.governance.request_records import KIND_OF, Request
-from purposeguard.governance.restrictions import ClauseNow, SubjectRecord, keep_clause
+from purposeguard.governance.restrictions import ClauseNow, Consent, Restriction, SubjectRecord, keep_clause
 from purposeguard.governance.transfers import ProvisionRecord
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.history import History
@@ -93,9 +94,7 @@ def build_disclosure(
     reading = _HoldingsReader(notice, history or History(notice), subject, language, values)
     parts = reading.holdings(holdings, door)
     categories = _build_categories(notice, reading.labels)
-    purpose_ids: set[str] = set()
-    for category in categories:
-        purpose_ids.update(category.purposes)
+    purpose_ids = frozenset(itertools.chain.from_iterable(category.purposes for category in categories))
     return Disclosure(
         language=language,
         made_at=now.astimezone(load_zone(document.timezone)),
@@ -103,13 +102,7 @@ def build_disclosure(
         subject=subject,
         request=request,
         values_shown=values,
-        notice=NoticePart(
-            id=notice.id,
-            revision=notice.revision,
-            title=title_in(document.title, language),
-            controller=title_in(document.controller, language),
-            language=nearest_language(document.title, language),
-        ),
+        notice=_build_notice(notice, language),
         holdings=parts,
         sources=_build_sources(notice, reading.labels, language),
         categories=categories,
@@ -203,9 +196,13 @@ class _HoldingsReader:
             return None
 
     def _due_on(self, label: Label, about: RowContext) -> datetime.date | None:
-        clauses = [source.clause for source in label if _find_source_in_force(self._notice, source)]
-        days = (self._periods.due_on(clause, collected=about.collected, ended=about.ended) for clause in clauses)
-        return min((day for day in days if day is not None), default=None)
+        days: list[datetime.date] = []
+        for source in label:
+            if source in self._notice.grants:
+                day = self._periods.due_on(source.clause, collected=about.collected, ended=about.ended)
+                if day is not None:
+                    days.append(day)
+        return min(days, default=None)
 
     def _day(self, day: Day | None) -> datetime.date | None:
         return None if day is None else to_local_day(self._notice.document.timezone, day)
@@ -237,6 +234,17 @@ def _to_json(value: Any) -> JsonValue:
 # ---- What the notice says -----------------------------------------------------------------------------------------
 
 
+def _build_notice(notice: Notice, language: Language) -> NoticePart:
+    document = notice.document
+    return NoticePart(
+        id=notice.id,
+        revision=notice.revision,
+        title=title_in(document.title, language),
+        controller=title_in(document.controller, language),
+        language=nearest_language(document.title, language),
+    )
+
+
 def _find_source_in_force(notice: Notice, source: type[Source]) -> type[Source] | None:
     """Return the source if it is a source of the notice; None if its clause is gone, or for NotPersonal."""
     return source if source in notice.grants else None
@@ -244,22 +252,29 @@ def _find_source_in_force(notice: Notice, source: type[Source]) -> type[Source] 
 
 def _sort_clauses(notice: Notice, label: Label) -> tuple[str, ...]:
     """Return the clauses of a label, in the notice's order; those that are gone come last."""
-    order = {source.clause: number for number, source in enumerate(notice.sources)}
-    return tuple(sorted({source.clause for source in label}, key=lambda id_: (order.get(id_, len(order)), id_)))
+    position = _clause_position(notice)
+    return tuple(sorted({source.clause for source in label}, key=lambda clause: (position(clause), clause)))
+
+
+def _clause_position(notice: Notice) -> Callable[[str], int]:
+    """Return a function that returns the position of a clause in the notice, or the last one if it is gone."""
+    positions = {source.clause: number for number, source in enumerate(notice.sources)}
+    return lambda clause: positions.get(clause, len(positions))
 
 
 def _build_categories(notice: Notice, labels: Iterable[Label]) -> tuple[CategoryPart, ...]:
-    order = {source.clause: number for number, source in enumerate(notice.sources)}
+    position = _clause_position(notice)
     by_clauses = {_sort_clauses(notice, label): label for label in labels}
-    ordered = sorted(by_clauses, key=lambda ids: [order.get(id_, len(order)) for id_ in ids])
+    ordered = sorted(by_clauses, key=lambda clauses: list(map(position, clauses)))
     return tuple(CategoryPart(sources=ids, purposes=_find_granted_purposes(notice, by_clauses[ids])) for ids in ordered)
 
 
 def _find_granted_purposes(notice: Notice, label: Label) -> tuple[str, ...]:
     """Return the purposes that the notice grants to every source of a label (rule 2), in its order."""
-    sources = [_find_source_in_force(notice, source) for source in label]
-    granted = [frozenset() if source is None else notice.grants[source].keys() for source in sources]
-    return tuple(purpose.clause for purpose in notice.purposes if all(purpose in purposes for purposes in granted))
+    granted = set(notice.purposes)
+    for source in label:
+        granted.intersection_update(notice.grants.get(source, ()))
+    return tuple(purpose.clause for purpose in notice.purposes if purpose in granted)
 
 
 def _build_sources(notice: Notice, labels: Iterable[Label], language: Language) -> tuple[SourcePart, ...]:
@@ -291,31 +306,34 @@ def _build_purposes(
     clause_of: dict[str, str] = {}
     for grant in notice.document.grant:
         clause_of.update((row.id, grant.clause) for row in grant.purpose)
-    return tuple(
-        PurposePart(
-            id=purpose.clause,
-            title=title_in(purpose.title, language),
-            granted_by=clause_of[purpose.clause],
-            basis=resting_on[purpose.clause],
-            suspended=preferences.stops(purpose.clause),
-            agreed=preferences.has_consented(purpose.clause)
-            if any(row.basis == "consent" for row in stated[purpose.clause])
-            else None,
-            bases=tuple(
-                BasisPart(
-                    basis=row.basis,
-                    sources=row.sources or (),
-                    when=tuple(conditions[condition] for condition in row.when),
-                    opt_out=row.opt_out,
+    parts: list[PurposePart] = []
+    for purpose in notice.purposes:
+        clause = purpose.clause
+        if clause not in purpose_ids:
+            continue
+        agreed: bool | None = None
+        basis_parts: list[BasisPart] = []
+        for row in stated[clause]:
+            if row.basis == "consent":
+                agreed = preferences.has_consented(clause)
+            if resting_on[clause] == "several":
+                row_conditions = tuple(map(conditions.__getitem__, row.when))
+                basis_parts.append(
+                    BasisPart(basis=row.basis, sources=row.sources or (), when=row_conditions, opt_out=row.opt_out)
                 )
-                for row in stated[purpose.clause]
-                if resting_on[purpose.clause] == "several"
-            ),
-            when=tuple(conditions[condition] for condition in when[purpose.clause]),
+        parts.append(
+            PurposePart(
+                id=clause,
+                title=title_in(purpose.title, language),
+                granted_by=clause_of[clause],
+                basis=resting_on[clause],
+                suspended=preferences.stops(clause),
+                agreed=agreed,
+                bases=tuple(basis_parts),
+                when=tuple(map(conditions.__getitem__, when[clause])),
+            )
         )
-        for purpose in notice.purposes
-        if purpose.clause in purpose_ids
-    )
+    return tuple(parts)
 
 
 def _build_rights(notice: Notice, language: Language) -> RightsPart | None:
@@ -334,20 +352,23 @@ def _build_contacts(notice: Notice, language: Language) -> tuple[ContactPart, ..
     contact = notice.document.contact
     if contact is None:
         return ()
-    offices: list[tuple[Literal["controller", "complaints"], Office | None]]
-    offices = [("controller", contact.controller), ("complaints", contact.complaints)]
-    return tuple(
-        ContactPart(
-            role=role,
-            clause=office.clause,
-            name=title_in(office.name, language),
-            unit=None if office.unit is None else title_in(office.unit, language),
-            email=office.email,
-            phone=office.phone,
-            address=None if office.address is None else title_in(office.address, language),
-        )
-        for role, office in offices
-        if office is not None
+    parts: list[ContactPart] = []
+    if contact.controller is not None:
+        parts.append(_build_contact("controller", contact.controller, language))
+    if contact.complaints is not None:
+        parts.append(_build_contact("complaints", contact.complaints, language))
+    return tuple(parts)
+
+
+def _build_contact(role: Literal["controller", "complaints"], office: Office, language: Language) -> ContactPart:
+    return ContactPart(
+        role=role,
+        clause=office.clause,
+        name=title_in(office.name, language),
+        unit=None if office.unit is None else title_in(office.unit, language),
+        email=office.email,
+        phone=office.phone,
+        address=None if office.address is None else title_in(office.address, language),
     )
 
 
@@ -368,55 +389,18 @@ def collect_records(
 
     `clause_now` returns the present clause of a purpose of an earlier revision.
     """
-    words = _NoticeTitles(notice, language, clause_now)
-    consents = ((clause_now(clause, revision), revision) for clause, revision in subject.preferences.consents)
+    writer = _RecordWriter(notice, language, clause_now)
     return RecordsAboutSubject(
-        preferences=dataclasses.replace(
-            subject.preferences, consents=frozenset((now, revision) for now, revision in consents if now is not None)
-        ),
-        restrictions=tuple(
-            RestrictionPart(
-                kind=restriction.kind,
-                title=words.restriction(restriction.kind),
-                purposes=words.ids(restriction.purposes, restriction.revision),
-                requester=restriction.by,
-                since=words.moment(restriction.recorded),
-                until=None if restriction.until is None else words.moment(restriction.until),
-                lifted_at=None if restriction.lifted is None else words.moment(restriction.lifted.recorded),
-            )
-            for restriction in subject.restrictions
-        ),
-        consents=tuple(
-            ConsentPart(
-                purpose=consent.purpose,
-                title=words.purpose(consent.purpose, consent.revision),
-                revision=consent.revision,
-                given_at=words.moment(consent.at),
-                withdrawn_at=None if consent.withdrawn is None else words.moment(consent.withdrawn.recorded),
-            )
-            for consent in subject.consents
-        ),
-        provisions=tuple(words.provision(record) for record in provisions),
-        requests=tuple(
-            RequestPart(
-                id=request.id,
-                kind=request.kind,
-                title=words.request(request.kind),
-                requester=request.requester,
-                purposes=words.ids(request.purposes, request.revision),
-                state=request.state,
-                received_on=words.day(request.received_at),
-                due_on=request.due_on,
-                closed_on=None if request.closed_at is None else words.day(request.closed_at),
-                reason=reasons.get(request.id),
-            )
-            for request in requests
-        ),
+        preferences=writer.translate_preferences(subject.preferences),
+        restrictions=tuple(map(writer.write_restriction, subject.restrictions)),
+        consents=tuple(map(writer.write_consent, subject.consents)),
+        provisions=tuple(map(writer.write_provision, provisions)),
+        requests=tuple(writer.write_request(request, reasons.get(request.id)) for request in requests),
     )
 
 
-class _NoticeTitles:
-    """The titles of a notice in one language, and its time zone."""
+class _RecordWriter:
+    """A writer of records as parts of the report, with the titles of a notice in one language and its time zone."""
 
     def __init__(self, notice: Notice, language: Language, clause_now: ClauseNow) -> None:
         document = notice.document
@@ -426,24 +410,82 @@ class _NoticeTitles:
         self._rights = () if document.rights is None else document.rights.request
         self._recipients = _titles_by_id(document.recipients, language)
         self._means = _titles_by_id(document.safeguards.means if document.safeguards else (), language)
-        transfer = document.transfer
-        self._countries = (
-            {}
-            if transfer is None
-            else {country.code: title_in(country.title, language) for country in transfer.country}
+        self._countries: dict[str, str] = {}
+        if document.transfer is not None:
+            for country in document.transfer.country:
+                self._countries[country.code] = title_in(country.title, language)
+
+    def translate_preferences(self, preferences: SubjectPreferences) -> SubjectPreferences:
+        """Return the preferences with the present clauses of their consents, without purposes that are gone."""
+        consents: set[tuple[str, datetime.date]] = set()
+        for clause, revision in preferences.consents:
+            present_clause = self._clause_now(clause, revision)
+            if present_clause is not None:
+                consents.add((present_clause, revision))
+        return dataclasses.replace(preferences, consents=frozenset(consents))
+
+    def write_restriction(self, restriction: Restriction) -> RestrictionPart:
+        return RestrictionPart(
+            kind=restriction.kind,
+            title=self._get_restriction_title(restriction.kind),
+            purposes=self._translate_clauses(restriction.purposes, restriction.revision),
+            requester=restriction.by,
+            since=self._to_local_time(restriction.recorded),
+            until=None if restriction.until is None else self._to_local_time(restriction.until),
+            lifted_at=None if restriction.lifted is None else self._to_local_time(restriction.lifted.recorded),
         )
 
-    def moment(self, moment: datetime.datetime) -> datetime.datetime:
+    def write_consent(self, consent: Consent) -> ConsentPart:
+        return ConsentPart(
+            purpose=consent.purpose,
+            title=self._get_purpose_title(consent.purpose, consent.revision),
+            revision=consent.revision,
+            given_at=self._to_local_time(consent.at),
+            withdrawn_at=None if consent.withdrawn is None else self._to_local_time(consent.withdrawn.recorded),
+        )
+
+    def write_request(self, request: Request, reason: str | None) -> RequestPart:
+        return RequestPart(
+            id=request.id,
+            kind=request.kind,
+            title=self._get_request_title(request.kind),
+            requester=request.requester,
+            purposes=self._translate_clauses(request.purposes, request.revision),
+            state=request.state,
+            received_on=self._to_notice_day(request.received_at),
+            due_on=request.due_on,
+            closed_on=None if request.closed_at is None else self._to_notice_day(request.closed_at),
+            reason=reason,
+        )
+
+    def write_provision(self, record: ProvisionRecord) -> ProvisionPart:
+        provision = record.provision
+        purpose = provision.purpose
+        return ProvisionPart(
+            at=self._to_local_time(provision.at),
+            recipient=provision.name or provision.recipient,
+            kind=self._recipients.get(provision.kind, provision.kind),
+            country=provision.country,
+            country_title=self._countries.get(provision.country, provision.country),
+            means=self._means.get(provision.means, provision.means),
+            purpose=provision.purpose,
+            purpose_title=None
+            if provision.purpose is None
+            else self._get_purpose_title(provision.purpose, provision.revision),
+            sources=provision.sources,
+        )
+
+    def _to_local_time(self, moment: datetime.datetime) -> datetime.datetime:
         return moment.astimezone(load_zone(self._notice.document.timezone))
 
-    def day(self, moment: datetime.datetime) -> datetime.date:
+    def _to_notice_day(self, moment: datetime.datetime) -> datetime.date:
         return to_local_day(self._notice.document.timezone, moment)
 
-    def ids(self, clauses: Iterable[str] | None, revision: datetime.date) -> tuple[str, ...] | None:
+    def _translate_clauses(self, clauses: Iterable[str] | None, revision: datetime.date) -> tuple[str, ...] | None:
         """Return the present ids of purposes, or the former ids of those that are gone."""
         return None if clauses is None else tuple(self._clause_now(clause, revision) or clause for clause in clauses)
 
-    def purpose(self, clause: str, revision: datetime.date) -> str:
+    def _get_purpose_title(self, clause: str, revision: datetime.date) -> str:
         """Return the title of a purpose or family, or its id if the notice no longer has it."""
         now = self._clause_now(clause, revision)
         try:
@@ -453,28 +495,17 @@ class _NoticeTitles:
         # A clause may be another purpose's by now; families have none.
         return title_in(purpose.title, self._language) if now is not None or isinstance(purpose, Family) else clause
 
-    def request(self, kind: str) -> str:
-        return next((title_in(row.title, self._language) for row in self._rights if row.id == kind), kind)
+    def _get_request_title(self, kind: str) -> str:
+        for right in self._rights:
+            if right.id == kind:
+                return title_in(right.title, self._language)
+        return kind
 
-    def restriction(self, kind: str) -> str:
+    def _get_restriction_title(self, kind: str) -> str:
         """Return the title of the request that leads to this kind of restriction."""
         rows = [row for row in self._rights if row.id == kind]
         rows += [row for row in self._rights if KIND_OF.get(row.effect) == kind]
         return title_in(rows[0].title, self._language) if rows else kind
-
-    def provision(self, record: ProvisionRecord) -> ProvisionPart:
-        handed = record.provision
-        return ProvisionPart(
-            at=self.moment(handed.at),
-            recipient=handed.name or handed.recipient,
-            kind=self._recipients.get(handed.kind, handed.kind),
-            country=handed.country,
-            country_title=self._countries.get(handed.country, handed.country),
-            means=self._means.get(handed.means, handed.means),
-            purpose=handed.purpose,
-            purpose_title=None if handed.purpose is None else self.purpose(handed.purpose, handed.revision),
-            sources=handed.sources,
-        )
 
 
 def _titles_by_id(kinds: Iterable[Kind], language: Language) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import operator
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Self, cast
 
@@ -118,6 +119,7 @@ class Governance:
             ValueError: the URL is neither of a SQLite file nor of PostgreSQL.
             TypeError: `notice` is no Notice, History or Notices.
         """
+        # This is one piece, since each part is made from those before it, and all are closed if a later one fails.
         self._clock = Clock.of(clock)
         self._table = _compile_table(notice, self._clock)
         self._notice = self._table.notice
@@ -153,7 +155,7 @@ class Governance:
                 self.store, clock=self._clock, ledger=self._ledger, timezone=self._timezone
             )
             self.erasers: Final = Erasers(
-                lambda: self.notice, lambda: (part.history for part in self._current_table.parts)
+                lambda: self.notice, lambda: map(operator.attrgetter("history"), self._current_table.parts)
             )
             self.holdings: Final = Holdings()
             self._record_notice()
@@ -212,7 +214,7 @@ class Governance:
         """
         if isinstance(subjects, (str, bytes)):
             raise TypeError("`ready` is given a collection of subjects: `ready([subject])`")
-        await self.preference_cache.ready([subject_key(subject) for subject in subjects])
+        await self.preference_cache.ready(list(map(subject_key, subjects)))
 
     def off_loop(self) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
         """Return an asynchronous context manager whose denials a thread records, for asyncio or trio.
@@ -317,9 +319,13 @@ class Governance:
     def _timezone(self) -> str:
         return self.notice.notices[0].document.timezone
 
+    def _find_table(self, clause: str) -> PolicyTable | None:
+        """Return the table of the notice that a clause belongs to; None if it names no notice."""
+        return next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
+
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """Return the present clause of a purpose of a revision; None if the notice in force has no such purpose."""
-        table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
+        table = self._find_table(clause)
         if table is None:
             return clause  # The entry is from before there were several notices.
         folded = table.history.clause_on("purpose", clause.removeprefix(table.prefix), revision, table.notice.revision)
@@ -331,7 +337,7 @@ class Governance:
 
     def _has_words(self, clause: str, revision: datetime.date, words: str) -> bool:
         """Return True if a purpose of a revision has these words now, or had them in a known revision."""
-        table = next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
+        table = self._find_table(clause)
         if table is None:
             return True  # The consent is from before there were several notices, and counts for none of them.
         own = clause.removeprefix(table.prefix)
@@ -379,10 +385,8 @@ class Governance:
         key = subject_key(subject)
         notice = self.notice
         requests = self.requests.of(key)
-        if request is not None and all(subject_request.id != request for subject_request in requests):
-            raise RequestError(
-                f"there is no request {request} of this subject: leave it out, or see `requests.of(subject)`"
-            )
+        if request is not None:
+            _require_request(request, requests)
         record = collect_records(
             notice,
             language,
@@ -468,6 +472,12 @@ class Governance:
 
     def __repr__(self) -> str:
         return f"<Governance of {self._notice.id} in {self.store.where}>"
+
+
+def _require_request(number: int, requests: Iterable[Request]) -> None:
+    """Raise RequestError if none of these requests has this number."""
+    if all(request.id != number for request in requests):
+        raise RequestError(f"there is no request {number} of this subject: leave it out, or see `requests.of(subject)`")
 
 
 async def _record_nothing() -> None:

@@ -159,25 +159,14 @@ class Requests:
             UnknownPurpose: the notice has no such purpose.
         """
         right = self._find_right(kind)
-        rights = self.notice.document.rights
-        requesters: tuple[str, ...] = () if rights is None else rights.requesters
-        if requester not in requesters:
-            raise RequestError(
-                f"the notice takes requests from {' or '.join(requesters)}, not "
-                f"{format_id(requester, (*requesters, 'agent'))}"
-            )
-        if authority is not None and requester != "agent":
-            raise RequestError('only an agent acts by an authority (help: `requester="agent"`)')
+        self._require_requester(requester, authority)
         if purposes is not None and right.effect != "stops-use":
             raise RequestError(f"a request for {right.id} is for all purposes: only use is suspended for some")
-        suspending = self.suspend_while_open if suspend_while_open is None else suspend_while_open
-        if suspend_while_open and right.effect not in RESTRICTING:
-            raise RequestError(f"a request for {right.id} stops nothing, so nothing can be suspended while it is open")
+        is_suspending = self._is_suspending(right, suspend_while_open)
         now = self.subjects.clock.now()
         received = now if received_at is None else to_utc(received_at)
         if received > now:
             raise ValueError("`received_at` lies in the future")
-        due_on = None if self.days is None else self._day(received) + datetime.timedelta(days=self.days)
         values: dict[str, Any] = {
             "kind": right.id,
             "effect": right.effect,
@@ -187,23 +176,45 @@ class Requests:
             "purposes": None if purposes is None else resolve_clauses(self.notice, purposes),
             "revision": self.notice.revision,
             "received_at": received,
-            "due_on": due_on,
+            "due_on": None if self.days is None else self._day(received) + datetime.timedelta(days=self.days),
             "extended": False,
-            "suspending": suspending and right.effect in RESTRICTING,
+            "suspending": is_suspending,
             "state": "open",
         }
         clerk, text = check_optional_text("by", by), check_optional_text("note", note)
         with self.store.writing() as connection:
-            if once:
-                if self.store.dialect == "postgresql":  # SQLite has one writer at a time
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(OPENING_LOCK)))
-                same = _find_duplicate(connection, values, by=clerk, text=text)
-                if same is not None:
-                    return same
+            duplicate = self._find_duplicate(connection, values, by=clerk, text=text) if once else None
+            if duplicate is not None:
+                return duplicate
             values["pseudonym"] = self._pseudonym(connection, values.pop("subject"))
             number = connection.execute(sa.insert(request).values(values).returning(request.c.id)).scalar_one()
             opened = self._suspend(connection, self._lock(connection, number))
             return self._take(connection, opened, "opened", by=clerk, text=text)
+
+    def _require_requester(self, requester: str, authority: str | None) -> None:
+        """Raise RequestError if the notice takes no requests from this author, or they have an authority they need not.
+
+        Args:
+            requester: The author of the request: the subject or an agent.
+            authority: The reference under which the authority of an agent is on record.
+        """
+        rights = self.notice.document.rights
+        requesters: tuple[str, ...] = () if rights is None else rights.requesters
+        if requester not in requesters:
+            raise RequestError(
+                f"the notice takes requests from {' or '.join(requesters)}, not "
+                f"{format_id(requester, (*requesters, 'agent'))}"
+            )
+        if authority is not None and requester != "agent":
+            raise RequestError('only an agent acts by an authority (help: `requester="agent"`)')
+
+    def _is_suspending(self, right: Right, suspend_while_open: bool | None) -> bool:
+        """Return True if a request stops at once what it would stop, as stated for it or for all requests."""
+        if right.effect in RESTRICTING:
+            return self.suspend_while_open if suspend_while_open is None else suspend_while_open
+        if suspend_while_open:
+            raise RequestError(f"a request for {right.id} stops nothing, so nothing can be suspended while it is open")
+        return False
 
     def verify(
         self,
@@ -470,8 +481,11 @@ class Requests:
         remaining = None
         if asked.purposes is not None:
             present_clauses = {purpose.clause for purpose in self.notice.purposes}
-            present = [self.subjects.clause_now(clause, asked.revision) for clause in asked.purposes]
-            remaining = [clause for clause in present if clause in present_clauses]
+            remaining = []
+            for clause in asked.purposes:
+                present_clause = self.subjects.clause_now(clause, asked.revision)
+                if present_clause in present_clauses:
+                    remaining.append(present_clause)
             if not remaining:
                 why = f"the revision of {self.notice.revision} has none of the purposes that it is about"
                 raise make_impossible_error(
@@ -497,6 +511,28 @@ class Requests:
         kind: Kind = "stop-of-provision" if asked.effect == "stops-provision" else "suspension-of-use"
         return dataclasses.replace(asked, interim=self._restrict(connection, asked, kind).id)
 
+    def _find_duplicate(
+        self, connection: sa.Connection, values: Mapping[str, Any], *, by: str | None, text: str | None
+    ) -> Request | None:
+        """Return the request that this clerk opened with these values. Its subject may have been named since.
+
+        Until the transaction ends, other calls wait here.
+        """
+        if self.store.dialect == "postgresql":  # SQLite has one writer at a time
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(OPENING_LOCK)))
+        moment = request.c.received_at == values["received_at"]
+        for asked in select_requests(connection, request.c.kind == values["kind"], moment):
+            first = select_steps(connection, asked.id)[0]
+            purposes = None if asked.purposes is None else list(asked.purposes)
+            is_same = (
+                (first.by, first.text, asked.requester, purposes) == (by, text, values["requester"], values["purposes"])
+                and values["subject"] in (None, asked.subject)
+                and values["authority"] in (None, asked.authority)
+            )
+            if is_same:
+                return asked
+        return None
+
     # ---- What they share ------------------------------------------------------------------------------------------
 
     def _find_right(self, kind: str) -> Right:
@@ -517,20 +553,6 @@ class Requests:
         by_hand = asked.effect == "amends" or (asked.effect == "discloses" and self.disclose is None)
         if by_hand and done is None:
             raise make_impossible_error(asked, "fulfilled", "it is not done by itself", "say what was done, `done=…`")
-
-
-def _find_duplicate(
-    connection: sa.Connection, values: Mapping[str, Any], *, by: str | None, text: str | None
-) -> Request | None:
-    """Return the request that this clerk opened with these values. Its subject may have been named since."""
-    moment = request.c.received_at == values["received_at"]
-    for asked in select_requests(connection, request.c.kind == values["kind"], moment):
-        first = select_steps(connection, asked.id)[0]
-        purposes = None if asked.purposes is None else list(asked.purposes)
-        alike = (first.by, first.text, asked.requester, purposes) == (by, text, values["requester"], values["purposes"])
-        if alike and all(values[name] in (None, getattr(asked, name)) for name in ("subject", "authority")):
-            return asked
-    return None
 
 
 def _check_period(days: object) -> int:

@@ -34,10 +34,10 @@ from purposeguard.runtime.clock import Now, read_system_time, to_utc
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-AT_LEAST: Final = datetime.timedelta(hours=1)
+MINIMUM_AGE: Final = datetime.timedelta(hours=1)
 """The least age of archived entries: running processes have made a checkpoint since."""
 
-DELETED: Final = 5_000
+DELETION_BATCH: Final = 5_000
 """The number of entries that are deleted in one transaction."""
 
 
@@ -77,11 +77,35 @@ def archive(
         ValueError: the moment is less than an hour ago, or an existing file is no archive of this ledger.
     """
     now = clock()
-    if to_utc(before) > now - AT_LEAST:
+    if to_utc(before) > now - MINIMUM_AGE:
         raise ValueError("entries are archived once they are an hour old: name an earlier time")
+    _require_permission_to_delete(store)
+    if not _write_or_verify(store, path, before, now, key=key, checkpoint=checkpoint):
+        return None
+    archived_ledger = _read_back(path)
+    first, last = archived_ledger.start, archived_ledger.head
+    start = _require_same_entries(store, path, archived_ledger, before)
+    _record_archive(store, last, key, now if clock is not read_system_time or store.dialect == "sqlite" else None)
+    _delete_entries(store, start.seq, last.seq)
+    return ArchivedRange(first.seq + 1, last.seq, last.seq - start.seq)
+
+
+def _require_permission_to_delete(store: Store) -> None:
+    """Raise StoreUnavailable if the user of the store may not delete entries, before anything is written."""
     with store.writing() as connection:
-        # Fails early for users who may not delete entries.
         connection.execute(sa.delete(ledger).where(ledger.c.seq < 1))
+
+
+def _write_or_verify(
+    store: Store,
+    path: Path,
+    before: datetime.datetime,
+    now: datetime.datetime,
+    *,
+    key: Ed25519PrivateKey | None,
+    checkpoint: Checkpoint | None,
+) -> bool:
+    """Verify the ledger, and write the archive unless its file exists. Return False if no entry is old enough."""
     with store.reading() as connection:
         reading = SqlReading(connection)
         unsigned = reading.boundary is not None and reading.boundary.signature is None
@@ -93,26 +117,39 @@ def archive(
             verify_archiving(reading, public)
         if path.exists():
             reading.verify()
-        else:
-            through = _find_last_archivable(connection, before, now)
-            if through is None:
-                return None
-            _write_file(path, export_lines(reading, through))
-    archived_ledger = _read_back(path)
+            return True
+        through = _find_last_archivable(connection, before, now)
+        if through is None:
+            return False
+        _write_file(path, export_lines(reading, through))
+        return True
+
+
+def _require_same_entries(store: Store, path: Path, archived_ledger: ExportedLedger, before: datetime.datetime) -> Head:
+    """Return the start of the ledger in the store.
+
+    Raises:
+        ValueError: the archive holds other entries than the store, or entries that are not old enough.
+    """
     first, last = archived_ledger.start, archived_ledger.head
     with store.reading() as connection:
         start = SqlReading(connection).start
-        there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
-    deleted = (start.seq, start.hash) == (last.seq, last.hash)  # All entries were deleted by an earlier call.
-    if last.at >= format_moment(before) or (not deleted and (there != last.hash or first.seq > start.seq)):
+        stored_hash = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
+    is_too_new = last.at >= format_moment(before)
+    is_deleted = (start.seq, start.hash) == (last.seq, last.hash)  # An earlier call deleted all entries.
+    is_stored = stored_hash == last.hash and first.seq <= start.seq
+    if is_too_new or not (is_deleted or is_stored):
         raise _make_foreign_file_error(
             path, f"it holds the entries {first.seq + 1} to {last.seq}, not those that are as old here"
         )
-    _record_archive(store, last, key, now if clock is not read_system_time or store.dialect == "sqlite" else None)
-    for end in range(start.seq + DELETED, last.seq + DELETED, DELETED):
+    return start
+
+
+def _delete_entries(store: Store, start: int, last: int) -> None:
+    """Delete the entries after `start`, through `last`."""
+    for end in range(start + DELETION_BATCH, last + DELETION_BATCH, DELETION_BATCH):
         with store.writing() as connection:
-            connection.execute(sa.delete(ledger).where(ledger.c.seq <= min(end, last.seq)))
-    return ArchivedRange(first.seq + 1, last.seq, last.seq - start.seq)
+            connection.execute(sa.delete(ledger).where(ledger.c.seq <= min(end, last)))
 
 
 def _find_last_archivable(connection: sa.Connection, before: datetime.datetime, now: datetime.datetime) -> int | None:
@@ -175,9 +212,9 @@ def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now
         with store.writing() as connection:
             # Keeps other processes from archiving meanwhile.
             connection.execute(sa.select(head.c.seq).with_for_update())
-            present = read_boundary(connection)
+            boundary = read_boundary(connection)
             required = last.seq, signature is not None
-            if present is None or (present.seq, present.signature is not None) < required:
+            if boundary is None or (boundary.seq, boundary.signature is not None) < required:
                 write(connection, writing)
     except Conflict:
         raise make_unavailable_error(

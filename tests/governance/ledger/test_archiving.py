@@ -300,7 +300,7 @@ def broken_off(url: str, copied: Callable[[], Store], folder: Path, pair: Path, 
 def test_what_is_killed_at_any_line_loses_nothing_and_is_ended_by_the_next_call(
     filled: Place, tmp_path: Path, pair: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    monkeypatch.setattr(archiving, "DELETED", 4)
+    monkeypatch.setattr(archiving, "DELETION_BATCH", 4)
     file = tmp_path / "copy.db"
     shutil.copy(filled.target.removeprefix("sqlite:///"), file)
     with Store.open(f"sqlite:///{file}") as store:
@@ -321,7 +321,7 @@ def test_what_is_killed_at_any_line_loses_nothing_and_is_ended_by_the_next_call(
 def test_on_a_server_too(
     filled: Place, postgresql: Databases, tmp_path: Path, pair: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archiving, "DELETED", 4)
+    monkeypatch.setattr(archiving, "DELETION_BATCH", 4)
     filled.store.close()
     template = str(filled.store.engine.url.database)
     made: list[Store] = []
@@ -340,7 +340,7 @@ def test_on_a_server_too(
 
 
 def test_two_who_archive_at_once_lose_nothing(filled: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiving, "DELETED", 2)
+    monkeypatch.setattr(archiving, "DELETION_BATCH", 2)
     before = chain(filled.target)
     barrier = threading.Barrier(2)
     read_back = archiving._read_back
