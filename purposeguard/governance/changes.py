@@ -6,6 +6,7 @@ of commits: a reader who has seen a number has seen all earlier ones.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -94,8 +95,9 @@ def changes_since(connection: sa.Connection, seen: int) -> ChangeSet:
     ).all()
     if not rows or rows[0].seq != seen + 1 or rows[-1].seq - seen != len(rows):
         return ChangeSet(max(seq, rows[-1].seq if rows else seq), None)
-    subjects = get_keys(connection).find_subjects(connection, (row.pseudonym for row in rows))
+    names = list(map(operator.attrgetter("pseudonym"), rows))
+    subjects = get_keys(connection).find_subjects(connection, names)
     # The subject was forgotten, so it is unknown whom the change is about.
-    if any(row.pseudonym not in subjects for row in rows):
+    if not subjects.keys() >= set(names):
         return ChangeSet(rows[-1].seq, None)
-    return ChangeSet(rows[-1].seq, tuple(subjects[row.pseudonym] for row in rows))
+    return ChangeSet(rows[-1].seq, tuple(map(subjects.__getitem__, names)))

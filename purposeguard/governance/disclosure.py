@@ -468,10 +468,8 @@ class _RecordWriter:
             country=provision.country,
             country_title=self._countries.get(provision.country, provision.country),
             means=self._means.get(provision.means, provision.means),
-            purpose=provision.purpose,
-            purpose_title=None
-            if provision.purpose is None
-            else self._get_purpose_title(provision.purpose, provision.revision),
+            purpose=purpose,
+            purpose_title=None if purpose is None else self._get_purpose_title(purpose, provision.revision),
             sources=provision.sources,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import inspect
+import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeVar, get_args
@@ -187,7 +188,7 @@ def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -
         except UnknownSource:
             continue  # of an earlier revision; the plan tells of it
         for clause in clauses:
-            served.update((eraser.counted, item) for item in _list_items(notice, clause))
+            served.update(zip(itertools.repeat(eraser.counted), _list_items(notice, clause)))
     unserved: list[Period] = []
     for single_notice in notice.notices:
         retention = single_notice.document.retention
@@ -195,8 +196,8 @@ def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -
             continue
         for period in retention.period:
             source_id = notice.key(single_notice.source(period.source))
-            needed = {(period.from_, item) for item in _list_items(notice, source_id)}
-            if not needed <= served:
+            needed = zip(itertools.repeat(period.from_), _list_items(notice, source_id))
+            if not served.issuperset(needed):
                 unserved.append(period.model_copy(update={"source": source_id}))
     return tuple(unserved)
 

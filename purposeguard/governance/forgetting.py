@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -45,20 +46,25 @@ def forget_subjects(
         names = keys.issue(connection, ordered_subjects) if bar else keys.find_known(connection, ordered_subjects).names
         # Requests are locked before preferences, as everywhere.
         unanswered = _find_unanswered(connection, names.values())
-        gone = {subject: name for subject, name in names.items() if name not in unanswered}
+        gone: dict[str, str] = {}
+        remaining_requests: dict[str, int] = {}
+        for subject, name in names.items():
+            if name in unanswered:
+                remaining_requests[subject] = unanswered[name]
+            else:
+                gone[subject] = name
         if gone:
             last = changes.record_changes(connection, gone)
             restricted = _find_restricted(connection, gone.values(), now)
             _remove_texts(connection, gone.values())
-            rows = [
-                {"seq": seq, "pseudonym": name, "bar": name in restricted if bar is None else bar}
-                for seq, name in enumerate(gone.values(), last - len(gone) + 1)
-            ]
+            rows: list[dict[str, Any]] = []
+            for seq, name in enumerate(gone.values(), last - len(gone) + 1):
+                is_barred = name in restricted if bar is None else bar
+                rows.append({"seq": seq, "pseudonym": name, "bar": is_barred})
             connection.execute(sa.insert(forgotten), rows)
             for row in rows:
                 body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
                 add_ledger_entry(ledger, store, connection, "erasure", body)
-        remaining_requests = {subject: unanswered[name] for subject, name in names.items() if name in unanswered}
         if bar is False:
             keys.unbar(connection, [subject for subject in ordered_subjects if subject not in remaining_requests])
     store.destroy_keys()

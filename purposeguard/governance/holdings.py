@@ -211,7 +211,8 @@ def _iter_parts(value: Any, shape: Shape, above: tuple[int, ...]) -> Iterator[Pa
     elif isinstance(value, (Mapping, list, tuple, set, frozenset)) and id(value) not in above:
         pairs = value.items() if isinstance(value, Mapping) else enumerate(cast("Iterable[Any]", value))
         steps = [(_format_step(key), part, plan.items) for key, part in pairs]
-        if any(_is_labelled(part, inner, (*above, id(value))) for _, part, inner in steps):
+        above = (*above, id(value))
+        if any(_is_labelled(part, inner, above) for _, part, inner in steps):
             yield from steps
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import operator
 import secrets
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from itertools import islice
@@ -193,12 +194,17 @@ class PseudonymKeys:
         """
         with self.reading(connection) as own:
             rows = own.execute(KNOWN[own.dialect.name], {"subjects": list(subjects)}).all()
-            own_rows = [row for row in rows if row[0] is None]
-            self._check([(mark, issued) for _, mark, issued, _ in own_rows])
-            names = {subject: name for subject, name, _, _ in rows if subject is not None}
-            return KnownSubjects(
-                names, self._find_barred(own, subjects) if any(row[3] for row in own_rows) else frozenset()
-            )
+            names: dict[str, str] = {}
+            states: list[tuple[str, int]] = []
+            may_be_barred = False
+            for subject, name_or_mark, issued, has_barred in rows:
+                if subject is not None:
+                    names[subject] = name_or_mark
+                else:  # A row about the keys themselves, from each place that holds them.
+                    states.append((name_or_mark, issued))
+                    may_be_barred |= bool(has_barred)
+            self._check(states)
+            return KnownSubjects(names, self._find_barred(own, subjects) if may_be_barred else frozenset())
 
     def find_barred(self, connection: sa.Connection, subjects: Collection[str]) -> frozenset[str]:
         """Return the barred persons among these."""
@@ -288,13 +294,18 @@ class PseudonymKeys:
             after = sa.select(forgotten).where(forgotten.c.seq > applied.scalar_one()).order_by(forgotten.c.seq)
             rows = iter(connection.execute(after).all())
             while batch := list(islice(rows, AT_A_TIME)):
-                subject_rows = own.execute(
-                    SUBJECTS[own.dialect.name], {"pseudonyms": [row.pseudonym for row in batch]}
-                ).all()
-                bars = {row.pseudonym for row in batch if row.bar}
-                _bar_subjects(own, {self.digest_for_bar(subject) for name, subject in subject_rows if name in bars})
+                pseudonyms = [row.pseudonym for row in batch]
+                barred_pseudonyms = {row.pseudonym for row in batch if row.bar}
+                subject_rows = own.execute(SUBJECTS[own.dialect.name], {"pseudonyms": pseudonyms}).all()
+                names: list[str] = []
+                digests: set[str] = set()
+                for name, subject in subject_rows:
+                    names.append(name)
+                    if name in barred_pseudonyms:
+                        digests.add(self.digest_for_bar(subject))
+                _bar_subjects(own, digests)
                 gone = pseudonym.c.pseudonym.in_(select_list_members(own.dialect.name, "pseudonyms"))
-                own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": [name for name, _ in subject_rows]})
+                own.execute(sa.delete(pseudonym).where(gone), {"pseudonyms": names})
                 own.execute(sa.update(vault).values(applied=batch[-1].seq))
 
     def has_keys_to_destroy(self, connection: sa.Connection) -> bool:
@@ -363,7 +374,7 @@ def attach_keys(
     if inside:
         # A process that still uses the keys in the store waits, and is then refused.
         if connection.dialect.name == "postgresql":
-            names = ", ".join(table.name for table in TABLES)
+            names = ", ".join(map(operator.attrgetter("name"), TABLES))
             connection.execute(sa.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
         empty = connection.execute(sa.select(pseudonym.c.subject).limit(1)).one_or_none() is None
         if not empty and not move:

@@ -302,10 +302,12 @@ def make_environment() -> Environment:
 
 def replace_unprintable(text: object) -> str:
     """Return a text with \ufffd in place of characters that a page cannot contain."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if char not in "\n\t" and unicodedata.category(char) in {"Cc", "Cs"} else char
-        for char in str(text)
-    )
+    return "".join(map(_replace_unprintable_character, str(text)))
+
+
+def _replace_unprintable_character(char: str) -> str:
+    is_printable = char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}
+    return char if is_printable else "\N{REPLACEMENT CHARACTER}"
 
 
 def _format_value(value: Any) -> str:
@@ -321,4 +323,4 @@ def _format_lines(value: Any) -> list[str] | None:
     """Return the lines of a list of plain values; None for anything else."""
     if not isinstance(value, (list, tuple)) or any(map(_is_nested, value)):
         return None
-    return [_format_value(item) for item in value]
+    return list(map(_format_value, value))

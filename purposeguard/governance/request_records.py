@@ -162,17 +162,21 @@ class RequestListing:
 def build_overview(connection: sa.Connection, now: datetime.datetime, timezone: str) -> Overview:
     """Return the overview of the requests at this time."""
     counted = sa.select(request.c.kind, request.c.state, sa.func.count()).group_by(request.c.kind, request.c.state)
-    counts: dict[tuple[str, State], int] = {
-        (kind, cast("State", state)): number for kind, state, number in connection.execute(counted)
-    }
+    counts: dict[tuple[str, State], int] = {}
+    for kind, state, number in connection.execute(counted):
+        counts[kind, cast("State", state)] = number
     pending = sorted(select_requests(connection, request.c.state.in_(sorted(PENDING))), key=_urgency_sort_key)
-    in_order = sorted(counts, key=lambda key: (key[0], STATES.index(key[1])))
     return Overview(
         as_of=now,
         today=to_local_day(timezone, now),
-        counts={key: counts[key] for key in in_order},
+        counts=dict(sorted(counts.items(), key=_count_sort_key)),
         pending=tuple(pending),
     )
+
+
+def _count_sort_key(item: tuple[tuple[str, State], int]) -> tuple[str, int]:
+    (kind, state), _ = item
+    return kind, STATES.index(state)
 
 
 def _urgency_sort_key(pending: Request) -> tuple[bool, datetime.date, datetime.datetime, int]:

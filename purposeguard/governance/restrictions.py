@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import itertools
 import json
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -285,27 +286,28 @@ def read_states(
 
     If the keys are in a store of their own, one more query reads them first.
     """
-    stands_of = dict.fromkeys(subjects, NOTHING_DECLARED)
+    states = dict.fromkeys(subjects, NOTHING_DECLARED)
     keys = get_keys(connection)
     declared: dict[str, list[Any]] = {}
     if keys.apart is None:
         for row in connection.execute(IN_FORCE_OF_EACH[connection.dialect.name], {"subjects": list(subjects)}):
             declared.setdefault(row.subject, []).append(row)
-        nobodys = declared.pop(None, None)  # type: ignore[call-overload]  # rows of those who are barred have no subject
-        barred_ones = keys.find_barred(connection, subjects) if nobodys else frozenset()
+        has_barred = declared.pop(None, None)  # type: ignore[call-overload]  # A row for barred persons has no subject.
+        barred_subjects = keys.find_barred(connection, subjects) if has_barred else frozenset()
     else:
         # Keys are read first, so that each declaration found afterwards has its key.
-        names, barred_ones = keys.find_known(connection, subjects)
+        names, barred_subjects = keys.find_known(connection, subjects)
         subject_of = {name: subject for subject, name in names.items()}
         if names:
             query = IN_FORCE_OF_EACH_APART[connection.dialect.name]
             for row in connection.execute(query, {"subjects": list(subject_of)}):
                 declared.setdefault(subject_of[row.subject], []).append(row)
-    stands_of.update((subject, _compute_state(rows, now, clause_now, has_words)) for subject, rows in declared.items())
-    for subject in barred_ones:
-        present = stands_of[subject]
-        stands_of[subject] = present._replace(preferences=dataclasses.replace(present.preferences, erased=True))
-    return stands_of
+    for subject, rows in declared.items():
+        states[subject] = _compute_state(rows, now, clause_now, has_words)
+    for subject in barred_subjects:
+        state = states[subject]
+        states[subject] = state._replace(preferences=dataclasses.replace(state.preferences, erased=True))
+    return states
 
 
 def read_all_states(
@@ -336,14 +338,19 @@ def _iter_declarations(connection: sa.Connection) -> Iterator[tuple[str, list[An
     keys = get_keys(connection)
     query = ALL_IN_FORCE if keys.apart is None else ALL_IN_FORCE_APART
     rows = connection.execute(query.execution_options(stream_results=True, yield_per=10_000))
-    groups = ((name, list(group)) for name, group in itertools.groupby(rows, lambda row: row.subject))
+    groups = _group_by_subject(rows)
     if keys.apart is None:
         yield from groups
         return
     keys.find_known(connection, ())  # It checks that these are the keys of the store.
-    while some := dict(itertools.islice(groups, AT_A_TIME)):
-        for name, subject in keys.find_subjects(connection, some).items():
-            yield subject, some[name]
+    while batch := dict(itertools.islice(groups, AT_A_TIME)):
+        for name, subject in keys.find_subjects(connection, batch).items():
+            yield subject, batch[name]
+
+
+def _group_by_subject(rows: Iterable[Any]) -> Iterator[tuple[str, list[Any]]]:
+    for name, group in itertools.groupby(rows, operator.attrgetter("subject")):
+        yield name, list(group)
 
 
 class Figure(NamedTuple):
@@ -358,10 +365,11 @@ class Figure(NamedTuple):
 def count_declarations(connection: sa.Connection, now: datetime.datetime) -> list[Figure]:
     """Count the declarations in force, without naming persons, by one query."""
     lasting = sa.or_(declaration.c.until.is_(None), declaration.c.until > now)
-    return [
-        Figure(kind, None if purposes is None else tuple(json.loads(purposes)), revision, subjects)
-        for kind, purposes, revision, subjects in connection.execute(_FIGURES.where(lasting))
-    ]
+    figures: list[Figure] = []
+    for kind, purposes, revision, subjects in connection.execute(_FIGURES.where(lasting)):
+        clauses = None if purposes is None else tuple(json.loads(purposes))
+        figures.append(Figure(kind, clauses, revision, subjects))
+    return figures
 
 
 def _compute_state(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_words: HasWords) -> SubjectState:
@@ -370,25 +378,28 @@ def _compute_state(rows: Sequence[Any], now: Span, clause_now: ClauseNow, has_wo
     If the time is in doubt, restrictions end late and consents early. A consent to words other than those of its
     purpose is ignored.
     """
-    living, since = [], None
+    rows_by_kind: dict[str, list[Any]] = {}
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
     for row in rows:
         if row.until is None or row.until > (now.latest if row.kind == CONSENT else now.earliest):
-            living.append(row)
+            rows_by_kind.setdefault(row.kind, []).append(row)
+            if row.until is not None:
+                until = row.until if until is None else min(until, row.until)
         elif row.kind != CONSENT:
             since = row.until if since is None else max(since, row.until)
-    if not living:
+    if not rows_by_kind:
         return SubjectState(CLEAR, None, since)
-    suspensions = [row for row in living if row.kind == "suspension-of-use"]
-    kinds = {row.kind for row in living}
+    suspensions = rows_by_kind.get("suspension-of-use", ())
     preferences = SubjectPreferences(
         suspended=_collect_suspended_clauses(suspensions, clause_now),
         all_suspended=any(row.purposes is None for row in suspensions),
-        erased="erasure" in kinds,
-        provision_stopped="stop-of-provision" in kinds,
+        erased="erasure" in rows_by_kind,
+        provision_stopped="stop-of-provision" in rows_by_kind,
         # By the clause of that revision: `SubjectPreferences.has_consented` knows its present one.
-        consents=_collect_valid_consents(living, has_words),
+        consents=_collect_valid_consents(rows_by_kind.get(CONSENT, ()), has_words),
     )
-    return SubjectState(preferences, min((row.until for row in living if row.until is not None), default=None), since)
+    return SubjectState(preferences, until, since)
 
 
 NOTHING_DECLARED: Final = SubjectState(CLEAR, None)
@@ -405,12 +416,10 @@ def _collect_suspended_clauses(suspensions: Iterable[Any], clause_now: ClauseNow
     return frozenset(suspended)
 
 
-def _collect_valid_consents(rows: Iterable[Any], has_words: HasWords) -> frozenset[tuple[str, datetime.date]]:
+def _collect_valid_consents(consent_rows: Iterable[Any], has_words: HasWords) -> frozenset[tuple[str, datetime.date]]:
     """Return clause and revision of each consent whose words are those of its purpose, or were not recorded."""
     consents: set[tuple[str, datetime.date]] = set()
-    for row in rows:
-        if row.kind != CONSENT:
-            continue
+    for row in consent_rows:
         clause = row.purposes[0]
         if row.words is None or has_words(clause, row.revision, row.words):
             consents.add((clause, row.revision))
@@ -423,12 +432,12 @@ def read_history(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> l
     Declarations of forgotten subjects are left out.
     """
     rows = connection.execute(_HISTORY.where(*which)).all()
-    subjects = get_keys(connection).find_subjects(connection, (row.pseudonym for row in rows))
+    subjects = get_keys(connection).find_subjects(connection, map(operator.attrgetter("pseudonym"), rows))
     return [_make_declaration(row, subjects[row.pseudonym]) for row in rows if row.pseudonym in subjects]
 
 
 def _make_declaration(row: Any, subject: str) -> Restriction | Consent:
-    data = row._mapping
+    data = row._mapping  # SQLAlchemy documents it; the underscore keeps it apart from names of columns.
     revoked = None
     if row.revoked is not None:
         revoked = Revocation(**{field: data[f"revoked_{column}"] for field, column in _ASKED.items()})
@@ -442,6 +451,8 @@ def _make_declaration(row: Any, subject: str) -> Restriction | Consent:
 
 def filter_in_force(declared: Iterable[Restriction | Consent]) -> list[Restriction | Consent]:
     """Return the declarations that were not revoked."""
-    return [
-        record for record in declared if (record.withdrawn if isinstance(record, Consent) else record.lifted) is None
-    ]
+    return [record for record in declared if _get_revocation(record) is None]
+
+
+def _get_revocation(record: Restriction | Consent) -> Revocation | None:
+    return record.withdrawn if isinstance(record, Consent) else record.lifted

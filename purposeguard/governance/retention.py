@@ -176,7 +176,9 @@ class RetentionJob:
         now = self._clock.earliest()
         today = min(to_local_day(notice.document.timezone, now) for notice in self._notice.notices)
         parts = [self._find_due(eraser, now, pending.pop(eraser.name, 0)) for eraser in self._erasers]
-        parts += [Due(name, (), None, None, 0, count, GONE) for name, count in pending.items() if count]
+        for name, count in pending.items():  # Erasers of an earlier run that are no longer registered.
+            if count:
+                parts.append(Due(name, (), None, None, 0, count, GONE))
         return Plan(today, tuple(parts), find_unserved_periods(self._notice, self._erasers), number)
 
     def _find_due(self, eraser: RegisteredEraser, now: datetime.datetime, pending: int) -> Due:
@@ -238,7 +240,8 @@ class RetentionJob:
         erasers = [eraser for eraser in self._erasers if eraser.name in dues]
         pending = run.begin([eraser.name for eraser in erasers])
         parts = [self._erase(run, eraser, dues[eraser.name], batch, pending.pop(eraser.name, ())) for eraser in erasers]
-        parts += [Erased(name, (), run.done[name], problem=GONE if keys else None) for name, keys in pending.items()]
+        for name, keys in pending.items():  # Erasers of an earlier run that are no longer registered.
+            parts.append(Erased(name, (), run.done[name], problem=GONE if keys else None))
         ended = not any(erased.problem for erased in parts)
         if ended:
             run.end()
@@ -298,12 +301,12 @@ class RetentionJob:
 
     def _drop_kept_keys(self, eraser: RegisteredEraser, keys: Sequence[Key]) -> tuple[Key, ...]:
         """Return the keys without those of persons with an unanswered request, which may be about their data."""
-        subjects = [subject for subject in map(eraser.subject, keys) if subject is not None]
+        subjects = _subjects_of(eraser, keys)
         waiting = forgetting.find_unanswered(self._store, subjects) if subjects else {}
         return tuple(key for key in keys if eraser.subject(key) not in waiting) if waiting else tuple(keys)
 
     def _forget(self, eraser: RegisteredEraser, keys: Sequence[Key]) -> None:
-        subjects = [subject for subject in map(eraser.subject, keys) if subject is not None]
+        subjects = _subjects_of(eraser, keys)
         if subjects:
             forgetting.forget_subjects(self._store, subjects, self._clock.now(), ledger=self._ledger)
 
@@ -400,3 +403,8 @@ def _serialize_key(key: Key) -> tuple[str, str]:
 def _deserialize_key(written: Sequence[str]) -> Key:
     kind, text = written
     return uuid.UUID(text) if kind == "uuid" else int(text) if kind == "int" else text
+
+
+def _subjects_of(eraser: RegisteredEraser, keys: Sequence[Key]) -> list[str]:
+    """Return the subjects of the items with these keys, as far as they have one."""
+    return [subject for subject in map(eraser.subject, keys) if subject is not None]

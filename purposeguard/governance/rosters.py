@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import datetime
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -108,7 +109,9 @@ class Rosters:
     ) -> Mapping[SubjectPreferences, tuple[str, ...]]:
         """Update the groups: read the changed subjects again, and those whose state changed by itself."""
         if due:
-            changed.update(subject for subject, present in self._all.items() if not present.holds(now))
+            for subject, state in self._all.items():
+                if not state.holds(now):
+                    changed.add(subject)
         leaving: dict[SubjectPreferences, list[str]] = {}
         joining: dict[SubjectPreferences, list[str]] = {}
         for subject, present in self._read(list(changed), now).items():
@@ -160,11 +163,16 @@ def _update_members(members: tuple[str, ...], leaving: Iterable[str], joining: I
     return tuple(moved)
 
 
-def _earliest_change(several: Collection[SubjectState]) -> SubjectState:
+def _earliest_change(states: Collection[SubjectState]) -> SubjectState:
     """Return the time at which the first of these states changes by itself."""
-    ends = [present.until for present in several if present.until is not None]
-    began = [present.since for present in several if present.since is not None]
-    return SubjectState(CLEAR, min(ends, default=None), max(began, default=None))
+    until: datetime.datetime | None = None
+    since: datetime.datetime | None = None
+    for state in states:
+        if state.until is not None:
+            until = state.until if until is None else min(until, state.until)
+        if state.since is not None:
+            since = state.since if since is None else max(since, state.since)
+    return SubjectState(CLEAR, until, since)
 
 
 def _group_by_preferences(all_preferences: Mapping[str, SubjectState]) -> dict[SubjectPreferences, tuple[str, ...]]:

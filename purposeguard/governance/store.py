@@ -439,8 +439,13 @@ def _require_unused(where: str, connection: sa.Connection, revision: str) -> Non
     Sessions that are not named by `APPLICATION` and a revision are not noticed; versions before 0003 did not name them.
     """
     query = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
-    named = (SESSION.search(name or "") for name in connection.scalars(sa.text(query)))
-    older = sorted(match[0] for match in named if match is not None and match[1] < str(_format_number(revision)))
+    number = str(_format_number(revision))
+    older: list[str] = []
+    for name in connection.scalars(sa.text(query)):
+        session = SESSION.search(name or "")
+        if session is not None and session[1] < number:
+            older.append(session[0])
+    older.sort()
     if older:
         fault = f"is in use by an older version of purposeguard: {len(older)} sessions, the oldest of `{older[0]}`"
         raise make_unavailable_error(where, fault, "stop its processes, then try again: they could not go on")

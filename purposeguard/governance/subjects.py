@@ -171,10 +171,10 @@ class Subjects:
             UnknownPurpose: the notice has no such purpose.
         """
         request_facts = self._make_request_facts(by, at, reference, request)
-        rows = [
-            self._row(subject, CONSENT, [clause], until, request_facts) | {"words": self.notice.words_digest(clause)}
-            for clause in _member_clauses(self.notice, [purpose])
-        ]
+        rows: list[dict[str, Any]] = []
+        for clause in _member_clauses(self.notice, [purpose]):
+            row = self._row(subject, CONSENT, [clause], until, request_facts)
+            rows.append(row | {"words": self.notice.words_digest(clause)})
         with self._writing(within) as connection:
             changes.record_changes(connection, [row["subject"] for row in rows])
             return tuple(cast("Consent", self._declare(connection, row)) for row in rows)
@@ -355,7 +355,10 @@ def make_ledger_details(row: Mapping[str, Any]) -> dict[str, Any]:
     details = {name: row[name] for name in names if name in row}
     if row.get("words") is not None:  # Entries from before words were recorded have no such key.
         details["words"] = row["words"]
-    return {name: value.isoformat() if isinstance(value, datetime.date) else value for name, value in details.items()}
+    for name, value in details.items():
+        if isinstance(value, datetime.date):
+            details[name] = value.isoformat()
+    return details
 
 
 # ---- Arguments ----------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import dataclasses
 import datetime
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeGuard, cast
 
 from purposeguard.runtime.clock import UTC
 
@@ -59,14 +59,23 @@ class Hour(NamedTuple):
         """Return the key and count of a body; raise ValueError if it is malformed."""
         if set(body) != {"hour", "activity", "purpose", "sources", "count"}:
             raise ValueError("no count of uses")
-        hour, activity, purpose, sources, count = (body[name] for name in (*cls._fields, "count"))
-        texts = [hour, purpose, *([] if activity is None else [activity]), *(sources if type(sources) is list else [0])]
-        if not all(isinstance(text, str) for text in texts) or type(count) is not int or count < 1:
+        sources, count = body["sources"], body["count"]
+        if type(sources) is not list or type(count) is not int or count < 1:
             raise ValueError("no count of uses")
-        return cls(hour, activity, purpose, tuple(sources)), count
+        texts = [body["hour"], body["purpose"], *sources]
+        if body["activity"] is not None:
+            texts.append(body["activity"])
+        if not are_texts(texts):
+            raise ValueError("no count of uses")
+        return cls(body["hour"], body["activity"], body["purpose"], tuple(sources)), count
 
 
 Counts = Mapping[Hour, int]
+
+
+def are_texts(values: Iterable[object]) -> bool:
+    """Return True if all these values are texts."""
+    return all(isinstance(value, str) for value in values)
 
 
 # `json.dumps` would make an encoder at each call.
@@ -142,7 +151,11 @@ ENTRY_KEYS: Final = ("at", "body", "hash", "kind", "prev", "seq")
 
 
 def hash_entry(seq: int, at: str, kind: str, body: str, prev: str) -> str:
-    """Return the hash of an entry; `body` is the canonical JSON of its body."""
+    """Return the hash of an entry; `body` is the canonical JSON of its body.
+
+    On PostgreSQL the database computes the same hash, in the function `purposeguard_ledger_write`, so that the head is
+    locked for one round trip only. The migration `governance/migrations/versions/0002_ledger_counts.py` creates it.
+    """
     rest = f'{{"at":{to_canonical_json(at)},"body":{body},"kind":{to_canonical_json(kind)},"seq":{seq}}}'
     return hashlib.sha256(f"{prev}{rest}".encode()).hexdigest()
 
@@ -196,13 +209,12 @@ class Head:
         """Return the head that was read back; raise ValueError if it is malformed or its digest is wrong."""
         numbers = [data.get("seq"), data.get("bytes"), data.get("after", 0)]
         at, hash_ = data.get("at"), data.get("hash")
-        if not (isinstance(at, str) and isinstance(hash_, str) and all(type(number) is int for number in numbers)):
+        if not (isinstance(at, str) and isinstance(hash_, str) and set(map(type, numbers)) == {int}):
             raise ValueError(MALFORMED_HEAD)
         seq, length, after = cast("list[int]", numbers)
-        lists = data.get("open"), data.get("repeated")
-        if not all(isinstance(bodies, list) and all(isinstance(body, dict) for body in bodies) for bodies in lists):
+        uses, repeated = data.get("open"), data.get("repeated")
+        if not (_are_bodies(uses) and _are_bodies(repeated)):
             raise ValueError(MALFORMED_HEAD)
-        uses, repeated = cast("tuple[list[dict[str, Any]], list[dict[str, Any]]]", lists)
         head = cls(seq, at, hash_, dict(map(Hour.of, uses)), dict(map(parse_repeated, repeated)), length, after)
         if data.get("digest") != head.digest:
             raise ValueError("the head was changed: it does not have its digest")
@@ -210,6 +222,10 @@ class Head:
 
 
 MALFORMED_HEAD: Final = "malformed head"
+
+
+def _are_bodies(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(body, dict) for body in value)
 
 
 def parse_repeated(body: Body) -> tuple[str, int]:

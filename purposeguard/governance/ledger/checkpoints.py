@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.extras import Needs
 from purposeguard.governance.engines import make_engine, translate_errors
-from purposeguard.governance.ledger.chain import DENIAL, USE, Head, to_canonical_json
+from purposeguard.governance.ledger.chain import DENIAL, USE, Head, are_texts, to_canonical_json
 from purposeguard.governance.ledger.reading import Reading, Verification
 from purposeguard.governance.restrictions import declaration, revocation
 
@@ -88,13 +88,8 @@ class Checkpoint:
                 checkpoint.declarations,
                 checkpoint.signature or "",
             )
-            counts = all(type(count) is int for count in checkpoint.open.values())
-            if (
-                type(checkpoint.seq) is int
-                and all(isinstance(text, str) for text in texts)
-                and counts
-                and checkpoint.line == line
-            ):
+            numbers = [checkpoint.seq, *checkpoint.open.values()]
+            if set(map(type, numbers)) == {int} and are_texts(texts) and checkpoint.line == line:
                 return cast("Checkpoint", checkpoint)
         except (ValueError, TypeError, AttributeError, RecursionError):
             pass
@@ -156,10 +151,13 @@ def digest_declarations(connection: sa.Connection) -> str:
     for *values, words in connection.execute(query):
         if words is not None:  # A row without words has the digest that it had before words were recorded.
             values.append(words)
-        digest.update(
-            to_canonical_json([value if type(value) in (int, list) else str(value) for value in values]).encode()
-        )
+        digest.update(to_canonical_json(list(map(_to_digested_value, values))).encode())
     return f"{DECLARED}{digest.hexdigest()}"
+
+
+def _to_digested_value(value: object) -> object:
+    """Return a value of a declaration as its digest takes it: numbers and lists as they are, all else as text."""
+    return value if type(value) in (int, list) else str(value)
 
 
 def verify_from(
@@ -188,7 +186,8 @@ def verify_from(
             missing_counts[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
     present = _count_by_hour(reading.head)
     missing_counts.subtract(present)
-    if fewer := sorted(hour for hour, count in missing_counts.items() if count > 0 and hour in checkpoint.open):
+    fewer = sorted((+missing_counts).keys() & checkpoint.open.keys())
+    if fewer:
         fault = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
         raise LedgerBroken("counts", fault)
     same = reading.head.seq == checkpoint.seq and present == checkpoint.open

@@ -228,12 +228,13 @@ class Counters:
     def _take_back(self, used: Used, count: int) -> None:
         """Take back a use that could not be recorded, and so was refused."""
         with self._turn:
-            for key in [key for key in reversed(self._pending) if key[1:] == used]:
-                taken = min(count, self._pending[key])
-                self._pending[key] -= taken
-                count -= taken
-                if not self._pending[key]:
-                    del self._pending[key]
+            for key in list(reversed(self._pending)):
+                if key[1:] == used:
+                    taken = min(count, self._pending[key])
+                    self._pending[key] -= taken
+                    count -= taken
+                    if not self._pending[key]:
+                        del self._pending[key]
 
     def _collect(self) -> str:
         """Add up what was counted, under the present hour, and return that hour."""
@@ -292,13 +293,18 @@ class Counters:
 
     def _log_losses(self, error: Exception) -> None:
         lost = sorted(self._pending.items(), key=lambda item: item[0].order)
-        named = "; ".join(
-            f"{count} by {key.activity or 'bare checks'} for {key.purpose} of {' '.join(key.sources)} at {key.hour}"
-            for key, count in lost[:SHOWN]
-        )
-        more = f"; and {sum(count for _, count in lost[SHOWN:])} more" if len(lost) > SHOWN else ""
-        message = "%d counted uses are lost, since they cannot be written: %s (lost: %s%s)"
-        _log.error(message, self._pending.total(), _describe_error(error), named, more)
+        named: list[str] = []
+        more = 0
+        for key, count in lost:
+            if len(named) < SHOWN:
+                activity, sources = key.activity or "bare checks", " ".join(key.sources)
+                named.append(f"{count} by {activity} for {key.purpose} of {sources} at {key.hour}")
+            else:
+                more += count
+        if more:
+            named.append(f"and {more} more")
+        message = "%d counted uses are lost, since they cannot be written: %s (lost: %s)"
+        _log.error(message, self._pending.total(), _describe_error(error), "; ".join(named))
 
     def reset_after_fork(self) -> None:
         """Forget, in a forked child, what the parent counted, and start a thread of its own."""

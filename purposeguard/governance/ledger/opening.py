@@ -65,9 +65,13 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
 def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -> Generator[Reading]:
     """Open archives and the ledger that they were taken from as one ledger; raise as `opened` does."""
     with contextlib.ExitStack() as stack:
-        parts = [stack.enter_context(opened(target, timeout=timeout)) for target in targets]
-        stores = [part for part in parts if part.connection is not None]
-        if len(stores) > 1:
+        parts: list[Reading] = []
+        stores = 0
+        for target in targets:
+            part = stack.enter_context(opened(target, timeout=timeout))
+            parts.append(part)
+            stores += part.connection is not None
+        if stores > 1:
             raise ValueError("one store is named at most, beside archives")
         yield parts[0] if len(parts) == 1 else JoinedLedger(parts)
 

@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import datetime
 import json
+import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,7 @@ from purposeguard.governance.ledger.chain import (
     Entry,
     Head,
     Hour,
+    are_texts,
     format_moment,
     hash_entry,
 )
@@ -60,7 +62,7 @@ class Boundary(NamedTuple):
         """Return the boundary that an entry states; raise LedgerBroken unless it names an earlier entry."""
         body = dict(placed.entry.body)
         seq, texts = body.get("seq"), (body.get("hash"), body.get("signature") or "")
-        well_formed = type(seq) is int and all(isinstance(text, str) for text in texts)
+        well_formed = type(seq) is int and are_texts(texts)
         if set(body) != set(cls._fields) or not well_formed or not 0 < body["seq"] < placed.entry.seq:
             raise LedgerBroken(placed.place, "the entry says of no entries that they were archived")
         return cls(**body)
@@ -151,7 +153,7 @@ class Reading(abc.ABC):
         _ = self.head  # raises if it is malformed
         first = None if since is None else format_moment(since)
         end = None if until is None else format_moment(until)
-        return (entry for _, entry in self.iter_placed(kinds, first, end))
+        return map(operator.itemgetter(1), self.iter_placed(kinds, first, end))
 
     def misdated(self, since: datetime.datetime | None = None, until: datetime.datetime | None = None) -> int:
         """Count the entries between the first and the last entry of this period that have a time outside it."""
@@ -306,12 +308,16 @@ def parse_hour_count(body: Body, place: str) -> tuple[Hour, int]:
 
 def _make_total(kind: str, body: Body, keys: Sequence[str], at: str) -> Total:
     time = str(body.get("hour", at)) if kind == USE else at
-    return Total(kind, to_comparable([body.get(key) for key in keys]), 1, body.get("count", 1), time, time)
+    return Total(kind, to_comparable(list(map(body.get, keys))), 1, body.get("count", 1), time, time)
 
 
 def to_comparable(values: Sequence[Any]) -> tuple[Any, ...]:
     """Return the values of a body in a form that can be compared: lists as tuples."""
-    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+    return tuple(map(_to_comparable_value, values))
+
+
+def _to_comparable_value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def sum_totals(totals: Iterable[Total]) -> tuple[Total, ...]:
@@ -351,8 +357,8 @@ def _make_entry(data: Any) -> Entry | None:
     """Return the entry with these values; None if a key is missing or a type is wrong."""
     if not isinstance(data, dict) or sorted(data) != list(ENTRY_KEYS):
         return None
-    texts = all(isinstance(data[name], str) for name in ("at", "hash", "kind", "prev"))
-    return Entry(**data) if texts and type(data["seq"]) is int and isinstance(data["body"], dict) else None
+    texts = data["at"], data["hash"], data["kind"], data["prev"]
+    return Entry(**data) if are_texts(texts) and type(data["seq"]) is int and isinstance(data["body"], dict) else None
 
 
 ARCHIVED: Final = sa.select(ledger).where(ledger.c.kind == ARCHIVE).order_by(ledger.c.seq.desc()).limit(1)

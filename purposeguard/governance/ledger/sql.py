@@ -158,9 +158,14 @@ class SqlLedger:
 
     def _record(self, events: Sequence[Event]) -> None:
         """Write events durably, all of them or none."""
-        repeats = Counter(event for event in events if isinstance(event, CountKey))
+        repeats: Counter[CountKey] = Counter()
+        new_entries: list[tuple[str, str]] = []
+        for event in events:
+            if isinstance(event, CountKey):
+                repeats[event] += 1
+            else:
+                new_entries.append(event)
         self._process_state().rows.update(repeats)
-        new_entries = [event for event in events if not isinstance(event, CountKey)]
         self._write(self._make_writing(entries=new_entries, counts=repeats))
 
     def _count(self, uses: Counts, last: bool) -> None:
@@ -179,7 +184,8 @@ class SqlLedger:
                 self._write(self._make_writing(counts=pending, batch=own.batch))
                 own.sent, own.doubt = own.sent + pending, None
             still_open = open_hours(self._clock.read())
-            if last or own.hour != still_open[0] or any(counted.hour not in still_open for counted in pending):
+            has_past_hours = any(counted.hour not in still_open for counted in pending)
+            if last or own.hour != still_open[0] or has_past_hours:
                 self._close_hours(still_open, own.name if last else None)
                 own.hour = still_open[0]
             own.sent = Counter()  # Until here, `uses` again contains what was written.
@@ -193,7 +199,7 @@ class SqlLedger:
         totals: Counter[CountKey] = Counter()
         for row in rows:
             totals[read_count_key(row)] += row["count"]
-        taken = [{name: row[name] for name in ("process", "key", "count")} for row in rows]
+        taken = [{"process": row["process"], "key": row["key"], "count": row["count"]} for row in rows]
         new_entries = [counted.entry(total) for counted, total in sorted(totals.items())]
         if new_entries:
             with contextlib.suppress(Conflict):  # Another process changes or takes these rows. They are not lost.

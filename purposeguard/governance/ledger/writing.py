@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import hashlib
 import json
+import operator
 import os
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -93,7 +94,12 @@ class LedgerTransaction:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of the counts."""
-        return [{"key": counted.key, **counted._asdict(), "count": count} for counted, count in self.counts.items()]
+        rows: list[dict[str, Any]] = []
+        for counted, count in self.counts.items():
+            rows.append(
+                {"key": counted.key, "hour": counted.hour, "kind": counted.kind, "body": counted.body, "count": count}
+            )
+        return rows
 
 
 class Conflict(Exception):
@@ -153,8 +159,10 @@ def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> t
         rows = [{"process": writing.process, **row} for row in writing.rows]
         connection.execute(added.on_conflict_do_update(index_elements=["process", "key"], set_=total), rows)
     for row in writing.taken:
-        same = [counts.c[name] == row[name] for name in ("process", "key", "count")]
-        if connection.execute(sa.delete(counts).where(*same)).rowcount != 1:
+        taken_row = sa.and_(
+            counts.c.process == row["process"], counts.c.key == row["key"], counts.c.count == row["count"]
+        )
+        if connection.execute(sa.delete(counts).where(taken_row)).rowcount != 1:
             raise Conflict
     if not writing.entries:
         return None
@@ -171,9 +179,19 @@ def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> t
     if there != seen_hash and (archived is None or archived.seq < seen):
         raise make_broken_error("seen")
     new_entries = chain_entries(*end, str(writing.at), writing.entries)
-    names = ("seq", "at", "kind", "prev", "hash")
-    rows = [{**{name: getattr(entry, name) for name in names}, "body": entry.body_text} for entry in new_entries]
-    connection.execute(sa.insert(ledger), rows)
+    entry_rows: list[dict[str, Any]] = []
+    for entry in new_entries:
+        entry_rows.append(
+            {
+                "seq": entry.seq,
+                "at": entry.at,
+                "kind": entry.kind,
+                "prev": entry.prev,
+                "hash": entry.hash,
+                "body": entry.body_text,
+            }
+        )
+    connection.execute(sa.insert(ledger), entry_rows)
     end = new_entries[-1].seq, new_entries[-1].hash
     connection.execute(sa.update(head).where(head.c.id == 1).values(seq=end[0], hash=end[1]))
     return end
@@ -273,7 +291,7 @@ class GroupCommit:
                 together.append(other)
         failure: Exception | None = StoreUnavailable("the ledger was interrupted while it wrote")
         try:
-            self._write([event for event, _ in together])
+            self._write(list(map(operator.itemgetter(0), together)))
             failure = None
         except Exception as error:
             failure = error
