@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
+import operator
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,13 +71,14 @@ class Records:
         if not (activities or accesses):
             return
         self.name(notice, always=True)
-        self.accesses.update(((key, access.name, access.line), None) for access in accesses)
-        sources = {source for label in _labels(guard, accesses) for source in label if source in notice.grants}
+        for access in accesses:
+            self.accesses[key, access.name, access.line] = None
+        sources = notice.grants.keys() & itertools.chain.from_iterable(_labels(guard, accesses))
         for activity in activities:
             self.activities[key, activity.name, activity.purpose_id] = None
             members = [member for member in _members(activity.purpose) if member in notice.purposes]
             for source in sources:
-                granted = [member for member in members if member in notice.grants.get(source, {})]
+                granted = [member for member in members if member in notice.grants[source]]
                 for member in granted or members:
                     self.universe[key, source.clause, member.clause] = bool(granted)
 
@@ -99,7 +102,7 @@ def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
     for handed in guard.entrustments:
         labels += [handed.label, handed.named]
     for table in guard.tables:
-        labels += [label for _, label in table.columns]
+        labels += map(operator.itemgetter(1), table.columns)
     for declared in guard.reclassifications:
         labels += [declared.sources, declared.to]
     return (label for label in labels if label is not None)
@@ -136,12 +139,11 @@ class Collector(Watcher):
                 records.cells[*cell, allowed] += 1
             if question.activity is not None and question.used:
                 counts = records.used if question.allowed else records.denied
-                for source in dict.fromkeys(
-                    cell.source for cell, may in question.answers if question.allowed or not may
-                ):
+                deciding = [cell.source for cell, may in question.answers if question.allowed or not may]
+                for source in dict.fromkeys(deciding):
                     counts[notice, question.activity.name, question.activity.purpose_id, source] += 1
             if self._by_test:
-                cells = [cell for cell, _ in question.answers]
+                cells = list(map(operator.itemgetter(0), question.answers))
                 self.by_test.setdefault(self._test, set()).update(cells)
                 for fixture in self._fixtures:
                     self.by_fixture.setdefault(fixture, set()).update(cells)
@@ -243,8 +245,11 @@ class CoverageReport:
         """(notice, activity, purpose): those declared, and for a family also the members that were asked for."""
         records = self.records
         names = {(notice, name) for notice, name, _ in records.activities}
-        others = {record[:3] for record in (*records.used, *records.denied) if record[:2] in names}
-        return sorted({*records.activities, *others})
+        activities = set(records.activities)
+        for notice, name, purpose, _ in (*records.used, *records.denied):
+            if (notice, name) in names:
+                activities.add((notice, name, purpose))
+        return sorted(activities)
 
     @property
     def uncalled(self) -> list[tuple[str, int]]:
@@ -307,11 +312,11 @@ class CoverageReport:
                 hit = [source for source in sources if records.cells[notice, source, purpose, may]]
                 if hit:
                     lines.append(f"{word} {' '.join(hit)}")
-            missed = [
-                f"{source} ({'granted' if records.universe[notice, source, purpose] else 'not granted'})"
-                for source in cells
-                if not records.cells[notice, source, purpose, records.universe[notice, source, purpose]]
-            ]
+            missed: list[str] = []
+            for source in cells:
+                granted = records.universe[notice, source, purpose]
+                if not records.cells[notice, source, purpose, granted]:
+                    missed.append(f"{source} ({'granted' if granted else 'not granted'})")
             if missed:
                 lines.append(f"never {' '.join(missed)}")
             yield escape_controls(f"  {purpose} {slug}: {' | '.join(lines)}")
@@ -328,43 +333,45 @@ class CoverageReport:
             "percent": self._floor_percentage(2),
             "cells_exercised": hit,
             "cells_declared": of,
-            "cells": [
-                {
-                    "notice": notice,
-                    "source": source,
-                    "purpose": purpose,
-                    "declared": (notice, source, purpose) in records.universe,
-                    "granted": records.universe.get((notice, source, purpose)),
-                    "allowed": records.cells[notice, source, purpose, True],
-                    "denied": records.cells[notice, source, purpose, False],
-                }
-                for notice, source, purpose in cells
-            ],
-            "activities": [
-                {
-                    "notice": notice,
-                    "activity": name,
-                    "purpose": purpose,
-                    "ran": records.ran[name, purpose] > 0,
-                    "used": _sources(records.used, (notice, name, purpose)),
-                    "denied": _sources(records.denied, (notice, name, purpose)),
-                }
-                for notice, name, purpose in self.activities
-            ],
-            "accesses": [
-                {"notice": notice, "function": name, "line": line, "called": records.called[name, line]}
-                for notice, name, line in sorted(records.accesses)
-            ],
+            "cells": [self._cell_table(*cell) for cell in cells],
+            "activities": [self._activity_table(*activity) for activity in self.activities],
+            "accesses": [self._access_table(*access) for access in sorted(records.accesses)],
         }
         if self.mutation is not None:
             made["mutation"] = self.mutation.tables()
         return made
 
+    def _cell_table(self, notice: str, source: str, purpose: str) -> dict[str, Any]:
+        records = self.records
+        return {
+            "notice": notice,
+            "source": source,
+            "purpose": purpose,
+            "declared": (notice, source, purpose) in records.universe,
+            "granted": records.universe.get((notice, source, purpose)),
+            "allowed": records.cells[notice, source, purpose, True],
+            "denied": records.cells[notice, source, purpose, False],
+        }
+
+    def _activity_table(self, notice: str, name: str, purpose: str) -> dict[str, Any]:
+        records = self.records
+        return {
+            "notice": notice,
+            "activity": name,
+            "purpose": purpose,
+            "ran": records.ran[name, purpose] > 0,
+            "used": _sources(records.used, (notice, name, purpose)),
+            "denied": _sources(records.denied, (notice, name, purpose)),
+        }
+
+    def _access_table(self, notice: str, name: str, line: int) -> dict[str, Any]:
+        return {"notice": notice, "function": name, "line": line, "called": self.records.called[name, line]}
+
     def order(self, cell: tuple[str, str, str]) -> tuple[str, int, int, str, str]:
         """Sort key of a cell: the order of its notice."""
         notice, source, purpose = cell
         sources, purposes = self.records.terms.get(notice, ([], []))
-        clauses = [clause for clause, _ in purposes]
+        clauses = list(map(operator.itemgetter(0), purposes))
         return (
             notice,
             clauses.index(purpose) if purpose in clauses else -1,
@@ -380,7 +387,13 @@ class CoverageReport:
 
 
 def _sources(counts: Counter[tuple[str, str, str, str]], key: tuple[str, str, str]) -> dict[str, int]:
-    return {source: counts[cell] for cell in sorted(counts) if (source := cell[3]) and cell[:3] == key}
+    """Return the counts of an activity by source."""
+    count_by_source: dict[str, int] = {}
+    for cell in sorted(counts):
+        *activity, source = cell
+        if source and tuple(activity) == key:
+            count_by_source[source] = counts[cell]
+    return count_by_source
 
 
 def _times(sources: dict[str, int]) -> str:

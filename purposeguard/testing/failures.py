@@ -6,7 +6,8 @@ import collections
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,28 +78,37 @@ def excerpts(first: str, other: str) -> tuple[str, str]:
 
 def differences(before: RunOutcome, after: RunOutcome, *, ordered: bool) -> list[Difference]:
     """Return all differences: result, error, then effects in their order."""
-    return [
-        *(_of_lines(before.result, after.result, "result{}".format) if bool(before.error) is bool(after.error) else ()),
-        *([] if before.error == after.error else [Difference("error", before.error, after.error)]),
-        *_of_effects(before.effects, after.effects, ordered=ordered),
-    ]
+    all_differences: list[Difference] = []
+    if bool(before.error) is bool(after.error):
+        all_differences.extend(_of_lines(before.result, after.result, "result{}".format))
+    if before.error != after.error:
+        all_differences.append(Difference("error", before.error, after.error))
+    all_differences.extend(_of_effects(before.effects, after.effects, ordered=ordered))
+    return all_differences
 
 
 def _of_lines(before: Lines, after: Lines, named: Callable[[str], str]) -> Iterator[Difference]:
     """Yield the texts that differ; of texts that lie elsewhere the first alone, since all that follow do."""
-    if [name for name, _ in before] == [name for name, _ in after]:
+    if list(map(_PLACE, before)) == list(map(_PLACE, after)):
         for (name, own), (_, changed) in zip(before, after, strict=True):
             if own != changed:
                 yield Difference(named(name), own, changed)
         return
-    mine, theirs = dict(before), dict(after)
-    lines = ((name, mine.get(name), theirs.get(name)) for name in (*mine, *theirs))
-    name, text, other = next((line for line in lines if line[1] != line[2]), ("", None, None))
-    if text is None and other is None:
-        first, second = (", ".join(name for name, _ in lines if name) for lines in (before, after))
-        yield Difference(f"{named('')} (the same, in another order)", first, second)
-    else:
-        yield Difference(named(name), text, other)
+    own_texts, changed_texts = dict(before), dict(after)
+    for name in (*own_texts, *changed_texts):
+        text, other = own_texts.get(name), changed_texts.get(name)
+        if text != other:
+            yield Difference(named(name), text, other)
+            return
+    yield Difference(f"{named('')} (the same, in another order)", _list_places(before), _list_places(after))
+
+
+_PLACE: Final = operator.itemgetter(0)
+"""Returns the place of a line."""
+
+
+def _list_places(lines: Lines) -> str:
+    return ", ".join(filter(None, map(_PLACE, lines)))
 
 
 def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordered: bool) -> Iterator[Difference]:
@@ -108,22 +118,32 @@ def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordere
     more = collections.Counter(after) - collections.Counter(before)
     if not fewer and not more:
         if ordered:
-            pairs = enumerate(zip(before, after, strict=True), 1)
-            number, pair = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
-            one, two = (f"{effect.title}, {_summary(effect)}" for effect in pair)
-            yield Difference(f"effect {number} (the same ones, in another order)", one, two)
+            yield _of_order(before, after)
         return
     mine = [effect for effect in before if effect in fewer]
     others = [effect for effect in after if effect in more]
-    kinds, other_kinds = ([(effect.kind, effect.name) for effect in effects] for effects in (mine, others))
-    matcher = difflib.SequenceMatcher(None, kinds, other_kinds, autojunk=False)
+    kind_and_name = operator.attrgetter("kind", "name")
+    matcher = difflib.SequenceMatcher(
+        None, list(map(kind_and_name, mine)), list(map(kind_and_name, others)), autojunk=False
+    )
     for what, first, last, start, end in matcher.get_opcodes():
         if what == "equal":
             for effect, other in zip(mine[first:last], others[start:end], strict=True):
                 yield from _of_lines(effect.parts, other.parts, functools.partial(_part, effect.title))
             continue
-        yield from (Difference(effect.title, _summary(effect), None) for effect in mine[first:last])
-        yield from (Difference(effect.title, None, _summary(effect)) for effect in others[start:end])
+        for effect in mine[first:last]:
+            yield Difference(effect.title, _summary(effect), None)
+        for effect in others[start:end]:
+            yield Difference(effect.title, None, _summary(effect))
+
+
+def _of_order(before: tuple[Effect, ...], after: tuple[Effect, ...]) -> Difference:
+    """Return the first difference of two runs that have the same effects in another order."""
+    for number, (own, changed) in enumerate(zip(before, after, strict=True), 1):
+        if own != changed:
+            place = f"effect {number} (the same ones, in another order)"
+            return Difference(place, f"{own.title}, {_summary(own)}", f"{changed.title}, {_summary(changed)}")
+    raise ValueError("the runs have the same effects in the same order")
 
 
 def _part(title: str, part_name: str) -> str:
@@ -153,7 +173,12 @@ def join_words(names: Sequence[str], last: str = "and") -> str:
 
 def label_text(label: Label) -> str:
     """Return `product-data (1.1(b))`."""
-    return join_words([format_term(source) for source in label])
+    return join_words(list(map(format_term, label)))
+
+
+def quote_names(names: Iterable[str]) -> list[str]:
+    """Return each name in backticks."""
+    return list(map("`{}`".format, names))
 
 
 _UNNAMED: Final = "a field that may not be used makes a difference"
@@ -167,14 +192,16 @@ def _interference_text(
     values: tuple[Mapping[str, Any], Mapping[str, Any]],
     activity: str,
 ) -> str:
-    names = [f"`{name}`" for name in leak.fields]
+    names = quote_names(leak.fields)
     verb = "make" if len(names) > 1 else "makes"
     head = f"{decision.headline}, but {join_words(names)} {verb} a difference"
     head += " (only together)" if leak.together else ""
     first, *others = leak.differences
     runs = list(zip(_run_heads(fields, values, leak.remembered), first.texts(), strict=True))
+    if not leak.remembered:
+        runs.sort(key=_plainer)
     lines = [f"{head} to {activity}", ""]
-    lines += [f"  {what}   {text}" for what, text in (runs if leak.remembered else sorted(runs, key=_plainer))]
+    lines += map("  {0[0]}   {0[1]}".format, runs)
     more = list(dict.fromkeys(difference.what for difference in others if difference.what != first.what))
     if more:
         rest = f", and {len(more) - _MOST} more" if len(more) > _MOST else ""
@@ -196,10 +223,14 @@ def _run_heads(
     else:
         own, path = fields[0]
         before, after = (values_at(run[own.name], own.model, path) for run in values)
-        pair = next((pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]), (before, after))
+        pair: tuple[Any, Any] = (before, after)
+        for value, other in zip(before, after, strict=False):
+            if value != other:
+                pair = (value, other)
+                break
         heads = [f"{own.format_path(path)} = {shorten(repr(value))}" for value in pair]
     width = max(map(len, heads))
-    return [f"{head:<{width}}" for head in heads]
+    return [head.ljust(width) for head in heads]
 
 
 def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> list[str]:
@@ -208,9 +239,9 @@ def _advice(decision: Decision, fields: Sequence[str], *, remembered: bool) -> l
         what = f"keep what {names} says out of what is remembered (the key of a cache, a set of those seen)"
     else:
         what = f"do without {names} here: an access function with `withhold=True` leaves out what may not be used"
-    purposes = [format_term(alternative) for alternative in decision.alternatives[:3]]
-    if purposes:
-        what += f"; or do it under a purpose that may use {'it' if len(fields) == 1 else 'them'}, such as {purposes[0]}"
+    if decision.alternatives:
+        pronoun, alternative = "it" if len(fields) == 1 else "them", format_term(decision.alternatives[0])
+        what += f"; or do it under a purpose that may use {pronoun}, such as {alternative}"
     return [f"  {what}"]
 
 
@@ -248,11 +279,10 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
             "no argument is a tagged model, so there is nothing to change: annotate a parameter with one, or draw one"
         )
     purpose = decide(Label(NotPersonal)).purpose
-    fields = [
-        f"{path_in_code(name, path)} ({label_text(label)})"
-        for name, model in models.items()
-        for path, label in sources_of(model).items()
-    ]
+    fields: list[str] = []
+    for name, model in models.items():
+        for path, label in sources_of(model).items():
+            fields.append(f"{path_in_code(name, path)} ({label_text(label)})")
     shown = f"{', '.join(fields[:_MOST])}{', …' if len(fields) > _MOST else ''}"
     return escape_controls(
         f"{format_term(purpose)} may use every field of what is drawn, so nothing could be found: {shown}; draw a "
@@ -261,9 +291,9 @@ def nothing_to_prove(decide: Callable[[Label], Decision], models: Mapping[str, A
 
 
 def _find_leaked_text(escapes: Sequence[Escape], decisions: Sequence[Decision]) -> str:
-    fields = [f"`{name}`" for name in dict.fromkeys(escape.mark.field for escape in escapes)]
+    fields = quote_names(_list_fields(map(operator.attrgetter("mark"), escapes)))
     decision = decisions[0]
-    reasons = "; ".join(dict.fromkeys(decision.headline for decision in decisions))
+    reasons = "; ".join(dict.fromkeys(map(operator.attrgetter("headline"), decisions)))
     lines = [f"{reasons}, but {join_words(fields)} came out", ""]
     for escape in escapes[:_PLACES]:
         part = "" if escape.part in {"text", escape.effect.title} else f", {escape.part}"
@@ -280,20 +310,25 @@ def nothing_marked(
     """Return the message if no forbidden mark is recognisable."""
     name = format_term(decide(Label(NotPersonal)).purpose)
     if forbidden:
-        return unrecognisable(list(dict.fromkeys(mark.field for mark in forbidden)))
+        return unrecognisable(_list_fields(forbidden))
     if not marks:
         return "nothing was marked, so nothing could come out: make values with `instance` or `mark`"
-    fields = join_words(list(dict.fromkeys(f"`{mark.field}`" for mark in marks)))
+    fields = join_words(quote_names(_list_fields(marks)))
     return escape_controls(
         f"{name} may use every field that was marked, so nothing could come out: {fields}; mark a model that has a "
         "field that this purpose may not use"
     )
 
 
+def _list_fields(marks: Iterable[CanaryMark]) -> list[str]:
+    """Return the field of each mark, once."""
+    return list(dict.fromkeys(map(operator.attrgetter("field"), marks)))
+
+
 def unrecognisable(fields: Sequence[str]) -> str:
     """Return the message on fields whose values canaries cannot recognise."""
-    names = join_words([f"`{field}`" for field in fields])
-    listed = ", ".join(f'"{field}"' for field in fields)
+    names = join_words(quote_names(fields))
+    listed = ", ".join(map('"{}"'.format, fields))
     return escape_controls(
         f"values of {names} cannot be known again where they come out (a bool, a member of an enumeration, few "
         "digits): prove in a test `@noninterference(guard, purpose)` that they make no difference, and say so here, "
@@ -388,7 +423,7 @@ class Leaked(AssertionError):
     def __init__(self, escapes: Sequence[Escape], decisions: Sequence[Decision]) -> None:
         self.escapes = tuple(escapes)
         self.decisions = tuple(decisions)
-        self.fields = tuple(dict.fromkeys(escape.mark.field for escape in escapes))
+        self.fields = tuple(_list_fields(map(operator.attrgetter("mark"), escapes)))
         super().__init__(_find_leaked_text(self.escapes, self.decisions))
 
 

@@ -179,22 +179,22 @@ def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> t
     if there != seen_hash and (archived is None or archived.seq < seen):
         raise make_broken_error("seen")
     new_entries = chain_entries(*end, str(writing.at), writing.entries)
-    entry_rows: list[dict[str, Any]] = []
-    for entry in new_entries:
-        entry_rows.append(
-            {
-                "seq": entry.seq,
-                "at": entry.at,
-                "kind": entry.kind,
-                "prev": entry.prev,
-                "hash": entry.hash,
-                "body": entry.body_text,
-            }
-        )
-    connection.execute(sa.insert(ledger), entry_rows)
+    connection.execute(sa.insert(ledger), list(map(_make_row, new_entries)))
     end = new_entries[-1].seq, new_entries[-1].hash
     connection.execute(sa.update(head).where(head.c.id == 1).values(seq=end[0], hash=end[1]))
     return end
+
+
+def _make_row(entry: Entry) -> dict[str, Any]:
+    """Return the row of an entry in the table of the ledger."""
+    return {
+        "seq": entry.seq,
+        "at": entry.at,
+        "kind": entry.kind,
+        "body": entry.body_text,
+        "prev": entry.prev,
+        "hash": entry.hash,
+    }
 
 
 def chain_entries(seq: int, hash_: str, at: str, additions: Sequence[tuple[str, str]]) -> list[Entry]:
