@@ -7,6 +7,7 @@ import collections.abc
 import contextlib
 import decimal
 import functools
+import operator
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -110,7 +111,7 @@ class Drawing:
                 raise TypeError(f"{describe_kind(model)} has no fields to give")
             return self.value(model)
         cls, _ = bindings_of(model, {})
-        unknown = set(strategies) - {field.name for field in fields_of(cls)}
+        unknown = strategies.keys() - map(operator.attrgetter("name"), fields_of(cls))
         if unknown:
             raise TypeError(f"{cls.__qualname__} has no field `{min(unknown)}`")
         return self._model(model, NOWHERE, strategies)
@@ -230,11 +231,9 @@ class Drawing:
         """Return the values of a model's fields, chosen in one of the `_WAYS`."""
         fields = [field for field in fields_of(cls) if field.name not in strategies]
         values = {name: self._draw(strategy) for name, strategy in strategies.items()}
-        absent = (
-            [field.name for field in fields if may_be_none(field.annotation, spots[field.name])]
-            if way in _SPARSE
-            else []
-        )
+        absent: list[str] = []
+        if way in _SPARSE:
+            absent = [field.name for field in fields if may_be_none(field.annotation, spots[field.name])]
         if absent and way == "one":
             absent.pop(self._draw(st.integers(0, len(absent) - 1)))
         alike: dict[str, Any] = {}
@@ -277,10 +276,12 @@ class Drawing:
         if adapter is None:
             return make(self, spot)  # the model validates it
         # Validators may require distinct items, which marked values are.
-        for drawing, place in ((self, spot), *((self.with_marks(), spot.but(personal=True)) for _ in _WAYS)):
+        drawing, place = self, spot
+        for _ in range(1 + len(_WAYS)):
             made = make(drawing, place)
             with contextlib.suppress(Exception):  # validators of the application may raise anything
                 return adapter.validate_python(made)
+            drawing, place = self.with_marks(), spot.but(personal=True)
         return reject()
 
     def _container(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
@@ -542,14 +543,19 @@ class Redrawing:
                 refused = True
                 continue
             changes = {name: read_field(whole, name) for name in changes}
-            self._again = not last and any(
-                _same(_content(old_values[name]), _content(new))
-                for name, new in changes.items()
-                if self._differing and spot.below(name) in self._paths
-            )
+            self._again = not last and self._has_equal_value(old_values, changes, spot)
             if not self._again:
                 return with_fields(value, changes)
         return reject()
+
+    def _has_equal_value(self, old_values: Mapping[str, Any], changes: Mapping[str, Any], spot: Spot) -> bool:
+        """Return True if a field that must differ has a value that equals the old one."""
+        if not self._differing:
+            return False
+        for name, new in changes.items():
+            if spot.below(name) in self._paths and _same(_content(old_values[name]), _content(new)):
+                return True
+        return False
 
     def _changes(
         self, fields: Sequence[ModelField], held: Mapping[str, Any], spot: Spot, scope: Callable[[str], Names]

@@ -137,10 +137,10 @@ class Example:
 
     def twins(self, context: BuildContext) -> Iterator[dict[str, Any]]:
         """Yield other values of the arguments that have forbidden fields; drawn, so that they shrink."""
-        strategies = {
-            argument.name: twins_of(self.kwargs[argument.name], tuple(argument.forbidden), argument.model)
-            for argument in self.fields
-        }
+        strategies: dict[str, Any] = {}
+        for argument in self.fields:
+            own = self.kwargs[argument.name]
+            strategies[argument.name] = twins_of(own, tuple(argument.forbidden), argument.model)
         if not strategies:
             return
         drawn = st.fixed_dictionaries(strategies)
@@ -157,7 +157,13 @@ class Example:
     @property
     def _holds_several(self) -> bool:
         """True if a forbidden field lies in a list, so that several values of it may be equal."""
-        return any("[]" in path for argument in self.fields for path in argument.forbidden)
+        return any("[]" in path for _, path in self._forbidden_paths())
+
+    def _forbidden_paths(self) -> Iterator[tuple[FieldPlaces, str]]:
+        """Yield each forbidden field: its argument, and its path."""
+        for argument in self.fields:
+            for path in argument.forbidden:
+                yield argument, path
 
     def failure(self, context: BuildContext) -> Exception | None:
         """Return the failure of this example, if any. Raise the body's own error."""
@@ -185,10 +191,11 @@ class Example:
     def _find_known_failure(self, context: BuildContext) -> Exception | None:
         """Return the known failure of this very example, without running it; None if it is another example."""
         known_failures = self.state.known
-        answers = (known_failures.get(choices_of(context)) for _ in self.twins(context))
-        return next((answer for answer in answers if answer is not None), None) or known_failures.get(
-            ("once more", choices_of(context))
-        )
+        for _ in self.twins(context):  # Each twin adds its choices.
+            failure = known_failures.get(choices_of(context))
+            if failure is not None:
+                return failure
+        return known_failures.get(("once more", choices_of(context)))
 
     def _check_remembering(self, before: RunOutcome, context: BuildContext) -> Exception | None:
         """Run one of the first examples once more, to see whether the code remembers values."""
@@ -258,7 +265,7 @@ class Example:
     # ---- Which field it is ----------------------------------------------------------------------------------------
 
     def _interference(self, leak: Leak, twin: Mapping[str, Any], *, final: bool) -> Interference:
-        paths = [(argument, path) for argument in self.fields for path in argument.forbidden]
+        paths = list(self._forbidden_paths())
         leaking: list[tuple[FieldPlaces, str]] = []
         together = False
         shown = leak

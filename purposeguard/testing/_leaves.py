@@ -194,8 +194,11 @@ class Leaf:
         """Return a tuple of one valid value made from a number; empty if no attempt is valid."""
         if self.make is None:
             return ()
-        tries = map(self.make, (n, *(number_of(n, turn) for turn in range(20))))
-        return next(((value,) for value in tries if self.valid(value)), ())
+        for number in (n, *(number_of(n, turn) for turn in range(20))):
+            value = self.make(number)
+            if self.valid(value):
+                return (value,)
+        return ()
 
 
 def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *, reads: bool = False) -> Leaf:

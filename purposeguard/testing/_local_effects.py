@@ -96,9 +96,10 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
         patches.wrap(warnings, name, functools.partial(_record_warning, tell))
     for kind in ("stdout", "stderr"):
         lines = _Lines(kind, tell)
-        for stream in {id(stream): stream for stream in (getattr(sys, kind), getattr(sys, f"__{kind}__"))}.values():
-            if hasattr(stream, "__dict__"):  # None under pythonw
-                patches.wrap(stream, "write", lines.add_text)
+        stream, original = getattr(sys, kind), getattr(sys, f"__{kind}__")
+        for output in (stream,) if original is stream else (stream, original):
+            if hasattr(output, "__dict__"):  # None under pythonw
+                patches.wrap(output, "write", lines.add_text)
     tempfile.gettempdir()  # the first call writes a test file
     patches.wrap(type(tempfile._get_candidate_names()), "__next__", _record_temporary_names)  # type: ignore[attr-defined]  # its own
     environment = dict(os.environ)
@@ -239,7 +240,7 @@ def _on_event(tell: Tell, environment: Mapping[str, str], event: str, args: tupl
         if name is not None and "__pycache__" not in name:
             for file in _written.copy():
                 file.read(name)  # before it is gone
-            texts = {what: _path(value) or text_of(value) for what, value in zip(also, args[1:], strict=False)}
+            texts = dict(zip(also, map(_path_or_text, args[1:]), strict=False))
             tell("file", done, lambda: {"name": name, **texts})
     elif event == "subprocess.Popen":
         executable, command, cwd, env = args
@@ -313,7 +314,9 @@ def _flush(name: str) -> None:
     """Flush open files of this name."""
     if not _is_open(name):
         return
-    for file in [file for file in gc.get_objects() if issubclass(type(file), _BUFFERED)]:
+    for file in gc.get_objects():
+        if not issubclass(type(file), _BUFFERED):
+            continue
         opened = None if file.closed else _path(getattr(file, "name", None))
         if opened is not None and os.path.abspath(opened) == name:  # noqa: PTH100  # likewise
             file.flush()
@@ -355,9 +358,13 @@ def _first(command: Any) -> Any:
     return command if isinstance(command, (str, bytes, os.PathLike)) else next(iter(command), None)
 
 
+def _path_or_text(value: Any) -> str:
+    return _path(value) or text_of(value)
+
+
 def _process(command: Any, options: Mapping[str, Any], env: Any, before: Mapping[str, str]) -> Parts:
     words = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
-    parts: dict[str, str | bytes] = {"command": " ".join(_path(word) or text_of(word) for word in words)}
+    parts: dict[str, str | bytes] = {"command": " ".join(map(_path_or_text, words))}
     parts |= {what: text_of(os.fspath(value)) for what, value in options.items() if value is not None}
     for name, value in (os.environ if env is None else env).items():
         what, text = text_of(name), text_of(value)

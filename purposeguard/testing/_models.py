@@ -73,18 +73,22 @@ _FIELDS: Final = "__purposeguard_testing_fields__"
 def _fields_of(cls: type) -> tuple[ModelField, ...]:
     stated = resolve_hints(cls)
     if issubclass(cls, BaseModel):
-        return tuple(_of_pydantic(cls, name) for name in cls.model_fields)
+        return tuple(map(functools.partial(_of_pydantic, cls), cls.model_fields))
     if dataclasses.is_dataclass(cls):
         return tuple(_of_dataclass(cls, stated))
-    if typing_extensions.is_typeddict(cls):
-        required = getattr(cls, "__required_keys__", frozenset(stated))
-        return tuple(ModelField(name, hint, name in required) for name, hint in stated.items())
+    if typing_extensions.is_typeddict(cls) or is_namedtuple(cls):
+        return _of_named_items(cls, stated)
+    attributes = [attribute for attribute in cast("Any", cls).__attrs_attrs__ if attribute.init]
+    return tuple(_of_attrs(attribute, stated[attribute.name]) for attribute in attributes)
+
+
+def _of_named_items(cls: Any, stated: Mapping[str, Any]) -> tuple[ModelField, ...]:
+    """Return the fields of a TypedDict or NamedTuple."""
     if is_namedtuple(cls):
-        defaults = cast("Any", cls)._field_defaults
-        return tuple(ModelField(name, hint, name not in defaults) for name, hint in stated.items())
-    return tuple(
-        _of_attrs(attribute, stated[attribute.name]) for attribute in cast("Any", cls).__attrs_attrs__ if attribute.init
-    )
+        required = stated.keys() - cls._field_defaults.keys()  # Documented by Python, in spite of its underscore.
+    else:
+        required = getattr(cls, "__required_keys__", stated.keys())
+    return tuple(ModelField(name, hint, name in required) for name, hint in stated.items())
 
 
 def _of_pydantic(cls: type[BaseModel], name: str) -> ModelField:
@@ -210,8 +214,12 @@ def instantiate(cls: type, values: Mapping[str, Any]) -> Any:
 
 def field_values(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the values of a model's fields, read without running code of the class."""
-    values = {name: read_field(value, name) for name in names}
-    return {name: value for name, value in values.items() if value is not MISSING}
+    values: dict[str, Any] = {}
+    for name in names:
+        content = read_field(value, name)
+        if content is not MISSING:
+            values[name] = content
+    return values
 
 
 def with_fields(value: Any, changes: Mapping[str, Any]) -> Any:
@@ -238,12 +246,11 @@ def with_fields(value: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def _list_kept_names(cls: type) -> tuple[str, ...]:
-    return tuple(
-        name
-        for base in cls.__mro__
-        for name, member in vars(base).copy().items()
-        if isinstance(member, functools.cached_property)
-    )
+    names: list[str] = []
+    for base in cls.__mro__:
+        members = vars(base).copy()
+        names += [name for name, member in members.items() if isinstance(member, functools.cached_property)]
+    return tuple(names)
 
 
 def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, Any], ...]]:
@@ -354,13 +361,24 @@ def unwrap_annotation(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
 
 
 def _with_metadata(spot: Spot, marks: Iterable[object]) -> Spot:
-    more = [mark for mark in marks if not isinstance(mark, (TermMeta, Label, Mark))]
-    strategies = [mark for mark in more if isinstance(mark, SearchStrategy)]
+    personal = spot.personal
+    strategy: SearchStrategy[Any] | None = None
+    metadata: list[object] = []
+    own_marks: list[Mark] = []
+    for mark in marks:
+        if isinstance(mark, (TermMeta, Label)):
+            personal = personal or mark not in _NO_TAGS
+        elif isinstance(mark, Mark):
+            own_marks.append(mark)
+        elif isinstance(mark, SearchStrategy):
+            strategy = mark
+        else:
+            metadata.append(mark)
     return spot.but(
-        personal=spot.personal or any(isinstance(mark, (TermMeta, Label)) and mark not in _NO_TAGS for mark in marks),
-        metadata=(*(mark for mark in more if not isinstance(mark, SearchStrategy)), *spot.metadata),
-        strategy=spot.strategy or (strategies[-1] if strategies else None),
-        marks=(*spot.marks, *(mark for mark in marks if isinstance(mark, Mark))),
+        personal=personal,
+        metadata=(*metadata, *spot.metadata),
+        strategy=spot.strategy or strategy,
+        marks=(*spot.marks, *own_marks),
     )
 
 
@@ -398,9 +416,10 @@ def models_in(annotations: Iterable[Any]) -> Iterator[Any]:
 
 def holds_personal(annotation: Any, spot: Spot) -> bool:
     """Return True if an annotation contains a tag or a seal."""
-    bindings = {
-        name: read_argument_shape(value, {}) for name, value in spot.names.items() if not isinstance(value, TypeVar)
-    }
+    bindings: dict[str, Any] = {}
+    for name, value in spot.names.items():
+        if not isinstance(value, TypeVar):
+            bindings[name] = read_argument_shape(value, {})
     return read_shape(annotation, bindings).has_tags
 
 

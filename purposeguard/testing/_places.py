@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import inspect
 import itertools
+import operator
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, cast
@@ -83,7 +84,7 @@ def _replace_places(value: Any, shape: Shape, path: str, choose: Callable[[str, 
 
 def with_items(value: Any, items: list[tuple[Any, Any]]) -> Any:
     """Return a container with other items, given as (old, new) in its order; itself where each is the same object."""
-    made = [new for _, new in items]
+    made = list(map(operator.itemgetter(1), items))
     if all(new is old for old, new in items):
         return value
     if not isinstance(value, Mapping):
@@ -175,12 +176,17 @@ def has_any(value: Any, fields: FieldPlaces) -> bool:
 
 def values_at(value: Any, model: Any, path: str) -> list[Any]:
     """Return the plain values at a path."""
-    contents = _at(value, model, path)
-    return [compute_plain_value(item) if isinstance(item, Sealed) else item for item in contents]
+    return list(map(_to_plain_value, _at(value, model, path)))
+
+
+def _to_plain_value(value: Any) -> Any:
+    return compute_plain_value(value) if isinstance(value, Sealed) else value
 
 
 def _at(value: Any, model: Any, path: str) -> list[Any]:
-    return [place.value for place in places(value, model) if place.path == path] if path else [value]
+    if not path:
+        return [value]
+    return [place.value for place in places(value, model) if place.path == path]
 
 
 def with_values_of(value: Any, donor: Any, model: Any, paths: Collection[str]) -> Any:

@@ -127,15 +127,16 @@ def _record_end(tell: Tell, endheaders: Any) -> Any:
     def wrapper(connection: Any, message_body: Any = None, **options: Any) -> Any:
         if not connection._buffer:  # no request has begun: the call raises
             return endheaders(connection, message_body, **options)
-        line, *headers = [text_of(header) for header in connection._buffer]
+        # The standard library has no public name for the lines of a request that was not sent yet.
+        line, *headers = map(text_of, connection._buffer)
         method, url, *_ = line.split(" ")
         if "://" not in url:
             scheme = "https" if isinstance(connection, http.client.HTTPSConnection) else "http"
             url = f"{scheme}://{connection.host}:{connection.port}{url}"
-        named = (header.partition(": ")[::2] for header in headers)
+        named = [header.partition(": ")[::2] for header in headers]
         # A complete body is recorded before it is sent: the connection may fail.
         body = _body(message_body) if _is_whole(message_body) else b""
-        parts: Parts = {"address": url, **_headers((name, value) for name, value in named), "body": body}
+        parts: Parts = {"address": url, **_headers(named), "body": body}
         _begun[connection] = tell("http", method, lambda: parts)
         # Request line and headers are not part of the body, and the socket must not record them again.
         with quiet("socket", *(["http"] if message_body is None or _is_whole(message_body) else [])):
@@ -243,7 +244,7 @@ class _Sockets:
 
     def _sent_message(self, sendmsg: Any) -> Any:
         def wrapper(connection: Any, buffers: Any, /, *more: Any) -> Any:
-            buffers = [bytes(buffer) for buffer in buffers]
+            buffers = list(map(bytes, buffers))
             count = sendmsg(connection, buffers, *more)
             self._note(connection, b"".join(buffers), count)
             return count
@@ -306,10 +307,14 @@ def _parameters(parameters: Any, prefix: str = "parameter") -> dict[str, str]:
         return {f"{prefix} {name}": text_of(value) for name, value in parameters.items()}
     if not isinstance(parameters, (list, tuple)):
         return {} if parameters is None else {prefix: text_of(parameters)}
-    if parameters and all(isinstance(row, (Mapping, list, tuple)) for row in parameters):
-        rows = (_parameters(row, f"row {number}, parameter") for number, row in enumerate(parameters, 1))
-        return {name: text for row in rows for name, text in row.items()}
-    return {f"{prefix} {number}": text_of(value) for number, value in enumerate(parameters, 1)}
+    is_many = bool(parameters) and all(isinstance(row, (Mapping, list, tuple)) for row in parameters)
+    texts: dict[str, str] = {}
+    for number, value in enumerate(parameters, 1):
+        if is_many:
+            texts |= _parameters(value, f"row {number}, parameter")
+        else:
+            texts[f"{prefix} {number}"] = text_of(value)
+    return texts
 
 
 def _watch_sqlalchemy(patches: Patches, tell: Tell) -> None:
@@ -378,7 +383,9 @@ def _watch_duckdb(patches: Patches, tell: Tell, duckdb: Any) -> None:
         def wrapper(*args: Any, **options: Any) -> Any:
             query, *arguments = (*args[own:], *(value for name, value in options.items() if name != "connection"))
             if not _from_sqlalchemy():
-                parts = {name: text for value in arguments for name, text in _parameters(value).items()}
+                parts: dict[str, str] = {}
+                for value in arguments:
+                    parts |= _parameters(value)
                 tell("sql", "", lambda: {"statement": text_of(query), **parts})
             return fn(*args, **options)
 

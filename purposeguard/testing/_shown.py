@@ -9,11 +9,12 @@ import enum
 import functools
 import io
 import itertools
+import operator
 import re
 import time
 import types
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from pathlib import PurePath
@@ -59,7 +60,7 @@ def error_text(error: BaseException, *, suppressed: bool = True) -> str:
 
     `suppressed`: include errors that `raise … from None` hides.
     """
-    return "\nafter ".join(text for _, text in error_parts(error, suppressed=suppressed))
+    return "\nafter ".join(map(operator.itemgetter(1), error_parts(error, suppressed=suppressed)))
 
 
 def error_parts(error: BaseException, *, suppressed: bool = True) -> Iterator[tuple[str, str]]:
@@ -166,11 +167,11 @@ def _unless_past(read: Callable[[re.Match[str]], float | None], began: float, no
 
 def _moment(match: re.Match[str]) -> float | None:
     *numbers, _, zone = match.groups()
-    return _timestamp([int(number) for number in numbers], zone)
+    return _timestamp(list(map(int, numbers)), zone)
 
 
 def _object(match: re.Match[str]) -> float | None:
-    return _timestamp([int(group or 0) for group in match.groups()], None)
+    return _timestamp(list(map(int, match.groups("0"))), None)
 
 
 def _timestamp(numbers: list[int], zone: str | None) -> float | None:
@@ -195,7 +196,7 @@ def _http(match: re.Match[str]) -> float | None:
 
 
 def _clock(match: re.Match[str]) -> float | None:
-    hours, minutes, seconds = (int(group) for group in match.groups())
+    hours, minutes, seconds = map(int, match.groups())
     return -(hours * 3600 + minutes * 60 + seconds) if hours < 24 and minutes < 60 and seconds < 61 else None
 
 
@@ -314,16 +315,21 @@ def _parts(value: Any) -> list[tuple[str, Any]] | None:
     if isinstance(value, AbstractSet):
         return []
     if isinstance(value, Mapping):
-        return [(f"[{key!r}]", item) for key, item in value.items()]
+        return _format_keys("[{!r}]", value.items())
     if is_namedtuple(type(value)):
-        return [(f".{name}", item) for name, item in zip(value._fields, value, strict=False)]
+        return _format_keys(".{}", zip(value._fields, value, strict=False))  # Documented, in spite of its underscore.
     if isinstance(value, (list, tuple, collections.deque)):
-        return [(f"[{number}]", item) for number, item in enumerate(value)]
+        return _format_keys("[{}]", enumerate(value))
     if isinstance(value, BaseModel):
         return _of_model(value)
     if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
-        return [(f"[{number}]", item) for number, item in zip(range(STREAMED), value, strict=False)]
+        return _format_keys("[{}]", zip(range(STREAMED), value, strict=False))
     return _of_library(value)
+
+
+def _format_keys(form: str, items: Iterable[tuple[object, Any]]) -> list[tuple[str, Any]]:
+    """Return the items with their keys written as a path, such as `.name` or `[0]`."""
+    return [(form.format(key), item) for key, item in items]
 
 
 def _of_library(value: Any) -> list[tuple[str, Any]] | None:
@@ -347,8 +353,8 @@ _WHOLES: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
 
 
 def _of_model(value: BaseModel) -> list[tuple[str, Any]]:
-    parts: list[tuple[str, Any]] = [(f".{name}", content) for name, content in value]  # what is withheld is left out
-    parts += [(f".{name}", content) for name, content in (value.__pydantic_private__ or {}).items()]
+    parts = _format_keys(".{}", value)  # what is withheld is left out
+    parts += _format_keys(".{}", (value.__pydantic_private__ or {}).items())
     for name in type(value).model_computed_fields:
         try:
             parts.append((f".{name}", getattr(value, name)))

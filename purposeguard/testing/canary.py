@@ -15,7 +15,7 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
@@ -130,8 +130,7 @@ class Canaries:
 
     def _learn(self, already_made: int) -> None:
         """Learn the words that every value of a field contains, such as a pattern's prefix."""
-        theirs = {word.casefold() for mark in self._others.marks[already_made:] for word in _words(mark)}
-        self._usual |= theirs & {word.casefold() for mark in self.marks for word in _words(mark)}
+        self._usual |= _folded_words(self._others.marks[already_made:]) & _folded_words(self.marks)
 
     def mark(self, instance: T, model: Any = None, /) -> T:
         """Return a copy of an instance with marked personal fields, the others unchanged.
@@ -152,10 +151,11 @@ class Canaries:
         if inspect.isgenerator(value) or inspect.isawaitable(value):
             raise TypeError(f"a {type(value).__name__} has not run yet: give what comes of it")
         lines = lines_of(value, make_opening_use(self.use))
-        parts = tuple(
-            (f"result{path}" if _SHOWN.fullmatch(path) else "result", f"{path} {text}") for path, text in lines
-        )
-        self._results.append(Effect("result", "", parts))
+        parts: list[tuple[str, str]] = []
+        for path, text in lines:
+            part_name = f"result{path}" if _SHOWN.fullmatch(path) else "result"
+            parts.append((part_name, f"{path} {text}"))
+        self._results.append(Effect("result", "", tuple(parts)))
         return value
 
     @property
@@ -176,13 +176,14 @@ class Canaries:
         effects = [*self._results, *(effect for effect in self.effects if effect.kind in self._kinds)]
         if error is not None:
             effects.append(Effect("error", type(error).__name__, tuple(error_parts(error))))
-        marks = [mark for mark in self.forbidden if mark.recognisable]
-        sought = [(mark, _sought(mark, self._usual)) for mark in marks]
-        escapes = [escape for effect in effects for escape in _escapes(effect, sought)]
+        sought = [(mark, _sought(mark, self._usual)) for mark in self.forbidden if mark.recognisable]
+        escapes: list[Escape] = []
+        for effect in effects:
+            escapes += _escapes(effect, sought)
         if not escapes:
             return None
         labels = dict.fromkeys(escape.mark.label for escape in escapes)
-        return Leaked(escapes, [self._decision(label) for label in labels])
+        return Leaked(escapes, list(map(self._decision, labels)))
 
     def must_have_proven(self, proven: Collection[str]) -> None:
         """Check that the marks could have come out, except those of fields that are `proven` elsewhere.
@@ -193,9 +194,9 @@ class Canaries:
         """
         forbidden = self.forbidden
         unseen = dict.fromkeys(mark.field for mark in forbidden if not mark.recognisable)
-        left = [field for field in unseen if field not in proven]
-        if left:
-            raise Unrecognisable(unrecognisable(left))
+        unproven = [field for field in unseen if field not in proven]
+        if unproven:
+            raise Unrecognisable(unrecognisable(unproven))
         if len(unseen) == len({mark.field for mark in forbidden}):
             raise NothingToProve(nothing_marked(self._decision, forbidden, self.marks))
 
@@ -219,8 +220,16 @@ def _sought(mark: CanaryMark, usual: Collection[str]) -> tuple[str, ...]:
     The distinctive word of an e-mail address is its local part.
     """
     words = [word for word in _words(mark) if word.casefold() not in usual]
-    parts = [part for word in words if len(word) > _PART for part in (word[:_PART], word[-_PART:])]
+    parts: list[str] = []
+    for word in words:
+        if len(word) > _PART:
+            parts += [word[:_PART], word[-_PART:]]
     return tuple(dict.fromkeys((*mark.texts, *words, *parts)))
+
+
+def _folded_words(marks: Iterable[CanaryMark]) -> set[str]:
+    """Return the words of all these marks, case-folded."""
+    return set(map(str.casefold, itertools.chain.from_iterable(map(_words, marks))))
 
 
 def _words(mark: CanaryMark) -> list[str]:

@@ -115,10 +115,9 @@ def _decisions_text(decisions: list[Decided]) -> str:
     if not decisions:
         return "no guard decided anything here"
     counted = Counter(map(str, decisions))
-    lines = [
-        f"  {text}" if times == 1 else f"  {text}, {times} times"
-        for text, times in itertools.islice(counted.items(), _SHOWN)
-    ]
+    lines: list[str] = []
+    for text, times in itertools.islice(counted.items(), _SHOWN):
+        lines.append(f"  {text}" if times == 1 else f"  {text}, {times} times")
     if len(counted) > _SHOWN:
         lines.append(f"  … and {len(counted) - _SHOWN} other decisions")
     return escape_controls("\n".join(["what was decided here:", *lines]))
@@ -167,7 +166,7 @@ def _is_meant(
     if wanted is None:
         return True
     sources = set(wanted.values())
-    combined = {name for source in label for name in _names(source)}
+    combined = frozenset().union(*map(_names, label))
     # Several sources: their combination was denied because of one of them. A refusal for another reason than the
     # table (the recipient, say) concerns all of them.
     return sources <= combined and any(not sources.isdisjoint(_names(source)) for source in denied or label)
@@ -262,8 +261,8 @@ def assert_reads(*expected: Any, activity: object = None, guard: Guard | None = 
 def _violations(error: BaseException) -> list[PurposeViolation] | None:
     """Return the violation or group of violations that an error is; None if it is, or contains, any other error."""
     if isinstance(error, BaseExceptionGroup):
-        parts = [_violations(exception) for exception in error.exceptions]
-        return None if None in parts else [violation for part in parts for violation in part or ()]
+        parts = list(map(_violations, error.exceptions))
+        return None if None in parts else list(itertools.chain.from_iterable(filter(None, parts)))
     return [error] if isinstance(error, PurposeViolation) else None
 
 
@@ -275,7 +274,7 @@ def _ids(sources: object) -> dict[str, str] | None:
         sources = (sources,)
     if not isinstance(sources, Iterable):
         raise TypeError(f"sources are classes, ids or a Label, not {type(sources).__name__}")
-    texts = [_id_text(source) for source in sources]
+    texts = map(_id_text, sources)
     return {text: _fold_reads(text) for text in texts}
 
 
@@ -294,7 +293,7 @@ def _purpose_id(purpose: object) -> str | None:
     if isinstance(purpose, Family):
         return purpose.name
     if is_union(purpose):
-        return " ".join(sorted(_id_text(member) for member in union_members(purpose)))
+        return " ".join(sorted(map(_id_text, union_members(purpose))))
     return _id_text(purpose)
 
 

@@ -135,15 +135,7 @@ class Effects(Sequence[Effect]):
 
     def normalize(self) -> list[Effect]:
         """Return the effects for comparison: without times, addresses and temporary names."""
-        return [
-            Effect(
-                effect.kind,
-                effect.name,
-                tuple((part_name, normalize_text(text, self.began)) for part_name, text in effect.parts),
-                effect.lane,
-            )
-            for effect in self
-        ]
+        return [_normalize_effect(effect, self.began) for effect in self]
 
     def __eq__(self, other: object) -> bool:
         return self.normalize() == other.normalize() if isinstance(other, Effects) else NotImplemented
@@ -155,6 +147,11 @@ class Effects(Sequence[Effect]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} effects: {', '.join(dict.fromkeys(effect.kind for effect in self))}>"
+
+
+def _normalize_effect(effect: Effect, began: float) -> Effect:
+    parts = tuple((part_name, normalize_text(text, began)) for part_name, text in effect.parts)
+    return Effect(effect.kind, effect.name, parts, effect.lane)
 
 
 def _lane() -> object:

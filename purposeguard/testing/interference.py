@@ -182,13 +182,15 @@ class _Prover:
 
     def _fields(self, kwargs: Mapping[str, Any]) -> list[FieldPlaces]:
         """Return the forbidden fields of arguments that are, or contain, models."""
-        models = {name: model_of(value, self.annotations.get(name)) for name, value in kwargs.items()}
-        models = {name: model for name, model in models.items() if model is not None}
-        fields = [
-            FieldPlaces(name, model, forbidden)
-            for name, model in models.items()
-            if (forbidden := forbidden_in(self.asked.decision, model))
-        ]
+        models: dict[str, Any] = {}
+        fields: list[FieldPlaces] = []
+        for name, value in kwargs.items():
+            model = model_of(value, self.annotations.get(name))
+            if model is not None:
+                models[name] = model
+                forbidden = forbidden_in(self.asked.decision, model)
+                if forbidden:
+                    fields.append(FieldPlaces(name, model, forbidden))
         if not fields and (models or not any(_may_hold_models(value) for value in kwargs.values())):
             raise NothingToProve(nothing_to_prove(self.asked.decision, models))
         return fields

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import html
 import ipaddress
+import itertools
 import quopri
 import re
 import unicodedata
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import singledispatch
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import Secret, SecretBytes, SecretStr
 
@@ -47,9 +48,15 @@ def _forms(value: object) -> Iterable[str]:
     if value is None or isinstance(value, (bool, enum.Enum)):
         return ()  # few values: not recognisable
     if is_taggable(type(value)):
-        parts = (read_field(value, name) for name in Model(type(value)).fields())
-        return [text for part in parts if part is not MISSING for text in _forms(part)]
+        return _forms_of_fields(value)
     return _match_written(value)
+
+
+def _forms_of_fields(value: object) -> Iterator[str]:
+    for name in Model(type(value)).fields():
+        part = read_field(value, name)
+        if part is not MISSING:
+            yield from _forms(part)
 
 
 @singledispatch
@@ -278,37 +285,45 @@ _NAMESPACES: Final = (uuid.NAMESPACE_DNS, uuid.NAMESPACE_URL)
 @functools.lru_cache(maxsize=512)
 def _digests(needle: str) -> tuple[tuple[str, str], ...]:
     """Return the digests of a text, each with the name of its algorithm, in hexadecimal digits."""
-    digests: list[tuple[str, str]] = []
-    for form in dict.fromkeys((needle, needle.lower(), needle.upper(), f"{needle}\n")):
-        data = form.encode("utf-8", "surrogatepass")
-        digests += [(name, hashlib.new(name, data, usedforsecurity=False).hexdigest()) for name in _ALGORITHMS]
-        digests += [("blake2b", hashlib.blake2b(data, digest_size=size).hexdigest()) for size in _SIZES]
-        digests += [("uuid5", uuid.uuid5(space, form).hex) for space in _NAMESPACES]
-        digests.append(("CRC-32", f"{zlib.crc32(data):08x}"))
-    return tuple(digests)
+    forms = dict.fromkeys((needle, needle.lower(), needle.upper(), f"{needle}\n"))
+    return tuple(itertools.chain.from_iterable(map(_digests_of_form, forms)))
+
+
+def _digests_of_form(form: str) -> Iterator[tuple[str, str]]:
+    data = form.encode("utf-8", "surrogatepass")
+    for name in _ALGORITHMS:
+        yield name, hashlib.new(name, data, usedforsecurity=False).hexdigest()
+    for size in _SIZES:
+        yield "blake2b", hashlib.blake2b(data, digest_size=size).hexdigest()
+    for space in _NAMESPACES:
+        yield "uuid5", uuid.uuid5(space, form).hex
+    yield "CRC-32", f"{zlib.crc32(data):08x}"
 
 
 @functools.lru_cache(maxsize=512)
 def _ends(needles: tuple[str, ...]) -> frozenset[str]:
     """Return the first and the last digits of each digest of some texts."""
-    digests = [digest for needle in needles for _, digest in _digests(needle)]
-    return frozenset(end for digest in digests for end in (digest[:SHORTEST_DIGEST], digest[-SHORTEST_DIGEST:]))
+    ends: set[str] = set()
+    for needle in needles:
+        for _, digest in _digests(needle):
+            ends |= {digest[:SHORTEST_DIGEST], digest[-SHORTEST_DIGEST:]}
+    return frozenset(ends)
 
 
 def _match_hash(piece: Piece, needles: tuple[str, ...]) -> _Match:
     """Return a hash that is a run, lies within a run, or is truncated to a run."""
-    runs = [run for run in piece.runs if _has_an_end(run[0], _ends(needles))]  # few, so that few are compared
+    runs = [run for run in piece.runs if _has_an_end(run.digits, _ends(needles))]  # few, so that few are compared
     if not runs:
         return None
     for needle in needles:
         for name, digest in _digests(needle):
-            for digits, start, end, how in runs:
-                if digits in digest:
-                    match = digest.startswith(digits) or digest.endswith(digits)
+            for run in runs:
+                if run.digits in digest:
+                    match = digest.startswith(run.digits) or digest.endswith(run.digits)
                 else:
-                    match = len(digest) >= _CERTAIN and digest in digits
+                    match = len(digest) >= _CERTAIN and digest in run.digits
                 if match:
-                    return start, end, (*how, f"hashed by {name}")
+                    return run.start, run.end, (*run.how, f"hashed by {name}")
     return None
 
 
@@ -342,8 +357,22 @@ _ZIPPED: Final = re.compile(rb"PK\x03\x04.{22}(..)(..)", re.DOTALL)
 _CHARSETS: Final = (
     ("in UTF-8", "utf-8", 0),
     ("in Shift JIS", "cp932", 0),
-    *(("in UTF-16", charset, skipped) for charset in ("utf-16-le", "utf-16-be") for skipped in (0, 1)),
+    ("in UTF-16", "utf-16-le", 0),
+    ("in UTF-16", "utf-16-le", 1),
+    ("in UTF-16", "utf-16-be", 0),
+    ("in UTF-16", "utf-16-be", 1),
 )
+"""The name of a character set in messages, its codec, and the number of bytes to skip before it."""
+
+
+class HexRun(NamedTuple):
+    """A run of hexadecimal digits that may be a hash."""
+
+    digits: str
+    start: int
+    end: int
+    how: tuple[str, ...]
+    """How the run was decoded."""
 
 
 @dataclass(frozen=True)
@@ -372,18 +401,21 @@ class Piece:
         return self.folded if self.text.isascii() else _normal(self.text)
 
     @functools.cached_property
-    def runs(self) -> tuple[tuple[str, int, int, tuple[str, ...]], ...]:
-        """Runs of hexadecimal digits that may be hashes: digits, start, end, how they were decoded."""
+    def runs(self) -> tuple[HexRun, ...]:
+        """The runs of hexadecimal digits that may be hashes."""
+        return tuple(self._iter_runs())
+
+    def _iter_runs(self) -> Iterator[HexRun]:
         text = self.text.lower()
-        runs: list[tuple[str, int, int, tuple[str, ...]]] = [
-            (m[0], m.start(), m.end(), ()) for m in _HEX.finditer(text)
-        ]
+        for match in _HEX.finditer(text):
+            yield HexRun(match[0], match.start(), match.end(), ())
         if "-" in text:  # of UUIDs
-            runs += [(m[0], 0, len(text), ()) for m in _HEX.finditer(text.replace("-", ""))]
-        for m in _BASE64.finditer(self.text):
-            digests = (raw.hex() for raw in _of_base64(m[0]) if len(raw) >= SHORTEST_DIGEST)
-            runs += [(digits, m.start(), m.end(), ("in base64",)) for digits in digests]
-        return tuple(runs)
+            for match in _HEX.finditer(text.replace("-", "")):
+                yield HexRun(match[0], 0, len(text), ())
+        for match in _BASE64.finditer(self.text):
+            for raw in _of_base64(match[0]):
+                if len(raw) >= SHORTEST_DIGEST:
+                    yield HexRun(raw.hex(), match.start(), match.end(), ("in base64",))
 
 
 def pieces(text: str) -> Iterator[Piece]:

@@ -275,9 +275,16 @@ def is_granted(cell: WatchedCell) -> bool:
     for guard in list_watched_guards():
         notice = guard.notice
         if notice_key(notice) == cell.notice:
-            granted = next((purposes for source, purposes in notice.grants.items() if source.clause == cell.source), {})
-            return any(purpose.clause == cell.purpose for purpose in granted)
+            source, purpose = _find_terms(notice, cell)
+            return source is not None and purpose in notice.grants[source]
     return False
+
+
+def _find_terms(notice: Notice, cell: WatchedCell) -> tuple[type[Source] | None, type[Purpose] | None]:
+    """Return the source and the purpose of a cell; None for one that the notice does not have."""
+    source = next((source for source in notice.sources if source.clause == cell.source), None)
+    purpose = next((purpose for purpose in notice.purposes if purpose.clause == cell.purpose), None)
+    return source, purpose
 
 
 def turn(cell: WatchedCell | None) -> None:
@@ -299,8 +306,7 @@ def flip_cell(matrix: PolicyTable, cell: WatchedCell) -> PolicyTable:
     items stay.
     """
     notice = matrix.notice
-    source = next((source for source in notice.sources if source.clause == cell.source), None)
-    purpose = next((purpose for purpose in notice.purposes if purpose.clause == cell.purpose), None)
+    source, purpose = _find_terms(notice, cell)
     if source is None or purpose is None or notice_key(notice) != cell.notice:
         return matrix
     granted = purpose not in notice.grants[source]
@@ -314,7 +320,7 @@ def flip_cell(matrix: PolicyTable, cell: WatchedCell) -> PolicyTable:
             if row.source == source.clause:
                 _turn(notice, grants[notice.source(row.id)], purpose, None)
     below = source
-    while (above := next((parent for parent, items in matrix.children.items() if below in items), None)) is not None:
+    while (above := _find_parent(matrix, below)) is not None:
         every = all(purpose in grants[item] for item in matrix.children[above])
         may = every and (above.clause, purpose.clause) not in notice.prohibited
         _turn(notice, grants[above], purpose, clause if may else None)
@@ -331,6 +337,10 @@ def _turn(notice: Notice, row: dict[type[Purpose], str], purpose: type[Purpose],
         grants.setdefault(purpose, clause)
     row.clear()
     row.update((purpose, grants[purpose]) for purpose in notice.purposes if purpose in grants)
+
+
+def _find_parent(matrix: PolicyTable, source: type[Source]) -> type[Source] | None:
+    return next((parent for parent, items in matrix.children.items() if source in items), None)
 
 
 def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str]]) -> Notice:
