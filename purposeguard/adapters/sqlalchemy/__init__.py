@@ -18,7 +18,7 @@ from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "sqlalchemy"):
     from purposeguard.adapters.sqlalchemy.checks import UntaggedKey
-    from purposeguard.adapters.sqlalchemy.objects import RowLeftOut
+    from purposeguard.adapters.sqlalchemy.loading import RowLeftOut
     from purposeguard.adapters.sqlalchemy.seals import SealedColumns, SealedType
     from purposeguard.adapters.sqlalchemy.session import AsyncGuardedSession, GuardedSession, permitted, protect
 

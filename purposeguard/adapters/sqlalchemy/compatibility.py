@@ -25,7 +25,7 @@ from sqlalchemy.orm.state import InstanceState
 
 from purposeguard.adapters.sqlalchemy.checks import LOADS, StatementWatch
 from purposeguard.adapters.sqlalchemy.engine import GuardedConnection, GuardedEngine, guard_engine
-from purposeguard.adapters.sqlalchemy.objects import make_ask
+from purposeguard.adapters.sqlalchemy.objects import check_reads
 from purposeguard.errors import UnresolvedStatement
 
 _HOOKS: Final[tuple[tuple[type, str, str], ...]] = (
@@ -207,7 +207,7 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
             ("InstanceState.__getstate__", lambda: instance_state(thing).__getstate__()),
         ):
             if name.startswith("Instrumented"):
-                make_ask(mapper)
+                check_reads(mapper)
                 instance_dict(thing)["a"] = 1
                 state: Any = instance_state(thing)
                 state.purposeguard_keeper = SimpleNamespace(use=None, innermost=_record_call)

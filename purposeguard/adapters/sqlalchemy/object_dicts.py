@@ -19,7 +19,14 @@ from sqlalchemy.orm.state import AttributeState, InstanceState
 
 from purposeguard.values.plan import RAW_DICT
 
-_INSIDE: Final = ("sqlalchemy.", "purposeguard.adapters.sqlalchemy.object")
+_INSIDE: Final = (
+    "sqlalchemy.",
+    "purposeguard.adapters.sqlalchemy.forgetting",
+    "purposeguard.adapters.sqlalchemy.loading",
+    "purposeguard.adapters.sqlalchemy.object_dicts",
+    "purposeguard.adapters.sqlalchemy.objects",
+    "purposeguard.adapters.sqlalchemy.reads",
+)
 """The modules that keep loaded values in the dictionary, or check them themselves."""
 
 _WITHHOLDING: Final = "purposeguard."

@@ -20,7 +20,9 @@ from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.sqlalchemy.checks import GUARDED, StatementWatch
 from purposeguard.adapters.sqlalchemy.compatibility import must_be_known
 from purposeguard.adapters.sqlalchemy.engine import guard_engine
-from purposeguard.adapters.sqlalchemy.objects import Keeper, forget, forgotten_of, keeper_of, leave_out, must_be_gone
+from purposeguard.adapters.sqlalchemy.forgetting import find_values_to_forget, forget, forget_other_purposes
+from purposeguard.adapters.sqlalchemy.keepers import Keeper, Watch, keeper_of
+from purposeguard.adapters.sqlalchemy.loading import find_deferred, refuse_if_left_out
 from purposeguard.adapters.sqlalchemy.tags import MappedTables, Where
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
@@ -41,44 +43,19 @@ class GuardedSession(Session):
 
     def __init__(self, bind: Any = None, *, defer_denied: bool = False, **kwargs: Any) -> None:
         """Create a session. All parameters except `defer_denied` are those of `Session`."""
-        self._purposeguard = Keeper()
-        self._defers = defer_denied
+        self.purposeguard_keeper = Keeper()
+        self.defer_denied = defer_denied
         super().__init__(bind, **kwargs)
 
-    def _keep_apart(self) -> None:
-        """Forget loaded values that may not be used for the purpose under way."""
-        keeper = self._purposeguard
-        if not keeper.moves():
-            return
-        forgotten: dict[Mapper[Any], frozenset[str]] = {}
-        for state in self.identity_map.all_states():
-            mapper = state.mapper
-            if mapper not in forgotten:
-                names = (forgotten_of(entry.watch, mapper, entry.present()) for entry in keeper.about(mapper))
-                forgotten[mapper] = frozenset().union(*names)
-            forget(state, forgotten[mapper])
-
-    def _take_in(self, state: Any, keeper: Keeper | None) -> None:
-        """Forget the values of an object that were loaded for another purpose than that of this session.
-
-        `keeper` is the keeper of the object, which says for which purposes its values were loaded.
-        """
-        watch = watch_of(self.get_bind(state.mapper))
-        if watch is not None:
-            self._purposeguard.of(watch)  # The session may not have used this engine yet.
-        purposes = {entry.watch: entry.purpose for entry in keeper.kept} if keeper is not None else {}
-        for entry in self._purposeguard.about(state.mapper):
-            if entry.watch not in purposes or purposes[entry.watch] != entry.purpose:
-                forget(state, forgotten_of(entry.watch, state.mapper, None))
-
+    # No public method or event of SQLAlchemy comes before an object is merged, or after it is expunged.
     def _merge(self, state: Any, *args: Any, **kwargs: Any) -> Any:
-        self._keep_apart()
+        forget_other_purposes(self)
         keeper = keeper_of(state)
         other = None if state.was_deleted else state.session  # It may have been used for another purpose since.
         if other is not self and isinstance(other, GuardedSession):
-            self._take_in(state, other._purposeguard)
+            _take_in(self, state, other.purposeguard_keeper)
         elif other is None and keeper is not None:
-            self._take_in(state, keeper if keeper.session_id == state.session_id else None)
+            _take_in(self, state, keeper if keeper.session_id == state.session_id else None)
         return super()._merge(state, *args, **kwargs)
 
     def refresh(self, instance: object, *args: Any, **kwargs: Any) -> None:
@@ -87,27 +64,27 @@ class GuardedSession(Session):
             super().refresh(instance, *args, **kwargs)
         except InvalidRequestError as error:
             if "Could not refresh" in str(error):  # The error has many other causes.
-                must_be_gone(self, instance_state(instance))
+                refuse_if_left_out(self, instance_state(instance))
             raise
 
     def _expunge_states(self, states: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         """Expunge objects as any session does, also for `make_transient`. The objects still check their purpose."""
         leaving = list(states)
         super()._expunge_states(leaving, *args, **kwargs)
-        self._purposeguard.frozen().keep(state for state in leaving if not state.was_deleted)
+        self.purposeguard_keeper.copy().attach_to(state for state in leaving if not state.was_deleted)
 
     def expunge_all(self) -> None:
         """Expunge all objects as any session does, also on close. The objects still check their purpose."""
-        going = self.identity_map.all_states()
+        leaving = self.identity_map.all_states()
         super().expunge_all()
-        if going:
-            self._purposeguard.frozen().keep(going)
+        if leaving:
+            self.purposeguard_keeper.copy().attach_to(leaving)
 
     def __del__(self) -> None:
         """Give each object a keeper of its own, because the object may outlive the session."""
         identity_map: Any = self.__dict__.get("identity_map")
         for state in identity_map.all_states() if identity_map else ():
-            state.purposeguard_keeper = self._purposeguard.frozen(state.session_id)
+            state.purposeguard_keeper = self.purposeguard_keeper.copy(state.session_id)
 
 
 class AsyncGuardedSession(AsyncSession):
@@ -123,53 +100,88 @@ def watch_of(bind: Any) -> StatementWatch | None:
     return getattr(getattr(bind, "dialect", None), "purposeguard", None)
 
 
+def _take_in(session: GuardedSession, state: Any, keeper: Keeper | None) -> None:
+    """Forget the values of an object that were loaded for another purpose than that of a session.
+
+    Args:
+        session: The session.
+        state: The state of the object.
+        keeper: The keeper of the object, which says for which purposes its values were loaded.
+    """
+    watch = watch_of(session.get_bind(state.mapper))
+    if watch is not None:
+        session.purposeguard_keeper.entry_of(watch)  # The session may not have used this engine yet.
+    purposes: dict[Watch, object] = {}
+    if keeper is not None:
+        purposes.update((entry.watch, entry.purpose) for entry in keeper.entries)
+    for entry in session.purposeguard_keeper.entries_about(state.mapper):
+        if entry.watch not in purposes or purposes[entry.watch] != entry.purpose:
+            forget(state, find_values_to_forget(entry.watch, state.mapper, None))
+
+
 def _execute(state: ORMExecuteState) -> None:
     """Forget what the purpose may not use before a statement is executed, and defer denied columns."""
     session: Any = state.session
-    session._keep_apart()
+    forget_other_purposes(session)
     watch = watch_of(session.get_bind(**state.bind_arguments))
     if watch is None:
         raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
     state.update_execution_options(**{GUARDED: True})
-    if session._defers and isinstance(state.statement, Select):
-        session._purposeguard.of(watch)  # The session may not have used this engine yet.
-        state.statement = state.statement.options(*_make_defer_options(session, state))
+    if session.defer_denied and isinstance(state.statement, Select):
+        session.purposeguard_keeper.entry_of(watch)  # The session may not have used this engine yet.
+        state.statement = state.statement.options(*_DeferOptions(session, state).iter_options())
 
 
-def _make_defer_options(session: GuardedSession, state: ORMExecuteState) -> Iterator[Any]:
-    """Yield the options that defer columns which the purpose may not use, also in joined objects."""
-    statement: Any = state.statement
-    named, longest = _find_load_options(statement)
+class _DeferOptions:
+    """The options of a statement that defer columns which the purpose may not use, also in joined objects."""
 
-    def denied_columns(entity: Any, path: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
+    def __init__(self, session: GuardedSession, state: ORMExecuteState) -> None:
+        self._session = session
+        self._statement: Any = state.statement
+        self._path_above: Any = state.loader_strategy_path
+        self._relationships: set[Any] = set()
+        """The relationships that the options of the statement load."""
+        self._longest_path = 0
+        """The number of relationships in the longest path of these options."""
+        # SQLAlchemy has no public list of a statement's options.
+        for option in self._statement._with_options:
+            if isinstance(option, Load):
+                for load in option.context:
+                    relationships = (part for part in load.path.path if isinstance(part, RelationshipProperty))
+                    self._relationships.update(relationships)
+                    self._longest_path = max(self._longest_path, len(load.path) // 2)
+
+    def iter_options(self) -> Iterator[Any]:
+        """Yield the options."""
+        for described in self._statement.column_descriptions:
+            entity = described.get("entity")
+            if entity is not None and described["expr"] is entity:
+                for loaded in _classes_loaded_together(entity):
+                    yield from self._iter_options_of(loaded, self._path_to(loaded))
+
+    def _path_to(self, entity: Any) -> Any:
+        """Return the path to the objects of the statement, which another object may have asked for."""
+        if not self._path_above:
+            return Load(entity)
+        return Load._construct_for_existing_path(self._path_above[inspect(entity)])  # There is no public way.
+
+    def _iter_options_of(self, entity: Any, path: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
+        """Yield the options for a class and the classes that are loaded with it.
+
+        Args:
+            entity: The class, or an alias of it.
+            path: The path to its objects.
+            seen: The classes on this path.
+        """
         mapper: Mapper[Any] = inspect(entity).mapper
-        names = leave_out(session, mapper)
+        names = find_deferred(self._session, mapper)
         if names:
             yield path.options(*(defer(getattr(entity, name)) for name in sorted(names)))
-        for relation in mapper.relationships:
-            always = relation.lazy in ("joined", False) and relation.mapper not in (*seen, mapper)
-            if always or (relation in named and len(seen) < longest):
-                further = path.defaultload(getattr(entity, relation.key))
-                yield from denied_columns(relation.entity.entity, further, (*seen, mapper))
-
-    above: Any = state.loader_strategy_path
-    for described in statement.column_descriptions:
-        entity = described.get("entity")
-        if entity is not None and described["expr"] is entity:
-            for loaded in _classes_loaded_together(entity):
-                path = Load._construct_for_existing_path(above[inspect(loaded)]) if above else Load(loaded)
-                yield from denied_columns(loaded, path)
-
-
-def _find_load_options(statement: Any) -> tuple[set[Any], int]:
-    """Return the relationships that the options of a statement load, and the length of the longest path of them."""
-    relationships: set[Any] = set()
-    longest = 0
-    for option in statement._with_options:
-        for load in option.context if isinstance(option, Load) else ():
-            relationships.update(part for part in load.path.path if isinstance(part, RelationshipProperty))
-            longest = max(longest, len(load.path) // 2)
-    return relationships, longest
+        for relationship in mapper.relationships:
+            is_always_loaded = relationship.lazy in ("joined", False) and relationship.mapper not in (*seen, mapper)
+            if is_always_loaded or (relationship in self._relationships and len(seen) < self._longest_path):
+                further_path = path.defaultload(getattr(entity, relationship.key))
+                yield from self._iter_options_of(relationship.entity.entity, further_path, (*seen, mapper))
 
 
 def _classes_loaded_together(entity: Any) -> Iterator[Any]:
@@ -182,20 +194,20 @@ def _classes_loaded_together(entity: Any) -> Iterator[Any]:
 
 
 def _flush(session: GuardedSession, *_: object) -> None:
-    session._keep_apart()  # The database may return values.
+    forget_other_purposes(session)  # The database may return values.
 
 
 def _begin(session: GuardedSession, _transaction: object, connection: Any) -> None:
     watch = watch_of(connection)
     if watch is not None:
-        session._purposeguard.of(watch)
+        session.purposeguard_keeper.entry_of(watch)
 
 
 def _attach(session: GuardedSession, instance: object) -> None:
     """Take in an object that was loaded elsewhere, or that this session had expunged."""
     state: Any = instance_state(instance)
     keeper = keeper_of(state)
-    session._take_in(state, keeper if keeper is not None and keeper.session_id is None else None)
+    _take_in(session, state, keeper if keeper is not None and keeper.session_id is None else None)
 
 
 def _delete(session: GuardedSession, instance: object) -> None:
@@ -204,7 +216,7 @@ def _delete(session: GuardedSession, instance: object) -> None:
     It leaves the session's map then, and the session itself when the deletion is committed.
     """
     state: Any = instance_state(instance)
-    session._purposeguard.frozen(state.session_id).keep([state])
+    session.purposeguard_keeper.copy(state.session_id).attach_to([state])
 
 
 def _forget_deleted(session: GuardedSession, instance: object) -> None:
@@ -217,7 +229,7 @@ def _forget_deleted(session: GuardedSession, instance: object) -> None:
 def _restore(session: GuardedSession, instance: object) -> None:
     """Take in an object whose deletion was rolled back. The session may have another purpose now."""
     state: Any = instance_state(instance)
-    session._take_in(state, keeper_of(state))
+    _take_in(session, state, keeper_of(state))
     state.purposeguard_keeper = None  # The object uses the keeper of the session again.
 
 

@@ -92,7 +92,7 @@ class MappedTables:
             stamp = (count, len(tables), sum(len(table.columns) for table in tables))
             if stamp == self._stamp:
                 return False
-            mappers = [mapper for mapper in _all_mappers() if isinstance(mapper.local_table, Table)]
+            mappers = [mapper for mapper in iter_mappers() if isinstance(mapper.local_table, Table)]
             by_name: dict[str, Columns | None] = {}
             for table in tables:
                 own = tuple(mapper for mapper in mappers if mapper.local_table is table)
@@ -243,7 +243,7 @@ def _name_of(table: object, argument: str) -> str:
     return selectable.fullname
 
 
-def _all_mappers() -> Iterator[Mapper[Any]]:
+def iter_mappers() -> Iterator[Mapper[Any]]:
     """Yield all mappers, because a table may be mapped by classes of any registry."""
     for mapper_registry in _all_registries():
         yield from mapper_registry.mappers

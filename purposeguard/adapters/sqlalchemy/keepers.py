@@ -1,0 +1,180 @@
+"""Keepers, which record for which purpose a session loaded its objects.
+
+Objects that leave their session keep a copy of its keeper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+from sqlalchemy.orm import Mapper
+
+from purposeguard.adapters.enforcement import Decider
+from purposeguard.adapters.sqlalchemy.requirements import Requirements
+from purposeguard.adapters.sqlalchemy.tags import MappedTables
+from purposeguard.runtime.use import Use, is_owner_running
+
+KEEPER: Final = "purposeguard_keeper"
+"""The attribute of a guarded session, and of the state of an object that left it, that holds the keeper."""
+
+NO_SESSION: Final = -1
+"""A session id for a keeper that no longer applies to any object, so that each attribute is decided."""
+
+_NOBODY: Final = object()
+
+
+class EngineAttributes(Protocol):
+    """The attributes of the classes that are mapped to the tables of one engine."""
+
+    @property
+    def token(self) -> str:
+        """The identification of the engine in pickled objects."""
+
+    def knows(self, mapper: Mapper[Any]) -> bool:
+        """Return True if a class is mapped to a table of the engine."""
+
+    def get_requirements(self, watch: Watch, mapper: Mapper[Any], key: str) -> Requirements:
+        """Return the columns that reading an attribute uses."""
+
+    def ask(self, watch: Watch) -> None:
+        """Make the attributes of all classes check reads, including recently mapped classes."""
+
+
+class Watch(Protocol):
+    """The checks of the statements of one engine."""
+
+    decider: Decider
+    catalogue: MappedTables
+
+    @property
+    def attributes(self) -> EngineAttributes:
+        """The attributes of the mapped classes."""
+
+    def observes(self, use: Use[Any] | None) -> bool:
+        """Return True if a denial under this use is only observed."""
+        ...
+
+
+class LoadedPurpose:
+    """The purpose for which a session loaded its objects from one engine; None for no purpose."""
+
+    __slots__ = ("innermost", "purpose", "use", "watch")
+
+    def __init__(self, watch: Watch, use: Use[Any] | None = None, purpose: object = None) -> None:
+        self.watch = watch
+        self.innermost: Callable[[], Use[Any]] = watch.decider.engine.innermost
+        self.use = use
+        self.purpose = purpose
+
+    def current_use(self) -> Use[Any] | None:
+        """Return the use under way here, if there is one."""
+        use: Use[Any] = self.watch.decider.engine.ambient()
+        return use if is_owner_running(use) else None
+
+    def is_current(self) -> bool:
+        """Return True if the objects were loaded for the purpose under way here."""
+        use = self.current_use()
+        return (use is not None and use is self.use) or self.purpose == self._purpose_of(use)
+
+    def take_over_use(self) -> bool:
+        """Take over the use under way here. Return True if the purpose changed.
+
+        Outside any purpose nothing personal is loaded, so nothing changes, unless denials are only observed.
+        """
+        use = self.current_use()
+        if use is None:
+            if not self.watch.decider.engine.observing:
+                return False
+        elif use is self.use:
+            return False
+        self.use = use
+        before, self.purpose = self.purpose, self._purpose_of(use)
+        return self.purpose != before
+
+    def _purpose_of(self, use: Use[Any] | None) -> object:
+        if use is None:
+            return None
+        activity = use.activity
+        stated = (activity.purpose, activity.channel, activity.conditions, activity.observing)
+        return (*stated, self.watch.decider.engine.snapshot)
+
+
+class Keeper:
+    """The purposes for which a session loaded its objects, by engine."""
+
+    __slots__ = ("entries", "innermost", "session_id", "use")
+
+    def __init__(self, entries: tuple[LoadedPurpose, ...] = (), session_id: int | None = None) -> None:
+        """Create a keeper.
+
+        Args:
+            entries: The purpose for each engine.
+            session_id: The session of the objects to which the keeper applies.
+        """
+        self.entries = entries
+        self.session_id = session_id
+        self._prepare_fast_path()
+
+    def _prepare_fast_path(self) -> None:
+        """Set `innermost` and `use`, by which a read is checked quickly if the session has one engine."""
+        self.use = self.entries[0].use if len(self.entries) == 1 else None
+        self.innermost: Callable[[], object] = self.entries[0].innermost if self.entries else _nobody
+
+    def entry_of(self, watch: Watch) -> LoadedPurpose:
+        """Return the entry of an engine, which is added if there is none."""
+        for entry in self.entries:
+            if entry.watch is watch:
+                return entry
+        entry = LoadedPurpose(watch)
+        self.entries = (*self.entries, entry)
+        entry.take_over_use()
+        self._prepare_fast_path()
+        return entry
+
+    def entries_about(self, mapper: Mapper[Any]) -> list[LoadedPurpose]:
+        """Return the entries of the engines that know a class."""
+        return [entry for entry in self.entries if entry.watch.attributes.knows(mapper)]
+
+    def take_over_uses(self) -> bool:
+        """Take over the uses under way for all engines. Return True if a purpose changed."""
+        changed = False
+        for entry in self.entries:
+            changed |= entry.take_over_use()
+        self._prepare_fast_path()
+        return changed
+
+    def copy(self, session_id: int | None = None) -> Keeper:
+        """Return a copy of the present state, for objects that leave the session."""
+        return Keeper(tuple(LoadedPurpose(entry.watch, entry.use, entry.purpose) for entry in self.entries), session_id)
+
+    def attach_to(self, states: Iterable[Any]) -> None:
+        """Attach this keeper to objects, so that it applies to them wherever they are."""
+        for state in states:
+            state.purposeguard_keeper = self
+
+
+def _nobody() -> object:
+    """Return an object that equals no use, in place of the use under way while the session has used no engine."""
+    return _NOBODY
+
+
+def keeper_of(state: Any) -> Keeper | None:
+    """Return the keeper of an object that has left its session, if there is one."""
+    keeper: Keeper | None = getattr(state, KEEPER, None)
+    return keeper
+
+
+def own_keeper(state: Any, keeper: Keeper | None) -> Keeper | None:
+    """Return the keeper of the session that an object is in. `keeper` is that of the object itself."""
+    # A deleted object is not in the session's map. Its values stay as they were when its deletion was flushed.
+    if state.was_deleted and keeper is not None:
+        return None
+    own: Keeper | None = getattr(state.session, KEEPER, None)
+    return own
+
+
+def list_entries(state: Any, keeper: Keeper | None) -> list[LoadedPurpose]:
+    """Return the entries that apply to an object. `keeper` is that of the object itself."""
+    effective_keeper = own_keeper(state, keeper) or keeper
+    return effective_keeper.entries_about(state.mapper) if effective_keeper is not None else []
