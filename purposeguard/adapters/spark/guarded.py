@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from pyspark.sql import Column, DataFrame, GroupedData
 
 from purposeguard.adapters.spark.plan import words
 from purposeguard.errors import SealedAttribute, UnresolvedStatement
 
-if TYPE_CHECKING:
-    from purposeguard.adapters.spark import Spark
-
-_MADE: Final = words(
+_LAZY_METHODS: Final = words(
     "agg alias cache coalesce colRegex crossJoin cube describe distinct drop dropDuplicates "
     "dropDuplicatesWithinWatermark drop_duplicates dropna exceptAll exists fillna filter groupBy groupby "
     "groupingSets hint intersect intersectAll join lateralJoin limit mapInArrow mapInPandas melt metadataColumn "
@@ -24,21 +21,44 @@ _MADE: Final = words(
 )
 """Methods that lazily make another frame, or a column, which holds no data."""
 
-_GIVES: Final = words(
+_READING_METHODS: Final = words(
     "approxQuantile collect corr count cov first foreach foreachPartition head isEmpty show tail take toArrow "
     "toJSON toLocalIterator toPandas"
 )
 """Methods that return data or reveal something about them."""
 
-_TELLS: Final = words(
+_DESCRIPTIONS: Final = words(
     "columns createGlobalTempView createOrReplaceGlobalTempView createOrReplaceTempView createTempView dtypes explain "
     "isLocal isStreaming printSchema schema storageLevel"
 )
 """Attributes that describe the frame and reveal no data. A view is a plan, which is traced wherever it is read."""
 
-_GROUPS: Final = words("agg applyInArrow applyInPandas apply avg cogroup count max mean min sum")
+_GROUP_METHODS: Final = words("agg applyInArrow applyInPandas apply avg cogroup count max mean min sum")
+"""Methods of groups that lazily make a frame, or another grouping."""
 
 W = TypeVar("W", bound="_SparkWrapper")
+
+
+class FrameChecker(Protocol):
+    """The methods of `Spark` that wrappers call."""
+
+    def check(self, frame: DataFrame) -> None:
+        """Check that the use under way may use every column that the frame's result depends on."""
+
+    def withhold(self, frame: DataFrame) -> DataFrame:
+        """Return the frame without the columns that may not be used."""
+        ...
+
+    def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
+        """Return the frame with only the rows that may be used."""
+        ...
+
+    def checkpointed(self, frame: DataFrame, *, eager: bool = True, local: bool = False) -> DataFrame:
+        """Check the frame, and return a checkpoint of it."""
+        ...
+
+    def save(self, frame: DataFrame, target: str, *, table: bool = False, mode: str = "errorifexists") -> None:
+        """Check the frame, and write it to Parquet files or to a table."""
 
 
 class _SparkWrapper:
@@ -59,15 +79,15 @@ class _SparkWrapper:
         self.__reduce__()
 
 
-def make_wrapper(cls: type[W], spark: Spark, content: Any) -> W:
+def make_wrapper(cls: type[W], spark: FrameChecker, content: Any) -> W:
     """Return a wrapper of this class around a Spark object."""
     wrapper = object.__new__(cls)
     object.__setattr__(wrapper, "_SparkWrapper__reach", lambda: (spark, content))
     return wrapper
 
 
-def _open(wrapper: _SparkWrapper) -> tuple[Spark, Any]:
-    opened: tuple[Spark, Any] = object.__getattribute__(wrapper, "_SparkWrapper__reach")()
+def _open(wrapper: _SparkWrapper) -> tuple[FrameChecker, Any]:
+    opened: tuple[FrameChecker, Any] = object.__getattribute__(wrapper, "_SparkWrapper__reach")()
     return opened
 
 
@@ -85,8 +105,11 @@ class GuardedFrame(_SparkWrapper):
         return f"<GuardedFrame {', '.join(frame.columns)}>"
 
     def __dir__(self) -> list[str]:
-        own = (name for name in vars(GuardedFrame) if not name.startswith("_"))
-        return sorted({*_MADE, *_GIVES, *_TELLS, *own, "write", "rdd"})
+        names = {*_LAZY_METHODS, *_READING_METHODS, *_DESCRIPTIONS, "write", "rdd"}
+        for name in vars(GuardedFrame):
+            if not name.startswith("_"):
+                names.add(name)
+        return sorted(names)
 
     def __getitem__(self, item: Any) -> Any:
         spark, frame = _open(self)
@@ -130,13 +153,13 @@ class GuardedFrame(_SparkWrapper):
         if name == "rdd":
             spark.check(frame)
             return frame.rdd
-        if name in _TELLS:
+        if name in _DESCRIPTIONS:
             attribute = getattr(frame, name)
-            return _plainly(attribute) if callable(attribute) else attribute
-        if name in _GIVES:
-            return _plainly(getattr(frame, name), lambda: spark.check(frame))
-        if name in _MADE:
-            return _making(spark, getattr(frame, name))
+            return _hide_method(attribute) if callable(attribute) else attribute
+        if name in _READING_METHODS:
+            return _hide_method(getattr(frame, name), lambda: spark.check(frame))
+        if name in _LAZY_METHODS:
+            return _wrap_lazy_method(spark, getattr(frame, name))
         if name == "write":
             return make_wrapper(GuardedWriter, spark, (frame, "errorifexists"))
         if name in frame.columns:
@@ -147,7 +170,7 @@ class GuardedFrame(_SparkWrapper):
         )
 
 
-def _plainly(method: Callable[..., Any], check: Callable[[], None] = lambda: None) -> Callable[..., Any]:
+def _hide_method(method: Callable[..., Any], check: Callable[[], None] = lambda: None) -> Callable[..., Any]:
     """Return a function that calls `check` and then the method.
 
     The bound method itself is not handed out, because it would lead to the frame.
@@ -157,10 +180,10 @@ def _plainly(method: Callable[..., Any], check: Callable[[], None] = lambda: Non
         check()
         return method(*args, **kwargs)
 
-    return _like(check_and_call, method)
+    return _imitate(check_and_call, method)
 
 
-def _like(function: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
+def _imitate(function: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
     """Copy the name, docstring and signature of a method to a function.
 
     `functools.wraps` would also leave the method itself on the function.
@@ -174,20 +197,22 @@ def _like(function: Callable[..., Any], method: Callable[..., Any]) -> Callable[
     return function
 
 
-def _making(spark: Spark, method: Callable[..., Any]) -> Callable[..., Any]:
-    def making(*args: Any, **kwargs: Any) -> Any:
-        plain = [_plain(argument) for argument in args]
-        return _guard_result(spark, method(*plain, **{key: _plain(argument) for key, argument in kwargs.items()}))
+def _wrap_lazy_method(spark: FrameChecker, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes guarded arguments and guards the result of the method."""
 
-    return _like(making, method)
+    def call_and_guard(*args: Any, **kwargs: Any) -> Any:
+        plain_kwargs = {name: _unwrap(argument) for name, argument in kwargs.items()}
+        return _guard_result(spark, method(*map(_unwrap, args), **plain_kwargs))
+
+    return _imitate(call_and_guard, method)
 
 
-def _plain(value: Any) -> Any:
+def _unwrap(value: Any) -> Any:
     """Return the Spark object behind a guarded argument, or the argument itself."""
     return _open(value)[1] if isinstance(value, _SparkWrapper) else value
 
 
-def _guard_result(spark: Spark, result: Any) -> Any:
+def _guard_result(spark: FrameChecker, result: Any) -> Any:
     """Wrap the result of a method if it leads to data.
 
     Raises:
@@ -214,14 +239,14 @@ class GuardedGroups(_SparkWrapper):
 
     def __getattr__(self, name: str) -> Any:
         spark, groups = _open(self)
-        if name in _GROUPS and hasattr(groups, name):
-            return _making(spark, getattr(groups, name))
+        if name in _GROUP_METHODS and hasattr(groups, name):
+            return _wrap_lazy_method(spark, getattr(groups, name))
         if name == "pivot":
             return lambda column, values=None: _pivot(spark, groups, column, values)
         raise SealedAttribute(f"`{name}` of a guarded frame's groups: it is not known whether it gives data")
 
 
-def _pivot(spark: Spark, groups: Any, column: str, values: list[Any] | None = None) -> Any:
+def _pivot(spark: FrameChecker, groups: Any, column: str, values: list[Any] | None = None) -> Any:
     if values is None:
         raise UnresolvedStatement("without its values `pivot` reads them at once: name them, `pivot(column, [...])`")
     return _guard_result(spark, groups.pivot(column, values))

@@ -35,6 +35,18 @@ class Atom(NamedTuple):
     mixed: bool = False
     """True if the value may come from other rows, through an aggregate, a window or an opaque function."""
 
+    def as_mixed(self) -> Atom:
+        """Return the atom marked as mixed."""
+        return self._replace(mixed=True)
+
+    def in_relation(self, number: int) -> Atom:
+        """Return the atom of the same column in another read of the relation."""
+        return self._replace(relation=number)
+
+    def after_rule(self, token: str) -> Atom:
+        """Return the atom of the column after its rows passed a row rule."""
+        return self._replace(kept=token)
+
 
 Atoms = frozenset[Atom]
 NONE: Final[Atoms] = frozenset()
@@ -98,13 +110,13 @@ def _distinct(names: Sequence[str]) -> Iterable[str]:
 
 def unite_atoms(parts: Iterable[Atoms]) -> Atoms:
     """Return the union of sets of atoms. If only one set has atoms, return that same object."""
-    sets = [atoms for atoms in dict.fromkeys(parts) if atoms]
+    sets = list(filter(None, dict.fromkeys(parts)))
     return sets[0] if len(sets) == 1 else NONE.union(*sets)
 
 
 def mark_mixed(atoms: Atoms) -> Atoms:
     """Return the atoms marked as mixed, because their values may come from any row."""
-    return frozenset(atom._replace(mixed=True) for atom in atoms)
+    return frozenset(map(Atom.as_mixed, atoms))
 
 
 class SparkScope(NamedTuple):
@@ -120,12 +132,14 @@ class SparkScope(NamedTuple):
             UnresolvedStatement: nothing defines the attribute.
         """
         key = key_of(fields)
-        outs = (*(() if outer_only else self.inputs), *self.outer)
+        outs = self.outer if outer_only else (*self.inputs, *self.outer)
+        rest: list[Atoms] = []
         for out in outs:
             flow = out.flows.get(key)
             if flow is not None:
                 return flow
-        rest = [out.rest for out in outs if out.rest is not None]
+            if out.rest is not None:
+                rest.append(out.rest)
         if rest:
             return SparkFlow(unite_atoms(rest))
         raise UnresolvedStatement(f"nothing in the plan says where `{fields.get('name', key[0])}` comes from")
@@ -172,11 +186,13 @@ class ExpressionReader:
             else:
                 own: list[Atoms] = []
                 self._read(listing, scope, own)
-                batched = any(short(expression) in BATCHED for expression in listing)
-                reads.append(mark_mixed(unite_atoms(own)) if batched else unite_atoms(own))
+                atoms = unite_atoms(own)
+                batched = not BATCHED.isdisjoint(map(short, listing))
+                reads.append(mark_mixed(atoms) if batched else atoms)
         return unite_atoms(reads)
 
     def _read(self, listing: Listing, scope: SparkScope, reads: list[Atoms]) -> None:
+        """Add to `reads` the atoms that flow into an expression."""
         place = 0
         while place < len(listing):
             fields = listing[place]
@@ -187,7 +203,7 @@ class ExpressionReader:
             elif name == "Literal":
                 continue
             elif name == "OuterReference":
-                reads += (scope.flow(part[0], outer_only=True).atoms for part in iter_inner_trees(fields))
+                reads += (scope.flow(tree[0], outer_only=True).atoms for tree in iter_inner_trees(fields))
             elif name in OF_FILES:
                 reads.append(self.everything())
             elif name in OUTSIDE:
@@ -195,17 +211,32 @@ class ExpressionReader:
             elif name in WHOLE:
                 reads += (out.all() for out in scope.inputs)
             else:
-                queries = [part for part in iter_inner_trees(fields) if is_plan(part)]
-                if queries:
-                    # The children correlate the query with the outer one. Like a condition, they decide its result.
-                    end = _end(listing, place - 1)
-                    self.decides |= self.read((listing[place:end],), scope)
-                    place = end
-                    outer = (*scope.inputs, *scope.outer)
-                    reads += (self._of_query(name, self.trace(tree_of(part), outer)) for part in queries)
-                reads += (self.read((part,), scope) for part in iter_inner_trees(fields) if not is_plan(part))
+                place = self._read_inner_trees(listing, place, scope, reads)
 
-    def _of_query(self, name: str, out: Out) -> Atoms:
+    def _read_inner_trees(self, listing: Listing, place: int, scope: SparkScope, reads: list[Atoms]) -> int:
+        """Add to `reads` the atoms that flow from the fields of the expression before a position.
+
+        Returns:
+            The position to continue at. The children of an expression with queries are skipped.
+        """
+        fields = listing[place - 1]
+        queries: list[Listing] = []
+        expressions: list[Listing] = []
+        for tree in iter_inner_trees(fields):
+            (queries if is_plan(tree) else expressions).append(tree)
+        if queries:
+            # The children correlate the query with the outer one. Like a condition, they decide its result.
+            end = _find_tree_end(listing, place - 1)
+            self.decides |= self.read((listing[place:end],), scope)
+            place = end
+            outer = (*scope.inputs, *scope.outer)
+            for query in queries:
+                out = self.trace(tree_of(query), outer)
+                reads.append(self._read_subquery(short(fields), out))
+        reads.append(self.read(expressions, scope))
+        return place
+
+    def _read_subquery(self, name: str, out: Out) -> Atoms:
         """Return the atoms that flow from a subquery with this output into the expression around it."""
         if name == "Exists":
             return NONE
@@ -214,8 +245,8 @@ class ExpressionReader:
         return mark_mixed(out.all())
 
 
-def _end(listing: Listing, place: int) -> int:
-    """Return the end of the tree that begins at a position of a listing."""
+def _find_tree_end(listing: Listing, place: int) -> int:
+    """Return the position after the tree that begins at a position of a listing."""
     missing = 1
     while missing and place < len(listing):
         missing += int(listing[place]["num-children"]) - 1

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import cachetools
@@ -21,8 +21,8 @@ from purposeguard.adapters.spark.plan import Key, Listing, key_of, short
 from purposeguard.adapters.tags import Tag
 from purposeguard.locks import make_lock
 
-_ATTRIBUTES_KEPT: Final = 500_000
-_CALLS_KEPT: Final = 20_000
+_MAX_CACHED_ATTRIBUTES: Final = 500_000
+_MAX_CACHED_RULES: Final = 20_000
 
 MARKER: Final = "purposeguard:"
 """The prefix of all tokens."""
@@ -53,9 +53,9 @@ class SparkMemory:
     """The tags and row rules that one adapter has seen or made in plans. Threads may share it."""
 
     def __init__(self) -> None:
-        self._leaves: cachetools.LRUCache[Key, str | None] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
-        self._tags: cachetools.LRUCache[str, Tag] = cachetools.LRUCache(_ATTRIBUTES_KEPT)
-        self._kept: cachetools.LRUCache[str, KeptRule] = cachetools.LRUCache(_CALLS_KEPT)
+        self._leaves: cachetools.LRUCache[Key, str | None] = cachetools.LRUCache(_MAX_CACHED_ATTRIBUTES)
+        self._tags: cachetools.LRUCache[str, Tag] = cachetools.LRUCache(_MAX_CACHED_ATTRIBUTES)
+        self._kept: cachetools.LRUCache[str, KeptRule] = cachetools.LRUCache(_MAX_CACHED_RULES)
         self._lock = make_lock()
 
     # ---- relations ---------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class SparkMemory:
 
     def tagging(self, listing: Listing) -> tuple[str, object] | None:
         """Return the token and the tag that a tagging expression stands for, or None for any other expression."""
-        if len(listing) <= TAGGING or [short(expression) for expression in listing[:TAGGING]] != _TAGGED:
+        if len(listing) <= TAGGING or list(map(short, listing[:TAGGING])) != _TAGGING_PREFIX:
             return None
         token = listing[2].get("value")
         if not isinstance(token, str) or token != listing[3].get("value") or listing[0]["num-children"] != 2:
@@ -117,7 +117,7 @@ class SparkMemory:
         Return None for any other condition. A token alone proves nothing: the whole condition must be the one that this
         adapter made, on the columns that it was made for.
         """
-        if len(condition) < 5 or [short(expression) for expression in condition[:5]] != _MADE:
+        if len(condition) < len(_RULE_PREFIX) or list(map(short, condition[: len(_RULE_PREFIX)])) != _RULE_PREFIX:
             return None
         token = condition[3].get("value")
         if not isinstance(token, str) or not token.startswith(MARKER):
@@ -125,8 +125,8 @@ class SparkMemory:
         record = self.get_kept_rule(token)
         if record is None:
             return None
-        normal = _Normal(scope)
-        digest = hashlib.sha256(json.dumps(normal.of(condition), sort_keys=True).encode()).hexdigest()
+        normal = _NormalForm(scope)
+        digest = hashlib.sha256(json.dumps(normal.normalize(condition), sort_keys=True).encode()).hexdigest()
         if len(normal.relations) != 1:
             return None
         number = normal.relations[0]
@@ -137,18 +137,19 @@ class SparkMemory:
         return (token, number) if record.digest == digest else None
 
 
-_MADE: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]
+_RULE_PREFIX: Final = ["And", "Or", "EqualTo", "Literal", "Literal"]
 """The first nodes of a condition of this adapter: a comparison of the token with itself, then a column."""
 
 TAGGING: Final = 4
 """The number of nodes before a tagged expression: a condition that is always true and holds the token."""
 
-_TAGGED: Final = ["CaseWhen", "EqualTo", "Literal", "Literal"]
+_TAGGING_PREFIX: Final = ["CaseWhen", "EqualTo", "Literal", "Literal"]
 
-_DROPPED: Final = frozenset({"qualifier", "nullable", "metadata"})
+_VOLATILE_FIELDS: Final = frozenset({"qualifier", "nullable", "metadata"})
+"""Fields of an expression that may differ between two places in a plan."""
 
 
-class _Normal:
+class _NormalForm:
     """The normal form of a condition, which does not depend on attribute ids or on the place in a plan."""
 
     def __init__(self, scope: SparkScope) -> None:
@@ -156,28 +157,28 @@ class _Normal:
         self._scope = scope
         self._numbers: dict[Key, int] = {}
 
-    def of(self, value: object) -> object:
+    def normalize(self, value: object) -> object:
+        """Return the normal form of a serialized expression, or of a part of it."""
         if isinstance(value, Mapping):
-            return self._fields(value)
-        return [self.of(item) for item in value] if isinstance(value, list) else value
+            return self._normalize_fields(value)
+        return list(map(self.normalize, value)) if isinstance(value, list) else value
 
-    def _fields(self, fields: Mapping[str, Any]) -> object:
+    def _normalize_fields(self, fields: Mapping[str, Any]) -> object:
         if "jvmId" in fields:
             return self._numbers.setdefault((int(fields["id"]), str(fields["jvmId"])), len(self._numbers))
         if "class" in fields and short(fields) == "AttributeReference":
-            column = self._column(key_of(fields))
+            column = self._normalize_column(key_of(fields))
             if column is not None:
                 return column
-            name = fields.get("name")
-            return ["#", self.of(fields["exprId"]), name]
-        return dict(self._items(fields))
-
-    def _items(self, fields: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+            return ["#", self.normalize(fields["exprId"]), fields.get("name")]
+        normal_fields: dict[str, object] = {}
         for name, value in fields.items():
-            if name not in _DROPPED:
-                yield name, self.of(value)
+            if name not in _VOLATILE_FIELDS:
+                normal_fields[name] = self.normalize(value)
+        return normal_fields
 
-    def _column(self, key: Key) -> object:
+    def _normalize_column(self, key: Key) -> object:
+        """Return the place of a column of a relation, or None if it is an attribute of no input."""
         for out in self._scope.inputs:
             flow = out.flows.get(key)
             if flow is not None and flow.same is not None:

@@ -116,17 +116,20 @@ def _alias_of(node: PlanNode) -> str:
     name = str(identifier.get("name", _ANONYMOUS))
     if name == "__auto_generated_subquery_name":
         return node.alias
-    return ".".join([*(word for word in _words(identifier.get("qualifier")) if word not in _USUAL), name])
+    qualifier = filter(_is_telling, _split_qualifier(identifier.get("qualifier")))
+    return ".".join([*qualifier, name])
 
 
-_USUAL: Final = frozenset({"", "spark_catalog", "default"})
+def _is_telling(word: str) -> bool:
+    """Return True unless a word of a qualifier is empty or the name of Spark's own catalog or database."""
+    return word not in {"", "spark_catalog", "default"}
 
 
-def _words(qualifier: object) -> list[str]:
+def _split_qualifier(qualifier: object) -> list[str]:
     """Split a qualifier into words. Spark writes it as `[a, b]` or as a list."""
     if isinstance(qualifier, str):
-        return [word.strip() for word in qualifier.strip("[]").split(",")]
-    return [str(word) for word in qualifier] if isinstance(qualifier, list) else []
+        return list(map(str.strip, qualifier.strip("[]").split(",")))
+    return list(map(str, qualifier)) if isinstance(qualifier, list) else []
 
 
 def _listings(value: object) -> list[Listing] | None:
@@ -152,9 +155,14 @@ def key_of(fields: Mapping[str, Any]) -> Key:
 def outputs_of(node: PlanNode) -> list[tuple[Key, str]] | None:
     """Return the keys and names of the attributes that a node outputs, in order, or None if it lists none."""
     columns = node.expressions("output") if "output" in node.fields else None
-    if columns is None or not all(len(column) == 1 and "exprId" in column[0] for column in columns):
+    if columns is None:
         return None
-    return [(key_of(column), str(column.get("name", ""))) for (column,) in columns]
+    outputs: list[tuple[Key, str]] = []
+    for column in columns:
+        if len(column) != 1 or "exprId" not in column[0]:
+            return None
+        outputs.append((key_of(column[0]), str(column[0].get("name", ""))))
+    return outputs
 
 
 def short(fields: Mapping[str, Any]) -> str:
