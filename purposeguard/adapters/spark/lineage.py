@@ -7,6 +7,7 @@ all its inputs, and to let them flow into all its outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from purposeguard.adapters.spark.plan import (
@@ -60,6 +61,9 @@ class SparkFlow(NamedTuple):
     """The column whose values it holds unchanged, or None."""
 
 
+_ATOMS_OF: Final = attrgetter("atoms")
+
+
 class Out(NamedTuple):
     """The output of an operator."""
 
@@ -72,11 +76,11 @@ class Out(NamedTuple):
 
     def all(self) -> Atoms:
         """Return the atoms of all columns together."""
-        return unite_atoms((*(flow.atoms for flow in self.flows.values()), self.rest or NONE))
+        return unite_atoms((*map(_ATOMS_OF, self.flows.values()), self.rest or NONE))
 
     def at(self) -> list[SparkFlow] | None:
         """Return the flows of the columns in order, or None if the order is unknown."""
-        return None if self.order is None else [self.flows[key] for key in self.order]
+        return None if self.order is None else list(map(self.flows.__getitem__, self.order))
 
 
 EMPTY: Final = Out((), {})

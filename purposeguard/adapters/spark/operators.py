@@ -69,13 +69,22 @@ class TracedPlan:
     """The relations that the frame reads, by number."""
 
     @property
+    def flowing(self) -> frozenset[Atom]:
+        """The columns of relations that flow into the frame's columns."""
+        return frozenset[Atom]().union(*{flow.atoms for _, flow in self.outputs})
+
+    @property
     def used(self) -> frozenset[Atom]:
         """All columns of relations that can influence the result of the frame."""
-        return self.decides.union(*{flow.atoms for _, flow in self.outputs})
+        return self.decides | self.flowing
 
     def name_of(self, atom: Atom) -> str:
         """Return the name of the column that an atom stands for."""
         return self.relations[atom.relation].names[atom.column]
+
+    def is_tagged(self, atom: Atom) -> bool:
+        """Return True if the column that an atom stands for bears a tag."""
+        return self.relations[atom.relation].bears[atom.column] is not None
 
 
 def trace_frame(frame: DataFrame, memory: SparkMemory) -> TracedPlan:

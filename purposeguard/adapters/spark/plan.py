@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from pyspark.sql import DataFrame
@@ -213,24 +214,25 @@ def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
 
     The JSON of a plan omits metadata, so each relation is asked for its schema.
     """
-    for part in (plan, *_each(plan.subqueriesAll())):
-        for leaf in _each(part.collectLeaves()):
+    for part in (plan, *_iter_sequence(plan.subqueriesAll())):
+        for leaf in _iter_sequence(part.collectLeaves()):
             node = read_plan(str(leaf.toJSON()))
             columns = outputs_of(node)
             if columns is None or is_checkpoint(node):
                 continue
             fields = json.loads(str(leaf.schema().json()))["fields"]
-            if [field["name"] for field in fields] != [name for _, name in columns]:
+            if list(map(itemgetter("name"), fields)) != list(map(itemgetter(1), columns)):
                 raise UnresolvedStatement(f"a relation of the plan, a {node.name}, tells two schemas of itself")
             for (key, _), field in zip(columns, fields, strict=True):
-                yield key, _text(field.get("metadata", {}).get(KEY))
+                yield key, _metadata_text(field.get("metadata", {}).get(KEY))
 
 
-def _text(value: object) -> str | None:
+def _metadata_text(value: object) -> str | None:
     """Return the metadata value as text. A value of another type becomes JSON, which decoding refuses as a tag."""
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
-def _each(sequence: Any) -> Iterator[Any]:
+def _iter_sequence(sequence: Any) -> Iterator[Any]:
+    """Yield the items of a Scala sequence."""
     for number in range(int(sequence.size())):
         yield sequence.apply(number)

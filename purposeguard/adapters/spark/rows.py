@@ -10,6 +10,7 @@ import importlib.util
 import operator
 import re
 import weakref
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -35,8 +36,9 @@ MOST_IN_A_CONDITION: Final = 500
 _KEY: Final = "purposeguard_subject"
 
 
-_made: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
-_making: Final = make_lock()
+_key_relations: weakref.WeakKeyDictionary[KeySet, dict[tuple[int, str], DataFrame]] = weakref.WeakKeyDictionary()
+"""The relations of subjects, by the id of the session and the form of the keys."""
+_key_relations_lock: Final = make_lock()
 
 
 def key_relation(session: SparkSession, keys: KeySet, form: str) -> DataFrame:
@@ -47,17 +49,16 @@ def key_relation(session: SparkSession, keys: KeySet, form: str) -> DataFrame:
         keys: The subjects.
         form: The form of the keys: `ints`, `texts` or `uuids`.
     """
-    with _making:
-        relations = _made.setdefault(keys, {})
+    with _key_relations_lock:
+        relations = _key_relations.setdefault(keys, {})
     relation = relations.get((id(session), form))
     if relation is None:
-        relation = relations.setdefault(
-            (id(session), form), _relation(session, getattr(keys, form), whole=form == "ints")
-        )
+        new_relation = _make_key_relation(session, getattr(keys, form), whole=form == "ints")
+        relation = relations.setdefault((id(session), form), new_relation)
     return relation
 
 
-def _relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> DataFrame:
+def _make_key_relation(session: SparkSession, keys: Sequence[Any], *, whole: bool) -> DataFrame:
     type_: T.DataType = T.LongType() if whole else T.StringType()
     schema = T.StructType([T.StructField(_KEY, type_, nullable=False)])
     if importlib.util.find_spec("pyarrow") is None:
@@ -74,15 +75,15 @@ def filter_frame(frame: DataFrame, rule: RowRule) -> DataFrame:
     return frame.where(SparkConditions(rule, columns, frame.sparkSession).column_of_rule())
 
 
-_KINDS: Final = (
-    *((whole, "whole") for whole in (T.ByteType, T.ShortType, T.IntegerType, T.LongType)),
+_KINDS: Final[tuple[tuple[type[T.DataType] | tuple[type[T.DataType], ...], str], ...]] = (
+    ((T.ByteType, T.ShortType, T.IntegerType, T.LongType), "whole"),
     (T.StringType, "text"),
     (T.DateType, "date"),
     (T.TimestampType, "moment"),
 )
 """The names that `SqlConditions` uses for Spark's types."""
 
-_JOINED: Final[Mapping[type[exp.Expr], Callable[..., Column]]] = {
+_COMBINATIONS: Final[Mapping[type[exp.Expr], Callable[..., Column]]] = {
     exp.Paren: lambda part: part,
     exp.Not: lambda part: ~part,
     exp.And: operator.and_,
@@ -129,8 +130,8 @@ class SparkConditions(SqlConditions):
         if isinstance(condition, exp.Var):
             return self._queries[condition.name]
         if any(part.name in self._queries for part in condition.find_all(exp.Var)):
-            return _JOINED[type(condition)](*map(self.column_of, condition.iter_expressions()))
-        return F.expr(condition.transform(_as_it_is).sql(dialect=DIALECT))
+            return _COMBINATIONS[type(condition)](*map(self.column_of, condition.iter_expressions()))
+        return F.expr(condition.transform(_protect_text).sql(dialect=DIALECT))
 
     # ---- columns of the frame --------------------------------------------------------------------------------------
 
@@ -142,7 +143,10 @@ class SparkConditions(SqlConditions):
         type_ = self._columns[column][1]
         if isinstance(type_, T.DecimalType) and type_.scale == 0:
             return "larger"
-        return next((kind for type_class, kind in _KINDS if isinstance(type_, type_class)), None)
+        for classes, kind in _KINDS:
+            if isinstance(type_, classes):
+                return kind
+        return None
 
     def kind(self, column: str) -> str:
         """Return the kind of a column's type.
@@ -150,7 +154,8 @@ class SparkConditions(SqlConditions):
         Raises:
             UnlabelledData: the type of the column holds neither days nor ids.
         """
-        kind, (where, type_) = self._known_kind(column), self._columns[column]
+        kind = self._known_kind(column)
+        where, type_ = self._columns[column]
         type_name = type_.simpleString()
         if column in (self._rule.collected, self._rule.ended):
             if kind in ("date", "moment"):
@@ -212,7 +217,7 @@ def quote_column(name: str) -> str:
 
 def are_told_apart(names: Sequence[str]) -> bool:
     """Return True if the names of columns differ in more than case, so that Spark can tell them apart."""
-    return len({name.casefold() for name in names}) == len(names)
+    return len(set(map(str.casefold, names))) == len(names)
 
 
 def quote_text(text: str) -> str:
@@ -225,8 +230,11 @@ def _is_plain(text: str) -> bool:
     return re.search(r"""[\\'"\x00-\x1f]|\$\{""", text) is None
 
 
-def _as_it_is(part: exp.Expr) -> exp.Expr:
-    return parse_one(quote_text(part.name), dialect=DIALECT) if part.is_string and not _is_plain(part.name) else part
+def _protect_text(part: exp.Expr) -> exp.Expr:
+    """Return a part of a condition. A text becomes an expression that means the same under all settings."""
+    if not part.is_string or _is_plain(part.name):
+        return part
+    return parse_one(quote_text(part.name), dialect=DIALECT)
 
 
 def _make_named_column(name: str) -> str:
@@ -250,15 +258,21 @@ def select_columns(frame: DataFrame, makers: Mapping[int, Callable[[Column, str]
     else:
         plain = [f"c{place}" for place in range(len(names))]
         frame = frame.toDF(*plain)
-    return frame.select(*(make(F.col(quote_column(plain[place])), names[place]) for place, make in makers.items()))
+    columns: list[Column] = []
+    for place, make_column in makers.items():
+        columns.append(make_column(F.col(quote_column(plain[place])), names[place]))
+    return frame.select(*columns)
 
 
 def by_relation(plan: TracedPlan, atoms: Iterable[Atom]) -> dict[tuple[int, str], list[str]]:
     """Group atoms by relation and row rule. Return the names of the columns in each group, in order."""
-    names: dict[tuple[int, str], list[str]] = {}
-    for relation, column, rule in sorted({(atom.relation, atom.column, atom.kept) for atom in atoms}):
-        names.setdefault((relation, rule), []).append(plan.relations[relation].names[column])
+    names: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
+    for relation, column, rule in sorted(set(map(_COLUMN_AND_RULE, atoms))):
+        names[relation, rule].append(plan.relations[relation].names[column])
     return names
+
+
+_COLUMN_AND_RULE: Final = operator.attrgetter("relation", "column", "kept")
 
 
 def any_of(plan: TracedPlan, number: int) -> str:
@@ -267,15 +281,17 @@ def any_of(plan: TracedPlan, number: int) -> str:
     Raises:
         UnlabelledData: there is no such output with a unique name.
     """
-    all_names = [name for name, _ in plan.outputs]
-    names = [name for name, _ in _iter_unchanged_outputs(plan, number)]
-    unique = next((name for name in names if all_names.count(name) == 1), None)
-    if unique is None:
-        relation = plan.relations[number].name
-        raise UnlabelledData(
-            f"no column {f'of `{relation}` ' if relation else ''}is in the frame as it was read: keep one"
-        )
-    return unique
+    counts = _count_names(plan)
+    for name, _ in _iter_unchanged_outputs(plan, number):
+        if counts[name] == 1:
+            return name
+    relation = plan.relations[number].name
+    raise UnlabelledData(f"no column {f'of `{relation}` ' if relation else ''}is in the frame as it was read: keep one")
+
+
+def _count_names(plan: TracedPlan) -> Counter[str]:
+    """Return how many outputs have each name."""
+    return Counter(name for name, _ in plan.outputs)
 
 
 def _iter_unchanged_outputs(plan: TracedPlan, number: int) -> Iterator[tuple[str, Atom]]:
@@ -292,17 +308,19 @@ def places_of(frame: DataFrame, plan: TracedPlan, number: int, rule: RowRule) ->
         UnlabelledData: a column is not in the frame any more, or its name is ambiguous.
     """
     types = {field.name: field.dataType for field in frame.schema.fields}
-    names = [name for name, _ in plan.outputs]
-    unchanged = list(_iter_unchanged_outputs(plan, number))
+    counts = _count_names(plan)
+    output_names: dict[str, str] = {}
+    for name, atom in _iter_unchanged_outputs(plan, number):
+        output_names.setdefault(plan.name_of(atom), name)
     placed: dict[str, tuple[str, Any]] = {}
     for column in rule.columns:
-        output_names = [name for name, atom in unchanged if plan.name_of(atom) == column]
-        if not output_names or names.count(output_names[0]) != 1:
-            reason = "there under a name of two columns" if output_names else "not in the frame any more"
+        output_name = output_names.get(column)
+        if output_name is None or counts[output_name] != 1:
+            reason = "not in the frame any more" if output_name is None else "there under a name of two columns"
             relation = plan.relations[number].name
             column_name = f"`{relation}.{column}`" if relation else f"`{column}`"
             raise UnlabelledData(
                 f"{column_name} says what may be done with each row, and is {reason}: keep it until then"
             )
-        placed[column] = output_names[0], types[output_names[0]]
+        placed[column] = output_name, types[output_name]
     return placed

@@ -30,7 +30,7 @@ from purposeguard.adapters.spark.rows import (
 )
 from purposeguard.adapters.spark.statements import parse_query
 from purposeguard.adapters.spark.tags import TagReader, require_covered, schema_with
-from purposeguard.adapters.tags import KEY, Columns, Tag, columns_of, encode
+from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, columns_of, encode
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -40,16 +40,39 @@ from purposeguard.runtime.use import Use
 _KIND: Final = "read of a frame"
 _WITHOUT: Final = "drop the column, as `Spark.withhold` does, and do not choose rows by it either"
 
-_Narrowed = tuple[str, Columns, frozenset[str], KeptRule]
-"""A relation that was filtered by a row rule: its name, its tags, the columns used, and the rule."""
+
+class _NarrowedRelation(NamedTuple):
+    """A relation that was filtered by a row rule."""
+
+    name: str
+    columns: Columns
+    """The tags of its columns."""
+    used: frozenset[str]
+    """The columns that the frame uses."""
+    record: KeptRule
+    """The rule."""
+
+    @property
+    def description(self) -> str:
+        """The relation's rows, as messages name them."""
+        return f"the rows of `{self.name}`" if self.name else "the rows"
+
+
+class _CachedAnalysis(NamedTuple):
+    """An analysis, and the revisions of the notice that it was made with."""
+
+    revisions: Revisions
+    analysis: _FrameAnalysis
 
 
 class _FrameAnalysis(NamedTuple):
-    """The cached analysis of a frame: the columns of relations that it uses, and the row rules that were applied."""
+    """The cached analysis of a frame."""
 
-    traced: TracedPlan
+    plan: TracedPlan
     demand: Demand
-    kept: Sequence[_Narrowed]
+    """The columns of relations that the frame uses."""
+    narrowed: Sequence[_NarrowedRelation]
+    """The relations whose rows were filtered by a row rule."""
 
 
 class Spark:
@@ -63,9 +86,7 @@ class Spark:
             guard, rows="keep those that may be used first, with `Spark.permitted`", columns=_WITHOUT
         )
         self._memory: Final = SparkMemory()
-        self._analysed: weakref.WeakKeyDictionary[DataFrame, tuple[object, _FrameAnalysis]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._analyses: weakref.WeakKeyDictionary[DataFrame, _CachedAnalysis] = weakref.WeakKeyDictionary()
         self._tags: Final = TagReader(self._decider, self._memory)
         self._lock = make_lock()
 
@@ -82,28 +103,29 @@ class Spark:
             UnknownSource: a tag belongs to another notice.
             UnresolvedStatement: the plan does not show what it reads, or is not available (Spark Connect).
         """
-        analysed = self._analyse(classic(frame))
-        if analysed.kept:
-            self._meet(analysed, self._decider.current_use(_KIND, analysed.demand.tables))
+        analysis = self._analyse(classic(frame))
+        if analysis.narrowed:
+            self._check_under(self._decider.current_use(_KIND, analysis.demand.tables), analysis)
         else:
-            self._decider.check_demand(analysed.demand)
+            self._decider.check_demand(analysis.demand)
 
-    def _use(self, frame: DataFrame) -> Use[Any] | None:
+    def _current_use(self, frame: DataFrame) -> Use[Any] | None:
         """Return the use under way, or None if a missing use is only observed."""
-        return self._decider.current_use(_KIND, self._names(frame))
+        return self._decider.current_use(_KIND, self._iter_relation_names(frame))
 
-    def _names(self, frame: DataFrame) -> Iterator[str]:
-        """Yield the names of the relations that a frame reads."""
-        yield from (relation.name for relation in trace_frame(frame, self._memory).relations)
+    def _iter_relation_names(self, frame: DataFrame) -> Iterator[str]:
+        """Yield the names of the relations that a frame reads. The plan is traced when the first one is asked for."""
+        for relation in trace_frame(frame, self._memory).relations:
+            yield relation.name
 
-    def _meet(self, analysed: _FrameAnalysis, use: Use[Any] | None) -> None:
+    def _check_under(self, use: Use[Any] | None, analysis: _FrameAnalysis) -> None:
         """Check an analysed frame under a use, which is None if a missing purpose is only observed."""
         rules: dict[str, RowRule | None] = {}
         if use is not None and not use.activity.observing:
-            for name, columns, names, record in analysed.kept:
-                self._must_still_hold(use, name, columns, names, record)
-                rules[name] = record.rule
-        self._decider.check_demand_under(use, analysed.demand, rules)
+            for relation in analysis.narrowed:
+                self._must_still_hold(use, relation)
+                rules[relation.name] = relation.record.rule
+        self._decider.check_demand_under(use, analysis.demand, rules)
 
     def columns(self, frame: DataFrame) -> Columns:
         """Return the tags of a frame's columns, derived from the columns of relations that they come from.
@@ -119,12 +141,12 @@ class Spark:
     def _analyse(self, frame: DataFrame) -> _FrameAnalysis:
         revisions = self._decider.revisions
         with self._lock:
-            cached = self._analysed.get(frame)
-        if cached is not None and cached[0] is revisions:
-            return cached[1]
+            cached = self._analyses.get(frame)
+        if cached is not None and cached.revisions is revisions:
+            return cached.analysis
         plan = trace_frame(frame, self._memory)
         demands: list[Demand] = []
-        narrowed_relations: list[_Narrowed] = []
+        narrowed_relations: list[_NarrowedRelation] = []
         for (number, rule), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
@@ -132,33 +154,31 @@ class Spark:
             narrowed = {relation.name} if record is not None else frozenset[str]()
             demands.append(self._decider.demand({relation.name: (columns, names)}, narrowed, kind=_KIND))
             if record is not None:
-                narrowed_relations.append((relation.name, columns, frozenset(names), record))
-        analysed = _FrameAnalysis(plan, Demand.together(demands), narrowed_relations)
+                narrowed_relations.append(_NarrowedRelation(relation.name, columns, frozenset(names), record))
+        analysis = _FrameAnalysis(plan, Demand.together(demands), narrowed_relations)
         with self._lock:
-            self._analysed[frame] = (revisions, analysed)
-        return analysed
+            self._analyses[frame] = _CachedAnalysis(revisions, analysis)
+        return analysis
 
-    def _must_still_hold(
-        self, use: Use[Any], name: str, columns: Columns, names: frozenset[str], record: KeptRule
-    ) -> None:
-        """Check that the row rule of a frame keeps the rows that this use may use now.
+    def _must_still_hold(self, use: Use[Any], relation: _NarrowedRelation) -> None:
+        """Check that the row rule of a relation keeps the rows that this use may use now.
 
         Raises:
             UnlabelledData: the rows were filtered for another purpose, for other columns, or by an outdated rule.
         """
-        personal = {column for column in names if columns[column].is_personal}
+        columns, record = relation.columns, relation.record
+        personal = {name for name in relation.used if columns[name].is_personal}
         # `check_demand_under` refuses the columns that may not be used in any row.
-        personal.difference_update(self._decider.find_denied_columns(use, columns, sorted(personal), name))
+        personal.difference_update(self._decider.find_denied_columns(use, columns, sorted(personal), relation.name))
         if not personal:
             return
-        rule = self._decider.make_row_rule(use, columns, sorted(record.names), name)
+        rule = self._decider.make_row_rule(use, columns, sorted(record.names), relation.name)
         kept_rule = record.rule
         same = rule is kept_rule or (rule is not None and kept_rule is not None and rule.keeps_the_rows_of(kept_rule))
         if not same or not personal <= record.names:
-            rows = f"the rows of `{name}`" if name else "the rows"
             raise UnlabelledData(
-                f"{rows} were kept for another purpose, for other columns, or as things stood before: keep them anew, "
-                "with `permitted`"
+                f"{relation.description} were kept for another purpose, for other columns, or as things stood before: "
+                "keep them anew, with `permitted`"
             )
 
     # ---- tags --------------------------------------------------------------------------------------------------------
@@ -187,20 +207,19 @@ class Spark:
                 raise UnlabelledData(f"`{name}` is tagged and {reason}: rename it first, or leave it out")
         plan = trace_frame(frame, self._memory)
         for name, flow in plan.outputs:
-            known_atoms = frozenset(
-                atom for atom in flow.atoms if plan.relations[atom.relation].bears[atom.column] is not None
-            )
-            if name in stated_columns and known_atoms:
-                same = flow.same if flow.same in known_atoms else None
-                require_covered(
-                    "the frame",
-                    name,
-                    self._tags.of_flow(plan, SparkFlow(known_atoms, same), self._tags.sources_within(plan)),
-                    stated_columns[name],
-                )
-        tags = {place: stated_columns[name] for place, name in enumerate(names) if name in stated_columns}
-        revisions = self._decider.revisions
-        return self._with_tags(frame, tags, {place: {KEY: encode(tag, revisions)} for place, tag in tags.items()})
+            tagged_atoms = frozenset(filter(plan.is_tagged, flow.atoms))
+            if name in stated_columns and tagged_atoms:
+                same = flow.same if flow.same in tagged_atoms else None
+                sources = self._tags.sources_within(plan)
+                tag_so_far = self._tags.of_flow(plan, SparkFlow(tagged_atoms, same), sources)
+                require_covered("the frame", name, tag_so_far, stated_columns[name])
+        new_tags: dict[int, Tag] = {}
+        metadata: dict[int, dict[str, Any]] = {}
+        for place, name in enumerate(names):
+            if name in stated_columns:
+                new_tags[place] = stated_columns[name]
+                metadata[place] = {KEY: encode(stated_columns[name], self._decider.revisions)}
+        return self._with_tags(frame, new_tags, metadata)
 
     def _with_tags(
         self, frame: DataFrame, tags: Mapping[int, Tag], metadata: Mapping[int, dict[str, Any]]
@@ -219,12 +238,11 @@ class Spark:
         def mark_column(place: int, column: Column, name: str) -> Column:
             if place not in tags:
                 return column.alias(name)
-            marked_column = F.when(_standing_for_itself(f"{token}:{place}"), column)
+            marked_column = F.when(_make_true_condition(f"{token}:{place}"), column)
             return marked_column.alias(name, metadata=metadata[place])
 
-        return select_columns(
-            frame, {place: functools.partial(mark_column, place) for place in range(len(frame.columns))}
-        )
+        makers = {place: functools.partial(mark_column, place) for place in range(len(frame.columns))}
+        return select_columns(frame, makers)
 
     # ---- withholding and narrowing -------------------------------------------------------------------------------
 
@@ -236,28 +254,31 @@ class Spark:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
         frame = classic(frame)
-        use = self._use(frame)
+        use = self._current_use(frame)
         if use is None or use.activity.observing:
-            self._meet(self._analyse(frame), use)
+            self._check_under(use, self._analyse(frame))
             return frame
         return self._withhold(frame, use)
 
     def _withhold(self, frame: DataFrame, use: Use[Any]) -> DataFrame:
         plan = trace_frame(frame, self._memory)
         denied = self._find_denied(use, plan)
-        first = next((atom for atom in sorted(plan.decides) if atom in denied), None)
-        remaining = [place for place, (_, flow) in enumerate(plan.outputs) if denied.keys().isdisjoint(flow.atoms)]
-        if first is None and not remaining and plan.outputs:
-            first = min(denied)
-        if first is not None:
+        denied_deciding = plan.decides.intersection(denied)
+        remaining: list[int] = []
+        denied_names: list[str] = []
+        for place, (name, flow) in enumerate(plan.outputs):
+            if denied.keys().isdisjoint(flow.atoms):
+                remaining.append(place)
+            else:
+                denied_names.append(name)
+        if denied_deciding or (plan.outputs and not remaining):
+            first = min(denied_deciding or denied)
             relation, name = plan.relations[first.relation].name, plan.name_of(first)
             self._decider.engine.refuse(denied[first], use, field=f"{relation}.{name}" if relation else name)
-        if len(remaining) == len(plan.outputs):
+        if not denied_names:
             return frame
-        names = frame.columns
-        if are_told_apart(names):
-            gone = set(range(len(names))).difference(remaining)
-            return frame.drop(*(name for place, name in enumerate(names) if place in gone))
+        if are_told_apart(frame.columns):
+            return frame.drop(*denied_names)
         return select_columns(frame, dict.fromkeys(remaining, Column.alias))
 
     def _find_denied(self, use: Use[Any], plan: TracedPlan) -> dict[Atom, Decision]:
@@ -266,15 +287,18 @@ class Spark:
         for (number, _), names in by_relation(plan, plan.used).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
-            alike: dict[object, str] = {}  # one column stands for all with the same tag
+            representatives: dict[object, str] = {}  # one column stands for all with the same tag
             for name in names:
-                alike.setdefault(columns.get(name), name)
-            decided = self._decider.find_denied_columns(use, columns, alike.values(), relation.name)
-            refused = {name: decided.get(alike[columns.get(name)]) for name in names}
-            for atom in plan.used:
-                decision = refused.get(plan.name_of(atom)) if atom.relation == number else None
+                representatives.setdefault(columns.get(name), name)
+            decisions = self._decider.find_denied_columns(use, columns, representatives.values(), relation.name)
+            denied_names: dict[str, Decision] = {}
+            for name in names:
+                decision = decisions.get(representatives[columns.get(name)])
                 if decision is not None:
-                    denied[atom] = decision
+                    denied_names[name] = decision
+            for atom in plan.used:
+                if atom.relation == number and plan.name_of(atom) in denied_names:
+                    denied[atom] = denied_names[plan.name_of(atom)]
         return denied
 
     def permitted(self, frame: DataFrame, *, withhold: bool = False) -> DataFrame:
@@ -291,11 +315,11 @@ class Spark:
             UnlabelledData: as `check`, or the frame no longer contains a column that the row condition needs.
         """
         frame = classic(frame)
-        use = self._use(frame)
+        use = self._current_use(frame)
         if withhold and use is not None and not use.activity.observing:
             frame = self._withhold(frame, use)
         frame = self._narrow(frame, use)
-        self._meet(self._analyse(frame), use)
+        self._check_under(use, self._analyse(frame))
         return frame
 
     def narrowed(self, frame: DataFrame) -> DataFrame:
@@ -307,18 +331,20 @@ class Spark:
         Raises:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
         """
-        return self._narrow(frame := classic(frame), self._use(frame))
+        frame = classic(frame)
+        return self._narrow(frame, self._current_use(frame))
 
     def _narrow(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
         plan = trace_frame(frame, self._memory)
-        flowing = frozenset[Atom]().union(*{flow.atoms for _, flow in plan.outputs})
-        for (number, _), names in by_relation(plan, {atom for atom in flowing if not atom.mixed}).items():
+        flowing = {atom for atom in plan.flowing if not atom.mixed}
+        for (number, _), names in by_relation(plan, flowing).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
             tags = {name: columns[name] for name in names if name in columns}
             if not self._decider.asks_rows(columns, tags):
                 continue
-            used, rule = list(tags), None
+            used = list(tags)
+            rule = None
             if use is not None and not use.activity.observing:
                 denied = self._decider.find_denied_columns(use, columns, tags, relation.name)
                 used = [name for name in tags if name not in denied]
@@ -350,7 +376,7 @@ class Spark:
         relation, names, rule = narrowing
         record = self._memory.keep(token, relation, names, rule)
         # The marker holds the token, and names the relation even if the condition does not. Spark optimizes it away.
-        marker = _standing_for_itself(token) | F.col(quote_column(column)).isNull()
+        marker = _make_true_condition(token) | F.col(quote_column(column)).isNull()
         frame = frame.filter(marker & condition)
         trace_frame(frame, self._memory)  # stores the digest of the condition
         if record.digest is None:
@@ -388,21 +414,20 @@ class Spark:
         """
         frame = classic(frame)
         self.check(frame)
-        return self._bearing(frame, self._of_outputs(frame))
+        return self._write_tags(frame, self._read_output_tags(frame))
 
-    def _of_outputs(self, frame: DataFrame) -> Columns:
+    def _read_output_tags(self, frame: DataFrame) -> Columns:
         """Return the tags of a frame's columns. Columns stay `ByRow` if the row source is in the frame too."""
-        plan = self._analyse(frame).traced
+        plan = self._analyse(frame).plan
         return self._tags.of_frame(plan, self._tags.sources_within(plan))
 
-    def _bearing(self, frame: DataFrame, tags: Columns) -> DataFrame:
-        revisions = self._decider.revisions
-        return frame.select(
-            *(
-                F.col(quote_column(name)).alias(name, metadata={KEY: encode(tags[name], revisions)})
-                for name in frame.columns
-            )
-        )
+    def _write_tags(self, frame: DataFrame, tags: Columns) -> DataFrame:
+        """Return the frame with these tags in the metadata of its columns."""
+        tagged_columns: list[Column] = []
+        for name in frame.columns:
+            metadata = {KEY: encode(tags[name], self._decider.revisions)}
+            tagged_columns.append(F.col(quote_column(name)).alias(name, metadata=metadata))
+        return frame.select(*tagged_columns)
 
     def save(
         self, frame: DataFrame, target: str, *, table: bool = False, mode: str = "errorifexists", **options: str
@@ -425,15 +450,19 @@ class Spark:
         """
         frame = classic(frame)
         self.check(frame)
-        tags = self._of_outputs(frame)
-        existing_frame = existing(frame.sparkSession, target, table=table) if mode.lower() == "append" else None
+        tags = self._read_output_tags(frame)
+        existing_frame = _read_target(frame.sparkSession, target, table=table) if mode.lower() == "append" else None
         if existing_frame is not None:
             within = self.columns(existing_frame)
-            for name in in_order(tags, within, target):
-                require_covered(target, name, tags[name], within[name])
+            for name, tag in tags.items():
+                if name not in within:
+                    raise UnlabelledData(
+                        f"`{target}` has no column `{name}`, so no tag says what it may be used for there"
+                    )
+                require_covered(target, name, tag, within[name])
             # Spark reads the tags of a folder from an arbitrary file in it, so all files must have the same tags.
             tags = within
-        tagged_frame = self._bearing(frame, tags)
+        tagged_frame = self._write_tags(frame, tags)
         writer = tagged_frame.write.mode(mode).options(**options).format("parquet")
         if table:
             writer.saveAsTable(target)
@@ -455,7 +484,7 @@ class Spark:
         """
         frame = classic(frame)
         self.check(frame)
-        plan = self._analyse(frame).traced
+        plan = self._analyse(frame).plan
         tags = self._tags.in_order(plan, self._tags.sources_within(plan))
         checkpoint = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
         metadata = {place: field.metadata for place, field in enumerate(checkpoint.schema.fields)}
@@ -474,7 +503,7 @@ class Spark:
         return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
 
 
-def _standing_for_itself(token: str) -> Column:
+def _make_true_condition(token: str) -> Column:
     """Return a condition that is always true and contains a token.
 
     It is SQL text, because PySpark warns if a column is compared with itself.
@@ -486,27 +515,14 @@ _PATTERNS: Final = re.compile(r"[{}\[\]*?\\]")
 """Characters that Spark reads as a pattern in paths."""
 
 
-def existing(session: SparkSession, target: str, *, table: bool) -> DataFrame | None:
+def _read_target(session: SparkSession, target: str, *, table: bool) -> DataFrame | None:
     """Return the data that the target of a write already holds, or None if there are none."""
     if table:
         return session.table(target) if session.catalog.tableExists(target) else None
     try:
-        return session.read.parquet(
-            _PATTERNS.sub(r"\\\g<0>", target)
-        )  # Spark reads paths as patterns, but writes them literally
+        # Spark reads paths as patterns, but writes them literally.
+        return session.read.parquet(_PATTERNS.sub(r"\\\g<0>", target))
     except AnalysisException as error:
         if error.getCondition() in {"PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"}:
             return None
         raise
-
-
-def in_order(tags: Columns, within: Columns, target: str) -> Iterator[str]:
-    """Yield the names of the columns to write, after checking that the target has each of them.
-
-    Raises:
-        UnlabelledData: the target lacks a column.
-    """
-    for name in tags:
-        if name not in within:
-            raise UnlabelledData(f"`{target}` has no column `{name}`, so no tag says what it may be used for there")
-        yield name

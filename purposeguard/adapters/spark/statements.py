@@ -40,11 +40,11 @@ def parse_query(session: SparkSession, text: str, args: Any, frames: Mapping[str
         raise UnresolvedStatement(CONNECT)
     formatter = SQLStringFormatter(session) if frames else None
     try:
-        whole = text if formatter is None else formatter.format(text, **frames)
-        must_be_query(session, whole)
-        frame = session.sql(whole) if args is None else session.sql(whole, args)
+        filled_text = text if formatter is None else formatter.format(text, **frames)
+        must_be_query(session, filled_text)
+        frame = session.sql(filled_text) if args is None else session.sql(filled_text, args)
     except AnalysisException as error:  # a ParseException is one
-        raise UnresolvedStatement(f"Spark cannot tell what the text reads: {_reason(error)}") from error
+        raise UnresolvedStatement(f"Spark cannot tell what the text reads: {_format_reason(error)}") from error
     finally:
         if formatter is not None:
             formatter.clear()
@@ -53,7 +53,7 @@ def parse_query(session: SparkSession, text: str, args: Any, frames: Mapping[str
     return frame
 
 
-def _reason(error: AnalysisException) -> str:
+def _format_reason(error: AnalysisException) -> str:
     """Format Spark's error without the text of the query, which may contain anything."""
     parts = [str(error.getCondition() or type(error).__name__)]
     for name, value in (error.getMessageParameters() or {}).items():
@@ -69,10 +69,10 @@ def must_be_query(session: SparkSession, text: str) -> None:
         UnresolvedStatement: the text is a command or a script, or creates something.
         ParseException: the text is not SQL.
     """
-    java: Any = session._jsparkSession
+    java: Any = session._jsparkSession  # PySpark offers the parser nowhere else.
     parser = java.sessionState().sqlParser()
     parsed = json.loads(str(parser.parsePlan(text).toJSON()))
-    for name in _operators(parsed):
+    for name in _iter_operators(parsed):
         if name not in _QUERIES:
             raise UnresolvedStatement(
                 f"the text is no query: `{name}` is run as soon as Spark reads it; only what gives rows is checked here"
@@ -80,17 +80,17 @@ def must_be_query(session: SparkSession, text: str) -> None:
             )
 
 
-def _operators(value: object) -> Iterator[str]:
+def _iter_operators(value: object) -> Iterator[str]:
     """Yield the class names of all operators in a parsed statement, at any depth."""
     if isinstance(value, dict):
         name = str(value.get("class", ""))
         if name and ".catalyst.expressions." not in name and not _is_unresolved_expression(value):
             yield name.rpartition(".")[2]
         for part in value.values():
-            yield from _operators(part)
+            yield from _iter_operators(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _operators(part)
+            yield from _iter_operators(part)
 
 
 _EXPRESSIONS: Final = words(

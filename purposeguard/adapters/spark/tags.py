@@ -20,7 +20,7 @@ from purposeguard.adapters.tags import KEY, NOT_PERSONAL, Columns, Revisions, Ta
 from purposeguard.errors import UnlabelledData
 from purposeguard.values.markers import RowSource
 
-_TAGS_KEPT: Final = 10_000
+_MAX_CACHED_TAGS: Final = 10_000
 
 
 class TagReader:
@@ -29,7 +29,7 @@ class TagReader:
     def __init__(self, decider: Decider, memory: SparkMemory) -> None:
         self._decider = decider
         self._memory = memory
-        self._decode = functools.lru_cache(_TAGS_KEPT)(decode)
+        self._decode = functools.lru_cache(_MAX_CACHED_TAGS)(decode)
 
     def of_frame(self, plan: TracedPlan, sources: frozenset[int]) -> Columns:
         """Return the tags of a frame's columns, which cover their values and what decides the frame's rows.
@@ -40,16 +40,16 @@ class TagReader:
         """
         tags: dict[str, Tag] = {}
         for (name, _), tag in zip(plan.outputs, self.in_order(plan, sources), strict=True):
-            tags[name] = _either(tags[name], tag) if name in tags else tag
+            tags[name] = _join_tags(tags[name], tag) if name in tags else tag
         return Columns(tags)
 
     def in_order(self, plan: TracedPlan, sources: frozenset[int]) -> list[Tag]:
         """Return the tags that `of_frame` returns, but by position, because columns may share a name."""
         tags: dict[SparkFlow, Tag] = {}  # opaque columns share one flow
-        chosen = self.of_flow(plan, SparkFlow(plan.decides), sources)
+        choice = self.of_flow(plan, SparkFlow(plan.decides), sources)
         for _, flow in plan.outputs:
             if flow not in tags:
-                tags[flow] = _chosen_by(self.of_flow(plan, flow, sources), chosen)
+                tags[flow] = _add_choice(self.of_flow(plan, flow, sources), choice)
         return [tags[flow] for _, flow in plan.outputs]
 
     def of_relation(self, relation: SparkRelation) -> Columns:
@@ -57,64 +57,65 @@ class TagReader:
         tags: dict[str, Tag] = {}
         for name, bears in zip(relation.names, relation.bears, strict=True):
             if bears is not None:
-                tags[name] = self._tag(bears, f"{relation.name}.{name}" if relation.name else name)
+                tags[name] = self._decode_tag(bears, f"{relation.name}.{name}" if relation.name else name)
         columns = Columns(tags)
         self._decider.declare({relation.name: columns})
         return columns
 
-    def _tag(self, bears: object, column: str) -> Tag:
+    def _decode_tag(self, bears: object, column: str) -> Tag:
         return bears if isinstance(bears, Tag) else self._decode(str(bears), self._decider.revisions, column)
 
     def of_flow(self, plan: TracedPlan, flow: SparkFlow, sources: frozenset[int]) -> Tag:
         """Return the tag of a column from its flow. See `of_frame` for `sources`."""
         if flow.same is not None:
-            tag = self._own(plan, flow.same)
+            tag = self._read_tag(plan, flow.same)
             if len(flow.atoms) == 1 and (not tag.by_row or not flow.same.kept or flow.same.relation in sources):
                 return tag
         label, by_row = NOT_PERSONAL, False
         for atom in flow.atoms:
-            tag = self._own(plan, atom)
+            tag = self._read_tag(plan, atom)
             record = self._memory.get_kept_rule(atom.kept)
             label |= label_in(record.rule if record is not None else None, tag)
             by_row |= tag.by_row and record is None
-        mark = None if flow.same is None else self._own(plan, flow.same).mark
-        return Tag(label, by_row=by_row, mark=None if mark is RowSource and label is not NOT_PERSONAL else mark)
+        mark = None if flow.same is None else self._read_tag(plan, flow.same).mark
+        if mark is RowSource and label is not NOT_PERSONAL:
+            mark = None
+        return Tag(label, by_row=by_row, mark=mark)
 
-    def _own(self, plan: TracedPlan, atom: Atom) -> Tag:
+    def _read_tag(self, plan: TracedPlan, atom: Atom) -> Tag:
+        """Return the tag of the column that an atom stands for. Raise UnlabelledData if it has none."""
         relation = plan.relations[atom.relation]
         name = relation.names[atom.column]
         bears = relation.bears[atom.column]
         if bears is None:
             self._decider.demand({relation.name: (Columns({}), (name,))})  # raises UnlabelledData with a remedy
-        return self._tag(bears, name)
+        return self._decode_tag(bears, name)
 
     def sources_within(self, plan: TracedPlan) -> frozenset[int]:
         """Return the relations whose row source the frame contains unchanged."""
         relations: set[int] = set()
         for _, flow in plan.outputs:
             atom = flow.same
-            if atom is None or plan.relations[atom.relation].bears[atom.column] is None:
-                continue
-            if self._own(plan, atom).mark is RowSource:
+            if atom is not None and plan.is_tagged(atom) and self._read_tag(plan, atom).mark is RowSource:
                 relations.add(atom.relation)
         return frozenset(relations)
 
 
-def _either(first: Tag, second: Tag) -> Tag:
+def _join_tags(first: Tag, second: Tag) -> Tag:
     """Join the tags of two columns that share a name, which may mean either."""
     if first == second:
         return first
     return Tag(first.label | second.label, by_row=first.by_row or second.by_row)
 
 
-def _chosen_by(tag: Tag, chosen: Tag) -> Tag:
+def _add_choice(tag: Tag, choice: Tag) -> Tag:
     """Add to a column's tag the tag of what chose the rows, because the existence of a row reveals that.
 
     The row source is unchanged, because it depends only on the row itself.
     """
-    if tag.mark is RowSource or not chosen.is_personal:
+    if tag.mark is RowSource or not choice.is_personal:
         return tag
-    return Tag(tag.label | chosen.label, by_row=tag.by_row or chosen.by_row, mark=tag.mark)
+    return Tag(tag.label | choice.label, by_row=tag.by_row or choice.by_row, mark=tag.mark)
 
 
 def require_covered(target: str, column: str, value: Tag, tag: Tag) -> None:
@@ -156,14 +157,14 @@ def schema_with(
     """
     hints = get_type_hints(columns_or_class, include_extras=True) if isinstance(columns_or_class, type) else {}
     fields: list[T.StructField] = []
-    read: dict[str, T.DataType] = {}  # each text is parsed once
+    parsed_types: dict[str, T.DataType] = {}  # each text is parsed once
     for name, tag in columns.items():
-        type_given = (types or {}).get(name)
-        type_, nullable = (type_given, True) if type_given is not None else _type_of(hints.get(name))
+        stated_type = (types or {}).get(name)
+        type_, nullable = (stated_type, True) if stated_type is not None else _type_of(hints.get(name))
         if isinstance(type_, str):
-            if type_ not in read:
-                read[type_] = T.DataType.fromDDL(type_)
-            type_ = read[type_]
+            if type_ not in parsed_types:
+                parsed_types[type_] = T.DataType.fromDDL(type_)
+            type_ = parsed_types[type_]
         if not isinstance(type_, T.DataType):
             raise TypeError(f"nothing says of which type `{name}` is: give it, `types={{'{name}': 'string'}}`")
         fields.append(T.StructField(name, type_, nullable, {KEY: encode(tag, revisions)}))
