@@ -9,7 +9,7 @@ import ipaddress
 import pathlib
 import types
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, TypeVar, cast, get_args, get_origin
 
 import pyarrow as pa
@@ -89,9 +89,15 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
     """
     if not is_taggable(model):
         raise TypeError(f"{describe_kind(model)} is no pydantic model, dataclass, TypedDict, NamedTuple or attrs class")
-    columns = columns_of(notice, model)
-    fields = [stored.field(name, notice, columns[name]) for name, stored in _read_class(model, _Place(notice)).items()]
+    fields = _make_fields(_read_class(model, _Place(notice)), notice, columns_of(notice, model))
     return with_spark(pa.schema(fields), notice, spark=spark)
+
+
+def _make_fields(
+    stored_fields: Mapping[str, _Stored], notice: Revisions, columns: Mapping[str, Tag] = types.MappingProxyType({})
+) -> list[pa.Field]:
+    """Return the Arrow fields of a class with their tags. `columns` has the tags of columns, if they are columns."""
+    return [stored.field(name, notice, columns.get(name, Tag())) for name, stored in stored_fields.items()]
 
 
 class _Place(NamedTuple):
@@ -112,7 +118,25 @@ class _Place(NamedTuple):
     """The sources of the annotation and of everything around it."""
 
     def with_sources(self, sources: Iterable[type[Source]]) -> _Place:
+        """Return the same place with more sources."""
         return self._replace(sources=self.sources.union(sources))
+
+    def with_bindings(self, bindings: Mapping[Any, object]) -> _Place:
+        """Return the same place with other values of type variables."""
+        return self._replace(bindings=bindings)
+
+    def in_alias(self, alias: object) -> _Place:
+        """Return the place of the value of a type alias."""
+        return self._replace(around=(*self.around, alias))
+
+    def in_field(self, name: str, key: object) -> _Place:
+        """Return the place of a field of a class. The key stands for the class with its type arguments."""
+        path = f"{self.path}.{name}" if self.path else name
+        return self._replace(path=path, around=(*self.around, key))
+
+    def in_items(self) -> _Place:
+        """Return the place of the items of a container."""
+        return self._replace(path=f"{self.path}[]")
 
 
 class _Stored(NamedTuple):
@@ -125,6 +149,10 @@ class _Stored(NamedTuple):
     is_tagged: bool = True
     """False for a struct or list without sources of its own: its fields bear the tags."""
     nullable: bool = False
+
+    def with_digits(self, digits: int, places: int) -> _Stored:
+        """Return the stored form as a decimal with so many digits, some of them after the decimal point."""
+        return self._replace(type=pa.decimal128(digits, places))
 
     def field(self, name: str, notice: Revisions, column: Tag = Tag()) -> pa.Field:  # noqa: B008  # immutable
         """Return the Arrow field with its tag.
@@ -154,41 +182,46 @@ def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
     Model(cls).columns()  # raises for a tag or mark in a place where it would be ignored
     fields: dict[str, _Stored] = {}
     for name, hint in resolve_hints(cls).items():
-        path = f"{place.path}.{name}" if place.path else name
-        stored = _read(hint, place._replace(path=path, around=(*place.around, key)))
+        stored = _read(hint, place.in_field(name, key))
         info = cls.model_fields.get(name) if issubclass(cls, BaseModel) else None
-        fields[name] = stored if info is None else _with_digits(stored, info.metadata)
+        fields[name] = stored if info is None else _apply_constraints(stored, info.metadata)
     return fields
 
 
 def _read(annotation: Any, place: _Place) -> _Stored:
     """Return the stored form of an annotation. Raise the errors of `_read_class`."""
     if isinstance(annotation, TypeVar) and annotation in place.bindings:
-        return _read(place.bindings[annotation], place._replace(bindings={}))
+        return _read(place.bindings[annotation], place.with_bindings({}))
     if isinstance(annotation, NewType):
         return _read(annotation.__supertype__, place)
     if isinstance(annotation, ALIASES):
         if annotation in place.around:
             name = cast("Any", annotation).__name__
             raise TypeError(f"`{place.path}` holds {name} again, and an Arrow type has an end")
-        return _read(alias_value(annotation), place._replace(around=(*place.around, annotation)))
+        return _read(alias_value(annotation), place.in_alias(annotation))
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        labels = [Label(cast("type[Source]", extra)) for extra in args[1:] if isinstance(extra, TermMeta)]
-        labels += [extra for extra in args[1:] if isinstance(extra, Label)]
-        return _with_digits(_read(args[0], place.with_sources(Label.join(*labels).sources if labels else ())), args[1:])
+        stored = _read(args[0], place.with_sources(_sources_of_tags(args[1:])))
+        return _apply_constraints(stored, args[1:])
     if origin in QUALIFIERS:
         return _read(args[0], place)
-    if is_union(annotation):
-        return _union(args, place)
-    if origin in (Literal, typing_extensions.Literal):
-        return _of_values(args, annotation, place)
     if isinstance(origin, type) and issubclass(origin, Sealed):
         return _read(args[0], place.with_sources(_sources_of_seal(args[1], place)))
-    return _of_type(annotation, origin, args, place)
+    return _read_type(annotation, place)
 
 
-def _with_digits(stored: _Stored, constraints: Iterable[Any]) -> _Stored:
+def _sources_of_tags(extras: Iterable[object]) -> Iterable[type[Source]]:
+    """Return the sources that the extras of an `Annotated` name."""
+    labels: list[Label] = []
+    for extra in extras:
+        if isinstance(extra, TermMeta):
+            labels.append(Label(cast("type[Source]", extra)))
+        elif isinstance(extra, Label):
+            labels.append(extra)
+    return Label.join(*labels).sources if labels else ()
+
+
+def _apply_constraints(stored: _Stored, constraints: Iterable[Any]) -> _Stored:
     """Return the stored form with the number of digits that pydantic's constraints state, if it is a decimal."""
     if pa.types.is_decimal(stored.type):
         for extra in constraints:
@@ -196,85 +229,116 @@ def _with_digits(stored: _Stored, constraints: Iterable[Any]) -> _Stored:
                 digits = getattr(constraint, "max_digits", None)
                 if digits is not None:
                     places = getattr(constraint, "decimal_places", None) or 0
-                    stored = stored._replace(type=pa.decimal128(digits, places))
+                    stored = stored.with_digits(digits, places)
     return stored
 
 
 def _sources_of_seal(annotation: Any, place: _Place) -> frozenset[type[Source]]:
+    """Return the sources that the type of a sealed value names."""
     members = get_args(annotation) if is_union(annotation) else (annotation,)
-    if not all(isinstance(member, TermMeta) and "clause" in vars(member) for member in members):
-        raise UnlabelledData(f"`{place.path}` is sealed and names no source, so nothing says how to tag its column")
+    for member in members:
+        if not isinstance(member, TermMeta) or "clause" not in vars(member):
+            raise UnlabelledData(f"`{place.path}` is sealed and names no source, so nothing says how to tag its column")
     return Label(*members).sources
 
 
-def _union(args: tuple[Any, ...], place: _Place) -> _Stored:
+def _read_type(annotation: Any, place: _Place) -> _Stored:
+    """Return the stored form of a type without qualifiers, tags and seals."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if is_union(annotation):
+        return _read_union(args, place)
+    if origin in (Literal, typing_extensions.Literal):
+        return _read_values(args, annotation, place)
+    if is_taggable(origin):
+        bindings: dict[Any, object] = {}
+        for parameter, arg in zip(getattr(origin, "__parameters__", ()), args, strict=False):
+            bindings[parameter] = place.bindings.get(arg, arg) if isinstance(arg, TypeVar) else arg
+        return _read_struct(origin, place.with_bindings(bindings))
+    if is_taggable(annotation):
+        return _read_struct(annotation, place.with_bindings({}))
+    cls = origin or annotation
+    if not isinstance(cls, type):
+        raise _no_type(annotation, place)
+    if args and issubclass(cls, Collection) and not issubclass(cls, enum.Enum):
+        item_types = args[:-1] if args[-1] is ... else args
+        return _read_container(annotation, cls, item_types, place)
+    return _read_plain_class(cls, annotation, place)
+
+
+def _read_plain_class(cls: type, annotation: object, place: _Place) -> _Stored:
+    """Return the stored form of a class that has no fields and no items."""
+    if issubclass(cls, enum.Enum):
+        return _read_values([member.value for member in cls], annotation, place)
+    if cls not in _PLAIN and issubclass(cls, _TEXTS):
+        return _Stored(pa.string(), place.sources)
+    for base in cls.__mro__:
+        if base in _PLAIN:
+            return _Stored(_PLAIN[base], place.sources)
+    raise _no_type(annotation, place)
+
+
+def _read_union(args: tuple[Any, ...], place: _Place) -> _Stored:
     """Return the stored form of a union. All members except None must have the same Arrow type."""
-    members = [_read(member, place) for member in args if member not in (None, type(None))]
-    alike = {member.type for member in members}
-    if len(alike) != 1 or (len(members) > 1 and pa.types.is_nested(*alike)):
+    members: list[_Stored] = []
+    sources: set[type[Source]] = set()
+    nullable = False
+    for arg in args:
+        if arg in (None, type(None)):
+            nullable = True
+        else:
+            member = _read(arg, place)
+            members.append(member)
+            sources |= member.sources
+            nullable = nullable or member.nullable
+    arrow_types = {member.type for member in members}
+    if len(arrow_types) != 1 or (len(members) > 1 and pa.types.is_nested(*arrow_types)):
         raise TypeError(f"`{place.path}` is one of several types, and a column is of one")
-    return members[0]._replace(
-        sources=frozenset().union(*(member.sources for member in members)),
-        nullable=len(members) < len(args) or any(member.nullable for member in members),
-    )
+    first = members[0]
+    return _Stored(first.type, frozenset(sources), first.inside, is_tagged=first.is_tagged, nullable=nullable)
 
 
-def _of_values(values: Iterable[object], annotation: object, place: _Place) -> _Stored:
+def _read_values(values: Sequence[object], annotation: object, place: _Place) -> _Stored:
     """Return the stored form of the values of a literal or an enumeration."""
-    classes = {type(value) for value in values if value is not None}
+    classes = set(map(type, values)) - {type(None)}
     for base in (bool, int, str, bytes, float):
         if classes and all(issubclass(cls, base) for cls in classes):
             return _Stored(_PLAIN[base], place.sources, nullable=None in values)
     raise _no_type(annotation, place)
 
 
-def _of_type(annotation: Any, origin: Any, args: tuple[Any, ...], place: _Place) -> _Stored:
-    if is_taggable(origin):
-        names = getattr(origin, "__parameters__", ())
-        values = [place.bindings.get(arg, arg) if isinstance(arg, TypeVar) else arg for arg in args]
-        return _struct(origin, place._replace(bindings=dict(zip(names, values, strict=False))))
-    if is_taggable(annotation):
-        return _struct(annotation, place._replace(bindings={}))
-    cls = origin or annotation
-    if not isinstance(cls, type):
-        raise _no_type(annotation, place)
-    if issubclass(cls, enum.Enum):
-        return _of_values([member.value for member in cls], annotation, place)
-    if args and issubclass(cls, Collection):
-        return _container(annotation, cls, [arg for arg in args if arg is not ...], place)
-    if cls not in _PLAIN and issubclass(cls, _TEXTS):
-        return _Stored(pa.string(), place.sources)
-    base = next((base for base in cls.__mro__ if base in _PLAIN), None)
-    if base is None:
-        raise _no_type(annotation, place)
-    return _Stored(_PLAIN[base], place.sources)
-
-
-def _struct(cls: type, place: _Place) -> _Stored:
+def _read_struct(cls: type, place: _Place) -> _Stored:
+    """Return the stored form of a nested class."""
     fields = _read_class(cls, place)
-    type_ = pa.struct([field.field(name, place.notice) for name, field in fields.items()])
     return _Stored(
-        type_, place.sources, _collect_inner_sources(fields.values()), is_tagged=bool(place.sources) or not fields
+        pa.struct(_make_fields(fields, place.notice)),
+        place.sources,
+        _collect_inner_sources(fields.values()),
+        is_tagged=bool(place.sources) or not fields,
     )
 
 
-def _container(annotation: Any, cls: type, args: list[Any], place: _Place) -> _Stored:
-    items = [_read(arg, place._replace(path=f"{place.path}[]")) for arg in args]
-    if issubclass(cls, Mapping) and len(args) == 2:
+def _read_container(annotation: Any, cls: type, item_types: Sequence[Any], place: _Place) -> _Stored:
+    """Return the stored form of a mapping, or of a collection whose items have one type."""
+    items = [_read(item_type, place.in_items()) for item_type in item_types]
+    if issubclass(cls, Mapping) and len(items) == 2:
         key, value = items
         if key.nullable:
             raise TypeError(f"`{place.path}` may have None for a key, and a map of Arrow may not")
         type_ = pa.map_(key.field("key", place.notice), value.field("value", place.notice))
         # The map itself bears the tags of its items, because Parquet may lose the tags of nested fields.
         return _Stored(type_, place.sources | _collect_inner_sources(items))
-    if len(args) != 1 or issubclass(cls, Mapping):
+    if len(items) != 1 or issubclass(cls, Mapping):
         raise TypeError(f"`{place.path}` is {describe_kind(annotation)}, with items of several types: give it a model")
     type_ = pa.list_(items[0].field("item", place.notice))
     return _Stored(type_, place.sources, _collect_inner_sources(items), is_tagged=bool(place.sources))
 
 
 def _collect_inner_sources(parts: Iterable[_Stored]) -> frozenset[type[Source]]:
-    return frozenset[type[Source]]().union(*(part.sources | part.inside for part in parts))
+    """Return the sources of nested fields or items, and of everything in them."""
+    sources: set[type[Source]] = set()
+    for part in parts:
+        sources |= part.sources | part.inside
+    return frozenset(sources)
 
 
 def _no_type(annotation: object, place: _Place) -> TypeError:

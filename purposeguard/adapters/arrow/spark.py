@@ -18,10 +18,10 @@ from purposeguard.errors import UnlabelledData
 SPARK_KEY: Final = b"org.apache.spark.sql.parquet.row.metadata"
 """The key of the schema's metadata under which Spark keeps its own schema."""
 
-_LONGEST: Final = 20_000_000
+_MAX_SCHEMA_BYTES: Final = 20_000_000
 """Maximum size of Spark's schema in bytes, enough for a million columns with tags."""
 
-_SIMPLE: Final = (
+_PRIMITIVE_TYPES: Final = (
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_int8, "byte"),
     (pa.types.is_int16, "short"),
@@ -47,42 +47,51 @@ def to_spark_schema(schema: pa.Schema, tags: Mapping[str, str]) -> str:
     Raises:
         TypeError: Spark has no type for one of the columns.
     """
-    fields = [_field(field, field.name, tags[field.name]) for field in schema]
+    fields = [_make_field(field, field.name, tags[field.name]) for field in schema]
     return json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False, separators=(",", ":"))
 
 
-def _field(field: pa.Field, where: str, tag: str | None = None) -> dict[str, Any]:
+def _make_field(field: pa.Field, where: str, tag: str | None = None) -> dict[str, Any]:
+    """Return a field of Spark's schema, with the given tag or the field's own."""
     if tag is None:
         own = (field.metadata or {}).get(KEY.encode())
         tag = None if own is None else own.decode()
     metadata = {} if tag is None else {KEY: tag}
-    return {"name": field.name, "type": _type(field.type, where), "nullable": field.nullable, "metadata": metadata}
+    type_ = _make_type(field.type, where)
+    return {"name": field.name, "type": type_, "nullable": field.nullable, "metadata": metadata}
 
 
-def _type(type_: pa.DataType, where: str) -> Any:
+def _make_type(type_: pa.DataType, where: str) -> Any:
+    """Return the type that Spark's schema has for an Arrow type. Raise TypeError if there is none."""
     types = pa.types
     if types.is_dictionary(type_):
-        return _type(type_.value_type, where)
+        return _make_type(type_.value_type, where)
     if types.is_struct(type_):
-        return {"type": "struct", "fields": [_field(field, f"{where}.{field.name}") for field in type_]}
+        return {"type": "struct", "fields": [_make_field(field, f"{where}.{field.name}") for field in type_]}
     if types.is_list(type_) or types.is_large_list(type_):
         # In Spark only fields have metadata, items of arrays do not. So the column bears the tags of its items.
         item = type_.value_field
-        return {"type": "array", "elementType": _type(item.type, f"{where}[]"), "containsNull": item.nullable}
+        return {"type": "array", "elementType": _make_type(item.type, f"{where}[]"), "containsNull": item.nullable}
     if types.is_map(type_):
-        key, value = _type(type_.key_type, f"{where}[]"), _type(type_.item_type, f"{where}[]")
+        key, value = _make_type(type_.key_type, f"{where}[]"), _make_type(type_.item_type, f"{where}[]")
         return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": type_.item_field.nullable}
+    return _name_plain_type(type_, where)
+
+
+def _name_plain_type(type_: pa.DataType, where: str) -> str:
+    """Return Spark's name for an Arrow type without nested fields. Raise TypeError if there is none."""
+    types = pa.types
     if types.is_decimal(type_):
         return f"decimal({type_.precision},{type_.scale})"
     if types.is_timestamp(type_):
         return "timestamp_ntz" if type_.tz is None else "timestamp"
-    name = next((name for test, name in _SIMPLE if test(type_)), None)
-    if name is None:
-        raise TypeError(f"`{where}` is {type_}, for which Spark has no type: leave it out, or store it as another")
-    return name
+    for is_of_type, name in _PRIMITIVE_TYPES:
+        if is_of_type(type_):
+            return name
+    raise TypeError(f"`{where}` is {type_}, for which Spark has no type: leave it out, or store it as another")
 
 
-def read(schema: pa.Schema) -> dict[str, str] | None:
+def read_tags(schema: pa.Schema) -> dict[str, str] | None:
     """Return the encoded tags in Spark's schema, by column. Return None if Spark left no schema.
 
     The key of a nested field is its path, such as `address.street`.
@@ -94,9 +103,9 @@ def read(schema: pa.Schema) -> dict[str, str] | None:
     if text is None:
         return None
     try:
-        fields = json.loads(text if len(text) <= _LONGEST else b"")["fields"]
+        fields = json.loads(text if len(text) <= _MAX_SCHEMA_BYTES else b"")["fields"]
         names = [str(field["name"]) for field in fields]
-        tags = dict(_tags(fields, ""))
+        tags = dict(_iter_tags(fields, ""))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         names, tags = None, {}
     if names is None:
@@ -109,7 +118,8 @@ def read(schema: pa.Schema) -> dict[str, str] | None:
     return tags
 
 
-def _tags(fields: Any, before: str) -> Iterator[tuple[str, str]]:
+def _iter_tags(fields: Any, before: str) -> Iterator[tuple[str, str]]:
+    """Yield the encoded tags of the fields of a struct, each with its path."""
     for field in fields:
         where = f"{before}{field['name']}"
         tag = (field.get("metadata") or {}).get(KEY)
@@ -123,7 +133,7 @@ def _iter_inner_tags(type_: Any, where: str) -> Iterator[tuple[str, str]]:
         return
     composite = cast("dict[str, Any]", type_)
     if composite["type"] == "struct":
-        yield from _tags(composite["fields"], f"{where}.")
+        yield from _iter_tags(composite["fields"], f"{where}.")
     for part in ("elementType", "keyType", "valueType"):
         if part in composite:
             yield from _iter_inner_tags(composite[part], f"{where}[]")

@@ -12,7 +12,6 @@ from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.arrow import spark as spark_schema
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, decode, encode
 from purposeguard.errors import UnlabelledData, format_name
-from purposeguard.notice.label import Label
 
 Data = TypeVar("Data")
 
@@ -45,7 +44,8 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
     schema = _schema(data)
     columns = column_tags.columns_of(notice, tags)
     _refuse_twins(schema)
-    unknown = [name for name in columns if name not in set(schema.names)]
+    names = set(schema.names)
+    unknown = [name for name in columns if name not in names]
     if unknown:
         raise ValueError(f"{_format_names(unknown)} is tagged, and there is no such column")
     left_out = [name for name in schema.names if name not in columns]
@@ -54,10 +54,10 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
             f"{_format_names(left_out)} carries no tag: name its source, "
             "or say `NotPersonal` where a column is not personal (rule 4)"
         )
-    fields = [
-        _add_tag(_push_tag_down(field, columns[field.name], notice, field.name), columns[field.name], notice)
-        for field in schema
-    ]
+    fields: list[pa.Field] = []
+    for field in schema:
+        tag = columns[field.name]
+        fields.append(_add_tag(_push_tag_down(field, tag, notice, field.name), tag, notice))
     new_schema = with_spark(pa.schema(fields, metadata=schema.metadata), notice, spark=spark)
     return cast("Data", _with_schema(data, new_schema))
 
@@ -75,15 +75,15 @@ def columns_of(data: object, revisions: Revisions) -> Columns:
     """
     schema = _schema(data)
     _refuse_twins(schema)
-    from_spark = spark_schema.read(schema)
+    from_spark = spark_schema.read_tags(schema)
     # If some fields have tags, a field without a tag was added later. Spark's schema stays with the table when columns
     # are replaced, so its tag would describe the field that was there before.
-    only_spark = bool(from_spark) and not any(_bears_tags(field) for field in schema)
+    only_spark = bool(from_spark) and not any(map(_bears_tags, schema))
     columns: dict[str, Tag] = {}
     for field in schema:
-        tag = _tag(field, field.name, revisions)
+        tag = _read_joint_tag(field, field.name, revisions)
         if from_spark:
-            spark_tag = _tag(field, field.name, revisions, lambda _, where: from_spark.get(where))
+            spark_tag = _read_joint_tag(field, field.name, revisions, lambda _, where: from_spark.get(where))
             if tag is None and only_spark:
                 tag = spark_tag
             elif tag is not None and spark_tag is not None and tag != spark_tag:
@@ -119,13 +119,15 @@ def concatenated(tables: Sequence[pa.Table], revisions: Revisions) -> pa.Table:
 def _collect_all_tags(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
     """Return the tags of columns and, by path, of the fields in them."""
     tags = dict(columns_of(data, revisions))
-    inside = [field_and_path for field in data.schema for field_and_path in _inner(field.type, field.name)]
-    while inside:
-        field, where = inside.pop()
-        own = _own(field, where, revisions)
+    pending: list[tuple[pa.Field, str]] = []
+    for column in data.schema:
+        pending += _iter_inner_fields(column.type, column.name)
+    while pending:
+        field, path = pending.pop()
+        own = _read_own_tag(field, path, revisions)
         if own is not None:
-            tags[where] = own
-        inside += _inner(field.type, where)
+            tags[path] = own
+        pending += _iter_inner_fields(field.type, path)
     return tags
 
 
@@ -134,14 +136,15 @@ def _collect_all_tags(data: pa.Table, revisions: Revisions) -> dict[str, Tag]:
 
 def _push_tag_down(field: pa.Field, tag: Tag, revisions: Revisions, where: str) -> pa.Field:
     """Return the field with its tag joined into the tags of its nested fields."""
-    if not tag.is_personal or not any(_bears_tags(inner) for inner, _ in _inner(field.type, where)):
+    if not tag.is_personal or not _bears_inner_tags(field):
         return field
 
     def join_into(inner: pa.Field) -> pa.Field:
-        own = _own(inner, where, revisions)
-        whole = tag if own is None else Tag(own.label | tag.label, by_row=own.by_row or tag.by_row, mark=own.mark)
-        new_field = _push_tag_down(inner, whole, revisions, where)
-        return new_field if own is None else _add_tag(new_field, whole, revisions)
+        own = _read_own_tag(inner, where, revisions)
+        if own is None:
+            return _push_tag_down(inner, tag, revisions, where)
+        joint_tag = Tag(own.label | tag.label, by_row=own.by_row or tag.by_row, mark=own.mark)
+        return _add_tag(_push_tag_down(inner, joint_tag, revisions, where), joint_tag, revisions)
 
     return field.with_type(_rebuild_type(field.type, join_into))
 
@@ -150,17 +153,18 @@ def _add_tag(field: pa.Field, tag: Tag, revisions: Revisions) -> pa.Field:
     return field.with_metadata({**(field.metadata or {}), _KEY: encode(tag, revisions).encode()})
 
 
-def _rebuild_type(type_: pa.DataType, field: Callable[[pa.Field], pa.Field]) -> pa.DataType:
-    """Return the type with its nested fields replaced. Return a type that cannot be rebuilt unchanged."""
-    types_ = pa.types
-    if types_.is_struct(type_):
-        return pa.struct([field(inner) for inner in type_])
-    if types_.is_map(type_):
-        return pa.map_(field(type_.key_field), field(type_.item_field), keys_sorted=type_.keys_sorted)
-    if types_.is_fixed_size_list(type_):
-        return pa.list_(field(type_.value_field), type_.list_size)
-    make_list = next((make for test, make in _LISTS if test(type_)), None)
-    return type_ if make_list is None else make_list(field(type_.value_field))
+def _rebuild_type(type_: pa.DataType, rebuild: Callable[[pa.Field], pa.Field]) -> pa.DataType:
+    """Return the type with its nested fields rebuilt. Return a type that cannot be rebuilt unchanged."""
+    if pa.types.is_struct(type_):
+        return pa.struct(list(map(rebuild, type_)))
+    if pa.types.is_map(type_):
+        return pa.map_(rebuild(type_.key_field), rebuild(type_.item_field), keys_sorted=type_.keys_sorted)
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(rebuild(type_.value_field), type_.list_size)
+    for is_of_kind, make_list in _LISTS:
+        if is_of_kind(type_):
+            return make_list(rebuild(type_.value_field))
+    return type_
 
 
 _LISTS: Final = (
@@ -174,44 +178,59 @@ _LISTS: Final = (
 # ---- one field -------------------------------------------------------------------------------------------------------
 
 
-_Texts = Callable[[pa.Field, str], "str | bytes | None"]
+_TextReader = Callable[[pa.Field, str], "str | bytes | None"]
 """A function that returns the encoded tag of a field, called with the field and its path."""
 
 
-def _text(field: pa.Field, _where: str) -> bytes | None:
+def _read_text(field: pa.Field, _where: str) -> bytes | None:
     return (field.metadata or {}).get(_KEY)
 
 
-def _own(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _text) -> Tag | None:
-    text = text_of(field, where)
+def _read_own_tag(field: pa.Field, where: str, revisions: Revisions, read_text: _TextReader = _read_text) -> Tag | None:
+    """Return the tag of a field itself, or None if it has none."""
+    text = read_text(field, where)
     return None if text is None else decode(text, revisions, where)
 
 
-def _tag(field: pa.Field, where: str, revisions: Revisions, text_of: _Texts = _text) -> Tag | None:
+def _read_joint_tag(
+    field: pa.Field, where: str, revisions: Revisions, read_text: _TextReader = _read_text
+) -> Tag | None:
     """Return the joint tag of a column and its nested fields.
 
     Return None if neither the column nor all of its nested fields have a tag.
     """
-    inside = [_tag(inner, path, revisions, text_of) for inner, path in _inner(field.type, where)]
-    return _unite_tags(_own(field, where, revisions, text_of), inside)
-
-
-def _unite_tags(own: Tag | None, inside: Sequence[Tag | None]) -> Tag | None:
-    inner_tags = [tag for tag in inside if tag is not None]
-    if own is None and (not inside or len(inner_tags) < len(inside)):
-        return None
+    own = _read_own_tag(field, where, revisions, read_text)
+    inner_tags: list[Tag] = []
+    all_are_tagged = True
+    for inner, path in _iter_inner_fields(field.type, where):
+        tag = _read_joint_tag(inner, path, revisions, read_text)
+        if tag is None:
+            all_are_tagged = False
+        else:
+            inner_tags.append(tag)
     if own is None:
+        if not inner_tags or not all_are_tagged:
+            return None
         own = Tag()
+    return _join_tags(own, inner_tags)
+
+
+def _join_tags(own: Tag, inner_tags: Sequence[Tag]) -> Tag:
+    """Return the tag of a field with the sources of its nested fields added."""
     if not inner_tags:
         return own
-    label = Label.join(own.label, *(tag.label for tag in inner_tags))
-    return Tag(label, by_row=own.by_row or any(tag.by_row for tag in inner_tags), mark=own.mark)
+    label = own.label
+    by_row = own.by_row
+    for tag in inner_tags:
+        label |= tag.label
+        by_row |= tag.by_row
+    return Tag(label, by_row=by_row, mark=own.mark)
 
 
-def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
+def _iter_inner_fields(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
     """Yield the nested fields of a type, each with its path."""
     if isinstance(type_, pa.BaseExtensionType):
-        yield from _inner(type_.storage_type, where)
+        yield from _iter_inner_fields(type_.storage_type, where)
         return
     if not type_.num_fields and not isinstance(type_, pa.DictionaryType):
         return
@@ -223,13 +242,18 @@ def _inner(type_: pa.DataType, where: str) -> Iterator[tuple[pa.Field, str]]:
         for number in range(type_.num_fields):
             yield type_.field(number), f"{where}.{type_.field(number).name}"
     elif types.is_dictionary(type_) or types.is_run_end_encoded(type_):
-        yield from _inner(type_.value_type, where)
+        yield from _iter_inner_fields(type_.value_type, where)
     elif hasattr(type_, "value_field"):
         yield type_.value_field, f"{where}[]"
 
 
 def _bears_tags(field: pa.Field) -> bool:
-    return _KEY in (field.metadata or {}) or any(_bears_tags(inner) for inner, _ in _inner(field.type, ""))
+    """Return True if a field or one of its nested fields has a tag."""
+    return _KEY in (field.metadata or {}) or _bears_inner_tags(field)
+
+
+def _bears_inner_tags(field: pa.Field) -> bool:
+    return any(_bears_tags(inner) for inner, _ in _iter_inner_fields(field.type, ""))
 
 
 # ---- a whole schema --------------------------------------------------------------------------------------------------
@@ -261,7 +285,8 @@ def with_spark(schema: pa.Schema, notice: Revisions, *, spark: bool) -> pa.Schem
 
     A schema that Spark left earlier is always removed, because it may describe other columns.
     """
-    metadata = {key: value for key, value in (schema.metadata or {}).items() if key != spark_schema.SPARK_KEY}
+    metadata = dict(schema.metadata or {})
+    metadata.pop(spark_schema.SPARK_KEY, None)
     bare = schema.with_metadata(metadata or None)
     if not spark:
         return bare
@@ -270,9 +295,10 @@ def with_spark(schema: pa.Schema, notice: Revisions, *, spark: bool) -> pa.Schem
 
 
 def _refuse_twins(schema: pa.Schema) -> None:
-    if len(set(schema.names)) < len(schema.names):
-        twice = next(name for name, times in Counter(schema.names).items() if times > 1)
-        raise UnlabelledData(f"two columns are called {format_name(twice)}, so a tag could be of either: rename one")
+    """Raise UnlabelledData if two columns have the same name."""
+    for name, times in Counter(schema.names).items():
+        if times > 1:
+            raise UnlabelledData(f"two columns are called {format_name(name)}, so a tag could be of either: rename one")
 
 
 def _format_names(names: Sequence[str]) -> str:
