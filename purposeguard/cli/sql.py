@@ -49,7 +49,7 @@ with Needs(__name__, "cli"):
 
 if TYPE_CHECKING:
     from purposeguard.adapters.duckdb import Connection, Explanation, Result  # at run time it takes an extra
-    from purposeguard.adapters.duckdb.lineage import Used
+    from purposeguard.adapters.duckdb.explanation import Used
 
 ROWS_SHOWN = 100
 """Rows of a table that are printed without `--limit`."""

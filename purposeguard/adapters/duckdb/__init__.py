@@ -9,7 +9,7 @@ real connection is a second wall: it can read only what was passed to `connect` 
 from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "duckdb"):
-    from purposeguard.adapters.duckdb.lineage import Explanation, Used
+    from purposeguard.adapters.duckdb.explanation import Explanation, Used
     from purposeguard.adapters.duckdb.result import Result
     from purposeguard.adapters.duckdb.session import Connection, connect
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -11,22 +12,20 @@ import cachetools
 import duckdb
 from sqlglot import exp
 
+from purposeguard.adapters.duckdb.explanation import Explanation, explain_statement
 from purposeguard.adapters.duckdb.locked import LockedDatabase, Shown
-from purposeguard.adapters.duckdb.rows import DIALECT, NarrowedStatement, with_holes
-from purposeguard.adapters.enforcement import Decider, Demand, label_known
+from purposeguard.adapters.duckdb.rows import DIALECT, NarrowedStatement, insert_placeholders
+from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, ReadStatement, list_used_columns, read_statement
 from purposeguard.adapters.sql.parsing import parse_statement
 from purposeguard.adapters.sql.tags import Catalog, Tables
 from purposeguard.adapters.sql.writing import write_as_parsed
-from purposeguard.adapters.tags import NOT_PERSONAL, Tag
-from purposeguard.errors import UnlabelledData, UnresolvedStatement
-from purposeguard.notice.label import Label
-from purposeguard.policy.explanation import Decision
-from purposeguard.policy.violations import FlowViolation
+from purposeguard.adapters.tags import Tag
+from purposeguard.errors import UnresolvedStatement
 
-_STATEMENTS_KEPT: Final = 1000
+_MAX_CACHED_STATEMENTS: Final = 1000
 """Maximum number of analysed statements that a connection caches."""
 
 _FUNCTIONS: Final = NAMED_TABLE_FUNCTIONS[DIALECT] | {"unnest", "range", "generate_series"}
@@ -69,29 +68,26 @@ class World:
         self._decider: Final = decider
         self._locked: Final = locked
         self._catalogue: Final = Catalog(tables, DIALECT, functions=None, schema="main")
-        self._names: Final = frozenset(name.lower() for name in (*tables, *tables.views))
+        self._names: Final = frozenset(map(str.lower, itertools.chain(tables, tables.views)))
         self._types: Final[dict[str, Mapping[str, Any]]] = {}
-        self._known: Final[cachetools.LRUCache[str, DuckdbStatement]] = cachetools.LRUCache(_STATEMENTS_KEPT)
+        self._statements: Final[cachetools.LRUCache[str, DuckdbStatement]] = cachetools.LRUCache(_MAX_CACHED_STATEMENTS)
         for text in tables.views.values():
             read_statement(text, self._catalogue)
 
     def with_table(self, name: str, columns: Mapping[str, Tag]) -> World:
         """Return a copy of this world with one more table."""
-        known_tables = {
-            table: {column: own.get(column) for column in self.tables.names[table]}
-            for table, own in self.tables.items()
-        }
-        return World(
-            Tables(self.tables.revisions, {**known_tables, name: columns}, self.tables.views),
-            self._decider,
-            self._locked,
-        )
+        columns_by_table: dict[str, Mapping[str, Tag | None]] = {}
+        for table, tags in self.tables.items():
+            columns_by_table[table] = {column: tags.get(column) for column in self.tables.names[table]}
+        columns_by_table[name] = columns
+        tables = Tables(self.tables.revisions, columns_by_table, self.tables.views)
+        return World(tables, self._decider, self._locked)
 
     def types(self, table: str) -> Mapping[str, Any]:
         """Return the types of a table's columns."""
         types = self._types.get(table)
         if types is None:
-            types = self._types[table] = self._locked.types_of(table.split("."))
+            types = self._types[table] = self._locked.read_types(table.split("."))
         return types
 
     def statement(self, text: str) -> DuckdbStatement:
@@ -101,12 +97,12 @@ class World:
             UnresolvedStatement: the tables that it reads are unknown, or the two parsers disagree.
             UnlabelledData: it uses a column or table without tags.
         """
-        cached = self._known.get(text)
+        cached = self._statements.get(text)
         if cached is None:
-            cached = self._known[text] = self._statement(text)
+            cached = self._statements[text] = self._analyse(text)
         return cached
 
-    def _statement(self, text: str) -> DuckdbStatement:
+    def _analyse(self, text: str) -> DuckdbStatement:
         created_table, query = self._split_target(text)
         statement = read_statement(query, self._catalogue)
         kind = statement.analysis.kind
@@ -120,7 +116,7 @@ class World:
             used, used, kind="create" if created_table else kind, target=created_table or statement.analysis.target
         )
         by_rows = dict.fromkeys(table for _, table, _ in demand.rows)
-        narrowed = with_holes(statement, self._catalogue, by_rows) if by_rows else None
+        narrowed = insert_placeholders(statement, self._catalogue, by_rows) if by_rows else None
         candidates = [query] if narrowed is None else [query, narrowed.text]
         for candidate in candidates:
             if kind == "select":
@@ -135,11 +131,10 @@ class World:
             return None, text
         tree = parse_statement(text, self._catalogue)
         target, query = tree.this, tree.expression
-        plain = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() == "TABLE"
-        if not plain or not isinstance(target, exp.Table) or not isinstance(query, exp.Query):
+        creates_table = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() == "TABLE"
+        if not creates_table or not isinstance(target, exp.Table) or not isinstance(query, exp.Query):
             raise UnresolvedStatement(_PLAIN_CREATE)
-        clauses = {name for name, part in tree.args.items() if part} - {"this", "kind", "expression"}
-        if clauses or {name for name, part in target.args.items() if part} != {"this"}:
+        if _list_clauses(tree) - {"this", "kind", "expression"} or _list_clauses(target) != {"this"}:
             raise UnresolvedStatement(
                 "`CREATE TABLE name AS SELECT …` is run as it is, without OR REPLACE, IF NOT EXISTS, TEMP or a schema"
             )
@@ -155,36 +150,13 @@ class World:
         """Explain the effects of a statement, as `Connection.explain` does."""
         created_table, query = self._split_target(text)
         statement = read_statement(query, self._catalogue)
-        decider = self._decider
-        use = decider.current_use("explanation", statement.analysis.used)
-        notice = decider.engine.snapshot.matrix.notice
-        narrows = use is not None and not use.activity.observing
-        labels: dict[tuple[str, str], Label | None] = {}
-        columns_used: list[Used] = []
-        rules: dict[str, RowRule | None] = {}
-        for table, (columns, names) in list_used_columns(self.tables, statement.analysis).items():
-            tagged = [name for name in names if name in columns]
-            denied = decider.find_denied_columns(use, columns, tagged, table) if use is not None else {}
-            allowed = [name for name in tagged if name not in denied]
-            rule = decider.make_row_rule(use, columns, allowed, table) if use is not None and narrows else None
-            rules[table] = rule
-            for name in names:
-                tag = columns.get(name)
-                label = labels[table, name] = None if tag is None else label_known(rule, tag, notice)
-                by_row = tag is not None and decider.asks_rows(columns, {name: tag})
-                columns_used.append(Used(table, name, label, by_row, denied.get(name)))
-        outputs: dict[str, Label | None] = {}
-        for name, flow in statement.analysis.depends.items():
-            known_labels = [label for part in flow if (label := labels[part]) is not None]
-            outputs[name] = Label.join(NOT_PERSONAL, *known_labels) if len(known_labels) == len(flow) else None
-        refused: FlowViolation | UnlabelledData | None = None
-        if None not in labels.values():
-            try:
-                FlowLabels(self.tables, rules).must_cover(statement)
-            except (FlowViolation, UnlabelledData) as error:
-                refused = error.with_traceback(None)
         kind = "create" if created_table else statement.analysis.kind
-        return Explanation(kind, tuple(columns_used), MappingProxyType(outputs), refused)
+        return explain_statement(statement, kind, self.tables, self._decider)
+
+
+def _list_clauses(tree: exp.Expr) -> set[str]:
+    """Return the names of the parts that a piece of SQL has."""
+    return {name for name, part in tree.args.items() if part}
 
 
 def must_be_query(text: str) -> None:
@@ -216,46 +188,3 @@ def tags_of_outputs(names: Sequence[str], analysis: Analysis, labels: FlowLabels
     if columns is not None and len(columns) > len(names):
         raise UnresolvedStatement(f"DuckDB gave {len(names)} columns, and {len(columns)} were read")
     return [labels.of(conditions.union(*analysis.outputs.values()))] * len(names)
-
-
-# ---- explanations ----------------------------------------------------------------------------------------------------
-
-
-class Used(NamedTuple):
-    """A column that a statement uses, and the decision of the current purpose about it."""
-
-    table: str
-    column: str
-    label: Label | None
-    """The sources of the rows that would be kept, or None if the column bears no tag."""
-    by_row: bool
-    """True if each row is decided by itself, and rows that may not be used would be left out."""
-    decision: Decision | None
-    """The reason why the column may not be used in any row, or None if it may be used."""
-
-    @property
-    def allowed(self) -> bool:
-        """True if the column may be used."""
-        return self.label is not None and self.decision is None
-
-
-class Explanation(NamedTuple):
-    """The effects that a statement would have."""
-
-    kind: str
-    """The kind of the statement, such as `select` or `insert`."""
-    used: tuple[Used, ...]
-    """The columns that the statement uses."""
-    outputs: Mapping[str, Label | None]
-    """The label of each output column, or None if a tag is missing.
-
-    If rows name their sources, the label has the sources whose rows would be kept. If no rows would be left out, it has
-    all sources of the notice.
-    """
-    refused: FlowViolation | UnlabelledData | None = None
-    """The error that the statement would raise because of what it writes, or None."""
-
-    @property
-    def allowed(self) -> bool:
-        """True if the statement would run."""
-        return self.refused is None and all(column.allowed for column in self.used)

@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -26,16 +27,21 @@ T = TypeVar("T")
 
 MEMORY: Final = ":memory:"
 
-MOST_SPELLINGS: Final = 10_000
+MAX_SPELLINGS: Final = 10_000
 """Maximum number of distinct source spellings that are read from a column."""
 
-_TELLING: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
+_ERRORS_WITHOUT_VALUES: Final = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.SyntaxException,
+)
 """Errors whose messages name columns and types but no values."""
 
-_NO_RELATIONS: Final = frozenset({"SHOW_REF", "COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
+_UNKNOWN_ITEMS: Final = frozenset({"SHOW_REF", "COLUMN_DATA", "BOUND_TABLE_REF", "DELIM_GET"})
 """Items of FROM that are not relations with known columns."""
 
-WIDEST: Final = 1000
+MAX_HIDEABLE_COLUMNS: Final = 1000
 """Maximum number of columns for hiding unused ones. With more columns, making the view takes too long."""
 
 Shown = Mapping[str, Collection[str]]
@@ -49,7 +55,7 @@ class LockedCursor:
         self,
         connection: duckdb.DuckDBPyConnection,
         sources: Mapping[str, DuckdbSource],
-        called: Mapping[str, str],
+        registered_names: Mapping[str, str],
         hideable: Mapping[str, frozenset[str]],
     ) -> None:
         """Create the views of all sources.
@@ -57,7 +63,7 @@ class LockedCursor:
         Args:
             connection: The DuckDB cursor.
             sources: The sources, by name.
-            called: The random names under which Arrow tables are registered, by source.
+            registered_names: The random names under which Arrow tables are registered, by source.
             hideable: The columns of each source that can be hidden.
         """
         self.connection: Final = connection
@@ -71,33 +77,34 @@ class LockedCursor:
                     f"read_parquet({quote_text(source.data.path)}, hive_partitioning=false, union_by_name=false)"
                 )
             else:
-                connection.register(called[name], source.data)
-                self._below[name] = quote_name(called[name])
-            self._make(name, frozenset())
+                connection.register(registered_names[name], source.data)
+                self._below[name] = quote_name(registered_names[name])
+            self._make_view(name, frozenset())
 
     def show(self, shown: Shown) -> None:
         """Hide all hideable columns except these."""
         for name in self._sources:
             hidden = self._hideable.get(name, frozenset[str]()).difference(shown.get(name, ()))
             if self._hidden[name] != hidden:
-                self._make(name, hidden)
+                self._make_view(name, hidden)
 
-    def hideable(self, name: str) -> frozenset[str]:
+    def find_hideable(self, name: str) -> frozenset[str]:
         """Return the columns of a source that can be hidden.
 
         These are the columns that keep their type when nulls replace their values. Views over the source rely on it.
         """
         source = self._sources[name]
-        if len(source.names) > WIDEST:
+        if len(source.names) > MAX_HIDEABLE_COLUMNS:
             return frozenset()
         shown: Any = self.connection.sql(f"FROM {quote_name(name)}")
-        hidden: Any = shown.project(", ".join(map(_hidden, source.names)))
+        hidden: Any = shown.project(", ".join(map(_hide_column, source.names)))
         types = zip(source.names, map(str, shown.types), map(str, hidden.types), strict=True)
         return frozenset(column for column, type_, hidden_type in types if type_ == hidden_type)
 
-    def _make(self, name: str, hidden: Collection[str]) -> None:
+    def _make_view(self, name: str, hidden: Collection[str]) -> None:
+        """Make the view of a source, with nulls in the hidden columns."""
         names = self._sources[name].names
-        columns = ", ".join(_hidden(column) if column in hidden else quote_name(column) for column in names)
+        columns = ", ".join(_hide_column(column) if column in hidden else quote_name(column) for column in names)
         rows = f"SELECT {columns} FROM {self._below[name]}"  # noqa: S608  # names and paths in quotes
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote_name(name)} AS {rows}")
         self._hidden[name] = frozenset(hidden)
@@ -108,7 +115,7 @@ class LockedCursor:
             self.connection.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {text}")
 
 
-def _hidden(column: str) -> str:
+def _hide_column(column: str) -> str:
     """Return SQL for a column of nulls that has the name and type of `column`. DuckDB folds it to a constant."""
     return f"CASE WHEN false THEN {quote_name(column)} END AS {quote_name(column)}"
 
@@ -135,20 +142,21 @@ class LockedDatabase:
         self._sources: Final = dict(sources)
         self._views: Mapping[str, str] = {}
         # Random, so that statements reach registered tables only through their views.
-        self._called: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
+        self._registered_names: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
         self._hideable: Final[dict[str, frozenset[str]]] = {}
         self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
         self._idle: Final[list[LockedCursor]] = []
-        self._every: Final[list[duckdb.DuckDBPyConnection]] = []
+        self._connections: Final[list[duckdb.DuckDBPyConnection]] = []
         self._lock: Final = make_lock()  # guards the two lists
         self._closed = False
         try:
             if database != MEMORY:  # a database in memory is new and has no macros
                 self._refuse_macros()
-            self._shut_in()
-            with self.lent():
+            self._lock_down()
+            with self.lend_cursor():
                 pass  # a broken source raises now
-            self._hideable.update({name: self._idle[0].hideable(name) for name in sources})
+            for name in sources:
+                self._hideable[name] = self._idle[0].find_hideable(name)
         except BaseException:
             self.close()
             raise
@@ -162,7 +170,8 @@ class LockedDatabase:
                 f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
             )
 
-    def _shut_in(self) -> None:
+    def _lock_down(self) -> None:
+        """Let the connection read only the files of its sources, and keep its settings from being changed."""
         paths = [source.data.path for source in self._sources.values() if isinstance(source.data, Parquet)]
         self._root.execute(f"SET allowed_paths = [{', '.join(map(quote_text, paths))}]")
         self._root.execute("SET enable_external_access = false")
@@ -171,7 +180,7 @@ class LockedDatabase:
     # ---- cursors ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def lent(self, shown: Shown | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+    def lend_cursor(self, shown: Shown | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """Lend a cursor to the current thread, in which the `shown` columns of all relations are visible.
 
         All columns are visible if `shown` is None and the cursor has not hidden any.
@@ -186,8 +195,8 @@ class LockedDatabase:
         if cursor is None:
             connection = self._root.cursor()
             with self._lock:
-                self._every.append(connection)
-            cursor = LockedCursor(connection, self._sources, self._called, self._hideable)
+                self._connections.append(connection)
+            cursor = LockedCursor(connection, self._sources, self._registered_names, self._hideable)
             cursor.add_views(self._views)
         try:
             if shown is not None:
@@ -211,17 +220,17 @@ class LockedDatabase:
         """Close the database and all cursors."""
         with self._lock:
             self._closed = True
-            cursors = [*self._every, self._root]
+            connections = [*self._connections, self._root]
             self._idle.clear()
-            self._every.clear()
-        for cursor in cursors:
-            cursor.close()
+            self._connections.clear()
+        for connection in connections:
+            connection.close()
 
     # ---- statements ----------------------------------------------------------------------------------------------
 
-    def has(self, name: str) -> bool:
+    def has_table(self, name: str) -> bool:
         """Return True if the database has a table or view of this name."""
-        with self.lent() as cursor:
+        with self.lend_cursor() as cursor:
             rows = cursor.execute(
                 "SELECT 1 FROM information_schema.tables "
                 "WHERE lower(table_name) = lower(?) AND table_catalog <> 'temp' LIMIT 1",
@@ -235,62 +244,62 @@ class LockedDatabase:
             if isinstance(source.data, Parquet):
                 source.data.check()
 
-    def types_of(self, parts: Sequence[str]) -> dict[str, Any]:
+    def read_types(self, parts: Sequence[str]) -> dict[str, Any]:
         """Return the types of a table's columns, by name.
 
         Raises:
             duckdb.CatalogException: there is no such table.
         """
-        with self.lent() as cursor:
+        with self.lend_cursor() as cursor:
             relation = cursor.sql(f"FROM {'.'.join(map(quote_name, parts))}")
             return dict(zip(relation.columns, relation.types, strict=True))
 
-    def distinct(self, parts: Sequence[str], column: str) -> list[Any]:
-        """Return the distinct values of a column, up to `MOST_SPELLINGS`."""
-        with self.lent({".".join(parts): (column,)}) as cursor:
+    def read_distinct_values(self, parts: Sequence[str], column: str) -> list[Any]:
+        """Return the distinct values of a column, up to `MAX_SPELLINGS`."""
+        with self.lend_cursor({".".join(parts): (column,)}) as cursor:
             table, name = ".".join(map(quote_name, parts)), quote_name(column)
-            rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MOST_SPELLINGS}").fetchall()  # noqa: S608  # quoted
-        return [row[0] for row in rows]
+            rows = cursor.execute(f"SELECT DISTINCT {name} FROM {table} LIMIT {MAX_SPELLINGS}").fetchall()  # noqa: S608  # quoted
+        return list(map(itemgetter(0), rows))
 
-    def read(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> QueryRows:
+    def read(self, statement: ReadyStatement, parameters: Any, shown: Shown) -> QueryRows:
         """Run a query. Return all its rows, with DuckDB's names for the types of their columns."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> QueryRows:
-            relation: Any = cursor.sql(whole.text, params=parameters)
+            relation: Any = cursor.sql(statement.text, params=parameters)
             if relation is None:
                 raise UnresolvedStatement("DuckDB takes the statement for none that gives rows")
-            return QueryRows(relation.to_arrow_table(), [str(type_) for type_ in relation.types])
+            return QueryRows(relation.to_arrow_table(), list(map(str, relation.types)))
 
-        return self._hide_values(run, whole, shown)
+        return self._hide_values(run, statement, shown)
 
-    def write(self, whole: ReadyStatement, parameters: Any, shown: Shown) -> int:
+    def write(self, statement: ReadyStatement, parameters: Any, shown: Shown) -> int:
         """Run a statement that writes. Return the number of rows that it wrote."""
 
         def run(cursor: duckdb.DuckDBPyConnection) -> int:
-            rows = cursor.execute(whole.text, parameters).fetchall()
+            rows = cursor.execute(statement.text, parameters).fetchall()
             return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
-        return self._hide_values(run, whole, shown)
+        return self._hide_values(run, statement, shown)
 
-    def _hide_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], whole: ReadyStatement, shown: Shown) -> T:
+    def _hide_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], statement: ReadyStatement, shown: Shown) -> T:
         """Return the result of `run`, called with a cursor. Remove values from the messages of DuckDB's errors.
 
         An error could otherwise show values of rows that the statement must leave out.
         """
-        with self.lent(shown) as cursor:
+        with self.lend_cursor(shown) as cursor:
             try:
-                for name, table in whole.keys.items():
+                for name, table in statement.keys.items():
                     cursor.register(name, table)
                 return run(cursor)
             except duckdb.Error as error:
                 kind = type(error)
-                text = _first(error) if isinstance(error, _TELLING) else None
-                meant = whole.meaning(str(error))
+                text = _shorten_message(error) if isinstance(error, _ERRORS_WITHOUT_VALUES) else None
+                translated = statement.translate_error(str(error))
             finally:
-                for name in whole.keys:
+                for name in statement.keys:
                     cursor.unregister(name)
-        if meant is not None:
-            raise meant
+        if translated is not None:
+            raise translated
         raise kind(text or f"{kind.__name__} while it ran: what DuckDB says of it may hold values, and is left out")
 
     # ---- second analysis -------------------------------------------------------------------------------------------
@@ -307,7 +316,23 @@ class LockedDatabase:
             UnresolvedStatement: the query names another relation or function, or DuckDB does not parse it as one query.
         """
         self.must_be_one(text, duckdb.StatementType.SELECT)
-        with self.lent() as cursor:
+        relations: set[str] = set()
+        allowed = set(names)
+        for node in _iter_nodes(self._parse_query(text)):
+            relation = _find_relation(node, functions)
+            if relation is not None:
+                relations.add(relation)
+            allowed.update(_iter_common_tables(node))
+        for name in sorted(relations - allowed):
+            raise UnresolvedStatement(f"`{name}` is none of the tables here")
+
+    def _parse_query(self, text: str) -> list[Any]:
+        """Return the tree of a query as DuckDB's own parser writes it, in a list.
+
+        Raises:
+            UnresolvedStatement: DuckDB does not parse the text as one query.
+        """
+        with self.lend_cursor() as cursor:
             # All rows are fetched, because a later statement of the cursor fails after a partial fetch.
             ((written,),) = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchall()
         try:
@@ -317,40 +342,50 @@ class LockedDatabase:
         statements = tree.get("statements")
         if tree.get("error") is not False or not isinstance(statements, list) or len(statements) != 1:
             raise UnresolvedStatement("DuckDB itself does not read the statement as one query")
-        relations: set[str] = set()
-        allowed = set(names)
-        for node in _nodes(statements):
-            kind = node.get("type")
-            if kind == "BASE_TABLE":
-                parts = (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))
-                relations.add(".".join(str(part).lower() for part in parts if part))
-            elif kind == "TABLE_FUNCTION":
-                function = node.get("function")
-                function_name = str(function.get("function_name") if isinstance(function, dict) else None).lower()
-                if function_name not in functions:
-                    raise UnresolvedStatement(f"`{function_name}` in FROM may read what is not known here")
-            elif isinstance(kind, str) and kind in _NO_RELATIONS:
-                raise UnresolvedStatement(f"it cannot be told what {kind} in FROM reads")
-            commons = node.get("cte_map")
-            for entry in commons.get("map", ()) if isinstance(commons, dict) else ():
-                allowed.add(str(entry.get("key")).lower())
-        for name in sorted(relations - allowed):
-            raise UnresolvedStatement(f"`{name}` is none of the tables here")
+        return statements
 
     def must_be_one(self, text: str, kind: duckdb.StatementType) -> None:
         """Raise UnresolvedStatement unless DuckDB parses the text as exactly one statement of this kind."""
-        with self.lent() as cursor:
+        with self.lend_cursor() as cursor:
             try:
                 statements = cursor.extract_statements(text)
                 why = f"takes it for {len(statements)} statements, or none of {kind.name}"
             except duckdb.ParserException as error:
                 statements = []
-                why = f"says: {_first(error)}"
+                why = f"says: {_shorten_message(error)}"
         if len(statements) != 1 or statements[0].type != kind:
             raise UnresolvedStatement(f"DuckDB does not read the statement as it is read here, and {why}")
 
 
-def _nodes(tree: object) -> Iterator[Mapping[str, Any]]:
+def _find_relation(node: Mapping[str, Any], functions: frozenset[str]) -> str | None:
+    """Return the relation that a node names, in lower case, with its catalog and schema if stated.
+
+    Raises:
+        UnresolvedStatement: it is an item of FROM that may read something unknown.
+    """
+    kind = node.get("type")
+    if kind == "BASE_TABLE":
+        parts = filter(None, map(node.get, ("catalog_name", "schema_name", "table_name")))
+        return ".".join(map(str, parts)).lower()
+    if kind == "TABLE_FUNCTION":
+        function = node.get("function")
+        function_name = str(function.get("function_name") if isinstance(function, dict) else None).lower()
+        if function_name not in functions:
+            raise UnresolvedStatement(f"`{function_name}` in FROM may read what is not known here")
+    elif isinstance(kind, str) and kind in _UNKNOWN_ITEMS:
+        raise UnresolvedStatement(f"it cannot be told what {kind} in FROM reads")
+    return None
+
+
+def _iter_common_tables(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the queries that a WITH clause defines, in lower case."""
+    common_tables = node.get("cte_map")
+    if isinstance(common_tables, dict):
+        for entry in common_tables.get("map", ()):
+            yield str(entry.get("key")).lower()
+
+
+def _iter_nodes(tree: object) -> Iterator[Mapping[str, Any]]:
     """Yield all nodes of a statement that DuckDB's parser returned, at any depth."""
     pending = [tree]
     while pending:
@@ -362,7 +397,7 @@ def _nodes(tree: object) -> Iterator[Mapping[str, Any]]:
             pending += node
 
 
-def _first(error: duckdb.Error) -> str:
+def _shorten_message(error: duckdb.Error) -> str:
     """Return DuckDB's message without the statement that it repeats.
 
     The statement may hold the ids of subjects whose rows are left out.

@@ -25,13 +25,13 @@ from purposeguard.notice.notice import Notice
 
 DIALECT: Final = "duckdb"
 
-FEW: Final = 1000
+MAX_INLINE_KEYS: Final = 1000
 """Maximum number of keys that are written into a condition. More keys are put into a table."""
 
-_KEYS: Final = "purposeguard_keys"
+_KEYS_TABLE: Final = "purposeguard_keys"
 """The name of the table of keys in the query of a relation."""
 
-_VIEW: Final = itertools.count(1)
+_VIEW_NUMBERS: Final = itertools.count(1)
 
 _WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -65,26 +65,29 @@ class NarrowedStatement(NamedTuple):
     """A statement that reads certain rows of some tables."""
 
     text: str
-    holes: Mapping[str, str]
+    placeholders: Mapping[str, str]
     """The placeholder of each table's row condition, by table."""
 
 
-def with_holes(statement: ReadStatement, catalogue: Catalog, tables: Iterable[str]) -> NarrowedStatement:
+def insert_placeholders(statement: ReadStatement, catalogue: Catalog, tables: Iterable[str]) -> NarrowedStatement:
     """Rewrite a statement so that it reads only some rows of these tables.
 
-    The conditions on the rows are placeholders, which `with_conditions` fills in.
+    The conditions on the rows are placeholders, which `fill_placeholders` replaces.
 
     Raises:
         UnresolvedStatement: rows of a table cannot be left out of the statement.
     """
     token = secrets.token_hex(8)  # random, so that nothing else in the statement looks like a placeholder
-    holes = {table: f"purposeguard_{token}_{number}_" for number, table in enumerate(tables)}
-    conditions: dict[str, exp.Expr] = {table: exp.var(hole) for table, hole in holes.items()}
+    placeholders: dict[str, str] = {}
+    conditions: dict[str, exp.Expr] = {}
+    for number, table in enumerate(tables):
+        placeholders[table] = f"purposeguard_{token}_{number}_"
+        conditions[table] = exp.var(placeholders[table])
     text = narrow_statement(statement, catalogue, conditions)
-    for table, hole in holes.items():
-        if hole not in text and not is_only_inserted(statement, table):
+    for table, placeholder in placeholders.items():
+        if placeholder not in text and not is_only_inserted(statement, table):
             raise UnresolvedStatement(f"rows of `{table}` cannot be left out of the statement")
-    return NarrowedStatement(text, holes)
+    return NarrowedStatement(text, placeholders)
 
 
 class ReadyStatement(NamedTuple):
@@ -96,7 +99,7 @@ class ReadyStatement(NamedTuple):
     rules: Mapping[str, RowRule]
     """The row rules in the statement, by the mark with which their errors begin."""
 
-    def meaning(self, error: str) -> PurposeGuardError | None:
+    def translate_error(self, error: str) -> PurposeGuardError | None:
         """Return the exception for an error of DuckDB that a row condition raised. Return None for any other error."""
         for mark, rule in self.rules.items():
             _, unknown, rest = error.partition(mark + NO_SOURCE)
@@ -111,11 +114,11 @@ class ReadyStatement(NamedTuple):
         return None
 
 
-def with_conditions(
+def fill_placeholders(
     statement: NarrowedStatement,
     rules: Mapping[str, RowRule | None],
     types: Mapping[str, Types],
-    others: Mapping[str, Collection[str]],
+    spellings: Mapping[str, Collection[str]],
 ) -> ReadyStatement:
     """Replace each placeholder in a statement with the condition of its table.
 
@@ -123,7 +126,7 @@ def with_conditions(
         statement: The statement with placeholders.
         rules: The row rule of each table.
         types: The types of each table's columns.
-        others: The unusual spellings of sources in each table.
+        spellings: The unusual spellings of sources in each table.
 
     Raises:
         UnlabelledData: a column that decides about rows has a type that holds neither ids nor days.
@@ -131,29 +134,29 @@ def with_conditions(
     text = statement.text
     keys: dict[str, pa.Table] = {}
     marks: dict[str, RowRule] = {}
-    for table, hole in statement.holes.items():
+    for table, placeholder in statement.placeholders.items():
         rule = rules.get(table)
         condition = "true"
         if rule is not None:
             mark = f"purposeguard {secrets.token_hex(8)} "  # random, so that no statement can fake such an error
-            conditions = _DuckdbConditions(rule, types[table], others.get(table, ()), mark, hole)
+            conditions = _DuckdbConditions(rule, types[table], spellings.get(table, ()), mark, placeholder)
             condition = conditions.render().sql(dialect=DIALECT)
             if conditions.keys is not None:
-                keys[hole] = conditions.keys
+                keys[placeholder] = conditions.keys
             marks[mark] = rule
-        text = text.replace(hole, f"({condition})")
+        text = text.replace(placeholder, f"({condition})")
     return ReadyStatement(text, keys, marks)
 
 
-def readable(notice: Notice, texts: Iterable[object]) -> list[str]:
+def list_source_spellings(notice: Notice, texts: Iterable[object]) -> list[str]:
     """Return the texts that name a source of the notice."""
-    readable_texts: list[str] = []
+    spellings: list[str] = []
     for text in texts:
         if isinstance(text, str):
             with contextlib.suppress(UnknownSource):
                 id_meant(notice, text)
-                readable_texts.append(text)
-    return readable_texts
+                spellings.append(text)
+    return spellings
 
 
 class _DuckdbConditions(SqlConditions):
@@ -183,7 +186,7 @@ class _DuckdbConditions(SqlConditions):
         return kind
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
-        if len(getattr(keys, form)) <= FEW:
+        if len(getattr(keys, form)) <= MAX_INLINE_KEYS:
             return super().among(value, keys, form)
         number = self._forms.setdefault((keys, form), len(self._forms))
         column = "number" if form == "ints" else "text"
@@ -198,7 +201,7 @@ class _DuckdbConditions(SqlConditions):
     @property
     def keys(self) -> pa.Table | None:
         """The table of the keys that are not in the condition itself, or None."""
-        tables = [_table(keys, form, number) for (keys, form), number in self._forms.items()]
+        tables = [_make_keys_table(keys, form, number) for (keys, form), number in self._forms.items()]
         return pa.concat_tables(tables) if tables else None
 
 
@@ -206,13 +209,14 @@ _arrays: Final[weakref.WeakKeyDictionary[KeySet, dict[str, pa.Array]]] = weakref
 """Keys as Arrow arrays, cached because there may be millions and they change only when preferences change."""
 
 
-def _table(keys: KeySet, form: str, number: int) -> pa.Table:
+def _make_keys_table(keys: KeySet, form: str, number: int) -> pa.Table:
+    """Return a table of keys. Its column `form` has the number by which conditions refer to these keys."""
     arrays = _arrays.setdefault(keys, {})
     array = arrays.get(form)
     if array is None:
         array = arrays[form] = pa.array(getattr(keys, form), pa.int64() if form == "ints" else pa.string())
-    numbers, texts = (pa.nulls(len(array), type_) for type_ in (pa.int64(), pa.string()))
-    numbers, texts = (array, texts) if form == "ints" else (numbers, array)
+    numbers = array if form == "ints" else pa.nulls(len(array), pa.int64())
+    texts = pa.nulls(len(array), pa.string()) if form == "ints" else array
     forms = pa.repeat(pa.scalar(number, pa.int32()), len(array))
     return pa.table({"form": forms, "number": numbers, "text": texts})
 
@@ -238,12 +242,12 @@ def filter_relation(relation: Any, rule: RowRule) -> Any:
         UnlabelledData: a column that decides about rows has a type that holds neither ids nor days.
     """
     types = dict(zip(relation.columns, relation.types, strict=True))
-    conditions = _RelationConditions(rule, types, (), "", _KEYS)
+    conditions = _RelationConditions(rule, types, (), "", _KEYS_TABLE)
     condition = conditions.render().sql(dialect=DIALECT)
     keys = conditions.keys
     if keys is None:
         return relation.filter(condition)
-    view = f"purposeguard_rows_{next(_VIEW)}"
+    view = f"purposeguard_rows_{next(_VIEW_NUMBERS)}"
     return _query_relation(relation, view, f"SELECT * FROM {view} WHERE {condition}", keys)  # noqa: S608  # names of ours
 
 

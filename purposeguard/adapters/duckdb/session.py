@@ -9,17 +9,17 @@ from typing import Any, Final, NoReturn, Self
 
 import pyarrow as pa
 
+from purposeguard.adapters.duckdb.explanation import Explanation
 from purposeguard.adapters.duckdb.lineage import (
     DuckdbStatement,
-    Explanation,
     World,
     columns_to_show,
     must_be_query,
     tags_of_outputs,
 )
 from purposeguard.adapters.duckdb.locked import MEMORY, LockedDatabase
-from purposeguard.adapters.duckdb.result import Result, add_tags, holding
-from purposeguard.adapters.duckdb.rows import ReadyStatement, quote_name, readable, with_conditions
+from purposeguard.adapters.duckdb.result import Result, add_tags, make_table_fetcher
+from purposeguard.adapters.duckdb.rows import ReadyStatement, fill_placeholders, list_source_spellings, quote_name
 from purposeguard.adapters.duckdb.tags import merge_tags, source_of
 from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule
@@ -78,14 +78,13 @@ def connect(
     sources = {name: source_of(name, data, tags.get(name), revisions) for name, data in tables.items()}
     locked = LockedDatabase(os.fspath(database), sources)
     try:
-        columns_by_table = {name: _with_all(source.names, source.tags) for name, source in sources.items()}
+        columns_by_table = {name: _complete_tags(source.names, source.tags) for name, source in sources.items()}
         for name, table_tags in tags.items():
             if name in tables:
                 continue
-            names = list(locked.types_of(name.split(".")))
-            columns_by_table[name] = _with_all(
-                names, merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions)
-            )
+            names = list(locked.read_types(name.split(".")))
+            merged_tags = merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions)
+            columns_by_table[name] = _complete_tags(names, merged_tags)
         _refuse_shadows(locked, (*tables, *views))
         runner = Runner(guard, Tables(revisions, columns_by_table, views), locked)
         locked.show(views)
@@ -191,13 +190,13 @@ class Runner:
             return self._run(statement, ReadyStatement(statement.query, {}, {}), parameters, rules, use)
         types = {table: world.types(table) for table in rules}
         try:
-            ready = with_conditions(statement.narrowed, rules, types, {})
+            ready = fill_placeholders(statement.narrowed, rules, types, {})
             return self._run(statement, ready, parameters, rules, use)
         except UnknownSource:
-            others = self._spellings(rules)
-            if not any(others.values()):
+            spellings = self._read_spellings(rules)
+            if not any(spellings.values()):
                 raise
-        ready = with_conditions(statement.narrowed, rules, types, others)
+        ready = fill_placeholders(statement.narrowed, rules, types, spellings)
         return self._run(statement, ready, parameters, rules, use)
 
     def explain(self, text: str) -> Explanation:
@@ -224,7 +223,7 @@ class Runner:
         self._decider.check_demand_under(use, demand, rules)
         return use, rules
 
-    def _spellings(self, rules: Mapping[str, RowRule | None]) -> dict[str, list[str]]:
+    def _read_spellings(self, rules: Mapping[str, RowRule | None]) -> dict[str, list[str]]:
         """Return all spellings of sources in the rows, by table.
 
         Row conditions know only the usual spellings, while the notice accepts more.
@@ -232,8 +231,8 @@ class Runner:
         spellings: dict[str, list[str]] = {}
         for table, rule in rules.items():
             if rule is not None and rule.source is not None:
-                values = self._locked.distinct(table.split("."), rule.source)
-                spellings[table] = readable(rule.notice, values)
+                values = self._locked.read_distinct_values(table.split("."), rule.source)
+                spellings[table] = list_source_spellings(rule.notice, values)
         return spellings
 
     def _run(
@@ -247,7 +246,7 @@ class Runner:
         analysis = statement.read.analysis
         shown = columns_to_show(analysis, rules)
         if statement.made is not None:
-            return self._make(statement.made, analysis, ready, parameters, rules)
+            return self._create_table(statement.made, analysis, ready, parameters, rules)
         if analysis.kind != "select":
             if analysis.outputs:
                 raise UnresolvedStatement("RETURNING is not looked into here: ask for the rows by a query of its own")
@@ -258,10 +257,10 @@ class Runner:
         self._locked.require_unchanged()
         outputs = tags_of_outputs(table.schema.names, analysis, FlowLabels(self._world.tables, rules))
         table = add_tags(table, types, outputs, self._decider.revisions)
-        fetch_table = holding(self._decider.engine, use, table, statement.demand.tables)
+        fetch_table = make_table_fetcher(self._decider.engine, use, table, statement.demand.tables)
         return Result(table.schema.names, outputs, fetch_table, types)
 
-    def _make(
+    def _create_table(
         self,
         name: str,
         analysis: Analysis,
@@ -272,10 +271,10 @@ class Runner:
         """Create a table from a query. Its columns get the tags of what flows into them."""
         with self._lock:
             self._world.must_be_new(name)
-            create = ready._replace(text=f"CREATE TABLE {quote_name(name)} AS {ready.text}")
+            create = ReadyStatement(f"CREATE TABLE {quote_name(name)} AS {ready.text}", ready.keys, ready.rules)
             count = self._locked.write(create, parameters, columns_to_show(analysis, rules))
             self._locked.require_unchanged()
-            names = list(self._locked.types_of((name,)))
+            names = list(self._locked.read_types((name,)))
             tags = tags_of_outputs(names, analysis, FlowLabels(self._world.tables, rules))
             self._world = self._world.with_table(name, dict(zip(names, tags, strict=True)))
         return _make_count_result(count)
@@ -286,14 +285,15 @@ def _make_count_result(count: int) -> Result:
     return Result(["Count"], [Tag()], lambda: table)
 
 
-def _with_all(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, Tag | None]:
+def _complete_tags(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, Tag | None]:
     """Return the tag of every column of a table, in order, with None for columns without a tag."""
     return {name: tags.get(name) for name in names}
 
 
 def _refuse_shadows(locked: LockedDatabase, names: Iterable[str]) -> None:
+    """Raise ValueError if the database has a table of one of these names."""
     for name in names:
-        if locked.has(name):
+        if locked.has_table(name):
             raise ValueError(f"the database has a table `{name}` already: call the other one otherwise")
 
 

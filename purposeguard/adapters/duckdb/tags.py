@@ -78,18 +78,18 @@ def source_of(name: str, data_or_path: object, tags: object, revisions: Revision
     """
     if isinstance(data_or_path, (str, os.PathLike)):
         path = Path(cast("str | os.PathLike[str]", data_or_path))
-        schema, data = _file(path)
+        schema, data = _read_file(path)
         place = str(path)
     else:
-        data = _frame(name, data_or_path)
+        data = _to_table(name, data_or_path)
         schema = data.schema
         place = f"`{name}`"
     _refuse_alike(place, schema.names)
-    own = _own(place, schema, revisions)
+    own = _read_own_tags(place, schema, revisions)
     return DuckdbSource(tuple(schema.names), merge_tags(place, schema.names, own, tags, revisions), data)
 
 
-def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
+def _read_own_tags(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
     """Return the tags that the columns of a schema bear. Error messages begin with the place."""
     try:
         return arrow.columns_of(schema, revisions)
@@ -103,16 +103,17 @@ def _own(place: str, schema: pa.Schema, revisions: Revisions) -> Columns:
 def merge_tags(place: str, names: list[str], own: Mapping[str, Tag], tags: object, revisions: Revisions) -> Columns:
     """Return a relation's own tags, completed by `tags`. Raise the errors of `source_of`."""
     extra = {} if tags is None else column_tags.columns_of(revisions, tags)
-    unknown = [column for column in extra if column not in set(names)]
+    known_names = set(names)
+    unknown = [column for column in extra if column not in known_names]
     if unknown:
         # Not all names are listed, because the names of a text file without a header are the values of its first row.
         advice = perhaps(unknown[0], names) or "; does its first line name the columns?"
         raise ValueError(f"{_join_names(unknown)} is tagged, and {place} has no such column{advice}")
-    against = [column for column, tag in extra.items() if own.get(column, tag) != tag]
-    if against:
+    contradicted = [column for column, tag in extra.items() if own.get(column, tag) != tag]
+    if contradicted:
         raise UnlabelledData(
-            f"{place} says itself of {_join_names(against)} otherwise than it is told here: leave it out here, or tag "
-            "the file again"
+            f"{place} says itself of {_join_names(contradicted)} otherwise than it is told here: leave it out here, "
+            "or tag the file again"
         )
     both = {**extra, **own}
     return Columns({column: both[column] for column in names if column in both})
@@ -131,26 +132,28 @@ def version_of(path: Path) -> tuple[int, ...]:
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def _file(path: Path) -> tuple[pa.Schema, pa.Table | Parquet]:
-    whole = _one_file(path)
+def _read_file(path: Path) -> tuple[pa.Schema, pa.Table | Parquet]:
+    """Return the schema of a file, and its data. A Parquet file is not read here."""
+    whole = _resolve_path(path)
     before = version_of(whole)
     if whole.stat().st_size == 0:
         raise ValueError(f"{path} is empty, so it has no columns")
-    ending = _ending(path)
+    ending = _find_ending(path)
     if ending in PARQUET:
-        schema = _read("Parquet", path, lambda: pq.read_schema(whole))
+        schema = _call_reader("Parquet", path, lambda: pq.read_schema(whole))
         return schema, Parquet(str(whole), before)
     if ending in FEATHER:
-        data: pa.Table = _read("Feather", path, lambda: feather.read_table(whole))
+        data: pa.Table = _call_reader("Feather", path, lambda: feather.read_table(whole))
     elif ending in READERS:
-        data = _read(ending[1:].upper(), path, lambda: _by_duckdb(READERS[ending], whole))
+        data = _call_reader(ending[1:].upper(), path, lambda: _read_by_duckdb(READERS[ending], whole))
     else:
         kinds = ", ".join(sorted({*PARQUET, *FEATHER, *READERS}))
         raise ValueError(f"{path} is of no kind that is known here by its ending: {kinds}")
     return data.schema, data
 
 
-def _one_file(path: Path) -> Path:
+def _resolve_path(path: Path) -> Path:
+    """Return the resolved path of a file that DuckDB can read as it is."""
     if "\0" in str(path):
         raise ValueError("a path with a null character is no path")
     whole = path.resolve()
@@ -165,14 +168,15 @@ def _one_file(path: Path) -> Path:
     return whole
 
 
-def _ending(path: Path) -> str:
-    endings = [suffix.lower() for suffix in path.suffixes]
+def _find_ending(path: Path) -> str:
+    """Return the ending of a file without that of its compression, in lower case, or an empty string."""
+    endings = list(map(str.lower, path.suffixes))
     if len(endings) > 1 and endings[-1] in COMPRESSED:
         return endings[-2] if endings[-2] in READERS else ""
     return endings[-1] if endings else ""
 
 
-def _by_duckdb(reader: str, path: Path) -> pa.Table:
+def _read_by_duckdb(reader: str, path: Path) -> pa.Table:
     with duckdb.connect(config=dict(OFFLINE)) as connection:
         return connection.sql(f"FROM {reader}", params={"path": str(path)}).to_arrow_table()
 
@@ -188,7 +192,8 @@ OFFLINE: Final[Mapping[str, str]] = MappingProxyType(
 """Settings that keep DuckDB from downloading extensions and from reading Python variables."""
 
 
-def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
+def _call_reader(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
+    """Call a function that reads a file. Raise ValueError, without a value from the file, if it fails."""
     try:
         return reader()
     except (pa.ArrowException, duckdb.Error) as error:
@@ -203,7 +208,7 @@ def _read(kind: str, path: Path, reader: Callable[[], Any]) -> Any:
 # ---- frames ----------------------------------------------------------------------------------------------------------
 
 
-def _frame(name: str, frame: Any) -> pa.Table:
+def _to_table(name: str, frame: Any) -> pa.Table:
     """Convert a frame to an Arrow table.
 
     Only libraries that are imported already are tried: the frame of any other library cannot exist.
@@ -254,5 +259,5 @@ def _refuse_alike(place: str, names: list[str]) -> None:
 
 
 def _join_names(names: list[str]) -> str:
-    few = ", ".join(format_name(name) for name in names[:8])
+    few = ", ".join(map(format_name, names[:8]))
     return f"{few} and {len(names) - 8:,} more" if len(names) > 8 else few

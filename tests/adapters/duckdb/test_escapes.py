@@ -144,7 +144,7 @@ def test_the_real_connection_refuses_what_would_slip_through(folder, name):
     sources = {"customer": source_of("customer", folder / "customer.parquet", None, tm.NOTICE)}
     locked = LockedDatabase(MEMORY, sources)
     try:
-        with locked.lent() as cursor, pytest.raises((duckdb.Error, OSError)):
+        with locked.lend_cursor() as cursor, pytest.raises((duckdb.Error, OSError)):
             cursor.execute(ESCAPES[name].replace("{folder}", str(folder))).fetchall()
     finally:
         locked.close()
@@ -187,7 +187,7 @@ def test_what_analysis_would_miss_reads_as_nothing(folder, kind):
             ("SELECT max(device), min(id) FROM customer", [(None, 1)]),
         ):
             whole = ReadyStatement(text, {}, {})
-            with locked.lent({"customer": ("email", "id", "device")}) as cursor:
+            with locked.lend_cursor({"customer": ("email", "id", "device")}) as cursor:
                 assert cursor.sql("SELECT max(device) FROM v").fetchall() == [("d3",)]
             found = locked.read(whole, None, {"customer": {"email", "id"}}).table
             assert list(zip(*(column.to_pylist() for column in found.columns), strict=True)) == rows

@@ -11,7 +11,7 @@ from pyarrow import feather
 import purposeguard as pg
 from purposeguard.adapters import arrow
 from purposeguard.adapters.duckdb import connect
-from purposeguard.adapters.duckdb.locked import WIDEST
+from purposeguard.adapters.duckdb.locked import MAX_HIDEABLE_COLUMNS
 from purposeguard.adapters.tags import KEY
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
@@ -251,7 +251,7 @@ def test_a_ragged_csv_is_refused(tmp_path):
 
 
 def test_a_very_wide_file(tmp_path):
-    names = [f"c{number}" for number in range(WIDEST + 100)]
+    names = [f"c{number}" for number in range(MAX_HIDEABLE_COLUMNS + 100)]
     tags = dict.fromkeys(names, tm.Registration) | {names[-1]: tm.ProductData}
     path = parquet(tmp_path / "t.parquet", pa.table({name: [1] for name in names}), **tags)
     assert rows(path, f"SELECT c0, {names[-2]} FROM t") == [(1, 1)]  # noqa: S608  # names made here

@@ -68,5 +68,5 @@ def test_a_statement_reads_the_rows_that_the_core_permits_one_by_one(
 @given(world=worlds(), held=holdings, data=st.data())
 @settings(max_examples=settings().max_examples // 6)
 def test_many_subjects_are_asked_for_by_a_table_of_their_ids(world: World, held: Held, data: st.DataObject) -> None:
-    with mock.patch.object(rows, "FEW", 0):
+    with mock.patch.object(rows, "MAX_INLINE_KEYS", 0):
         _compare(world, held, data)

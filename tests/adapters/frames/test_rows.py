@@ -53,7 +53,7 @@ def test_every_engine_keeps_the_rows_that_the_core_permits_one_by_one(world: Wor
 @given(world=worlds(), held=holdings)
 @settings(max_examples=settings().max_examples // 2)
 def test_many_subjects_are_asked_for_in_another_way_and_with_the_same_answers(world: World, held: Held) -> None:
-    with mock.patch.object(duckdb_rows, "FEW", 0):
+    with mock.patch.object(duckdb_rows, "MAX_INLINE_KEYS", 0):
         _compare(world, held, KINDS)
 
 
