@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ _STATEMENTS: Final = {
     "databricks": "ALTER TABLE {table} ALTER COLUMN {column} SET TAGS ('purposeguard' = {text});",
     "snowflake": "ALTER {kind} {table} MODIFY COLUMN {column} SET TAG purposeguard = {text};",
 }
-LONGEST_TAG: Final = 256
+MAX_TAG_LENGTH: Final = 256
 """Maximum length of a tag's value in Snowflake."""
 
 
@@ -38,21 +38,21 @@ def properties(checked: Checked) -> Iterator[tuple[str, str]]:
     The file describes each column with its label, in words and in `meta`. Descriptions, other `meta` and
     declassifications are kept.
     """
-    nodes = sorted(_own(checked), key=lambda node: (node.resource_type, node.name, str(node.version)))
+    nodes = sorted(_iter_own_nodes(checked), key=lambda node: (node.resource_type, node.name, str(node.version)))
     for (kind, name), group in groupby(nodes, key=lambda node: (node.resource_type, node.name)):
         text = f"version: 2\n{kind}s:\n  - name: {json.dumps(name)}\n"
         for node in group:
             if node.meta and "    config:" not in text:
                 text += f"    config: {json.dumps({'meta': node.meta}, ensure_ascii=False)}\n"
             if node.version is None:
-                text += _columns(checked, node, "    ")
+                text += _format_columns(checked, node, "    ")
             else:
                 head = "" if "versions:" in text else "    versions:\n"
-                text += f"{head}      - v: {json.dumps(node.version)}\n" + _columns(checked, node, "        ")
+                text += f"{head}      - v: {json.dumps(node.version)}\n" + _format_columns(checked, node, "        ")
         yield f"{name}.yml", text
 
 
-def _columns(checked: Checked, node: ManifestNode, indent: str) -> str:
+def _format_columns(checked: Checked, node: ManifestNode, indent: str) -> str:
     """Format the columns of a resource, one per line, as JSON, which is also YAML."""
     # dbt 1.10 moved `meta` of columns into `config`, and warns of `meta` elsewhere.
     version = re.match(r"(\d+)\.(\d+)", checked.project.manifest.metadata.dbt_version)
@@ -89,24 +89,23 @@ def statements(checked: Checked) -> Iterator[str]:
         raise ValueError(f"columns have no tags in {adapter}: write their labels as properties")
     if adapter == "snowflake":
         yield "CREATE TAG IF NOT EXISTS purposeguard;"
-    for node in _own(checked):
+    for node in _iter_own_nodes(checked):
         kind = "VIEW" if node.config.materialized == "view" else "TABLE"
         for key, output, tag in _iter_labeled_columns(checked, node):
             value = _format_tag(tag) if adapter == "bigquery" else " ".join(words_of(tag))
-            if len(value) > LONGEST_TAG and adapter != "bigquery":
+            if len(value) > MAX_TAG_LENGTH and adapter != "bigquery":
                 raise ValueError(f"the label of `{node.called}.{output.name}` is too long for a tag: {value}")
             column = exp.to_identifier(key, quoted=True).sql(dialect=dialect)
             text = exp.Literal.string(value).sql(dialect=dialect)
             yield _STATEMENTS[adapter].format(kind=kind, table=node.relation_name, column=column, text=text)
 
 
-def _own(checked: Checked) -> Sequence[ManifestNode]:
+def _iter_own_nodes(checked: Checked) -> Iterator[ManifestNode]:
+    """Yield the resources of the project itself whose columns could be read."""
     manifest = checked.project.manifest
-    return [
-        node
-        for node in manifest.nodes.values()
-        if node.package_name == manifest.metadata.project_name and node.unique_id in checked.outputs
-    ]
+    for node in manifest.nodes.values():
+        if node.package_name == manifest.metadata.project_name and node.unique_id in checked.outputs:
+            yield node
 
 
 def _iter_labeled_columns(checked: Checked, node: ManifestNode) -> Iterator[tuple[str, Output, Tag]]:

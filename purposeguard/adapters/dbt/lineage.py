@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from sqlglot import exp
@@ -46,6 +48,14 @@ class Output(NamedTuple):
     """The declared columns that its values come from."""
     untagged: frozenset[str] = frozenset()
     """The columns without a tag that it is made of and that have not been reported."""
+
+    def with_name(self, name: str) -> Output:
+        """Return a column of another name that is made of the same columns."""
+        return self._replace(name=name)
+
+    def as_reported(self) -> Output:
+        """Return the column after what it lacks was reported."""
+        return self._replace(untagged=frozenset())
 
 
 Outputs = Mapping[str, Output]
@@ -91,14 +101,14 @@ class DbtLineage:
             Unread: the columns of the table are unknown.
         """
         if node.resource_type in {"model", "snapshot"} and node.language != "python":
-            return self._query(node)
+            return self._build_query(node)
         if node.language != "python":
             return BuiltTable(self._read_catalog_columns(node, None), Output("", Tag()))
-        tables = self._tables(node)
+        tables = self._collect_tables(node)
         if tables is None:
             return None
         # A Python model may write anything that it reads into any column.
-        everything = join_outputs("", [output for outputs in tables.values() for output in outputs.values()])
+        everything = join_outputs("", chain.from_iterable(outputs.values() for outputs in tables.values()))
         return BuiltTable(self._read_catalog_columns(node, everything), everything)
 
     def _read_catalog_columns(self, node: ManifestNode, default: Output | None) -> Outputs:
@@ -106,10 +116,14 @@ class DbtLineage:
 
         These are the columns in the catalog. Without a catalog, these are the declared columns and `OTHERS`.
         """
-        catalog_columns = self.project.catalog.columns(node.unique_id)
-        names = [*(column.name for column in node.columns.values()), ""] if catalog_columns is None else catalog_columns
+        names = self.project.catalog.columns(node.unique_id)
+        if names is None:
+            names = [column.name for column in node.columns.values()]
+            names.append("")
         output = default or Output("")
-        outputs = {key: output._replace(name=self.format_column(key)) for key in map(self.names.declared_key, names)}
+        outputs: dict[str, Output] = {}
+        for key in map(self.names.declared_key, names):
+            outputs[key] = output.with_name(self.format_column(key))
         if len(outputs) < len(names):
             raise Unread("the names of two columns differ in case alone", "rename a column")
         return outputs
@@ -129,7 +143,7 @@ class DbtLineage:
             else:
                 yield other
 
-    def _tables(self, node: ManifestNode) -> dict[str, Outputs] | None:
+    def _collect_tables(self, node: ManifestNode) -> dict[str, Outputs] | None:
         """Return the columns and `ROWS` of the tables that a resource reads, by table.
 
         Return None if one of the tables could not be built.
@@ -141,7 +155,7 @@ class DbtLineage:
             tables[self.project.table(other)] = {**self.outputs[other.unique_id], ROWS: self.rows[other.unique_id]}
         return tables
 
-    def _query(self, node: ManifestNode) -> BuiltTable | None:
+    def _build_query(self, node: ManifestNode) -> BuiltTable | None:
         config, text = node.config, node.compiled_code
         if config.materialized not in MATERIALIZED:
             raise Unread(f"the materialization `{config.materialized}` is not known here", "use one of dbt's own")
@@ -149,51 +163,57 @@ class DbtLineage:
             raise Unread("the manifest has no compiled SQL of it", "run `dbt build` or `dbt compile`, of all models")
         if config.sql_header or config.incremental_predicates or config.predicates:
             raise Unread("`sql_header` and predicates are not looked into", "leave them out of its configuration")
-        tables, own = self._tables(node), self.project.table(node)
+        tables, own = self._collect_tables(node), self.project.table(node)
         if tables is None:
             return None
         try:
             if config.materialized == "incremental":
-                tables[own] = self._own_past(node, text)
-            tags = {
-                name: {key: output.tag for key, output in outputs.items() if key != ROWS}
-                for name, outputs in tables.items()
-            }
-            statement = read_statement(text, Catalog(Tables(self.notice, tags), self.project.dialect))
+                tables[own] = self._make_past_outputs(node, text)
+            catalog = Catalog(Tables(self.notice, _list_tags(tables)), self.project.dialect)
+            statement = read_statement(text, catalog)
         except (PurposeGuardError, ValueError) as error:
             way_out = "refer to tables by `ref` and `source`, in SQL that the SQL adapter reads"
             raise Unread(" ".join(str(error).split()), way_out) from error
-        flows = self._add_row_dependencies(node, self._flows(statement))
-        built = self._resolve_flows(flows, tables, own)
-        rows = built.pop(ROWS)
-        if config.materialized in {"snapshot", "incremental"}:
-            # Columns that the query no longer returns may remain in the table.
-            catalog_columns = self.project.catalog.columns(node.unique_id)
-            stay = config.materialized == "snapshot" or config.on_schema_change == "append_new_columns"
-            old = map(self.names.declared_key, ([""] if stay else []) if catalog_columns is None else catalog_columns)
-            built |= {key: self._make_untagged_output(node, key) for key in old if key not in built}
-        return BuiltTable(built, rows, statement.tree, frozenset(_iter_subject_columns(tables)))
+        flows = self._add_row_dependencies(node, self._list_flows(statement))
+        outputs = self._resolve_flows(flows, tables, own)
+        rows = outputs.pop(ROWS)
+        for key in self._iter_old_columns(node):
+            if key not in outputs:
+                outputs[key] = self._make_untagged_output(node, key)
+        return BuiltTable(outputs, rows, statement.tree, frozenset(_iter_subject_columns(tables)))
 
-    def _own_past(self, node: ManifestNode, text: str) -> Outputs:
+    def _iter_old_columns(self, node: ManifestNode) -> Iterator[str]:
+        """Yield the keys of columns that may remain in a table although its query no longer returns them."""
+        config = node.config
+        if config.materialized not in {"snapshot", "incremental"}:
+            return
+        catalog_columns = self.project.catalog.columns(node.unique_id)
+        if catalog_columns is not None:
+            yield from map(self.names.declared_key, catalog_columns)
+        elif config.materialized == "snapshot" or config.on_schema_change == "append_new_columns":
+            yield self.names.declared_key("")
+
+    def _make_past_outputs(self, node: ManifestNode, text: str) -> Outputs:
         """Return the columns of its own table that an incremental model may read.
 
         These are the columns in the catalog. Without a catalog, these are all columns that its query names.
         """
         catalog_columns = self.project.catalog.columns(node.unique_id)
+        keys: list[str] = []
         if catalog_columns is None:
-            bare = Catalog({}, self.project.dialect)
-            columns = [column.this for column in parse_statement(text, bare).find_all(exp.Column)]
-            keys = [self.names.key(name) for name in columns if isinstance(name, exp.Identifier)]
+            tree = parse_statement(text, Catalog({}, self.project.dialect))
+            names = [column.this for column in tree.find_all(exp.Column)]
+            keys += (self.names.key(name) for name in names if isinstance(name, exp.Identifier))
             keys.append("")
         else:
-            keys = list(map(self.names.declared_key, catalog_columns))
+            keys += map(self.names.declared_key, catalog_columns)
         return {key: self._make_untagged_output(node, key) for key in keys}
 
     def _make_untagged_output(self, node: ManifestNode, key: str) -> Output:
         name = self.format_column(key)
         return Output(name, untagged=frozenset({f"{node.called}.{name}"}))
 
-    def _flows(self, statement: ReadStatement) -> dict[str, Flow]:
+    def _list_flows(self, statement: ReadStatement) -> dict[str, Flow]:
         """Return the columns and rows that each column of a query depends on, and the query's own `ROWS`.
 
         Raises:
@@ -205,7 +225,7 @@ class DbtLineage:
         conditions = statement.analysis.conditions | {(name, ROWS) for _, name in statement.mentions}
         flows: dict[str, Flow] = {ROWS: conditions}
         for number, column in enumerate(relation.columns, 1):
-            unknown = column.key is None and any(not name for _, name in column.flow)
+            unknown = column.key is None and "" in map(itemgetter(1), column.flow)
             key = "" if unknown else column.key
             if key is None or self.names.declared_key(key) != key or (key in flows and not unknown):
                 called = f"`{column.name}`" if column.name else f"number {number}"
@@ -229,11 +249,13 @@ class DbtLineage:
                 flow = flows.get(self.names.declared_key(name))  # an expression, or `all`, may use any column
                 deciding |= frozenset().union(*flows.values()) if flow is None else flow
         all_flows = {key: flow | deciding for key, flow in flows.items()}
-        renamed = config.snapshot_meta_column_names or {}
-        added = [renamed.get(name) or name for name in _SNAPSHOT_COLUMNS] if snapshot else []
+        added = list(_SNAPSHOT_COLUMNS) if snapshot else []
         if config.hard_deletes == "new_record":
-            added.append(renamed.get("dbt_is_deleted") or "dbt_is_deleted")
-        return all_flows | {self.names.declared_key(name): all_flows[ROWS] for name in added}
+            added.append("dbt_is_deleted")
+        renamed = config.snapshot_meta_column_names or {}
+        for name in added:
+            all_flows[self.names.declared_key(renamed.get(name) or name)] = all_flows[ROWS]
+        return all_flows
 
     def _resolve_flows(self, flows: dict[str, Flow], tables: Mapping[str, Outputs], own: str) -> dict[str, Output]:
         """Return the outputs of a query from the flows of its columns.
@@ -245,14 +267,22 @@ class DbtLineage:
         while changed:
             before = dict(flows)
             for key, flow in before.items():
-                flows[key] = flow.union(*(before[past[read]] for read in flow if read in past))
+                for column in flow & past.keys():
+                    flows[key] |= before[past[column]]
             changed = flows != before
-        return {
-            key: join_outputs(
-                self.format_column(key), [tables[table][column] for table, column in sorted(flow - past.keys())]
-            )
-            for key, flow in flows.items()
-        }
+        outputs: dict[str, Output] = {}
+        for key, flow in flows.items():
+            parts = [tables[table][column] for table, column in sorted(flow - past.keys())]
+            outputs[key] = join_outputs(self.format_column(key), parts)
+        return outputs
+
+
+def _list_tags(tables: Mapping[str, Outputs]) -> dict[str, dict[str, Tag | None]]:
+    """Return the tags of the columns of tables, without the pseudo column `ROWS`."""
+    tags: dict[str, dict[str, Tag | None]] = {}
+    for name, outputs in tables.items():
+        tags[name] = {key: output.tag for key, output in outputs.items() if key != ROWS}
+    return tags
 
 
 def _iter_subject_columns(tables: Mapping[str, Outputs]) -> Iterator[tuple[str, str]]:
@@ -265,8 +295,11 @@ def _iter_subject_columns(tables: Mapping[str, Outputs]) -> Iterator[tuple[str, 
 
 def join_outputs(name: str, parts: Iterable[Output]) -> Output:
     """Return a column that is made of other columns."""
-    outputs = list(parts)
-    label = Label.join(NOT_PERSONAL, *(output.tag.label for output in outputs if output.tag is not None))
-    roots = frozenset().union(*(output.roots for output in outputs))
-    untagged = frozenset().union(*(output.untagged for output in outputs))
-    return Output(name, None if any(output.tag is None for output in outputs) else Tag(label), roots, untagged)
+    label: Label | None = NOT_PERSONAL
+    roots: set[tuple[str, Label]] = set()
+    untagged: set[str] = set()
+    for output in parts:
+        label = None if label is None or output.tag is None else label | output.tag.label
+        roots |= output.roots
+        untagged |= output.untagged
+    return Output(name, None if label is None else Tag(label), frozenset(roots), frozenset(untagged))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -233,24 +234,28 @@ class Project:
             order = list(TopologicalSorter(graph).static_order())
         except CycleError as error:
             raise ValueError(f"resources depend on each other: {' → '.join(error.args[1])}") from error
-        yield from (resources[unique_id] for unique_id in order if unique_id in resources)
+        for unique_id in order:
+            if unique_id in resources:
+                yield resources[unique_id]
 
-    def querying(self, trusted: Container[str] = ()) -> frozenset[str]:
+    def find_querying_macros(self, trusted: Container[str] = ()) -> frozenset[str]:
         """Return the macros that run queries while a model is compiled, directly or through other macros.
 
         Macros named in `trusted` do not count.
         """
-        macros = {
-            key: macro
-            for key, macro in self.manifest.macros.items()
-            if macro.name not in trusted and key not in _OF_COLUMNS
-        }
-        querying = callers = {key for key, macro in macros.items() if QUERIES.search(macro.macro_sql)}
-        while callers:
-            callers = {
-                key for key, macro in macros.items() if not querying.isdisjoint(macro.depends_on.macros)
-            } - querying
-            querying |= callers
+        querying: set[str] = set()
+        callers: defaultdict[str, list[str]] = defaultdict(list)
+        for key, macro in self.manifest.macros.items():
+            if macro.name not in trusted and key not in _OF_COLUMNS:
+                if QUERIES.search(macro.macro_sql):
+                    querying.add(key)
+                for called in macro.depends_on.macros:
+                    callers[called].append(key)
+        pending = list(querying)
+        while pending:
+            new_callers = set(callers[pending.pop()]) - querying
+            querying |= new_callers
+            pending += new_callers
         return frozenset(querying)
 
     def path(self, node: ManifestNode, *, properties: bool = False) -> str:
@@ -284,10 +289,13 @@ def table_name(table: exp.Table, names: NameRules) -> str | None:
 
     Return None if the name is not plain, or if the adapter would not find the table by it.
     """
-    parts = [part for name in ("catalog", "db", "this") if (part := table.args.get(name))]
-    key = tuple(names.table_key(part) for part in parts if type(part) is exp.Identifier)
-    same = len(key) == len(parts) and names.declared_table_key(".".join(key)) == key
-    return ".".join(key) if same else None
+    key: list[str] = []
+    for part in filter(None, map(table.args.get, ("catalog", "db", "this"))):
+        if type(part) is not exp.Identifier:
+            return None
+        key.append(names.table_key(part))
+    name = ".".join(key)
+    return name if names.declared_table_key(name) == tuple(key) else None
 
 
 A = TypeVar("A", bound=_Artifact)

@@ -96,7 +96,7 @@ def read_meta(kind: type[M], described: ManifestNode | ManifestColumn, where: st
 
 def _find_meta_value(meta: Mapping[str, Any], config: Config, where: str) -> Any:
     """Return the value under the key. dbt also copies `config.meta` to `meta`, and older versions have only `meta`."""
-    values = [place[KEY] for place in (meta, config.meta) if KEY in place]
+    values = [mapping[KEY] for mapping in (meta, config.meta) if KEY in mapping]
     if len(values) == 2 and values[0] != values[1]:
         raise UnlabelledData(NOT_READ.format(where=where, why=f"`meta.{KEY}` and `config.meta.{KEY}` differ"))
     return values[0] if values else None

@@ -27,7 +27,7 @@ with Needs(__name__, "arrow"):
 pc: Final[Any] = pyarrow.compute
 """`pyarrow.compute`. Its functions are created at import time, so type checkers do not know them."""
 
-_PIECE: Final = 500_000
+_MIN_ROWS_PER_PIECE: Final = 500_000
 """Minimum number of rows per piece. Threads filter pieces in parallel, since Arrow releases the interpreter's lock."""
 
 _CATEGORY: Final = "category"
@@ -38,13 +38,13 @@ def filter_arrow(table: pa.Table, rule: RowRule, telling: Collection[str]) -> pa
 
     Dictionaries of `telling` columns keep only the values that occur in these rows.
     """
-    mask = _mask(rule, {name: table.column(name) for name in rule.columns})
+    mask = _make_mask(rule, {name: table.column(name) for name in rule.columns})
     if isinstance(mask, bool):
         return table if mask else table.schema.empty_table()
     filtered = table.filter(mask)
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type) and field.name in telling:
-            chunks = [_drop_unused_values(chunk) for chunk in filtered.column(place).chunks]
+            chunks = list(map(_drop_unused_values, filtered.column(place).chunks))
             filtered = filtered.set_column(place, field, pa.chunked_array(chunks, field.type))
     return filtered
 
@@ -57,26 +57,26 @@ def _drop_unused_values(array: Any) -> Any:
     return pa.DictionaryArray.from_arrays(indices, array.dictionary.take(used), ordered=array.type.ordered)
 
 
-def _mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
+def _make_mask(rule: RowRule, columns: Mapping[str, Any]) -> Any:
     """Return which rows may be used, as an array, or as one bool for all rows."""
     readable_columns: dict[str, Any] = {}
     for name, column in columns.items():
         is_coded_source = name == rule.source and _are_coded_texts(column.type)
-        readable_columns[name] = column if is_coded_source else _readable(column)
+        readable_columns[name] = column if is_coded_source else _to_supported_type(column)
     table = pa.table(readable_columns)
     uuids = [name for name, column in columns.items() if isinstance(column.type, pa.UuidType)]
-    size = max(_PIECE, -(-len(table) // pa.cpu_count()))
+    size = max(_MIN_ROWS_PER_PIECE, -(-len(table) // pa.cpu_count()))
     pieces = [table.slice(start, size) for start in range(0, len(table), size)] or [table]
 
-    def of_piece(piece: pa.Table) -> Any:
+    def mask_piece(piece: pa.Table) -> Any:
         return rows.mask(rule, nw.from_native(piece, eager_only=True), uuids)
 
     if len(pieces) == 1:
-        masks = [of_piece(table)]
+        masks = [mask_piece(table)]
     else:
         with ThreadPoolExecutor(len(pieces)) as pool:
-            masks = list(pool.map(of_piece, pieces))
-    if all(isinstance(mask, bool) for mask in masks) and len(set(masks)) == 1:
+            masks = list(pool.map(mask_piece, pieces))
+    if isinstance(masks[0], bool) and all(mask is masks[0] for mask in masks):
         return masks[0]
     chunks: list[Any] = []
     for piece, mask in zip(pieces, masks, strict=True):
@@ -89,7 +89,7 @@ def _are_coded_texts(type_: Any) -> bool:
     return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
 
 
-def _readable(column: Any) -> Any:
+def _to_supported_type(column: Any) -> Any:
     """Return a column in a type that narwhals supports: without a dictionary, and with UUIDs as bytes."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -110,18 +110,21 @@ def filter_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     `telling` columns keep only the categories that occur in these rows. An index without a name numbers the rows. It is
     reset, because a gap would reveal a dropped row.
     """
-    filtered = _pandas_rows(frame, rule, telling)
-    return filtered.reset_index(drop=True) if filtered is not frame and filtered.index.names == [None] else filtered
+    filtered = _filter_pandas_rows(frame, rule, telling)
+    if filtered is not frame and filtered.index.names == [None]:
+        return filtered.reset_index(drop=True)
+    return filtered
 
 
-def _pandas_rows(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
-    mask = _mask(rule, {name: _from_pandas(frame, rule, name) for name in rule.columns})
+def _filter_pandas_rows(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+    """Return the rows of a pandas frame that may be used, with their index as it was."""
+    mask = _make_mask(rule, {name: _from_pandas(frame, rule, name) for name in rule.columns})
     if mask is True:
         return frame
     # `take([])` copies. An empty slice would keep a reference to all rows.
     filtered = frame.take([]) if mask is False else frame[mask.combine_chunks().to_numpy(zero_copy_only=False)]
     filtered.attrs = {}
-    for name in _categorical(filtered, telling):
+    for name in _iter_categorical(filtered, telling):
         filtered = filtered.assign(**{name: filtered[name].cat.remove_unused_categories()})
     index = filtered.index
     if hasattr(index, "remove_unused_levels"):
@@ -131,8 +134,11 @@ def _pandas_rows(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     return filtered
 
 
-def _categorical(frame: Any, telling: Collection[str]) -> Iterator[str]:
-    return (name for name, dtype in frame.dtypes.items() if name in telling and dtype.name == _CATEGORY)
+def _iter_categorical(frame: Any, telling: Collection[str]) -> Iterator[str]:
+    """Yield the names of the `telling` columns that are categorical."""
+    for name, dtype in frame.dtypes.items():
+        if name in telling and dtype.name == _CATEGORY:
+            yield name
 
 
 def _from_pandas(frame: Any, rule: RowRule, name: str) -> Any:
@@ -151,8 +157,12 @@ def _from_pandas(frame: Any, rule: RowRule, name: str) -> Any:
         refusal, description = row_values.not_subjects, "numbers of more than 64 bits"
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         description = "values of several types"
-        refusal = row_values.not_sources if name == rule.source else row_values.not_subjects
-        refusal = row_values.not_days if is_day else refusal
+        if is_day:
+            refusal = row_values.not_days
+        elif name == rule.source:
+            refusal = row_values.not_sources
+        else:
+            refusal = row_values.not_subjects
     # Raised outside `except`, because the error of Arrow shows a value.
     raise refusal(name, description)
 
@@ -171,8 +181,8 @@ def _are_of_one_kind(column: Any) -> bool:
 
 def filter_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     """Return a dask frame whose partitions, once computed, hold only the rows that may be used."""
-    meta = frame._meta
-    names = list(_categorical(meta, telling))
+    meta = frame._meta  # dask has no other empty frame with the types
+    names = list(_iter_categorical(meta, telling))
     if names:
         from dask.dataframe.utils import clear_known_categories  # noqa: PLC0415  # only a dask frame gets here
 
@@ -189,7 +199,7 @@ class _PartRows:
         self._token = uuid.uuid4().hex
 
     def __call__(self, frame: Any) -> Any:
-        return _pandas_rows(frame, self._rule.rule, self._telling)
+        return _filter_pandas_rows(frame, self._rule.rule, self._telling)
 
     def __dask_tokenize__(self) -> str:
         return self._token

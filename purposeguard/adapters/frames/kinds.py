@@ -5,7 +5,6 @@ A library is used only for its own frames, so it has already been imported.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -14,10 +13,8 @@ from typing import Any, Final, NamedTuple
 import narwhals as nw
 from narwhals import dependencies as having
 
-from purposeguard.adapters.frames import rows
-from purposeguard.adapters.frames.rows import PortableRule
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement, format_name
+from purposeguard.errors import UnlabelledData, UnresolvedStatement, format_name
 
 
 class FrameKind(NamedTuple):
@@ -26,19 +23,19 @@ class FrameKind(NamedTuple):
     name: str
     packages: tuple[str, ...]
     """The packages that define the classes of the library."""
-    is_one: Callable[[Any], bool]
+    matches: Callable[[Any], bool]
     """Return True for a frame of this kind."""
-    names: Callable[[Any], list[Any]]
+    list_names: Callable[[Any], list[Any]]
     """Return the names of a frame's columns."""
-    filtered: Callable[[Any, RowRule, Collection[str]], Any]
+    filter_rows: Callable[[Any, RowRule, Collection[str]], Any]
     """Return the rows of a frame that a rule permits.
 
     The third argument names the columns that are personal or name subjects. A library may keep a list of a column's
     distinct values, and the values of dropped rows must leave that list too.
     """
-    selected: Callable[[Any, Sequence[str]], Any]
+    select_columns: Callable[[Any, Sequence[str]], Any]
     """Return some of a frame's columns."""
-    settled: Callable[[Any, Any], Any] = lambda _, filtered: filtered
+    settle: Callable[[Any, Any], Any] = lambda _, filtered: filtered
     """Return the filtered frame, cut off from the dropped data. Called with the original and the filtered frame."""
 
 
@@ -49,7 +46,7 @@ def find_frame_kind(frame: object) -> FrameKind:
         TypeError: `frame` is not a supported frame, or its class derives from one and may report wrong columns.
     """
     for kind in _KINDS:
-        if kind.is_one(frame):
+        if kind.matches(frame):
             if type(frame).__module__.partition(".")[0] in kind.packages:
                 return kind
             raise TypeError(
@@ -66,11 +63,11 @@ def refuse_odd(names: Sequence[object]) -> None:
     Raises:
         UnresolvedStatement: the name of a column is not a string, or two columns have the same name.
     """
-    if len(set(names)) < len(names):
-        twice = next(name for name, times in Counter(names).items() if times > 1)
-        raise UnresolvedStatement(
-            f"two columns are called {format_name(twice)}, so a tag could be of either: rename one"
-        )
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UnresolvedStatement(
+                f"two columns are called {format_name(name)}, so a tag could be of either: rename one"
+            )
     for name in names:
         if not isinstance(name, str):
             raise UnresolvedStatement(f"a column is called by a {type(name).__name__}, and tags are given by texts")
@@ -83,15 +80,15 @@ def _select_columns(frame: Any, names: Sequence[str]) -> Any:
     return nw.from_native(frame).select(list(names)).to_native()
 
 
-def _table_names(frame: Any) -> list[Any]:
+def _list_table_names(frame: Any) -> list[Any]:
     return list(frame.schema.names)  # six times as quick as `column_names`
 
 
-def _columns(frame: Any) -> list[Any]:
+def _list_columns(frame: Any) -> list[Any]:
     return list(frame.columns)
 
 
-def _lazy_names(frame: Any) -> list[Any]:
+def _list_lazy_names(frame: Any) -> list[Any]:
     return list(frame.collect_schema().names())
 
 
@@ -100,7 +97,7 @@ def _numbers_rows(index: Any) -> bool:
     return having.is_pandas_index(index) and (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1)
 
 
-def _pandas_names(frame: Any) -> list[Any]:
+def _list_pandas_names(frame: Any) -> list[Any]:
     """Return the names of the columns and of the index levels, since the index goes wherever the frame goes."""
     index = frame.index
     index_names = [name for name in index.names if name is not None]
@@ -113,7 +110,7 @@ def _pandas_names(frame: Any) -> list[Any]:
     return [*index_names, *names]
 
 
-def _pandas_selected(frame: Any, names: Sequence[str]) -> Any:
+def _select_pandas_columns(frame: Any, names: Sequence[str]) -> Any:
     """Return a copy of some columns.
 
     The copy has its own memory and no `attrs`: a view of the frame, and its `attrs`, could lead to the other columns.
@@ -121,125 +118,64 @@ def _pandas_selected(frame: Any, names: Sequence[str]) -> Any:
     gone = [name for name in frame.index.names if name is not None and name not in names]
     if gone:
         frame = frame.reset_index(level=gone, drop=True)
-    selection = frame[[name for name in frame.columns if name in set(names)]].copy()
+    selected = set(names)
+    selection = frame[[name for name in frame.columns if name in selected]].copy()
     selection.index = selection.index.copy(deep=True)
     selection.attrs = {}
     return selection
 
 
-def _dask_names(frame: Any) -> list[Any]:
-    return _pandas_names(frame._meta)
+def _list_dask_names(frame: Any) -> list[Any]:
+    return _list_pandas_names(frame._meta)  # dask has no other empty frame with the index
 
 
-def _dask_selected(frame: Any, names: Sequence[str]) -> Any:
-    return frame.map_partitions(_pandas_selected, list(names), meta=_pandas_selected(frame._meta, names))
+def _select_dask_columns(frame: Any, names: Sequence[str]) -> Any:
+    meta = _select_pandas_columns(frame._meta, names)
+    return frame.map_partitions(_select_pandas_columns, list(names), meta=meta)
 
 
 # Each function imports the library whose frame it gets.
 
 
-def _by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+def _filter_by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
     """Filter a frame of Arrow, pandas or dask. All three are read as Arrow."""
     from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # Arrow may not be installed for other frames
 
     if having.is_pandas_dataframe(frame):
         return arrow.filter_pandas(frame, rule, telling)
-    filtered = arrow.filter_dask if having.is_dask_dataframe(frame) else arrow.filter_arrow
-    return filtered(frame, rule, telling)
+    if having.is_dask_dataframe(frame):
+        return arrow.filter_dask(frame, rule, telling)
+    return arrow.filter_arrow(frame, rule, telling)
 
 
-def _by_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    return _polars_rows(rows.drop_denied_sources(rule, nw.from_native(frame, eager_only=True)), rule)
+def _filter_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+    from purposeguard.adapters.frames import polars  # noqa: PLC0415  # only a frame of polars gets here
+
+    return polars.filter_polars(frame, rule)
 
 
-def _polars_rows(frame: nw.DataFrame[Any], rule: RowRule) -> Any:
-    mask = rows.mask(rule, frame)
-    if isinstance(mask, bool):
-        return frame.to_native() if mask else frame.to_native().clear()
-    return frame.filter(mask).to_native()
+def _filter_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+    from purposeguard.adapters.frames import polars  # noqa: PLC0415  # only a frame of polars gets here
+
+    return polars.filter_lazy_polars(frame, rule)
 
 
-def _by_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+def _settle_lazy_polars(frame: Any, filtered: Any) -> Any:
+    from purposeguard.adapters.frames import polars  # noqa: PLC0415  # only a frame of polars gets here
+
+    return polars.settle_lazy_polars(frame, filtered)
+
+
+def _filter_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     from purposeguard.adapters.duckdb import rows as duckdb_rows  # noqa: PLC0415  # only a relation of DuckDB gets here
 
     return duckdb_rows.filter_relation(frame, rule)
 
 
-def _by_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+def _filter_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
     from purposeguard.adapters.spark import rows as spark_rows  # noqa: PLC0415  # only a frame of Spark gets here
 
     return spark_rows.filter_frame(frame, rule)
-
-
-# ---- lazy frames of polars -------------------------------------------------------------------------------------------
-
-
-def _by_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
-    import polars as pl  # noqa: PLC0415  # a frame of it is there
-
-    remaining: Any = rows.drop_denied_sources(rule, nw.from_native(frame))
-    if not _reads_file(frame):  # collected now, as in `_settle_lazy_polars`
-        return _polars_rows(remaining.collect(), rule).lazy()
-    names, mask_name = list(rule.columns), max(_lazy_names(frame), key=len) + "_"  # no column has this name
-    empty = pl.DataFrame(schema=frame.select(names).collect_schema())
-    rows.mask(rule, nw.from_native(empty, eager_only=True))  # raises now for unsupported types
-    mask = pl.struct(names).map_batches(_PolarsTest(rule), return_dtype=pl.Boolean, is_elementwise=True)
-    # The mask is a column of its own, because polars also runs filters on the statistics of a file, which are no rows.
-    return remaining.to_native().with_columns(mask.alias(mask_name)).filter(pl.col(mask_name)).drop(mask_name)
-
-
-class _PolarsTest:
-    """A callable for `map_batches` that returns which rows of a series of structs may be used. It can be pickled."""
-
-    def __init__(self, rule: RowRule) -> None:
-        self._rule = PortableRule(rule)
-
-    def __call__(self, series: Any) -> Any:
-        import polars as pl  # noqa: PLC0415  # only a series of polars gets here
-
-        try:
-            mask = rows.mask(self._rule.rule, nw.from_native(series.struct.unnest(), eager_only=True))
-        except UnknownSource as error:
-            message = str(error)
-        else:
-            return (
-                pl.repeat(mask, len(series), dtype=pl.Boolean, eager=True)
-                if isinstance(mask, bool)
-                else mask.to_native()
-            )
-        raise _UnknownSourceInPolars(message)
-
-
-class _UnknownSourceInPolars(UnknownSource):
-    """A row names an unknown source. Polars rebuilds errors from their class and message, so this needs no more."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message.partition("`")[2].partition("`")[0])
-        self._message = message
-
-    def __str__(self) -> str:
-        return self._message
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _UnknownSourceInPolars, (self._message,)
-
-
-_FILE_SCAN: Final = re.compile(r"(?:Parquet|Csv|Ipc|NDJson) SCAN \[", re.IGNORECASE)
-"""The start of a plan that only reads a file."""
-
-
-def _settle_lazy_polars(frame: Any, filtered: Any) -> Any:
-    """Return the filtered lazy frame with a plan that holds no dropped rows.
-
-    A plan, even a pickled one, contains all data that the frame was made of. So the frame is collected now, unless the
-    original does nothing but read a file.
-    """
-    return filtered if _reads_file(frame) else filtered.collect().lazy()
-
-
-def _reads_file(frame: Any) -> bool:
-    first = frame.explain(optimized=False).lstrip().partition("\n")[0]
-    return _FILE_SCAN.match(first) is not None and "in-mem" not in first
 
 
 # ---- the table of kinds ----------------------------------------------------------------------------------------------
@@ -254,19 +190,28 @@ SPARK: Final = "Spark"
 ARROW: Final = "Arrow"
 
 _KINDS: Final = (
-    FrameKind("pandas", ("pandas",), having.is_pandas_dataframe, _pandas_names, _by_arrow, _pandas_selected),
-    FrameKind("polars", ("polars",), having.is_polars_dataframe, _columns, _by_polars, _select_columns),
+    FrameKind(
+        "pandas",
+        ("pandas",),
+        having.is_pandas_dataframe,
+        _list_pandas_names,
+        _filter_by_arrow,
+        _select_pandas_columns,
+    ),
+    FrameKind("polars", ("polars",), having.is_polars_dataframe, _list_columns, _filter_polars, _select_columns),
     FrameKind(
         "polars (lazy)",
         ("polars",),
         having.is_polars_lazyframe,
-        _lazy_names,
-        _by_lazy_polars,
+        _list_lazy_names,
+        _filter_lazy_polars,
         _select_columns,
         _settle_lazy_polars,
     ),
-    FrameKind(ARROW, ("pyarrow",), having.is_pyarrow_table, _table_names, _by_arrow, _select_columns),
-    FrameKind("DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _columns, _by_duckdb, _select_columns),
-    FrameKind(SPARK, ("pyspark",), _is_spark, _columns, _by_spark, _select_columns),
-    FrameKind("dask", ("dask",), having.is_dask_dataframe, _dask_names, _by_arrow, _dask_selected),
+    FrameKind(ARROW, ("pyarrow",), having.is_pyarrow_table, _list_table_names, _filter_by_arrow, _select_columns),
+    FrameKind(
+        "DuckDB", ("duckdb", "_duckdb"), having.is_duckdb_relation, _list_columns, _filter_duckdb, _select_columns
+    ),
+    FrameKind(SPARK, ("pyspark",), _is_spark, _list_columns, _filter_spark, _select_columns),
+    FrameKind("dask", ("dask",), having.is_dask_dataframe, _list_dask_names, _filter_by_arrow, _select_dask_columns),
 )

@@ -66,10 +66,10 @@ class PortableRule:
 
     def __reduce__(self) -> tuple[Any, ...]:
         bare = dataclasses.replace(self.rule, notice=cast("Any", None))
-        return _portable, (row_values.as_text(self.rule.notice), bare)
+        return _rebuild_rule, (row_values.as_text(self.rule.notice), bare)
 
 
-def _portable(notice: str, bare: RowRule) -> PortableRule:
+def _rebuild_rule(notice: str, bare: RowRule) -> PortableRule:
     return PortableRule(dataclasses.replace(bare, notice=row_values.from_text(notice)))
 
 
@@ -109,10 +109,11 @@ class _FrameRenderer:
         if series.dtype not in _TEXTS:
             raise row_values.not_sources(column, series.dtype)
         if series.implementation.is_polars():
-            return self._texts_in(series, column, ids)
-        return self._codes_in(series, column, ids)
+            return self._test_texts(series, column, ids)
+        return self._test_codes(series, column, ids)
 
-    def _texts_in(self, series: Series, column: str, ids: frozenset[str]) -> Mask:
+    def _test_texts(self, series: Series, column: str, ids: frozenset[str]) -> Mask:
+        """Return where a polars column holds a spelling of one of these ids."""
         usual = _is_in(series, _members(series.dtype, self._spellings.of(ids)))
         if not isinstance(usual, bool) and usual.all():
             return True
@@ -121,7 +122,7 @@ class _FrameRenderer:
             self._are_known = True
         return _is_in(series, _members(series.dtype, self._spellings.of(ids)))
 
-    def _codes_in(self, series: Series, column: str, ids: frozenset[str]) -> Mask:
+    def _test_codes(self, series: Series, column: str, ids: frozenset[str]) -> Mask:
         """Return where an Arrow column holds a spelling of one of these ids, looking at each distinct text once."""
         import pyarrow as pa  # noqa: PLC0415  # only an Arrow column gets here
 
@@ -131,7 +132,8 @@ class _FrameRenderer:
         for chunk in self._coded.chunks:
             texts = chunk.dictionary.to_pylist()
             if not self._spellings.ids.keys() >= set(texts):  # the dictionary may hold texts that no row uses
-                self._spellings.learn(column, [texts[place] for place in chunk.indices.unique().to_pylist()])
+                used_texts = chunk.dictionary.take(chunk.indices.unique())
+                self._spellings.learn(column, used_texts.to_pylist())
             permitted = pa.array([self._spellings.ids.get(text) in ids for text in texts], pa.bool_())
             flags.append(permitted.take(chunk.indices))
         mask_series: Series = nw.from_native(pa.chunked_array(flags, pa.bool_()), series_only=True)
@@ -171,19 +173,19 @@ class _FrameRenderer:
         if dtype.is_integer():
             return _is_in(series.cast(nw.Int64), keys, "ints")
         if column in self._uuids:
-            return _is_in(series, [bytes.fromhex(digits) for digits in keys.uuids])
+            return _is_in(series, list(map(bytes.fromhex, keys.uuids)))
         if dtype in _TEXTS:
-            return _text_in(series.cast(nw.String), column, keys)
+            return _test_subject_texts(series.cast(nw.String), column, keys)
         raise row_values.not_subjects(column, dtype)
 
 
 def _members(dtype: Any, texts: Iterable[str]) -> list[str]:
     """Return the texts that a column of this type can hold. Polars cannot compare an enum with any other text."""
-    members = set(dtype.categories) if isinstance(dtype, nw.Enum) else None
-    return [text for text in texts if members is None or text in members]
+    return list(filter(set(dtype.categories).__contains__, texts) if isinstance(dtype, nw.Enum) else texts)
 
 
 def _join_masks(join: Callable[[Any, Any], Any], parts: Sequence[Mask], *, neutral: bool) -> Mask:
+    """Join masks, as far as they are columns. `neutral` is the truth value that changes nothing in the result."""
     if any(part is (not neutral) for part in parts):
         return not neutral
     columns = [part for part in parts if part is not neutral]
@@ -198,7 +200,8 @@ def _holds_nothing(series: Series) -> bool:
 # ---- ids of subjects -------------------------------------------------------------------------------------------------
 
 
-def _text_in(series: Series, column: str, keys: KeySet) -> Mask:
+def _test_subject_texts(series: Series, column: str, keys: KeySet) -> Mask:
+    """Return where a column of texts holds the id of one of these subjects."""
     length = series.str.len_chars()
     if series.str.contains(NO_ID).any() or (length > LONGEST).any():
         raise row_values.blank_subject(column)
@@ -207,7 +210,7 @@ def _text_in(series: Series, column: str, keys: KeySet) -> Mask:
     if keys.uuids and long.any():
         digits = series.str.replace_all(r"^(?:urn:uuid:)?\{?|\}$", "").str.replace_all("-", "", literal=True)
         parts.append(_join_masks(operator.and_, [long, _is_in(digits.str.to_lowercase(), keys, "uuids")], neutral=True))
-    if not all(text.isascii() for text in keys.texts):
+    if not all(map(str.isascii, keys.texts)):
         # A letter may be composed in more ways than the two that `KeySet.texts` has.
         others = series.filter(series.str.contains(r"[^\x00-\x7F]").fill_null(False)).unique().to_list()
         normalized = frozenset(keys.texts)
@@ -215,10 +218,11 @@ def _text_in(series: Series, column: str, keys: KeySet) -> Mask:
     return _join_masks(operator.or_, parts, neutral=False)
 
 
-_kept: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, object], Any]] = weakref.WeakKeyDictionary()
-_keeping: Final = make_lock()
+_native_keys: weakref.WeakKeyDictionary[KeySet, dict[tuple[str, object], Any]] = weakref.WeakKeyDictionary()
+"""Keys as columns of an engine, by their form and the engine."""
+_native_keys_lock: Final = make_lock()
 
-_SPREAD: Final = 128
+_MAX_FLAGS_PER_ID: Final = 128
 """Maximum number of flags per id. With more, the flags take more memory than a set."""
 
 
@@ -234,12 +238,12 @@ def _is_in(series: Series, values: Sequence[object] | KeySet, form: str = "") ->
     if not keys:
         return False
     key = form, series.implementation
-    with _keeping:
-        forms = _kept.setdefault(values, {})
-    if form == "ints" and series.implementation.is_pyarrow() and keys[-1] - keys[0] < _SPREAD * len(keys):
+    with _native_keys_lock:
+        forms = _native_keys.setdefault(values, {})
+    if form == "ints" and series.implementation.is_pyarrow() and keys[-1] - keys[0] < _MAX_FLAGS_PER_ID * len(keys):
         low, high = max(keys[0] - 1, -row_values.LARGEST - 1), min(keys[-1] + 1, row_values.LARGEST)
         if key not in forms:
-            forms[key] = _flags(keys, low, high)
+            forms[key] = _make_flags(keys, low, high)
         flags: Series = forms[key][series.clip(low, high) - low]
         return flags.fill_null(False)
     if key not in forms:
@@ -250,7 +254,7 @@ def _is_in(series: Series, values: Sequence[object] | KeySet, form: str = "") ->
     return series.is_in(forms[key]).fill_null(False)
 
 
-def _flags(numbers: Iterable[int], low: int, high: int) -> Series:
+def _make_flags(numbers: Iterable[int], low: int, high: int) -> Series:
     """Return flags that say for each number from `low` to `high` whether it is in `numbers`.
 
     Looking a number up in this column is quicker than Arrow's lookup in a set.

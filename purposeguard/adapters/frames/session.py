@@ -18,7 +18,7 @@ Frame = TypeVar("Frame")
 
 _KIND: Final = "read of a frame"
 _TABLE: Final = ""
-_KEPT: Final = 1000
+_MAX_CACHED_DEMANDS: Final = 1000
 """Maximum number of column sets whose demands are cached."""
 
 
@@ -36,7 +36,7 @@ class Frames:
             rows="keep those that may be used first, with `Frames.permitted`",
             columns="leave the column out, as `Frames.withhold` and `Frames.permitted(…, withhold=True)` do",
         )
-        self._demand = functools.lru_cache(_KEPT)(self._demand_of)
+        self._demand = functools.lru_cache(_MAX_CACHED_DEMANDS)(self._make_demand)
         self._tags = FrameTags()
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
@@ -54,7 +54,7 @@ class Frames:
             ValueError: `columns` names a column that the frame lacks.
         """
         kind = find_frame_kind(frame)
-        names = kind.names(frame)
+        names = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         if columns is not None:
             requested = (columns,) if isinstance(columns, str) else tuple(columns)
@@ -74,14 +74,14 @@ class Frames:
             PurposeMissing, UnknownSource, UnresolvedStatement, TypeError: as `check`.
         """
         kind = find_frame_kind(frame)
-        names = kind.names(frame)
+        names = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
-        use = self._use(tagged, names)
+        use = self._current_use(tagged, names)
         if use is None:
             return frame
         remaining = self._list_remaining(use, tagged, names)
         self._decider.check_demand_under(use, self._demand(tagged, tuple(remaining), narrowed=False))
-        return frame if len(remaining) == len(names) else kind.settled(frame, kind.selected(frame, remaining))
+        return frame if len(remaining) == len(names) else kind.settle(frame, kind.select_columns(frame, remaining))
 
     def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
         """Return the frame with only those rows that the purpose under way may use.
@@ -103,9 +103,9 @@ class Frames:
             PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
         """
         kind = find_frame_kind(frame)
-        names = kind.names(frame)
+        names = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
-        use = self._use(tagged, names)
+        use = self._current_use(tagged, names)
         if use is None:
             return frame
         used = self._list_remaining(use, tagged, names) if withhold else names
@@ -116,21 +116,21 @@ class Frames:
             for name in rule.columns:
                 if name not in names:
                     raise row_values.missing(name)
-            subjects = {name for name, _ in tagged.subjects()}
-            telling = {name for name in names if name in subjects or tagged[name].is_personal}
-            filtered = kind.filtered(frame, rule, telling)
+            telling = {name for name, _ in tagged.subjects()}
+            telling.update(name for name in names if tagged[name].is_personal)
+            filtered = kind.filter_rows(frame, rule, telling)
         if len(used) < len(names):
-            filtered = kind.selected(filtered, used)
-        return cast("Frame", frame if filtered is frame else kind.settled(frame, filtered))
+            filtered = kind.select_columns(filtered, used)
+        return cast("Frame", frame if filtered is frame else kind.settle(frame, filtered))
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
 
-    def _demand_of(self, columns: Columns, names: tuple[str, ...], *, narrowed: bool) -> Demand:
+    def _make_demand(self, columns: Columns, names: tuple[str, ...], *, narrowed: bool) -> Demand:
         refuse_odd(names)
         self._decider.declare({_TABLE: columns})
         return self._decider.demand({_TABLE: (columns, names)}, {_TABLE} if narrowed else (), kind=_KIND)
 
-    def _use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
+    def _current_use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
         """Return the use that decides about the frame.
 
         Return None if the frame stays unchanged: no column is personal, or denials are only observed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cachetools
 
@@ -12,12 +12,20 @@ from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag, co
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import make_lock
 
-_KEPT: Final = 1000
+_MAX_CACHED_TABLES: Final = 1000
 """Maximum number of tables whose tags are cached."""
 
 
-def _itself(columns: Columns) -> Columns:
+def _return_unchanged(columns: Columns) -> Columns:
     return columns
+
+
+class _BorneTags(NamedTuple):
+    """The tags that the tables with a schema bear."""
+
+    schema: Any
+    revisions: Revisions
+    columns: Columns
 
 
 class FrameTags:
@@ -25,9 +33,9 @@ class FrameTags:
 
     def __init__(self) -> None:
         # Equal columns are always the same object, because comparing two takes longer than the rest of a check.
-        self._same = functools.lru_cache(_KEPT)(_itself)
-        self._of_class = functools.lru_cache(_KEPT)(self._read)
-        self._by_names: cachetools.LRUCache[object, tuple[Any, Revisions, Columns]] = cachetools.LRUCache(_KEPT)
+        self._same = functools.lru_cache(_MAX_CACHED_TABLES)(_return_unchanged)
+        self._of_class = functools.lru_cache(_MAX_CACHED_TABLES)(self._read)
+        self._by_names: cachetools.LRUCache[object, _BorneTags] = cachetools.LRUCache(_MAX_CACHED_TABLES)
         self._lock = make_lock()
 
     def of(self, kind: FrameKind, frame: Any, tags: object, revisions: Revisions) -> Columns:
@@ -43,7 +51,7 @@ class FrameTags:
             UnlabelledData: there are no tags, or an Arrow table bears tags that the stated tags do not cover.
             TypeError, UnknownSource: as `columns_of`.
         """
-        borne = self._borne(frame, revisions) if kind.name == ARROW else None
+        borne = self._read_borne(frame, revisions) if kind.name == ARROW else None
         if tags is None:
             if borne is not None:
                 return borne
@@ -60,7 +68,8 @@ class FrameTags:
     def _read(self, revisions: Revisions, tags: object) -> Columns:
         return self._same(columns_of(revisions, tags))
 
-    def _borne(self, frame: Any, revisions: Revisions) -> Columns:
+    def _read_borne(self, frame: Any, revisions: Revisions) -> Columns:
+        """Return the tags that an Arrow table bears."""
         from purposeguard.adapters import arrow  # noqa: PLC0415  # only an Arrow table gets here
 
         schema = frame.schema
@@ -68,11 +77,11 @@ class FrameTags:
         with self._lock:
             entry = self._by_names.get(key)
         # Comparing two schemas takes a fifth of the time of hashing one.
-        if entry is None or entry[1] is not revisions or not schema.equals(entry[0], check_metadata=True):
-            entry = (schema, revisions, self._same(arrow.columns_of(schema, revisions)))
+        if entry is None or entry.revisions is not revisions or not schema.equals(entry.schema, check_metadata=True):
+            entry = _BorneTags(schema, revisions, self._same(arrow.columns_of(schema, revisions)))
             with self._lock:
                 self._by_names[key] = entry
-        return entry[2]
+        return entry.columns
 
 
 def _require_covered(stated_columns: Columns, borne: Columns) -> None:
