@@ -55,7 +55,10 @@ def escape_controls(text: str) -> str:
         bare = bare.replace(space, "")
     if bare.isprintable():
         return text
-    return "".join(char if char.isprintable() or char in _SPACES else _REPLACED for char in text)
+    for char in set(bare):
+        if not char.isprintable():
+            text = text.replace(char, _REPLACED)
+    return text
 
 
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
@@ -69,10 +72,13 @@ def on_one_line(name: str) -> str:
     """
     if name.isprintable():
         return name
-    spaces = _SPACES[1:]
-    return "".join(
-        char if char.isprintable() or char in spaces else char.encode("unicode_escape").decode() for char in name
-    )
+    parts: list[str] = []
+    for char in name:
+        if char.isprintable() or char in _SPACES[1:]:
+            parts.append(char)
+        else:
+            parts.append(char.encode("unicode_escape").decode())
+    return "".join(parts)
 
 
 def hide_own_frames(error: BaseException) -> None:
@@ -388,12 +394,14 @@ def looks_like_id(text: str, suggestions: Sequence[str] = ()) -> bool:
         return True
     if _WORD.fullmatch(text) is None:
         return False
+    if len(text) <= 3:
+        return True
     import difflib  # noqa: PLC0415  # most applications never need it
 
-    return len(text) <= 3 or any(
-        difflib.SequenceMatcher(None, text.casefold(), suggestion.casefold()).ratio() >= _ALIKE
-        for suggestion in suggestions
-    )
+    for suggestion in suggestions:
+        if difflib.SequenceMatcher(None, text.casefold(), suggestion.casefold()).ratio() >= _ALIKE:
+            return True
+    return False
 
 
 def format_id(given: object, suggestions: Sequence[str] = ()) -> str:

@@ -40,7 +40,7 @@ from purposeguard.policy.explanation import Decision, format_term, override_deci
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Recipient
 from purposeguard.runtime.current_use import find_current_use, require_current_use
-from purposeguard.runtime.handover import iter_denials, resolve_recipient
+from purposeguard.runtime.handover import HandOverTerms, iter_denials, resolve_recipient
 from purposeguard.runtime.observer import log_observed
 from purposeguard.runtime.use import Use
 from purposeguard.values.markers import Subject
@@ -402,16 +402,9 @@ class Outgoing:
         else:  # Without governance, what subjects asked for is unknown.
             use.check(label, None)
         party = resolve_recipient(engine, recipient)
-        for refusal in iter_denials(
-            engine,
-            self._decide(use, label),
-            party,
-            tuple(row_contexts),
-            means=declared.means or self._means or party.means,
-            product=declared.product,
-            task=declared.task,
-            stated=True,
-        ):
+        means = declared.means or self._means or party.means
+        terms = HandOverTerms(party, means, declared.product, declared.task)
+        for refusal in iter_denials(engine, self._decide(use, label), terms, tuple(row_contexts), requires_means=True):
             engine.refuse(refusal, use)
 
     def _decide(self, use: Use[Any], label: Label) -> Decision:

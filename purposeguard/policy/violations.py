@@ -167,6 +167,22 @@ _BY_REASON: Final[Mapping[DenialReason, type[PurposeViolation]]] = MappingProxyT
 )
 
 
+def make_hand_over_violation(
+    decision: Decision, activity: str, function: str, advice: str | None = None
+) -> PurposeViolation:
+    """Return the violation of a function that was to hand data over.
+
+    Args:
+        decision: The denial.
+        activity: The name of the activity.
+        function: The name of the function.
+        advice: The remedy in the message, if any.
+    """
+    violation = violation_class(decision)(decision, activity, function, None, advice)
+    violation._done = "handed over"
+    return violation
+
+
 def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeViolation:
     """Return a violation for records. Over several notices, its ids contain those of the notices."""
     if not isinstance(matrix, JointTable):

@@ -6,12 +6,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import to_local_day
-from purposeguard.notice.vocabulary import Family, NotPersonal, is_text
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, is_text
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, format_term, override_decision
 from purposeguard.policy.row_context import RowContext
@@ -24,7 +24,7 @@ from purposeguard.policy.transfers import (
     list_objections,
     make_refusal,
 )
-from purposeguard.policy.violations import violation_class
+from purposeguard.policy.violations import make_hand_over_violation
 from purposeguard.runtime.current_use import require_current_use
 from purposeguard.runtime.declarations import EntrustmentDeclaration
 from purposeguard.runtime.engine import Engine
@@ -46,16 +46,32 @@ NOT_PERSONAL: Final = Label(NotPersonal)
 class RecipientRegister(Oversight, Protocol):
     """Governance that keeps a register of recipients."""
 
-    def recipient(self, given: str, /) -> Recipient:
+    def recipient(self, recipient_id: str, /) -> Recipient:
         """Return the current entry of a recipient.
 
         Args:
-            given: The id of the recipient.
+            recipient_id: The id of the recipient.
 
         Raises:
             UnknownRecipient: The register has no recipient with this id.
         """
         ...
+
+
+class HandOverTerms(NamedTuple):
+    """The recipient of a hand-over, and how the data is handed over.
+
+    Attributes:
+        recipient: The recipient.
+        means: The way in which the data travels, if it is known.
+        product: The product for which the data is handed over, if any.
+        task: The task for which the data is handed over, if any.
+    """
+
+    recipient: Recipient
+    means: str | None
+    product: str | None = None
+    task: str | None = None
 
 
 class EntrustDecorator:
@@ -230,61 +246,54 @@ class HandOverFunction:
         row_contexts = scan.row_contexts
         use = require_current_use(engine, f"{declared.name} was called")
         recipient = resolve_recipient(engine, declared.recipient)
-        means = declared.means or recipient.means
+        terms = HandOverTerms(recipient, declared.means or recipient.means, declared.product, declared.task)
         if use is not None:
-            self._check_recipient(use, label, recipient, means, row_contexts)
-        provisions = [
-            self._make_provision((table, table_label), use, recipient, means, row_contexts)
-            for table, table_label in engine.snapshot.matrix.split_label(label)
-        ]
+            self._check_recipient(use, label, terms, row_contexts)
+        # Each notice has its own record, which cites its clauses.
+        provisions: list[Provision] = []
+        for table, own_label in engine.snapshot.matrix.split_label(label):
+            provisions.append(self._make_provision(table, own_label, use, terms, row_contexts))
         for record in self._record:
-            for provision in provisions:  # Each notice has its own record, which cites its clauses.
+            for provision in provisions:
                 record(provision)
 
     def _check_recipient(
-        self, use: Use[Any], label: Label, recipient: Recipient, means: str | None, row_contexts: tuple[RowContext, ...]
+        self, use: Use[Any], label: Label, terms: HandOverTerms, row_contexts: tuple[RowContext, ...]
     ) -> None:
         """Report all denials of a hand-over. Raise the first one, unless it is only observed."""
-        engine, declared = self._engine, self.declared
-        permissions = use.handle.get_permissions()  # Read once, so that one revision decides everything.
-        purpose_denial = use.handle.decide_and_report(label, row_contexts, permissions, used=True)
+        engine, handle = self._engine, use.handle
+        permissions = handle.get_permissions()  # Read once, so that one revision decides everything.
+        purpose_denial = handle.decide_and_report(label, row_contexts, permissions, used=True)
         if purpose_denial is not None:
-            self._refuse(purpose_denial, use, f"it was to be handed to {recipient.id}")
-        others = list(
-            iter_denials(
-                engine,
-                Decision(engine.snapshot.decide(label, use.purpose, use.channel, conditions=use.conditions)),
-                recipient,
-                row_contexts,
-                means=means,
-                product=declared.product,
-                task=declared.task,
-                stated=True,
-            )
-        )
-        for decision in others:
-            self._refuse(decision, use)
-        if purpose_denial is None and not others:  # Refused data is not used, even if that is only observed.
-            use.handle.count_use(label, row_contexts, permissions, 1)
+            self._refuse(purpose_denial, use, f"it was to be handed to {terms.recipient.id}")
+        decision = Decision(engine.snapshot.decide(label, use.purpose, use.channel, conditions=use.conditions))
+        other_denials = list(iter_denials(engine, decision, terms, row_contexts, requires_means=True))
+        for denial in other_denials:
+            self._refuse(denial, use)
+        if purpose_denial is None and not other_denials:  # Refused data is not used, even if that is only observed.
+            handle.count_use(label, row_contexts, permissions, 1)
 
-    def _refuse(self, decision: Decision, use: Use[Any], advice: str | None = None) -> None:
-        violation = violation_class(decision)(decision, use.activity.name, self.declared.name, None, advice)
-        violation._done = "handed over"
+    def _refuse(self, denial: Decision, use: Use[Any], advice: str | None = None) -> None:
+        violation = make_hand_over_violation(denial, use.activity.name, self.declared.name, advice)
         self._engine.report_violation(violation, use.activity)
 
     def _make_provision(
         self,
-        data: tuple[PolicyTable, Label],
+        table: PolicyTable,
+        label: Label,
         use: Use[Any] | None,
-        recipient: Recipient,
-        means: str | None,
+        terms: HandOverTerms,
         row_contexts: Iterable[RowContext],
     ) -> Provision:
         """Build the record of a hand-over of data that belongs to one notice."""
-        table, label = data
         document = table.notice.document
+        recipient = terms.recipient
         purpose = None if use is None else use.activity.purpose
         ways = document.safeguards.means if document.safeguards is not None else ()
+        subjects: dict[str, None] = {}  # A dict keeps the order and drops duplicates.
+        for row_context in row_contexts:
+            if row_context.subject is not None:
+                subjects[row_context.subject] = None
         return Provision(
             recipient=recipient.id,
             kind=canonicalize_id(document.recipients, recipient.kind),
@@ -294,122 +303,116 @@ class HandOverFunction:
             purpose=None if purpose is None else self._engine.purpose_record_id(purpose),
             revision=table.notice.revision,
             activity=use.activity.name if use is not None else None,
-            means=canonicalize_id(ways, means or "not stated"),
-            subjects=tuple(
-                dict.fromkeys(row_context.subject for row_context in row_contexts if row_context.subject is not None)
-            ),
+            means=canonicalize_id(ways, terms.means or "not stated"),
+            subjects=tuple(subjects),
             at=self._engine.clock.now(),
             name=recipient.name,
-            product=self.declared.product,
-            task=self.declared.task,
+            product=terms.product,
+            task=terms.task,
         )
 
 
 def iter_denials(
     engine: Engine,
-    asked: Decision,
-    recipient: Recipient,
+    decision: Decision,
+    terms: HandOverTerms,
     row_contexts: Iterable[RowContext],
     *,
-    means: str | None,
-    product: str | None,
-    task: str | None,
-    stated: bool = False,
+    requires_means: bool = False,
 ) -> Iterator[Decision]:
     """Yield the denials of a hand-over, other than those of its purpose.
 
     Args:
         engine: The engine of the guard.
-        asked: The decision on the purpose.
-        recipient: The recipient.
+        decision: The decision on the purpose.
+        terms: The recipient, and how the data is handed over.
         row_contexts: The subjects and dates of the data.
-        means: The way in which the data travels, if it is known.
-        product: The product for which the data is handed over, if any.
-        task: The task for which the data is handed over, if any.
-        stated: True if the means must be known.
+        requires_means: True if the means must be known.
 
     Yields:
         The denials of the recipient by each notice, and one if a subject stopped the provision of the data.
     """
     matrix = engine.snapshot.matrix
-    for table, label in matrix.split_label(asked.label):
-        yield from _iter_denials_of_notice(
-            engine, (table, label), asked, recipient, means=means, product=product, task=task, stated=stated
-        )
+    for table, label in matrix.split_label(decision.label):
+        reasons = _find_objections(engine, decision.purpose, terms, table, label)
+        if requires_means and terms.means is None:
+            reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
+        if reasons:
+            if table.prefix:  # The guard enforces several notices.
+                reasons = tuple(f"{table.notice.id}: {reason}" for reason in reasons)
+            yield make_refusal(table.notice.document, decision, terms.recipient, reasons, matrix.record_id)
     all_preferences = engine.collect_preferences(row_contexts).values()
     if any(preferences is not None and preferences.provision_stopped for preferences in all_preferences):
-        rights = matrix.split_label(asked.label)[0][0].notice.document.rights
+        table, _ = matrix.split_label(decision.label)[0]
+        rights = table.notice.document.rights
         clause = rights.clause if rights is not None else "7"
-        source_ids = ", ".join(map(matrix.record_id, asked.label))
+        source_ids = ", ".join(map(matrix.record_id, decision.label))
         yield override_decision(
-            asked,
+            decision,
             DenialReason.SUBJECT,
-            f"{format_term(asked.purpose, matrix.record_id)} may not hand {source_ids} of this subject "
-            f"to {recipient.id}",
+            f"{format_term(decision.purpose, matrix.record_id)} may not hand {source_ids} of this subject "
+            f"to {terms.recipient.id}",
             (f"the subject asked for the provision of the data to others to stop (clause {clause})",),
         )
 
 
-def _iter_denials_of_notice(
-    engine: Engine,
-    data: tuple[PolicyTable, Label],
-    asked: Decision,
-    recipient: Recipient,
-    *,
-    means: str | None,
-    product: str | None,
-    task: str | None,
-    stated: bool,
-) -> Iterator[Decision]:
-    """Yield the denial of a recipient by one notice. Each notice that the data belongs to must permit the hand-over."""
-    table, label = data
+def _find_objections(
+    engine: Engine, purpose: type[Purpose] | Family, terms: HandOverTerms, table: PolicyTable, label: Label
+) -> tuple[str, ...]:
+    """Find the objections of one notice. Each notice that the data belongs to must permit the hand-over.
+
+    Args:
+        engine: The engine of the guard.
+        purpose: The purpose, or family, that the data is to serve.
+        terms: The recipient, and how the data is handed over.
+        table: The compiled notice.
+        label: The label of the data that belongs to this notice.
+    """
     document = table.notice.document
-    sources = tuple(table.current_source(source).clause for source in label)
-    members = asked.purpose.members if isinstance(asked.purpose, Family) else (asked.purpose,)
-    own = [member for member in members if member in table.notice.purposes]
+    members = purpose.members if isinstance(purpose, Family) else (purpose,)
+    own_members = [member for member in members if member in table.notice.purposes]
     # Data that is not personal is checked against every notice, even if a notice does not define the purpose.
-    purposes = tuple(member.clause for member in own) or tuple(map(engine.snapshot.matrix.record_id, members))
-    reasons: tuple[str, ...] = ()
+    purposes = tuple(member.clause for member in own_members) or tuple(map(engine.snapshot.matrix.record_id, members))
     for moment in engine.clock.span():  # A safeguard must be valid at both moments if the time is uncertain.
-        today = to_local_day(document.timezone, moment)
-        reasons = reasons or list_objections(
+        objections = list_objections(
             document,
-            recipient,
-            sources=sources,
+            terms.recipient,
+            sources=tuple(table.current_source(source).clause for source in label),
             purposes=purposes,
-            means=means,
-            product=product,
-            task=task,
-            today=today,
+            means=terms.means,
+            product=terms.product,
+            task=terms.task,
+            today=to_local_day(document.timezone, moment),
         )
-    if stated and means is None:
-        reasons += ("it is not said by which means the data travels: `means=…`, here or of the recipient",)
-    if reasons:
-        if table.prefix:  # The guard enforces several notices.
-            reasons = tuple(f"{table.notice.id}: {reason}" for reason in reasons)
-        yield make_refusal(document, asked, recipient, reasons, engine.snapshot.matrix.record_id)
+        if objections:
+            return objections
+    return ()
 
 
-def require_recipient(engine: Engine, given: object) -> None:
-    """Raise TypeError unless `given` is a recipient, or an id and there is a register to look it up."""
-    if isinstance(given, Recipient):
+def require_recipient(engine: Engine, recipient: object) -> None:
+    """Raise TypeError unless `recipient` is a recipient, or an id and there is a register to look it up."""
+    if isinstance(recipient, Recipient):
         return
-    if not isinstance(given, str):
-        raise TypeError(f"a recipient is a `Recipient(…)`, or the id of a registered one, not {type(given).__name__}")
+    if not isinstance(recipient, str):
+        raise TypeError(
+            f"a recipient is a `Recipient(…)`, or the id of a registered one, not {type(recipient).__name__}"
+        )
     if not hasattr(engine.oversight, "recipient"):
         raise TypeError(
             "there is no register to look a recipient up in: give a `Recipient(…)`, or the guard governance"
         )
 
 
-def resolve_recipient(engine: Engine, given: Recipient | str) -> Recipient:
+def resolve_recipient(engine: Engine, recipient: Recipient | str) -> Recipient:
     """Return a recipient unchanged, or look up an id in the register.
 
     Raises:
         UnknownRecipient: The register has no recipient with this id.
         StoreUnavailable: The register cannot answer.
     """
-    return given if isinstance(given, Recipient) else cast("RecipientRegister", engine.oversight).recipient(given)
+    if isinstance(recipient, Recipient):
+        return recipient
+    return cast("RecipientRegister", engine.oversight).recipient(recipient)
 
 
 def _collect_recorders(engine: Engine) -> tuple[Callable[[Provision], None], ...]:

@@ -119,9 +119,14 @@ def can_prefetch_roster(oversight: object) -> bool:
     return _is_consistent_override(oversight, "aroster", "roster")
 
 
-def _is_consistent_override(oversight: object, name: str, other: str) -> bool:
-    spaces = [getattr(oversight, "__dict__", {}), *map(vars, type(oversight).__mro__)]
-    return next((name in space for space in spaces if name in space or other in space), False)
+def _is_consistent_override(oversight: object, name: str, base_name: str) -> bool:
+    """Return True if the method `name` was overridden together with `base_name`, or after it."""
+    for namespace in (getattr(oversight, "__dict__", {}), *map(vars, type(oversight).__mro__)):
+        if name in namespace:
+            return True
+        if base_name in namespace:
+            return False
+    return False
 
 
 class Roster(Immutable):
