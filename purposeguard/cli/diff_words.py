@@ -96,6 +96,7 @@ SENTENCES: Final[Mapping[str, str]] = {
         "granted it: the extension is gone"
     ),
     "period": "{s}: kept {for_} from {start}, before {before}",
+    "law-period": "{s}: law needs it {for_} from {start}, before {before}",
     "country": "{code}{name}: {is_}; before, {was}",
     "supervision": "supervision of recipients is {new}, before {old}",
     "answer-days": "requests are answered {within}, before {before}",
@@ -227,8 +228,8 @@ class ChangeWords:
         if kind == "title":
             was, is_ = _titles(old, new)
             return {"was": was, "is_": is_, "name": str(facts["id"]) if "id" in facts else self._name_term(facts)}
-        if kind in {"period", "answer-days"}:
-            word = "for" if kind == "period" else "within"
+        if kind in {"period", "law-period", "answer-days"}:
+            word = "within" if kind == "answer-days" else "for"
             before, after = ("without a period" if days is None else f"{word} {days} days" for days in (old, new))
             return {"before": before, "for_": after, "within": after}
         if kind == "text":

@@ -26,7 +26,7 @@ from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import Period
+from purposeguard.notice.schema import LegalPeriod, Period
 from purposeguard.notice.several import Notices
 
 with Needs(__name__, "cli"):
@@ -356,11 +356,11 @@ def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, con
         return sweep.run(batch=batch, max_share=max_share, told=advance)
 
 
-def _period_data(period: Period | None) -> dict[str, Any]:
+def _period_data(period: Period | LegalPeriod | None) -> dict[str, Any]:
     return {"days": None, "from": None} if period is None else {"days": period.days, "from": period.from_}
 
 
-def _period_text(period: Period | None) -> str:
+def _period_text(period: Period | LegalPeriod | None) -> str:
     if period is None:
         return "no period is set"
     days = "1 day" if period.days == 1 else f"{period.days:,} days"

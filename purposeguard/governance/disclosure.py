@@ -285,13 +285,15 @@ def _build_sources(notice: Notice, labels: Iterable[Label], language: Language) 
     parts: list[SourcePart] = []
     for id_ in _sort_clauses(notice, Label(*source_by_clause.values())) if source_by_clause else ():
         source = _find_source_in_force(notice, source_by_clause[id_])
-        retention = [] if source is None else periods.of(id_)
+        retention = () if source is None else periods.of(id_)
+        law = () if source is None else periods.of_law(id_)
         parts.append(
             SourcePart(
                 id=id_,
                 title=title_in((source or source_by_clause[id_]).title, language),
                 in_force=source is not None,
                 retention=tuple(RetentionPart(days=period.days, counted_from=period.from_) for period in retention),
+                law=tuple(RetentionPart(days=period.days, counted_from=period.from_) for period in law),
             )
         )
     return tuple(parts)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 
 from purposeguard.errors import UnknownSource
-from purposeguard.notice.grants import Lineage
+from purposeguard.notice.grants import LegalGrounds, Lineage
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Period
+from purposeguard.notice.schema import LegalPeriod, Period
 from purposeguard.notice.vocabulary import Source
 from purposeguard.policy.row_context import SubjectId, subject_key
 
@@ -89,13 +89,20 @@ class RegisteredEraser:
                 raise UnknownSource(clause, f"that of {revision.revision} is no source of the notice any more")
             yield current, current.source(now)
 
-    def periods(self, notice: Notice) -> list[tuple[Period, Periods]]:
-        """Return the periods of the eraser's sources, the shortest first, each with those of its notice."""
+    def periods(self, notice: Notice) -> list[tuple[Period | LegalPeriod, Periods]]:
+        """Return the periods of the eraser's sources, the shortest first, each with those of its notice.
+
+        The period for which law needs data is one of them if all uses of the source rest on law: then nothing may use
+        the data any more. Otherwise it only says how long `due` leaves out what law needs.
+        """
         periods_of = {single_notice: Periods(single_notice.document) for single_notice in notice.notices}
-        own: list[tuple[Period, Periods]] = []
+        own: list[tuple[Period | LegalPeriod, Periods]] = []
         for single_notice, source in self._current_sources(notice):
             periods = periods_of[single_notice]
-            own.extend((period, periods) for period in periods.of(source.clause) if period.from_ == self.counted)
+            applicable: list[Period | LegalPeriod] = [*periods.of(source.clause)]
+            if rests_on_law_alone(single_notice, source):
+                applicable += periods.of_law(source.clause)
+            own.extend((period, periods) for period in applicable if period.from_ == self.counted)
         return sorted(own, key=lambda pair: pair[0].days)
 
 
@@ -179,8 +186,23 @@ class Erasers:
         return iter(tuple(self._registered.values()))
 
 
-def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -> tuple[Period, ...]:
-    """Return the periods of a notice without eraser: past them data is refused, and never erased."""
+def rests_on_law_alone(notice: Notice, source: type[Source]) -> bool:
+    """Return True if the source may serve some purpose, and each of its uses rests on law and on nothing else."""
+    grounds = LegalGrounds(notice.document)
+    bases = {
+        ground.basis
+        for purpose in notice.grants[source]
+        for group in grounds.get_grounds(source.clause, purpose.clause)
+        for ground in group
+    }
+    return bases == {"law"}
+
+
+def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -> tuple[Period | LegalPeriod, ...]:
+    """Return the periods of a notice without eraser: past them data is refused, and never erased.
+
+    A period for which law needs data is one of them if all uses of its source rest on law.
+    """
     served: set[tuple[str, str]] = set()
     for eraser in erasers:
         try:
@@ -189,12 +211,14 @@ def find_unserved_periods(notice: Notice, erasers: Iterable[RegisteredEraser]) -
             continue  # of an earlier revision; the plan tells of it
         for clause in clauses:
             served.update(zip(itertools.repeat(eraser.counted), _list_items(notice, clause)))
-    unserved: list[Period] = []
+    unserved: list[Period | LegalPeriod] = []
     for single_notice in notice.notices:
         retention = single_notice.document.retention
         if retention is None:
             continue
-        for period in retention.period:
+        legal = [row for row in retention.law if rests_on_law_alone(single_notice, single_notice.source(row.source))]
+        periods: list[Period | LegalPeriod] = [*retention.period, *legal]
+        for period in periods:
             source_id = notice.key(single_notice.source(period.source))
             needed = zip(itertools.repeat(period.from_), _list_items(notice, source_id))
             if not served.issuperset(needed):

@@ -80,7 +80,7 @@ class HoldingPart(Part):
 
 
 class RetentionPart(Part):
-    """A period for which data of a source is kept (clause 8)."""
+    """A period for which data of a source is kept, or for which law needs it (clause 8)."""
 
     days: int
     counted_from: Literal["collection", "end-of-use"]
@@ -93,6 +93,9 @@ class SourcePart(Part):
     title: str
     in_force: bool = Field(description="whether the revision in force still has this clause; else nothing may use it")
     retention: tuple[RetentionPart, ...] = Field(description="the shortest first; none where none has been set")
+    law: tuple[RetentionPart, ...] = Field(
+        default=(), description="how long law needs it, the shortest first; none where the notice states no end"
+    )
 
 
 class CategoryPart(Part):

@@ -35,7 +35,7 @@ from purposeguard.governance.schema import Moment, Serial, metadata
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import to_local_day
-from purposeguard.notice.schema import Period
+from purposeguard.notice.schema import LegalPeriod, Period
 from purposeguard.runtime.clock import Clock
 
 MAX_SHARE: Final = 0.1
@@ -79,7 +79,7 @@ class Due:
 
     eraser: str
     sources: tuple[str, ...]
-    period: Period | None
+    period: Period | LegalPeriod | None
     before: datetime.date | None
     """The day before which the period of due data began."""
     count: int = 0
@@ -103,7 +103,7 @@ class Plan:
 
     today: datetime.date
     parts: tuple[Due, ...]
-    unserved: tuple[Period, ...]
+    unserved: tuple[Period | LegalPeriod, ...]
     """The periods without an eraser."""
     resumes: int | None
     """The number of the unfinished run that would be resumed."""
@@ -198,12 +198,12 @@ class RetentionJob:
 
     def _find_period(
         self, eraser: RegisteredEraser, now: datetime.datetime
-    ) -> tuple[Period | None, datetime.date | None]:
+    ) -> tuple[Period | LegalPeriod | None, datetime.date | None]:
         """Return the period of an eraser that ends first, and its cut-off day: data from before that day is due.
 
         Data of several notices is due as soon as one notice says so, by the day in that notice's time zone.
         """
-        earliest: tuple[Period | None, datetime.date | None] = None, None
+        earliest: tuple[Period | LegalPeriod | None, datetime.date | None] = None, None
         for period, periods in eraser.periods(self._notice):
             today = to_local_day(periods.timezone, now)
             # False for a period longer than the calendar.

@@ -8,18 +8,20 @@ import json
 import re
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purposeguard import Notice
 from purposeguard.cli.diff import Diff, headline
-from purposeguard.notice.retention import Periods
+from purposeguard.notice.retention import Periods, for_law
 from purposeguard.notice.schema import Document, Transfer
 from purposeguard.policy.diff import Change, compare
 from purposeguard.policy.diff.rows import _country_terms
 from purposeguard.policy.transfers import Recipient, _check_transfer
 from tests.generated import notice_revisions, notice_tables
 from tests.generated.notice_tables import Tables, titled
+from tests.unit import samples
 
 CODES = ("US", "CN", "DE", "JP", "FR")
 KINDS = ("own-subsidiary", "partner")
@@ -153,6 +155,55 @@ def test_periods(pair: tuple[Notice, Notice]) -> None:
             assert ((source.clause, start) in told) is (before != after)
             if before != after:
                 assert told[source.clause, start].direction == ("widened" if after > before else "narrowed")
+
+
+LEGAL_PERIODS = [None, (30, "end-of-use"), (365, "end-of-use"), (365, "collection")]
+
+
+def needed_by_law(period: tuple[int, str] | None, date: str) -> Notice:
+    rows = [] if period is None else [{"source": "1", "days": period[0], "from": period[1]}]
+    terms = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only", "law": rows}
+    tables = samples.tables() | {"retention": terms, "revision": date}
+    tables["grant"][1]["basis"] = "law"
+    return Notice.parse(tables)
+
+
+@pytest.mark.parametrize(("before", "after"), [*itertools.product(LEGAL_PERIODS, repeat=2)])
+def test_periods_of_law(before: tuple[int, str] | None, after: tuple[int, str] | None) -> None:
+    old, new = needed_by_law(before, "2024-01-01"), needed_by_law(after, "2025-01-01")
+    told = {one["start"]: one for one in changes(old, new, "law-period")}
+    for start in ("collection", "end-of-use"):
+        lasts_before, lasts_after = (
+            [days for days in (1, 31, 366) if lasts(notice.document, start, days)] for notice in (old, new)
+        )
+        assert (start in told) is (lasts_before != lasts_after)
+        if start in told:
+            widens = len(lasts_after) > len(lasts_before)
+            assert told[start].direction == ("widened" if widens else "narrowed")
+            assert told[start].needs == ("notice" if widens else None)
+            assert {"1", "1(a)", "1(b)"} <= {*cast("tuple[str, ...]", told[start]["sources"])}
+
+
+def lasts(document: Document, start: str, days: int) -> bool:
+    """Whether law still needs data of persons after so many days."""
+    began = datetime.date(2024, 1, 1)
+    days_of: Any = {"collected" if start == "collection" else "ended": began}
+    over = Periods(document).overdue(["1"], **days_of, today=began + datetime.timedelta(days))
+    return for_law("1") not in over
+
+
+def test_words_of_periods_of_law_are_compared_by_source() -> None:
+    def worded(words: str, date: str) -> Notice:
+        tables = needed_by_law(None, date).dump()
+        text = {"en": {"words": words}}
+        tables["retention"]["law"] = [
+            {"source": "1(a)", "days": 9, "text": text},
+            {"source": "2", "days": 9, "text": {"en": {"words": "as it was"}}},
+        ]
+        return Notice.parse(tables)
+
+    (change,) = changes(worded("nine days", "2024-01-01"), worded("no more than nine days", "2025-01-01"), "text")
+    assert change["id"] == "1(a) law end-of-use"
 
 
 @settings(max_examples=20)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from pyshacl import validate
 from rdflib import RDF, Graph, Literal, URIRef
-from rdflib.namespace import ODRL2, SKOS
+from rdflib.namespace import DCTERMS, ODRL2, SKOS
 
 from purposeguard import Guard, Notice
 from purposeguard.notice.export.dpv import NOTICE, export
@@ -181,6 +181,17 @@ def test_a_basis_is_told_where_the_notice_states_one() -> None:
     assert graph.value(URIRef(f"{BASE}#process/audience-measurement"), basis) == URIRef(f"{DPV}Consent")
     assert graph.value(URIRef(f"{BASE}#process/tax-records"), basis) == URIRef(f"{DPV}LegalObligation")
     assert not list(graph_of(tm.NOTICE.document).triples((None, basis, None)))
+
+
+def test_a_period_of_law_says_that_it_is_one() -> None:
+    tables = GDPR.dump()
+    source = tables["retention"]["period"][0]["source"]
+    tables["retention"]["law"] = [{"source": source, "days": 4321}]
+    graph = graph_of(Notice.parse(tables).document)
+    assert_valid(graph)
+    (duration,) = (subject for subject, value in graph.subject_objects(RDF.value) if str(value) == "P4321D")
+    described = {str(text) for text in graph.objects(duration, DCTERMS.description)}
+    assert described == {"from the end of use, for uses that rest on law", "利用終了日から（法令に基づく利用）"}
 
 
 def test_the_same_notice_gives_the_same_text() -> None:

@@ -145,6 +145,16 @@ def test_annotations_that_cannot_be_read_are_refused() -> None:
         collect_tagged_fields(guard, tm.NOTICE)
 
 
+def test_a_period_of_law_is_told_of_the_purposes_that_rest_on_law() -> None:
+    tables = tm.NOTICE.dump()
+    tables["retention"]["law"] = [{"source": "1.1(a)", "days": 4321}, {"source": "2.3", "days": 1234}]
+    tables["grant"][0]["purpose"][0]["basis"] = "law"
+    text = export(Notice.parse(tables).document)[NOTICE]
+    assert re.findall(r"retention_period\W+(.*?)\W*$", text, re.MULTILINE) == [
+        "1.1(a): 4321 days from the end of use, as long as law needs it"
+    ]
+
+
 def test_the_head_says_what_fides_is_not_told() -> None:
     files = export(GDPR.document, "ja", {})
     assert set(files) == {NOTICE, DATASET}

@@ -80,6 +80,7 @@ CHANGES: dict[str, Callable[[Tables], object]] = {
     "whether it is optional": lambda t: t["voluntary"].update(optional=False),
     "periods lifted": lambda t: t["retention"].update(period=[]),
     "periods set": lambda t: t["retention"].update(period=[{"source": "1", "days": 9, "from": "collection"}]),
+    "a period of law": lambda t: t["retention"].update(law=[{"source": "1", "days": 365}]),
     "a parent": lambda t: (
         t["source"][2].pop("parent"),
         t["source"][3].pop("automatic"),

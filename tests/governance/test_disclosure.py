@@ -67,6 +67,24 @@ def test_clause_8_each_item_says_until_when_it_is_kept() -> None:
     }
 
 
+def test_a_report_says_how_long_law_needs_it() -> None:
+    tables = NOTICE.dump()
+    tables["retention"]["law"] = [{"source": "1.1", "days": 3000}, {"source": "1.1(a)", "days": 400}]
+    made = build_disclosure(pg.Notice.parse(tables, classes=vars(tm)), "7", holdings(), RecordsAboutSubject(), now=NOW)
+    needed = {source.id: [(each.days, each.counted_from) for each in source.law] for source in made.sources}
+    assert needed == {
+        "1.1(a)": [(400, "end-of-use")],
+        "1.1(b)": [(3000, "end-of-use")],
+        "1.1(c)": [(3000, "end-of-use")],
+        "2.3": [],
+    }
+    page = made.to_html()
+    assert "<li>where law needs it: 400 days from the end of use</li>" in page
+    assert "<li>no period set: as long as a purpose of use needs it</li><li>where law needs it: 3000 days" in page
+    assert not any(source.law for source in report().sources)
+    assert "where law needs it" not in report().to_html()
+
+
 def test_clause_7_purposes_are_those_that_the_notice_grants_to_all_the_sources_of_an_item() -> None:
     made = report()
     open_to = {one.sources: one.purposes for one in made.categories}

@@ -159,6 +159,40 @@ def test_periods_that_no_eraser_serves_are_told(store):
     assert left((Rows({}), "1")) == [("2", 7), ("2", 300), ("1(b) router", 3)]
 
 
+def needed_by_law(*bases):
+    """A notice by which law needs data of visits for ten days; `bases` are those of its two purposes."""
+    made = noticed(("1(a)", 30)).dump()
+    for purpose, basis in zip(made["grant"][2]["purpose"], bases, strict=True):
+        purpose["basis"] = basis
+    made["retention"]["law"] = [{"source": "2", "days": 10}, {"source": "1(a)", "days": 90}]
+    return pg.Notice.parse(made)
+
+
+def test_data_that_law_alone_lets_be_used_is_due_when_law_needs_it_no_more(store):
+    notice, rows = needed_by_law("law", "law"), Rows({number: days_ago(number) for number in range(20)})
+    job = swept(store, (rows, "2"), notice=notice)
+    (part,) = job.plan().parts
+    assert (part.period.days, part.before, part.count) == (10, days_ago(10), 9)
+    assert done(job.run(max_share=1)) == {"e0": 9}
+    assert [(period.source, period.days) for period in job.plan().unserved] == [("1(a)", 30)]
+    assert [(period.source, period.days) for period in swept(store, notice=notice).plan().unserved] == [
+        ("1(a)", 30),
+        ("2", 10),
+    ]
+    guard = pg.Guard(notice, clock=lambda: NOW)
+    for days, allowed in ((10, True), (11, False)):  # nothing may use what is erased
+        assert guard.allows("2", "4①", subject=pg.RowContext(ended=days_ago(days))) is allowed
+    assert swept(store, (rows, "2", {"counted": "collection"}), notice=notice).plan().count == 0
+
+
+@pytest.mark.parametrize("bases", [("law", "contract"), ("contract", "contract")])
+def test_the_period_of_law_ends_no_other_use(store, bases):
+    notice, rows = needed_by_law(*bases), Rows({1: days_ago(20)})
+    plan = swept(store, (rows, "2"), (Rows({2: days_ago(20)}), "1(a)"), notice=notice).plan()
+    assert [(part.period and part.period.days, part.count) for part in plan.parts] == [(None, 0), (30, 0)]
+    assert not plan.unserved
+
+
 def test_an_eraser_that_cannot_say_what_is_due_is_told(store):
     class Broken(Rows):
         def due(self, before):

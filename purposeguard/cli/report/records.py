@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from purposeguard.cli.options import needing, store_of
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import Period
+from purposeguard.notice.schema import LegalPeriod, Period
 
 if TYPE_CHECKING:
     from purposeguard.governance import Governance
@@ -103,7 +103,7 @@ class LedgerRecords:
     requests: tuple[RequestFigures, ...]
     restrictions: tuple[Figure, ...]
     erasable: tuple[Due, ...]
-    unserved: tuple[Period, ...]
+    unserved: tuple[Period | LegalPeriod, ...]
 
     @property
     def problems(self) -> list[str]:

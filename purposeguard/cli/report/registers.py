@@ -335,6 +335,11 @@ class _RegisterEntries:
             for source in sources
             for period in self._periods.of(source)
         ]
+        lines += [
+            self._word(f"law-{period.from_}", source=source, days=period.days)
+            for source in sources
+            for period in self._periods.of_law(source)
+        ]
         without = [source for source in sources if not self._periods.of(source)]
         if without:
             lines.append(self._translate(self._comma(without), self._absent) if lines else self._absent)

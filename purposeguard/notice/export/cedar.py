@@ -36,8 +36,8 @@ UNLABELLED = {"en": "Data without a label is refused", "ja": "ラベルのない
 
 NOT_HERE = (
     "What is allowed here may have to be refused all the same, which these policies cannot know: data collected under",
-    "another revision, what a subject asked to stop, periods of retention, recipients and their countries, and that an",
-    "activity says how it reaches people. Ask the library too, or see to each elsewhere.",
+    "another revision, what a subject asked to stop, periods of retention and of law, recipients and their countries,",
+    "and that an activity says how it reaches people. Ask the library too, or see to each elsewhere.",
 )
 
 

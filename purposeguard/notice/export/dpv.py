@@ -16,7 +16,18 @@ from operator import itemgetter
 from typing import Any, Final
 
 from purposeguard.notice.export.reading import Ban, NoticeReading, Term
-from purposeguard.notice.schema import Basis, Document, FamilyRow, Grant, Office, Period, PurposeRow, SourceRow, Titles
+from purposeguard.notice.schema import (
+    Basis,
+    Document,
+    FamilyRow,
+    Grant,
+    LegalPeriod,
+    Office,
+    Period,
+    PurposeRow,
+    SourceRow,
+    Titles,
+)
 
 NOTICE: Final = "notice.jsonld"
 
@@ -76,6 +87,16 @@ NOT_HERE: Final = (
     },
 )
 """Notes on what the rules cannot say, in each language. They are attached to the set of rules."""
+
+STARTS: Final = {
+    "collection": ("from collection", "取得日から"),
+    "end-of-use": ("from the end of use", "利用終了日から"),
+}
+LEGAL_STARTS: Final = {
+    "collection": ("from collection, for uses that rest on law", "取得日から（法令に基づく利用）"),
+    "end-of-use": ("from the end of use, for uses that rest on law", "利用終了日から（法令に基づく利用）"),
+}
+"""The day from which a period is counted, in English and Japanese: one for which data is kept, or law needs it."""
 
 CONDITIONS: Final = {
     "en": "What is allowed under conditions alone is not permitted here; prohibitions stand as if nothing lifted them.",
@@ -190,7 +211,8 @@ class _DpvExport:
 
     def _data(self, given: str, title: Titles, how: str, **more: Any) -> Node:
         """Return a category of data. `how` says how it is obtained: collected, observed or derived."""
-        durations = list(map(_make_storage_duration, self._periods(given)))
+        durations = [_make_storage_duration(period, STARTS) for period in self._periods(given)]
+        durations += [_make_storage_duration(period, LEGAL_STARTS) for period in self._legal_periods(given)]
         return {
             "@id": self._data_ids[given],
             "@type": ["rdfs:Class", "skos:Concept", "dpv:PersonalData", "odrl:Asset"],
@@ -204,6 +226,10 @@ class _DpvExport:
     def _periods(self, source: str) -> list[Period]:
         retention = self._document.retention
         return [] if retention is None else [period for period in retention.period if period.source == source]
+
+    def _legal_periods(self, source: str) -> list[LegalPeriod]:
+        retention = self._document.retention
+        return [] if retention is None else [period for period in retention.law if period.source == source]
 
     def _purpose(self, given: str, title: Titles, families: Sequence[str]) -> Node:
         return {
@@ -344,8 +370,7 @@ def _make_constraint(left: str, right: Sequence[str]) -> Node:
     }
 
 
-def _make_storage_duration(period: Period) -> Node:
-    starts = {"collection": ("from collection", "取得日から"), "end-of-use": ("from the end of use", "利用終了日から")}
+def _make_storage_duration(period: Period | LegalPeriod, starts: Mapping[str, tuple[str, str]]) -> Node:
     en, ja = starts[period.from_]
     return {
         "@type": "dpv:StorageDuration",

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from purposeguard.notice.export.reading import NoticeReading
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Basis, Document, Office, PurposeRow, Titles
+from purposeguard.notice.schema import Basis, Document, LegalPeriod, Office, Period, PurposeRow, Titles
 
 Tables = Mapping[str, Mapping[str, Sequence[str]]]
 """The tags of an application: table or function → column or field → ids of sources."""
@@ -224,7 +224,7 @@ class _FidesExport:
         }
         if first.basis is not None and not others and first.sources is None:  # Fides has room for one
             declaration["legal_basis_for_processing"] = BASES[first.basis]
-        if periods := self._periods(sources):
+        if periods := self._periods(row.id, sources):
             declaration["retention_period"] = periods
         if self._document.recipients:
             declaration |= {
@@ -237,13 +237,19 @@ class _FidesExport:
     def _list_categories(self, sources: Sequence[str]) -> list[str]:
         return list(map(self._categories.__getitem__, sources))
 
-    def _periods(self, sources: Sequence[str]) -> str:
-        if self._document.retention is None:
+    def _periods(self, purpose: str, sources: Sequence[str]) -> str:
+        """Return the periods of the sources. Those of law concern only a purpose that rests on law for some source."""
+        retention = self._document.retention
+        if retention is None:
             return ""
+        rests_on_law = any(row.basis == "law" for row in self._reading.bases(purpose))
         starts = {"collection": "collection", "end-of-use": "the end of use"}
+        periods: list[tuple[Period | LegalPeriod, str]] = [(period, "") for period in retention.period]
+        if rests_on_law:
+            periods += [(period, ", as long as law needs it") for period in retention.law]
         return "; ".join(
-            f"{period.source}: {period.days} days from {starts[period.from_]}"
-            for period in self._document.retention.period
+            f"{period.source}: {period.days} days from {starts[period.from_]}{reason}"
+            for period, reason in periods
             if not set(self._reading.list_with_items(period.source)).isdisjoint(sources)
         )
 

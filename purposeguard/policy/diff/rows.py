@@ -6,7 +6,7 @@ As with uses, only the effect of the rows counts: a country that moves from one 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
 from purposeguard.notice.grants import compute_grants, source_rows
@@ -19,7 +19,9 @@ from purposeguard.notice.schema import (
     Condition,
     Document,
     Kind,
+    LegalPeriod,
     Named,
+    Period,
     Prohibition,
     PurposeRow,
     RecipientKind,
@@ -29,6 +31,9 @@ from purposeguard.notice.schema import (
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.changes import KINDS, AnyPair, Change, Direction, Fact, Matching, Pair, id_of, kind_of
 from purposeguard.policy.diff.texts import strip_texts
+
+PeriodsOfSource = Callable[[str], Sequence[Period | LegalPeriod]]
+"""A function that returns the periods that apply to a source."""
 
 SOURCES = frozenset({"source", "overlay", "derivation"})
 
@@ -407,24 +412,32 @@ def _diff_rights(was: Rights | None, is_: Rights | None) -> Iterator[Change]:
 
 
 def _diff_periods(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
-    """Yield the changes of the shortest period that applies to each source, from collection and from the end of use."""
+    """Yield the changes of the periods for which data is kept, and of those for which law needs it."""
     before, after = Periods(old), Periods(new)
+    yield from _diff_shortest_periods("period", before.of, after.of, matching)
+    yield from _diff_shortest_periods("law-period", before.of_law, after.of_law, matching)
+
+
+def _diff_shortest_periods(
+    kind: str, before: PeriodsOfSource, after: PeriodsOfSource, matching: Matching
+) -> Iterator[Change]:
+    """Yield the changes of the shortest period that applies to each source, from collection and from the end of use."""
     sources_of: dict[tuple[str, int | None, int | None], list[str]] = {}
     for pair in matching.sources:
         if pair.old is None or pair.new is None:
             continue
         for start in ("collection", "end-of-use"):
-            was, is_ = _shortest_period(before, pair.old.id, start), _shortest_period(after, pair.new.id, start)
+            was, is_ = _find_shortest(before(pair.old.id), start), _find_shortest(after(pair.new.id), start)
             if was != is_:
                 sources_of.setdefault((start, was, is_), []).append(pair.id)
     for (start, was, is_), sources in sources_of.items():
         longer = was is not None and (is_ is None or is_ > was)
         direction: Direction = "widened" if longer else "narrowed"
-        yield _make_change("period", direction, sources=tuple(sources), start=start, old=was, new=is_)
+        yield _make_change(kind, direction, sources=tuple(sources), start=start, old=was, new=is_)
 
 
-def _shortest_period(periods: Periods, source: str, start: str) -> int | None:
-    return min((row.days for row in periods.of(source) if row.from_ == start), default=None)
+def _find_shortest(periods: Sequence[Period | LegalPeriod], start: str) -> int | None:
+    return min((row.days for row in periods if row.from_ == start), default=None)
 
 
 def _diff_remaining_tables(old: Document, new: Document) -> Iterator[Change]:

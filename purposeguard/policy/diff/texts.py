@@ -17,6 +17,7 @@ from purposeguard.notice.schema import (
     Criterion,
     Document,
     Extension,
+    LegalPeriod,
     Passage,
     Period,
     Prohibition,
@@ -37,6 +38,7 @@ WHAT: Final[Mapping[str, str]] = {
     "forbid": "prohibition",
     "grant": "clause",
     "incorporated": "incorporated",
+    "law": "retention",
     "means": "means",
     "measures": "measure",
     "period": "retention",
@@ -147,6 +149,8 @@ def _row_id(row: Table, matching: Matching | None) -> str:
     row = row if matching is None else matching.translate_ids(row)
     if isinstance(row, Period):
         return f"{row.source} {row.from_}"
+    if isinstance(row, LegalPeriod):
+        return f"{row.source} law {row.from_}"
     if isinstance(row, Criterion):
         return f"{row.source} criterion"
     if isinstance(row, (Prohibition, Extension)):
