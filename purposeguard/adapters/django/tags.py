@@ -29,7 +29,7 @@ MIGRATIONS: Final = "django_migrations"
 """The table in which Django records the migrations that ran. It belongs to no application."""
 
 Model = Any
-"""A model class. Django has no type annotations."""
+"""A model class. Django has no type annotations. Its attribute `_meta` is a documented API."""
 
 
 class TagFault(NamedTuple):
@@ -108,7 +108,9 @@ def faults_of(model: Model, revisions: Revisions) -> Iterator[TagFault]:
 
 def unknown_settings() -> Iterator[TagFault]:
     """Yield a fault for each name in PURPOSEGUARD_TAGS that is not an installed model or application."""
-    keys = {key for model in every_model() for key in _keys(model)}
+    keys: set[str] = set()
+    for model in every_model():
+        keys.update(_keys(model))
     for key in _settings():
         if key.lower() not in keys:
             yield TagFault(

@@ -11,7 +11,7 @@ from sqlglot import exp
 from purposeguard.adapters.enforcement import NO_RULES, label_in, require_covering, require_tag
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.parsing import parse_statement
-from purposeguard.adapters.sql.scopes import NOTHING, Flow, Relation
+from purposeguard.adapters.sql.scopes import NOTHING, Flow, Read, Relation
 from purposeguard.adapters.sql.tags import Catalog, Tables, TablesLike
 from purposeguard.adapters.sql.writes import StatementEffect, StatementReader
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag
@@ -95,25 +95,32 @@ def read_statement(text: str, catalogue: Catalog) -> ReadStatement:
     except RecursionError:
         pass
     else:
-        used: dict[str, set[str]] = {}
-        for table, column in reader.reads:
-            used.setdefault(table, set()).add(column)
         outputs = done.outputs
         analysis = Analysis(
             done.kind,
-            MappingProxyType(
-                {table.name: frozenset(used[table.name]) for table in catalogue.tables.values() if table.name in used}
-            ),
+            MappingProxyType(_group_by_table(reader.reads, catalogue)),
             MappingProxyType(_outputs(outputs)),
             done.target,
             MappingProxyType(dict(done.writes)),
             done.conditions,
             tuple(column.flow for column in outputs.columns) if outputs.complete else None,
             done.keys,
-            tuple(_change(change) for change in reader.changes),
+            tuple(map(_change, reader.changes)),
         )
         return ReadStatement(tree, analysis, tuple(reader.mentions.values()), frozenset(reader.targets), outputs)
     raise UnresolvedStatement("the statement is nested too deeply to be looked into")
+
+
+def _group_by_table(reads: Iterable[Read], catalogue: Catalog) -> dict[str, frozenset[str]]:
+    """Return the columns that are read, by table and in the order of the tables."""
+    names_by_table: dict[str, set[str]] = {}
+    for table, column in reads:
+        names_by_table.setdefault(table, set()).add(column)
+    used: dict[str, frozenset[str]] = {}
+    for declared in catalogue.tables.values():
+        if declared.name in names_by_table:
+            used[declared.name] = frozenset(names_by_table[declared.name])
+    return used
 
 
 def _change(done: StatementEffect) -> Change:
@@ -142,10 +149,10 @@ Used = dict[str, tuple[Columns, tuple[str, ...]]]
 
 def list_used_columns(tables: Tables, analysis: Analysis) -> Used:
     """Return the columns that a statement uses, by table and in the order of the table."""
-    return {
-        table: (tables[table], tuple(name for name in tables.names[table] if name in names))
-        for table, names in analysis.used.items()
-    }
+    used: Used = {}
+    for table, names in analysis.used.items():
+        used[table] = (tables[table], tuple(filter(names.__contains__, tables.names[table])))
+    return used
 
 
 def _outputs(relation: Relation) -> dict[str, Flow]:

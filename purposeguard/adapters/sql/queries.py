@@ -42,21 +42,23 @@ _SELECT: Final = words(
     windows distribute sort cluster order limit offset locks sample
     """
 )
-_SELECT_OF: Final = MappingProxyType(
+_SELECT_WITHOUT: Final = MappingProxyType(
     {
-        dialect: _SELECT - words(lacking)
-        for dialect, lacking in {
-            "sqlite": "kind hint operation_modifiers laterals connect qualify distribute sort cluster locks sample",
-            "postgres": "kind hint operation_modifiers laterals connect qualify distribute sort cluster sample",
-            "mysql": "kind laterals connect qualify distribute sort cluster sample",
-            "duckdb": "kind hint operation_modifiers laterals connect distribute sort cluster locks",
-            "spark": "kind operation_modifiers connect locks sample",
-            "bigquery": "hint operation_modifiers laterals connect distribute sort cluster locks sample",
-            "snowflake": "kind hint operation_modifiers laterals distribute sort cluster locks sample",
-        }.items()
+        "sqlite": "kind hint operation_modifiers laterals connect qualify distribute sort cluster locks sample",
+        "postgres": "kind hint operation_modifiers laterals connect qualify distribute sort cluster sample",
+        "mysql": "kind laterals connect qualify distribute sort cluster sample",
+        "duckdb": "kind hint operation_modifiers laterals connect distribute sort cluster locks",
+        "spark": "kind operation_modifiers connect locks sample",
+        "bigquery": "hint operation_modifiers laterals connect distribute sort cluster locks sample",
+        "snowflake": "kind hint operation_modifiers laterals distribute sort cluster locks sample",
     }
 )
-"""By dialect, the clauses that it has. The keywords of the others are ordinary names to its engine."""
+"""By dialect, the clauses that it lacks. Their keywords are ordinary names to its engine."""
+
+_SELECT_OF: Final = MappingProxyType(
+    {dialect: _SELECT - words(lacking) for dialect, lacking in _SELECT_WITHOUT.items()}
+)
+"""By dialect, the clauses that it has."""
 
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
 _SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
@@ -128,15 +130,13 @@ class QueryReader(FromReader):
             both = self._stack_arms([relation, other], by_name=by_name)
             if by_name and both.complete:
                 # In BigQuery `INNER` keeps the columns that both sides have, and `LEFT` those of the left side.
-                left_names = (
-                    relation.names
-                    if operation.args.get("side") == "LEFT" or operation.args.get("kind") == "INNER"
-                    else both.names
-                )
-                right_names = other.names if operation.args.get("kind") == "INNER" else both.names
-                both = Relation(
-                    column for column in both.columns if column.key in left_names and column.key in right_names
-                )
+                is_inner = operation.args.get("kind") == "INNER"
+                names = set(both.names)
+                if is_inner or operation.args.get("side") == "LEFT":
+                    names.intersection_update(relation.names)
+                if is_inner:
+                    names.intersection_update(other.names)
+                both = Relation(column for column in both.columns if column.key in names)
             relation = both
             self.read_output_order(operation, relation, Scope(around, commons))
         return relation
@@ -212,11 +212,7 @@ class QueryReader(FromReader):
         Its query is analyzed repeatedly until its columns no longer change.
         """
         body = common.this
-        names = self.catalogue.names
-        if not any(
-            type(table.this) is exp.Identifier and not table.args.get("db") and names.key(table.this) == key
-            for table in body.find_all(exp.Table)
-        ):
+        if not self._names_table(body, key):
             return None
         if not isinstance(body, exp.Union):
             refuse(f"`{common.alias}` names itself, and is no UNION of a beginning and of what follows from it")
@@ -233,6 +229,14 @@ class QueryReader(FromReader):
                 return begun
             begun = both
         return refuse(f"`{common.alias}` goes on and on")
+
+    def _names_table(self, node: exp.Expr, key: str) -> bool:
+        """Return True if a table without a schema has this name somewhere in a query."""
+        for table in node.find_all(exp.Table):
+            is_plain_name = type(table.this) is exp.Identifier and not table.args.get("db")
+            if is_plain_name and self.catalogue.names.key(table.this) == key:
+                return True
+        return False
 
     # ---- SELECT ----------------------------------------------------------------------------------------------------
 
@@ -316,7 +320,9 @@ class QueryReader(FromReader):
             return []
         key = self.catalogue.names.key(node.this)
         alias = scope.aliases.get(key)
-        return [] if alias is None else [alias, *(column for column in relation.columns if column.key == key)]
+        if alias is None:
+            return []
+        return [alias, *(column for column in relation.columns if column.key == key)]
 
     def _positions(self, node: exp.Expr | None, relation: Relation) -> None:
         """Count items as read that are named by their position, or all items for ALL."""
@@ -370,7 +376,8 @@ class QueryReader(FromReader):
             outputs = [QueryColumn(name, key, flow, reads) for name, key in self._names_of(item)]
             if several or (len(outputs) == 1 and isinstance(item.unalias(), _SPREADING)):
                 complete = complete and not several and isinstance(item, exp.Alias)
-                rests += [column.with_name(column.name, "") for column in outputs[:1]]
+                if outputs:
+                    rests.append(outputs[0].with_name(outputs[0].name, ""))
             columns += outputs
             for column in outputs:
                 scope.alias(column)
@@ -401,9 +408,10 @@ class QueryReader(FromReader):
             if enclosing_query(column) is not query or not isinstance(column.this, exp.Identifier):
                 continue
             key, qualifier = self.catalogue.names.key(column.this), name_parts(column, "table")
-            relations = (
-                self.lookup.relations(qualifier, own) if qualifier else [source.relation for source in own.visible]
-            )
+            if qualifier:
+                relations = self.lookup.relations(qualifier, own)
+            else:
+                relations = [source.relation for source in own.visible]
             if any(relation.get(key) is not None for relation in relations):
                 return True
         return False
@@ -413,16 +421,16 @@ class QueryReader(FromReader):
 
         The query is read once more, without its aggregates, and over sources whose columns read `BARE`.
         """
-        if self.dialect != "sqlite" or not any(any(find_extrema(item)) for item in node.expressions):
+        if self.dialect != "sqlite" or not any(map(_has_extremum, node.expressions)):
             return False
         if self._searching:  # Searching within a search would take exponential time.
             return True
         columns, expressions = self._grouped(node, scope)
         probe = Scope(scope.parent, scope.commons)
-        probe.sources = [
-            dataclasses.replace(source, relation=mark_columns(source.relation, columns)) for source in scope.sources
-        ]
-        probe.merged = {key: mark_column(column, columns) for key, column in scope.merged.items()}
+        for source in scope.sources:
+            probe.sources.append(dataclasses.replace(source, relation=mark_columns(source.relation, columns)))
+        for key, column in scope.merged.items():
+            probe.merged[key] = mark_column(column, columns)
         copy = without_aggregates(node, expressions)
         before = self.mentions, self.starred, self.spread, self.has_outer_extremum
         self.mentions, self._searching = {}, True
@@ -448,11 +456,10 @@ class QueryReader(FromReader):
         for written in group.expressions if group is not None else ():
             grouping = _item_at(node, written) or written
             if self._is_alias(grouping, own):
-                named = (item.this for item in node.expressions if item.alias == grouping.name)
-                grouping = next(named, grouping)
-            parts = [*name_parts(grouping, "table"), grouping.this]
-            if isinstance(grouping, exp.Column) and all(isinstance(part, exp.Identifier) for part in parts):
-                column = self.lookup.find(parts, own)
+                grouping = _find_aliased_expression(node, grouping)
+            name = [*name_parts(grouping, "table"), grouping.this]
+            if isinstance(grouping, exp.Column) and all(isinstance(part, exp.Identifier) for part in name):
+                column = self.lookup.find(name, own)
                 if column is not None:
                     columns.append(column)
             elif not _has_parameter(grouping):  # Two parameters that are written alike may have two values.
@@ -474,8 +481,12 @@ class QueryReader(FromReader):
             return [(alias.this, names.key(alias))]
         if isinstance(item, exp.Aliases):
             return [(identifier.this, names.key(identifier)) for identifier in item.expressions]
-        last = item.this if isinstance(item, exp.Column) else item.expression if isinstance(item, exp.Dot) else None
-        if isinstance(item, exp.Cast) and self.dialect == "postgres" and isinstance(item.this, exp.Column):
+        last: object = None
+        if isinstance(item, exp.Column):
+            last = item.this
+        elif isinstance(item, exp.Dot):
+            last = item.expression
+        elif isinstance(item, exp.Cast) and self.dialect == "postgres" and isinstance(item.this, exp.Column):
             last = item.this.this
         if isinstance(last, exp.Identifier):
             return [(last.this, names.key(last))]
@@ -539,8 +550,8 @@ class QueryReader(FromReader):
         qualifier = name_parts(node, "table")
         if not qualifier:
             return [number for number, column in enumerate(star.columns) if column.key == key], True
-        meant = [relation.get(key) for relation in self.lookup.relations(qualifier, scope)]
-        positions = [number for number, column in enumerate(star.columns) if any(column is named for named in meant)]
+        meant_ids = {id(relation.get(key)) for relation in self.lookup.relations(qualifier, scope)}
+        positions = [number for number, column in enumerate(star.columns) if id(column) in meant_ids]
         return positions, len(positions) == 1
 
 
@@ -560,10 +571,24 @@ def _own_scope(scope: Scope) -> Scope:
     return own
 
 
+def _has_extremum(node: exp.Expr) -> bool:
+    return any(find_extrema(node))
+
+
+def _find_aliased_expression(node: exp.Select, name: exp.Expr) -> exp.Expr:
+    """Return the expression of the item of SELECT with this alias, or the name itself if there is none."""
+    for item in node.expressions:
+        if item.alias == name.name:
+            aliased: exp.Expr = item.this
+            return aliased
+    return name
+
+
 def _has_parameter(node: exp.Expr) -> bool:
     """Return True if an expression has a parameter, whose value is given when the statement is executed."""
-    names = (column.name for column in node.find_all(exp.Column))
-    return node.find(exp.Placeholder, exp.Parameter) is not None or any(name[:1] in {"%", "$"} for name in names)
+    if node.find(exp.Placeholder, exp.Parameter) is not None:
+        return True
+    return any(column.name[:1] in {"%", "$"} for column in node.find_all(exp.Column))
 
 
 def _item_at(node: exp.Select, position: exp.Expr) -> exp.Expr | None:

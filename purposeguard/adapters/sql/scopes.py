@@ -152,6 +152,13 @@ class Relation:
         """Return the column of a name; the union if several columns have this name."""
         return self._by_key.get(key)
 
+    def find_folded(self, word: str) -> list[QueryColumn]:
+        """Return the columns whose name in lower case is a word; `rest`, if there is one, if no column has it."""
+        columns = [column for key, column in self._by_key.items() if lower(key) == word]
+        if not columns and self.rest is not None:
+            columns.append(self.rest)
+        return columns
+
     @property
     def names(self) -> tuple[str, ...]:
         """The keys of the known names, by which `get` finds columns."""
@@ -205,21 +212,20 @@ def stack_relations(relations: Sequence[Relation], *, by_name: bool = False) -> 
     Raises:
         ValueError: the relations differ in their number of columns.
     """
-    if not all(part.complete for part in relations) or (by_name and any(part.rest for part in relations)):
-        first = relations[0]
-        whole = join_columns([part.whole("") for part in relations])
-        return Relation(
-            (whole.with_name(part.name, part.key or "") for part in first.columns if part.key), whole, complete=False
-        )
+    if not all(relation.complete for relation in relations) or (by_name and any(part.rest for part in relations)):
+        whole = join_columns([relation.whole("") for relation in relations])
+        named = [whole.with_name(column.name, column.key) for column in relations[0].columns if column.key]
+        return Relation(named, whole, complete=False)
     if by_name:
-        keys: dict[str, list[QueryColumn]] = {}
+        columns_by_key: dict[str, list[QueryColumn]] = {}
         for relation in relations:
             for column in relation.columns:
-                keys.setdefault(column.key or "", []).append(column)
-        return Relation(join_columns(columns) for columns in keys.values())
-    if len({len(part.columns) for part in relations}) > 1:
+                columns_by_key.setdefault(column.key or "", []).append(column)
+        return Relation(map(join_columns, columns_by_key.values()))
+    rows = [relation.columns for relation in relations]
+    if len(set(map(len, rows))) > 1:
         raise ValueError("its parts differ in their number of columns")
-    return Relation(join_columns(columns) for columns in zip(*(part.columns for part in relations), strict=True))
+    return Relation(map(join_columns, zip(*rows, strict=True)))
 
 
 def refuse(why: str) -> NoReturn:
@@ -322,8 +328,10 @@ class NameLookup:
             if not own:
                 return perhaps(table.this, (source.spelled for source in sources))
             sources = own
-        columns = (column.name for source in sources for column in source.relation.columns if column.key is not None)
-        return perhaps(parts[-1].this, columns)
+        names: list[str] = []
+        for source in sources:
+            names += [column.name for column in source.relation.columns if column.key is not None]
+        return perhaps(parts[-1].this, names)
 
     def find(self, parts: Sequence[exp.Identifier], scope: Scope | None) -> QueryColumn | None:
         """Return the column that a name means; None if no known column has this name.
@@ -331,15 +339,18 @@ class NameLookup:
         Raises:
             UnresolvedStatement: the name may be one of several columns.
         """
-        keys = [self.names.key(part) for part in parts]
-        perhaps: list[QueryColumn] = []
+        keys = list(map(self.names.key, parts))
+        columns: list[QueryColumn] = []
         while scope is not None:
-            hits, sure = self._single_part(keys[0], scope) if len(keys) == 1 else self._find_dotted(keys, parts, scope)
-            perhaps += hits
+            if len(keys) == 1:
+                hits, sure = self._find_single(keys[0], scope)
+            else:
+                hits, sure = self._find_dotted(keys, parts, scope)
+            columns += hits
             if sure:
                 break
             scope = scope.parent
-        return join_columns(perhaps) if perhaps else None
+        return join_columns(columns) if columns else None
 
     def anyhow(self, word: str, scope: Scope | None) -> QueryColumn | None:
         """Return the union of all that a word may mean, ignoring case; None if nothing in scope has this name.
@@ -348,12 +359,11 @@ class NameLookup:
         """
         columns: list[QueryColumn] = []
         while scope is not None:
-            relations = [*(source.relation for source in scope.visible), Relation(scope.aliases.values())]
-            for relation in relations:
-                hits = [relation.get(key) for key in relation.names if lower(key) == word] or [relation.rest]
-                columns += [column for column in hits if column is not None]
-            # The name of a table in place of a column means its whole row.
-            columns += [source.relation.whole(word) for source in scope.visible if lower(source.key) == word]
+            columns += Relation(scope.aliases.values()).find_folded(word)
+            for source in scope.visible:
+                columns += source.relation.find_folded(word)
+                if lower(source.key) == word:  # The name of a table in place of a column means its whole row.
+                    columns.append(source.relation.whole(word))
             scope = scope.parent
         return join_columns(columns) if columns else None
 
@@ -387,7 +397,8 @@ class NameLookup:
             refuse(f"`{key}` is a column of several tables here: say of which")
         return hits, sure
 
-    def _single_part(self, key: str, scope: Scope) -> tuple[list[QueryColumn], bool]:
+    def _find_single(self, key: str, scope: Scope) -> tuple[list[QueryColumn], bool]:
+        """Return the columns of this scope that a name without a qualifier means, and whether that is certain."""
         hits, sure = self.plain(key, scope)
         alias = scope.aliases.get(key)
         if alias is not None:
@@ -400,6 +411,7 @@ class NameLookup:
     def _find_dotted(
         self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope
     ) -> tuple[list[QueryColumn], bool]:
+        """Return the columns of this scope that a name of several parts means, and whether that is certain."""
         hits: list[QueryColumn] = []
         sure = 0  # The number of columns that are certainly meant.
         for source, depth in self._iter_qualified(keys, parts, scope):
@@ -415,8 +427,11 @@ class NameLookup:
             return hits, bool(sure)
         # The name may be a field of a column or of an item of SELECT.
         columns, _ = self.plain(keys[0], scope)
+        hits += columns
         alias = scope.aliases.get(keys[0])
-        return [*hits, *columns, *([] if alias is None else [alias])], False
+        if alias is not None:
+            hits.append(alias)
+        return hits, False
 
     def _iter_qualified(
         self, keys: Sequence[str], parts: Sequence[exp.Identifier], scope: Scope
@@ -433,14 +448,13 @@ class NameLookup:
 
     def relations(self, parts: Sequence[exp.Identifier], scope: Scope) -> list[Relation]:
         """Return the relations that a qualifier (`t` of `t.*`) may mean, in the nearest scope that has any."""
-        keys = [self.names.key(part) for part in parts]
+        keys = list(map(self.names.key, parts))
         around: Scope | None = scope
         while around is not None:
-            relations = [
-                source.relation
-                for source, depth in self._iter_qualified([*keys, ""], parts, around)
-                if depth == len(keys)
-            ]
+            relations: list[Relation] = []
+            for source, depth in self._iter_qualified([*keys, ""], parts, around):
+                if depth == len(keys):
+                    relations.append(source.relation)
             if relations:
                 return relations
             around = around.parent
@@ -467,7 +481,7 @@ class NameLookup:
             # The standard puts merged columns first, some engines leave them in place. The order is certain where both
             # agree.
             first = [column.key for column in columns[: len(scope.merged)]]
-            complete &= first == list(scope.merged)[::-1] if len(scope.merged) > 1 else first == list(scope.merged)
+            complete &= first == list(reversed(scope.merged))
         return columns, join_columns(rests) if rests else None, complete
 
 

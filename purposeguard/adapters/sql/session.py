@@ -160,13 +160,13 @@ class Statements:
         rules = self._rules(statement.used, use) if use is not None and not use.activity.observing else {}
         notice = self.decider.engine.snapshot.matrix.notice
 
-        def label_of_column(table: str, column: str) -> Label:
-            return label_known(rules.get(table), require_tag(self.tables[table], column, table), notice)
-
-        return {
-            name: Label.join(NOT_PERSONAL, *(label_of_column(table, column) for table, column in sorted(flow)))
-            for name, flow in statement.read.analysis.depends.items()
-        }
+        labels: dict[str, Label] = {}
+        for name, flow in statement.read.analysis.depends.items():
+            label = NOT_PERSONAL
+            for table, column in sorted(flow):
+                label |= label_known(rules.get(table), require_tag(self.tables[table], column, table), notice)
+            labels[name] = label
+        return labels
 
     # ---- preparation and decision ----------------------------------------------------------------------------------
 
@@ -196,10 +196,12 @@ class Statements:
 
     def _rules(self, used: Used, use: Use[Any]) -> dict[str, RowRule]:
         """Return the row rules of the used tables. Tables without a rule are left out."""
-        rules = {
-            table: self.decider.make_row_rule(use, columns, names, table) for table, (columns, names) in used.items()
-        }
-        return {table: rule for table, rule in rules.items() if rule is not None}
+        rules: dict[str, RowRule] = {}
+        for table, (columns, names) in used.items():
+            rule = self.decider.make_row_rule(use, columns, names, table)
+            if rule is not None:
+                rules[table] = rule
+        return rules
 
 
 def _double_percent(condition: exp.Expr) -> None:

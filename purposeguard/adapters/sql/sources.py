@@ -169,7 +169,7 @@ class FromReader(ValueReader):
         if node.args.get("sample"):
             self.value(node.args["sample"], scope)
         if not isinstance(node.this, exp.Identifier):
-            schema = [part for name in ("catalog", "db") if (part := node.args.get(name))]
+            schema = list(filter(None, map(node.args.get, ("catalog", "db"))))
             self._function(node.this, alias, scope, schema)
         else:
             self._read_named_table(node, alias, scope)
@@ -222,10 +222,8 @@ class FromReader(ValueReader):
         if key in {("dual",), ("DUAL",)} and self.dialect in {"mysql", "snowflake"}:
             return Relation(()), ()
         name = ".".join(part.this for part in name_parts(node))
-        declared_names = [
-            *(table.name for table in self.catalogue.tables.values()),
-            *(name for name, _ in self.catalogue.views.values()),
-        ]
+        declared_names = [table.name for table in self.catalogue.tables.values()]
+        declared_names += [view for view, _ in self.catalogue.views.values()]
         raise UnlabelledData(
             f"`{name}` is no table that is known here{perhaps(name, declared_names)}: tell its columns and their tags"
         )
@@ -304,7 +302,11 @@ class FromReader(ValueReader):
         taken = set[str | None]()
         if self.dialect == "bigquery":
             taken = taken.union(*(source.relation.names for source in scope.visible))
-        columns = [whole.with_name(name.this, key) for name in aliases if (key := names.key(name)) not in taken]
+        columns: list[QueryColumn] = []
+        for identifier in aliases:
+            key = names.key(identifier)
+            if key not in taken:
+                columns.append(whole.with_name(identifier.this, key))
         if named is None and isinstance(node, exp.Anonymous):
             named = exp.to_identifier(node.name)
         elif not aliases and isinstance(named, exp.Identifier):
@@ -317,7 +319,7 @@ class FromReader(ValueReader):
     def join(self, node: exp.Expr, scope: Scope) -> None:
         """Add the source of a join to a scope, and read its condition."""
         only(node, _JOIN)
-        kind, method, side = (str(node.args.get(name) or "").upper() for name in ("kind", "method", "side"))
+        kind, method, side = _join_word(node, "kind"), _join_word(node, "method"), _join_word(node, "side")
         if kind not in _KINDS or method not in _METHODS:
             refuse(f"a {method} {kind} JOIN is not looked into".replace("  ", " "))
         half = kind in {"SEMI", "ANTI"}
@@ -366,7 +368,7 @@ class FromReader(ValueReader):
         left_sources = [source for source in scope.sources[:before] if not source.hidden]
         for name, key in names:
             merged = scope.merged.get(key)
-            sides = [[merged] if merged else _in(left_sources, key), _in(right_sources, key)]
+            sides = [[merged] if merged else _find_columns(left_sources, key), _find_columns(right_sources, key)]
             for side in sides:
                 if not side:
                     refuse(f"`{name}` in USING is no column that is known here")
@@ -378,20 +380,33 @@ class FromReader(ValueReader):
                 scope.merged[key] = both.with_name(sides[0][0].name or name, key)
 
 
-def _in(sources: list[FromSource], key: str) -> list[QueryColumn]:
-    columns = [column for source in sources if (column := source.relation.get(key)) is not None]
-    return columns or [source.relation.rest for source in sources if source.relation.rest is not None][:1]
+def _join_word(node: exp.Expr, name: str) -> str:
+    return str(node.args.get(name) or "").upper()
+
+
+def _find_columns(sources: list[FromSource], key: str) -> list[QueryColumn]:
+    """Return the columns of several sources that have a name. If none has it, return one that it may mean, if any."""
+    columns: list[QueryColumn] = []
+    rests: list[QueryColumn] = []
+    for source in sources:
+        column = source.relation.get(key)
+        if column is not None:
+            columns.append(column)
+        elif source.relation.rest is not None:
+            rests.append(source.relation.rest)
+    return columns or rests[:1]
 
 
 def name_parts(node: exp.Expr, last: str = "this") -> list[Any]:
     """Return the parts of a table's name, or with `last="table"` those of the qualifier of a column."""
-    return [part for name in ("catalog", "db", last) if (part := node.args.get(name))]
+    return list(filter(None, map(node.args.get, ("catalog", "db", last))))
 
 
 def list_alias_columns(alias: exp.Expr | None) -> list[exp.Identifier]:
     """Return the column names of an alias, as in `AS t (a, b)`."""
-    columns = (alias.args.get("columns") if alias is not None else None) or ()
-    return [column.this if isinstance(column, exp.ColumnDef) else column for column in columns]
+    if alias is None:
+        return []
+    return [column.this if isinstance(column, exp.ColumnDef) else column for column in alias.args.get("columns") or ()]
 
 
 def is_default(node: exp.Expr) -> bool:

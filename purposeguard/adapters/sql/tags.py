@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -47,9 +48,8 @@ class Tables(Immutable, Mapping[str, Columns]):
         for name, described in tables.items():
             if isinstance(described, Mapping) and not isinstance(described, Columns):
                 specs = {str(column): spec for column, spec in described.items()}
-                columns[name] = columns_of(
-                    revisions, {column: spec for column, spec in specs.items() if spec is not None}
-                )
+                tagged = {column: spec for column, spec in specs.items() if spec is not None}
+                columns[name] = columns_of(revisions, tagged)
                 names[name] = tuple(specs)
             else:
                 columns[name] = columns_of(revisions, described)
@@ -106,16 +106,14 @@ class DeclaredTable:
     def __init__(self, name: str, columns: Iterable[str], names: NameRules) -> None:
         self.name: Final = name
         self.columns: Final = tuple(columns)
-        query_columns = [
-            QueryColumn(
-                column, names.declared_key(column) if column else None, read := frozenset({(name, column)}), read
-            )
-            for column in self.columns
-        ]
-        keys = [column.key for column in query_columns]
-        twice = next((column.name for column in query_columns if keys.count(column.key) > 1), None)
-        if twice is not None:
-            raise ValueError(f"`{name}` has several columns that {names.dialect} calls `{twice}`")
+        query_columns: list[QueryColumn] = []
+        for column in self.columns:
+            read = frozenset({(name, column)})
+            query_columns.append(QueryColumn(column, names.declared_key(column) if column else None, read, read))
+        counts = Counter(column.key for column in query_columns)
+        for query_column in query_columns:
+            if counts[query_column.key] > 1:
+                raise ValueError(f"`{name}` has several columns that {names.dialect} calls `{query_column.name}`")
         self.relation: Final = Relation(query_columns)
 
 

@@ -154,16 +154,16 @@ class StatementReader(QueryReader):
 
     def _change(self, node: exp.Expr, known: Commons) -> StatementEffect:
         """Read a statement that writes. `known` holds the common tables around it."""
-        for kind, read in (
-            (exp.Insert, self._insert),
-            (exp.Update, self._update),
-            (exp.Delete, self._delete),
-        ):
-            if type(node) is kind:
-                return read(node, known)
-        if type(node) is exp.Create:
+        kind = type(node)
+        if kind is exp.Insert:
+            return self._insert(node, known)
+        if kind is exp.Update:
+            return self._update(node, known)
+        if kind is exp.Delete:
+            return self._delete(node, known)
+        if kind is exp.Create:
             return self._create(node)
-        if type(node) is exp.Merge:
+        if kind is exp.Merge:
             return self._merge_into(node)
         return refuse("only queries, INSERT, CREATE … AS, UPDATE, DELETE and MERGE are looked at")
 
@@ -228,7 +228,9 @@ class StatementReader(QueryReader):
         spelled = BARE.get(type(node), frozenset[str]())
         if isinstance(node, exp.Boolean) and self.dialect == "sqlite":
             spelled = frozenset({"true" if node.this else "false"})
-        names = [word for word in sorted(spelled) if table is not None and table.relation.get(word) is not None]
+        names: list[str] = []
+        if table is not None:
+            names = [word for word in sorted(spelled) if table.relation.get(word) is not None]
         if len(names) != 1:
             return bare(node)
         name = exp.to_identifier(names[0], quoted=True)
