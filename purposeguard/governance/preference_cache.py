@@ -8,11 +8,9 @@ import dataclasses
 import itertools
 import math
 import operator
-import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from typing import Final, Literal, cast
 
 import cachetools
@@ -22,6 +20,7 @@ from purposeguard.governance import changes
 from purposeguard.governance.deadlines import current_deadline, limit_waiting
 from purposeguard.governance.engines import make_unavailable_error
 from purposeguard.governance.loops import wait_for_future, warn_if_blocking
+from purposeguard.governance.preference_watcher import ReadRequest, Watcher, finish_requests
 from purposeguard.governance.restrictions import SubjectState
 from purposeguard.governance.rosters import Rosters
 from purposeguard.governance.subjects import Subjects
@@ -115,7 +114,7 @@ class PreferenceCache:
         )
         self._entries: cachetools.FIFOCache[object, _CacheEntry] = cachetools.FIFOCache(SHARED)
         self._reads: set[_SubjectsRead] = set()
-        self._wanted: list[_ReadRequest] = []
+        self._wanted: list[ReadRequest] = []
         self._lock = make_lock()  # guards the five attributes above
         self._rosters = Rosters(self.subjects)
         self._looking = make_lock()  # guards the attributes below
@@ -124,7 +123,7 @@ class PreferenceCache:
         self._failure: str | None = None
         self._seen: int | None = None
         self._interruptions = self.store.interruptions
-        self._watcher: _Watcher | None = None
+        self._watcher: Watcher | None = None
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
         """Return the preferences of a subject, named by their `subject_key`.
@@ -221,7 +220,7 @@ class PreferenceCache:
         entries = map(self._cache.get, subjects)
         if self._is_fresh() and all(entry is not None and self._is_usable(entry) for entry in entries):
             return
-        if not await self._read_by_watcher(_ReadRequest(subjects), self.store.timeout):
+        if not await self._read_by_watcher(ReadRequest(subjects), self.store.timeout):
             self.preferences_of_each(subjects)
 
     async def aroster(self) -> Roster:
@@ -233,7 +232,7 @@ class PreferenceCache:
         until, roster = self._fresh_until, self._rosters.get_if_current()
         ends = time.monotonic() + self.store.timeout
         while roster is None or time.monotonic() >= until:  # the loop may come back to this task late
-            request = _ReadRequest(wants_roster=True)
+            request = ReadRequest(wants_roster=True)
             if not await self._read_by_watcher(request, ends - time.monotonic()):
                 return self.roster()
             roster, until = request.roster, request.until
@@ -242,7 +241,7 @@ class PreferenceCache:
     def _is_fresh(self) -> bool:
         return time.monotonic() < self._fresh_until - self._staleness / 2
 
-    async def _read_by_watcher(self, request: _ReadRequest, seconds: float) -> bool:
+    async def _read_by_watcher(self, request: ReadRequest, seconds: float) -> bool:
         """Have the watcher read what is wanted, and wait for it. Return False if there is no watcher."""
         if self._closed:
             raise self._make_refusal("closed")
@@ -283,12 +282,7 @@ class PreferenceCache:
             with self._lock:
                 self._reads.discard(read)
         with self._lock:
-            numbers = list(map(id, present.values()))
-            entries = {
-                number: self._make_entry(stands)
-                for number, stands in dict(zip(numbers, present.values(), strict=True)).items()
-            }
-            entry_by_subject = dict(zip(present, map(entries.__getitem__, numbers), strict=True))
+            entry_by_subject = dict(zip(present, self._make_entries(present.values()), strict=True))
             for subject in read.unchanged:
                 cache.pop(subject, None)  # keeps the entries in the order of their age
                 cache[subject] = entry_by_subject[subject]
@@ -299,11 +293,19 @@ class PreferenceCache:
             preferences |= self._read_each([subject for subject in present if subject not in read.unchanged])
         return preferences
 
-    def _make_entry(self, stands: SubjectState) -> _CacheEntry:
-        preferences = self._all_preferences.setdefault(stands.preferences, stands.preferences)
+    def _make_entries(self, states: Collection[SubjectState]) -> Iterator[_CacheEntry]:
+        """Return the entry of each state. Most subjects share a state object, so each object is looked up once."""
+        ids = list(map(id, states))
+        entries: dict[int, _CacheEntry] = {}
+        for number, state in dict(zip(ids, states, strict=True)).items():
+            entries[number] = self._make_entry(state)
+        return map(entries.__getitem__, ids)
+
+    def _make_entry(self, state: SubjectState) -> _CacheEntry:
+        preferences = self._all_preferences.setdefault(state.preferences, state.preferences)
         step = self._max_age / STEPS
         ends = math.floor(time.monotonic() / step) * step + self._max_age
-        changing = None if stands.until is stands.since is None else stands._replace(preferences=preferences)
+        changing = None if state.until is state.since is None else state._replace(preferences=preferences)
         return self._entries.setdefault((preferences, ends, changing), _CacheEntry(preferences, ends, changing))
 
     def __len__(self) -> int:
@@ -433,12 +435,12 @@ class PreferenceCache:
 
     # ---- the watcher ----------------------------------------------------------------------------------------------
 
-    def _get_watcher(self) -> _Watcher | None:
+    def _get_watcher(self) -> Watcher | None:
         """Return the thread that looks at the store, started if needed; None if it cannot be started."""
         with self._lock:
             if not self._closed and (self._watcher is None or not self._watcher.is_alive()):
                 with contextlib.suppress(RuntimeError):  # no thread can be started: checks go on looking themselves
-                    watcher = _Watcher(weakref.WeakMethod(self._take_turn), self._poll)
+                    watcher = Watcher(weakref.WeakMethod(self._take_turn), self._poll)
                     watcher.start()
                     self._watcher = watcher
             return self._watcher
@@ -456,7 +458,10 @@ class PreferenceCache:
             requests, self._wanted = self._wanted, []
         try:
             if failure is None and requests:
-                self.preferences_of_each(list(itertools.chain.from_iterable(request.subjects for request in requests)))
+                subjects: list[str] = []
+                for request in requests:
+                    subjects += request.subjects
+                self.preferences_of_each(subjects)
                 for request in requests:
                     if request.wants_roster:
                         request.roster, request.until = self._roster_until()
@@ -464,7 +469,7 @@ class PreferenceCache:
                 more = self._refresh_oldest()
         except StoreUnavailable as error:
             failure = error
-        _finish_requests(requests, failure)
+        finish_requests(requests, failure)
         if failure is not None:
             return self._poll
         return max(self._poll / 8, 0.0 if more else self._poll - self.staleness)
@@ -490,7 +495,7 @@ class PreferenceCache:
         with self._lock:
             requests, self._wanted = self._wanted, []
         if requests:
-            _finish_requests(requests, self._make_refusal("closed"))
+            finish_requests(requests, self._make_refusal("closed"))
         self._fresh_until = -math.inf
         self.forget()
 
@@ -514,58 +519,6 @@ class _SubjectsRead:
 
     def __init__(self, subjects: Iterable[str]) -> None:
         self.unchanged = set(subjects)
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class _ReadRequest:
-    """A request by a task of an event loop to read subjects, and the roster if it `wants_roster`."""
-
-    subjects: Sequence[str] = ()
-    wants_roster: bool = False
-    roster: Roster | None = None
-    until: float = -math.inf
-    """The time after which the roster may no longer be used."""
-    outcome: Future[StoreUnavailable | None] = dataclasses.field(default_factory=Future)
-    """A future whose result is the error that prevented the reading, or None."""
-
-
-def _finish_requests(requests: Iterable[_ReadRequest], failure: StoreUnavailable | None) -> None:
-    """Finish these read requests, whose tasks wait for the outcome."""
-    for request in requests:
-        if request.outcome.set_running_or_notify_cancel():  # false if the task was cancelled
-            request.outcome.set_result(failure)
-
-
-class _Watcher(threading.Thread):
-    """A thread that takes a turn when it is rung, and after the seconds that the last turn returned."""
-
-    def __init__(self, turn: weakref.WeakMethod[Callable[[], float]], poll: float) -> None:
-        super().__init__(name="purposeguard-watcher", daemon=True)
-        self._turn = turn
-        self._poll = poll
-        self._bell = threading.Event()
-        self._stopping = False
-
-    def run(self) -> None:
-        """Take turns until the thread is stopped or the cache is gone."""
-        while not self._stopping and (seconds := self._run_turn()) is not None:
-            self._bell.wait(seconds)
-            self._bell.clear()
-
-    def _run_turn(self) -> float | None:
-        turn = self._turn()
-        return None if turn is None else turn()
-
-    def ring(self) -> None:
-        """Have the thread take a turn now."""
-        self._bell.set()
-
-    def stop(self) -> None:
-        """End the thread, and wait for its end unless called in the thread itself."""
-        self._stopping = True
-        self._bell.set()
-        if self is not threading.current_thread():
-            self.join()
 
 
 _CACHES: Final = LiveObjects(in_child=PreferenceCache.reset_after_fork, at_exit=PreferenceCache.close)

@@ -42,7 +42,7 @@ from purposeguard.policy.transfers import Recipient
 from purposeguard.runtime.current_use import find_current_use, require_current_use
 from purposeguard.runtime.handover import HandOverTerms, iter_denials, resolve_recipient
 from purposeguard.runtime.observer import log_observed
-from purposeguard.runtime.use import Use
+from purposeguard.runtime.use import NO_USE, Use
 from purposeguard.values.markers import Subject
 from purposeguard.values.rows import Whose, resolve_subject_argument
 from purposeguard.values.type_schema import SILENT
@@ -293,7 +293,7 @@ class Outgoing:
         if request.misled is None and any(self._leads_elsewhere(request.place, name) for name in request.names):
             request = request._replace(misled="its `Host` header, or the name for TLS, leads to another one")
         parties = self._parties(request)
-        if self._engine.ambient()._nothing and self._leaves_outside(declared, [party for _, party in parties]):
+        if self._engine.ambient() is NO_USE and self._leaves_outside(declared, [party for _, party in parties]):
             return
         use = require_current_use(self._engine, f"a request to {request.place} was to be sent")
         if use is None:  # The missing purpose was only observed.

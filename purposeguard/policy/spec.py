@@ -54,7 +54,7 @@ def is_permitted(notice: Document, source: str, purpose: str, channel: str | Non
     else:  # Rule 1: only a grant allows.
         granting = [grant for grant in notice.grant if {*grant.sources} & {*EVERY, source, *_above(notice, source)}]
         granted_to = tuple(purpose.id for grant in granting for purpose in grant.purpose)
-    granted_here = purpose in granted_to and _admits(notice, purpose, channel)
+    granted_here = purpose in granted_to and admits(notice, purpose, channel)
     return granted_here and bool(list_bases(notice, source, purpose, conditions))
 
 
@@ -76,7 +76,8 @@ def derive_source(notice: Document, operation: str, one: str, other: str) -> str
     return None
 
 
-def _admits(notice: Document, purpose: str, channel: str | None) -> bool:  # rule 7
+def admits(notice: Document, purpose: str, channel: str | None) -> bool:
+    """Return True if the purpose may be served by this channel (rule 7)."""
     named = {row.id: row.channels for row in notice.purposes}[purpose]
     return channel is None or named is None or named.closed is None or channel in named.closed
 
@@ -199,7 +200,7 @@ def is_granted(notice: Document, source: str, purpose: str, channel: str | None,
 
 def is_channel_stated(notice: Document, purpose: str, channel: str | None) -> bool:
     """Return True if a channel is stated, or if none must be: activities must state it if the clause names channels."""
-    return channel is not None or all(_admits(notice, member, "") for member in members_of(notice, purpose))
+    return channel is not None or all(admits(notice, member, "") for member in members_of(notice, purpose))
 
 
 def is_extended(notice: Document, source: str, purpose: str, agreed_since: bool) -> bool:

@@ -140,10 +140,10 @@ class Drawing:
         if is_taggable(cls):
             return self._model(annotation, spot)
         if isinstance(cls, type) and issubclass(cls, collections.abc.Mapping):
-            return self._whole(annotation, spot, lambda by, at: by._mapping(cls, args, at))
+            return self._whole(annotation, spot, lambda by, at: by.draw_mapping(cls, args, at))
         if cls in _CONTAINERS:
             items = _items_of(annotation, args)
-            return self._whole(annotation, spot, lambda by, at: by._container(cls, items, at))
+            return self._whole(annotation, spot, lambda by, at: by.draw_container(cls, items, at))
         if isinstance(cls, type) and issubclass(cls, Secret) and args:
             return cls(self.value(args[0], spot.but(metadata=(), check=None, validates=False)))
         if origin is not None and origin not in OPAQUE:
@@ -284,7 +284,7 @@ class Drawing:
             drawing, place = self.with_marks(), spot.but(personal=True)
         return reject()
 
-    def _container(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
+    def draw_container(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
         if cls is tuple and args[-1:] != (...,):
             return tuple(self.value(argument, spot.item()) for argument in args)
         make, inner = _CONTAINERS[cls], args[0] if args else str
@@ -300,7 +300,7 @@ class Drawing:
             reject()
         return make(items)
 
-    def _mapping(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
+    def draw_mapping(self, cls: Any, args: Sequence[Any], spot: Spot) -> Any:
         make = _MAPPINGS.get(cls)
         if make is None:
             raise Unsolvable(f"no strategy is known for {describe_kind(cls)}")

@@ -168,12 +168,12 @@ class ExpectedDecisions:
         document = self.notice.document
         members = spec.members_of(document, probe.purpose)
         if to_activity and probe.channel is None:
-            if any(not spec._admits(document, member, _ANY) for member in members):
+            if any(not spec.admits(document, member, _ANY) for member in members):
                 return False
             probe = probe._replace(channel=_ANY)
         sources = _personal(probe.label)
         if not sources:  # what is not personal may serve everything, by every channel that is open to it
-            return any(spec._admits(document, member, probe.channel) for member in members)
+            return any(spec.admits(document, member, probe.channel) for member in members)
         return all(self._may(source, probe, now) for source in sources)  # rule 2
 
     def _may(self, source: type[Source], probe: Probe, now: datetime.datetime) -> bool:

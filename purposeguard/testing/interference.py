@@ -75,33 +75,57 @@ def noninterference(
     if twins < 1:
         raise ValueError("a test needs at least one twin of each example")
 
-    def decorate(test: Any) -> Callable[..., None]:
+    return _Noninterference(guard, purpose, channel, twins, frozenset(pin), frozenset(effects), raises, strategies)
+
+
+@dataclass(frozen=True)
+class _Noninterference:
+    """The decorator that `noninterference` returns."""
+
+    guard: Guard
+    purpose: Any
+    channel: str | None
+    twins: int
+    pins: frozenset[str]
+    kinds: frozenset[str]
+    raises: Errors
+    strategies: Mapping[str, st.SearchStrategy[Any]]
+
+    def __call__(self, test: Any) -> Callable[..., None]:
+        """Return the test that hypothesis runs."""
         frame = sys._getframe(1)
         local = frame.f_locals if frame.f_locals is not frame.f_globals else None
-        block = guard.purpose(purpose, channel=channel, activity=Site.of(inspect.unwrap(test)).dotted)
-        asked = ExampleQuestion(guard, purpose, channel, test.__name__, twins, frozenset(pin), raises)
-        make = functools.partial(_Prover, asked, block, kinds=frozenset(effects))
+        activity = Site.of(inspect.unwrap(test)).dotted
+        block = self.guard.purpose(self.purpose, channel=self.channel, activity=activity)
+        question = ExampleQuestion(
+            self.guard, self.purpose, self.channel, test.__name__, self.twins, self.pins, self.raises
+        )
+        make_prover = functools.partial(_Prover, question, block, kinds=self.kinds)
         if getattr(test, "is_hypothesis_test", False):
-            if strategies:
-                raise TypeError("`@given` says what is drawn: give no strategies to `noninterference` beside it")
-            handle: Any = test.hypothesis
-            names = getattr(handle, "_given_kwargs", None)
-            annotations = annotations_of(handle.inner_test, local)
-            inner = make(handle.inner_test, annotations, drawn=frozenset(names) if names else None)
-            handle.inner_test = inner.wrapper()
-            return _suppress_explanation(test)
+            return self._wrap_body_of_given(test, local, make_prover)
         annotations = annotations_of(test, local)
-        drawn = {
-            name: instances(annotation)
-            for name, annotation in annotations.items()
-            if name not in strategies and is_tagged(annotation)
-        }
-        if not drawn and not strategies:
+        drawn: dict[str, st.SearchStrategy[Any]] = {}
+        for name, annotation in annotations.items():
+            if name not in self.strategies and is_tagged(annotation):
+                drawn[name] = instances(annotation)
+        drawn |= self.strategies
+        if not drawn:
             raise TypeError(nothing_drawn(test))
-        wrapper = make(test, annotations, drawn=frozenset((*drawn, *strategies))).wrapper()
-        return given(**drawn, **strategies)(_suppress_explanation(wrapper))
+        wrapper = make_prover(test, annotations, drawn=frozenset(drawn)).wrapper()
+        return given(**drawn)(_suppress_explanation(wrapper))
 
-    return decorate
+    def _wrap_body_of_given(
+        self, test: Any, local: Mapping[str, Any] | None, make_prover: Callable[..., _Prover]
+    ) -> Callable[..., None]:
+        """Replace the body of a test that `@given` made."""
+        if self.strategies:
+            raise TypeError("`@given` says what is drawn: give no strategies to `noninterference` beside it")
+        handle: Any = test.hypothesis
+        names = getattr(handle, "_given_kwargs", None)  # Hypothesis has no public name for it.
+        annotations = annotations_of(handle.inner_test, local)
+        inner = make_prover(handle.inner_test, annotations, drawn=frozenset(names) if names else None)
+        handle.inner_test = inner.wrapper()
+        return _suppress_explanation(test)
 
 
 _SETTINGS: Final = "_hypothesis_internal_use_settings"

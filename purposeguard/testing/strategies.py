@@ -130,7 +130,7 @@ def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None
     """Return True if the notice grants the purpose to one source; only guides drawing, and decides nothing."""
     members = asked.members if isinstance(asked, Family) else (asked,)
     granted = (member.clause for member in members if member in notice.grants[source])
-    return any(spec._admits(notice.document, purpose, channel) for purpose in granted)
+    return any(spec.admits(notice.document, purpose, channel) for purpose in granted)
 
 
 class Question(NamedTuple):
