@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import is_union
+from purposeguard.runtime.announced_result import AnnouncedResult, read_announced_result, refuse_untagged
 from purposeguard.runtime.current_use import authorize, require_current_use, use_for_call
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.registry import WHOLE, Access
+from purposeguard.runtime.registry import Access
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use, wrap_in_counting_lookup, wrap_in_lookup
 from purposeguard.runtime.wrapping import Function, require_function, wrap_body
 from purposeguard.values.annotations import (
-    ALIASES,
-    OPAQUE,
-    TRANSPARENT,
-    alias_value,
-    evaluate_annotation,
     is_taggable,
-    read_function_annotations,
 )
 from purposeguard.values.callables import callable_kind, is_plain
 from purposeguard.values.sealed import Sealed
@@ -34,8 +28,7 @@ from purposeguard.values.streams import (
     is_lazy_class,
     wrap_stepwise,
 )
-from purposeguard.values.type_schema import Shape, read_shape, resolve_hints
-from purposeguard.values.undeclared import label_with, shapes_beside_fields
+from purposeguard.values.type_schema import Shape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,10 +81,8 @@ class AccessFunction:
         self.wrapper: Function | None = None
         self._fn = fn
         self._engine = engine
-        self._shape: Shape | None = None
-        self._label_outside_rows: Label | None = None
+        self._announced: AnnouncedResult | None = None
         self._yields = callable_kind(fn) in ("generator", "async generator")
-        self._may_contain_lazy_values = False
         self.marked = False
         self.needs_inspection = False
         self.eager_classes: set[type] = set()
@@ -105,74 +96,37 @@ class AccessFunction:
     def resolve(self, localns: Mapping[str, Any] | None = None) -> Label | None:
         """Read the return annotation and return the label of the plain data that the function returns.
 
+        Args:
+            localns: The local names around a function that is defined inside another function.
+
         Returns:
             The label, or None if all of the data is sealed.
 
         Raises:
             UnlabelledData: Neither the decorator nor the return annotation names a source, or a field is undescribed
                 and the guard refuses such fields.
+            UnknownSource: A source belongs to another notice.
             NameError: The annotation contains a name that is not defined (yet).
         """
-        access = self.access
-        annotation = _return_annotation(self._fn, localns)
-        shape = read_shape(annotation)
-        fields, seals = shape.labels(), shape.seals()
-        label = Label.join(*fields.values()) if fields else None
-        beside = shapes_beside_fields(shape)
-        if access.named is None and not access.withhold:  # Otherwise each row is inspected.
-            label = label_with(label, beside)
-        if access.named is not None:
-            label = access.named | label if label is not None and access.withhold else access.named
-        # Sealed values are checked when they are opened, so returning only those requires a purpose and nothing else.
-        if label is None and not shape.holds_seals:
-            raise UnlabelledData(
-                f"{access.name}: neither its return annotation nor the decorator names a source; annotate it with a "
-                "tagged model, or name the sources: `@guard.access(Source, …)`"
-            )
-        if access.withhold and not fields and not shape.holds_seals:
-            raise UnlabelledData(
-                f"{access.name}: withholding needs a return annotation whose fields are tagged: a model, or a "
-                "TypedDict for rows"
-            )
-        if shape.is_marked_itself:
-            raise UnlabelledData(
-                f"{access.name}: its return annotation bears a mark, which belongs on a field of the rows that it "
-                "returns"
-            )
-        self.marked = shape.is_marked or any(part.is_marked for part in beside)
-        # A value that is annotated as sealed may be returned plain, so it is inspected.
-        self.needs_inspection = self.marked or shape.holds_seals
-        if access.narrow and not self.marked:
-            raise UnlabelledData(
-                f"{access.name}: narrowing needs a return annotation whose rows say whose they are: mark a field, "
-                "`Annotated[int, Subject]`"
-            )
+        access, matrix = self.access, self._engine.snapshot.matrix
+        announced = read_announced_result(self._fn, access, localns)
         if self._engine.untagged_refused:
-            self._refuse_untagged(shape)
-        self._label_outside_rows = _label_outside_rows(shape, access.named)
-        for annotated_label in (label, *seals.values()):
-            if annotated_label is not None:
-                # Raises if a source belongs to another notice.
-                self._engine.snapshot.matrix.resolve_label(annotated_label)
-        access.whole = shape.own_label
-        access.fields = {_strip_containers(path): field_label for path, field_label in fields.items() if path}
-        access.sealed = {_strip_containers(path) or WHOLE: seal_label for path, seal_label in seals.items()}
-        self._may_contain_lazy_values = _may_contain_lazy_values(annotation)
-        access.label, self._shape = label, shape
-        return label
+            refuse_untagged(announced.shape, access.name)
+        for label in (announced.label, *announced.shape.seals().values()):
+            if label is not None:
+                matrix.resolve_label(label)  # Raises if a source belongs to another notice.
+        access.whole = announced.shape.own_label
+        access.fields = announced.fields
+        access.sealed = announced.sealed
+        access.label = announced.label
+        self._announce(announced)
+        return announced.label
 
-    def _refuse_untagged(self, shape: Shape) -> None:
-        """Raise UnlabelledData if a field has no tag, seal or mark."""
-        names: dict[str, None] = {}  # A dict keeps the order and drops duplicates.
-        for path, field in shape.iter_untagged():
-            if path and not field.is_marked_itself:
-                names[_strip_containers(path)] = None
-        if names:
-            raise UnlabelledData(
-                f"{self.access.name}: nothing says what {', '.join(f'`{name}`' for name in names)} "
-                f'{"is" if len(names) == 1 else "are"}, and this guard has `untagged="refuse"`: tag each field, with '
-                "`NotPersonal` where it is not personal"
-            )
+    def _announce(self, announced: AnnouncedResult) -> None:
+        self.marked = announced.is_marked
+        # A value that is annotated as sealed may be returned plain, so it is inspected.
+        self.needs_inspection = announced.is_marked or announced.shape.holds_seals
+        self._announced = announced  # Set last, because for other threads it means that all is resolved.
 
     def resolve_label(self) -> Label | None:
         """Return the label, resolving the annotation if necessary.
@@ -185,7 +139,7 @@ class AccessFunction:
                 suffice.
         """
         access = self.access
-        if self._shape is not None:
+        if self._announced is not None:
             return access.label
         try:
             return self.resolve()
@@ -194,20 +148,30 @@ class AccessFunction:
                 raise UnlabelledData(
                     f"{access.name}: its return annotation names `{error.name}`, which is not defined"
                 ) from error
-        # Rows are recognized by their class. The shape is set last: for other threads it means that all is resolved.
-        self._label_outside_rows, self.marked, self.needs_inspection = access.named, True, True
-        self._shape = Shape()
+        self._announce(AnnouncedResult.of_any_rows(access.named))
         return access.label
 
     @property
     def has_fast_path(self) -> bool:
         """True if one label decides: nothing is withheld, no row names its subject, and no value in it is lazy."""
-        return not (self.access.withhold or self.marked or self._may_contain_lazy_values) and self._shape is not None
+        announced = self._announced
+        if announced is None or announced.is_marked or announced.may_contain_lazy_values:
+            return False
+        return not self.access.withhold
 
     @property
     def _needs_walk(self) -> bool:
         """True if the result must be searched before it is returned."""
         return self.access.withhold or self.needs_inspection or self._may_contain_lazy_values
+
+    @property
+    def _may_contain_lazy_values(self) -> bool:
+        return self._announced is not None and self._announced.may_contain_lazy_values
+
+    @property
+    def _shape(self) -> Shape:
+        """The shape of the results. Empty as long as the annotation is not resolved."""
+        return self._announced.shape if self._announced is not None else Shape()
 
     def belongs_to(self, engine: Engine) -> bool:
         """Return True if this engine decides for the function."""
@@ -239,7 +203,8 @@ class AccessFunction:
         """Authorize a function whose rows name their subjects. Each row is decided when it is returned."""
         use = use_for_call(self._engine, self.access)
         if use is not None:
-            refusal = use.handle.check_label_before_rows(label, self._label_outside_rows, self.access)
+            outside = self._announced.label_outside_rows if self._announced is not None else None
+            refusal = use.handle.check_label_before_rows(label, outside, self.access)
             if refusal is not None:
                 self._engine.refuse(refusal, use, self.access)
         return use
@@ -281,9 +246,9 @@ class AccessFunction:
     def _inspect_result(self, value: Any) -> Any:
         """Return the result of a function without withholding or marks after checking what is annotated as sealed."""
         shape = self._shape
-        if isinstance(value, Sealed) and shape is not None and shape.sealed:
+        if isinstance(value, Sealed) and shape.sealed:
             return value
-        plan = shape.plans.get(type(value)) if shape is not None else None
+        plan = shape.plans.get(type(value))
         if plan is not None and plan.is_as_announced(value):
             return value
         try:
@@ -308,7 +273,7 @@ class AccessFunction:
 
     def filter_result(self, value: Any, token: Use[Any] | None) -> Any:
         """Return a result or yielded item without the fields and rows that the purpose may not use."""
-        shape = self._shape or Shape()
+        shape = self._shape
         if self._yields and shape.contents is not None:
             shape = shape.contents  # A generator yields one item at a time.
         try:
@@ -322,7 +287,7 @@ class AccessFunction:
             return self._inspect_result(value)
         cls = type(value)
         if is_lazy_class(cls):
-            return self._filter_value(value, None, self._shape or Shape(), is_item=False)
+            return self._filter_value(value, None, self._shape, is_item=False)
         if len(self.eager_classes) < _MOST_CLASSES:
             self.eager_classes.add(cls)
         return value
@@ -392,61 +357,6 @@ def wrap_access_function(fn: F, reader: AccessFunction) -> F:
     reader.wrapper = wrapper
     wrapper.__purposeguard_access__ = reader  # type: ignore[attr-defined]  # for the cache, which must check before it answers
     return wrapper  # type: ignore[return-value]  # a wrapper is typed as what it wraps
-
-
-def _may_contain_lazy_values(annotation: Any) -> bool:
-    """Return True if a value with this annotation may contain an iterator or a coroutine.
-
-    A value that is an iterator or coroutine itself does not count: it is recognized when it is returned.
-    """
-    seen: set[tuple[Any, bool]] = set()
-    pending: list[tuple[Any, bool]] = [(annotation, False)]
-    while pending:
-        part, is_inside = pending.pop()
-        origin = get_origin(part) or part
-        if isinstance(origin, list) or origin in OPAQUE:
-            continue
-        if isinstance(origin, NewType):
-            pending.append((origin.__supertype__, is_inside))
-            continue
-        is_lazy = isinstance(origin, type) and is_lazy_class(origin)
-        if is_inside and (is_lazy or origin in (Iterable, AsyncIterable)):
-            return True
-        if (origin, is_inside) not in seen:  # Classes and aliases may be recursive.
-            seen.add((origin, is_inside))
-            if isinstance(origin, ALIASES):
-                pending.append((alias_value(origin), is_inside))
-            elif is_taggable(origin):
-                pending += ((hint, True) for hint in resolve_hints(origin).values())
-        is_transparent = is_lazy or origin is Annotated or is_union(part) or origin in TRANSPARENT
-        pending += ((argument, is_inside or not is_transparent) for argument in get_args(part))
-    return False
-
-
-def _label_outside_rows(shape: Shape, named: Label | None) -> Label | None:
-    """Return the label of the data that is in no row, and of the sources that the decorator names; None if empty."""
-    sources = set(named.sources) if named is not None else set()
-    for part in shape.iter_outside_rows():
-        sources.update(part.tags)
-    return Label(*sources) if sources else None
-
-
-def _strip_containers(path: str) -> str:
-    """Remove the leading list markers of a path, which say nothing about the field."""
-    while path.startswith("[]."):
-        path = path[3:]
-    return path
-
-
-def _return_annotation(fn: Function, localns: Mapping[str, Any] | None) -> Any:
-    """Return the return annotation of a function with its names resolved; None if it has none.
-
-    Raises:
-        NameError: A name in the annotation is not defined.
-    """
-    # Only the return annotation is evaluated: those of parameters may name classes that exist only for type checkers.
-    annotations, names, around = read_function_annotations(fn, localns)
-    return evaluate_annotation(annotations.get("return"), names, around)
 
 
 def _refuse_cached(fn: Any) -> None:
