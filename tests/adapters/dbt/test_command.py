@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jsonschema  # type: ignore[import-untyped]  # comes without types
 import pytest
@@ -148,6 +149,8 @@ def test_the_hook_of_pre_commit_runs_the_check(shop, monkeypatch):
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     name, *arguments = hook["entry"].split()
     assert name == "purposeguard"
+    read = ("models/a.sql", "seeds/a.csv", "a.py", "a.yml", "dbt_project.yaml", "notice.toml", "pyproject.toml")
+    assert [file for file in read if not re.search(hook["files"], file)] == []
     monkeypatch.chdir(shop.written())
     arguments += hook.get("args", [])
     assert run(*arguments).exit_code == 2  # Nothing names the notice.
