@@ -73,9 +73,11 @@ class History(Immutable):
             another class or other words than in the revision before, and the notice does not say which term it is.
     """
 
-    __slots__ = ("notices",)
+    __slots__ = ("is_draft", "notices")
 
     notices: tuple[Notice, ...]
+    is_draft: bool
+    """True for a history of drafts, by which nothing is decided."""
 
     def __init__(self, *notices: Notice) -> None:
         faults = _order_faults(notices)
@@ -85,11 +87,14 @@ class History(Immutable):
                 faults += (term.fault(place, before.revision) for term in unexplained_terms(before, after))
         if faults:
             raise NoticeError(faults, "history")
-        self._fill(notices=notices)
+        self._fill(notices=notices, is_draft=False)
 
     @classmethod
     def of_drafts(cls, *notices: Notice) -> Self:
-        """Make a history for comparing revisions. Its ids need no explanation, so no decision may rely on it.
+        """Make a history for comparing revisions, by which neither a guard nor governance decides.
+
+        Its ids need no explanation: a comparison reports an id that changed its meaning as a change, and refusing the
+        drafts would hide all other changes.
 
         Raises:
             NoticeError: the revisions are none, of several notices, or not in the order of their dates.
@@ -98,7 +103,7 @@ class History(Immutable):
         if faults:
             raise NoticeError(faults, "history")
         history = cls.__new__(cls)
-        history._fill(notices=notices)
+        history._fill(notices=notices, is_draft=True)
         return history
 
     @property

@@ -15,7 +15,7 @@ def resolve_notice(notice: object, clock: Clock) -> tuple[Notice | NoticesInForc
 
     Raises:
         TypeError: `notice` is not a Notice, History or Notices.
-        NoticeError: No revision of the history is in force yet.
+        NoticeError: No revision of the history is in force yet, or it is a history of drafts.
     """
     if isinstance(notice, Notices):
         members = tuple(_resolve_single_notice(member, clock) for member in notice.members)
@@ -28,6 +28,9 @@ def _resolve_single_notice(notice: object, clock: Clock) -> tuple[Notice, Histor
         return notice, None
     if not isinstance(notice, History):
         raise TypeError(f"a guard needs a Notice, not {type(notice).__name__}: `Notice.load(path)` reads one")
+    if notice.is_draft:
+        fault = Fault("", "a history of drafts is for comparing revisions only", "make it by `History(…)`")
+        raise NoticeError([fault], "history")
     revision = notice.on(clock.now())
     if revision is None:
         first = notice.notices[0].revision

@@ -121,7 +121,8 @@ FOR_EACH_OTHER = {
     *("Disclosure.model_config", "PreferenceCache.invalidate", "PreferenceCache.reset_after_fork"),
     *("Store.before_fork", "Store.after_fork", "Notice.key", "Notice.revision_of"),
     *("Guard.engine", "Guard.inventory", "Use.explain_absence", "Use.handle", "Use.in_running_frame"),
-    *("Notice.words_digest", "History.of_drafts", "History.clause_on", "EntrustmentDeclaration.with_site"),
+    *("Notice.words_digest", "History.of_drafts", "History.is_draft", "History.clause_on"),
+    "EntrustmentDeclaration.with_site",
 }
 """What rooms offer each other."""
 

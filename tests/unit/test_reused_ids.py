@@ -109,6 +109,29 @@ def test_an_id_that_may_mean_another_term_is_a_fault(
 
 
 @pytest.mark.parametrize(("before", "change", "changed"), CHANGES, ids=NAMES)
+def test_a_history_of_drafts_compares_them_and_decides_nothing(
+    before: pg.Notice, change: Change, changed: list[tuple[str, str]]
+) -> None:
+    """Its ids are unexplained: a comparison reports each, and whatever decides refuses it."""
+    drafts = pg.History.of_drafts(before, revised(before, change, LATER))
+    found = compare(*drafts).changes
+    reported = {
+        (row["kind"] if "kind" in row.facts else row["what"], row["id"]) for row in found if "unexplained" in row.kind
+    }
+    assert reported == set(changed)
+    guard = pg.Guard(before)
+    other = revised(before, lambda t: t.update(id="other"))
+    for decide in (
+        lambda: pg.Guard(drafts),
+        lambda: pg.Guard(pg.Notices(drafts, other)),
+        lambda: guard.replace(drafts),
+    ):
+        with pytest.raises(pg.NoticeError, match="a history of drafts is for comparing revisions only"):
+            decide()
+    assert guard.notice is before
+
+
+@pytest.mark.parametrize(("before", "change", "changed"), CHANGES, ids=NAMES)
 def test_it_is_none_once_the_notice_says_that_it_is_the_same(
     before: pg.Notice, change: Change, changed: list[tuple[str, str]]
 ) -> None:
