@@ -22,6 +22,7 @@
     ├── LedgerBroken           entries of a ledger were changed or removed, or cannot be read
     ├── RequestError           a request of a subject that cannot be handled like this
     ├── SweepRefused           a sweep would erase more than it may, or at a time that is not sure
+    ├── RowRefused             a row exists, and may not be used for the purpose under way
     ├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads (also a ValueError)
     ├── FlowViolation          data would flow where its tags do not follow (also a PermissionError)
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
@@ -339,6 +340,10 @@ class RequestError(PurposeGuardError):
 
 class SweepRefused(PurposeGuardError):
     """A sweep erased nothing, because more is due than it may erase or because the time is uncertain (clause 8)."""
+
+
+class RowRefused(PurposeGuardError):
+    """A row exists, and may not be used for the purpose under way."""
 
 
 class UnresolvedStatement(PurposeGuardError, ValueError):

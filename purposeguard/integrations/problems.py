@@ -15,6 +15,7 @@ from purposeguard.errors import (
     PurposeGuardError,
     PurposeMissing,
     RequestError,
+    RowRefused,
     SealedValue,
     StoreUnavailable,
     TooFewSubjects,
@@ -75,6 +76,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = MappingProxyType(
         RetentionViolation: _Kind(403, "kept for too long", "retention"),
         RevisionViolation: _Kind(403, "not granted when it was collected", "revision"),
         PurposeViolation: _Kind(403, "not for this purpose", "purpose"),
+        RowRefused: _Kind(403, "not this row for this purpose", "row"),
         FlowViolation: _Kind(403, "not into this column", "flow"),
         PassportRefused: _Kind(403, "no passport that is accepted here", "passport"),
         # 409: it may be asked again when there are more of them, or when the request is another one.

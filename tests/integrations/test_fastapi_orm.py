@@ -24,6 +24,7 @@ from sqlmodel import Field, Relationship, SQLModel
 
 import purposeguard as pg
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, GuardedSession, protect
+from purposeguard.governance import Governance
 from purposeguard.integrations.fastapi import PurposeRouter, install
 from purposeguard.notices import trendmicro_jp as tm
 
@@ -257,3 +258,47 @@ def test_an_object_in_a_relationship_is_not_answered(
     plain = select(PlainUser).where(PlainUser.id == 1).options(selectinload(PlainUser.boss))
     load = sessions.loader(guard, plain, is_async=is_async, moves=moves)
     assert _is_refused(_answer(guard, load, tm.RenewalGuidance, wrap=lambda user: [user.boss], response_model=None))
+
+
+class Subjects(DeclarativeBase):
+    pass
+
+
+class Member(Subjects):
+    __tablename__ = "members"
+
+    id: Mapped[Annotated[int, pg.Subject]] = mapped_column(primary_key=True)
+    email: Mapped[Annotated[str, tm.Registration]]
+
+
+def test_a_row_that_is_left_out_when_it_is_loaded_again_is_a_refusal(tmp_path: Path) -> None:
+    with Governance(f"sqlite:///{tmp_path}/privacy.db", notice=tm.NOTICE) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance)
+        governance.restrict(1, tm.RenewalGuidance)
+        engine = create_engine(f"sqlite:///{tmp_path}/members.db")
+        Subjects.metadata.create_all(engine)
+        guarded = protect(engine, guard, Subjects)
+        router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
+
+        @router.post("/members/{key}")
+        def add(key: int) -> str:
+            with GuardedSession(guarded) as session:
+                session.add(member := Member(id=key, email=EMAIL))
+                session.flush()
+                session.refresh(member)
+                return member.email
+
+        app = FastAPI()
+        install(app, guard)
+        app.include_router(router)
+        with TestClient(app, raise_server_exceptions=False) as client:
+            assert client.post("/members/2").json() == EMAIL
+            answer = client.post("/members/1")
+        engine.dispose()
+    assert answer.status_code == 403
+    assert answer.json() == {
+        "type": "urn:purposeguard:problem:row",
+        "title": "not this row for this purpose",
+        "status": 403,
+        "detail": "not this row for this purpose (RowLeftOut)",
+    }

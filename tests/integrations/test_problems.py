@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 import purposeguard as pg
-from purposeguard.errors import RequestError, StoreUnavailable, TooFewSubjects, UnresolvedStatement
+from purposeguard.errors import RequestError, RowRefused, StoreUnavailable, TooFewSubjects, UnresolvedStatement
 from purposeguard.integrations.problems import Problem, problem_of
 from purposeguard.integrations.versions import UntestedVersion, must_be_tested
 from purposeguard.notices import trendmicro_jp as tm
@@ -48,6 +48,7 @@ def test_a_refusal_says_which_clauses_and_what_would_be_allowed():
         (pg.PurposeMissing("no purpose"), 500),
         (pg.SealedValue("sealed"), 500),
         (FlowViolation("leads", "email", pg.Label(*tm.NOTICE.sources[:1])), 403),
+        (RowRefused("the row of aiko@example.jp"), 403),
         (UnresolvedStatement("SELECT 'aiko@example.jp'"), 500),
         (pg.UnknownTerm("aiko@example.jp"), 500),
     ],

@@ -13,7 +13,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError, ObjectDeletedError
 
 from purposeguard.adapters.sqlalchemy.decisions import may_read
 from purposeguard.adapters.sqlalchemy.keepers import KEEPER, Keeper
-from purposeguard.errors import PurposeGuardError
+from purposeguard.errors import PurposeGuardError, RowRefused
 
 
 def find_deferred(session: Any, mapper: Mapper[Any]) -> frozenset[str]:
@@ -88,7 +88,7 @@ class LoadsOneByOne:
         return value
 
 
-class RowLeftOut(ObjectDeletedError, PurposeGuardError):
+class RowLeftOut(ObjectDeletedError, RowRefused):
     """The row of an object exists, and the purpose under way may not use it."""
 
 
