@@ -249,7 +249,7 @@ class DbtLineage:
                 flow = flows.get(self.names.declared_key(name))  # an expression, or `all`, may use any column
                 deciding |= frozenset().union(*flows.values()) if flow is None else flow
         all_flows = {key: flow | deciding for key, flow in flows.items()}
-        added = list(_SNAPSHOT_COLUMNS) if snapshot else []
+        added: list[str] = list(_SNAPSHOT_COLUMNS) if snapshot else []
         if config.hard_deletes == "new_record":
             added.append("dbt_is_deleted")
         renamed = config.snapshot_meta_column_names or {}

@@ -480,7 +480,7 @@ class PlanTracer(ExpressionReader):
         columns = outputs_of(node)
         return Out(None, {}, whole) if columns is None else _let_flow_into_all(whole, columns)
 
-    _OPERATORS: ClassVar[Mapping[str, Callable[[PlanTracer, PlanNode, SparkScope], Out]]] = {
+    _OPERATORS: ClassVar[Mapping[str, Callable[[Any, PlanNode, SparkScope], Out]]] = {
         **dict.fromkeys(_PASSING_OPERATORS, _trace_passing),
         "View": _trace_view,
         "OneRowRelation": _trace_no_relation,
