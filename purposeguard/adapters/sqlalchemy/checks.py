@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
 import cachetools
@@ -19,7 +19,6 @@ from sqlalchemy.sql.elements import TextClause
 from purposeguard.adapters.enforcement import Decider, iter_declared_tables
 from purposeguard.adapters.row_rule import RowRule, spellings
 from purposeguard.adapters.sql.conditions import NO_SOURCE, fold_id, plain_spellings
-from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
@@ -27,6 +26,7 @@ from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, Stat
 from purposeguard.adapters.sqlalchemy.objects import Attributes
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON
 from purposeguard.adapters.sqlalchemy.tags import MappedTables
+from purposeguard.adapters.tags import Tag
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -57,26 +57,24 @@ NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 Translated = Mapping[str | None, str | None]
 """The schemas to use in statements, by the schemas that tables are declared in."""
 
-_DEFINES: Final = frozenset(
-    getattr(module, name)
-    for module, names in (
-        (
-            schema,
-            words("""
-            CreateTable DropTable CreateIndex DropIndex CreateSchema DropSchema CreateSequence DropSequence
-            AddConstraint DropConstraint SetTableComment DropTableComment SetColumnComment DropColumnComment
-            SetConstraintComment DropConstraintComment DropView
-        """),
-        ),
-        (named_types, words("CreateEnumType DropEnumType CreateDomainType DropDomainType")),
-    )
-    for name in names
-    if hasattr(module, name)  # Some exist only in later versions.
-)
+
+def _existing_classes(module: ModuleType, names: str) -> frozenset[type]:
+    """Return the classes of a module with these names. Some exist only in later versions."""
+    return frozenset(getattr(module, name) for name in names.split() if hasattr(module, name))
+
+
+_DEFINES: Final = _existing_classes(
+    schema,
+    """
+    CreateTable DropTable CreateIndex DropIndex CreateSchema DropSchema CreateSequence DropSequence
+    AddConstraint DropConstraint SetTableComment DropTableComment SetColumnComment DropColumnComment
+    SetConstraintComment DropConstraintComment DropView
+    """,
+) | _existing_classes(named_types, "CreateEnumType DropEnumType CreateDomainType DropDomainType")
 """Statements that define tables, types, indexes or comments, and read no table."""
 
 _CONTROL: Final = frozenset(
-    getattr(elements, name) for name in ("SavepointClause", "RollbackToSavepointClause", "ReleaseSavepointClause")
+    {elements.SavepointClause, elements.RollbackToSavepointClause, elements.ReleaseSavepointClause}
 )
 
 
@@ -351,11 +349,10 @@ class StatementWatch:
                     "name that table in the statement"
                 )
             names[called] = name
-        tags = {
-            called: {column: tables[name].get(column) for column in tables.names[name]}
-            for called, name in names.items()
-            if name in tables
-        }
+        tags: dict[str, dict[str, Tag | None]] = {}
+        for called, name in names.items():
+            if name in tables:
+                tags[called] = {column: tables[name].get(column) for column in tables.names[name]}
         return Tables(tables.revisions, tags), {called: places[name] for called, name in names.items()}
 
     def observes(self, use: Use[Any] | None) -> bool:
@@ -396,4 +393,7 @@ def _stranger(connection: Any, rule: RowRule, table: Table) -> str | None:
     named = connection.scalars(select(ids).distinct().limit(_MOST_SPELLINGS)).all()
     if None in named:
         return ""
-    return next((name for name in map(str, named) if name not in usual and fold_id(name) not in plain), None)
+    for name in map(str, named):
+        if name not in usual and fold_id(name) not in plain:
+            return name
+    return None

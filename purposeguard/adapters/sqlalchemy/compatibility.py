@@ -63,11 +63,12 @@ def must_be_known(session: type[Session]) -> None:
 @functools.cache
 def _differences(session: type[Session]) -> tuple[str, ...]:
     loads = functools.partial(_loads, session)
-    missing = tuple(_unknown())
-    return missing or tuple(name for check in (_executes, loads) for name in _try_check(check))
+    differences = list(_iter_missing_hooks()) or [*_try_check(_executes), *_try_check(loads)]
+    return tuple(differences)
 
 
-def _unknown() -> Iterator[str]:
+def _iter_missing_hooks() -> Iterator[str]:
+    """Yield the names of the methods that SQLAlchemy does not have, or has with other parameters."""
     for cls, name, parameters in _HOOKS:
         method = vars(cls).get(name)
         names = parameters.split()

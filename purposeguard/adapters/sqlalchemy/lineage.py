@@ -69,28 +69,36 @@ def seals_of(compiled: Any, lists: Mapping[str, Sequence[str]] = MappingProxyTyp
         compiled: The compiled statement, or None.
         lists: By name of a parameter that holds a list, the names of the parameters that replace it on execution.
     """
+    if compiled is None:
+        return NO_SEALS
     seals: Seals | None = getattr(compiled, "purposeguard", None)
-    if seals is None and compiled is not None:
-        columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
-        dialect = compiled.dialect
-        outputs = tuple(_label(entry.type, dialect) for entry in columns)
-        binds: Mapping[Any, str] = getattr(compiled, "bind_names", {})
-        bound = tuple(
-            (name, label) for bind, name in binds.items() if (label := _label(bind.type, dialect)) is not None
-        )
-        seals = NO_SEALS
-        if bound or any(outputs):
-            written = {binds[bind] for bind in compiled.literal_execute_params}
-            seals = Seals(outputs, bound, tuple(name for name in compiled.positiontup or () if name not in written))
-        compiled.purposeguard = seals
-    if compiled is not None and seals and seals.names and lists:
-        # Numbered parameters (`$1`) have those of lists last.
+    if seals is None:
+        seals = compiled.purposeguard = _read_seals(compiled)
+    if seals.names and lists:
+        # Numbered parameters (`$1`) have those of lists last. Only this private attribute tells them.
         names = sorted(seals.names, key=lists.__contains__) if compiled._numeric_binds else seals.names
         expanded: list[str] = []
         for name in names:
             expanded += lists.get(name, (name,))
         return seals._replace(names=tuple(expanded))
-    return seals or NO_SEALS
+    return seals
+
+
+def _read_seals(compiled: Any) -> Seals:
+    """Return the seals in the types of a compiled statement's outputs and parameters."""
+    columns = getattr(compiled, "_result_columns", ()) if getattr(compiled, "_ordered_columns", False) else ()
+    outputs = tuple(_label(entry.type, compiled.dialect) for entry in columns)
+    binds: Mapping[Any, str] = getattr(compiled, "bind_names", {})
+    bound: list[tuple[str, Label]] = []
+    for bind, name in binds.items():
+        label = _label(bind.type, compiled.dialect)
+        if label is not None:
+            bound.append((name, label))
+    if not bound and not any(outputs):
+        return NO_SEALS
+    literal_names = {binds[bind] for bind in compiled.literal_execute_params}
+    names = tuple(name for name in compiled.positiontup or () if name not in literal_names)
+    return Seals(outputs, tuple(bound), names)
 
 
 def _label(kind: object, dialect: Any) -> Label | None:
@@ -124,12 +132,13 @@ def _find_key_parameters(tree: exp.Expr) -> tuple[set[str], int]:
     where = tree.args.get("where")
     if where is None:
         return set(), 0
-    tests = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
-    return {
-        test.this.name
-        for test in tests
-        if isinstance(test, exp.EQ) and isinstance(test.this, exp.Column) and number_of(test.expression) is not None
-    }, len(tests)
+    conditions = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
+    names: set[str] = set()
+    for condition in conditions:
+        is_column_test = isinstance(condition, exp.EQ) and isinstance(condition.this, exp.Column)
+        if is_column_test and number_of(condition.expression) is not None:
+            names.add(condition.this.name)
+    return names, len(conditions)
 
 
 # ---- texts -----------------------------------------------------------------------------------------------------------
@@ -268,25 +277,34 @@ class StatementTexts(Statements):
         if self._dialect not in NARROWED:
             raise UnresolvedStatement(f"rows are narrowed on SQLite and PostgreSQL, and this is {self._dialect}")
         first = parameters[0] if many else parameters
-        form = "bare" if bare else "named" if isinstance(first, Mapping) else len(first)
-        made: Ready | None = prepared.rewritten(rules, form)
-        if made is None:
+        form: object = "bare"  # Whether the cached text serves depends on how parameters are given.
+        if not bare:
+            form = "named" if isinstance(first, Mapping) else len(first)
+        narrowed: Ready | None = prepared.rewritten(rules, form)
+        if narrowed is None:
             keys: list[tuple[KeySet, str]] = []
-            mark = None if bare else len(prepared.marked.names)
-            conditions = {
-                name: TableConditions(
-                    rule, self.catalogue.names, self.places[name], keys, mark, alone=self._is_alone(prepared.read, name)
-                ).render()
-                for name, rule in rules.items()
-            }
+            conditions = self._render_conditions(prepared, rules, keys, bare=bare)
             text = narrow_statement(prepared.read, self.catalogue, conditions)
-            made = Ready(text, (), (), 0) if bare else ready(text, prepared.marked, keys, self._paramstyle, first)
-            prepared.keep(rules, form, made)
+            narrowed = Ready(text, (), (), 0) if bare else ready(text, prepared.marked, keys, self._paramstyle, first)
+            prepared.keep(rules, form, narrowed)
         if bare:
-            return made.text, parameters
+            return narrowed.text, parameters
         if many:
-            return made.text, [made.parameters(values, self._dialect) for values in parameters]
-        return made.text, made.parameters(parameters, self._dialect)
+            return narrowed.text, [narrowed.parameters(values, self._dialect) for values in parameters]
+        return narrowed.text, narrowed.parameters(parameters, self._dialect)
+
+    def _render_conditions(
+        self, prepared: Prepared, rules: Mapping[str, RowRule], keys: list[tuple[KeySet, str]], *, bare: bool
+    ) -> dict[str, exp.Expr]:
+        """Return the condition of each table. The keys to bind are added to `keys`."""
+        first_mark = None if bare else len(prepared.marked.names)
+        conditions: dict[str, exp.Expr] = {}
+        for name, rule in rules.items():
+            alone = self._is_alone(prepared.read, name)
+            table = self.places[name]
+            renderer = TableConditions(rule, self.catalogue.names, table, keys, first_mark, alone=alone)
+            conditions[name] = renderer.render()
+        return conditions
 
     def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
         if not self._names_row(statement):
@@ -332,47 +350,56 @@ class StatementTexts(Statements):
         for flow, label, table in zip(columns, outputs, output_tables, strict=True):
             stays = len(flow) == 1 and all(self._stays_sealed(table, part, label) for part in flow)
             (sealed if stays else plain).update(flow)
-        remaining = {
-            table: (tags, tuple(name for name in names if (table, name) not in sealed - plain))
-            for table, (tags, names) in used.items()
-        }
-        return {table: (tags, names) for table, (tags, names) in remaining.items() if names}
+        sealed -= plain
+        remaining: Used = {}
+        for table, (tags, names) in used.items():
+            remaining_names = tuple(name for name in names if (table, name) not in sealed)
+            if remaining_names:
+                remaining[table] = (tags, remaining_names)
+        return remaining
 
     def _stays_sealed(self, table: str | None, part: tuple[str, str], label: Label | None) -> bool:
         """Return True if an output is a sealed column of this table, and is returned sealed under its sources."""
-        if table is None or label is None or part[0] != table:
+        read_table, read_column = part
+        if table is None or label is None or read_table != table:
             return False
-        tag = self.tables[table].get(part[1])
-        sealed = any(
-            isinstance(column.type, SealedType) for column in self.places[table].columns if column.name == part[1]
-        )
+        tag = self.tables[table].get(read_column)
+        columns = [column for column in self.places[table].columns if column.name == read_column]
+        sealed = any(isinstance(column.type, SealedType) for column in columns)
         return sealed and tag is not None and not tag.by_row and tag.label.sources <= label.sources
 
     def _output_tables(self, statement: ReadStatement) -> Iterator[str | None]:
         """Yield for each output the table whose unchanged column it is; None if it is anything else."""
-        tree, key = statement.tree, self.catalogue.names.key
-        tables: dict[str, set[str]] = {}
-
-        def find_table(node: exp.Expr, name: str) -> None:
-            alias = node.args.get("alias")
-            called = alias.this if alias is not None and alias.this else node.this
-            tables.setdefault(key(called), set()).add(name)
-
-        returning, target = tree.args.get("returning"), statement.analysis.target
-        if target is None:
-            beside = (tree.args.get("from_"), *(tree.args.get("joins") or ()))
-            for node, name in statement.mentions:
-                if name in self.tables and any(node.parent is clause for clause in beside):
-                    find_table(node, name)
-        elif not any(tree.args.get(name) for name in ("from_", "using")):
-            find_table(tree.this.this if isinstance(tree.this, exp.Schema) else tree.this, target)
-        for item in (returning or tree).expressions:
+        tree, target = statement.tree, statement.analysis.target
+        names_by_key = self._find_unchanged_tables(statement)
+        for item in (tree.args.get("returning") or tree).expressions:
             column = item.unalias()
-            table = column.args.get("table") if isinstance(column, exp.Column) else None
-            candidates = tables.get(key(table), set[str]()) if isinstance(table, exp.Identifier) else set[str]()
-            if isinstance(column, exp.Column) and table is None and target is not None:
-                candidates = {target}
-            yield next(iter(candidates)) if len(candidates) == 1 else None
+            names: set[str] = set()
+            if isinstance(column, exp.Column):
+                qualifier = column.args.get("table")
+                if isinstance(qualifier, exp.Identifier):
+                    names = names_by_key.get(self.catalogue.names.key(qualifier), names)
+                elif qualifier is None and target is not None:
+                    names = {target}
+            yield next(iter(names)) if len(names) == 1 else None
+
+    def _find_unchanged_tables(self, statement: ReadStatement) -> dict[str, set[str]]:
+        """Return the tables whose columns a statement may return unchanged, by the keys of their names in it."""
+        tree, target = statement.tree, statement.analysis.target
+        mentions: list[tuple[exp.Expr, str]] = []
+        if target is None:
+            clauses = (tree.args.get("from_"), *(tree.args.get("joins") or ()))
+            for node, name in statement.mentions:
+                if name in self.tables and any(node.parent is clause for clause in clauses):
+                    mentions.append((node, name))
+        elif not tree.args.get("from_") and not tree.args.get("using"):
+            mentions.append((tree.this.this if isinstance(tree.this, exp.Schema) else tree.this, target))
+        names_by_key: dict[str, set[str]] = {}
+        for mention, name in mentions:
+            alias = mention.args.get("alias")
+            called = alias.this if alias is not None and alias.this else mention.this
+            names_by_key.setdefault(self.catalogue.names.key(called), set()).add(name)
+        return names_by_key
 
     def _find_sealed_values(
         self, statement: ReadStatement, source: Marked, seals: Seals
@@ -403,11 +430,9 @@ class StatementTexts(Statements):
         columns_by_key = {name.casefold(): name for name in self.tables.names[target]}
         cells: list[tuple[str, exp.Expr]] = []
         if isinstance(tree, exp.Insert) and isinstance(tree.expression, exp.Values):
-            columns = (
-                [part.name for part in tree.this.expressions]
-                if isinstance(tree.this, exp.Schema)
-                else [*columns_by_key]
-            )
+            columns = list(columns_by_key)
+            if isinstance(tree.this, exp.Schema):
+                columns = [part.name for part in tree.this.expressions]
             for row in tree.expression.expressions:
                 cells += zip(columns, row.expressions, strict=False)
         elif isinstance(tree, exp.Insert) and isinstance(tree.this, exp.Schema):

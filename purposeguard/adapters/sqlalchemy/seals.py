@@ -123,11 +123,12 @@ def _seals_in(cls: type) -> Iterator[Any]:
 def _find_sealed_type(known: registry, annotation: Any, cls: type) -> SealedType:
     inner, terms = get_args(annotation)
     members = get_args(terms) if is_union(terms) else (terms,)
-    if not all(
-        isinstance(member, TermMeta) and issubclass(member, Source) and "clause" in vars(member) for member in members
-    ):
-        raise UnlabelledData(f"{cls.__qualname__}: a sealed column says its sources: `Mapped[Personal[str, Source]]`")
-    plain_type = known._resolve_type(inner)
+    for member in members:
+        if not isinstance(member, TermMeta) or not issubclass(member, Source) or "clause" not in vars(member):
+            raise UnlabelledData(
+                f"{cls.__qualname__}: a sealed column says its sources: `Mapped[Personal[str, Source]]`"
+            )
+    plain_type = known._resolve_type(inner)  # The mapper finds types by this method.
     if plain_type is None:
         raise UnlabelledData(
             f"{cls.__qualname__}: SQLAlchemy knows no column type for what is sealed; name it, "

@@ -116,7 +116,7 @@ def test_that_a_session_loads_is_noticed_under_another_name(guard: Guard, monkey
 
 def test_it_is_looked_at_once(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     protect(create_engine("sqlite://"), guard, Base)
-    monkeypatch.setattr(compatibility, "_unknown", lambda: iter(["something"]))
+    monkeypatch.setattr(compatibility, "_iter_missing_hooks", lambda: iter(["something"]))
     protect(create_engine("sqlite://"), guard, Base)
 
 
