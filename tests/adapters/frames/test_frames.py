@@ -51,7 +51,7 @@ FRAMES: dict[str, Callable[[pa.Table], Any]] = {
     "pandas": lambda table: table.to_pandas(),
     "polars": pl.DataFrame,
     "polars-lazy": lambda table: pl.DataFrame(table).lazy(),
-    "duckdb": lambda table: duckdb.from_arrow(table),
+    "duckdb": duckdb.from_arrow,
     "dask": lambda table: dd.from_pandas(table.to_pandas(), npartitions=2),
 }
 each = pytest.mark.parametrize("kind", FRAMES)

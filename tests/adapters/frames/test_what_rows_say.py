@@ -47,7 +47,7 @@ KINDS: dict[str, Make] = {
     "polars": pl.DataFrame,
     "polars-lazy": lambda table: pl.DataFrame(table).lazy(),
     "polars-file": lambda table: scanned(pl.DataFrame(table)),
-    "duckdb": lambda table: duckdb.from_arrow(table),
+    "duckdb": duckdb.from_arrow,
     "dask": lambda table: dd.from_pandas(table.to_pandas(), npartitions=2),
 }
 each = pytest.mark.parametrize("kind", KINDS)
