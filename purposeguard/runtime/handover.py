@@ -290,10 +290,7 @@ class HandOverFunction:
         recipient = terms.recipient
         purpose = None if use is None else use.activity.purpose
         ways = document.safeguards.means if document.safeguards is not None else ()
-        subjects: dict[str, None] = {}  # A dict keeps the order and drops duplicates.
-        for row_context in row_contexts:
-            if row_context.subject is not None:
-                subjects[row_context.subject] = None
+        subjects = dict.fromkeys(row_context.subject for row_context in row_contexts)  # In order, without duplicates.
         return Provision(
             recipient=recipient.id,
             kind=canonicalize_id(document.recipients, recipient.kind),
@@ -304,7 +301,7 @@ class HandOverFunction:
             revision=table.notice.revision,
             activity=use.activity.name if use is not None else None,
             means=canonicalize_id(ways, terms.means or "not stated"),
-            subjects=tuple(subjects),
+            subjects=tuple(subject for subject in subjects if subject is not None),
             at=self._engine.clock.now(),
             name=recipient.name,
             product=terms.product,

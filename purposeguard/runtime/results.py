@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -108,7 +109,7 @@ def filter_rows(
         del value  # Keep the value out of the traceback of a refusal.
 
 
-class _Filtering:
+class _Filtering(ABC):
     """A filter of values for one use. It wraps iterators, whose steps are filtered for the use that is active then."""
 
     def __init__(self, handle: ActivityHandle, authorize: Authorize) -> None:
@@ -121,6 +122,7 @@ class _Filtering:
         self._handle = handle
         self._authorize = authorize
 
+    @abstractmethod
     def filter(self, value: Any, shape: Shape, place: _Place, *, is_item: bool) -> Any:
         """Return the part of a value that the use may see.
 
@@ -133,7 +135,6 @@ class _Filtering:
         Returns:
             The value, a copy, or a wrapper around an iterator. LEFT_OUT if the value itself must be dropped.
         """
-        raise NotImplementedError
 
     def with_handle(self, handle: ActivityHandle) -> Self:
         """Return the same filter for another use."""

@@ -553,6 +553,24 @@ def test_what_a_use_withholds_from_is_of_that_use() -> None:
         next(rows)
 
 
+def test_what_was_withheld_from_is_whole_where_the_end_of_its_use_is_only_observed() -> None:
+    tape = Tape()
+
+    async def load() -> Customer:
+        return Customer()
+
+    with pg.Guard(tm.NOTICE, mode="observe", ledger=tape).purpose(MAY) as use:
+        rows = use.withhold(iter([Customer()]), Iterator[Customer])
+        later = use.withhold(load(), Awaitable[Customer])
+    assert next(rows).device == "d"
+
+    async def run() -> Customer:
+        return await later
+
+    assert asyncio.run(run()).device == "d"
+    assert {(type(error), observed) for error, observed in tape.denials} == {(pg.PurposeMissing, True)}
+
+
 @pytest.mark.parametrize("options", [{}, {"narrow": True}, {"withhold": True}, {"narrow": True, "withhold": True}])
 def test_each_row_of_an_iterator_is_looked_at_when_it_comes(options: dict[str, bool]) -> None:
     office = Office({})
