@@ -138,10 +138,10 @@ class MaskedFailure:
 
     @functools.cached_property
     def _is_changed(self) -> bool:
-        return any(
-            self.message(error) != _exception_text(error) or self.notes(error) != getattr(error, "__notes__", [])
-            for error in self._errors
-        )
+        for error in self._errors:
+            if self.message(error) != _exception_text(error) or self.notes(error) != getattr(error, "__notes__", []):
+                return True
+        return False
 
 
 def find_exception(exc_info: Any) -> BaseException | None:
@@ -186,11 +186,11 @@ def _iter_frames(errors: list[BaseException]) -> Iterator[tuple[FrameType, int]]
 
 def _describe_without_input(error: Any) -> str:
     """Describe a validation error of pydantic without its input: where each fault is, and of which kind."""
-    lines = [
-        f"{'.'.join(map(str, fault['loc']))} ({fault['type']})"
-        for fault in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return "\n  ".join((f"{error.error_count()} validation errors for {error.title}", *lines))
+    lines = [f"{error.error_count()} validation errors for {error.title}"]
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        place = ".".join(map(str, fault["loc"]))
+        lines.append(f"{place} ({fault['type']})")
+    return "\n  ".join(lines)
 
 
 def _make_substitute_class(cls: type[BaseException], base: type[Any]) -> type[Any]:

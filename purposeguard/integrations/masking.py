@@ -238,9 +238,10 @@ class Look(ValueWalk):
     def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
         """Mask each entry of a dict; see `Masker.entries`."""
         markers = self._masker.markers(entries)
-        return {
-            key: self.hide(item, markers[key]) if key in markers else self.masked(item) for key, item in entries.items()
-        }
+        masked: dict[Any, Any] = {}
+        for key, item in entries.items():
+            masked[key] = self.hide(item, markers[key]) if key in markers else self.masked(item)
+        return masked
 
     def hide(self, value: Any, replacement: str) -> MarkerText:
         """Return the text that stands for a value, and collect the texts in it."""

@@ -103,10 +103,9 @@ class Telemetry(Observer):
             "{use}",
             "Uses of personal data that were allowed",
         )
-        self._counters = {
-            name: meter.create_counter(f"purposeguard.{name}", unit, text)
-            for name, (_, unit, text) in _COUNTERS.items()
-        }
+        self._counters: dict[str, metrics.Counter] = {}
+        for name, (_, unit, text) in _COUNTERS.items():
+            self._counters[name] = meter.create_counter(f"purposeguard.{name}", unit, text)
         _TELEMETRY.add(self)
 
     def counter(self, activity: str | None, purpose: str, label: Label, /) -> Tick:

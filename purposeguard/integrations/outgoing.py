@@ -341,12 +341,11 @@ class Outgoing:
 
     def _leaves_outside(self, declared: Handover | None, parties: list[Party | None]) -> bool:
         """Return True if a request to these parties may leave outside any purpose."""
-        if declared is not None and declared.personal:
+        if declared is None:
+            return all(party is OURSELVES or party is NotPersonal for party in parties)
+        if declared.personal:
             return all(party is OURSELVES for party in parties)
-        return all(
-            party is not None and (declared is not None or party is OURSELVES or party is NotPersonal)
-            for party in parties
-        )
+        return None not in parties
 
     def _recipient(
         self, use: Use[Any], declared: Handover | None, place: Place, party: Party | None, advice: str

@@ -110,10 +110,11 @@ def faults_of(errors: Iterable[Mapping[str, Any]], names: Collection[str]) -> li
     A place may contain keys from the input. So only those parts of a place are shown that are among `names`, the names
     that code gives to fields and parameters. Other parts are `*`.
     """
-    return [
-        {"where": ".".join(_format_part(part, names) for part in error["loc"]), "fault": str(error["type"])}
-        for error in errors
-    ]
+    faults: list[dict[str, str]] = []
+    for error in errors:
+        place = ".".join(_format_part(part, names) for part in error["loc"])
+        faults.append({"where": place, "fault": str(error["type"])})
+    return faults
 
 
 def not_valid(faults: Sequence[Mapping[str, str]]) -> Problem:

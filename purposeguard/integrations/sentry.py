@@ -123,11 +123,9 @@ def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]
     if "stream" in (own.get("trace_lifecycle"), experiments.get("trace_lifecycle")):
         masks["before_send_span"] = _span  # Only then: the SDK warns of this hook if spans are not streamed.
     integrations: list[Any] = list(own.get("integrations") or ())
-    wants_logging = own.get("default_integrations", True) and not any(
-        integration is LoggingIntegration or isinstance(integration, LoggingIntegration)
-        for integration in (*integrations, *(own.get("disabled_integrations") or ()))
-    )
-    if wants_logging:
+    stated = (*integrations, *(own.get("disabled_integrations") or ()))
+    states_logging = any(item is LoggingIntegration or isinstance(item, LoggingIntegration) for item in stated)
+    if own.get("default_integrations", True) and not states_logging:
         integrations.append(LoggingIntegration())
     for integration in integrations:
         if not isinstance(integration, LoggingIntegration):
@@ -135,14 +133,10 @@ def _make_masking_options(masker: Masker, own: dict[str, Any]) -> dict[str, Any]
         for handler in vars(integration).values():
             if isinstance(handler, logging.Handler):  # These handlers run after all others.
                 handler.addFilter(Masking(masker))
-    return {
-        **own,
-        "integrations": [*integrations, PurposeGuard(masker)],
-        **{
-            name: _make_hook(masker, own.get(name) or experiments.get(name), mask, _INSTEAD.get(name))
-            for name, mask in masks.items()
-        },
-    }
+    options = {**own, "integrations": [*integrations, PurposeGuard(masker)]}
+    for name, mask in masks.items():
+        options[name] = _make_hook(masker, own.get(name) or experiments.get(name), mask, _INSTEAD.get(name))
+    return options
 
 
 def _mask_part(masker: Masker, part: dict[str, Any], _hint: Any = None) -> dict[str, Any]:
@@ -177,7 +171,11 @@ def _name_of(masker: Masker, name: Any, source: Any) -> Any:
 
 def _mask_objects(masker: Masker, event: dict[str, Any], _hint: Any) -> dict[str, Any]:
     """Mask the parts of an event that may still hold objects."""
-    return {name: _mask_event_part(masker, name, value) if name in _OBJECTS else value for name, value in event.items()}
+    masked = dict(event)
+    for name, value in event.items():
+        if name in _OBJECTS:
+            masked[name] = _mask_event_part(masker, name, value)
+    return masked
 
 
 def _mask_event(masker: Masker, event: dict[str, Any], hint: Any) -> dict[str, Any]:
@@ -247,7 +245,8 @@ def _to_text(value: Any) -> str:
 
 def _mask_messages(exception: dict[str, Any], failure: MaskedFailure) -> list[dict[str, Any]]:
     """Return the exceptions of an event with masked messages."""
-    return [
-        {**value, "value": failure.message_like(str(value.get("type")), str(value.get("value") or ""))}
-        for value in exception.get("values") or ()
-    ]
+    masked: list[dict[str, Any]] = []
+    for value in exception.get("values") or ():
+        message = failure.message_like(str(value.get("type")), str(value.get("value") or ""))
+        masked.append({**value, "value": message})
+    return masked

@@ -36,17 +36,18 @@ __all__ = [
     "noninterference",
 ]
 
+_DECISIONS: Final = ("Decided", "assert_denied", "assert_reads", "capture_decisions")
+_FAILURES: Final = ("Interference", "Leaked", "Nondeterministic", "NothingToProve", "Unrecognisable")
+
 _HOMES: Final = {
-    name: f"purposeguard.testing.{home}"
-    for home, names in {
-        "canary": ("canaries",),
-        "decisions": ("Decided", "assert_denied", "assert_reads", "capture_decisions"),
-        "effects": ("Effect", "Effects", "arranging", "captured"),
-        "failures": ("Interference", "Leaked", "Nondeterministic", "NothingToProve", "Unrecognisable"),
-        "interference": ("noninterference",),
-        "values": ("Mark", "Markers"),
-    }.items()
-    for name in names
+    "canaries": "purposeguard.testing.canary",
+    **dict.fromkeys(
+        ("Decided", "assert_denied", "assert_reads", "capture_decisions"), "purposeguard.testing.decisions"
+    ),
+    **dict.fromkeys(("Effect", "Effects", "arranging", "captured"), "purposeguard.testing.effects"),
+    **dict.fromkeys(_FAILURES, "purposeguard.testing.failures"),
+    "noninterference": "purposeguard.testing.interference",
+    **dict.fromkeys(("Mark", "Markers"), "purposeguard.testing.values"),
 }
 """Name → the module that it lies in; the module may need a library that is an extra."""
 

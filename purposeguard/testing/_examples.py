@@ -148,10 +148,9 @@ class Example:
             # An example from `@example` has nothing to draw from.
             twin = simplest(drawn) if is_explicit(context) else context.data.draw(drawn)
             if number == 1 and self._holds_several:
-                twin = {
-                    argument.name: with_equal_values(twin[argument.name], argument.model, argument.forbidden)
-                    for argument in self.fields
-                }
+                for argument in self.fields:
+                    equal = with_equal_values(twin[argument.name], argument.model, argument.forbidden)
+                    twin[argument.name] = equal
             yield twin
 
     @property

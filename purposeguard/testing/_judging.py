@@ -121,7 +121,10 @@ class Judge:
 
     def _unstable(self, runs: list[RunOutcome]) -> Unstable | None:
         """Return the first two of these runs that differ although their values are equal; None if all agree."""
-        return next((Unstable(runs[0], run) for run in runs[1:] if not self.same(runs[0], run)), None)
+        for run in runs[1:]:
+            if not self.same(runs[0], run):
+                return Unstable(runs[0], run)
+        return None
 
     def _check_remembering(
         self,

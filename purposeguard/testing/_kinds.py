@@ -39,12 +39,14 @@ def number_of(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-SAMPLES: Final = tuple(number_of("sample", index) for index in range(4))
+SAMPLES: Final = tuple(map(functools.partial(number_of, "sample"), range(4)))
 
 
 def usable(kinds: Iterable[TextKind], takes: Callable[[Any], bool]) -> Iterator[TextKind]:
-    """Return the kinds whose sample values a field accepts."""
-    return (kind for kind in kinds if all(takes(kind.make(n)) for n in SAMPLES))
+    """Yield the kinds whose sample values a field accepts."""
+    for kind in kinds:
+        if all(map(takes, map(kind.make, SAMPLES))):
+            yield kind
 
 
 def _spell(n: int, length: int, alphabet: str) -> str:
@@ -106,7 +108,17 @@ def _uuid(n: int, version: int = 4) -> str:
 
 
 def _resize(name: str, make: Callable[..., str], lengths: Iterable[int]) -> Iterator[TextKind]:
-    return (TextKind(f"{length} {name}", functools.partial(make, length=length)) for length in lengths)
+    for length in lengths:
+        yield TextKind(f"{length} {name}", functools.partial(make, length=length))
+
+
+def _address_kinds() -> Iterator[TextKind]:
+    for scheme in ("file", "ftp", "postgresql", "mysql", "mongodb", "redis", "amqp", "nats", "kafka", "ws"):
+        yield TextKind(f"address of {scheme}", functools.partial(_address, scheme))
+
+
+def _address(scheme: str, n: int) -> str:
+    return f"{scheme}://localhost/{word(n)}"
 
 
 TEXTS: Final = (
@@ -160,10 +172,7 @@ TEXTS: Final = (
     *_resize("digits", digits, range(6, 0, -1)),
     *_resize("capitals", lambda n, length: word(n, length).upper(), range(6, 0, -1)),
     *_resize("letters", word, range(6, 0, -1)),
-    *(
-        TextKind(f"address of {scheme}", lambda n, scheme=scheme: f"{scheme}://localhost/{word(n)}")  # type: ignore[misc]  # mypy takes it for another type
-        for scheme in ("file", "ftp", "postgresql", "mysql", "mongodb", "redis", "amqp", "nats", "kafka", "ws")
-    ),
+    *_address_kinds(),
     TextKind("country", lambda n: ("JP", "DE", "US", "FR")[n % 4]),
     TextKind("language", lambda n: ("ja", "de", "en", "fr")[n % 4]),
     TextKind("currency", lambda n: ("JPY", "EUR", "USD", "GBP")[n % 4]),

@@ -153,7 +153,7 @@ class Limits:
         if "pydantic" not in type(constraint).__module__ or not isinstance(getattr(constraint, "__dict__", None), dict):
             return False
         limits = {key: value for key, value in vars(constraint).items() if value is not None}
-        if not limits or set(limits) - _OF_PYDANTIC:
+        if not limits or not limits.keys() <= _OF_PYDANTIC:
             return False
         pattern = limits.get("pattern")
         self.pattern = getattr(pattern, "pattern", pattern) or self.pattern
@@ -352,24 +352,38 @@ def _by_pattern(pattern: str, valid: Check) -> Native:
         matching: list[st.SearchStrategy[str]] = []
     else:
         native = st.from_regex(compiled, alphabet=_CHARACTERS)
-        matching = [st.from_regex(compiled, fullmatch=True, alphabet=letters) for letters in (_LETTERS, _CHARACTERS)]
+        matching = [
+            st.from_regex(compiled, fullmatch=True, alphabet=_LETTERS),
+            st.from_regex(compiled, fullmatch=True, alphabet=_CHARACTERS),
+        ]
 
-    def make(n: int) -> str | None:
-        """Return a valid text, if possible one that is long enough to be recognised."""
-        for strategy in matching:
-            texts = (draw_by_seed(strategy, number_of(n, turn)) for turn in range(20))
-            fit = [text for text in texts if text is not None and valid(text)]
-            if fit:
-                return next((text for text in fit if len(text) >= SHORTEST), fit[0])
-        return None
-
-    kinds = (TextKind("matching", make), *(kind for kind in TEXTS if len(kind.make(0)) > 4))
+    kinds = (
+        TextKind("matching", functools.partial(_make_matching, matching, valid)),
+        *(kind for kind in TEXTS if len(kind.make(0)) > 4),
+    )
     fit = next(usable(kinds, valid), None)
     if fit is None and not matching:
         raise Unsolvable(f"nothing is known that the pattern `{pattern}` matches")
     if fit is not None and fit.name != "matching":  # a validator refuses most texts that match
         native = st.nothing()
     return native, kinds, ()
+
+
+def _make_matching(strategies: Sequence[st.SearchStrategy[str]], valid: Check, n: int) -> str | None:
+    """Return a valid text of one of these strategies, if possible one that is long enough to be recognised."""
+    for strategy in strategies:
+        short: str | None = None
+        for turn in range(20):
+            text = draw_by_seed(strategy, number_of(n, turn))
+            if text is None or not valid(text):
+                continue
+            if len(text) >= SHORTEST:
+                return text
+            if short is None:
+                short = text
+        if short is not None:
+            return short
+    return None
 
 
 def _bytes(_: type, limits: Limits, __: Check) -> Native:

@@ -298,7 +298,8 @@ def tests_by_cell(
     for item in items:
         if item.nodeid in passed:
             cells = set(collector.by_test.get(item.nodeid, ()))
-            cells.update(*(collector.by_fixture.get(name, ()) for name in fixtures.get(item.nodeid, ())))
+            for fixture in fixtures.get(item.nodeid, ()):
+                cells.update(collector.by_fixture.get(fixture, ()))
             cells_of[item] = cells
     every = sorted(set().union(*collector.by_test.values()), key=order)
     by_cell: dict[WatchedCell, list[pytest.Item]] = {}

@@ -139,9 +139,10 @@ class Collector(Watcher):
                 records.cells[*cell, allowed] += 1
             if question.activity is not None and question.used:
                 counts = records.used if question.allowed else records.denied
+                activity = question.activity
                 deciding = [cell.source for cell, may in question.answers if question.allowed or not may]
                 for source in dict.fromkeys(deciding):
-                    counts[notice, question.activity.name, question.activity.purpose_id, source] += 1
+                    counts[notice, activity.name, activity.purpose_id, source] += 1
             if self._by_test:
                 cells = list(map(operator.itemgetter(0), question.answers))
                 self.by_test.setdefault(self._test, set()).update(cells)

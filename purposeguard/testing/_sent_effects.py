@@ -263,8 +263,13 @@ class _Sockets:
 def _is_answering(connection: socket.socket) -> bool:
     """Return True for a connection that a server in this process accepted: its port is a listening one."""
     port = connection.getsockname()[1:2]
-    sockets = [item for item in gc.get_objects() if issubclass(type(item), socket.socket) and item.fileno() >= 0]
-    return bool(port) and any(_listens(socket) and socket.getsockname()[1:2] == port for socket in sockets)
+    if not port:
+        return False
+    for item in gc.get_objects():
+        is_open_socket = issubclass(type(item), socket.socket) and item.fileno() >= 0
+        if is_open_socket and _listens(item) and item.getsockname()[1:2] == port:
+            return True
+    return False
 
 
 def _listens(connection: socket.socket) -> bool:

@@ -391,7 +391,7 @@ def _of_response(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]] | None:
-    slots = [name for base in type(value).__mro__ for name in _slots(base)]
+    slots = itertools.chain.from_iterable(map(_slots, type(value).__mro__))
     names = [*getattr(value, "__dict__", ()), *slots]
     if not names:
         return None

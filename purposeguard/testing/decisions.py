@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
@@ -139,14 +140,15 @@ def _describe_denial(
             if of_error is None:
                 raise
             error, violations = raised, of_error
-    refused = [(refusal.label, refusal.denied, refusal.purpose) for refusal in capture.refusals]
-    refused += [
-        (decision.sources, decision.denied, decision.purpose) for decision in capture.decisions if not decision.allowed
-    ]
+    refusals = list(capture.refusals)
     if guard is None:  # count also a violation not captured here, as from another process
-        refused += [(each.decision.label, each.decision.denied, each.decision.purpose) for each in violations]
-    if any(_is_meant(wanted, purpose, *refusal) for refusal in refused):
-        return
+        refusals += map(operator.attrgetter("decision"), violations)
+    for refusal in refusals:
+        if _is_meant(wanted, purpose, refusal.label, refusal.denied, refusal.purpose):
+            return
+    for decided in capture.decisions:
+        if not decided.allowed and _is_meant(wanted, purpose, decided.sources, decided.denied, decided.purpose):
+            return
     if error is not None:
         raise error  # an unexpected violation says more
     subject = "nothing was denied" if wanted is None else f"{', '.join(wanted)} was not denied"
@@ -182,8 +184,10 @@ def _reads(wanted: dict[str, str], activity: str | None, guard: Guard | None) ->
     for question in capture.asked:
         names = () if question.activity is None else (question.activity.name, question.activity.site.dotted)
         if question.used and question.allowed and (activity is None or activity in names):
-            used.update((source.clause, _names(source)) for source in question.label)
-    missing = [text for text, name in wanted.items() if not any(name in names for names in used.values())]
+            for source in question.label:
+                used[source.clause] = _names(source)
+    used_names = frozenset().union(*used.values())
+    missing = [text for text, name in wanted.items() if name not in used_names]
     beyond = [clause for clause, names in used.items() if names.isdisjoint(wanted.values())]
     words = []
     if beyond:

@@ -100,9 +100,10 @@ class Session:
         records = collector.finish(watching.list_watched_guards())
         order = CoverageReport(records).order
         tests, alone = tests_by_cell(session.items, self._passed, collector, self._fixtures, order)
-        granted = {
-            cell: watching.is_granted(cell) if (may := records.universe.get(cell)) is None else may for cell in tests
-        }
+        granted: dict[watching.WatchedCell, bool] = {}
+        for cell in tests:
+            declared = records.universe.get(cell)
+            granted[cell] = watching.is_granted(cell) if declared is None else declared
         collector.paused = True
         try:
             mutation = Mutator(session, tests, granted, self._config.getoption("purposeguard_mutate_seconds")).run()

@@ -398,7 +398,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def the_ledger_is_told_once(self) -> None:
         """Check that the ledger has no denial twice, and no use that no revision grants."""
         denials = self.ledger.denials
-        if len({id(denial) for denial in denials}) != len(denials):
+        if len(set(map(id, denials))) != len(denials):
             raise AssertionError("the ledger was told of one denial twice")
         while self.ledger.uses:
             _, purpose, label = self.ledger.uses.pop()

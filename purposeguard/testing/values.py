@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+import operator
 import random
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from purposeguard.extras import Needs
@@ -133,7 +135,7 @@ class Markers:
 
         A type may have too few values for that.
         """
-        earlier_texts = {text for mark in self._marks for text in mark.texts}
+        earlier_texts = _texts_of_marks(self._marks)
         made, marks = None, []
         for _ in range(_ATTEMPTS):
             try:
@@ -143,7 +145,7 @@ class Markers:
                     f"the validators of {describe_kind(model)} refuse whatever is tried: give fields"
                 ) from None
             marks = self._marks_of(made, model, without)
-            if earlier_texts.isdisjoint(text for mark in marks for text in mark.texts):
+            if earlier_texts.isdisjoint(_texts_of_marks(marks)):
                 break
         self._marks += marks
         return made
@@ -158,7 +160,10 @@ class Markers:
         marks: list[CanaryMark] = []
         there = places(instance, model)
         # A tagged container contains its items' texts, those of types with few values included: no marks either.
-        usual = {text for place in there if place.path in few for text in texts_of(place.content)}
+        usual: set[str] = set()
+        for place in there:
+            if place.path in few:
+                usual.update(texts_of(place.content))
         for place in there:
             # For a sealed field that names a purpose, only the value has the sources.
             label = labels.get(place.path) or (place.value.label if isinstance(place.value, Sealed) else None)
@@ -169,7 +174,9 @@ class Markers:
                 or re.split(r"[.\[]", place.path)[0] in without
             ):
                 continue
-            texts = tuple(text for text in texts_of(place.content) if place.path not in few and text not in usual)
+            texts: tuple[str, ...] = ()
+            if place.path not in few:
+                texts = tuple(text for text in texts_of(place.content) if text not in usual)
             marks.append(CanaryMark(cls, place.path, label, place.content, texts))
         return marks
 
@@ -178,17 +185,28 @@ class Markers:
         return f"{self._salt}/{self._made}"
 
 
+def _texts_of_marks(marks: Iterable[CanaryMark]) -> set[str]:
+    """Return the texts of all these marks."""
+    return set(itertools.chain.from_iterable(map(operator.attrgetter("texts"), marks)))
+
+
 def simplest(strategy: st.SearchStrategy[T]) -> T:
     """Return the simplest value of a strategy: the same at each call, also within a hypothesis test.
 
     Raises:
         Unsatisfiable: nothing that is tried passes its filters.
     """
-    simple = ConjectureData.for_choices((ChoiceTemplate("simplest", count=None),))
-    for data in (simple, *(ConjectureData(random=random.Random(n)) for n in range(_OTHERS))):  # noqa: S311  # no secret
+    for data in _iter_attempts():
         with contextlib.suppress(StopTest, UnsatisfiedAssumption):
             return draw_from(data, strategy)
     raise Unsatisfiable("nothing that is tried passes the filters of the strategy")
+
+
+def _iter_attempts() -> Iterator[ConjectureData]:
+    """Yield sources of choices: the simplest ones, then others that are always the same."""
+    yield ConjectureData.for_choices((ChoiceTemplate("simplest", count=None),))
+    for seed in range(_OTHERS):
+        yield ConjectureData(random=random.Random(seed))  # noqa: S311  # no secret
 
 
 @st.composite

@@ -226,8 +226,12 @@ def watching(watcher: Watcher, guard: Guard | None = None) -> Generator[None, No
         yield
     finally:
         with _everywhere.lock:
-            observer.watchers = tuple(each for each in observer.watchers if each is not watcher)
+            observer.watchers = _without(watcher, observer.watchers)
             _leave(guard)
+
+
+def _without(watcher: Watcher, watchers: Iterable[Watcher]) -> tuple[Watcher, ...]:
+    return tuple(each for each in watchers if each is not watcher)
 
 
 def watch_all(watcher: Watcher) -> None:
@@ -258,7 +262,7 @@ def _notify_made(guard: Guard) -> None:
 def leave_all(watcher: Watcher) -> None:
     """Remove a watcher of all guards; after the last one, guards are no longer observed."""
     with _everywhere.lock:
-        _everywhere.watchers = tuple(each for each in _everywhere.watchers if each is not watcher)
+        _everywhere.watchers = _without(watcher, _everywhere.watchers)
         if not _everywhere.watchers and _notify_made in GUARD_LISTENERS:
             GUARD_LISTENERS.remove(_notify_made)
             for guard in list(_everywhere.observers):
