@@ -22,7 +22,7 @@ from purposeguard.adapters.sql.conditions import NO_SOURCE, fold_id, plain_spell
 from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, StatementTexts, seals_of
+from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, Prepared, Seals, StatementTexts, seals_of
 from purposeguard.adapters.sqlalchemy.objects import Attributes
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON
 from purposeguard.adapters.sqlalchemy.tags import MappedTables
@@ -248,33 +248,50 @@ class StatementWatch:
         if self._is_about_itself(made, context):
             return statement, parameters
         options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has a context.
-        batch = made == getattr(context, "purposeguard_batch", None)
+        is_batch = made == getattr(context, "purposeguard_batch", None)
         explained = None if self._passes is None else self._passes.find_explained_statement(made)
-        text, seals, built = made if explained is None else explained, NO_SEALS, False
-        if context is not None and (batch or made == context.statement):
-            seals = seals_of(context.compiled, context._expanded_parameters)
-            built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
-        if context is not None and batch:  # Many rows are inserted like one, except that each gets a number.
+        text = made if explained is None else explained
+        if context is not None and is_batch:  # Many rows are inserted like one, except that each gets a number.
             text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
+        seals, is_built = NO_SEALS, False
+        if context is not None and (is_batch or made == context.statement):
+            # Only this private attribute tells which parameters replace a list.
+            seals = seals_of(context.compiled, context._expanded_parameters)
+            is_built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
         translated = options.get("schema_translate_map")
-        texts = self._texts(translated, built=built)
-        prepared = texts.get_prepared(text, seals, bare=bare)
-        if prepared is None:
-            self.attributes.ask(self)  # This must happen before the statement loads objects.
-            self.catalogue.refresh()
-            self.look_at_tables(stacklevel=2)  # Tables may have been mapped since.
-            texts = self._texts(translated, built=built)
-            prepared = texts.prepare(text, seals, bare=bare)
+        texts, prepared = self._prepare(text, seals, translated, built=is_built, bare=bare)
         rules = texts.decide(prepared)
         if not rules:
             return statement, parameters
         _may_be_narrowed(next(iter(rules)), options, context, explained)
         if context is not None:
             context.purposeguard_rules = rules
-        if batch:
+        if is_batch:
             prepared = texts.prepare(made, NO_SEALS, bare=bare)
-        made, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
-        return f"{before}{made}{after}", parameters
+        narrowed, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
+        return f"{before}{narrowed}{after}", parameters
+
+    def _prepare(
+        self, text: str, seals: Seals, translated: Translated | None, *, built: bool, bare: bool
+    ) -> tuple[StatementTexts, Prepared]:
+        """Return a statement that was prepared before, or prepare it. Return its reader as well.
+
+        Args:
+            text: The statement.
+            seals: Its sealed outputs and parameters.
+            translated: The schemas to use in it.
+            built: True if SQLAlchemy made the text.
+            bare: True if the driver gets no parameters.
+        """
+        texts = self._texts(translated, built=built)
+        prepared = texts.get_prepared(text, seals, bare=bare)
+        if prepared is None:
+            self.attributes.ask(self)  # This must happen before the statement loads objects.
+            self.catalogue.refresh()
+            self.look_at_tables(stacklevel=3)  # Tables may have been mapped since.
+            texts = self._texts(translated, built=built)
+            prepared = texts.prepare(text, seals, bare=bare)
+        return texts, prepared
 
     def _strip_comments(self, statement: str, context: Any) -> tuple[str, str, str]:
         """Split a statement into its text and the comments that listeners put before and after it.

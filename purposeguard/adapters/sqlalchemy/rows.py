@@ -116,7 +116,7 @@ def must_be_values(tree: exp.Expr, source: Marked) -> None:
 
     Some drivers insert a value there all the same, which then ends the text or the comment.
     """
-    numbers = {number_of(node) for node in tree.find_all(exp.Placeholder, exp.Parameter)}
+    numbers = set(map(number_of, tree.find_all(exp.Placeholder, exp.Parameter)))
     if not numbers.issuperset(range(len(source.names))):
         raise UnresolvedStatement("a parameter stands within quotes or a comment: write it as a value of its own")
 
@@ -136,7 +136,10 @@ class Ready(NamedTuple):
         """Return one set of parameters together with the keys."""
         lists = [_encode_keys(dialect, keys(), form) for keys, form in self.keys]
         if isinstance(given, Mapping):
-            return {**given, **{_key_name(number): text for number, text in enumerate(lists)}}
+            named = dict(given)
+            for number, text in enumerate(lists):
+                named[_key_name(number)] = text
+            return named
         if not self.places:
             return (*given, *lists)
         return tuple(given[place] if place < self.first else lists[place - self.first] for place in self.places)
@@ -218,11 +221,13 @@ _json: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _array(values: Sequence[int | str]) -> str:
-    return "{" + ",".join(str(value) if isinstance(value, int) else _quote_text(value) for value in values) + "}"
+    return "{" + ",".join(map(_array_item, values)) + "}"
 
 
-def _quote_text(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+def _array_item(value: int | str) -> str:
+    if isinstance(value, int):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
@@ -301,31 +306,37 @@ class TableConditions(SqlConditions):
         line = None
         if self._alone and keys.is_plain:
             mark = self._bound(keys, form + _LINES)
-            line = _of(f"INSTR({mark}, CHAR(10) || JSON_QUOTE(v) || CHAR(10)) > 0", value)
+            line = _parse_template(f"INSTR({mark}, CHAR(10) || JSON_QUOTE(v) || CHAR(10)) > 0", value)
             if form != "ints":
                 return line
         mark = self._bound(keys, form)
         listed = parse_one(f"SELECT k.value FROM JSON_EACH({mark}) AS k", into=exp.Select, dialect="sqlite")  # noqa: S608  # a mark
         within = exp.In(this=value.copy(), query=listed.subquery())
-        return within if line is None else exp.case().when(_of("TYPEOF(v) = 'integer'", value), line).else_(within)
+        if line is None:
+            return within
+        return exp.case().when(_parse_template("TYPEOF(v) = 'integer'", value), line).else_(within)
 
     def _bound(self, keys: KeySet, written: str) -> str:
         """Return the mark of the parameter for keys, which is added unless they are bound already."""
         if self._first is None:
             raise UnresolvedStatement("the driver gets no parameters, so no keys are bound")
-        number = next((n for n, bound in enumerate(self._keys) if bound[0] is keys and bound[1] == written), None)
-        if number is None:
-            number = len(self._keys)
-            self._keys.append((keys, written))
-        return _mark(self.dialect, self._first + number)
+        for number, (bound_keys, form) in enumerate(self._keys):
+            if bound_keys is keys and form == written:
+                return _mark(self.dialect, self._first + number)
+        self._keys.append((keys, written))
+        return _mark(self.dialect, self._first + len(self._keys) - 1)
 
 
-def _of(template: str, value: exp.Expr) -> exp.Expr:
+def _parse_template(template: str, value: exp.Expr) -> exp.Expr:
     """Parse a template as a condition of SQLite, with a value in place of the name `v`."""
-    return parse_one(template, dialect="sqlite").transform(lambda node: value.copy() if node == _V else node)
+
+    def fill_in(node: exp.Expr) -> exp.Expr:
+        return value.copy() if node == _PLACE_OF_VALUE else node
+
+    return parse_one(template, dialect="sqlite").transform(fill_in)
 
 
-_V: Final = exp.column("v")
+_PLACE_OF_VALUE: Final = exp.column("v")
 
 
 def _plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:

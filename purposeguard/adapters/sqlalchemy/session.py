@@ -291,7 +291,8 @@ def protect(
     if watch_of(sync) is not None:
         raise ValueError("the engine is guarded already, and it is guarded once")
     functions = tuple(several(functions, "functions", '["name"]'))
-    PassedForms(passes := tuple(several(passes, "passes", '["PRAGMA foreign_keys"]')))
+    passes = tuple(several(passes, "passes", '["PRAGMA foreign_keys"]'))
+    PassedForms(passes)  # This checks the forms before any tag is read.
     catalogue = MappedTables(guard.engine.snapshot.matrix.revisions, where, not_personal, tags)
     watch = StatementWatch(guard, catalogue, sync.dialect, functions, passes)
     guard_engine(sync, watch)

@@ -23,7 +23,7 @@ from sqlalchemy.sql.expression import TableClause
 
 from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
-from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, columns_of, hint_of, specs_of, tag_of
+from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, hint_of, specs_of, tag_of
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import make_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
@@ -65,11 +65,11 @@ class MappedTables:
         self._revisions = revisions
         self._places = tuple(_metadata_of(place) for place in where)
         self._not_personal = frozenset(
-            _name_of(place, "not_personal") for place in several(not_personal, "not_personal", "[Table]")
+            _name_of(table, "not_personal") for table in several(not_personal, "not_personal", "[Table]")
         )
-        self._from_outside = {
-            _name_of(place, "tags"): columns_of(revisions, described) for place, described in tags.items()
-        }
+        self._from_outside: dict[str, Columns] = {}
+        for table, described in tags.items():
+            self._from_outside[_name_of(table, "tags")] = columns_of(revisions, described)
         self._known: dict[str, Columns] = {}
         self._folded: dict[str, set[str]] = {}
         self._stamp: object = None
@@ -88,7 +88,7 @@ class MappedTables:
         """
         with self._lock:
             count = _Mapped.count
-            tables = list(dict.fromkeys(table for place in self._places for table in place.tables.values()))
+            tables = list(dict.fromkeys(self._iter_tables()))
             stamp = (count, len(tables), sum(len(table.columns) for table in tables))
             if stamp == self._stamp:
                 return False
@@ -118,7 +118,11 @@ class MappedTables:
 
     def places(self) -> dict[str, Table]:
         """Return the tables of SQLAlchemy by their names."""
-        return {table.fullname: table for place in self._places for table in place.tables.values()}
+        return {table.fullname: table for table in self._iter_tables()}
+
+    def _iter_tables(self) -> Iterator[Table]:
+        for place in self._places:
+            yield from place.tables.values()
 
     @property
     def tables(self) -> Tables:
@@ -127,11 +131,11 @@ class MappedTables:
             self.refresh()
             if self._tables is None:
                 tables = self.places()
-                columns_by_table = {  # Columns without a tag are included, because `*` means them too.
-                    name: {column.name: columns.get(column.name) for column in tables[name].columns}
-                    for name, columns in self._known.items()
-                }
-                self._tables = Tables(self._revisions, columns_by_table)
+                tags_by_table: dict[str, dict[str, Tag | None]] = {}
+                for name, columns in self._known.items():
+                    # Columns without a tag are included, because `*` means them too.
+                    tags_by_table[name] = {column.name: columns.get(column.name) for column in tables[name].columns}
+                self._tables = Tables(self._revisions, tags_by_table)
             return self._tables
 
     def find(self, table: TableClause) -> tuple[str, Columns]:
@@ -182,22 +186,15 @@ class MappedTables:
                 )
             return outside
         if not_personal:
-            tagged = next((name for name, own in specs.items() if any(spec is not NotPersonal for spec in own)), None)
-            if tagged is not None:
-                raise UnlabelledData(
-                    f"nothing in the table `{table.fullname}` is personal, it is said, and its column `{tagged}` "
-                    "carries a tag: take one of the two back"
-                )
+            _refuse_tagged(table, specs)
         elif any(specs.values()):
             _refuse_unsaid(table, mappers, specs)
         else:
             return None
-        return Columns(
-            {
-                name: tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
-                for name, own in specs.items()
-            }
-        )
+        tags: dict[str, Tag] = {}
+        for name, own in specs.items():
+            tags[name] = tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
+        return Columns(tags)
 
 
 def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
@@ -252,24 +249,35 @@ def iter_mappers() -> Iterator[Mapper[Any]]:
 def _read_mapper_annotations(mapper: Mapper[Any], table: Table) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
     """Yield the columns of a mapper's own table, each with the tags in an annotation of its attribute."""
     elsewhere = {ancestor.class_ for ancestor in mapper.iterate_to_root() if ancestor.local_table is not table}
-    # The mapper is not configured: its relationships may refer to classes defined later.
+    # The public `mapper.attrs` would configure the mapper, whose relationships may refer to classes defined later.
     for prop in list(mapper._props.values()):
         where = f"{mapper.class_.__qualname__}.{prop.key}"
         if isinstance(prop, ColumnProperty):
             for owner, shape in _shapes(mapper.class_, prop.key):
-                marks = owner not in elsewhere  # Otherwise a mark concerns the rows of another table.
-                specs: list[OneSpec] = [spec for spec in specs_of(shape, where) if marks or not isinstance(spec, Mark)]
-                yield from ((column, specs) for column in _own(prop, table))
+                specs = specs_of(shape, where)
+                if owner in elsewhere:  # Its marks concern the rows of another table.
+                    specs = [spec for spec in specs if not isinstance(spec, Mark)]
+                for column in _own_columns(prop, table):
+                    yield column, specs
         elif isinstance(prop, CompositeProperty):
-            columns = [column for part in prop.props for column in _own(part, table)]
-            # SQLAlchemy gets the class itself, so its name need not be in the module.
-            made = {getattr(prop.composite_class, "__name__", ""): prop.composite_class}
-            shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, made)]
-            for shape in shapes or [read_shape(prop.composite_class)]:
-                yield from zip(columns, _split_composite(shape, len(columns), where), strict=True)
+            yield from _read_composite_annotation(mapper, prop, table, where)
 
 
-def _own(prop: Any, table: Table) -> list[Column[Any]]:
+def _read_composite_annotation(
+    mapper: Mapper[Any], prop: CompositeProperty[Any], table: Table, where: str
+) -> Iterator[tuple[Column[Any], list[OneSpec]]]:
+    """Yield the columns of a composite attribute, each with its tags in the annotation, or else in its class."""
+    columns: list[Column[Any]] = []
+    for part in prop.props:
+        columns += _own_columns(part, table)
+    # SQLAlchemy gets the class itself, so its name need not be in the module.
+    names = {getattr(prop.composite_class, "__name__", ""): prop.composite_class}
+    shapes = [shape for _, shape in _shapes(mapper.class_, prop.key, names)]
+    for shape in shapes or [read_shape(prop.composite_class)]:
+        yield from zip(columns, _split_composite(shape, len(columns), where), strict=True)
+
+
+def _own_columns(prop: Any, table: Table) -> list[Column[Any]]:
     return [column for column in prop.columns if isinstance(column, Column) and column.table is table]
 
 
@@ -278,11 +286,23 @@ def _split_composite(shape: Shape, number: int, where: str) -> list[list[OneSpec
 
     They are those of its field in the composite's class, or those of the whole annotation if fields do not match.
     """
-    fields = [list(model.fields().values()) for model in shape.models]
-    if len(fields) != 1 or len(fields[0]) != number:
-        return [specs_of(shape, where)] * number
-    around = specs_of(dataclasses.replace(shape, models=()), where)
-    return [[*around, *specs_of(field, where)] for field in fields[0]]
+    fields_by_model = [list(model.fields().values()) for model in shape.models]
+    if len(fields_by_model) == 1:
+        (fields,) = fields_by_model
+        if len(fields) == number:
+            around = specs_of(dataclasses.replace(shape, models=()), where)
+            return [[*around, *specs_of(field, where)] for field in fields]
+    return [specs_of(shape, where)] * number
+
+
+def _refuse_tagged(table: Table, specs: Mapping[str, list[OneSpec]]) -> None:
+    """Raise UnlabelledData if a column carries a tag although nothing in the table is personal."""
+    for name, own in specs.items():
+        if any(spec is not NotPersonal for spec in own):
+            raise UnlabelledData(
+                f"nothing in the table `{table.fullname}` is personal, it is said, and its column `{name}` "
+                "carries a tag: take one of the two back"
+            )
 
 
 def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, list[OneSpec]]) -> None:
@@ -309,7 +329,8 @@ def _find_unannotated(table: Table, mappers: Iterable[Mapper[Any]]) -> Iterator[
         if any("__tablename__" in vars(cls) for cls in mapper.class_.__mro__):
             for prop in list(mapper._props.values()):
                 if isinstance(prop, ColumnProperty) and not _shapes(mapper.class_, prop.key):
-                    yield from (column.name for column in _own(prop, table))
+                    for column in _own_columns(prop, table):
+                        yield column.name
 
 
 def _refuse_hidden(mapper: Mapper[Any], table: Table) -> None:
