@@ -154,7 +154,7 @@ class Block(Generic[P]):
 
     def __init__(self, stated: StatedPurpose) -> None:
         self.stated = stated
-        self._entered: list[tuple[FrameType, Use[P]]] = []
+        self._entered: list[tuple[FrameType, Use[P]]] = []  # Each use with the frame that entered it.
 
     @hides_own_frames
     def __call__(self, fn: F) -> F:
@@ -211,12 +211,14 @@ class Block(Generic[P]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         entered, frame = self._entered, sys._getframe(1)
-        if len(entered) == 1 and entered[0][0] is frame:
+        if len(entered) == 1:
             entry = entered[0]
-            entered.remove(entry)  # Not `pop`, because another thread may have entered meanwhile.
-            end_use(entry[1])
-        else:
-            self._leave(frame)
+            entering_frame, use = entry
+            if entering_frame is frame:
+                entered.remove(entry)  # Not `pop`, because another thread may have entered meanwhile.
+                end_use(use)
+                return
+        self._leave(frame)
 
     async def __aenter__(self) -> Use[P]:
         frame = sys._getframe(1)
@@ -230,26 +232,36 @@ class Block(Generic[P]):
         self._leave(sys._getframe(1))
 
     def _leave(self, frame: FrameType) -> None:
-        entered = self._entered[::-1]
-        if not entered:
+        if not self._entered:
             raise RuntimeError("this block was left more often than it was entered")
-        # A `with` statement leaves from the frame in which it entered, in any context. A call by hand, as by an exit
-        # stack, leaves the ambient use; in another context it leaves the last use that was entered here.
-        ambient = self.stated.engine.innermost()
-        entry = (
-            next((candidate for candidate in entered if candidate[0] is frame), None)
-            or next((candidate for candidate in entered if candidate[1] is ambient), None)
-            or next((candidate for candidate in entered if is_owner_running(candidate[1])), None)
-        )
-        if entry is None and len(entered) == 1:
-            entry = entered[0]
+        entry = self._find_entry(frame)
         if entry is None:
             raise RuntimeError(
                 "this block was entered several times, and left from where it was never entered: leave it in the task "
                 "or thread that entered it, or make a block for each"
             )
         self._entered.remove(entry)
-        end_use(entry[1])
+        _, use = entry
+        end_use(use)
+
+    def _find_entry(self, leaving_frame: FrameType) -> tuple[FrameType, Use[P]] | None:
+        """Find the entry to end. A `with` statement leaves from the frame in which it entered, in any context.
+
+        A call by hand, as by an exit stack, leaves the ambient use. In another context it leaves the last use that was
+        entered here.
+        """
+        entries = self._entered[::-1]
+        ambient = self.stated.engine.innermost()
+        for frame, use in entries:
+            if frame is leaving_frame:
+                return frame, use
+        for frame, use in entries:
+            if use is ambient:
+                return frame, use
+        for frame, use in entries:
+            if is_owner_running(use):
+                return frame, use
+        return entries[0] if len(entries) == 1 else None
 
 
 def decorate_function(fn: F, wrap: Callable[[Function], Function]) -> F:
@@ -357,9 +369,9 @@ def _check_channel(engine: Engine, activity: Activity) -> bool:
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
         return True
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.resolve_row(source)]
-    broadest = []
+    broadest: list[type[Source]] = []
     for holder in holders:
-        is_narrower = any(holder is not other and issubclass(holder, other) for other in holders)
+        is_narrower = any(holder is not broader and issubclass(holder, broader) for broader in holders)
         if not is_narrower:
             broadest.append(holder)
     label = Label(*(broadest or (NotPersonal,)))

@@ -74,9 +74,9 @@ class Clock:
             self.span()  # Changes of the system's clock are noticed from now on.
 
     @classmethod
-    def of(cls, given: Now | Clock) -> Clock:
+    def of(cls, clock: Now | Clock) -> Clock:
         """Return a clock unchanged, or create one for a function that returns the time."""
-        return given if isinstance(given, Clock) else cls(given)
+        return clock if isinstance(clock, Clock) else cls(clock)
 
     @property
     def is_system(self) -> bool:

@@ -16,12 +16,12 @@ def find_current_use(engine: Engine) -> Use[Any] | None:
     return use if use.explain_absence() is None else None
 
 
-def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any] | None:
+def require_current_use(engine: Engine, event: str = "data was read") -> Use[Any] | None:
     """Return the use that is active here; None in observe mode if there is none.
 
     Args:
         engine: The engine of the guard.
-        what: The event that needs a use, for the error message.
+        event: The event that needs a use, for the error message.
 
     Raises:
         PurposeMissing: There is no use, it has ended, or it belongs to another task or thread.
@@ -30,7 +30,7 @@ def require_current_use(engine: Engine, what: str = "data was read") -> Use[Any]
     absence = use.explain_absence()
     if absence is None:
         return use
-    engine.report_missing_purpose(what, absence, None if use is NO_USE else use)
+    engine.report_missing_purpose(event, absence, None if use is NO_USE else use)
     return None
 
 

@@ -184,7 +184,11 @@ class Engine:
         )
 
     def resolve_context(
-        self, row_context: RowContext, label: Label, snapshot: PolicySnapshot, known: KnownPreferences | None = None
+        self,
+        row_context: RowContext,
+        label: Label,
+        snapshot: PolicySnapshot,
+        preferences_by_subject: KnownPreferences | None = None,
     ) -> Context:
         """Build the context of a decision from the subject and dates of a row.
 
@@ -192,14 +196,18 @@ class Engine:
             row_context: The subject and dates.
             label: The label of the data.
             snapshot: The policy that decides.
-            known: The preferences of the subjects, if they were read before. Otherwise governance is asked.
+            preferences_by_subject: The preferences of the subjects, if they were read before. Otherwise governance is
+                asked.
 
         Raises:
             StoreUnavailable: Governance cannot say what the subject asked for.
             UnknownSource: A source belongs to another notice, or its clause no longer exists.
         """
         subject = row_context.subject
-        preferences = self.get_preferences(subject) if known is None else known[subject]
+        if preferences_by_subject is None:
+            preferences = self.get_preferences(subject)
+        else:
+            preferences = preferences_by_subject[subject]
         return self.build_context(preferences, row_context.collected, row_context.ended, label, snapshot)
 
     def get_preferences(self, subject: str | None) -> SubjectPreferences | None:
@@ -255,12 +263,12 @@ class Engine:
         """
         subjects = list(dict.fromkeys(row_context.subject for row_context in row_contexts))
         named = [subject for subject in subjects if subject is not None]
-        known: dict[str | None, SubjectPreferences | None] = {}
+        preferences: dict[str | None, SubjectPreferences | None] = {}
         if named:
-            known.update(zip(named, self.get_preferences_of_each(named), strict=True))
+            preferences.update(zip(named, self.get_preferences_of_each(named), strict=True))
         if len(named) != len(subjects):
-            known[None] = self.get_preferences(None)
-        return known
+            preferences[None] = self.get_preferences(None)
+        return preferences
 
     def build_context(
         self,
@@ -340,7 +348,7 @@ class Engine:
     def remove_observer(self, observer: object) -> None:
         """Remove an observer. Without observers that want each decision, the notice in force decides again."""
         with self._lock:
-            self._set_observers(Observers(*(other for other in self.observers if other is not observer)))
+            self._set_observers(Observers(*(member for member in self.observers if member is not observer)))
 
     def _set_observers(self, observers: Observers) -> None:
         if observers.counters != self.observers.counters:
@@ -370,15 +378,15 @@ class Engine:
         """
         return self.snapshot.get_permissions(activity.purpose, activity.channel, activity.conditions)
 
-    def report_missing_purpose(self, what: str, why: str, use: HasActivity | None = None) -> None:
+    def report_missing_purpose(self, event: str, why: str, use: HasActivity | None = None) -> None:
         """Report that no purpose is active here, and raise PurposeMissing unless it is only observed.
 
         Args:
-            what: The event that needs a purpose.
+            event: The event that needs a purpose.
             why: The reason why there is none.
             use: The use that is not valid here, if any. If its activity enforces, the error is raised in any mode.
         """
-        error = PurposeMissing(f"{what} outside any purpose: {why}")
+        error = PurposeMissing(f"{event} outside any purpose: {why}")
         self.report_denial(error, observed=self.observing and (use is None or use.activity.observing))
 
     def require_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
