@@ -278,7 +278,7 @@ def parts_of(written: object) -> list[OneSpec]:
     words: list[Any] = written if isinstance(written, list) else [written]
     if not words or not all(isinstance(word, str) for word in words):
         raise ValueError('must be an id of a source, or a mark, or a list of these: `["1.1(a)", "subject"]`')
-    return [_part_of(word) for word in words]
+    return list(map(_part_of, words))
 
 
 def _part_of(word: str) -> OneSpec:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Final
 
 from sqlglot import exp
@@ -165,7 +165,7 @@ def _statements(text: str, catalogue: Catalog) -> list[exp.Expr]:
     if "%" in text and dialect != "postgres":
         tokens = _with_parameters(tokens)
     parsed_trees = engine.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
-    statements = [tree for tree in parsed_trees if tree is not None and type(tree) is not exp.Semicolon]
+    statements = [tree for tree in parsed_trees if not isinstance(tree, (NoneType, exp.Semicolon))]
     if replaces and statements and type(statements[0]) is exp.Insert:
         statements[0].set("alternative", "REPLACE")
     return statements

@@ -150,7 +150,7 @@ class QueryReader(FromReader):
 
     def read_output_order(self, node: exp.Expr, relation: Relation, scope: Scope) -> None:
         """Read ORDER BY and LIMIT of a set operation or of a query in brackets, over its output columns."""
-        if any(node.args.get(name) for name in ("order", "limit", "offset")):
+        if any(map(node.args.get, ("order", "limit", "offset"))):
             scope.sources.append(FromSource("", "", relation))
             self.read_order(node, relation, scope)
 
@@ -251,8 +251,9 @@ class QueryReader(FromReader):
         for lateral in node.args.get("laterals") or ():
             self.source(lateral, scope)
         if self.dialect == "sqlite" and around is not None:
-            calls = (call for call in find_extrema(node) if enclosing_query(call) is node)
-            self.has_outer_extremum |= not all(self._is_of(call, scope) for call in calls)
+            for call in find_extrema(node):
+                if enclosing_query(call) is node and not self._is_of(call, scope):
+                    self.has_outer_extremum = True
         self._windows(node, scope)
         relation = self.items(node, scope, has_bare_columns=self._has_bare_columns(node, scope))
         for name in ("connect", "where", "group", "having", "qualify", "distribute", "cluster", "sort", "sample"):

@@ -7,6 +7,7 @@ what a name means, every meaning counts: a statement may be said to read more th
 from __future__ import annotations
 
 import dataclasses
+import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, NoReturn
 
@@ -17,8 +18,8 @@ from purposeguard.notice.vocabulary import find_nearest
 
 DIALECTS: Final = ("sqlite", "postgres", "mysql", "duckdb", "spark", "bigquery", "snowflake")
 
-_LOWER: Final = {ord("A") + n: ord("a") + n for n in range(26)}
-_UPPER: Final = {ord("a") + n: ord("A") + n for n in range(26)}
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_UPPER: Final = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 
 
 def lower(name: str) -> str:
@@ -81,7 +82,8 @@ class NameRules:
 
     def declared_table_key(self, name: str) -> tuple[str, ...]:
         """Return the key of a declared table: a tuple of the keys of its parts."""
-        return tuple(part if self.spelling_counts else self.declared_key(part) for part in name.split("."))
+        parts = name.split(".")
+        return tuple(parts if self.spelling_counts else map(self.declared_key, parts))
 
 
 Read = tuple[str, str]

@@ -92,7 +92,7 @@ class FromReader(ValueReader):
     def source(self, node: exp.Expr, scope: Scope) -> None:
         """Add the source that a node of FROM means to a scope."""
         if isinstance(node, exp.Table):
-            self._table(node, scope)
+            self._add_table(node, scope)
         elif isinstance(node, exp.Subquery):
             self._read_derived_table(node, scope)
         elif isinstance(node, exp.Lateral):
@@ -100,15 +100,15 @@ class FromReader(ValueReader):
             if isinstance(node.this, exp.Subquery):
                 self.add_source(self.relation(node.this, scope, scope.commons), node.args.get("alias"), scope)
             else:
-                self._function(node.this, node.args.get("alias"), scope)
+                self._add_table_function(node.this, node.args.get("alias"), scope)
         elif isinstance(node, exp.Unnest):
-            self._function(node, node.args.get("alias"), scope)
+            self._add_table_function(node, node.args.get("alias"), scope)
         elif isinstance(node, exp.Values):
             around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
             self.add_source(self.rows(node, Scope(around, scope.commons)), node.args.get("alias"), scope)
         elif isinstance(node, exp.TableFromRows):
             only(node, frozenset({"this", "alias", "sample"}))
-            self._function(node.this, node.args.get("alias"), scope)
+            self._add_table_function(node.this, node.args.get("alias"), scope)
         else:
             refuse(f"{type(node).__name__} in FROM is not looked into")
 
@@ -145,7 +145,7 @@ class FromReader(ValueReader):
                 self.add_source(self.read_pivot(self.star(within), pivots, within), alias, scope)
             return
         bracketed = isinstance(inner, exp.Subquery) and (inner.alias or not isinstance(inner.this, exp.Query))
-        if bracketed and not any(node.args.get(part) for part in SUBQUERY - {"this", "joins"}):
+        if bracketed and not any(map(node.args.get, SUBQUERY - {"this", "joins"})):
             self.source(inner, scope)
         else:
             around = scope if self.dialect in LATERAL_ANYHOW else scope.parent
@@ -160,7 +160,7 @@ class FromReader(ValueReader):
         for join in node.args.get("joins") or ():
             self.join(join, scope)
 
-    def _table(self, node: exp.Table, scope: Scope) -> None:
+    def _add_table(self, node: exp.Table, scope: Scope) -> None:
         only(node, _TABLE)
         alias = node.args.get("alias")
         for name in ("version", "when"):
@@ -170,7 +170,7 @@ class FromReader(ValueReader):
             self.value(node.args["sample"], scope)
         if not isinstance(node.this, exp.Identifier):
             schema = list(filter(None, map(node.args.get, ("catalog", "db"))))
-            self._function(node.this, alias, scope, schema)
+            self._add_table_function(node.this, alias, scope, schema)
         else:
             self._read_named_table(node, alias, scope)
         for join in node.args.get("joins") or ():
@@ -277,20 +277,11 @@ class FromReader(ValueReader):
         elif isinstance(node, (exp.Func, exp.Condition)) and type(node) not in _IN_PIVOT:
             refuse(f"`{type(node).__name__}` in PIVOT is not looked into")
 
-    def _function(
+    def _add_table_function(
         self, node: exp.Expr, alias: exp.Expr | None, scope: Scope, schema: Sequence[exp.Identifier] = ()
     ) -> None:
         """Add a table function to a scope: each of its columns may be made of all its arguments."""
-        called = self.schema_function(schema, node) if schema else lower(node.name)
-        if isinstance(node, exp.Anonymous):
-            known_functions = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
-            if called not in known_functions:
-                self.refuse_function(node.name)
-            flow = self.parts(node, scope, "this")
-        elif type(node) in TABLE_FUNCTIONS:
-            flow = self.parts(node, scope, "alias", "offset", "schema")
-        else:
-            refuse(f"{type(node).__name__} in FROM is not looked into")
+        flow = self._read_arguments(node, scope, schema)
         names = self.catalogue.names
         whole = QueryColumn("", "", flow, flow)
         named = alias.this if alias is not None and alias.this else None
@@ -299,9 +290,10 @@ class FromReader(ValueReader):
         if isinstance(offset, exp.Identifier):
             aliases.append(offset)
         # In BigQuery `x` means the row of `t, UNNEST(x) AS x`, also where a column is called `x`: both count here.
-        taken = set[str | None]()
+        taken: set[str] = set()
         if self.dialect == "bigquery":
-            taken = taken.union(*(source.relation.names for source in scope.visible))
+            for source in scope.visible:
+                taken.update(source.relation.names)
         columns: list[QueryColumn] = []
         for identifier in aliases:
             key = names.key(identifier)
@@ -313,6 +305,18 @@ class FromReader(ValueReader):
             columns = [whole.with_name(named.this, names.key(named))]
         key = names.key(named) if isinstance(named, exp.Identifier) else ""
         scope.add(FromSource(key, named.this if named else "", Relation(columns, whole, complete=False)))
+
+    def _read_arguments(self, node: exp.Expr, scope: Scope, schema: Sequence[exp.Identifier]) -> Flow:
+        """Read the arguments of a table function, which `schema` qualifies. Refuse an unknown function."""
+        called = self.schema_function(schema, node) if schema else lower(node.name)
+        if isinstance(node, exp.Anonymous):
+            known_functions = NAMED_TABLE_FUNCTIONS[self.dialect] | self.catalogue.functions
+            if called not in known_functions:
+                self.refuse_function(node.name)
+            return self.parts(node, scope, "this")
+        if type(node) not in TABLE_FUNCTIONS:
+            refuse(f"{type(node).__name__} in FROM is not looked into")
+        return self.parts(node, scope, "alias", "offset", "schema")
 
     # ---- joins -----------------------------------------------------------------------------------------------------
 

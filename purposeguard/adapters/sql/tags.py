@@ -151,7 +151,7 @@ class Catalog:
         self._schema: Final = self.names.declared_table_key(schema or _SCHEMAS.get(dialect, ""))
         self.partial: Final = partial
         self.standard_strings: Final = dialect in _PLAIN_BACKSLASHES or (standard_strings and dialect == "postgres")
-        self.functions: Final = frozenset(lower(name) for name in functions or ())
+        self.functions: Final = frozenset(map(lower, functions or ()))
         self.functions_named_by: str | None = None if functions is None else "functions"
         views: dict[str, str] = dict(getattr(tables, "views", {}))
         # The names include columns without a tag.
@@ -167,8 +167,10 @@ class Catalog:
                 self._add(self.tables, name, DeclaredTable(name, column_names.get(name, described), self.names))
         for name, text in views.items():
             self._add(self.views, name, (name, text))
-        named = (column for table in self.tables.values() for column in table.columns if column)
-        self.column_keys: Final = frozenset(map(lower, named))
+        column_keys: set[str] = set()
+        for table in self.tables.values():
+            column_keys.update(map(lower, filter(None, table.columns)))
+        self.column_keys: Final = frozenset(column_keys)
 
     def _add(self, entries: dict[tuple[str, ...], Any], name: str, value: object) -> None:
         key = self.names.declared_table_key(name)
@@ -183,8 +185,7 @@ class Catalog:
 
     def key(self, node: exp.Table) -> tuple[str, ...] | None:
         """Return the key of a table in a statement; None if the table is not given by a plain name."""
-        parts = [node.args.get("catalog"), node.args.get("db"), node.this]
-        written = [part for part in parts if part]
-        if not all(type(part) is exp.Identifier for part in written):
+        parts = list(filter(None, (node.args.get("catalog"), node.args.get("db"), node.this)))
+        if not all(type(part) is exp.Identifier for part in parts):
             return None
-        return tuple(self.names.table_key(part) for part in written)
+        return tuple(map(self.names.table_key, parts))

@@ -193,11 +193,10 @@ class ValueReader:
         return self._read_path(node, (), scope)
 
     def _read_path(self, node: exp.Expr, fields: tuple[exp.Identifier, ...], scope: Scope) -> Flow:
-        parts = [node.args.get(name) for name in ("catalog", "db", "table", "this")]
-        written = [part for part in parts if part]
-        if type(written[-1]) is exp.Star:
-            return self._read_whole_rows(written[:-1], scope)
-        names = _identifiers(written)
+        parts = list(filter(None, map(node.args.get, ("catalog", "db", "table", "this"))))
+        if type(parts[-1]) is exp.Star:
+            return self._read_whole_rows(parts[:-1], scope)
+        names = _identifiers(parts)
         if len(names) == 1 and not names[0].args.get("quoted") and names[0].this[:1] in self._parameter_signs:
             return NOTHING
         if len(names) == 1 and not fields and self._is_text(names[0], scope):

@@ -247,9 +247,7 @@ class StatementReader(QueryReader):
         into = _TargetFlows(self._target(target), exactly=self.dialect == "duckdb")
         commons = self.commons(node, None, known)
         names = self.catalogue.names
-        columns = [into.find_column(names.key(identifier), identifier.this) for identifier in named] or list(
-            into.table.columns
-        )
+        columns = self._list_columns(named, into)
         relation = self._read_inserted_rows(node, commons)
         into.conditions = frozenset(self.reads)
         self.mark_all_read(relation)
@@ -273,6 +271,12 @@ class StatementReader(QueryReader):
             if conflict is not None:
                 self._conflict(conflict, scope, into, self._new_rows(node, columns, into), keys)
         return self._done("insert", node, scope, into)
+
+    def _list_columns(self, named: Sequence[exp.Identifier], into: _TargetFlows) -> list[str]:
+        """Return the declared names of the columns that a statement names; all of the target if it names none."""
+        if not named:
+            return list(into.table.columns)
+        return [into.find_column(self.catalogue.names.key(identifier), identifier.this) for identifier in named]
 
     def _new_rows(self, node: exp.Expr, columns: Sequence[str], into: _TargetFlows) -> list[FromSource]:
         """Return the rows to insert, under the names by which ON CONFLICT refers to them.
@@ -522,17 +526,15 @@ class StatementReader(QueryReader):
                     self._read_assignment(item, scope, into)
         elif isinstance(node, exp.Insert):
             only(node, frozenset({"this", "expression"}))
-            columns = list(into.table.columns)
             with self._for_values():
                 if isinstance(node.this, exp.Star):
                     self._alike(source, into)
                 elif isinstance(node.this, exp.Var):
-                    self._put(columns, source, into, exactly=False)
+                    self._put(into.table.columns, source, into, exactly=False)
                 else:
-                    names = self.catalogue.names
-                    listed = [bare(item) for item in node.this.expressions] if isinstance(node.this, exp.Expr) else []
-                    columns = [into.find_column(names.key(item), item.this) for item in listed] or columns
-                    self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(listed))
+                    named = list(map(bare, node.this.expressions)) if isinstance(node.this, exp.Expr) else []
+                    columns = self._list_columns(named, into)
+                    self._put(columns, self._several(_row(node.expression), scope), into, exactly=bool(named))
         else:
             refuse("what MERGE does is not looked into")
 

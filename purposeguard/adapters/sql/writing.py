@@ -62,7 +62,15 @@ class _DuckDBWriter(DuckDBGenerator):
 
 
 _NUMERIC_TYPES: Final = frozenset(
-    getattr(exp.DType, name) for name in ("DECIMAL", "BOOLEAN", "DATE", "DATETIME", "TIME", "TIMESTAMP", "TIMESTAMPNTZ")
+    {
+        exp.DType.DECIMAL,
+        exp.DType.BOOLEAN,
+        exp.DType.DATE,
+        exp.DType.DATETIME,
+        exp.DType.TIME,
+        exp.DType.TIMESTAMP,
+        exp.DType.TIMESTAMPNTZ,
+    }
 )
 """Types that SQLite casts to numbers. The parser would replace their names by others."""
 

@@ -177,7 +177,7 @@ class StatementWatch:
         """Create the watch of an engine. `functions` and `passes` are as for `protect`."""
         self._passes = PassedForms(passes) if passes else None
         self.guard = guard
-        self.functions = frozenset(lower(function) for function in functions)
+        self.functions = frozenset(map(lower, functions))
         self._dialect = dialect
         self._texts_known: cachetools.LRUCache[object, tuple[object, StatementTexts]] = cachetools.LRUCache(
             _TRANSLATIONS_KEPT

@@ -318,7 +318,7 @@ class StatementTexts(Statements):
         tree, target = statement.tree, statement.analysis.target
         if not isinstance(tree, exp.Update) or target is None or statement.analysis.changes:
             return False
-        if tree.this.args.get("joins") or any(tree.args.get(name) for name in ("from_", "order", "limit")):
+        if tree.this.args.get("joins") or any(map(tree.args.get, ("from_", "order", "limit"))):
             return False  # Something else decides which row is written.
         named, tests = _find_key_parameters(tree)
         return (
@@ -342,8 +342,8 @@ class StatementTexts(Statements):
         """
         analysis = statement.analysis
         columns, output_tables = analysis.columns, list(self._output_tables(statement))
-        meets = any(statement.tree.args.get(name) for name in ("conflict", "alternative", "ignore"))
-        if columns is None or not len(columns) == len(outputs) == len(output_tables) or meets:
+        meets_rows = any(map(statement.tree.args.get, ("conflict", "alternative", "ignore")))
+        if columns is None or not len(columns) == len(outputs) == len(output_tables) or meets_rows:
             return used
         sealed: set[tuple[str, str]] = set()
         plain = set(analysis.conditions).union(*analysis.writes.values())

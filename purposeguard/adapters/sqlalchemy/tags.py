@@ -63,7 +63,7 @@ class MappedTables:
         tags: Mapping[Any, object] = MappingProxyType({}),
     ) -> None:
         self._revisions = revisions
-        self._places = tuple(_metadata_of(place) for place in where)
+        self._places = tuple(map(_metadata_of, where))
         self._not_personal = frozenset(
             _name_of(table, "not_personal") for table in several(not_personal, "not_personal", "[Table]")
         )
