@@ -172,8 +172,8 @@ class PreferenceCache:
         usable = {entry for entry in different if entry is not None and now < entry.ends and entry.changing is None}
         if len(usable) == len(different):
             return list(map(_PREFERENCES, cast("list[_CacheEntry]", entries)))
-        unknown = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
-        unknown = list(dict.fromkeys(unknown))
+        unusable = [subject for subject, entry in zip(subjects, entries, strict=True) if entry not in usable]
+        unknown = list(dict.fromkeys(unusable))
         with limit_waiting(self.store.timeout):
             read = self._read_each(unknown)
             if time.monotonic() >= now + self._staleness:  # The other subjects may have changed meanwhile.

@@ -523,7 +523,7 @@ class Redrawing:
             if not is_taggable(cls):
                 return value
         fields, scope = fields_of(cls), scope_of(cls, bindings)
-        old_values = field_values(value, tuple(field.name for field in fields))
+        old_values = field_values(value, tuple(map(operator.attrgetter("name"), fields)))
         refuses_itself: Callable[[], bool] = functools.cache(lambda: not passes(lambda: instantiate(cls, old_values)))
         refused = False
         for attempt in range(_TRIES):

@@ -118,9 +118,10 @@ class ExpectedDecisions:
         if not isinstance(asked, Family):
             return self._id_in(self.notice, "purpose", asked.clause, earlier)
         members = {self._id_in(self.notice, "purpose", member.clause, earlier) for member in asked.members}
-        return next(
-            (family.name for family in self.notice.families if {own.clause for own in family.members} == members), None
-        )
+        for family in self.notice.families:
+            if {member.clause for member in family.members} == members:
+                return family.name
+        return None
 
     def is_nothing(self, purpose: str, channel: str | None) -> bool:
         """Return True if the revision in force lacks the purpose, family or channel."""

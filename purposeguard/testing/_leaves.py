@@ -194,7 +194,7 @@ class Leaf:
         """Return a tuple of one valid value made from a number; empty if no attempt is valid."""
         if self.make is None:
             return ()
-        for number in (n, *(number_of(n, turn) for turn in range(20))):
+        for number in itertools.chain((n,), map(functools.partial(number_of, n), range(20))):
             value = self.make(number)
             if self.valid(value):
                 return (value,)
@@ -457,8 +457,10 @@ def _close_interval(first: int | None, last: int | None) -> tuple[int, int]:
 
 
 def _calendar(base: type, limits: Limits) -> _Grid:
-    bounds = [limit[0] for limit in (limits.low, limits.high) if limit is not None]
-    zone = next((bound.tzinfo for bound in bounds if getattr(bound, "tzinfo", None)), None)
+    zone: datetime.tzinfo | None = None
+    for limit in (limits.low, limits.high):
+        if limit is not None and zone is None:
+            zone = getattr(limit[0], "tzinfo", None)
     if zone is None and limits.zone not in (None, _ANY_ZONE):
         zone = datetime.UTC
     unit = _DAY if base is datetime.date else _TICK

@@ -258,8 +258,13 @@ def bindings_of(annotation: Any, names: Names) -> tuple[type, tuple[tuple[Any, A
     origin = get_origin(annotation)
     if origin is None:
         return annotation, ()
-    arguments = tuple(resolve_variable(argument, names) for argument in get_args(annotation))
+    arguments = _resolve_arguments(annotation, names)
     return origin, tuple(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
+
+
+def _resolve_arguments(annotation: Any, names: Names) -> tuple[Any, ...]:
+    """Return the arguments of an annotation, with what their type variables are bound to."""
+    return tuple(resolve_variable(argument, names) for argument in get_args(annotation))
 
 
 def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str], Names]:
@@ -269,7 +274,7 @@ def scope_of(cls: type, bindings: tuple[tuple[Any, Any], ...]) -> Callable[[str]
         for base in owner.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type):
-                arguments = [resolve_variable(arg, scopes.get(owner, {})) for arg in get_args(base)]
+                arguments = _resolve_arguments(base, scopes.get(owner, {}))
                 scopes.setdefault(origin, dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False)))
 
     def scope(name: str) -> Names:
@@ -351,7 +356,7 @@ def unwrap_annotation(annotation: Any, spot: Spot) -> tuple[Any, Spot]:
         elif isinstance(annotation, ALIASES):
             annotation = alias_value(annotation)
         elif isinstance(origin, ALIASES):
-            arguments = (resolve_variable(argument, spot.names) for argument in get_args(annotation))
+            arguments = _resolve_arguments(annotation, spot.names)
             spot = spot.but(names={**spot.names, **dict(zip(origin.__type_params__, arguments, strict=False))})
             annotation = alias_value(origin)
         elif origin in TRANSPARENT:

@@ -86,8 +86,8 @@ class Records:
         """Record the terms of a notice, in its order; `always`: beyond the limit too."""
         key = notice_key(notice)
         if key not in self.terms and (always or self.knows(key)):
-            purposes = [(purpose.clause, purpose.slug) for purpose in notice.purposes]
-            self.terms[key] = ([source.clause for source in notice.sources], purposes)
+            sources = list(map(operator.attrgetter("clause"), notice.sources))
+            self.terms[key] = (sources, list(map(operator.attrgetter("clause", "slug"), notice.purposes)))
 
 
 def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
@@ -208,6 +208,8 @@ class Collector(Watcher):
 
 FORMAT: Final = 1
 _MOST_LINES: Final = 30
+_NOTICE: Final[Callable[[tuple[Any, ...]], str]] = operator.itemgetter(0)
+"""Returns the notice in the key of a record."""
 
 
 class CoverageReport:
@@ -264,13 +266,13 @@ class CoverageReport:
     def lines(self, verbose: bool = False) -> Iterator[str]:
         """Yield the lines to print."""
         records = self.records
-        declared = {notice for notice, _, _ in records.activities}
+        declared = set(map(_NOTICE, records.activities))
         for notice in records.terms:
             if notice in declared:
                 yield notice
                 yield from _short(self._activities(notice), verbose)
                 yield from self._matrix(notice)
-        others = len({notice for notice, *_ in records.cells} - declared)
+        others = len(set(map(_NOTICE, records.cells)) - declared)
         if others:
             noun = "revision" if others == 1 else "revisions"
             yield f"{others} other {noun} of notices decided something, for which no guard declares an activity"
@@ -334,9 +336,9 @@ class CoverageReport:
             "percent": self._floor_percentage(2),
             "cells_exercised": hit,
             "cells_declared": of,
-            "cells": [self._cell_table(*cell) for cell in cells],
-            "activities": [self._activity_table(*activity) for activity in self.activities],
-            "accesses": [self._access_table(*access) for access in sorted(records.accesses)],
+            "cells": list(itertools.starmap(self._cell_table, cells)),
+            "activities": list(itertools.starmap(self._activity_table, self.activities)),
+            "accesses": list(itertools.starmap(self._access_table, sorted(records.accesses))),
         }
         if self.mutation is not None:
             made["mutation"] = self.mutation.tables()

@@ -90,8 +90,10 @@ class _Growing:
 
 def _whole(texts: list[str | bytes]) -> str:
     """Return the text of all parts, decoded together: a character may be split between two."""
-    runs = (tuple(run) for _, run in itertools.groupby(tuple(texts), type))
-    return "".join(text_of(type(run[0])().join(run)) for run in runs)  # type: ignore[arg-type]  # all of one type
+    whole: list[str] = []
+    for kind, run in itertools.groupby(tuple(texts), type):
+        whole.append(text_of(kind().join(run)))
+    return "".join(whole)
 
 
 class Effects(Sequence[Effect]):

@@ -317,7 +317,7 @@ def flip_cell(matrix: PolicyTable, cell: WatchedCell) -> PolicyTable:
     grants: dict[type[Source], dict[type[Purpose], str]] = {
         source: dict(held) for source, held in notice.grants.items()
     }
-    clause = next((held[purpose] for held in notice.grants.values() if purpose in held), purpose.clause)
+    clause = _find_grant(notice, purpose) or purpose.clause
     _turn(notice, grants[source], purpose, clause if granted else None)
     if not granted:
         for row in notice.document.overlay:
@@ -341,6 +341,14 @@ def _turn(notice: Notice, row: dict[type[Purpose], str], purpose: type[Purpose],
         grants.setdefault(purpose, clause)
     row.clear()
     row.update((purpose, grants[purpose]) for purpose in notice.purposes if purpose in grants)
+
+
+def _find_grant(notice: Notice, purpose: type[Purpose]) -> str | None:
+    """Return the clause that grants a purpose; None if no source may serve it."""
+    for grants in notice.grants.values():
+        if purpose in grants:
+            return grants[purpose]
+    return None
 
 
 def _find_parent(matrix: PolicyTable, source: type[Source]) -> type[Source] | None:
