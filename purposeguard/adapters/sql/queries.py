@@ -180,14 +180,14 @@ class QueryReader(FromReader):
 
     # ---- common tables ---------------------------------------------------------------------------------------------
 
-    def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
+    def commons(self, node: exp.Expr, around: Scope | None, outer_commons: Commons) -> Commons:
         """Return the common tables that a query sees: its own and those of the queries around it."""
         clause = node.args.get("with_")
         if clause is None:
-            return known
+            return outer_commons
         only(clause, frozenset({"expressions", "recursive"}))
         recursive = bool(clause.args.get("recursive")) or self.dialect in RECURSIVE_ANYHOW
-        visible = dict(known)
+        visible = dict(outer_commons)
         if recursive:
             for common in clause.expressions:
                 alias = common.args["alias"].this
@@ -205,7 +205,7 @@ class QueryReader(FromReader):
         return visible
 
     def _recursive(
-        self, common: exp.CTE, key: str, around: Scope | None, known: dict[str, CommonTable]
+        self, common: exp.CTE, key: str, around: Scope | None, commons: dict[str, CommonTable]
     ) -> Relation | None:
         """Return the columns of a common table that names itself, or None if it does not.
 
@@ -220,10 +220,10 @@ class QueryReader(FromReader):
         first: exp.Expr = body
         while isinstance(first, exp.SetOperation):
             first = first.this
-        begun = self.rename_columns(self.relation(first, around, self.commons(body, around, known)), alias)
+        begun = self.rename_columns(self.relation(first, around, self.commons(body, around, commons)), alias)
         for _ in range(ROUNDS):
-            known[key] = CommonTable(begun, NOTHING, alias.this.this)
-            again = self.rename_columns(self.relation(body, around, known), alias)
+            commons[key] = CommonTable(begun, NOTHING, alias.this.this)
+            again = self.rename_columns(self.relation(body, around, commons), alias)
             both = self._stack_arms([begun, again])
             if both.same(begun):
                 return begun

@@ -32,10 +32,12 @@ def upper(name: str) -> str:
     return name.upper() if name.isascii() else name.translate(_UPPER)
 
 
-def perhaps(unknown: object, known: Iterable[str]) -> str:
+def perhaps(unknown: object, names: Iterable[str]) -> str:
     """Return a hint at the known names that are most like an unknown one; empty if none is similar."""
-    close = find_nearest(unknown, known, 0.6)
-    return f" (did you mean {' or '.join(f'`{name}`' for name in close)}?)" if close else ""
+    similar_names = find_nearest(unknown, names, 0.6)
+    if not similar_names:
+        return ""
+    return f" (did you mean {' or '.join(f'`{name}`' for name in similar_names)}?)"
 
 
 def _cut(name: str) -> str:

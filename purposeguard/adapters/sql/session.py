@@ -229,12 +229,12 @@ class PreparedStatement:
             return None
         return rewriting if all(cached_rules[table]() is rule for table, rule in rules.items()) else None
 
-    def keep(self, rules: Mapping[str, RowRule], form: object, made: object) -> None:
+    def keep(self, rules: Mapping[str, RowRule], form: object, rewriting: object) -> None:
         """Cache a rewriting of the statement.
 
         The rules are only referenced weakly: they hold the ids of all subjects who objected to a use.
         """
-        self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, form, made
+        self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, form, rewriting
 
     @functools.cached_property
     def demand(self) -> Demand:

@@ -37,10 +37,10 @@ _KINDS: Final = frozenset({"", "INNER", "CROSS", "OUTER", "SEMI", "ANTI", "STRAI
 _METHODS: Final = frozenset({"", "NATURAL", "ASOF", "POSITIONAL"})
 
 
-def only(node: exp.Expr, known: frozenset[str]) -> None:
+def only(node: exp.Expr, known_clauses: frozenset[str]) -> None:
     """Refuse a node that has a clause other than the known ones."""
     for name, part in node.args.items():
-        if part and name not in known:
+        if part and name not in known_clauses:
             refuse(f"the clause `{name.rstrip('_')}` of {type(node).__name__} is not looked into")
 
 
@@ -54,7 +54,7 @@ class FromReader(ValueReader):
 
     # These methods are defined by `QueryReader`.
 
-    def commons(self, node: exp.Expr, around: Scope | None, known: Commons) -> Commons:
+    def commons(self, node: exp.Expr, around: Scope | None, outer_commons: Commons) -> Commons:
         """Return the common tables that a query sees."""
         raise NotImplementedError
 

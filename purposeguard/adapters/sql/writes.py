@@ -152,15 +152,15 @@ class StatementReader(QueryReader):
         self.reads |= self._read_by_changes
         return done
 
-    def _change(self, node: exp.Expr, known: Commons) -> StatementEffect:
-        """Read a statement that writes. `known` holds the common tables around it."""
+    def _change(self, node: exp.Expr, commons: Commons) -> StatementEffect:
+        """Read a statement that writes. `commons` holds the common tables around it."""
         kind = type(node)
         if kind is exp.Insert:
-            return self._insert(node, known)
+            return self._insert(node, commons)
         if kind is exp.Update:
-            return self._update(node, known)
+            return self._update(node, commons)
         if kind is exp.Delete:
-            return self._delete(node, known)
+            return self._delete(node, commons)
         if kind is exp.Create:
             return self._create(node)
         if kind is exp.Merge:
@@ -239,13 +239,13 @@ class StatementReader(QueryReader):
 
     # ---- INSERT ----------------------------------------------------------------------------------------------------
 
-    def _insert(self, node: exp.Expr, known: Commons) -> StatementEffect:
+    def _insert(self, node: exp.Expr, outer_commons: Commons) -> StatementEffect:
         only(node, _INSERT)
         target, named = self._split_target(node.this)
         only(target, frozenset({"this", "db", "catalog", "alias"}))
         # In DuckDB a struct may stand for several values: only their number shows it.
         into = _TargetFlows(self._target(target), exactly=self.dialect == "duckdb")
-        commons = self.commons(node, None, known)
+        commons = self.commons(node, None, outer_commons)
         names = self.catalogue.names
         columns = self._list_columns(named, into)
         relation = self._read_inserted_rows(node, commons)
@@ -413,9 +413,9 @@ class StatementReader(QueryReader):
 
     # ---- UPDATE, DELETE --------------------------------------------------------------------------------------------
 
-    def _update(self, node: exp.Expr, known: Commons) -> StatementEffect:
+    def _update(self, node: exp.Expr, outer_commons: Commons) -> StatementEffect:
         only(node, _UPDATE)
-        scope = Scope(None, self.commons(node, None, known))
+        scope = Scope(None, self.commons(node, None, outer_commons))
         into = _TargetFlows(self._standing(node.this, scope))
         from_ = node.args.get("from_")
         if from_ is not None:
@@ -425,9 +425,9 @@ class StatementReader(QueryReader):
         self._which(node, scope)
         return self._done("update", node, scope, into)
 
-    def _delete(self, node: exp.Expr, known: Commons) -> StatementEffect:
+    def _delete(self, node: exp.Expr, outer_commons: Commons) -> StatementEffect:
         only(node, _DELETE)
-        scope = Scope(None, self.commons(node, None, known))
+        scope = Scope(None, self.commons(node, None, outer_commons))
         tables: Sequence[exp.Expr] = node.args.get("tables") or ()
         target = node.this
         if not target and len(tables) == 1:  # `DELETE customer` of BigQuery

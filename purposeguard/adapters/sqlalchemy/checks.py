@@ -244,17 +244,17 @@ class StatementWatch:
             UnresolvedStatement: it is unknown what it reads, or rows cannot be left out.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
-        made, before, after = self._strip_comments(statement, context)
-        if self._is_about_itself(made, context):
+        own_text, before, after = self._strip_comments(statement, context)
+        if self._is_about_itself(own_text, context):
             return statement, parameters
         options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has a context.
-        is_batch = made == getattr(context, "purposeguard_batch", None)
-        explained = None if self._passes is None else self._passes.find_explained_statement(made)
-        text = made if explained is None else explained
+        is_batch = own_text == getattr(context, "purposeguard_batch", None)
+        explained = None if self._passes is None else self._passes.find_explained_statement(own_text)
+        text = own_text if explained is None else explained
         if context is not None and is_batch:  # Many rows are inserted like one, except that each gets a number.
             text = _NUMBERED.sub(", 0)) AS imp_sen(", context.statement)
         seals, is_built = NO_SEALS, False
-        if context is not None and (is_batch or made == context.statement):
+        if context is not None and (is_batch or own_text == context.statement):
             # Only this private attribute tells which parameters replace a list.
             seals = seals_of(context.compiled, context._expanded_parameters)
             is_built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
@@ -267,7 +267,7 @@ class StatementWatch:
         if context is not None:
             context.purposeguard_rules = rules
         if is_batch:
-            prepared = texts.prepare(made, NO_SEALS, bare=bare)
+            prepared = texts.prepare(own_text, NO_SEALS, bare=bare)
         narrowed, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
         return f"{before}{narrowed}{after}", parameters
 
@@ -298,12 +298,12 @@ class StatementWatch:
 
         A statement that a listener changed in another way is returned whole, and is read like any text.
         """
-        for made in (getattr(context, "purposeguard_batch", ""), getattr(context, "statement", "")):
-            core = "" if made == statement else made.strip(_BLANK)  # Tracers cut blanks.
+        for own_text in (getattr(context, "purposeguard_batch", ""), getattr(context, "statement", "")):
+            core = "" if own_text == statement else own_text.strip(_BLANK)  # Tracers cut blanks.
             if core and core in statement:
                 before, _, after = statement.partition(core)
                 if all(not part.strip(_BLANK) or self._is_comment(part) for part in (before, after)):
-                    return made, before, after
+                    return own_text, before, after
         return statement, "", ""
 
     def _is_comment(self, text: str) -> bool:

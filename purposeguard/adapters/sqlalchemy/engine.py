@@ -21,19 +21,19 @@ _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool
 """The modules of SQLAlchemy that handle connections of the driver."""
 
 
-def _refuse_outside(what: str, depth: int = 2) -> None:
+def _refuse_outside(action: str, depth: int = 2) -> None:
     """Raise UnresolvedStatement unless SQLAlchemy is the caller, as nothing checks a connection of the driver."""
     try:
         caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
     except ValueError:  # There is no caller at the bottom of a greenlet.
         caller = ""
     if not caller.startswith(_INSIDE):
-        _refuse(what)
+        _refuse(action)
 
 
-def _refuse(what: str) -> NoReturn:
+def _refuse(action: str) -> NoReturn:
     raise UnresolvedStatement(
-        f"{what} of a guarded engine leads to the driver, where nobody sees what is executed: execute statements on "
+        f"{action} of a guarded engine leads to the driver, where nobody sees what is executed: execute statements on "
         "the connection itself, or use an engine of its own for what is not personal"
     )
 

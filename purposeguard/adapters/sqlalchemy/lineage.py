@@ -238,11 +238,11 @@ class StatementTexts(Statements):
             sealed = list(self._find_sealed_values(statement, source, seals))
         analysis = statement.analysis
         demand = Demand(sealed, kind=analysis.kind, tables=(analysis.target or "", *analysis.used))
-        made = Prepared(statement, used, self.decider, source, demand)
+        prepared = Prepared(statement, used, self.decider, source, demand)
         if len(text) <= LONGEST_KEPT:
             with self._lock:
-                self._known[text, seals, bare] = made
-        return made
+                self._known[text, seals, bare] = prepared
+        return prepared
 
     def _read(self, text: str) -> ReadStatement:
         try:

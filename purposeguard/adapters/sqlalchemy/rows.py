@@ -132,17 +132,19 @@ class Ready(NamedTuple):
     first: int
     """The number of the first mark that stands for keys."""
 
-    def parameters(self, given: Any, dialect: str) -> Any:
+    def parameters(self, own_parameters: Any, dialect: str) -> Any:
         """Return one set of parameters together with the keys."""
         lists = [_encode_keys(dialect, keys(), form) for keys, form in self.keys]
-        if isinstance(given, Mapping):
-            named = dict(given)
+        if isinstance(own_parameters, Mapping):
+            named = dict(own_parameters)
             for number, text in enumerate(lists):
                 named[_key_name(number)] = text
             return named
         if not self.places:
-            return (*given, *lists)
-        return tuple(given[place] if place < self.first else lists[place - self.first] for place in self.places)
+            return (*own_parameters, *lists)
+        return tuple(
+            own_parameters[place] if place < self.first else lists[place - self.first] for place in self.places
+        )
 
 
 def _key_name(number: int) -> str:

@@ -120,7 +120,7 @@ def _seals_in(cls: type) -> Iterator[Any]:
             yield from (part for part in parts if get_origin(part) is Personal)
 
 
-def _find_sealed_type(known: registry, annotation: Any, cls: type) -> SealedType:
+def _find_sealed_type(type_registry: registry, annotation: Any, cls: type) -> SealedType:
     inner, terms = get_args(annotation)
     members = get_args(terms) if is_union(terms) else (terms,)
     for member in members:
@@ -128,7 +128,7 @@ def _find_sealed_type(known: registry, annotation: Any, cls: type) -> SealedType
             raise UnlabelledData(
                 f"{cls.__qualname__}: a sealed column says its sources: `Mapped[Personal[str, Source]]`"
             )
-    plain_type = known._resolve_type(inner)  # The mapper finds types by this method.
+    plain_type = type_registry._resolve_type(inner)  # The mapper finds types by this method.
     if plain_type is None:
         raise UnlabelledData(
             f"{cls.__qualname__}: SQLAlchemy knows no column type for what is sealed; name it, "
