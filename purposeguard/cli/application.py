@@ -11,8 +11,10 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -68,11 +70,18 @@ def find(target: str, others: Iterable[str] = ()) -> Any:
         import_application(other)
     for name in path.split("."):
         if not hasattr(target_object, name):
-            guards = [key for key, value in vars(sys.modules[module]).items() if isinstance(value, Guard)]
-            there = f"it has {', '.join(f'`{module}:{key}`' for key in guards)}" if guards else "it has no guard at all"
+            guards = ", ".join(_iter_guards(module))
+            there = f"it has {guards}" if guards else "it has no guard at all"
             raise CommandProblem(f"{module} has no `{path}` (help: {there})")
         target_object = getattr(target_object, name)
     return target_object
+
+
+def _iter_guards(module: str) -> Iterator[str]:
+    """Yield the guards of a module, as a command line names them."""
+    for name, value in vars(sys.modules[module]).items():
+        if isinstance(value, Guard):
+            yield f"`{module}:{name}`"
 
 
 def import_application(name: str) -> ModuleType:
@@ -92,16 +101,20 @@ def _import_failure(name: str, error: BaseException) -> str:
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing and (name == missing or name.startswith(f"{missing}.")):
         return f"there is no module `{missing}` (help: start where it can be imported, or set PYTHONPATH)"
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and "importlib" not in Path(frame.filename).parts
-    ]
+    place = _find_foreign_frame(error)
+    where = "" if place is None else f"\n  at {place.filename}, line {place.lineno}"
+    message = str(error) or "no message"
+    return f"{name} cannot be imported: {type(error).__name__}: {message}{where}"
+
+
+def _find_foreign_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """Return the last frame of an error that is neither in this package nor in the machinery of imports."""
     package = str(Path(__file__).parent.parent)
-    foreign = [frame for frame in own if not frame.filename.startswith(package)]
-    where = f"\n  at {foreign[-1].filename}, line {foreign[-1].lineno}" if foreign else ""
-    what = str(error) or "no message"
-    return f"{name} cannot be imported: {type(error).__name__}: {what}{where}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        imports = frame.filename.startswith("<frozen") or "importlib" in Path(frame.filename).parts
+        if not imports and not frame.filename.startswith(package):
+            return frame
+    return None
 
 
 def read_annotations(guard: Guard) -> dict[Site, str]:
@@ -109,17 +122,24 @@ def read_annotations(guard: Guard) -> dict[Site, str]:
 
     Returns: The reason for each site whose annotations cannot be resolved.
     """
+    unread: dict[Site, str] = {}
     declared: list[Access | EntrustmentDeclaration] = [*guard.accesses, *guard.entrustments]
-    return {item.site: why for item in declared if item.label is None if (why := _unread(item)) is not None}
+    for declaration in declared:
+        if declaration.label is None:
+            reason = _resolve(declaration)
+            if reason is not None:
+                unread[declaration.site] = reason
+    return unread
 
 
-def _unread(declared: Access | EntrustmentDeclaration) -> str | None:
-    settle = next(_settling(declared), None)
-    if settle is None:
+def _resolve(declared: Access | EntrustmentDeclaration) -> str | None:
+    """Resolve the annotations of a declaration. Return the reason if they cannot be resolved."""
+    resolve = _find_resolver(declared)
+    if resolve is None:
         annotation = "return annotation is" if isinstance(declared, Access) else "parameters' annotations are"
         return f"its {annotation} read at its first call, and it cannot be found by its name before"
     try:
-        settle()
+        resolve()
     except PurposeGuardError as error:
         return str(error).removeprefix(f"{declared.name}: ")
     return None
@@ -127,18 +147,23 @@ def _unread(declared: Access | EntrustmentDeclaration) -> str | None:
 
 def says_whose(access: Access) -> bool:
     """Return True if the rows of an access function name their subjects: they are then decided row by row."""
-    readers = (getattr(fn, "__purposeguard_access__", None) for fn in _layers(access))
-    return any(isinstance(reader, AccessFunction) and reader.access is access and reader.marked for reader in readers)
+    for layer in _layers(access):
+        reader = getattr(layer, "__purposeguard_access__", None)
+        if isinstance(reader, AccessFunction) and reader.access is access and reader.marked:
+            return True
+    return False
 
 
-def _settling(declared: Access | EntrustmentDeclaration) -> Iterator[Callable[[], object]]:
-    """Yield the layer of a declared function that reads its annotations."""
-    for fn in _layers(declared):
-        reader, hand = (getattr(fn, f"__purposeguard_{kind}__", None) for kind in ("access", "entrustment"))
+def _find_resolver(declared: Access | EntrustmentDeclaration) -> Callable[[], object] | None:
+    """Return the method that reads the annotations of a declared function; None if the function is not found."""
+    for layer in _layers(declared):
+        reader = getattr(layer, "__purposeguard_access__", None)
         if isinstance(reader, AccessFunction) and reader.access is declared:
-            yield reader.resolve_label
-        if isinstance(hand, HandOverFunction) and hand.declared is declared:
-            yield hand.resolve_shapes
+            return reader.resolve_label
+        hand_over = getattr(layer, "__purposeguard_entrustment__", None)
+        if isinstance(hand_over, HandOverFunction) and hand_over.declared is declared:
+            return hand_over.resolve_shapes
+    return None
 
 
 def _layers(declared: Access | EntrustmentDeclaration) -> Iterator[Any]:
@@ -157,17 +182,19 @@ def _layers(declared: Access | EntrustmentDeclaration) -> Iterator[Any]:
 class ForecastOutcome:
     """What happens if this activity calls this access function.
 
-    `verdict` is allowed, withheld (it runs, and `fields` are missing from what it gives), refused or unknown; `closed`
-    are the sealed fields that the activity gets and may not open. An activity that is only observed is not refused:
-    what would be is logged.
+    An activity that is only observed is not refused: what would be is logged.
     """
 
     activity: Activity
     access: Access
     verdict: str
+    """`allowed`; `withheld`, if it runs and `fields` are missing from what it returns; `refused`; or `unknown`."""
     fields: tuple[str, ...] = ()
+    """The fields that are withheld."""
     reasons: tuple[str, ...] = ()
+    """Why the call is refused, or fields are withheld."""
     closed: tuple[str, ...] = ()
+    """The sealed fields that the activity gets and may not open."""
 
 
 def outcome(guard: Guard, activity: Activity, access: Access, unread: str | None = None) -> ForecastOutcome:
@@ -193,26 +220,48 @@ def forecast(
 ) -> ForecastOutcome:
     """Return the outcome of an activity calling an access function; `why_not` gives the reasons to refuse a label."""
     if access.label is None and not access.sealed:
-        return ForecastOutcome(activity, access, "unknown", (), (unread or "its sources are not known",))
-
-    def reasons(label: Label | None) -> tuple[str, ...]:
-        return why_not(label) if label is not None else ()
-
-    if not access.withhold:
-        why = reasons(access.label)
-        closed = () if why else tuple(path for path, label in access.sealed.items() if reasons(label))
-        return ForecastOutcome(activity, access, "refused" if why else "allowed", (), why, closed)
-    values = _values(access)
-    why = reasons(access.named) or reasons(access.whole) or reasons(access.sealed.get(WHOLE))
-    if why:
-        return ForecastOutcome(activity, access, "refused", (), why)
-    withheld = {path: because for path, label in values.items() if (because := reasons(label))}
-    outermost = tuple(path for path in withheld if not any(_is_inside(path, other) for other in withheld))
-    why = tuple(dict.fromkeys(reason for path in outermost for reason in withheld[path]))
-    return ForecastOutcome(activity, access, "withheld" if withheld else "allowed", outermost, why)
+        return ForecastOutcome(activity, access, "unknown", reasons=(unread or "its sources are not known",))
+    if access.withhold:
+        return _forecast_withheld(why_not, activity, access)
+    reasons = () if access.label is None else why_not(access.label)
+    if reasons:
+        return ForecastOutcome(activity, access, "refused", reasons=reasons)
+    closed = _collect_refusals(why_not, access.sealed)
+    return ForecastOutcome(activity, access, "allowed", closed=tuple(closed))
 
 
-def _values(access: Access) -> dict[str, Label]:
+def _forecast_withheld(
+    why_not: Callable[[Label], tuple[str, ...]], activity: Activity, access: Access
+) -> ForecastOutcome:
+    """Return the outcome for an access function that withholds fields."""
+    for label in (access.named, access.whole, access.sealed.get(WHOLE)):
+        reasons = () if label is None else why_not(label)
+        if reasons:
+            return ForecastOutcome(activity, access, "refused", reasons=reasons)
+    withheld = _collect_refusals(why_not, _labels_by_path(access))
+    fields: list[str] = []
+    reasons_once: dict[str, None] = {}
+    for path, reasons in withheld.items():
+        if not any(_is_inside(path, other) for other in withheld):
+            fields.append(path)
+            reasons_once |= dict.fromkeys(reasons)
+    verdict = "withheld" if withheld else "allowed"
+    return ForecastOutcome(activity, access, verdict, tuple(fields), tuple(reasons_once))
+
+
+def _collect_refusals(
+    why_not: Callable[[Label], tuple[str, ...]], labels: Mapping[str, Label]
+) -> dict[str, tuple[str, ...]]:
+    """Return the paths whose labels are refused, with the reasons."""
+    refused: dict[str, tuple[str, ...]] = {}
+    for path, label in labels.items():
+        reasons = why_not(label)
+        if reasons:
+            refused[path] = reasons
+    return refused
+
+
+def _labels_by_path(access: Access) -> dict[str, Label]:
     """Return path → label of what is withheld together: a plain list and its items are one path."""
     labels: dict[str, Label] = {}
     for path, label in (*access.fields.items(), *access.sealed.items()):
@@ -229,27 +278,27 @@ def _is_inside(path: str, other: str) -> bool:
 
 
 class TableOutcome(NamedTuple):
-    """What happens if an activity uses a table: the columns that it may not use, each with the reasons."""
+    """What happens if an activity uses a table."""
 
     activity: Activity
     table: TaggedTable
     refused: dict[str, tuple[str, ...]]
+    """The columns that the activity may not use, each with the reasons."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reasons, each once."""
-        return tuple(dict.fromkeys(reason for reasons in self.refused.values() for reason in reasons))
+        return tuple(dict.fromkeys(chain.from_iterable(self.refused.values())))
 
 
 def table_outcome(guard: Guard, activity: Activity, table: TaggedTable) -> TableOutcome:
     """Return the forecast of an activity using a table."""
     permissions = guard.engine.get_permissions(activity)
-    refused = {
-        column: reasons
-        for column, label in table.columns
-        if (reasons := standing_against(Decision(permissions.decide(label)), by_row=table.of_subjects))
-    }
-    return TableOutcome(activity, table, refused)
+
+    def why_not(label: Label) -> tuple[str, ...]:
+        return standing_against(Decision(permissions.decide(label)), by_row=table.of_subjects)
+
+    return TableOutcome(activity, table, _collect_refusals(why_not, dict(table.columns)))
 
 
 class Forecasts:
@@ -263,16 +312,23 @@ class Forecasts:
         self.guard = guard
         self.activities = activities
         self.unread = read_annotations(guard)
-        alike: dict[object, list[ForecastOutcome]] = {}
-        self.calls: list[ForecastOutcome] = []
-        for activity in activities:
-            key = activity.purpose, activity.channel, activity.conditions
-            if key not in alike:
-                alike[key] = [
-                    outcome(guard, activity, access, self.unread.get(access.site)) for access in guard.accesses
-                ]
-            self.calls += (dataclasses.replace(each, activity=activity) for each in alike[key])
+        self.calls = list(self._forecast_calls())
         self.tables = [table_outcome(guard, activity, table) for activity in activities for table in guard.tables]
+        self._reached = [outcome for outcome in self.calls if outcome.verdict != "refused"]
+
+    def _forecast_calls(self) -> Iterator[ForecastOutcome]:
+        """Yield the outcomes of calls. Activities that may use the same data have the same outcomes."""
+        forecasts: dict[object, list[ForecastOutcome]] = {}
+        for activity in self.activities:
+            key = activity.purpose, activity.channel, activity.conditions
+            if key not in forecasts:
+                forecasts[key] = list(self._forecast_calls_of(activity))
+            for call in forecasts[key]:
+                yield dataclasses.replace(call, activity=activity)
+
+    def _forecast_calls_of(self, activity: Activity) -> Iterator[ForecastOutcome]:
+        for access in self.guard.accesses:
+            yield outcome(self.guard, activity, access, self.unread.get(access.site))
 
     @property
     def used_tables(self) -> list[TableOutcome]:
@@ -281,35 +337,42 @@ class Forecasts:
 
     def find_starved(self) -> list[Activity]:
         """Return the activities to which every access function and table is refused."""
-        fed = {id(outcome.activity) for outcome in self.calls if outcome.verdict != "refused"}
-        fed |= {id(outcome.activity) for outcome in self.used_tables}
-        return [activity for activity in self.activities if self.guard.accesses and id(activity) not in fed]
+        if not self.guard.accesses:
+            return []
+        fed = {id(call.activity) for call in self._reached} | {id(use.activity) for use in self.used_tables}
+        return [activity for activity in self.activities if id(activity) not in fed]
 
     def silent(self) -> list[Activity]:
         """Return the activities that state no channel, although their clause names its channels."""
+        return list(filter(self._lacks_channel, self.activities))
+
+    def _lacks_channel(self, activity: Activity) -> bool:
         table = self.guard.engine.snapshot.matrix
-        return [
-            activity
-            for activity in self.activities
-            if activity.channel is None and table.must_state_channel(table.resolve_purpose(activity.purpose))
-        ]
+        return activity.channel is None and table.must_state_channel(table.resolve_purpose(activity.purpose))
 
     def idle(self) -> list[Access]:
         """Return the access functions that are refused to every activity."""
-        reached = {id(outcome.access) for outcome in self.calls if outcome.verdict != "refused"}
-        return [access for access in self.guard.accesses if self.guard.activities and id(access) not in reached]
+        if not self.guard.activities:
+            return []
+        reached = {id(outcome.access) for outcome in self._reached}
+        return [access for access in self.guard.accesses if id(access) not in reached]
+
+
+def clauses_in(terms: Iterable[type[Source | Purpose]]) -> list[str]:
+    """Return the ids of terms, such as the sources of a label."""
+    return [term.clause for term in terms]
 
 
 def clauses_of(purpose: type[Purpose] | Family) -> tuple[str, ...]:
     """Return the id of a purpose, or those of the members of a family."""
-    return tuple(member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,)))
+    return tuple(clauses_in(purpose.members if isinstance(purpose, Family) else (purpose,)))
 
 
 def package_of(guard: Guard) -> str:
     """Return the package that all declarations share, with its dot; empty if there is none."""
     shared: list[str] = []
     declared = (*guard.activities, *guard.accesses, *guard.entrustments)
-    for parts in zip(*(item.module.split(".") for item in declared), strict=False):
+    for parts in zip(*(declaration.module.split(".") for declaration in declared), strict=False):
         if len(set(parts)) > 1:
             break
         shared.append(f"{parts[0]}.")
@@ -322,31 +385,42 @@ WIDTH = {"refused": 0, "unknown": 0, "withheld": 1, "allowed": 2}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RevisionEffect:
-    """The outcome of one combination before, after, and after for data collected earlier."""
+    """The outcomes of one combination under two revisions."""
 
     before: ForecastOutcome
+    """The outcome under the earlier revision."""
     after: ForecastOutcome
+    """The outcome under the later one."""
     earlier: ForecastOutcome
+    """The outcome under the later one for data collected under the earlier one."""
+
+    def for_activity(self, activity: Activity) -> RevisionEffect:
+        """Return the effect on another activity that may use the same data."""
+        before, after, earlier = (
+            dataclasses.replace(outcome, activity=activity) for outcome in (self.before, self.after, self.earlier)
+        )
+        return RevisionEffect(before, after, earlier)
 
     @property
     def shown(self) -> list[tuple[object, ...]]:
         """What people are shown of each outcome."""
-        return [(each.verdict, each.fields, each.closed) for each in (self.before, self.after, self.earlier)]
+        return list(map(attrgetter("verdict", "fields", "closed"), (self.before, self.after, self.earlier)))
 
     @property
     def differs(self) -> bool:
         """True if the revision changes the outcome."""
-        return len(set(self.shown)) > 1
+        before, after, earlier = self.shown
+        return not before == after == earlier
 
     @property
     def stops(self) -> bool:
         """True if the activity gets less than before, of data of either revision."""
-        return any(_gets_less(outcome, self.before) for outcome in (self.after, self.earlier))
+        return _gets_less(self.after, self.before) or _gets_less(self.earlier, self.before)
 
     @property
     def starts(self) -> bool:
         """True if the activity gets more than before, of data of either revision."""
-        return any(_gets_less(self.before, outcome) for outcome in (self.after, self.earlier))
+        return _gets_less(self.before, self.after) or _gets_less(self.before, self.earlier)
 
 
 def _gets_less(outcome: ForecastOutcome, other: ForecastOutcome) -> bool:
@@ -359,15 +433,17 @@ def effects(guard: Guard, comparison: Comparison) -> list[RevisionEffect]:
     """Return every combination of an activity and an access function that the application declares."""
     unread = read_annotations(guard)
     revisions = _Revisions(guard, comparison)
-    forecasts: dict[tuple[object, Site], tuple[ForecastOutcome, ...]] = {}  # activities for the same purpose fare alike
+    cached: dict[tuple[object, Site], RevisionEffect] = {}  # Activities for the same purpose fare alike.
     every: list[RevisionEffect] = []
     for activity in guard.activities:
         for access in guard.accesses:
             key = (activity.purpose, activity.channel, activity.conditions), access.site
-            if key not in forecasts:
+            if key not in cached:
                 sides = revisions.sides(activity, access)
-                forecasts[key] = tuple(forecast(side, activity, access, unread.get(access.site)) for side in sides)
-            every.append(RevisionEffect(*(dataclasses.replace(each, activity=activity) for each in forecasts[key])))
+                cached[key] = RevisionEffect(
+                    *(forecast(side, activity, access, unread.get(access.site)) for side in sides)
+                )
+            every.append(cached[key].for_activity(activity))
     return every
 
 
@@ -379,9 +455,8 @@ class _Revisions:
         self._past = PolicyTable(comparison.old)
         self._present = PolicyTable(comparison.new, history=comparison.history)
         matching = comparison.matching
-        forward = {"source": matching.source_ids, "purpose": matching.purpose_ids}
-        self._to_new = forward
-        self._to_old = {kind: {new: old for old, new in ids.items()} for kind, ids in forward.items()}
+        self._to_new = {"source": matching.source_ids, "purpose": matching.purpose_ids}
+        self._to_old = {"source": _invert(matching.source_ids), "purpose": _invert(matching.purpose_ids)}
 
     def sides(self, activity: Activity, access: Access) -> Iterator[Callable[[Label], tuple[str, ...]]]:
         """Yield three functions that say why data is refused.
@@ -411,15 +486,17 @@ class _Revisions:
                 return ()
             if refused is not None:
                 return (refused,)
-            sources = {source: self.in_(collected, source) for source in label}
-            for source, present in sources.items():
+            sources: list[Any] = []
+            for source in label:
+                present = self.in_(collected, source)
                 if present is None:
                     return (f"the revision of {collected.revision} has no source {source.clause}",)
-            for source in sources.values():
+                sources.append(present)
+            for source in sources:
                 if not isinstance(table.current_source(source), type):
                     return (f"the revision of {notice.revision} has no source {source.clause}",)
             snapshot = PolicySnapshot(table)
-            verdict = snapshot.decide(Label(*sources.values()), purpose, channel, row_context, conditions=conditions)
+            verdict = snapshot.decide(Label(*sources), purpose, channel, row_context, conditions=conditions)
             return standing_against(Decision(verdict), by_row=by_row)
 
         return why_not
@@ -429,24 +506,38 @@ class _Revisions:
         if term is NotPersonal:
             return term
         if isinstance(term, Family):
-            return next((family for family in notice.families if family.name == term.name), None)
-        sources = issubclass(term, Source)
-        clause = self._clause(notice, "source" if sources else "purpose", term)
-        there: tuple[type[Source | Purpose], ...] = notice.sources if sources else notice.purposes
-        return next((candidate for candidate in there if candidate.clause == clause), None)
+            for family in notice.families:
+                if family.name == term.name:
+                    return family
+            return None
+        is_source = issubclass(term, Source)
+        clause = self._clause(notice, "source" if is_source else "purpose", term)
+        candidates: tuple[type[Source | Purpose], ...] = notice.sources if is_source else notice.purposes
+        for candidate in candidates:
+            if candidate.clause == clause:
+                return candidate
+        return None
 
     def _clause(self, notice: Notice, kind: str, term: Any) -> str | None:
         """Return the id that a term has in a revision: by what the two are compared by, or its own."""
         clause: str = term.clause
-        home = next(
-            (notice for notice in self._guard.history if term in notice.sources or term in notice.purposes), None
-        )
-        revision = (home or self._guard.notice).revision
+        revision = self._find_home(term).revision
         if revision == self._past.notice.revision and notice is self._present.notice:
             return self._to_new[kind].get(clause)
         if revision == self._present.notice.revision and notice is self._past.notice:
             return self._to_old[kind].get(clause)
         return clause
+
+    def _find_home(self, term: Any) -> Notice:
+        """Return the revision that a term belongs to; the one in force if no known one has it."""
+        for notice in self._guard.history:
+            if term in notice.sources or term in notice.purposes:
+                return notice
+        return self._guard.notice
+
+
+def _invert(ids: Mapping[str, str]) -> dict[str, str]:
+    return {new: old for old, new in ids.items()}
 
 
 def _explain_full_refusal(table: PolicyTable, activity: Activity, purpose: type[Purpose] | Family | None) -> str | None:

@@ -1,23 +1,21 @@
-"""The commands of `purposeguard`, and the table of a notice as a report."""
+"""The commands of `purposeguard`: some are defined here, and all are registered here."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator
 from importlib import metadata
-from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
+from purposeguard.cli.application import clauses_in, clauses_of
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
-from purposeguard.cli.diff_words import BASES
 from purposeguard.cli.export import export_app
 from purposeguard.cli.files import CommandProblem, difference, list_warnings, read_notice, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
 from purposeguard.cli.lint.command import lint_paths
+from purposeguard.cli.matrix import matrix_report
 from purposeguard.cli.new import new
 from purposeguard.cli.options import (
     BAD_INPUT,
@@ -46,21 +44,7 @@ from purposeguard.cli.options import (
     reporting,
 )
 from purposeguard.cli.people import disclose, list_requests, sweep
-from purposeguard.cli.render import (
-    CONDITIONS,
-    CONSENT,
-    FORBIDDEN,
-    OPT_OUT,
-    Cell,
-    Column,
-    RenderedTable,
-    Report,
-    complain,
-    json_text,
-    quote,
-    show,
-    verdict,
-)
+from purposeguard.cli.render import complain, json_text, quote, show, verdict
 from purposeguard.cli.report.command import report
 from purposeguard.cli.schema import schema_text
 from purposeguard.cli.sql import sql
@@ -70,13 +54,11 @@ from purposeguard.errors import Fault, NoticeError, UnknownSource
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.grants import describe_bases, source_rows
-from purposeguard.notice.languages import title_in
+from purposeguard.notice.grants import source_rows
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import BasisRow, Channels, bases_by_purpose
-from purposeguard.notice.vocabulary import Family, Purpose, Source
-from purposeguard.policy.context import DenialReason
-from purposeguard.policy.explanation import Decision, is_about_the_subject
+from purposeguard.notice.schema import Prohibition
+from purposeguard.notice.vocabulary import Family
+from purposeguard.policy.explanation import Decision
 
 with Needs(__name__, "cli"):
     import typer
@@ -163,8 +145,7 @@ def explain(
         if not sources:
             raise CommandProblem(f"name sources and a purpose behind `{file}`, such as `registration renewal-guidance`")
         guard = Guard(read_chosen_notice(_one_notice(file, notice), overlay or ()))
-        named = [name for argument in sources for name in _ids(guard.notice, argument)]
-        decision = guard.explain(named, purpose, channel, conditions=condition or ())
+        decision = guard.explain(list(_ids(guard.notice, sources)), purpose, channel, conditions=condition or ())
         texts = list(_texts_of(guard.notice, decision))
         if form == "json":
             print(json_text(decision_data(decision) | ({"texts": texts} if texts else {})), end="")
@@ -219,8 +200,14 @@ def validate(
 
 
 def _fault_data(fault: Fault) -> dict[str, Any]:
-    facts = fault._asdict()
-    return {"help" if name == "suggestion" else name: fact for name, fact in facts.items()}
+    return {
+        "place": fault.place,
+        "message": fault.message,
+        "help": fault.suggestion,
+        "file": fault.file,
+        "line": fault.line,
+        "column": fault.column,
+    }
 
 
 def _summary(notice: Notice) -> str:
@@ -261,177 +248,64 @@ def _deliver(text: str, output: Path | None, check: bool, command: str) -> None:
         raise typer.Exit(NO)
 
 
-def _ids(notice: Notice, argument: str) -> list[str]:
-    """Return the ids in an argument: a single id, which may contain a comma, or several, separated by commas."""
-    with contextlib.suppress(UnknownSource):
-        notice.source(argument)
-        return [argument]
-    return [name.strip() for name in argument.split(",") if name.strip()]
+def _ids(notice: Notice, arguments: Iterable[str]) -> Iterator[str]:
+    """Yield the ids in arguments: each is a single id, which may contain a comma, or several, separated by commas."""
+    for argument in arguments:
+        try:
+            notice.source(argument)
+        except UnknownSource:
+            yield from filter(None, map(str.strip, argument.split(",")))
+        else:
+            yield argument
 
 
 def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
     """Yield the notice's own words for a decision: the texts of its sources, purposes, clauses and prohibitions."""
-    document, purpose = notice.document, decision.purpose
-    sources = {source.clause for source in decision.label}
-    purposes = {member.clause for member in (purpose.members if isinstance(purpose, Family) else (purpose,))}
-    rows: list[tuple[str, str, object]] = [
-        ("source", row.id, row) for row in source_rows(document) if row.id in sources
-    ]
-    for grant in document.grant:
-        own = [("purpose", row.id, row) for row in grant.purpose if row.id in purposes]
-        rows += [("clause", grant.clause, grant), *own] if own else []
-    forbidden = {id(row): row for pair, row in notice.prohibited.items() if pair[0] in sources and pair[1] in purposes}
-    rows += [("prohibition", ", ".join(row.sources), row) for row in forbidden.values()]
-    for kind, id_, row in rows:
+    for kind, id_, row in _rows_of(notice, decision):
         text = notice.text(row, language())
         if text is not None:
             yield {"what": kind, "id": id_, "language": text[0], "words": text[1]}
 
 
-def matrix_report(
-    notice: Notice, channel: str | None, language: str, stated: Sequence[str] = (), *, texts: bool = False
-) -> Report:
-    """Return the report of which source may serve which purpose or family, by `channel` if it is not None.
-
-    What rests on consent is granted for the data of subjects who gave it: `consent` stands there; `opt-out` where it is
-    granted until they object; `conditions` where more than what is `stated` must hold; `forbidden` where a prohibition
-    denies what may be granted elsewhere. The legal bases stand under the titles, and with `texts` what the notice
-    itself says.
-
-    Raises:
-        UnknownChannel, UnknownCondition: the notice names no such channel or condition.
-    """
-    guard = Guard(notice)
-    channel = None if channel is None else notice.channel(channel)
-    named = {row.id: row for row in notice.document.purposes}
-    rows_of = {row.id: row for row in source_rows(notice.document)}
-    stated_on = bases_by_purpose(notice.document)
-
-    def cells(purpose: type[Purpose] | Family) -> dict[str, Cell]:
-        return {
-            source.clause: cell(source, guard.explain(source, purpose, channel, conditions=[*stated]))
-            for source in notice.sources
-        }
-
-    def cell(source: type[Source], decision: Decision) -> Cell:
-        # The question names no subject, so only consent can be missing from one.
-        if decision or is_about_the_subject(decision):
-            return decision.allowed or (OPT_OUT if decision.reason is DenialReason.SUBJECT else CONSENT)
-        if decision.reason is DenialReason.CONDITION:
-            return CONDITIONS
-        members = decision.purpose.members if isinstance(decision.purpose, Family) else (decision.purpose,)
-        forbidden = all((source.clause, member.clause) in notice.prohibited for member in members)
-        return FORBIDDEN if forbidden else False
-
-    def text_under(row: Mapping[str, Any]) -> str:
-        return row["text"]["words"] if texts and "text" in row else ""
-
-    purposes: list[dict[str, Any]] = [
-        {
-            "id": purpose.clause,
-            "slug": purpose.slug,
-            "title": title_in(purpose.title, language),
-            "channels": _channels_data(named[purpose.clause].channels),
-            "basis": _basis_text(stated_on[purpose.clause]) or None,
-            "sources": cells(purpose),
-            **_text_data(notice, named[purpose.clause], language),
-        }
-        for purpose in notice.purposes
-    ]
-    families: list[dict[str, Any]] = [
-        {
-            "name": family.name,
-            "slug": family.slug,
-            "title": title_in(family.title, language),
-            "purposes": [member.clause for member in family.members],
-            "sources": cells(family),
-        }
-        for family in notice.families
-    ]
-    data: dict[str, Any] = {
-        "notice": notice.id,
-        "revision": notice.revision.isoformat(),
-        "channel": channel,
-        "sources": [
-            _term(source, language) | _text_data(notice, rows_of[source.clause], language) for source in notice.sources
-        ],
-        "purposes": purposes,
-        "families": families,
-    }
-    by = f" by {channel}" if channel else ""
-    head = f"{notice.id}, revision of {notice.revision}: what may serve each"
-    marks = [(Column(source.clause, "mark", data=True), partial(_mark, source.clause)) for source in notice.sources]
-    tables = [
-        RenderedTable.of(
-            f"{head} purpose{by}",
-            purposes,
-            (Column("id"), itemgetter("id")),
-            (Column("title"), itemgetter("title")),
-            (Column("channels", "under", words=True), lambda row: _channels_text(named[row["id"]].channels)),
-            (Column("basis", "under", words=True), lambda row: f"rests on {row['basis']}" if row["basis"] else ""),
-            (Column("text", "under"), text_under),
-            *marks,
-        )
-    ]
-    if families:
-        purposes_under = (Column("purposes", "under"), lambda row: f"{row['name']}: {' '.join(row['purposes'])}")
-        tables.append(
-            RenderedTable.of(
-                f"{head} family{by}", families, (Column("family"), itemgetter("title")), purposes_under, *marks
-            )
-        )
-    terms = [(Column(name), itemgetter(name)) for name in ("id", "slug", "title")]
-    tables.append(RenderedTable.of("Sources", data["sources"], *terms, (Column("text", "under"), text_under)))
-    return Report(data, tuple(tables))
-
-
-def _mark(source: str, row: Mapping[str, Any]) -> Cell:
-    cell: Cell = row["sources"][source]
-    return cell
-
-
-def _basis_text(rows: tuple[BasisRow, ...]) -> str:
-    """Return the legal bases of a purpose in words; empty if the notice states none."""
-    (row, *others) = rows
-    alone = not others and row.sources is None and not row.when and not row.opt_out
-    return (BASES[row.basis] if row.basis else "") if alone else describe_bases(rows)
-
-
-def _text_data(notice: Notice, row: object, language: str) -> dict[str, dict[str, str]]:
-    """Return the notice's own words in a row, with their language; empty if the row has no words."""
-    text = notice.text(row, language)
-    return {} if text is None else {"text": dict(zip(("language", "words"), text, strict=True))}
-
-
-def _term(term: type[Source], language: str) -> dict[str, str]:
-    return {"id": term.clause, "slug": term.slug, "title": title_in(term.title, language)}
-
-
-def _channels_data(channels: Channels | None) -> dict[str, list[str]] | None:
-    if channels is None:
-        return None
-    return {"closed": list(channels.closed)} if channels.closed else {"open": list(channels.open or ())}
-
-
-def _channels_text(channels: Channels | None) -> str:
-    if channels is None:
-        return ""
-    return f"by {', '.join(channels.closed)} only" if channels.closed else f"by {', '.join(channels.open or ())}, …"
+def _rows_of(notice: Notice, decision: Decision) -> Iterator[tuple[str, str, object]]:
+    """Yield the rows of the notice that a decision rests on, each with what it is and its id."""
+    document = notice.document
+    sources = set(clauses_in(decision.label))
+    purposes = set(clauses_of(decision.purpose))
+    for source in source_rows(document):
+        if source.id in sources:
+            yield "source", source.id, source
+    for grant in document.grant:
+        own = [purpose for purpose in grant.purpose if purpose.id in purposes]
+        if own:
+            yield "clause", grant.clause, grant
+        for purpose in own:
+            yield "purpose", purpose.id, purpose
+    forbidden: dict[int, Prohibition] = {}  # A row stands for many pairs.
+    for (source_id, purpose_id), prohibition in notice.prohibited.items():
+        if source_id in sources and purpose_id in purposes:
+            forbidden[id(prohibition)] = prohibition
+    for prohibition in forbidden.values():
+        yield "prohibition", ", ".join(prohibition.sources), prohibition
 
 
 def decision_data(decision: Decision) -> dict[str, Any]:
     """Return a decision as JSON values."""
     purpose = decision.purpose
-    return {
+    data: dict[str, Any] = {
         "allowed": decision.allowed,
-        "sources": [source.clause for source in decision.label],
+        "sources": clauses_in(decision.label),
         "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
         "channel": decision.channel,
-        **({"conditions": sorted(decision.context.conditions)} if decision.context.conditions else {}),
+    }
+    if decision.context.conditions:
+        data["conditions"] = sorted(decision.context.conditions)
+    data |= {
         "grants": {source.clause: clause for source, clause in decision.grants.items()},
         "reasons": list(decision.reasons),
-        "alternatives": [alternative.clause for alternative in decision.alternatives],
+        "alternatives": clauses_in(decision.alternatives),
     }
+    return data
 
 
 app.command("new", epilog="Exit codes: 0 written, 2 bad input.")(ending(new))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+from purposeguard.cli.application import clauses_in
+from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
 from purposeguard.cli.lint.sarif import log
@@ -20,7 +23,7 @@ from purposeguard.cli.options import (
     read_chosen_notice,
     valid_input,
 )
-from purposeguard.cli.render import Column, RenderedTable, Report, complain, json_text, show
+from purposeguard.cli.render import Report, complain, json_text, show
 from purposeguard.cli.words import translate
 from purposeguard.errors import escape_controls
 from purposeguard.extras import Needs
@@ -30,7 +33,9 @@ with Needs(__name__, "cli"):
     import typer
 
 if TYPE_CHECKING:
-    from purposeguard.adapters.dbt import Checked  # at run time it takes an extra
+    from purposeguard.adapters.dbt.checks import Checked  # at run time it takes an extra
+    from purposeguard.adapters.dbt.checks import Finding as DbtFinding
+    from purposeguard.adapters.dbt.lineage import Outputs
 
 dbt_app = group("Hold a dbt project to a notice: labels of its models, and the purposes that they serve.")
 """Registered by `commands`."""
@@ -89,11 +94,10 @@ def check(
     guard = Guard(read_chosen_notice(notice, overlay or ()))
     checked = _run_check(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     if form == "sarif":
-        findings = [
-            Finding(Place(refused.path, 1, 1, 1, 1), f"dbt-{refused.rule}", _message(refused), _symbol(refused))
-            for refused in checked.findings
-        ]
-        print(json_text(log(findings, RULES, metadata.version("purposeguard"))), end="")
+        print(
+            json_text(log(list(map(_to_lint_finding, checked.findings)), RULES, metadata.version("purposeguard"))),
+            end="",
+        )
     else:
         show(_report(checked), form, out())
     if form == "table":
@@ -150,39 +154,59 @@ def _run_check(project: Path, target: Path | None, guard: Guard, **trust: Any) -
         return dbt.check(dbt.Project.read(project, target), guard, **trust)
 
 
-def _message(finding: Any) -> str:
-    return f"{finding.message} ({finding.help})"
+def _to_lint_finding(finding: DbtFinding) -> Finding:
+    """Return a finding as one of lint, which is written as SARIF. It is about a file as a whole."""
+    message = f"{finding.message} ({finding.help})"
+    return Finding(Place(finding.path, 1, 1, 1, 1), f"dbt-{finding.rule}", message, _symbol(finding))
 
 
-def _symbol(finding: Any) -> str:
+def _symbol(finding: DbtFinding) -> str:
     return f"{finding.resource}.{finding.column}" if finding.column else finding.resource
 
 
 def _report(checked: Checked) -> Report:
     data = {
         "adapter": checked.project.adapter,
-        "findings": [finding._asdict() for finding in checked.findings],
-        "labels": {
-            unique_id: {
-                output.name: None if output.tag is None else [source.clause for source in output.tag.label]
-                for output in outputs.values()
-            }
-            for unique_id, outputs in checked.outputs.items()
-        },
-        "declassified": [
-            {"resource": unique_id, "column": column, **held.model_dump()}
-            for (unique_id, column), held in checked.declassified.items()
-        ],
+        "findings": list_rows(FINDINGS, checked.findings),
+        "labels": {unique_id: _labels_of(outputs) for unique_id, outputs in checked.outputs.items()},
+        "declassified": list(_iter_declassified(checked)),
     }
-    columns = (
-        Column("file", "group"),
-        Column("column"),
-        Column("rule", "under"),
-        Column("why", words=True),
-        Column("", "under", words=True),
-    )
-    cells = [
-        (finding.path, _symbol(finding), finding.rule, finding.message, finding.help) for finding in checked.findings
-    ]
-    rows = tuple(tuple(map(escape_controls, row)) for row in cells)
-    return Report(data, (RenderedTable("Refused", columns, rows),) if rows else ())
+    return Report(data, (make_table("Refused", FINDINGS, checked.findings),) if checked.findings else ())
+
+
+def _labels_of(outputs: Outputs) -> dict[str, list[str] | None]:
+    """Return the sources of the columns of a resource; None for a column that nobody labelled."""
+    labels: dict[str, list[str] | None] = {}
+    for output in outputs.values():
+        labels[output.name] = None if output.tag is None else clauses_in(output.tag.label)
+    return labels
+
+
+def _iter_declassified(checked: Checked) -> Iterator[dict[str, Any]]:
+    for (unique_id, column), declared in checked.declassified.items():
+        yield {"resource": unique_id, "column": column, **declared.model_dump()}
+
+
+FINDINGS: Final[tuple[ReportColumn[DbtFinding], ...]] = (
+    ReportColumn(
+        "path", lambda finding: finding.path, "file", lambda finding: escape_controls(finding.path), kind="group"
+    ),
+    ReportColumn(
+        "resource", lambda finding: finding.resource, "column", lambda finding: escape_controls(_symbol(finding))
+    ),
+    ReportColumn("column", lambda finding: finding.column),
+    ReportColumn(
+        "rule", lambda finding: finding.rule, text=lambda finding: escape_controls(finding.rule), under="resource"
+    ),
+    ReportColumn(
+        "message", lambda finding: finding.message, "why", lambda finding: escape_controls(finding.message), words=True
+    ),
+    ReportColumn(
+        "help",
+        lambda finding: finding.help,
+        text=lambda finding: escape_controls(finding.help),
+        under="message",
+        words=True,
+    ),
+)
+"""The columns of findings."""

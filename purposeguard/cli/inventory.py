@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from purposeguard.cli.application import ForecastOutcome, Forecasts, TableOutcome, clauses_of, find_guard, package_of
+from purposeguard.cli.application import (
+    ForecastOutcome,
+    Forecasts,
+    TableOutcome,
+    clauses_in,
+    clauses_of,
+    find_guard,
+    package_of,
+)
+from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.options import Imports, TableOption, err, out
-from purposeguard.cli.render import Column, RenderedTable, Report, complain, show
+from purposeguard.cli.render import RenderedTable, Report, complain, show
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -16,7 +26,6 @@ from purposeguard.policy.explanation import format_term
 from purposeguard.policy.transfers import Recipient, list_objections
 from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification
 from purposeguard.runtime.registry import Access, Activity, TaggedTable
-from purposeguard.runtime.site import Site
 
 with Needs(__name__, "cli"):
     import typer
@@ -45,194 +54,244 @@ def inventory(
 def inventory_report(guard: Guard) -> Report:
     """Return the report on activities, access functions, and what happens if each activity calls each function."""
     forecasts = Forecasts(guard, guard.activities)
-    data = {
+    columns = _InventoryColumns(guard, forecasts)
+    findings = list(_findings(guard, forecasts))
+    data: dict[str, Any] = {
         "notice": guard.notice.id,
         "revision": guard.notice.revision.isoformat(),
         "mode": guard.mode,
-        "activities": [_activity_data(activity) for activity in guard.activities],
-        "accesses": [_access_data(access, forecasts.unread.get(access.site)) for access in guard.accesses],
-        "entrustments": [_entrustment_data(entrustment) for entrustment in guard.entrustments],
-        "combinations": [_outcome_data(outcome) for outcome in forecasts.calls],
-        "tables": [_table_data(table) for table in guard.tables],
-        "table_uses": [_table_outcome_data(outcome) for outcome in forecasts.tables],
-        "reclassifications": [_reclassification_data(reclassification) for reclassification in guard.reclassifications],
+        "activities": list_rows(columns.activities(), guard.activities),
+        "accesses": list_rows(columns.accesses(), guard.accesses),
+        "entrustments": list_rows(columns.entrustments(), guard.entrustments),
+        "combinations": list_rows(columns.calls(), forecasts.calls),
+        "tables": list(map(_table_data, guard.tables)),
+        "table_uses": list_rows(columns.table_uses(), forecasts.tables),
+        "reclassifications": list_rows(columns.reclassifications(), guard.reclassifications),
         "strict": guard.strict,
-        "transforms": [{"name": transform.name, **_place(transform.site)} for transform in guard.transforms],
-        "findings": (findings := list(_findings(guard, forecasts))),
+        "transforms": list_rows((NAME, *PLACE), guard.transforms),
+        "findings": findings,
     }
-    return Report(data, tuple(_tables(guard, forecasts)), tuple(findings))
+    return Report(data, tuple(_tables(guard, forecasts, columns)), tuple(findings))
 
 
-def _mode(activity: Activity) -> str:
-    return "observe" if activity.observing else "enforce"
+def _tables(guard: Guard, forecasts: Forecasts, columns: _InventoryColumns) -> Iterator[RenderedTable]:
+    """Yield the tables, without the common package of all names."""
+    within = f" in {columns.package.rstrip('.')}" if columns.package else ""
+    yield make_table(f"Activities{within} ({len(guard.activities)})", columns.activities(), guard.activities)
+    yield make_table(f"Access functions{within} ({len(guard.accesses)})", columns.accesses(), guard.accesses)
+    if guard.tables:
+        yield make_table(f"Tables ({len(guard.tables)})", TAGGED_COLUMNS, _list_tagged_columns(guard))
+    if guard.entrustments:
+        title = f"Hand-overs{within} ({len(guard.entrustments)})"
+        yield make_table(title, columns.entrustments(), guard.entrustments)
+    if guard.reclassifications:
+        title = f"Reclassifications{within} ({len(guard.reclassifications)})"
+        yield make_table(title, columns.reclassifications(), guard.reclassifications)
+    yield make_table("If this activity calls this access function", columns.calls(), forecasts.calls)
+    if guard.tables:
+        yield make_table("If this activity uses this table", columns.table_uses(), forecasts.tables)
 
 
-def _place(site: Site) -> dict[str, Any]:
-    return {"module": site.module, "qualname": site.qualname, "line": site.line}
+# ---- Columns --------------------------------------------------------------------------------------------------------
 
 
-def _activity_data(activity: Activity) -> dict[str, Any]:
-    return {
-        "name": activity.name,
-        **_place(activity.site),
-        "purpose": activity.purpose_id,
-        "slug": activity.purpose.slug,
-        "channel": activity.channel,
-        **({"conditions": sorted(activity.conditions)} if activity.conditions else {}),
-        "mode": _mode(activity),
-    }
+NAME: Final[ReportColumn[Any]] = ReportColumn("name", lambda declared: declared.name)
+PLACE: Final[tuple[ReportColumn[Any], ...]] = (
+    ReportColumn("module", lambda declared: declared.site.module),
+    ReportColumn("qualname", lambda declared: declared.site.qualname),
+    ReportColumn("line", lambda declared: declared.site.line),
+)
+"""Where something is declared; a table shows it in one column."""
 
 
-def _access_data(access: Access, unread: str | None) -> dict[str, Any]:
-    return {
-        "name": access.name,
-        **_place(access.site),
-        "sources": _clauses(access),
-        "fields": {path: _ids(label) for path, label in access.fields.items()},
-        "sealed": {path: _ids(label) for path, label in access.sealed.items()},
-        "withhold": access.withhold,
-        "unresolved": unread,
-    }
+class _InventoryColumns:
+    """The columns of each list of the report. Tables show names without the package that all of them share."""
+
+    def __init__(self, guard: Guard, forecasts: Forecasts) -> None:
+        self._unread = forecasts.unread
+        self.package = package_of(guard)
+
+    def activities(self) -> tuple[ReportColumn[Activity], ...]:
+        """Return the columns of activities."""
+        return (
+            self._name("activity"),
+            *PLACE,
+            self._where(),
+            ReportColumn("purpose", lambda activity: activity.purpose_id),
+            ReportColumn("slug", lambda activity: activity.purpose.slug, "purpose"),
+            ReportColumn("ids", text=lambda activity: " ".join(clauses_of(activity.purpose)), under="slug"),
+            ReportColumn(
+                "channel", lambda activity: activity.channel, "channel", lambda activity: activity.channel or "-"
+            ),
+            ReportColumn("conditions", lambda activity: sorted(activity.conditions) or None, optional=True),
+            ReportColumn("mode", lambda activity: "observe" if activity.observing else "enforce", "mode", words=True),
+        )
+
+    def accesses(self) -> tuple[ReportColumn[Access], ...]:
+        """Return the columns of access functions."""
+        return (
+            self._name("access function"),
+            *PLACE,
+            self._where(),
+            ReportColumn("sources", _clauses, "sources", _sources_text, words=True),
+            ReportColumn("fields", lambda access: _clauses_by_path(access.fields)),
+            ReportColumn("sealed", lambda access: _clauses_by_path(access.sealed)),
+            ReportColumn(
+                "withhold",
+                lambda access: access.withhold,
+                "withholds",
+                lambda access: "yes" if access.withhold else "no",
+                words=True,
+            ),
+            ReportColumn("unresolved", lambda access: self._unread.get(access.site)),
+        )
+
+    def entrustments(self) -> tuple[ReportColumn[EntrustmentDeclaration], ...]:
+        """Return the columns of functions that hand data over."""
+        return (
+            self._name("function"),
+            *PLACE,
+            self._where(),
+            ReportColumn("recipient", lambda entrustment: entrustment.recipient_id, "recipient"),
+            ReportColumn("party", text=_party, under="recipient", words=True),
+            ReportColumn("kind", lambda entrustment: _of_recipient(entrustment, "kind")),
+            ReportColumn("country", lambda entrustment: _of_recipient(entrustment, "country")),
+            ReportColumn("sources", _clauses, "sources", lambda entrustment: " ".join(_clauses(entrustment) or ["?"])),
+            ReportColumn("means", _means, "means", lambda entrustment: _means(entrustment) or "-"),
+            ReportColumn("product", lambda entrustment: entrustment.product),
+            ReportColumn("task", lambda entrustment: entrustment.task),
+        )
+
+    def reclassifications(self) -> tuple[ReportColumn[Reclassification], ...]:
+        """Return the columns of functions that change a label."""
+        return (
+            ReportColumn(
+                "name",
+                lambda declared: declared.name,
+                "declared",
+                lambda declared: declared.name.removeprefix(self.package),
+                words=True,
+            ),
+            *PLACE,
+            self._where(),
+            ReportColumn(
+                "from",
+                lambda declared: clauses_in(declared.sources),
+                "from",
+                lambda declared: " ".join(clauses_in(declared.sources)),
+            ),
+            ReportColumn(
+                "to",
+                lambda declared: clauses_in(declared.to),
+                "to",
+                lambda declared: " ".join(clauses_in(declared.to)),
+            ),
+            ReportColumn("why", lambda declared: declared.why, under="approver"),
+            ReportColumn(
+                "approver", lambda declared: declared.approver, "approved by", lambda declared: declared.approver or "-"
+            ),
+        )
+
+    def calls(self) -> tuple[ReportColumn[ForecastOutcome], ...]:
+        """Return the columns of the outcomes of activities that call access functions."""
+        return (
+            ReportColumn(
+                "activity",
+                lambda outcome: outcome.activity.name,
+                "activity",
+                lambda outcome: self._shorten(outcome.activity),
+                kind="group",
+            ),
+            ReportColumn(
+                "access",
+                lambda outcome: outcome.access.name,
+                "access function",
+                lambda outcome: self._shorten(outcome.access),
+            ),
+            ReportColumn("outcome", lambda outcome: outcome.verdict, "outcome", _outcome_text, kind="verdict"),
+            ReportColumn("enforced", lambda outcome: not outcome.activity.observing),
+            ReportColumn("withheld", lambda outcome: list(outcome.fields)),
+            ReportColumn("closed", lambda outcome: list(outcome.closed)),
+            ReportColumn("reasons", lambda outcome: list(outcome.reasons), text=_why, under="outcome", words=True),
+        )
+
+    def table_uses(self) -> tuple[ReportColumn[TableOutcome], ...]:
+        """Return the columns of the outcomes of activities that use tables."""
+        return (
+            ReportColumn(
+                "activity",
+                lambda outcome: outcome.activity.name,
+                "activity",
+                lambda outcome: self._shorten(outcome.activity),
+                kind="group",
+            ),
+            ReportColumn("table", lambda outcome: outcome.table.name, "table"),
+            ReportColumn(
+                "refused", lambda outcome: list(outcome.refused), "outcome", _table_outcome_text, kind="verdict"
+            ),
+            ReportColumn("enforced", lambda outcome: not outcome.activity.observing),
+            ReportColumn("reasons", lambda outcome: list(outcome.reasons), text=_why, under="refused", words=True),
+        )
+
+    def _name(self, heading: str) -> ReportColumn[Any]:
+        return ReportColumn("name", lambda declared: declared.name, heading, self._shorten)
+
+    def _where(self) -> ReportColumn[Any]:
+        return ReportColumn("where", text=self._place, under="name", words=True)
+
+    def _shorten(self, declared: Activity | Access | EntrustmentDeclaration) -> str:
+        return declared.name.removeprefix(self.package) if declared.name == declared.site.dotted else declared.name
+
+    def _place(self, declared: Any) -> str:
+        """Return the line of a declaration, behind its place in the code where its name is another one."""
+        site = declared.site
+        line = f"line {site.line}"
+        return line if declared.name == site.dotted else f"{site.dotted.removeprefix(self.package)}, {line}"
 
 
-def _reclassification_data(reclassification: Reclassification) -> dict[str, Any]:
-    return {
-        "name": reclassification.name,
-        **_place(reclassification.site),
-        "from": _ids(reclassification.sources),
-        "to": _ids(reclassification.to),
-        "why": reclassification.why,
-        "approver": reclassification.approver,
-    }
+class _TaggedColumn(NamedTuple):
+    """A tagged column of a table; `table` is empty behind the first one."""
+
+    table: str
+    column: str
+    label: Label
 
 
-def _entrustment_data(entrustment: EntrustmentDeclaration) -> dict[str, Any]:
-    recipient = entrustment.recipient if isinstance(entrustment.recipient, Recipient) else None
-    return {
-        "name": entrustment.name,
-        **_place(entrustment.site),
-        "recipient": entrustment.recipient_id,
-        "kind": recipient.kind if recipient else None,
-        "country": recipient.country if recipient else None,
-        "sources": _clauses(entrustment),
-        "means": entrustment.means or (recipient.means if recipient else None),
-        "product": entrustment.product,
-        "task": entrustment.task,
-    }
+TAGGED_COLUMNS: Final[tuple[ReportColumn[_TaggedColumn], ...]] = (
+    ReportColumn("table", lambda tagged: tagged.table, "table"),
+    ReportColumn("column", lambda tagged: tagged.column, "column"),
+    ReportColumn("sources", heading="sources", text=lambda tagged: " ".join(clauses_in(tagged.label))),
+)
+"""The columns of the table of tables, with a row for each column; the JSON output has an object for each table."""
 
 
-def _clauses(declared: Access | EntrustmentDeclaration) -> list[str] | None:
-    return None if declared.label is None else _ids(declared.label)
-
-
-def _ids(label: Label) -> list[str]:
-    return [source.clause for source in label]
-
-
-def _outcome_data(outcome: ForecastOutcome) -> dict[str, Any]:
-    return {
-        "activity": outcome.activity.name,
-        "access": outcome.access.name,
-        "outcome": outcome.verdict,
-        "enforced": not outcome.activity.observing,
-        "withheld": list(outcome.fields),
-        "closed": list(outcome.closed),
-        "reasons": list(outcome.reasons),
-    }
+def _list_tagged_columns(guard: Guard) -> Iterator[_TaggedColumn]:
+    for table in guard.tables:
+        for place, (column, label) in enumerate(table.columns):
+            yield _TaggedColumn("" if place else table.name, column, label)
 
 
 def _table_data(table: TaggedTable) -> dict[str, Any]:
-    return {"name": table.name, "columns": {name: _ids(label) for name, label in table.columns}}
+    return {"name": table.name, "columns": _clauses_by_path(dict(table.columns))}
 
 
-def _table_outcome_data(outcome: TableOutcome) -> dict[str, Any]:
-    return {
-        "activity": outcome.activity.name,
-        "table": outcome.table.name,
-        "refused": list(outcome.refused),
-        "enforced": not outcome.activity.observing,
-        "reasons": list(outcome.reasons),
-    }
+def _clauses(declared: Access | EntrustmentDeclaration) -> list[str] | None:
+    return None if declared.label is None else clauses_in(declared.label)
 
 
-def _tables(guard: Guard, forecasts: Forecasts) -> Iterator[RenderedTable]:
-    """Yield the tables, without the common package of all names."""
-    package = package_of(guard)
-    within = f" in {package.rstrip('.')}" if package else ""
+def _clauses_by_path(labels: Mapping[str, Label]) -> dict[str, list[str]]:
+    return {path: clauses_in(label) for path, label in labels.items()}
 
-    def where(declared: Any) -> str:
-        site = declared.site
-        line = f"line {site.line}"
-        return line if declared.name == site.dotted else f"{site.dotted.removeprefix(package)}, {line}"
 
-    def short(declared: Activity | Access | EntrustmentDeclaration) -> str:
-        return declared.name.removeprefix(package) if declared.name == declared.site.dotted else declared.name
+def _of_recipient(entrustment: EntrustmentDeclaration, name: Literal["kind", "country", "means"]) -> str | None:
+    """Return a fact about a recipient; None if it is one of the register, which is not known before the call."""
+    recipient = entrustment.recipient
+    value: str | None = getattr(recipient, name) if isinstance(recipient, Recipient) else None
+    return value
 
-    yield RenderedTable.of(
-        f"Activities{within} ({len(guard.activities)})",
-        guard.activities,
-        (Column("activity"), short),
-        (Column("where", "under", words=True), where),
-        (Column("purpose"), lambda activity: activity.purpose.slug),
-        (Column("id", "under"), lambda activity: " ".join(clauses_of(activity.purpose))),
-        (Column("channel"), lambda activity: activity.channel or "-"),
-        (Column("mode", words=True), _mode),
-    )
-    yield RenderedTable.of(
-        f"Access functions{within} ({len(guard.accesses)})",
-        guard.accesses,
-        (Column("access function"), short),
-        (Column("where", "under", words=True), where),
-        (Column("sources", words=True), _read),
-        (Column("withholds", words=True), lambda access: "yes" if access.withhold else "no"),
-    )
-    if guard.tables:
-        yield RenderedTable.of(
-            f"Tables ({len(guard.tables)})",
-            [(table, place) for table in guard.tables for place in range(len(table.columns))],
-            (Column("table"), lambda row: "" if row[1] else row[0].name),
-            (Column("column"), lambda row: row[0].columns[row[1]][0]),
-            (Column("sources"), lambda row: " ".join(_ids(row[0].columns[row[1]][1]))),
-        )
-    if guard.entrustments:
-        yield RenderedTable.of(
-            f"Hand-overs{within} ({len(guard.entrustments)})",
-            guard.entrustments,
-            (Column("function"), short),
-            (Column("where", "under", words=True), where),
-            (Column("recipient"), lambda entrustment: entrustment.recipient_id),
-            (Column("kind and country", "under", words=True), _party),
-            (Column("sources"), lambda entrustment: " ".join(_clauses(entrustment) or ["?"])),
-            (Column("means"), lambda entrustment: _entrustment_data(entrustment)["means"] or "-"),
-        )
-    if guard.reclassifications:
-        yield RenderedTable.of(
-            f"Reclassifications{within} ({len(guard.reclassifications)})",
-            guard.reclassifications,
-            (Column("declared", words=True), lambda declared: declared.name.removeprefix(package)),
-            (Column("where", "under", words=True), where),
-            (Column("from"), lambda declared: " ".join(_ids(declared.sources))),
-            (Column("to"), lambda declared: " ".join(_ids(declared.to))),
-            (Column("approved by"), lambda declared: declared.approver or "-"),
-            (Column("why", "under"), lambda declared: declared.why),
-        )
-    yield RenderedTable.of(
-        "If this activity calls this access function",
-        forecasts.calls,
-        (Column("activity", "group"), lambda outcome: short(outcome.activity)),
-        (Column("access function"), lambda outcome: short(outcome.access)),
-        (Column("outcome", "verdict"), _outcome_text),
-        (Column("why", "under", words=True), _why),
-    )
-    if guard.tables:
-        yield RenderedTable.of(
-            "If this activity uses this table",
-            forecasts.tables,
-            (Column("activity", "group"), lambda outcome: short(outcome.activity)),
-            (Column("table"), lambda outcome: outcome.table.name),
-            (Column("outcome", "verdict"), _table_outcome_text),
-            (Column("why", "under", words=True), _why),
-        )
+
+def _means(entrustment: EntrustmentDeclaration) -> str | None:
+    return entrustment.means or _of_recipient(entrustment, "means")
 
 
 def _table_outcome_text(outcome: TableOutcome) -> str:
@@ -245,20 +304,31 @@ def _party(entrustment: EntrustmentDeclaration) -> str:
     return f"{party.kind}, {party.country}" if isinstance(party, Recipient) else "as on the register"
 
 
-def _read(access: Access) -> str:
+def _sources_text(access: Access) -> str:
     """Return the sources that an access function reads, sealed ones in brackets."""
-    plain = _clauses(access) or ([] if access.sealed else ["?"])
-    sealed = dict.fromkeys(source.clause for label in access.sealed.values() for source in label)
-    return " ".join([*plain, *([f"(sealed: {' '.join(sealed)})"] if sealed else [])])
+    words = _clauses(access) or ([] if access.sealed else ["?"])
+    sealed: dict[str, None] = {}
+    for label in access.sealed.values():
+        sealed |= dict.fromkeys(clauses_in(label))
+    if sealed:
+        words = [*words, f"(sealed: {' '.join(sealed)})"]
+    return " ".join(words)
 
 
 def _why(outcome: ForecastOutcome | TableOutcome) -> str:
     """Return the reasons, shortened: without the purpose, and with ungranted sources in one list."""
-    reasons = [reason.replace(format_term(outcome.activity.purpose), "it") for reason in outcome.reasons]
     start = "no clause grants it to "
-    clauses = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
-    others = [reason for reason in reasons if not reason.startswith(start)]
-    return "; ".join(([start + ", ".join(clauses)] if clauses else []) + others)
+    clauses: list[str] = []
+    others: list[str] = []
+    for reason in outcome.reasons:
+        short = reason.replace(format_term(outcome.activity.purpose), "it")
+        if short.startswith(start):
+            clauses.append(short.removeprefix(start))
+        else:
+            others.append(short)
+    if clauses:
+        others.insert(0, start + ", ".join(clauses))
+    return "; ".join(others)
 
 
 def _outcome_text(outcome: ForecastOutcome) -> str:
@@ -273,9 +343,9 @@ def _outcome_text(outcome: ForecastOutcome) -> str:
 
 def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
     """Yield probable mistakes: code that cannot work under this notice."""
-    handing = {entrustment.site for entrustment in guard.entrustments}
+    hand_overs = set(map(attrgetter("site"), guard.entrustments))
     for site, why in forecasts.unread.items():
-        kind = "hand-over" if site in handing else "access function"
+        kind = "hand-over" if site in hand_overs else "access function"
         yield f"{kind} {site.dotted}: its sources are not known: {why}"
     starved, silent = forecasts.find_starved(), forecasts.silent()
     for activity in guard.activities:
@@ -287,7 +357,7 @@ def _findings(guard: Guard, forecasts: Forecasts) -> Iterator[str]:
         yield from _explain_refusal(guard, entrustment)
     for access in forecasts.idle():
         yield f"access function {access.name}: every activity would be refused it"
-    used = {outcome.table for outcome in forecasts.used_tables}
+    used = set(map(attrgetter("table"), forecasts.used_tables))
     for table in guard.tables:
         if guard.activities and table not in used:
             yield f"table {table.name}: every activity would be refused all its tagged columns"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import datetime
-import json
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 from purposeguard.cli.files import CommandProblem, replacing
+from purposeguard.cli.ledger_report import KEYS, Wanted, count_entries, describe_archive, group_uses, ledger_report
 from purposeguard.cli.options import (
     NO,
     OK,
@@ -25,7 +24,7 @@ from purposeguard.cli.options import (
     store_of,
     valid_input,
 )
-from purposeguard.cli.render import Column, RenderedTable, Report, complain, json_text, show, verdict
+from purposeguard.cli.render import complain, json_text, show, verdict
 from purposeguard.cli.words import translate
 from purposeguard.errors import LedgerBroken
 from purposeguard.extras import Needs
@@ -34,15 +33,12 @@ with Needs(__name__, "cli"):
     import typer
 
 if TYPE_CHECKING:
-    from purposeguard.governance.ledger import Entry, Hour, Reading, Verification
+    from purposeguard.governance.ledger import Reading, Verification
 
 
 ledger_app = group("Verify a ledger, and read which uses and refusals it records.")
 """Registered by `commands`."""
 
-
-_KEYS: Final = ("activity", "field", "purpose", "sources")
-_COUNTS: Final = ("used", "refused", "observed")
 
 Target = Annotated[str, typer.Argument(metavar="STORE", help="The URL of a store, or the path of its SQLite file.")]
 Targets = Annotated[
@@ -176,26 +172,17 @@ def _verdict_data(verdict: Verification) -> dict[str, Any]:
 def _verdict_lines(data: dict[str, Any]) -> tuple[str, list[str]]:
     lines = [f"last written to at {data['at']}", f"hash {data['hash']}"] if data["at"] else []
     if data["open_uses"]:
-        lines.append(f"{_count_entries(data['open_uses'], 'use')} counted in hours that are not over")
+        lines.append(f"{count_entries(data['open_uses'], 'use')} counted in hours that are not over")
     if data["open_denials"]:
-        lines.append(f"{_count_entries(data['open_denials'], 'denial')} that came again in hours that are not over")
+        lines.append(f"{count_entries(data['open_denials'], 'denial')} that came again in hours that are not over")
     if data["went_back"]:
         lines.append(
-            f"{_count_entries(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
+            f"{count_entries(data['went_back'], 'time')} an entry is dated before the one before it: a clock was set"
         )
     if data["archived"]:
-        lines.append(_describe_archive(data["archived"], signed=data["archive_signed"]))
+        lines.append(describe_archive(data["archived"], signed=data["archive_signed"]))
     new = "" if data["new"] == data["entries"] else f", {data['new']:,} of them read"
-    return _count_entries(data["entries"], "entry", "entries") + new, lines
-
-
-def _describe_archive(number: int, *, signed: bool = False) -> str:
-    where = f"entries 1 to {number:,} are archived"
-    return f"{where}, which is signed" if signed else f"{where}: name the archives too"
-
-
-def _count_entries(number: int, noun: str, many: str | None = None) -> str:
-    return f"{number:,} {noun if number == 1 else many or f'{noun}s'}"
+    return count_entries(data["entries"], "entry", "entries") + new, lines
 
 
 @ledger_app.command(epilog="Exit codes: 0 made, 1 the ledger is broken, 2 bad input.")
@@ -298,10 +285,11 @@ def reconcile(targets: Targets, form: TextOption = "text") -> None:
         with valid_input():
             differences = list(compared(ledger, ledger.connection))
     if form == "json":
-        print(json_text({"differences": [difference._asdict() for difference in differences]}), end="")
+        data = [{"place": place, "what": what} for place, what in differences]
+        print(json_text({"differences": data}), end="")
     elif differences:
         lines = [f"{place}: {what}" for place, what in differences]
-        verdict(out(), "broken", _count_entries(len(differences), "difference"), lines)
+        verdict(out(), "broken", count_entries(len(differences), "difference"), lines)
     else:
         verdict(out(), "intact", "restrictions, consents, requests and provisions are as the ledger says", ())
     raise typer.Exit(NO if differences else OK)
@@ -320,7 +308,7 @@ def show_ledger(
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="KEYS", help=f"Add up uses and denials by some of {', '.join(_KEYS)}, e.g. `activity,field`."
+            metavar="KEYS", help=f"Add up uses and denials by some of {', '.join(KEYS)}, e.g. `activity,field`."
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many of uses, and of the other entries.")] = 100,
@@ -328,10 +316,13 @@ def show_ledger(
 ) -> None:
     """Print what was used for what, added up by the hour, and denials and other entries one by one."""
     with _reading(*targets) as ledger:
-        first, end = (None if text is None else _moment(text) for text in (since, until))
+        first = None if since is None else _moment(since)
+        end = None if until is None else _moment(until)
         wanted = Wanted(kind or (), activity, first, end, limit)
-        keys = None if by is None else by.replace(" ", "").split(",")
-        report = ledger_report(ledger, wanted) if keys is None else group_uses(ledger, wanted, keys)
+        if by is None:
+            report = ledger_report(ledger, wanted)
+        else:
+            report = group_uses(ledger, wanted, by.replace(" ", "").split(","))
         show(report, form, out())
     for warning in report.warnings:
         complain(err(), "note", warning)
@@ -397,221 +388,3 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
         raise CommandProblem(f"{output} is a store, or another database of SQLite: name another file")
     with replacing(output, private=True) as file:
         yield file
-
-
-class Wanted(NamedTuple):
-    """The entries to show: of these kinds (empty: all), of this activity (None: any), in this period, the newest."""
-
-    kinds: Collection[str]
-    activity: str | None
-    since: datetime.datetime | None
-    until: datetime.datetime | None
-    limit: int
-
-
-def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
-    """Return the uses and the other entries.
-
-    Raises:
-        Problem: unknown kind.
-        LedgerBroken: an entry cannot be read.
-    """
-    from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
-
-    wanted_kinds, activity, since, until, limit = wanted
-    for kind in wanted_kinds:
-        if kind not in KINDS:
-            raise CommandProblem(f"there are no entries of kind `{kind}`: {', '.join(KINDS)}")
-    kinds = set(wanted_kinds or KINDS)
-    uses: list[tuple[Hour, int]] = []
-    if "use" in kinds:
-        every = [(key, count) for key, count in ledger.uses(since, until).items() if activity in (None, key.activity)]
-        uses = sorted(every, key=lambda use: use[0].order)
-    newest: collections.deque[Entry] = collections.deque(maxlen=limit)
-    met = 0
-    if kinds - {"use"}:
-        for entry in ledger.entries(kinds - {"use"}, since, until):
-            if activity in (None, entry.body.get("activity")):
-                newest.append(entry)
-                met += 1
-    omitted = {"uses": max(0, len(uses) - limit), "entries": met - len(newest)}
-    uses = uses[omitted["uses"] :]
-    warnings = tuple(
-        f"{count:,} earlier {kind} are left out (--limit {limit})" for kind, count in omitted.items() if count
-    )
-    repeated = _iter_repeated_denials(ledger, activity, since, until) if "denial" in kinds else []
-    warnings += _doubts(ledger, since, until)
-    tables = (*([_uses(uses)] if "use" in kinds else []), *([_entries(newest)] if kinds - {"use"} else []))
-    tables += (_again(repeated),) if repeated else ()
-    data = {
-        "uses": [key.body(count) for key, count in uses],
-        "entries": [{"seq": entry.seq, "at": entry.at, "kind": entry.kind, "body": entry.body} for entry in newest],
-        "repeated": repeated,
-        "left_out": omitted,
-    }
-    return Report(data, tables, warnings)
-
-
-def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
-    """Count how often data was used, refused or observed, and when, for each combination of some keys.
-
-    A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
-    outside any purpose.
-
-    Raises:
-        Problem: unknown key, or a kind that is not added up.
-        LedgerBroken: an entry cannot be read.
-    """
-    kinds, activity, since, until, limit = wanted
-    for name in by:
-        if name not in _KEYS:
-            raise CommandProblem(f"entries are not added up by `{name}`: name some of {','.join(_KEYS)}")
-    for kind in kinds:
-        if kind not in ("use", "denial"):
-            raise CommandProblem(f"entries of kind `{kind}` are not added up: `--by` takes uses and denials")
-    counts: dict[tuple[str | None, ...], collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    times: dict[tuple[str | None, ...], tuple[str, str]] = {}
-    for body, outcome, count, minute in _iter_events(ledger, kinds or ("use", "denial"), since, until):
-        if activity in (None, body.get("activity")):
-            values = {**body, "field": _field(body)}
-            key = tuple(None if values.get(name) is None else _plain(values[name]) for name in by)
-            counts[key][outcome] += count
-            first, last = times.get(key, (minute, minute))
-            times[key] = min(first, minute), max(last, minute)
-    newest = sorted(times, key=lambda key: times[key][1])
-    keys = sorted(newest[-limit:], key=lambda key: [value or "" for value in key])
-    omitted = len(times) - len(keys)
-    columns = (
-        *(Column(name, words=name == "field") for name in by),
-        *map(Column, _COUNTS),
-        Column("first (UTC)"),
-        Column("last (UTC)"),
-    )
-    rows = [
-        (
-            *(value or "-" for value in key),
-            *(f"{counts[key][outcome]:,}" for outcome in _COUNTS),
-            *map(_hour, times[key]),
-        )
-        for key in keys
-    ]
-    data = [
-        dict(zip(by, key, strict=True))
-        | {outcome: counts[key][outcome] for outcome in _COUNTS}
-        | dict(zip(("first", "last"), times[key], strict=True))
-        for key in keys
-    ]
-    warnings = ((f"{omitted:,} earlier rows are left out (--limit {limit})",) if omitted else ()) + _doubts(
-        ledger, since, until
-    )
-    title = f"Uses and denials by {', '.join(by)} ({len(keys):,})"
-    return Report({"groups": data, "left_out": omitted}, (RenderedTable(title, columns, tuple(rows)),), warnings)
-
-
-def _iter_events(
-    ledger: Reading, kinds: Collection[str], since: datetime.datetime | None, until: datetime.datetime | None
-) -> Iterator[tuple[Mapping[str, Any], str, int, str]]:
-    """Yield uses and denials, each with its outcome, its count, and its minute or hour."""
-    if "use" in kinds:
-        for hour, count in ledger.uses(since, until).items():
-            yield hour.body(count), "used", count, hour.hour
-    if "denial" in kinds:
-        for body, count, at in ledger.denials(since, until):
-            yield body, "observed" if body.get("observed") else "refused", count, at
-
-
-def _doubts(ledger: Reading, since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[str, ...]:
-    """Return warnings about a period.
-
-    They concern entries made in it whose time lies outside it, and entries that were archived.
-    """
-    count = ledger.misdated(since, until)
-    what = "a clock was wrong: see `ledger show` without a period"
-    doubts = [f"{_count_entries(count, 'entry', 'entries')} made between these have a time outside the period: {what}"]
-    return (*(doubts if count else ()), *([_describe_archive(ledger.start.seq)] if ledger.start.seq else ()))
-
-
-def _iter_repeated_denials(
-    ledger: Reading, activity: str | None, since: datetime.datetime | None, until: datetime.datetime | None
-) -> list[dict[str, Any]]:
-    """Return the bodies of denials that were repeated in hours that are not over."""
-    return [
-        {**body, "count": count}
-        for body, count, _ in ledger.denials(since, until)
-        if "hour" in body and "count" not in body and activity in (None, body.get("activity"))
-    ]
-
-
-def _field(body: Mapping[str, Any]) -> object:
-    """Return the field of a denial; without one, its access function or what was done outside any purpose."""
-    if body.get("field") or body.get("function"):
-        return body.get("field") or body["function"]
-    return None if "purpose" in body else str(body.get("reason", "")).partition(" outside any purpose")[0]
-
-
-def _uses(uses: Collection[tuple[Hour, int]]) -> RenderedTable:
-    return RenderedTable.of(
-        f"Uses ({sum(count for _, count in uses):,})",
-        uses,
-        (Column("hour (UTC)", "group"), lambda use: _hour(use[0].hour)),
-        (Column("activity", words=True), lambda use: use[0].activity or "(bare check)"),
-        (Column("purpose"), lambda use: use[0].purpose),
-        (Column("sources"), lambda use: " ".join(use[0].sources)),
-        (Column("uses"), lambda use: f"{use[1]:,}"),
-    )
-
-
-def _entries(entries: Collection[Entry]) -> RenderedTable:
-    columns = (
-        Column("entry"),
-        Column("at (UTC)"),
-        Column("kind", words=True),
-        Column("what", words=True),
-        Column("more", "under", words=True),
-    )
-    rows = [(f"{entry.seq:,}", _second(entry.at), entry.kind, *_what(entry.kind, entry.body)) for entry in entries]
-    return RenderedTable(f"Entries ({len(entries):,})", columns, tuple(rows))
-
-
-def _again(bodies: Collection[Mapping[str, Any]]) -> RenderedTable:
-    return RenderedTable.of(
-        f"Denials that came again ({sum(body['count'] for body in bodies):,})",
-        sorted(bodies, key=lambda body: (body["hour"], body["reason"])),
-        (Column("hour (UTC)", "group"), lambda body: _hour(body["hour"])),
-        (Column("activity"), lambda body: body.get("activity") or "-"),
-        (Column("what"), lambda body: str(body["reason"])),
-        (Column("times"), lambda body: f"{body['count']:,}"),
-    )
-
-
-def _hour(hour: str) -> str:
-    return hour.removesuffix("Z").replace("T", " ")
-
-
-def _second(at: str) -> str:
-    return at[:19].replace("T", " ")
-
-
-def _what(kind: str, body: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the main fact of an entry, and the others."""
-    rest = dict(body)
-    head = str(rest.pop("reason", "")) if kind == "denial" else ""
-    if kind == "archive":
-        return f"entries up to {rest['seq']:,}", translate("signed" if rest["signature"] else "not signed")
-    if kind == "denial" and rest.pop("observed", False):
-        head = f"observed only: {head}"
-    for name in ("name", "what", "did", "step", "recipient", "basis", "eraser"):
-        if not head and isinstance(rest.get(name), str):
-            head = rest.pop(name)
-    more = [
-        f"{translate(name)}: {translate(_plain(value))}" for name, value in rest.items() if value not in (None, [], {})
-    ]
-    return head, ", ".join(more)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return " ".join(map(_plain, value))
-    if isinstance(value, (dict, bool)):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from purposeguard.cli.application import find
+from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem, write
 from purposeguard.cli.options import (
     Imports,
@@ -20,7 +21,7 @@ from purposeguard.cli.options import (
     store_of,
     valid_input,
 )
-from purposeguard.cli.render import Column, RenderedTable, Report, complain, show
+from purposeguard.cli.render import Report, complain, show
 from purposeguard.cli.words import language, learn, translate
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
@@ -32,11 +33,11 @@ from purposeguard.notice.several import Notices
 with Needs(__name__, "cli"):
     import typer
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from purposeguard.governance import Governance, Overview, Request, Store
-    from purposeguard.governance.retention import Due, Plan, RetentionJob, RetentionOutcome
+    from purposeguard.governance.retention import Due, Erased, Plan, RetentionJob, RetentionOutcome
 
 
 Page = Literal["html", "json"]
@@ -179,57 +180,82 @@ def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance
 def requests_report(overview: Overview, only: str | None) -> Report:
     """Return the report of requests: `only` the open or overdue ones, or None for the open ones with counts of all."""
     listed = overview.overdue if only == "overdue" else overview.pending
+    columns = _request_columns(overview)
+    counts = [_RequestCount(kind, state, number) for (kind, state), number in overview.counts.items()]
     data: dict[str, Any] = {
         "as_of": overview.as_of.isoformat(),
         "today": overview.today.isoformat(),
         "overdue": len(overview.overdue),
-        "counts": [{"kind": kind, "state": state, "count": count} for (kind, state), count in overview.counts.items()],
-        "requests": [_data(request, overview) for request in listed],
+        "counts": list_rows(REQUEST_COUNTS, counts),
+        "requests": list_rows(columns, listed),
     }
-    tables = [
-        RenderedTable.of(
-            f"{'Overdue' if only == 'overdue' else 'To be answered'} on {overview.today} ({len(listed)})",
-            listed,
-            (Column("no."), lambda request: str(request.id)),
-            (Column("request", words=True), lambda request: request.kind),
-            (Column("purposes", "under"), lambda request: " ".join(request.purposes or ())),
-            (Column("state", words=True), lambda request: request.state),
-            (Column("subject"), lambda request: request.subject or "-"),
-            (Column("received"), lambda request: f"{request.received_at:%Y-%m-%d}"),
-            (Column("answer by", "verdict"), lambda request: _deadline(request, overview)),
-            (Column("requester", "under", words=True), lambda request: f"by {request.requester}"),
-        )
-    ]
+    head = "Overdue" if only == "overdue" else "To be answered"
+    tables = [make_table(f"{head} on {overview.today} ({len(listed)})", columns, listed)]
     if only is None:
-        columns = (Column("request", "group", words=True), Column("state", words=True), Column("number"))
-        counted = tuple((kind, state, str(count)) for (kind, state), count in overview.counts.items())
-        tables.append(RenderedTable("All requests", columns, counted))
+        tables.append(make_table("All requests", REQUEST_COUNTS, counts))
     return Report(data, tuple(tables))
 
 
-def _data(request: Request, overview: Overview) -> dict[str, Any]:
-    return {
-        "id": request.id,
-        "kind": request.kind,
-        "state": request.state,
-        "requester": request.requester,
-        "subject": request.subject,
-        "purposes": None if request.purposes is None else list(request.purposes),
-        "received_at": request.received_at.isoformat(),
-        "due_on": None if request.due_on is None else request.due_on.isoformat(),
-        "overdue": request.overdue(overview.today),
-        "extended": request.extended,
-        "suspended_meanwhile": request.interim is not None,
-    }
+class _RequestCount(NamedTuple):
+    """The number of requests of one kind that are in one state."""
+
+    kind: str
+    state: str
+    number: int
+
+
+REQUEST_COUNTS: Final[tuple[ReportColumn[_RequestCount], ...]] = (
+    ReportColumn("kind", lambda counted: counted.kind, "request", kind="group", words=True),
+    ReportColumn("state", lambda counted: counted.state, "state", words=True),
+    ReportColumn("count", lambda counted: counted.number, "number"),
+)
+
+
+def _request_columns(overview: Overview) -> tuple[ReportColumn[Request], ...]:
+    """Return the columns of requests, as they are on the day of the overview."""
+    return (
+        ReportColumn("id", lambda request: request.id, "no."),
+        ReportColumn("kind", lambda request: request.kind, "request", words=True),
+        ReportColumn("state", lambda request: request.state, "state", words=True),
+        ReportColumn(
+            "requester",
+            lambda request: request.requester,
+            text=lambda request: f"by {request.requester}",
+            under="due_on",
+            words=True,
+        ),
+        ReportColumn("subject", lambda request: request.subject, "subject", lambda request: request.subject or "-"),
+        ReportColumn(
+            "purposes",
+            lambda request: None if request.purposes is None else list(request.purposes),
+            text=lambda request: " ".join(request.purposes or ()),
+            under="kind",
+        ),
+        ReportColumn(
+            "received_at",
+            lambda request: request.received_at.isoformat(),
+            "received",
+            lambda request: f"{request.received_at:%Y-%m-%d}",
+        ),
+        ReportColumn(
+            "due_on",
+            lambda request: None if request.due_on is None else request.due_on.isoformat(),
+            "answer by",
+            lambda request: _deadline(request, overview),
+            kind="verdict",
+        ),
+        ReportColumn("overdue", lambda request: request.overdue(overview.today)),
+        ReportColumn("extended", lambda request: request.extended),
+        ReportColumn("suspended_meanwhile", lambda request: request.interim is not None),
+    )
 
 
 def _deadline(request: Request, overview: Overview) -> str:
     if request.due_on is None:
         return "-"
+    since = "OVERDUE since " if request.overdue(overview.today) else ""
     put_off = ", put off" if request.extended else ""
-    return (
-        f"OVERDUE since {request.due_on}{put_off}" if request.overdue(overview.today) else f"{request.due_on}{put_off}"
-    )
+    return f"{since}{request.due_on}{put_off}"
 
 
 def sweep(
@@ -276,39 +302,21 @@ def sweep(
 
 def plan_report(plan: Plan) -> Report:
     """Return the report of what is due, by eraser."""
+    unserved: list[dict[str, Any]] = []
+    warnings: list[str] = []
+    for period in plan.unserved:
+        unserved.append({"source": period.source, "days": period.days, "from": period.from_})
+        warnings.append(f"no eraser serves the period of {period.source}, {_period_text(period)}")
     data = {
         "today": plan.today.isoformat(),
         "resumes": plan.resumes,
         "due": plan.count,
-        "erasers": [
-            {
-                "eraser": part.eraser,
-                "sources": list(part.sources),
-                **_period_data(part.period),
-                "before": None if part.before is None else part.before.isoformat(),
-                "due": part.count,
-                "known": part.known,
-                "pending": part.pending,
-                "problem": part.problem,
-            }
-            for part in plan.parts
-        ],
-        "unserved": [{"source": period.source, **_period_data(period)} for period in plan.unserved],
+        "erasers": list_rows(DUE, plan.parts),
+        "unserved": unserved,
     }
-    going_on = f", resuming sweep {plan.resumes}" if plan.resumes is not None else ""
-    table = RenderedTable.of(
-        f"Due on {plan.today}{going_on} ({plan.count:,})",
-        plan.parts,
-        (Column("eraser"), lambda part: part.eraser),
-        (Column("sources", "under"), lambda part: " ".join(part.sources) or "-"),
-        (Column("kept for", words=True), lambda part: _period_text(part.period)),
-        (Column("erased if before"), lambda part: "-" if part.before is None else part.before.isoformat()),
-        (Column("due", words=True), _due),
-        (Column("problem", "under", words=True), lambda part: part.problem or ""),
-    )
-    warnings = [f"no eraser serves the period of {period.source}, {_period_text(period)}" for period in plan.unserved]
-    warnings += [f"eraser {part.eraser}: {part.problem}" for part in plan.parts if part.problem]
-    return Report(data, (table,), tuple(warnings))
+    resuming = f", resuming sweep {plan.resumes}" if plan.resumes is not None else ""
+    table = make_table(f"Due on {plan.today}{resuming} ({plan.count:,})", DUE, plan.parts)
+    return Report(data, (table,), (*warnings, *_iter_problems(plan.parts)))
 
 
 def outcome_report(outcome: RetentionOutcome) -> Report:
@@ -317,47 +325,39 @@ def outcome_report(outcome: RetentionOutcome) -> Report:
         "sweep": outcome.number,
         "ended": outcome.ended,
         "good": outcome.good,
-        "erasers": [
-            {
-                "eraser": part.eraser,
-                "sources": list(part.sources),
-                "erased": part.done,
-                "left": part.left,
-                "problem": part.problem,
-            }
-            for part in outcome.parts
-        ],
+        "erasers": list_rows(ERASED, outcome.parts),
     }
-    table = RenderedTable.of(
-        f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be resumed"),
-        outcome.parts,
-        (Column("eraser"), lambda part: part.eraser),
-        (Column("sources", "under"), lambda part: " ".join(part.sources) or "-"),
-        (Column("erased"), lambda part: f"{part.done:,}"),
-        (Column("outcome", words=True), lambda part: _erasure_text(part.left, part.problem)),
-        (Column("problem", "under", words=True), lambda part: part.problem or ""),
-    )
-    warnings = [f"eraser {part.eraser}: {part.problem}" for part in outcome.parts if part.problem]
-    warnings += [
-        f"eraser {part.eraser}: something is still due after it was erased" for part in outcome.parts if part.left
-    ]
-    return Report(data, (table,), tuple(warnings))
+    title = f"Sweep {outcome.number}" + ("" if outcome.ended else ", to be resumed")
+    warnings = [*_iter_problems(outcome.parts), *_iter_failures(outcome.parts)]
+    return Report(data, (make_table(title, ERASED, outcome.parts),), tuple(warnings))
+
+
+def _iter_problems(parts: Iterable[Due | Erased]) -> Iterator[str]:
+    """Yield the problems of erasers."""
+    for part in parts:
+        if part.problem:
+            yield f"eraser {part.eraser}: {part.problem}"
+
+
+def _iter_failures(parts: Iterable[Erased]) -> Iterator[str]:
+    """Yield the erasers that left something that is due."""
+    for part in parts:
+        if part.left:
+            yield f"eraser {part.eraser}: something is still due after it was erased"
 
 
 def run_sweep(sweep: RetentionJob, plan: Plan, batch: int, max_share: float, console: Console) -> RetentionOutcome:
     """Erase what is due, with a progress bar for each eraser on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bars = {part.eraser: progress.add_task(part.eraser, total=part.count + part.pending) for part in plan.parts}
+        bars: dict[str, TaskID] = {}
+        for part in plan.parts:
+            bars[part.eraser] = progress.add_task(part.eraser, total=part.count + part.pending)
 
         def advance(eraser: str, count: int) -> None:
             progress.advance(bars[eraser], count)
 
         return sweep.run(batch=batch, max_share=max_share, told=advance)
-
-
-def _period_data(period: Period | LegalPeriod | None) -> dict[str, Any]:
-    return {"days": None, "from": None} if period is None else {"days": period.days, "from": period.from_}
 
 
 def _period_text(period: Period | LegalPeriod | None) -> str:
@@ -367,7 +367,7 @@ def _period_text(period: Period | LegalPeriod | None) -> str:
     return f"{days} from {'collection' if period.from_ == 'collection' else 'the end of use'}"
 
 
-def _due(due: Due) -> str:
+def _due_text(due: Due) -> str:
     under_way = f" and {due.pending:,} under way" if due.pending else ""
     return f"{due.count:,} of {due.known:,}{under_way}"
 
@@ -376,3 +376,38 @@ def _erasure_text(left: bool, problem: str | None) -> str:
     if problem:
         return "FAILED"
     return "something is left" if left else "done"
+
+
+DUE: Final[tuple[ReportColumn[Due], ...]] = (
+    ReportColumn("eraser", lambda part: part.eraser, "eraser"),
+    ReportColumn(
+        "sources", lambda part: list(part.sources), text=lambda part: " ".join(part.sources) or "-", under="eraser"
+    ),
+    ReportColumn("period", heading="kept for", text=lambda part: _period_text(part.period), words=True),
+    ReportColumn("days", lambda part: None if part.period is None else part.period.days),
+    ReportColumn("from", lambda part: None if part.period is None else part.period.from_),
+    ReportColumn(
+        "before",
+        lambda part: None if part.before is None else part.before.isoformat(),
+        "erased if before",
+        lambda part: "-" if part.before is None else part.before.isoformat(),
+    ),
+    ReportColumn("due", lambda part: part.count, "due", _due_text, words=True),
+    ReportColumn("known", lambda part: part.known),
+    ReportColumn("pending", lambda part: part.pending),
+    ReportColumn("problem", lambda part: part.problem, text=lambda part: part.problem or "", under="due", words=True),
+)
+"""The columns of what is due, by eraser."""
+
+ERASED: Final[tuple[ReportColumn[Erased], ...]] = (
+    ReportColumn("eraser", lambda part: part.eraser, "eraser"),
+    ReportColumn(
+        "sources", lambda part: list(part.sources), text=lambda part: " ".join(part.sources) or "-", under="eraser"
+    ),
+    ReportColumn("erased", lambda part: part.done, "erased", lambda part: f"{part.done:,}"),
+    ReportColumn(
+        "left", lambda part: part.left, "outcome", lambda part: _erasure_text(part.left, part.problem), words=True
+    ),
+    ReportColumn("problem", lambda part: part.problem, text=lambda part: part.problem or "", under="left", words=True),
+)
+"""The columns of what was erased, by eraser."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from purposeguard.cli.words import Language, language, translate
 from purposeguard.errors import escape_controls
@@ -21,6 +21,13 @@ with Needs(__name__, "cli"):
     from rich.text import Text
 
 Cell = str | bool
+
+ColumnKind = Literal["text", "under", "mark", "verdict", "group"]
+"""How a column looks in a terminal.
+
+`under`: its cells stand beneath those of the column before it. `mark`: its cells are keys of `MARKS`. `verdict`: its
+cells are colored by their first word. `group`: a cell is printed once for all rows that share it.
+"""
 
 CONSENT = "consent"
 """In the place of a yes: of subjects who consent."""
@@ -61,6 +68,8 @@ VERDICTS = {
     "unknown": "magenta",
     "withheld": "yellow",
 }
+SHOWN_AS_TEXT: Final[tuple[ColumnKind, ...]] = ("text", "verdict", "group")
+"""The kinds of columns with a column of text of their own in a terminal."""
 NARROWEST_TEXT = 24
 """Columns that a text column of a terminal's table gets at least beside marks."""
 
@@ -115,38 +124,37 @@ TextFormat = Literal["text", "json"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table, and what it looks like in a terminal.
-
-    `text`; `under`: beneath the column before it, in the same place; `mark`: yes, `consent`, `forbidden` or no;
-    `verdict`: coloured by its first word; `group`: said once for all rows that share it. `words`: the cells are words
-    of this program, not data, and so said in the language of the reader; those of a verdict always are. `data`: its
-    name is data too.
-    """
+    """The head of a table's column, and what the column looks like in a terminal."""
 
     name: str
-    kind: Literal["text", "under", "mark", "verdict", "group"] = "text"
+    """The heading."""
+    kind: ColumnKind = "text"
+    """How the cells look."""
     words: bool = False
+    """True if the cells are words of this program, which are translated. Those of a verdict always are."""
     data: bool = False
+    """True if the heading is data, too, which is not translated."""
 
     @property
     def head(self) -> str:
-        """What stands above the column."""
+        """The heading in the language of the reader."""
         return self.name if self.data else translate(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedTable:
-    """Rows of text; in a `mark` column, True, False, `consent` or `forbidden`."""
+    """A table for people: rows of text, and in `mark` columns keys of `MARKS`."""
 
     title: str
+    """The line above the table; empty for none."""
     columns: tuple[Column, ...]
+    """The heads of the columns."""
     rows: tuple[tuple[Cell, ...], ...]
+    """The rows, each with a cell for each column."""
 
-    @classmethod
-    def of(cls, title: str, items: Iterable[Any], *columns: tuple[Column, Callable[[Any], Cell]]) -> RenderedTable:
-        """Return a table with a row for each item. Each column comes with a function that reads its cell."""
-        heads, cells = zip(*columns, strict=True)
-        return cls(title, heads, tuple(tuple(cell(item) for cell in cells) for item in items))
+    def place(self, *kinds: ColumnKind) -> list[int]:
+        """Return the positions of the columns of these kinds."""
+        return [position for position, column in enumerate(self.columns) if column.kind in kinds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,45 +184,67 @@ def json_text(data: object) -> str:
 
 def grids(table: RenderedTable, width: int) -> Iterator[Group]:
     """Yield a table for a terminal of this width, split if its mark columns do not fit."""
-    marks = [index for index, column in enumerate(table.columns) if column.kind == "mark"]
-    texts = [column for column in table.columns if column.kind not in ("mark", "under")]
-    widest = max((cell_len(str(row[0])) for row in table.rows), default=0)
-    room = width - min(widest, NARROWEST_TEXT) - 1 - (len(texts) - 1) * (NARROWEST_TEXT + 1)
-    wide = max((cell_len(table.columns[index].head) + 1 for index in marks), default=1)
-    fitting = max(room // wide, 1)
-    blocks = [marks[start : start + fitting] for start in range(0, len(marks), fitting)] or [[]]
+    blocks = _blocks_of_marks(table, width)
     for number, block in enumerate(blocks, 1):
         title = table.title if len(blocks) == 1 else f"{table.title} ({number} of {len(blocks)})"
         parts: list[Text | Grid] = [Prose(translate(title), "bold")] if title else []
         parts.append(_grid(table, block))
-        if marks and number == len(blocks):
+        if block and number == len(blocks):
             parts.append(_legend(table))
         yield Group(*parts)
 
 
+def _blocks_of_marks(table: RenderedTable, width: int) -> list[list[int]]:
+    """Return the positions of the mark columns, in blocks that fit beside the text.
+
+    Returns:
+        The blocks; a table without marks has one empty block.
+    """
+    marks = table.place("mark")
+    if not marks:
+        return [[]]
+    widest = max((cell_len(str(row[0])) for row in table.rows), default=0)
+    texts = len(table.place(*SHOWN_AS_TEXT))
+    room = width - min(widest, NARROWEST_TEXT) - 1 - (texts - 1) * (NARROWEST_TEXT + 1)
+    widest_mark = max(cell_len(table.columns[position].head) + 1 for position in marks)
+    fitting = max(room // widest_mark, 1)
+    return [marks[start : start + fitting] for start in range(0, len(marks), fitting)]
+
+
 def _legend(table: RenderedTable) -> Text:
     """Return the meanings of the marks that the table contains."""
-    met = {cell for row in table.rows for column, cell in zip(table.columns, row, strict=True) if column.kind == "mark"}
-    meanings = (Text.assemble(MARKS[cell], " ", translate(meaning)) for cell, meaning in LEGEND.items() if cell in met)
-    return Text("   ").join(meanings)
+    marks = table.place("mark")
+    cells: set[Cell] = set()
+    for row in table.rows:
+        cells.update(row[position] for position in marks)
+    legend = Text()
+    for cell, meaning in LEGEND.items():
+        if cell in cells:
+            legend.append("   " if legend else "")
+            legend.append_text(Text.assemble(MARKS[cell], " ", translate(meaning)))
+    return legend
 
 
 def _grid(table: RenderedTable, marks: Sequence[int]) -> Grid:
+    """Return a table with those of its mark columns that are at these positions."""
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    shown = [index for index, column in enumerate(table.columns) if column.kind not in ("mark", "under")]
-    for index in shown:
-        name = table.columns[index].head
+    texts = table.place(*SHOWN_AS_TEXT)
+    for position in texts:
+        name = table.columns[position].head
         grid.add_column(Text(name, "bold cyan"), overflow="fold", min_width=min(cell_len(name), 8))
-    for index in marks:
-        grid.add_column(Text(table.columns[index].head, "bold cyan"), justify="center", no_wrap=True)
-    leading = [index for index in shown if table.columns[index].kind == "group"]
-    groups = groupby(table.rows, key=lambda row: [row[index] for index in leading])
+    for position in marks:
+        grid.add_column(Text(table.columns[position].head, "bold cyan"), justify="center", no_wrap=True)
+    leading = table.place("group")
+    groups = groupby(table.rows, key=lambda row: [row[position] for position in leading])
     for number, (_, rows) in enumerate(groups):
         if number:
             grid.add_row()
         for line, row in enumerate(rows):
-            cells = [Text("") if line and index in leading else _with_those_under(table, row, index) for index in shown]
-            grid.add_row(*cells, *(MARKS[row[index]] for index in marks))
+            cells: list[Text] = []
+            for position in texts:
+                repeated = line and position in leading
+                cells.append(Text("") if repeated else _with_those_under(table, row, position))
+            grid.add_row(*cells, *(MARKS[row[position]] for position in marks))
     return grid
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
+from purposeguard.cli.application import clauses_in
+from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem
 from purposeguard.cli.options import (
     Channel,
@@ -183,7 +185,7 @@ def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) 
     try:
         return connection.explain(statement)
     except UnlabelledData as error:  # an unknown table
-        raise CommandProblem(f"{error}\n  tables here: {', '.join(f'`{name}`' for name in paths)}") from error
+        raise CommandProblem(f"{error}\n  tables here: {', '.join(map('`{}`'.format, paths))}") from error
     except UnresolvedStatement as error:
         if not statement.lstrip().upper().startswith(LISTING):
             raise
@@ -208,12 +210,12 @@ def _paths_by_table(files: list[str]) -> dict[str, Path]:
             name = path.stem if path.suffix.lower() not in (".gz", ".zst") else Path(path.stem).stem
         if "." in name or not name.strip():
             raise CommandProblem(f"`{name}` is no name for a table: give {path} one, `name={path}`")
-        other = next((table for table in paths if table.lower() == name.lower()), None)
-        if other is not None:
-            raise CommandProblem(
-                f"{paths[other]} and {path} would both be called `{other}`: give one of them another name, "
-                f"`other={path}`"
-            )
+        for other, other_path in paths.items():
+            if other.lower() == name.lower():
+                raise CommandProblem(
+                    f"{other_path} and {path} would both be called `{other}`: give one of them another name, "
+                    f"`other={path}`"
+                )
         paths[name] = path
     return paths
 
@@ -246,7 +248,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
     values = from_json(to_json(rows, bytes_mode="base64", inf_nan_mode="strings", fallback=str))
     data = {"columns": columns, "rows": values}
     shown = tuple(Column(escape_controls(name), data=True) for name in result.columns[:WIDEST])
-    cells = tuple(tuple(_cell(value) for value in row[:WIDEST]) for row in rows)
+    cells = tuple(tuple(map(_cell, row[:WIDEST])) for row in rows)
     counted = "1 row" if everything == 1 else f"{everything:,} rows"
     warnings: list[str] = []
     if len(rows) < everything:
@@ -258,39 +260,13 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
 
 def explain_report(explanation: Explanation) -> Report:
     """Return the columns that a statement uses, and whether each is allowed."""
+    outputs = explanation.outputs.items()
     data: dict[str, Any] = {
         "allowed": explanation.allowed,
-        "used": [
-            {
-                "table": use.table,
-                "column": use.column,
-                "sources": _sources(use.label),
-                "by_row": use.by_row,
-                "allowed": use.allowed,
-                "reasons": [] if use.decision is None else [str(reason) for reason in use.decision.reasons],
-            }
-            for use in explanation.used
-        ],
-        "outputs": [{"column": name, "sources": _sources(label)} for name, label in explanation.outputs.items()],
+        "used": list_rows(USED, explanation.used),
+        "outputs": list_rows(OUTPUTS, outputs),
     }
-    tables = (
-        RenderedTable.of(
-            "Used",
-            explanation.used,
-            (Column("table", "group"), lambda use: escape_controls(use.table)),
-            (Column("column"), lambda use: escape_controls(use.column)),
-            (Column("sources", words=True), lambda use: _clauses(use.label)),
-            (Column("", "under", words=True), lambda use: "row by row" if use.by_row else ""),
-            (Column("verdict", "verdict"), lambda use: "allowed" if use.allowed else "denied"),
-            (Column("why", "under", words=True), _why_not),
-        ),
-        RenderedTable.of(
-            "Given",
-            explanation.outputs.items(),
-            (Column("column"), lambda output: escape_controls(output[0])),
-            (Column("sources", words=True), lambda output: _clauses(output[1])),
-        ),
-    )
+    tables = make_table("Used", USED, explanation.used), make_table("Given", OUTPUTS, outputs)
     return Report(data, tables, () if explanation.refused is None else (str(explanation.refused),))
 
 
@@ -300,12 +276,49 @@ def _why_not(use: Used) -> str:
     return "no tag says what it is" if use.decision is None else use.decision.headline
 
 
+def _reasons(use: Used) -> list[str]:
+    return [] if use.decision is None else list(use.decision.reasons)
+
+
 def _sources(label: Label | None) -> list[str] | None:
-    return None if label is None else [source.clause for source in label]
+    return None if label is None else clauses_in(label)
 
 
-def _clauses(label: Label | None) -> str:
-    return "no tag" if label is None else " ".join(source.clause for source in label)
+def _sources_text(label: Label | None) -> str:
+    return "no tag" if label is None else " ".join(clauses_in(label))
+
+
+USED: Final[tuple[ReportColumn[Used], ...]] = (
+    ReportColumn("table", lambda use: use.table, "table", lambda use: escape_controls(use.table), kind="group"),
+    ReportColumn("column", lambda use: use.column, "column", lambda use: escape_controls(use.column)),
+    ReportColumn(
+        "sources", lambda use: _sources(use.label), "sources", lambda use: _sources_text(use.label), words=True
+    ),
+    ReportColumn(
+        "by_row",
+        lambda use: use.by_row,
+        text=lambda use: "row by row" if use.by_row else "",
+        under="sources",
+        words=True,
+    ),
+    ReportColumn(
+        "allowed",
+        lambda use: use.allowed,
+        "verdict",
+        lambda use: "allowed" if use.allowed else "denied",
+        kind="verdict",
+    ),
+    ReportColumn("reasons", _reasons, text=_why_not, under="allowed", words=True),
+)
+"""The columns of those that a statement uses."""
+
+OUTPUTS: Final[tuple[ReportColumn[tuple[str, Label | None]], ...]] = (
+    ReportColumn("column", lambda output: output[0], "column", lambda output: escape_controls(output[0])),
+    ReportColumn(
+        "sources", lambda output: _sources(output[1]), "sources", lambda output: _sources_text(output[1]), words=True
+    ),
+)
+"""The columns of those that a statement returns: name and label."""
 
 
 def _cell(value: Any) -> str:
@@ -332,38 +345,56 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
         data = read_toml(path)
     except NoticeError as error:
         raise CommandProblem(f"{path}: {error.faults[0].message}") from error
-    faults: list[Fault] = []
-    tags: dict[str, Columns] = {}
-    known = list(tables)
+    reader = _TagReader(notice, tables)
     for table, columns in data.items():
-        if table not in known:
-            near = find_nearest(table, known)
-            faults.append(Fault(table, "no file is called so", f"did you mean {near[0]}?" if near else None))
+        reader.read_table(table, columns)
+    if reader.faults:
+        raise CommandProblem(str(NoticeError(reader.faults, str(path))))
+    return reader.tags
+
+
+class _TagReader:
+    """Reads the tags of tables, and collects all faults."""
+
+    def __init__(self, notice: Notice, tables: Iterable[str]) -> None:
+        self._notice = notice
+        self._tables = list(tables)
+        self.tags: dict[str, Columns] = {}
+        """The tags by table."""
+        self.faults: list[Fault] = []
+        """What is wrong, in the order of the file."""
+
+    def read_table(self, table: str, columns: object) -> None:
+        """Read the tags of the columns of a table."""
+        if table not in self._tables:
+            near = find_nearest(table, self._tables)
+            self.faults.append(Fault(table, "no file is called so", f"did you mean {near[0]}?" if near else None))
         if not isinstance(columns, dict):
-            faults.append(Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`'))
-            continue
-        readable: dict[str, Tag] = {}
+            self.faults.append(
+                Fault(table, "must be a table of columns", f'write `[{table}]`, and `column = "1.1(a)"`')
+            )
+            return
+        tags: dict[str, Tag] = {}
         for column, written in columns.items():
-            place = f"{table}.{column}"
-            try:
-                readable[column] = tag_of(notice, parts_of(written), place)
-            except UnknownTerm as error:
-                also = (
-                    f"marks are {', '.join(MARKS)}"
-                    if any(find_nearest(word, MARKS) for word in _words(written))
-                    else None
-                )
-                faults.append(Fault(place, " ".join(str(error).split()), also))
-            except (PurposeGuardError, ValueError) as error:
-                faults.append(Fault(place, " ".join(str(error).split())))
+            tag = self._read_tag(f"{table}.{column}", written)
+            if tag is not None:
+                tags[column] = tag
         try:
-            tags[table] = Columns(readable)
+            self.tags[table] = Columns(tags)
         except UnlabelledData as error:
-            faults.append(Fault(table, " ".join(str(error).split())))
-    if faults:
-        raise CommandProblem(str(NoticeError(faults, str(path))))
-    return tags
+            self._add_fault(table, error)
 
+    def _read_tag(self, place: str, written: object) -> Tag | None:
+        """Return a tag; None if it is at fault."""
+        try:
+            return tag_of(self._notice, parts_of(written), place)
+        except UnknownTerm as error:
+            words = written if isinstance(written, list) else [written]
+            misspelled = any(find_nearest(word, MARKS) for word in words)
+            self._add_fault(place, error, f"marks are {', '.join(MARKS)}" if misspelled else None)
+        except (PurposeGuardError, ValueError) as error:
+            self._add_fault(place, error)
+        return None
 
-def _words(written: object) -> list[Any]:
-    return written if isinstance(written, list) else [written]
+    def _add_fault(self, place: str, error: Exception, suggestion: str | None = None) -> None:
+        self.faults.append(Fault(place, " ".join(str(error).split()), suggestion))

@@ -12,8 +12,9 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.cli.commands import decision_data, matrix_report
+from purposeguard.cli.commands import decision_data
 from purposeguard.cli.diff_words import ChangeWords
+from purposeguard.cli.matrix import matrix_report
 from purposeguard.cli.words import Language
 from purposeguard.notice.grants import describe_bases
 from purposeguard.notice.schema import EVERY, bases, bases_by_purpose
