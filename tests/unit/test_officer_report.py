@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 
 import purposeguard as pg
-from purposeguard.cli.report.drawing import HEIGHT, WIDTH, MapDrawing, NoticeRelations, draw_map
-from purposeguard.cli.report.facts import Facts, NoticeFacts, facts_of
+from purposeguard.cli.report.drawing import MapDrawing, draw_map
+from purposeguard.cli.report.facts import Facts, facts_of
+from purposeguard.cli.report.layout import HEIGHT, WIDTH
+from purposeguard.cli.report.notice_facts import NoticeFacts
 from purposeguard.cli.report.page import BADGES, TEMPLATES, page, words
 from purposeguard.cli.report.registers import Language, ReportRegister
+from purposeguard.cli.report.relations import NoticeRelations
 from purposeguard.cli.report.revisions import sentences
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from purposeguard.cli.options import needing
-from purposeguard.cli.report.drawing import Column, NoticeRelations, draw_map
-from purposeguard.cli.report.facts import Facts, NoticeFacts
+from purposeguard.cli.report.drawing import draw_map
+from purposeguard.cli.report.facts import Facts
+from purposeguard.cli.report.notice_facts import NoticeFacts
 from purposeguard.cli.report.records import NONE, LedgerRecords
 from purposeguard.cli.report.registers import Language, ReportRegister
+from purposeguard.cli.report.relations import MapColumn, NoticeRelations
 from purposeguard.cli.report.revisions import sentences
 from purposeguard.notice.languages import nearest_language, title_in
 
@@ -150,7 +152,7 @@ def _options(
     notice: NoticeFacts, relations: NoticeRelations, language: Language
 ) -> dict[str, list[tuple[str, str, str]]]:
     """Return the lists that filter: column → key, text and language of each term."""
-    terms: dict[Column, list[tuple[str, str, Mapping[str, str]]]] = {
+    terms: dict[MapColumn, list[tuple[str, str, Mapping[str, str]]]] = {
         "family": [(family.name, "", family.title) for family in notice.notice.families],
         "source": [(row.id, f"{row.id} ", row.title) for row in notice.sources],
         "purpose": [(row.id, f"{row.id} ", row.title) for row in notice.document.purposes],

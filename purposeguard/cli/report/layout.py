@@ -1,0 +1,107 @@
+"""The measures of the map: where columns stand, how boxes are spread in them, and how much text fits into a box."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from purposeguard.cli.report.relations import MapColumn
+
+COLUMN_PLACES: Final[Mapping[MapColumn, tuple[int, int]]] = {
+    "source": (1, 212),
+    "grant": (262, 138),
+    "purpose": (450, 288),
+    "family": (818, 181),
+    "channel": (818, 181),  # above the families: lines from purposes would run behind another column
+}
+"""Where each column begins, and how wide it is."""
+
+WIDTH: Final = 1000
+TOP: Final = 34
+"""The room for the heads of the columns."""
+
+PITCH: Final = 28
+"""From one purpose to the next."""
+
+HEIGHT: Final = 22
+GAP: Final = PITCH - HEIGHT
+"""Between boxes."""
+
+GRANT_HEIGHT: Final = 38
+"""The height of a clause, which has two lines."""
+
+INDENT: Final = 16
+FONT_SIZE: Final = 12.5
+BOLD_FACTOR: Final = 1.15
+"""How much wider bold text is."""
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of positions; the top of the map if there are none."""
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else TOP
+
+
+class _Stack(NamedTuple):
+    """Boxes that touch, from the upper edge of the first on."""
+
+    names: list[str]
+    edge: float
+
+
+def spread(middles: Mapping[str, float], sizes: Mapping[str, float], top: float = TOP) -> list[tuple[str, float]]:
+    """Return the upper edges of boxes, close to the wanted middles and without overlaps.
+
+    Args:
+        middles: The wanted middle of each box.
+        sizes: The height of each box.
+        top: The upper edge of the room.
+    """
+    stacks: list[_Stack] = []
+    for name in sorted(middles, key=lambda name: middles[name]):
+        names, edge = [name], middles[name] - sizes[name] / 2
+        while stacks and _bottom(stacks[-1], sizes) > edge:
+            names = [*stacks.pop().names, *names]
+            edge = _wanted_edge(names, middles, sizes)
+        stacks.append(_Stack(names, edge))
+    placed: list[tuple[str, float]] = []
+    free = top
+    for stack in stacks:
+        free = max(free, stack.edge)
+        for name in stack.names:
+            placed.append((name, free))
+            free += sizes[name] + GAP
+    return placed
+
+
+def _bottom(stack: _Stack, sizes: Mapping[str, float]) -> float:
+    """Return where the next box may begin."""
+    return stack.edge + sum(sizes[name] + GAP for name in stack.names)
+
+
+def _wanted_edge(names: Iterable[str], middles: Mapping[str, float], sizes: Mapping[str, float]) -> float:
+    """Return the upper edge of boxes that touch, for which they are as close to their middles as possible."""
+    edges: list[float] = []
+    offset = 0.0
+    for name in names:
+        edges.append(middles[name] - sizes[name] / 2 - offset)
+        offset += sizes[name] + GAP
+    return mean(edges)
+
+
+def text_width(text: str) -> float:
+    """Return the approximate width of a text."""
+    width = 0.0
+    for char in text:
+        width += FONT_SIZE if unicodedata.east_asian_width(char) in "WFA" else FONT_SIZE * 0.55
+    return width
+
+
+def shorten_to_fit(text: str, room: float) -> str:
+    """Return as much of the beginning of a text as fits."""
+    if text_width(text) <= room:
+        return text
+    while text and text_width(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
