@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -76,14 +76,22 @@ def diff(
 
 
 def _matches(diff: Diff, finding: DiffFinding) -> bool:
-    comparison = diff.comparison
-    return {
-        DiffFinding.any: bool(comparison),
-        DiffFinding.widening: any(True for _ in comparison.of("widened")),
-        DiffFinding.material: diff.material,
-        DiffFinding.consent: any(True for _ in comparison.needing("consent")),
-        DiffFinding.stops: diff.stopping,
-    }[finding]
+    match finding:
+        case DiffFinding.any:
+            return bool(diff.comparison)
+        case DiffFinding.widening:
+            return _is_any(diff.comparison.of("widened"))
+        case DiffFinding.material:
+            return diff.material
+        case DiffFinding.consent:
+            return _is_any(diff.comparison.needing("consent"))
+        case DiffFinding.stops:
+            return diff.stopping
+
+
+def _is_any(changes: Iterable[Change]) -> bool:
+    """Return True if there is a change."""
+    return next(iter(changes), None) is not None
 
 
 def _show(diff: Diff, console: Console) -> None:
@@ -110,7 +118,7 @@ class Diff:
     @property
     def material(self) -> bool:
         """True if a change needs notice or consent."""
-        return any(True for _ in self.comparison.needing())
+        return _is_any(self.comparison.needing())
 
     @property
     def stopping(self) -> bool:
@@ -129,10 +137,13 @@ class Diff:
             "narrowed": len(list(comparison.of("narrowed"))),
             "neutral": len(list(comparison.of("neutral"))),
             "compared": dict(comparison.compared),
-            "needs": {need: len(list(comparison.needing(need))) for need in ("notice", "consent")},
+            "needs": {
+                "notice": len(list(comparison.needing("notice"))),
+                "consent": len(list(comparison.needing("consent"))),
+            },
             "rule": None if rule is None else rule.model_dump(mode="json"),
             "changes": [_change_data(change, words) for change in comparison.changes],
-            "cells": [_cell_data(cell) for cell in comparison.cells],
+            "cells": list(map(_cell_data, comparison.cells)),
             "application": None if self.effects is None else self._application_data(),
         }
 
@@ -141,15 +152,7 @@ class Diff:
         return {
             "guard": self.target,
             "combinations": len(effects),
-            "changed": [
-                {
-                    "activity": effect.before.activity.name,
-                    "access": effect.before.access.name,
-                    **{key: _outcome_data(getattr(effect, key)) for key in ("before", "after", "earlier")},
-                }
-                for effect in effects
-                if effect.differs
-            ],
+            "changed": [_effect_data(effect) for effect in effects if effect.differs],
         }
 
     def sections(self) -> list[tuple[str, list[str]]]:
@@ -163,22 +166,34 @@ class Diff:
         if self.comparison.changes:
             sections["What it needs"] = self._needs()
         if self.effects is not None:
-            stops = [_effect(effect) for effect in self.effects if effect.stops]
-            starts = [_effect(effect) for effect in self.effects if effect.starts and not effect.stops]
-            same = len(self.effects) - len(stops) - len(starts)
-            stay = f"of an activity and an access function {_verb(same, 'stay')} as before"
-            sections |= {
-                f"Stops in {self.target}": stops,
-                f"Starts in {self.target}": starts,
-                f"The rest of {self.target}": [f"{_format_count(same, 'combination')} {stay}"],
-            }
+            sections |= self._describe_effects(self.effects)
         sections["Compared"] = describe_comparison(self.comparison)
         return [(title, lines) for title, lines in sections.items() if lines]
+
+    def _describe_effects(self, effects: Sequence[RevisionEffect]) -> dict[str, list[str]]:
+        """Return what becomes of the application, by heading."""
+        stops: list[str] = []
+        starts: list[str] = []
+        unchanged = 0
+        for effect in effects:
+            if effect.stops:
+                stops.append(_describe_effect(effect))
+            elif effect.starts:
+                starts.append(_describe_effect(effect))
+            else:
+                unchanged += 1
+        stay = f"of an activity and an access function {_verb(unchanged, 'stay')} as before"
+        return {
+            f"Stops in {self.target}": stops,
+            f"Starts in {self.target}": starts,
+            f"The rest of {self.target}": [f"{_format_count(unchanged, 'combination')} {stay}"],
+        }
 
     def _needs(self) -> list[str]:
         """Return the notice and consent that the changes need (clause 11)."""
         rule = _rule(self.comparison)
-        notice, consent = (len(list(self.comparison.needing(need))) for need in ("notice", "consent"))
+        notice = len(list(self.comparison.needing("notice")))
+        consent = len(list(self.comparison.needing("consent")))
         lines = [
             f"{_format_count(notice, 'change')} {_verb(notice, 'need')} notice to subjects",
             f"{_format_count(consent, 'change')} {_verb(consent, 'need')} the consent of each subject",
@@ -216,9 +231,11 @@ def _verb(count: int, verb: str) -> str:
 
 
 def _change_data(change: Change, words: ChangeWords) -> dict[str, Any]:
-    facts = {key: list(value) if isinstance(value, tuple) else value for key, value in change.facts.items()}
-    head = {"kind": change.kind, "direction": change.direction, "needs": change.needs}
-    return {**head, **facts, "text": words.say(change)}
+    data: dict[str, Any] = {"kind": change.kind, "direction": change.direction, "needs": change.needs}
+    for name, fact in change.facts.items():
+        data[name] = list(fact) if isinstance(fact, tuple) else fact
+    data["text"] = words.say(change)
+    return data
 
 
 def _cell_data(cell: Cell) -> dict[str, Any]:
@@ -234,6 +251,16 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _effect_data(effect: RevisionEffect) -> dict[str, Any]:
+    return {
+        "activity": effect.before.activity.name,
+        "access": effect.before.access.name,
+        "before": _outcome_data(effect.before),
+        "after": _outcome_data(effect.after),
+        "earlier": _outcome_data(effect.earlier),
+    }
+
+
 def _outcome_data(outcome: ForecastOutcome) -> dict[str, Any]:
     return {
         "outcome": outcome.verdict,
@@ -243,7 +270,7 @@ def _outcome_data(outcome: ForecastOutcome) -> dict[str, Any]:
     }
 
 
-def _effect(effect: RevisionEffect) -> str:
+def _describe_effect(effect: RevisionEffect) -> str:
     """Return a combination: before → after, and the outcome for data collected earlier if it differs."""
     before, after, earlier = map(_outcome_text, (effect.before, effect.after, effect.earlier))
     text = f"{before} as before" if before == after else f"{after}, before {before}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from purposeguard.notice.grants import Lineage, source_rows
@@ -146,26 +146,33 @@ class ChangeWords:
 
     def __init__(self, comparison: Comparison) -> None:
         self.old, self.new = comparison.old.revision, comparison.new.revision
-        self._names: dict[tuple[str, str], str] = {}
+        self._source_names: dict[str, str] = {}
+        self._purpose_names: dict[str, str] = {}
+        """The names of purposes, and of families by the names of their classes."""
         for document in (comparison.old.document, comparison.new.document):
-            for kind, rows in (("source", source_rows(document)), ("purpose", document.purposes)):
-                self._names |= {(kind, row.id): f"{row.slug} ({row.id})" for row in rows}
-            self._names |= {("purpose", family.class_): make_slug(family.class_) for family in document.family}
+            for source in source_rows(document):
+                self._source_names[source.id] = f"{source.slug} ({source.id})"
+            for purpose in document.purposes:
+                self._purpose_names[purpose.id] = f"{purpose.slug} ({purpose.id})"
+            for family in document.family:
+                self._purpose_names[family.class_] = make_slug(family.class_)
         self._lineage = Lineage(comparison.new.document)
 
     def _purposes(self, ids: Iterable[str]) -> str:
         """Return the names of purposes and families."""
-        return join_names(self._names.get(("purpose", id_), id_) for id_ in ids)
+        return join_names(self._purpose_names.get(id_, id_) for id_ in ids)
 
     def _sources(self, ids: Iterable[str]) -> str:
         """Return the names of sources; a clause in place of all its items."""
-        there = list(ids)
+        sources = list(ids)
         shown: dict[str, None] = {}
-        for source in there:
-            above = [source, *self._lineage.above(source)]
-            whole = [clause for clause in above if all(leaf in there for leaf in self._lineage.leaves(clause))]
-            shown[whole[-1] if whole else source] = None
-        return join_names(self._names.get(("source", source), source) for source in shown)
+        for source in sources:
+            widest = source
+            for clause in (source, *self._lineage.above(source)):
+                if set(sources).issuperset(self._lineage.leaves(clause)):
+                    widest = clause
+            shown[widest] = None
+        return join_names(self._source_names.get(source, source) for source in shown)
 
     def _name_term(self, facts: Mapping[str, Any]) -> str:
         """Return the name of the changed term."""
@@ -173,9 +180,10 @@ class ChangeWords:
             return f"{self._sources(facts['sources'])} → {self._purposes(facts['purposes'])}"
         if "class" in facts:  # of a revision in which its id may mean another term
             return f"{make_slug(facts['class'])} ({facts['id']})"
-        kind = "purpose" if facts["what"] in {"purpose", "family"} else "source"
-        if kind == "purpose" or facts["what"] in {"source", "overlay", "derivation"}:
-            return self._names.get((kind, facts["id"]), str(facts["id"]))
+        if facts["what"] in {"purpose", "family"}:
+            return self._purpose_names.get(facts["id"], str(facts["id"]))
+        if facts["what"] in {"source", "overlay", "derivation"}:
+            return self._source_names.get(facts["id"], str(facts["id"]))
         return f"{facts['id']} ({_title(facts['title'])})" if facts.get("title") else str(facts["id"])
 
     def say(self, change: Change) -> str:
@@ -188,12 +196,13 @@ class ChangeWords:
         values: dict[str, Any] = {**facts, "earlier": self.old, "later": self.new, **self._terms(facts)}
         if "old" in facts:
             values |= self._values(kind, facts)
-        text = (
-            _describe_renaming(facts, values)
-            if kind == "renamed"
-            else SENTENCES["extended" if kind == "extension-basis" else kind].format(**values)
-        )
-        return text + "".join(tail.format(**values) for tail in _tails(kind, facts))
+        if kind == "renamed":
+            text = _describe_renaming(facts, values)
+        else:
+            text = SENTENCES["extended" if kind == "extension-basis" else kind].format(**values)
+        for tail in _tails(kind, facts):
+            text += tail.format(**values)
+        return text
 
     def _terms(self, facts: Mapping[str, Any]) -> dict[str, str]:
         """Return the names that are filled into a change's sentence."""
@@ -218,8 +227,7 @@ class ChangeWords:
         if "start" in facts:
             names["start"] = "collection" if facts["start"] == "collection" else "the end of use"
         if "added" in facts:
-            members = (("with", facts["added"]), ("without", facts["removed"]))
-            names["members"] = ", ".join(f"{word} {join_names(ids)}" for word, ids in members if ids)
+            names["members"] = ", ".join(_describe_members(facts["added"], facts["removed"]))
         return names
 
     def _values(self, kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
@@ -230,7 +238,7 @@ class ChangeWords:
             return {"was": was, "is_": is_, "name": str(facts["id"]) if "id" in facts else self._name_term(facts)}
         if kind in {"period", "law-period", "answer-days"}:
             word = "within" if kind == "answer-days" else "for"
-            before, after = ("without a period" if days is None else f"{word} {days} days" for days in (old, new))
+            before, after = _format_days(word, old), _format_days(word, new)
             return {"before": before, "for_": after, "within": after}
         if kind == "text":
             was, is_ = _differing(old or "", new or "")
@@ -249,6 +257,17 @@ class ChangeWords:
         return {"was": say(old), "is_": say(new)}
 
 
+def _describe_members(added: Sequence[str], removed: Sequence[str]) -> Iterator[str]:
+    if added:
+        yield f"with {join_names(added)}"
+    if removed:
+        yield f"without {join_names(removed)}"
+
+
+def _format_days(word: str, days: int | None) -> str:
+    return "without a period" if days is None else f"{word} {days} days"
+
+
 def join_names(ids: Iterable[str]) -> str:
     """Return `a, b and c`."""
     *others, final = [*ids] or [""]
@@ -263,8 +282,10 @@ def _titles(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, str]:
     """Return both titles in English, or else in the first language in which they differ."""
     if _title(old) != _title(new):
         return _title(old), _title(new)
-    language = next(tag for tag in (*new, *old) if old.get(tag) != new.get(tag))
-    return old.get(language, ""), new.get(language, "")
+    for language in (*new, *old):
+        if old.get(language) != new.get(language):
+            return old.get(language, ""), new.get(language, "")
+    return "", ""  # Titles that are equal are not compared.
 
 
 def _differing(old: str, new: str) -> tuple[str, str]:
@@ -279,8 +300,10 @@ def _differing(old: str, new: str) -> tuple[str, str]:
 
 def _alike(text: str, other: str) -> int:
     """Return the number of equal characters at the beginning of two texts."""
-    pairs = enumerate(zip(text, other, strict=False))
-    return next((index for index, (char, other_char) in pairs if char != other_char), min(len(text), len(other)))
+    for index, (char, other_char) in enumerate(zip(text, other, strict=False)):
+        if char != other_char:
+            return index
+    return min(len(text), len(other))
 
 
 def _wrap_value(text: str, start: int, end: int) -> str:
@@ -299,10 +322,12 @@ def _wrap_value(text: str, start: int, end: int) -> str:
 def describe_comparison(comparison: Comparison) -> list[str]:
     """Return lines that say what was compared and what was not."""
     counted = comparison.compared
-    rows = [f"{name} ({counted[kind]})" for kind, name in COMPARED.items() if counted.get(kind)]
+    compared = [f"{name} ({counted[kind]})" for kind, name in COMPARED.items() if counted.get(kind)]
+    rest = "not compared: what the files do not hold"
     without = counted["without-text"]
-    words = f", such as the words of {without} {'row' if without == 1 else 'rows'} without `text`" if without else ""
-    return [", ".join(rows), f"not compared: what the files do not hold{words}"]
+    if without:
+        rest += f", such as the words of {without} {'row' if without == 1 else 'rows'} without `text`"
+    return [", ".join(compared), rest]
 
 
 def _format_value(value: Any) -> str:

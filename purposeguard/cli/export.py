@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from purposeguard.cli.application import find_guard, read_annotations
+from purposeguard.cli.application import clauses_in, find_guard, read_annotations
 from purposeguard.cli.files import CommandProblem, difference, read_notice, write_all
 from purposeguard.cli.options import (
     NO,
@@ -84,8 +84,9 @@ def fides(
         loaded = read_notice(notice, overlay or ())
         tables = None if guard is None else collect_tagged_fields(find_guard(guard, imports or ()), loaded)
         files = fides_files.export(loaded.document, having(loaded, language), tables)
-        more = [*([] if guard is None else [f"--guard {guard}"]), *(f"--import {module}" for module in imports or ())]
-        _deliver(output, files, check, _command("fides", notice, output, overlay, language, *more))
+        options = [] if guard is None else [f"--guard {guard}"]
+        options += map("--import {}".format, imports or ())
+        _deliver(output, files, check, _command("fides", notice, output, overlay, language, *options))
 
 
 @export_app.command(epilog=EXIT_CODES)
@@ -113,24 +114,34 @@ def collect_tagged_fields(guard: Guard, notice: Notice) -> dict[str, dict[str, l
     if unread := read_annotations(guard):
         site, why = next(iter(unread.items()))
         raise CommandProblem(f"{site.dotted}: its sources are not known: {why}")
-    source_ids = {source.clause for source in notice.sources}
+    source_ids = set(clauses_in(notice.sources))
+    labels: dict[str, Mapping[str, Label]] = {}
+    for table in guard.tables:
+        labels[table.name] = dict(table.columns)
+    for access in guard.accesses:
+        labels[access.name] = {**access.fields, **access.sealed}
+    tagged: dict[str, dict[str, list[str]]] = {}
+    for name, fields in labels.items():
+        for field, label in fields.items():
+            clauses = _list_exported(f"{name}.{field}", label, source_ids)
+            if clauses:
+                tagged.setdefault(name, {})[field] = clauses
+    return tagged
 
-    def ids(where: str, label: Label) -> list[str]:
-        clauses = [source.clause for source in label if source is not NotPersonal]
-        for clause in clauses:
-            if clause not in source_ids:
-                raise CommandProblem(
-                    f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)"
-                )
-        return clauses
 
-    labels = {table.name: dict(table.columns) for table in guard.tables}
-    labels |= {access.name: {**access.fields, **access.sealed} for access in guard.accesses}
-    listed = {
-        name: {field: clauses for field, label in fields.items() if (clauses := ids(f"{name}.{field}", label))}
-        for name, fields in labels.items()
-    }
-    return {name: fields for name, fields in listed.items() if fields}
+def _list_exported(where: str, label: Label, source_ids: Container[str]) -> list[str]:
+    """Return the sources of a field, without what is not personal.
+
+    Raises:
+        Problem: the notice has no such source.
+    """
+    clauses = [source.clause for source in label if source is not NotPersonal]
+    for clause in clauses:
+        if clause not in source_ids:
+            raise CommandProblem(
+                f"{where}: the notice has no source `{clause}` (help: name its overlays with --overlay)"
+            )
+    return clauses
 
 
 def _deliver(output: Path, files: Mapping[str, str], check: bool, command: str) -> None:
@@ -139,9 +150,9 @@ def _deliver(output: Path, files: Mapping[str, str], check: bool, command: str) 
     if not check:
         write_all(output, texts)
         return
-    stale = [differs for path, text in texts.items() if (differs := difference(path, text))]
-    for differs in stale:
-        complain(err(), "stale", differs)
+    stale = list(filter(None, map(difference, texts, texts.values())))
+    for description in stale:
+        complain(err(), "stale", description)
     if stale:
         complain(err(), "run", command)
         raise typer.Exit(NO)
@@ -156,6 +167,6 @@ def _command(
     *more: str,
 ) -> str:
     """Return the command line that writes the files again."""
-    options = [*more, *(f"--overlay {overlay}" for overlay in overlays or ())]
+    options = [*more, *map("--overlay {}".format, overlays or ())]
     options += [] if language == Language.en else [f"--language {language}"]
     return " ".join([f"purposeguard export {engine}", notice, f"-o {output}", *options])

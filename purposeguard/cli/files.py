@@ -230,6 +230,4 @@ def difference(path: Path, text: str) -> str | None:
     more = len(lines) - LINES_OF_DIFF
     if more > 0:
         lines[LINES_OF_DIFF:] = [f"… and {more} more lines"]
-    return "\n".join(
-        [f"{path} is not what it should be", *(f"  {line}" for line in lines or ["the ends of its lines differ"])]
-    )
+    return "\n  ".join([f"{path} is not what it should be", *(lines or ["the ends of its lines differ"])])

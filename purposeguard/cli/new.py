@@ -8,11 +8,11 @@ import datetime
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final, NamedTuple, get_args
 
 from purposeguard.cli.files import CommandProblem, write
 from purposeguard.cli.options import Output
@@ -61,41 +61,48 @@ LONGEST_CLASS: Final = 4
 
 @dataclasses.dataclass(slots=True)
 class Draft:
-    """What a notice says: `uses` leads from a purpose and a kind of data to the basis, None where none is stated."""
+    """What a notice says."""
 
     controller: str
     title: str
     language: str
+    """The language of titles."""
     revision: datetime.date
     uses: dict[str, dict[str, Basis | None]]
+    """The legal bases, by purpose and kind of data; None where none is stated."""
     data: list[str]
+    """The kinds of data."""
+
+
+Source = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CSV]",
+        help="Columns `data`, `purpose`, `basis`, or `data` and one for each purpose. Without it, questions.",
+    ),
+]
+Template = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        metavar="NAME",
+        help=f"Begin with a whole notice. {'; '.join(map('`{}`: {}'.format, TEMPLATES, TEMPLATES.values()))}.",
+    ),
+]
+Controller = Annotated[str | None, typer.Option("--controller", help="Who publishes the notice.")]
+Title = Annotated[str | None, typer.Option("--title", help="What the notice is called.")]
+TitleTag = Annotated[str, typer.Option("--titles", metavar="TAG", help="The language of titles: `en`, `de`, …")]
+Revision = Annotated[str | None, typer.Option("--revision", metavar="DATE", help="From when the notice holds; today.")]
 
 
 def new(
-    source: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[CSV]",
-            help="Columns `data`, `purpose`, `basis`, or `data` and one for each purpose. Without it, questions.",
-        ),
-    ] = None,
+    source: Source = None,
     *,
-    template: Annotated[
-        str | None,
-        typer.Option(
-            "--template",
-            metavar="NAME",
-            help=f"Begin with a whole notice. {'; '.join(f'`{name}`: {what}' for name, what in TEMPLATES.items())}.",
-        ),
-    ] = None,
-    controller: Annotated[str | None, typer.Option("--controller", help="Who publishes the notice.")] = None,
-    title: Annotated[str | None, typer.Option("--title", help="What the notice is called.")] = None,
-    titles: Annotated[
-        str, typer.Option("--titles", metavar="TAG", help="The language of titles: `en`, `de`, …")
-    ] = "en",
-    revision: Annotated[
-        str | None, typer.Option("--revision", metavar="DATE", help="From when the notice holds; today.")
-    ] = None,
+    template: Template = None,
+    controller: Controller = None,
+    title: Title = None,
+    titles: TitleTag = "en",
+    revision: Revision = None,
     output: Output = None,
 ) -> bool:
     """Begin a notice file, from a table of data, purposes and legal bases, a template, or answers to questions.
@@ -272,9 +279,7 @@ def _use(here: str, draft: Draft, kind: str, purpose: str, cell: str) -> None:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines of a CSV file that are not empty, with their numbers."""
     try:
-        reader = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
-        cells = ((reader.line_num, [" ".join(cell.split()) for cell in row]) for row in reader)
-        lines = [(number, row) for number, row in cells if any(row)]
+        lines = list(_iter_lines(path.read_text("utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         raise CommandProblem(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except csv.Error as error:
@@ -284,9 +289,18 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     return lines
 
 
+def _iter_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines of CSV that are not empty, with their numbers and with single blanks between words."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    for row in reader:
+        cells = [" ".join(cell.split()) for cell in row]
+        if any(cells):
+            yield reader.line_num, cells
+
+
 def _purposes_of(path: Path, head: list[str]) -> list[str]:
     """Return the heads of a table that has a column for each purpose; none of one with a row for each use."""
-    names = [name.lower() for name in head]
+    names = list(map(str.lower, head))
     if names[0] != "data":
         raise CommandProblem(f"{path}:1: the first column is `data`, not `{head[0]}`")
     if "purpose" in names:
@@ -320,17 +334,28 @@ def _basis(text: str) -> Basis | None:
 
 def _toml(draft: Draft) -> str:
     """Return the notice file of a draft."""
-    taken: set[str] = set(RESERVED)
-    sources = _name_rows(draft.data, "Data", "", taken)
-    purposes = _name_rows(draft.uses, "Purpose", "Use", taken)
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for purpose, kinds in draft.uses.items():
-        groups.setdefault(tuple(kinds), []).append(purpose)
+    return "\n".join(_NoticeFile(draft).lines()) + "\n"
 
-    def title(text: str) -> str:
-        return f"title = {{ {draft.language} = {_quote(text)} }}"
 
-    def lines() -> Iterator[str]:
+class _RowNames(NamedTuple):
+    """The id and the class name of a row."""
+
+    id: str
+    class_: str
+
+
+class _NoticeFile:
+    """The lines of a notice file."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        taken: set[str] = set(RESERVED)
+        self._sources = _name_rows(draft.data, "Data", "", taken)
+        self._purposes = _name_rows(draft.uses, "Purpose", "Use", taken)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines."""
+        draft = self._draft
         yield from (
             "# Each row may carry more than this: `purposeguard schema` prints the keys, and what they mean.",
             "",
@@ -338,27 +363,43 @@ def _toml(draft: Draft) -> str:
             f"id = {_quote(_slug(draft.title) or 'privacy-notice')}",
             f"revision = {draft.revision}",
             f"controller = {{ {draft.language} = {_quote(draft.controller)} }}",
-            title(draft.title),
+            self._title(draft.title),
             "",
             "# ---- What is collected",
         )
-        for text, (id_, class_) in sources.items():
-            yield from ("", "[[source]]", f"id = {_quote(id_)}", f"class = {_quote(class_)}", title(text))
+        for text, names in self._sources.items():
+            yield from ("", "[[source]]", *self._row(text, names))
         yield from ("", "# ---- What it may be used for")
-        for number, (kinds, members) in enumerate(groups.items(), 1):
-            named = ", ".join(_quote(sources[kind][0]) for kind in kinds)
-            yield from ("", "[[grant]]", f"clause = {_quote(f'uses-{number}')}", f"sources = [{named}]")
-            yield title("; ".join(members)[:200])
-            for purpose in members:
-                id_, class_ = purposes[purpose]
-                yield from ("", "[[grant.purpose]]", f"id = {_quote(id_)}", f"class = {_quote(class_)}")
-                yield title(purpose)
-                yield from _bases(draft.uses[purpose], sources)
+        for number, (kinds, purposes) in enumerate(self._group_purposes().items(), 1):
+            yield from self._grant(f"uses-{number}", kinds, purposes)
 
-    return "\n".join(lines()) + "\n"
+    def _group_purposes(self) -> dict[tuple[str, ...], list[str]]:
+        """Return the purposes by the kinds of data that they use: each group becomes a clause."""
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for purpose, kinds in self._draft.uses.items():
+            groups.setdefault(tuple(kinds), []).append(purpose)
+        return groups
+
+    def _grant(self, clause: str, kinds: Sequence[str], purposes: Sequence[str]) -> Iterator[str]:
+        yield from ("", "[[grant]]", f"clause = {_quote(clause)}", f"sources = [{_join_ids(kinds, self._sources)}]")
+        yield self._title("; ".join(purposes)[:200])
+        for purpose in purposes:
+            yield from ("", "[[grant.purpose]]", *self._row(purpose, self._purposes[purpose]))
+            yield from _bases(self._draft.uses[purpose], self._sources)
+
+    def _row(self, text: str, names: _RowNames) -> Iterator[str]:
+        yield from (f"id = {_quote(names.id)}", f"class = {_quote(names.class_)}", self._title(text))
+
+    def _title(self, text: str) -> str:
+        return f"title = {{ {self._draft.language} = {_quote(text)} }}"
 
 
-def _bases(kinds: Mapping[str, Basis | None], sources: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+def _join_ids(kinds: Iterable[str], sources: Mapping[str, _RowNames]) -> str:
+    """Return the ids of kinds of data, as items of a TOML array."""
+    return ", ".join(_quote(sources[kind].id) for kind in kinds)
+
+
+def _bases(kinds: Mapping[str, Basis | None], sources: Mapping[str, _RowNames]) -> Iterator[str]:
     """Yield the TOML lines of a purpose's legal bases: one basis, or one per kind of data where they differ."""
     by_basis: dict[Basis | None, list[str]] = {}
     for kind, basis in kinds.items():
@@ -371,24 +412,46 @@ def _bases(kinds: Mapping[str, Basis | None], sources: Mapping[str, tuple[str, s
     if None in by_basis:
         raise CommandProblem(f"a basis is stated for some data of a purpose, and none for `{by_basis[None][0]}`")
     for basis, members in by_basis.items():
-        ids = ", ".join(_quote(sources[kind][0]) for kind in members)
+        ids = _join_ids(members, sources)
         yield from ("", "[[grant.purpose.bases]]", f"basis = {_quote(str(basis))}", f"sources = [{ids}]")
 
 
-def _name_rows(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[str, tuple[str, str]]:
-    """Return the id and the class name of each row, by its title."""
-    rows: dict[str, tuple[str, str]] = {}
+def _name_rows(texts: Iterable[str], kind: str, tail: str, taken: set[str]) -> dict[str, _RowNames]:
+    """Return the id and the class name of each row, by its title.
+
+    Args:
+        texts: The titles.
+        kind: The beginning of a class name that the title alone does not give.
+        tail: The end of a class name that would be taken otherwise.
+        taken: The class names that are taken. Those of the rows are added.
+    """
+    rows: dict[str, _RowNames] = {}
     for number, text in enumerate(texts, 1):
-        words = re.findall(r"[A-Za-z0-9]+", text)[:LONGEST_CLASS] if text.isascii() else []
-        class_ = "".join(word[:1].upper() + word[1:] for word in words)
-        if not re.match(r"[A-Z]", class_) or class_.upper() == class_ or iskeyword(class_):
-            class_ = f"{kind}{class_.capitalize() or number}"
-        candidates = (class_, f"{class_}{tail}", *(f"{class_}{tail}{count}" for count in range(2, 10_000)))
-        class_ = next(name for name in candidates if name.lower() not in {each.lower() for each in taken})
+        class_ = _make_class_name(text, kind, number)
+        class_ = _make_unique(class_, tail, {name.lower() for name in taken})
         taken.add(class_)
         own = not text.isascii() and fold(text) is not None and len(text) <= 100
-        rows[text] = (text if own else make_slug(class_), class_)
+        rows[text] = _RowNames(text if own else make_slug(class_), class_)
     return rows
+
+
+def _make_class_name(text: str, kind: str, number: int) -> str:
+    """Return a class name made of the first words of a title, or else of the kind and number of its row."""
+    words = re.findall(r"[A-Za-z0-9]+", text)[:LONGEST_CLASS] if text.isascii() else []
+    class_ = "".join(word[:1].upper() + word[1:] for word in words)
+    if not re.match(r"[A-Z]", class_) or class_.upper() == class_ or iskeyword(class_):
+        return f"{kind}{class_.capitalize() or number}"
+    return class_
+
+
+def _make_unique(class_: str, tail: str, taken: Container[str]) -> str:
+    """Return a class name that is not taken, whatever the case of its letters."""
+    name = class_
+    count = 1
+    while name.lower() in taken:
+        name = f"{class_}{tail}" if count == 1 else f"{class_}{tail}{count}"
+        count += 1
+    return name
 
 
 def _slug(text: str) -> str:

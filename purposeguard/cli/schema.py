@@ -246,11 +246,8 @@ def notice_schema() -> dict[str, Any]:
     schema = Document.model_json_schema(by_alias=True, mode="validation")
     tables: dict[str, Any] = {"Document": schema, **schema.pop("$defs")}
     for name, table in tables.items():
-        if "properties" in table:
-            table["properties"] = {
-                key: _describe(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
-                for key, value in table["properties"].items()
-            }
+        for key, value in table.get("properties", {}).items():
+            table["properties"][key] = _describe(_plain(value), KEYS.get(name, {}).get(key) or COMMON.get(key))
         table.pop("title", None)
         table.update(RULES.get(name, {}))
     return {**tables.pop("Document"), "$schema": DIALECT, "$defs": tables, "title": "purposeguard notice file"}
@@ -268,11 +265,14 @@ def _describe(value: dict[str, Any], text: str | None) -> dict[str, Any]:
 def _plain(node: Any) -> Any:
     """Return a schema without details of pydantic's version, and without null, which TOML lacks."""
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return list(map(_plain, node))
     if not isinstance(node, dict):
         return node
-    schema = {key: _plain(value) for key, value in node.items() if not (key == "default" and value is None)}
-    schema.pop("title", None)  # a key's own name again
+    schema: dict[str, Any] = {}
+    for key, value in node.items():
+        is_null_default = key == "default" and value is None
+        if key != "title" and not is_null_default:  # A title is a key's own name again.
+            schema[key] = _plain(value)
     if "const" in schema:
         schema.pop("enum", None)
     choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]

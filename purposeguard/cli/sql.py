@@ -70,32 +70,37 @@ Files = Annotated[
 ]
 
 
+PurposeOption = Annotated[str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.")]
+Tags = Annotated[
+    Path | None, typer.Option("--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="TARGET",
+        help="A store of governance, by its URL or the path of its SQLite file: who opted out is left out, and the "
+        "use is put in its ledger.",
+    ),
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Run nothing: print which columns are used, and whether they may be.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.")]
+
+
 def sql(
     statement: Statement,
     files: Files,
     *,
-    purpose: Annotated[str, typer.Option("--purpose", metavar="PURPOSE", help="A purpose, or a family.")],
+    purpose: PurposeOption,
     channel: Channel = None,
     notice: NoticeOption = None,
     overlay: Overlays = None,
-    tags: Annotated[
-        Path | None, typer.Option("--tags", metavar="FILE", help="A TOML file with the tags of columns that have none.")
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            "--store",
-            metavar="TARGET",
-            help="A store of governance, by its URL or the path of its SQLite file: who opted out is left out, and the "
-            "use is put in its ledger.",
-        ),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Run nothing: print which columns are used, and whether they may be.")
-    ] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.")
-    ] = None,
+    tags: Tags = None,
+    store: StoreOption = None,
+    explain: Explain = False,
+    limit: Limit = None,
     form: TableOption = "table",
 ) -> bool:
     """Run a query over files for a purpose, or say why it may not be run.

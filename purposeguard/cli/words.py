@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from purposeguard.notice.grants import source_rows
@@ -98,8 +97,7 @@ def learn(notice: Notice) -> None:
     titles = speech.titles
     speech.sentences.clear()
     _learn(document, titles)
-    purposes = [row for grant in document.grant for row in grant.purpose]
-    for row in chain(source_rows(document), purposes):
+    for row in (*source_rows(document), *document.purposes):
         title = title_in(row.title, Language.ja)
         titles[f"{row.slug} ({row.id})"] = f"「{title}」（{row.id}）"
         titles.setdefault(row.slug, f"「{title}」")
@@ -119,9 +117,11 @@ def _learn(node: object, titles: dict[str, str]) -> None:
         titles.setdefault(node.id, title)
         titles[f"{node.id} ({title_in(node.title, Language.en)})"] = f"「{title}」（{node.id}）"
     if isinstance(node, Table):
-        node = tuple(getattr(node, name) for name in type(node).model_fields)
-    for part in node if isinstance(node, tuple) else ():
-        _learn(part, titles)
+        for name in type(node).model_fields:
+            _learn(getattr(node, name), titles)
+    elif isinstance(node, tuple):
+        for part in node:
+            _learn(part, titles)
 
 
 def translate(text: str) -> str:
@@ -150,8 +150,11 @@ def _translate_line(text: str, speech: Speech) -> str:
     words, patterns = _table()
     if (word := words.get(text)) is not None or (word := speech.titles.get(text)) is not None:
         return word
-    translations = (pattern.translate(text, speech) for pattern in patterns)
-    return next((translated for translated in translations if translated is not None), text)
+    for pattern in patterns:
+        translated = pattern.translate(text, speech)
+        if translated is not None:
+            return translated
+    return text
 
 
 def _terms(text: str, titles: Mapping[str, str]) -> str:
@@ -205,8 +208,9 @@ def _fill_sentence(template: str, values: Mapping[str, str]) -> str:
 
     A space that sets off Latin letters and digits is left out between Japanese characters.
     """
-    parts = HOLE.split(template)
-    text = "".join(values[part] if number % 2 else part.replace(" ", "\0") for number, part in enumerate(parts))
+    text = ""
+    for number, part in enumerate(HOLE.split(template)):
+        text += values[part] if number % 2 else part.replace(" ", "\0")
     return re.sub("(?<=[\u2e80-\uffef])\0(?=[\u2e80-\uffef])", "", text).replace("\0", " ")
 
 
@@ -214,7 +218,9 @@ def _fill_sentence(template: str, values: Mapping[str, str]) -> str:
 def _table() -> tuple[Mapping[str, str], tuple[SentencePattern, ...]]:
     """Return the table of whole sentences, and the patterns of sentences with variable parts, specific ones first."""
     sections = sections_of_words()
-    sentences = {english: other for section in sections.values() for english, other in section.items()}
+    sentences: dict[str, str] = {}
+    for section in sections.values():
+        sentences |= section
     kinds_pattern = "|".join(map(re.escape, sections["what"]))
     varying = [_pattern(english, other, kinds_pattern) for english, other in sentences.items() if HOLE.search(english)]
     return sentences, tuple(varying)

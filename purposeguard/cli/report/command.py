@@ -21,31 +21,37 @@ with Needs(__name__, "cli"):
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
+GuardArgument = Annotated[
+    str, typer.Argument(metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TARGET",
+        help="The store of governance, by its URL or the path of its SQLite file; if left out, that of the guard.",
+    ),
+]
+Revisions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NOTICE",
+        help="Another revision of the notice, a file or a bundled one, to compare; may be repeated.",
+    ),
+]
+WorkbookOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the registers there too, as a workbook.")
+]
+
+
 def report(
-    target: Annotated[
-        str, typer.Argument(metavar="MODULE:GUARD", help="Where the guard is, e.g. `shop.privacy:guard`.")
-    ],
+    target: GuardArgument,
     *,
     imports: Imports = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TARGET",
-            help="The store of governance, by its URL or the path of its SQLite file; if left out, that of the guard.",
-        ),
-    ] = None,
-    revision: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NOTICE",
-            help="Another revision of the notice, a file or a bundled one, to compare; may be repeated.",
-        ),
-    ] = None,
+    store: StoreOption = None,
+    revision: Revisions = None,
     language: LanguageOption = Language.en,
     output: Output = None,
-    xlsx: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the registers there too, as a workbook.")
-    ] = None,
+    xlsx: WorkbookOption = None,
 ) -> bool:
     """Write the report for the privacy officer: what the notice grants, the code beside it, the evidence, the gaps.
 
@@ -64,7 +70,7 @@ def report(
         def count_entries(count: int, total: int) -> None:
             progress.update(ledger, advance=count, total=total)
 
-        others = [read_notice(name) for name in revision or ()]
+        others = list(map(read_notice, revision or ()))
         facts = facts_of(target, imports=imports or (), store=store, revisions=others, progress=count_entries)
         progress.update(ledger, total=1, completed=1)
         text = page(facts, language.value, tables)

@@ -9,9 +9,9 @@ import hashlib
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from purposeguard.cli.options import needing
 from purposeguard.cli.report.drawing import draw_map
@@ -22,6 +22,7 @@ from purposeguard.cli.report.registers import Language, ReportRegister
 from purposeguard.cli.report.relations import MapColumn, NoticeRelations
 from purposeguard.cli.report.revisions import sentences
 from purposeguard.notice.languages import nearest_language, title_in
+from purposeguard.notice.schema import Titles
 
 if TYPE_CHECKING:
     import datetime
@@ -58,20 +59,11 @@ def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] =
     Raises:
         Problem: Jinja2 is not installed.
     """
-    style, script = ((TEMPLATES / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    style = (TEMPLATES / "report.css").read_text("utf-8")
+    script = (TEMPLATES / "report.js").read_text("utf-8")
     notice, records = facts.notice, facts.records
     document = notice.document
     relations = NoticeRelations(notice)
-    own = words(language)
-    rights, safeguards = document.rights, document.safeguards
-    titled: dict[str, tuple[Any, ...]] = {
-        "terms": (*notice.sources, *document.purposes),
-        "conditions": document.condition,
-        "channels": document.channel,
-        "recipients": document.recipients,
-        "means": () if safeguards is None else safeguards.means,
-        "requests": () if rights is None else rights.request,
-    }
     changes = [(step, sentences(step.comparison, language)) for step in facts.steps]
     return (
         _environment()
@@ -83,16 +75,16 @@ def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] =
             records=records,
             language=language,
             nearest=nearest_language,
-            words=own,
+            words=words(language),
             style=style,
             script=script,
             policy=_policy(style, script),
-            titles={kind: {row.id: row.title for row in rows} for kind, rows in titled.items()},
+            titles=_titles(notice),
             relations=relations,
             map=draw_map(relations, language, BADGES),
             options=_options(notice, relations, language),
             badges=BADGES,
-            legend=_legend(notice),
+            legend=list(_legend(notice)),
             cards=tuple(_cards(facts)),
             contents=tuple(_contents(facts, registers)),
             changes=changes,
@@ -102,16 +94,37 @@ def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] =
     )
 
 
+def _titles(notice: NoticeFacts) -> dict[str, dict[str, Titles]]:
+    """Return the titles of rows by their ids, for each kind of row."""
+    document = notice.document
+    rights, safeguards = document.rights, document.safeguards
+    return {
+        "terms": _titles_by_id((*notice.sources, *document.purposes)),
+        "conditions": _titles_by_id(document.condition),
+        "channels": _titles_by_id(document.channel),
+        "recipients": _titles_by_id(document.recipients),
+        "means": _titles_by_id(() if safeguards is None else safeguards.means),
+        "requests": _titles_by_id(() if rights is None else rights.request),
+    }
+
+
+def _titles_by_id(rows: Iterable[Any]) -> dict[str, Titles]:
+    return {row.id: row.title for row in rows}
+
+
 def _policy(style: str, script: str) -> str:
     """Return the content security policy, which allows this style sheet and this script only.
 
     So names in the report can never run as code.
     """
-    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
-        f"default-src 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; "
+        f"default-src 'none'; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
         "form-action 'none'; base-uri 'none'"
     )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @functools.cache
@@ -148,28 +161,37 @@ def _moment(text: str) -> str:
     return _printable(text[:16].replace("T", " "))
 
 
-def _options(
-    notice: NoticeFacts, relations: NoticeRelations, language: Language
-) -> dict[str, list[tuple[str, str, str]]]:
-    """Return the lists that filter: column → key, text and language of each term."""
-    terms: dict[MapColumn, list[tuple[str, str, Mapping[str, str]]]] = {
-        "family": [(family.name, "", family.title) for family in notice.notice.families],
-        "source": [(row.id, f"{row.id} ", row.title) for row in notice.sources],
-        "purpose": [(row.id, f"{row.id} ", row.title) for row in notice.document.purposes],
-    }
-    return {
-        column: [
-            (relations.key(column, id_), f"{head}{title_in(title, language)}", nearest_language(title, language))
-            for id_, head, title in rows
-        ]
-        for column, rows in terms.items()
-    }
+class _Option(NamedTuple):
+    """An item of a list that filters: the key of a term, its text and the language of the text."""
+
+    key: str
+    text: str
+    language: str
 
 
-def _legend(notice: NoticeFacts) -> list[tuple[str, str]]:
-    """Return the letters in the matrix, each with its legal basis."""
+def _options(notice: NoticeFacts, relations: NoticeRelations, language: Language) -> dict[str, list[_Option]]:
+    """Return the lists that filter, by column."""
+    options: dict[str, list[_Option]] = {"family": [], "source": [], "purpose": []}
+
+    def add(column: MapColumn, id_: str, head: str, title: Mapping[str, str]) -> None:
+        text = f"{head}{title_in(title, language)}"
+        options[column].append(_Option(relations.key(column, id_), text, nearest_language(title, language)))
+
+    for family in notice.notice.families:
+        add("family", family.name, "", family.title)
+    for source in notice.sources:
+        add("source", source.id, f"{source.id} ", source.title)
+    for purpose in notice.document.purposes:
+        add("purpose", purpose.id, f"{purpose.id} ", purpose.title)
+    return options
+
+
+def _legend(notice: NoticeFacts) -> Iterator[tuple[str, str]]:
+    """Yield the letters in the matrix, each with its legal basis."""
     stated = set(notice.basis.values())
-    return [(letter or "●", basis or "none") for basis, letter in BADGES.items() if basis in stated]
+    for basis, letter in BADGES.items():
+        if basis in stated:
+            yield letter or "●", basis or "none"
 
 
 def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
@@ -184,13 +206,19 @@ def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
     yield "gaps", facts.gaps.count, bool(facts.gaps.count)
     if records is None:
         return
-    evidence = sum((evidence for _, _, _, evidence in records.uses()), NONE)
+    evidence = NONE
+    for _, _, _, recorded in records.uses():
+        evidence += recorded
     yield "uses", evidence.uses, False
     yield "denials", evidence.denials, bool(evidence.denials)
-    yield "pending", sum(row.states.get(state, 0) for row in records.requests for state in ("open", "verified")), False
-    overdue = sum(row.overdue for row in records.requests)
+    pending = overdue = due = 0
+    for figures in records.requests:
+        pending += figures.states.get("open", 0) + figures.states.get("verified", 0)
+        overdue += figures.overdue
+    for part in records.erasable:
+        due += part.count + part.pending
+    yield "pending", pending, False
     yield "overdue", overdue, bool(overdue)
-    due = sum(row.count + row.pending for row in records.erasable)
     yield "due", due, bool(due)
 
 
@@ -209,11 +237,15 @@ def _contents(facts: Facts, registers: Sequence[ReportRegister]) -> Iterator[tup
 
 def _split_constant_columns(register: ReportRegister) -> tuple[ReportRegister, list[tuple[str, str]]]:
     """Return a register without the columns that are the same in each row, and the cells of those columns."""
-    columns = list(zip(register.columns, *register.rows, strict=True))
-    # The first column names the row.
-    alike = [column for column in columns[1:] if len(column) > 2 and len(set(column[1:])) == 1]
-    heads, *rows = zip(*(column for column in columns if column not in alike), strict=True)
-    return dataclasses.replace(register, columns=heads, rows=tuple(rows)), [column[:2] for column in alike]
+    shown: list[tuple[str, ...]] = []
+    constant: list[tuple[str, str]] = []
+    for number, (heading, *cells) in enumerate(zip(register.columns, *register.rows, strict=True)):
+        if number and len(cells) > 1 and len(set(cells)) == 1:  # The first column names the row.
+            constant.append((heading, cells[0]))
+        else:
+            shown.append((heading, *cells))
+    headings, *rows = zip(*shown, strict=True)
+    return dataclasses.replace(register, columns=headings, rows=tuple(rows)), constant
 
 
 def _restrictions(records: LedgerRecords) -> Mapping[tuple[str, str | None, datetime.date], int]:

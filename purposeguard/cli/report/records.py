@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from purposeguard.cli.options import needing, store_of
+from purposeguard.cli.report.notice_facts import ids_of
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import LegalPeriod, Period
@@ -65,29 +67,36 @@ class Evidence:
         )
 
 
-def _later(one: str | None, other: str | None) -> str | None:
-    return max(filter(None, (one, other)), default=None)
+def _later(time: str | None, other: str | None) -> str | None:
+    return max(filter(None, (time, other)), default=None)
 
 
 NONE: Final = Evidence()
 
 
 class Counted(NamedTuple):
-    """How often something is on record, and when last."""
+    """Entries of the ledger that have the same values."""
 
     values: tuple[Any, ...]
+    """The values of the keys in `KEYS`."""
     times: int
+    """The number of entries, or of uses by a legal override."""
     last: str
+    """The time of the last one."""
 
 
 class RequestFigures(NamedTuple):
-    """Requests of one kind: by state, and how those stand that are yet to be answered."""
+    """The number of requests of one kind."""
 
     kind: str
     states: Mapping[str, int]
+    """The number of requests by state."""
     overdue: int
+    """The number of overdue ones."""
     soon: int
+    """The number of those that are due within a week."""
     next_due: datetime.date | None
+    """The next day on which one is due."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class LedgerRecords:
     @property
     def problems(self) -> list[str]:
         """What erasers failed with when they were asked what is due."""
-        return [f"eraser {part.eraser}: {part.problem}" for part in self.erasable if part.problem]
+        return list(_iter_problems(self.erasable))
 
     def uses(self) -> Iterable[tuple[str | None, str, tuple[str, ...], Evidence]]:
         """Yield the activity, purpose, sources and evidence of each use and denial.
@@ -135,11 +144,18 @@ class LedgerRecords:
 
     def count_kind(self, kind: str) -> tuple[Counted, ...]:
         """Count the entries of a kind."""
-        return tuple(
-            Counted(total.values, total.counted if kind == "exception" else total.entries, total.last)
-            for total in self.totals
-            if total.kind == kind
-        )
+        return tuple(self._iter_counted(kind))
+
+    def _iter_counted(self, kind: str) -> Iterator[Counted]:
+        for total in self.totals:
+            if total.kind == kind:
+                yield Counted(total.values, total.counted if kind == "exception" else total.entries, total.last)
+
+
+def _iter_problems(parts: Iterable[Due]) -> Iterator[str]:
+    for part in parts:
+        if part.problem:
+            yield f"eraser {part.eraser}: {part.problem}"
 
 
 def _parse_denial(total: Total, observed: object) -> Evidence:
@@ -205,7 +221,7 @@ def _read(
     return LedgerRecords(
         where=_address(store),
         entries=entries,
-        since=min((total.first for total in totals), default=None),
+        since=min(map(attrgetter("first"), totals), default=None),
         until=until,
         totals=totals,
         today=overview.today,
@@ -224,18 +240,23 @@ def _address(store: Store) -> str:
 
 def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:
     rights = notice.document.rights
-    kinds = dict.fromkeys(right.id for right in (rights.request if rights is not None else ()))
+    kinds = dict.fromkeys(() if rights is None else ids_of(rights.request))
     kinds |= dict.fromkeys(kind for kind, _ in overview.counts)
-    figures: list[RequestFigures] = []
+    return tuple(_count_requests(kind, overview) for kind in kinds)
+
+
+def _count_requests(kind: str, overview: Overview) -> RequestFigures:
+    states: dict[str, int] = {state: count for (other, state), count in overview.counts.items() if other == kind}
     soon = overview.today + datetime.timedelta(days=SOON)
-    for kind in kinds:
-        pending = [request for request in overview.pending if request.kind == kind]
-        days = [request.due_on for request in pending if request.due_on is not None]
-        states: dict[str, int] = {state: count for (other, state), count in overview.counts.items() if other == kind}
-        overdue = sum(request.overdue(overview.today) for request in pending)
-        nearing = sum(overview.today <= day <= soon for day in days)
-        figures.append(RequestFigures(kind, states, overdue, nearing, min(days, default=None)))
-    return tuple(figures)
+    overdue = nearing = 0
+    days: list[datetime.date] = []
+    for request in overview.pending:
+        if request.kind == kind:
+            overdue += request.overdue(overview.today)
+            if request.due_on is not None:
+                nearing += overview.today <= request.due_on <= soon
+                days.append(request.due_on)
+    return RequestFigures(kind, states, overdue, nearing, min(days, default=None))
 
 
 def _periods(notice: Notice) -> tuple[Period, ...]:

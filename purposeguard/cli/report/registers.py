@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from purposeguard.cli.application import clauses_of
+from purposeguard.cli.application import clauses_in, clauses_of
 from purposeguard.guard import Guard
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
+    BasisRow,
     Derivation,
     Office,
     Overlay,
     PurposeRow,
     SourceRow,
     Titles,
+    Transfer,
     TransferLimit,
     bases_by_purpose,
 )
@@ -43,20 +45,20 @@ WORDS: Final = Path(__file__).parent / "templates" / "registers.toml"
 
 @dataclass(frozen=True, slots=True)
 class ReportRegister:
-    """A table for a person to read and to complete.
-
-    `key` is a short name without blanks. `columns` are headings; in the records of the GDPR each begins with its letter
-    of Article 30(1). Each row has a cell for each column. `gaps` say for each column that has cells with the mark
-    `absent` what to write there.
-    """
+    """A table for a person to read and to complete."""
 
     key: str
+    """A short name without blanks."""
     title: str
     note: str
     columns: tuple[str, ...]
+    """The headings; in the records of the GDPR each begins with its letter of Article 30(1)."""
     rows: tuple[tuple[str, ...], ...]
+    """The rows, each with a cell for each column."""
     gaps: tuple[str, ...]
+    """What to write into each column that has cells with the mark `absent`."""
     absent: str
+    """The mark of what is not stated."""
 
 
 def registers(guard: Guard, language: Language = "en") -> tuple[ReportRegister, ...]:
@@ -84,24 +86,29 @@ class _RegisterEntries:
         self._periods = Periods(document)
         self._absent = self._word("absent")
         self._parents = {row.id: row.parent for row in document.source}
-        clauses = set(self._parents.values())
-        items = [row for row in document.source if row.id not in clauses]
-        data: list[Data] = [*items, *document.overlay, *document.derivation]
-        self._data = {row.id: row for row in data}
-        """The kinds of data by their ids. A clause stands for its items, and is none of its own."""
-        self._served = self._find_permitted_sources()
+        """The clause that a source is an item of, if any, by the id of the source."""
+        self._data = {row.id: row for row in self._kinds_of_data()}
+        """The kinds of data by their ids."""
+        self._served = frozenset(self._find_permitted_pairs())
+        """The pairs of sources and purposes that the notice permits."""
 
-    def _find_permitted_sources(self) -> frozenset[tuple[str, str]]:
-        """Return the pairs of sources and purposes that the notice permits."""
-        deciding = Guard(self._notice)
-        return frozenset(
-            (source.clause, purpose.clause)
-            for source in self._notice.sources
-            for purpose in self._notice.purposes
-            # What rests on consent is used for the data of subjects who gave it.
-            if (decision := deciding.explain(source, purpose, conditions=self._notice.conditions)).allowed
-            or is_about_the_subject(decision)
-        )
+    def _kinds_of_data(self) -> Iterator[Data]:
+        """Yield the kinds of data. A clause stands for its items, and is none of its own."""
+        clauses = set(self._parents.values())
+        for row in self._document.source:
+            if row.id not in clauses:
+                yield row
+        yield from self._document.overlay
+        yield from self._document.derivation
+
+    def _find_permitted_pairs(self) -> Iterator[tuple[str, str]]:
+        guard = Guard(self._notice)
+        for source in self._notice.sources:
+            for purpose in self._notice.purposes:
+                decision = guard.explain(source, purpose, conditions=self._notice.conditions)
+                # What rests on consent is used for the data of subjects who gave it.
+                if decision.allowed or is_about_the_subject(decision):
+                    yield source.clause, purpose.clause
 
     # ---- Words -------------------------------------------------------------------------------------------------------
 
@@ -134,10 +141,17 @@ class _RegisterEntries:
         """Return the placeholder for a column that neither notice nor code can fill."""
         return self._absent
 
-    def _register(self, key: str, columns: Columns[Row], of: Iterable[Row]) -> ReportRegister:
+    def _register(self, key: str, columns: Columns[Row], items: Iterable[Row]) -> ReportRegister:
+        """Return a register with a row for each item."""
         words, document, language = _words()[key], self._document, self._language
-        rows = tuple(tuple(entry(row) for entry in columns.values()) for row in of)
-        headings = [words[name]["heading"][language] for name in columns]
+        rows = tuple(tuple(entry(item) for entry in columns.values()) for item in items)
+        headings: list[str] = []
+        gaps: list[str] = []
+        for position, name in enumerate(columns):
+            heading: str = words[name]["heading"][language]
+            headings.append(heading)
+            if any(self._absent in row[position] for row in rows):
+                gaps.append(self._translate(heading, words[name]["fill"][language]))
         head = self._word(
             "head",
             controller=self._title(document.controller),
@@ -150,11 +164,7 @@ class _RegisterEntries:
             f"{head} {words['note'][language]}",
             tuple(headings),
             rows,
-            tuple(
-                self._translate(heading, words[name]["fill"][language])
-                for number, (name, heading) in enumerate(zip(columns, headings, strict=True))
-                if any(self._absent in row[number] for row in rows)
-            ),
+            tuple(gaps),
             self._absent,
         )
 
@@ -167,9 +177,7 @@ class _RegisterEntries:
             "controller": self._controller,
             "others": self._format_unstated,
             "subjects": self._format_unstated,
-            "data": lambda row: self._format_list(
-                (self._format_term(self._data[source]) for source in self._of(row)), "no_data"
-            ),
+            "data": self._data_for,
             "recipients": lambda _: self._format_stated(self._recipients()),
             "transfers": self._transfers,
             "kept": lambda row: self._describe_retention(self._of(row)),
@@ -182,42 +190,50 @@ class _RegisterEntries:
     def _controller(self, _: PurposeRow) -> str:
         contact = self._document.contact
         controller = self._title(self._document.controller)
-        return self._format_stated(
-            [controller, *([self._absent] if contact is None else self._office(contact.controller))]
-        )
+        office = [self._absent] if contact is None else self._office(contact.controller)
+        return self._format_stated([controller, *office])
 
     def _office(self, office: Office) -> Iterator[str]:
-        if (name := self._title(office.name)) != self._title(self._document.controller):
+        name = self._title(office.name)
+        if name != self._title(self._document.controller):
             yield name
-        yield from (self._title(text) for text in (office.unit, office.address) if text is not None)
-        yield from (text for text in (office.email, *office.phone) if text is not None)
+        for titles in (office.unit, office.address):
+            if titles is not None:
+                yield self._title(titles)
+        if office.email is not None:
+            yield office.email
+        yield from office.phone
+
+    def _data_for(self, row: PurposeRow) -> str:
+        return self._format_list((self._format_term(self._data[source]) for source in self._of(row)), "no_data")
 
     def _of(self, row: PurposeRow) -> list[str]:
         """Return the kinds of data that may serve a purpose."""
         return [source for source in self._data if (source, row.id) in self._served]
 
     def _basis(self, purpose: str) -> str:
-        when = self._where(self._when[purpose])
-        said = [
-            (self._absent if row.basis is None else _words()["bases"][row.basis][self._language])
-            + (f" ({self._comma(row.sources)})" if row.sources else "")
-            + self._where(row.when)
-            + (f" {self._word('opt_out')}" if row.opt_out else "")
-            for row in self._bases[purpose]
-        ]
-        return "; ".join(said) + when
+        return "; ".join(map(self._describe_basis, self._bases[purpose])) + self._where(self._when[purpose])
+
+    def _describe_basis(self, row: BasisRow) -> str:
+        text: str = self._absent if row.basis is None else _words()["bases"][row.basis][self._language]
+        if row.sources:
+            text += f" ({self._comma(row.sources)})"
+        text += self._where(row.when)
+        if row.opt_out:
+            text += f" {self._word('opt_out')}"
+        return text
 
     def _where(self, conditions: Iterable[str]) -> str:
         named = [self._title(row.title) for row in self._document.condition if row.id in conditions]
         return f" {self._word('only_where', conditions=self._comma(named))}" if named else ""
 
     def _activities(self, row: PurposeRow) -> str:
-        """Return the activities of a purpose, and of the families that it belongs to."""
-        return self._format_list(
-            dict.fromkeys(
-                activity.name for activity in self._guard.activities if row.id in clauses_of(activity.purpose)
-            )
-        )
+        """Return the activities of a purpose, and of the families that it belongs to, each name once."""
+        names: dict[str, None] = {}
+        for activity in self._guard.activities:
+            if row.id in clauses_of(activity.purpose):
+                names[activity.name] = None
+        return self._format_list(names)
 
     # ---- The Japanese register ---------------------------------------------------------------------------------------
 
@@ -255,23 +271,26 @@ class _RegisterEntries:
             purposes_of.setdefault(self._basis(purpose.id), []).append(purpose.id)
         if [*purposes_of] == [self._absent]:
             return self._absent
-        return self._format_list(
-            self._translate(basis, self._comma(purposes)) for basis, purposes in purposes_of.items()
-        )
+        return self._format_list(map(self._translate, purposes_of, map(self._comma, purposes_of.values())))
 
     def _database(self, row: Data) -> str:
-        return self._format_stated(
-            self._translate(table.name, self._comma(columns))
-            for table in self._guard.tables
-            if (columns := [column for column, label in table.columns if self._concerns(label, row)])
-        )
+        return self._format_stated(self._tables_with(row))
+
+    def _tables_with(self, row: Data) -> Iterator[str]:
+        """Yield the tables that have data of this kind, each with its columns."""
+        for table in self._guard.tables:
+            columns = [column for column, label in table.columns if self._concerns(label, row)]
+            if columns:
+                yield self._translate(table.name, self._comma(columns))
 
     def _functions(self, row: Data) -> str:
-        return self._format_list(
-            access.name
-            for access in self._guard.accesses
-            if any(self._concerns(label, row) for label in (access.label, *access.sealed.values()))
-        )
+        return self._format_list(self._accesses_to(row))
+
+    def _accesses_to(self, row: Data) -> Iterator[str]:
+        """Yield the access functions that read data of this kind."""
+        for access in self._guard.accesses:
+            if any(self._concerns(label, row) for label in (access.label, *access.sealed.values())):
+                yield access.name
 
     def _hand_overs(self, row: Data) -> Iterator[str]:
         for hand_over in self._guard.entrustments:
@@ -286,38 +305,47 @@ class _RegisterEntries:
 
         Its label names the kind's clause, or a clause that has it as an item.
         """
+        if label is None:
+            return False
         clauses = {row.id}
         above = self._parents.get(row.id)
         while above is not None:
             clauses.add(above)
             above = self._parents[above]
-        return label is not None and any(source.clause in clauses for source in label)
+        return not clauses.isdisjoint(clauses_in(label))
 
     # ---- In both -----------------------------------------------------------------------------------------------------
 
     def _recipients(self) -> Iterator[str]:
-        yield from (self._title(kind.title) for kind in self._document.recipients)
+        for kind in self._document.recipients:
+            yield self._title(kind.title)
 
     def _transfers(self, _: object) -> str:
         transfer, safeguards = self._document.transfer, self._document.safeguards
-        lines: list[str] = []
-        if transfer is None:
-            lines.append(self._absent)
-        else:
-            named = {row.code: self._bracket(self._title(row.title), row.code) for row in transfer.country}
-            free = [named[row.code] for row in transfer.country if row.limit is None]
-            lines += [self._comma(free)] if free else []
-            lines += [self._limit(named[row.code], row.limit) for row in transfer.country if row.limit is not None]
-            lines += [
-                self._translate(self._title(row.title), self._comma(row.countries)) for row in transfer.equivalent
-            ]
-            lines.append(self._word("otherwise", clause=transfer.clause))
+        lines = [self._absent] if transfer is None else list(self._countries(transfer))
         if safeguards is not None:
             measures = self._comma(self._title(measure.title) for measure in safeguards.measures)
             lines.append(self._translate(self._word("safeguards", clause=safeguards.clause), measures))
         elif transfer is not None:
             lines.append(self._absent)
         return "\n".join(lines)
+
+    def _countries(self, transfer: Transfer) -> Iterator[str]:
+        """Yield the countries to which data may be handed, those without further terms first."""
+        unlimited: list[str] = []
+        limited: list[str] = []
+        for row in transfer.country:
+            country = self._bracket(self._title(row.title), row.code)
+            if row.limit is None:
+                unlimited.append(country)
+            else:
+                limited.append(self._limit(country, row.limit))
+        if unlimited:
+            yield self._comma(unlimited)
+        yield from limited
+        for equivalent in transfer.equivalent:
+            yield self._translate(self._title(equivalent.title), self._comma(equivalent.countries))
+        yield self._word("otherwise", clause=transfer.clause)
 
     def _limit(self, country: str, limit: TransferLimit) -> str:
         return self._word(
@@ -330,17 +358,16 @@ class _RegisterEntries:
 
     def _describe_retention(self, sources: Sequence[str]) -> str:
         """Return the retention periods of each kind of data, or what the notice says instead."""
-        lines = [
-            self._word(period.from_, source=source, days=period.days)
-            for source in sources
-            for period in self._periods.of(source)
-        ]
-        lines += [
-            self._word(f"law-{period.from_}", source=source, days=period.days)
-            for source in sources
-            for period in self._periods.of_law(source)
-        ]
-        without = [source for source in sources if not self._periods.of(source)]
+        lines: list[str] = []
+        without: list[str] = []
+        for source in sources:
+            periods = self._periods.of(source)
+            if not periods:
+                without.append(source)
+            lines += (self._word(period.from_, source=source, days=period.days) for period in periods)
+        for source in sources:
+            for legal_period in self._periods.of_law(source):
+                lines.append(self._word(f"law-{legal_period.from_}", source=source, days=legal_period.days))
         if without:
             lines.append(self._translate(self._comma(without), self._absent) if lines else self._absent)
             if (retention := self._document.retention) is not None:

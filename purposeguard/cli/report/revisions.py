@@ -17,15 +17,13 @@ from purposeguard.policy.diff import Change, Comparison, compare
 
 
 class RevisionStep(NamedTuple):
-    """Two revisions that follow each other, and what becomes of the application.
-
-    `turns`: the effects of one activity that are alike, together; those that stop it first. `combinations`: how many
-    effects there are.
-    """
+    """Two revisions that follow each other, and what becomes of the application."""
 
     comparison: Comparison
     turns: list[list[RevisionEffect]]
+    """The effects that change something, in groups of one activity that look alike; those that stop it come first."""
     combinations: int
+    """The number of all effects."""
 
 
 def steps(guard: Guard, revisions: Sequence[Notice]) -> list[RevisionStep]:
