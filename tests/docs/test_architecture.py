@@ -64,6 +64,22 @@ def test_the_rooms_are_those_of_the_contract() -> None:
     assert floors == sorted(floors, reverse=True)
 
 
+def test_mechanisms_are_in_modules_that_exist() -> None:
+    section = PAGE.partition("## Mechanisms\n")[2].partition("\n### ")[0]
+    modules = re.findall(r"`([a-z_.]+)`", re.sub(r"; emptied by `retire`|\(`\w+(\.\w+)?`\)", "", section))
+    assert len(modules) > 40
+    for module in modules:
+        path = PACKAGE.joinpath(*module.split("."))
+        assert path.is_dir() or path.with_suffix(".py").is_file(), module
+
+
+def test_files_of_japanese_words_exist() -> None:
+    section = PAGE.partition("### Words in Japanese\n")[2].partition("\n## ")[0]
+    files = re.findall(r"^\| `([\w/]+\.toml)` \|", section, re.MULTILINE)
+    assert len(files) == 5
+    assert all((PACKAGE / file).is_file() for file in files)
+
+
 def test_paths_are_as_long_as_the_page_says() -> None:
     """In a process of its own, where nothing was asked before."""
     run = subprocess.run(
