@@ -38,13 +38,13 @@ from purposeguard.runtime.site import Site
 from purposeguard.runtime.snapshot import PolicySnapshot
 
 
-def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
-    """Return the guard `MODULE:GUARD`, after its module and the `others` are imported.
+def find_guard(target: str, imports: Iterable[str] = ()) -> Guard:
+    """Return the guard `MODULE:GUARD`, after its module and the `imports` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is no guard of this name in it.
     """
-    guard = find(target, others)
+    guard = find(target, imports)
     if not isinstance(guard, Guard):
         raise CommandProblem(f"`{target}` is no guard but a {type(guard).__name__}")
     for notice in guard.history:
@@ -52,8 +52,8 @@ def find_guard(target: str, others: Iterable[str] = ()) -> Guard:
     return guard
 
 
-def find(target: str, others: Iterable[str] = ()) -> Any:
-    """Return the object `MODULE:NAME`, after its module and the `others` are imported.
+def find(target: str, imports: Iterable[str] = ()) -> Any:
+    """Return the object `MODULE:NAME`, after its module and the `imports` are imported.
 
     Raises:
         Problem: a module cannot be imported, or there is nothing of this name in it.
@@ -66,8 +66,8 @@ def find(target: str, others: Iterable[str] = ()) -> Any:
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
     target_object: Any = import_application(module)
-    for other in others:
-        import_application(other)
+    for name in imports:
+        import_application(name)
     for name in path.split("."):
         if not hasattr(target_object, name):
             guards = ", ".join(_iter_guards(module))
@@ -434,7 +434,7 @@ def effects(guard: Guard, comparison: Comparison) -> list[RevisionEffect]:
     unread = read_annotations(guard)
     revisions = _Revisions(guard, comparison)
     cached: dict[tuple[object, Site], RevisionEffect] = {}  # Activities for the same purpose fare alike.
-    every: list[RevisionEffect] = []
+    combinations: list[RevisionEffect] = []
     for activity in guard.activities:
         for access in guard.accesses:
             key = (activity.purpose, activity.channel, activity.conditions), access.site
@@ -443,8 +443,8 @@ def effects(guard: Guard, comparison: Comparison) -> list[RevisionEffect]:
                 cached[key] = RevisionEffect(
                     *(forecast(side, activity, access, unread.get(access.site)) for side in sides)
                 )
-            every.append(cached[key].for_activity(activity))
-    return every
+            combinations.append(cached[key].for_activity(activity))
+    return combinations
 
 
 class _Revisions:

@@ -251,8 +251,8 @@ def archive(
                     raise CommandProblem(f"{output} cannot be written: {error.strerror or error}") from error
     if since is not None and done is not None:
         checkpoint(target, since, key)
-    what = "nothing is as old" if done is None else f"entries {done.first:,} to {done.last:,} are in {output}"
-    print(translate(what))
+    message = "nothing is as old" if done is None else f"entries {done.first:,} to {done.last:,} are in {output}"
+    print(translate(message))
 
 
 @ledger_app.command(epilog="Exit codes: 0 made, 2 bad input.")

@@ -72,7 +72,7 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
     warnings += _iter_doubts(ledger, wanted)
     tables: list[RenderedTable] = []
     if "use" in kinds:
-        tables.append(make_table(f"Uses ({sum(map(itemgetter(1), uses)):,})", USES, uses))
+        tables.append(make_table(f"Uses ({sum(map(attrgetter('number'), uses)):,})", USES, uses))
     if kinds - {"use"}:
         tables.append(make_table(f"Entries ({len(entries):,})", ENTRIES, entries))
     if repeated:
@@ -87,13 +87,20 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
     return Report(data, tuple(tables), tuple(warnings))
 
 
-def _collect_uses(ledger: Reading, wanted: Wanted) -> list[tuple[Hour, int]]:
+class _CountedHour(NamedTuple):
+    """The uses of one key of counts within an hour, and their number."""
+
+    key: Hour
+    number: int
+
+
+def _collect_uses(ledger: Reading, wanted: Wanted) -> list[_CountedHour]:
     """Return the wanted uses with their counts, ordered by time."""
-    uses: list[tuple[Hour, int]] = []
-    for hour, count in ledger.uses(wanted.since, wanted.until).items():
-        if wanted.includes(hour.activity):
-            uses.append((hour, count))
-    return sorted(uses, key=lambda use: use[0].order)
+    uses: list[_CountedHour] = []
+    for key, count in ledger.uses(wanted.since, wanted.until).items():
+        if wanted.includes(key.activity):
+            uses.append(_CountedHour(key, count))
+    return sorted(uses, key=lambda use: use.key.order)
 
 
 def _read_newest(ledger: Reading, wanted: Wanted, kinds: Collection[str]) -> tuple[Collection[Entry], int]:
@@ -240,16 +247,16 @@ TIMES: Final[tuple[ReportColumn[_Group], ...]] = (
 )
 """The columns of when the uses and denials of a group were."""
 
-USES: Final[tuple[ReportColumn[tuple[Hour, int]], ...]] = (
-    ReportColumn("hour", lambda use: use[0].hour, "hour (UTC)", lambda use: _hour(use[0].hour), kind="group"),
+USES: Final[tuple[ReportColumn[_CountedHour], ...]] = (
+    ReportColumn("hour", lambda use: use.key.hour, "hour (UTC)", lambda use: _hour(use.key.hour), kind="group"),
     ReportColumn(
-        "activity", lambda use: use[0].activity, "activity", lambda use: use[0].activity or "(bare check)", words=True
+        "activity", lambda use: use.key.activity, "activity", lambda use: use.key.activity or "(bare check)", words=True
     ),
-    ReportColumn("purpose", lambda use: use[0].purpose, "purpose"),
-    ReportColumn("sources", lambda use: list(use[0].sources), "sources", lambda use: " ".join(use[0].sources)),
-    ReportColumn("count", lambda use: use[1], "uses", lambda use: f"{use[1]:,}"),
+    ReportColumn("purpose", lambda use: use.key.purpose, "purpose"),
+    ReportColumn("sources", lambda use: list(use.key.sources), "sources", lambda use: " ".join(use.key.sources)),
+    ReportColumn("count", lambda use: use.number, "uses", lambda use: f"{use.number:,}"),
 )
-"""The columns of uses: an hour with its count."""
+"""The columns of uses."""
 
 ENTRIES: Final[tuple[ReportColumn[Entry], ...]] = (
     ReportColumn("seq", lambda entry: entry.seq, "entry", lambda entry: f"{entry.seq:,}"),

@@ -201,16 +201,17 @@ def _answer(step: int, steps: int, question: str, default: str | None = None) ->
     return answer.strip()
 
 
-def _several(what: str) -> Iterator[str]:
-    met: set[str] = set()
+def _several(noun: str) -> Iterator[str]:
+    """Ask for names until one is empty, and yield each once."""
+    names: set[str] = set()
     while answer := typer.prompt(
-        f"  {translate(what)} {len(met) + 1}", default="", show_default=False, err=True
+        f"  {translate(noun)} {len(names) + 1}", default="", show_default=False, err=True
     ).strip():
-        if answer not in met:
-            met.add(answer)
+        if answer not in names:
+            names.add(answer)
             yield answer
-    if not met:
-        raise CommandProblem(f"a notice has one {what} at least")
+    if not names:
+        raise CommandProblem(f"a notice has one {noun} at least")
 
 
 def _chosen(data: Sequence[str]) -> list[str]:

@@ -215,8 +215,12 @@ def err() -> Console:
 
 
 @contextmanager
-def needing(extra: str, what: str) -> Generator[None]:
-    """Return a context manager for imports of an extra's packages; `what` needs them.
+def needing(extra: str, demand: str) -> Generator[None]:
+    """Return a context manager for imports of an extra's packages.
+
+    Args:
+        extra: The extra.
+        demand: What needs them, with its verb, such as `a store needs`.
 
     Raises:
         Problem: it is not installed.
@@ -226,7 +230,7 @@ def needing(extra: str, what: str) -> Generator[None]:
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         # The error for a library of another extra names that extra itself.
-        why = f"{what} {name}, which is not installed: pip install 'purposeguard[{extra}]'"
+        why = f"{demand} {name}, which is not installed: pip install 'purposeguard[{extra}]'"
         raise CommandProblem(why if name in LIBRARIES[extra] else str(error)) from error
 
 

@@ -114,7 +114,7 @@ def disclose(
 
 
 def open_governance(
-    target: str, notice: str | None, others: Iterable[str] = ()
+    target: str, notice: str | None, imports: Iterable[str] = ()
 ) -> contextlib.AbstractContextManager[Governance]:
     """Open the governance of an application, `MODULE:NAME`, or one over a store that is named by its URL or its file.
 
@@ -135,7 +135,7 @@ def open_governance(
             f"there is no file `{target}`: give the file of a store, its URL, or where an application has its "
             "governance, e.g. `shop.privacy:governance`"
         )
-    return contextlib.nullcontext(governance_of(target, others, "a Governance, a guard that has one, or a store"))
+    return contextlib.nullcontext(governance_of(target, imports, "a Governance, a guard that has one, or a store"))
 
 
 @contextlib.contextmanager
@@ -160,7 +160,7 @@ def governance_over(store: Store, notice: Notice | History | Notices, *, recorde
     return Governance(store, notice=notice, ledger=None if recorded else False, record_notice=False)
 
 
-def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance:
+def governance_of(target: str, imports: Iterable[str], wanted: str) -> Governance:
     """Return the governance `MODULE:NAME`, or that of the guard of this name.
 
     Raises:
@@ -168,11 +168,11 @@ def governance_of(target: str, others: Iterable[str], wanted: str) -> Governance
     """
     with needing("governance", "requests need"):
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`
-    application = find(target, others)
+    application = find(target, imports)
     governance = application.governance if isinstance(application, Guard) else application
     if not isinstance(governance, Governance):
-        what = "a guard without governance" if governance is None else f"a {type(application).__name__}"
-        raise CommandProblem(f"`{target}` is {what}: name {wanted}")
+        kind = "a guard without governance" if governance is None else f"a {type(application).__name__}"
+        raise CommandProblem(f"`{target}` is {kind}: name {wanted}")
     learn(governance.notice)
     return governance
 
@@ -372,10 +372,10 @@ def _due_text(due: Due) -> str:
     return f"{due.count:,} of {due.known:,}{under_way}"
 
 
-def _erasure_text(left: bool, problem: str | None) -> str:
-    if problem:
+def _erasure_text(part: Erased) -> str:
+    if part.problem:
         return "FAILED"
-    return "something is left" if left else "done"
+    return "something is left" if part.left else "done"
 
 
 DUE: Final[tuple[ReportColumn[Due], ...]] = (
@@ -405,9 +405,7 @@ ERASED: Final[tuple[ReportColumn[Erased], ...]] = (
         "sources", lambda part: list(part.sources), text=lambda part: " ".join(part.sources) or "-", under="eraser"
     ),
     ReportColumn("erased", lambda part: part.done, "erased", lambda part: f"{part.done:,}"),
-    ReportColumn(
-        "left", lambda part: part.left, "outcome", lambda part: _erasure_text(part.left, part.problem), words=True
-    ),
+    ReportColumn("left", lambda part: part.left, "outcome", _erasure_text, words=True),
     ReportColumn("problem", lambda part: part.problem, text=lambda part: part.problem or "", under="left", words=True),
 )
 """The columns of what was erased, by eraser."""

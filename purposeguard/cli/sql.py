@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -265,7 +266,7 @@ def rows_report(result: Result, limit: int | None) -> tuple[Report, str]:
 
 def explain_report(explanation: Explanation) -> Report:
     """Return the columns that a statement uses, and whether each is allowed."""
-    outputs = explanation.outputs.items()
+    outputs = list(starmap(_Output, explanation.outputs.items()))
     data: dict[str, Any] = {
         "allowed": explanation.allowed,
         "used": list_rows(USED, explanation.used),
@@ -293,6 +294,13 @@ def _sources_text(label: Label | None) -> str:
     return "no tag" if label is None else " ".join(clauses_in(label))
 
 
+class _Output(NamedTuple):
+    """A column that a statement returns."""
+
+    name: str
+    label: Label | None
+
+
 USED: Final[tuple[ReportColumn[Used], ...]] = (
     ReportColumn("table", lambda use: use.table, "table", lambda use: escape_controls(use.table), kind="group"),
     ReportColumn("column", lambda use: use.column, "column", lambda use: escape_controls(use.column)),
@@ -317,13 +325,17 @@ USED: Final[tuple[ReportColumn[Used], ...]] = (
 )
 """The columns of those that a statement uses."""
 
-OUTPUTS: Final[tuple[ReportColumn[tuple[str, Label | None]], ...]] = (
-    ReportColumn("column", lambda output: output[0], "column", lambda output: escape_controls(output[0])),
+OUTPUTS: Final[tuple[ReportColumn[_Output], ...]] = (
+    ReportColumn("column", lambda output: output.name, "column", lambda output: escape_controls(output.name)),
     ReportColumn(
-        "sources", lambda output: _sources(output[1]), "sources", lambda output: _sources_text(output[1]), words=True
+        "sources",
+        lambda output: _sources(output.label),
+        "sources",
+        lambda output: _sources_text(output.label),
+        words=True,
     ),
 )
-"""The columns of those that a statement returns: name and label."""
+"""The columns of those that a statement returns."""
 
 
 def _cell(value: Any) -> str:

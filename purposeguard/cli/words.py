@@ -232,21 +232,21 @@ def sections_of_words() -> dict[str, dict[str, str]]:
     return tomllib.loads(resources.files("purposeguard.cli").joinpath("words.toml").read_text("utf-8"))
 
 
-def _pattern(english: str, other: str, what: str) -> SentencePattern:
+def _pattern(english: str, other: str, kinds_pattern: str) -> SentencePattern:
     parts: list[str] = []
     for number, part in enumerate(HOLE.split(english)):
-        parts.append(f"(?P<{part}>{_kind(part, what)})" if number % 2 else re.escape(part))
+        parts.append(f"(?P<{part}>{_placeholder_pattern(part, kinds_pattern)})" if number % 2 else re.escape(part))
     return SentencePattern(re.compile("".join(parts)), other)
 
 
-def _kind(name: str, what: str) -> str:
+def _placeholder_pattern(name: str, kinds_pattern: str) -> str:
     """Return the pattern of a regular expression for what a placeholder may contain."""
     if name in NUMBERS:
         return r"\d[\d,]*"
     if name in DAYS:
         return r"\d{4}-\d\d-\d\d"
     if name == "what":
-        return what
+        return kinds_pattern
     if name.startswith("terms"):
         return r"[^:;\[\]“”]+?"
     if name in PLACES:

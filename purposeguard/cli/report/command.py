@@ -70,8 +70,8 @@ def report(
         def count_entries(count: int, total: int) -> None:
             progress.update(ledger, advance=count, total=total)
 
-        others = list(map(read_notice, revision or ()))
-        facts = facts_of(target, imports=imports or (), store=store, revisions=others, progress=count_entries)
+        revisions = list(map(read_notice, revision or ()))
+        facts = facts_of(target, imports=imports or (), store=store, revisions=revisions, progress=count_entries)
         progress.update(ledger, total=1, completed=1)
         text = page(facts, language.value, tables)
     if output is None:

@@ -106,7 +106,7 @@ def _place_heads(relations: NoticeRelations, nodes: Sequence[MapNode]) -> Iterat
             top = float(TOP)
             if column == "family":  # They begin below the channels.
                 top = min(node.y for node in nodes if node.column == "family")
-            yield ColumnHead(column, COLUMN_PLACES[column][0], top - 16.0)
+            yield ColumnHead(column, COLUMN_PLACES[column].left, top - 16.0)
 
 
 # ---- Terms ----------------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ class _LineDrawer:
 
     def _brackets(self) -> Iterator[MapLine]:
         """Yield a line from each clause to each of its items."""
-        left = COLUMN_PLACES["source"][0]
+        left = COLUMN_PLACES["source"].left
         for source in self._notice.sources:
             above = parent_of(source)
             if above is not None and ("source", above) in self._middles:
@@ -296,7 +296,8 @@ class _LineDrawer:
                 yield self._line(of, start, end, "whole" if purpose.channels and purpose.channels.closed else "open")
 
     def _line(self, of: str, start: MapTerm, end: MapTerm, style: LineStyle) -> MapLine:
-        left, right = sum(COLUMN_PLACES[start[0]]), COLUMN_PLACES[end[0]][0]
+        (start_column, _), (end_column, _) = start, end
+        left, right = COLUMN_PLACES[start_column].right, COLUMN_PLACES[end_column].left
         above, below = self._middles[start], self._middles[end]
         middle = (left + right) / 2
         return MapLine(of, f"M{left} {above:.1f}C{middle} {above:.1f} {middle} {below:.1f} {right} {below:.1f}", style)

@@ -8,14 +8,27 @@ from typing import Final, NamedTuple
 
 from purposeguard.cli.report.relations import MapColumn
 
-COLUMN_PLACES: Final[Mapping[MapColumn, tuple[int, int]]] = {
-    "source": (1, 212),
-    "grant": (262, 138),
-    "purpose": (450, 288),
-    "family": (818, 181),
-    "channel": (818, 181),  # above the families: lines from purposes would run behind another column
+
+class ColumnPlace(NamedTuple):
+    """Where a column begins, and how wide it is."""
+
+    left: int
+    width: int
+
+    @property
+    def right(self) -> int:
+        """Where the column ends."""
+        return self.left + self.width
+
+
+COLUMN_PLACES: Final[Mapping[MapColumn, ColumnPlace]] = {
+    "source": ColumnPlace(1, 212),
+    "grant": ColumnPlace(262, 138),
+    "purpose": ColumnPlace(450, 288),
+    "family": ColumnPlace(818, 181),
+    # Channels stand above the families: lines from purposes would run behind another column.
+    "channel": ColumnPlace(818, 181),
 }
-"""Where each column begins, and how wide it is."""
 
 WIDTH: Final = 1000
 TOP: Final = 34

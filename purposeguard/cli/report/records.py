@@ -204,10 +204,10 @@ def _read(
     from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415  # likewise
     from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415  # likewise
 
-    store, kept = stores
+    store, ledger_store = stores
     notice, clock = guard.notice, guard.engine.clock
     now = clock.now()
-    with kept.reading() as connection:
+    with ledger_store.reading() as connection:
         ledger = SqlReading(connection)
         entries = ledger.head.seq - ledger.start.seq
         totals = ledger.totals(KEYS, lambda count: progress(count, entries))

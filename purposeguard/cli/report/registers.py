@@ -122,11 +122,11 @@ class _RegisterEntries:
     def _format_term(self, row: Data | PurposeRow) -> str:
         return f"{row.id} {self._title(row.title)}"
 
-    def _translate(self, what: str, of: str) -> str:
-        return self._word("said", what=what, of=of)
+    def _join_by_colon(self, head: str, text: str) -> str:
+        return self._word("said", what=head, of=text)
 
-    def _bracket(self, what: str, of: str) -> str:
-        return self._word("bracket", what=what, of=of)
+    def _bracket(self, text: str, bracketed: str) -> str:
+        return self._word("bracket", what=text, of=bracketed)
 
     def _comma(self, parts: Iterable[str]) -> str:
         return self._word("comma").join(parts)
@@ -151,7 +151,7 @@ class _RegisterEntries:
             heading: str = words[name]["heading"][language]
             headings.append(heading)
             if any(self._absent in row[position] for row in rows):
-                gaps.append(self._translate(heading, words[name]["fill"][language]))
+                gaps.append(self._join_by_colon(heading, words[name]["fill"][language]))
         head = self._word(
             "head",
             controller=self._title(document.controller),
@@ -224,8 +224,8 @@ class _RegisterEntries:
         return text
 
     def _where(self, conditions: Iterable[str]) -> str:
-        named = [self._title(row.title) for row in self._document.condition if row.id in conditions]
-        return f" {self._word('only_where', conditions=self._comma(named))}" if named else ""
+        titles = [self._title(row.title) for row in self._document.condition if row.id in conditions]
+        return f" {self._word('only_where', conditions=self._comma(titles))}" if titles else ""
 
     def _activities(self, row: PurposeRow) -> str:
         """Return the activities of a purpose, and of the families that it belongs to, each name once."""
@@ -271,7 +271,7 @@ class _RegisterEntries:
             purposes_of.setdefault(self._basis(purpose.id), []).append(purpose.id)
         if [*purposes_of] == [self._absent]:
             return self._absent
-        return self._format_list(map(self._translate, purposes_of, map(self._comma, purposes_of.values())))
+        return self._format_list(map(self._join_by_colon, purposes_of, map(self._comma, purposes_of.values())))
 
     def _database(self, row: Data) -> str:
         return self._format_stated(self._tables_with(row))
@@ -281,7 +281,7 @@ class _RegisterEntries:
         for table in self._guard.tables:
             columns = [column for column, label in table.columns if self._concerns(label, row)]
             if columns:
-                yield self._translate(table.name, self._comma(columns))
+                yield self._join_by_colon(table.name, self._comma(columns))
 
     def _functions(self, row: Data) -> str:
         return self._format_list(self._accesses_to(row))
@@ -298,7 +298,7 @@ class _RegisterEntries:
                 recipient, who = hand_over.recipient, hand_over.recipient_id
                 if not isinstance(recipient, str):
                     who = self._bracket(recipient.name or recipient.id, recipient.country)
-                yield self._translate(who, hand_over.name)
+                yield self._join_by_colon(who, hand_over.name)
 
     def _concerns(self, label: Label | None, row: Data) -> bool:
         """Return True if data with this label may be of this kind.
@@ -325,7 +325,7 @@ class _RegisterEntries:
         lines = [self._absent] if transfer is None else list(self._countries(transfer))
         if safeguards is not None:
             measures = self._comma(self._title(measure.title) for measure in safeguards.measures)
-            lines.append(self._translate(self._word("safeguards", clause=safeguards.clause), measures))
+            lines.append(self._join_by_colon(self._word("safeguards", clause=safeguards.clause), measures))
         elif transfer is not None:
             lines.append(self._absent)
         return "\n".join(lines)
@@ -344,7 +344,7 @@ class _RegisterEntries:
             yield self._comma(unlimited)
         yield from limited
         for equivalent in transfer.equivalent:
-            yield self._translate(self._title(equivalent.title), self._comma(equivalent.countries))
+            yield self._join_by_colon(self._title(equivalent.title), self._comma(equivalent.countries))
         yield self._word("otherwise", clause=transfer.clause)
 
     def _limit(self, country: str, limit: TransferLimit) -> str:
@@ -369,7 +369,7 @@ class _RegisterEntries:
             for legal_period in self._periods.of_law(source):
                 lines.append(self._word(f"law-{legal_period.from_}", source=source, days=legal_period.days))
         if without:
-            lines.append(self._translate(self._comma(without), self._absent) if lines else self._absent)
+            lines.append(self._join_by_colon(self._comma(without), self._absent) if lines else self._absent)
             if (retention := self._document.retention) is not None:
                 lines.append(self._word("kept", clause=retention.clause))
         return self._format_list(lines)

@@ -107,11 +107,11 @@ def channels_of(purpose: PurposeRow) -> tuple[str, ...]:
 
 def _used_channels(notice: NoticeFacts) -> Iterator[str]:
     """Yield the channels that some purpose names, in the order of the notice."""
-    named: set[str] = set()
+    used: set[str] = set()
     for purpose in notice.document.purposes:
-        named.update(channels_of(purpose))
+        used.update(channels_of(purpose))
     for channel in notice.document.channel:
-        if channel.id in named:
+        if channel.id in used:
             yield channel.id
 
 

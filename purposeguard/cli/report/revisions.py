@@ -38,13 +38,13 @@ def steps(guard: Guard, revisions: Sequence[Notice]) -> list[RevisionStep]:
 
 
 def _step(guard: Guard, comparison: Comparison) -> RevisionStep:
-    every = effects(guard, comparison)
+    combinations = effects(guard, comparison)
     turns: dict[tuple[object, ...], list[RevisionEffect]] = {}
-    for effect in every:
+    for effect in combinations:
         if effect.stops or effect.starts:
             key = (effect.before.activity, *effect.shown)
             turns.setdefault(key, []).append(effect)
-    return RevisionStep(comparison, sorted(turns.values(), key=lambda alike: not alike[0].stops), len(every))
+    return RevisionStep(comparison, sorted(turns.values(), key=lambda alike: not alike[0].stops), len(combinations))
 
 
 def sentences(comparison: Comparison, language: str) -> list[tuple[Change, str]]:
