@@ -184,13 +184,13 @@ def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Pat
     recorded = read_recorded_notices(store)
     if not recorded:
         return read_chosen_notice(None, overlays)
-    if len(recorded) > 1:
-        combinations = ", ".join(" + ".join(history.latest.id for history in histories) for histories in recorded)
+    histories, *further = recorded
+    if further:
+        combinations = ", ".join(map(_join_ids, recorded))
         raise CommandProblem(
             f"which notice is meant? The store was opened with {combinations}: name the file of one, "
             "`--notice notice.toml`"
         )
-    (histories,) = recorded
     if overlays:
         raise CommandProblem(
             "the store records its notice with overlays: name the notice that `--overlay` is for, "
@@ -202,6 +202,11 @@ def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Pat
         learn(notice)
         complain(err(), "notice", f"{notice.id}, revision of {notice.revision}, recorded in the store")
     return histories[0] if len(histories) == 1 else Notices(*histories)
+
+
+def _join_ids(histories: Sequence[History]) -> str:
+    """Return the ids of notices that apply together."""
+    return " + ".join(history.latest.id for history in histories)
 
 
 def out() -> Console:

@@ -8,7 +8,7 @@ parts that are of it are shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 from purposeguard.cli.report.notice_facts import NoticeFacts, ids_of
@@ -115,7 +115,7 @@ def _used_channels(notice: NoticeFacts) -> Iterator[str]:
             yield channel.id
 
 
-def _without_columns(keys: Iterable[str], columns: set[MapColumn]) -> Iterator[str]:
+def _without_columns(keys: Iterable[str], columns: Container[str]) -> Iterator[str]:
     """Yield the keys of terms in other columns."""
     for key in keys:
         if _column(key) not in columns:
