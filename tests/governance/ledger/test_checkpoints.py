@@ -39,7 +39,8 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.transfers import provided_subject, provision
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.disclosures import NOTICE
-from tests.governance.ledger.places import NEVER, PROVISION, R, denial
+from tests.governance.ledger.places import NEVER, PROVISION, Place, R, denial
+from tests.governance.support import Time
 from tests.unit.command_line import run
 
 
@@ -405,6 +406,21 @@ def test_no_checkpoint_is_made_of_a_ledger_that_was_changed(house: House, caplog
     fault = f"counts: fewer were counted than the checkpoint says (use {hour(house)})"
     assert caplog.messages == [f"no checkpoint of the ledger can be made: {fault}"]
     assert house.file.read_text("utf-8") == lines
+
+
+def test_counts_that_stand_longer_than_their_hour_are_no_tampering(place: Place, time: Time) -> None:
+    counting = place.open(clock=time, checkpoints=Checkpoints(lambda _: None))
+    counting._counters.add("mail", "1.2(1)①", R, 5)
+    counting.flush()
+    time.passes(hours=3)  # Nothing is counted meanwhile, so no entry is made of the counts.
+    for _ in range(3):
+        assert len(counting.checkpoint().open) == 1
+    with place.store.writing() as connection:
+        connection.execute(sa.update(counts).values(count=6))
+    with pytest.raises(LedgerBroken, match="more was counted in"):
+        counting.checkpoint()
+    with place.store.writing() as connection:
+        connection.execute(sa.update(counts).values(count=5))
 
 
 def hour(house: House) -> str:
