@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -213,6 +214,17 @@ def test_a_file_that_is_held_by_another_is_waited_for_and_then_said(sqlite_store
             assert changes.latest_change(connection) == 0  # who only reads does not wait for who writes
     with sqlite_store.writing() as connection:
         assert changes.record_changes(connection, ["7"]) == 1
+
+
+def test_a_new_file_that_another_holds_is_waited_for_while_it_is_opened(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE customer (id INTEGER)")
+        other.execute("BEGIN IMMEDIATE")  # SQLite itself does not wait for this one when the journal mode changes.
+        with pytest.raises(StoreUnavailable, match="another process holds it"):
+            Store.open(f"sqlite:///{tmp_path}/new.db", timeout=0.1)
+        threading.Timer(0.3, other.rollback).start()
+        with Store.open(f"sqlite:///{tmp_path}/new.db", timeout=PATIENCE) as store, store.reading() as connection:
+            assert changes.latest_change(connection) == 0
 
 
 def test_a_file_that_is_moved_away_is_missed(sqlite_store: Store, tmp_path: Path) -> None:
