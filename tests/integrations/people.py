@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple, TypedDict
 import attrs
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -66,6 +67,22 @@ class Row(Base):
     row_id: Mapped[Annotated[int, pg.Subject]] = mapped_column(primary_key=True)
     row_name: Mapped[Annotated[str, tm.Registration]] = mapped_column("stored_name")
     row_note: Mapped[str] = mapped_column(info={"purposeguard": tm.Registration})
+
+
+class Reader(Base):
+    __tablename__ = "masked_readers"
+
+    reader_id: Mapped[int] = mapped_column(primary_key=True)
+    reader_name: Mapped[Annotated[str, tm.Registration]]
+    reader_email: Mapped[Annotated[str, tm.Registration]]
+    loans: Mapped[list[Loan]] = relationship()
+
+
+class Loan(Base):
+    __tablename__ = "masked_loans"
+
+    loan_id: Mapped[int] = mapped_column(primary_key=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey(Reader.reader_id))
 
 
 class Envelope:

@@ -109,6 +109,7 @@ HOLDING = {
     "dump and more": {**customer().model_dump(), "at": "noon"},
     "asdict": dataclasses.asdict(household()),
     "vars": vars(row()),
+    "column and relationship": {"reader_name": NAME, "loans": []},
     "columns": {"stored_name": NAME, "row_id": ID, "total": 3},
     "TypedDict": Visit(visit_email=EMAIL, page="/"),
     "OrderedDict": collections.OrderedDict(customer().model_dump()),
