@@ -98,7 +98,7 @@ class Screen:
         self._print(text.append("─" * (self.columns - cell_len(text.plain)), "dim"))
 
     def say(self, en: str, ja: str, lead: str = "", lead_style: str = "", style: str = "") -> None:
-        self.line(lead, _highlighted(self.words(en, ja), style), lead_style, hang=0)
+        self.line(lead, _highlight(self.words(en, ja), style), lead_style, hang=0)
 
     def line(
         self, lead: str, text: str | Text, lead_style: str = "", later: str | None = None, hang: int = HANG
@@ -109,7 +109,7 @@ class Screen:
         """
         text = Text(text) if isinstance(text, str) else text
         later = " " * cell_len(lead) if later is None else later
-        for number, part in enumerate(_filled(text, self.columns - cell_len(lead), hang)):
+        for number, part in enumerate(_wrap(text, self.columns - cell_len(lead), hang)):
             self._print(Text.assemble((later + " " * hang if number else lead, lead_style), part))
 
     def row(self, label: Text, columns: int, cells: Iterable[Text], wide: int) -> None:
@@ -131,14 +131,15 @@ class Screen:
         self._console.print(text, soft_wrap=True)
 
 
-def _highlighted(text: str, style: str) -> Text:
-    shown = Text(text, style)
-    shown.highlight_regex(CLAUSE, "cyan")
-    shown.highlight_regex(_CODE, "bold")
-    return shown
+def _highlight(text: str, style: str) -> Text:
+    """Return a text with clauses and code highlighted."""
+    line = Text(text, style)
+    line.highlight_regex(CLAUSE, "cyan")
+    line.highlight_regex(_CODE, "bold")
+    return line
 
 
-def _filled(text: Text, columns: int, hang: int) -> list[Text]:
+def _wrap(text: Text, columns: int, hang: int) -> list[Text]:
     """Return the text in lines of this width, the first one wider by `hang`. A longer word stays whole."""
     breaks: list[int] = []
     used = 0

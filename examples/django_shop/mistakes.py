@@ -78,20 +78,23 @@ def raw_statement(request: HttpRequest) -> HttpResponse:
 
 
 @purpose(tm.RenewalGuidance, channel="email")
-def deferred_field(request: HttpRequest) -> HttpResponse:
+def read_deferred_field(request: HttpRequest) -> HttpResponse:
     """Read the column later, one row at a time."""
     return JsonResponse({"scans": [customer.last_scan for customer in Customer.objects.only("name")]})
 
 
 @purpose(tm.RenewalGuidance, channel="email")
-def prefetched(request: HttpRequest) -> HttpResponse:
+def prefetch_events(request: HttpRequest) -> HttpResponse:
     """Prefetch product data along with a permitted column."""
     customers = Customer.objects.only("name").prefetch_related("events")
-    return JsonResponse({"kinds": [event.kind for customer in customers for event in customer.events.all()]})
+    kinds: list[str] = []
+    for customer in customers:
+        kinds += (event.kind for event in customer.events.all())
+    return JsonResponse({"kinds": kinds})
 
 
 @purpose(tm.RenewalGuidance, channel="email")
-def guessed(request: HttpRequest) -> HttpResponse:
+def guess_value(request: HttpRequest) -> HttpResponse:
     """Guess a value by asking whether a row with it exists."""
     return JsonResponse({"yes": Customer.objects.filter(last_scan="2026-05-02").exists()})
 
@@ -103,7 +106,8 @@ def averages(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"means": list(rows)})
 
 
-def without_purpose(request: HttpRequest) -> HttpResponse:
+def read_without_purpose(request: HttpRequest) -> HttpResponse:
+    """Read a name outside any purpose."""
     return JsonResponse({"name": Customer.objects.only("name").earliest("id").name})
 
 
@@ -135,7 +139,8 @@ def show_a_seal(request: HttpRequest) -> HttpResponse:
 
 MISTAKES = (
     *(promote_upgrade, answer_anybody, promote_from_summary, look_for_a_fault, whom_to_call_first, fill_segments),
-    *(mark_segments, raw_statement, deferred_field, prefetched, guessed, averages, without_purpose),
+    *(mark_segments, raw_statement, read_deferred_field, prefetch_events, guess_value, averages),
+    read_without_purpose,
     *(store_a_seal, show_a_seal),
 )
 

@@ -17,7 +17,7 @@ from purposeguard.notices import trendmicro_jp as tm
 
 @purpose(tm.RenewalGuidance, channel="email")
 def renewals(request: HttpRequest) -> HttpResponse:
-    """Whom to remind, and of what."""
+    """Return the people to remind of a renewal, each with the product."""
     due = Contract.objects.select_related("customer").only("product", "renews_on", "customer__name", "customer__email")
     found = [{"to": one.customer.email, "product": one.product} for one in due.order_by("renews_on")]
     return JsonResponse({"renewals": found})
@@ -25,7 +25,7 @@ def renewals(request: HttpRequest) -> HttpResponse:
 
 @purpose(tm.ProductProvision)
 def search(request: HttpRequest) -> HttpResponse:
-    """Customers by a part of their name."""
+    """Return the customers whose names contain a text."""
     found = Customer.objects.filter(name__icontains=request.GET.get("q", ""))
     return JsonResponse({"names": list(found.order_by("id").values_list("name", flat=True))})
 

@@ -55,7 +55,7 @@ def serving(name: str, **environment: str) -> Generator[str]:
             process.wait(PATIENCE)
 
 
-def tampered(passport: str) -> str:
+def tamper(passport: str) -> str:
     """Return a passport with one letter of its content changed."""
     place = len(passport) // 2
     return passport[:place] + ("A" if passport[place] != "A" else "B") + passport[place + 1 :]
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from purposeguard.integrations.passport_http import headers  # noqa: PLC0415  # likewise
     from purposeguard.notices import trendmicro_jp as tm  # noqa: PLC0415  # likewise
 
-    def issued() -> dict[str, str]:
+    def issue_passport() -> dict[str, str]:
         with guard.purpose(tm.RenewalGuidance):
             return headers(passports, audience="customers")
 
@@ -88,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         パスポートが示します。`customers` は、その目的に使える項目だけを返すか、拒否します。""",
     )
     screen.blank()
-    once = issued()
-    forged = {name: tampered(text) for name, text in issued().items()}
+    once = issue_passport()
+    forged = {name: tamper(text) for name, text in issue_passport().items()}
     wrong = 0
     with (
         serving("customers") as customers,

@@ -17,14 +17,14 @@ OTHERS = ("request", "restriction", "consent", "provision", "exception")
 
 
 def page(most: int) -> LedgerPage:
-    """The newest entries of each sort, oldest first, and all counts of uses added up."""
+    """Return the newest entries of each kind, oldest first, and the total counts of uses."""
     ledger = _ledger()
     totals: Counter[tuple[str, str, str]] = Counter()
-    for used, count in ledger.uses().items():  # one for each hour
+    for used, count in ledger.uses().items():  # The ledger counts uses by the hour.
         totals[used.activity or "(check)", used.purpose, _listed(used.sources)] += count
     return LedgerPage(
         denials=[
-            Denial.model_validate(_facts(one, Denial) | {"sources": _denied(one)})
+            Denial.model_validate(_facts(one, Denial) | {"sources": _format_denied(one)})
             for one in deque(ledger.entries(["denial"]), most)
         ],
         reclassified=[
@@ -41,8 +41,12 @@ def page(most: int) -> LedgerPage:
     )
 
 
-def verified() -> Verdict:
-    """Follows the chain from the first entry to the last; raises LedgerBroken where one is not as it was written."""
+def verify_ledger() -> Verdict:
+    """Check the chain of entries from the first to the last.
+
+    Raises:
+        LedgerBroken: an entry is not as it was written.
+    """
     found = _ledger().verify()
     return Verdict(entries=found.entries, hash=found.head.hash)
 
@@ -55,12 +59,12 @@ def _ledger() -> SqlLedger:
 
 
 def _facts(entry: Entry, model: type[BaseModel]) -> dict[str, Any]:
-    """What a page has of an entry."""
+    """Return the facts of an entry that a page shows."""
     return {name: entry.body.get(name) for name in model.model_fields} | {"at": entry.moment}
 
 
-def _denied(entry: Entry) -> str | None:
-    """The clauses of what was refused; of data that was read outside any purpose they are not known."""
+def _format_denied(entry: Entry) -> str | None:
+    """Return the clauses of the refused data, or None if they are unknown: data were read outside any purpose."""
     return _listed(entry.body["denied"] or entry.body["sources"]) if "sources" in entry.body else None
 
 

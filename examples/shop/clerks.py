@@ -22,10 +22,10 @@ TRAINEE = RIGHTS - {"refuse", "disclose"}
 
 def desk_with(token: str, secret: str) -> Starlette:
     """Return the request desk for people who know the token. The secret signs its forms."""
-    return desk(governance, clerk=known_by(token), secret=secret)
+    return desk(governance, clerk=make_clerk_finder(token), secret=secret)
 
 
-def known_by(token: str) -> Callable[[Request], Clerk]:
+def make_clerk_finder(token: str) -> Callable[[Request], Clerk]:
     """Return a function that identifies the clerk of a request by HTTP basic authentication.
 
     The user name is the clerk's name, and the password is the token.

@@ -122,32 +122,49 @@ def _introduce(screen: Screen) -> None:
 
 def _show_clauses(screen: Screen, shown: Iterable[Scene]) -> None:
     """Print the clauses of the scenes: what is collected, and which purposes each source may serve."""
-    notice, guard = tm.NOTICE, pg.Guard(tm.NOTICE)
-    named = {notice.source(clause) for scene in shown for clause in scene.sources}
-    sources = sorted(named, key=lambda source: source.clause)
-    goals = {notice.purpose_or_family(clause) for scene in shown for clause in scene.purposes}
-    wanted: set[type[pg.Purpose]] = set()
-    for goal in goals:
-        wanted.update(goal.members if isinstance(goal, pg.Family) else (goal,))
-    purposes = [purpose for purpose in notice.purposes if purpose in wanted]
+    guard = pg.Guard(tm.NOTICE)
+    sources, purposes = _collect_clauses(shown)
     widest = max(len(source.__name__) for source in sources) if sources else 0
     for source in sources:
         screen.line(f"  {source.clause:8} {source.__name__:{widest}}  ", source.title[screen.language], "cyan")
     if not purposes:
         return
-    labels = [
-        Text.assemble("  ", (f"{purpose.clause:8} ", "cyan"), purpose.title[screen.language]) for purpose in purposes
-    ]
+    labels: list[Text] = []
+    for purpose in purposes:
+        clause = f"{purpose.clause:8} ", "cyan"
+        labels.append(Text.assemble("  ", clause, purpose.title[screen.language]))
     width = min(max(40, *(label.cell_len + 2 for label in labels)), screen.columns - MARK * len(sources))
     # Two lines of heads, so that the marks stand close: `1.1` above `(a)`.
-    heads = [(source.clause[:3], source.clause[3:]) for source in sources]
-    above = [head if number == 0 or heads[number - 1][0] != head else "" for number, (head, _) in enumerate(heads)]
-    screen.row(Text(), width, [Text(head, "cyan") for head in above], MARK)
+    upper_heads: list[Text] = []
+    lower_heads: list[Text] = []
+    last_head = ""
+    for source in sources:
+        head, rest = source.clause[:3], source.clause[3:]
+        upper_heads.append(Text("" if head == last_head else head, "cyan"))
+        lower_heads.append(Text(rest, "cyan"))
+        last_head = head
+    screen.row(Text(), width, upper_heads, MARK)
     heading = screen.words("purposes, and the data each may use", "目的と、それぞれに使えるデータ")
-    screen.row(Text.assemble("  ", (heading, "dim")), width, [Text(rest, "cyan") for _, rest in heads], MARK)
+    screen.row(Text.assemble("  ", (heading, "dim")), width, lower_heads, MARK)
     for label, purpose in zip(labels, purposes, strict=True):
-        allowed = [guard.explain(source, purpose).allowed for source in sources]
-        screen.row(label, width, [Text(" ✓", GOOD) if yes else Text(" ✗", BAD) for yes in allowed], MARK)
+        marks: list[Text] = []
+        for source in sources:
+            allowed = guard.explain(source, purpose).allowed
+            marks.append(Text(" ✓", GOOD) if allowed else Text(" ✗", BAD))
+        screen.row(label, width, marks, MARK)
+
+
+def _collect_clauses(shown: Iterable[Scene]) -> tuple[list[type[pg.Source]], list[type[pg.Purpose]]]:
+    """Return the sources and purposes that scenes are about, in the order of the notice."""
+    notice = tm.NOTICE
+    sources: set[type[pg.Source]] = set()
+    purposes: set[type[pg.Purpose]] = set()
+    for scene in shown:
+        sources.update(map(notice.source, scene.sources))
+        for goal in map(notice.purpose_or_family, scene.purposes):
+            purposes.update(goal.members if isinstance(goal, pg.Family) else (goal,))
+    in_order = [purpose for purpose in notice.purposes if purpose in purposes]
+    return sorted(sources, key=lambda source: source.clause), in_order
 
 
 def _play(screen: Screen, shown: Sequence[Scene], *, on_postgresql: bool) -> Story:

@@ -26,7 +26,7 @@ class Message:
 
 
 class Addressee(Protocol[P_co]):
-    """Whom a letter goes to, by whichever clause the shop knows them."""
+    """A person to whom a letter goes, under any clause by which the shop knows people."""
 
     @property
     def name(self) -> Personal[str, P_co]: ...
@@ -44,10 +44,10 @@ class _Letter(Generic[P_contra]):
 
 
 class Mailing(Generic[P_contra]):
-    """The letters of one activity, written for its purpose; nobody has read a name or an address yet.
+    """The letters of one activity, written for its purpose. Names and addresses in them are still sealed.
 
-    `Mailing(use)` takes what the purpose of that use may see: a type checker refuses an address, or a word in the text,
-    that was collected for something else. A figure that is no personal data may be in any text.
+    `Mailing(use)` accepts only data that the purpose of that use may see. A type checker refuses an address, or a word
+    in the text, that was collected for something else. A figure that is not personal data may be in any text.
     """
 
     def __init__(self, use: Use[P_contra]) -> None:
@@ -59,40 +59,42 @@ class Mailing(Generic[P_contra]):
         self._letters.append(_Letter(to.row, subject, to.email.zip(body)))
 
     def to_each(self, people: Iterable[Addressee[P_contra]], subject: str, text: str) -> None:
-        """The same text to everybody, with their own name above it."""
+        """Write the same text to everybody, with their own name above it."""
         for one in people:
             self.add(one, subject, one.name.map(lambda name: f"Dear {name},\n\n{text}"))
 
     def opened(self) -> list[Message]:
-        """All letters in plain, or none: where one may not be opened, none is. Only while the use is under way.
+        """Open all letters and return them as plain text. Call this only while the use is under way.
 
-        Save those to people who asked, after the lists were read, that it stop: they get none.
+        If one letter may not be opened, none is. People who asked the shop to stop, after the lists were read, get no
+        letter.
         """
         self._letters = [one for one in self._letters if not self._stopped(one)]
         texts = self._use.open_all([one.text for one in self._letters], [one.whose for one in self._letters])
         return [Message(to, one.subject, body) for one, (to, body) in zip(self._letters, texts, strict=True)]
 
     def _stopped(self, letter: _Letter[P_contra]) -> bool:
+        """Return True if the person has asked the shop to stop this use of their data."""
         label = letter.text.label
         return self._use.allows(label) and not self._use.allows(label, subject=letter.whose)
 
     def count(self, people: Iterable[Addressee[Any]]) -> int:
-        """How many of the letters are to these."""
+        """Return the number of letters to these people."""
         rows = {id(one.row) for one in people}
         return sum(id(one.whose) in rows for one in self._letters)
 
 
 class Mailer(Protocol):
     def send(self, mailing: Mailing[Any], /) -> None:
-        """Sends all letters of a mailing, within the activity that wrote them."""
+        """Send all letters of a mailing, within the activity that wrote them."""
 
 
 class OutboxMailer:
-    """Writes mail to a table, from which a relay takes it. Each message says which activity sent it."""
+    """A mailer that writes to a table, from which a relay sends the mail. Each message names its activity."""
 
     def send(self, mailing: Mailing[Any], /) -> None:
-        # All is opened before the transaction begins, so that a refusal can be written to the ledger meanwhile: SQLite
-        # lets one write at a time.
+        # All letters are opened before the transaction begins. SQLite allows one writer at a time, and a refusal must
+        # be written to the ledger.
         rows = [
             MailRow(activity=mailing.activity, to=one.to, subject=one.subject, body=one.body)
             for one in mailing.opened()
@@ -103,7 +105,7 @@ class OutboxMailer:
 
 @dataclass
 class MemoryMailer:
-    """Keeps mail in a list, for tests."""
+    """A mailer that keeps mail in a list, for tests."""
 
     sent: list[Message] = field(default_factory=list[Message])
 
@@ -112,7 +114,7 @@ class MemoryMailer:
 
 
 def outgoing() -> list[Outgoing]:
-    """How many messages each activity has put into the outbox."""
+    """Return the number of messages in the outbox, by activity."""
     counts = (
         select(MailRow.activity, func.count().label("messages")).group_by(MailRow.activity).order_by(MailRow.activity)
     )

@@ -76,8 +76,8 @@ class Story:
         """Send a request and return the answer, parsed if it is JSON. Print both unless `quiet`."""
         response = self._client.request(method, path, json=body, headers={"accept": accept})
         if not quiet:
-            self.asked(f"{method} {path}{' ' + _json(body) if body is not None else ''}")
-            self._answered(response)
+            self.show_request(f"{method} {path}{' ' + _json(body) if body is not None else ''}")
+            self._show_response(response)
         if response.status_code != status:
             unlike = f"{method} {path}: {response.status_code}"
             self.check(False, f"{unlike} instead of {status}", f"{unlike}（{status} のはず）")
@@ -86,7 +86,8 @@ class Story:
         except ValueError:
             return response.text
 
-    def asked(self, request: str) -> None:
+    def show_request(self, request: str) -> None:
+        """Print a request."""
         self._print("  > ", request, "bold cyan")
 
     def sql(self, purpose: str, statement: str, *files: str, exits: int = 0) -> str:
@@ -111,7 +112,8 @@ class Story:
             )
         return done.stdout + done.stderr
 
-    def _answered(self, response: Response) -> None:
+    def _show_response(self, response: Response) -> None:
+        """Print an answer: its status, and its content or the problem in it."""
         kind = response.headers.get("content-type", "")
         body = ""
         if kind == "application/problem+json":
@@ -148,15 +150,16 @@ def _paragraphs(text: str) -> list[tuple[str, str]]:
 
     More deeply indented lines continue the paragraph above them.
     """
-    found: list[tuple[str, str]] = []
+    paragraphs: list[tuple[str, str]] = []
     for line in text.splitlines():
         rest = line.lstrip()
         blanks = line.removesuffix(rest)
-        if found and len(blanks) >= len(found[-1][0]) + HANG:
-            found[-1] = (found[-1][0], f"{found[-1][1]} {rest}")
+        if paragraphs and len(blanks) >= len(paragraphs[-1][0]) + HANG:
+            first_blanks, text_so_far = paragraphs[-1]
+            paragraphs[-1] = (first_blanks, f"{text_so_far} {rest}")
         else:
-            found.append((blanks, rest))
-    return found
+            paragraphs.append((blanks, rest))
+    return paragraphs
 
 
 def _json(value: object) -> str:

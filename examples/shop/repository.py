@@ -73,7 +73,7 @@ def _found(row: T | None, what: str, key: int) -> T:
 # --- collecting ----------------------------------------------------------------------------------------------------
 
 
-def _added(row: CustomerRow | VisitRow | LeadRow | ProspectRow | InquiryRow) -> int:
+def _add_row(row: CustomerRow | VisitRow | LeadRow | ProspectRow | InquiryRow) -> int:
     with Session.begin() as session:
         session.add(row)
         session.flush()
@@ -88,7 +88,7 @@ def _must_exist(table: type[Base], what: str, key: int | None) -> None:
 
 def add_customer(new: NewCustomer) -> int:
     contracts = [ContractRow(**one.model_dump()) for one in new.contracts]
-    return _added(CustomerRow(**new.model_dump(exclude={"contracts"}), contracts=contracts))
+    return _add_row(CustomerRow(**new.model_dump(exclude={"contracts"}), contracts=contracts))
 
 
 def add_events(new: Iterable[NewEvent]) -> int:
@@ -103,22 +103,22 @@ def add_events(new: Iterable[NewEvent]) -> int:
 
 def add_visit(new: NewVisit) -> int:
     _must_exist(CustomerRow, "customer", new.customer_id)
-    return _added(VisitRow(**new.model_dump()))
+    return _add_row(VisitRow(**new.model_dump()))
 
 
 def add_lead(new: NewLead) -> int:
-    return _added(LeadRow(**new.model_dump()))
+    return _add_row(LeadRow(**new.model_dump()))
 
 
 def add_prospect(new: NewProspect) -> int:
-    return _added(ProspectRow(**new.model_dump()))
+    return _add_row(ProspectRow(**new.model_dump()))
 
 
 def add_inquiry(new: NewInquiry) -> int:
     _must_exist(CustomerRow, "customer", new.customer_id)
     _must_exist(LeadRow, "lead", new.lead_id)
     _must_exist(ProspectRow, "prospect", new.prospect_id)
-    return _added(InquiryRow(**new.model_dump()))
+    return _add_row(InquiryRow(**new.model_dump()))
 
 
 # --- customers -----------------------------------------------------------------------------------------------------
@@ -303,21 +303,20 @@ def inquiries_of(kind: str, key: int) -> list[Inquiry]:
 
 
 def _inquiry(row: InquiryRow) -> Inquiry:
-    """One of the three senders, with the text under the clause by which the shop has it from such a sender."""
+    """Return an inquiry with its text under the clause that applies to its sender."""
     senders: dict[str, CustomerRow | LeadRow | ProspectRow | None] = {
         "customer": row.customer,
         "lead": row.lead,
         "prospect": row.prospect,
     }
-    sent_by = {
-        kind: {
-            "id": sender.id,
-            "registered_on": sender.registered_on,
-            "name": sender.name,
-            "email": sender.email,
-            "text": row.text,
-        }
-        for kind, sender in senders.items()
-        if sender is not None
-    }
+    sent_by: dict[str, dict[str, object]] = {}
+    for kind, sender in senders.items():
+        if sender is not None:
+            sent_by[kind] = {
+                "id": sender.id,
+                "registered_on": sender.registered_on,
+                "name": sender.name,
+                "email": sender.email,
+                "text": row.text,
+            }
     return Inquiry.model_validate({"id": row.id, **sent_by})

@@ -32,18 +32,19 @@ def put_in_force(revision: date) -> None:
 
     The guard keeps the earlier ones, because data keeps the revision under which it was collected.
     """
-    _known(revision)
+    _find_revision(revision)
     guard.replace(pg.History(*(notice for day, notice in REVISIONS.items() if day <= revision)))
 
 
 def changes(revision: date) -> dict[str, list[str]]:
     """Return what `purposeguard diff` says of a revision and the one before, and of the shop, by heading."""
     before = max((day for day in REVISIONS if day < revision), default=revision)
-    comparison = compare(_known(before), _known(revision))
+    comparison = compare(_find_revision(before), _find_revision(revision))
     return dict(Diff(comparison, "the shop", effects(guard, comparison)).sections())
 
 
-def _known(revision: date) -> pg.Notice:
+def _find_revision(revision: date) -> pg.Notice:
+    """Return the notice of a revision. Raise NotFound if there is none."""
     if revision not in REVISIONS:
         raise NotFound("revision", revision)
     return REVISIONS[revision]

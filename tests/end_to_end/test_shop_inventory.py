@@ -74,7 +74,7 @@ ACCESSES = {
     "inquiries": ("1.1(a) 2.1(c) 3.1(c)", "1.1(a) 2.1(a) 3.1(a)", True),
 }
 
-ENTERED_IN_BLOCKS = {"activities.newsletter.warn_lead", "routes.mistakes.entered_in_a_dependency"}
+ENTERED_IN_BLOCKS = {"activities.newsletter.warn_lead", "routes.mistakes.enter_purpose_in_dependency"}
 """Activities without a decorator: known from their first run on."""
 
 

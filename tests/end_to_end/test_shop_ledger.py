@@ -102,7 +102,7 @@ def test_the_ledger_is_whole_and_says_where_it_is_not(people):
     broken = people.get("/privacy/ledger/verdict")
     assert (broken.status_code, broken.json()["detail"]) == (500, "the service is at fault (LedgerBroken)")
     with pytest.raises(LedgerBroken, match="entry 1"):
-        audit.verified()
+        audit.verify_ledger()
 
 
 def test_counts_survive_a_restart(settings):

@@ -185,7 +185,7 @@ def test_telemetry_does_not_get_where_contracts_are_kept(exported, settings):
 
 def test_a_segment_by_telemetry_is_refused_for_renewals_and_answered_for_improvement(exported, settings):
     segment = "SELECT person, product FROM events WHERE kind = 'crash'"
-    with warehouse.opened(settings.reports_folder) as connection:
+    with warehouse.open_warehouse(settings.reports_folder) as connection:
         with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation, match=r"`events\.product`"):
             connection.sql(segment)
         with guard.purpose(tm.ProductImprovement):

@@ -86,9 +86,9 @@ def _customer(run: Run) -> int:
     approver="data protection officer",
 )
 def crash_percent(runs: Sequence[Run]) -> int:
-    """Takes a sealed list where it is called, and sees a plain one here.
+    """Return the percentage of runs that crashed. Callers pass a sealed list, and this function gets a plain one.
 
-    No `at_least` holds for a function: what it may give away, and of how many, is for it to see to.
+    `at_least` does not apply to functions, so this function checks the number of customers itself.
     """
     if len({run.customer for run in runs}) < FEWEST:
         raise TooFewSubjects("a percentage of crashes", FEWEST)
@@ -97,5 +97,5 @@ def crash_percent(runs: Sequence[Run]) -> int:
 
 @guard.purpose(tm.ProductProvision, channel="in_product")
 def devices_in_use(customer_id: int) -> list[str]:
-    """What the product shows to the customer on the page about the licence."""
+    """Return the devices that the product shows to the customer on the page about the license."""
     return repository.customer(customer_id).devices

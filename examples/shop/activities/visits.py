@@ -20,27 +20,33 @@ class Comparison(BaseModel):
 
 @guard.purpose(tm.TrafficAnalysis)
 def traffic() -> list[PageTraffic]:
-    return _counted()
+    return _count_visits()
 
 
-def _counted() -> list[PageTraffic]:
-    """Counted here and not by the database, which does not know who asked that their visits are left out."""
+def _count_visits() -> list[PageTraffic]:
+    """Return the number of visits of each page.
+
+    The visits are counted here, because the database does not know who asked to leave their visits out.
+    """
     visits = Counter(one.page for one in repository.visits())
     return [PageTraffic(page=page, visits=count) for page, count in sorted(visits.items())]
 
 
 @guard.purpose(tm.UsageAnalysis).with_use
 def pages_of_customers(use: Use[tm.UsageAnalysis]) -> list[LinkedVisit]:
-    """Alone, a customer's name may not serve this purpose; linked with a visit it is of a source that may."""
+    """Return the pages that customers visited.
+
+    A name alone may not serve this purpose. Linked with a visit, it belongs to a source that may.
+    """
     visits = repository.visits_of_customers()
     linked = [tm.link_usage(one.page, one.customer) for one in visits]
     return [LinkedVisit(page=page, customer=customer) for page, customer in use.open_all(linked, subjects=visits)]
 
 
-# New, and rolled out in stages: while it is observed nothing is refused, and the ledger shows what would be.
+# This activity is new and rolled out in stages. In observe mode nothing is refused, and the ledger shows what would be.
 @guard.purpose(tm.WebBehaviourAnalysis, mode="observe")
 def compare_visits_with_leads() -> Comparison:
     companies = Counter(one.company for one in repository.lead_companies())
     return Comparison(
-        pages=_counted(), companies=[LeadCompanies(company=name, leads=count) for name, count in companies.items()]
+        pages=_count_visits(), companies=[LeadCompanies(company=name, leads=count) for name, count in companies.items()]
     )

@@ -40,7 +40,7 @@ class Invited(Model):
 
 @guard.purpose(tm.AnyEventInvitation, channel="email").with_use
 def invite(use: Use[tm.AnyEventInvitation], issue: Issue, folder: Path, mailer: Mailer) -> Invited:
-    listed = parquet.read(files.exported(folder, files.CONTACTS))
+    listed = parquet.read(files.find_exported_file(folder, files.CONTACTS))
     now = frames.permitted(listed)
     people = [Invitee.model_validate(row) for row in now.drop_columns(["source"]).to_pylist()]
     mailing = Mailing(use)

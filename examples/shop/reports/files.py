@@ -25,7 +25,7 @@ Person = Annotated[str, pg.Subject]
 
 
 class Contacts(TypedDict):
-    """Customers, leads and prospects in one table: a name is of whichever clause its row says."""
+    """Customers, leads and prospects in one table. Each row names the clause under which its name was collected."""
 
     person: Person
     source: Annotated[str, pg.RowSource]
@@ -41,7 +41,8 @@ class Events(TypedDict):
     seconds: Annotated[float, tm.ProductData]
 
 
-def exported(folder: Path, name: str) -> Path:
+def find_exported_file(folder: Path, name: str) -> Path:
+    """Return the path of an exported file. Raise NotFound if it was not exported yet."""
     path = folder / name
     if not path.exists():
         raise NotFound("exported file", name)

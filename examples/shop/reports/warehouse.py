@@ -43,8 +43,12 @@ _alone = Lock()
 
 
 @contextmanager
-def opened(folder: Path) -> Generator[Connection]:
-    tables = {"contacts": files.exported(folder, files.CONTACTS), "events": files.exported(folder, files.EVENTS)}
+def open_warehouse(folder: Path) -> Generator[Connection]:
+    """Open the warehouse, guarded, with the exported files as tables."""
+    tables = {
+        "contacts": files.find_exported_file(folder, files.CONTACTS),
+        "events": files.find_exported_file(folder, files.EVENTS),
+    }
     path = folder / "warehouse.duckdb"
     with _alone:
         with duckdb.connect(path) as plain:
@@ -55,7 +59,7 @@ def opened(folder: Path) -> Generator[Connection]:
 
 @guard.purpose(tm.ProductImprovement)
 def fill(folder: Path) -> list[Speed]:
-    with opened(folder) as warehouse:
+    with open_warehouse(folder) as warehouse:
         warehouse.sql("DELETE FROM speed")
         warehouse.sql("INSERT INTO speed SELECT product, count(*), round(avg(seconds), 1) FROM events GROUP BY product")
         found = warehouse.sql("SELECT product, runs, mean FROM speed ORDER BY product")

@@ -83,17 +83,18 @@ def look_for_a_fault(use: Use[tm.ProductProvision], customer_id: int) -> dict[st
     logger.warning("mailing %s, that is %r", contact.email, contact)
     return {
         "printed": f"{contact.name}, {contact}",
-        "as JSON": _tried(lambda: json.dumps({"to": contact.email})),
-        "in capitals": _tried(lambda: contact.name.upper().strip()),
-        "compared": _tried(lambda: contact.name < "B"),
+        "as JSON": _try(lambda: json.dumps({"to": contact.email})),
+        "in capitals": _try(lambda: contact.name.upper().strip()),
+        "compared": _try(lambda: contact.name < "B"),
         "guessed right": str(contact.name == "Aiko Mori"),
-        "why a map failed": _tried(lambda: use.open(contact.name.map(int))),
+        "why a map failed": _try(lambda: use.open(contact.name.map(int))),
     }
 
 
-def _tried(what: Callable[[], object]) -> str:
+def _try(attempt: Callable[[], object]) -> str:
+    """Return the result of an attempt, or the error that it raised."""
     try:
-        return str(what())
+        return str(attempt())
     except pg.SealedValue as error:
         return f"{type(error).__name__}: {error}"
 
@@ -139,14 +140,14 @@ def whom_to_call_first() -> list[str]:
 @guard.purpose(tm.ProductImprovement)
 def fill_segments(folder: Path) -> None:
     """Write telemetry, which this purpose may read, into a table that is used for letters about renewals."""
-    with warehouse.opened(folder) as connection:
+    with warehouse.open_warehouse(folder) as connection:
         connection.sql(
             "INSERT INTO segments "
             "SELECT person, CASE WHEN avg(seconds) > 5 THEN 'slow' ELSE 'fast' END FROM events GROUP BY person"
         )
 
 
-def entered_in_a_dependency() -> Iterator[None]:
+def enter_purpose_in_dependency() -> Iterator[None]:
     """Enter a purpose in one thread, while the endpoint runs in another with a copy of the context."""
     with guard.purpose(tm.ProductProvision):
         yield
@@ -204,6 +205,6 @@ def route_without_purpose(customer_id: int) -> CustomerContact:
 
 @router.get("/purpose-in-a-dependency/{customer_id}")
 def route_purpose_in_a_dependency(
-    customer_id: int, _purpose: Annotated[None, Depends(entered_in_a_dependency)]
+    customer_id: int, _purpose: Annotated[None, Depends(enter_purpose_in_dependency)]
 ) -> CustomerContact:
     return repository.customer_contact(customer_id)

@@ -60,7 +60,7 @@ def read_ledger(most: Annotated[int, Query(ge=1, le=1000)] = 100) -> LedgerPage:
 
 @router.get("/ledger/verdict")
 def verify_ledger() -> Verdict:
-    return audit.verified()
+    return audit.verify_ledger()
 
 
 @router.get("/inventory")

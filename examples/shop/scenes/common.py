@@ -35,10 +35,12 @@ class Scene:
 def scene(
     title: Said, text: Said, *, sources: str = "", purposes: str = "", needs: tuple[Scene, ...] = ()
 ) -> Callable[[Act], Scene]:
-    def made(act: Act) -> Scene:
+    """Return a decorator that makes a scene of a function."""
+
+    def make_scene(act: Act) -> Scene:
         return Scene(act, title, text, tuple(sources.split()), tuple(purposes.split()), needs)
 
-    return made
+    return make_scene
 
 
 def contract(product: str, renews_on: str) -> dict[str, object]:
@@ -53,7 +55,7 @@ def issue(subject: str, body: str) -> dict[str, str]:
     return {"subject": subject, "body": body}
 
 
-def refused(
+def expect_refusal(
     story: Story, method: str, path: str, body: object = None, *, error: str, status: int = 403, quiet: bool = False
 ) -> dict[str, Any]:
     """Send a request that must be refused, and return its problem.
@@ -61,11 +63,12 @@ def refused(
     The newest denial in the ledger must be this error.
     """
     problem: dict[str, Any] = story.ask(method, path, body, status=status, quiet=quiet)
-    denied(story, error)
+    expect_denial(story, error)
     return problem
 
 
-def denied(story: Story, error: str) -> None:
+def expect_denial(story: Story, error: str) -> None:
+    """Check that the newest denial in the ledger is this error."""
     story.on_record[error] += 1
     denials = ledger_page(story)["denials"]
     if not denials or denials[-1]["error"] != error:

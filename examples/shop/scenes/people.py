@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from examples.screen import Said
 from examples.shop.narration import Story
-from examples.shop.scenes.common import ask_for, issue, ledger_page, refused, scene
+from examples.shop.scenes.common import ask_for, expect_refusal, issue, ledger_page, scene
 from examples.shop.scenes.uses import collect
 
 
@@ -30,7 +30,7 @@ def opt_out(story: Story) -> None:
         "four of six customers were written to; support still answers Aiko, but not Ben:",
         "顧客6人のうち4人に送られた。愛子さんへのサポートは続くが、ベンさんには答えない",
     )
-    problem = refused(story, "POST", "/support/customers/2/answer", {"text": "Hello?"}, error="SubjectViolation")
+    problem = expect_refusal(story, "POST", "/support/customers/2/answer", {"text": "Hello?"}, error="SubjectViolation")
     story.check("(clause 7)" in str(problem.get("reasons")), "the reason is clause 7", "理由は条項 7")
 
 
@@ -63,7 +63,7 @@ def hand_over(story: Story) -> None:
     answer = story.ask("POST", "/customers/1/crashes/hand-over")
     story.on_record["provision"] += 1
     story.check(answer == {"reports": 1}, "one crash was handed over", "クラッシュ記録を1件渡した")
-    problem = refused(story, "POST", "/mistakes/hand-over-elsewhere/1", error="RecipientViolation")
+    problem = expect_refusal(story, "POST", "/mistakes/hand-over-elsewhere/1", error="RecipientViolation")
     story.check(
         "clause 5 names no country BR" in str(problem.get("reasons")),
         "the country is the reason",
@@ -71,7 +71,7 @@ def hand_over(story: Story) -> None:
     )
     ask_for(story, "stop-of-provision", "customer:1")
     story.note("(Aiko asks that provision stop)", "（愛子さんが第三者提供の停止を求める）")
-    stopped = refused(story, "POST", "/customers/1/crashes/hand-over", error="SubjectViolation")
+    stopped = expect_refusal(story, "POST", "/customers/1/crashes/hand-over", error="SubjectViolation")
     story.check(
         "(clause 7)" in str(stopped.get("reasons")),
         "nothing of hers goes there any more",
@@ -96,7 +96,7 @@ def hand_over(story: Story) -> None:
 def disclosure(story: Story) -> None:
     path = f"/privacy/subjects/customer:1/disclosure?by=clerk+3&language={story.language}"
     report = story.ask("GET", path, quiet=True)
-    story.asked(f"GET {path}")
+    story.show_request(f"GET {path}")
     for held in report["holdings"]:
         of = sorted({source for record in held["records"] for item in record["items"] for source in item["sources"]})
         story.show(f"{held['title']}: {len(held['records'])} {' '.join(of)}".rstrip())
@@ -182,13 +182,15 @@ def warrant(story: Story) -> None:
 )
 def revision(story: Story) -> None:
     changes = story.ask("GET", "/privacy/notice/2025-04-01/changes", quiet=True)
-    story.asked("GET /privacy/notice/2025-04-01/changes")
+    story.show_request("GET /privacy/notice/2025-04-01/changes")
     story.show("\n".join(changes["Narrowed"]))
     stops = [_short(one) for one in changes["Stops in the shop"]]
     story.show("\n".join(one for one in stops if "lead_contacts" in one))
     story.check("Widened" not in changes, "it widens nothing", "新たに広がる利用はない")
     story.ask("PUT", "/privacy/notice", {"revision": "2025-04-01"})
-    problem = refused(story, "POST", "/newsletters/products", issue("New!", "Buy one."), error="PurposeViolation")
+    problem = expect_refusal(
+        story, "POST", "/newsletters/products", issue("New!", "Buy one."), error="PurposeViolation"
+    )
     story.check(
         problem.get("sources") == ["2.1(a)"],
         "the addresses of website users are the reason",

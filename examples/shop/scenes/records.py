@@ -29,7 +29,7 @@ MOST = 3
 def inventory(story: Story) -> None:
     listed = story.ask("GET", "/privacy/inventory", quiet=True)
     activities, accesses = len(listed["activities"]), len(listed["accesses"])
-    story.asked("GET /privacy/inventory")
+    story.show_request("GET /privacy/inventory")
     story.show(f"{activities} activities, {accesses} accesses")
     for item in listed["reclassifications"]:
         story.show(f"{_short(item['name'])}: {item['sources']} → {item['to']}\n  {item['why']}\n  {item['approver']}")

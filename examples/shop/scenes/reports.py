@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from examples.screen import Said
 from examples.shop.narration import Story
-from examples.shop.scenes.common import ask_for, denied, issue, refused, scene
+from examples.shop.scenes.common import ask_for, expect_denial, expect_refusal, issue, scene
 from examples.shop.scenes.people import opt_out
 from examples.shop.scenes.uses import collect, figures
 
@@ -34,7 +34,7 @@ def monthly(story: Story) -> None:
     )
     crashes = story.ask("GET", "/reports/crashes")
     story.check([row["crashes"] for row in crashes] == [1, 0], "one crash is counted", "クラッシュを1件数えた")
-    problem = refused(story, "GET", "/mistakes/call-list", error="PurposeViolation")
+    problem = expect_refusal(story, "GET", "/mistakes/call-list", error="PurposeViolation")
     story.check(
         problem.get("field") == "events.customer_id",
         "the refusal names the column by which telemetry is joined",
@@ -100,7 +100,7 @@ def analyst(story: Story) -> None:
     )
     segment = "SELECT name, email FROM contacts JOIN events USING (person) WHERE kind = 'crash'"
     problem = story.sql("renewal-guidance", segment, "contacts.parquet", "events.parquet", exits=1)
-    denied(story, "PurposeViolation")
+    expect_denial(story, "PurposeViolation")
     story.check(
         "`events.kind`" in problem and "@" not in problem,
         "refused for a column that it would not even show",

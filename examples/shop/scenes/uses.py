@@ -9,7 +9,7 @@ from typing import Any
 
 from examples.screen import BAD, Said
 from examples.shop.narration import Story
-from examples.shop.scenes.common import contract, event, issue, ledger_page, outbox, refused, scene
+from examples.shop.scenes.common import contract, event, expect_refusal, issue, ledger_page, outbox, scene
 
 
 @scene(
@@ -154,7 +154,7 @@ def newsletter(story: Story) -> None:
 )
 def phone(story: Story) -> None:
     letter = issue("A hole in the roof", "Please update today.")
-    answer = refused(story, "POST", "/leads/1/warnings?channel=phone", letter, error="ChannelViolation")
+    answer = expect_refusal(story, "POST", "/leads/1/warnings?channel=phone", letter, error="ChannelViolation")
     story.check(answer.get("clauses") == ["2.2③"], "the refusal names clause 2.2③", "拒否の理由として 2.2③ が示された")
     sent = story.ask("POST", "/leads/1/warnings?channel=email", letter)
     story.check(sent["leads"] == 1, "by e-mail it went out", "メールでは送られた")
@@ -216,8 +216,8 @@ def marketing(story: Story) -> None:
         "型検査を受けていないコードは、実行時、本文を開けようとするところで拒否されます。",
     )
     before = outbox(story)
-    problem = refused(story, "POST", "/mistakes/promote-upgrade?product=Shield", error="PurposeViolation")
-    cached = refused(
+    problem = expect_refusal(story, "POST", "/mistakes/promote-upgrade?product=Shield", error="PurposeViolation")
+    cached = expect_refusal(
         story, "GET", "/mistakes/promote-from-summary?product=Shield", error="PurposeViolation", quiet=True
     )
     story.check(
@@ -252,7 +252,7 @@ def marketing(story: Story) -> None:
 def seals(story: Story) -> None:
     with _log("examples.shop") as lines:
         seen = story.ask("GET", "/mistakes/look-for-a-fault/1", quiet=True)
-    story.asked("GET /mistakes/look-for-a-fault/1")
+    story.show_request("GET /mistakes/look-for-a-fault/1")
     for what, shown in seen.items():
         story.show(f"{what}: {shown}")
     story.note("In the log of the server:", "サーバーのログには次のとおり残ります。")
@@ -282,7 +282,7 @@ def seals(story: Story) -> None:
     needs=(collect,),
 )
 def threads(story: Story) -> None:
-    lost = refused(story, "GET", "/mistakes/without-carry", error="PurposeMissing", status=500)
+    lost = expect_refusal(story, "GET", "/mistakes/without-carry", error="PurposeMissing", status=500)
     story.check("guard.carry" in lost.get("detail", ""), "the message says what to do", "どうすればよいかが示された")
     compared = story.ask("GET", "/telemetry/crashes?product=Shield&product=Vault")
     story.check(
@@ -290,7 +290,7 @@ def threads(story: Story) -> None:
         "with `guard.carry` the same work is done",
         "`guard.carry` を使えば、同じ処理が動く",
     )
-    none = refused(story, "GET", "/mistakes/without-purpose/1", error="PurposeMissing", status=500)
+    none = expect_refusal(story, "GET", "/mistakes/without-purpose/1", error="PurposeMissing", status=500)
     story.check("aiko" not in str(none).lower(), "nothing was read", "何も読まれなかった")
 
 
@@ -325,7 +325,7 @@ def support(story: Story) -> None:
     answer = {"text": "With pleasure."}
     sent = story.ask("POST", "/support/inquiries/1/answer", answer)
     story.check(sent == {"sent": 1}, "the website user is answered", "Web サイト利用者に回答した")
-    problem = refused(story, "POST", "/mistakes/answer/3", error="PurposeViolation")
+    problem = expect_refusal(story, "POST", "/mistakes/answer/3", error="PurposeViolation")
     story.check(problem.get("field") == "name", "the refusal names the field", "拒否の応答は項目名を示している")
     helped = story.ask("POST", "/support/customers/1/answer", answer)
     story.check(
