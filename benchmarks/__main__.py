@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not groups:
         print(f"no row has `{options.only}` in it", file=sys.stderr)
         return 2
-    runs = {group: _measured(group, effort) for group in groups}
+    runs = {group: _measure_group(group, effort) for group in groups}
     print(_report(runs, options.only, effort))
     facts = _facts(chosen, runs, effort)
     if earlier is not None:
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measured(group: str, effort: Effort) -> list[Times]:
+def _measure_group(group: str, effort: Effort) -> list[Times]:
     """Return the times that each of several processes measured."""
     if group in ALONE:
         ALONE[group]()  # the first one compiles bytecode and warms the disk's cache
@@ -93,10 +93,10 @@ def _measured(group: str, effort: Effort) -> list[Times]:
 def _report(runs: table.Runs, only: str | None, effort: Effort) -> str:
     parts = [table.setting(effort.processes)]
     for title, group, form in (
-        ("Targets", table.TARGETS, table.compared),
-        ("Rows", table.ROWS, table.compared),
+        ("Targets", table.TARGETS, table.format_comparison),
+        ("Rows", table.ROWS, table.format_comparison),
         ("Floors", table.FLOORS, table.floor_table),
-        ("Beside them", table.BESIDE, table.beside),
+        ("Beside them", table.BESIDE, table.format_untargeted),
     ):
         some = table.chosen(group, only)
         if some:
@@ -119,10 +119,10 @@ def _facts(chosen: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dic
                 "floor": row.floor,
                 "result": dataclasses.asdict(row.result(runs)),
                 "limit": row.limit,
-                "met": row.met(runs) == "yes" if row.limit is not None else None,
+                "met": row.describe_target(runs) == "yes" if row.limit is not None else None,
             }
             for row in chosen
-            if row.measured(runs)
+            if row.is_measured(runs)
         ],
         "runs": runs,
     }

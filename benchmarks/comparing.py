@@ -34,13 +34,13 @@ class _Result(BaseModel):
         return Figure(self.value, self.low, self.high)
 
 
-class _Row(BaseModel):
+class _ReportedRow(BaseModel):
     what: str
     floor: str | None
     unit: str
     result: _Result
 
-    def shown(self) -> str:
+    def format_result(self) -> str:
         found = self.result.figure()
         if self.floor is not None:
             return f"{found.value:.2f} × ({found.low:.2f}-{found.high:.2f})"
@@ -50,9 +50,9 @@ class _Row(BaseModel):
 
 class _Run(BaseModel):
     setting: str
-    rows: list[_Row]
+    rows: list[_ReportedRow]
 
-    def by_name(self) -> dict[tuple[str, str | None], _Row]:
+    def by_name(self) -> dict[tuple[str, str | None], _ReportedRow]:
         return {(row.what, row.floor): row for row in self.rows}
 
 
@@ -87,11 +87,11 @@ def comparison(old: Facts, new: Facts, *, whole: bool = True) -> str:
         if key in before:
             was, became = before[key].result.figure(), row.result.figure()
             times = f"{became.value / was.value:.2f} ×" if was.value else ""
-            lines.append([row.what, before[key].shown(), row.shown(), times, change(was, became)])
+            lines.append([row.what, before[key].format_result(), row.format_result(), times, change(was, became)])
         else:
-            lines.append([row.what, "", row.shown(), "", NEW])
+            lines.append([row.what, "", row.format_result(), "", NEW])
     if whole:
-        lines += [[row.what, row.shown(), "", "", GONE] for key, row in before.items() if key not in after]
+        lines += [[row.what, row.format_result(), "", "", GONE] for key, row in before.items() if key not in after]
     head = f"Before: {earlier.setting}"
     if earlier.setting != now.setting:
         head += "\nNow, otherwise: " + now.setting

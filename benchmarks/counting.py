@@ -77,7 +77,7 @@ def cases(name: str, ledger: Ledger | None) -> list[Case]:
 
 
 @contextlib.contextmanager
-def named() -> Iterator[list[Case]]:
+def open_named_uses() -> Iterator[list[Case]]:
     """Return a context manager with uses that name their subject.
 
     They are counted in the store that also holds the subject's requests.
@@ -109,15 +109,15 @@ def ledgers() -> Iterator[dict[str, Ledger | None]]:
         yield {WITHOUT: None, WITH: stack.enter_context(SqlLedger(store))}
 
 
-def measured(blocks: int) -> Times:
+def measure(blocks: int) -> Times:
     """Return the extra time of each use with a ledger."""
     with ledgers() as made:
         times = race([case for name, ledger in made.items() for case in cases(name, ledger)], blocks=blocks)
-        with named() as more:
+        with open_named_uses() as more:
             times = {**times, **race(more, blocks=blocks)}
     found = {row: times[f"{case} {WITH}"] - times[f"{case} {WITHOUT}"] for row, case in USES.items()}
     return {**found, COUNTED_ACTIVITY: times[f"activity {WITH}"], COUNTED_DENIAL: times[f"denial {WITH}"], **times}
 
 
 if __name__ == "__main__":
-    print(json.dumps(measured(int(sys.argv[1]) if len(sys.argv) > 1 else BLOCKS)))
+    print(json.dumps(measure(int(sys.argv[1]) if len(sys.argv) > 1 else BLOCKS)))

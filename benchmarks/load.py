@@ -37,7 +37,7 @@ COUNT = 1_000
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.client:
-        times = asyncio.run(requested(options.port, options.client, options.seconds))
+        times = asyncio.run(request_repeatedly(options.port, options.client, options.seconds))
         print(json.dumps(times))
         return 0
     with tempfile.TemporaryDirectory(prefix="purposeguard-load-") as folder:
@@ -87,7 +87,7 @@ def _wait(service: subprocess.Popen[bytes], port: int) -> None:
         if service.poll() is not None:
             break
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            asyncio.run(requested(port, ROUTES[1], 0.0))
+            asyncio.run(request_repeatedly(port, ROUTES[1], 0.0))
             return
         time.sleep(0.1)
     raise RuntimeError("the service does not start: are fastapi and uvicorn installed here?")
@@ -122,7 +122,7 @@ def _client(port: int, route: str, seconds: float) -> list[float]:
     return times
 
 
-async def requested(port: int, route: str, seconds: float) -> list[float]:
+async def request_repeatedly(port: int, route: str, seconds: float) -> list[float]:
     """Return the seconds of each answer within this time, over several connections; at least one for each."""
     times: list[float] = []
     until = time.perf_counter() + seconds

@@ -25,7 +25,7 @@ governance = Governance(None, notice=tm.NOTICE)
 guard = pg.Guard(tm.NOTICE, governance=governance)
 
 
-class Customer(BaseModel):
+class SubjectCustomer(BaseModel):
     number: Annotated[int, pg.Subject]
     name: Annotated[str, tm.Registration]
     email: Annotated[str, tm.Registration]
@@ -55,13 +55,13 @@ class Unmarked(BaseModel):
 
 
 @guard.access
-def unmarked() -> list[Unmarked]:
+def list_unmarked() -> list[Unmarked]:
     return [Unmarked.model_validate(row) for row in PLAIN]
 
 
 @guard.access(narrow=True)
-def customers() -> list[Customer]:
-    return [Customer.model_validate(row) for row in PLAIN]
+def customers() -> list[SubjectCustomer]:
+    return [SubjectCustomer.model_validate(row) for row in PLAIN]
 
 
 @asynccontextmanager
@@ -79,18 +79,18 @@ router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
 
 
 @router.get("/guarded")
-def guarded() -> list[Customer]:
+def guarded() -> list[SubjectCustomer]:
     return customers()
 
 
 @router.get("/guarded/coroutine")
-async def guarded_coroutine() -> list[Customer]:
+async def guarded_coroutine() -> list[SubjectCustomer]:
     return customers()
 
 
 @router.get("/guarded/nobody")
 async def guarded_of_nobody() -> list[Unmarked]:
-    return unmarked()
+    return list_unmarked()
 
 
 @app.get("/bare")

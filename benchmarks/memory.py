@@ -47,14 +47,14 @@ SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Held:
+class Snapshot:
     """What the process holds at one moment."""
 
     size: int
     types: Counter[str]
 
     @classmethod
-    def now(cls) -> Held:
+    def now(cls) -> Snapshot:
         for cleanup in getattr(typing, "_cleanups", ()):  # its caches hold `Annotated` of the last 128 classes
             cleanup()
         for _ in range(3):  # classes go in steps: what finalisers drop is found by the next collection
@@ -70,7 +70,7 @@ def name(type_: type) -> str:
     return f"{type_.__module__}.{type_.__qualname__}"
 
 
-def flat(warm: Held, last: Held) -> bool:
+def flat(warm: Snapshot, last: Snapshot) -> bool:
     return last.size - warm.size <= MORE_BYTES and last.objects - warm.objects <= MORE_OBJECTS
 
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         began = time.perf_counter()
         day.run()
         took = time.perf_counter() - began
-        held.append(Held.now())
+        held.append(Snapshot.now())
         counts = f"{day.requests:,} | {day.classes:,} | {day.revisions:,}"
         size, objects = held[-1].size / 2**20, held[-1].objects
         print(f"| {number + 1} | {counts} | {size:.1f} MiB | {objects:,} | {took:.1f} |", flush=True)
@@ -132,30 +132,30 @@ class Day:
         for _ in range(LABELS):
             self._guard.replace(pg.Notice.parse(self._tables))
             pg.Personal("value", self._guard.notice.sources[0])
-        self._replaced()
+        self._replace_notice()
 
     def run(self) -> None:
         """Run one round of requests, and of classes and revisions between them."""
         steps = max(1, self._each["revisions"])
         for step in range(steps):
             if self._each["revisions"]:
-                self._replaced()
+                self._replace_notice()
             for _ in range(_share(self._each["classes"], step, steps)):
-                self._class()
+                self._use_new_class()
             request = self._request
             requests = _share(self._each["requests"], step, steps)
             for _ in range(requests):
                 request()
             self.requests += requests
 
-    def _replaced(self) -> None:
+    def _replace_notice(self) -> None:
         """Read the same revision again, as a service does that reloads its notice."""
         self._guard.replace(pg.Notice.parse(self._tables))
         self._source, self._purpose = self._guard.notice.sources[0], self._guard.notice.purposes[0]
         self._request = _request(self._guard, self._source, self._purpose)
         self.revisions += 1
 
-    def _class(self) -> None:
+    def _use_new_class(self) -> None:
         """Make a model at run time, as for a report with any columns, read it under a purpose, and drop it."""
         other = self._guard.notice.sources[-1]
         made = KINDS[self.classes % len(KINDS)](self._source, other)
@@ -187,27 +187,27 @@ def _fields(source: Any, other: Any) -> dict[str, Any]:
     return {"number": int, "name": Annotated[str, source], "other": Annotated[str, other]}
 
 
-def _pydantic(source: Any, other: Any) -> Any:
+def _make_pydantic_model(source: Any, other: Any) -> Any:
     fields: dict[str, Any] = {field: (type_, ...) for field, type_ in _fields(source, other).items()}
     return create_model("Made", **fields)
 
 
-def _dataclass(source: Any, other: Any) -> Any:
+def _make_dataclass(source: Any, other: Any) -> Any:
     return dataclasses.make_dataclass("Made", _fields(source, other).items())
 
 
-def _typed_dict(source: Any, other: Any) -> Any:
+def _make_typed_dict(source: Any, other: Any) -> Any:
     return TypedDict("Made", _fields(source, other))  # type: ignore[operator]  # made at run time
 
 
-def _named_tuple(source: Any, other: Any) -> Any:
+def _make_named_tuple(source: Any, other: Any) -> Any:
     return NamedTuple("Made", list(_fields(source, other).items()))
 
 
-KINDS = (_pydantic, _dataclass, _typed_dict, _named_tuple)
+KINDS = (_make_pydantic_model, _make_dataclass, _make_typed_dict, _make_named_tuple)
 
 
-def _growth(warm: Held, last: Held) -> Iterator[str]:
+def _growth(warm: Snapshot, last: Snapshot) -> Iterator[str]:
     """Yield the types that grew most, and what refers to the newest objects of each."""
     grown = (last.types - warm.types).most_common(SHOWN)
     objects = gc.get_objects()

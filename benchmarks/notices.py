@@ -15,7 +15,7 @@ def notice_tables(purposes: int, sources: int, each: int = COMMON) -> dict[str, 
 
     Purposes are granted by the clause, ten to each; a clause that no source came to goes to one of them.
     """
-    rows = [_named(f"2.{number}", f"Purpose{number}") for number in range(1, purposes + 1)]
+    rows = [_make_term(f"2.{number}", f"Purpose{number}") for number in range(1, purposes + 1)]
     clauses = [rows[start : start + COMMON] for start in range(0, purposes, COMMON)]
     granted: list[list[str]] = [[] for _ in clauses]
     for number in range(1, sources + 1):
@@ -29,7 +29,7 @@ def notice_tables(purposes: int, sources: int, each: int = COMMON) -> dict[str, 
         "revision": "2024-01-01",
         "controller": _titles("Controller"),
         "title": _titles("Notice"),
-        "source": [_named(f"1.{number}", f"Source{number}") for number in range(1, sources + 1)],
+        "source": [_make_term(f"1.{number}", f"Source{number}") for number in range(1, sources + 1)],
         "grant": [
             {
                 "clause": f"3.{number}",
@@ -42,7 +42,7 @@ def notice_tables(purposes: int, sources: int, each: int = COMMON) -> dict[str, 
     }
 
 
-def _named(id_: str, name: str) -> dict[str, Any]:
+def _make_term(id_: str, name: str) -> dict[str, Any]:
     return {"id": id_, "class": name, "title": _titles(name)}
 
 

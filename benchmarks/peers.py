@@ -36,7 +36,7 @@ class Peer(Protocol):
     def question(self, sources: Sequence[str], purpose: str) -> Question: ...
 
 
-def granted() -> dict[str, list[str]]:
+def collect_grants() -> dict[str, list[str]]:
     """Return the bundled notice as plain data: purpose → the sources that may serve it, both by slug."""
     rows: dict[str, list[str]] = {purpose.slug: [] for purpose in tm.NOTICE.purposes}
     for source, purposes in tm.NOTICE.grants.items():
@@ -213,9 +213,9 @@ class Fides:
         self._declared = {declaration.data_use: declaration for declaration in declarations}
 
     def question(self, sources: Sequence[str], purpose: str) -> Question:
-        return lambda: self._allowed(sources, purpose)
+        return lambda: self._is_allowed(sources, purpose)
 
-    def _allowed(self, sources: Sequence[str], purpose: str) -> bool:
+    def _is_allowed(self, sources: Sequence[str], purpose: str) -> bool:
         declaration = self._declared.get(purpose)
         return bool(sources) and declaration is not None and all(one in declaration.data_categories for one in sources)
 
@@ -223,7 +223,7 @@ class Fides:
 PEERS: tuple[type[Peer], ...] = (Cedar, Casbin, Rego, Vakt, Cel, Fides)
 
 
-class Differs(Exception):  # says what a peer does
+class PeerDiffers(Exception):  # says what a peer does
     """A peer answers otherwise than the library, so that its time says nothing."""
 
 
@@ -244,7 +244,7 @@ def questions() -> Iterator[tuple[tuple[str, ...], str]]:
             yield label, purpose.slug
 
 
-def agreed(peer: Peer, guard: pg.Guard) -> int:
+def count_agreements(peer: Peer, guard: pg.Guard) -> int:
     """Count the questions to a peer, each of which it must answer as the library does.
 
     Raises:
@@ -254,7 +254,7 @@ def agreed(peer: Peer, guard: pg.Guard) -> int:
     for label, purpose in questions():
         ours = guard.allows(label, purpose)
         if peer.question(label, purpose)() is not ours:
-            raise Differs(f"{peer.package} says {not ours} of {label} for {purpose}, the library {ours}")
+            raise PeerDiffers(f"{peer.package} says {not ours} of {label} for {purpose}, the library {ours}")
         count += 1
     return count
 
@@ -276,12 +276,12 @@ def peers() -> list[Case]:
         Case(one_by_id, 'guard.allows({"1.1(a)"}, "1.2(1)①")', known),
         Case(three_by_id, 'guard.allows({"1.1(a)", "1.1(c)", "1.1(b)"}, "1.2(1)①")', known),
     ]
-    rows = granted()
+    rows = collect_grants()
     for kind in PEERS:
         if version(kind.package) is None:
             continue
         peer = kind(rows)
-        agreed(peer, guard)
+        count_agreements(peer, guard)
         for name, sources in zip(names(kind.package), (ONE, THREE), strict=True):
             cases.append(Case(name, "ask()", {"ask": peer.question(sources, PURPOSE)}))
     return cases

@@ -54,13 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     print(
         f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} cores; pytest {pytest.__version__}; {options.pairs} pairs, {named(options.tests)}\n"
+        f"{os.cpu_count()} cores; pytest {pytest.__version__}; {options.pairs} pairs, {format_tests(options.tests)}\n"
     )
     run(options.tests)  # compiles bytecode and warms the disk's cache
     runs = [pair(options.tests, forwards=number % 2 == 0) for number in range(options.pairs)]
     print(markdown(["what", WITHOUT, WITH, "ratio (quartiles)", "target", "met"], rows(runs)), flush=True)
     if options.mutate:
-        print(f"\n{mutated()}")
+        print(f"\n{measure_mutations()}")
     return 0
 
 
@@ -73,7 +73,7 @@ def pair(tests: Sequence[str], *, forwards: bool) -> Times:
     return found
 
 
-def named(tests: Sequence[str]) -> str:
+def format_tests(tests: Sequence[str]) -> str:
     return " ".join(argument for argument in tests if not argument.startswith("-"))
 
 
@@ -105,7 +105,7 @@ def rows(runs: Sequence[Times]) -> Iterator[list[str]]:
         yield [f"the plugin on the project's own tests, {clock}", *times, spread(found), *target]
 
 
-def mutated() -> str:
+def measure_mutations() -> str:
     """Return the table row of a run that turns cells."""
     plain, _ = run(SHOP)
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +113,7 @@ def mutated() -> str:
         took, _ = run(SHOP, "--purposeguard-mutate", f"--purposeguard-json={file}")
         found = json.loads(file.read_text("utf-8"))["mutation"]
     turned = len(found["pinned"]) + len(found["not_pinned"])
-    line = [f"`--purposeguard-mutate` on {named(SHOP)}, processor time", amount(plain), amount(took)]
+    line = [f"`--purposeguard-mutate` on {format_tests(SHOP)}, processor time", amount(plain), amount(took)]
     cells = [str(turned), str(len(found["not_pinned"])), str(len(found["not_tried"]))]
     return markdown(["what", WITHOUT, "with it", "cells turned", "not pinned", "not tried"], [[*line, *cells]])
 

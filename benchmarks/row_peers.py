@@ -46,24 +46,24 @@ PATTERNS = tuple(
 def cases(guard: pg.Guard, class_: type[BaseModel], plain: list[dict[str, Any]], stack: ExitStack) -> list[Case]:
     """Return the peers that are installed; `guard` is asked the question that they are asked, and they agree."""
     rows = [class_(**row) for row in plain]
-    granted = peers.granted()
+    granted = peers.collect_grants()
     ways: dict[str, Callable[[], list[Any]]] = {
-        LOOP: lambda: without(rows, lambda: "product-data" in granted[peers.PURPOSE]),
+        LOOP: lambda: drop_denied_fields(rows, lambda: "product-data" in granted[peers.PURPOSE]),
         FIELD_MASK: lambda: [row.model_copy(update={"last_scan": "***"}) for row in rows],
-        REGEX: lambda: [row.model_copy(update=masked(vars(row))) for row in rows],
+        REGEX: lambda: [row.model_copy(update=mask_texts(vars(row))) for row in rows],
     }
     for name, kind in ((VAKT, peers.Vakt), (CEDAR, peers.Cedar)):
         if peers.version(kind.package) is not None:
             engine: peers.Peer = kind(granted)
-            ways[name] = _asked(engine, rows)
+            ways[name] = _ask_for_each(engine, rows)
     for name, way in ways.items():
         if "day" in repr(way()[7]):
-            raise peers.Differs(f"{name} leaves what {guard.notice.id} does not grant")
+            raise peers.PeerDiffers(f"{name} leaves what {guard.notice.id} does not grant")
     made = [Case(name, "way()", {"way": way}, of=len(rows)) for name, way in ways.items()]
     return [*made, *_orm(plain, stack)]
 
 
-def without(rows: Iterable[BaseModel], allowed: Callable[[], bool]) -> list[BaseModel]:
+def drop_denied_fields(rows: Iterable[BaseModel], allowed: Callable[[], bool]) -> list[BaseModel]:
     remaining = []
     for row in rows:
         if not allowed():
@@ -73,12 +73,12 @@ def without(rows: Iterable[BaseModel], allowed: Callable[[], bool]) -> list[Base
     return remaining
 
 
-def _asked(engine: peers.Peer, rows: list[BaseModel]) -> Callable[[], list[Any]]:
+def _ask_for_each(engine: peers.Peer, rows: list[BaseModel]) -> Callable[[], list[Any]]:
     ask = engine.question(("product-data",), peers.PURPOSE)
-    return lambda: without(rows, ask)
+    return lambda: drop_denied_fields(rows, ask)
 
 
-def masked(values: dict[str, Any]) -> dict[str, Any]:
+def mask_texts(values: dict[str, Any]) -> dict[str, Any]:
     return {name: _stars(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
@@ -121,7 +121,7 @@ def _orm(plain: list[dict[str, Any]], stack: ExitStack) -> list[Case]:
             return list(session.scalars(statement))
 
     if len(loaded(narrowed)) != len(plain) - len(plain[::100]):
-        raise peers.Differs("the criteria leave out other rows")
+        raise peers.PeerDiffers("the criteria leave out other rows")
     return [
         Case(CRITERIA, "loaded(query)", {"loaded": loaded, "query": narrowed}, of=len(plain)),
         Case(NO_CRITERIA, "loaded(query)", {"loaded": loaded, "query": query}, of=len(plain)),

@@ -153,7 +153,7 @@ class MarkedCustomer(BaseModel):
     last_scan: Annotated[str, tm.ProductData]
 
 
-class Slotted:
+class SlottedValue:
     __slots__ = ("value",)
 
     def __init__(self, value: object) -> None:
@@ -175,7 +175,7 @@ atexit.register(_OPEN.close)
 
 
 @contextlib.contextmanager
-def opened() -> Generator[list[Case]]:
+def open_cases() -> Generator[list[Case]]:
     """Return a context manager with the cases, which closes everything at its end."""
     try:
         yield rows()
@@ -187,11 +187,11 @@ def rows() -> list[Case]:
     """Return every case of rows that what is installed allows for."""
     guard = pg.Guard(tm.NOTICE)
     return [
-        *_nothing_to_withhold(guard),
-        *_one_of_three(guard),
-        *_nested(guard),
-        *_sealed(guard),
-        *_narrowed(),
+        *_make_plain_cases(guard),
+        *_make_withheld_cases(guard),
+        *_make_nested_cases(guard),
+        *_make_sealed_cases(guard),
+        *_make_narrowed_cases(),
         *_tasks(guard),
         *_blocks(guard),
         *_open_all(guard),
@@ -199,7 +199,7 @@ def rows() -> list[Case]:
     ]
 
 
-def _within(guard: pg.Guard, purpose: Any) -> Callable[[], AbstractContextManager[Any]]:
+def _make_use(guard: pg.Guard, purpose: Any) -> Callable[[], AbstractContextManager[Any]]:
     return lambda: guard.purpose(purpose, activity="rows")
 
 
@@ -207,7 +207,7 @@ def _case(name: str, statement: str, names: dict[str, object], within: Any = con
     return Case(name, statement, names, within, of=COUNT)
 
 
-def _nothing_to_withhold(guard: pg.Guard) -> list[Case]:
+def _make_plain_cases(guard: pg.Guard) -> list[Case]:
     customers = [Customer.model_validate(row) for row in PLAIN]
 
     @guard.access(withhold=True)
@@ -218,7 +218,7 @@ def _nothing_to_withhold(guard: pg.Guard) -> list[Case]:
     def reading() -> list[Customer]:
         return customers
 
-    within = _within(guard, tm.ProductProvision)
+    within = _make_use(guard, tm.ProductProvision)
     with within():
         _expect(withholding()[7].last_scan == reading()[7].last_scan == "day 7")
     return [
@@ -229,7 +229,7 @@ def _nothing_to_withhold(guard: pg.Guard) -> list[Case]:
     ]
 
 
-def _one_of_three(guard: pg.Guard) -> list[Case]:
+def _make_withheld_cases(guard: pg.Guard) -> list[Case]:
     """Return one field of three withheld by an access function, and a copy of each row of the same class."""
     kinds: dict[str, tuple[Any, str]] = {
         PYDANTIC: (Customer, "[row.model_copy() for row in rows]"),
@@ -241,11 +241,11 @@ def _one_of_three(guard: pg.Guard) -> list[Case]:
     if attrs is not None:
         kinds[ATTRS] = (AttrsCustomer, "[evolve(row) for row in rows]")
         names["evolve"] = attrs.evolve
-    within = _within(guard, tm.RenewalGuidance)
+    within = _make_use(guard, tm.RenewalGuidance)
     cases = []
     for kind, (class_, copy) in kinds.items():
         instances = [class_(**row) for row in PLAIN]
-        withholding = _returning(guard, class_, instances)
+        withholding = _make_access(guard, class_, instances)
         with within():
             _expect("day" not in repr(withholding()[7]))
         cases.append(_case(WITHHELD[kind], "withholding()", {"withholding": withholding}, within))
@@ -253,7 +253,7 @@ def _one_of_three(guard: pg.Guard) -> list[Case]:
     return cases
 
 
-def _returning(guard: pg.Guard, class_: Any, instances: list[Any]) -> Callable[[], list[Any]]:
+def _make_access(guard: pg.Guard, class_: Any, instances: list[Any]) -> Callable[[], list[Any]]:
     def withholding() -> list[Any]:
         return instances
 
@@ -261,7 +261,7 @@ def _returning(guard: pg.Guard, class_: Any, instances: list[Any]) -> Callable[[
     return guard.access(withhold=True)(withholding)
 
 
-def _nested(guard: pg.Guard) -> list[Case]:
+def _make_nested_cases(guard: pg.Guard) -> list[Case]:
     def orders(number: int) -> list[Order]:
         return [
             Order(number=order, device="laptop", address=Address(street=f"street {number}", delivered="day"))
@@ -283,7 +283,7 @@ def _nested(guard: pg.Guard) -> list[Case]:
             }
         )
 
-    within = _within(guard, tm.RenewalGuidance)
+    within = _make_use(guard, tm.RenewalGuidance)
     with within():
         _expect("day" not in repr(withholding()[7]) and "laptop" not in repr(withholding()[7]))
     return [
@@ -292,10 +292,10 @@ def _nested(guard: pg.Guard) -> list[Case]:
     ]
 
 
-def _sealed(guard: pg.Guard) -> list[Case]:
+def _make_sealed_cases(guard: pg.Guard) -> list[Case]:
     plain, sealed = TypeAdapter(list[PlainMember]), TypeAdapter(list[Member])
     plain_members, members = plain.validate_python(MEMBERS), sealed.validate_python(MEMBERS)
-    within = _within(guard, tm.ProductProvision)
+    within = _make_use(guard, tm.ProductProvision)
     with within():
         _expect(sealed.dump_json(members) == plain.dump_json(plain_members))
     return [
@@ -308,7 +308,7 @@ def _sealed(guard: pg.Guard) -> list[Case]:
     ]
 
 
-def _narrowed() -> list[Case]:
+def _make_narrowed_cases() -> list[Case]:
     """Return one subject in a hundred asked for the use to stop; the store is a file of SQLite."""
     governance = _governance()
     for number in range(0, COUNT, RESTRICTED):
@@ -321,7 +321,7 @@ def _narrowed() -> list[Case]:
         return customers
 
     by_hand = _ByHand(governance, customers)
-    within = _within(guard, tm.ProductProvision)
+    within = _make_use(guard, tm.ProductProvision)
     with within():
         _expect(narrowed() == by_hand() and len(narrowed()) == COUNT - COUNT // RESTRICTED)
     names: dict[str, object] = {"narrowed": narrowed, "forget": governance.preference_cache.forget}
@@ -447,8 +447,8 @@ def _blocks(guard: pg.Guard) -> list[Case]:
 
 def _open_all(guard: pg.Guard) -> list[Case]:
     seals = [pg.Personal(f"value {number}", tm.Registration) for number in range(COUNT)]
-    slotted = [Slotted(f"value {number}") for number in range(COUNT)]
-    within = _within(guard, tm.RenewalGuidance)
+    slotted = [SlottedValue(f"value {number}") for number in range(COUNT)]
+    within = _make_use(guard, tm.RenewalGuidance)
     return [
         _case(OPEN_ALL, "use.open_all(seals)", {"seals": seals}, within),
         _case(SLOTS, "[row.value for row in slotted]", {"slotted": slotted}),

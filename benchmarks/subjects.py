@@ -126,7 +126,7 @@ def measure(store: Store) -> None:
     with contextlib.closing(PreferenceCache(subjects)) as all_preferences:
         all_preferences.preferences("0")
         chosen = [str(number) for number in random.sample(range(1, SUBJECTS + 1), COLD)]
-        each = [_timed(all_preferences.preferences, subject) for subject in chosen]
+        each = [_time_call(all_preferences.preferences, subject) for subject in chosen]
         low, _, high = statistics.quantiles(each, n=4)
         print(
             f"a cold check: {statistics.median(each):.0f} µs (quartiles {low:.0f} to {high:.0f}), by this query alone:"
@@ -137,7 +137,7 @@ def measure(store: Store) -> None:
         warm(all_preferences)
 
 
-def _timed(call: Callable[[str], object], argument: str) -> float:
+def _time_call(call: Callable[[str], object], argument: str) -> float:
     began = time.perf_counter_ns()
     call(argument)
     return (time.perf_counter_ns() - began) / 1000

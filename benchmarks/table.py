@@ -36,11 +36,11 @@ class Row:
         times = runs[self.group]
         return figure(times, self.case) if self.floor is None else ratio(times, self.case, self.floor)
 
-    def measured(self, runs: Runs) -> bool:
+    def is_measured(self, runs: Runs) -> bool:
         """Return False if a package that the case needs is not installed."""
         return {self.case, self.floor} - {None} <= set(runs[self.group][0])
 
-    def met(self, runs: Runs) -> str:
+    def describe_target(self, runs: Runs) -> str:
         if self.limit is None:
             return ""
         return "yes" if self.result(runs).value <= self.limit else "no"
@@ -140,11 +140,11 @@ def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
 
 
-def compared(rows: Sequence[Row], runs: Runs) -> str:
+def format_comparison(rows: Sequence[Row], runs: Runs) -> str:
     """Return the table of rows against their floors and targets."""
     lines: list[list[str]] = []
     for row in rows:
-        if not row.measured(runs):
+        if not row.is_measured(runs):
             lines.append([row.case, "not installed", "", "", row.against(), ""])
             continue
         own = figure(runs[row.group], row.case)
@@ -152,11 +152,11 @@ def compared(rows: Sequence[Row], runs: Runs) -> str:
         if row.floor is not None:
             floor = f"{amount(figure(runs[row.group], row.floor).value)}, {row.floor}"
             times = spread(ratio(runs[row.group], row.case, row.floor))
-        lines.append([row.case, amount(own.value, row.unit), floor, times, row.against(), row.met(runs)])
+        lines.append([row.case, amount(own.value, row.unit), floor, times, row.against(), row.describe_target(runs)])
     return markdown(["what", "takes", "floor, in the same run", "ratio (quartiles)", "target", "met"], lines)
 
 
-def beside(rows: Sequence[Row], runs: Runs) -> str:
+def format_untargeted(rows: Sequence[Row], runs: Runs) -> str:
     """Return the table of what has no target."""
     lines = []
     for row in rows:

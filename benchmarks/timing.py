@@ -55,9 +55,9 @@ class Runner:
         self.within = case.within()
         names = {**case.names, "use": self.context.run(self.within.__enter__)}
         self.timer = timeit.Timer("\n".join(case.body), globals=names)
-        self.number = self._calibrated(block)
+        self.number = self._calibrate(block)
 
-    def _calibrated(self, block: float) -> int:
+    def _calibrate(self, block: float) -> int:
         number = 1
         while (took := self.context.run(self.timer.timeit, number)) < block / 4:
             number *= 4

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.data.measured import Row, alternating, often
+from benchmarks.data.measured import TimedRow, time_alternately, time_calls
 from benchmarks.data.office import Office
 from purposeguard import ByRow, Guard, NotPersonal, RowSource, Subject
 from purposeguard.adapters import arrow
@@ -56,7 +56,7 @@ def _all_known(known: Any) -> None:
         raise UnknownIds
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[TimedRow]:
     """Return the rows of the table."""
     count, rounds = (ROWS // 10, 3) if quick else (ROWS, 7)
     random = np.random.default_rng(7)
@@ -75,7 +75,7 @@ def rows(quick: bool = False) -> list[Row]:
     return found
 
 
-def _engine(name: str, engine: tuple[Any, ...], stopped: list[int], rounds: int) -> list[Row]:
+def _engine(name: str, engine: tuple[Any, ...], stopped: list[int], rounds: int) -> list[TimedRow]:
     frame, hand, anti, read = engine
     found = []
     guard = Guard(tm.NOTICE)
@@ -86,8 +86,8 @@ def _engine(name: str, engine: tuple[Any, ...], stopped: list[int], rounds: int)
             "ours": lambda: read(frames.permitted(frame, BY_SOURCE)),
         }
         assert len(cases["hand"]()) == len(cases["ours"]()), name  # type: ignore[arg-type]  # frames
-        took = alternating(cases, rounds)
-    found.append(Row(f"{name}: rows by their sources", took["ours"], "a filter by hand", took["hand"], 1.15))
+        took = time_alternately(cases, rounds)
+    found.append(TimedRow(f"{name}: rows by their sources", took["ours"], "a filter by hand", took["hand"], 1.15))
     if anti is None:
         return found
     guard = Guard(tm.NOTICE, governance=Office(stopped))
@@ -98,8 +98,10 @@ def _engine(name: str, engine: tuple[Any, ...], stopped: list[int], rounds: int)
             "ours": lambda: read(frames.permitted(frame, BY_SUBJECT)),
         }
         assert len(cases["hand"]()) == len(cases["ours"]()), name  # type: ignore[arg-type]  # frames
-        took = alternating(cases, rounds)
-    found.append(Row(f"{name}: one subject in ten stopped it", took["ours"], "its own anti-join", took["hand"], 1.25))
+        took = time_alternately(cases, rounds)
+    found.append(
+        TimedRow(f"{name}: one subject in ten stopped it", took["ours"], "its own anti-join", took["hand"], 1.25)
+    )
     return found
 
 
@@ -170,7 +172,7 @@ def _engines(table: pa.Table, stopped: Any) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def _columns() -> list[Row]:
+def _columns() -> list[TimedRow]:
     """Return a check of a hundred columns: of a table that bears its tags, and of frames with a tagged class."""
     names = [f"column_{number}" for number in range(100)]
     tags = dict.fromkeys(names, tm.ProductData)
@@ -188,7 +190,7 @@ def _columns() -> list[Row]:
         }
         with guard.purpose(tm.SecurityInformation):
             found += [
-                Row(f"{name}: a check of 100 columns, {count:,} rows", often(call), limit=50_000)
+                TimedRow(f"{name}: a check of 100 columns, {count:,} rows", time_calls(call), limit=50_000)
                 for name, call in checks.items()
             ]
     return found

@@ -12,7 +12,7 @@ from benchmarks.table import amount, markdown
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class TimedRow:
     """What was measured, in nanoseconds: against what it is compared, and how often that it may take (`limit`).
 
     Without `against`, `limit` is what it may take itself.
@@ -51,11 +51,11 @@ class Row:
 HEAD = ("what", "takes", "against, in the same run", "ratio", "target", "met")
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[TimedRow]) -> str:
     return markdown(HEAD, [row.line() for row in rows])
 
 
-def alternating(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def time_alternately(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Return the fastest of several runs of each case, in nanoseconds. A first run of each does not count."""
     fastest = dict.fromkeys(cases, float("inf"))
     for number in range(rounds + 1):
@@ -70,7 +70,7 @@ def alternating(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[
     return fastest
 
 
-def paired(floor: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float, float]:
+def time_pairs(floor: Callable[[], object], ours: Callable[[], object], rounds: int) -> tuple[float, float, float]:
     """Return the medians of both run times, in nanoseconds, and of the ratios of neighboring runs.
 
     For what takes less than a hundred milliseconds: there the fastest run of many is a stroke of luck.
@@ -89,7 +89,7 @@ def paired(floor: Callable[[], object], ours: Callable[[], object], rounds: int)
     return statistics.median(took["floor"]), statistics.median(took["ours"]), statistics.median(ratios)
 
 
-def often(call: Callable[[], object], blocks: int = 400, times: int = 10) -> float:
+def time_calls(call: Callable[[], object], blocks: int = 400, times: int = 10) -> float:
     """Return the fastest of many short blocks, in nanoseconds a call."""
     best = float("inf")
     for _ in range(blocks):

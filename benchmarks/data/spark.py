@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as everybody calls it
 
 from benchmarks.data.frames import BY_SOURCE, BY_SUBJECT, SOURCES, by_hand
-from benchmarks.data.measured import Row, alternating, often
+from benchmarks.data.measured import TimedRow, time_alternately, time_calls
 from benchmarks.data.office import Office
 from purposeguard import Guard
 from purposeguard.adapters.spark import Spark
@@ -26,7 +26,7 @@ ROWS = 50_000_000
 STOPPED = 1_000_000
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[TimedRow]:
     """Return the rows of the table."""
     count, rounds = (ROWS // 10, 2) if quick else (ROWS, 5)
     stopped = np.sort(np.random.default_rng(7).choice(count, STOPPED * count // ROWS, replace=False))
@@ -75,7 +75,7 @@ def _read(frame: DataFrame) -> Any:
     return frame.agg(F.count("subject"), F.round(F.sum("amount"), 3), F.count("source")).collect()
 
 
-def _checks(data: DataFrame, rounds: int) -> list[Row]:
+def _checks(data: DataFrame, rounds: int) -> list[TimedRow]:
     guard = Guard(tm.NOTICE)
     spark = Spark(guard)
     tagged = spark.tagged(data, dict.fromkeys(data.columns, tm.ProductData))
@@ -92,8 +92,8 @@ def _checks(data: DataFrame, rounds: int) -> list[Row]:
         known = plan()
         spark.check(known)
         checks = [
-            Row("a check of a frame that was checked before", often(partial(spark.check, known), 20, 100)),
-            Row("a check of a new frame", _more(plan, new, 40)),
+            TimedRow("a check of a frame that was checked before", time_calls(partial(spark.check, known), 20, 100)),
+            TimedRow("a check of a new frame", _more(plan, new, 40)),
         ]
 
         def bare() -> object:
@@ -105,43 +105,43 @@ def _checks(data: DataFrame, rounds: int) -> list[Row]:
 
         if bare() != guarded():
             raise RuntimeError("the two do not give the same")
-        took = alternating({"hand": bare, "ours": guarded}, rounds)
+        took = time_alternately({"hand": bare, "ours": guarded}, rounds)
     return [
         *checks,
-        Row("all rows, checked", took["ours"], "the bare plan", took["hand"], 1.05),
+        TimedRow("all rows, checked", took["ours"], "the bare plan", took["hand"], 1.05),
     ]
 
 
 def _more(plain: Callable[[], object], ours: Callable[[], object], rounds: int) -> float:
-    took = alternating({"plain": plain, "ours": ours}, rounds)
+    took = time_alternately({"plain": plain, "ours": ours}, rounds)
     return took["ours"] - took["plain"]
 
 
-def _by_source(data: DataFrame, rounds: int) -> list[Row]:
+def _by_source(data: DataFrame, rounds: int) -> list[TimedRow]:
     guard = Guard(tm.NOTICE)
     spark = Spark(guard)
     tagged = spark.tagged(data, BY_SOURCE)
     condition = by_hand("CAST(raise_error('unknown source') AS boolean)")
-    hand, ours = _compared(guard, lambda: data.filter(condition), lambda: spark.permitted(tagged), rounds)
-    return [Row("rows by their sources", ours, "a filter by hand", hand, 1.15)]
+    hand, ours = _time_both(guard, lambda: data.filter(condition), lambda: spark.permitted(tagged), rounds)
+    return [TimedRow("rows by their sources", ours, "a filter by hand", hand, 1.15)]
 
 
-def _by_subject(data: DataFrame, keys: DataFrame, stopped: list[int], rounds: int) -> list[Row]:
+def _by_subject(data: DataFrame, keys: DataFrame, stopped: list[int], rounds: int) -> list[TimedRow]:
     guard = Guard(tm.NOTICE, governance=Office(stopped))
     spark = Spark(guard)
     tagged = spark.tagged(data, BY_SUBJECT)
-    hand, ours = _compared(
+    hand, ours = _time_both(
         guard, lambda: data.join(keys, "subject", "left_anti"), lambda: spark.permitted(tagged), rounds
     )
-    return [Row(f"{len(stopped):,} subjects stopped it", ours, "its own anti-join", hand, 1.25)]
+    return [TimedRow(f"{len(stopped):,} subjects stopped it", ours, "its own anti-join", hand, 1.25)]
 
 
-def _compared(
+def _time_both(
     guard: Guard, hand: Callable[[], DataFrame], ours: Callable[[], DataFrame], rounds: int
 ) -> tuple[float, float]:
     """Return the times of both, including the time to make the plan."""
     with guard.purpose(tm.SecurityInformation):
         if _read(hand()) != _read(ours()):
             raise RuntimeError("the two do not give the same")
-        took = alternating({"hand": lambda: _read(hand()), "ours": lambda: _read(ours())}, rounds)
+        took = time_alternately({"hand": lambda: _read(hand()), "ours": lambda: _read(ours())}, rounds)
     return took["hand"], took["ours"]

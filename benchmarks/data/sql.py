@@ -9,7 +9,7 @@ from functools import partial
 from sqlglot import parse_one
 from sqlglot.optimizer.qualify import qualify
 
-from benchmarks.data.measured import Row, often, paired
+from benchmarks.data.measured import TimedRow, time_calls, time_pairs
 from purposeguard import Guard
 from purposeguard.adapters.sql import Statements
 from purposeguard.notice.vocabulary import Source
@@ -39,7 +39,7 @@ TEXTS = {
 }
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[TimedRow]:
     """Return the rows of the table."""
     guard = Guard(tm.NOTICE)
     statements = Statements(guard, TABLES, dialect="postgres")
@@ -61,9 +61,11 @@ def rows(quick: bool = False) -> list[Row]:
             known = text.format(n=-1)
             statements.check(known)
             found.append(
-                Row(f"{name}: text seen before", often(partial(statements.check, known), 100, 1000), limit=2000)
+                TimedRow(
+                    f"{name}: text seen before", time_calls(partial(statements.check, known), 100, 1000), limit=2000
+                )
             )
         for name, text in TEXTS.items():
-            plain, ours, ratio = paired(plainly(text), checked(text), 50 if quick else 300)
-            found.append(Row(f"{name}: new text", ours, "sqlglot's parse and qualify", plain, 1.3, middle=ratio))
+            plain, ours, ratio = time_pairs(plainly(text), checked(text), 50 if quick else 300)
+            found.append(TimedRow(f"{name}: new text", ours, "sqlglot's parse and qualify", plain, 1.3, middle=ratio))
     return found

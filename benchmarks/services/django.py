@@ -9,7 +9,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-from benchmarks.data.measured import Row, paired
+from benchmarks.data.measured import TimedRow, time_pairs
 from examples.django_shop import settings as stated
 from purposeguard.notices import trendmicro_jp as tm
 
@@ -19,7 +19,7 @@ PEOPLE = 20
 """Rows on a page."""
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[TimedRow]:
     """Return the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
         _set_up(Path(folder))
@@ -42,8 +42,8 @@ def rows(quick: bool = False) -> list[Row]:
                 finally:
                     connection.execute_wrappers = held
 
-            takes, against, ratio = paired(floor, ours, 20 if quick else 300)
-            found.append(Row(what, against, "the same view without a guard", takes, middle=ratio))
+            takes, against, ratio = time_pairs(floor, ours, 20 if quick else 300)
+            found.append(TimedRow(what, against, "the same view without a guard", takes, middle=ratio))
         connection.close()
         governance.close()
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from benchmarks.data.measured import Row, paired
+from benchmarks.data.measured import TimedRow, time_pairs
 from purposeguard import Guard
 from purposeguard.governance import Governance
 from purposeguard.integrations.fastapi import PurposeRouter, install
@@ -49,7 +49,7 @@ def small(router: APIRouter) -> FastAPI:
     return app
 
 
-async def requested(app: Any, path: str) -> bytes:
+async def request(app: Any, path: str) -> bytes:
     """Return the body of an answer, which has to be 200."""
     body: list[bytes] = []
 
@@ -64,7 +64,7 @@ async def requested(app: Any, path: str) -> bytes:
     return b"".join(body)
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[TimedRow]:
     """Return the rows of the table."""
     rounds = 200 if quick else 2000
     guard = Guard(tm.NOTICE)
@@ -75,13 +75,13 @@ def rows(quick: bool = False) -> list[Row]:
     with contextlib.closing(loop):
 
         def ask(app: Any, path: str) -> Callable[[], bytes]:
-            return lambda: loop.run_until_complete(requested(app, path))
+            return lambda: loop.run_until_complete(request(app, path))
 
         for name in ("coroutine", "function"):
             path = f"/{name}"
             assert ask(bare, path)() == ask(guarded, path)()
-            floor, ours, ratio = paired(ask(bare, path), ask(guarded, path), rounds)
-            found.append(Row(f"a small answer of a {name}", ours, "the same route bare", floor, middle=ratio))
+            floor, ours, ratio = time_pairs(ask(bare, path), ask(guarded, path), rounds)
+            found.append(TimedRow(f"a small answer of a {name}", ours, "the same route bare", floor, middle=ratio))
         with tempfile.TemporaryDirectory(prefix="purposeguard-services-") as folder:
             url = f"sqlite:///{Path(folder)}/store.db"
             Governance(url, notice=tm.NOTICE).close()
@@ -90,7 +90,7 @@ def rows(quick: bool = False) -> list[Row]:
     return found
 
 
-def list_of_customers(run: Callable[[Any], Any], rounds: int) -> list[Row]:
+def list_of_customers(run: Callable[[Any], Any], rounds: int) -> list[TimedRow]:
     """Return the service of `benchmarks.load`, without a server."""
     from benchmarks import load_app
 
@@ -99,7 +99,7 @@ def list_of_customers(run: Callable[[Any], Any], rounds: int) -> list[Row]:
     try:
 
         def ask(path: str) -> Callable[[], bytes]:
-            return lambda: run(requested(load_app.app, path))
+            return lambda: run(request(load_app.app, path))
 
         rows = []
         for kind, path, against in (
@@ -108,9 +108,9 @@ def list_of_customers(run: Callable[[Any], Any], rounds: int) -> list[Row]:
             ("without marks, a coroutine", "/guarded/nobody", "/bare/coroutine"),
         ):
             assert json.loads(ask(path)()) == json.loads(ask(against)())
-            floor, ours, ratio = paired(ask(against), ask(path), rounds)
+            floor, ours, ratio = time_pairs(ask(against), ask(path), rounds)
             rows.append(
-                Row(
+                TimedRow(
                     f"a list of {load_app.COUNT:,} customers, {kind}",
                     ours,
                     "the same list bare",

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.test import EnvironBuilder
 
-from benchmarks.data.measured import Row, paired
+from benchmarks.data.measured import TimedRow, time_pairs
 from purposeguard import Guard
 from purposeguard.integrations.flask import Purposes
 from purposeguard.notices import trendmicro_jp as tm
@@ -44,7 +44,7 @@ def application(read: Callable[[], str]) -> Flask:
     return app
 
 
-def requested(app: Flask, path: str) -> Callable[[], None]:
+def make_requests(app: Flask, path: str) -> Callable[[], None]:
     environ = EnvironBuilder(path).get_environ()
 
     def start_response(status: str, _headers: object, _error: object = None) -> Callable[[bytes], object]:
@@ -61,7 +61,7 @@ def requested(app: Flask, path: str) -> Callable[[], None]:
     return run
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool) -> list[TimedRow]:
     """Measure the cost of a purpose for a request with one read, and for a streaming response with ten reads."""
     bare, guarded = application(bare_name), application(name)
     Purposes(
@@ -72,6 +72,6 @@ def rows(quick: bool) -> list[Row]:
         ("a request for JSON, one guarded read", "/customers/7"),
         ("a request for a stream of ten lines, a guarded read each", "/lines"),
     ):
-        floor, ours, middle = paired(requested(bare, path), requested(guarded, path), 10 if quick else 60)
-        found.append(Row(what, ours / REQUESTS, "the same application bare", floor / REQUESTS, middle=middle))
+        floor, ours, middle = time_pairs(make_requests(bare, path), make_requests(guarded, path), 10 if quick else 60)
+        found.append(TimedRow(what, ours / REQUESTS, "the same application bare", floor / REQUESTS, middle=middle))
     return found

@@ -14,7 +14,7 @@ import httpx
 import requests
 
 import purposeguard as pg
-from benchmarks.data.measured import Row, paired
+from benchmarks.data.measured import TimedRow, time_pairs
 from benchmarks.data.office import Office
 from purposeguard.governance import Governance
 from purposeguard.integrations.httpx import GuardedTransport
@@ -65,7 +65,7 @@ def serving() -> Iterator[str]:
         thread.join()
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool) -> list[TimedRow]:
     """Return one POST of a thousand bytes each."""
     rounds = 200 if quick else 2_000
     with serving() as url, tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def _outgoing(url: str, governance: Office | Governance) -> tuple[pg.Guard, Outg
     return guard, Outgoing(guard, {url.removesuffix("/letters"): HOUSE})
 
 
-def _httpx(what: str, url: str, governance: Office | Governance, source: type, rounds: int) -> Row:
+def _httpx(what: str, url: str, governance: Office | Governance, source: type, rounds: int) -> TimedRow:
     guard, outgoing = _outgoing(url, governance)
     with httpx.Client() as bare, httpx.Client(transport=GuardedTransport(outgoing)) as guarded:
 
@@ -95,7 +95,7 @@ def _httpx(what: str, url: str, governance: Office | Governance, source: type, r
         return _row(what, "httpx bare", lambda: bare.post(url, json=LETTER), send, rounds)
 
 
-def _requests(what: str, url: str, governance: Office, rounds: int) -> Row:
+def _requests(what: str, url: str, governance: Office, rounds: int) -> TimedRow:
     guard, outgoing = _outgoing(url, governance)
     with requests.Session() as bare, GuardedSession(outgoing) as guarded:
         bare.trust_env = guarded.trust_env = False
@@ -107,6 +107,6 @@ def _requests(what: str, url: str, governance: Office, rounds: int) -> Row:
         return _row(what, "requests bare", lambda: bare.post(url, json=LETTER, timeout=10), send, rounds)
 
 
-def _row(what: str, against: str, bare: Callable[[], object], send: Callable[[], object], rounds: int) -> Row:
-    floor, ours, middle = paired(bare, send, rounds)
-    return Row(what, ours, against, floor, middle=middle)
+def _row(what: str, against: str, bare: Callable[[], object], send: Callable[[], object], rounds: int) -> TimedRow:
+    floor, ours, middle = time_pairs(bare, send, rounds)
+    return TimedRow(what, ours, against, floor, middle=middle)

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import purposeguard as pg
-from benchmarks.data.measured import Row, often, paired
+from benchmarks.data.measured import TimedRow, time_calls, time_pairs
 from purposeguard.integrations.celery import purpose_task
 from purposeguard.integrations.passport import Passports
 from purposeguard.integrations.passport_http import PassportMiddleware, headers
@@ -27,45 +27,48 @@ passports = Passports(guard, keys={"bench": b"k" * 32})
 PERMITS = [tm.ProductGuidance]
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool) -> list[TimedRow]:
     """Return each of them alone, and beside the same without a passport."""
     return [*alone(quick), task(quick), request(quick)]
 
 
-def alone(quick: bool) -> list[Row]:
+def alone(quick: bool) -> list[TimedRow]:
     blocks = 20 if quick else 400
     with guard.purpose(tm.ProductGuidance):
         text = passports.issue(audience="bench")
-        issue = often(lambda: passports.issue(audience="bench"), blocks)
+        issue = time_calls(lambda: passports.issue(audience="bench"), blocks)
 
     def accept() -> None:
         with passports.accept(text, permits=PERMITS, audience="bench"):
             pass
 
     accept()
-    return [Row("a passport issued", issue), Row("a passport accepted, and its purpose entered", often(accept, blocks))]
+    return [
+        TimedRow("a passport issued", issue),
+        TimedRow("a passport accepted, and its purpose entered", time_calls(accept, blocks)),
+    ]
 
 
-def task(quick: bool) -> Row:
+def task(quick: bool) -> TimedRow:
     """Return a task that runs at once, which is Celery's own work without a broker."""
     bare = Celery("bare", set_as_current=False)
     held = Celery("held", task_cls=purpose_task(passports), set_as_current=False)
 
     def made(app: Any, **options: Any) -> Callable[[], object]:
         app.conf.task_always_eager = True
-        noted = app.task(name="noted", shared=False, **options)(_noted)
+        noted = app.task(name="noted", shared=False, **options)(_return_one)
         return lambda: noted.delay().get()
 
     with guard.purpose(tm.ProductGuidance):
-        floor, ours, ratio = paired(made(bare), made(held, permits=PERMITS), 20 if quick else 400)
-    return Row("a task of Celery, run at once", ours, "without a passport", floor, middle=ratio)
+        floor, ours, ratio = time_pairs(made(bare), made(held, permits=PERMITS), 20 if quick else 400)
+    return TimedRow("a task of Celery, run at once", ours, "without a passport", floor, middle=ratio)
 
 
-def _noted() -> int:
+def _return_one() -> int:
     return 1
 
 
-def request(quick: bool) -> Row:
+def request(quick: bool) -> TimedRow:
     """Return a request through httpx to an application of Starlette in the same process, without a network."""
 
     async def answer(_: Request) -> Response:
@@ -86,5 +89,7 @@ def request(quick: bool) -> Row:
                 given = headers(passports)
             await guarded.get("/", headers=given)
 
-        floor, took, ratio = paired(lambda: runner.run(bare()), lambda: runner.run(ours()), 20 if quick else 400)
-    return Row("a request between two services, without a network", took, "without a passport", floor, middle=ratio)
+        floor, took, ratio = time_pairs(lambda: runner.run(bare()), lambda: runner.run(ours()), 20 if quick else 400)
+    return TimedRow(
+        "a request between two services, without a network", took, "without a passport", floor, middle=ratio
+    )

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
-from benchmarks.data.measured import Row, paired
+from benchmarks.data.measured import TimedRow, time_pairs
 from purposeguard import Guard, Label, Personal, PurposeViolation, Use
 from purposeguard.integrations.logging import Masking
 from purposeguard.integrations.opentelemetry import Telemetry
@@ -24,13 +24,13 @@ from purposeguard.notices import trendmicro_jp as tm
 PACKAGES = ("opentelemetry-sdk", "sentry-sdk")
 
 
-class Customer(BaseModel):
+class TaggedCustomer(BaseModel):
     name: Annotated[str, tm.Registration]
     email: Annotated[str, tm.Registration]
     plan: str
 
 
-CUSTOMER = Customer(name="Aiko Mori", email="aiko@example.org", plan="standard")
+CUSTOMER = TaggedCustomer(name="Aiko Mori", email="aiko@example.org", plan="standard")
 
 
 class Nowhere(Transport):
@@ -46,7 +46,7 @@ class Written(logging.Handler):
         self.format(record)
 
 
-def _uses(times: int) -> list[Row]:
+def _uses(times: int) -> list[TimedRow]:
     value = Personal("Aiko", tm.Registration)
     denied, label = Personal("2026-05-02", tm.ProductData), Label(tm.Registration)
     meter = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False).get_meter("benchmark")
@@ -72,12 +72,12 @@ def _uses(times: int) -> list[Row]:
             ("`use.allows`", allows, 1000, 1.5),
             ("a denial", refuses, 20, 5.0),
         ):
-            floor, ours, ratio = paired(functools.partial(call, before), functools.partial(call, use), times)
-            rows.append(Row(f"{what} with `Telemetry`", ours / many, "without", floor / many, limit, middle=ratio))
+            floor, ours, ratio = time_pairs(functools.partial(call, before), functools.partial(call, use), times)
+            rows.append(TimedRow(f"{what} with `Telemetry`", ours / many, "without", floor / many, limit, middle=ratio))
     return rows
 
 
-def _records(times: int) -> list[Row]:
+def _records(times: int) -> list[TimedRow]:
     plain, masked = (logging.Logger("benchmark") for _ in range(2))  # noqa: LOG001
     for logger, filters in ((plain, []), (masked, [Masking()])):
         handler = Written()
@@ -95,16 +95,16 @@ def _records(times: int) -> list[Row]:
 
     rows = []
     for what, call in (("texts", texts), ("a model and its dump", objects)):
-        floor, ours, ratio = paired(functools.partial(call, plain), functools.partial(call, masked), times)
-        rows.append(Row(f"a log record of {what}, masked", ours / 100, "as it is", floor / 100, middle=ratio))
+        floor, ours, ratio = time_pairs(functools.partial(call, plain), functools.partial(call, masked), times)
+        rows.append(TimedRow(f"a log record of {what}, masked", ours / 100, "as it is", floor / 100, middle=ratio))
     return rows
 
 
-def _events(times: int) -> list[Row]:
+def _events(times: int) -> list[TimedRow]:
     own: dict[str, Any] = {"dsn": "https://key@127.0.0.1/1", "transport": Nowhere, "auto_enabling_integrations": False}
     plain, masked = sentry_sdk.Client(**own), sentry_sdk.Client(**options(**own))
 
-    def fails(customer: Customer, depth: int) -> None:
+    def fails(customer: TaggedCustomer, depth: int) -> None:
         if depth:
             fails(customer, depth - 1)
         raise ValueError(f"no mailbox for {customer.name}")
@@ -117,11 +117,11 @@ def _events(times: int) -> list[Row]:
             except ValueError as error:
                 sentry_sdk.capture_exception(error)
 
-    floor, ours, ratio = paired(lambda: captured(plain), lambda: captured(masked), times)
-    return [Row("an exception of 11 frames to Sentry, masked", ours, "as it is", floor, middle=ratio)]
+    floor, ours, ratio = time_pairs(lambda: captured(plain), lambda: captured(masked), times)
+    return [TimedRow("an exception of 11 frames to Sentry, masked", ours, "as it is", floor, middle=ratio)]
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[TimedRow]:
     """Return the rows of the table."""
     times = 20 if quick else 100
     return [*_uses(times), *_records(times), *_events(times)]

@@ -67,7 +67,7 @@ def test_rows_measure_what_their_targets_ask_for(monkeypatch):
     monkeypatch.setattr(rows, "COUNT", 200)
     monkeypatch.setattr(rows, "PLAIN", rows.PLAIN[:200])
     monkeypatch.setattr(rows, "MEMBERS", rows.MEMBERS[:200])
-    with rows.opened() as cases:
+    with rows.open_cases() as cases:
         measured = {case.name for case in cases}
     missing = {name for row in table.ROWS for name in (row.case, row.floor or row.case)} - measured
     assert {name for name in missing if "attrs" not in name} == set()
@@ -75,7 +75,7 @@ def test_rows_measure_what_their_targets_ask_for(monkeypatch):
 
 
 def test_counting_measures_what_its_rows_ask_for():
-    found = counting.measured(blocks=1)
+    found = counting.measure(blocks=1)
     assert {row.case for row in (*table.TARGETS, *table.BESIDE) if row.group == "counting"} <= set(found)
 
 
@@ -89,7 +89,7 @@ def test_growth_measures_what_it_compares(monkeypatch):
 
 def test_peers_are_given_what_the_notice_grants():
     notice = pg.Notice.bundled("trendmicro-jp")
-    granted = peers.granted()
+    granted = peers.collect_grants()
     pairs = {(source, purpose) for purpose, sources in granted.items() for source in sources}
     asked = {(source.slug, purpose.slug) for source in notice.sources for purpose in notice.purposes}
     guard = pg.Guard(notice)
@@ -123,11 +123,11 @@ class Faithful(Obliging):
 
 def test_a_peer_is_asked_everything_and_found_out_where_it_differs():
     guard = pg.Guard(pg.Notice.bundled("trendmicro-jp"))
-    with pytest.raises(peers.Differs, match="obliging says True of"):
-        peers.agreed(Obliging({}), guard)
+    with pytest.raises(peers.PeerDiffers, match="obliging says True of"):
+        peers.count_agreements(Obliging({}), guard)
     sources, purposes = len(guard.notice.sources), len(guard.notice.purposes)
     pairs = sources * (sources - 1) // 2
-    assert peers.agreed(Faithful(peers.granted()), guard) == (sources + pairs + 1) * purposes
+    assert peers.count_agreements(Faithful(peers.collect_grants()), guard) == (sources + pairs + 1) * purposes
 
 
 def test_a_worker_prints_what_it_measured(capsys, monkeypatch):
@@ -141,7 +141,7 @@ def test_the_report_says_of_each_row_whether_it_is_met(capsys, monkeypatch, tmp_
         assert group == "import"
         return [{processes.IMPORT: 120.0, processes.PYDANTIC: 100.0}] * effort.imports
 
-    monkeypatch.setattr(command, "_measured", measured)
+    monkeypatch.setattr(command, "_measure_group", measured)
     path = tmp_path / "figures.json"
     assert command.main(["--quick", "--only", "import purposeguard", "--json", str(path)]) == 0
     out = capsys.readouterr().out
@@ -190,7 +190,7 @@ def test_a_run_is_compared_with_the_file_of_an_earlier_one(capsys, monkeypatch, 
     path = tmp_path / "figures.json"
     for took, options in ((110.0, ["--json", str(path)]), (220.0, ["--compare", str(path)])):
         times = {processes.IMPORT: took, processes.PYDANTIC: 100.0}
-        monkeypatch.setattr(command, "_measured", lambda _, effort, times=times: [times] * effort.imports)
+        monkeypatch.setattr(command, "_measure_group", lambda _, effort, times=times: [times] * effort.imports)
         assert command.main(["--quick", "--only", "import purposeguard", *options]) == 0
     assert "| 1.10 × (1.10-1.10) | 2.20 × (2.20-2.20) | 2.00 × | slower |" in capsys.readouterr().out
 
