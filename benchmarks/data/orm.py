@@ -125,37 +125,19 @@ def _database(name: str, url: str, plain: Any, rounds: int) -> list[TimedRow]:
     by_many = Guard(tm.NOTICE, governance=Office(list(MANY)))
     found = []
     for title, guard, ours, hand, limit in (
-        ("a hundred rows", by_label, _make_range_query(OrmCustomer), _make_range_query(OrmCustomer), 1.05),
+        ("a hundred rows", by_label, _query_range(OrmCustomer), _query_range(OrmCustomer), 1.05),
         (
             "a hundred rows, in turn from ten places",
             by_label,
-            _make_range_queries(OrmCustomer),
-            _make_range_queries(OrmCustomer),
+            _query_ranges(OrmCustomer),
+            _query_ranges(OrmCustomer),
             1.05,
         ),
-        ("one row by its key", by_label, _make_single_query(OrmCustomer), _make_single_query(OrmCustomer), None),
-        (
-            "a hundred rows, narrowed by subject",
-            by_row,
-            _make_range_query(OrmMember),
-            _make_query_without_stopped(),
-            1.05,
-        ),
-        ("a hundred rows, narrowed by source", by_label, _make_range_query(Contact), _make_query_of_sources(), 1.05),
-        (
-            "one row by its key, narrowed by subject",
-            by_row,
-            _make_single_query(OrmMember),
-            _make_single_query_without_stopped(),
-            1.3,
-        ),
-        (
-            "one row by its key, narrowed by 1,000 subjects",
-            by_many,
-            _make_single_query(OrmMember),
-            _make_single_query_without_many(),
-            1.3,
-        ),
+        ("one row by its key", by_label, _query_one(OrmCustomer), _query_one(OrmCustomer), None),
+        ("a hundred rows, narrowed by subject", by_row, _query_range(OrmMember), _query_members_by_hand(), 1.05),
+        ("a hundred rows, narrowed by source", by_label, _query_range(Contact), _query_contacts_by_hand(), 1.05),
+        ("one row by its key, narrowed by subject", by_row, _query_one(OrmMember), _query_one_by_hand(), 1.3),
+        ("one row by its key, narrowed by 1,000 subjects", by_many, _query_one(OrmMember), _query_one_of_many(), 1.3),
     ):
         engine = protect(create_engine(url), guard, OrmBase)
         with guard.purpose(tm.RenewalGuidance), Session(plain) as unguarded, GuardedSession(engine) as guarded:
@@ -177,14 +159,14 @@ def _database(name: str, url: str, plain: Any, rounds: int) -> list[TimedRow]:
     return found
 
 
-def _make_range_query(table: Any) -> Callable[[Session], list[Any]]:
+def _query_range(table: Any) -> Callable[[Session], list[Any]]:
     def hundred(session: Session) -> list[Any]:
         return list(session.scalars(select(table).where(table.id >= 100, table.id < 200).order_by(table.id)))
 
     return hundred
 
 
-def _make_range_queries(table: Any) -> Callable[[Session], list[Any]]:
+def _query_ranges(table: Any) -> Callable[[Session], list[Any]]:
     def places(session: Session) -> list[Any]:
         return [
             item
@@ -195,14 +177,14 @@ def _make_range_queries(table: Any) -> Callable[[Session], list[Any]]:
     return places
 
 
-def _make_single_query(table: Any) -> Callable[[Session], list[Any]]:
+def _query_one(table: Any) -> Callable[[Session], list[Any]]:
     def item(session: Session) -> list[Any]:
         return [session.get_one(table, 77)]
 
     return item
 
 
-def _make_query_without_stopped() -> Callable[[Session], list[Any]]:
+def _query_members_by_hand() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
         chosen = select(OrmMember).where(OrmMember.id >= 100, OrmMember.id < 200, OrmMember.id.not_in(STOPPED))
         return list(session.scalars(chosen.order_by(OrmMember.id)))
@@ -210,7 +192,7 @@ def _make_query_without_stopped() -> Callable[[Session], list[Any]]:
     return by_hand
 
 
-def _make_query_of_sources() -> Callable[[Session], list[Any]]:
+def _query_contacts_by_hand() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
         chosen = select(Contact).where(Contact.id >= 100, Contact.id < 200, Contact.source.in_(KEPT))
         return list(session.scalars(chosen.order_by(Contact.id)))
@@ -218,14 +200,14 @@ def _make_query_of_sources() -> Callable[[Session], list[Any]]:
     return by_hand
 
 
-def _make_single_query_without_stopped() -> Callable[[Session], list[Any]]:
+def _query_one_by_hand() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
         return list(session.scalars(select(OrmMember).where(OrmMember.id == 77, OrmMember.id.not_in(STOPPED))))
 
     return by_hand
 
 
-def _make_single_query_without_many() -> Callable[[Session], list[Any]]:
+def _query_one_of_many() -> Callable[[Session], list[Any]]:
     def by_hand(session: Session) -> list[Any]:
         return list(
             session.scalars(select(OrmMember).where(OrmMember.id == 77, OrmMember.id.not_in(select(Stopped.id))))
