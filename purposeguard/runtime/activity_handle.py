@@ -159,10 +159,9 @@ class ActivityHandle:
         """
         row_contexts = list(chain.from_iterable(contexts for _, contexts in questions))
         before = self.engine.collect_preferences(row_contexts)
-        denials = {
-            question: self.decide_and_report(*question, permissions, used=used, preferences=before)
-            for question in questions
-        }
+        denials: dict[LabelWithContexts, Decision | None] = {}
+        for question in questions:
+            denials[question] = self.decide_and_report(*question, permissions, used=used, preferences=before)
         now = self.engine.collect_preferences(row_contexts)
         if now == before:
             return denials

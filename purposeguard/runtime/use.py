@@ -419,8 +419,12 @@ class Use(Opener, Generic[P]):
         from purposeguard.runtime.results import withhold_denied_fields  # noqa: PLC0415  # loaded by the first value that is looked through
         from purposeguard.values.withholding import describes_itself  # noqa: PLC0415  # As above.
 
-        shape = Shape() if like is None else read_shape(like)  # Without an annotation, the classes in the value count.
-        if not (describes_itself(value) if like is None else shape.has_tags):
+        if like is None:  # The classes in the value count.
+            shape, has_tags = Shape(), describes_itself(value)
+        else:
+            shape = read_shape(like)
+            has_tags = shape.has_tags
+        if not has_tags:
             class_name = type(value).__qualname__
             raise UnlabelledData(f"no field of {class_name} carries a tag: give `like=`, an annotation whose fields do")
         try:
@@ -467,8 +471,8 @@ class Use(Opener, Generic[P]):
         name = self.activity.name
         if not self.handle.can_be_carried:
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"
-        other = "task or thread" if is_in_first_greenlet() else "task, greenlet or thread"
-        elsewhere = f"activity {name} runs in another {other}"
+        place = "task or thread" if is_in_first_greenlet() else "task, greenlet or thread"
+        elsewhere = f"activity {name} runs in another {place}"
         if self.handle.engine.innermost() is not self:
             return f"{elsewhere}; hand it over with `guard.carry(fn)`"
         # The current task has inherited the context. It may be part of the activity, or an unrelated request that a
@@ -636,11 +640,9 @@ class _NoUse(Use[Any]):
                 "guard.purpose(…)`"
             )
         advice = "decorate the function that needs the data with `@guard.purpose(…)`, or enter `with guard.purpose(…)`"
-        elsewhere = "greenlet" if not is_in_first_greenlet() else "thread"
-        if elsewhere == "greenlet" or threading.current_thread() is not threading.main_thread():
-            advice += (
-                f"; where the caller in another {elsewhere} has a purpose, it hands it over with `guard.carry(fn)`"
-            )
+        place = "thread" if is_in_first_greenlet() else "greenlet"
+        if place == "greenlet" or threading.current_thread() is not threading.main_thread():
+            advice += f"; where the caller in another {place} has a purpose, it hands it over with `guard.carry(fn)`"
         return advice
 
 
