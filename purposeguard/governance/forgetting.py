@@ -57,10 +57,7 @@ def forget_subjects(
             last = changes.record_changes(connection, gone)
             restricted = _find_restricted(connection, gone.values(), now)
             _remove_texts(connection, gone.values())
-            rows: list[dict[str, Any]] = []
-            for seq, name in enumerate(gone.values(), last - len(gone) + 1):
-                is_barred = name in restricted if bar is None else bar
-                rows.append({"seq": seq, "pseudonym": name, "bar": is_barred})
+            rows = _make_rows(gone.values(), last - len(gone) + 1, restricted if bar is None else bar)
             connection.execute(sa.insert(forgotten), rows)
             for row in rows:
                 body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
@@ -70,6 +67,20 @@ def forget_subjects(
     store.destroy_keys()
     store.tell(ordered_subjects)
     return remaining_requests
+
+
+def _make_rows(names: Iterable[str], first: int, bar: bool | Collection[str]) -> list[dict[str, Any]]:
+    """Return the rows that note these pseudonyms as forgotten.
+
+    Args:
+        names: The pseudonyms.
+        first: The number of the first row.
+        bar: True or False for all of them, or the pseudonyms that are barred.
+    """
+    rows: list[dict[str, Any]] = []
+    for seq, name in enumerate(names, first):
+        rows.append({"seq": seq, "pseudonym": name, "bar": bar if isinstance(bar, bool) else name in bar})
+    return rows
 
 
 def find_unanswered(store: Store, subjects: Iterable[str]) -> dict[str, int]:

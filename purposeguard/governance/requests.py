@@ -228,6 +228,14 @@ class Requests:
     ) -> Request:
         """Record how the author and their authority were verified, and the subject if it was not named before.
 
+        Args:
+            asked: The request, or its number.
+            how: How they were verified.
+            by: The clerk.
+            subject: The subject, if it was not named before.
+            authority: The reference under which the authority of an agent is on record.
+            after: The number of the last step that the clerk has seen.
+
         Raises:
             RequestError: also if the subject, or the authority of an agent, is still unknown.
         """
@@ -268,6 +276,13 @@ class Requests:
     ) -> Request:
         """Extend the deadline, once, by this number of days.
 
+        Args:
+            asked: The request, or its number.
+            reason: The reason for the extension.
+            by: The clerk.
+            days: The number of days.
+            after: The number of the last step that the clerk has seen.
+
         Raises:
             RequestError: also if the deadline was extended before, has passed, or is not set.
         """
@@ -306,6 +321,14 @@ class Requests:
         A request that stops use or provision, or asks for erasure, becomes a restriction, which is in force when this
         returns. A disclosure is a report, in a `language`, with the `values` or without. For a correction, an addition
         or a deletion, state in `done` what the application has done.
+
+        Args:
+            asked: The request, or its number.
+            by: The clerk.
+            done: What the application has done.
+            language: The language of a report.
+            values: True to show the values in a report too.
+            after: The number of the last step that the clerk has seen.
 
         Raises:
             RequestError: also if it was answered meanwhile, or the notice has none of its purposes any more.

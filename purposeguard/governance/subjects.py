@@ -109,6 +109,17 @@ class Subjects:
     ) -> Restriction:
         """Suspend use for a purpose, a family, several of both, or all (None), or declare another kind of restriction.
 
+        Args:
+            subject: The subject.
+            purposes: The purposes for which use is suspended; None for all.
+            kind: The kind of the restriction. Only a suspension of use can be for some purposes.
+            by: Who asks: the subject or an agent.
+            at: When they asked; now by default.
+            until: When the restriction ends by itself; None if it does not.
+            reference: The reference under which the clerk keeps the request. The ledger does not get it.
+            request: The number of the request that this fulfils.
+            within: A connection of `store.writing()`, to do this in its transaction.
+
         Raises:
             UnknownPurpose: the notice has no such purpose.
             ValueError: `purposes` is empty, or given for a kind that is for all purposes; or they are of several
@@ -137,6 +148,14 @@ class Subjects:
         within: sa.Connection | None = None,
     ) -> Restriction:
         """End a restriction, by its `id`.
+
+        Args:
+            restriction: The restriction, or its `id`.
+            by: Who asks: the subject or an agent.
+            at: When they asked; now by default.
+            reference: The reference under which the clerk keeps the request. The ledger does not get it.
+            request: The number of the request that this fulfils.
+            within: A connection of `store.writing()`, to do this in its transaction.
 
         Raises:
             RequestError: there is no such restriction, or it was lifted before.
@@ -167,6 +186,16 @@ class Subjects:
     ) -> tuple[Consent, ...]:
         """Record consent to a purpose, or to each member of a family, as the present revision states it.
 
+        Args:
+            subject: The subject.
+            purpose: The purpose or family.
+            by: Who asks: the subject or an agent.
+            at: When they asked; now by default.
+            until: When the consent ends by itself; None if it does not.
+            reference: The reference under which the clerk keeps the request. The ledger does not get it.
+            request: The number of the request that this fulfils.
+            within: A connection of `store.writing()`, to do this in its transaction.
+
         Raises:
             UnknownPurpose: the notice has no such purpose.
         """
@@ -193,6 +222,15 @@ class Subjects:
         """Withdraw the consents to a purpose, the members of a family, or (None) all, given under any revision.
 
         A purpose that the present revision no longer has is found by the clause of a consent in force.
+
+        Args:
+            subject: The subject.
+            purpose: The purpose or family; None for all.
+            by: Who asks: the subject or an agent.
+            at: When they asked; now by default.
+            reference: The reference under which the clerk keeps the request. The ledger does not get it.
+            request: The number of the request that this fulfils.
+            within: A connection of `store.writing()`, to do this in its transaction.
 
         Returns:
             The consents that were withdrawn.

@@ -146,6 +146,13 @@ class Recipients:
     ) -> None:
         """Record the last day of a safeguard, found by its reference; for example, of a terminated contract.
 
+        Args:
+            recipient: The id of the recipient.
+            reference: The reference of the safeguard.
+            until: The last day of the safeguard.
+            by: Who records it.
+            note: A note.
+
         Raises:
             ValueError: there is no safeguard of this reference, or it begins later.
         """

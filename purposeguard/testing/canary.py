@@ -51,7 +51,13 @@ def canaries(
     At its end, no mark of a field that the purpose may not use may have come out, plain or transformed: in a value
     passed to `result`, in an error that leaves the block, or in an effect of the kinds in `effects`.
 
-    `proven`: fields whose values cannot be recognised, such as a bool, and that another test proves by noninterference.
+    Args:
+        guard: The guard that decides.
+        purpose: The purpose of the block, as in `guard.purpose`.
+        channel: The channel of the block.
+        effects: The kinds of effects that are searched.
+        proven: Fields whose values cannot be recognised, such as a bool, and that another test proves by
+            noninterference.
 
     Raises, when the block ends:
         Leaked: a mark came out; says which, where and how.

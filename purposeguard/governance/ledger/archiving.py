@@ -67,6 +67,14 @@ def archive(
     The archive ends before the first entry of a later time. Entries with a time in the future, from a wrong clock, do
     not end it.
 
+    Args:
+        store: The store that holds the ledger.
+        path: The file of the archive.
+        before: The moment before which entries are archived, at least an hour ago.
+        key: The key that signs the archive.
+        checkpoint: A checkpoint from which the ledger is verified.
+        clock: A clock for tests.
+
     Returns:
         The archived range, or None if no entry is that old.
 
