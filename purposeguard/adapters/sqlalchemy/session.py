@@ -284,12 +284,7 @@ def protect(
     must_be_known(GuardedSession)
     if not where:
         raise TypeError("say where the tables are: `protect(engine, guard, Base)`")
-    if not isinstance(engine, (Engine, AsyncEngine)):
-        raise TypeError(f"`protect` guards an engine, not {type(engine).__name__}: give what `create_engine` gave")
-    any_engine: Any = engine
-    sync: Engine = any_engine.sync_engine if isinstance(any_engine, AsyncEngine) else any_engine
-    if watch_of(sync) is not None:
-        raise ValueError("the engine is guarded already, and it is guarded once")
+    sync = _require_unguarded(engine)
     functions = tuple(several(functions, "functions", '["name"]'))
     passes = tuple(several(passes, "passes", '["PRAGMA foreign_keys"]'))
     PassedForms(passes)  # This checks the forms before any tag is read.
@@ -302,6 +297,21 @@ def protect(
         watch.look_at_tables(stacklevel=2)
     watch.attributes.ask(watch)
     return engine
+
+
+def _require_unguarded(engine: object) -> Engine:
+    """Return the engine that executes statements: of an async engine, the engine within it.
+
+    Raises:
+        TypeError: `engine` is no engine.
+        ValueError: it is guarded already.
+    """
+    sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    if not isinstance(sync, Engine):
+        raise TypeError(f"`protect` guards an engine, not {type(engine).__name__}: give what `create_engine` gave")
+    if watch_of(sync) is not None:
+        raise ValueError("the engine is guarded already, and it is guarded once")
+    return sync
 
 
 def permitted(bind: Any, table: Any, *names: str) -> Subquery:
