@@ -109,23 +109,21 @@ def _report(runs: table.Runs, only: str | None, effort: Effort) -> str:
 
 
 def _facts(chosen: Sequence[table.Row], runs: table.Runs, effort: Effort) -> dict[str, object]:
-    return {
-        "setting": table.setting(effort.processes),
-        "rows": [
-            {
-                "what": row.case,
-                "takes": figure(runs[row.group], row.case).value,
-                "unit": row.unit,
-                "floor": row.floor,
-                "result": dataclasses.asdict(row.result(runs)),
-                "limit": row.limit,
-                "met": row.describe_target(runs) == "yes" if row.limit is not None else None,
-            }
-            for row in chosen
-            if row.is_measured(runs)
-        ],
-        "runs": runs,
-    }
+    rows: list[dict[str, object]] = []
+    for row in chosen:
+        if not row.is_measured(runs):
+            continue
+        facts: dict[str, object] = {
+            "what": row.case,
+            "takes": figure(runs[row.group], row.case).value,
+            "unit": row.unit,
+            "floor": row.floor,
+            "result": dataclasses.asdict(row.result(runs)),
+            "limit": row.limit,
+            "met": row.describe_target(runs) == "yes" if row.limit is not None else None,
+        }
+        rows.append(facts)
+    return {"setting": table.setting(effort.processes), "rows": rows, "runs": runs}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def ledgers() -> Iterator[dict[str, Ledger | None]]:
 def measure(blocks: int) -> Times:
     """Return the extra time of each use with a ledger."""
     with ledgers() as made:
-        times = race([case for name, ledger in made.items() for case in cases(name, ledger)], blocks=blocks)
+        ledger_cases = chain.from_iterable(starmap(cases, made.items()))
+        times = race(ledger_cases, blocks=blocks)
         with open_named_uses() as more:
             times = {**times, **race(more, blocks=blocks)}
     found = {row: times[f"{case} {WITH}"] - times[f"{case} {WITHOUT}"] for row, case in USES.items()}

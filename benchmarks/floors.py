@@ -41,7 +41,7 @@ def anything(*args: object, **kwargs: object) -> None:
     pass
 
 
-def masked(mask: int) -> bool:
+def is_outside_mask(mask: int) -> bool:
     return not mask & DENIED
 
 
@@ -49,7 +49,7 @@ def superset(asked: frozenset[object]) -> bool:
     return GRANTED.issuperset(asked)
 
 
-def wrapped(fn: Callable[..., Any]) -> Callable[..., Any]:
+def wrap(fn: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(fn)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return fn(*args, **kwargs)
@@ -70,7 +70,7 @@ KNOWN = {1}
 threading_ident = threading.get_ident
 
 
-def opened(one: int, slotted: Slotted) -> object:
+def read_slot(one: int, slotted: Slotted) -> object:
     return read(slotted) if one in KNOWN and threading_ident() == HERE else None
 
 
@@ -79,16 +79,16 @@ def floors() -> list[Case]:
     asked = [tm.Registration, tm.Contract, tm.ProductData]
     return [
         Case(EMPTY, "empty()", {"empty": empty}),
-        Case(MASK, "masked(2)", {"masked": masked}),
+        Case(MASK, "masked(2)", {"masked": is_outside_mask}),
         Case(SUPERSET_1, "superset(asked)", {"superset": superset, "asked": frozenset(asked[:1])}),
         Case(SUPERSET_2, "superset(asked)", {"superset": superset, "asked": frozenset(asked[:2])}),
         Case(SUPERSET_3, "superset(asked)", {"superset": superset, "asked": frozenset(asked)}),
-        Case(WRAPPER, "wrapper()", {"wrapper": wrapped(empty)}),
-        Case(WRAPPER_ONE, "wrapper(7)", {"wrapper": wrapped(one)}),
-        Case(WRAPPER_ANY, "wrapper(7, limit=1)", {"wrapper": wrapped(anything)}),
+        Case(WRAPPER, "wrapper()", {"wrapper": wrap(empty)}),
+        Case(WRAPPER_ONE, "wrapper(7)", {"wrapper": wrap(one)}),
+        Case(WRAPPER_ANY, "wrapper(7, limit=1)", {"wrapper": wrap(anything)}),
         Case(CONTEXT_GET, "get()", {"get": variable.get}),
         Case(THREAD, "get_ident()", {"get_ident": threading.get_ident}),
         Case(SLOT, "read(slotted)", {"read": read, "slotted": Slotted(1)}),
-        Case(OPENED, "opened(1, slotted)", {"opened": opened, "slotted": Slotted(1)}),
+        Case(OPENED, "opened(1, slotted)", {"opened": read_slot, "slotted": Slotted(1)}),
         Case(CONTEXT_SET, "reset(set_(value))", {"set_": variable.set, "reset": variable.reset, "value": object()}),
     ]

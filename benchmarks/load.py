@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.processes import ROOT
@@ -153,7 +154,7 @@ def _report(found: dict[str, list[list[float]]], seconds: float, arrived: int) -
     for route, rounds in found.items():
         each = [len(times) / seconds for times in rounds]
         rates[route] = each
-        together = [taken for times in rounds for taken in times]
+        together = list(chain.from_iterable(rounds))
         p50, p99 = statistics.median(together) * 1e3, statistics.quantiles(together, n=100)[98] * 1e3
         spread = f"{statistics.median(each):.0f} ({min(each):.0f}-{max(each):.0f})"
         lines.append([route, spread, f"{p50:.1f} ms", f"{p99:.1f} ms"])

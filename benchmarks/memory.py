@@ -117,10 +117,9 @@ class Day:
     """Requests under one guard, as long as it lasts."""
 
     def __init__(self, scale: float, parts: set[str]) -> None:
-        self._each = {
-            part: max(1, round(whole * scale / ROUNDS)) if part in parts else 0
-            for part, whole in (("requests", REQUESTS), ("classes", CLASSES), ("revisions", REVISIONS))
-        }
+        self._each: dict[str, int] = {}
+        for part, whole in (("requests", REQUESTS), ("classes", CLASSES), ("revisions", REVISIONS)):
+            self._each[part] = max(1, round(whole * scale / ROUNDS)) if part in parts else 0
         self.requests = self.classes = self.revisions = 0
         self._tables = notice_tables(40, 20)
         self._guard = pg.Guard(pg.Notice.parse(self._tables))
@@ -213,12 +212,11 @@ def _growth(warm: Snapshot, last: Snapshot) -> Iterator[str]:
     objects = gc.get_objects()
     for type_, count in grown:
         newest = [object_ for object_ in objects if name(type(object_)) == type_][-20:]
-        held_by = Counter(
-            name(type(referrer))
-            for object_ in newest
-            for referrer in gc.get_referrers(object_)
-            if referrer is not objects and referrer is not newest
-        )
+        held_by: Counter[str] = Counter()
+        for object_ in newest:
+            for referrer in gc.get_referrers(object_):
+                if referrer is not objects and referrer is not newest:
+                    held_by[name(type(referrer))] += 1
         kinds = ", ".join(f"{kind} ({times})" for kind, times in held_by.most_common(4))
         yield f"{count:+,} {type_}; the newest {len(newest)} are referred to by: {kinds}"
 

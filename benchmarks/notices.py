@@ -23,6 +23,11 @@ def notice_tables(purposes: int, sources: int, each: int = COMMON) -> dict[str, 
         others = dict.fromkeys(1 + (number * 7 + step * 13) % (len(clauses) - 1) for step in range(each // COMMON - 1))
         for clause in (0, *others):
             granted[clause].append(f"1.{number}")
+    grants: list[dict[str, Any]] = []
+    for number, terms in enumerate(clauses):
+        grant = {"clause": f"3.{number}", "title": _titles(f"Clause {number}"), "purpose": terms}
+        grant["sources"] = granted[number] or [f"1.{number % sources + 1}"]
+        grants.append(grant)
     return {
         "format": 1,
         "id": "made-up",
@@ -30,15 +35,7 @@ def notice_tables(purposes: int, sources: int, each: int = COMMON) -> dict[str, 
         "controller": _titles("Controller"),
         "title": _titles("Notice"),
         "source": [_make_term(f"1.{number}", f"Source{number}") for number in range(1, sources + 1)],
-        "grant": [
-            {
-                "clause": f"3.{number}",
-                "title": _titles(f"Clause {number}"),
-                "sources": granted[number] or [f"1.{number % sources + 1}"],
-                "purpose": clause,
-            }
-            for number, clause in enumerate(clauses)
-        ],
+        "grant": grants,
     }
 
 

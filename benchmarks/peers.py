@@ -62,18 +62,14 @@ class Cedar:
 
         self._cedar = cedarpy
         rows = clauses(granted)
-        self._policies = cedarpy.PolicySet.from_str(
-            "\n".join(
-                f'permit(principal, action in Action::"clause {number}", resource) when '
-                f"{{ !context.sources.isEmpty() && {json.dumps(sources)}.containsAll(context.sources) }};"
-                for number, (_, sources) in enumerate(rows)
-            )
-        )
-        actions = [
-            {"uid": _cedar_id("Action", purpose), "attrs": {}, "parents": [_cedar_id("Action", f"clause {number}")]}
-            for number, (purposes, _) in enumerate(rows)
-            for purpose in purposes
-        ]
+        policies: list[str] = []
+        actions: list[dict[str, Any]] = []
+        for number, (purposes, sources) in enumerate(rows):
+            condition = f"!context.sources.isEmpty() && {json.dumps(sources)}.containsAll(context.sources)"
+            policies.append(f'permit(principal, action in Action::"clause {number}", resource) when {{ {condition} }};')
+            parents = [_cedar_id("Action", f"clause {number}")]
+            actions += ({"uid": _cedar_id("Action", purpose), "attrs": {}, "parents": parents} for purpose in purposes)
+        self._policies = cedarpy.PolicySet.from_str("\n".join(policies))
         self._entities = cedarpy.Entities.from_json_str(json.dumps(actions))
 
     def question(self, sources: Sequence[str], purpose: str) -> Question:
@@ -187,10 +183,10 @@ class Cel:
         import cel
 
         self._context = cel.Context
-        self._programs = {
-            purpose: cel.compile(f"size(sources) > 0 && sources.all(source, source in {json.dumps(sources)})")
-            for purpose, sources in granted.items()
-        }
+        self._programs: dict[str, Any] = {}
+        for purpose, sources in granted.items():
+            expression = f"size(sources) > 0 && sources.all(source, source in {json.dumps(sources)})"
+            self._programs[purpose] = cel.compile(expression)
 
     def question(self, sources: Sequence[str], purpose: str) -> Question:
         execute, context = self._programs[purpose].execute, self._context({"sources": list(sources)})
@@ -206,11 +202,10 @@ class Fides:
             warnings.simplefilter("ignore")
             from fideslang.models import PrivacyDeclaration
 
-            declarations = [
-                PrivacyDeclaration(name=purpose, data_use=purpose, data_categories=sources)
-                for purpose, sources in granted.items()
-            ]
-        self._declared = {declaration.data_use: declaration for declaration in declarations}
+            self._declared: dict[str, Any] = {}
+            for purpose, sources in granted.items():
+                declaration = PrivacyDeclaration(name=purpose, data_use=purpose, data_categories=sources)
+                self._declared[purpose] = declaration
 
     def question(self, sources: Sequence[str], purpose: str) -> Question:
         return lambda: self._is_allowed(sources, purpose)

@@ -38,8 +38,10 @@ PEERS: tuple[tuple[str, str, str], ...] = (
 )
 """Case, what it does, package."""
 
-PATTERNS = tuple(
-    re.compile(text) for text in (r"[\w.+-]+@[\w-]+\.\w+", r"\+?\d{2,4}[- ]\d{2,4}[- ]\d{3,4}", r"day \d+")
+PATTERNS = (
+    re.compile(r"[\w.+-]+@[\w-]+\.\w+"),
+    re.compile(r"\+?\d{2,4}[- ]\d{2,4}[- ]\d{3,4}"),
+    re.compile(r"day \d+"),
 )
 
 
@@ -116,13 +118,13 @@ def _orm(plain: list[dict[str, Any]], stack: ExitStack) -> list[Case]:
     allowed = StoredCustomer.number.not_in(sa.select(StoredRestriction.number))
     narrowed = query.options(with_loader_criteria(StoredCustomer, allowed))
 
-    def loaded(statement: sa.Select[Any]) -> list[Any]:
+    def load(statement: sa.Select[Any]) -> list[Any]:
         with Session(engine) as session:
             return list(session.scalars(statement))
 
-    if len(loaded(narrowed)) != len(plain) - len(plain[::100]):
+    if len(load(narrowed)) != len(plain) - len(plain[::100]):
         raise peers.PeerDiffers("the criteria leave out other rows")
     return [
-        Case(CRITERIA, "loaded(query)", {"loaded": loaded, "query": narrowed}, of=len(plain)),
-        Case(NO_CRITERIA, "loaded(query)", {"loaded": loaded, "query": query}, of=len(plain)),
+        Case(CRITERIA, "load(query)", {"load": load, "query": narrowed}, of=len(plain)),
+        Case(NO_CRITERIA, "load(query)", {"load": load, "query": query}, of=len(plain)),
     ]

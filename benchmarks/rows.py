@@ -262,33 +262,28 @@ def _make_access(guard: pg.Guard, class_: Any, instances: list[Any]) -> Callable
 
 
 def _make_nested_cases(guard: pg.Guard) -> list[Case]:
-    def orders(number: int) -> list[Order]:
-        return [
-            Order(number=order, device="laptop", address=Address(street=f"street {number}", delivered="day"))
-            for order in range(ORDERS)
-        ]
-
-    customers = [CustomerWithOrders(**row, orders=orders(number)) for number, row in enumerate(PLAIN)]
+    customers: list[CustomerWithOrders] = []
+    for number, row in enumerate(PLAIN):
+        orders: list[Order] = []
+        for order in range(ORDERS):
+            address = Address(street=f"street {number}", delivered="day")
+            orders.append(Order(number=order, device="laptop", address=address))
+        customers.append(CustomerWithOrders(**row, orders=orders))
 
     @guard.access(withhold=True)
     def withholding() -> list[CustomerWithOrders]:
         return customers
 
-    def copied(customer: CustomerWithOrders) -> CustomerWithOrders:
-        return customer.model_copy(
-            update={
-                "orders": [
-                    order.model_copy(update={"address": order.address.model_copy()}) for order in customer.orders
-                ]
-            }
-        )
+    def copy_nested(customer: CustomerWithOrders) -> CustomerWithOrders:
+        orders = [order.model_copy(update={"address": order.address.model_copy()}) for order in customer.orders]
+        return customer.model_copy(update={"orders": orders})
 
     within = _make_use(guard, tm.RenewalGuidance)
     with within():
         _expect("day" not in repr(withholding()[7]) and "laptop" not in repr(withholding()[7]))
     return [
         _case(NESTED, "withholding()", {"withholding": withholding}, within),
-        _case(NESTED_COPIED, "[copied(row) for row in rows]", {"copied": copied, "rows": customers}),
+        _case(NESTED_COPIED, "[copied(row) for row in rows]", {"copied": copy_nested, "rows": customers}),
     ]
 
 
@@ -317,14 +312,14 @@ def _make_narrowed_cases() -> list[Case]:
     customers = [MarkedCustomer.model_validate(row) for row in PLAIN]
 
     @guard.access(narrow=True)
-    def narrowed() -> list[MarkedCustomer]:
+    def list_narrowed() -> list[MarkedCustomer]:
         return customers
 
     by_hand = _ByHand(governance, customers)
     within = _make_use(guard, tm.ProductProvision)
     with within():
-        _expect(narrowed() == by_hand() and len(narrowed()) == COUNT - COUNT // RESTRICTED)
-    names: dict[str, object] = {"narrowed": narrowed, "forget": governance.preference_cache.forget}
+        _expect(list_narrowed() == by_hand() and len(list_narrowed()) == COUNT - COUNT // RESTRICTED)
+    names: dict[str, object] = {"narrowed": list_narrowed, "forget": governance.preference_cache.forget}
     return [
         _case(NARROWED_COLD, "forget(); narrowed()", names, within),
         _case(NARROWED_WARM, "narrowed()", names, within),
@@ -360,11 +355,10 @@ class _ByHand:
             for start in range(0, len(self._customers), BATCH):
                 batch = self._customers[start : start + BATCH]
                 subjects = [str(row.number) for row in batch]
-                restricted = {
-                    row.subject
-                    for row in connection.execute(self._RESTRICTIONS, {"subjects": subjects})
-                    if row.purposes is None or tm.ProductProvision.clause in row.purposes
-                }
+                restricted: set[str] = set()
+                for row in connection.execute(self._RESTRICTIONS, {"subjects": subjects}):
+                    if row.purposes is None or tm.ProductProvision.clause in row.purposes:
+                        restricted.add(row.subject)
                 remaining += [row for row in batch if str(row.number) not in restricted]
         return remaining
 

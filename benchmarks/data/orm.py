@@ -160,19 +160,18 @@ def _database(name: str, url: str, plain: Any, rounds: int) -> list[TimedRow]:
 
 
 def _query_range(table: Any) -> Callable[[Session], list[Any]]:
-    def hundred(session: Session) -> list[Any]:
+    def load_range(session: Session) -> list[Any]:
         return list(session.scalars(select(table).where(table.id >= 100, table.id < 200).order_by(table.id)))
 
-    return hundred
+    return load_range
 
 
 def _query_ranges(table: Any) -> Callable[[Session], list[Any]]:
     def places(session: Session) -> list[Any]:
-        return [
-            item
-            for first in range(100, 200, 10)
-            for item in session.scalars(select(table).where(table.id >= first, table.id < first + 100))
-        ]
+        items: list[Any] = []
+        for first in range(100, 200, 10):
+            items += session.scalars(select(table).where(table.id >= first, table.id < first + 100))
+        return items
 
     return places
 

@@ -46,13 +46,13 @@ def rows(quick: bool = False) -> list[TimedRow]:
     schema: dict[str, object] = {table: dict.fromkeys(columns, "TEXT") for table, columns in TABLES.items()}
     number = itertools.count()
 
-    def plainly(text: str) -> Callable[[], object]:
+    def parse_new(text: str) -> Callable[[], object]:
         # Each time another number stands in the text, so that neither side has seen it before.
         return lambda: qualify(
             parse_one(text.format(n=next(number)), dialect="postgres"), dialect="postgres", schema=schema
         )
 
-    def checked(text: str) -> Callable[[], object]:
+    def check_new(text: str) -> Callable[[], object]:
         return lambda: statements.check(text.format(n=next(number)))
 
     found = []
@@ -66,6 +66,6 @@ def rows(quick: bool = False) -> list[TimedRow]:
                 )
             )
         for name, text in TEXTS.items():
-            plain, ours, ratio = time_pairs(plainly(text), checked(text), 50 if quick else 300)
+            plain, ours, ratio = time_pairs(parse_new(text), check_new(text), 50 if quick else 300)
             found.append(TimedRow(f"{name}: new text", ours, "sqlglot's parse and qualify", plain, 1.3, middle=ratio))
     return found

@@ -54,13 +54,13 @@ def task(quick: bool) -> TimedRow:
     bare = Celery("bare", set_as_current=False)
     held = Celery("held", task_cls=purpose_task(passports), set_as_current=False)
 
-    def made(app: Any, **options: Any) -> Callable[[], object]:
+    def make_task(app: Any, **options: Any) -> Callable[[], object]:
         app.conf.task_always_eager = True
         noted = app.task(name="noted", shared=False, **options)(_return_one)
         return lambda: noted.delay().get()
 
     with guard.purpose(tm.ProductGuidance):
-        floor, ours, ratio = time_pairs(made(bare), made(held, permits=PERMITS), 20 if quick else 400)
+        floor, ours, ratio = time_pairs(make_task(bare), make_task(held, permits=PERMITS), 20 if quick else 400)
     return TimedRow("a task of Celery, run at once", ours, "without a passport", floor, middle=ratio)
 
 
