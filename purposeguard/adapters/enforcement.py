@@ -383,12 +383,12 @@ class Decider:
                 f"{type(self.engine.oversight).__qualname__} has no `roster`, so it cannot be told which of many rows "
                 "are about subjects who stopped a use, or agreed to it"
             )
-        answer = self._answer_of(ask)
+        answer = self.ask_governance(ask)
         if not isinstance(answer, Roster):
             raise TypeError(f"`roster` of {type(self.engine.oversight).__qualname__} gave no Roster")
         return answer
 
-    def _answer_of(self, ask: Callable[[], object]) -> object:
+    def ask_governance(self, ask: Callable[[], object]) -> object:
         """Return the answer of governance about all subjects.
 
         The adapter of an async engine overrides this, so that the event loop goes on meanwhile.

@@ -166,7 +166,8 @@ class LoopDecider(Decider):
             oversight.aroster if can_prefetch_roster(oversight) else None
         )
 
-    def _answer_of(self, ask: Callable[[], object]) -> object:
+    def ask_governance(self, ask: Callable[[], object]) -> object:
+        """Return the answer of governance about all subjects, awaited where an async engine runs the statement."""
         return ask() if self._ahead is None or not in_greenlet() else await_only(self._ahead())
 
 
