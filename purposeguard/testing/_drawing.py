@@ -43,6 +43,7 @@ from purposeguard.testing._models import (
     holds_personal,
     instantiate,
     may_be_none,
+    may_hold_itself,
     models_in,
     resolve_variable,
     scope_of,
@@ -55,6 +56,7 @@ from purposeguard.values.annotations import ALIASES, OPAQUE, describe_kind, is_t
 from purposeguard.values.personal import Personal
 from purposeguard.values.plan import read_field
 from purposeguard.values.sealed import PendingValue, Sealed, content
+from purposeguard.values.tagging import sources_of
 
 with Needs(__name__, "hypothesis"):
     from hypothesis import reject
@@ -63,6 +65,8 @@ with Needs(__name__, "hypothesis"):
 NONE: Final = type(None)
 _DEEPEST: Final = 2
 """The depth to which a model may contain itself."""
+_MOST_RELATED: Final = 24
+"""The number of drawn models beyond which classes that hold each other are drawn only at the listed paths."""
 _WAYS: Final = ("any", "one", "alike", "any", "all", "none", "alike, backwards", "any")
 """What is tried in turn for models whose validators look at several fields: any values; of the optional fields one, all
 or none present; fields of the same type equal, to the first or to the last."""
@@ -88,12 +92,18 @@ class Drawing:
         self._counts: collections.Counter[str] = collections.Counter()
         self._inside: list[Any] = []
         """The models and type aliases that are being drawn."""
+        self._models = 0
+        """The number of models drawn so far, to bound those of classes that hold each other."""
+        self._root: Any = None
+        """The annotation of the whole value, whose tagged paths are listed."""
         self.avoid: tuple[Any, ...] = ()
         """Values to avoid, where a type has few."""
 
     def with_marks(self) -> Drawing:
         """Return a drawing from the same source that marks personal values."""
-        return Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
+        drawing = Drawing(self._draw, marking=True, salt=f"{self._salt}/other")
+        drawing._models, drawing._root = self._models, self._root
+        return drawing
 
     def instance(
         self, model: Any, strategies: Mapping[str, st.SearchStrategy[Any]] = types.MappingProxyType({})
@@ -106,6 +116,7 @@ class Drawing:
             Unsolvable: no strategy is known for a field.
             TypeError: `strategies` names a field that does not exist.
         """
+        self._root = model
         if not is_taggable(get_origin(model) or model):
             if strategies:
                 raise TypeError(f"{describe_kind(model)} has no fields to give")
@@ -171,11 +182,11 @@ class Drawing:
     def _one_of(self, args: Sequence[Any], spot: Spot) -> Any:
         members = [argument for argument in args if argument is not NONE] or [NONE]
         if NONE in args and members != [NONE]:
-            deep = self._is_deep(members)
+            deep = self._is_deep(members, spot.path)
             keep = self._marking and (spot.personal or any(holds_personal(member, spot) for member in members))
             if deep or not (keep or None in self.avoid or self._draw(_MOSTLY)):
                 return None
-        members = [member for member in members if not self._is_deep([member])] or members
+        members = [member for member in members if not self._is_deep([member], spot.path)] or members
         chosen = self._draw(st.integers(0, len(members) - 1)) if len(members) > 1 else 0
         failed: Unsolvable | None = None
         for member in (members[chosen], *members[:chosen], *members[chosen + 1 :]):
@@ -185,8 +196,28 @@ class Drawing:
                 failed = error
         raise failed or Unsolvable("a union of nothing")
 
-    def _is_deep(self, annotations: Sequence[Any]) -> bool:
-        return any(self._inside.count(cls) >= _DEEPEST for cls in models_in(annotations))
+    def _is_deep(self, annotations: Sequence[Any], path: str) -> bool:
+        """Return True if models of these annotations would be contained too deeply at this path.
+
+        The depth does not bound a graph of classes: two relations each double the number of models at each level. So
+        where many models were drawn, those that hold each other are drawn only if a listed path leads through this one.
+        """
+        if any(self._inside.count(cls) >= _DEEPEST for cls in models_in(annotations)):
+            return True
+        return self._has_many and any(map(self._is_related, annotations)) and not self._is_listed(path)
+
+    @property
+    def _has_many(self) -> bool:
+        return self._models >= _MOST_RELATED
+
+    def _is_related(self, annotation: Any) -> bool:
+        """Return True if the annotation has a model that may hold another one of its class."""
+        return any(may_hold_itself(cls) for cls in models_in([annotation]))
+
+    def _is_listed(self, path: str) -> bool:
+        """Return True if `sources_of` lists a field at or below this path."""
+        listed = () if self._root is None else sources_of(self._root)
+        return any(field == path or field.startswith((f"{path}.", f"{path}[")) for field in listed)
 
     # ---- Sealed values, models, containers --------------------------------------------------------------------------
 
@@ -209,6 +240,7 @@ class Drawing:
         cls, bindings = bindings_of(annotation, spot.names)
         scope = scope_of(cls, bindings)
         self._inside.append(cls)
+        self._models += 1
         refused: Exception | None = None
         try:
             for way in _WAYS:
@@ -252,7 +284,7 @@ class Drawing:
         return values
 
     def _field(self, cls: type, field: ModelField, values: dict[str, Any], spot: Spot) -> None:
-        if not field.needed and self._is_deep([field.annotation]):
+        if not field.needed and self._is_deep([field.annotation], spot.path):
             return
         # Absent fields are visible in the keys of a dict, in pydantic's dumps, in `model_fields_set`.
         if not (field.needed or self._marking):
@@ -331,11 +363,11 @@ class Drawing:
         """Return the fewest and the most items of a container; at least one where it is to be marked."""
         limits = Limits(spot.metadata)
         least = limits.shortest
-        if self._is_deep([inner]):
+        if self._is_deep([inner], f"{spot.path}[]"):
             return least, least
         if self._marking and (spot.personal or holds_personal(inner, spot)):
             least = max(least, 1)
-        most = least + _LONGEST
+        most = least if self._has_many and self._is_related(inner) else least + _LONGEST
         return least, most if limits.longest is None else max(least, min(most, limits.longest))
 
 

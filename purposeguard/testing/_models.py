@@ -419,6 +419,27 @@ def models_in(annotations: Iterable[Any]) -> Iterator[Any]:
             yield from models_in(get_args(annotation))
 
 
+def may_hold_itself(cls: Any) -> bool:
+    """Return True if a value of a model class or a type alias may contain another one of it."""
+    seen: set[Any] = set()
+    pending = [*_held_by(cls)]
+    while pending:
+        held = pending.pop()
+        if held is cls:
+            return True
+        if held not in seen:
+            seen.add(held)
+            pending += _held_by(held)
+    return False
+
+
+def _held_by(cls: Any) -> Iterator[Any]:
+    """Yield the model classes and the type aliases that a model class or a type alias mentions."""
+    if isinstance(cls, ALIASES):
+        return models_in([alias_value(cls)])
+    return models_in(field.annotation for field in fields_of(cls))
+
+
 def holds_personal(annotation: Any, spot: Spot) -> bool:
     """Return True if an annotation contains a tag or a seal."""
     bindings: dict[str, Any] = {}
@@ -452,7 +473,7 @@ def _leaves_of(
     origin, args = get_origin(annotation), get_args(annotation)
     cls = origin or annotation
     if is_union(annotation):
-        for argument in args:
+        for argument in _without_none(args):
             yield from _leaves_of(argument, spot, inside, tagged)
     elif isinstance(cls, type) and issubclass(cls, Sealed):
         yield from _leaves_of(args[0] if args else object, spot, inside, tagged)
@@ -469,3 +490,8 @@ def _leaves_of(
             yield from _leaves_of(argument, spot.item(), inside, tagged)
     else:
         yield spot.path, annotation
+
+
+def _without_none(members: Iterable[Any]) -> Iterator[Any]:
+    """Yield the members of a union but None: beside a model, it does not make the texts of the model common."""
+    return (member for member in members if member is not type(None))

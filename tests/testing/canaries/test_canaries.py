@@ -25,7 +25,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from pydantic import BaseModel, EmailStr
+from pydantic import BaseModel, EmailStr, create_model
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -376,3 +376,25 @@ def test_kinds_of_effects_can_be_left_out():
         logger.info(marked.instance(Customer).device)
     with pytest.raises(ValueError, match="logs"), canaries(guard, tm.RenewalGuidance, effects=("logs",)):
         pass
+
+
+@pytest.mark.parametrize("relation", ["list[{}]", "{} | None"])
+def test_classes_that_hold_each_other_are_marked_where_they_are_listed(relation: str) -> None:
+    """Each of 25 classes has two relations to others, so that the number of paths doubles at each level."""
+    default: Any = ... if relation.startswith("list") else None
+    classes: dict[str, Any] = {}
+    for number in range(25):
+        others = (f"Related{(number + 1) % 25}", f"Related{(number * 7 + 3) % 25}")
+        fields: dict[str, Any] = {
+            "email": (Annotated[str, tm.ProductData], ...),
+            "first": (relation.format(others[0]), default),
+            "second": (relation.format(others[1]), default),
+        }
+        classes[f"Related{number}"] = create_model(f"Related{number}", **fields)
+    for cls in classes.values():
+        cls.model_rebuild(_types_namespace=classes)
+    with canaries(pg.Guard(tm.NOTICE), tm.RenewalGuidance) as marked:
+        marked.instance(classes["Related0"])
+    listed = pg.sources_of(classes["Related0"])
+    assert len(listed) >= 25
+    assert {mark.field for mark in marked.marks} == listed.keys()
