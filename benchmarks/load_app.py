@@ -56,12 +56,12 @@ class Unmarked(BaseModel):
 
 @guard.access
 def list_unmarked() -> list[Unmarked]:
-    return [Unmarked.model_validate(row) for row in PLAIN]
+    return list(map(Unmarked.model_validate, PLAIN))
 
 
 @guard.access(narrow=True)
 def customers() -> list[SubjectCustomer]:
-    return [SubjectCustomer.model_validate(row) for row in PLAIN]
+    return list(map(SubjectCustomer.model_validate, PLAIN))
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def guarded_of_nobody() -> list[Unmarked]:
 
 @app.get("/bare")
 def bare() -> list[BareCustomer]:
-    return [BareCustomer.model_validate(row) for row in PLAIN]
+    return list(map(BareCustomer.model_validate, PLAIN))
 
 
 @app.get("/bare/coroutine")

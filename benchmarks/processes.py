@@ -76,7 +76,8 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 def _environment() -> dict[str, str]:
     """Return an environment in which modules are compiled once a run, wherever they are."""
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables = dict(os.environ)
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     return variables | {"PYTHONPYCACHEPREFIX": _folder().name}
 
 

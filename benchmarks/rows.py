@@ -208,7 +208,7 @@ def _case(name: str, statement: str, names: dict[str, object], within: Any = con
 
 
 def _make_plain_cases(guard: pg.Guard) -> list[Case]:
-    customers = [Customer.model_validate(row) for row in PLAIN]
+    customers = list(map(Customer.model_validate, PLAIN))
 
     @guard.access(withhold=True)
     def withholding() -> list[Customer]:
@@ -309,7 +309,7 @@ def _make_narrowed_cases() -> list[Case]:
     for number in range(0, COUNT, RESTRICTED):
         governance.restrict(number, tm.ProductProvision)
     guard = pg.Guard(tm.NOTICE, governance=governance)
-    customers = [MarkedCustomer.model_validate(row) for row in PLAIN]
+    customers = list(map(MarkedCustomer.model_validate, PLAIN))
 
     @guard.access(narrow=True)
     def list_narrowed() -> list[MarkedCustomer]:

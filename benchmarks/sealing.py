@@ -15,7 +15,7 @@ WEIGHED = 100_000
 
 
 def main() -> None:
-    values = [str(number) for number in range(COUNT)]
+    values = list(map(str, range(COUNT)))
     pg.Personal(values[0], tm.Registration)
     started = time.perf_counter()
     seals = [pg.Personal(value, tm.Registration) for value in values]

@@ -125,7 +125,7 @@ def measure(store: Store) -> None:
     subjects = Subjects(store, tm.NOTICE)
     with contextlib.closing(PreferenceCache(subjects)) as all_preferences:
         all_preferences.preferences("0")
-        chosen = [str(number) for number in random.sample(range(1, SUBJECTS + 1), COLD)]
+        chosen = list(map(str, random.sample(range(1, SUBJECTS + 1), COLD)))
         each = [_time_call(all_preferences.preferences, subject) for subject in chosen]
         low, _, high = statistics.quantiles(each, n=4)
         print(
@@ -171,7 +171,7 @@ def memory(all_preferences: PreferenceCache) -> None:
 def warm(all_preferences: PreferenceCache) -> None:
     """Time checks of subjects from all over the cache, so that the processor does not have them in its own cache."""
     kept = list(all_preferences)[:: max(1, len(all_preferences) // 20_000)]
-    numbers = [int(subject) for subject in kept]
+    numbers = list(map(int, kept))
     names = {"standing": all_preferences.preferences, "subject_key": subject_key, "kept": kept, "numbers": numbers}
     cases = [
         Case("one subject, over and over, by its key", "standing(key)", {**names, "key": kept[0]}),

@@ -52,7 +52,7 @@ HEAD = ("what", "takes", "against, in the same run", "ratio", "target", "met")
 
 
 def table(rows: list[TimedRow]) -> str:
-    return markdown(HEAD, [row.line() for row in rows])
+    return markdown(HEAD, list(map(TimedRow.line, rows)))
 
 
 def time_alternately(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
