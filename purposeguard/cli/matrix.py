@@ -10,10 +10,11 @@ from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.diff_words import BASES
 from purposeguard.cli.render import CONDITIONS, CONSENT, FORBIDDEN, OPT_OUT, Cell, Report
 from purposeguard.guard import Guard
-from purposeguard.notice.grants import describe_bases, source_rows
+from purposeguard.notice.bases import bases_by_purpose, describe_bases
+from purposeguard.notice.grants import source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import BasisRow, Channels, bases_by_purpose
+from purposeguard.notice.schema import BasisRow, Channels
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject

@@ -18,8 +18,8 @@ from purposeguard.cli.files import CommandProblem, write
 from purposeguard.cli.options import Output
 from purposeguard.cli.words import translate
 from purposeguard.extras import Needs
+from purposeguard.notice.fields import Basis
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import Basis
 from purposeguard.notice.validation import RESERVED
 from purposeguard.notice.vocabulary import find_nearest, fold, make_slug
 

@@ -27,9 +27,11 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+from purposeguard.notice.fields import Table
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Channel, Equivalence, Kind, Table, Titles
+from purposeguard.notice.schema import Channel, Equivalence, Kind
+from purposeguard.notice.texts import Titles
 from purposeguard.notice.vocabulary import make_slug
 
 if TYPE_CHECKING:

@@ -38,13 +38,14 @@ from purposeguard.governance.report import (
 from purposeguard.governance.request_records import KIND_OF, Request
 from purposeguard.governance.restrictions import ClauseNow, Consent, Restriction, SubjectRecord, keep_clause
 from purposeguard.governance.transfers import ProvisionRecord
+from purposeguard.notice.bases import bases, bases_by_purpose
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, to_local_day
-from purposeguard.notice.schema import Kind, Office, bases, bases_by_purpose
+from purposeguard.notice.schema import Kind, Office
 from purposeguard.notice.timezones import Day, load_zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext

@@ -12,17 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Literal, NamedTuple
 
-from purposeguard.notice.schema import (
-    ALONE,
-    EVERY,
-    Basis,
-    BasisRow,
-    Document,
-    Extension,
-    Named,
-    Prohibition,
-    resolve_basis_rows,
-)
+from purposeguard.notice.bases import resolve_basis_rows
+from purposeguard.notice.fields import EVERY, Basis
+from purposeguard.notice.schema import BasisRow, Document, Extension, Named, Prohibition
 
 Grants = dict[str, dict[str, str]]
 """Source id → purpose id → the clause of the grant."""
@@ -170,19 +162,6 @@ class Ground(NamedTuple):
     def free(self) -> bool:
         """True if the ground holds for all data, with no conditions stated and no subject named."""
         return not (self.basis == "consent" or self.when or self.opt_out)
-
-
-def describe_bases(rows: tuple[BasisRow, ...]) -> str:
-    """Return the bases of a purpose on one line; an empty text if the notice states none."""
-    return " or ".join(map(describe_basis, rows)) if rows != ALONE[None] else ""
-
-
-def describe_basis(row: BasisRow) -> str:
-    """Describe one basis with its limits, e.g. `legitimate-interest where outside-eu`."""
-    said = str(row.basis or "no stated basis")
-    said += f" for {', '.join(row.sources)}" if row.sources is not None else ""
-    said += f" where {' and '.join(row.when)}" if row.when else ""
-    return said + (" until the person objects" if row.opt_out else "")
 
 
 Grounds = tuple[tuple[Ground, ...], ...]

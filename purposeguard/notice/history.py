@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from datetime import date
+from operator import attrgetter
 from typing import Literal, NamedTuple, Self
 
 from purposeguard.errors import Fault, NoticeError
@@ -52,14 +53,17 @@ def unexplained_terms(before: Notice, after: Notice) -> Iterator[UnexplainedTerm
         "purpose": (old.purposes, new.purposes),
     }
     for kind, (rows_before, rows_after) in rows_of.items():
-        moved = {fold(id_) for row in new.renamed if row.kind == kind for id_ in (row.old, row.new) if id_}
-        confirmed = {
-            fold(id_) for row in new.unchanged if row.kind == kind and row.since == before.revision for id_ in row.ids
-        }
+        explained: set[str | None] = set()
+        for renaming in new.renamed:
+            if renaming.kind == kind:
+                explained |= {fold(renaming.old), fold(renaming.new or "")}
+        for confirmation in new.unchanged:
+            if confirmation.kind == kind and confirmation.since == before.revision:
+                explained.update(map(fold, confirmation.ids))
         earlier = {fold(row.id): row for row in rows_before}
         for row in rows_after:
             other = earlier.get(fold(row.id))
-            if other is None or fold(row.id) in moved or fold(row.id) in confirmed:
+            if other is None or fold(row.id) in explained:
                 continue
             if row.class_ != other.class_ or not is_worded_alike(row, other):
                 yield UnexplainedTerm(kind, other, row)
@@ -135,9 +139,11 @@ class History(Immutable):
         then = self.on(collected)
         if then is None:
             raise LookupError(f"the earliest revision known is of {self.notices[0].revision}, which is later than that")
-        parts = [inner for source in sources for inner in (source.sources if isinstance(source, Label) else (source,))]
-        own = (part if isinstance(part, str) else self._translate_class(part, then) for part in parts)
-        return Label(*map(then.source, own))
+        own: set[type[Source]] = set()
+        for source in sources:
+            for part in source.sources if isinstance(source, Label) else (source,):
+                own.add(then.source(part if isinstance(part, str) else self._translate_class(part, then)))
+        return Label(*own)
 
     def _translate_class(self, source: type[Source], held: Notice) -> type[Source] | str:
         """Return the id that a class of another revision has in `held`.
@@ -165,12 +171,17 @@ class History(Immutable):
         between = [notice for notice in self.notices if first < notice.revision <= last]
         current = fold(clause)
         for notice in between if forward else reversed(between):
-            rows = [(fold(row.old), fold(row.new or "")) for row in notice.document.renamed if row.kind == kind]
-            moves = rows if forward else [(new, old) for old, new in rows]
-            targets = [target for _, target in moves]
-            if current in targets and current not in dict(moves):
+            moves: dict[str | None, str | None] = {}
+            targets: set[str | None] = set()  # More than the values of `moves`: several terms may be gone.
+            for row in notice.document.renamed:
+                if row.kind == kind:
+                    old, new = fold(row.old), fold(row.new or "")
+                    start, target = (old, new) if forward else (new, old)
+                    moves[start] = target
+                    targets.add(target)
+            if current in targets and current not in moves:
                 return None
-            current = dict(moves).get(current, current)
+            current = moves.get(current, current)
             if current is None:
                 return None
         return current
@@ -178,7 +189,7 @@ class History(Immutable):
     def with_(self, notice: Notice) -> History:
         """Return a history with one more revision, in its place by date. It replaces a revision of the same date."""
         others = [revision for revision in self.notices if revision.revision != notice.revision]
-        return History(*sorted((*others, notice), key=lambda one: one.revision))
+        return History(*sorted((*others, notice), key=attrgetter("revision")))
 
     def __iter__(self) -> Iterator[Notice]:
         return iter(self.notices)

@@ -31,7 +31,8 @@ from purposeguard.notice.parsing import (
     validate_tables,
 )
 from purposeguard.notice.passages import PassageReader, digest_of_words
-from purposeguard.notice.schema import Document, Named, Passage, Prohibition, Texts, iter_texts_by_language
+from purposeguard.notice.schema import Document, Named, Prohibition
+from purposeguard.notice.texts import Passage, Texts, iter_texts_by_language
 from purposeguard.notice.vocabulary import (
     Family,
     Immutable,
@@ -107,36 +108,30 @@ class Notice(Immutable):
     ) -> None:
         """Use `load`, `loads`, `parse` or `bundled`; `classes` is for generated modules."""
         pairs = compute_grants(document)
-        purposes = {row.id: row for row in document.purposes}
         made = build_classes(document, pairs) if classes is None else _bind_classes(document, pairs, classes)
-        purpose_classes = {id_: cast("type[Purpose]", made[row.class_]) for id_, row in purposes.items()}
-        source_classes = {row.id: cast("type[Source]", made[row.class_]) for row in source_rows(document)}
-        families = tuple(
-            Family(row.class_, row.slug, row.title.model_dump(), tuple(purpose_classes[id_] for id_ in row.purposes))
-            for row in document.family
-        )
-        sources = tuple(source_classes.values())
-        grants = {
-            source: MappingProxyType({purpose_classes[id_]: clause for id_, clause in pairs[source_id].items()})
-            for source_id, source in source_classes.items()
-        }
+        purposes = {row.id: cast("type[Purpose]", made[row.class_]) for row in document.purposes}
+        families: list[Family] = []
+        for row in document.family:
+            members = tuple(map(purposes.__getitem__, row.purposes))
+            families.append(Family(row.class_, row.slug, row.title.model_dump(), members))
+        grants: dict[type[Source], Mapping[type[Purpose], str]] = {}
+        for source_row in source_rows(document):
+            granted = {purposes[purpose]: clause for purpose, clause in pairs[source_row.id].items()}
+            grants[cast("type[Source]", made[source_row.class_])] = MappingProxyType(granted)
         self._fill(
             document=document,
-            sources=sources,
-            purposes=tuple(purpose_classes.values()),
-            families=families,
+            sources=tuple(grants),
+            purposes=tuple(purposes.values()),
+            families=tuple(families),
             channels=tuple(row.id for row in document.channel),
             conditions=tuple(row.id for row in document.condition),
             grants=MappingProxyType(grants),
             prohibited=MappingProxyType(compute_prohibitions(document)),
             words=MappingProxyType(dict(words)),
-            _own_purposes=frozenset(purpose_classes.values()),
-            _sources=_index_spellings((source, source.clause, source.__name__) for source in sources),
-            _purposes=_index_spellings(
-                (purpose_class, purpose_class.clause, purpose_class.__name__)
-                for purpose_class in purpose_classes.values()
-            ),
-            _families=_index_spellings((family, family.name, family.name) for family in families),
+            _own_purposes=frozenset(purposes.values()),
+            _sources=_index_spellings(grants),
+            _purposes=_index_spellings(purposes.values()),
+            _families=_index_spellings(families),
         )
 
     @classmethod
@@ -285,8 +280,11 @@ class Notice(Immutable):
     @property
     def languages(self) -> tuple[str, ...]:
         """The tags of all languages of titles and texts, in the order of the file."""
-        texts = (texts for notice in self.notices for texts in iter_texts_by_language(notice.document))
-        return tuple(dict.fromkeys(tag for by_language in texts for tag in by_language))
+        tags: dict[str, None] = {}
+        for notice in self.notices:
+            for by_language in iter_texts_by_language(notice.document):
+                tags.update(dict.fromkeys(by_language))
+        return tuple(tags)
 
     def source(self, given: object) -> type[Source]:
         """Return the source category of an id, a class name, a slug or a class of this notice.
@@ -329,8 +327,11 @@ class Notice(Immutable):
         if name is not None:
             return name
         hint = f"the notice knows {', '.join(self.channels)}" if self.channels else "the notice names no channels"
-        rows = (row for notice in self.notices for row in notice.document.channel)
-        titled = dict.fromkeys(row.id for row in rows if given in row.title.model_dump().values())
+        titled: dict[str, None] = {}
+        for notice in self.notices:
+            for row in notice.document.channel:
+                if given in row.title.model_dump().values():
+                    titled[row.id] = None
         raise UnknownChannel(given, hint, lambda: tuple(titled) or find_nearest(given, self.channels))
 
     def condition(self, given: object) -> str:
@@ -356,7 +357,7 @@ class Notice(Immutable):
             term = self._purposes.get(folded or "") or self._families.get(folded or "")
             if term is not None:
                 return cast("type[Purpose] | Family", term)
-            names = [*_list_ids(self.purposes), *(family.name for family in self.families)]
+            names = [*_list_spellings(self.purposes), *(family.name for family in self.families)]
             raise UnknownPurpose(given, self._holder, lambda: find_nearest(given, names))
         if isinstance(given, TermMeta):
             return self.purpose(given)
@@ -371,7 +372,7 @@ class Notice(Immutable):
             term = known.get(fold(given) or "")
             if term is not None:
                 return term
-            names = [name for term in dict.fromkeys(known.values()) for name in _list_spellings(term)]
+            names = _list_spellings(dict.fromkeys(known.values()))
             raise error(given, self._holder, lambda: find_nearest(given, names))
         if isinstance(given, TermMeta):
             raise error(given, self._explain_unknown(given, error))
@@ -446,8 +447,8 @@ def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...
             chain.append(above)
         for clause in reversed(chain):
             above = parent.get(clause)
-            inherited = pairs[above] if above else {}
-            own = tuple(class_of[id_] for id_ in class_of if id_ in pairs[clause] and id_ not in inherited)
+            missing = pairs[clause].keys() - pairs[above].keys() if above else pairs[clause]
+            own = tuple(class_name for purpose, class_name in class_of.items() if purpose in missing)
             bases.setdefault(clause, (rows[above].class_, *own) if above else (*own, "Source"))
     return bases
 
@@ -496,26 +497,27 @@ def _bind_classes(document: Document, pairs: Grants, classes: Mapping[str, objec
     return classes
 
 
-def _index_spellings(terms: Iterable[tuple[object, str, str]]) -> Mapping[str, object]:
+def _index_spellings(terms: Iterable[type[Source | Purpose] | Family]) -> Mapping[str, object]:
     """Return the terms by their folded spellings.
 
     The slug is folded as well: a slug with digits (`old-tier2-data`) folds to another text than its class name.
     """
     terms_by_spelling: dict[str, object] = {}
     slugs: dict[str, object] = {}
-    for term, clause, name in terms:
+    for term in terms:
+        clause, name = (term.name, term.name) if isinstance(term, Family) else (term.clause, term.__name__)
         for spelling in (clause, name):
             terms_by_spelling[fold(spelling) or spelling] = term
         slugs.setdefault(fold(make_slug(name)) or name, term)
     return MappingProxyType(slugs | terms_by_spelling)
 
 
-def _list_spellings(term: object) -> tuple[str, ...]:
-    if isinstance(term, Family):
-        return term.name, term.slug
-    named = cast("type[Source]", term)
-    return named.clause, named.__name__, named.slug
-
-
-def _list_ids(terms: Iterable[type[Source | Purpose]]) -> list[str]:
-    return [name for term in terms for name in _list_spellings(term)]
+def _list_spellings(terms: Iterable[object]) -> list[str]:
+    spellings: list[str] = []
+    for term in terms:
+        if isinstance(term, Family):
+            spellings += term.name, term.slug
+        else:
+            named = cast("type[Source]", term)
+            spellings += named.clause, named.__name__, named.slug
+    return spellings

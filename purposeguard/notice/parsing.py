@@ -17,8 +17,10 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from purposeguard.errors import Fault, NoticeError
+from purposeguard.notice.fields import ONE_LINE
 from purposeguard.notice.positions import Position, explain_toml_error, find_positions
-from purposeguard.notice.schema import FORMAT, ONE_LINE, ByLanguage, Channels, Document, PurposeRow, Titles
+from purposeguard.notice.schema import FORMAT, Channels, Document, PurposeRow
+from purposeguard.notice.texts import ByLanguage, Titles
 from purposeguard.notice.timezones import suggest_name as nearest_zones
 from purposeguard.notice.validation import ROWS, CrossReferenceCheck
 from purposeguard.notice.vocabulary import find_nearest
@@ -137,32 +139,39 @@ def locate_faults(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fa
     as they are if the tables were not read from a text.
     """
     texts = tables.written if isinstance(tables, ParsedTables) else ()
-    positions = [
-        {_format_place(where): position for where, position in find_positions(source.text).items()} for source in texts
-    ]
+    positions = [_index_positions(source.text) for source in texts]
     placed = [_locate_fault(fault, texts, positions) for fault in faults]
     order = {source.origin: number for number, source in enumerate(texts)}
     return sorted(placed, key=lambda fault: (order.get(fault.file or "", 0), fault.line or 0, fault.column or 0))
 
 
-def _locate_fault(fault: Fault, texts: tuple[SourceText, ...], known: list[dict[str, Position]]) -> Fault:
-    row = re.match(r"overlay\[(\d+)\]", fault.place)
-    for source, positions_here in reversed([*zip(texts, known, strict=True)]):
-        before = source.rows_before or 0
-        if source.rows_before is not None if row is None else int(row[1]) < before:
-            continue  # Everything but overlays is in the notice's own file.
-        place = fault.place if row is None else f"overlay[{int(row[1]) - before}]{fault.place[row.end() :]}"
-        position = next(positions_here[near] for near in _iter_prefixes(place) if near in positions_here)
+def _index_positions(text: str) -> dict[str, Position]:
+    """Return place → its position in a text."""
+    return {_format_place(location): position for location, position in find_positions(text).items()}
+
+
+def _locate_fault(fault: Fault, texts: tuple[SourceText, ...], positions: list[dict[str, Position]]) -> Fault:
+    overlay = re.match(r"overlay\[(\d+)\]", fault.place)
+    for source, positions_here in reversed([*zip(texts, positions, strict=True)]):
+        place = fault.place
+        if overlay is None:
+            if source.rows_before is not None:
+                continue  # Everything but overlays is in the notice's own file.
+        else:
+            index = int(overlay[1]) - (source.rows_before or 0)
+            if index < 0:
+                continue
+            place = f"overlay[{index}]{place[overlay.end() :]}"
+        position = _find_nearest_position(place, positions_here)
         return fault._replace(place=place, file=source.origin, line=position.line, column=position.column)
     return fault
 
 
-def _iter_prefixes(place: str) -> Iterator[str]:
-    """Yield a place, then the places of the tables and lists that contain it, and last that of the whole file."""
-    yield place
-    for end in reversed([part.start() for part in re.finditer(r"[.\[]", place)]):
-        yield place[:end]
-    yield ""
+def _find_nearest_position(place: str, positions: dict[str, Position]) -> Position:
+    """Return the position of a place, or else of the nearest table or list that contains it, or of the whole file."""
+    while place not in positions and place:
+        place = place[: max(place.rfind("."), place.rfind("["), 0)]
+    return positions[place]
 
 
 def merge_overlays(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapping[str, Any]]]) -> ParsedTables:
@@ -175,11 +184,8 @@ def merge_overlays(tables: Mapping[str, Any], overlays: Iterable[tuple[str, Mapp
     rows = list(own) if isinstance(own, list) else []
     written = tables.written if isinstance(tables, ParsedTables) else ()
     for origin, extra in overlays:
-        faults = [
-            Fault(key, "has no place in an overlay file", "an overlay file holds `[[overlay]]` tables only")
-            for key in extra
-            if key != "overlay"
-        ]
+        hint = "an overlay file holds `[[overlay]]` tables only"
+        faults = [Fault(key, "has no place in an overlay file", hint) for key in extra if key != "overlay"]
         more = extra.get("overlay", [])
         if not isinstance(more, list):
             faults.append(Fault("overlay", "must be a list of tables", "write `[[overlay]]`"))
@@ -279,15 +285,10 @@ def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> t
 def _guess_key(location: tuple[str | int, ...]) -> str:
     """Suggest which key was probably meant by one that its table does not have."""
     key, keys = str(location[-1]), _list_keys_at(location[:-1])
-    tables = [
-        name
-        for name in _list_keys_at(())
-        if len(location) == 1
-        and key in _list_keys_at((name,))
-        and _find_inner_model(_find_inner_model(Document, name), key)
-    ]
-    if tables:
-        return f"write `[[{tables[0]}.{key}]]`, below its `{tables[0]}`"
+    if len(location) == 1:
+        for table in keys:
+            if key in _list_keys_at((table,)) and _find_inner_model(_find_inner_model(Document, table), key):
+                return f"write `[[{table}.{key}]]`, below its `{table}`"
     if close := find_nearest(key, keys, _ALIKE):
         return f"did you mean `{close[0]}`?"
     hint = f"the keys here are {_join_names(keys)}" if len(keys) <= _FEW else ""
@@ -299,8 +300,7 @@ def _describe_choice_error(found: Any, location: tuple[str | int, ...]) -> tuple
     if location == ("format",):
         return "is of another version", f"this version reads `format = {FORMAT}`"
     key = next((part for part in reversed(location) if isinstance(part, str)), "")
-    annotation = _find_annotation(_find_model_at(location[:-1]), key)
-    close = find_nearest(found["input"], [kind for kind in _iter_annotation_types(annotation) if isinstance(kind, str)])
+    close = find_nearest(found["input"], _list_choices(_find_annotation(_find_model_at(location[:-1]), key)))
     choices = found["msg"].removeprefix("Input should be ").replace("'", "`")
     if close:
         return f"must be {choices}", f"did you mean `{close[0]}`?"
@@ -370,7 +370,7 @@ def _make_example(location: tuple[str | int, ...]) -> str | None:
         path = ".".join(names)
         return f"write `[[{path}]]` above each row" if tuple in kinds else f"write `[{path}]`, and its keys below"
     value = next((text for kind, text in _VALUES.items() if kind in kinds), '"…"')
-    if choices := [kind for kind in kinds if isinstance(kind, str)]:
+    if choices := _list_choices(annotation):
         value = f'"{choices[0]}"'
     return f"write `{key} = {f'[{value}, …]' if tuple in kinds else value}`"
 
@@ -386,6 +386,11 @@ def _iter_annotation_types(annotation: object) -> Iterator[object]:
         yield kind
         yield get_origin(kind)
         pending += get_args(kind)
+
+
+def _list_choices(annotation: object) -> list[str]:
+    """Return the texts of the literals in an annotation."""
+    return [kind for kind in _iter_annotation_types(annotation) if isinstance(kind, str)]
 
 
 def _join_names(names: Iterable[str]) -> str:
@@ -434,19 +439,21 @@ def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
             if row is None:
                 continue
             if name == "grant":
-                purposes = [
-                    (n, _salvage_row("purpose", purpose, place))
-                    for n, purpose in enumerate(_as_list(table.get("purpose")))
-                ]
-                sound = [(number, purpose) for number, purpose in purposes if purpose is not None]
-                row = row.model_copy(update={"purpose": tuple(purpose for _, purpose in sound)})
-                places.update((id(purpose), f"{place}.purpose[{number}]") for number, purpose in sound)
+                sound_purposes: list[BaseModel] = []
+                for number, purpose_table in enumerate(_as_list(table.get("purpose"))):
+                    purpose = _salvage_row("purpose", purpose_table, place)
+                    if purpose is not None:
+                        places[id(purpose)] = f"{place}.purpose[{number}]"
+                        sound_purposes.append(purpose)
+                row = row.model_copy(update={"purpose": tuple(sound_purposes)})
             places[id(row)] = place
             sound_rows.append(row)
         rows[name] = tuple(sound_rows)
-    facts = {
-        name: _validate_or_none(model, tables[name]) for name in tables if (model := _find_fact_model(name)) is not None
-    }
+    facts: dict[str, BaseModel | None] = {}
+    for name, table in tables.items():
+        model = _find_fact_model(name)
+        if model is not None:
+            facts[name] = _validate_or_none(model, table)
     return CrossReferenceCheck(Document.model_construct(None, **rows, **facts), places, tables)
 
 

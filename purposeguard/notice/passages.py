@@ -18,7 +18,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from purposeguard.errors import Fault
-from purposeguard.notice.schema import LINES, Named, Passage
+from purposeguard.notice.fields import LINES
+from purposeguard.notice.schema import Named
+from purposeguard.notice.texts import Passage
 
 LARGEST: Final = 16 * 2**20
 """The greatest size of a file of words in bytes."""
@@ -78,12 +80,13 @@ class PassageReader:
             return [self._read_value("", row, folder, f"{place}[{index}]") for index, row in enumerate(value)]
         if not isinstance(value, dict):
             return value
-        if key == "text":
-            return {tag: self._read_passage(reference, folder, f"{place}.{tag}") for tag, reference in value.items()}
-        return {
-            inner: self._read_value(inner, inner_value, folder, f"{place}.{inner}")
-            for inner, inner_value in value.items()
-        }
+        read: dict[str, Any] = {}
+        for inner, inner_value in value.items():
+            if key == "text":
+                read[inner] = self._read_passage(inner_value, folder, f"{place}.{inner}")
+            else:
+                read[inner] = self._read_value(inner, inner_value, folder, f"{place}.{inner}")
+        return read
 
     def _read_passage(self, given: Any, folder: Path, place: str) -> Any:
         """Return a reference to a passage with its hash. Return anything else unchanged."""

@@ -6,261 +6,50 @@ of the TOML file; where a key is a Python keyword the attribute ends in an under
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import functools
-import itertools
-import keyword
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar, get_args
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    GetJsonSchemaHandler,
-    PlainSerializer,
-    RootModel,
-    SerializerFunctionWrapHandler,
     ValidationInfo,
-    WithJsonSchema,
-    WrapValidator,
-    model_serializer,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
-from purposeguard.notice.languages import is_well_formed
-from purposeguard.notice.timezones import UTC, is_known
-from purposeguard.notice.vocabulary import fold, make_slug
+from purposeguard.notice.fields import (
+    AnySourceIds,
+    Basis,
+    ChannelId,
+    ClassName,
+    Country,
+    Days,
+    Id,
+    PurposeIds,
+    PurposesOrFamilies,
+    Refers,
+    Slug,
+    SomeChannels,
+    SomeSources,
+    SourceId,
+    SourceIds,
+    Table,
+    Text,
+    TimeZone,
+    When,
+)
+from purposeguard.notice.texts import Texts, Titles, iter_texts_by_language
+from purposeguard.notice.timezones import UTC
+from purposeguard.notice.vocabulary import make_slug
 
 FORMAT = 1
 """The version of the file format that this library reads."""
-
-
-ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
-"""Text without line breaks and control characters."""
-
-LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
-"""Text that may have several lines, without other control characters."""
-
-
-class Table(BaseModel):
-    """A table of the file: frozen, and a key it does not know is a fault."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _readable_id(text: str) -> str:
-    if fold(text) is None:
-        raise ValueError("cannot be read as an id: use numbers, letters and brackets, e.g. `1.2(1)①`")
-    return text
-
-
-def _class_name(text: str) -> str:
-    if keyword.iskeyword(text) or text.upper() == text:
-        raise ValueError("cannot name a Python class: use words in CamelCase, e.g. `RenewalGuidance`")
-    return text
-
-
-def _language(tag: str) -> str:
-    if not is_well_formed(tag):
-        raise ValueError("is no language tag: write one of BCP 47, e.g. `en`, `pt-BR`, `zh-Hant`")
-    return tag
-
-
-def _check_file_name(name: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.name or set(name) & {"\\", ":"}:
-        raise ValueError("is no file beside the notice: write a path below its folder, e.g. `texts/notice.en.txt`")
-    return name
 
 
 def _email(text: str) -> str:
     if "@" not in text.strip("@"):
         raise ValueError("is no e-mail address")
     return text
-
-
-def _time_zone(text: str) -> str:
-    if not is_known(text):
-        raise ValueError(f"unknown time zone `{text}`")
-    return text
-
-
-EVERY: Final = ("*",)
-"""What `sources = "any"` is held as: no id, so that code that does not expand it finds no source."""
-
-
-def _unless_any(given: object, read: Callable[[object], Any]) -> Any:
-    return EVERY if given == "any" else read(given)
-
-
-def _any_or_ids(held: tuple[str, ...]) -> str | list[str]:
-    return "any" if held == EVERY else list(held)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Refers:
-    """What the ids in a field name; of a renaming its `kind` says it."""
-
-    kind: Literal["source", "purpose", "purpose or family", "channel", "condition", "source or purpose"]
-
-
-Id = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_readable_id)]
-SourceId = Annotated[Id, Refers("source")]
-SourceIds = Annotated[tuple[Id, ...], Field(min_length=1), Refers("source")]
-SomeSources = Annotated[tuple[Id, ...] | None, Refers("source")]
-PurposeIds = Annotated[tuple[Id, ...], Refers("purpose")]
-PurposesOrFamilies = Annotated[tuple[Id, ...], Field(min_length=1), Refers("purpose or family")]
-AnySourceIds = Annotated[
-    tuple[Id, ...],
-    Field(min_length=1),
-    Refers("source"),
-    WrapValidator(_unless_any),
-    PlainSerializer(_any_or_ids),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"const": "any"},
-                {
-                    "type": "array",
-                    "items": {"type": "string", "minLength": 1, "maxLength": 100},
-                    "minItems": 1,
-                },
-            ]
-        }
-    ),
-]
-"""Ids of sources, or all data: `"any"`."""
-ClassName = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=100), AfterValidator(_class_name)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=100)]
-ChannelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=50)]
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")]
-Text = Annotated[
-    str,
-    Field(min_length=1, pattern=ONE_LINE, description="one line, no control characters"),
-]
-Days = Annotated[int, Field(gt=0, strict=True, description="a period in days")]
-TimeZone = Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE), AfterValidator(_time_zone)]
-Basis = Literal["consent", "contract", "law", "legitimate-interest", "public-task", "vital-interest"]
-"""On what the use of data rests in law, where the notice states it."""
-When = Annotated[
-    tuple[Slug, ...],
-    Field(min_length=1, description="only where all these conditions are stated"),
-    Refers("condition"),
-]
-SomeChannels = Annotated[tuple[ChannelId, ...] | None, Refers("channel")]
-
-
-V = TypeVar("V")
-Language = Annotated[str, Field(max_length=100), AfterValidator(_language)]
-
-
-class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
-    """Something in one language or more, by their tags (BCP 47); the first where no other is asked for."""
-
-    model_config = ConfigDict(frozen=True)
-
-    root: Annotated[dict[Language, V], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        tags = sorted(self.root, key=str.casefold)
-        for tag, other in itertools.pairwise(tags):
-            if tag.casefold() == other.casefold():
-                raise ValueError(f"names the language `{tag}` a second time, as `{other}`")
-        return self
-
-    def begin_with(self, tag: str) -> None:
-        """Put a language first, if there is one. Equality and hash do not change."""
-        if tag in self.root:
-            others = {other: value for other, value in self.root.items() if other != tag}
-            first = self.root[tag]
-            self.root.clear()
-            self.root.update({tag: first, **others})
-
-    def __getitem__(self, tag: str) -> V:
-        return self.root[tag]
-
-    def __iter__(self) -> Iterator[str]:  # type: ignore[override]  # as a mapping, not as a model
-        return iter(self.root)
-
-    def __len__(self) -> int:
-        return len(self.root)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self.root.items()))
-
-
-class Titles(ByLanguage[Text]):
-    """A short title in the file author's own words, by language."""
-
-
-class Passage(Table):
-    """The published words of a row: themselves, or the place where a file beside the notice has them.
-
-    `lines`: lines of the file, `12` or `12-18`. Or `from` and `to`: the passage from some words, which the file has
-    once, to the end of some others; without `to` to the end of the paragraph. `sha256` is that of the words in a file:
-    who reads the file fills it in, or holds the words to the one that the notice states.
-    """
-
-    words: Annotated[str, Field(min_length=1, pattern=LINES)] | None = None
-    file: (
-        Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE), AfterValidator(_check_file_name)] | None
-    ) = None
-    lines: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}(-[1-9][0-9]{0,6})?$")] | None = None
-    from_: Text | None = Field(default=None, alias="from")
-    to: Text | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-
-    @model_validator(mode="after")
-    def _check_place(self) -> Self:
-        if self.words is not None:
-            if self.model_fields_set != {"words"}:
-                raise ValueError("needs either `words` or a `file`")
-            if not self.words.strip():
-                raise ValueError("is blank")
-        elif self.file is None or (self.lines is None) == (self.from_ is None) or (self.to and not self.from_):
-            raise ValueError('needs words in quotes, or a `file` with `lines` ("12-18") or with `from` and `to`')
-        elif self.sha256 is None:
-            raise ValueError(
-                f"is in the file `{self.file}`, and none is beside this notice: read it with `Notice.load(path)`, or "
-                "state the `sha256` of the words"
-            )
-        return self
-
-    @model_serializer(mode="wrap")
-    def _plain(self, handler: SerializerFunctionWrapHandler) -> Any:
-        return handler(self) if self.words is None else self.words
-
-    @property
-    def place(self) -> str:
-        """Where a file has the words: `notice.en.txt, lines 12-18`."""
-        if self.lines is not None:
-            return f"{self.file}, line{'s' if '-' in self.lines else ''} {self.lines}"
-        return f"{self.file}, from “{self.from_}”"
-
-
-def _from_words(given: object) -> object:
-    return {"words": given} if isinstance(given, str) else given
-
-
-class _OrWords:
-    """In the JSON Schema: words in quotes, or a place."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
-
-
-class Texts(ByLanguage[Annotated[Passage, BeforeValidator(_from_words), _OrWords]]):
-    """What the notice itself says in a row, word by word, by language."""
 
 
 class Named(Table):
@@ -717,51 +506,3 @@ class Document(Table):
     def purposes(self) -> tuple[PurposeRow, ...]:
         """All purposes of all grants, in the notice's order."""
         return tuple(purpose for _, purpose in self.iter_grants())
-
-
-@functools.cache
-def reference_fields(model: type[Table]) -> Mapping[str, Refers]:
-    """Return the fields of a table that refer to other rows, with what they refer to."""
-    return {
-        name: mark for name, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Refers)
-    }
-
-
-def iter_texts_by_language(table: Table) -> Iterator[ByLanguage[Any]]:
-    """Yield the titles and texts of a table and of all tables in it, in the order of the file."""
-    for name in type(table).model_fields:
-        value = getattr(table, name)
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, ByLanguage):
-                yield part
-            elif isinstance(part, Table):
-                yield from iter_texts_by_language(part)
-
-
-ALONE: Final = MappingProxyType({basis: (BasisRow.model_construct(basis=basis),) for basis in (*get_args(Basis), None)})
-"""A basis that a notice states by `basis`, or none, as the one row that it comes down to."""
-
-
-def resolve_basis_rows(grant: Grant, purpose: PurposeRow) -> tuple[BasisRow, ...]:
-    """Return the bases of a purpose: its own, or else those of its grant.
-
-    If the notice states none, the result is one row without a basis.
-    """
-    row = purpose if purpose.bases or purpose.basis is not None else grant
-    return row.bases or ALONE[row.basis]
-
-
-def bases_by_purpose(document: Document) -> dict[str, tuple[BasisRow, ...]]:
-    """Return the bases of each purpose, by its id. One of them that applies is enough."""
-    return {row.id: resolve_basis_rows(grant, row) for grant in document.grant for row in grant.purpose}
-
-
-def bases(document: Document) -> dict[str, Basis | Literal["several"] | None]:
-    """Return the basis of each purpose, by its id.
-
-    `several` stands for a purpose whose basis is not the same for all data; None for one whose basis is not stated.
-    """
-    return {
-        purpose: rows[0].basis if rows == ALONE[rows[0].basis] else "several"
-        for purpose, rows in bases_by_purpose(document).items()
-    }

@@ -8,6 +8,7 @@ in code; `CrossReferenceCheck.document` has them in canonical spelling.
 from __future__ import annotations
 
 import builtins
+import itertools
 import keyword
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -15,18 +16,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from purposeguard.errors import Fault
-from purposeguard.notice.grants import (
-    Grants,
-    LegalGrounds,
-    Lineage,
-    compute_grants,
-    describe_basis,
-    iter_extended_pairs,
-    source_rows,
-)
+from purposeguard.notice.bases import describe_basis, find_basis_owner
+from purposeguard.notice.fields import EVERY, Table, reference_fields
+from purposeguard.notice.grants import Grants, LegalGrounds, Lineage, compute_grants, iter_extended_pairs, source_rows
 from purposeguard.notice.schema import (
-    EVERY,
     BasisRow,
+    Channel,
+    Condition,
     Confirmation,
     Document,
     Extension,
@@ -35,8 +31,6 @@ from purposeguard.notice.schema import (
     Named,
     PurposeRow,
     Renaming,
-    Table,
-    reference_fields,
 )
 from purposeguard.notice.vocabulary import NotPersonal, find_nearest, fold, make_slug
 
@@ -117,7 +111,11 @@ def _renamings(document: Document) -> Iterator[Slip]:
 def _confirmations(document: Document) -> Iterator[Slip]:
     """Find terms that are confirmed twice or renamed as well, and confirmations that no revision precedes."""
     revision = getattr(document, "revision", None)  # Missing if the file's own is faulty.
-    moved = {(row.kind, fold(id_)) for row in document.renamed for id_ in (row.old, row.new) if id_}
+    moved: set[tuple[str, str | None]] = set()
+    for renaming in document.renamed:
+        moved.add((renaming.kind, fold(renaming.old)))
+        if renaming.new:
+            moved.add((renaming.kind, fold(renaming.new)))
     seen: set[tuple[str, str]] = set()
     for row in document.unchanged:
         if revision is not None and row.since >= revision:
@@ -196,13 +194,13 @@ class CrossReferenceCheck:
         self._places = dict(places or {id(row): place for place, row in iter_rows_with_places(document)})
         self._excused = _ids(tables) if tables else {}
         conditions = getattr(document, "condition", ())
-        self._names(((row, "clause", row.clause, row.clause) for row in document.grant), "grant")
+        self._names(_spellings(document.grant), "grant")
         # A purpose and a family are asked for by the same argument, so their names are of one kind.
         either = self._names(_spellings((*document.purposes, *document.family)), "purpose or family")
         purposes = {row.id for row in document.purposes}
         self._known: Mapping[str, Names] = {
-            "condition": self._names(((row, "id", row.id, row.id) for row in conditions), "condition"),
-            "channel": self._names(((row, "id", row.id, row.id) for row in document.channel), "channel"),
+            "condition": self._names(_spellings(conditions), "condition"),
+            "channel": self._names(_spellings(document.channel), "channel"),
             "source": self._names(_spellings(source_rows(document)), "source"),
             "purpose": {folded: name for folded, name in either.items() if name in purposes},
             "purpose or family": either,
@@ -227,11 +225,8 @@ class CrossReferenceCheck:
     def _fault(self, row: BaseModel, key: str, message: str, suggestion: str | None = None) -> None:
         self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
 
-    def _names(self, spellings: Iterable[tuple[BaseModel, str, str, str]], kind: str) -> Names:
-        """Return the canonical id of each spelling, and report ids that two rows share.
-
-        `spellings` are tuples of the row, its key, the spelling and the canonical id.
-        """
+    def _names(self, spellings: Iterable[_Spelling], kind: str) -> Names:
+        """Return the canonical id of each spelling, and report ids that two rows share."""
         owner: dict[str, BaseModel] = {}
         names: Names = {}
         slugs: Names = {}
@@ -284,13 +279,11 @@ class CrossReferenceCheck:
         folded, canonical_ids = _fold_spelling(spelling), self._known[kind]
         canonical = canonical_ids.get(folded)
         if canonical is None and folded not in self._excused.get(kind, ()):
-            words = (word for word in canonical_ids if word.isalpha())  # Folded class names may be suggested too.
+            words = filter(str.isalpha, canonical_ids)  # Folded class names may be suggested too.
             close = find_nearest(spelling, (*canonical_ids.values(), *words))
-            suggestion = (
-                f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
-                if close
-                else f"name a row of the notice, or write {_ROW_OF[kind]}"
-            )
+            suggestion = f"name a row of the notice, or write {_ROW_OF[kind]}"
+            if close:
+                suggestion = f"did you mean {' or '.join(map(_quote, close))}?"
             self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
         return canonical
 
@@ -350,10 +343,8 @@ class CrossReferenceCheck:
         A row that names an overlay is reported too: an overlay has the bases of the source that it narrows.
         """
         narrowed = {overlay.id: overlay.source for overlay in self.document.overlay}
-        grants, purposes = self.document.grant, self.document.purposes
-        rows = [basis_row for grant in grants for basis_row in grant.bases] + [
-            basis_row for row in purposes for basis_row in row.bases
-        ]
+        owners: list[Grant | PurposeRow] = [*self.document.grant, *self.document.purposes]
+        rows = list(itertools.chain.from_iterable(owner.bases for owner in owners))
         if all(basis_row.sources is None for basis_row in rows):
             return
         for basis_row in rows:
@@ -361,28 +352,28 @@ class CrossReferenceCheck:
                 if source in narrowed:
                     message = f"`{source}` is an overlay, and rests on what the source that it narrows rests on"
                     self._fault(basis_row, "sources", message, f"name `{narrowed[source]}`")
-        reported = [fault.place for fault in self.faults]
         pairs, grounds = compute_grants(self.document), LegalGrounds(self.document)
-        for grant in grants:
-            for row in grant.purpose:
-                owner = row if row.bases or row.basis else grant
-                if not owner.bases or any(place.startswith(f"{self._places[id(owner)]}.") for place in reported):
-                    continue
-                lacking = [
-                    source for source in pairs if row.id in pairs[source] and () in grounds.get_grounds(source, row.id)
-                ]
-                if lacking:
-                    message = (
-                        f"no row is for {', '.join(f'`{source}`' for source in lacking)}, which may serve `{row.id}`"
-                    )
-                    self._fault(owner, "bases", message, "add one for it, or one without `sources`")
+        reported = [fault.place for fault in self.faults]
+        for grant, purpose in self.document.iter_grants():
+            owner = find_basis_owner(grant, purpose)
+            if not owner.bases or self._is_reported(owner, reported):
+                continue
+            holders = (source for source, purposes in pairs.items() if purpose.id in purposes)
+            lacking = [source for source in holders if () in grounds.get_grounds(source, purpose.id)]
+            if lacking:
+                message = f"no row is for {', '.join(map(_quote, lacking))}, which may serve `{purpose.id}`"
+                self._fault(owner, "bases", message, "add one for it, or one without `sources`")
+
+    def _is_reported(self, row: BaseModel, places: Iterable[str]) -> bool:
+        """Return True if one of the places is in this row."""
+        return any(place.startswith(f"{self._places[id(row)]}.") for place in places)
 
     def _bases_matter(self) -> None:
         """Report each row of several bases that another row makes irrelevant."""
         faulty = [fault.place for fault in self.faults]
         for shadowed in shadowed_bases(self.document):
             owner, source = shadowed.owner, shadowed.source
-            if any(place.startswith(f"{self._places[id(owner)]}.") for place in faulty):
+            if self._is_reported(owner, faulty):
                 continue
             row, other = owner.bases[shadowed.row], owner.bases[shadowed.by]
             message = (
@@ -422,7 +413,7 @@ class CrossReferenceCheck:
 
     def _derivations_end(self) -> None:
         """Report derivations that go into themselves, directly or through others."""
-        inputs = {row.id: {*row.from_, *row.with_} for row in self.document.derivation}
+        inputs = {row.id: set(row.from_ + row.with_) for row in self.document.derivation}
         for row in self.document.derivation:
             reached: set[str] = set()
             pending = [row.id]
@@ -478,9 +469,9 @@ class CrossReferenceCheck:
     def _recipients_differ(self) -> None:
         """Report kinds of recipients that data is both entrusted and provided to: the terms of the two differ."""
         entrustment = getattr(self.document, "entrustment", None)
-        entrusted = (
-            {_fold_spelling(kind.id) for kind in entrustment.recipients} if entrustment is not None else set[str]()
-        )
+        if entrustment is None:
+            return
+        entrusted = {_fold_spelling(kind.id) for kind in entrustment.recipients}
         for row in self.document.provision:
             for index, kind in enumerate(row.recipients):
                 if _fold_spelling(kind.id) in entrusted:
@@ -524,13 +515,15 @@ class CrossReferenceCheck:
         allowed = compute_grants(self.document)
         plain = {row.id for row in self.document.source}
         for row in self.document.overlay:
-            if row.source and row.source not in plain:
+            if not row.source:
+                continue  # The reference is reported as unknown.
+            if row.source not in plain:
                 self._fault(row, "source", f"`{row.source}` is no source of a clause", "an overlay narrows a clause")
                 continue
-            wider = [purpose for purpose in row.serves if purpose not in allowed.get(row.source, {})]
-            for purpose in wider if row.source else ():
-                message = f"widens: `{row.source}` may not serve `{purpose}`"
-                self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
+            for purpose in row.serves:
+                if purpose not in allowed[row.source]:
+                    message = f"widens: `{row.source}` may not serve `{purpose}`"
+                    self._fault(row, "serves", message, "an overlay may only narrow what its source may serve")
 
 
 def _fold_spelling(spelling: str) -> str:
@@ -549,12 +542,33 @@ def _entry_name(entry: object) -> str:
     return f"`{getattr(entry, key) if key else entry}`" if key or isinstance(entry, str) else "another row"
 
 
-def _spellings(rows: Iterable[Named | FamilyRow]) -> Iterator[tuple[BaseModel, str, str, str]]:
+def _quote(name: str) -> str:
+    return f"`{name}`"
+
+
+class _Spelling(NamedTuple):
+    """A way of writing the id of a row."""
+
+    row: BaseModel
+    key: str
+    """The key of the row that has the spelling."""
+    text: str
+    canonical: str
+    """The id itself."""
+
+
+def _spellings(rows: Iterable[Named | FamilyRow | Grant | Channel | Condition]) -> Iterator[_Spelling]:
+    """Yield the spellings of the ids of rows."""
     for row in rows:
-        canonical = row.id if isinstance(row, Named) else row.class_
-        if isinstance(row, Named):
-            yield row, "id", row.id, canonical
-        yield row, "class", row.class_, canonical
+        match row:
+            case FamilyRow():
+                yield _Spelling(row, "class", row.class_, row.class_)
+            case Grant():
+                yield _Spelling(row, "clause", row.clause, row.clause)
+            case _:
+                yield _Spelling(row, "id", row.id, row.id)
+                if isinstance(row, Named):
+                    yield _Spelling(row, "class", row.class_, row.id)
 
 
 def iter_rows_with_places(document: Document) -> Iterator[tuple[str, BaseModel]]:
@@ -567,28 +581,36 @@ def iter_rows_with_places(document: Document) -> Iterator[tuple[str, BaseModel]]
             yield f"grant[{index}].purpose[{number}]", row
 
 
-def _ids(tables: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+def _ids(tables: Mapping[str, Any]) -> dict[str, set[str]]:
     """Return all texts that could be ids in the file as read, by the kind of id. Faulty rows are included."""
-    grants = [row for row in _rows(tables.get("grant")) if isinstance(row, Mapping)]
-    purposes = [purpose for row in grants for purpose in _rows(row.get("purpose"))]
-    ids_by_kind = {
-        "condition": _list_spellings(_rows(tables.get("condition"))),
-        "channel": _list_spellings(_rows(tables.get("channel"))),
-        "source": _list_spellings(
-            [table for name in ("source", "overlay", "derivation") for table in _rows(tables.get(name))]
-        ),
-        "purpose": _list_spellings(purposes),
+    purposes: set[str] = set()
+    for grant in _rows(tables, "grant"):
+        purposes |= _list_spellings(_rows(grant, "purpose"))
+    sources = (*_rows(tables, "source"), *_rows(tables, "overlay"), *_rows(tables, "derivation"))
+    return {
+        "condition": _list_spellings(_rows(tables, "condition")),
+        "channel": _list_spellings(_rows(tables, "channel")),
+        "source": _list_spellings(sources),
+        "purpose": purposes,
+        "purpose or family": purposes | _list_spellings(_rows(tables, "family")),
     }
-    return {**ids_by_kind, "purpose or family": ids_by_kind["purpose"] | _list_spellings(_rows(tables.get("family")))}
 
 
-def _rows(given: object) -> list[Any]:
-    return given if isinstance(given, list) else [given]
+def _rows(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return the rows of a list of tables as read. A single table counts as one row, and anything else as none."""
+    value = table.get(key)
+    rows = value if isinstance(value, list) else [value]
+    return [row for row in rows if isinstance(row, Mapping)]
 
 
-def _list_spellings(rows: Iterable[Any]) -> frozenset[str]:
-    spellings = (row.get(name) for row in rows if isinstance(row, Mapping) for name in ("id", "class"))
-    return frozenset(_fold_spelling(str(spelling)) for spelling in spellings if isinstance(spelling, (str, int)))
+def _list_spellings(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    spellings: set[str] = set()
+    for row in rows:
+        for key in ("id", "class"):
+            spelling = row.get(key)
+            if isinstance(spelling, (str, int)):
+                spellings.add(_fold_spelling(str(spelling)))
+    return spellings
 
 
 class ShadowedBasis(NamedTuple):
@@ -612,21 +634,17 @@ def shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
     lineage = Lineage(document)
     narrowed = {overlay.id for overlay in document.overlay}
     pairs = compute_grants(document)
+    plain = [source for source in pairs if source not in lineage.children and source not in narrowed]
     seen: set[tuple[int, int]] = set()
-    for grant in document.grant:
-        for purpose in grant.purpose:
-            owner = purpose if purpose.bases or purpose.basis is not None else grant
-            if len(owner.bases) < 2:
-                continue
-            sources = [
-                source
-                for source, purposes in pairs.items()
-                if purpose.id in purposes and source not in lineage.children and source not in narrowed
-            ]
-            for index, by, source in _shadowed_rows(owner.bases, sources, lineage):
-                if (id(owner), index) not in seen:
-                    seen.add((id(owner), index))
-                    yield ShadowedBasis(owner, index, by, source)
+    for grant, purpose in document.iter_grants():
+        owner = find_basis_owner(grant, purpose)
+        if len(owner.bases) < 2:
+            continue
+        sources = [source for source in plain if purpose.id in pairs[source]]
+        for index, by, source in _shadowed_rows(owner.bases, sources, lineage):
+            if (id(owner), index) not in seen:
+                seen.add((id(owner), index))
+                yield ShadowedBasis(owner, index, by, source)
 
 
 def _shadowed_rows(rows: tuple[BasisRow, ...], sources: list[str], lineage: Lineage) -> Iterator[tuple[int, int, str]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from purposeguard.errors import Fault
+from purposeguard.notice.bases import bases_by_purpose
 from purposeguard.notice.grants import LegalGrounds, Lineage, compute_grants, source_rows
-from purposeguard.notice.schema import Document, FamilyRow, Named, PurposeRow, bases_by_purpose
+from purposeguard.notice.schema import Document, FamilyRow, Named, PurposeRow
 from purposeguard.notice.validation import iter_rows_with_places
 
 

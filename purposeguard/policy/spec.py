@@ -13,7 +13,8 @@ from datetime import date
 from typing import Any
 
 from purposeguard.errors import UnlabelledData
-from purposeguard.notice.schema import EVERY, BasisRow, Derivation, Document, Overlay, SourceRow
+from purposeguard.notice.fields import EVERY
+from purposeguard.notice.schema import BasisRow, Derivation, Document, Overlay, SourceRow
 
 Stated = AbstractSet[str]
 NONE: Stated = frozenset()

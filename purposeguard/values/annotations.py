@@ -26,8 +26,8 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticUndefined
 
 from purposeguard.errors import UnlabelledData
+from purposeguard.notice.fields import Refers
 from purposeguard.notice.label import Label
-from purposeguard.notice.schema import Refers
 from purposeguard.notice.vocabulary import Purpose, Source, TermMeta, fold
 from purposeguard.values.markers import Mark
 

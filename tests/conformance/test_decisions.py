@@ -9,8 +9,8 @@ import jsonschema  # type: ignore[import-untyped]  # it comes without stubs
 import pytest
 
 from purposeguard import Guard, errors
+from purposeguard.notice.bases import bases
 from purposeguard.notice.label import Label
-from purposeguard.notice.schema import bases
 from purposeguard.policy import spec, violations
 from purposeguard.policy.violations import violation_class
 from tests.conformance import write

@@ -15,6 +15,7 @@ from purposeguard.errors import Fault
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
+from purposeguard.notice.texts import Passage
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
 from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
@@ -29,7 +30,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 TABLES = [
     model
-    for model in vars(document).values()
+    for model in (*vars(document).values(), Passage)
     if inspect.isclass(model) and issubclass(model, document.Table) and model not in {document.Table, document.Named}
 ]
 

@@ -10,8 +10,8 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.governance import Governance
+from purposeguard.notice.bases import bases
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.schema import bases
 from purposeguard.policy.transfers import Recipient, Safeguard, list_objections
 from tests.governance.support import Time
 

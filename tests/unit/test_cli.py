@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 import purposeguard as pg
 from purposeguard.cli import main as cli
-from purposeguard.notice.schema import bases
+from purposeguard.notice.bases import bases
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.command_line import OVERLAY, ROOT, RULES, TINY, process, run
 

@@ -16,8 +16,8 @@ from purposeguard.cli.commands import decision_data
 from purposeguard.cli.diff_words import ChangeWords
 from purposeguard.cli.matrix import matrix_report
 from purposeguard.cli.words import Language
-from purposeguard.notice.grants import describe_bases
-from purposeguard.notice.schema import EVERY, bases, bases_by_purpose
+from purposeguard.notice.bases import bases, bases_by_purpose, describe_bases
+from purposeguard.notice.fields import EVERY
 from purposeguard.policy.context import CLEAR, DenialReason, SubjectPreferences
 from purposeguard.policy.diff import compare
 from tests.unit.oversights import Office

@@ -12,8 +12,9 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice import timezones as zones
+from purposeguard.notice.bases import bases
 from purposeguard.notice.grants import compute_extensions
-from purposeguard.notice.schema import Document, bases
+from purposeguard.notice.schema import Document
 from tests.unit.samples import changed, faults_of, numbered, tables
 
 RELATED = {"purposes": ["3(2)①"], "basis": "related", "notified": date(2023, 12, 1)}

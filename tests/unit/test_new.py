@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import purposeguard as pg
 from purposeguard.cli.new import TEMPLATES
+from purposeguard.notice.bases import bases_by_purpose
+from purposeguard.notice.fields import Basis
 from purposeguard.notice.grants import compute_grants
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Basis, bases_by_purpose
 from purposeguard.notice.warning import find_warnings
 from tests.unit.command_line import process, run
 

@@ -9,7 +9,8 @@ from hypothesis import given
 
 from purposeguard import Notice, NoticeError
 from purposeguard.cli.schema import COMMON, DIALECT, KEYS, RULES, notice_schema, schema_text
-from purposeguard.notice import schema as document
+from purposeguard.notice import schema, texts
+from purposeguard.notice.texts import ByLanguage
 from purposeguard.notices import trendmicro_jp
 from tests.generated import notice_tables
 
@@ -17,6 +18,7 @@ TOML = Path(trendmicro_jp.__file__).with_name("notice.toml")
 
 SCHEMA = notice_schema()
 TABLES = {"Document": SCHEMA, **SCHEMA["$defs"]}
+MODELS = {**vars(texts), **vars(schema)}
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -121,7 +123,7 @@ def test_rejects_what_is_not_read(change):
 def test_every_table_and_key_is_described_and_closed(name):
     table = TABLES[name]
     assert table["description"]
-    if issubclass(getattr(document, name), document.ByLanguage):
+    if issubclass(MODELS[name], ByLanguage):
         assert table["propertyNames"]["description"]
         return
     assert table["additionalProperties"] is False
@@ -132,7 +134,7 @@ def test_every_table_and_key_is_described_and_closed(name):
 
 def test_keys_are_those_of_the_file():
     for name, table in TABLES.items():
-        fields = getattr(document, name).model_fields
+        fields = MODELS[name].model_fields
         assert set(table.get("properties", ["root"])) == {field.alias or key for key, field in fields.items()}
 
 

@@ -7,10 +7,11 @@ from operator import attrgetter
 from typing import Protocol
 
 from purposeguard.cli.application import clauses_in, clauses_of
+from purposeguard.notice.bases import bases, bases_by_purpose
 from purposeguard.notice.grants import LegalGrounds, source_rows
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Named, Overlay, SourceRow, bases, bases_by_purpose
+from purposeguard.notice.schema import Named, Overlay, SourceRow
 from purposeguard.notice.vocabulary import Family, Purpose, Source
 
 

@@ -22,7 +22,7 @@ from purposeguard.cli.report.registers import Language, ReportRegister
 from purposeguard.cli.report.relations import MapColumn, NoticeRelations
 from purposeguard.cli.report.revisions import sentences
 from purposeguard.notice.languages import nearest_language, title_in
-from purposeguard.notice.schema import Titles
+from purposeguard.notice.texts import Titles
 
 if TYPE_CHECKING:
     import datetime

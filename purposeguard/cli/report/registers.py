@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from purposeguard.cli.application import clauses_in, clauses_of
 from purposeguard.guard import Guard
+from purposeguard.notice.bases import bases_by_purpose
 from purposeguard.notice.grants import LegalGrounds
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
@@ -27,11 +28,10 @@ from purposeguard.notice.schema import (
     Overlay,
     PurposeRow,
     SourceRow,
-    Titles,
     Transfer,
     TransferLimit,
-    bases_by_purpose,
 )
+from purposeguard.notice.texts import Titles
 from purposeguard.policy.explanation import is_about_the_subject
 
 Language = Literal["en", "ja"]

@@ -24,7 +24,8 @@ from purposeguard.notice.export.notation import (
 )
 from purposeguard.notice.export.reading import Ban, NoticeReading, Term
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Document, FamilyRow, Grant, PurposeRow, Titles
+from purposeguard.notice.schema import Document, FamilyRow, Grant, PurposeRow
+from purposeguard.notice.texts import Titles
 
 SCHEMA, POLICIES, ENTITIES = "schema.cedarschema", "policies.cedar", "entities.json"
 

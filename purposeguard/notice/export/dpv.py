@@ -16,18 +16,9 @@ from operator import itemgetter
 from typing import Any, Final
 
 from purposeguard.notice.export.reading import Ban, NoticeReading, Term
-from purposeguard.notice.schema import (
-    Basis,
-    Document,
-    FamilyRow,
-    Grant,
-    LegalPeriod,
-    Office,
-    Period,
-    PurposeRow,
-    SourceRow,
-    Titles,
-)
+from purposeguard.notice.fields import Basis
+from purposeguard.notice.schema import Document, FamilyRow, Grant, LegalPeriod, Office, Period, PurposeRow, SourceRow
+from purposeguard.notice.texts import Titles
 
 NOTICE: Final = "notice.jsonld"
 

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from purposeguard.notice.export.reading import NoticeReading
+from purposeguard.notice.fields import Basis
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Basis, Document, LegalPeriod, Office, Period, PurposeRow, Titles
+from purposeguard.notice.schema import Document, LegalPeriod, Office, Period, PurposeRow
+from purposeguard.notice.texts import Titles
 
 Tables = Mapping[str, Mapping[str, Sequence[str]]]
 """The tags of an application: table or function → column or field → ids of sources."""

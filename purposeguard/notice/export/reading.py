@@ -10,17 +10,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from purposeguard.notice.schema import (
-    EVERY,
-    BasisRow,
-    Derivation,
-    Document,
-    FamilyRow,
-    Grant,
-    Overlay,
-    Prohibition,
-    resolve_basis_rows,
-)
+from purposeguard.notice.bases import resolve_basis_rows
+from purposeguard.notice.fields import EVERY
+from purposeguard.notice.schema import BasisRow, Derivation, Document, FamilyRow, Grant, Overlay, Prohibition
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,18 +11,10 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Literal, TypeVar, cast
 
+from purposeguard.notice.fields import Table, reference_fields
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import (
-    Derivation,
-    FamilyRow,
-    Named,
-    Overlay,
-    PurposeRow,
-    SourceRow,
-    Table,
-    reference_fields,
-)
+from purposeguard.notice.schema import Derivation, FamilyRow, Named, Overlay, PurposeRow, SourceRow
 from purposeguard.notice.vocabulary import fold
 
 Direction = Literal["widened", "narrowed", "neutral"]

@@ -9,12 +9,12 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
+from purposeguard.notice.fields import EVERY
 from purposeguard.notice.grants import compute_grants, source_rows
 from purposeguard.notice.history import History, unexplained_terms
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
-    EVERY,
     Channel,
     Condition,
     Document,
@@ -26,8 +26,8 @@ from purposeguard.notice.schema import (
     PurposeRow,
     RecipientKind,
     Rights,
-    Titles,
 )
+from purposeguard.notice.texts import Titles
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.changes import KINDS, AnyPair, Change, Direction, Fact, Matching, Pair, id_of, kind_of
 from purposeguard.policy.diff.texts import strip_texts

@@ -10,20 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from purposeguard.notice.fields import Table
 from purposeguard.notice.history import History
 from purposeguard.notice.passages import fingerprint
-from purposeguard.notice.schema import (
-    ByLanguage,
-    Criterion,
-    Document,
-    Extension,
-    LegalPeriod,
-    Passage,
-    Period,
-    Prohibition,
-    Table,
-    Texts,
-)
+from purposeguard.notice.schema import Criterion, Document, Extension, LegalPeriod, Period, Prohibition
+from purposeguard.notice.texts import ByLanguage, Passage, Texts
 from purposeguard.policy.diff.changes import AnyPair, Change, Fact, Matching, kind_of
 
 FACTS: Final = ("entrustment", "transfer", "safeguards", "rights", "retention", "contact", "voluntary", "changes")

@@ -10,17 +10,10 @@ import dataclasses
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from purposeguard.notice.grants import (
-    Extensions,
-    Grants,
-    LegalGrounds,
-    Lineage,
-    compute_extensions,
-    compute_grants,
-    describe_basis,
-)
+from purposeguard.notice.bases import bases_by_purpose, describe_basis
+from purposeguard.notice.grants import Extensions, Grants, LegalGrounds, Lineage, compute_extensions, compute_grants
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow, bases_by_purpose
+from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
 from purposeguard.policy.diff.changes import Change, Direction, Fact, Matching, Needs, Pair

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import purposeguard as pg
-from purposeguard.notice.schema import bases
+from purposeguard.notice.bases import bases
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, Context
 from purposeguard.policy.table import PolicyTable
