@@ -5,7 +5,8 @@ This module is not trusted: the verdict says whether a use is allowed, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, starmap
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,6 +16,7 @@ from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.retention import for_law
+from purposeguard.notice.schema import Prohibition
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
 from purposeguard.policy.joint import JointTable
@@ -61,10 +63,8 @@ class Decision:
             return DenialReason.CHANNEL
         if self._has_ungranted_source:
             return DenialReason.GRANT  # The missing grant counts before any other reason.
-        return min(
-            (bar for source in self.denied if (bar := self._find_denial_reason(source)) is not None),
-            default=DenialReason.GRANT,
-        )
+        reasons = map(self._find_denial_reason, self.denied)
+        return min((reason for reason in reasons if reason is not None), default=DenialReason.GRANT)
 
     @cached_property
     def denied(self) -> tuple[type[Source], ...]:
@@ -99,11 +99,17 @@ class Decision:
             return None if self._may_serve(source) else DenialReason.CHANNEL
         if self._lacks_grant(source):
             return DenialReason.GRANT
-        bars = [
-            self._matrix.find_denial_reason(source, member, self.channel, self.context)
-            for member in _purpose_members(self.purpose)
-        ]
-        return None if None in bars else max(bar for bar in bars if bar is not None)
+        reasons: list[DenialReason] = []
+        for reason in self._find_member_reasons(source, self.context):
+            if reason is None:
+                return None
+            reasons.append(reason)
+        return max(reasons)
+
+    def _find_member_reasons(self, source: type[Source], context: Context) -> Iterator[DenialReason | None]:
+        """Yield the reason why a source may not serve each member of the purpose in a context; None where it may."""
+        for member in _purpose_members(self.purpose):
+            yield self._matrix.find_denial_reason(source, member, self.channel, context)
 
     @cached_property
     def grants(self) -> Mapping[type[Source], str]:
@@ -160,14 +166,14 @@ class Decision:
         """Return True if law no longer needs the source, and the purpose rests on law for it."""
         table = self._matrix.table_of(source)
         current = table.current_source(source)
-        over = table.prefix + for_law(current.clause) in self.context.overdue
-        return over and any(
-            ground.basis == "law"
-            for member in _purpose_members(self.purpose)
-            if member in table.notice.grants[current]
-            for group in table.grounds.get_grounds(current.clause, member.clause)
-            for ground in group
-        )
+        if table.prefix + for_law(current.clause) not in self.context.overdue:
+            return False
+        for member in _purpose_members(self.purpose):
+            if member in table.notice.grants[current]:
+                groups = table.grounds.get_grounds(current.clause, member.clause)
+                if any(ground.basis == "law" for ground in chain.from_iterable(groups)):
+                    return True
+        return False
 
     def _of_periods(self, source: type[Source]) -> str:
         """Say which period is over: the one for which a source may be kept, or the one for which law needs it."""
@@ -230,11 +236,9 @@ class Decision:
         purpose, data, current = self._name(self.purpose), self._key(source), self._matrix.current_source(source)
         missing = self._missing_conditions(source, lambda after: after is None or after > DenialReason.CONDITION)
         own = self._matrix.table_of(source)
-        rules = (
-            []
-            if isinstance(self.purpose, Family)
-            else own.grounds.forbidden_unless(current.clause, self.purpose.clause)
-        )
+        rules: tuple[Prohibition, ...] = ()
+        if not isinstance(self.purpose, Family):
+            rules = own.grounds.forbidden_unless(current.clause, self.purpose.clause)
         for rule in rules:
             if not self.context.conditions.issuperset(own.prefix + condition for condition in rule.unless):
                 reason = title_in(rule.reason, "en")
@@ -248,32 +252,25 @@ class Decision:
 
         `lifted` tells whether a denial reason, or None, counts as lifted. The result is empty if no conditions help.
         """
-        matrix = self._matrix
 
         def lifts(conditions: Iterable[str]) -> bool:
             context = self.context._replace(conditions=self.context.conditions.union(conditions))
-            bars = [
-                matrix.find_denial_reason(source, member, self.channel, context)
-                for member in _purpose_members(self.purpose)
-            ]
-            return any(map(lifted, bars))
+            return any(map(lifted, self._find_member_reasons(source, context)))
 
-        needed = [condition for condition in matrix.notice.conditions if condition not in self.context.conditions]
+        needed = dict.fromkeys(self._matrix.notice.conditions)
+        for condition in self.context.conditions:
+            needed.pop(condition, None)
         if not lifts(needed):
             return ()
         for candidate in tuple(needed):  # More conditions never allow less, so each can be tried alone.
-            rest = [other for other in needed if other != candidate]
-            needed = rest if lifts(rest) else needed
+            if lifts(needed.keys() - {candidate}):
+                del needed[candidate]
         return tuple(needed)
 
     def _lacks_channel(self, source: type[Source]) -> bool:
         """Return True if the revision of collection grants the refused use by some channels, which it names."""
-        stated = self.context._replace(unstated=False)
-        bars = [
-            self._matrix.find_denial_reason(source, member, self.channel, stated)
-            for member in _purpose_members(self.purpose)
-        ]
-        return any(bar is not DenialReason.REVISION and bar is not DenialReason.GRANT for bar in bars)
+        reasons = set(self._find_member_reasons(source, self.context._replace(unstated=False)))
+        return not reasons <= {DenialReason.REVISION, DenialReason.GRANT}
 
     @cached_property
     def headline(self) -> str:
@@ -292,32 +289,27 @@ class Decision:
         """Return lines that say which clauses grant the use, or why it is denied and what could be done instead."""
         if self.allowed:
             return tuple(f"{self._key(source)}: granted by {clause}" for source, clause in self.grants.items())
-        lines = (
-            list(self.reasons)
-            if self._declared
-            else [explanation for source in self.denied if (explanation := self._explain_denial(source))]
-        )
-        if self.reason is DenialReason.GRANT:
-            lines += [_describe_grants(self._matrix, member) for member in _purpose_members(self.purpose)]
-            lines += [
-                f"{self._key(source)} may serve: {_describe_permitted_purposes(self._matrix, source)}"
-                for source in self.denied
-            ]
-            row = self._matrix.row_for(self.label, self.channel, self.context)
-            families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
-            if len(self.label) > 1 and (self.alternatives or not families):
-                both = (
-                    ", ".join(alternative.slug for alternative in self.alternatives[:6])
-                    or "nothing; keep the data apart"
-                )
-                lines.append(f"combined, {_join_names(self._key(s) for s in self.label)} may serve: {both}")
-            lines += [
-                f"its family {family.slug} may use the data, each source by a clause of its own" for family in families
-            ]
-        return tuple(lines)
+        if self._declared:
+            return self.reasons
+        explanations = filter(None, map(self._explain_denial, self.denied))
+        return (*explanations, *(self._advise_on_grants() if self.reason is DenialReason.GRANT else ()))
+
+    def _advise_on_grants(self) -> Iterator[str]:
+        """Yield lines about a missing grant: what may serve the purpose, and what the data may serve instead."""
+        for member in _purpose_members(self.purpose):
+            yield _describe_grants(self._matrix, member)
+        for source in self.denied:
+            yield f"{self._key(source)} may serve: {_describe_permitted_purposes(self._matrix, source)}"
+        row = self._matrix.row_for(self.label, self.channel, self.context)
+        families = [family for family in self._matrix.families.get(self.purpose, ()) if family in row]
+        if len(self.label) > 1 and (self.alternatives or not families):
+            purposes = ", ".join(purpose.slug for purpose in self.alternatives[:6]) or "nothing; keep the data apart"
+            yield f"combined, {_join_names(map(self._key, self.label))} may serve: {purposes}"
+        for family in families:
+            yield f"its family {family.slug} may use the data, each source by a clause of its own"
 
     def __str__(self) -> str:
-        return escape_controls("\n".join([self.headline, *(f"  {line}" for line in self.details)]))
+        return escape_controls("\n  ".join([self.headline, *self.details]))
 
     def _repr_html_(self) -> str:
         """Render the decision as an HTML list for notebooks, with the same lines as `str()`."""
@@ -334,7 +326,7 @@ class Decision:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A violation may be sent to another process. It contains the facts and not the compiled notice.
-        return _thaw, ({name: getattr(self, name) for name in _FACTS} | {"grants": dict(self.grants)},)
+        return _thaw, (_collect_facts(self) | {"grants": dict(self.grants)},)
 
 
 _FACTS = (
@@ -353,6 +345,10 @@ _FACTS = (
 )
 
 
+def _collect_facts(decision: Decision) -> dict[str, Any]:
+    return {name: getattr(decision, name) for name in _FACTS}
+
+
 def _thaw(facts: dict[str, Any]) -> Decision:
     decision = Decision.__new__(Decision)
     decision.__dict__.update(facts | {"grants": MappingProxyType(facts["grants"])})
@@ -361,13 +357,13 @@ def _thaw(facts: dict[str, Any]) -> Decision:
 
 def override_decision(decision: Decision, reason: DenialReason, headline: str, reasons: tuple[str, ...]) -> Decision:
     """Return a decision that refuses the same use for reasons that lie outside the table."""
-    facts = {name: getattr(decision, name) for name in _FACTS} | {"allowed": False, "reason": reason}
+    facts = _collect_facts(decision) | {"allowed": False, "reason": reason}
     return _thaw(facts | {"headline": headline, "reasons": reasons, "details": reasons})
 
 
 def qualify_decision(decision: Decision, matrix: JointTable) -> Decision:
     """Return the decision for records: with classes whose ids contain that of their notice."""
-    facts = {name: getattr(decision, name) for name in _FACTS}
+    facts = _collect_facts(decision)
     purpose = decision.purpose
     facts["label"] = matrix.to_record_label(decision.label)
     facts["denied"] = tuple(map(matrix.make_record_class, decision.denied))
@@ -424,10 +420,11 @@ def format_term(term: type[Source | Purpose] | Family, key: Callable[[type[Sourc
 
 
 def _advise_stating(conditions: Iterable[str]) -> str:
-    """Return name conditions and how to state them: "`adult` holds, which is stated by `conditions={"adult"}`"."""
-    named = [f"`{condition}`" for condition in conditions]
-    written = ", ".join(f'"{name[1:-1]}"' for name in named)
-    return f"{_join_names(named)} hold{'s' if len(named) == 1 else ''}, which is stated by `conditions={{{written}}}`"
+    """Name conditions and say how to state them: "`adult` holds, which is stated by `conditions={"adult"}`"."""
+    names = list(conditions)
+    verb = "holds" if len(names) == 1 else "hold"
+    quoted, written = _join_names(f"`{name}`" for name in names), ", ".join(f'"{name}"' for name in names)
+    return f"{quoted} {verb}, which is stated by `conditions={{{written}}}`"
 
 
 def _purpose_members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
@@ -439,11 +436,16 @@ def _describe_grants(matrix: PolicyTable, purpose: type[Purpose]) -> str:
     text = matrix.texts.get(purpose)
     if text is None:
         notice = matrix.notice
-        holders = [source for source in matrix.items if purpose in notice.grants[source]]
         key = term_key(matrix)
         prefix = key(purpose).removesuffix(purpose.clause)
-        grant = ", ".join(dict.fromkeys(prefix + notice.grants[source][purpose] for source in holders)) or key(purpose)
-        whose = ", ".join(map(key, holders)) or "no source"
+        clauses: dict[str, None] = {}
+        holders: list[str] = []
+        for source in matrix.items:
+            clause = notice.grants[source].get(purpose)
+            if clause is not None:
+                clauses[prefix + clause] = None
+                holders.append(key(source))
+        grant, whose = ", ".join(clauses) or key(purpose), ", ".join(holders) or "no source"
         text = matrix.texts[purpose] = f"{grant} grants {purpose.slug} to: {whose}"
     return text
 
@@ -460,15 +462,17 @@ def _describe_permitted_purposes(matrix: PolicyTable, source: type[Source]) -> s
 def _format_clause_ranges(granted: Mapping[type[Purpose], str]) -> str:
     if not granted:
         return "nothing"
-    slugs = [purpose.slug for purpose in granted]
-    shown = ", ".join(slugs[:4]) + (f" and {len(slugs) - 4} more" if len(slugs) > 4 else "")
+    shown = ", ".join(purpose.slug for purpose in islice(granted, 4))
+    if len(granted) > 4:
+        shown += f" and {len(granted) - 4} more"
     by_clause: dict[str, list[str]] = {}
     for purpose, clause in granted.items():
         by_clause.setdefault(clause, []).append(purpose.clause.removeprefix(clause))
-    spans = [
-        clause + (items[0] if len(items) == 1 else f"{items[0]}-{items[-1]}") for clause, items in by_clause.items()
-    ]
-    return f"{shown} ({', '.join(spans)})"
+    return f"{shown} ({', '.join(starmap(_format_range, by_clause.items()))})"
+
+
+def _format_range(clause: str, items: Sequence[str]) -> str:
+    return clause + (items[0] if len(items) == 1 else f"{items[0]}-{items[-1]}")
 
 
 def _join_names(names: Iterable[str]) -> str:
