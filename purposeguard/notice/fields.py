@@ -120,6 +120,9 @@ SomeChannels = Annotated[tuple[ChannelId, ...] | None, Refers("channel")]
 @functools.cache
 def reference_fields(model: type[Table]) -> Mapping[str, Refers]:
     """Return the fields of a table that refer to other rows, with what they refer to."""
-    return {
-        name: mark for name, field in model.model_fields.items() for mark in field.metadata if isinstance(mark, Refers)
-    }
+    references: dict[str, Refers] = {}
+    for name, field in model.model_fields.items():
+        for mark in field.metadata:
+            if isinstance(mark, Refers):
+                references[name] = mark
+    return references

@@ -56,7 +56,7 @@ def unexplained_terms(before: Notice, after: Notice) -> Iterator[UnexplainedTerm
         explained: set[str | None] = set()
         for renaming in new.renamed:
             if renaming.kind == kind:
-                explained |= {fold(renaming.old), fold(renaming.new or "")}
+                explained.update(map(fold, renaming.ids))
         for confirmation in new.unchanged:
             if confirmation.kind == kind and confirmation.since == before.revision:
                 explained.update(map(fold, confirmation.ids))

@@ -7,6 +7,7 @@ of the TOML file; where a key is a Python keyword the attribute ends in an under
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
@@ -224,6 +225,11 @@ class Renaming(Table):
     kind: Literal["source", "purpose"]
     old: Id
     new: Annotated[Id | None, Refers("source or purpose")] = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The old id, and the new one if there is one."""
+        return (self.old, self.new) if self.new else (self.old,)
 
 
 class Confirmation(Table):
@@ -482,7 +488,7 @@ class Document(Table):
     def recipients(self) -> tuple[RecipientKind, ...]:
         """All kinds of recipients: those that data is entrusted to, then those that it is provided to."""
         entrusted = () if self.entrustment is None else self.entrustment.recipients
-        return (*entrusted, *(kind for row in self.provision for kind in row.recipients))
+        return (*entrusted, *itertools.chain.from_iterable(row.recipients for row in self.provision))
 
     @model_validator(mode="after")
     def _own_language_first(self) -> Self:
@@ -493,8 +499,11 @@ class Document(Table):
 
     def members_of(self, purposes: Iterable[str]) -> dict[str, None]:
         """Return the ids of these purposes and of the members of these families, each once."""
-        members = {row.class_: row.purposes for row in self.family}
-        return dict.fromkeys(id_ for purpose in purposes for id_ in members.get(purpose, (purpose,)))
+        members_of = {row.class_: row.purposes for row in self.family}
+        members: dict[str, None] = {}
+        for purpose in purposes:
+            members.update(dict.fromkeys(members_of.get(purpose, (purpose,))))
+        return members
 
     def iter_grants(self) -> Iterator[tuple[Grant, PurposeRow]]:
         """Iterate over all purposes of all grants, each with its grant, in the notice's order."""

@@ -113,9 +113,7 @@ def _confirmations(document: Document) -> Iterator[Slip]:
     revision = getattr(document, "revision", None)  # Missing if the file's own is faulty.
     moved: set[tuple[str, str | None]] = set()
     for renaming in document.renamed:
-        moved.add((renaming.kind, fold(renaming.old)))
-        if renaming.new:
-            moved.add((renaming.kind, fold(renaming.new)))
+        moved.update((renaming.kind, fold(id_)) for id_ in renaming.ids)
     seen: set[tuple[str, str]] = set()
     for row in document.unchanged:
         if revision is not None and row.since >= revision:

@@ -24,7 +24,7 @@ from purposeguard.notice.schema import (
     Transfer,
     TransferLimit,
 )
-from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, fold
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, fold, is_text
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import BY_CLAUSE, Decision, format_term, override_decision
 
@@ -95,9 +95,7 @@ class Recipient:
         _require_days(self, "supervised_on")
         products: tuple[object, ...] = tuple(self.products)  # callers may be untyped
         safeguards: tuple[object, ...] = tuple(self.safeguards)
-        if isinstance(self.products, str) or not all(
-            isinstance(product, str) and product.strip() for product in products
-        ):
+        if isinstance(self.products, str) or not all(map(is_text, products)):
             raise TypeError("`products` are the names of products, in a set or a list")
         if not all(isinstance(safeguard, Safeguard) for safeguard in safeguards):
             raise TypeError("`safeguards` are `Safeguard(…)`, in a list or a tuple")
@@ -175,33 +173,28 @@ def list_objections(
         task: the task that the data is handled for.
         today: the day of the hand-over.
     """
-    rows = _find_provisions(document, recipient)
-    if rows:  # One clause is enough. If all of them object, report the one with the fewest objections.
-        return min(
-            (
-                (
-                    *_check_provision(document, row, recipient, product, task),
-                    *_check_content(document, row, sources, purposes),
-                    *_check_measures(document, row, recipient, means, today),
-                )
-                for row in rows
-            ),
-            key=len,
-        )
+    by_clause: list[tuple[str, ...]] = []
+    for row in _find_provisions(document, recipient):
+        place = _check_provision(document, row, recipient, product, task)
+        content = _check_content(document, row, sources, purposes)
+        by_clause.append((*place, *content, *_check_measures(document, row, recipient, means, today)))
+    if by_clause:  # One clause is enough. If all of them object, report the one with the fewest objections.
+        return min(by_clause, key=len)
+    entrustment, transfer, safeguards = document.entrustment, document.transfer, document.safeguards
     objections: list[str] = []
-    home = document.transfer.home if document.transfer is not None else None
-    if document.entrustment is None:
+    if entrustment is None:
         objections.append(_describe_missing_table("entrustment", "4", "entrusts data to nobody"))
     else:
-        objections += _check_entrustment(document.entrustment, recipient, home, today)
-    if document.transfer is None:
+        home = transfer.home if transfer is not None else None
+        objections += _check_entrustment(entrustment, recipient, home, today)
+    if transfer is None:
         objections.append(_describe_missing_table("transfer", "5", "names no country to which data may go"))
     else:
-        objections += _check_transfer(document.transfer, recipient, product, task)
-    if document.safeguards is None:
+        objections += _check_transfer(transfer, recipient, product, task)
+    if safeguards is None:
         objections.append(_describe_missing_table("safeguards", "6", "names no measure and no means"))
     else:
-        objections += _check_safeguards(document.safeguards, recipient, means, today)
+        objections += _check_safeguards(safeguards, recipient, means, today)
     return tuple(objections)
 
 
@@ -320,8 +313,8 @@ def _check_transfer(rule: Transfer, recipient: Recipient, product: str | None, t
             only = f"clause {rule.clause} lets data go to {row.code} only"
             yield from _check_limit(row.limit, only, recipient, product, task)
         return
-    equivalent = {code for group in rule.equivalent for code in group.countries}
-    if rule.otherwise == "refuse" and recipient.country != rule.home and recipient.country not in equivalent:
+    is_equivalent = any(recipient.country in group.countries for group in rule.equivalent)
+    if rule.otherwise == "refuse" and recipient.country != rule.home and not is_equivalent:
         yield f"clause {rule.clause} names no country {recipient.country}, and any that it does not name is refused"
 
 
@@ -336,7 +329,7 @@ def _check_limit(
     products = f"{only} for {limit.products.id} ({title_in(limit.products.title, 'en')})"
     if product is None:
         yield f"{products}, and no product is stated: `product=…`"
-    elif _normalize_product(product) not in {_normalize_product(known_product) for known_product in recipient.products}:
+    elif _normalize_product(product) not in map(_normalize_product, recipient.products):
         other = format_id(product, tuple(recipient.products))
         yield f"{products}, and {other} is none of the `products` of this recipient"
     tasks = f"{only} for {_format_ids(limit.tasks)}"
@@ -348,9 +341,7 @@ def _check_limit(
 
 def _check_safeguards(rule: Safeguards, recipient: Recipient, means: str | None, today: datetime.date) -> Iterator[str]:
     """Yield the objections of clause 6: a measure must hold today, and the means must be one that the notice names."""
-    measures = [
-        safeguard for safeguard in recipient.safeguards if _find_kind(rule.measures, safeguard.measure) is not None
-    ]
+    measures = [measure for measure in recipient.safeguards if _find_kind(rule.measures, measure.measure) is not None]
     if not any(safeguard.holds(today) for safeguard in measures):
         yield _describe_missing_measure(rule, recipient, measures, today)
     if means is not None and _find_kind(rule.means, means) is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 from typing import Any
 
 from purposeguard.errors import UnknownSource
@@ -65,30 +66,23 @@ def compare_cells(history: History, matching: Matching) -> tuple[Cell, ...]:
     past, present = PolicyTable(old), PolicyTable(new, history=history)
     every: tuple[AnyPurpose, ...] = (*matching.purposes, *matching.families)
     purposes = [(pair, _find_class(old, pair.old), _find_class(new, pair.new)) for pair in every]
-    places = {term: place for place, (_, *terms) in enumerate(purposes) for term in terms if term is not None}
+    places: dict[object, int] = {}
+    for place, (_, old_term, new_term) in enumerate(purposes):
+        places[old_term] = places[new_term] = place
     channels = (None, *dict.fromkeys((*new.channels, *old.channels)))
     differing: list[Cell] = []
-    for source in matching.sources:
-        for channel in channels:
-            was = _find_source(old, source.old)
-            before = _compute_levels(past, was, channel)
-            after = _compute_levels(present, _find_source(new, source.new), channel)
-            earlier = _compute_levels(present, was, channel)
-            relevant = sorted({places[term] for levels in (before, after, earlier) for term in levels})
-            differing += (
-                cell
-                for pair, old_term, new_term in (purposes[place] for place in relevant)
-                if (
-                    cell := Cell(
-                        source,
-                        pair,
-                        channel,
-                        before.get(old_term, Level.NO),
-                        after.get(new_term, Level.NO),
-                        None if was is None else earlier.get(new_term, Level.NO),
-                    )
-                ).differs
-            )
+    for source, channel in itertools.product(matching.sources, channels):
+        was = _find_source(old, source.old)
+        before = _compute_levels(past, was, channel)
+        after = _compute_levels(present, _find_source(new, source.new), channel)
+        earlier = _compute_levels(present, was, channel)
+        for place in sorted({places[term] for term in itertools.chain(before, after, earlier)}):
+            pair, old_term, new_term = purposes[place]
+            level_before, level_after = before.get(old_term, Level.NO), after.get(new_term, Level.NO)
+            level_earlier = None if was is None else earlier.get(new_term, Level.NO)
+            cell = Cell(source, pair, channel, level_before, level_after, level_earlier)
+            if cell.differs:
+                differing.append(cell)
     return tuple(differing)
 
 
@@ -117,4 +111,4 @@ def _compute_levels(matrix: PolicyTable, source: Any, channel: str | None) -> Le
     stated = frozenset(matrix.notice.conditions)
     agreed = matrix.row_for(label, channel, ASKED_LATER._replace(conditions=stated))
     anyhow = matrix.row_for(label, channel, Context(CLEAR, conditions=stated))
-    return {purpose: Level.YES if purpose in anyhow else Level.CONSENT for purpose in agreed}
+    return dict.fromkeys(agreed, Level.CONSENT) | dict.fromkeys(agreed & anyhow, Level.YES)

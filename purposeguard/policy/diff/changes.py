@@ -80,12 +80,12 @@ class Matching:
     @functools.cached_property
     def purpose_ids(self) -> dict[str, str]:
         """Purposes of the earlier revision → their ids in the later one."""
-        return {pair.old_id: pair.id for pair in self.purposes if pair.old_id is not None and pair.new is not None}
+        return _map_ids(self.purposes)
 
     @functools.cached_property
     def source_ids(self) -> dict[str, str]:
         """Sources of the earlier revision → their ids in the later one."""
-        return {pair.old_id: pair.id for pair in self.sources if pair.old_id is not None and pair.new is not None}
+        return _map_ids(self.sources)
 
     def translate_ids(self, row: AnyTable) -> AnyTable:
         """Return a row of the earlier revision with the ids that its references have in the later one."""
@@ -97,6 +97,15 @@ class Matching:
                 is_one = isinstance(value, str)
                 changes[name] = moved.get(value, value) if is_one else tuple(moved.get(id_, id_) for id_ in value)
         return row.model_copy(update=changes)
+
+
+def _map_ids(pairs: Iterable[Pair[Named]] | Iterable[Pair[PurposeRow]]) -> dict[str, str]:
+    """Return the id of each term of the earlier revision → its id in the later one, if it is there."""
+    ids: dict[str, str] = {}
+    for pair in pairs:
+        if pair.old_id is not None and pair.new is not None:
+            ids[pair.old_id] = pair.id
+    return ids
 
 
 def id_of(row: Named | FamilyRow) -> str:
@@ -111,8 +120,12 @@ def match_terms(history: History) -> Matching:
 
     def old_ids_by_id(kind: Literal["source", "purpose"], rows: Iterable[Named]) -> dict[str, str | None]:
         """Return the earlier ids of the rows that moved to another id; None for a row whose id was another's."""
-        was = {row.id: history.translate_clause(kind, row.id, last, first) for row in rows}
-        return {row_id: before for row_id, before in was.items() if before != fold(row_id)}
+        moved: dict[str, str | None] = {}
+        for row in rows:
+            old_id = history.translate_clause(kind, row.id, last, first)
+            if old_id != fold(row.id):
+                moved[row.id] = old_id
+        return moved
 
     return Matching(
         _pair_rows(source_rows(old), source_rows(new), old_ids_by_id("source", source_rows(new))),

@@ -50,12 +50,9 @@ def diff_terms(history: History, matching: Matching) -> Iterator[Change]:
         if pair.old is None:
             yield _make_term_change("added", "neutral", pair, kind)
         elif pair.new is None:
-            lost = (
-                tuple(purposes.get(served_id, served_id) for served_id in served.get(pair.id, ()))
-                if kind in SOURCES
-                else ()
-            )
-            yield _make_term_change("removed", "narrowed", pair, kind, served=lost)
+            lost = served.get(pair.id, {}) if kind in SOURCES else {}
+            served_ids = tuple(purposes.get(purpose, purpose) for purpose in lost)
+            yield _make_term_change("removed", "narrowed", pair, kind, served=served_ids)
         else:
             yield from _diff_ids(pair, kind)
             yield from _diff_titles(pair.old.title, pair.row.title, what=kind, id=pair.id)
@@ -92,9 +89,9 @@ def _diff_titles(was: Titles, is_: Titles, **facts: Fact) -> Iterator[Change]:
 
 def _find_reused_ids(matching: Matching, later: Sequence[Document]) -> Iterator[Change]:
     """Find ids that mean another term now, by the `[[renamed]]` rows of the later revisions."""
-    explained = {
-        (row.kind, fold(id_)) for document in later for row in document.renamed for id_ in (row.old, row.new) if id_
-    }
+    explained: set[tuple[str, str | None]] = set()
+    for renaming in itertools.chain.from_iterable(document.renamed for document in later):
+        explained.update((renaming.kind, fold(id_)) for id_ in renaming.ids)
     pairs: Sequence[Sequence[Pair[Named]] | Sequence[Pair[PurposeRow]]] = (matching.sources, matching.purposes)
     for group in pairs:
         was = {pair.old_id: pair for pair in group if pair.old_id is not None}
@@ -153,7 +150,7 @@ def _diff_compositions(matching: Matching) -> Iterator[Change]:
 
 def _diff_clauses(old: Document, new: Document, matching: Matching) -> Iterator[Change]:
     """Yield the changes of grants: purposes that another clause states, and titles of clauses."""
-    was, is_ = ({row.id: grant.clause for grant in document.grant for row in grant.purpose} for document in (old, new))
+    was, is_ = _clauses_of_purposes(old), _clauses_of_purposes(new)
     for pair in matching.purposes:
         if pair.old is not None and pair.new is not None:
             yield from _diff_value("purpose", pair.id, "clause", was[pair.old.id], is_[pair.new.id])
@@ -161,6 +158,11 @@ def _diff_clauses(old: Document, new: Document, matching: Matching) -> Iterator[
     titles = {grant.clause: grant.title for grant in old.grant}
     for grant in new.grant:
         yield from _diff_titles(titles.get(grant.clause, grant.title), grant.title, what="clause", id=grant.clause)
+
+
+def _clauses_of_purposes(document: Document) -> dict[str, str]:
+    """Return purpose → the clause that states it."""
+    return {purpose.id: grant.clause for grant, purpose in document.iter_grants()}
 
 
 def _diff_value(what: str, id_: str, key: str, was: Fact, is_: Fact) -> Iterator[Change]:
@@ -320,7 +322,7 @@ def _diff_countries(old: Document, new: Document) -> Iterator[Change]:
     """Yield the countries that are refused, under narrower terms, or open in one revision and not in the other."""
     before, after = _country_terms(old), _country_terms(new)
     other_before, other_after = _default_terms(old), _default_terms(new)
-    titles = {code: title for document in (old, new) for code, title in _country_titles(document).items()}
+    titles = _country_titles(old) | _country_titles(new)
     for code in sorted({*before, *after}):
         was, is_ = before.get(code, other_before), after.get(code, other_after)
         if was != is_:
@@ -348,7 +350,8 @@ def _country_terms(document: Document) -> dict[str, str | Terms]:
     if rule is None:
         return {}
     terms_of: dict[str, str | Terms] = {rule.home: OPEN}
-    terms_of |= {code: OPEN for group in rule.equivalent for code in group.countries}
+    for group in rule.equivalent:
+        terms_of |= dict.fromkeys(group.countries, OPEN)
     for row in rule.country:  # The row of a country counts before a group.
         limit = row.limit
         terms_of[row.code] = OPEN

@@ -7,6 +7,7 @@ family only if none of its members is. `diff_terms` reports the terms that are g
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -71,22 +72,21 @@ class Uses:
         self._granted_now: Grants = compute_grants(new)
         self._grounds = LegalGrounds(old), LegalGrounds(new)
         self._extended: Extensions = compute_extensions(new)
-        every = [
-            (source.id, purpose.id, use)
-            for (source, purpose), rows in _group_cells(cells).items()
-            for use in self._diff_use(source, purpose, rows)
-        ]
+        every: list[tuple[str, str, _UseChange]] = []
+        for (source, purpose), rows in _group_cells(cells).items():
+            every += [(source.id, purpose.id, use) for use in self._diff_use(source, purpose, rows)]
+        purposes_with_channels: set[str] = set()
         sources_of: dict[tuple[str, _UseChange], list[str]] = {}
         for source_id, purpose_id, use in _drop_parents(every, Lineage(new)):
             sources_of.setdefault((purpose_id, use), []).append(source_id)
+            if use.kind not in {"withdrawn", "earlier-lost"}:
+                purposes_with_channels.add(purpose_id)
         alike: dict[tuple[_UseChange, tuple[str, ...]], list[str]] = {}
         for (purpose_id, use), sources in sources_of.items():
             alike.setdefault((use, tuple(sources)), []).append(purpose_id)
         self.changes = (
             *(use.to_change(purposes, sources) for (use, sources), purposes in alike.items()),
-            *self._diff_channels(
-                {purpose_id for (purpose_id, use) in sources_of if use.kind not in {"withdrawn", "earlier-lost"}}
-            ),
+            *self._diff_channels(purposes_with_channels),
             *self._diff_conditions(),
             *self._diff_bases(),
             *self._diff_extensions(),
@@ -94,7 +94,7 @@ class Uses:
 
     def _diff_use(self, source: Pair[Named], purpose: AnyPurpose, rows: Rows) -> Iterator[_UseChange]:
         base = rows.get(None)
-        by_channel = {channel: cell for channel, cell in rows.items() if channel is not None}
+        channels = _compare_channels(rows)
         if base is not None and not base.before and base.after:
             reach = self._effect_on_earlier_data(source, purpose, base)
             when = self._required_conditions(source, purpose)
@@ -102,17 +102,17 @@ class Uses:
         elif base is not None and base.before and not base.after:
             yield _UseChange("withdrawn", "narrowed")
         else:
-            opened = {channel: cell for channel, cell in by_channel.items() if not cell.before and cell.after}
-            if opened:
-                first = next(iter(opened.values()))
+            if channels.opened:
+                first = rows[channels.opened[0]]
                 reach = self._effect_on_earlier_data(source, purpose, first)
-                yield _UseChange("channels-opened", "widened", tuple(opened), first.after == Level.CONSENT, *reach)
-            if shut := tuple(channel for channel, cell in by_channel.items() if cell.before and not cell.after):
-                yield _UseChange("channels-closed", "narrowed", shut)
+                consent = first.after == Level.CONSENT
+                yield _UseChange("channels-opened", "widened", tuple(channels.opened), consent, *reach)
+            if channels.closed:
+                yield _UseChange("channels-closed", "narrowed", tuple(channels.closed))
         if base is not None and _loses_earlier_use(base):
             yield _UseChange("earlier-lost", "narrowed")
-        elif lost := tuple(channel for channel, cell in by_channel.items() if _loses_earlier_use(cell)):
-            yield _UseChange("earlier-lost", "narrowed", lost)
+        elif channels.lost_earlier:
+            yield _UseChange("earlier-lost", "narrowed", tuple(channels.lost_earlier))
 
     def _effect_on_earlier_data(self, source: Pair[Named], purpose: AnyPurpose, cell: Cell) -> tuple[str, str | None]:
         """Return the effect of a change on data collected earlier, and the day of notice, if there was one."""
@@ -248,6 +248,29 @@ class Uses:
         return channel is None or not closed or channel in closed
 
 
+class _ChannelChanges(NamedTuple):
+    """The channels of one use whose cells differ."""
+
+    opened: list[str]
+    closed: list[str]
+    lost_earlier: list[str]
+    """The channels by which data collected earlier loses a use that both revisions grant."""
+
+
+def _compare_channels(rows: Rows) -> _ChannelChanges:
+    channels = _ChannelChanges([], [], [])
+    for channel, cell in rows.items():
+        if channel is None:
+            continue
+        if cell.after and not cell.before:
+            channels.opened.append(channel)
+        elif cell.before and not cell.after:
+            channels.closed.append(channel)
+        if _loses_earlier_use(cell):
+            channels.lost_earlier.append(channel)
+    return channels
+
+
 def _group_cells(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose], Rows]:
     """Return the cells to report, by source and purpose.
 
@@ -261,12 +284,14 @@ def _group_cells(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose
     for (source, purpose), rows in uses.items():
         if isinstance(purpose.row, PurposeRow):
             ways.setdefault((source, purpose.id), set()).update(_cell_directions(rows))
-    return {
-        (source, purpose): rows
-        for (source, purpose), rows in uses.items()
-        if isinstance(purpose.row, PurposeRow)
-        or not any(_cell_directions(rows) & ways.get((source, member), set()) for member in _member_ids(purpose))
-    }
+    reported: dict[tuple[Pair[Named], AnyPurpose], Rows] = {}
+    for (source, purpose), rows in uses.items():
+        if isinstance(purpose.row, FamilyRow):
+            directions = _cell_directions(rows)
+            if any(directions & ways.get((source, member), set()) for member in purpose.row.purposes):
+                continue
+        reported[source, purpose] = rows
+    return reported
 
 
 def _drop_parents(every: list[tuple[str, str, _UseChange]], lineage: Lineage) -> Iterator[tuple[str, str, _UseChange]]:
@@ -280,8 +305,13 @@ def _drop_parents(every: list[tuple[str, str, _UseChange]], lineage: Lineage) ->
 
 def _cell_directions(rows: Rows) -> frozenset[int]:
     """Return the directions of the cells: 1 up, -1 down, 2 down for data collected earlier."""
-    ways = {(cell.after > cell.before) - (cell.after < cell.before) for cell in rows.values()}
-    return frozenset({*ways, *(2 for cell in rows.values() if _loses_earlier_use(cell))} - {0})
+    directions: set[int] = set()
+    for cell in rows.values():
+        if cell.after != cell.before:
+            directions.add(1 if cell.after > cell.before else -1)
+        if _loses_earlier_use(cell):
+            directions.add(2)
+    return frozenset(directions)
 
 
 def _member_ids(purpose: AnyPurpose) -> tuple[str, ...]:
@@ -322,30 +352,30 @@ def _compare_bases(was: Sequence[BasisRow], is_: Sequence[BasisRow]) -> Directio
 
     It is `widened` if any data, under some conditions, may be used more freely than before.
     """
-    sources = {None, *(source for row in (*was, *is_) for source in row.sources or ())}
-    stated = {frozenset[str](), *(frozenset(row.when) for row in (*was, *is_))}
+    sources: set[str | None] = {None}
+    stated = {frozenset[str]()}
+    for row in (*was, *is_):
+        sources.update(row.sources or ())
+        stated.add(frozenset(row.when))
     stated.add(frozenset().union(*stated))
-    changes = [
-        _measure_freedom(is_, source, conditions) - _measure_freedom(was, source, conditions)
-        for source in sources
-        for conditions in stated
-    ]
-    return "widened" if max(changes) > 0 else "narrowed" if min(changes) < 0 else "neutral"
+    is_narrowed = False
+    for source, conditions in itertools.product(sources, stated):
+        before, after = _measure_freedom(was, source, conditions), _measure_freedom(is_, source, conditions)
+        if after > before:
+            return "widened"
+        is_narrowed = is_narrowed or after < before
+    return "narrowed" if is_narrowed else "neutral"
 
 
 def _measure_freedom(rows: Iterable[BasisRow], source: str | None, conditions: frozenset[str]) -> int:
     # What rests on law may go on past the period of retention; what rests on consent serves those alone who gave it,
     # what people may opt out of those alone who are named.
     width = {"consent": 1, "law": 4}
-    return max(
-        (
-            min(width.get(row.basis or "", 3), 2 if row.opt_out else 4)
-            for row in rows
-            if row.sources is None or source in row.sources
-            if conditions.issuperset(row.when)
-        ),
-        default=0,
-    )
+    freedom = 0
+    for row in rows:
+        if (row.sources is None or source in row.sources) and conditions.issuperset(row.when):
+            freedom = max(freedom, min(width.get(row.basis or "", 3), 2 if row.opt_out else 4))
+    return freedom
 
 
 def _basis_key(row: BasisRow) -> object:
@@ -382,4 +412,5 @@ def _group_pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, 
     alike: dict[tuple[str, ...], list[str]] = {}
     for purpose, ids in sources.items():
         alike.setdefault(tuple(ids), []).append(purpose)
-    yield from ((tuple(purposes), ids) for ids, purposes in alike.items())
+    for same_sources, purposes in alike.items():
+        yield tuple(purposes), same_sources
