@@ -8,8 +8,8 @@ compare the two. Ids are in the document's own, canonical spelling. References t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain, product
 from typing import Literal, NamedTuple
 
 from purposeguard.notice.bases import resolve_basis_rows
@@ -71,9 +71,10 @@ class Lineage:
         reached = dict.fromkeys(self.known if sources == EVERY else sources)
         pending = list(reached)
         for source in pending:
-            below = [child for child in self.children.get(source, ()) if child not in reached]
-            reached.update(dict.fromkeys(below))
-            pending += below
+            for child in self.children.get(source, ()):
+                if child not in reached:
+                    reached[child] = None
+                    pending.append(child)
         return reached
 
 
@@ -99,18 +100,22 @@ def compute_grants(document: Document) -> Grants:
         grants[derivation.id] = {id_: clause_of[id_] for id_ in derivation.serves if id_ in clause_of}
     for source, purpose in forbidden:
         grants.get(source, {}).pop(purpose, None)
-    grants |= {parent: {} for parent in lineage.children}  # Parents in a circle keep no grants; parsing reports them.
+    for parent in lineage.children:  # Parents in a circle keep no grants; parsing reports them.
+        grants[parent] = {}
     for parent in lineage.upwards():
         # A parent may serve what every one of its items may.
         items = [grants[item] for item in lineage.children.get(parent, ())]
         if items:
-            common = set(items[0]).intersection(*items)
-            grants[parent] = {purpose_id: clause for purpose_id, clause in items[0].items() if purpose_id in common}
+            grants[parent] = _select_grants(items[0], set(items[0]).intersection(*items))
     for overlay in document.overlay:
-        base = grants.get(overlay.source, {})
-        wanted = {purpose_id for purpose_id in overlay.serves if (overlay.id, purpose_id) not in forbidden}
-        grants[overlay.id] = {purpose_id: clause for purpose_id, clause in base.items() if purpose_id in wanted}
+        allowed = {purpose for purpose in overlay.serves if (overlay.id, purpose) not in forbidden}
+        grants[overlay.id] = _select_grants(grants.get(overlay.source, {}), allowed)
     return grants
+
+
+def _select_grants(grants: Mapping[str, str], purposes: Collection[str]) -> dict[str, str]:
+    """Return the grants of these purposes, in the order of the grants."""
+    return {purpose: clause for purpose, clause in grants.items() if purpose in purposes}
 
 
 def compute_prohibitions(document: Document) -> dict[tuple[str, str], Prohibition]:
@@ -172,8 +177,7 @@ def name_proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:
     """Return what a granted use depends on: `consent`, `conditions`, or None if it is open to all data."""
     if all(any(ground.free for ground in group) for group in grounds):
         return None
-    alone = all(ground == Ground("consent") for group in grounds for ground in group)
-    return "consent" if alone else "conditions"
+    return "consent" if set(chain.from_iterable(grounds)) <= {Ground("consent")} else "conditions"
 
 
 class LegalGrounds:
@@ -194,37 +198,34 @@ class LegalGrounds:
         "when",
     )
 
-    when: Mapping[str, tuple[str, ...]]
+    when: dict[str, tuple[str, ...]]
 
     def __init__(self, document: Document) -> None:
-        self.when = {
-            purpose.id: tuple(dict.fromkeys((*grant.when, *purpose.when)))
-            for grant in document.grant
-            for purpose in grant.purpose
-        }
+        self.when = {}
         self._lineage = Lineage(document)
         self._narrowed = {overlay.id: overlay.source for overlay in document.overlay}
         self._of_purpose: dict[str, Grounds] = {}
-        self._particular: dict[str, tuple[tuple[BasisRow, frozenset[str]], ...]] = {}
-        for grant in document.grant:
-            for purpose in grant.purpose:
-                when = frozenset(self.when[purpose.id])
-                rows = resolve_basis_rows(grant, purpose)
-                self._of_purpose[purpose.id] = (
-                    tuple(Ground(row.basis, when.union(row.when) if row.when else when, row.opt_out) for row in rows),
-                )
-                if any(row.sources is not None for row in rows):
-                    self._particular[purpose.id] = tuple(
-                        (row, frozenset(self._lineage.span(row.sources or ()))) for row in rows
-                    )
+        self._particular: dict[str, list[frozenset[str] | None]] = {}
+        """Purpose → for each of its grounds the sources that it is for (None: all), if one is not for all."""
         self._unless: dict[tuple[str, str], tuple[Prohibition, ...]] = {}
         for prohibition in document.forbid:
             for pair in _iter_covered_pairs(document, prohibition) if prohibition.unless else ():
                 self._unless[pair] = (*self._unless.get(pair, ()), prohibition)
-        every = [ground for groups in self._of_purpose.values() for group in groups for ground in group]
-        self._conditional = bool(self._unless) or any(ground.when for ground in every)
+        self._conditional = bool(self._unless)
+        for grant, purpose in document.iter_grants():
+            self.when[purpose.id] = tuple(dict.fromkeys((*grant.when, *purpose.when)))
+            when = frozenset(self.when[purpose.id])
+            rows = resolve_basis_rows(grant, purpose)
+            group = tuple(Ground(row.basis, when.union(row.when) if row.when else when, row.opt_out) for row in rows)
+            self._of_purpose[purpose.id] = (group,)
+            self._conditional = self._conditional or any(ground.when for ground in group)
+            if any(row.sources is not None for row in rows):
+                self._particular[purpose.id] = list(map(self._span_of_basis, rows))
         self._alike = not (self._conditional or self._particular)
         self._open = {purpose for purpose, groups in self._of_purpose.items() if name_proviso(groups) is None}
+
+    def _span_of_basis(self, row: BasisRow) -> frozenset[str] | None:
+        return None if row.sources is None else frozenset(self._lineage.span(row.sources))
 
     def get_grounds(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
         """Return the grounds of a granted pair that hold under the stated conditions.
@@ -248,7 +249,7 @@ class LegalGrounds:
         """Return the smallest sets of conditions under each of which a granted pair may be used at all."""
         ways = {frozenset[str]()}
         for group in self._compute_grounds(source, purpose):
-            every = {way | ground.when for way in ways for ground in group}
+            every = {way | ground.when for way, ground in product(ways, group)}
             ways = {way for way in every if not any(other < way for other in every)}
         return frozenset(ways)
 
@@ -262,12 +263,12 @@ class LegalGrounds:
         rules = self.forbidden_unless(source, purpose)
         groups: dict[tuple[Ground, ...], None] = {}
         for item in self._lineage.leaves(self._narrowed.get(source, source)):
-            also = {condition for rule in (*rules, *self.forbidden_unless(item, purpose)) for condition in rule.unless}
+            also = frozenset().union(*(rule.unless for rule in (*rules, *self.forbidden_unless(item, purpose))))
             (grounds,) = self._of_purpose[purpose]
-            rows = self._particular.get(purpose)
-            if rows is not None:
-                pairs = zip(rows, grounds, strict=True)
-                grounds = tuple(ground for (row, named), ground in pairs if row.sources is None or item in named)
+            spans = self._particular.get(purpose)
+            if spans is not None:
+                pairs = zip(spans, grounds, strict=True)
+                grounds = tuple(ground for span, ground in pairs if span is None or item in span)
             groups[tuple(ground._replace(when=ground.when | also) for ground in grounds)] = None
         return tuple(groups)
 

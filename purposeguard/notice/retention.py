@@ -20,6 +20,7 @@ from __future__ import annotations
 import datetime
 import functools
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -164,23 +165,25 @@ def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) 
     inputs = {row.id: (*row.from_, *row.with_) for row in document.derivation}
 
     order = lineage.upwards()
+    roots = [source for source in lineage.known if source not in lineage.parent]
     stated: dict[str, list[AnyPeriod]] = {}
     """Source → its own rows, or those of the nearest clause above that has some."""
-    for source in [*(row.id for row in document.source if row.id not in lineage.parent), *reversed(order)]:
+    for source in [*roots, *reversed(order)]:
         stated.setdefault(source, rows.get(source) or stated.get(lineage.parent.get(source, ""), []))
     below: dict[str, dict[AnyPeriod, None]] = {}
     """Source → its stated rows and those of all its items."""
     for source in [*order, *stated]:
         if source not in below:
-            items = (period for item in lineage.children.get(source, ()) for period in below[item])
-            below[source] = dict.fromkeys((*stated[source], *items))
+            below[source] = dict.fromkeys(stated[source])
+            for item in lineage.children.get(source, ()):
+                below[source].update(below[item])
 
     @functools.cache
     def periods_for(source: str) -> list[AnyPeriod]:
         if source in sources:
             return rows.get(source, []) + periods_for(sources[source])
         if source in inputs:
-            return rows.get(source) or [period for input_id in inputs[source] for period in periods_for(input_id)]
+            return rows.get(source) or list(chain.from_iterable(map(periods_for, inputs[source])))
         return list(below[source])
 
     periods_of = {row.id: periods_for(row.id) for row in source_rows(document)} | {NotPersonal.clause: []}
