@@ -112,10 +112,10 @@ class Model(NamedTuple):
             scope = self.cls if issubclass(owner, BaseModel) else owner
             return {**scopes.get(scope, {}), typing_extensions.Self: self.shape}
 
-        shapes = {
-            name: self._field(name, hint, bindings_of(hints.find_annotating_class(self.cls, name)))
-            for name, hint in fields.items()
-        }
+        shapes: dict[str, Shape] = {}
+        for name, hint in fields.items():
+            owner = hints.find_annotating_class(self.cls, name)
+            shapes[name] = self._field(name, hint, bindings_of(owner))
         for statement in vars(self.cls)[_RESTATED]:
             earlier = self._field(statement.name, statement.annotation, bindings_of(statement.owner))
             shapes[statement.name] |= earlier.merge_restated(shapes[statement.name])
@@ -209,10 +209,9 @@ class Shape:
         return Label(*tags) if tags else None
 
     def __or__(self, other: Shape) -> Shape:
-        items, within, keys = (
-            mine | theirs if mine and theirs else mine or theirs
-            for mine, theirs in ((self.items, other.items), (self.within, other.within), (self.keys, other.keys))
-        )
+        items = _unite_parts(self.items, other.items)
+        within = _unite_parts(self.within, other.within)
+        keys = _unite_parts(self.keys, other.keys)
         models = tuple(dict.fromkeys((*self.models, *other.models)))
         sealed = self.sealed or other.sealed
         marks, plain = self.marks | other.marks, self.plain | other.plain
@@ -227,10 +226,8 @@ class Shape:
         A sealed value has a label of its own. If the field was sealed and is plain now, it is tagged with the sources
         of the seal.
         """
-        items, keys = (
-            None if part is None else part.merge_restated(theirs or Shape())
-            for part, theirs in ((self.items, other.items), (self.keys, other.keys))
-        )
+        items = None if self.items is None else self.items.merge_restated(other.items or SILENT)
+        keys = None if self.keys is None else self.keys.merge_restated(other.keys or SILENT)
         tags = self.tags
         if self.sealed and not other.sealed:
             tags = tags.union(self.seal, () if self.within is None else self.within.sources)
@@ -276,7 +273,10 @@ class Shape:
         while pending:
             shape, around = pending.pop()
             yield shape
-            pending += [(inner, around) for part in parts if (inner := getattr(shape, part)) is not None]
+            for part in parts:
+                inner = getattr(shape, part)
+                if inner is not None:
+                    pending.append((inner, around))
             for model in shape.models:
                 if (rows or not model.marks()) and model not in entered:
                     _refuse_growing(model, around)
@@ -318,8 +318,10 @@ class Shape:
         models: set[Model] = set()
         for shape in self.iter_reachable("items", "keys", "within"):
             shape.refuse_unread()
-            yield from (model for model in shape.models if model not in models)
-            models.update(shape.models)
+            for model in shape.models:
+                if model not in models:
+                    models.add(model)
+                    yield model
 
     @property
     def has_fields(self) -> bool:
@@ -370,9 +372,7 @@ class Shape:
         tagged = self.all_labels()
         for path, shape in self.walk():
             says_nothing = shape.is_leaf and not shape.sealed and not path.endswith("[]")
-            if says_nothing and not any(
-                tagged_path == path or _is_covered_by(tagged_path, path) for tagged_path in tagged
-            ):
+            if says_nothing and not any(_is_covered_by(tagged_path, path) for tagged_path in tagged):
                 yield path, shape
 
     def label_of_all(self) -> Label | None:
@@ -389,8 +389,14 @@ SILENT: Final = Shape()
 
 
 def _is_covered_by(tagged: str, path: str) -> bool:
-    """Return True if the tag at `tagged` covers the field at `path`, as a field around it or on its items."""
-    return not tagged or tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
+    """Return True if the tag at `tagged` covers the field at `path`: on itself, a field around it or its items."""
+    if not tagged or tagged == path:
+        return True
+    return tagged.startswith(f"{path}[") or path.startswith((f"{tagged}.", f"{tagged}["))
+
+
+def _unite_parts(part: Shape | None, other: Shape | None) -> Shape | None:
+    return part | other if part and other else part or other
 
 
 class _PathListing:
@@ -564,9 +570,8 @@ def _shape_of_alias(alias: Any, args: tuple[Any, ...], bindings: Bindings) -> Sh
     annotation = alias_value(alias)
     inner = {**bindings, **bound}
     shape = read_argument_shape(annotation, {**inner, use: _ITSELF})
-    parts = list(shape.iter_parts())
-    is_argument = any(_ITSELF in _arguments_of(model) for part in parts for model in part.models)
-    if not is_argument and not any(part.repeats for part in parts):
+    is_argument = _ITSELF in _iter_arguments(shape)
+    if not is_argument and not any(part.repeats for part in shape.iter_parts()):
         return shape
     anything, part = _ITSELF, shape
     while part.items is not None:
@@ -590,13 +595,13 @@ class _AliasUse(NamedTuple):
     arguments: tuple[tuple[Any, Shape], ...]
 
 
-def _arguments_of(model: Model) -> Iterator[Shape]:
-    """Yield the shapes in the brackets of a generic class, and what they contain."""
-    for _, shape in model.bindings:
-        for part in shape.iter_parts():
-            yield part
-            for inner in part.models:
-                yield from _arguments_of(inner)
+def _iter_arguments(shape: Shape) -> Iterator[Shape]:
+    """Yield the shapes in the brackets of the generic classes in a shape, and what they contain."""
+    for part in shape.iter_parts():
+        for model in part.models:
+            for _, argument in model.bindings:
+                yield from argument.iter_parts()
+                yield from _iter_arguments(argument)
 
 
 def _read_class_shape(cls: object, bindings: Bindings) -> Shape:
@@ -850,11 +855,12 @@ def _collect_statements(holder: Model | type) -> tuple[list[tuple[str, Shape]], 
             return [(f"{holder.cls.__qualname__}.{name}", shape) for name, shape in holder.fields().items()], ()
         except UnlabelledData:  # Some names exist only for type checkers, so read the rest of the class.
             holder = holder.cls
-    statements = list(iter_statements(holder))
-    missing = tuple(name for statement in statements for name in statement.missing)
-    return [
-        (f"{holder.__qualname__}.{statement.name}", _read_statement_shape(statement)) for statement in statements
-    ], missing
+    places: list[tuple[str, Shape]] = []
+    missing: Missing = ()
+    for statement in iter_statements(holder):
+        places.append((f"{holder.__qualname__}.{statement.name}", _read_statement_shape(statement)))
+        missing += statement.missing
+    return places, missing
 
 
 def _read_statement_shape(statement: Statement) -> Shape:
@@ -873,12 +879,12 @@ def resolve_hints(cls: type, localns: Mapping[str, Any] | None = None) -> dict[s
             _refuse_hidden_tags(cls)
         elif hints.EXTRA_ITEMS in others and read_shape(others[hints.EXTRA_ITEMS]).labels():
             raise UnlabelledData(f"{cls.__qualname__}: extra items cannot carry a tag: declare a key, or seal it")
-        property_types = {
-            statement.name: statement.annotation for base in cls.__mro__ for statement in iter_properties(base)
-        }
-        _refuse_hidden(
-            cls, {**others, **{name: hint for name, hint in property_types.items() if name not in annotations}}
-        )
+        hidden = dict(others)
+        for base in cls.__mro__:
+            for statement in iter_properties(base):
+                if statement.name not in annotations:
+                    hidden[statement.name] = statement.annotation
+        _refuse_hidden(cls, hidden)
         type.__setattr__(cls, _RESTATED, restated)
         type.__setattr__(cls, _READ, annotations)
         type.__setattr__(cls, _SHAPES, None)  # Shapes may have been read with other names before.
