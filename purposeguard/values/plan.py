@@ -100,8 +100,12 @@ class ValuePlan:
     @cached_property
     def labels(self) -> Mapping[str, Label]:
         """Field → its label, for the fields that have tags of their own."""
-        labels = {name: shape.own_label for name, shape in (self.fields or {}).items() if name not in self.gone}
-        return {name: label for name, label in labels.items() if label is not None}
+        labels: dict[str, Label] = {}
+        for name, shape in (self.fields or {}).items():
+            label = shape.own_label
+            if label is not None and name not in self.gone:
+                labels[name] = label
+        return labels
 
     def iter_values(
         self, row: Any, read: dict[str, Any], without: Container[str] = ()
@@ -166,13 +170,14 @@ class ValuePlan:
         announced: set[type[Source]] = set()
         for label in self.shape.labels().values():
             announced.update(label.sources)
-        labels: list[Label] = []
-        for shape in (self.fields or {}).values():
-            labels += shape.labels().values()
-        labels += [part.label for part in self.computed.values() if part.label is not None]
         sources: set[type[Source]] = set()
-        for label in labels:
-            sources |= label.sources - announced
+        for shape in (self.fields or {}).values():
+            for label in shape.labels().values():
+                sources |= label.sources
+        for part in self.computed.values():
+            if part.label is not None:
+                sources |= part.label.sources
+        sources -= announced
         if self.whole is not None:
             sources.update(self.whole.sources)
         return Label(*sources) if sources else None
@@ -285,7 +290,8 @@ def _quick_fields(cls: Any, names: tuple[str, ...]) -> RowReader | None:
             (lambda row: row) if cls is dict else (lambda row: dict(dict.items(row))),
         )
     members = [inspect.getattr_static(cls, name, None) for name in names]
-    if is_namedtuple(cls) and {type(member) for member in members} == {type(_KeyAndItem.first)}:
+    member_types = set(map(type, members))
+    if is_namedtuple(cls) and member_types == {type(_KeyAndItem.first)}:
         return RowReader(
             lambda rows: map(tuple.__iter__, rows), lambda row: dict(zip(cls._fields, tuple.__iter__(row), strict=True))
         )
@@ -293,8 +299,8 @@ def _quick_fields(cls: Any, names: tuple[str, ...]) -> RowReader | None:
         return None
     if LEAVES(map(type, members)) and cls.__dictoffset__:
         return RowReader(lambda rows: map(dict.values, map(_held, rows)), _held)
-    if {type(member) for member in members} == {MemberDescriptorType}:
-        getters = [operator.attrgetter(name) for name in names]
+    if member_types == {MemberDescriptorType}:
+        getters = list(map(operator.attrgetter, names))
         return RowReader(
             lambda rows: (map(getter, rows) for getter in getters),
             lambda row: {name: get(row) for name, get in zip(names, getters, strict=True)},
@@ -310,7 +316,10 @@ def collect_labels_outside_rows(*shapes: Shape) -> tuple[Label, ...]:
     labels: dict[Label, None] = {}
     for shape in shapes:
         for part in shape.iter_outside_rows():
-            labels.update((Label(*sources), None) for sources in (part.tags, part.seal) if sources)
+            if part.tags:
+                labels[Label(*part.tags)] = None
+            if part.seal:
+                labels[Label(*part.seal)] = None
     return tuple(labels)
 
 
@@ -348,7 +357,7 @@ def _make_non_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     if rows:
         # If a mapping was announced as well, the dict may be either.
         contents = shape.contents
-        fields = _unite_fields([model.fields() for model in rows], contents)
+        fields = _unite_fields(rows, contents)
         return ValuePlan(
             cls, shape, fields, rows, contents or SILENT, shape.keys or SILENT, gone=withheld_fields_of(cls)
         )
@@ -377,8 +386,10 @@ def _make_row_plan(cls: type, shape: Shape, path: str) -> ValuePlan:
     gone = withheld_fields_of(cls)
     if issubclass(cls, WITHOUT_FIELDS):  # For example, an enumeration's member cannot be copied.
         whole = None if announced else _label_of_unannounced(cls, shape, models, path)
-        labels = [label for label in (whole, *(model.shape.label_of_all() for model in models)) if label is not None]
-        return ValuePlan(cls, shape, models=models, whole=Label.join(*labels) if labels else None, gone=gone)
+        sources = set() if whole is None else set(whole.sources)
+        for model in models:
+            sources |= model.shape.sources
+        return ValuePlan(cls, shape, models=models, whole=Label(*sources) if sources else None, gone=gone)
     fields = _merge_model_fields(models, announced)
     if gone:
         names = field_names_of(cls)
@@ -465,23 +476,24 @@ def _bind_type_arguments(cls: type, generic: type) -> tuple[Any, ...]:
 def _merge_model_fields(models: tuple[Model, ...], announced: tuple[Model, ...]) -> Mapping[str, Shape]:
     """Return the fields of an object: those that were announced, and those that its own class adds."""
     if len(models) == len(announced):
-        return _unite_fields([model.fields() for model in announced])
+        return _unite_fields(announced)
     own = models[-1].fields()
     if not announced:
         return own
-    fields = _unite_fields([model.fields() for model in announced])
-    merged = {name: _combine_shapes(fields[name], shape) if name in fields else shape for name, shape in own.items()}
-    return merged | {name: shape for name, shape in fields.items() if name not in own}
+    merged = dict(own)
+    for name, shape in _unite_fields(announced).items():
+        merged[name] = _combine_shapes(shape, own[name]) if name in own else shape
+    return merged
 
 
-def _unite_fields(several: Iterable[Mapping[str, Shape]], more: Shape | None = None) -> Mapping[str, Shape]:
-    """Return field → the union of its shapes."""
-    first, *others = several
+def _unite_fields(models: Iterable[Model], more: Shape | None = None) -> Mapping[str, Shape]:
+    """Return field → the union of its shapes in the models, and of `more`."""
+    first, *others = models
     if not others and more is None:
-        return first
-    merged = dict(first)
-    for fields in others:
-        for name, shape in fields.items():
+        return first.fields()
+    merged = dict(first.fields())
+    for model in others:
+        for name, shape in model.fields().items():
             merged[name] = merged[name] | shape if name in merged else shape
     return merged if more is None else {name: shape | more for name, shape in merged.items()}
 

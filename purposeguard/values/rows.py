@@ -6,6 +6,7 @@ import datetime
 import operator
 import uuid
 from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel
@@ -76,7 +77,7 @@ def read_row_contexts(
     if not marks:
         return ()
     class_name = plan.cls.__qualname__
-    for name in dict.fromkeys(name for names in marks.values() for name in names):
+    for name in dict.fromkeys(chain.from_iterable(marks.values())):
         why = "was withheld" if name in plan.gone else "it is not there"
         read[name] = MISSING if name in plan.gone else read_field(row, name)
         if read[name] is MISSING:

@@ -338,11 +338,11 @@ class FieldWithholder(ValueWalk):
         """Return field → the decision that denies it. The allowed fields are counted as used by so many rows."""
         denied = self._denials.get((plan, around))
         if denied is None:
-            decisions = {
-                name: self._denies(label, around, f"{path}.{name}" if path else name)
-                for name, label in plan.labels.items()
-            }
-            denied = {name: decision for name, decision in decisions.items() if decision is not None}
+            denied = {}
+            for name, label in plan.labels.items():
+                decision = self._denies(label, around, f"{path}.{name}" if path else name)
+                if decision is not None:
+                    denied[name] = decision
             if not (self._is_told or plan.marks):
                 self._denials[plan, around] = denied
         if self._used is not None:
