@@ -8,8 +8,9 @@ compare the two. Ids are in the document's own, canonical spelling. References t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, product
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from purposeguard.notice.bases import resolve_basis_rows
@@ -173,9 +174,14 @@ Grounds = tuple[tuple[Ground, ...], ...]
 """Groups of grounds, in each of which one must hold. A clause has several groups if its items differ."""
 
 
+def filter_grounds(grounds: Grounds, condition: Callable[[Ground], bool]) -> Grounds:
+    """Return the groups with those of their grounds that meet the condition."""
+    return tuple(tuple(filter(condition, group)) for group in grounds)
+
+
 def name_proviso(grounds: Grounds) -> Literal["consent", "conditions"] | None:
     """Return what a granted use depends on: `consent`, `conditions`, or None if it is open to all data."""
-    if all(any(ground.free for ground in group) for group in grounds):
+    if all(filter_grounds(grounds, attrgetter("free"))):
         return None
     return "consent" if set(chain.from_iterable(grounds)) <= {Ground("consent")} else "conditions"
 
@@ -239,7 +245,7 @@ class LegalGrounds:
         grounds = self._compute_grounds(source, purpose)
         if conditions is None or not self._conditional:
             return grounds
-        return tuple(tuple(ground for ground in group if ground.when <= conditions) for group in grounds)
+        return filter_grounds(grounds, lambda ground: ground.when <= conditions)
 
     def is_open(self, source: str, purpose: str) -> bool:
         """Return True if all data of a granted pair may be used, whatever is stated and whoever it is about."""

@@ -7,7 +7,8 @@ each of them, if each notice lets its part of the data serve it.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple, NoReturn, cast
 
 from purposeguard.errors import Fault, NoticeError, SeveralNotices, ShowableText, UnknownOperation, UnknownSource
@@ -109,21 +110,21 @@ class JointTable(PolicyTable):
         Raises:
             NoticeError: it is of another notice; or a family names a purpose that the notice has no more.
         """
-        ids = [part.notice.id for part in self.parts]
-        notices = [latest for latest, _ in notice.members] if isinstance(notice, NoticesInForce) else [notice]
-        given_ids = [cast("Notice", latest).id for latest in notices]
-        if isinstance(notice, NoticesInForce) and given_ids == ids:
-            return JointTable.compile_from(notice, self)
-        if isinstance(notice, NoticesInForce) or given_ids[0] not in ids:
-            message = f"{', '.join(given_ids)}: this guard holds to {', '.join(ids)}"
-            raise NoticeError([Fault("id", message, "make a guard of its own")], "replace")
-        present = cast("Notice", notice)
-        _refuse_shared_classes([(present, history)], {part.notice.id: part for part in self.parts})
-        parts = [
-            PolicyTable(present, part, history, prefix=part.prefix) if part.notice.id == present.id else part
-            for part in self.parts
-        ]
-        return JointTable(parts, self._declared)
+        parts = {part.notice.id: part for part in self.parts}
+        if isinstance(notice, NoticesInForce):
+            ids = [latest.id for latest, _ in notice.members]
+            if ids == list(parts):
+                return JointTable.compile_from(notice, self)
+        else:
+            present = cast("Notice", notice)
+            ids = [present.id]
+            if present.id in parts:
+                _refuse_shared_classes([(present, history)], parts)
+                earlier = parts[present.id]
+                parts[present.id] = PolicyTable(present, earlier, history, prefix=earlier.prefix)
+                return JointTable(list(parts.values()), self._declared)
+        message = f"{', '.join(ids)}: this guard holds to {', '.join(parts)}"
+        raise NoticeError([Fault("id", message, "make a guard of its own")], "replace")
 
     @property
     def parts(self) -> tuple[PolicyTable, ...]:
@@ -260,7 +261,8 @@ class JointTable(PolicyTable):
         part, *others = {self._find_part(source) for source in (left | right).sources}
         if part is not None and not others:
             return part.derive_label(operation, left, right)
-        declared = any(row.operation == operation for each in self.parts for row in each.notice.document.derivation)
+        rows = chain.from_iterable(each.notice.document.derivation for each in self.parts)
+        declared = any(row.operation == operation for row in rows)
         why = "a notice derives from data of its own alone, and this is of several or of none"
         raise UnknownOperation(ShowableText(operation) if declared else operation, why)
 
@@ -276,11 +278,14 @@ class JointTable(PolicyTable):
 
     def _union_members(self, union: object) -> tuple[type[Purpose], ...]:
         """Return the purposes of a union as classes of the notices in force, in their order."""
-        present = {self.translate_term(member) for member in union_members(union)}
-        return tuple(purpose for part in self.parts for purpose in part.notice.purposes if purpose in present)
+        present = set(map(self.translate_term, union_members(union)))
+        return tuple(purpose for purpose in self._iter_purposes() if purpose in present)
+
+    def _iter_purposes(self) -> Iterator[type[Purpose]]:
+        return chain.from_iterable(part.notice.purposes for part in self.parts)
 
     def _find_missing_members(self) -> Iterable[Fault]:
-        purposes: set[object] = {purpose for part in self.parts for purpose in part.notice.purposes}
+        purposes = set[object](self._iter_purposes())
         for name, union in self._declared.items():
             for member in union_members(union):
                 if self.translate_term(member) not in purposes:

@@ -27,7 +27,7 @@ from purposeguard.errors import (
     UnknownTerm,
     UnlabelledData,
 )
-from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, compute_extensions
+from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, compute_extensions, filter_grounds
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -72,23 +72,23 @@ def derive_label(
         UnknownOperation: the notice declares no such operation between the two.
     """
 
-    def all_under(label: Label, heads: tuple[type[Source], ...]) -> bool:
+    def are_within(label: Label, clauses: Iterable[str]) -> bool:
         # An item is a subclass of its parent, and of no other source.
+        heads = tuple(map(notice.source, clauses))
         return all(issubclass(current(source), heads) for source in label.sources)
 
+    declared: list[str] = []
+    shown: object = operation
     for row in notice.document.derivation:
-        from_, with_ = (tuple(map(notice.source, ids)) for ids in (row.from_, row.with_))
-        if row.operation == operation and (
-            (all_under(left, from_) and all_under(right, with_)) or (all_under(right, from_) and all_under(left, with_))
-        ):
-            return Label(notice.source(row.id))
+        if row.operation == operation:
+            for one, other in ((left, right), (right, left)):
+                if are_within(one, row.from_) and are_within(other, row.with_):
+                    return Label(notice.source(row.id))
+            shown = ShowableText(operation)
+        declared.append(f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}")
     sides = " and ".join(", ".join(source.clause for source in label) for label in (left, right))
-    declared_operations = "; ".join(
-        f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}" for row in notice.document.derivation
-    )
-    why = f"the notice derives nothing from {sides} by this; it declares {declared_operations or 'no derivation'}"
-    declared = {row.operation for row in notice.document.derivation}
-    raise UnknownOperation(ShowableText(operation) if operation in declared else operation, why)
+    why = f"the notice derives nothing from {sides} by this; it declares {'; '.join(declared) or 'no derivation'}"
+    raise UnknownOperation(shown, why)
 
 
 Row = frozenset[object]
@@ -442,11 +442,10 @@ class PolicyTable(Immutable):
 
         Law ends when it no longer needs the source; all others end when the source may no longer be kept.
         """
-        for name, of_law in ((source.clause, False), (for_law(source.clause), True)):
-            if self.prefix + name in context.overdue:
-                grounds = tuple(
-                    tuple(ground for ground in group if (ground.basis == "law") != of_law) for group in grounds
-                )
+        if self.prefix + source.clause in context.overdue:
+            grounds = filter_grounds(grounds, lambda ground: ground.basis == "law")
+        if self.prefix + for_law(source.clause) in context.overdue:
+            grounds = filter_grounds(grounds, lambda ground: ground.basis != "law")
         return grounds
 
     def _find_subject_reason(
