@@ -8,11 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from purposeguard.cli.application import ForecastOutcome, RevisionEffect, effects, find_guard
+from purposeguard.cli.application import find_guard
 from purposeguard.cli.diff_words import ChangeWords, describe_comparison, join_names
 from purposeguard.cli.files import CommandProblem, read_notice
+from purposeguard.cli.forecasts import ForecastOutcome
 from purposeguard.cli.options import Imports, TextOption, out
 from purposeguard.cli.render import json_text
+from purposeguard.cli.revision_effects import RevisionEffect, effects
 from purposeguard.cli.words import translate
 from purposeguard.extras import Needs
 from purposeguard.notice.schema import Changes

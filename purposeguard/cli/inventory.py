@@ -6,16 +6,9 @@ from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from purposeguard.cli.application import (
-    ForecastOutcome,
-    Forecasts,
-    TableOutcome,
-    clauses_in,
-    clauses_of,
-    find_guard,
-    package_of,
-)
+from purposeguard.cli.application import clauses_in, clauses_of, find_guard, package_of
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
+from purposeguard.cli.forecasts import ForecastOutcome, Forecasts, TableOutcome
 from purposeguard.cli.options import Imports, TableOption, err, out
 from purposeguard.cli.render import RenderedTable, Report, complain, show
 from purposeguard.extras import Needs

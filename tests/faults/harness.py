@@ -42,6 +42,7 @@ WARM: Final = (
     "purposeguard.testing.stateful",
     "purposeguard.cli.diff",
     "purposeguard.cli.application",
+    "purposeguard.cli.revision_effects",
     "sqlalchemy.orm",
     "uvicorn",
     "tests.faults.reading",

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.cli.application import outcome
+from purposeguard.cli.forecasts import outcome
 from purposeguard.policy.context import DenialReason, SubjectPreferences
 from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.clock import Clock

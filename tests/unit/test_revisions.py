@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import purposeguard as pg
-from purposeguard.cli.application import effects
+from purposeguard.cli.revision_effects import effects
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import compare
 from purposeguard.policy.violations import violation_class

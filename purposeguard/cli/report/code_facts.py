@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from purposeguard.cli.application import Forecasts, clauses_of, package_of
+from purposeguard.cli.application import clauses_of, package_of
+from purposeguard.cli.forecasts import Forecasts
 from purposeguard.cli.report.records import NONE, Counted, Evidence, LedgerRecords
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard

@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from purposeguard.cli.application import RevisionEffect, effects
 from purposeguard.cli.diff_words import ChangeWords
+from purposeguard.cli.revision_effects import RevisionEffect, effects
 from purposeguard.cli.words import Language, begin, learn, translate
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History

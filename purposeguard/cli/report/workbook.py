@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,5 +106,6 @@ def _put(
 
 def _width(texts: Iterable[str]) -> float:
     """Return the width of a column: that of its longest line, within limits. A Japanese character takes two."""
-    widest = max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
+    lines = chain.from_iterable(map(str.splitlines, texts))
+    widest = max(map(cell_len, lines), default=0)
     return min(max(widest + 3, NARROWEST), WIDEST)
