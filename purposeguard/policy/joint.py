@@ -171,7 +171,7 @@ class JointTable(PolicyTable):
         Raises:
             UnknownSource: a source belongs to none of the notices.
         """
-        if label.sources == {NotPersonal}:
+        if NotPersonal in label:  # Then it has no other source.
             return tuple((part, label) for part in self.parts)
         sources_of: dict[PolicyTable, list[type[Source]]] = {part: [] for part in self.parts}
         for source in label:
