@@ -8,8 +8,8 @@ from typing import Any
 import purposeguard as pg
 from examples.shop.privacy import guard
 from examples.shop.repository import NotFound
-from purposeguard.cli.application import effects
 from purposeguard.cli.diff import Diff
+from purposeguard.cli.revision_effects import effects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.diff import compare
 
