@@ -47,7 +47,7 @@ _HOMES: Final = {
     **dict.fromkeys(("Effect", "Effects", "arranging", "captured"), "purposeguard.testing.effects"),
     **dict.fromkeys(_FAILURES, "purposeguard.testing.failures"),
     "noninterference": "purposeguard.testing.interference",
-    **dict.fromkeys(("Mark", "Markers"), "purposeguard.testing.values"),
+    **dict.fromkeys(("CanaryMark", "Markers"), "purposeguard.testing.values"),
 }
 """Name → the module that it lies in; the module may need a library that is an extra."""
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,15 @@ def test_what_is_public_exists_and_is_documented_and_sorted() -> None:
     public = {name for name in vars(pg) if not name.startswith("_")}
     modules = {name for name in public if isinstance(getattr(pg, name), type(sys))}
     assert public - modules == set(pg.__all__)
+
+
+def test_each_listed_name_of_each_module_exists() -> None:
+    modules = [module.name for module in pkgutil.walk_packages(pg.__path__, "purposeguard.")]
+    for name in modules:
+        if not name.endswith("__main__"):
+            module = importlib.import_module(name)
+            missing = [listed for listed in getattr(module, "__all__", ()) if not hasattr(module, listed)]
+            assert not missing, name
 
 
 # What the library stands on, with a model built, loads what it loads: early versions of pydantic bring asyncio along.
