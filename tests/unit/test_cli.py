@@ -60,10 +60,7 @@ def test_explain_exit_codes(arguments, code):
 def test_explain_says_all_that_the_decision_says():
     result = run("explain", "1.1a,1.1b", "1.2(1)①", columns=300)
     decision = GUARD.explain({"1.1a", "1.1b"}, "1.2(1)①")
-    assert [line.strip() for line in result.stdout.splitlines()] == [
-        f"denied: {decision.headline}",
-        *decision.details,
-    ]
+    assert [line.strip() for line in result.stdout.splitlines()] == [f"denied: {decision.headline}", *decision.details]
 
 
 def test_explain_agrees_with_the_guard():
@@ -243,11 +240,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("explain", "1.1(a)", "1.2(1)①", "--notice", "trendmicro-jp"),
-        ("--version",),
-        ("codegen", "trendmicro-jp"),
-    ],
+    [("explain", "1.1(a)", "1.2(1)①", "--notice", "trendmicro-jp"), ("--version",), ("codegen", "trendmicro-jp")],
 )
 def test_what_cannot_be_printed_is_told_apart_from_an_answer(arguments):
     command = [sys.executable, "-m", "purposeguard", *arguments]

@@ -350,10 +350,7 @@ def test_what_cannot_be_recorded_does_not_happen() -> None:
 
     figures = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", at_least=2)
     several: pg.Personal[Any, Any] = pg.Personal(["a", "b"], tm.Registration)
-    for act in (
-        lambda: length(NAME.map(see)),
-        lambda: figures.count(several, subject=see),
-    ):
+    for act in (lambda: length(NAME.map(see)), lambda: figures.count(several, subject=see)):
         with pytest.raises(OSError, match="full"):
             act()
     assert seen == []

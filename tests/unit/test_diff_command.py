@@ -119,11 +119,7 @@ def test_product_overlays_are_compared_too(tmp_path: Path) -> None:
     other.write_text(OVERLAY.replace('serves = ["2①"]', 'serves = ["2①", "2②"]').replace("Scanner", "Viewer"), "utf-8")
     found = data(old, new, "--old-overlay", one, "--overlay", other)
     assert [(one["kind"], one.get("what"), one["text"]) for one in found["changes"]] == [
-        (
-            "granted",
-            None,
-            "mailing (2②) may use viewer-names (scanner-names): only data collected from 2026-01-01 on",
-        ),
+        ("granted", None, "mailing (2②) may use viewer-names (scanner-names): only data collected from 2026-01-01 on"),
         ("renamed", "overlay", "product overlay scanner-names: class ScannerNames is ViewerNames now"),
         (
             "class-unexplained",

@@ -34,13 +34,7 @@ def test_an_exception_says_on_what_it_rests_and_who_approved_it() -> None:
         use.open(DEVICE, subject=7)
     ((exception, *_),) = case.ledger.exceptions
     assert exception == LegalException(
-        "rescue",
-        "vital-interest",
-        "an accident",
-        "the officer",
-        frozenset({"7", "8"}),
-        NOON + HOUR,
-        exception.site,
+        "rescue", "vital-interest", "an accident", "the officer", frozenset({"7", "8"}), NOON + HOUR, exception.site
     )
     assert (exception.module, exception.qualname) == ("tests.unit.excepted", "Case.door")
     assert "7" not in repr(exception).replace(str(exception.line), "")

@@ -81,14 +81,7 @@ def test_a_prohibition_on_a_parent_covers_items_overlays_and_what_is_derived_fro
     forbidding = {"sources": ["1"], "purposes": ["AnyAdvice", "3(2)①", "4①"], "reason": {"en": "no", "ja": "否"}}
     notice = pg.Notice.parse(changed(lambda t: t["forbid"].append(forbidding) or t["overlay"][0].update(serves=[])))
     named = {source.clause: [one.clause for one in row] for source, row in notice.grants.items()}
-    assert named == {
-        "1": [],
-        "1(a)": ["3(1)②", "3(2)②"],
-        "1(b)": [],
-        "2": ["4①", "4②"],
-        "1(b) router": [],
-        "5": [],
-    }
+    assert named == {"1": [], "1(a)": ["3(1)②", "3(2)②"], "1(b)": [], "2": ["4①", "4②"], "1(b) router": [], "5": []}
 
 
 def test_notices_are_equal_when_their_documents_are() -> None:

@@ -264,12 +264,7 @@ def test_explain_shows_the_words_of_all_rows_that_it_goes_by(folder: Path) -> No
         source=passage(lines="4-5"), grant={"de": "Nutzung."}, purpose={"de": long, "en": "We\n\u202edeliver."}
     )
     made["forbid"] = [
-        {
-            "sources": ["§ 3 Abs. 1"],
-            "purposes": ["delivery-of-orders"],
-            "reason": {"de": "nie"},
-            "text": {"de": "Nie."},
-        }
+        {"sources": ["§ 3 Abs. 1"], "purposes": ["delivery-of-orders"], "reason": {"de": "nie"}, "text": {"de": "Nie."}}
     ]
     path = written(folder, made)
     asked = ("explain", "§ 3 Abs. 1", "delivery-of-orders", "--notice", path)
@@ -282,12 +277,7 @@ def test_explain_shows_the_words_of_all_rows_that_it_goes_by(folder: Path) -> No
     assert {"(1) Wir erheben Bestelldaten von Ihnen.", "Nutzung.", "Nie."} <= {*said}
     texts = json.loads(run(*asked, "--format", "json").stdout)["texts"]
     assert [row["what"] for row in texts] == ["source", "clause", "purpose", "prohibition"]
-    assert texts[2] == {
-        "what": "purpose",
-        "id": "delivery-of-orders",
-        "language": "en",
-        "words": "We\n\u202edeliver.",
-    }
+    assert texts[2] == {"what": "purpose", "id": "delivery-of-orders", "language": "en", "words": "We\n\u202edeliver."}
     japanese = run(*asked, "--language", "ja", columns=100).stdout
     assert "利用目的 delivery-of-orders の本文:" in japanese
     assert "…" in japanese

@@ -6,16 +6,7 @@ import datetime as dt
 from typing import Annotated, Any
 
 import pytest
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    EmailStr,
-    Field,
-    Json,
-    TypeAdapter,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Json, TypeAdapter, ValidationInfo
 from typing_extensions import TypeAliasType
 
 import purposeguard as pg

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Optional
 
 import pytest
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 import purposeguard as pg
 from purposeguard import Personal

@@ -78,9 +78,7 @@ def test_slugs_with_digits_are_found_and_may_be_referred_to() -> None:
         assert find(term.slug) is term
     assert fold("use-of-tier0-data") != fold("UseOfTier0Data")
     respelled = TABLES | {
-        "forbid": [
-            {"sources": ["data-of1-kind"], "purposes": ["use-of-tier0-data"], "reason": {"de": "nie"}},
-        ]
+        "forbid": [{"sources": ["data-of1-kind"], "purposes": ["use-of-tier0-data"], "reason": {"de": "nie"}}]
     }
     (row,) = pg.Notice.parse(respelled).document.forbid
     assert (row.sources, row.purposes) == ((SOURCES[1],), (PURPOSES[0],))

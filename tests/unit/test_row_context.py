@@ -69,16 +69,7 @@ def test_a_number_and_its_digits_are_one_subject(given: Any) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [
-        SOME,
-        str(SOME),
-        str(SOME).upper(),
-        SOME.hex,
-        f"{{{SOME}}}",
-        SOME.urn,
-        Masked(SOME.hex),
-        MaskedUUID(SOME.hex),
-    ],
+    [SOME, str(SOME), str(SOME).upper(), SOME.hex, f"{{{SOME}}}", SOME.urn, Masked(SOME.hex), MaskedUUID(SOME.hex)],
     ids=_kind,
 )
 def test_all_spellings_of_a_uuid_are_one_subject(given: Any) -> None:

@@ -5,18 +5,7 @@ import dataclasses
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Final,
-    ForwardRef,
-    Literal,
-    NamedTuple,
-    NewType,
-    Optional,
-    TypedDict,
-)
+from typing import Annotated, Any, ClassVar, Final, ForwardRef, Literal, NamedTuple, NewType, Optional, TypedDict
 
 import annotated_types
 import attrs

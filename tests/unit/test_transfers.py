@@ -246,11 +246,7 @@ def test_recipients_are_frozen_and_keep_nothing_that_changes():
 
 ADVERTISER = Recipient("ads", "advertiser", "US", safeguards=(CONTRACT,))
 KINDS: list[dict[str, object]] = [{"id": "advertiser", "title": {"en": "Advertiser", "ja": "広告主"}}]
-SHARING: dict[str, object] = {
-    "clause": "4.3",
-    "title": {"en": "Sharing", "ja": "提供"},
-    "recipients": KINDS,
-}
+SHARING: dict[str, object] = {"clause": "4.3", "title": {"en": "Sharing", "ja": "提供"}, "recipients": KINDS}
 
 
 def sharing(**terms):
