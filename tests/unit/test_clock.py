@@ -19,18 +19,10 @@ NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = datetime.timedelta(hours=1)
 
 
-def test_a_clock_that_is_set_back_says_the_latest_time() -> None:
+def test_a_clock_that_is_set_back_says_the_latest_time_and_the_earliest_that_it_may_be() -> None:
     times = iter([NOON, NOON - HOUR, NOON + HOUR, NOON, NOON + 2 * HOUR])
     clock = Clock(lambda: next(times))
     assert [clock.now() for _ in range(5)] == [NOON, NOON, NOON + HOUR, NOON + HOUR, NOON + 2 * HOUR]
-
-
-def test_a_clock_tells_whether_its_time_is_the_systems() -> None:
-    assert Clock().is_system
-    assert not Clock(lambda: NOON).is_system
-
-
-def test_what_has_not_ended_by_a_clock_that_is_set_back_has_not() -> None:
     times = iter([NOON, NOON + 87600 * HOUR, NOON + HOUR, NOON])
     clock = Clock(lambda: next(times))
     assert [clock.earliest() for _ in range(4)] == [NOON, NOON + 87600 * HOUR, NOON + HOUR, NOON]
@@ -80,11 +72,8 @@ def test_a_first_time_that_was_wrong_opens_nothing() -> None:
     two.passes(-87600 * HOUR, HOUR)
     assert two.clock.span() == (NOON - 87600 * HOUR, NOON + HOUR)
     assert two.clock.doubt() is not None
-
-
-def test_time_that_runs_back_where_it_cannot_counts_as_none() -> None:
     two = Two()
-    two.passes(0 * HOUR, -HOUR)
+    two.passes(0 * HOUR, -HOUR)  # Time that runs back where it cannot counts as none.
     assert two.clock.span() == (NOON, NOON)
 
 
@@ -124,6 +113,8 @@ def test_it_is_the_system_time_unless_another_is_given() -> None:
     now = Clock().now()
     assert before <= now <= read_system_time()
     assert now.tzinfo is UTC
+    assert Clock().is_system
+    assert not Clock(lambda: NOON).is_system
 
 
 def test_times_are_told_in_utc() -> None:

@@ -35,14 +35,9 @@ def test_a_refusal_says_which_sources_deny_and_what_instead() -> None:
     assert len(decision.reasons) == 1
     assert decision.alternatives == tm.NOTICE.purposes[5:11]
     assert guard.explain(["1.1a", "2.3", "2.1a"], tm.TrafficAnalysis).alternatives == ()
-
-
-def test_reasons_are_in_the_order_of_the_clauses() -> None:
-    decision = guard.explain(["3.1a", "2.3", "1.1b", "1.1a"], tm.RenewalGuidance)
-    assert [reason.rsplit(" ", 1)[1] for reason in decision.reasons] == ["1.1(b)", "2.3", "3.1(a)"]
-
-
-def test_a_parent_is_refused_where_an_item_is() -> None:
+    several = guard.explain(["3.1a", "2.3", "1.1b", "1.1a"], tm.RenewalGuidance)
+    assert [reason.rsplit(" ", 1)[1] for reason in several.reasons] == ["1.1(b)", "2.3", "3.1(a)"]
+    # A parent is refused where an item is.
     assert guard.explain("1.1", tm.RenewalGuidance).denied == (tm.Customer,)
     assert guard.explain("2.1", tm.RenewalGuidance).denied == (tm.Website,)
 
@@ -112,12 +107,9 @@ def test_a_decision_takes_its_facts_along(again) -> None:
         assert repr(there) == repr(decision)
 
 
-def test_what_a_decision_says_cannot_be_changed_by_its_reader() -> None:
+def test_what_a_decision_tells_cannot_be_changed_and_is_documented() -> None:
     decision = guard.explain("1.1a", tm.RenewalGuidance)
     with pytest.raises(TypeError):
         decision.grants[tm.ProductData] = "1.2(1)"  # type: ignore[index]
-
-
-def test_what_a_decision_tells_is_documented() -> None:
     for name in ("reason", "denied", "grants", "alternatives", "reasons", "headline", "details"):
         assert getattr(pg.Decision, name).__doc__

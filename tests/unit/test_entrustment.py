@@ -104,6 +104,10 @@ HANAKO = Customer(7, "hanako@example.jp")
 TARO = Customer(8, "taro@example.jp")
 
 
+def hand_customer_over(customer: Customer) -> str:
+    return "done"
+
+
 # ---- check_recipient
 
 
@@ -299,13 +303,10 @@ def test_methods_of_all_kinds_hand_over(guard, overseer):
 
 
 def test_without_a_purpose_nothing_is_handed_over(guard, overseer):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(customer: Customer) -> None:
-        raise AssertionError
-
+    hand_over = guard.entrust(MAIL_HOUSE)(hand_customer_over)
     with pytest.raises(pg.PurposeMissing) as caught:
         hand_over(HANAKO)
-    assert "hand_over was called outside any purpose" in str(caught.value)
+    assert "hand_customer_over was called outside any purpose" in str(caught.value)
     assert not overseer.provisions
 
 
@@ -322,10 +323,7 @@ def test_for_another_purpose_nothing_is_handed_over(guard, overseer):
 
 
 def test_to_another_recipient_nothing_is_handed_over(guard, overseer):
-    @guard.entrust(replace(ABROAD, country="KR"))
-    def hand_over(customer: Customer) -> None:
-        raise AssertionError
-
+    hand_over = guard.entrust(replace(ABROAD, country="KR"))(hand_customer_over)
     with guard.purpose(tm.RenewalGuidance, activity="reminders"), pytest.raises(pg.RecipientViolation) as caught:
         hand_over(HANAKO)
     head, _, rest = str(caught.value).partition("\n")
@@ -356,9 +354,7 @@ def test_of_a_subject_who_stopped_it_nothing_is_handed_over(guard, overseer):
 
 
 def test_what_cannot_be_recorded_is_not_handed_over(guard, overseer):
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(customer: Customer) -> None:
-        raise AssertionError
+    hand_over = guard.entrust(MAIL_HOUSE)(hand_customer_over)
 
     overseer.fails = StoreUnavailable("no store")
     with guard.purpose(tm.RenewalGuidance), pytest.raises(StoreUnavailable):
@@ -368,10 +364,7 @@ def test_what_cannot_be_recorded_is_not_handed_over(guard, overseer):
 def test_observed_only_it_goes_ahead_and_is_on_record(overseer, caplog):
     guard = pg.Guard(tm.NOTICE, governance=overseer, mode="observe")
 
-    @guard.entrust(replace(ABROAD, country="KR"))
-    def hand_over(customer: Customer) -> str:
-        return "done"
-
+    hand_over = guard.entrust(replace(ABROAD, country="KR"))(hand_customer_over)
     with caplog.at_level(logging.WARNING, "purposeguard"):
         with guard.purpose(tm.WebUsability):
             assert hand_over(HANAKO) == "done"
@@ -715,8 +708,7 @@ def test_files_are_handed_over_as_they_are(guard, overseer, tmp_path):
 
 
 def test_what_is_declared_is_listed(guard):
-    @guard.entrust(MAIL_HOUSE, means="email", product="x", task="y")
-    def hand_over(customer: Customer) -> None: ...
+    guard.entrust(MAIL_HOUSE, means="email", product="x", task="y")(hand_customer_over)
 
     @guard.entrust("support-centre", "1.1(b)")
     def other(customer: Customer) -> None: ...
@@ -725,7 +717,7 @@ def test_what_is_declared_is_listed(guard):
     assert one.recipient is MAIL_HOUSE
     assert (one.recipient_id, one.means, one.product, one.task) == ("mail-house", "email", "x", "y")
     assert one.label == pg.Label(tm.Registration, tm.Contract)
-    assert one.name.endswith("hand_over")
+    assert one.name.endswith("hand_customer_over")
     assert (one.module, one.line > 0) == (__name__, True)
     assert two.recipient_id == "support-centre"
     assert two.label == two.named == pg.Label(tm.ProductData)
@@ -753,9 +745,7 @@ def test_a_ledger_alone_records_it_too():
     book = Book()
     guard = pg.Guard(tm.NOTICE, ledger=book)
 
-    @guard.entrust(MAIL_HOUSE)
-    def hand_over(customer: Customer) -> None: ...
-
+    hand_over = guard.entrust(MAIL_HOUSE)(hand_customer_over)
     with guard.purpose(tm.RenewalGuidance):
         hand_over(HANAKO)
     assert [one.subjects for one in book.provisions] == [("7",)]
@@ -766,9 +756,7 @@ def test_what_was_refused_was_not_used():
     book = Book()
     guard = pg.Guard(tm.NOTICE, ledger=book)
 
-    @guard.entrust(replace(ABROAD, country="KR"))
-    def hand_over(customer: Customer) -> None: ...
-
+    hand_over = guard.entrust(replace(ABROAD, country="KR"))(hand_customer_over)
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.RecipientViolation):
         hand_over(HANAKO)
     assert not book.uses
@@ -795,8 +783,7 @@ def test_how_the_data_travels_is_stated(guard, overseer):
     with pytest.raises(TypeError, match="says how the data travels"):
         guard.entrust(silent)
 
-    @guard.entrust("mail-house")
-    def hand_over(customer: Customer) -> None: ...
+    hand_over = guard.entrust("mail-house")(hand_customer_over)
 
     overseer.register["mail-house"] = silent
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.RecipientViolation, match="by which means"):
@@ -842,9 +829,7 @@ def test_a_partial_and_an_object_hand_over(guard, overseer):
 
 
 def test_under_another_revision_the_new_rules_decide(guard, overseer):
-    @guard.entrust(MAIL_HOUSE, "1.1(a)")
-    def hand_over(customer: Customer) -> None: ...
-
+    hand_over = guard.entrust(MAIL_HOUSE, "1.1(a)")(hand_customer_over)
     later = tm.NOTICE.dump() | {"revision": "2026-01-01"}
     del later["entrustment"]
     with guard.purpose(tm.RenewalGuidance):

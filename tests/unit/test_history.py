@@ -46,15 +46,12 @@ def test_a_history_has_revisions() -> None:
         pg.History(FIRST, wrong)
 
 
-def test_equal_where_the_revisions_are() -> None:
+def test_a_history_is_equal_where_its_revisions_are_and_cannot_be_changed() -> None:
     same = pg.History(FIRST, SECOND, THIRD)
     assert same == HISTORY
     assert hash(HISTORY) == hash(same)
     assert pg.History(FIRST, SECOND) != HISTORY
     assert pg.History(FIRST) != FIRST
-
-
-def test_it_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         HISTORY.notices = ()
 
@@ -114,13 +111,10 @@ def test_the_ends_of_the_calendar_are_days_too() -> None:
 def test_the_label_of_a_day_is_of_the_revision_that_held() -> None:
     account = HISTORY.label("1(a)", collected=datetime.date(2025, 6, 1))
     assert account is pg.Label(SECOND.source("1(a)"))
-    both = HISTORY.label(THIRD.source("1(a)"), pg.Label(FIRST.source("2")), collected=datetime.date(2024, 6, 1))
-    assert both is pg.Label(FIRST.source("1(a)"), FIRST.source("2"))
-
-
-def test_before_the_earliest_revision_there_is_no_label() -> None:
     with pytest.raises(LookupError, match="the earliest revision known is of 2024-01-01"):
         HISTORY.label("1(a)", collected=datetime.date(2023, 1, 1))
+    both = HISTORY.label(THIRD.source("1(a)"), pg.Label(FIRST.source("2")), collected=datetime.date(2024, 6, 1))
+    assert both is pg.Label(FIRST.source("1(a)"), FIRST.source("2"))
 
 
 def test_a_revision_may_lack_a_source() -> None:

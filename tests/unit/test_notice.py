@@ -92,6 +92,7 @@ def test_notices_are_equal_when_their_documents_are() -> None:
     assert small != tm.NOTICE
     assert small != small.dump()
     assert repr(small) == "<Notice small 2024-01-01: 6 sources, 6 purposes>"
+    assert copy.copy(small) is copy.deepcopy(small) is small
 
 
 def test_terms_are_found_by_themselves_and_not_by_those_of_another_notice() -> None:
@@ -109,18 +110,13 @@ def test_terms_are_found_by_themselves_and_not_by_those_of_another_notice() -> N
             other.purpose_or_family(stranger)
 
 
-def test_sources_are_no_purposes_and_the_reverse() -> None:
-    with pytest.raises(pg.UnknownPurpose):
-        small.purpose(small.source("1(a)"))
-    with pytest.raises(pg.UnknownPurpose):
-        small.purpose("1(a)")
-    with pytest.raises(pg.UnknownSource):
-        small.source(small.purpose("Service"))
-    with pytest.raises(pg.UnknownSource):
-        small.source("3(2)①")
-
-
-def test_one_id_may_name_a_source_and_a_purpose() -> None:
+def test_sources_are_no_purposes_though_one_id_may_name_both() -> None:
+    for source in (small.source("1(a)"), "1(a)"):
+        with pytest.raises(pg.UnknownPurpose):
+            small.purpose(source)
+    for purpose in (small.purpose("Service"), "3(2)①"):
+        with pytest.raises(pg.UnknownSource):
+            small.source(purpose)
     assert tm.NOTICE.source("2.3③") is tm.LinkedUsage
     assert tm.NOTICE.purpose("2.3③") is tm.UsageAnalysis
 
@@ -202,12 +198,6 @@ def test_parents_may_have_parents() -> None:
     assert {one.clause for one in notice.grants[notice.source("0")]} == {"3(2)①"}
 
 
-def test_a_notice_copies_to_itself() -> None:
-    for notice in (small, tm.NOTICE):
-        assert copy.copy(notice) is notice
-        assert copy.deepcopy(notice) is notice
-
-
 # ---- How much work a notice takes -----------------------------------------------------------------------------------
 
 
@@ -285,18 +275,20 @@ def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.M
     assert top.__mro__ == (top, *notice.purposes, Purpose, Source, object)
 
 
-@pytest.mark.parametrize("given", [None, b"id = 1", 5, Path("notice.toml"), "notice.toml", ["id"], {"id"}])
-def test_what_is_no_table_is_a_mistake_that_is_told(given):
-    with pytest.raises(TypeError, match="a notice is read from the tables of its file, a mapping, not from") as caught:
-        pg.Notice.parse(given)
-    assert caught.value.__cause__ is caught.value.__context__ is None
-    assert "notice.toml" not in str(caught.value)
-
-
-@pytest.mark.parametrize("given", [None, b"id = 1", 5, Path("notice.toml"), {}, ["id"]])
-def test_what_is_no_text_is_a_mistake_that_is_told(given):
-    with pytest.raises(TypeError, match="a notice is read from a text in TOML, not from"):
-        pg.Notice.loads(given)
+@pytest.mark.parametrize(
+    ("read", "source", "wrong"),
+    [
+        (pg.Notice.parse, "the tables of its file, a mapping", ("notice.toml", {"id"})),
+        (pg.Notice.loads, "a text in TOML", ({},)),
+    ],
+    ids=["tables", "text"],
+)
+def test_what_is_no_table_or_no_text_is_a_mistake_that_is_told(read, source, wrong):
+    for given in (None, b"id = 1", 5, Path("notice.toml"), ["id"], *wrong):
+        with pytest.raises(TypeError, match=f"a notice is read from {source}, not from") as caught:
+            read(given)
+        assert caught.value.__cause__ is caught.value.__context__ is None
+        assert "notice.toml" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

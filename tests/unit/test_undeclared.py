@@ -22,6 +22,8 @@ from purposeguard.values.type_schema import SILENT, read_shape
 from purposeguard.values.walk import ArgumentScan
 from purposeguard.values.withheld import is_copy
 from tests.unit.customers import withheld
+from tests.unit.marked_rows import Data as Marked
+from tests.unit.marked_rows import read, reading
 from tests.unit.models import D, Device, Email, P, R, guard
 from tests.unit.oversights import SUSPENDED, guarded
 from tests.unit.samples import Tape
@@ -203,34 +205,17 @@ def test_what_is_only_observed_keeps_what_is_beside_fields() -> None:
     assert tape.denials
 
 
-@dataclasses.dataclass
-class Marked:
-    key: Annotated[int, pg.Subject]
-    email: Email = "e"
-
-
-def load_marked(by: pg.Guard, value: Any, **options: Any) -> Any:
-    """What an access function for marked rows gives of a value."""
-
-    def load() -> Any:
-        return value
-
-    load.__annotations__["return"] = Marked
-    with by.purpose(P):
-        return by.access(**options)(load)()
-
-
 def test_rows_of_others_are_left_behind_where_rows_are_narrowed() -> None:
     value = with_attribute(Marked(key=1), [Marked(key=SUSPENDED)])
-    left = load_marked(guarded(), value, narrow=True)
+    left = read(Marked, value, narrow=True)
     assert vars(left) == {"key": 1, "email": "e"}
     with pytest.raises(pg.SubjectViolation):
-        load_marked(guarded(), value)
+        read(Marked, value)
     value = with_attribute(Marked(key=1), iter([Row()]))
-    assert vars(load_marked(guarded(), value, narrow=True)) == {"key": 1, "email": "e"}
-    assert load_marked(guarded(mode="observe"), value) is value
+    assert vars(read(Marked, value, narrow=True)) == {"key": 1, "email": "e"}
+    assert read(Marked, value, guard=guarded(mode="observe")) is value
     mine = with_attribute(Marked(key=1), [Marked(key=2)])
-    assert load_marked(guarded(), mine, narrow=True) is mine
+    assert read(Marked, mine, narrow=True) is mine
 
 
 # --- computed fields
@@ -448,18 +433,9 @@ class Circle(BaseModel):
         return [Marked(number) for number in LATE[9]]
 
 
-def load_circle(by: pg.Guard, **options: Any) -> Any:
-    def load() -> Circle:
-        return Circle()
-
-    load.__annotations__["return"] = Circle
-    with by.purpose(P):
-        return by.access(**options)(load)()
-
-
 def test_computed_rows_of_others_are_left_out() -> None:
     LATE[:] = [SUSPENDED, 2]
-    left = load_circle(guarded(), narrow=True)
+    left = read(Circle, Circle(), narrow=True)
     assert [row.key for row in left.others] == [2]
     assert left.first is None
     with pytest.raises(pg.UnlabelledData):
@@ -470,13 +446,13 @@ def test_computed_rows_of_others_are_left_out() -> None:
         _ = left.any_of_them
     LATE.clear()
     with pytest.raises(pg.UnlabelledData, match="could not be computed"):
-        _ = load_circle(guarded(), narrow=True).first
+        _ = read(Circle, Circle(), narrow=True).first
 
 
 def test_computed_rows_of_one_who_stopped_all_use_are_refused_and_not_handed_over() -> None:
     LATE[:] = [SUSPENDED]
     with pytest.raises(pg.SubjectViolation):
-        load_circle(guarded())
+        read(Circle, Circle())
     LATE.clear()
     with pytest.raises(pg.UnlabelledData, match="may hold rows that say whose they are, and cannot be computed"):
         handed(Circle())
@@ -500,15 +476,11 @@ class Cached:
 
 @pytest.mark.parametrize("cls", [Cached, Chained, Refusing])
 def test_an_access_function_reads_what_classes_declare_outside_of_their_fields(cls: Any) -> None:
-    def load() -> Any:
-        return cls()
-
-    load.__annotations__["return"] = cls
-    reading = guard.access(load)
+    load = reading(guard, cls, cls)
     with guard.purpose(P), pytest.raises(pg.PurposeViolation):
-        reading()
+        load()
     with guard.purpose(tm.ProductProvision):
-        assert isinstance(reading(), cls)
+        assert isinstance(load(), cls)
 
 
 def test_seals_keep_the_tags_of_what_is_beside_fields() -> None:
@@ -537,13 +509,7 @@ class Reading(BaseModel):
 
 def test_what_computed_fields_may_not_read_or_cannot_give_is_no_reason_to_leave_rows_out() -> None:
     value = Reading()
-
-    def load() -> list[Reading]:
-        return [value]
-
-    load.__annotations__["return"] = list[Reading]
-    with guard.purpose(P):
-        [left] = guard.access(narrow=True, withhold=True)(load)()
+    [left] = read(list[Reading], [value], guard=guard, narrow=True, withhold=True)
     assert left is value
 
 
@@ -553,8 +519,8 @@ def test_what_is_not_understood_is_left_behind_where_rows_are_narrowed() -> None
             return iter(())
 
     value = with_attribute(Marked(key=1), Lazy())
-    assert vars(load_marked(guarded(), value)) == {"key": 1, "email": "e"}
-    assert load_marked(guarded(mode="observe"), value) is value
+    assert vars(read(Marked, value)) == {"key": 1, "email": "e"}
+    assert read(Marked, value, guard=guarded(mode="observe")) is value
 
 
 class Private(BaseModel):
@@ -586,20 +552,14 @@ class Sealing:
 
 def test_a_row_of_seals_with_more_is_no_row_as_announced() -> None:
     value = Sealing(pg.Personal("p", tm.Registration))
-    row = Marked(key=SUSPENDED)
-
-    def load() -> Sealing:
-        return value
-
-    load.__annotations__["return"] = Sealing
     own = guarded()
-    reading = own.access(load)
+    load = reading(own, Sealing, value)
     with own.purpose(P):
-        assert reading() is value
-        assert reading() is value
-        value.more = row  # type: ignore[attr-defined]
+        assert load() is value
+        assert load() is value
+        value.more = Marked(key=SUSPENDED)  # type: ignore[attr-defined]
         with pytest.raises(pg.SubjectViolation):
-            reading()
+            load()
 
 
 class Contract(BaseModel):
@@ -639,15 +599,10 @@ class Subscriber(Customer):
 
 def test_what_a_label_decides_is_not_computed() -> None:
     assert handed(Customer()) == R | D | pg.Label(tm.Contract)
-    value = Subscriber()
-
-    def load() -> list[Subscriber]:
-        return [value, Subscriber(key=SUSPENDED)]
-
-    load.__annotations__["return"] = list[Subscriber]
+    rows = [Subscriber(), Subscriber(key=SUSPENDED)]
     own = guarded()
     with own.purpose(tm.ProductProvision):  # where the guard of `read_contract` has no purpose
-        [left] = own.access(narrow=True)(load)()
-        assert left is value
+        [left] = reading(own, list[Subscriber], rows, narrow=True)()
+        assert left is rows[0]
     with own.purpose(tm.WebFeedback), pytest.raises(pg.PurposeViolation):
-        own.access(load)()
+        reading(own, list[Subscriber], rows)()
