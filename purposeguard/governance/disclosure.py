@@ -355,9 +355,7 @@ def _build_contacts(notice: Notice, language: Language) -> tuple[ContactPart, ..
     contact = notice.document.contact
     if contact is None:
         return ()
-    parts: list[ContactPart] = []
-    if contact.controller is not None:
-        parts.append(_build_contact("controller", contact.controller, language))
+    parts = [_build_contact("controller", contact.controller, language)]
     if contact.complaints is not None:
         parts.append(_build_contact("complaints", contact.complaints, language))
     return tuple(parts)

@@ -77,6 +77,10 @@ class ActivityHandle:
                 entered(self.activity)
         return permissions
 
+    def explain_end(self) -> str | None:
+        """Explain why the activity has ended; None if it is in force. Only legal exceptions end."""
+        return None
+
     def check_label(
         self,
         label: Label,

@@ -261,8 +261,6 @@ class ExceptionUse(Use[Any]):
 
     __slots__ = ()
 
-    handle: _ExceptionHandle
-
     def __init__(self, engine: Engine, exception: LegalException, frame: FrameType) -> None:
         super().__init__(_ExceptionHandle(engine, exception), frame)
         self._allowed_labels = NOTHING

@@ -812,6 +812,7 @@ class QuickReader(Protocol):
     @property
     def innermost(self) -> Callable[[], Any]:
         """A function that returns the innermost use that was entered here."""
+        ...
 
     def authorize_and_get_label(self) -> Label | None:
         """Authorize a call and return the label of the function."""

@@ -133,7 +133,10 @@ def _record_end(tell: Tell, endheaders: Any) -> Any:
         if "://" not in url:
             scheme = "https" if isinstance(connection, http.client.HTTPSConnection) else "http"
             url = f"{scheme}://{connection.host}:{connection.port}{url}"
-        named = [header.partition(": ")[::2] for header in headers]
+        named: list[tuple[str, str]] = []
+        for header in headers:
+            name, _, content = header.partition(": ")
+            named.append((name, content))
         # A complete body is recorded before it is sent: the connection may fail.
         body = _body(message_body) if _is_whole(message_body) else b""
         parts: Parts = {"address": url, **_headers(named), "body": body}

@@ -15,6 +15,7 @@ from purposeguard.errors import Fault
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.transfers import Provisions, Recipients
 from purposeguard.notice import schema as document
+from purposeguard.notice.fields import Table
 from purposeguard.notice.texts import Passage
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.transfers import Provision, Recipient, Safeguard
@@ -31,7 +32,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 TABLES = [
     model
     for model in (*vars(document).values(), Passage)
-    if inspect.isclass(model) and issubclass(model, document.Table) and model not in {document.Table, document.Named}
+    if inspect.isclass(model) and issubclass(model, Table) and model not in {Table, document.Named}
 ]
 
 

@@ -88,7 +88,7 @@ def test_a_choice_comes_before_the_record_and_the_record_before_a_file_nearby(st
 
 
 def test_commands_do_not_record_the_notice_that_they_are_given(store_url: str) -> None:
-    assert disclose(store_url, "--notice", "trendmicro-jp")
+    assert disclose(store_url, "--notice", "trendmicro-jp").notice.controller != "Corrected"
     assert list_recorded(store_url) == []
     refused = run("disclose", store_url, "--subject", "7")
     assert (refused.exit_code, refused.stdout) == (2, "")

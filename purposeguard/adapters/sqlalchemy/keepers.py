@@ -30,12 +30,15 @@ class EngineAttributes(Protocol):
     @property
     def token(self) -> str:
         """The identification of the engine in pickled objects."""
+        ...
 
     def knows(self, mapper: Mapper[Any]) -> bool:
         """Return True if a class is mapped to a table of the engine."""
+        ...
 
     def get_requirements(self, watch: Watch, mapper: Mapper[Any], key: str) -> Requirements:
         """Return the columns that reading an attribute uses."""
+        ...
 
     def ask(self, watch: Watch) -> None:
         """Make the attributes of all classes check reads, including recently mapped classes."""
@@ -50,6 +53,7 @@ class Watch(Protocol):
     @property
     def attributes(self) -> EngineAttributes:
         """The attributes of the mapped classes."""
+        ...
 
     def observes(self, use: Use[Any] | None) -> bool:
         """Return True if a denial under this use is only observed."""

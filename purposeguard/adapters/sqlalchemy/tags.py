@@ -254,7 +254,7 @@ def _read_mapper_annotations(mapper: Mapper[Any], table: Table) -> Iterator[tupl
         where = f"{mapper.class_.__qualname__}.{prop.key}"
         if isinstance(prop, ColumnProperty):
             for owner, shape in _shapes(mapper.class_, prop.key):
-                specs = specs_of(shape, where)
+                specs: list[OneSpec] = specs_of(shape, where)
                 if owner in elsewhere:  # Its marks concern the rows of another table.
                     specs = [spec for spec in specs if not isinstance(spec, Mark)]
                 for column in _own_columns(prop, table):
