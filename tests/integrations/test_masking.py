@@ -147,6 +147,15 @@ def test_what_is_not_tagged_stays() -> None:
     assert repr(MASKER.masked(household())).endswith("street=<1.1(a)>, rooms=3)")
 
 
+def test_attributes_beside_the_items_of_a_list_are_not_shown() -> None:
+    class Page(list[Any]):
+        owner: object = None
+
+    page = Page([customer()])
+    page.owner = customer()
+    assert repr(MASKER.masked(page)) == f"[{SHOWN}]"
+
+
 @pytest.mark.parametrize(
     "value",
     [

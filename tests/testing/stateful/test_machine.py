@@ -11,12 +11,13 @@ from typing import Annotated, Any, NamedTuple
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.context import SubjectPreferences
 from purposeguard.testing.stateful import Office, PurposeMachine, WrittenDown
 from tests import generated
 from tests.unit.samples import SMALL, revised
@@ -84,6 +85,51 @@ class Generated(PurposeMachine):
     @initialize(history=generated.histories())
     def draw_the_history(self, history: pg.History) -> None:
         self.begin(history)
+
+
+class Wishes(PurposeMachine):
+    """Compare what subjects ask for, step by step, with the preferences that the machine gives."""
+
+    history = SMALL_NOTICE
+    most = 0
+    """The largest number of wishes that one subject had at a time."""
+
+    def start(self) -> None:
+        self.suspended: dict[object, set[str | None]] = {subject: set() for subject in self.subjects}
+        self.consents: dict[object, set[str]] = {subject: set() for subject in self.subjects}
+        self.gone: set[object] = set()
+
+    def stopped(self, subject: Any, purpose: str | None) -> None:
+        self.suspended[subject].add(purpose)
+
+    def permitted(self, subject: Any) -> None:
+        self.suspended[subject].clear()
+
+    def erased(self, subject: Any) -> None:
+        self.gone.add(subject)
+
+    def consented(self, subject: Any, purpose: str) -> None:
+        self.consents[subject].add(purpose)
+
+    def withdrew(self, subject: Any) -> None:
+        self.consents[subject].clear()
+
+    @invariant()
+    def they_add_up(self) -> None:
+        assert self.preferences(None) == SubjectPreferences()
+        for subject in self.subjects:
+            preferences, stopped = self.preferences(subject), self.suspended[subject]
+            assert preferences.all_suspended is (None in stopped)
+            assert preferences.suspended == stopped - {None}
+            assert {purpose for purpose, _ in preferences.consents} == self.consents[subject]
+            assert preferences.erased is (subject in self.gone)
+            wishes = len(stopped) + len(self.consents[subject]) + preferences.erased
+            type(self).most = max(self.most, wishes)
+
+
+def test_what_a_subject_asks_for_adds_up() -> None:
+    run(Wishes, 10, 25)
+    assert Wishes.most > 2
 
 
 def test_generated_histories() -> None:
