@@ -98,6 +98,14 @@ def test_validate_a_sound_file():
 
 
 @pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The folder of a small notice, in which a test runs."""
+    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def faulty(tmp_path):
     path = tmp_path / "faulty.toml"
     text = TINY.replace('sources = ["1"]', 'sources = ["7"]').replace('class = "Mailing"', 'class = "Answering"')
@@ -110,14 +118,7 @@ def test_validate_reports_every_fault_at_once(faulty):
         pg.Notice.load(faulty)
     assert len(caught.value.faults) >= 4
     result = run("validate", faulty)
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert result.stderr == f"error: {caught.value}\n"
-
-
-def test_validate_as_json(faulty):
-    with pytest.raises(pg.NoticeError) as caught:
-        pg.Notice.load(faulty)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"error: {caught.value}\n")
     result = run("validate", faulty, "--format", "json")
     assert result.exit_code == 2
     assert json.loads(result.stdout) == {
@@ -134,12 +135,11 @@ def test_validate_as_json(faulty):
     }
 
 
-def test_validate_with_overlays(tmp_path):
-    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
-    (tmp_path / "good.toml").write_text(OVERLAY, "utf-8")
-    (tmp_path / "wide.toml").write_text(OVERLAY.replace("2①", "9⑨"), "utf-8")
-    assert run("validate", tmp_path / "tiny.toml", "--overlay", tmp_path / "good.toml").exit_code == 0
-    result = run("validate", tmp_path / "tiny.toml", "--overlay", tmp_path / "wide.toml")
+def test_validate_with_overlays(tiny):
+    (tiny / "good.toml").write_text(OVERLAY, "utf-8")
+    (tiny / "wide.toml").write_text(OVERLAY.replace("2①", "9⑨"), "utf-8")
+    assert run("validate", "tiny.toml", "--overlay", "good.toml").exit_code == 0
+    result = run("validate", "tiny.toml", "--overlay", "wide.toml")
     assert result.exit_code == 2
     assert "overlay[0].serves[0]" in result.stderr
 
@@ -172,25 +172,15 @@ def test_the_page_names_every_command_and_option():
     for command in ("matrix", "explain", "validate", "codegen", "schema", "inventory"):
         section = re.search(rf"^## {command}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
         assert section, command
-        for option in set(re.findall(r"--[a-z]+", run(command, "--help", columns=200).stdout)) - {
-            "--help",
-            "--language",
-        }:
+        options = set(re.findall(r"--[a-z]+", run(command, "--help", columns=200).stdout))
+        for option in options - {"--help", "--language"}:
             assert f"`{option}" in section[1], (command, option)
 
 
-def test_without_arguments_it_says_what_there_is():
-    result = run()
-    assert "matrix" in result.output
-    assert result.exit_code == 2
-
-
-def test_version():
+def test_the_installed_script_says_its_version_and_without_arguments_what_there_is():
+    assert (run().exit_code, "matrix" in run().output) == (2, True)
     result = run("--version")
     assert (result.exit_code, result.stdout) == (0, f"purposeguard {importlib.metadata.version('purposeguard')}\n")
-
-
-def test_the_installed_script_is_this_one():
     scripts = importlib.metadata.entry_points(group="console_scripts", name="purposeguard")
     assert {script.load() for script in scripts} == {cli.main}
 
@@ -318,18 +308,21 @@ def test_matrix_says_what_is_forbidden(tmp_path):
     assert "✓ 利用できる   ✗ 禁止\n" in run("matrix", "--notice", path, "--language", "ja").stdout
 
 
-def test_a_project_has_its_own_notice(tmp_path, monkeypatch):
-    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
-    (tmp_path / "below").mkdir()
-    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "tiny.toml"\n', "utf-8")
-    for folder in (tmp_path, tmp_path / "below"):
+def configure(folder, *settings):
+    (folder / "pyproject.toml").write_text("\n".join(["[tool.purposeguard]", *settings]), "utf-8")
+
+
+def test_a_project_has_its_own_notice(tiny, monkeypatch):
+    (tiny / "below").mkdir()
+    configure(tiny, 'notice = "tiny.toml"')
+    for folder in (tiny, tiny / "below"):
         monkeypatch.chdir(folder)
         assert json.loads(run("matrix", "--format", "json").stdout)["notice"] == "tiny"
         assert run("explain", "1", "2①").exit_code == 0
         assert json.loads(run("matrix", "--notice", "trendmicro-jp", "--format", "json").stdout)["notice"] != "tiny"
-    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "gone.toml"\n', "utf-8")
+    configure(tiny, 'notice = "gone.toml"')
     assert (run("matrix").exit_code, "gone.toml" in run("matrix").stderr) == (2, True)
-    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
+    configure(tiny, 'notice = "trendmicro-jp"')
     assert run("explain", "1.1a", "1.2(1)①").exit_code == 0
 
 
@@ -357,13 +350,12 @@ def test_a_notice_that_nobody_chose_is_not_read(tmp_path, monkeypatch, arguments
 
 
 @pytest.mark.parametrize("folder", ["", "below", "below/far"])
-def test_the_only_notice_file_of_a_project_is_read_and_said(tmp_path, monkeypatch, folder):
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
-    (tmp_path / "overlays.toml").write_text(OVERLAY, "utf-8")
-    (tmp_path / "broken.toml").write_text("format = ", "utf-8")
-    (tmp_path / "below" / "far").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / folder)
+def test_the_only_notice_file_of_a_project_is_read_and_said(tiny, monkeypatch, folder):
+    (tiny / ".git").mkdir()
+    (tiny / "overlays.toml").write_text(OVERLAY, "utf-8")
+    (tiny / "broken.toml").write_text("format = ", "utf-8")
+    (tiny / "below" / "far").mkdir(parents=True)
+    monkeypatch.chdir(tiny / folder)
     result = run("explain", "1", "2①", columns=200)
     assert result.exit_code == 0
     place = Path("../" * (folder.count("/") + bool(folder))) / "tiny.toml"
@@ -371,29 +363,25 @@ def test_the_only_notice_file_of_a_project_is_read_and_said(tmp_path, monkeypatc
     assert run("--language", "ja", "matrix").stderr.startswith("プライバシーポリシー: tiny（2025-01-01 版）")
 
 
-def test_notice_files_above_a_project_are_not_its_own(tmp_path, monkeypatch):
-    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "pyproject.toml").write_text("", "utf-8")
-    monkeypatch.chdir(tmp_path / "project")
+def test_notice_files_above_a_project_are_not_its_own(tiny, monkeypatch):
+    (tiny / "project").mkdir()
+    (tiny / "project" / "pyproject.toml").write_text("", "utf-8")
+    monkeypatch.chdir(tiny / "project")
     assert run("matrix").exit_code == 2
 
 
-def test_each_setting_is_of_the_nearest_file_that_has_it(tmp_path, monkeypatch):
-    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
-    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "tiny.toml"\nlanguage = "en"\n', "utf-8")
-    (tmp_path / "below").mkdir()
-    (tmp_path / "below" / "pyproject.toml").write_text('[tool.purposeguard]\nlanguage = "ja"\n', "utf-8")
-    monkeypatch.chdir(tmp_path / "below")
+def test_each_setting_is_of_the_nearest_file_that_has_it(tiny, monkeypatch):
+    (tiny / "below").mkdir()
+    configure(tiny, 'notice = "tiny.toml"', 'language = "en"')
+    configure(tiny / "below", 'language = "ja"')
+    monkeypatch.chdir(tiny / "below")
     result = run("explain", "1", "2①")
     assert result.stdout.startswith("許可")
     assert "tiny" in result.stderr
 
 
-def test_a_notice_file_is_an_argument_too(tmp_path, monkeypatch):
-    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "other.toml").write_text(TINY.replace('"tiny"', '"other"'), "utf-8")
+def test_a_notice_file_is_an_argument_too(tiny):
+    (tiny / "other.toml").write_text(TINY.replace('"tiny"', '"other"'), "utf-8")
     assert json.loads(run("matrix", "other.toml", "--format", "json").stdout)["notice"] == "other"
     assert run("explain", "tiny.toml", "1", "2①").exit_code == 0
     assert run("explain", "tiny.toml", "1", "2①").stderr == ""
@@ -404,12 +392,9 @@ def test_a_notice_file_is_an_argument_too(tmp_path, monkeypatch):
     assert "name sources and a purpose behind `tiny.toml`" in run("explain", "tiny.toml", "2①").stderr
 
 
-def test_matrix_is_cut_into_several_tables_only_where_the_clauses_do_not_fit():
+def test_matrix_is_cut_into_tables_that_fit_and_has_titles_in_either_language():
     assert "(1 of " not in run("matrix", columns=200).stdout
     assert "(1 of " in run("matrix", columns=80).stdout
-
-
-def test_matrix_titles_in_either_language():
     english, japanese = run("matrix").stdout, run("matrix", "--language", "ja").stdout
     assert tm.RenewalGuidance.title["en"] in english
     assert tm.RenewalGuidance.title["ja"] in japanese
@@ -422,10 +407,9 @@ def test_colour_only_where_it_is_wanted():
     assert "\x1b[" not in run("matrix", "--format", "json", FORCE_COLOR="1").stdout
 
 
-def test_matrix_of_a_file_with_an_overlay(tmp_path):
-    (tmp_path / "tiny.toml").write_text(TINY, "utf-8")
-    (tmp_path / "scanner.toml").write_text(OVERLAY, "utf-8")
-    given = ("--notice", tmp_path / "tiny.toml", "--overlay", tmp_path / "scanner.toml")
+def test_matrix_of_a_file_with_an_overlay(tiny):
+    (tiny / "scanner.toml").write_text(OVERLAY, "utf-8")
+    given = ("--notice", "tiny.toml", "--overlay", "scanner.toml")
     data = json.loads(run("matrix", *given, "--format", "json").stdout)
     assert [one["sources"] for one in data["purposes"]] == [
         {"1": True, "scanner-names": True},
@@ -434,13 +418,10 @@ def test_matrix_of_a_file_with_an_overlay(tmp_path):
 
 
 def test_overlay_on_a_bundled_notice(tmp_path):
-    (tmp_path / "one.toml").write_text(
-        OVERLAY.replace('source = "1"', 'source = "1.1b"').replace("2①", "1.2(2)①"), "utf-8"
-    )
-    result = run("explain", "scanner-names", "product-provision", "--overlay", tmp_path / "one.toml")
-    assert result.exit_code == 0
-    result = run("explain", "scanner-names", "product-improvement", "--overlay", tmp_path / "one.toml")
-    assert result.exit_code == 1
+    overlay = tmp_path / "one.toml"
+    overlay.write_text(OVERLAY.replace('source = "1"', 'source = "1.1b"').replace("2①", "1.2(2)①"), "utf-8")
+    assert run("explain", "scanner-names", "product-provision", "--overlay", overlay).exit_code == 0
+    assert run("explain", "scanner-names", "product-improvement", "--overlay", overlay).exit_code == 1
     assert run("explain", "scanner-names", "product-improvement").exit_code == 2
 
 

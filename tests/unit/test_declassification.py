@@ -22,6 +22,16 @@ from tests.unit.seals import NAME, SENTINEL, Told, opened_anywhere, words
 N = pg.Label(pg.NotPersonal)
 
 
+def length(value: str, times: int = 1) -> int:
+    return len(value) * times
+
+
+def declassify(guard: pg.Guard, function: Any, *sources: Any, **said: Any) -> Any:
+    """Declare a function as a way out of registration data, or of other sources."""
+    terms = {"to": pg.NotPersonal, "why": "as said"} | said
+    return guard.reclassify(*(sources or (tm.Registration,)), **terms)(function)
+
+
 # ---- A function ---------------------------------------------------------------------------------------------------
 
 
@@ -70,76 +80,56 @@ def test_the_result_keeps_the_tags_in_it(guard: pg.Guard) -> None:
     class Device(BaseModel):
         device: Annotated[str, tm.ProductData]
 
-    @guard.reclassify(tm.Registration, to=tm.Contract, why="it is about a contract")
-    def about(_: str) -> Device:
-        return Device(device="d")
-
+    about = declassify(guard, lambda value: Device(device=value), to=tm.Contract)
     assert about(NAME).label is C | pg.Label(tm.ProductData)
 
 
 def test_what_derives_from_other_sources_too_is_not_reclassified(guard: pg.Guard, tape: Told) -> None:
-    @guard.reclassify(tm.Registration, tm.WebContact, to=pg.NotPersonal, why="as said")
-    def length(value: Any) -> int:
-        raise AssertionError("it saw the value")
-
+    narrow = declassify(guard, length, tm.Registration, tm.WebContact)
     mixed: pg.Personal[Any, Any] = NAME.zip(pg.Personal("c", tm.Cookie), pg.Personal("d", tm.ProductData))
     with pytest.raises(pg.SealedValue) as refused:
-        length(mixed)
+        narrow(mixed)
     assert words(refused).endswith(
         "length reclassifies 1.1(a), 2.1(a), and this value derives from 1.1(b), 2.3 as well"
     )
     parent: pg.Personal[str, Any] = pg.Personal("c", tm.Customer)
     with pytest.raises(pg.SealedValue, match=r"1\.1 as well"):
-        length(parent)  # which stands for any of its items
+        narrow(parent)  # which stands for any of its items
     foreign: pg.Personal[str, Any] = pg.Personal("x", pg.Notice.parse(tm.NOTICE.dump()).source("1.1a"))
     with pytest.raises(pg.UnknownSource):
-        length(foreign)
+        narrow(foreign)
     assert tape.figures == []
 
 
 def test_a_parent_stands_for_its_items(guard: pg.Guard) -> None:
-    @guard.reclassify(tm.Customer, to=pg.NotPersonal, why="as said")
-    def length(value: str) -> int:
-        return len(value)
-
+    wide = declassify(guard, length, tm.Customer)
     for source in (tm.Customer, tm.Registration, tm.ProductData, tm.Contract):
-        assert opened_anywhere(guard, length(pg.Personal("abc", source))) == 3
-    other: pg.Personal[str, Any] = pg.Personal("abc", tm.Website)
+        assert opened_anywhere(guard, wide(pg.Personal("abc", source))) == 3
     with pytest.raises(pg.SealedValue):
-        length(other)
+        wide(pg.Personal("abc", tm.Website))
 
 
 def test_after_a_revision_the_declared_classes_stay_valid(guard: pg.Guard) -> None:
-    @guard.reclassify(tm.Customer, to=tm.Cookie, why="as said")
-    def length(value: str) -> int:
-        return len(value)
-
+    wide = declassify(guard, length, tm.Customer, to=tm.Cookie)
     later = revised(tm.NOTICE, lambda made: made["grant"].reverse())
     guard.replace(later)
     for source in (tm.Registration, later.source("1.1a")):
         with guard.purpose(later.purpose("2.3①")) as use:
             value: pg.Personal[str, Any] = pg.Personal("abc", source)
-            assert use.open(length(value)) == 3
+            assert use.open(wide(value)) == 3
 
 
 def test_only_sealed_values_are_taken(guard: pg.Guard) -> None:
-    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
-    def length(value: str) -> int:
-        return len(value)
-
+    taking = declassify(guard, length)
     for plain in ("name", 5.0, 5):
         with pytest.raises(TypeError, match=rf"length takes sealed values, and was given a {type(plain).__name__}"):
-            length(plain)  # type: ignore[arg-type]  # the slip
+            taking(plain)
     with pytest.raises(TypeError):
-        length()  # type: ignore[call-arg]  # likewise
+        taking()
 
 
 def test_the_sealed_value_is_given_by_position(guard: pg.Guard, tape: Told) -> None:
-    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
-    def length(value: str, times: int = 1) -> int:
-        return len(value) * times
-
-    by_name: Any = length
+    by_name = declassify(guard, length)
     for given in ({"value": NAME}, {"value": NAME, "times": 2}, {}):
         with pytest.raises(TypeError) as refused:
             by_name(**given)
@@ -207,9 +197,8 @@ def test_a_method_of_an_object_and_one_of_a_built_in_class_reclassify(guard: pg.
         def of(self, value: str) -> int:
             return len(value) * self.times
 
-    out: Any = guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
-    assert opened_anywhere(guard, out(Lengths().of)(NAME)) == 8
-    assert opened_anywhere(guard, out(str.upper)(NAME)) == "NAME"
+    assert opened_anywhere(guard, declassify(guard, Lengths().of)(NAME)) == 8
+    assert opened_anywhere(guard, declassify(guard, str.upper)(NAME)) == "NAME"
 
 
 def fails(value: str) -> str:
@@ -228,22 +217,24 @@ async def async_generator(value: str) -> Any:
     yield value
 
 
-@pytest.mark.parametrize(
-    "fn",
-    [coroutine, generator, async_generator, functools.partial(coroutine)],
-    ids=["coroutine", "generator", "async-generator", "partial"],
-)
-def test_what_does_not_run_within_its_call_is_no_reclassifier(fn: Callable[..., Any], guard: pg.Guard) -> None:
-    with pytest.raises(TypeError, match=r"cannot reclassify: it does not run within its call; await first"):
-        guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")(fn)
+LATER = "cannot reclassify: it does not run within its call; await first"
 
 
 @pytest.mark.parametrize(
-    ("thing", "said"), [(int, "a class"), ("length", "`str`"), (None, "`NoneType`")], ids=["class", "text", "none"]
+    ("thing", "said"),
+    [
+        pytest.param(coroutine, LATER, id="coroutine"),
+        pytest.param(generator, LATER, id="generator"),
+        pytest.param(async_generator, LATER, id="async-generator"),
+        pytest.param(functools.partial(coroutine), LATER, id="partial"),
+        pytest.param(int, "decorates functions and methods, not a class", id="class"),
+        pytest.param("length", "decorates functions and methods, not `str`", id="text"),
+        pytest.param(None, "decorates functions and methods, not `NoneType`", id="none"),
+    ],
 )
-def test_only_functions_reclassify(thing: Any, said: str, guard: pg.Guard) -> None:
-    with pytest.raises(TypeError, match=f"decorates functions and methods, not {said}"):
-        guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")(thing)
+def test_only_functions_that_run_within_their_call_reclassify(thing: Any, said: str, guard: pg.Guard) -> None:
+    with pytest.raises(TypeError, match=said):
+        declassify(guard, thing)
 
 
 def test_what_a_function_raises_is_told_without_the_value(guard: pg.Guard, tape: Told) -> None:
@@ -357,14 +348,11 @@ def test_what_cannot_be_recorded_does_not_happen() -> None:
 
 
 def test_the_activity_under_way_is_told(guard: pg.Guard, tape: Told) -> None:
-    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said")
-    def length(value: str) -> int:
-        return len(value)
-
-    length(NAME)  # which needs no purpose
+    counting = declassify(guard, length)
+    counting(NAME)  # which needs no purpose
     with guard.purpose(tm.TrafficAnalysis, activity="figures") as use:
-        length(NAME)
-    length(NAME)
+        counting(NAME)
+    counting(NAME)
     assert not use.active
     assert [activity for *_, activity in tape.figures] == [None, "figures", None]
     assert tape.denials == []
@@ -415,10 +403,7 @@ def test_different_declarations_from_one_place_are_all_listed(guard: pg.Guard) -
 
 
 def test_a_declaration_may_have_a_name_of_its_own(guard: pg.Guard, tape: Told) -> None:
-    @guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", name="the length of a name")
-    def length(value: str) -> int:
-        return len(value)
-
+    named = declassify(guard, length, name="the length of a name")
     guard.reclassify(tm.Registration, to=pg.NotPersonal, why="as said", name="figures", at_least=2)
     assert [one.name for one in guard.reclassifications] == [
         "the length of a name",
@@ -426,7 +411,7 @@ def test_a_declaration_may_have_a_name_of_its_own(guard: pg.Guard, tape: Told) -
         "figures: mean over at least 2 subjects",
     ]
     assert guard.reclassifications[0].qualname == length.__qualname__
-    length(NAME)
+    named(NAME)
     assert [one.name for one, *_ in tape.figures] == ["the length of a name"]
     with pytest.raises(pg.SealedValue, match="the length of a name reclassifies"):
-        length(pg.Personal("c", tm.Contract))  # type: ignore[arg-type]  # the slip
+        named(pg.Personal("c", tm.Contract))
