@@ -113,10 +113,7 @@ def test_an_iterator_asks_at_each_item(made: str, annotation: Any) -> None:
 
 
 def test_what_is_refused_is_not_taken_from_it() -> None:
-    @guard.access
-    def load() -> Iterator[Contact]:
-        return iter([Contact(email="1"), Contact(email="2")])
-
+    load = guard.access(announced(Iterator[Contact], lambda: iter([Contact(email="1"), Contact(email="2")])))
     with guard.purpose(MAY):
         rows = load()
     with pytest.raises(pg.PurposeMissing):
@@ -147,9 +144,7 @@ def test_each_step_is_counted_as_a_generators_is() -> None:
     tape = Tape()
     mine = pg.Guard(tm.NOTICE, ledger=tape)
 
-    @mine.access
-    def load() -> Iterator[Contact]:
-        return iter([Contact(), Contact()])
+    load = mine.access(announced(Iterator[Contact], lambda: iter([Contact(), Contact()])))
 
     @mine.access
     def each() -> Iterator[Contact]:
@@ -180,10 +175,7 @@ def test_what_generators_take_reaches_them() -> None:
         finally:
             taken.append("closed")
 
-    @guard.access
-    def load() -> Generator[Contact, str, Contact]:
-        return talking()
-
+    load = guard.access(announced(Generator[Contact, str, Contact], talking))
     with guard.purpose(MAY):
         rows = load()
         assert isinstance(rows, Generator)
@@ -205,10 +197,7 @@ def test_what_generators_take_reaches_them() -> None:
 
 
 def test_what_an_iterator_has_not_it_does_not_get() -> None:
-    @guard.access
-    def load() -> Iterator[Contact]:
-        return map(copy.copy, contacts())
-
+    load = guard.access(announced(Iterator[Contact], lambda: map(copy.copy, contacts())))
     with guard.purpose(MAY):
         rows: Any = load()
         assert isinstance(rows, Iterator)
@@ -241,14 +230,10 @@ def test_other_methods_ask_too() -> None:
 def test_cursors_and_files_are_read_as_before() -> None:
     connection = sqlite3.connect(":memory:")
 
-    @guard.access(tm.Registration)
-    def query() -> sqlite3.Cursor:
-        return connection.execute("select value from json_each('[1, 2, 3]')")
-
-    @guard.access(tm.Registration)
-    def lines() -> IO[str]:
-        return io.StringIO("1\n2\n3\n")
-
+    query = guard.access(tm.Registration)(
+        announced(sqlite3.Cursor, lambda: connection.execute("select value from json_each('[1, 2, 3]')"))
+    )
+    lines = guard.access(tm.Registration)(announced(IO[str], lambda: io.StringIO("1\n2\n3\n")))
     with contextlib.closing(connection):
         with guard.purpose(MAY):
             rows = query()
@@ -285,9 +270,7 @@ class Lease(Rows):
 
 
 def test_what_is_given_on_entering_asks_too() -> None:
-    @guard.access(tm.Registration)
-    def load() -> Lease:
-        return Lease()
+    load = guard.access(tm.Registration)(announced(Lease, Lease))
 
     async def run() -> Iterator[Contact]:
         async with load() as rows:
@@ -313,10 +296,7 @@ def test_what_is_withheld_from_shows_nothing_else() -> None:
 
 
 def test_it_is_neither_copied_nor_pickled() -> None:
-    @guard.access
-    def load() -> Iterator[Contact]:
-        return iter([Contact()])
-
+    load = guard.access(announced(Iterator[Contact], lambda: iter([Contact()])))
     with guard.purpose(MAY):
         rows = load()
     leaving = (copy.copy, copy.deepcopy, pickle.dumps, lambda one: one.__reduce__(), lambda one: one.__getstate__())
@@ -392,9 +372,7 @@ def test_an_async_iterator_asks_at_each_item(make: Callable[[], Any]) -> None:
 def test_what_async_generators_take_reaches_them() -> None:
     taken: list[Any] = []
 
-    @guard.access
-    def load() -> AsyncGenerator[Contact, Any]:
-        return acontacts(taken)
+    load = guard.access(announced(AsyncGenerator[Contact, Any], lambda: acontacts(taken)))
 
     async def run() -> None:
         with guard.purpose(MAY):
@@ -415,9 +393,7 @@ def test_what_async_generators_take_reaches_them() -> None:
 def test_an_async_cursor_is_entered_and_asked_as_before() -> None:
     stream = Stream()
 
-    @guard.access(tm.Registration)
-    def load() -> Stream:
-        return stream
+    load = guard.access(tm.Registration)(announced(Stream, lambda: stream))
 
     async def run() -> None:
         with guard.purpose(MAY):
@@ -440,9 +416,7 @@ def test_a_coroutine_asks_when_it_runs(options: dict[str, bool]) -> None:
         ran.append(1)
         return Customer()
 
-    @guard.access(**options)
-    def load() -> Coroutine[Any, Any, Customer]:
-        return read()
+    load = guard.access(**options)(announced(Coroutine[Any, Any, Customer], read))
 
     async def run() -> None:
         with guard.purpose(WHOLE):
@@ -606,9 +580,7 @@ def test_rows_of_async_iterators_are_left_out_as_they_come() -> None:
         for key in (7, 8, 9):
             yield Frozen(key=key)
 
-    @mine.access(narrow=True)
-    def load() -> AsyncIterator[Frozen]:
-        return rows()
+    load = mine.access(narrow=True)(announced(AsyncIterator[Frozen], rows))
 
     async def run() -> None:
         with mine.purpose(MAY):
@@ -797,11 +769,7 @@ def test_where_denials_are_observed_everything_is_given_and_recorded() -> None:
     observing = pg.Guard(tm.NOTICE, mode="observe", ledger=tape)
 
     for options in ({}, {"withhold": True}):
-
-        @observing.access(**options)
-        def load() -> Iterator[Customer]:
-            return iter([Customer()] * 9)
-
+        load = observing.access(**options)(announced(Iterator[Customer], lambda: iter([Customer()] * 9)))
         rows = load()
         assert next(rows).device == "d"
         with observing.purpose(MAY):
@@ -853,10 +821,7 @@ def test_awaitables_that_run_elsewhere_are_what_they_are() -> None:
         future: asyncio.Future[Contact] = asyncio.get_running_loop().create_future()
         future.set_result(Contact())
 
-        @guard.access
-        def load() -> Awaitable[Contact]:
-            return future
-
+        load = guard.access(announced(Awaitable[Contact], lambda: future))
         with guard.purpose(MAY):
             assert load() is future
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple, NotRequired, TypedDict, cast
 
 import pytest
-from pydantic import BaseModel, PrivateAttr, computed_field
+from pydantic import BaseModel, PrivateAttr, computed_field, create_model
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
@@ -24,56 +24,28 @@ from tests.unit.seals import words
 # --- What is marked, and cannot say it
 
 
-class Sealed(BaseModel):
-    key: Annotated[pg.Personal[int, tm.Registration], pg.Subject]
-
-
-class SealedInside(BaseModel):
-    key: pg.Personal[Annotated[int, pg.Subject], tm.Registration]
-
-
-class SealedItems(BaseModel):
-    keys: list[Annotated[pg.Personal[int, tm.Registration], pg.Subject]]
-    email: Email = "e"
-
-
-class MaybeSealed(BaseModel):
-    key: Annotated[int, pg.Subject] | pg.Personal[int, tm.Registration]
-
-
-class MarkedKeys(BaseModel):
-    names: dict[Annotated[int, pg.Subject], str]
-    email: Email = "e"
-
-
-class TwoDays(BaseModel):
-    a: Annotated[datetime.date, pg.Collected]
-    b: Annotated[datetime.date, pg.Collected]
-    email: Email = "e"
-
-
-class TwoEnds(BaseModel):
-    a: Annotated[datetime.date, pg.Ended]
-    b: Annotated[datetime.date, pg.Ended]
-    email: Email = "e"
+SealedKey = Annotated[pg.Personal[int, tm.Registration], pg.Subject]
+Day, End = Annotated[datetime.date, pg.Collected], Annotated[datetime.date, pg.Ended]
 
 
 @pytest.mark.parametrize(
-    ("cls", "why"),
+    ("fields", "why"),
     [
-        (Sealed, "Sealed.key is sealed and marked"),
-        (SealedInside, "SealedInside.key is sealed and marked"),
-        (SealedItems, "SealedItems.keys is sealed and marked"),
-        (MaybeSealed, "MaybeSealed.key is sealed and marked"),
-        (MarkedKeys, "MarkedKeys.names has marked keys"),
-        (TwoDays, "TwoDays: `a` and `b` are both marked Collected"),
-        (TwoEnds, "TwoEnds: `a` and `b` are both marked Ended"),
+        ({"key": SealedKey}, "Row.key is sealed and marked"),
+        ({"key": pg.Personal[Annotated[int, pg.Subject], tm.Registration]}, "Row.key is sealed and marked"),
+        ({"keys": list[SealedKey], "email": Email}, "Row.keys is sealed and marked"),
+        ({"key": Key | pg.Personal[int, tm.Registration]}, "Row.key is sealed and marked"),
+        ({"names": dict[Key, str], "email": Email}, "Row.names has marked keys"),
+        ({"a": Day, "b": Day, "email": Email}, "Row: `a` and `b` are both marked Collected"),
+        ({"a": End, "b": End, "email": Email}, "Row: `a` and `b` are both marked Ended"),
     ],
-    ids=lambda given: given.__name__ if isinstance(given, type) else "",
+    ids=["sealed", "sealed inside", "sealed items", "maybe sealed", "keys of a dict", "two days", "two ends"],
 )
-def test_a_mark_that_cannot_be_read_is_refused_where_it_stands(cls: Any, why: str) -> None:
+def test_a_mark_that_cannot_be_read_is_refused_where_it_stands(fields: dict[str, Any], why: str) -> None:
+    make: Any = create_model
+    row = make("Row", **{name: (annotation, ...) for name, annotation in fields.items()})
     with pytest.raises(pg.UnlabelledData) as caught:
-        reading(guarded(), list[cls], [])
+        reading(guarded(), list[row], [])
     assert why in words(caught)
 
 
@@ -339,10 +311,10 @@ def test_a_realm_is_one_realm_wherever_it_is_named() -> None:
     assert pg.Subject != pg.Collected
 
 
-@pytest.mark.parametrize("realm", ["", "Customer", "a b", "a:b", "1st", "x" * 51, "é"])
-def test_a_realm_is_a_word(realm: str) -> None:
-    with pytest.raises(ValueError, match="a realm is a word of lower-case letters"):
-        pg.Subject(realm)
+def test_a_realm_is_a_word() -> None:
+    for realm in ("", "Customer", "a b", "a:b", "1st", "x" * 51, "é"):
+        with pytest.raises(ValueError, match="a realm is a word of lower-case letters"):
+            pg.Subject(realm)
     assert pg.Subject("x" * 50).realm == "x" * 50
     assert pg.Subject("a-b_2").realm == "a-b_2"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Generic, NamedTuple, TypedDict
 
 import attrs
 import pydantic.dataclasses
 import pytest
-from pydantic import BaseModel, computed_field
+from pydantic import BaseModel, computed_field, create_model
 from typing_extensions import TypedDict as NewTypedDict
 
 import purposeguard as pg
@@ -19,47 +20,34 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
 from tests.unit.models import C, D, R, T
 
-
-def every_kind() -> list[type]:
-    """The same two fields, in a new class of each kind."""
-
-    class Model(BaseModel):
-        number: int
-        email: str
-
-    @dataclasses.dataclass(slots=True, frozen=True)
-    class Data:
-        number: int
-        email: str
-
-    @pydantic.dataclasses.dataclass
-    class PydanticData:
-        number: int
-        email: str
-
-    class Row(TypedDict):
-        number: int
-        email: str
-
-    class NewRow(NewTypedDict):
-        number: int
-        email: str
-
-    class Tuple(NamedTuple):
-        number: int
-        email: str
-
-    @attrs.frozen
-    class Attrs:
-        number: int
-        email: str
-
-    return [Model, Data, PydanticData, Row, NewRow, Tuple, Attrs]
+FIELDS: dict[str, Any] = {"number": int, "email": str}
 
 
-@pytest.mark.parametrize("number", range(7))
-def test_every_kind_of_class_is_tagged(number: int) -> None:
-    cls = every_kind()[number]
+def plain_class() -> type:
+    """A new class with these fields, for a decorator."""
+    return type("Data", (), {"__annotations__": FIELDS, "__module__": __name__})
+
+
+def new_model(name: str, **fields: Any) -> Any:
+    """A new pydantic model with these fields; what is tagged stays tagged, so a test takes one of its own."""
+    make: Any = create_model
+    return make(name, **{field: (annotation, ...) for field, annotation in fields.items()})
+
+
+MAKERS: dict[str, Callable[[], Any]] = {
+    "pydantic": lambda: new_model("Model", **FIELDS),
+    "dataclass": lambda: dataclasses.dataclass(slots=True, frozen=True)(plain_class()),
+    "pydantic dataclass": lambda: pydantic.dataclasses.dataclass(plain_class()),
+    "TypedDict": lambda: TypedDict("Row", FIELDS),  # type: ignore[operator]  # known at run time only
+    "newer TypedDict": lambda: NewTypedDict("Row", FIELDS),
+    "NamedTuple": lambda: NamedTuple("Tuple", list(FIELDS.items())),  # type: ignore[misc]  # likewise
+    "attrs": lambda: attrs.frozen(plain_class()),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_every_kind_of_class_is_tagged(kind: str) -> None:
+    cls = MAKERS[kind]()
     pg.tag(cls, email=tm.Registration)
     assert pg.sources_of(cls) == {"email": R}
     assert pg.sources_of(list[cls]) == {"[].email": R}  # type: ignore[valid-type]
@@ -97,9 +85,7 @@ def test_a_tag_is_added_to_what_annotations_say_and_never_taken_back() -> None:
 
 
 def test_subclasses_have_the_tags_of_what_they_derive_from() -> None:
-    class User(BaseModel):
-        email: str
-        nick: str
+    User = new_model("User", email=str, nick=str)
 
     class Member(User):
         email: str  # annotated anew
@@ -158,9 +144,7 @@ def test_what_is_tagged_so_is_checked_and_withheld(guard: pg.Guard) -> None:
 
 
 def test_what_cannot_be_told_is_refused() -> None:
-    class User(BaseModel):
-        email: str
-
+    User = new_model("User", email=str)
     anything: Any = pg
     with pytest.raises(TypeError, match="int has no fields"):
         pg.tag(int, real=tm.Registration)
@@ -178,10 +162,7 @@ def test_what_cannot_be_told_is_refused() -> None:
 
 
 def test_the_same_may_be_said_again_and_nothing_else() -> None:
-    class User(BaseModel):
-        email: str
-        nick: str
-
+    User = new_model("User", email=str, nick=str)
     pg.tag(User, email=tm.Registration)
     pg.tag(User, nick=tm.Registration)
     with pytest.raises(UnlabelledData, match="tagged from outside before"):
