@@ -270,7 +270,7 @@ class Lease(Rows):
 
 
 def test_what_is_given_on_entering_asks_too() -> None:
-    load = guard.access(tm.Registration)(announced(Lease, Lease))
+    load: Callable[[], Lease] = guard.access(tm.Registration)(announced(Lease, Lease))
 
     async def run() -> Iterator[Contact]:
         async with load() as rows:

@@ -143,6 +143,9 @@ def test_a_purpose_that_needs_a_condition():
     assert not pg.Guard(NOTICE).allows("P1", "wine", conditions=BOTH), "an overlay only narrows"
     with pytest.raises(pg.ConditionViolation, match="only where `adult` holds"):
         GUARD.check("2", "wine")
+    # A family serves where one of its members does.
+    assert reason("2", "letters") is DenialReason.CONDITION
+    assert reason("2", "letters", {"adult"}) is None
 
 
 def test_bases_by_source_and_opting_out():
@@ -165,11 +168,6 @@ def test_after_the_period_only_what_rests_on_law_for_these_data():
     assert guard.allows("1(a)", "research", subject=over)
     assert guard.explain("1(b)", "research", subject=over).reason is DenialReason.RETENTION
     assert guard.explain("1", "research", subject=over).reason is DenialReason.RETENTION, "it may be either item"
-
-
-def test_a_family_serves_where_one_of_its_members_does():
-    assert reason("2", "letters") is DenialReason.CONDITION
-    assert reason("2", "letters", {"adult"}) is None
 
 
 def test_data_of_a_revision_is_held_to_its_conditions():
@@ -346,6 +344,9 @@ def test_a_ledger_counts_and_records_what_was_stated():
             guard.check("2", "wine")
         with pytest.raises(pg.ConditionViolation):
             guard.check("2", "wine", conditions={"outside-eu"})
+    assert tape.uses == [(None, "3④", pg.Label(NOTICE.source("2")), 2)]
+    stated = [error.decision.context.conditions for error, _ in tape.denials if isinstance(error, pg.PurposeViolation)]
+    assert stated == [frozenset(), frozenset({"outside-eu"})] * 2
 
 
 def test_conditions_that_a_later_revision_lacks_are_refused():

@@ -28,8 +28,8 @@ def length(value: str, times: int = 1) -> int:
 
 def declassify(guard: pg.Guard, function: Any, *sources: Any, **said: Any) -> Any:
     """Declare a function as a way out of registration data, or of other sources."""
-    terms = {"to": pg.NotPersonal, "why": "as said"} | said
-    return guard.reclassify(*(sources or (tm.Registration,)), **terms)(function)
+    reclassify: Any = guard.reclassify
+    return reclassify(*(sources or (tm.Registration,)), **{"to": pg.NotPersonal, "why": "as said"} | said)(function)
 
 
 # ---- A function ---------------------------------------------------------------------------------------------------

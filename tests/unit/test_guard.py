@@ -66,6 +66,8 @@ def test_iterators_are_read_once() -> None:
 
 @pytest.mark.parametrize("ask", ASKS)
 def test_an_empty_label_and_an_unknown_channel_are_no_licence(ask: Any) -> None:
+    nothing: Any
+    channel: Any
     for nothing in ((), [], set(), frozenset()):
         with pytest.raises(pg.UnlabelledData):
             ask(nothing, tm.RenewalGuidance)

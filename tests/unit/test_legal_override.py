@@ -215,6 +215,7 @@ def test_whom_it_concerns_needs_nobody_who_keeps_what_subjects_want() -> None:
     guard = pg.Guard(tm.NOTICE, ledger=ledger, clock=Watch())
     with guard.exception(basis="law", reason="r", approver="a", subjects=[7], until=NOON + HOUR) as use:
         assert use.open(NAME, subject=7) == "name"
+        assert len(ledger.exceptions) == 1
         with pytest.raises(pg.SubjectViolation):
             use.open(NAME, subject=8)
         with pytest.raises(TypeError, match="is an id"):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, PrivateAttr, computed_field, create_model
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.type_schema import Model, Shape, read_shape
-from tests.unit.marked_rows import Customer, Frozen, Key, Named, read, reading
+from tests.unit.marked_rows import Customer, Frozen, Key, Named, listed, read, reading
 from tests.unit.models import Device, Email, P
 from tests.unit.oversights import STOPPED, Office, guarded
 from tests.unit.samples import Tape
@@ -45,7 +45,7 @@ def test_a_mark_that_cannot_be_read_is_refused_where_it_stands(fields: dict[str,
     make: Any = create_model
     row = make("Row", **{name: (annotation, ...) for name, annotation in fields.items()})
     with pytest.raises(pg.UnlabelledData) as caught:
-        reading(guarded(), list[row], [])
+        reading(guarded(), listed(row), [])
     assert why in words(caught)
 
 

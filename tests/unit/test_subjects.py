@@ -109,6 +109,7 @@ def everywhere(error: type[Exception]) -> dict[str, object]:
 @pytest.mark.parametrize("ledger", [lambda: None, Tape, Counting], ids=["none", "Tape", "Counting"])
 def test_a_suspended_subject_is_suspended_in_every_form_and_nobody_else_is(ledger: Callable[[], Any]) -> None:
     guard = guarded(ledger=ledger())
+    subject: Any
     for subject in (7, "7", pg.RowContext(7), pg.RowContext("7"), Row(key=7), Both(7, 8), Both(8, 7)):
         assert asked(guard, subject) == REFUSED
     for subject in (8, "8", "07", pg.RowContext(8), pg.RowContext(), Row(key=8), Both(8, 9), None):

@@ -34,13 +34,16 @@ def new_model(name: str, **fields: Any) -> Any:
     return make(name, **{field: (annotation, ...) for field, annotation in fields.items()})
 
 
+typed_dict: Any = TypedDict
+newer_typed_dict: Any = NewTypedDict
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "pydantic": lambda: new_model("Model", **FIELDS),
     "dataclass": lambda: dataclasses.dataclass(slots=True, frozen=True)(plain_class()),
     "pydantic dataclass": lambda: pydantic.dataclasses.dataclass(plain_class()),
-    "TypedDict": lambda: TypedDict("Row", FIELDS),  # type: ignore[operator]  # known at run time only
-    "newer TypedDict": lambda: NewTypedDict("Row", FIELDS),
-    "NamedTuple": lambda: NamedTuple("Tuple", list(FIELDS.items())),  # type: ignore[misc]  # likewise
+    "TypedDict": lambda: typed_dict("Row", FIELDS),
+    "newer TypedDict": lambda: newer_typed_dict("Row", FIELDS),
+    "NamedTuple": lambda: NamedTuple("Tuple", list(FIELDS.items())),
     "attrs": lambda: attrs.frozen(plain_class()),
 }
 
@@ -85,7 +88,9 @@ def test_a_tag_is_added_to_what_annotations_say_and_never_taken_back() -> None:
 
 
 def test_subclasses_have_the_tags_of_what_they_derive_from() -> None:
-    User = new_model("User", email=str, nick=str)
+    class User(BaseModel):
+        email: str
+        nick: str
 
     class Member(User):
         email: str  # annotated anew

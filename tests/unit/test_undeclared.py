@@ -557,7 +557,7 @@ def test_a_row_of_seals_with_more_is_no_row_as_announced() -> None:
     with own.purpose(P):
         assert load() is value
         assert load() is value
-        value.more = Marked(key=SUSPENDED)  # type: ignore[attr-defined]
+        value.more = Marked(key=SUSPENDED)
         with pytest.raises(pg.SubjectViolation):
             load()
 
