@@ -26,6 +26,11 @@ def made(model: type[M], **fields: Any) -> M:
     return model(**fields)
 
 
+def fail(value: Any) -> Any:
+    """A validator or serializer that fails, and says on what."""
+    raise ValueError(f"bad {value}")
+
+
 def opened(value: Any, purpose: Any = tm.RenewalGuidance) -> Any:
     """What is in a sealed value, as a purpose that may use it is given it."""
     with guard.purpose(purpose) as use:

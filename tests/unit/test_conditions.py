@@ -51,15 +51,8 @@ def tables(**changes: Any) -> dict[str, Any]:
             {"id": "2", "class": "Usage", "title": titled("usage")},
         ],
         "overlay": [
-            {
-                "id": "P1",
-                "class": "Clicks",
-                "title": titled("clicks"),
-                "source": "2",
-                "product": "shop",
-                "item": "clicks",
-                "serves": ["3①", "3③"],
-            }
+            {"id": "P1", "class": "Clicks", "title": titled("clicks"), "source": "2", "serves": ["3①", "3③"]}
+            | {"product": "shop", "item": "clicks"}
         ],
         "grant": [
             {

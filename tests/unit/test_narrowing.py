@@ -91,11 +91,6 @@ def test_a_container_stays_what_it_is(annotation: Any, holding: Callable[[list[F
     assert len(empty) == 0
 
 
-def test_a_deque_keeps_its_length() -> None:
-    left = narrowed(collections.deque[Frozen], collections.deque([BAD, good()], maxlen=5))
-    assert left.maxlen == 5
-
-
 class OwnDict(dict[str, Frozen]):
     pass
 
@@ -109,7 +104,8 @@ def test_items_of_a_mapping_are_left_out(make: Any) -> None:
     assert list(left.items()) == [("b", good(8)), ("a", good(9))]
 
 
-def test_a_default_is_kept() -> None:
+def test_the_length_of_a_deque_and_the_default_of_a_dict_are_kept() -> None:
+    assert narrowed(collections.deque[Frozen], collections.deque([BAD, good()], maxlen=5)).maxlen == 5
     value = collections.defaultdict(list, {"a": [BAD], "b": [good()]})
     left = narrowed(dict[str, list[Frozen]], value)
     assert left == {"a": [], "b": [good()]}
@@ -179,7 +175,7 @@ def test_a_row_alone_is_refused(annotation: Any) -> None:
     assert caught.value.field == "email"
 
 
-def test_nothing_is_nothing() -> None:
+def test_none_is_given_as_it_is() -> None:
     assert narrowed(Frozen | None, None) is None
     assert narrowed(list[Frozen] | None, None) is None
 

@@ -519,26 +519,9 @@ def test_what_two_rows_say_of_one_thing_is_a_fault() -> None:
             {"sources": ["2"], "purposes": ["Offers", "3(1)①"], "reason": t["title"]},
             {"sources": ["Visit"], "purposes": ["3.1.1", "3.1.2"], "reason": t["source"][0]["title"]},
         ]
-        t["overlay"] = [
-            {
-                "id": "P1",
-                "class": "OneItem",
-                "title": t["title"],
-                "source": "2",
-                "product": "A",
-                "item": "b",
-                "serves": [],
-            },
-            {
-                "id": "P2",
-                "class": "SameItem",
-                "title": t["title"],
-                "source": "2",
-                "product": " a",
-                "item": "B",
-                "serves": [],
-            },
-        ]
+        row = {"id": "P1", "class": "OneItem", "source": "2", "product": "A", "item": "b", "serves": []}
+        same = {"id": "P2", "class": "SameItem", "product": " a", "item": "B"}
+        t["overlay"] = [{**row, "title": t["title"]}, {**row, **same, "title": t["title"]}]
         again = {"id": "9", "class": "LinkedAgain", "function": "again"}
         t["derivation"].append(
             {**t["derivation"][0], **again, "from": t["derivation"][0]["with"], "with": t["derivation"][0]["from"]}

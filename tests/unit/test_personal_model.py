@@ -27,7 +27,7 @@ import purposeguard as pg
 from purposeguard import Personal, PersonalModel
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.models import Registered, guard
-from tests.unit.sealed_fields import SECRET, Customer, Home, assert_quiet, dumped, made, not_written
+from tests.unit.sealed_fields import SECRET, Customer, Home, assert_quiet, dumped, fail, made, not_written
 from tests.unit.seals import words
 
 
@@ -108,22 +108,16 @@ def test_a_refusal_that_pydantic_would_pass_over_is_raised() -> None:
 
 
 def test_what_pydantic_recovers_from_is_no_refusal() -> None:
-    def failing(value: str) -> str:
-        raise ValueError(f"bad {value}")
-
     class Holder(PersonalModel):
-        either: Personal[Annotated[str, PlainSerializer(failing)], tm.Registration] | Registered
+        either: Personal[Annotated[str, PlainSerializer(fail)], tm.Registration] | Registered
 
     assert dumped(Holder(either=Personal(SECRET, tm.Registration))) == {"either": SECRET}
 
 
 def test_other_errors_of_a_dump_stay_what_they_are() -> None:
-    def failing(value: str) -> str:
-        raise ValueError(f"bad {value}")
-
     class Holder(PersonalModel):
-        name: Personal[Annotated[str, PlainSerializer(failing)], tm.Registration]
-        plain: Annotated[str, PlainSerializer(failing)] = "x"
+        name: Personal[Annotated[str, PlainSerializer(fail)], tm.Registration]
+        plain: Annotated[str, PlainSerializer(fail)] = "x"
         constructed: Registered = Field(default=SECRET)  # type: ignore[arg-type]  # pydantic does not look at defaults
 
     holder = made(Holder, name=SECRET)

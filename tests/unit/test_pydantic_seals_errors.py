@@ -28,7 +28,7 @@ from typing_extensions import TypedDict
 import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.sealed_fields import SECRET, assert_quiet, lines_of, made, opened, refused, validated
+from tests.unit.sealed_fields import SECRET, assert_quiet, fail, lines_of, made, opened, refused, validated
 from tests.unit.sealed_kinds import Cat, Dog
 
 Place = tuple[int | str, ...]
@@ -110,10 +110,6 @@ def test_every_line_of_an_error_hides_the_input() -> None:
 # --- what validators say
 
 
-def says_value_error(value: Any) -> Any:
-    raise ValueError(f"bad {value}")
-
-
 def says_assertion(value: Any) -> Any:
     raise AssertionError(f"bad {value}")
 
@@ -134,14 +130,7 @@ def says_under_a_name_of_ours(value: Any) -> Any:
     raise PydanticCustomError("sealed_source", "bad {why}", {"why": str(value)})
 
 
-SAYING = [
-    says_value_error,
-    says_assertion,
-    says_custom,
-    says_known,
-    says_under_a_name_of_pydantic_s,
-    says_under_a_name_of_ours,
-]
+SAYING = [fail, says_assertion, says_custom, says_known, says_under_a_name_of_pydantic_s, says_under_a_name_of_ours]
 
 
 @pytest.mark.parametrize(
@@ -149,9 +138,9 @@ SAYING = [
     [
         pytest.param(dt.date, "date", id="class"),
         pytest.param(EmailStr, "EmailStr", id="pydantic"),
-        pytest.param(Annotated[str, BeforeValidator(says_value_error)], "str", id="annotated"),
-        pytest.param(Annotated[list[int], BeforeValidator(says_value_error)], "list", id="generic"),
-        pytest.param(Annotated[int | str, BeforeValidator(says_value_error)], "value", id="union"),
+        pytest.param(Annotated[str, BeforeValidator(fail)], "str", id="annotated"),
+        pytest.param(Annotated[list[int], BeforeValidator(fail)], "list", id="generic"),
+        pytest.param(Annotated[int | str, BeforeValidator(fail)], "value", id="union"),
     ],
 )
 def test_an_error_calls_the_value_by_its_type(annotation: Any, name: str) -> None:
@@ -178,10 +167,10 @@ class Failure(Exception):
 
 @pytest.mark.parametrize("kind", [TypeError, KeyError, Failure, RecursionError, SchemaError])
 def test_an_error_that_pydantic_does_not_catch_is_replaced(kind: type[Exception]) -> None:
-    def fail(value: Any) -> Any:
+    def fail_otherwise(value: Any) -> Any:
         raise kind(f"bad {value}")
 
-    adapter = TypeAdapter(Personal[Annotated[str, AfterValidator(fail)], tm.Registration])
+    adapter = TypeAdapter(Personal[Annotated[str, AfterValidator(fail_otherwise)], tm.Registration])
     with pytest.raises(pg.SealedValue, match=f"validation as str failed with {kind.__name__} in line") as caught:
         adapter.validate_python(SECRET)
     assert_quiet(caught.value)

@@ -70,9 +70,11 @@ def answers(guard: pg.Guard, source: Any, purpose: str, about: pg.RowContext | N
     return answer
 
 
-def refused(guard: pg.Guard, source: Any, purpose: str, about: pg.RowContext | None = None) -> pg.PurposeViolation:
+def refused(
+    guard: pg.Guard, source: Any, purpose: str, about: pg.RowContext | None = None, channel: str | None = None
+) -> pg.PurposeViolation:
     with pytest.raises(pg.PurposeViolation) as caught:
-        guard.check(source, purpose, subject=about)
+        guard.check(source, purpose, channel, subject=about)
     return caught.value
 
 
@@ -140,9 +142,9 @@ def test_the_channels_of_both_revisions_count() -> None:
     about = pg.RowContext(collected=THEN)
     assert guard.allows("1(a)", OFFERS, "phone", subject=about)
     assert not guard.allows("1(a)", OFFERS, "email", subject=about)
-    assert type(_denial(guard, "1(a)", OFFERS, "email", about)) is pg.RevisionViolation
+    assert type(refused(guard, "1(a)", OFFERS, about, "email")) is pg.RevisionViolation
     guard = pg.Guard(pg.History(FIRST, revised(WIDE, closed)))
-    assert type(_denial(guard, "1(a)", OFFERS, "email", about)) is pg.ChannelViolation
+    assert type(refused(guard, "1(a)", OFFERS, about, "email")) is pg.ChannelViolation
 
 
 def test_an_activity_that_states_no_channel_uses_nothing_that_was_collected_for_some() -> None:
@@ -202,23 +204,14 @@ def test_earlier_data_that_was_for_some_channels_stops_where_none_is_stated() ->
         assert not use.allows(FIRST.source("1(a)"))
 
 
-def _denial(guard: pg.Guard, source: str, purpose: str, channel: str, about: pg.RowContext) -> pg.PurposeViolation:
-    with pytest.raises(pg.PurposeViolation) as caught:
-        guard.check(source, purpose, channel, subject=about)
-    return caught.value
-
-
 def test_parents_overlays_and_derivations_keep_their_revision() -> None:
     guard = pg.Guard(pg.History(FIRST, revised(FIRST, wide, "2025-01-01")))
     about = pg.RowContext(collected=THEN)
-    assert answers(guard, "1", "3(2)①", about)
-    assert answers(guard, "1(b) router", "3(2)①", about)
-    assert answers(guard, "5", STATISTICS, about)
+    kept = (("1", "3(2)①"), ("1(b) router", "3(2)①"), ("5", STATISTICS))
+    assert [answers(guard, source, purpose, about) for source, purpose in kept] == [True, True, True]
     without = revised(FIRST, lambda t: [t.pop(gone) for gone in ("overlay", "derivation")])
     guard = pg.Guard(pg.History(without, WIDE))
-    assert answers(guard, "1", "3(2)①", about)
-    assert not answers(guard, "1(b) router", "3(2)①", about)
-    assert not answers(guard, "5", STATISTICS, about)
+    assert [answers(guard, source, purpose, about) for source, purpose in kept] == [True, False, False]
 
 
 def test_of_a_family_each_source_may_serve_another_member() -> None:
