@@ -111,7 +111,7 @@ class AsyncTransportMixin(GuardedTransportBase):
             async with off_loop(outgoing.guard.engine):
                 self._leave(request)
         else:
-            declared = outgoing.declared(request.extensions.get(EXTENSION))
+            declared = outgoing.find_declared_handover(request.extensions.get(EXTENSION))
             with hopping(use):
                 await anyio.to_thread.run_sync(hops(self._leave), request, declared)
         return await self._inner.handle_async_request(request)

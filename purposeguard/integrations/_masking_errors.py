@@ -50,7 +50,7 @@ class MaskedFailure:
         self.look = Look(masker, self.texts)
         self._masker = masker
         self._errors = [] if error is None else list(itertools.islice(_iter_chain(error), MOST_ERRORS))
-        self._args = {id(member): tuple(map(self.look.masked, member.args)) for member in self._errors}
+        self._args = {id(member): tuple(map(self.look.mask, member.args)) for member in self._errors}
         self._locals: dict[FramePlace, collections.deque[dict[str, Any]]] = {}
         for member in self._errors:
             self.look.entries({name: value for name, value in vars(member).items() if name != "__notes__"})

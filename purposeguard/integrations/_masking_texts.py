@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.values.annotations import PLAIN, is_taggable
-from purposeguard.values.plan import make_plan, stored_entries
+from purposeguard.values.plan import get_stored_entries, make_plan
 from purposeguard.values.sealed import PendingValue, Sealed, content
 from purposeguard.values.type_schema import SILENT
 
@@ -92,7 +92,7 @@ def _iter_parts(value: Any) -> Iterable[Any]:
     if isinstance(value, Sealed):
         return _plain_values_in(value)
     if isinstance(value, Mapping):
-        return itertools.chain.from_iterable(stored_entries(value))
+        return itertools.chain.from_iterable(get_stored_entries(value))
     if isinstance(value, (list, set, frozenset, collections.deque)):
         return value
     if is_taggable(type(value)):

@@ -83,11 +83,11 @@ class PurposeRoutes:
         """Give each route a `handle` that asks for its purpose, and yield the names by which `routes` may name it."""
         for route in routes:
             for route_or_context in _effective_routes(route):
-                original = declared_route(route_or_context)
+                original = get_declared_route(route_or_context)
                 path = prefix + _route_path(route_or_context)
                 if original is not route and _is_api_route(original):
                     self._hook(original, prefix, included=True)
-                nested = _nested_routes(route_or_context)
+                nested = _list_nested_routes(route_or_context)
                 yield from self._hook_all(nested, path) if nested else _iter_route_names(route_or_context, path)
             self._hook(route, prefix, included=False)
 
@@ -114,10 +114,10 @@ class PurposeRoutes:
             None if the route has no purpose, or if a route below it is to be asked.
         """
         chosen = place.included or _match_included_route(route, scope)
-        original = declared_route(chosen)
+        original = get_declared_route(chosen)
         if chosen is None or (place.included and original is not route):
             return None
-        if _nested_routes(chosen):
+        if _list_nested_routes(chosen):
             scope[_PLACE] = _RoutePlace(self, place.prefix + _route_path(chosen))
             return None
         if original is not route and _is_api_route(original):
@@ -238,7 +238,7 @@ def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Ite
             path = prefix + _route_path(route_or_context)
             yield route_or_context, path
             if below_mounts:
-                below = _nested_routes(route_or_context) or _routes_behind_middlewares(route_or_context)
+                below = _list_nested_routes(route_or_context) or _routes_behind_middlewares(route_or_context)
                 yield from iter_routes(below, path.removesuffix("/{path:path}"))
 
 
@@ -279,12 +279,12 @@ def _effective_routes(route: Any) -> Iterable[Any]:
 def _match_included_route(route: Any, scope: Scope) -> Any:
     """Return the route that matches the request: the chosen route itself, or a route of the router that it includes."""
     contexts = tuple(_effective_routes(route))
-    if len(contexts) == 1 and declared_route(contexts[0]) is route:
+    if len(contexts) == 1 and get_declared_route(contexts[0]) is route:
         return contexts[0]
     return next((context for context in contexts if context.matches(scope)[0].name == "FULL"), None)
 
 
-def declared_route(context: Any) -> Any:
+def get_declared_route(context: Any) -> Any:
     """Return the route as it was declared, if FastAPI made this one from it; otherwise the route itself."""
     return getattr(context, "original_route", context)
 
@@ -295,16 +295,16 @@ def _is_api_route(route: Any) -> bool:
     return fastapi is not None and isinstance(route, fastapi.APIRoute)
 
 
-def _nested_routes(route: Any) -> list[Any]:
+def _list_nested_routes(route: Any) -> list[Any]:
     return list(getattr(route, "routes", None) or ())
 
 
 def _routes_behind_middlewares(route: Any) -> list[Any]:
     """Return the routes of an application that is mounted with middlewares around it."""
-    if getattr(declared_route(route), "routes", None) is None:
+    if getattr(get_declared_route(route), "routes", None) is None:
         return []
     return next(
-        (list(layer.routes) for layer in iter_layers(declared_route(route)) if getattr(layer, "routes", None)), []
+        (list(layer.routes) for layer in iter_layers(get_declared_route(route)) if getattr(layer, "routes", None)), []
     )
 
 
@@ -312,14 +312,14 @@ def _route_path(route: Any) -> str:
     """Return the path of a route as it is written. A mount without routes stands for every path below it."""
     own_path = getattr(route, "path", None)
     path = str(getattr(route, "host", "") if own_path is None else own_path)
-    opaque = getattr(declared_route(route), "routes", None) is not None and not _nested_routes(route)
+    opaque = getattr(get_declared_route(route), "routes", None) is not None and not _list_nested_routes(route)
     return f"{path}/{{path:path}}" if opaque else path
 
 
 def _iter_route_names(route: Any, path: str) -> Iterator[str]:
     methods = getattr(route, "methods", None)
-    of_any_kind = getattr(declared_route(route), "routes", None) is not None
-    if of_any_kind or not hasattr(declared_route(route), "methods"):
+    of_any_kind = getattr(get_declared_route(route), "routes", None) is not None
+    if of_any_kind or not hasattr(get_declared_route(route), "methods"):
         yield f"{WEBSOCKET} {path}"
-    if of_any_kind or hasattr(declared_route(route), "methods"):
+    if of_any_kind or hasattr(get_declared_route(route), "methods"):
         yield from (f"{method} {path}" for method in methods or (_ANY,))

@@ -34,7 +34,7 @@ from purposeguard.integrations.asgi import (
     Scope,
     Send,
     answer_off_loop,
-    declared_route,
+    get_declared_route,
     iter_layers,
     iter_routes,
     make_purpose_run,
@@ -154,10 +154,10 @@ class _InstalledMiddleware:
         for route, path in iter_routes(self._installed):
             _check_declaration(route, path, self._routes)
             hop_route(route)
-            original = declared_route(route)
+            original = get_declared_route(route)
             if isinstance(original, PurposeRoute):
                 original.made_anew = False
-            mounted = _mounted_application(route)
+            mounted = _find_mounted_application(route)
             if mounted is not None:
                 add_handlers(mounted, details=self._details)
         for route, path in iter_routes(self._installed, below_mounts=False):
@@ -167,20 +167,20 @@ class _InstalledMiddleware:
 
 def _require_same_guard(guard: Guard, route: Any, path: str) -> None:
     """Raise MisdeclaredRoute if the purpose of a route belongs to another guard than the application's."""
-    declared: _RouteDeclaration | None = getattr(declared_route(route), "declared", None)
+    declared: _RouteDeclaration | None = getattr(get_declared_route(route), "declared", None)
     if declared is not None and declared.block.stated.engine is not guard.engine:
         raise MisdeclaredRoute(
             f"{format_route_place(route.endpoint, path)} has a purpose of another guard than the application"
         )
 
 
-def _mounted_application(route: Any) -> FastAPI | None:
+def _find_mounted_application(route: Any) -> FastAPI | None:
     """Return the FastAPI application that a route mounts, also behind middlewares. Return None if there is none."""
-    return next((layer for layer in iter_layers(declared_route(route)) if isinstance(layer, FastAPI)), None)
+    return next((layer for layer in iter_layers(get_declared_route(route)) if isinstance(layer, FastAPI)), None)
 
 
 def _check_declaration(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
-    declared: _RouteDeclaration | None = getattr(declared_route(route), "declared", None)
+    declared: _RouteDeclaration | None = getattr(get_declared_route(route), "declared", None)
     endpoint = getattr(route, "endpoint", None)
     blocks: list[Block[Any]] = [] if declared is None else [declared.block]
     for name, block in table.items():
@@ -491,7 +491,7 @@ class PurposeRouter(APIRouter):
         """
         if self._declared is not None:
             for route, path in iter_routes(list(router.routes)):
-                own = getattr(declared_route(route), "declared", None)
+                own = getattr(get_declared_route(route), "declared", None)
                 if own is None or (
                     own.by_router and _describe_block(own.block) != _describe_block(self._declared.block)
                 ):

@@ -45,12 +45,12 @@ class Masking(logging.Filter):
         error = find_exception(record.exc_info)
         failure = MaskedFailure(self._masker, error)
         look, args = failure.look, record.args
-        masked: dict[str, Any] = {"msg": look.masked(record.msg)}
+        masked: dict[str, Any] = {"msg": look.mask(record.msg)}
         if args:
-            masked["args"] = look.entries(args) if isinstance(args, dict) else look.masked(args)
+            masked["args"] = look.entries(args) if isinstance(args, dict) else look.mask(args)
         masked |= look.entries({name: vars(record)[name] for name in vars(record).keys() - _OWN})
         if error is None:  # A `QueueHandler` before this one may have made a text of the exception.
-            masked["exc_text"] = look.masked(record.exc_text)
+            masked["exc_text"] = look.mask(record.exc_text)
         elif (shown := failure.to_masked_exception()) is not error:
             record.exc_info = (type(shown), shown, error.__traceback__)
             record.exc_text = None  # A handler before this one may have cached the text.

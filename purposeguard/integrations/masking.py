@@ -24,7 +24,7 @@ from purposeguard.integrations._masking_classes import CLASSES, HIDDEN, is_mappe
 from purposeguard.integrations._masking_texts import DEEPEST, MarkerText, MaskedTexts
 from purposeguard.policy.violations import REFUSALS
 from purposeguard.values.annotations import PLAIN, is_namedtuple, is_taggable
-from purposeguard.values.plan import RAW_DICT, ValuePlan, stored_entries, undeclared_entries
+from purposeguard.values.plan import RAW_DICT, ValuePlan, find_undeclared_entries, get_stored_entries
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
 from purposeguard.values.walk import RowContexts, ValueWalk
@@ -99,7 +99,7 @@ class Masker:
 
         Raises nothing: what cannot be inspected is replaced as well.
         """
-        return Look(self).masked(value)
+        return Look(self).mask(value)
 
     def entries(self, entries: Mapping[Any, Any]) -> dict[Any, Any]:
         """Mask each entry of a dict, which may itself be made from a tagged class."""
@@ -231,7 +231,7 @@ class Look(ValueWalk):
         self._remaining_parts = MOST_PARTS
         self._shown: dict[int, tuple[Any, Any]] = {}  # Keeps the object alive, so that no other one gets its id.
 
-    def masked(self, value: Any) -> Any:
+    def mask(self, value: Any) -> Any:
         """Mask a value; see `Masker.masked`."""
         return self.visit(value, SILENT, "", ())
 
@@ -240,7 +240,7 @@ class Look(ValueWalk):
         markers = self._masker.markers(entries)
         masked: dict[Any, Any] = {}
         for key, item in entries.items():
-            masked[key] = self.hide(item, markers[key]) if key in markers else self.masked(item)
+            masked[key] = self.hide(item, markers[key]) if key in markers else self.mask(item)
         return masked
 
     def hide(self, value: Any, replacement: str) -> MarkerText:
@@ -312,7 +312,7 @@ class Look(ValueWalk):
     def _mask_exception(self, error: BaseException) -> Any:
         """Return the exception itself if every part of its message is shown, or else a text."""
         args: tuple[Any, ...] = error.args
-        shown = [self.masked(arg) for arg in args]
+        shown = [self.mask(arg) for arg in args]
         written_in_c = isinstance(type(error).__str__, types.WrapperDescriptorType)
         if type(error) in REFUSALS or (written_in_c and all(map(_is_same, shown, args))):
             return error
@@ -332,7 +332,7 @@ class Look(ValueWalk):
             text = marker(plan.labels[name]) if name in plan.labels else markers.get(name)
             shown[name] = self.visit(value, shape, "", around) if text is None else self.hide(value, text)
             changed = changed or shown[name] is not value
-        for name, value in undeclared_entries(row, plan.fields or {}):
+        for name, value in find_undeclared_entries(row, plan.fields or {}):
             shown[name] = self.visit(value, SILENT, "", around) if tagged is None else self.hide(value, HIDDEN)
             changed = changed or shown[name] is not value
         if not changed and tagged is None:
@@ -358,7 +358,7 @@ class Look(ValueWalk):
 
     @override
     def _visit_mapping(self, value: Mapping[Any, Any], plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        entries = list(itertools.islice(stored_entries(value), MOST_ITEMS))
+        entries = list(itertools.islice(get_stored_entries(value), MOST_ITEMS))
         markers = self._masker.markers([key for key, _ in entries])
         shown: dict[Any, Any] = {}
         for key, item in entries:

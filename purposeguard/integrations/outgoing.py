@@ -289,7 +289,7 @@ class Outgoing:
             SealedValue: A seal was written into the request.
         """
         must_hold_no_seal(*request.texts)
-        declared = self.declared(request.declared)
+        declared = self.find_declared_handover(request.declared)
         if request.misled is None and any(self._leads_elsewhere(request.place, name) for name in request.names):
             request = request._replace(misled="its `Host` header, or the name for TLS, leads to another one")
         parties = self._parties(request)
@@ -430,7 +430,7 @@ class Outgoing:
         use = find_current_use(self._engine)
         return use if use is not None and use.handle.can_be_carried else None
 
-    def declared(self, declaration: object) -> Handover | None:
+    def find_declared_handover(self, declaration: object) -> Handover | None:
         """Return the hand-over that a request declares, or else that of the block around it.
 
         The block counts only inside the use that it was entered in.

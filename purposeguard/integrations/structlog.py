@@ -55,7 +55,7 @@ class Masking:
         masked_entries = failure.look.entries({key: item for key, item in entries.items() if key not in _OWN})
         all_entries: dict[str, Any] = {}  # In the order of the event.
         for key, item in entries.items():
-            all_entries[key] = masked_entries[key] if key in masked_entries else failure.look.masked(item)
+            all_entries[key] = masked_entries[key] if key in masked_entries else failure.look.mask(item)
         masked: dict[str, Any] = failure.texts.replace_in_value(all_entries)
         if error is not None:
             masked["exception"] = self._render(failure)

@@ -45,7 +45,7 @@ class UnexplainedTerm(NamedTuple):
         return Fault(place, message, cure)
 
 
-def unexplained_terms(before: Notice, after: Notice) -> Iterator[UnexplainedTerm]:
+def find_unexplained_terms(before: Notice, after: Notice) -> Iterator[UnexplainedTerm]:
     """Find the ids that may mean another term than in the revision before, without a word of the new revision on it."""
     old, new = before.document, after.document
     rows_of: dict[TermKind, tuple[tuple[Named, ...], tuple[Named, ...]]] = {
@@ -88,7 +88,7 @@ class History(Immutable):
         if not faults:
             for before, after in itertools.pairwise(notices):
                 place = f"revision of {after.revision}"
-                faults += (term.fault(place, before.revision) for term in unexplained_terms(before, after))
+                faults += (term.fault(place, before.revision) for term in find_unexplained_terms(before, after))
         if faults:
             raise NoticeError(faults, "history")
         self._fill(notices=notices, is_draft=False)

@@ -369,7 +369,7 @@ class CrossReferenceCheck:
     def _bases_matter(self) -> None:
         """Report each row of several bases that another row makes irrelevant."""
         faulty = [fault.place for fault in self.faults]
-        for shadowed in shadowed_bases(self.document):
+        for shadowed in find_shadowed_bases(self.document):
             owner, source = shadowed.owner, shadowed.source
             if self._is_reported(owner, faulty):
                 continue
@@ -622,7 +622,7 @@ class ShadowedBasis(NamedTuple):
     source: str
 
 
-def shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
+def find_shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
     """Find the rows of `bases` that another row makes irrelevant, each once.
 
     One row that holds is enough. So a row that asks for more than another one restricts nothing where both hold, but
@@ -639,13 +639,15 @@ def shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
         if len(owner.bases) < 2:
             continue
         sources = [source for source in plain if purpose.id in pairs[source]]
-        for index, by, source in _shadowed_rows(owner.bases, sources, lineage):
+        for index, by, source in _find_shadowed_rows(owner.bases, sources, lineage):
             if (id(owner), index) not in seen:
                 seen.add((id(owner), index))
                 yield ShadowedBasis(owner, index, by, source)
 
 
-def _shadowed_rows(rows: tuple[BasisRow, ...], sources: list[str], lineage: Lineage) -> Iterator[tuple[int, int, str]]:
+def _find_shadowed_rows(
+    rows: tuple[BasisRow, ...], sources: list[str], lineage: Lineage
+) -> Iterator[tuple[int, int, str]]:
     """Find rows that cannot decide about a source because another row asks for less.
 
     Yields:

@@ -133,7 +133,7 @@ class Decision:
     def reasons(self) -> tuple[str, ...]:
         """Explain a denial, in one sentence for each refused source. Empty if the use is allowed."""
         if self._declared and not self.allowed:
-            only = " or ".join(self._matrix.admitted_channels(self.purpose))
+            only = " or ".join(self._matrix.list_admitted_channels(self.purpose))
             return (f"{self._name(self.purpose)} names its channels and closes the list: {only}",)
         return tuple(self._explain_denial(source) or self._explain_missing_grant(source) for source in self.denied)
 
@@ -147,7 +147,7 @@ class Decision:
         if bar is not None and bar > DenialReason.CHANNEL:
             return self._explain_denial_despite_grant(bar, source)
         if bar is DenialReason.CHANNEL:
-            only = ", ".join(self._matrix.admitted_channels(self.purpose)) or "none"
+            only = ", ".join(self._matrix.list_admitted_channels(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {self._key(source)} by {only} only, not by {self.channel}"
         current = self._matrix.current_source(source)
         for member in _purpose_members(self.purpose):

@@ -666,7 +666,7 @@ class PolicyTable(Immutable):
         """Return True if another known revision limits the channels of this purpose, and this one does not."""
         return not self.opened.isdisjoint(purpose.members if isinstance(purpose, Family) else (purpose,))
 
-    def admitted_channels(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
+    def list_admitted_channels(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
         """Return the channels that the purpose, or some member of the family, admits, in the notice's order."""
         admitted: set[str] = set()
         for member in purpose.members if isinstance(purpose, Family) else (purpose,):

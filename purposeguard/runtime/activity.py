@@ -365,7 +365,7 @@ def _check_channel(engine: Engine, activity: Activity) -> bool:
         ChannelViolation: The channel does not fit.
     """
     matrix = engine.snapshot.matrix
-    admitted = matrix.admitted_channels(activity.purpose)
+    admitted = matrix.list_admitted_channels(activity.purpose)
     if activity.channel in admitted or (activity.channel is None and not matrix.must_state_channel(activity.purpose)):
         return True
     holders = [source for source in matrix.notice.sources if activity.purpose in matrix.resolve_row(source)]

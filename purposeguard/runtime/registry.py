@@ -106,7 +106,7 @@ class TaggedTable:
 class TableHolder(Protocol):
     """An object whose tables may be defined after it, such as a guarded engine."""
 
-    def declared(self) -> Iterable[TaggedTable]:
+    def list_declared_tables(self) -> Iterable[TaggedTable]:
         """Return the tables defined so far."""
         ...
 
@@ -197,7 +197,7 @@ class Register:
     def tables(self) -> tuple[TaggedTable, ...]:
         """The tables, sorted by name."""
         for holder in list(self._holders):
-            for table in holder.declared():
+            for table in holder.list_declared_tables():
                 self.add_table(table)
         return tuple(sorted(self._tables, key=lambda table: table.name))
 

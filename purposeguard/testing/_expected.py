@@ -20,7 +20,7 @@ from purposeguard.notice.vocabulary import Family, NotPersonal, Source
 from purposeguard.policy import spec
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
-from purposeguard.testing.strategies import Asked, asked_of, name_of
+from purposeguard.testing.strategies import Asked, list_purposes, name_of
 from purposeguard.values.type_schema import Shape, read_shape
 
 T = TypeVar("T")
@@ -228,4 +228,4 @@ def _personal(label: Label) -> list[type[Source]]:
 
 
 def _has(notice: Notice, purpose: str) -> bool:
-    return purpose in map(name_of, asked_of(notice))
+    return purpose in map(name_of, list_purposes(notice))

@@ -422,18 +422,18 @@ def models_in(annotations: Iterable[Any]) -> Iterator[Any]:
 def may_hold_itself(cls: Any) -> bool:
     """Return True if a value of a model class or a type alias may contain another one of it."""
     seen: set[Any] = set()
-    pending = [*_held_by(cls)]
+    pending = [*_iter_mentioned_models(cls)]
     while pending:
         held = pending.pop()
         if held is cls:
             return True
         if held not in seen:
             seen.add(held)
-            pending += _held_by(held)
+            pending += _iter_mentioned_models(held)
     return False
 
 
-def _held_by(cls: Any) -> Iterator[Any]:
+def _iter_mentioned_models(cls: Any) -> Iterator[Any]:
     """Yield the model classes and the type aliases that a model class or a type alias mentions."""
     if isinstance(cls, ALIASES):
         return models_in([alias_value(cls)])
@@ -473,7 +473,7 @@ def _leaves_of(
     origin, args = get_origin(annotation), get_args(annotation)
     cls = origin or annotation
     if is_union(annotation):
-        for argument in _without_none(args):
+        for argument in _remove_none(args):
             yield from _leaves_of(argument, spot, inside, tagged)
     elif isinstance(cls, type) and issubclass(cls, Sealed):
         yield from _leaves_of(args[0] if args else object, spot, inside, tagged)
@@ -492,6 +492,6 @@ def _leaves_of(
         yield spot.path, annotation
 
 
-def _without_none(members: Iterable[Any]) -> Iterator[Any]:
+def _remove_none(members: Iterable[Any]) -> Iterator[Any]:
     """Yield the members of a union but None: beside a model, it does not make the texts of the model common."""
     return (member for member in members if member is not type(None))

@@ -256,7 +256,7 @@ def _lines_views(value: Any, path: str, open_seal: Open, above: tuple[int, ...])
         return
     if isinstance(value, _NAMED):
         yield path, f"<{getattr(value, '__qualname__', getattr(value, '__name__', type(value).__name__))}>"
-        yield from _all_of(_captured_values(value), path, again)
+        yield from _all_of(_get_captured_values(value), path, again)
         return
     yield from _inner_values(value, path, again)
 
@@ -268,7 +268,7 @@ def _all_of(
         yield from again(part, f"{path}.{name}")
 
 
-def _captured_values(function: Any) -> dict[str, Any]:
+def _get_captured_values(function: Any) -> dict[str, Any]:
     """Return the values that a function carries: its closure, defaults, and bound object."""
     if isinstance(function, types.FunctionType):
         names = function.__code__.co_freevars
@@ -277,7 +277,7 @@ def _captured_values(function: Any) -> dict[str, Any]:
         defaults = {f"default {number}": default for number, default in enumerate(function.__defaults__ or ())}
         return {**captured, **defaults, **(function.__kwdefaults__ or {})}
     if isinstance(function, types.MethodType):
-        return {"__self__": function.__self__, **_captured_values(function.__func__)}
+        return {"__self__": function.__self__, **_get_captured_values(function.__func__)}
     owner = getattr(function, "__self__", None)
     return {} if owner is None or isinstance(owner, (types.ModuleType, type)) else {"__self__": owner}
 

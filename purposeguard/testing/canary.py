@@ -136,7 +136,7 @@ class Canaries:
 
     def _learn(self, already_made: int) -> None:
         """Learn the words that every value of a field contains, such as a pattern's prefix."""
-        self._usual |= _folded_words(self._others.marks[already_made:]) & _folded_words(self.marks)
+        self._usual |= _fold_words(self._others.marks[already_made:]) & _fold_words(self.marks)
 
     def mark(self, instance: T, model: Any = None, /) -> T:
         """Return a copy of an instance with marked personal fields, the others unchanged.
@@ -233,7 +233,7 @@ def _sought(mark: CanaryMark, usual: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*mark.texts, *words, *parts)))
 
 
-def _folded_words(marks: Iterable[CanaryMark]) -> set[str]:
+def _fold_words(marks: Iterable[CanaryMark]) -> set[str]:
     """Return the words of all these marks, case-folded."""
     return set(map(str.casefold, itertools.chain.from_iterable(map(_words, marks))))
 

@@ -33,7 +33,7 @@ def name_of(term: type[Source] | Asked) -> str:
     return term.name if isinstance(term, Family) else term.clause
 
 
-def asked_of(notice: Notice) -> tuple[Asked, ...]:
+def list_purposes(notice: Notice) -> tuple[Asked, ...]:
     """Return the purposes and families of a notice."""
     return (*notice.purposes, *notice.families)
 
@@ -42,9 +42,9 @@ def declarable(guard: Guard) -> list[tuple[str, str | None]]:
     """Return the purposes and families, by their names, and channels for which an activity can be declared (rule 7)."""
     table = guard.engine.snapshot.matrix
     ways: list[tuple[str, str | None]] = []
-    for term in asked_of(guard.notice):
+    for term in list_purposes(guard.notice):
         unstated = () if table.must_state_channel(term) else (None,)
-        ways += [(name_of(term), channel) for channel in (*unstated, *table.admitted_channels(term))]
+        ways += [(name_of(term), channel) for channel in (*unstated, *table.list_admitted_channels(term))]
     return ways
 
 
@@ -103,7 +103,7 @@ def labels(
     """
     if most < 1:
         raise ValueError("a label has one source at least")
-    terms = st.sampled_from(asked_of(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
+    terms = st.sampled_from(list_purposes(notice)) if purpose is None else st.just(notice.purpose_or_family(purpose))
     return terms.flatmap(lambda term: _labels_for(notice, term, channel, most))
 
 
@@ -144,7 +144,7 @@ class Question(NamedTuple):
 @st.composite
 def questions(draw: st.DrawFn, notice: Notice, *, most: int = 4) -> Question:
     """Return a strategy for questions to a guard: a label of up to `most` sources, a purpose or family, a channel."""
-    term = draw(st.sampled_from(asked_of(notice)))
+    term = draw(st.sampled_from(list_purposes(notice)))
     channel = draw(channels(notice))
     return Question(draw(labels(notice, term, channel=channel, most=most)), term, channel)
 

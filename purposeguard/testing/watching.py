@@ -226,11 +226,11 @@ def watching(watcher: Watcher, guard: Guard | None = None) -> Generator[None, No
         yield
     finally:
         with _everywhere.lock:
-            observer.watchers = _without(watcher, observer.watchers)
+            observer.watchers = _remove(watcher, observer.watchers)
             _leave(guard)
 
 
-def _without(watcher: Watcher, watchers: Iterable[Watcher]) -> tuple[Watcher, ...]:
+def _remove(watcher: Watcher, watchers: Iterable[Watcher]) -> tuple[Watcher, ...]:
     return tuple(each for each in watchers if each is not watcher)
 
 
@@ -262,7 +262,7 @@ def _notify_made(guard: Guard) -> None:
 def leave_all(watcher: Watcher) -> None:
     """Remove a watcher of all guards; after the last one, guards are no longer observed."""
     with _everywhere.lock:
-        _everywhere.watchers = _without(watcher, _everywhere.watchers)
+        _everywhere.watchers = _remove(watcher, _everywhere.watchers)
         if not _everywhere.watchers and _notify_made in GUARD_LISTENERS:
             GUARD_LISTENERS.remove(_notify_made)
             for guard in list(_everywhere.observers):

@@ -419,16 +419,16 @@ class _InputHiding:
         if line["type"] == "no_such_attribute":
             return copy_error_line(line, HIDDEN)
         if line["type"] == "extra_forbidden" and place:
-            return redact_error_line(line, (*self._named(place[:-1]), *self._misspelt(place[-1])), kind)
+            return redact_error_line(line, (*self._keep_field_names(place[:-1]), *self._misspelt(place[-1])), kind)
         if not meant or any(self._fields[field].has_tags for field in meant):
-            return redact_error_line(line, self._named(place), kind)
-        safe_place = (place[0], *self._told_below(place[1:], meant))
+            return redact_error_line(line, self._keep_field_names(place), kind)
+        safe_place = (place[0], *self._keep_safe_parts(place[1:], meant))
         if place[-1] == _KEY_OF_MAPPING:
             return redact_error_line(line, safe_place, kind)
         may_show_input = isinstance(line["input"], (str, int, float, type(None)))
         return copy_error_line({**line, "loc": safe_place}, line["input"] if may_show_input else HIDDEN)
 
-    def _named(self, place: Place) -> Place:
+    def _keep_field_names(self, place: Place) -> Place:
         """Return the parts of a location that are names of fields; all other parts may come from the input."""
         return tuple(part for part in place if part in self._names)
 
@@ -436,7 +436,7 @@ class _InputHiding:
         """Return a key if it may be a misspelt name of a field, and nothing otherwise."""
         return (key,) if find_nearest(str(key), self._names, _MISSPELT) else ()
 
-    def _told_below(self, place: Place, fields: Iterable[str]) -> Place:
+    def _keep_safe_parts(self, place: Place, fields: Iterable[str]) -> Place:
         """Return the parts of a location in untagged fields that come from code, and the indices in lists."""
         shapes: list[Shape] = []
         for field in fields:

@@ -41,7 +41,7 @@ from purposeguard.values.markers import Mark
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.streams import is_lazy_class
 from purposeguard.values.type_schema import SILENT, Model, Shape, is_fully_defined, refuse_unread
-from purposeguard.values.undeclared import Computed, StateReader, computed_members, private_values, state_reader
+from purposeguard.values.undeclared import Computed, StateReader, find_computed_members, private_values, state_reader
 from purposeguard.values.withheld import WithheldRecord, is_copy
 
 MISSING: Final = object()
@@ -125,7 +125,13 @@ class ValuePlan:
     def is_as_announced(self, row: Any) -> bool:
         """Return True if a quick check finds only plain values in the row, and seals where they were announced."""
         fields = self.fields
-        if fields is None or self.is_marked or self.unchecked_label or self.gone or undeclared_entries(row, fields):
+        if (
+            fields is None
+            or self.is_marked
+            or self.unchecked_label
+            or self.gone
+            or find_undeclared_entries(row, fields)
+        ):
             return False
         if self.computed or (self.state is not None and self.state.values(row)):
             return False
@@ -207,7 +213,7 @@ class ValuePlan:
         """The computed fields and properties from which rows may be read."""
         if self.fields is None or not is_taggable(self.cls) or issubclass(self.cls, dict):
             return {}
-        members = computed_members(unwithheld_class(self.cls), self.fields)
+        members = find_computed_members(unwithheld_class(self.cls), self.fields)
         return {name: member for name, member in members.items() if name not in self.gone}
 
     @cached_property
@@ -613,7 +619,7 @@ def read_field(value: Any, name: str) -> Any:
     return getattr(value, name, MISSING)
 
 
-def stored_entries(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
+def get_stored_entries(mapping: Mapping[Any, Any]) -> Collection[tuple[Any, Any]]:
     """Return the keys and items of a mapping. For a dict, these are all that it stores, bypassing methods of its class.
 
     `MultiValueDict` of Django and others store lists, but return only the last item of each.
@@ -651,7 +657,7 @@ def objects_in_array(value: Any, path: str) -> list[Any]:
     return objects
 
 
-def undeclared_entries(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
+def find_undeclared_entries(row: Any, fields: Mapping[str, Shape]) -> Collection[tuple[Any, Any]]:
     """Return the keys of a row that its class or annotation does not declare, with their values."""
     entries: Any = row if isinstance(row, dict) else getattr(row, "__pydantic_extra__", None)
     return [(key, value) for key, value in entries.items() if key not in fields] if entries else ()

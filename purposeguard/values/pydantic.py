@@ -43,7 +43,13 @@ from purposeguard.values.opener import find_opener, get_dump_opener
 from purposeguard.values.rows import row_contexts_of
 from purposeguard.values.sealed import Sealed, make_failure, redact_error, seal
 from purposeguard.values.type_schema import Model, Shape, read_shape
-from purposeguard.values.withheld import original_class, pinned_values, visible_fields, withheld_names, withheld_record
+from purposeguard.values.withheld import (
+    get_pinned_values,
+    original_class,
+    visible_fields,
+    withheld_names,
+    withheld_record,
+)
 
 
 def make_private_attributes(declared: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -115,7 +121,7 @@ def find_unreadable(value: Any, copies: set[int] | None = None) -> dict[Any, Any
             items = enumerate(value)
     elif hasattr(type(value), "__purposeguard_withheld__"):
         unreadable = dict.fromkeys(_unreadable_fields(value), True)
-        items = (*visible_fields(value).items(), *pinned_values(value).items())
+        items = (*visible_fields(value).items(), *get_pinned_values(value).items())
         if copies is not None and dataclasses.is_dataclass(value):
             copies.add(id(value))
     elif isinstance(value, dict):

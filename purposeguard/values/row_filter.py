@@ -16,16 +16,16 @@ from purposeguard.values.annotations import is_namedtuple
 from purposeguard.values.plan import (
     ValuePlan,
     collect_labels_outside_rows,
+    find_undeclared_entries,
     make_plan,
     resolve_stream_label,
-    undeclared_entries,
 )
 from purposeguard.values.rows import read_row_contexts, read_subjects
 from purposeguard.values.streams import LEFT_OUT
 from purposeguard.values.type_schema import Shape
 from purposeguard.values.undeclared import FAILED
 from purposeguard.values.walk import REFUSED, RowContexts, ValueWalk
-from purposeguard.values.withheld import pinned_values
+from purposeguard.values.withheld import get_pinned_values
 from purposeguard.values.withholding import Stream, class_with_pinned
 from purposeguard.values.withholding_class import extra_state, fill
 
@@ -151,18 +151,18 @@ class RowFilter(ValueWalk):
             filtered = self.visit(value, shape, f"{path}.{name}" if path else name, around)
             if filtered is not value:
                 changed[name] = None if filtered is LEFT_OUT else filtered
-        for _, value in undeclared_entries(row, plan.fields or {}):
+        for _, value in find_undeclared_entries(row, plan.fields or {}):
             if self.visit(value, plan.items, path, around) is not value:
                 raise UnlabelledData(f"`{path or plan.cls.__qualname__}` holds rows in keys that it does not declare")
         # Data beside the fields may have been made from dropped rows, so it is left behind with them.
         is_kept = self._may_keep_state(row, plan, path, around)
-        pinned = self._computed(row, plan, path, around) if plan.computed else {}
+        pinned = self._filter_computed_fields(row, plan, path, around) if plan.computed else {}
         if is_kept and not changed and not pinned:
             return row
         self.before_change()
         return _replace_values(row, plan, read, changed, pinned)
 
-    def _computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> dict[str, Any]:
+    def _filter_computed_fields(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> dict[str, Any]:
         """Filter the values of the computed fields that return marked rows.
 
         Returns:
@@ -178,7 +178,7 @@ class RowFilter(ValueWalk):
             if value is REFUSED:
                 continue
             if value is not FAILED:
-                filtered = self.inside_computed(value, member.shape, f"{path}.{name}" if path else name, around)
+                filtered = self.visit_computed(value, member.shape, f"{path}.{name}" if path else name, around)
             elif not member.is_marked:
                 continue
             is_changed = is_changed or filtered is not value or value is FAILED
@@ -260,4 +260,4 @@ def _replace_values(
         return fill(class_with_pinned(row, plan, frozenset(computed)), {**read, **changed}, extra_state(row), values)
     if is_namedtuple(type(row)):
         return row._replace(**changed)
-    return fill(type(row), {**read, **changed}, extra_state(row), pinned_values(row))
+    return fill(type(row), {**read, **changed}, extra_state(row), get_pinned_values(row))

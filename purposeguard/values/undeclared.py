@@ -28,7 +28,7 @@ from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import PLAIN, Statement, iter_attributes, iter_properties
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import NOBODY, Model, Shape, read_argument_shape
-from purposeguard.values.withheld import being_inspected, pinned_names
+from purposeguard.values.withheld import being_inspected, get_pinned_names
 
 _WITHOUT_STATE: Final = (
     *(type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, property),  # code
@@ -100,7 +100,7 @@ def state_reader(cls: type, fields: Collection[str]) -> StateReader | None:
     readers += [reader for base, reader in _READERS.items() if issubclass(cls, base)]
     if issubclass(cls, BaseModel) and cls.__private_attributes__:
         readers.append(private_values)
-    return StateReader(attributes, names | pinned_names(cls), tuple(readers)) if attributes or readers else None
+    return StateReader(attributes, names | get_pinned_names(cls), tuple(readers)) if attributes or readers else None
 
 
 def _in_slot(slot: types.MemberDescriptorType, value: object) -> Iterable[Any]:
@@ -172,7 +172,7 @@ class Computed(NamedTuple):
         return self.shape.is_marked
 
 
-def computed_members(cls: type, fields: Mapping[str, Shape]) -> dict[str, Computed]:
+def find_computed_members(cls: type, fields: Mapping[str, Shape]) -> dict[str, Computed]:
     """Return the computed fields and properties of a taggable class from which rows may be read."""
     members: dict[str, Computed] = {}
     if issubclass(cls, BaseModel):
@@ -198,7 +198,7 @@ def property_shapes(cls: type) -> dict[str, Shape]:
     seen: set[str] = set()
     bindings = {**NOBODY, typing_extensions.Self: Model(cls).shape}
     for owner in cls.__mro__:
-        for statement in (*iter_properties(owner), *_cached_in_slots(owner)):
+        for statement in (*iter_properties(owner), *_iter_cached_slots(owner)):
             if statement.name in seen or owner is BaseModel:
                 continue
             seen.add(statement.name)
@@ -208,7 +208,7 @@ def property_shapes(cls: type) -> dict[str, Shape]:
     return shapes
 
 
-def _cached_in_slots(owner: type) -> Iterator[Statement]:
+def _iter_cached_slots(owner: type) -> Iterator[Statement]:
     """Yield the cached properties that attrs has turned into slots. Only their annotations are left."""
     fields = {attribute.name for attribute in vars(owner).get("__attrs_attrs__", ())}
     if fields and "__getattr__" in vars(owner):

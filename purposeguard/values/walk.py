@@ -24,12 +24,12 @@ from purposeguard.values.markers import Collected, Ended, Mark, SubjectMark
 from purposeguard.values.plan import (
     LEAVES,
     ValuePlan,
+    find_undeclared_entries,
     format_value_name,
+    get_stored_entries,
     make_plan,
     objects_in_array,
     replace_entries,
-    stored_entries,
-    undeclared_entries,
 )
 from purposeguard.values.rows import LONG_AGO, day_sort_key, qualify_subject, read_row_contexts, read_subjects
 from purposeguard.values.sealed import Sealed, make_failure
@@ -161,7 +161,7 @@ class ValueWalk(abc.ABC):
         except PurposeViolation:
             return REFUSED
 
-    def inside_computed(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
+    def visit_computed(self, value: Any, shape: Shape, path: str, around: RowContexts) -> Any:
         """Visit the value of a computed field, which may lead back to the row, and return what is left of it."""
         self._computing += 1
         self._in_state += 1
@@ -205,7 +205,7 @@ class ValueWalk(abc.ABC):
         return objects
 
     def _visit_mapping(self, value: Mapping[Any, Any], plan: ValuePlan, path: str, around: RowContexts) -> Any:
-        entries = list(stored_entries(value))
+        entries = list(get_stored_entries(value))
         keys, items = plan.keys, plan.items
         is_plain = not (items.says_what or items.marks) and LEAVES(type(item) for _, item in entries)
         remaining: dict[Any, Any] = {}
@@ -379,7 +379,7 @@ def _list_parts(value: Any, plan: ValuePlan) -> list[Any]:
     parts: list[Any] = []
     try:
         if isinstance(value, Mapping):
-            parts += (part for entry in stored_entries(value) for part in entry)
+            parts += (part for entry in get_stored_entries(value) for part in entry)
         elif plan.contains and plan.is_array:
             parts += objects_in_array(value, "")
         elif isinstance(value, _CONTAINERS) and not isinstance(value, WITHOUT_FIELDS):
@@ -502,7 +502,7 @@ class ArgumentScan(ValueWalk):
                 if name in plan.labels:
                     self.labels.add(plan.labels[name])
                 self.visit(value, shape, f"{path}.{name}", around)
-            for _, value in undeclared_entries(row, plan.fields or {}):
+            for _, value in find_undeclared_entries(row, plan.fields or {}):
                 self.visit(value, plan.items, path, around)
             self.leaves_state(row, plan, path, around)
             self._look_at_computed(row, plan, path, around)
@@ -534,7 +534,7 @@ class ArgumentScan(ValueWalk):
                     "without it"
                 )
             if value is not FAILED and value is not REFUSED:
-                self.inside_computed(value, member.shape, f"{path}.{name}", around)
+                self.visit_computed(value, member.shape, f"{path}.{name}", around)
 
     def _add_labels(self, plan: ValuePlan, path: str) -> None:
         if plan.is_opaque:

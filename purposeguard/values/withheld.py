@@ -163,15 +163,15 @@ PINNED: Final = "__purposeguard_pinned__"
 """The attribute in which the class of copies keeps the names of its pinned attributes."""
 
 
-def pinned_names(cls: type) -> frozenset[str]:
+def get_pinned_names(cls: type) -> frozenset[str]:
     """Return the names of the computed fields whose values copies of this class keep."""
     names: frozenset[str] = vars(cls).get(PINNED, frozenset())
     return names
 
 
-def pinned_values(instance: Any) -> dict[str, Any]:
+def get_pinned_values(instance: Any) -> dict[str, Any]:
     """Return the values of computed fields that a copy keeps."""
-    names = pinned_names(type(instance))
+    names = get_pinned_names(type(instance))
     return {name: instance.__dict__[name] for name in sorted(names) if name in instance.__dict__} if names else {}
 
 
@@ -196,13 +196,13 @@ def visible_fields(instance: Any) -> dict[str, Any]:
     if isinstance(instance, dict):
         return dict(instance)
     if isinstance(instance, BaseModel):
-        pinned = pinned_names(type(instance))
+        pinned = get_pinned_names(type(instance))
         return {name: value for name, value in instance.__dict__.items() if name not in pinned}
     denied = withheld_record(instance).decisions
-    values = {name: getattr(instance, name, _MISSING) for name in declared_fields(instance) if name not in denied}
+    values = {name: getattr(instance, name, _MISSING) for name in list_declared_fields(instance) if name not in denied}
     return {name: value for name, value in values.items() if value is not _MISSING}
 
 
-def declared_fields(instance: Any) -> tuple[str, ...]:
+def list_declared_fields(instance: Any) -> tuple[str, ...]:
     """Return all declared fields of the class of a copy, including the withheld ones."""
     return cast("tuple[str, ...]", type(instance).__purposeguard_fields__)

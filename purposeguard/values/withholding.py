@@ -22,7 +22,7 @@ from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import is_taggable
 from purposeguard.values.columns import ColumnarRows, to_columnar_rows
 from purposeguard.values.copying import Copies, compile_row_copier
-from purposeguard.values.plan import ValuePlan, format_value_name, make_plan, undeclared_entries
+from purposeguard.values.plan import ValuePlan, find_undeclared_entries, format_value_name, make_plan
 from purposeguard.values.rows import read_row_contexts
 from purposeguard.values.sealed import Sealed
 from purposeguard.values.type_schema import SILENT, Shape
@@ -31,10 +31,10 @@ from purposeguard.values.walk import MAX_COMPUTED_DEPTH, REFUSED, RowContexts, V
 from purposeguard.values.withheld import (
     ClassCache,
     WithheldRecord,
-    declared_fields,
+    get_pinned_values,
     is_copy,
+    list_declared_fields,
     original_class,
-    pinned_values,
     withheld_record,
 )
 from purposeguard.values.withholding_class import extra_state, fill, get_filler, make_withholding_class
@@ -166,7 +166,7 @@ class FieldWithholder(ValueWalk):
                 sealed[name] = refused.decision
             else:
                 changed = changed or visible[name] is not value
-        changed = changed or bool(sealed or undeclared_entries(row, plan.fields or {}))
+        changed = changed or bool(sealed or find_undeclared_entries(row, plan.fields or {}))
         changed = changed or not (is_plain or self._may_keep_state(row, plan, path, around))
         if changed or (plan.computed and not self._may_keep_computed(row, plan, path, around)):
             self._must_not_be_held_below(row, plan, path)
@@ -201,7 +201,7 @@ class FieldWithholder(ValueWalk):
 
     def _may_keep_computed(self, row: Any, plan: ValuePlan, path: str, around: RowContexts) -> bool:
         """Return True if nothing must be left out of the values of the computed fields of a row."""
-        for name, member in self._undecided(plan, around, path).items():
+        for name, member in self._find_undecided_fields(plan, around, path).items():
             where = f"{path}.{name}" if path else name
             value = self.compute(row, name)
             if value is REFUSED:
@@ -211,14 +211,14 @@ class FieldWithholder(ValueWalk):
                     return self._observing
                 continue
             try:
-                filtered = self.inside_computed(value, member.shape, where, around)
+                filtered = self.visit_computed(value, member.shape, where, around)
             except (_SealDenied, UnlabelledData, PurposeViolation):
                 return self._observing
             if filtered is not value and not self._observing:
                 return False
         return True
 
-    def _undecided(self, plan: ValuePlan, around: RowContexts, path: str) -> Mapping[str, Computed]:
+    def _find_undecided_fields(self, plan: ValuePlan, around: RowContexts, path: str) -> Mapping[str, Computed]:
         """Return the computed fields that are not decided by their labels alone."""
         undecided = self._computed.get((plan, around))
         if undecided is None:
@@ -247,7 +247,7 @@ class FieldWithholder(ValueWalk):
         sealed: Mapping[str, Decision],
     ) -> Any:
         """Copy a row with its visible fields, and with the parts of its computed fields that may be used."""
-        undecided = self._undecided(plan, around, path) if plan.computed else {}
+        undecided = self._find_undecided_fields(plan, around, path) if plan.computed else {}
         undecided = {name: member for name, member in undecided.items() if name not in denied}
         cls = self._get_copy_class(row, plan, around, denied, sealed, frozenset(undecided))
         copied = fill(cls, visible, extra_state(row))
@@ -266,7 +266,7 @@ class FieldWithholder(ValueWalk):
             return copied
         pinned = frozenset(undecided.keys() - denied_computed.keys() - unpinned)
         cls = self._get_copy_class(row, plan, around, denied, {**sealed, **denied_computed}, pinned)
-        return fill(cls, visible, extra_state(row), pinned_values(copied))
+        return fill(cls, visible, extra_state(row), get_pinned_values(copied))
 
     def _pin(
         self, copied: Any, computed: tuple[str, Computed], compute: Callable[[], Any], path: str, around: RowContexts
@@ -283,7 +283,7 @@ class FieldWithholder(ValueWalk):
             if value is REFUSED:
                 return NOT_PINNED
             if value is not FAILED:
-                copied.__dict__[name] = self.inside_computed(value, member.shape, path, around)
+                copied.__dict__[name] = self.visit_computed(value, member.shape, path, around)
                 return None
         except _SealDenied as denied:
             denial = denied.decision
@@ -392,7 +392,9 @@ _PINNING: Final = "__purposeguard_pinning__"
 
 def _base_and_fields(row: Any, plan: ValuePlan) -> tuple[type, tuple[str, ...]]:
     """Return the class of a row, or of the row that was copied, and its declared fields."""
-    return (original_class(row), declared_fields(row)) if is_copy(plan.cls) else (plan.cls, tuple(plan.fields or {}))
+    return (
+        (original_class(row), list_declared_fields(row)) if is_copy(plan.cls) else (plan.cls, tuple(plan.fields or {}))
+    )
 
 
 def class_with_pinned(row: Any, plan: ValuePlan, names: frozenset[str]) -> type:

@@ -27,10 +27,10 @@ from purposeguard.values.withheld import (
     Pinned,
     RefusingAttribute,
     WithheldRecord,
-    declared_fields,
+    get_pinned_names,
+    get_pinned_values,
+    list_declared_fields,
     original_class,
-    pinned_names,
-    pinned_values,
     visible_fields,
     withheld_record,
 )
@@ -242,11 +242,11 @@ def _hash(self: Any) -> int:
 
 
 def _copy(self: Any) -> Any:
-    return fill(type(self), visible_fields(self), extra_state(self), pinned_values(self))
+    return fill(type(self), visible_fields(self), extra_state(self), get_pinned_values(self))
 
 
 def _deepcopy(self: Any, memo: dict[int, Any] | None = None) -> Any:
-    visible, pinned = copy.deepcopy((visible_fields(self), pinned_values(self)), memo)
+    visible, pinned = copy.deepcopy((visible_fields(self), get_pinned_values(self)), memo)
     return fill(type(self), visible, extra_state(self), pinned)
 
 
@@ -267,9 +267,9 @@ class _State(NamedTuple):
 
 
 def _reduce(self: Any, _protocol: int) -> tuple[Any, ...]:
-    names = tuple(sorted(pinned_names(type(self))))
-    state = _State(visible_fields(self), extra_state(self), names, pinned_values(self))
-    return _restore_copy, (original_class(self), declared_fields(self), withheld_record(self), state)
+    names = tuple(sorted(get_pinned_names(type(self))))
+    state = _State(visible_fields(self), extra_state(self), names, get_pinned_values(self))
+    return _restore_copy, (original_class(self), list_declared_fields(self), withheld_record(self), state)
 
 
 _known = ClassCache()
@@ -292,7 +292,7 @@ def _init(self: Any, **changes: Any) -> None:
         field = aliases.get(name, name)
         if name in declared and declared[name]._field_type is _INIT_VAR:
             continue  # An `InitVar` is only an argument of the original `__init__`, which does not run.
-        if field in denied or field not in declared_fields(self):
+        if field in denied or field not in list_declared_fields(self):
             raise TypeError(
                 f"{original_class(self).__qualname__}: `{field}` is withheld or no field and cannot be given"
             )
@@ -350,7 +350,7 @@ def _tuple_len(self: Any) -> int:
 def _tuple_getitem(self: Any, index: Any) -> Any:
     item = tuple.__getitem__(self, index)
     if item is GONE:
-        withheld_record(self).refuse(declared_fields(self)[index])
+        withheld_record(self).refuse(list_declared_fields(self)[index])
     return tuple(part for part in item if part is not GONE) if isinstance(index, slice) else item
 
 
@@ -361,7 +361,7 @@ def _tuple_replace(self: Any, /, **changes: Any) -> Any:
         raise TypeError(
             f"{original_class(self).__qualname__}: {', '.join(unknown)} withheld or no fields and cannot be given"
         )
-    return fill(type(self), visible | changes, {}, pinned_values(self))
+    return fill(type(self), visible | changes, {}, get_pinned_values(self))
 
 
 _TUPLE_METHODS: Final = {

@@ -16,7 +16,7 @@ from purposeguard import Guard, History, Label, Notice, Notices, NotPersonal, Ro
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.use import Use
-from purposeguard.testing.strategies import asked_of
+from purposeguard.testing.strategies import list_purposes
 from purposeguard.values.markers import Collected, Ended, RowSource, Subject
 from tests.generated.notice_revisions import revision_after
 from tests.generated.notice_tables import Tables, add_bases, add_conditions, tables
@@ -79,7 +79,7 @@ def worlds(draw: st.DrawFn, *, rows: int = 12) -> World:
     """A world of one table, in which the rows say as much of themselves as there is to say."""
     history = draw(_histories())
     notice = history.latest
-    purpose = draw(st.sampled_from(asked_of(notice)))
+    purpose = draw(st.sampled_from(list_purposes(notice)))
     channel = draw(st.sampled_from([None, *notice.channels]))
     governance = draw(st.none() | _oversights(notice, list(history)))
     guard = Guard(history, governance=governance, clock=lambda: NOW)
@@ -99,7 +99,7 @@ def worlds_of_two(draw: st.DrawFn, *, rows: int = 12) -> World:
     joint = Guard(guard_over).notice
     governance = draw(st.none() | _oversights(joint, revisions))
     guard = Guard(guard_over, governance=governance, clock=lambda: NOW)
-    purpose = draw(st.just("OfBoth") | st.sampled_from(asked_of(joint)))
+    purpose = draw(st.just("OfBoth") | st.sampled_from(list_purposes(joint)))
     channel = draw(st.sampled_from([None, *joint.channels]))
     granted = [source for source in joint.sources if not joint.grants[source].keys().isdisjoint(members)]
     columns = draw(_columns(joint, granted))  # else most columns are refused before rows are asked about

@@ -15,7 +15,7 @@ from purposeguard.policy import spec
 from purposeguard.policy.context import BEFORE_ALL, Context, SubjectPreferences
 from purposeguard.policy.table import PolicyTable
 from purposeguard.testing import strategies
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from tests import histories
 from tests.generated import notice_revisions
 
@@ -37,7 +37,7 @@ class Tally:
         for channel in (None, *matrix.notice.channels):
             for activity in (False, True):
                 row = matrix.row_for(label, channel, given._replace(unstated=activity and channel is None))
-                for purpose in asked_of(matrix.notice):
+                for purpose in list_purposes(matrix.notice):
                     shut = activity and channel is None and matrix.must_state_channel(purpose)
                     asked = (documents, ids, name_of(purpose), channel)
                     expected = spec.is_allowed(*asked, **known, named=True, activity=activity)
@@ -127,7 +127,7 @@ def test_classes_of_a_revision_say_that_data_was_collected_under_it(
     documents = [one.document for one in (*notices, inforce)]
     for channel in (None, *inforce.channels):
         row = matrix.row_for(Label(*(source for _, source, _ in chosen)), channel, compiled(known))
-        for purpose in asked_of(inforce):
+        for purpose in list_purposes(inforce):
             expected = all(
                 spec.is_allowed(
                     documents,

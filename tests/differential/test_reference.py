@@ -18,7 +18,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy.violations import violation_class
 from purposeguard.testing import strategies
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from tests import generated
 from tests.support import every_label
 
@@ -36,7 +36,9 @@ class Tally:
         """Asks guard and reference whether these labels may serve every purpose and family by every channel."""
         guard = Guard(notice)
         questions = [
-            (purpose, name_of(purpose), channel) for channel in (None, *notice.channels) for purpose in asked_of(notice)
+            (purpose, name_of(purpose), channel)
+            for channel in (None, *notice.channels)
+            for purpose in list_purposes(notice)
         ]
         for sources in labels:
             label = Label(*sources)
@@ -105,7 +107,7 @@ def assert_consistent(notice: Notice, guard: Guard, sources: tuple[type[Source],
     clause_of = {row.id: grant.clause for grant in document.grant for row in grant.purpose}
     members = {row.class_: row.purposes for row in document.family}
     may_serve = tuple(one for one in notice.purposes if spec.permits(document, ids, one.clause, channel))
-    for purpose in asked_of(notice):
+    for purpose in list_purposes(notice):
         given_id = name_of(purpose)
         decision = guard.explain(sources, purpose, channel)
         allowed = spec.permits(document, ids, given_id, channel)

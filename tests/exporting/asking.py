@@ -12,7 +12,7 @@ import cedarpy
 from purposeguard import Guard, Notice
 from purposeguard.notice.export.cedar import ENTITIES, POLICIES, SCHEMA, export
 from purposeguard.notice.schema import Document
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 
 AT_ONCE = 5_000
 """Questions that are put at a time."""
@@ -116,7 +116,7 @@ def drawn(notice: Notice, count: int, chance: random.Random, most: int = 4) -> l
     """Questions to a notice: labels of up to so many sources, some allowed, some denied for one source alone."""
     guard = Guard(notice)
     every = [source.clause for source in notice.sources]
-    purposes = [name_of(one) for one in asked_of(notice)]
+    purposes = [name_of(one) for one in list_purposes(notice)]
     found: list[Question] = []
     for _ in range(count):
         purpose, channel = chance.choice(purposes), chance.choice((None, *notice.channels))

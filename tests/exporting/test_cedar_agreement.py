@@ -19,7 +19,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy.context import Context, SubjectPreferences
 from purposeguard.policy.table import PolicyTable
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from tests import generated
 from tests.exporting.asking import Cedar, NoAnswer, Question, drawn
 from tests.exporting.samples import EVERYTHING
@@ -80,7 +80,7 @@ def test_the_bundled_notice_exhaustively(record_property: Property) -> None:
     """Over every label of up to four sources, as the reference is."""
     tally = Tally()
     cedar = Cedar(tm.NOTICE.document)
-    purposes = [name_of(one) for one in asked_of(tm.NOTICE)]
+    purposes = [name_of(one) for one in list_purposes(tm.NOTICE)]
     for sources in every_label(tm.NOTICE, 4):
         label = tuple(one.clause for one in sources)
         asked = [Question(label, *one) for one in product(purposes, (None, *tm.NOTICE.channels))]
@@ -193,7 +193,7 @@ def test_what_the_exports_of_two_revisions_both_allow_is_allowed(history: Histor
 @pytest.mark.parametrize("notice", [tm.NOTICE, EVERYTHING], ids=["trendmicro-jp", "everything"])
 def test_data_without_a_label_is_refused(notice: Notice) -> None:
     questions = [
-        Question((), name_of(one), channel) for one in asked_of(notice) for channel in (None, *notice.channels)
+        Question((), name_of(one), channel) for one in list_purposes(notice) for channel in (None, *notice.channels)
     ]
     assert not any(Cedar(notice.document).answers(questions))
 

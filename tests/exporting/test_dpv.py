@@ -16,7 +16,7 @@ from purposeguard import Guard, Notice
 from purposeguard.notice.export.dpv import NOTICE, export
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from tests import generated
 from tests.exporting.asking_dpv import BASE, SHAPES, Rules, graph_of
 from tests.exporting.samples import EVERYTHING, GDPR
@@ -121,7 +121,7 @@ Question = tuple[str, str, str | None, tuple[str, ...]]
 def questions(notice: Notice) -> list[Question]:
     """Each source, for each purpose and family, by each channel, with no consent and with each that counts."""
     sources = [source.clause for source in notice.sources]
-    purposes = [name_of(purpose) for purpose in asked_of(notice)]
+    purposes = [name_of(purpose) for purpose in list_purposes(notice)]
     rows = [(row, row.basis or grant.basis) for grant in notice.document.grant for row in grant.purpose]
     consents = [(), *((row.id,) for row, basis in rows if basis == "consent")]
     return list(product(sources, purposes, (None, *notice.channels), consents))

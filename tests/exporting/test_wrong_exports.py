@@ -11,7 +11,7 @@ from purposeguard import Notice
 from purposeguard.notice.export.cedar import POLICIES, export
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from tests.exporting.asking import Cedar, Question
 from tests.exporting.mutants import Mutant, mutants
 from tests.exporting.samples import EVERYTHING
@@ -50,7 +50,7 @@ def questions(notice: Notice, consents: Sequence[tuple[str, ...]]) -> list[Quest
     found = [
         Question(label, name_of(purpose), channel, agreed)
         for label in labels
-        for purpose in asked_of(notice)
+        for purpose in list_purposes(notice)
         for channel in (None, *notice.channels[:3])
         for agreed in consents
     ]

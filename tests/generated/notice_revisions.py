@@ -10,7 +10,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from purposeguard.notice.grants import compute_grants
-from purposeguard.notice.history import unexplained_terms
+from purposeguard.notice.history import find_unexplained_terms
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Document
 from tests.generated.notice_tables import (
@@ -69,7 +69,7 @@ def revision_after(draw: st.DrawFn, before: Tables, *, conditions: bool = False)
 
 def _explain(draw: st.DrawFn, before: Tables, made: Tables) -> None:
     """Say of each id with another class or other words whether it is the same term, or another one."""
-    for term in unexplained_terms(Notice.parse(before), Notice.parse(made)):
+    for term in find_unexplained_terms(Notice.parse(before), Notice.parse(made)):
         if draw(st.booleans()):
             row = {"kind": term.kind, "ids": [term.after.id], "since": before["revision"]}
             made.setdefault("unchanged", []).append(row)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from purposeguard.notice.grants import compute_grants
 from purposeguard.notice.schema import Document, PurposeRow
-from purposeguard.notice.validation import shadowed_bases
+from purposeguard.notice.validation import find_shadowed_bases
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy import spec
 
@@ -426,7 +426,7 @@ def _remove_shadowed_bases(made: Tables) -> None:
     """Remove bases that another one makes irrelevant, which are faults; one for all the data stays."""
     owners = {row["id"]: row for grant in made["grant"] for row in grant["purpose"]}
     owners |= {grant["clause"]: grant for grant in made["grant"]}
-    while found := next(shadowed_bases(Document.model_validate(made)), None):
+    while found := next(find_shadowed_bases(Document.model_validate(made)), None):
         rows = owners[found.owner.id if isinstance(found.owner, PurposeRow) else found.owner.clause]["bases"]
         others = [row for number, row in enumerate(rows) if number != found.row]
         del rows[found.row if any("sources" not in row for row in others) else found.by]

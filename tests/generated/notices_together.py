@@ -12,7 +12,7 @@ from purposeguard import History, Label, Notice, Notices, Source
 from purposeguard.notice.vocabulary import Family, Purpose
 from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.testing.strategies import Asked as Part
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from tests import histories
 from tests.generated import notice_revisions
 
@@ -48,7 +48,7 @@ class Together:
     def asked(self) -> list[tuple[object, dict[str, str]]]:
         """Everything that can be asked for, each with what it means to each notice."""
         own: list[tuple[object, dict[str, str]]] = [
-            (part, {id_: name_of(part)}) for id_, one in self.inforce.items() for part in asked_of(one)
+            (part, {id_: name_of(part)}) for id_, one in self.inforce.items() for part in list_purposes(one)
         ]
         joint = [(name, {id_: name_of(part) for id_, part in of.items()}) for name, of in self.families.items()]
         return [*own, *joint]
@@ -77,7 +77,7 @@ def several(draw: st.DrawFn, *, latest: bool = False) -> Together:
     families: dict[str, dict[str, Part]] = {}
     for name in ("AnyJointGoal", "OtherJointGoal")[: draw(st.integers(1, 2))]:
         ids = draw(st.lists(st.sampled_from(list(known)), min_size=2, unique=True))
-        parts = {id_: draw(st.sampled_from(asked_of(inforce[id_]))) for id_ in ids}
+        parts = {id_: draw(st.sampled_from(list_purposes(inforce[id_]))) for id_ in ids}
         families[name] = {id_: parts[id_] for id_ in known if id_ in parts}
     return Together(known, inforce, families)
 

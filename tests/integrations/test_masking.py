@@ -350,7 +350,7 @@ def test_the_memory_of_keys_is_bounded() -> None:
 def test_masked_texts_are_found_elsewhere() -> None:
     texts = MaskedTexts()
     other = "O'Brien\n"
-    Look(MASKER, texts).masked([customer(), pg.Personal(other, tm.Registration)])
+    Look(MASKER, texts).mask([customer(), pg.Personal(other, tm.Registration)])
     text = f"{NAME!r} wrote from {EMAIL}, {DEVICE}; {ID}, {json.dumps(EMAIL)}, {other!r}"
     must_hold_none(texts.replace_in_text(text))
     assert "O'Brien" not in texts.replace_in_text(text)

@@ -25,7 +25,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy import spec
 from purposeguard.policy.table import PolicyTable
 from purposeguard.testing import strategies
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from tests import generated, support
 from tests.generated import notice_tables
 from tests.generated.notice_tables import Tables
@@ -35,7 +35,7 @@ ANY_NOTICE = st.one_of(st.just(tm.NOTICE), generated.notices())
 
 def may(guard: Guard, sources: object, channel: str | None = None) -> frozenset[str]:
     """The ids of the purposes and families that these sources may serve."""
-    asked = asked_of(guard.notice)
+    asked = list_purposes(guard.notice)
     return frozenset(name_of(one) for one in asked if guard.allows(sources, one, channel))  # type: ignore[arg-type]
 
 
@@ -100,7 +100,7 @@ EMPTY: list[Callable[[], object]] = [tuple, list, set, frozenset, lambda: iter((
 @given(notice=ANY_NOTICE, data=st.data())
 def test_empty_label_is_refused(notice: Notice, data: st.DataObject) -> None:
     guard, observing = Guard(notice), Guard(notice, mode="observe")
-    purpose = data.draw(st.sampled_from(asked_of(notice)))
+    purpose = data.draw(st.sampled_from(list_purposes(notice)))
     channel = data.draw(st.sampled_from([None, *notice.channels]))
     open_purposes = [one for one in notice.purposes if not PolicyTable(notice).must_state_channel(one)]
     for empty in EMPTY:
@@ -174,7 +174,7 @@ def test_order_and_duplicates_do_not_matter(data: st.DataObject, made: Tables) -
         expected = may(guard, Label(*chosen), channel)
         for form in whole:
             assert may(guard, form, channel) == expected
-        for purpose in asked_of(notice):
+        for purpose in list_purposes(notice):
             assert guard.allows(iter(named), purpose, channel) is (name_of(purpose) in expected)
     for family in notice.families:
         members = data.draw(st.permutations([*family.members, family.members[0]]))
@@ -260,7 +260,7 @@ def test_more_conditions_never_allow_less(notice: Notice, data: st.DataObject) -
     more = fewer | data.draw(every)
     label = data.draw(strategies.labels(notice, most=3))
     for channel in (None, *notice.channels):
-        for asked in asked_of(notice):
+        for asked in list_purposes(notice):
             allowed = guard.allows(label, asked, channel, conditions=fewer)
             assert guard.allows(label, asked, channel, conditions=more) or not allowed
             decision = guard.explain(label, asked, channel, conditions=fewer)

@@ -90,9 +90,9 @@ def test_channels_close_and_open() -> None:
 def test_what_a_purpose_admits_and_must_state() -> None:
     matrix = PolicyTable(small)
     family = small.families[0]
-    assert matrix.admitted_channels(small.purpose("Renewal")) == ("email",)
-    assert matrix.admitted_channels(small.purpose("Service")) == ("email", "phone")
-    assert matrix.admitted_channels(family) == ("email", "phone")
+    assert matrix.list_admitted_channels(small.purpose("Renewal")) == ("email",)
+    assert matrix.list_admitted_channels(small.purpose("Service")) == ("email", "phone")
+    assert matrix.list_admitted_channels(family) == ("email", "phone")
     assert matrix.must_state_channel(small.purpose("Renewal"))
     assert not matrix.must_state_channel(small.purpose("Offers"))
     assert matrix.must_state_channel(family)

@@ -161,7 +161,7 @@ class _ProjectChecker:
 
     def _read_declared_columns(self, node: ManifestNode) -> dict[str, _DeclaredColumn]:
         """Return the columns that the properties file of a resource describes, by key."""
-        columns = {self.lineage.names.declared_key(column.name): column for column in node.columns.values()}
+        columns = {self.lineage.names.make_column_key(column.name): column for column in node.columns.values()}
         if len(columns) < len(node.columns):
             raise Unread("two declared columns have the same name in its database", "declare it once")
         declared: dict[str, _DeclaredColumn] = {}
@@ -302,7 +302,7 @@ class _ProjectChecker:
             for output in outputs.values():
                 uses[f"{model.called}.{output.name}"] = output
             return uses
-        names = {self.lineage.names.declared_key(name): name for name in named_columns}
+        names = {self.lineage.names.make_column_key(name): name for name in named_columns}
         for key, output in outputs.items():
             if key in names:
                 uses[f"{model.called}.{output.name}"] = output

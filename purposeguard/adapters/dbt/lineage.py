@@ -92,7 +92,7 @@ class DbtLineage:
         """Format the key of a column for messages."""
         if not key:
             return OTHERS
-        return lower(key) if self.names.declared_key(lower(key)) == key else key
+        return lower(key) if self.names.make_column_key(lower(key)) == key else key
 
     def build_table(self, node: ManifestNode) -> BuiltTable | None:
         """Return the lineage of a table. Return None if a table that it reads could not be built.
@@ -122,7 +122,7 @@ class DbtLineage:
             names.append("")
         output = default or Output("")
         outputs: dict[str, Output] = {}
-        for key in map(self.names.declared_key, names):
+        for key in map(self.names.make_column_key, names):
             outputs[key] = output.with_name(self.format_column(key))
         if len(outputs) < len(names):
             raise Unread("the names of two columns differ in case alone", "rename a column")
@@ -189,9 +189,9 @@ class DbtLineage:
             return
         catalog_columns = self.project.catalog.columns(node.unique_id)
         if catalog_columns is not None:
-            yield from map(self.names.declared_key, catalog_columns)
+            yield from map(self.names.make_column_key, catalog_columns)
         elif config.materialized == "snapshot" or config.on_schema_change == "append_new_columns":
-            yield self.names.declared_key("")
+            yield self.names.make_column_key("")
 
     def _make_past_outputs(self, node: ManifestNode, text: str) -> Outputs:
         """Return the columns of its own table that an incremental model may read.
@@ -206,7 +206,7 @@ class DbtLineage:
             keys += (self.names.key(name) for name in names if isinstance(name, exp.Identifier))
             keys.append("")
         else:
-            keys += map(self.names.declared_key, catalog_columns)
+            keys += map(self.names.make_column_key, catalog_columns)
         return {key: self._make_untagged_output(node, key) for key in keys}
 
     def _make_untagged_output(self, node: ManifestNode, key: str) -> Output:
@@ -227,7 +227,7 @@ class DbtLineage:
         for number, column in enumerate(relation.columns, 1):
             unknown = column.key is None and "" in map(itemgetter(1), column.flow)
             key = "" if unknown else column.key
-            if key is None or self.names.declared_key(key) != key or (key in flows and not unknown):
+            if key is None or self.names.make_column_key(key) != key or (key in flows and not unknown):
                 called = f"`{column.name}`" if column.name else f"number {number}"
                 raise Unread(f"its column {called} has no name of its own", "give each column a name with AS")
             flows[key] = flows.get(key, frozenset()) | column.flow | conditions
@@ -246,7 +246,7 @@ class DbtLineage:
         for setting in settings:
             names = [setting] if isinstance(setting, str) else setting or []
             for name in names:
-                flow = flows.get(self.names.declared_key(name))  # an expression, or `all`, may use any column
+                flow = flows.get(self.names.make_column_key(name))  # an expression, or `all`, may use any column
                 deciding |= frozenset().union(*flows.values()) if flow is None else flow
         all_flows = {key: flow | deciding for key, flow in flows.items()}
         added: list[str] = list(_SNAPSHOT_COLUMNS) if snapshot else []
@@ -254,7 +254,7 @@ class DbtLineage:
             added.append("dbt_is_deleted")
         renamed = config.snapshot_meta_column_names or {}
         for name in added:
-            all_flows[self.names.declared_key(renamed.get(name) or name)] = all_flows[ROWS]
+            all_flows[self.names.make_column_key(renamed.get(name) or name)] = all_flows[ROWS]
         return all_flows
 
     def _resolve_flows(self, flows: dict[str, Flow], tables: Mapping[str, Outputs], own: str) -> dict[str, Output]:

@@ -295,7 +295,7 @@ def table_name(table: exp.Table, names: NameRules) -> str | None:
             return None
         key.append(names.table_key(part))
     name = ".".join(key)
-    return name if names.declared_table_key(name) == tuple(key) else None
+    return name if names.make_table_key(name) == tuple(key) else None
 
 
 A = TypeVar("A", bound=_Artifact)

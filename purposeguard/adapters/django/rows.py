@@ -22,11 +22,11 @@ def permitted(queryset: Q) -> Q:
         ImproperlyConfigured: the adapter is not installed.
     """
     rows: Any = queryset
-    denied = denied_fields(rows.model)
+    denied = find_denied_fields(rows.model)
     return cast("Q", rows.defer(*sorted(denied))) if denied else queryset
 
 
-def denied_fields(model: Model) -> frozenset[str]:
+def find_denied_fields(model: Model) -> frozenset[str]:
     """Return the fields of a model that the purpose under way may not use in any row.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
 
-from purposeguard.adapters.django.rows import denied_fields
+from purposeguard.adapters.django.rows import find_denied_fields
 from purposeguard.adapters.django.tags import Model
 
 
@@ -37,7 +37,7 @@ class Withholding:
             path = [] if source == "*" else list(_path(self.Meta.model, source))
             for model, _ in path:
                 if model not in denied:
-                    denied[model] = denied_fields(model)
+                    denied[model] = find_denied_fields(model)
             if any(part in denied[model] for model, part in path):
                 if field.read_only:
                     del fields[name]

@@ -98,7 +98,7 @@ class HeldConnections:
         self._lock: Final = make_lock()
         guard.inventory.add_tables_of(self)
 
-    def declared(self) -> Iterable[TaggedTable]:
+    def list_declared_tables(self) -> Iterable[TaggedTable]:
         """Return the tables of all models.
 
         Return no tables if a tag cannot be read. That error is raised when a statement is executed.

@@ -167,15 +167,15 @@ class _DuckdbConditions(SqlConditions):
         self._types: Final = types
         self._keys_name: Final = keys_name
         self._forms: Final[dict[tuple[KeySet, str], int]] = {}
-        if rule.source is not None and self._known_kind(rule.source) != "text":
+        if rule.source is not None and self._find_kind(rule.source) != "text":
             raise values.not_sources(rule.source, types[rule.source])
 
-    def _known_kind(self, column: str) -> str | None:
+    def _find_kind(self, column: str) -> str | None:
         type_ = self._types[column]
         return "text" if type_.id == "enum" else _KINDS.get(str(type_))
 
     def kind(self, column: str) -> str | None:
-        kind = self._known_kind(column)
+        kind = self._find_kind(column)
         if column in (self._rule.collected, self._rule.ended):
             if kind in ("date", "moment", "null"):
                 return kind

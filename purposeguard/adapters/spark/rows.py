@@ -139,7 +139,7 @@ class SparkConditions(SqlConditions):
         """Return the SQL for a column of the rule."""
         return _make_named_column(self._columns[name][0])
 
-    def _known_kind(self, column: str) -> str | None:
+    def _find_kind(self, column: str) -> str | None:
         type_ = self._columns[column][1]
         if isinstance(type_, T.DecimalType) and type_.scale == 0:
             return "larger"
@@ -154,7 +154,7 @@ class SparkConditions(SqlConditions):
         Raises:
             UnlabelledData: the type of the column holds neither days nor ids.
         """
-        kind = self._known_kind(column)
+        kind = self._find_kind(column)
         where, type_ = self._columns[column]
         type_name = type_.simpleString()
         if column in (self._rule.collected, self._rule.ended):
@@ -169,7 +169,7 @@ class SparkConditions(SqlConditions):
 
     def source_in(self, column: str, ids: frozenset[str], /) -> exp.Expr:
         """Return the condition that a row has one of these sources. It is null for a row without a source."""
-        if self._known_kind(column) != "text":
+        if self._find_kind(column) != "text":
             raise values.not_sources(column, self._columns[column][1].simpleString())
         forms = [form for form, id_ in spellings(self._rule.notice).items() if id_ in ids]
         return self.among_texts(self._parse_template("{c}", column), forms)

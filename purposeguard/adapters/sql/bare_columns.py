@@ -55,7 +55,7 @@ def enclosing_query(node: exp.Expr) -> exp.Expr | None:
     return node.find_ancestor(exp.Query, exp.Values)
 
 
-def without_aggregates(select: exp.Select, grouped: Sequence[exp.Expr]) -> exp.Select:
+def remove_aggregates(select: exp.Select, grouped: Sequence[exp.Expr]) -> exp.Select:
     """Return a copy of a query in which NULL stands for each aggregate of its own and each grouped expression."""
 
     def replace(node: exp.Expr) -> exp.Expr:

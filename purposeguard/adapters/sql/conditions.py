@@ -156,7 +156,7 @@ class SqlConditions:
 
     def column(self, name: str) -> str:
         """Return the SQL text that names a column."""
-        return exp.column(exp.to_identifier(self._names.declared_key(name), quoted=True)).sql(dialect=self.dialect)
+        return exp.column(exp.to_identifier(self._names.make_column_key(name), quoted=True)).sql(dialect=self.dialect)
 
     def among(self, value: exp.Expr, keys: KeySet, form: str) -> exp.Expr:
         """Return the condition that a value is one of these keys.

@@ -14,7 +14,7 @@ from purposeguard.adapters.sql.bare_columns import (
     find_extrema,
     mark_column,
     mark_columns,
-    without_aggregates,
+    remove_aggregates,
 )
 from purposeguard.adapters.sql.functions import classes, words
 from purposeguard.adapters.sql.scopes import (
@@ -426,13 +426,13 @@ class QueryReader(FromReader):
             return False
         if self._searching:  # Searching within a search would take exponential time.
             return True
-        columns, expressions = self._grouped(node, scope)
+        columns, expressions = self._find_groupings(node, scope)
         probe = Scope(scope.parent, scope.commons)
         for source in scope.sources:
             probe.sources.append(dataclasses.replace(source, relation=mark_columns(source.relation, columns)))
         for key, column in scope.merged.items():
             probe.merged[key] = mark_column(column, columns)
-        copy = without_aggregates(node, expressions)
+        copy = remove_aggregates(node, expressions)
         before = self.mentions, self.starred, self.spread, self.has_outer_extremum
         self.mentions, self._searching = {}, True
         try:
@@ -448,7 +448,7 @@ class QueryReader(FromReader):
             self.mentions, self.starred, self.spread, self.has_outer_extremum = before
         return not BARE.isdisjoint(reads)
 
-    def _grouped(self, node: exp.Select, scope: Scope) -> tuple[list[QueryColumn], list[exp.Expr]]:
+    def _find_groupings(self, node: exp.Select, scope: Scope) -> tuple[list[QueryColumn], list[exp.Expr]]:
         """Return the columns of sources, and the other expressions, by which a query groups its rows."""
         columns: list[QueryColumn] = []
         expressions: list[exp.Expr] = []

@@ -67,7 +67,7 @@ class NameRules:
             return _cut(name if identifier.args.get("quoted") else lower(name))
         return name if identifier.args.get("quoted") else upper(name)
 
-    def declared_key(self, name: str) -> str:
+    def make_column_key(self, name: str) -> str:
         """Return the key of a declared column.
 
         PostgreSQL compares the name as it is stored. In Snowflake a name in lower case means the one in upper case.
@@ -82,10 +82,10 @@ class NameRules:
         """Return the key of one part of a table's name in a statement."""
         return str(identifier.this) if self.spelling_counts else self.key(identifier)
 
-    def declared_table_key(self, name: str) -> tuple[str, ...]:
+    def make_table_key(self, name: str) -> tuple[str, ...]:
         """Return the key of a declared table: a tuple of the keys of its parts."""
         parts = name.split(".")
-        return tuple(parts if self.spelling_counts else map(self.declared_key, parts))
+        return tuple(parts if self.spelling_counts else map(self.make_column_key, parts))
 
 
 Read = tuple[str, str]

@@ -109,7 +109,7 @@ class DeclaredTable:
         query_columns: list[QueryColumn] = []
         for column in self.columns:
             read = frozenset({(name, column)})
-            query_columns.append(QueryColumn(column, names.declared_key(column) if column else None, read, read))
+            query_columns.append(QueryColumn(column, names.make_column_key(column) if column else None, read, read))
         counts = Counter(column.key for column in query_columns)
         for query_column in query_columns:
             if counts[query_column.key] > 1:
@@ -148,7 +148,7 @@ class Catalog:
         standard_strings: bool = False,
     ) -> None:
         self.names: Final = NameRules(dialect)
-        self._schema: Final = self.names.declared_table_key(schema or _SCHEMAS.get(dialect, ""))
+        self._schema: Final = self.names.make_table_key(schema or _SCHEMAS.get(dialect, ""))
         self.partial: Final = partial
         self.standard_strings: Final = dialect in _PLAIN_BACKSLASHES or (standard_strings and dialect == "postgres")
         self.functions: Final = frozenset(map(lower, functions or ()))
@@ -173,7 +173,7 @@ class Catalog:
         self.column_keys: Final = frozenset(column_keys)
 
     def _add(self, entries: dict[tuple[str, ...], Any], name: str, value: object) -> None:
-        key = self.names.declared_table_key(name)
+        key = self.names.make_table_key(name)
         if key in self.tables or key in self.views:
             raise ValueError(f"`{name}` is told twice: {self.names.dialect} calls two tables or views so")
         entries[key] = value

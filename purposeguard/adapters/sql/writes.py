@@ -188,7 +188,7 @@ class StatementReader(QueryReader):
 
     def _target(self, node: exp.Expr) -> DeclaredTable:
         """Return the table that a statement writes to."""
-        table = self._known_target(node)
+        table = self._find_target(node)
         if table is None:
             raise UnlabelledData(
                 f"it writes to no table that is known here{self._describe_target(node)}: tell its columns and their "
@@ -197,7 +197,7 @@ class StatementReader(QueryReader):
         self.targets.add(id(node))
         return table
 
-    def _known_target(self, node: exp.Expr) -> DeclaredTable | None:
+    def _find_target(self, node: exp.Expr) -> DeclaredTable | None:
         key = self.catalogue.key(node) if isinstance(node, exp.Table) else None
         return None if key is None else self.catalogue.tables.get(self.catalogue.resolve_key(key))
 
@@ -220,10 +220,10 @@ class StatementReader(QueryReader):
         """Return the node of the target table, and the columns that are listed after it."""
         if not isinstance(node, exp.Schema):
             return node, []
-        table = self._known_target(node.this)
-        return node.this, [self._named_column(column, table) for column in node.expressions]
+        table = self._find_target(node.this)
+        return node.this, [self._find_written_column(column, table) for column in node.expressions]
 
-    def _named_column(self, node: exp.Expr, table: DeclaredTable | None) -> exp.Identifier:
+    def _find_written_column(self, node: exp.Expr, table: DeclaredTable | None) -> exp.Identifier:
         """Return the name of a column to write, which the parser may take for a function without brackets."""
         spelled = BARE.get(type(node), frozenset[str]())
         if isinstance(node, exp.Boolean) and self.dialect == "sqlite":
@@ -486,7 +486,7 @@ class StatementReader(QueryReader):
 
     def _set_column(self, node: exp.Expr, scope: Scope, into: _TargetFlows) -> str:
         if type(node) in BARE or isinstance(node, exp.Boolean):
-            name = self._named_column(node, into.table)
+            name = self._find_written_column(node, into.table)
             return into.find_column(self.catalogue.names.key(name), str(name.this))
         if type(node) is not exp.Column or node.args.get("db"):
             return refuse("a part of a column is set: set the whole of it")

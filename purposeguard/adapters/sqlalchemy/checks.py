@@ -190,7 +190,7 @@ class StatementWatch:
         self._looked_at: object = None
         guard.inventory.add_tables_of(self)
 
-    def declared(self) -> Iterable[TaggedTable]:
+    def list_declared_tables(self) -> Iterable[TaggedTable]:
         """Return the tables mapped so far, or none if a tag cannot be read.
 
         The error for such a tag is raised when a statement is executed.

@@ -58,11 +58,11 @@ def find_gaps(notice: NoticeFacts, code: CodeFacts, records: LedgerRecords | Non
     if records is not None:
         by_kind |= _RecordedGaps(notice, code, records).by_kind()
     return Gaps(
-        purposes=tuple(declared.uncovered_purposes()),
+        purposes=tuple(declared.find_unstated_purposes()),
         sources=tuple(declared.unread_sources()),
         code={kind: gaps for kind, gaps in by_kind.items() if gaps},
         never=None if records is None else tuple(_gaps_of(_list_unused(code))),
-        untagged=tuple(declared.untagged_fields()),
+        untagged=tuple(declared.find_untagged_fields()),
     )
 
 
@@ -90,7 +90,7 @@ class _DeclaredGaps:
         forecasts = self._code.forecasts
         return {
             "purpose_gone": tuple(_gaps_of(self._activities_without_purpose())),
-            "source_gone": tuple(self._gone_sources()),
+            "source_gone": tuple(self._find_missing_sources()),
             "unknown_sources": tuple(self._functions_of_unknown_sources()),
             "unread_class": tuple(map(Gap, self._code.unread)),
             "no_channel": tuple(_gaps_of(forecasts.silent())),
@@ -99,7 +99,7 @@ class _DeclaredGaps:
             "idle_hand_over": tuple(Gap(declared.name, declared.recipient_id) for declared in self._code.idle),
         }
 
-    def uncovered_purposes(self) -> Iterator[Gap]:
+    def find_unstated_purposes(self) -> Iterator[Gap]:
         """Yield the purposes that no activity states."""
         stated = set(chain.from_iterable(self._code.purposes.values()))
         for purpose in self._notice.document.purposes:
@@ -117,7 +117,7 @@ class _DeclaredGaps:
             if source.id not in read and source.id not in parents:
                 yield Gap(source.id)
 
-    def untagged_fields(self) -> Iterator[Gap]:
+    def find_untagged_fields(self) -> Iterator[Gap]:
         """Yield the fields of classes with tags that have none themselves."""
         for cls in self._code.classes:
             for field in cls.untagged:
@@ -129,7 +129,7 @@ class _DeclaredGaps:
             if not purposes:
                 yield activity
 
-    def _gone_sources(self) -> Iterator[Gap]:
+    def _find_missing_sources(self) -> Iterator[Gap]:
         """Yield the sources of code that the notice in force does not have."""
         present = {NotPersonal.clause, *ids_of(self._notice.sources)}
         for declared in self._code.reading:

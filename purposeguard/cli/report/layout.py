@@ -76,7 +76,7 @@ def spread(middles: Mapping[str, float], sizes: Mapping[str, float], top: float 
         names, edge = [name], middles[name] - sizes[name] / 2
         while stacks and _bottom(stacks[-1], sizes) > edge:
             names = [*stacks.pop().names, *names]
-            edge = _wanted_edge(names, middles, sizes)
+            edge = _find_best_edge(names, middles, sizes)
         stacks.append(_Stack(names, edge))
     placed: list[tuple[str, float]] = []
     free = top
@@ -93,7 +93,7 @@ def _bottom(stack: _Stack, sizes: Mapping[str, float]) -> float:
     return stack.edge + sum(sizes[name] + GAP for name in stack.names)
 
 
-def _wanted_edge(names: Iterable[str], middles: Mapping[str, float], sizes: Mapping[str, float]) -> float:
+def _find_best_edge(names: Iterable[str], middles: Mapping[str, float], sizes: Mapping[str, float]) -> float:
     """Return the upper edge of boxes that touch, for which they are as close to their middles as possible."""
     edges: list[float] = []
     offset = 0.0

@@ -43,7 +43,7 @@ class NoticeRelations:
             "grant": list(notice.clauses),
             "purpose": ids_of(document.purposes),
             "family": [family.name for family in notice.notice.families],
-            "channel": list(_used_channels(notice)),
+            "channel": list(_iter_used_channels(notice)),
         }
         self._keys: dict[tuple[MapColumn, str], str] = {}
         for column, terms in self.terms.items():
@@ -58,16 +58,16 @@ class NoticeRelations:
 
     def _relate(self, purpose: PurposeRow) -> None:
         """Let the terms of a purpose be of the purpose, and of its terms in other columns."""
-        terms = self.related_keys(purpose)
+        terms = self.find_related_keys(purpose)
         for key in terms:
             # Other sources, families and channels of the purpose are not its own.
-            self._of[key] |= {self.key("purpose", purpose.id), key, *_without_columns(terms, {_column(key)})}
+            self._of[key] |= {self.key("purpose", purpose.id), key, *_iter_keys_outside(terms, {_column(key)})}
 
     def key(self, column: MapColumn, term: str) -> str:
         """Return the key of a term."""
         return self._keys[column, term]
 
-    def related_keys(self, purpose: PurposeRow) -> set[str]:
+    def find_related_keys(self, purpose: PurposeRow) -> set[str]:
         """Return the keys of a purpose, and of all that it is granted to, by, or belongs to."""
         keys = {self.key("purpose", purpose.id), self.key("grant", self.notice.grant_of[purpose.id])}
         for source in self.notice.served[purpose.id]:
@@ -96,7 +96,7 @@ class NoticeRelations:
             keys.add(self.key("source", above))
         columns = {column for column, _ in ends}
         for purpose in purposes:
-            keys.update(_without_columns(self.related_keys(purpose), columns))
+            keys.update(_iter_keys_outside(self.find_related_keys(purpose), columns))
         return _join_keys(keys)
 
 
@@ -105,7 +105,7 @@ def channels_of(purpose: PurposeRow) -> tuple[str, ...]:
     return () if purpose.channels is None else purpose.channels.closed or purpose.channels.open or ()
 
 
-def _used_channels(notice: NoticeFacts) -> Iterator[str]:
+def _iter_used_channels(notice: NoticeFacts) -> Iterator[str]:
     """Yield the channels that some purpose names, in the order of the notice."""
     used: set[str] = set()
     for purpose in notice.document.purposes:
@@ -115,7 +115,7 @@ def _used_channels(notice: NoticeFacts) -> Iterator[str]:
             yield channel.id
 
 
-def _without_columns(keys: Iterable[str], columns: Container[str]) -> Iterator[str]:
+def _iter_keys_outside(keys: Iterable[str], columns: Container[str]) -> Iterator[str]:
     """Yield the keys of terms in other columns."""
     for key in keys:
         if _column(key) not in columns:

@@ -246,7 +246,7 @@ class _DpvExport:
             if provision.purposes is None or {row.id, *self._families_of(row)} & {*provision.purposes}:
                 kinds += provision.recipients
         links = {
-            "dpv:hasPersonalData": self._sources(self._reading.allowed_sources(grant.clause, row.id)),
+            "dpv:hasPersonalData": self._sources(self._reading.find_allowed_sources(grant.clause, row.id)),
             "dpv:hasLegalBasis": _unwrap_single([*bases]),
             "dpv:hasRecipient": [self._recipient(kind.id) for kind in kinds],
             "dpv:hasPermission": list(map(itemgetter("@id"), self._make_permissions(grant, row))),

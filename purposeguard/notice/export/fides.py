@@ -210,7 +210,7 @@ class _FidesExport:
     def _declarations(self) -> Iterator[dict[str, Any]]:
         """Yield the declaration of each purpose that some data may serve."""
         for grant, purpose in self._document.iter_grants():
-            sources = self._reading.allowed_sources(grant.clause, purpose.id)
+            sources = self._reading.find_allowed_sources(grant.clause, purpose.id)
             if sources:
                 yield self._declaration(purpose, sources)
 
@@ -272,7 +272,7 @@ class _FidesExport:
 
     def _rules(self) -> Iterator[dict[str, Any]]:
         for grant, purpose in self._document.iter_grants():
-            categories = self._list_categories(self._reading.allowed_sources(grant.clause, purpose.id))
+            categories = self._list_categories(self._reading.find_allowed_sources(grant.clause, purpose.id))
             yield {
                 "name": self._make_name(purpose.id, purpose.title),
                 "data_categories": _make_rule("OTHER", categories),

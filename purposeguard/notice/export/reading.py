@@ -91,7 +91,7 @@ class NoticeReading:
         self.listed = {grant.clause: self._sort_sources(self._find_clause_sources(grant)) for grant in document.grant}
         self.bans = tuple(map(self._read_prohibition, document.forbid))
 
-    def permitted_sources(self, clause: str, purpose: str) -> tuple[str, ...]:
+    def find_permitted_sources(self, clause: str, purpose: str) -> tuple[str, ...]:
         """Return the sources that a clause lets serve one of its purposes, before any prohibition."""
         permitted: list[str] = []
         for source in self.listed[clause]:
@@ -100,7 +100,7 @@ class NoticeReading:
                 permitted.append(source)
         return tuple(permitted)
 
-    def banned_sources(self, purpose: str) -> frozenset[str]:
+    def find_banned_sources(self, purpose: str) -> frozenset[str]:
         """Return the sources that a prohibition keeps from a purpose under all conditions."""
         banned: set[str] = set()
         for ban in self._bans_of(purpose):
@@ -108,10 +108,10 @@ class NoticeReading:
                 banned.update(ban.sources)
         return frozenset(banned)
 
-    def allowed_sources(self, clause: str, purpose: str) -> list[str]:
+    def find_allowed_sources(self, clause: str, purpose: str) -> list[str]:
         """Return the sources that a clause lets serve one of its purposes, and that no prohibition keeps from it."""
-        banned = self.banned_sources(purpose)
-        return [source for source in self.permitted_sources(clause, purpose) if source not in banned]
+        banned = self.find_banned_sources(purpose)
+        return [source for source in self.find_permitted_sources(clause, purpose) if source not in banned]
 
     def lifting_conditions(self, ban: Ban) -> tuple[str, ...]:
         """Return the conditions that lift a prohibition. The result is empty if none do."""
@@ -157,7 +157,7 @@ class NoticeReading:
         Channels are left out of the terms, and sources without other terms have the key `()`.
         """
         groups: dict[tuple[Term, ...], list[str]] = {}
-        for source in self.permitted_sources(clause, purpose):
+        for source in self.find_permitted_sources(clause, purpose):
             terms = self.terms(source, purpose, with_channels=False)
             groups.setdefault(() if any(term.free for term in terms) else terms, []).append(source)
         return groups
@@ -174,7 +174,7 @@ class NoticeReading:
         terms_of: dict[str, list[Term]] = {}
         for purpose in family.purposes:
             grant, _ = self._rows[purpose]
-            for source in self.allowed_sources(grant.clause, purpose):
+            for source in self.find_allowed_sources(grant.clause, purpose):
                 lifting = self._conditions_to_lift(source, purpose)
                 for term in self.terms(source, purpose):
                     conditions = tuple(sorted(lifting.union(term.conditions)))

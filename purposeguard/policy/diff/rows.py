@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from purposeguard.notice.fields import EVERY
 from purposeguard.notice.grants import compute_grants, source_rows
-from purposeguard.notice.history import History, unexplained_terms
+from purposeguard.notice.history import History, find_unexplained_terms
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
 from purposeguard.notice.schema import (
@@ -58,7 +58,7 @@ def diff_terms(history: History, matching: Matching) -> Iterator[Change]:
             yield from _diff_titles(pair.old.title, pair.row.title, what=kind, id=pair.id)
     yield from _find_reused_ids(matching, [notice.document for notice in (*between, last)])
     for earlier, later in itertools.pairwise(history):
-        yield from _unexplained(earlier, later)
+        yield from _diff_unexplained_ids(earlier, later)
         yield from _find_stale_renamings(earlier.document, later.document)
     yield from _diff_compositions(matching)
     yield from _diff_clauses(old, new, matching)
@@ -105,9 +105,9 @@ def _find_reused_ids(matching: Matching, later: Sequence[Document]) -> Iterator[
                     yield Change("reused", "neutral", {**facts, "new_class": pair.row.class_})
 
 
-def _unexplained(earlier: Notice, later: Notice) -> Iterator[Change]:
+def _diff_unexplained_ids(earlier: Notice, later: Notice) -> Iterator[Change]:
     """Find ids that may mean another term now: data and consents of the earlier one would count for it."""
-    for term in unexplained_terms(earlier, later):
+    for term in find_unexplained_terms(earlier, later):
         facts: dict[str, Fact] = {
             "what": term.kind,
             "id": term.after.id,

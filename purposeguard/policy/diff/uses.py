@@ -97,8 +97,10 @@ class Uses:
         channels = _compare_channels(rows)
         if base is not None and not base.before and base.after:
             reach = self._effect_on_earlier_data(source, purpose, base)
-            when = self._required_conditions(source, purpose)
-            yield _UseChange("granted", "widened", _closed_channels(purpose), base.after == Level.CONSENT, *reach, when)
+            when = self._find_required_conditions(source, purpose)
+            yield _UseChange(
+                "granted", "widened", _get_closed_channels(purpose), base.after == Level.CONSENT, *reach, when
+            )
         elif base is not None and base.before and not base.after:
             yield _UseChange("withdrawn", "narrowed")
         else:
@@ -155,7 +157,7 @@ class Uses:
                 facts |= {"new": is_.channels, "new_alone": is_.alone}
                 yield Change("channels-named", "neutral", facts)
 
-    def _required_conditions(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
+    def _find_required_conditions(self, source: Pair[Named], purpose: AnyPurpose) -> tuple[str, ...]:
         """Return the sets of conditions of which one must be stated for a use; an empty tuple if none is needed."""
         ways: list[frozenset[str]] = []
         for member in _member_ids(purpose):
@@ -244,7 +246,7 @@ class Uses:
         was = self._translate_id("purpose", purpose, forward=False)
         if was is None or was not in self._granted_then.get(source or "", {}):
             return False
-        closed = next((_closed_channels_of_row(row) for row in self._old.purposes if row.id == was), ())
+        closed = next((_get_closed_channels_of_row(row) for row in self._old.purposes if row.id == was), ())
         return channel is None or not closed or channel in closed
 
 
@@ -318,11 +320,11 @@ def _member_ids(purpose: AnyPurpose) -> tuple[str, ...]:
     return purpose.row.purposes if isinstance(purpose.row, FamilyRow) else (purpose.id,)
 
 
-def _closed_channels(purpose: AnyPurpose) -> tuple[str, ...]:
-    return _closed_channels_of_row(purpose.row) if isinstance(purpose.row, PurposeRow) else ()
+def _get_closed_channels(purpose: AnyPurpose) -> tuple[str, ...]:
+    return _get_closed_channels_of_row(purpose.row) if isinstance(purpose.row, PurposeRow) else ()
 
 
-def _closed_channels_of_row(row: PurposeRow) -> tuple[str, ...]:
+def _get_closed_channels_of_row(row: PurposeRow) -> tuple[str, ...]:
     """Return the channels that a purpose is limited to. The result is empty if any channel will do."""
     return (row.channels.closed or ()) if row.channels is not None else ()
 
@@ -338,7 +340,7 @@ class _NamedChannels(NamedTuple):
 
 
 def _read_channels(row: PurposeRow) -> _NamedChannels:
-    closed = _closed_channels_of_row(row)
+    closed = _get_closed_channels_of_row(row)
     return _NamedChannels(bool(closed), closed or (row.channels.open or () if row.channels is not None else ()))
 
 

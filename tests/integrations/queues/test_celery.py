@@ -306,7 +306,7 @@ def test_what_a_task_permits_is_listed_before_it_has_run(eager):
     assert task.name == "listed"
     listed = [one for one in guard.activities if one.name == "listed"]
     assert [(one.purpose_id, one.qualname) for one in listed] == [(tm.ProductGuidance.clause, task.__qualname__)]
-    channel = guard.engine.snapshot.matrix.admitted_channels(closed)[0]
+    channel = guard.engine.snapshot.matrix.list_admitted_channels(closed)[0]
     with guard.purpose(closed, channel=channel):
         task.delay()
     assert [one.channel for one in guard.activities if one.name == "listed"] == [None, channel]

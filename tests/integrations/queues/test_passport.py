@@ -105,7 +105,7 @@ def test_a_closed_purpose_travels_with_its_channel():
     notice = pg.Guard(tm.NOTICE)
     passports = Passports(notice, keys={"a": KEY})
     closed = next(one for one in tm.NOTICE.purposes if notice.engine.snapshot.matrix.must_state_channel(one))
-    channel = notice.engine.snapshot.matrix.admitted_channels(closed)[0]
+    channel = notice.engine.snapshot.matrix.list_admitted_channels(closed)[0]
     with notice.purpose(closed, channel=channel):
         text = passports.issue()
     with passports.accept(text, permits=[closed]) as use:

@@ -15,7 +15,7 @@ from purposeguard.policy.context import CLEAR, Context
 from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.snapshot import PolicySnapshot
 from purposeguard.testing import watching
-from purposeguard.testing.strategies import asked_of, name_of
+from purposeguard.testing.strategies import list_purposes, name_of
 from purposeguard.testing.watching import WatchedCell, flip_cell, notice_key
 from tests import generated
 from tests.testing.ids import told
@@ -30,7 +30,7 @@ def table(matrix: PolicyTable) -> dict[tuple[str, object, str | None], bool]:
     return {
         (source.clause, purpose, channel): purpose in matrix.resolve_row(source, channel)
         for source in notice.sources
-        for purpose in asked_of(notice)
+        for purpose in list_purposes(notice)
         for channel in (None, *notice.channels)
     }
 
