@@ -298,10 +298,8 @@ def test_another_thread_gets_nothing_by_the_short_way(guard: pg.Guard, clicks: C
 
 
 def test_no_activity_is_counted_the_short_way_after_a_notice_that_refuses(guard: pg.Guard) -> None:
-    with (
-        guard.purpose(tm.RenewalGuidance, activity="one") as one,
-        guard.purpose(tm.RenewalGuidance, activity="two") as two,
-    ):
+    first, second = (guard.purpose(tm.RenewalGuidance, activity=activity) for activity in ("one", "two"))
+    with first as one, second as two:
         for use in (one, two):
             assert use.open(NAME) == "name"
         guard.replace(revised(tm.NOTICE, forbidding("1.1(a)", tm.RenewalGuidance.clause)))

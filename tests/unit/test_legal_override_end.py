@@ -203,35 +203,24 @@ def test_it_is_not_carried() -> None:
         case.guard.carry(lambda: None)
 
 
-def test_another_thread_has_none() -> None:
+def test_another_thread_or_task_has_none() -> None:
     case = Case()
-    outcomes: list[object] = []
-    with case.door("all") as use:
 
-        def elsewhere() -> None:
-            try:
-                outcomes.append(use.open(NAME))
-            except pg.PurposeMissing as error:
-                outcomes.append(type(error))
+    def elsewhere(use: Any) -> None:
+        with pytest.raises(pg.PurposeMissing):
+            use.open(NAME)
 
-        in_threads([elsewhere])
-    assert outcomes == [pg.PurposeMissing]
-    assert case.recorded == []
-
-
-def test_another_task_has_none() -> None:
-    case = Case()
+    async def later(use: Any) -> None:
+        elsewhere(use)
 
     async def run() -> None:
         async with case.door("all") as use:
+            await asyncio.create_task(later(use))
 
-            async def elsewhere() -> str:
-                return use.open(NAME)
-
-            with pytest.raises(pg.PurposeMissing):
-                await asyncio.create_task(elsewhere())
-
+    with case.door("all") as use:
+        in_threads([lambda: elsewhere(use)])
     asyncio.run(run())
+    assert len(case.ledger.denials) == 2
     assert case.recorded == []
 
 

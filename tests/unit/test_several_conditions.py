@@ -144,26 +144,16 @@ def test_a_basis_is_one_of_the_notice_that_the_data_is_of() -> None:
     known = {"1": SubjectPreferences(), "2": agreed, "3": objected, "4": elsewhere}
     guard = pg.Guard(both(there=there), governance=Told(known))
     here, then = term(HERE, "Usage"), term(there, "Usage")
-    assert [reason(guard, here, "AnyResearch", subject=each) for each in (None, 1, 2, 3)] == [
-        DenialReason.SUBJECT,
-        None,
-        None,
-        DenialReason.SUBJECT,
-    ]
-    assert [reason(guard, then, "AnyResearch", subject=each) for each in (None, 1, 2, 3, 4)] == [
-        DenialReason.CONSENT,
-        DenialReason.CONSENT,
-        None,
-        None,
-        DenialReason.CONSENT,
-    ]
-    assert [guard.allows([here, then], "AnyResearch", subject=each) for each in (None, 1, 2, 3, 4)] == [
-        False,
-        False,
-        True,
-        False,
-        False,
-    ]
+    no_consent, objection = DenialReason.CONSENT, DenialReason.SUBJECT
+    for subject, reasons, both_allowed in (
+        (None, (objection, no_consent), False),
+        (1, (None, no_consent), False),
+        (2, (None, None), True),
+        (3, (objection, None), False),
+        (4, (None, no_consent), False),
+    ):
+        assert tuple(reason(guard, source, "AnyResearch", subject=subject) for source in (here, then)) == reasons
+        assert guard.allows([here, then], "AnyResearch", subject=subject) is both_allowed
     assert guard.allows(term(there, "Name"), "AnyResearch")  # by law
 
 
