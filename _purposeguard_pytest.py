@@ -15,7 +15,7 @@ NAME = "purposeguard-session"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of the command line."""
+    """Add the options of the command line."""
     group = parser.getgroup("purposeguard", "how much of a privacy notice the tests exercise")
     group.addoption("--purposeguard", action="store_true", help="report what guards decided while the tests ran")
     group.addoption(

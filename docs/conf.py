@@ -109,7 +109,7 @@ class Section:
 
 
 def sections(index: str) -> list[Section]:
-    """The headings of an index, and the pages that the lists below them name."""
+    """Return the headings of an index, and the pages that the lists below them name."""
     found = [Section("")]
     for line in (ROOT / f"{index}.md").read_text("utf-8").splitlines():
         if heading := re.fullmatch(r"## (.+)", line):
@@ -133,7 +133,7 @@ def is_japanese(page: str) -> bool:
 
 
 def twin(page: str) -> str:
-    """The page of the other language: the same one, or else the index."""
+    """Return the page of the other language: the same page, or else the index."""
     english = [name for section in ENGLISH for name in section.pages if not is_japanese(name)]
     twins = {f"docs/ja/{Path(name).name}": name for name in english} | {"README.ja": "README"}
     if is_japanese(page):
@@ -143,7 +143,7 @@ def twin(page: str) -> str:
 
 
 def add_list(_: Sphinx, page: str, source: list[str]) -> None:
-    """Ends an index with what Sphinx asks for: each page in one list, in the order of reading."""
+    """End an index with what Sphinx requires: each page in one list, in the order of reading."""
     if page == "docs/index":
         pages = [*(page for section in ENGLISH for page in section.pages if not is_japanese(page)), "docs/ja/index"]
     elif page == "docs/ja/index":
@@ -180,7 +180,7 @@ JAPANESE_WORDS.add_fallback(gettext.translation("sphinx", Path(sphinx.__file__).
 
 
 def dress(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes.document | None) -> None:
-    """Gives a page its navigation, and a Japanese one its language."""
+    """Give a page its navigation, and a Japanese page its language."""
     japanese = is_japanese(page)
     home, listed = ("docs/ja/index", JAPANESE) if japanese else (root_doc, ENGLISH)
     slugs = {text: name for _, name, text in app.env.metadata[home]["myst_slugs"].values()}
@@ -196,7 +196,7 @@ def dress(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes.doc
 
 
 def load(_: Sphinx) -> None:
-    """Imports what is documented before any of it is: autodoc changes the annotations of pydantic's own classes."""
+    """Import all documented modules first, because autodoc changes the annotations of pydantic's classes."""
     for page in (HERE / "reference" / "api").glob("*.rst"):
         for module in re.findall(r"automodule:: (\S+)", page.read_text("utf-8")):
             importlib.import_module(module)
@@ -205,7 +205,7 @@ def load(_: Sphinx) -> None:
 def translate(  # noqa: PLR0917  # as Sphinx calls it
     app: Sphinx, kind: Any, name: str, value: object, options: object, lines: list[str]
 ) -> None:
-    """Puts a docstring in the style of Google, with blocks of Markdown, as reStructuredText has it."""
+    """Convert a docstring in Google style, with blocks of Markdown, to reStructuredText."""
     text = "\n".join(lines)
     text = re.sub(
         r"^```\w+\n(.*?)^```$",
@@ -231,7 +231,7 @@ class EnglishAndJapanese(SearchEnglish):
     js_splitter_code = (HERE / "site" / "splitter.js").read_text("utf-8")
 
     def split(self, input: str) -> list[str]:  # noqa: A002  # Sphinx's name for it
-        """The words of a text, as `splitter.js` finds those of a question."""
+        """Return the words of a text, as `splitter.js` splits a question."""
         return [
             word if part.isascii() else pair
             for word in super().split(input)
@@ -244,7 +244,7 @@ CJK = "\u3005-\u30ff\u3400-\u9fff\uff66-\uff9f"
 
 
 def setup(app: Sphinx) -> None:
-    """Called by Sphinx."""
+    """Register the extension. Sphinx calls this."""
     app.add_search_language(EnglishAndJapanese)
     app.add_lexer("mermaid", TextLexer)  # a code host draws it
     app.connect("builder-inited", load)

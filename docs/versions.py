@@ -25,13 +25,13 @@ START = """<!DOCTYPE html>
 
 
 def releases(tags: list[str]) -> list[str]:
-    """The releases among the tags of a repository, newest first."""
+    """Return the releases among the tags of a repository, newest first."""
     found = [tuple(map(int, tag[1:].split("."))) for tag in tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
     return [".".join(map(str, numbers)) for numbers in sorted(found, reverse=True)]
 
 
 def listed(newest_first: list[str], base: str) -> list[dict[str, object]]:
-    """The list as the pages read it; the newest release is the one that older ones point to."""
+    """Return the list that the pages read. Older releases point to the newest one."""
     names = {"dev": "dev", **{release: release for release in newest_first}}
     if newest_first:
         names[newest_first[0]] += " (stable)"
@@ -43,7 +43,7 @@ def listed(newest_first: list[str], base: str) -> list[dict[str, object]]:
 
 
 def main(folder: Path, base: str) -> None:
-    """Writes `versions.json`, and the pages that lead to the newest release, and in each version to its start."""
+    """Write `versions.json`, and the pages that lead to the newest release, and in each version to its start."""
     run = subprocess.run(["git", "tag"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     versions = listed(releases(run.stdout.split()), base)
     (folder / "versions.json").write_text(json.dumps(versions, indent=2) + "\n", "utf-8")

@@ -58,7 +58,7 @@ async def crashes(request: HttpRequest) -> HttpResponse:
 
 @purpose(tm.ProductProvision)
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    """A file that is read from the database while it is sent."""
+    """Send a file whose lines are read from the database while it is sent."""
     return StreamingHttpResponse(_lines(), content_type="text/csv")
 
 

@@ -193,9 +193,10 @@ def runs(product: str) -> Personal[list[Run], tm.ProductData]:
 @guard.cached(maxsize=256, ttl=60)
 @guard.access(narrow=True)
 def crash_counts(product: str) -> list[CrashCount]:
-    """Cached by purpose too: what was read to improve products is not served to anything else.
+    """Count the events and crashes of a product by customer.
 
-    Counted for each customer, since who stops the use is left out of what lies in the cache as well.
+    The cache is keyed by purpose too, so counts that were read to improve products serve no other purpose. Customers
+    who stop the use are left out of cached counts as well, because each count names its customer.
     """
     crashed: ColumnElement[int] = case((EventRow.kind == "crash", 1), else_=0)
     counts = (

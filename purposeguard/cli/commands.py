@@ -89,7 +89,7 @@ def root(
     ] = False,
     language: LanguageOfAll = None,
 ) -> None:
-    """Holds the commands."""
+    """Hold the commands."""
     context.call_on_close(begin(language or Language.en))
     if language is None:
         with reporting():

@@ -230,7 +230,7 @@ class ChangeWords:
             names["members"] = ", ".join(_describe_members(facts["added"], facts["removed"]))
         return names
 
-    def _values(self, kind: str, facts: Mapping[str, Any]) -> dict[str, str]:
+    def _values(self, kind: str, facts: Mapping[str, Any]) -> dict[str, str]:  # noqa: PLR0911  # One return for each kind of change.
         """Return the old and the new value in words."""
         old, new = facts["old"], facts["new"]
         if kind == "title":

@@ -90,7 +90,7 @@ Explain = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help=f"Rows printed at most; {ROWS_SHOWN} of a table.")]
 
 
-def sql(
+def sql(  # noqa: PLR0913  # One parameter for each option of the command.
     statement: Statement,
     files: Files,
     *,

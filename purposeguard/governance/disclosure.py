@@ -71,7 +71,7 @@ class RecordsAboutSubject:
     requests: tuple[RequestPart, ...] = ()
 
 
-def build_disclosure(
+def build_disclosure(  # noqa: PLR0913  # One parameter for each kind of record.
     notice: Notice,
     subject: str,
     holdings: Iterable[Holding],

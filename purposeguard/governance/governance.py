@@ -77,7 +77,7 @@ class Governance:
         ledger: The record of uses, denials and changes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # One keyword for each option.
         self,
         store: Store | URL | str | None = "sqlite:///purposeguard.db",
         *,

@@ -125,7 +125,7 @@ class Requests:
 
     # ---- Receiving, verifying -------------------------------------------------------------------------------------
 
-    def open(
+    def open(  # noqa: PLR0913  # One keyword for each entry of the register.
         self,
         kind: str,
         *,

@@ -247,7 +247,7 @@ def _iter_shape_faults(error: ValidationError) -> Iterator[Fault]:
             yield Fault(place, message, suggestion or _make_example(location))
 
 
-def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:
+def _describe_error(kind: str, found: Any, location: tuple[str | int, ...]) -> tuple[str, str | None]:  # noqa: PLR0911  # One return for each kind of error.
     """Describe an error of pydantic in the words of a TOML file.
 
     Returns:

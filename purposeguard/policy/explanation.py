@@ -182,7 +182,7 @@ class Decision:
             return f"the period for which law needs {data} is over, and nothing else lets it be used (clause 8)"
         return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
 
-    def _explain_denial_despite_grant(self, bar: DenialReason, source: type[Source]) -> str:
+    def _explain_denial_despite_grant(self, bar: DenialReason, source: type[Source]) -> str:  # noqa: PLR0911  # One return for each reason.
         """Explain why a source is refused although some clause grants it the purpose."""
         purpose, data = self._name(self.purpose), self._key(source)
         preferences = self.context.preferences

@@ -110,7 +110,7 @@ def _row(notice: Document, source: str) -> SourceRow | Overlay | Derivation:
     return {row.id: row for row in (*notice.source, *notice.overlay, *notice.derivation)}[source]  # type: ignore[return-value]  # mypy joins them to their base
 
 
-def is_allowed(
+def is_allowed(  # noqa: PLR0913  # The rules read nothing but their arguments.
     notices: Sequence[Document],  # the revisions that are known; the last is the one in force
     sources: Collection[str],
     purpose: str,  # or a family

@@ -114,7 +114,7 @@ class Engine:
         "untagged_refused",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # One keyword for each option of a guard.
         self,
         notice: Notice | NoticesInForce,
         ledger: Ledger | None,

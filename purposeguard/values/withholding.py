@@ -67,7 +67,7 @@ class FieldWithholder(ValueWalk):
             cannot be understood.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # The functions of a use, and the options.
         self,
         *,
         denies: Denies,

@@ -22,7 +22,10 @@ def hand_over_crashes(use: Use[tm.ProductImprovement], customer_id: int) -> int:
 
 @guard.entrust("crash-lab", means="cloud-storage")
 def upload(reports: list[Event]) -> int:
-    """Runs once it is on record what goes to whom, about whom; not at all where the notice or one of these forbids."""
+    """Store the reports for the laboratory.
+
+    The hand-over is recorded first, with its recipient and subjects. It fails if the notice or a subject forbids it.
+    """
     lines = [one.model_dump_json() for one in reports]
     with Session.begin() as session:
         session.add_all(UploadRow(recipient="crash-lab", line=line) for line in lines)

@@ -29,9 +29,9 @@ class Issue(BaseModel):
 
 @guard.purpose(tm.AnySecurityInformation, channel="email").with_use
 async def send_security_newsletter(use: Use[tm.AnySecurityInformation], issue: Issue, mailer: Mailer) -> Sent:
-    """Reads the three lists at the same time, each in a thread of its own.
+    """Send the newsletter to three lists, which are read at the same time in three threads.
 
-    A thread has no purpose but the one that is carried to it; there the `use` of this function opens as it does here.
+    A thread has only the purpose that is carried to it. There the `use` of this function opens values as it does here.
     """
     customers, leads, prospects = await asyncio.gather(
         asyncio.to_thread(guard.carry(repository.customer_contacts)),
@@ -88,7 +88,7 @@ def _advertise(mailing: Mailing[tm.AnyProductGuidance], to: Addressee[tm.AnyProd
 
 
 def warn_lead(lead_id: int, channel: str, issue: Issue, mailer: Mailer) -> Sent:
-    """A warning to one lead, by the channel that sales asks for.
+    """Warn one lead, by the channel that sales chooses.
 
     The channel is known only now, so the purpose is entered here and not by a decorator.
     """

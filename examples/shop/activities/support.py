@@ -28,7 +28,7 @@ def answer_inquiry(use: Use[tm.AnyInquiryResponse], inquiry_id: int, text: str, 
 
 @guard.purpose(tm.ProductProvision, channel="email").with_use
 def help_customer(use: Use[tm.ProductProvision], customer_id: int, text: str, mailer: Mailer) -> Sent:
-    """The way for customers: the same mail, for a purpose that their data may serve."""
+    """Send a customer the same mail, for a purpose that customers' data may serve."""
     mailing = Mailing(use)
     mailing.to_each([repository.customer_contact(customer_id)], "Your product", text)
     mailer.send(mailing)

@@ -28,9 +28,9 @@ published = guard.reclassify(
 
 @guard.purpose(tm.ProductImprovement)
 def export_slow_events(product: str, at_least: float) -> Iterator[str]:
-    """A pipeline of generators: one event in memory at a time, each a line of JSON.
+    """Yield each slow event as a line of JSON, with one event in memory at a time.
 
-    The purpose holds while this body runs. Between two lines, while whoever consumes them works, it does not.
+    The purpose holds while this body runs. Between two lines, while the consumer runs, it does not.
     """
     for event in repository.events(product):
         use = guard.use(tm.ProductImprovement)  # in the loop: each step has a use of its own
@@ -45,13 +45,13 @@ def crashes(product: str) -> CrashSummary:
 
 @guard.purpose(tm.ProductImprovement)
 def compare_products(products: list[str]) -> list[CrashSummary]:
-    """The threads of the pool are not this function: the purpose is carried to them."""
+    """Summarize products in parallel. The threads of the pool have the purpose only because it is carried to them."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         return list(pool.map(guard.carry(summary), products))
 
 
 def summary(product: str) -> CrashSummary:
-    """Reads for whichever purpose is under way."""
+    """Summarize the crashes of a product, for the current purpose."""
     counts = repository.crash_counts(product)
     return CrashSummary(
         product=product, events=sum(one.events for one in counts), crashes=sum(one.crashes for one in counts)

@@ -31,7 +31,7 @@ router = PurposeRouter(guard)
 
 
 def get_mailer() -> Mailer:
-    """Tests put another one here."""
+    """Return the mailer of the application. Tests override this dependency."""
     return OutboxMailer()
 
 

@@ -17,7 +17,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade(operations: Operations) -> None:
-    """Makes the tables."""
+    """Make the tables."""
     _subjects(operations)
     _ledger(operations)
     _provisions(operations)

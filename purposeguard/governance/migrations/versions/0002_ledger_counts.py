@@ -96,7 +96,7 @@ NOBODY = "0" * 32
 
 
 def upgrade(operations: Operations) -> None:
-    """Takes the open counts out of the head."""
+    """Take the open counts out of the head."""
     count = operations.create_table(
         "purposeguard_ledger_count",
         sa.Column("process", sa.String(32), primary_key=True),

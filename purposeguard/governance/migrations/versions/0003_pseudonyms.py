@@ -93,7 +93,7 @@ def _tables(operations: Operations) -> tuple[sa.Table, sa.Table]:
 
 
 def _name(connection: sa.Connection, pseudonym: sa.Table, secret: bytes) -> None:
-    """Gives everybody the name that the ledger uses."""
+    """Give each subject the pseudonym that the ledger uses."""
     ids = "SELECT pseudonym FROM {0} WHERE pseudonym IS NOT NULL"
     everybody = " UNION ".join(ids.format(table) for table in INDEXED)
     rows = [

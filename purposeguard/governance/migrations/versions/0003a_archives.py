@@ -23,7 +23,7 @@ ARCHIVED = r"""        IF NOT FOUND AND (request->>'seen')::bigint <= (
 
 
 def upgrade(operations: Operations) -> None:
-    """Replaces the function that writes."""
+    """Replace the function that writes."""
     connection: sa.Connection = operations.get_bind()
     if connection.dialect.name == "postgresql":
         before: str = importlib.import_module("purposeguard.governance.migrations.versions.0002_ledger_counts").WRITE

@@ -10,5 +10,5 @@ down_revision = "0003a_archives"
 
 
 def upgrade(operations: Operations) -> None:
-    """Adds the column. Consents that are there keep none, and are valid by their revision, as before."""
+    """Add the column. Existing consents have no words, and are valid by their revision, as before."""
     operations.add_column("purposeguard_declaration", sa.Column("words", sa.String(64)))
