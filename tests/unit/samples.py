@@ -130,6 +130,10 @@ title = { en = "Names that a router looked up", ja = "名前" }
 """
 
 
+RETENTION: dict[str, Any] = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
+"""Clause 8 as the tests of periods state it, without any."""
+
+
 def tables() -> dict[str, Any]:
     """The tables of the small notice, a fresh copy."""
     return tomllib.loads(SMALL)

@@ -618,36 +618,22 @@ def test_a_class_that_holds_itself_holds_no_iterator() -> None:
         assert load() == Tree("e", [])
 
 
+Others: Any = tuple[type[int], Callable[[int], int], Sheet]
+HOLDING: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "tuple": (tuple[int, Iterator[Customer]], lambda rows: (1, rows), lambda value: value[1]),
+    "dict": (dict[str, Iterable[Customer]], lambda rows: {"a": rows}, lambda value: value["a"]),
+    "dataclass": (Sheet, Sheet, lambda value: value.rows),
+    "iterator": (Iterator[Iterator[Customer]], lambda rows: iter([rows]), next),
+    "list in iterator": (Iterator[list[Iterator[Customer]]], lambda rows: iter([[rows]]), lambda value: next(value)[0]),
+    "optional": (Sheet | None, Sheet, lambda value: value.rows),
+    "alias": (Ring, lambda rows: [rows], lambda value: value[0]),
+    "new type": (Pages, lambda rows: (1, rows), lambda value: value[1]),
+    "beside others": (Others, lambda rows: (int, abs, Sheet(rows)), lambda value: value[2].rows),
+}
+
+
 @pytest.mark.parametrize("options", [{}, {"withhold": True}])
-@pytest.mark.parametrize(
-    ("annotation", "make", "take"),
-    [
-        (tuple[int, Iterator[Customer]], lambda rows: (1, rows), lambda value: value[1]),
-        (dict[str, Iterable[Customer]], lambda rows: {"a": rows}, lambda value: value["a"]),
-        (Sheet, Sheet, lambda value: value.rows),
-        (Iterator[Iterator[Customer]], lambda rows: iter([rows]), next),
-        (Iterator[list[Iterator[Customer]]], lambda rows: iter([[rows]]), lambda value: next(value)[0]),
-        (Sheet | None, Sheet, lambda value: value.rows),
-        (Ring, lambda rows: [rows], lambda value: value[0]),
-        (Pages, lambda rows: (1, rows), lambda value: value[1]),
-        (
-            tuple[type[int], Callable[[int], int], Sheet],
-            lambda rows: (int, abs, Sheet(rows)),
-            lambda value: value[2].rows,
-        ),
-    ],
-    ids=[
-        "tuple",
-        "dict",
-        "dataclass",
-        "iterator",
-        "list in iterator",
-        "optional",
-        "alias",
-        "new type",
-        "beside others",
-    ],
-)
+@pytest.mark.parametrize(("annotation", "make", "take"), HOLDING.values(), ids=HOLDING)
 def test_announced_iterators_inside_ask_as_well(
     annotation: Any, make: Callable[[Any], Any], take: Callable[[Any], Any], options: dict[str, bool]
 ) -> None:

@@ -21,7 +21,7 @@ from purposeguard.notice.fields import EVERY
 from purposeguard.policy.context import CLEAR, DenialReason, SubjectPreferences
 from purposeguard.policy.diff import compare
 from tests.unit.oversights import Office
-from tests.unit.samples import Tape
+from tests.unit.samples import RETENTION, Tape
 
 
 def titled(text: str) -> dict[str, str]:
@@ -153,8 +153,7 @@ def test_bases_by_source_and_opting_out():
 
 
 def test_after_the_period_only_what_rests_on_law_for_these_data():
-    period = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
-    made = tables(retention=period | {"period": [{"source": one, "days": 1} for one in ("1(a)", "1(b)", "2")]})
+    made = tables(retention=RETENTION | {"period": [{"source": one, "days": 1} for one in ("1(a)", "1(b)", "2")]})
     moment = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
     guard = pg.Guard(pg.Notice.parse(made), governance=Office({}), clock=lambda: moment)
     over = pg.RowContext(8, ended=datetime.date(2026, 1, 2))

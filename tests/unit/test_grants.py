@@ -15,11 +15,10 @@ from purposeguard.notice import timezones as zones
 from purposeguard.notice.bases import bases
 from purposeguard.notice.grants import compute_extensions
 from purposeguard.notice.schema import Document
-from tests.unit.samples import changed, faults_of, numbered, tables
+from tests.unit.samples import RETENTION, changed, faults_of, numbered, tables
 
 RELATED = {"purposes": ["3(2)①"], "basis": "related", "notified": date(2023, 12, 1)}
 CONSENT = {"purposes": ["3(2)①"], "basis": "consent"}
-RETENTION = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
 RIGHTS = {
     "clause": "7",
     "requesters": ["subject"],

@@ -480,19 +480,9 @@ def test_hand_overs_are_listed_with_their_recipients(folder):
     (folder / "handing.py").write_text(HANDING, "utf-8")
     data = report("handing:guard")
     letters, scans, unknown, hidden = data["entrustments"]
-    assert letters == {
-        "name": "handing.letters",
-        "module": "handing",
-        "qualname": "letters",
-        "line": 23,
-        "recipient": "printer",
-        "kind": "domestic-contractor",
-        "country": "JP",
-        "sources": ["1.1(a)"],
-        "means": "storage-media",
-        "product": "x",
-        "task": "y",
-    }
+    place = {"name": "handing.letters", "module": "handing", "qualname": "letters", "line": 23}
+    recipient = {"recipient": "printer", "kind": "domestic-contractor", "country": "JP", "sources": ["1.1(a)"]}
+    assert letters == place | recipient | {"means": "storage-media", "product": "x", "task": "y"}
     assert (scans["recipient"], scans["country"], scans["sources"], scans["means"]) == (
         *("elsewhere", "KR", ["1.1(b)"], "email"),
     )

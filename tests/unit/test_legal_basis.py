@@ -15,7 +15,7 @@ from purposeguard.policy.violations import violation_class
 from purposeguard.runtime.clock import Clock
 from tests.unit.marked_rows import reading
 from tests.unit.oversights import STOPPED, WAYS_TO_READ, Counting, Office, listing
-from tests.unit.samples import revised, tables
+from tests.unit.samples import RETENTION, revised, tables
 from tests.unit.seals import words
 
 DAY = datetime.date(2024, 1, 1)
@@ -29,13 +29,8 @@ def based(t: dict[str, Any]) -> None:
     t["grant"][1]["purpose"][1]["basis"] = "law"
     t["forbid"][0]["purposes"] = [SERVICE]
     t["overlay"][0]["serves"] = [BILLING]
-    t["retention"] = {
-        "clause": "8",
-        "starts": "end-of-use",
-        "bases": ["law", "granted-purposes"],
-        "after": "law-only",
-        "period": [{"source": "1(a)", "days": 10, "from": "collection"}, {"source": "1(a)", "days": 5}],
-    }
+    periods = [{"source": "1(a)", "days": 10, "from": "collection"}, {"source": "1(a)", "days": 5}]
+    t["retention"] = RETENTION | {"bases": ["law", "granted-purposes"], "period": periods}
 
 
 SMALL = pg.Notice.parse(tables())

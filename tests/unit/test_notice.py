@@ -15,7 +15,7 @@ from purposeguard import Purpose, Source
 from purposeguard.notice import vocabulary as terms
 from purposeguard.notices import trendmicro_jp as tm
 from tests.generated.notice_tables import titled
-from tests.unit.samples import SMALL, changed, revised, tables
+from tests.unit.samples import RETENTION, SMALL, changed, revised, tables
 
 small = pg.Notice.loads(SMALL)
 
@@ -225,13 +225,7 @@ def large(*, nested: int = 1, purposes: int = 1) -> dict[str, Any]:
             }
             for n in range(0, purposes, 40)
         ],
-        "retention": {
-            "clause": "8",
-            "starts": "end-of-use",
-            "bases": ["law"],
-            "after": "law-only",
-            "period": [{"source": "1", "days": 30}],
-        },
+        "retention": RETENTION | {"period": [{"source": "1", "days": 30}]},
     }
 
 

@@ -16,7 +16,7 @@ from purposeguard.notice.grants import compute_grants
 from purposeguard.notice.parsing import LARGEST_FILE, merge_overlays, parse_toml
 from purposeguard.notice.schema import Document
 from purposeguard.notices import trendmicro_jp as tm
-from tests.unit.samples import SMALL, changed, faults_of, numbered, tables
+from tests.unit.samples import RETENTION, SMALL, changed, faults_of, numbered, tables
 
 
 def refused(path: Path) -> str:
@@ -225,13 +225,12 @@ def test_a_fault_of_shape_has_its_place(change: Callable[[dict[str, Any]], objec
          "grant[0].purpose[0].channels.closed[0]", ("unknown channel", "pigeon")),
         (lambda t: t["grant"][0]["purpose"][1].update(channels={"open": ["phone", "pigeon"]}),
          "grant[0].purpose[1].channels.open[1]", ("unknown channel", "pigeon")),
-        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
-                                       "period": [{"source": "7", "days": 30}]}),
+        (lambda t: t.update(retention=RETENTION | {"period": [{"source": "7", "days": 30}]}),
          "retention.period[0].source", ("unknown source", "7")),
         # named twice
         (lambda t: t["grant"][0].update(sources=["1(a)", "1A"]), "grant[0].sources[1]", ("a second time",)),
-        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
-                                       "period": [{"source": "2", "days": 30}, {"source": "Visit", "days": 3}]}),
+        (lambda t: t.update(retention=RETENTION | {"period": [{"source": "2", "days": 30},
+                                                              {"source": "Visit", "days": 3}]}),
          "retention.period[1].source", ("a second period of `2` from end of use",)),
         # what is no clause that data is collected under
         (lambda t: t["grant"][0].update(sources=["5"]), "grant[0].sources", ("no clause",)),
@@ -355,8 +354,7 @@ def test_references_are_read_as_generously_as_ids_in_code() -> None:
         t["grant"][0]["sources"] = ["１Ａ"]
         t["family"][0]["purposes"] = ["renewal", "4-2"]
         t["source"][1]["parent"] = "Person"
-        t["retention"] = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
-                          "period": [{"source": "account", "days": 30}]}  # fmt: skip
+        t["retention"] = RETENTION | {"period": [{"source": "account", "days": 30}]}  # fmt: skip
 
     notice = pg.Notice.parse(changed(respell))
     assert notice.document.grant[0].sources == ("1(a)",)
@@ -563,9 +561,8 @@ def test_what_is_said_twice_is_told_beside_a_fault_of_shape() -> None:
         (lambda t: t.update(voluntary=True), "voluntary", "write `[voluntary]`, and its keys below"),
         (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law", "ｌａｗ"],
                                        "after": "law-only"}), "retention.bases[1]", "write it as it stands here"),
-        (lambda t: t.update(retention={"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only",
-                                       "period": [{"source": "1(a)", "days": -1}]}), "retention.period[0].days",
-         "write `days = 30`"),
+        (lambda t: t.update(retention=RETENTION | {"period": [{"source": "1(a)", "days": -1}]}),
+         "retention.period[0].days", "write `days = 30`"),
     ]),
 )  # fmt: skip
 def test_a_fault_says_what_to_write(change: Callable[[dict[str, Any]], object], place: str, suggestion: str) -> None:

@@ -10,7 +10,7 @@ import purposeguard as pg
 from purposeguard.notice.retention import Periods
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.rows import LONG_AGO
-from tests.unit.samples import tables
+from tests.unit.samples import RETENTION, tables
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 
@@ -20,13 +20,7 @@ def made_of(*periods, timezone="UTC", table=True) -> Periods:
     made = tables() | {"timezone": timezone}
     if table:
         rows = [dict(zip(("source", "days", "from"), row, strict=False)) for row in periods]
-        made["retention"] = {
-            "clause": "8",
-            "starts": "end-of-use",
-            "bases": ["law", "granted-purposes"],
-            "after": "law-only",
-            "period": rows,
-        }
+        made["retention"] = RETENTION | {"bases": ["law", "granted-purposes"], "period": rows}
     return Periods(pg.Notice.parse(made).document)
 
 

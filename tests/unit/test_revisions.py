@@ -16,7 +16,7 @@ from purposeguard.policy.diff import compare
 from purposeguard.policy.violations import violation_class
 from tests.unit.models import UTC
 from tests.unit.oversights import Office
-from tests.unit.samples import revised, tables
+from tests.unit.samples import RETENTION, revised, tables
 from tests.unit.seals import words
 
 THEN, NOW = datetime.date(2024, 6, 1), datetime.date(2025, 6, 1)
@@ -517,8 +517,7 @@ def test_a_notice_that_is_replaced_during_a_check_is_decided_by_whole() -> None:
     """A period is counted, and the purpose decided, by one revision, though the two call the source differently."""
 
     def kept_for_a_month(t: dict[str, Any]) -> None:
-        terms = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
-        t["retention"] = {**terms, "period": [{"source": "1(a)", "days": 30, "from": "collection"}]}
+        t["retention"] = {**RETENTION, "period": [{"source": "1(a)", "days": 30, "from": "collection"}]}
 
     def renumbered(t: dict[str, Any]) -> None:
         next(row for row in t["source"] if row["id"] == "1(a)")["id"] = "1(c)"

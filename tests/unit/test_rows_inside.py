@@ -319,33 +319,21 @@ async def _later() -> list[Customer]:
     raise AssertionError("it is not run")
 
 
-@pytest.mark.parametrize(
-    ("annotation", "value"),
-    [
-        (Iterable[Customer], Lazy),
-        (Page[Customer], lambda: Page(Customer(key=7))),
-        (Awaitable[list[Customer]], _later),
-        (Customer, lambda: (7, "e")),
-        (Customer, lambda: [(7, "e")]),
-        (list[Customer], lambda: [(7, "e")]),
-        (Customer, lambda: Page("e")),
-        (Customer | None, Lazy),
-        (Dict, lambda: [{"key": 7, "email": "e"}]),
-        (list[Customer], lambda: memoryview(b"e")),
-    ],
-    ids=[
-        "lazy",
-        "page",
-        "coroutine",
-        "tuple for a row",
-        "tuples for a row",
-        "tuples for rows",
-        "object for a row",
-        "lazy for a row",
-        "list for a dict",
-        "view",
-    ],
-)
+UNSEEN: dict[str, tuple[Any, Callable[[], Any]]] = {
+    "lazy": (Iterable[Customer], Lazy),
+    "page": (Page[Customer], lambda: Page(Customer(key=7))),
+    "coroutine": (Awaitable[list[Customer]], _later),
+    "tuple for a row": (Customer, lambda: (7, "e")),
+    "tuples for a row": (Customer, lambda: [(7, "e")]),
+    "tuples for rows": (list[Customer], lambda: [(7, "e")]),
+    "object for a row": (Customer, lambda: Page("e")),
+    "lazy for a row": (Customer | None, Lazy),
+    "list for a dict": (Dict, lambda: [{"key": 7, "email": "e"}]),
+    "view": (list[Customer], lambda: memoryview(b"e")),
+}
+
+
+@pytest.mark.parametrize(("annotation", "value"), UNSEEN.values(), ids=UNSEEN)
 @pytest.mark.parametrize("narrow", [False, True], ids=["refuse", "narrow"])
 def test_what_cannot_be_looked_through_is_refused(annotation: Any, value: Callable[[], Any], narrow: bool) -> None:
     with pytest.raises(pg.UnlabelledData, match="and not what its annotation says"):

@@ -19,7 +19,7 @@ from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.oversights import Told
 from tests.support import RecordingLedger
 from tests.unit.oversights import Counting
-from tests.unit.samples import revised
+from tests.unit.samples import RETENTION, revised
 from tests.unit.together import EU, JP, both, day, one, term
 
 JP_ACCOUNT, EU_ACCOUNT = term(JP, "Account"), term(EU, "Account")
@@ -455,20 +455,15 @@ def test_a_purpose_that_had_another_id() -> None:
         t["renamed"] = [{"kind": "purpose", "old": "4①", "new": "4⑨"}]
 
     later = revised(EU, rename, "2025-01-01")
-    guard = pg.Guard(
-        pg.Notices(JP, pg.History(EU, later)),
-        governance=Told(
-            {
-                "7": SubjectPreferences(consents=frozenset({("shop-eu:4①", EU.revision)})),
-                "8": SubjectPreferences(consents=frozenset({("shop-eu:4⑨", later.revision)})),
-                "9": SubjectPreferences(consents=frozenset({("4①", EU.revision)})),
-                "10": SubjectPreferences(
-                    consents=frozenset({("shop-eu:4①", EU.revision)}), suspended=frozenset({"4①"})
-                ),
-            }
-        ),
-        clock=lambda: day("2025-06-01"),
-    )
+    before = frozenset({("shop-eu:4①", EU.revision)})
+    preferences = {
+        "7": SubjectPreferences(consents=before),
+        "8": SubjectPreferences(consents=frozenset({("shop-eu:4⑨", later.revision)})),
+        "9": SubjectPreferences(consents=frozenset({("4①", EU.revision)})),
+        "10": SubjectPreferences(consents=before, suspended=frozenset({"4①"})),
+    }
+    notices = pg.Notices(JP, pg.History(EU, later))
+    guard = pg.Guard(notices, governance=Told(preferences), clock=lambda: day("2025-06-01"))
     answers = [guard.allows(term(later, "Visit"), term(later, "Statistics"), subject=each) for each in (7, 8, 9, 10)]
     assert answers == [True, True, False, False]
 
@@ -477,8 +472,8 @@ def test_a_purpose_that_had_another_id() -> None:
 
 
 def test_periods_are_those_of_the_source_s_own_notice() -> None:
-    period = {"clause": "9", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
-    eu = revised(EU, lambda t: t.update(retention=period | {"period": [{"source": "1(a)", "days": 30}]}))
+    retention = RETENTION | {"clause": "9", "period": [{"source": "1(a)", "days": 30}]}
+    eu = revised(EU, lambda t: t.update(retention=retention))
     guard = pg.Guard(both(eu=eu), clock=lambda: day("2025-06-01"))
     over = pg.RowContext(ended=datetime.date(2025, 1, 1))
     assert guard.allows(JP_ACCOUNT, "AnyRenewal", subject=over)

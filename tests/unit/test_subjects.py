@@ -70,33 +70,13 @@ def _outcome(way: Callable[[], object]) -> object:
         return type(error)
 
 
-ALLOWED = {
-    "guard.allows": True,
-    "guard.check": None,
-    "guard.explain": True,
-    "use.allows": True,
-    "use.allows id": True,
-    "use.check": None,
-    "use.explain": True,
-    "use.open": "name",
-    "use.open_all": ["name", "name"],
-    "use.try_open": "name",
-    "use.open mapped": "NAME",
-}
-V = pg.SubjectViolation
-REFUSED = {
-    "guard.allows": False,
-    "guard.check": V,
-    "guard.explain": False,
-    "use.allows": False,
-    "use.allows id": False,
-    "use.check": V,
-    "use.explain": False,
-    "use.open": V,
-    "use.open_all": V,
-    "use.try_open": "else",
-    "use.open mapped": V,
-}
+QUESTIONS = ("guard.allows", "guard.explain", "use.allows", "use.allows id", "use.explain")
+CHECKS = ("guard.check", "use.check")
+OPENED = {"use.open": "name", "use.open_all": ["name", "name"], "use.try_open": "name", "use.open mapped": "NAME"}
+ALLOWED: dict[str, object] = dict.fromkeys(QUESTIONS, True) | dict.fromkeys(CHECKS) | OPENED
+REFUSED: dict[str, object] = (
+    dict.fromkeys(QUESTIONS, False) | dict.fromkeys((*CHECKS, *OPENED), pg.SubjectViolation) | {"use.try_open": "else"}
+)
 
 
 def everywhere(error: type[Exception]) -> dict[str, object]:
