@@ -120,7 +120,10 @@ def decoded(module: Any, given: Any) -> Customer:
     return made
 
 
-@pytest.mark.parametrize("module", [msgspec.json, msgspec.msgpack], ids=lambda module: module.__name__)
+each_format = pytest.mark.parametrize("module", [msgspec.json, msgspec.msgpack], ids=lambda module: module.__name__)
+
+
+@each_format
 def test_msgspec_decodes_validates_and_seals(module: Any) -> None:
     customer = decoded(module, GIVEN)
     assert opened(customer.email) == "a@example.com"
@@ -133,7 +136,7 @@ def test_msgspec_decodes_validates_and_seals(module: Any) -> None:
     assert msgspec.convert(GIVEN, Customer, dec_hook=decode_sealed).email.label == pg.Label(tm.Registration)
 
 
-@pytest.mark.parametrize("module", [msgspec.json, msgspec.msgpack], ids=lambda module: module.__name__)
+@each_format
 def test_msgspec_writes_in_a_purpose_only(module: Any) -> None:
     customer = decoded(module, GIVEN)
     with guard.purpose(tm.ProductProvision):

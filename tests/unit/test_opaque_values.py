@@ -140,10 +140,9 @@ class Text(Sequence[Any]):
 
 
 def test_a_container_without_an_end_is_refused() -> None:
-    with pytest.raises(pg.UnlabelledData, match="what has no end is refused"):
-        withheld(Holder("e", value=Text()))
-    with pytest.raises(pg.UnlabelledData, match="what has no end is refused"):
-        pg.Personal(Text(), tm.Registration)
+    for use in (lambda: withheld(Holder("e", value=Text())), lambda: pg.Personal(Text(), tm.Registration)):
+        with pytest.raises(pg.UnlabelledData, match="what has no end is refused"):
+            use()
 
 
 def test_rows_may_be_linked_in_a_long_chain_in_what_is_sealed() -> None:

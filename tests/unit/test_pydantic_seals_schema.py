@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import enum
 from typing import Annotated, Any
 
 import pytest
@@ -14,13 +13,9 @@ import purposeguard as pg
 from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.models import guard
-from tests.unit.sealed_kinds import KINDS
+from tests.unit.sealed_kinds import KINDS, Colour
 
 MODES: tuple[JsonSchemaMode, ...] = ("validation", "serialization")
-
-
-class Colour(enum.Enum):
-    RED = "red"
 
 
 class Address(BaseModel):
@@ -34,9 +29,8 @@ class Tree(BaseModel):
 
 
 ANNOTATIONS = [
-    *(
-        pytest.param(kind.values[0], id=kind.id) for kind in KINDS if kind.id != "none"
-    ),  # which is no annotation by itself
+    # `None` is no annotation by itself.
+    *(pytest.param(kind.values[0], id=kind.id) for kind in KINDS if kind.id != "none"),
     pytest.param(Annotated[int, Field(gt=3, title="Age", description="in years", examples=[7])], id="described"),
     pytest.param(Annotated[int, PlainSerializer(str, return_type=str)], id="written-otherwise"),
     pytest.param(dict[str, list[Colour]], id="dict of lists"),

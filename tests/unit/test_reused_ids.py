@@ -97,9 +97,8 @@ def test_an_id_that_may_mean_another_term_is_a_fault(
     assert [fault.place for fault in faults] == ["revision of 2025-01-01"] * len(changed)
     for fault, (kind, id_) in zip(faults, changed, strict=True):
         assert f"the {kind} `{id_}`" in fault.message or f"of the {kind} `{id_}`" in fault.message
-        assert f'`[[unchanged]]` with `kind = "{kind}"`, `ids = ["{id_}"]` and `since = {SINCE}`' in str(
-            fault.suggestion
-        )
+        confirmation = f'`[[unchanged]]` with `kind = "{kind}"`, `ids = ["{id_}"]` and `since = {SINCE}`'
+        assert confirmation in str(fault.suggestion)
     guard = pg.Guard(before)
     with pytest.raises(pg.NoticeError):
         guard.replace(after)
@@ -177,13 +176,8 @@ def test_the_id_of_a_term_that_is_gone_may_be_given_to_another_one() -> None:
         for known, notices in ((history, documents), (pg.History(after), documents[1:])):
             table = PolicyTable(after, history=known)
             label = table.resolve_label("1(a)")
-            context = table.build_context(
-                label,
-                SubjectPreferences(consents=consents),
-                collected=None,
-                ended=None,
-                today=datetime.date(2026, 1, 1),
-            )
+            preferences, today = SubjectPreferences(consents=consents), datetime.date(2026, 1, 1)
+            context = table.build_context(label, preferences, collected=None, ended=None, today=today)
             assert (after.purpose(OFFERS) in table.row_for(label, None, context)) is expected
             assert spec.is_allowed(notices, ["1(a)"], OFFERS, consents=consents, named=True) is expected
     kinds = {change.kind for change in compare(first, after).changes}
@@ -222,9 +216,8 @@ def test_an_id_that_is_gone_is_said_once() -> None:
 
 @pytest.mark.parametrize(("before", "change", "changed"), CHANGES, ids=NAMES)
 def test_a_comparison_reports_it_as_widened(before: pg.Notice, change: Change, changed: list[tuple[str, str]]) -> None:
-    reported = [
-        found for found in compare(before, revised(before, change, LATER)).changes if "unexplained" in found.kind
-    ]
+    changes = compare(before, revised(before, change, LATER)).changes
+    reported = [found for found in changes if "unexplained" in found.kind]
     assert [(found["what"], found["id"]) for found in reported] == changed
     assert {(found.direction, found.needs) for found in reported} == {("widened", "consent")}
 
@@ -234,14 +227,11 @@ def test_diff_fails_on_it(tmp_path: Path) -> None:
     old.write_text(SMALL, "utf-8")
     title = f'title = {{ en = "{purpose(tables(), OFFERS)["title"]["en"]}"'
     assert SMALL.count(title) == 1
-    new.write_text(
-        SMALL.replace("revision = 2024-01-01", f"revision = {LATER}").replace(title, 'title = { en = "Profiling"'),
-        "utf-8",
-    )
+    later = SMALL.replace("revision = 2024-01-01", f"revision = {LATER}")
+    new.write_text(later.replace(title, 'title = { en = "Profiling"'), "utf-8")
     result = run("diff", old, new, "--fail-on", "widening", columns=200)
     assert result.exit_code == 1
-    assert (
-        f"the words of purpose {OFFERS} are not those of the revision of {SINCE}: say which one it is" in result.stdout
-    )
+    said = f"the words of purpose {OFFERS} are not those of the revision of {SINCE}: say which one it is"
+    assert said in result.stdout
     japanese = run("--language", "ja", "diff", old, new, columns=200)
     assert f"利用目的 {OFFERS} の文言が {SINCE} 版と違います" in japanese.stdout

@@ -119,9 +119,10 @@ class Names:
         self.one: Any = Inside()
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("method", "n"), ("below", "a"), ("above", "m"), ("under", "e"), ("over", "nn")]
-)
+METHODS = {"method": "n", "below": "a", "above": "m", "under": "e", "over": "nn"}
+
+
+@pytest.mark.parametrize(("name", "expected"), METHODS.items())
 def test_methods_are_registered_where_they_are_defined(guard: pg.Guard, name: str, expected: str) -> None:
     names = Names(guard)
     with guard.purpose(tm.ProductProvision) as use:
@@ -171,13 +172,7 @@ def test_registered_functions_are_listed() -> None:
     assert first.line == shout.__code__.co_firstlineno
     assert (second.name, second.line) == ("builtins.len", 0)
     names = Names(guard)
-    assert [one.qualname.rpartition(".")[2] for one in guard.transforms[2:]] == [
-        "method",
-        "below",
-        "above",
-        "under",
-        "over",
-    ]
+    assert [one.qualname.rpartition(".")[2] for one in guard.transforms[2:]] == list(METHODS)
     # A guard that is not strict applies any, registered or not.
     with guard.purpose(tm.ProductProvision) as use:
         assert use.open(NAME.map(whisper).map(names.one.not_registered)) == "name"
