@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tests.adapters.conformance.cases import Table
 from tests.adapters.conformance.engines import Row, plain_rows
+from tests.adapters.frames.kinds import scanned
 
 ARROW = {"int": pa.int64(), "text": pa.string(), "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC")}
 POLARS = {"int": pl.Int64(), "text": pl.String(), "date": pl.Date(), "timestamp": pl.Datetime("us", "UTC")}
@@ -43,6 +44,14 @@ def polars_lazy(table: Table) -> pl.LazyFrame:
     return polars(table).lazy()
 
 
+def pandas_of_arrow(table: Table) -> pd.DataFrame:
+    return arrow(table).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def polars_scanned(table: Table) -> pl.LazyFrame:
+    return scanned(polars(table))
+
+
 def dask(table: Table) -> Any:
     return dd.from_pandas(pandas(table), npartitions=2)
 
@@ -51,8 +60,10 @@ Maker = Callable[[Table], Any]
 
 KINDS: dict[str, Maker] = {
     "pandas": pandas,
+    "pandas-arrow": pandas_of_arrow,
     "polars": polars,
     "polars-lazy": polars_lazy,
+    "polars-file": polars_scanned,
     "pyarrow": arrow,
     "dask": dask,
 }

@@ -25,6 +25,7 @@ from tests.adapters.conformance.evaluator import evaluated
 
 ERRORS: dict[str, tuple[type[Exception], ...]] = {
     "polars-lazy": (polars.exceptions.PolarsError,),
+    "polars-file": (polars.exceptions.PolarsError,),
     "duckdb-relation": (duckdb.Error,),
 }
 
@@ -49,7 +50,7 @@ class FramesOf(Engine):
 
     def __init__(self, name: str, make: Callable[[Table], Any]) -> None:
         self.name = name  # type: ignore[misc]  # one class, several engines
-        family = {"polars-lazy": "polars", "duckdb-relation": "duckdb"}.get(name, name)
+        family = name.partition("-")[0]
         self.names = frozenset({"frames", family})  # type: ignore[misc]
         self.own_errors = ERRORS.get(name, ())  # type: ignore[misc]
         self._make = make

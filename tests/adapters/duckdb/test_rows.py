@@ -1,14 +1,12 @@
 """Rows that may not be used are left out: by their own sources, and by what their subjects asked for."""
 
-import datetime
-
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import purposeguard as pg
-from purposeguard import ByRow, Collected, Ended, RowSource, Subject
+from purposeguard import ByRow, RowSource, Subject
 from purposeguard.adapters.duckdb import connect
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
@@ -56,12 +54,6 @@ def test_rows_are_kept_whose_source_may_serve_the_purpose(place):
             assert connection.sql("SELECT email FROM crm ORDER BY 1").fetchall() == [("b",), ("e",)]
         with told.purpose(tm.TrafficAnalysis):
             assert connection.sql("SELECT email FROM crm").fetchall() == []
-
-
-def test_rows_of_subjects_who_stopped_a_use_are_left_out(place):
-    told = guard(1, 5)
-    with connect(told, tags={"crm": TAGS}, **place) as connection, told.purpose(tm.RenewalGuidance):
-        assert connection.sql("SELECT email FROM crm ORDER BY 1").fetchall() == [("c",), ("d",)]
 
 
 def test_a_subject_who_stops_a_use_meanwhile_is_left_out_at_once():
@@ -146,20 +138,6 @@ def test_no_statement_can_pass_a_value_off_as_an_unknown_source():
             assert "'a'" not in str(caught.value)
 
 
-def test_rows_are_kept_by_the_days_on_which_they_were_collected():
-    table = pa.table(
-        {
-            "email": ["a", "b", "c"],
-            "since": [datetime.date(2024, 4, 1), datetime.date(2024, 5, 1), datetime.date(2023, 1, 1)],
-            "until": [None, None, datetime.date(2020, 1, 1)],
-        }
-    )
-    tags = {"email": tm.Registration, "since": [pg.NotPersonal, Collected], "until": [pg.NotPersonal, Ended]}
-    with connect(GUARD, {"t": table}, tags={"t": tags}) as connection, GUARD.purpose(tm.RenewalGuidance):
-        found = connection.sql("SELECT email FROM t ORDER BY 1").fetchall()
-    assert ("a",) in found
-
-
 def test_a_column_that_may_not_be_used_is_refused_whatever_rows_say():
     told = guard()
     table = pa.table({"id": [1], "device": ["d"]})
@@ -169,21 +147,6 @@ def test_a_column_that_may_not_be_used_is_refused_whatever_rows_say():
             connection.sql("SELECT device FROM t")
         found = connection.explain("SELECT device FROM t")
         assert [(one.by_row, one.allowed) for one in found.used] == [(True, False)]
-
-
-def test_where_denials_are_observed_no_row_is_left_out():
-    told = pg.Guard(tm.NOTICE, governance=Told({"1": STOPPED}), mode="observe")
-    with connect(told, {"crm": MIXED}, tags={"crm": TAGS}) as connection, told.purpose(tm.RenewalGuidance):
-        assert len(connection.sql("SELECT email FROM crm").fetchall()) == 5
-
-
-def test_columns_by_row_without_one_that_tells_the_source_are_refused():
-    with (
-        connect(GUARD, {"t": pa.table({"e": ["a"]})}, tags={"t": {"e": ByRow}}) as connection,
-        GUARD.purpose(tm.RenewalGuidance),
-        pytest.raises(pg.UnlabelledData, match="RowSource"),
-    ):
-        connection.sql("SELECT e FROM t")
 
 
 def test_what_is_explained_is_labelled_by_the_rows_that_would_be_kept(place):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import unicodedata
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -168,17 +167,6 @@ def test_numbers_are_subjects_whatever_holds_them(kind: str, type_: pa.DataType)
     assert _kept(KINDS[kind](table), WHOSE, Told({"8": STOPPED})) == [0, 2]
 
 
-@each
-@pytest.mark.parametrize(
-    "spelt",
-    [str(KEY), str(KEY).upper(), KEY.hex, KEY.urn, f"{{{KEY}}}", KEY.hex.upper()],
-    ids=["plain", "capitals", "digits", "urn", "braces", "capital digits"],
-)
-def test_a_uuid_is_one_subject_in_any_spelling(kind: str, spelt: str) -> None:
-    table = _table([str(uuid.UUID(int=1)), spelt, "else"], "who")
-    assert _kept(KINDS[kind](table), WHOSE, Told({str(KEY): STOPPED})) == [0, 2]
-
-
 def test_uuids_of_engines_that_know_them() -> None:
     told = Told({str(KEY): STOPPED})
     stored = pa.array([KEY.bytes, uuid.UUID(int=2).bytes], pa.binary(16))
@@ -187,24 +175,6 @@ def test_uuids_of_engines_that_know_them() -> None:
     assert _kept(pa.concat_tables([table, table]), WHOSE, told) == [1, 1]
     relation = duckdb.sql(f"SELECT * FROM (VALUES ('{KEY}'::UUID, 0), (uuid(), 1), (NULL, 2)) AS t(who, n)")  # noqa: S608  # ours
     assert _kept(relation, WHOSE, told) == [1, 2]
-
-
-@each
-def test_a_letter_is_one_however_it_is_composed(kind: str) -> None:
-    name = "Zoë Ärger"
-    composed, apart = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
-    mixed = apart[: apart.index(" ")] + composed[composed.index(" ") :]
-    table = _table([composed, apart, mixed, "Zoe"], "who")
-    assert _kept(KINDS[kind](table), WHOSE, Told({composed: STOPPED})) == [3]
-
-
-@each
-def test_realms_keep_two_people_of_one_number_apart(kind: str) -> None:
-    told = Told({"customer:1": STOPPED, "lead:2": STOPPED, "3": STOPPED})
-    table = _table([1, 2, 3], "who")
-    assert _kept(KINDS[kind](table), {"who": Subject("customer"), "n": tm.Registration}, told) == [1, 2]
-    assert _kept(KINDS[kind](table), {"who": Subject("lead"), "n": tm.Registration}, told) == [0, 2]
-    assert _kept(KINDS[kind](table), WHOSE, told) == [0, 1]
 
 
 @each

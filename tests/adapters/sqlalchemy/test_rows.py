@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import gc
-import uuid
 import weakref
 from typing import Annotated, Any
 
@@ -14,8 +13,6 @@ from sqlalchemy import (
     Engine,
     ForeignKey,
     Integer,
-    String,
-    Uuid,
     bindparam,
     cast,
     create_engine,
@@ -56,7 +53,6 @@ from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
 from purposeguard.errors import PurposeMissing, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
-from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.sqlalchemy.shop import Letter, Person, Shop
 from tests.oversights import Told
@@ -91,24 +87,6 @@ def test_what_somebody_asks_for_counts_from_the_next_statement_on(shop: Shop, go
         assert session.scalars(statement).all() == PROVISION
         shop.told.all_preferences.clear()
         assert session.scalars(statement).all() == ["p1", *PROVISION]
-
-
-def test_rows_are_told_by_their_own_source(shop: Shop, governed: Guard) -> None:
-    with shop.session(governed)() as session:
-        with governed.purpose(tm.ProductProvision):
-            assert session.scalars(select(Person.note).order_by(Person.id)).all() == [
-                "note2",
-                "note3",
-                "note4",
-                "note5",
-                "note6",
-            ]
-        with governed.purpose(tm.RenewalGuidance):  # 1, 4 are of 1.1(b)
-            assert session.scalars(select(Person.note).order_by(Person.id)).all() == ["note3", "note5", "note6"]
-        with governed.purpose(tm.TrafficAnalysis):
-            assert session.scalars(select(Person.note)).all() == []
-            with pytest.raises(PurposeViolation):
-                session.scalars(select(Person.email))
 
 
 def test_rows_are_told_by_what_is_used_of_them(shop: Shop, governed: Guard) -> None:
@@ -302,14 +280,6 @@ def test_what_is_inserted_is_not_narrowed_and_what_is_there_is(shop: Shop, gover
         assert sorted(returned) == RENEWAL
 
 
-def test_a_purpose_that_is_only_observed_leaves_nothing_out(shop: Shop) -> None:
-    observing = Guard(tm.NOTICE, governance=shop.told, mode="observe")
-    with shop.session(observing)() as session, observing.purpose(tm.RenewalGuidance):
-        assert len(session.scalars(select(Person.email)).all()) == 6
-    with shop.session(observing)() as session:
-        assert len(session.scalars(select(Person.email)).all()) == 6
-
-
 def test_a_purpose_that_is_missing_is_told_once_where_it_is_observed(shop: Shop) -> None:
     ledger = RecordingLedger()
     observing = Guard(tm.NOTICE, governance=shop.told, mode="observe", ledger=ledger)
@@ -389,15 +359,6 @@ class Base(DeclarativeBase):
     pass
 
 
-class Account(Base):
-    __tablename__ = "accounts"
-
-    key: Mapped[int] = mapped_column(primary_key=True)
-    who: Mapped[Annotated[str | None, pg.Subject]] = mapped_column(String(60))
-    unique: Mapped[Annotated[uuid.UUID | None, pg.Subject]] = mapped_column(Uuid)
-    name: Mapped[Annotated[str, tm.Registration]]
-
-
 class Dated(Base):
     __tablename__ = "dated"
 
@@ -457,32 +418,6 @@ def other(url: str, shop: Shop) -> Engine:
     return engine
 
 
-def test_ids_are_found_in_every_form(other: Engine, shop: Shop) -> None:
-    one, two = uuid.uuid4(), uuid.uuid4()
-    gone = SubjectPreferences(all_suspended=True)
-    guard = Guard(
-        tm.NOTICE, governance=Told({"ann": gone, 'qu"o,t{e}\\': gone, "café": gone, str(one): gone, "7": gone})
-    )
-    with Session(shop.plain) as session:
-        names = [
-            "ann",
-            "bob",
-            'qu"o,t{e}\\',
-            "café",
-            "cafe\N{COMBINING ACUTE ACCENT}",
-            str(one).upper(),
-            f"urn:uuid:{one}",
-            "7",
-            None,
-        ]
-        session.add_all(Account(key=n, who=name, unique=two, name=str(n)) for n, name in enumerate(names))
-        session.add(Account(key=20, who="bob", unique=one, name="20"))
-        session.commit()
-    protect(other, guard, Base)
-    with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
-        assert sorted(session.scalars(select(Account.name)).all()) == ["1", "8"]
-
-
 def test_moments_are_counted_in_the_time_zone_of_the_notice(other: Engine, shop: Shop, guard: Guard) -> None:
     begun = datetime.datetime(2024, 3, 31, 15, tzinfo=datetime.UTC)  # 1 April in Tokyo, of the revision in force
     with Session(shop.plain) as session:
@@ -539,20 +474,6 @@ def test_revisions_and_retention_decide_by_the_day(url: str, shop: Shop) -> None
             plain.execute(update(Person).where(Person.id == 3).values(day=datetime.date(2020, 1, 1)))
             plain.commit()
         assert session.scalars(select(Person.email).order_by(Person.id)).all() == ["p1", "p2", "p4", "p5", "p6"]
-
-
-def test_marks_of_rows_without_a_source_are_refused(other: Engine, guard: Guard) -> None:
-    class Other(DeclarativeBase):
-        pass
-
-    class Sourceless(Other):
-        __tablename__ = "sourceless"
-        key: Mapped[int] = mapped_column(primary_key=True)
-        note: Mapped[Annotated[str, ByRow]]
-
-    protect(other, guard, Other)
-    with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData):
-        session.scalars(select(Sourceless.note))
 
 
 def test_an_alias_alone_is_narrowed_and_joined_to_nothing(shop: Shop, governed: Guard) -> None:
