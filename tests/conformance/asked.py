@@ -311,11 +311,7 @@ def _revisions() -> Iterator[Case]:
         for source in ("1.1(a)", "1.1(c)"):
             for channel in (None, "post", "email"):
                 yield case("revisions", (source,), "13④", channel, "revised", known)
-        for consents in (
-            (("12②", "2025-04-01"),),
-            (("13②", "2026-04-01"),),
-            (("13①", "2026-04-01"),),
-        ):
+        for consents in ((("12②", "2025-04-01"),), (("13②", "2026-04-01"),), (("13①", "2026-04-01"),)):
             agreed = Known(collected_under=day, consents=consents)
             yield case("revisions", ("1.1(a)",), "13②", notice="revised", known=agreed)
         yield case("revisions", ("1.1(a)",), "13②", notice="revised", known=known)

@@ -131,10 +131,7 @@ REVISION_2026: Rows = {
     "revision": "2026-04-01",
     "grant": [_clause("13")],
     "family": [_family("13")],
-    "renamed": [
-        {"kind": "purpose", "old": "12①", "new": "13①"},
-        {"kind": "purpose", "old": "12②", "new": "13②"},
-    ],
+    "renamed": [{"kind": "purpose", "old": "12①", "new": "13①"}, {"kind": "purpose", "old": "12②", "new": "13②"}],
     "extension": [
         {"purposes": ["13①"], "sources": ["1.1(a)", "1.1(c)"], "basis": "related", "notified": "2026-02-01"},
         {"purposes": ["13②"], "basis": "consent"},
@@ -239,11 +236,7 @@ _SERVES = {**NOTICE.serves, LABELS: frozenset({"12①", "12②", "12③"})}
 _LABELLED: dict[str, Any] = {"narrows": {LABELS: "1.1(b)"}, "serves": _SERVES}
 FIRST_WORLD = dataclasses.replace(
     NOTICE,
-    grants={
-        **GRANTS,
-        **dict.fromkeys(("12①", "12②", "12③"), frozenset(ITEMS["1.1"])),
-        "13①": frozenset({"1.1(a)"}),
-    },
+    grants={**GRANTS, **dict.fromkeys(("12①", "12②", "12③"), frozenset(ITEMS["1.1"])), "13①": frozenset({"1.1(a)"})},
     closed={**CLOSED, "12①": ("post",)},
     basis={"12①": "consent", "12②": "contract", "12③": "consent"},
     **_LABELLED,
@@ -256,10 +249,7 @@ SECOND_WORLD = dataclasses.replace(
         **dict.fromkeys(("12①", "12②", "12③", "12④"), frozenset(ITEMS["1.1"])),
         "13①": frozenset({"1.1(a)", "1.1(c)"}),
     },
-    extended={
-        **dict.fromkeys(pairs((*ITEMS["1.1"], LABELS), ("12③",)), "related"),
-        ("1.1(c)", "13①"): "consent",
-    },
+    extended={**dict.fromkeys(pairs((*ITEMS["1.1"], LABELS), ("12③",)), "related"), ("1.1(c)", "13①"): "consent"},
     was={"12③": None, "12④": "12③"},
     **_LABELLED,
 )

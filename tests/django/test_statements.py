@@ -249,15 +249,11 @@ def test_a_cursor_executes_statements_alone(name: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "EXPLAIN SELECT name FROM django_shop_customer",
-        "SELECT name FROM django_shop_customer; SELECT 1",
-        "DROP TABLE django_shop_customer",
-        "CREATE INDEX i ON django_shop_customer (name)",
-        'SAVEPOINT "x"; SELECT name FROM django_shop_customer',
-        "PRAGMA table_info(django_shop_customer)",
-        "VACUUM",
+        "EXPLAIN SELECT name FROM django_shop_customer", "SELECT name FROM django_shop_customer; SELECT 1",
+        "DROP TABLE django_shop_customer", "CREATE INDEX i ON django_shop_customer (name)",
+        'SAVEPOINT "x"; SELECT name FROM django_shop_customer', "PRAGMA table_info(django_shop_customer)", "VACUUM",
     ],
-)
+)  # fmt: skip
 def test_what_is_not_known_is_refused(text: str) -> None:
     with guard.purpose(tm.ProductProvision, activity="support"), pytest.raises(UnresolvedStatement):
         _cursor(text)

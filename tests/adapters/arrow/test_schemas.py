@@ -22,16 +22,7 @@ from purposeguard.adapters.arrow import KEY, columns_of, concatenated, schema_of
 from purposeguard.adapters.tags import Columns, Tag
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.values.markers import Collected, Ended
-from tests.adapters.arrow.models import (
-    AsAttrs,
-    AsDataclass,
-    AsNamedTuple,
-    AsTypedDict,
-    Contact,
-    Customer,
-    Page,
-    models,
-)
+from tests.adapters.arrow.models import AsAttrs, AsDataclass, AsNamedTuple, AsTypedDict, Contact, Customer, Page, models
 
 NOTICE = tm.NOTICE
 REGISTERED = tags.encode(Tag(Label(tm.Registration)), NOTICE)

@@ -20,7 +20,6 @@ def statement(case: Case, dialect: str) -> str | None:
     metadata = sa.MetaData()
     tables = {table.name: as_orm.table_of(table, metadata) for table in case.tables}
     compiled = as_orm.statement(case.frame, tables).compile(
-        dialect=postgresql.dialect(),
-        compile_kwargs={"literal_binds": True},
+        dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
     )
     return sqlglot.transpile(str(compiled), read="postgres", write=PARSED.get(dialect, dialect))[0]

@@ -286,10 +286,7 @@ class Judge:
             stopped=who.all_suspended or who.erased,
             consents=who.consents,
             overdue=self.periods.overdue(
-                sources,
-                collected=about.get("collected"),
-                ended=about.get("ended"),
-                today=self.today,
+                sources, collected=about.get("collected"), ended=about.get("ended"), today=self.today
             ),
         )
 

@@ -58,10 +58,7 @@ class DuckDBConnection(Engine):
                 if table.rows:
                     whole.execute(inserted(table, "?"), stored(table, "duckdb"))
         tags = {table.name: declared(case, table) for table in case.tables}
-        with (
-            under(case, guard),
-            connect(guard, {}, tags=tags, views=case.views, database=self._path) as connection,
-        ):
+        with under(case, guard), connect(guard, {}, tags=tags, views=case.views, database=self._path) as connection:
             connection.sql(text)
         with duckdb.connect(self._path) as whole:
             return Answer(after=plain_rows(whole.execute(everything_in(case.expect["table"])).fetchall()))

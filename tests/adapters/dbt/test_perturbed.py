@@ -16,21 +16,18 @@ SOURCES = {
 QUERIES = (
     "select C1 as x, C2 as y from T where C3 > 2",
     "with a as (select * from T), b as (select C1 as x, C2 as y from a where C3 <> 1) select * from b",
-    "select C1 as x, count(*) as y from T group by C1",
-    "select C1 as x, sum(C2) over (partition by C3) as y from T",
+    "select C1 as x, count(*) as y from T group by C1", "select C1 as x, sum(C2) over (partition by C3) as y from T",
     "select a.C1 as x, b.D1 as y from T a left join U b on a.C2 = b.D2",
     "select C1 as x, C2 as y from T union all select D1, D2 from U",
     "select C1 as x, C2 as y from T except select D1, D2 from U",
     "select C1 as x, (select count(*) from U) as y from T",
     "select C1 as x, 1 as y from T where exists (select 1 from U u where u.D1 = 2)",
-    "select count(*) as x, 3 as y from T",
-    "select 1 as x, 2 as y from T, U",
-    "select distinct C1 as x, 2 as y from T",
+    "select count(*) as x, 3 as y from T", "select 1 as x, 2 as y from T, U", "select distinct C1 as x, 2 as y from T",
     "select C1 as x, C2 as y from T order by C3, C1, C2 limit 2",
     "select case when C1 > 2 then C2 else C3 end as x, 5 as y from T",
     "select C1 as x, C2 as y from T qualify row_number() over (order by C3, C1, C2) <= 2",
     "select a.C1 as x, 2 as y from T a anti join U b on a.C2 = b.D1",
-)
+)  # fmt: skip
 
 
 def results(rows, models):

@@ -41,12 +41,8 @@ def test_rows_are_printed_as_a_table(folder):
     result = sql("SELECT 氏名, email FROM customer ORDER BY id", "customer.parquet", *FOR)
     assert result.exit_code == 0
     assert [line.rstrip() for line in result.stdout.splitlines() if line.strip()] == [
-        "氏名 email",
-        "太郎 a@x",
-        "花子 b@x",
-        "次郎 NULL",
-        "3 rows",
-    ]
+        "氏名 email", "太郎 a@x", "花子 b@x", "次郎 NULL", "3 rows",
+    ]  # fmt: skip
     assert result.stderr == ""
 
 
@@ -56,10 +52,7 @@ def test_rows_are_printed_as_json(folder):
         "'nan'::DOUBLE AS f, 'x'::BLOB AS b FROM customer WHERE id = 1"
     )
     data = json.loads(sql(statement, "customer.parquet", *FOR, "--format", "json").stdout)
-    assert data["columns"][:2] == [
-        {"name": "氏名", "sources": ["1.1(a)"]},
-        {"name": "id", "sources": ["not-personal"]},
-    ]
+    assert data["columns"][:2] == [{"name": "氏名", "sources": ["1.1(a)"]}, {"name": "id", "sources": ["not-personal"]}]
     assert data["rows"] == [["太郎", 1, None, "1.50", "2025-06-01", [1], {"a": "x"}, "NaN", "eA=="]]
 
 

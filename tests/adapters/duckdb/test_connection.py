@@ -263,20 +263,12 @@ def test_values_are_those_of_python(connection):
 
 
 VALUES = [
-    "INTERVAL '1 year 2 days 3.5 seconds'",
-    "INTERVAL (-5) HOUR",
-    "[INTERVAL 1 MONTH, NULL]",
-    "{'a': INTERVAL 1 DAY, 'b': [{'c': INTERVAL (-5) HOUR}], 'd': 1}",
-    "MAP {'x': INTERVAL 1 HOUR, 'y': NULL}",
-    "MAP {1: [2]}",
-    "MAP {}",
-    "array_value(INTERVAL 1 HOUR, INTERVAL 2 HOUR)",
-    "array_value(1, NULL, 3)",
-    "[array_value(1, 2)]",
-    "TIMESTAMP_NS '2024-01-01 00:00:00.123456789'",
-    "'6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f'::UUID",
-    "12345678901234567890123::HUGEINT",
-]
+    "INTERVAL '1 year 2 days 3.5 seconds'", "INTERVAL (-5) HOUR", "[INTERVAL 1 MONTH, NULL]",
+    "{'a': INTERVAL 1 DAY, 'b': [{'c': INTERVAL (-5) HOUR}], 'd': 1}", "MAP {'x': INTERVAL 1 HOUR, 'y': NULL}",
+    "MAP {1: [2]}", "MAP {}", "array_value(INTERVAL 1 HOUR, INTERVAL 2 HOUR)", "array_value(1, NULL, 3)",
+    "[array_value(1, 2)]", "TIMESTAMP_NS '2024-01-01 00:00:00.123456789'",
+    "'6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f'::UUID", "12345678901234567890123::HUGEINT",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", VALUES)

@@ -154,14 +154,11 @@ def test_the_real_connection_refuses_what_would_slip_through(folder, name):
     "text",
     [
         "SELECT * FROM '{folder}/customer.parquet'",
-        "SELECT 1 WHERE EXISTS (FROM read_parquet('{folder}/customer.parquet'))",
-        "SELECT * FROM (SUMMARIZE customer)",
-        "WITH a AS (SELECT 1) SELECT * FROM a, information_schema.tables",
-        "SELECT 1; SELECT 2",
-        "DROP VIEW customer",
+        "SELECT 1 WHERE EXISTS (FROM read_parquet('{folder}/customer.parquet'))", "SELECT * FROM (SUMMARIZE customer)",
+        "WITH a AS (SELECT 1) SELECT * FROM a, information_schema.tables", "SELECT 1; SELECT 2", "DROP VIEW customer",
         "SELECT * FROM query('SELECT 1')",
     ],
-)
+)  # fmt: skip
 def test_the_parser_of_duckdb_is_asked_as_well(folder, text):
     sources = {"customer": source_of("customer", folder / "customer.parquet", None, tm.NOTICE)}
     locked = LockedDatabase(MEMORY, sources)

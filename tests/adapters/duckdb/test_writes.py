@@ -73,18 +73,13 @@ def test_a_table_is_made_with_parameters_and_many_keys(database):
     [
         "CREATE OR REPLACE TABLE mailing AS SELECT id FROM customer",
         "CREATE TABLE IF NOT EXISTS mailing AS SELECT id FROM customer",
-        "CREATE TEMP TABLE t AS SELECT id FROM customer",
-        "CREATE TABLE main.t AS SELECT id FROM customer",
-        "CREATE TABLE Mailing AS SELECT id FROM customer",
-        "CREATE TABLE customer AS SELECT id FROM customer",
-        "CREATE TABLE t (x INTEGER)",
-        "CREATE TABLE t (x) AS SELECT id FROM customer",
-        "CREATE VIEW v AS SELECT id FROM customer",
-        "DROP TABLE mailing",
-        "ALTER TABLE mailing ADD COLUMN x INTEGER",
+        "CREATE TEMP TABLE t AS SELECT id FROM customer", "CREATE TABLE main.t AS SELECT id FROM customer",
+        "CREATE TABLE Mailing AS SELECT id FROM customer", "CREATE TABLE customer AS SELECT id FROM customer",
+        "CREATE TABLE t (x INTEGER)", "CREATE TABLE t (x) AS SELECT id FROM customer",
+        "CREATE VIEW v AS SELECT id FROM customer", "DROP TABLE mailing", "ALTER TABLE mailing ADD COLUMN x INTEGER",
         "TRUNCATE mailing",
     ],
-)
+)  # fmt: skip
 def test_tables_are_made_in_one_way_alone(connection, text):
     with GUARD.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement):
         connection.sql(text)
@@ -210,17 +205,11 @@ def test_a_row_that_is_there_already_is_found_for_a_purpose_alone(tmp_path):
 
 
 MATCHES = [
-    "email ~ 'example'",
-    "email ~ '.*example.*'",
-    "NOT email ~ 'example'",
-    "email !~ 'example'",
-    "(email !~ 'example') = (id > 1)",
-    "id > 1 AND email || 'x' ~ 'examplex' OR id = 4",
-    "regexp_matches(email, 'exam')",
-    "regexp_full_match(email, 'exam')",
-    "email SIMILAR TO 'exam.*'",
+    "email ~ 'example'", "email ~ '.*example.*'", "NOT email ~ 'example'", "email !~ 'example'",
+    "(email !~ 'example') = (id > 1)", "id > 1 AND email || 'x' ~ 'examplex' OR id = 4",
+    "regexp_matches(email, 'exam')", "regexp_full_match(email, 'exam')", "email SIMILAR TO 'exam.*'",
     "log10(id) = 0 OR log2(id) = 1",
-]
+]  # fmt: skip
 """Conditions that mean one thing to DuckDB, whichever release it is, and another one where an operator is replaced."""
 
 

@@ -75,16 +75,8 @@ def _sources(values: Sequence[str | None]) -> pa.Table:
 @each
 def test_ids_are_read_in_any_spelling(kind: str) -> None:
     given = [
-        "１．１（ａ）",
-        "1.1 (B)",
-        "registration",
-        "Product-Data",
-        "1.1c",
-        "2.3",
-        "WebContact",
-        " 3.1(a) ",
-        "1.1(a)",
-    ]
+        "１．１（ａ）", "1.1 (B)", "registration", "Product-Data", "1.1c", "2.3", "WebContact", " 3.1(a) ", "1.1(a)",
+    ]  # fmt: skip
     assert _kept(KINDS[kind](_sources(given)), BY_ROW) == [0, 1, 2, 3, 4, 8]
 
 
@@ -300,13 +292,7 @@ PERIODS = {
         {"source": "1.1(a)", "days": 10, "from": "end-of-use"},
     ],
 }
-KEPT_SHORT = Notice.parse(
-    {
-        **tm.NOTICE.dump(),
-        "timezone": "Asia/Tokyo",
-        "retention": PERIODS,
-    }
-)
+KEPT_SHORT = Notice.parse({**tm.NOTICE.dump(), "timezone": "Asia/Tokyo", "retention": PERIODS})
 NOW = datetime.datetime(2025, 6, 30, 16, 0, tzinfo=datetime.UTC)  # 1 July in Tokyo
 
 

@@ -53,10 +53,7 @@ MADE: dict[str, tuple[Made, str]] = {
         lambda c, o: c.groupBy("city").agg(F.max("n").alias("m"), F.max("device").alias("d")).select("m"),
         "city n",
     ),
-    "an aggregate of some": (
-        lambda c, o: c.agg(F.expr("count(*) filter (where device = 'd1')").alias("x")),
-        "device",
-    ),
+    "an aggregate of some": (lambda c, o: c.agg(F.expr("count(*) filter (where device = 'd1')").alias("x")), "device"),
     "groups filtered": (
         lambda c, o: c.groupBy("city").agg(F.max("device").alias("m")).filter("m > 'd'"),
         "city device",
@@ -111,16 +108,10 @@ MADE: dict[str, tuple[Made, str]] = {
         "email device",
     ),
     "a function of Python": (lambda c, o: c.select(F.udf(lambda x: x, "string")("device").alias("u")), "device"),
-    "a function of pandas": (
-        lambda c, o: c.select(PANDAS("device").alias("u")),
-        "device",
-    ),
+    "a function of pandas": (lambda c, o: c.select(PANDAS("device").alias("u")), "device"),
     "frames of pandas": (lambda c, o: c.mapInPandas(lambda them: them, "x bigint").select("x"), EVERYTHING),
     "batches of Arrow": (lambda c, o: c.mapInArrow(lambda them: them, "x bigint").select("x"), EVERYTHING),
-    "groups of pandas": (
-        lambda c, o: c.groupBy("n").applyInPandas(lambda one: one, "x bigint"),
-        EVERYTHING,
-    ),
+    "groups of pandas": (lambda c, o: c.groupBy("n").applyInPandas(lambda one: one, "x bigint"), EVERYTHING),
     "two groups of pandas": (
         lambda c, o: (
             c.groupBy("n")
@@ -141,10 +132,7 @@ MADE: dict[str, tuple[Made, str]] = {
     "metrics observed": (lambda c, o: c.select("id", "device").observe("m", F.max("device")).select("id"), "id device"),
     "a frame that is cached": (lambda c, o: c.select("id", "device").cache().select("id"), "id"),
     "figures": (lambda c, o: c.summary("max").select("n"), "n"),
-    "a scalar query": (
-        lambda c, o: o.select("id", c.agg(F.max("device").alias("m")).scalar().alias("m")),
-        "id device",
-    ),
+    "a scalar query": (lambda c, o: o.select("id", c.agg(F.max("device").alias("m")).scalar().alias("m")), "id device"),
     "a range": (lambda c, o: c.sparkSession.range(3).join(c, "id").select("n"), "id n"),
     "a schema of another order": (lambda c, o: c.to(T.StructType([T.StructField("city", T.StringType())])), "city"),
 }

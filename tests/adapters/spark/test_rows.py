@@ -209,20 +209,9 @@ def set_otherwise(request: pytest.FixtureRequest, session: SparkSession) -> Iter
 
 
 ODD = [
-    "",
-    "it's",
-    "''",
-    '"',
-    "\\",
-    "a\\'\\",
-    "\\n\n",
-    "${spark.sql.caseSensitive}",
-    "$${env:HOME}",
-    "`",
-    "1.1①",
-    r"\p{L}$",
-    "--",
-]
+    "", "it's", "''", '"', "\\", "a\\'\\", "\\n\n", "${spark.sql.caseSensitive}", "$${env:HOME}", "`", "1.1①",
+    r"\p{L}$", "--",
+]  # fmt: skip
 
 
 def test_texts_are_read_as_they_are_by_every_setting(set_otherwise: SparkSession) -> None:

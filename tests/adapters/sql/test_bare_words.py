@@ -28,36 +28,25 @@ WORDS = sorted(
 """Of some hundred keywords and functions that were tried, those of which engines disagree, and a few others."""
 
 NAMED = [
-    "SELECT {} FROM t",
-    "SELECT ({}) FROM t",
-    "SELECT upper({}) FROM t",
-    "SELECT coalesce(NULL, {} || '') FROM t",
-    "SELECT (SELECT {}) FROM t",
-    "SELECT t.{} FROM t",
-    "SELECT {0} FROM (SELECT {0} FROM t) AS q",
-    "SELECT {0} FROM (SELECT ({0}), id FROM t) AS q",
-    "WITH q AS (SELECT * FROM t) SELECT max({0}) FROM q",
+    "SELECT {} FROM t", "SELECT ({}) FROM t", "SELECT upper({}) FROM t", "SELECT coalesce(NULL, {} || '') FROM t",
+    "SELECT (SELECT {}) FROM t", "SELECT t.{} FROM t", "SELECT {0} FROM (SELECT {0} FROM t) AS q",
+    "SELECT {0} FROM (SELECT ({0}), id FROM t) AS q", "WITH q AS (SELECT * FROM t) SELECT max({0}) FROM q",
     "SELECT CASE {} WHEN 'secret' THEN 'SECRET' END FROM t",
     "SELECT CASE WHEN {} IN ('secret') THEN 'SECRET' END FROM t",
     "SELECT 'SECRET' FROM t WHERE {} = 'secret' ORDER BY {}",
     "SELECT 'SECRET' FROM t WHERE {} LIKE 'secr%' GROUP BY {}",
     "SELECT 'SECRET' FROM t GROUP BY id HAVING max({}) = 'secret'",
     "SELECT 'SECRET' FROM t JOIN (SELECT 1 AS n) AS q ON {} = 'secret'",
-]
+]  # fmt: skip
 """Queries that give a secret, or say that it is one, where the word is the column of this name."""
 
 RENAMED = [
-    "SELECT {0} FROM (SELECT word AS {0} FROM t) AS q",
-    "SELECT {0} FROM (SELECT word {0} FROM t) AS q",
-    'SELECT upper({0}) FROM (SELECT word AS "{0}" FROM t) AS q',
-    'SELECT "{0}" FROM (SELECT word {0} FROM t) AS q',
-    'SELECT word AS "{0}", upper({0}) FROM t',
-    "SELECT {0}.word FROM t {0}",
-    "SELECT {0}.* FROM t AS {0}",
-    'SELECT {0} FROM t AS "{0}"',
-    "SELECT {0} FROM (SELECT COLUMNS('w.*') AS \"{0}\" FROM t) AS q",
+    "SELECT {0} FROM (SELECT word AS {0} FROM t) AS q", "SELECT {0} FROM (SELECT word {0} FROM t) AS q",
+    'SELECT upper({0}) FROM (SELECT word AS "{0}" FROM t) AS q', 'SELECT "{0}" FROM (SELECT word {0} FROM t) AS q',
+    'SELECT word AS "{0}", upper({0}) FROM t', "SELECT {0}.word FROM t {0}", "SELECT {0}.* FROM t AS {0}",
+    'SELECT {0} FROM t AS "{0}"', "SELECT {0} FROM (SELECT COLUMNS('w.*') AS \"{0}\" FROM t) AS q",
     "WITH {0} AS (SELECT word AS w FROM t) SELECT w FROM {0}",
-]
+]  # fmt: skip
 """The same, where only the statement calls something so."""
 
 

@@ -132,10 +132,7 @@ CASES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     ),
     "a sealed column, distinct": (lambda: select(Customer.phone).distinct(), told("phone")),
     "a sealed column, in order": (lambda: select(Customer.phone).order_by(Customer.phone), told("phone")),
-    "a sealed column, in order of its label": (
-        lambda: select(Customer.phone.label("p")).order_by("p"),
-        told("phone"),
-    ),
+    "a sealed column, in order of its label": (lambda: select(Customer.phone.label("p")).order_by("p"), told("phone")),
     "a sealed column, in order of its label by itself": (
         lambda: select(found := Customer.phone.label("p")).order_by(found.desc()),
         told("phone"),
@@ -151,10 +148,7 @@ CASES: dict[str, tuple[Callable[[], Any], set[str]]] = {
         lambda: insert(Customer).values(id=9, email="x").returning(Customer.email),
         told("email"),
     ),
-    "an insert of a select": (
-        lambda: insert(exports).from_select(["email"], select(customers.c.email)),
-        told("email"),
-    ),
+    "an insert of a select": (lambda: insert(exports).from_select(["email"], select(customers.c.email)), told("email")),
     "an update that returns": (lambda: update(Customer).values(active=True).returning(Customer.device), told("device")),
 }
 

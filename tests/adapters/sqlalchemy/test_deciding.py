@@ -462,17 +462,11 @@ def test_a_comment_that_a_listener_adds_changes_nothing(place: dict[str, str], s
 @pytest.mark.parametrize(
     "after",
     [
-        " /* */ UNION SELECT email FROM customers",
-        " /*! UNION SELECT email FROM customers */",
-        " /*M! UNION SELECT email FROM customers */",
-        " /*+ SeqScan(customers) */ /* */",
-        " /* /* */ , */",
-        "/* \n */",
-        "; SELECT email FROM customers /* */",
-        " -- ",
-        "\N{NO-BREAK SPACE}/* */",
+        " /* */ UNION SELECT email FROM customers", " /*! UNION SELECT email FROM customers */",
+        " /*M! UNION SELECT email FROM customers */", " /*+ SeqScan(customers) */ /* */", " /* /* */ , */", "/* \n */",
+        "; SELECT email FROM customers /* */", " -- ", "\N{NO-BREAK SPACE}/* */",
     ],
-)
+)  # fmt: skip
 def test_what_is_more_than_one_comment_is_text(after: str, shared: Shop, guard: Guard) -> None:
     engine = shared.guarded(guard)
     watch = engine.dialect.purposeguard  # type: ignore[attr-defined]  # of a guarded one

@@ -134,11 +134,8 @@ def test_subqueries_come_back_narrowed(shop: Shop, governed: Guard) -> None:
     inner = select(Person.id).where(Person.email.like("p%"))
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
         assert session.scalars(select(Letter.id).where(Letter.person_id.in_(inner)).order_by(Letter.id)).all() == [
-            3,
-            4,
-            5,
-            6,
-        ]
+            3, 4, 5, 6,
+        ]  # fmt: skip
         found = inner.subquery()
         assert sorted(session.scalars(select(found.c.id)).all()) == [3, 4, 5, 6]
         named = inner.cte()
@@ -311,16 +308,9 @@ def test_a_row_whose_source_means_nothing_makes_the_statement_fail(shop: Shop, g
 
 def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop, guard: Guard) -> None:
     spelt = [
-        "1.1(a)",
-        "1.1a",
-        "1.1 (A)",
-        " Registration ",
-        "registration",
-        "１．１（ａ）",
-        "1.1（A）",
-        "REGISTRATION",
+        "1.1(a)", "1.1a", "1.1 (A)", " Registration ", "registration", "１．１（ａ）", "1.1（A）", "REGISTRATION",
         "1.1A",
-    ]
+    ]  # fmt: skip
     with Session(shop.plain) as session:
         session.add_all(Mixed(key=n, source=one, note=str(n)) for n, one in enumerate(spelt))
         session.add_all([Mixed(key=90, source="２.３", note="90"), Mixed(key=91, source="product-data", note="91")])

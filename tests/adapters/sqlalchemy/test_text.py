@@ -102,26 +102,14 @@ def test_what_text_writes_is_covered_by_the_tags(connection: Connection, guard: 
 @pytest.mark.parametrize(
     "statement",
     [
-        "",
-        ";",
-        "SELECT 1; SELECT 2",
-        "SELECT id FROM customers; DROP TABLE customers",
-        "SELECT email FROM nowhere",
-        "SELECT * FROM customers",
-        "EXPLAIN ANALYZE SELECT email FROM customers",
-        "CREATE TABLE copied AS SELECT * FROM customers",
-        "CREATE VIEW harmless AS SELECT email AS city FROM customers",
-        "ALTER TABLE customers RENAME TO harmless",
-        "COPY customers TO STDOUT",
-        "ATTACH DATABASE 'x.db' AS x",
-        "DO $$ BEGIN END $$",
-        "PRAGMA writable_schema = 1",
-        "VACUUM INTO 'x.db'",
-        "SELECT load_extension('x')",
-        "SELECT pg_read_file('x')",
-        "DELETE FROM customers WHERE email = 'e1' RETURNING device",
+        "", ";", "SELECT 1; SELECT 2", "SELECT id FROM customers; DROP TABLE customers", "SELECT email FROM nowhere",
+        "SELECT * FROM customers", "EXPLAIN ANALYZE SELECT email FROM customers",
+        "CREATE TABLE copied AS SELECT * FROM customers", "CREATE VIEW harmless AS SELECT email AS city FROM customers",
+        "ALTER TABLE customers RENAME TO harmless", "COPY customers TO STDOUT", "ATTACH DATABASE 'x.db' AS x",
+        "DO $$ BEGIN END $$", "PRAGMA writable_schema = 1", "VACUUM INTO 'x.db'", "SELECT load_extension('x')",
+        "SELECT pg_read_file('x')", "DELETE FROM customers WHERE email = 'e1' RETURNING device",
     ],
-)
+)  # fmt: skip
 def test_text_that_cannot_be_told_or_may_not_be_run_is_refused(statement: str, connection: Connection) -> None:
     with pytest.raises(PurposeGuardError):
         connection.exec_driver_sql(statement)
