@@ -13,29 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from purposeguard import (
-    ByRow,
-    Collected,
-    Ended,
-    Guard,
-    History,
-    Label,
-    Notice,
-    NotPersonal,
-    Personal,
-    RowSource,
-    Subject,
-    UnknownSource,
-    UnlabelledData,
-    sources_of,
-)
+import purposeguard as pg
 from purposeguard.adapters.sql import Tables
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Tag, columns_of, decode, encode, tag_of
 from purposeguard.notices import trendmicro_jp as tm
 
 NOTICE = tm.NOTICE
-EARLIER = Notice.parse({**NOTICE.dump(), "revision": "2023-04-01"})
-HISTORY = History(EARLIER, NOTICE)
+EARLIER = pg.Notice.parse({**NOTICE.dump(), "revision": "2023-04-01"})
+HISTORY = pg.History(EARLIER, NOTICE)
 
 
 class Address(BaseModel):
@@ -44,23 +29,23 @@ class Address(BaseModel):
 
 
 class Customer(BaseModel):
-    id: Annotated[int, Subject("customer")]
+    id: Annotated[int, pg.Subject("customer")]
     email: Annotated[str, tm.Registration]
     device: Annotated[str, tm.ProductData]
     segment: Annotated[str, tm.Registration, tm.Contract]
     address: Address | None
-    phone: Personal[str, tm.Contract]
+    phone: pg.Personal[str, tm.Contract]
     note: str
 
 
 def test_the_fields_of_a_model_are_columns() -> None:
     columns = columns_of(NOTICE, Customer)
     assert list(columns) == ["id", "email", "device", "segment", "address", "phone", "note"]
-    assert columns["id"] == Tag(mark=Subject("customer"))
-    assert columns["email"] == Tag(Label(tm.Registration))
-    assert columns["segment"].label is Label(tm.Registration, tm.Contract)
-    assert columns["address"].label is Label(tm.WebContact)  # all that is in it
-    assert columns["phone"].label is Label(tm.Contract)
+    assert columns["id"] == Tag(mark=pg.Subject("customer"))
+    assert columns["email"] == Tag(pg.Label(tm.Registration))
+    assert columns["segment"].label is pg.Label(tm.Registration, tm.Contract)
+    assert columns["address"].label is pg.Label(tm.WebContact)  # all that is in it
+    assert columns["phone"].label is pg.Label(tm.Contract)
     assert columns["note"] == Tag(NOT_PERSONAL)
     assert not columns["note"].is_personal
 
@@ -81,37 +66,37 @@ def test_classes_of_every_kind_tell_columns() -> None:
         email: Annotated[str, tm.Registration]
 
     for cls in (ADataclass, AnAttrs, ADict, ATuple):
-        assert columns_of(NOTICE, cls) == Columns({"email": Tag(Label(tm.Registration))})
+        assert columns_of(NOTICE, cls) == Columns({"email": Tag(pg.Label(tm.Registration))})
 
 
 class Mixed(BaseModel):
-    name: Annotated[str, ByRow]
-    usage: Annotated[str, ByRow, tm.ProductData]
-    origin: Annotated[str, RowSource]
-    since: Annotated[str, Collected]
+    name: Annotated[str, pg.ByRow]
+    usage: Annotated[str, pg.ByRow, tm.ProductData]
+    origin: Annotated[str, pg.RowSource]
+    since: Annotated[str, pg.Collected]
 
 
 def test_a_model_may_describe_a_table_whose_rows_name_their_sources() -> None:
     columns = columns_of(NOTICE, Mixed)
     assert columns["name"] == Tag(by_row=True)
-    assert columns["usage"] == Tag(Label(tm.ProductData), by_row=True)
-    assert columns.columns_with_mark(RowSource) == "origin"
-    assert columns.columns_with_mark(Collected) == "since"
-    assert columns.columns_with_mark(Ended) is None
+    assert columns["usage"] == Tag(pg.Label(tm.ProductData), by_row=True)
+    assert columns.columns_with_mark(pg.RowSource) == "origin"
+    assert columns.columns_with_mark(pg.Collected) == "since"
+    assert columns.columns_with_mark(pg.Ended) is None
 
 
 def test_such_a_model_is_read_through_adapters_alone() -> None:
-    guard = Guard(NOTICE)
-    with pytest.raises(UnlabelledData, match=r"purposeguard\.adapters"):
-        sources_of(Mixed)
-    with pytest.raises(UnlabelledData, match=r"purposeguard\.adapters"):
+    guard = pg.Guard(NOTICE)
+    with pytest.raises(pg.UnlabelledData, match=r"purposeguard\.adapters"):
+        pg.sources_of(Mixed)
+    with pytest.raises(pg.UnlabelledData, match=r"purposeguard\.adapters"):
 
         @guard.access
         def load() -> list[Mixed]:
             return []
 
     row = Mixed(name="n", usage="u", origin="1.1(a)", since="s")
-    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(UnlabelledData, match=r"purposeguard\.adapters"):
+    with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.UnlabelledData, match=r"purposeguard\.adapters"):
         use.withhold(row)
 
 
@@ -119,38 +104,38 @@ def test_a_mapping_tells_each_column() -> None:
     columns = columns_of(
         NOTICE,
         {
-            "id": (Subject, NotPersonal),
+            "id": (pg.Subject, pg.NotPersonal),
             "email": tm.Registration,
             "name": "2.1a",
             "usage": [tm.Registration, "1.1(b)"],
-            "both": Label(tm.Cookie),
-            "rest": NotPersonal,
-            "origin": RowSource,
-            "text": (ByRow, "3.1(c)"),
+            "both": pg.Label(tm.Cookie),
+            "rest": pg.NotPersonal,
+            "origin": pg.RowSource,
+            "text": (pg.ByRow, "3.1(c)"),
             "made": "not-personal",
         },
     )
-    assert columns["name"].label is Label(tm.WebContact)
-    assert columns["usage"].label is Label(tm.Registration, tm.ProductData)
-    assert columns["text"] == Tag(Label(tm.ProspectSubmission), by_row=True)
+    assert columns["name"].label is pg.Label(tm.WebContact)
+    assert columns["usage"].label is pg.Label(tm.Registration, tm.ProductData)
+    assert columns["text"] == Tag(pg.Label(tm.ProspectSubmission), by_row=True)
     assert columns["made"] == columns["rest"] == Tag()
-    assert columns.subjects() == (("id", Subject),)
+    assert columns.subjects() == (("id", pg.Subject),)
 
 
 @pytest.mark.parametrize(
     ("spec", "error", "said"),
     [
-        ((), UnlabelledData, "say `NotPersonal`"),
+        ((), pg.UnlabelledData, "say `NotPersonal`"),
         (None, TypeError, "not NoneType"),
         (3, TypeError, "not int"),
         (b"1.1(a)", TypeError, "not bytes"),
         ({"1.1(a)": 1}, TypeError, "not dict"),
-        ("1.1(z)", UnknownSource, r"(?s)unknown source `1.1.z.`.*`email`"),
-        ("registraton", UnknownSource, r"(?s)did you mean `registration`"),
-        (tm.RenewalGuidance, UnknownSource, "is a purpose"),
-        ((Subject, Collected), UnlabelledData, "says one thing of a row"),
-        ((RowSource, tm.Registration), UnlabelledData, "holds ids of sources"),
-        ((RowSource, ByRow), UnlabelledData, "holds ids of sources"),
+        ("1.1(z)", pg.UnknownSource, r"(?s)unknown source `1.1.z.`.*`email`"),
+        ("registraton", pg.UnknownSource, r"(?s)did you mean `registration`"),
+        (tm.RenewalGuidance, pg.UnknownSource, "is a purpose"),
+        ((pg.Subject, pg.Collected), pg.UnlabelledData, "says one thing of a row"),
+        ((pg.RowSource, tm.Registration), pg.UnlabelledData, "holds ids of sources"),
+        ((pg.RowSource, pg.ByRow), pg.UnlabelledData, "holds ids of sources"),
     ],
     ids=[
         "nothing", "none", "a number", "bytes", "a mapping", "no id", "misspelt", "a purpose", "two marks",
@@ -169,18 +154,18 @@ def test_what_is_no_table_is_refused() -> None:
 
 
 def test_one_column_says_where_a_row_is_from() -> None:
-    with pytest.raises(UnlabelledData, match="`a` and `b` are both marked RowSource"):
-        columns_of(NOTICE, {"a": RowSource, "b": RowSource})
-    with pytest.raises(UnlabelledData, match="both marked Collected"):
-        columns_of(NOTICE, {"a": Collected, "b": (Collected, tm.Cookie)})
+    with pytest.raises(pg.UnlabelledData, match="`a` and `b` are both marked RowSource"):
+        columns_of(NOTICE, {"a": pg.RowSource, "b": pg.RowSource})
+    with pytest.raises(pg.UnlabelledData, match="both marked Collected"):
+        columns_of(NOTICE, {"a": pg.Collected, "b": (pg.Collected, tm.Cookie)})
 
 
 def test_classes_of_an_unknown_notice_are_refused() -> None:
-    with pytest.raises(UnknownSource):
+    with pytest.raises(pg.UnknownSource):
         columns_of(NOTICE, {"email": EARLIER.source("1.1(a)")})
-    assert columns_of(HISTORY, {"email": EARLIER.source("1.1(a)")})["email"].label is Label(EARLIER.source("1.1(a)"))
+    assert columns_of(HISTORY, {"email": EARLIER.source("1.1(a)")})["email"].label is pg.Label(EARLIER.source("1.1(a)"))
     tags = columns_of(HISTORY, {"email": EARLIER.source("1.1(a)")})
-    with pytest.raises(UnknownSource):
+    with pytest.raises(pg.UnknownSource):
         columns_of(NOTICE, tags)
 
 
@@ -205,10 +190,10 @@ def test_columns_are_values() -> None:
 
 
 def test_a_tag_is_written_in_one_way() -> None:
-    assert encode(Tag(Label(tm.Registration)), NOTICE) == (
+    assert encode(Tag(pg.Label(tm.Registration)), NOTICE) == (
         '{"notice":"trendmicro-jp","revision":"2024-04-01","sources":["1.1(a)"],"version":1}'
     )
-    assert encode(Tag(Label(tm.ProductData), by_row=True, mark=Subject("customer")), HISTORY) == (
+    assert encode(Tag(pg.Label(tm.ProductData), by_row=True, mark=pg.Subject("customer")), HISTORY) == (
         '{"by_row":true,"mark":"subject","notice":"trendmicro-jp","realm":"customer","revision":"2024-04-01",'
         '"sources":["1.1(b)"],"version":1}'
     )
@@ -216,10 +201,12 @@ def test_a_tag_is_written_in_one_way() -> None:
     assert json.loads(encode(Tag(by_row=True), NOTICE))["sources"] == []
 
 
-def _tags(notice: Notice) -> st.SearchStrategy[Tag]:
-    labels = st.lists(st.sampled_from(notice.sources), max_size=4).map(lambda some: Label(*(some or [NotPersonal])))
-    marks = st.sampled_from([None, Subject, Subject("lead"), Collected, Ended])
-    return st.builds(Tag, labels, by_row=st.booleans(), mark=marks) | st.just(Tag(mark=RowSource))
+def _tags(notice: pg.Notice) -> st.SearchStrategy[Tag]:
+    labels = st.lists(st.sampled_from(notice.sources), max_size=4).map(
+        lambda some: pg.Label(*(some or [pg.NotPersonal]))
+    )
+    marks = st.sampled_from([None, pg.Subject, pg.Subject("lead"), pg.Collected, pg.Ended])
+    return st.builds(Tag, labels, by_row=st.booleans(), mark=marks) | st.just(Tag(mark=pg.RowSource))
 
 
 @given(tag=_tags(NOTICE) | _tags(EARLIER))
@@ -228,14 +215,14 @@ def test_a_tag_that_is_written_is_read_again(tag: Tag) -> None:
 
 
 def test_a_tag_of_an_earlier_revision_is_of_its_classes() -> None:
-    old = encode(Tag(Label(EARLIER.source("1.1(a)"))), EARLIER)
-    assert decode(old, HISTORY, "email").label is Label(EARLIER.source("1.1(a)"))
-    with pytest.raises(UnknownSource, match=r"(?s)only 2024-04-01: give the guard a History"):
+    old = encode(Tag(pg.Label(EARLIER.source("1.1(a)"))), EARLIER)
+    assert decode(old, HISTORY, "email").label is pg.Label(EARLIER.source("1.1(a)"))
+    with pytest.raises(pg.UnknownSource, match=r"(?s)only 2024-04-01: give the guard a History"):
         decode(old, NOTICE, "email")
     with pytest.raises(ValueError, match="several revisions"):
-        encode(Tag(Label(tm.Registration, EARLIER.source("1.1(b)"))), HISTORY)
-    with pytest.raises(UnknownSource):
-        encode(Tag(Label(EARLIER.source("1.1(b)"))), NOTICE)
+        encode(Tag(pg.Label(tm.Registration, EARLIER.source("1.1(b)"))), HISTORY)
+    with pytest.raises(pg.UnknownSource):
+        encode(Tag(pg.Label(EARLIER.source("1.1(b)"))), NOTICE)
 
 
 GOOD: dict[str, Any] = {"notice": "trendmicro-jp", "revision": "2024-04-01", "sources": ["1.1(a)"], "version": 1}
@@ -244,30 +231,30 @@ GOOD: dict[str, Any] = {"notice": "trendmicro-jp", "revision": "2024-04-01", "so
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
-        ("", UnlabelledData, "`email` cannot be read"),
-        ("{", UnlabelledData, "cannot be read"),
-        ("[]", UnlabelledData, "cannot be read"),
-        ("null", UnlabelledData, "cannot be read"),
-        (b"\xff\xfe", UnlabelledData, "cannot be read"),
-        (GOOD | {"version": 2}, UnlabelledData, "version"),
-        (GOOD | {"sources": "1.1(a)"}, UnlabelledData, "sources"),
-        (GOOD | {"sources": [1]}, UnlabelledData, "sources"),
-        (GOOD | {"sources": []}, UnlabelledData, "names no source"),
-        (GOOD | {"sources": [], "mark": "subject"}, UnlabelledData, "names no source"),
-        (GOOD | {"sources": ["not-personal", "1.1(a)"]}, UnlabelledData, "says both"),
-        (GOOD | {"sources": ["1.1a"]}, UnlabelledData, "which is written 1.1"),
-        (GOOD | {"sources": ["1.9(a)"]}, UnknownSource, "unknown source `1.9"),
-        (GOOD | {"notice": "acme"}, UnknownSource, "is of another notice than"),
-        (GOOD | {"revision": "2019-01-01"}, UnknownSource, "give the guard a History"),
-        (GOOD | {"revision": "yesterday"}, UnlabelledData, "revision"),
-        (GOOD | {"mark": "owner"}, UnlabelledData, "mark"),
-        (GOOD | {"realm": "customer"}, UnlabelledData, "marks no subject"),
-        (GOOD | {"realm": "Customer!", "mark": "subject"}, UnlabelledData, "a realm is a word"),
-        (GOOD | {"mark": "source"}, UnlabelledData, "holds ids of sources"),
-        (GOOD | {"by_row": "yes"}, UnlabelledData, "by_row"),
-        (GOOD | {"extra": 1}, UnlabelledData, "extra"),
-        ({key: one for key, one in GOOD.items() if key != "notice"}, UnlabelledData, "notice"),
-        (" " * 20_000, UnlabelledData, "20,000 characters"),
+        ("", pg.UnlabelledData, "`email` cannot be read"),
+        ("{", pg.UnlabelledData, "cannot be read"),
+        ("[]", pg.UnlabelledData, "cannot be read"),
+        ("null", pg.UnlabelledData, "cannot be read"),
+        (b"\xff\xfe", pg.UnlabelledData, "cannot be read"),
+        (GOOD | {"version": 2}, pg.UnlabelledData, "version"),
+        (GOOD | {"sources": "1.1(a)"}, pg.UnlabelledData, "sources"),
+        (GOOD | {"sources": [1]}, pg.UnlabelledData, "sources"),
+        (GOOD | {"sources": []}, pg.UnlabelledData, "names no source"),
+        (GOOD | {"sources": [], "mark": "subject"}, pg.UnlabelledData, "names no source"),
+        (GOOD | {"sources": ["not-personal", "1.1(a)"]}, pg.UnlabelledData, "says both"),
+        (GOOD | {"sources": ["1.1a"]}, pg.UnlabelledData, "which is written 1.1"),
+        (GOOD | {"sources": ["1.9(a)"]}, pg.UnknownSource, "unknown source `1.9"),
+        (GOOD | {"notice": "acme"}, pg.UnknownSource, "is of another notice than"),
+        (GOOD | {"revision": "2019-01-01"}, pg.UnknownSource, "give the guard a History"),
+        (GOOD | {"revision": "yesterday"}, pg.UnlabelledData, "revision"),
+        (GOOD | {"mark": "owner"}, pg.UnlabelledData, "mark"),
+        (GOOD | {"realm": "customer"}, pg.UnlabelledData, "marks no subject"),
+        (GOOD | {"realm": "Customer!", "mark": "subject"}, pg.UnlabelledData, "a realm is a word"),
+        (GOOD | {"mark": "source"}, pg.UnlabelledData, "holds ids of sources"),
+        (GOOD | {"by_row": "yes"}, pg.UnlabelledData, "by_row"),
+        (GOOD | {"extra": 1}, pg.UnlabelledData, "extra"),
+        ({key: one for key, one in GOOD.items() if key != "notice"}, pg.UnlabelledData, "notice"),
+        (" " * 20_000, pg.UnlabelledData, "20,000 characters"),
     ],
     ids=lambda given_: None,
 )
@@ -276,12 +263,12 @@ def test_a_broken_or_foreign_tag_is_refused(text: object, error: type[Exception]
     assert isinstance(written, (str, bytes))
     with pytest.raises(error, match=said.replace("(", r"\(")) as caught:
         decode(written, NOTICE, "email")
-    assert "`email`" in str(caught.value) or error is UnknownSource
+    assert "`email`" in str(caught.value) or error is pg.UnknownSource
 
 
 @given(text=st.text(max_size=60) | st.binary(max_size=60))
 def test_no_text_is_read_as_a_tag_by_chance(text: str | bytes) -> None:
-    with pytest.raises(UnlabelledData):
+    with pytest.raises(pg.UnlabelledData):
         decode(text, NOTICE, "email")
 
 
@@ -289,7 +276,7 @@ def test_no_text_is_read_as_a_tag_by_chance(text: str | bytes) -> None:
 
 
 def test_tables_are_told_by_name() -> None:
-    tables = Tables(NOTICE, {"crm.customer": Customer, "orders": {"id": NotPersonal}}, views={"v": "SELECT 1"})
+    tables = Tables(NOTICE, {"crm.customer": Customer, "orders": {"id": pg.NotPersonal}}, views={"v": "SELECT 1"})
     assert list(tables) == ["crm.customer", "orders"]
     assert tables["orders"]["id"] == Tag()
     assert len(tables) == 2
@@ -300,7 +287,9 @@ def test_tables_are_told_by_name() -> None:
 
 
 def test_a_column_that_carries_no_tag_is_told_to_be_there() -> None:
-    tables = Tables(NOTICE, {"orders": {"id": NotPersonal, "note": None, "total": tm.Contract}, "customer": Customer})
+    tables = Tables(
+        NOTICE, {"orders": {"id": pg.NotPersonal, "note": None, "total": tm.Contract}, "customer": Customer}
+    )
     assert tables.names["orders"] == ("id", "note", "total")
     assert list(tables["orders"]) == ["id", "total"]
     assert tables.names["customer"] == tuple(tables["customer"])
@@ -318,6 +307,6 @@ def test_a_name_is_of_a_table_or_of_a_view() -> None:
 
 
 def test_a_tag_can_be_given_as_it_is() -> None:
-    assert tag_of(NOTICE, Tag(Label(tm.Cookie)), "c") == Tag(Label(tm.Cookie))
-    with pytest.raises(UnknownSource):
-        tag_of(NOTICE, Tag(Label(EARLIER.source("2.3"))), "c")
+    assert tag_of(NOTICE, Tag(pg.Label(tm.Cookie)), "c") == Tag(pg.Label(tm.Cookie))
+    with pytest.raises(pg.UnknownSource):
+        tag_of(NOTICE, Tag(pg.Label(EARLIER.source("2.3"))), "c")

@@ -14,19 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from purposeguard import (
-    ByRow,
-    Collected,
-    Guard,
-    Notice,
-    NotPersonal,
-    PurposeGuardError,
-    PurposeMissing,
-    PurposeViolation,
-    RowSource,
-    Subject,
-    UnlabelledData,
-)
+import purposeguard as pg
 from purposeguard.adapters import arrow
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
@@ -36,7 +24,7 @@ from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content
 from tests.oversights import Told
 
-GUARD = Guard(tm.NOTICE)
+GUARD = pg.Guard(tm.NOTICE)
 FRAMES = Frames(GUARD)
 TABLE = pa.table({"email": ["a@b"], "device": ["x"]})
 TAGS = {"email": tm.Registration, "device": tm.ProductData}
@@ -48,39 +36,44 @@ TAGGED = arrow.tagged(TABLE, TAGS, tm.NOTICE)
 
 def test_tags_of_another_table_do_not_take_the_place_of_those_that_it_bears() -> None:
     with GUARD.purpose(tm.RenewalGuidance):
-        for lesser in ({"email": NotPersonal, "device": NotPersonal}, {**TAGS, "device": tm.Registration}):
+        for lesser in ({"email": pg.NotPersonal, "device": pg.NotPersonal}, {**TAGS, "device": tm.Registration}):
             for call in (FRAMES.check, FRAMES.withhold, FRAMES.permitted):
-                with pytest.raises(UnlabelledData, match="bears a tag that says more"):
+                with pytest.raises(pg.UnlabelledData, match="bears a tag that says more"):
                     call(TAGGED, lesser)
 
 
 def test_marks_that_a_table_bears_are_not_left_out_by_tags_that_are_given() -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
-    marked = {"source": RowSource, "id": Subject("customer"), "email": [ByRow, tm.Registration]}
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
+    marked = {"source": pg.RowSource, "id": pg.Subject("customer"), "email": [pg.ByRow, tm.Registration]}
     table = arrow.tagged(pa.table({"source": ["1.1(a)"], "id": [1], "email": ["a"]}), marked, tm.NOTICE)
     with guard.purpose(tm.RenewalGuidance):
         assert Frames(guard).permitted(table, marked).num_rows == 1
-        for lesser in ({"id": NotPersonal}, {"id": Subject}, {"source": NotPersonal}, {"email": tm.Registration}):
-            with pytest.raises(UnlabelledData, match="bears a tag that says more"):
+        for lesser in (
+            {"id": pg.NotPersonal},
+            {"id": pg.Subject},
+            {"source": pg.NotPersonal},
+            {"email": tm.Registration},
+        ):
+            with pytest.raises(pg.UnlabelledData, match="bears a tag that says more"):
                 Frames(guard).permitted(table, marked | lesser)
 
 
 def test_columns_that_change_places_take_their_tags_along() -> None:
     swapped = TAGGED.rename_columns({"email": "device", "device": "email"})
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as refused:
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as refused:
         FRAMES.check(swapped)
     assert refused.value.field == "email"
 
 
 def test_a_column_put_in_the_place_of_another_has_no_tag() -> None:
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="`email` carries no tag"):
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.UnlabelledData, match="`email` carries no tag"):
         FRAMES.check(TAGGED.set_column(0, "email", TABLE["device"]), columns=["email"])
 
 
 def test_attributes_of_a_frame_are_no_tags() -> None:
     frame = TABLE.to_pandas()
     frame.attrs["purposeguard"] = {"email": "not-personal", "device": "not-personal"}
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="bears no tags"):
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.UnlabelledData, match="bears no tags"):
         FRAMES.check(frame)
 
 
@@ -108,12 +101,12 @@ def test_a_frame_that_says_of_itself_what_it_likes_is_not_taken() -> None:
 def test_what_stands_in_the_index_is_a_column() -> None:
     frame = TABLE.to_pandas()
     with GUARD.purpose(tm.RenewalGuidance):
-        with pytest.raises(PurposeViolation) as refused:
+        with pytest.raises(pg.PurposeViolation) as refused:
             FRAMES.check(frame.set_index("device"), TAGS)
         assert refused.value.field == "device"
-        with pytest.raises(UnlabelledData, match="the index has no name"):
+        with pytest.raises(pg.UnlabelledData, match="the index has no name"):
             FRAMES.check(frame.set_index(frame["device"].rename(None))[["email"]], TAGS)
-        with pytest.raises(UnlabelledData, match="the index has no name"):
+        with pytest.raises(pg.UnlabelledData, match="the index has no name"):
             FRAMES.check(frame.set_index([frame["device"].rename(None), frame["email"]]), TAGS)
         left = FRAMES.withhold(
             frame.set_index(["device", "email"], drop=False).rename_axis(["device2", "email2"]),
@@ -132,20 +125,20 @@ def test_numbers_in_an_index_without_a_name_may_be_anybodys(index: Any) -> None:
     frame = pd.DataFrame({"email": ["a"]}, index=index)
     with GUARD.purpose(tm.RenewalGuidance):
         for found in (frame, dd.from_pandas(frame, npartitions=1)):
-            with pytest.raises(UnlabelledData, match="the index has no name"):
+            with pytest.raises(pg.UnlabelledData, match="the index has no name"):
                 FRAMES.check(found, TAGS)
             FRAMES.check(found.reset_index(drop=True), TAGS)
 
 
 def test_rows_that_are_left_are_numbered_anew() -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
-    tags = {"id": Subject, "email": tm.Registration}
+    guard = pg.Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
+    tags = {"id": pg.Subject, "email": tm.Registration}
     frames, frame = Frames(guard), pd.DataFrame({"id": [1, 2, 3], "email": ["a", "b", "c"]})
     with guard.purpose(tm.RenewalGuidance):
         left = frames.permitted(frame, tags)
         assert left.index.tolist() == [0, 1]  # a gap would say where somebody is
         frames.permitted(left, tags)
-        assert frames.permitted(frame.rename_axis("n"), {**tags, "n": NotPersonal}).index.tolist() == [0, 2]
+        assert frames.permitted(frame.rename_axis("n"), {**tags, "n": pg.NotPersonal}).index.tolist() == [0, 2]
 
 
 def _reached(frame: pd.DataFrame) -> str:
@@ -162,12 +155,12 @@ def _reached(frame: pd.DataFrame) -> str:
 
 
 def test_what_was_withheld_from_a_frame_of_pandas_is_not_behind_it() -> None:
-    tags = {"n": tm.Registration, "device": tm.ProductData, "id": Subject, "text": tm.Registration}
+    tags = {"n": tm.Registration, "device": tm.ProductData, "id": pg.Subject, "text": tm.Registration}
     frame = pd.DataFrame({"n": [1, 2], "device": [4711, 4712], "id": [1, 2], "text": ["a", "secret"]})
     frame.attrs["all"] = "4711"
-    guard = Guard(tm.NOTICE)
-    told = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
-    everybody = Guard(tm.NOTICE, governance=Told(requires_subject=True))
+    guard = pg.Guard(tm.NOTICE)
+    told = pg.Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
+    everybody = pg.Guard(tm.NOTICE, governance=Told(requires_subject=True))
     assert "4711" in _reached(frame[["n"]])
     with guard.purpose(tm.RenewalGuidance):
         left = Frames(guard).withhold(frame, tags)
@@ -189,7 +182,7 @@ def test_what_was_withheld_from_a_frame_of_pandas_is_not_behind_it() -> None:
 
 
 def test_what_was_left_out_of_a_lazy_frame_is_not_in_its_plan() -> None:
-    tags = {"source": RowSource, "email": ByRow, "device": tm.ProductData}
+    tags = {"source": pg.RowSource, "email": pg.ByRow, "device": tm.ProductData}
     frame = pl.LazyFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "left-out"], "device": ["secret", "secret"]})
     assert b"left-out" in pickle.dumps(frame.filter(pl.col("email") == "a"))
     made = frame.select("source").with_columns(frame.select("email", "device").collect())
@@ -203,7 +196,7 @@ def test_what_was_left_out_of_a_lazy_frame_is_not_in_its_plan() -> None:
 
 
 def test_a_lazy_frame_that_reads_a_file_stays_lazy(tmp_path: Path) -> None:
-    tags = {"source": RowSource, "email": ByRow}
+    tags = {"source": pg.RowSource, "email": pg.ByRow}
     frame = pl.DataFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "left-out"]})
     for name in ("parquet", "csv", "ipc", "ndjson"):
         path = tmp_path / f"people.{name}"
@@ -219,22 +212,22 @@ def test_a_lazy_frame_that_reads_a_file_stays_lazy(tmp_path: Path) -> None:
 
 
 def test_a_subject_in_the_index_is_asked_about() -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
     frame = pd.DataFrame({"id": [1, 2], "email": ["a", "b"]}).set_index("id")
     with guard.purpose(tm.RenewalGuidance):
-        left = Frames(guard).permitted(frame, {"id": Subject, "email": tm.Registration})
+        left = Frames(guard).permitted(frame, {"id": pg.Subject, "email": tm.Registration})
     assert list(left["email"]) == ["a"]
 
 
 def test_who_was_left_out_does_not_stay_among_categories() -> None:
-    guard = Guard(
+    guard = pg.Guard(
         tm.NOTICE,
         governance=Told({"2": SubjectPreferences(all_suspended=True), "3": SubjectPreferences(all_suspended=True)}),
     )
-    tags = {"id": Subject, "email": tm.Registration, "size": NotPersonal}
+    tags = {"id": pg.Subject, "email": tm.Registration, "size": pg.NotPersonal}
     frame = pd.DataFrame({"id": ["1", "2", "3"], "email": ["a", "b", "c"], "size": ["s", "m", "l"]}, dtype="category")
     frame["email"] = frame["email"].cat.as_ordered().cat.reorder_categories(["c", "b", "a"])
-    nobody = Guard(tm.NOTICE, governance=Told(requires_subject=True))
+    nobody = pg.Guard(tm.NOTICE, governance=Told(requires_subject=True))
     with guard.purpose(tm.RenewalGuidance):
         left = Frames(guard).permitted(frame, tags)
         assert {name: list(left[name].cat.categories) for name in left} == {
@@ -242,7 +235,7 @@ def test_who_was_left_out_does_not_stay_among_categories() -> None:
         }  # fmt: skip
         assert left["email"].value_counts().to_dict() == {"a": 1}
         for index in ("id", ["id", "email"], ["email", "size"]):
-            left = Frames(guard).permitted(frame.assign(k=["1", "2", "3"]).set_index(index), {**tags, "k": Subject})
+            left = Frames(guard).permitted(frame.assign(k=["1", "2", "3"]).set_index(index), {**tags, "k": pg.Subject})
             levels = left.index.levels if isinstance(index, list) else [left.index.categories]
             assert not {"2", "3", "b", "c"} & {value for level in levels for value in level}
         parts = Frames(guard).permitted(dd.from_pandas(frame, npartitions=2), tags)
@@ -264,10 +257,10 @@ def test_days_in_the_index_are_asked_about() -> None:
     told = tm.NOTICE.dump()
     rule = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only"}
     period = [{"source": "1.1(a)", "days": 30, "from": "collection"}]
-    guard = Guard(Notice.parse(told | {"retention": rule | {"period": period}}))
+    guard = pg.Guard(pg.Notice.parse(told | {"retention": rule | {"period": period}}))
     index = pd.DatetimeIndex(["2020-01-01", "2999-01-01"], tz="Asia/Tokyo", name="at")
     with guard.purpose("1.2(2)④"):
-        left = Frames(guard).permitted(pd.DataFrame({"n": [0, 1]}, index=index), {"at": Collected, "n": "1.1(a)"})
+        left = Frames(guard).permitted(pd.DataFrame({"n": [0, 1]}, index=index), {"at": pg.Collected, "n": "1.1(a)"})
     assert list(left["n"]) == [1]
 
 
@@ -279,17 +272,17 @@ def test_two_columns_of_one_name_are_not_told_apart() -> None:
 
 def test_a_lazy_frame_hides_no_column() -> None:
     hidden = pl.LazyFrame({"email": ["a"]}).with_columns(device=pl.lit("x")).rename({"email": "email"})
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
         FRAMES.check(hidden, TAGS)
     nested = pl.LazyFrame({"email": [{"device": "x"}]})
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
         FRAMES.check(nested, {"email": [tm.Registration, tm.ProductData]})
 
 
 def test_a_lazy_frame_that_is_read_later_is_narrowed_then() -> None:
     frame = pl.LazyFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "b"]})
     with GUARD.purpose(tm.RenewalGuidance):
-        left = FRAMES.permitted(frame, {"source": RowSource, "email": ByRow})
+        left = FRAMES.permitted(frame, {"source": pg.RowSource, "email": pg.ByRow})
     assert left.collect()["email"].to_list() == ["a"]
     later = left.with_columns(pl.col("email").str.to_uppercase()).filter(pl.col("email") != "A")
     assert later.collect().height == 0
@@ -297,7 +290,7 @@ def test_a_lazy_frame_that_is_read_later_is_narrowed_then() -> None:
 
 def test_selecting_before_reading_does_not_undo_the_filter() -> None:
     table = pa.table({"source": ["1.1(a)", "2.3"], "email": ["a", "b"]})
-    tags = {"source": RowSource, "email": ByRow}
+    tags = {"source": pg.RowSource, "email": pg.ByRow}
     with GUARD.purpose(tm.RenewalGuidance):
         lazy = FRAMES.permitted(pl.DataFrame(table).lazy(), tags).select("email").collect()
         relation = FRAMES.permitted(duckdb.from_arrow(table), tags).select("email")
@@ -308,63 +301,63 @@ def test_selecting_before_reading_does_not_undo_the_filter() -> None:
 def test_names_and_ids_do_not_become_sql() -> None:
     name = 'e" OR true --'
     table = pa.table({"s'x\"": ["1.1(a)", "2.3"], name: ["a", "b"], "n": [0, 1]})
-    tags = {"s'x\"": RowSource, name: ByRow, "n": NotPersonal}
+    tags = {"s'x\"": pg.RowSource, name: pg.ByRow, "n": pg.NotPersonal}
     told = Told({"x' OR '1'='1": SubjectPreferences(all_suspended=True)})
-    guard = Guard(tm.NOTICE, governance=told)
+    guard = pg.Guard(tm.NOTICE, governance=told)
     with guard.purpose(tm.RenewalGuidance):
         found = Frames(guard).permitted(duckdb.from_arrow(table), tags)
         assert content(found)["n"].to_pylist() == [0]
         who = pa.table({"w": ["x' OR '1'='1", "y"], "n": [0, 1]})
-        left = Frames(guard).permitted(duckdb.from_arrow(who), {"w": Subject, "n": tm.Registration})
+        left = Frames(guard).permitted(duckdb.from_arrow(who), {"w": pg.Subject, "n": tm.Registration})
         assert content(left)["n"].to_pylist() == [1]
 
 
 def test_a_use_that_has_ended_checks_nothing() -> None:
     with GUARD.purpose(tm.RenewalGuidance):
         pass
-    with pytest.raises(PurposeMissing):
+    with pytest.raises(pg.PurposeMissing):
         FRAMES.check(TABLE, TAGS)
 
 
 def test_tags_of_a_part_do_not_do_for_the_whole() -> None:
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="`device` carries no tag"):
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.UnlabelledData, match="`device` carries no tag"):
         FRAMES.check(TABLE, {"email": tm.Registration})
 
 
 def test_naming_no_column_is_no_way_to_read_all() -> None:
     with GUARD.purpose(tm.RenewalGuidance):
         FRAMES.check(TABLE, TAGS, columns=[])  # nothing is used, so nothing is allowed either
-        with pytest.raises(PurposeViolation):
+        with pytest.raises(pg.PurposeViolation):
             FRAMES.check(TABLE, TAGS, columns=None)
 
 
 def test_a_source_column_that_rows_of_another_source_fill_in_changes_nothing_for_columns_of_their_own() -> None:
     table = pa.table({"source": ["1.1(a)", "1.1(a)"], "device": ["x", "y"], "email": ["a", "b"]})
-    tags = {"source": RowSource, "device": [ByRow, tm.ProductData], "email": ByRow}
+    tags = {"source": pg.RowSource, "device": [pg.ByRow, tm.ProductData], "email": pg.ByRow}
     with GUARD.purpose(tm.RenewalGuidance):
-        with pytest.raises(PurposeViolation):
+        with pytest.raises(pg.PurposeViolation):
             FRAMES.permitted(table, tags)
         assert FRAMES.permitted(table, tags, withhold=True).column_names == ["source", "email"]
 
 
 def test_columns_of_another_guard_are_not_taken_for_its_own() -> None:
-    other = Notice.parse({**tm.NOTICE.dump(), "id": "other"})
+    other = pg.Notice.parse({**tm.NOTICE.dump(), "id": "other"})
     foreign = Columns(
         dict(arrow.columns_of(arrow.tagged(TABLE, {"email": "1.1(a)", "device": "1.1(b)"}, other), other))
     )
-    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(PurposeGuardError):
+    with GUARD.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeGuardError):
         FRAMES.check(TABLE, foreign)
 
 
 def test_a_message_holds_no_value_of_a_row() -> None:
     private = "secret@example.org"
     table = pa.table({"source": ["1.1(a)"], "who": [f" {private}"], "email": [private]})
-    guard = Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
-    tags = {"source": NotPersonal, "who": Subject, "email": tm.Registration}
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
+    tags = {"source": pg.NotPersonal, "who": pg.Subject, "email": tm.Registration}
     with guard.purpose(tm.RenewalGuidance):
         for make in (pa.table, pl.DataFrame, pa.Table.to_pandas, duckdb.from_arrow):
             frame = table if make is pa.table else make(table)
-            with pytest.raises((UnlabelledData, duckdb.Error)) as refused:
+            with pytest.raises((pg.UnlabelledData, duckdb.Error)) as refused:
                 content(Frames(guard).permitted(frame, tags))
             assert private not in str(refused.value)
             assert refused.value.__context__ is None or private not in str(refused.value.__context__)
@@ -373,11 +366,12 @@ def test_a_message_holds_no_value_of_a_row() -> None:
 def test_a_rule_goes_to_other_processes() -> None:
     frame = dd.from_pandas(pd.DataFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "b"]}), npartitions=2)
     with GUARD.purpose(tm.RenewalGuidance):
-        left = FRAMES.permitted(frame, {"source": RowSource, "email": ByRow})
+        left = FRAMES.permitted(frame, {"source": pg.RowSource, "email": pg.ByRow})
     assert list(pickle.loads(pickle.dumps(left)).compute()["email"]) == ["a"]
     with GUARD.purpose(tm.RenewalGuidance):
         lazy = FRAMES.permitted(
-            pl.LazyFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "b"]}), {"source": RowSource, "email": ByRow}
+            pl.LazyFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "b"]}),
+            {"source": pg.RowSource, "email": pg.ByRow},
         )
     assert pickle.loads(pickle.dumps(lazy)).collect()["email"].to_list() == ["a"]
 
@@ -398,15 +392,15 @@ def test_limit_a_frame_that_is_not_shown_to_the_guard_is_not_checked() -> None:
 
 def test_limit_who_tags_a_table_is_believed() -> None:
     with GUARD.purpose(tm.RenewalGuidance):
-        FRAMES.check(arrow.tagged(TABLE, {"email": NotPersonal, "device": NotPersonal}, tm.NOTICE))
+        FRAMES.check(arrow.tagged(TABLE, {"email": pg.NotPersonal, "device": pg.NotPersonal}, tm.NOTICE))
 
 
 def test_limit_a_lazy_frame_asks_as_of_when_it_was_narrowed() -> None:
     told = Told({"1": SubjectPreferences(all_suspended=True)})
-    guard = Guard(tm.NOTICE, governance=told)
+    guard = pg.Guard(tm.NOTICE, governance=told)
     with guard.purpose(tm.RenewalGuidance):
         left = Frames(guard).permitted(
-            pl.LazyFrame({"id": [1, 2], "email": ["a", "b"]}), {"id": Subject, "email": tm.Registration}
+            pl.LazyFrame({"id": [1, 2], "email": ["a", "b"]}), {"id": pg.Subject, "email": tm.Registration}
         )
     told.all_preferences["2"] = SubjectPreferences(all_suspended=True)
     assert left.collect()["id"].to_list() == [2]
@@ -421,7 +415,7 @@ def test_limit_a_function_within_a_lazy_frame_may_see_rows_that_are_left_out() -
 
     frame = pl.LazyFrame({"source": ["1.1(a)", "2.3"], "email": ["a", "b"]})
     with GUARD.purpose(tm.RenewalGuidance):
-        left = FRAMES.permitted(frame, {"source": RowSource, "email": ByRow})
+        left = FRAMES.permitted(frame, {"source": pg.RowSource, "email": pg.ByRow})
     looked = left.filter(pl.col("email").map_batches(look, return_dtype=pl.Boolean, is_elementwise=True)).collect()
     assert looked.height == 0  # but what it saw depends on how the engine orders conditions
     assert set(seen) <= {"a", "b"}

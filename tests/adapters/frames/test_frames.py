@@ -15,18 +15,7 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
-from purposeguard import (
-    ByRow,
-    ChannelViolation,
-    Guard,
-    NotPersonal,
-    PurposeMissing,
-    PurposeViolation,
-    RowSource,
-    Subject,
-    UnknownSource,
-    UnlabelledData,
-)
+import purposeguard as pg
 from purposeguard.adapters import arrow, tags
 from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
@@ -59,12 +48,12 @@ each = pytest.mark.parametrize("kind", FRAMES)
 
 @each
 def test_columns_are_checked_for_the_purpose_under_way(kind: str) -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     with guard.purpose(tm.SecurityInformation):
         frames.check(frame, Customer)
     with guard.purpose(tm.RenewalGuidance):
-        with pytest.raises(PurposeViolation) as refused:
+        with pytest.raises(pg.PurposeViolation) as refused:
             frames.check(frame, Customer)
         assert refused.value.field == "device"
         frames.check(frame, Customer, columns=["email", "id"])
@@ -77,7 +66,7 @@ def test_columns_are_checked_for_the_purpose_under_way(kind: str) -> None:
 
 @each
 def test_columns_that_may_not_be_used_are_withheld(kind: str) -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     with guard.purpose(tm.RenewalGuidance):
         left = frames.withhold(frame, Customer)
@@ -94,17 +83,17 @@ def test_columns_that_may_not_be_used_are_withheld(kind: str) -> None:
 @each
 def test_rows_are_kept_by_what_their_subjects_asked_for(kind: str) -> None:
     told = Told({"2": SubjectPreferences(all_suspended=True)})
-    guard = Guard(tm.NOTICE, governance=told)
+    guard = pg.Guard(tm.NOTICE, governance=told)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
-    given = {"id": Subject, "email": tm.Registration, "device": tm.ProductData}
+    given = {"id": pg.Subject, "email": tm.Registration, "device": tm.ProductData}
     with guard.purpose(tm.RenewalGuidance):
-        with pytest.raises(UnlabelledData, match="permitted"):
+        with pytest.raises(pg.UnlabelledData, match="permitted"):
             frames.check(frame, given, ["id", "email"])
-        with pytest.raises(UnlabelledData, match="permitted"):
+        with pytest.raises(pg.UnlabelledData, match="permitted"):
             frames.withhold(frame, given)
-        with pytest.raises(PurposeViolation):  # whatever its rows say
+        with pytest.raises(pg.PurposeViolation):  # whatever its rows say
             frames.check(frame, given)
-        with pytest.raises(PurposeViolation):
+        with pytest.raises(pg.PurposeViolation):
             frames.permitted(frame, given)
         left = frames.permitted(frame, given, withhold=True)
         assert content(left).to_pylist() == [{"id": 1, "email": "a@b"}, {"id": 3, "email": "e@f"}]
@@ -114,24 +103,26 @@ def test_rows_are_kept_by_what_their_subjects_asked_for(kind: str) -> None:
 
 @each
 def test_a_column_without_which_rows_cannot_be_told_is_missed(kind: str) -> None:
-    guard = Guard(tm.NOTICE, governance=Told())
+    guard = pg.Guard(tm.NOTICE, governance=Told())
     frames = Frames(guard)
-    given = {"source": RowSource, "id": Subject, "email": ByRow, "device": tm.ProductData}
+    given = {"source": pg.RowSource, "id": pg.Subject, "email": pg.ByRow, "device": tm.ProductData}
     for gone, asked in (("id", "device"), ("source", "email")):
         table = pa.table({"source": ["1.1(a)"], "id": [1], "email": ["a"], "device": ["b"]}).drop_columns([gone])
         frame = FRAMES[kind](table.select([name for name in table.column_names if name in ("id", "source", asked)]))
-        with guard.purpose(tm.SecurityInformation), pytest.raises(UnlabelledData, match=f"no column `{gone}`"):
+        with guard.purpose(tm.SecurityInformation), pytest.raises(pg.UnlabelledData, match=f"no column `{gone}`"):
             frames.permitted(frame, given)
 
 
 @each
 def test_outside_a_purpose_nothing_personal_is_read(kind: str) -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     for call in (frames.check, frames.withhold, frames.permitted):
-        with pytest.raises(PurposeMissing, match=rf"^read of a frame in {__name__}\.test_outside.* \(test_frames\.py:"):
+        with pytest.raises(
+            pg.PurposeMissing, match=rf"^read of a frame in {__name__}\.test_outside.* \(test_frames\.py:"
+        ):
             call(frame, Customer)
-    plain = dict.fromkeys(TABLE.column_names, NotPersonal)
+    plain = dict.fromkeys(TABLE.column_names, pg.NotPersonal)
     frames.check(frame, plain)
     assert frames.withhold(frame, plain) is frame
     assert frames.permitted(frame, plain) is frame
@@ -141,9 +132,9 @@ def test_outside_a_purpose_nothing_personal_is_read(kind: str) -> None:
 def test_observing_records_and_leaves_all_as_it_is(kind: str) -> None:
     told = Told({"2": SubjectPreferences(all_suspended=True)})
     ledger = RecordingLedger()
-    guard = Guard(tm.NOTICE, mode="observe", ledger=ledger, governance=told)
+    guard = pg.Guard(tm.NOTICE, mode="observe", ledger=ledger, governance=told)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
-    given = {"id": Subject, "email": tm.Registration, "device": tm.ProductData}
+    given = {"id": pg.Subject, "email": tm.Registration, "device": tm.ProductData}
     assert frames.permitted(frame, given) is frame  # outside any purpose
     with guard.purpose(tm.RenewalGuidance):
         assert frames.permitted(frame, given, withhold=True) is frame
@@ -154,72 +145,72 @@ def test_observing_records_and_leaves_all_as_it_is(kind: str) -> None:
 
 @each
 def test_an_empty_frame_is_checked_like_any_other(kind: str) -> None:
-    guard = Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
     frames = Frames(guard)
     table = pa.table(
         {"source": pa.array([], pa.string()), "id": pa.array([], pa.int64()), "email": pa.array([], pa.string())}
     )
-    given = {"source": RowSource, "id": Subject, "email": [ByRow, tm.Registration]}
+    given = {"source": pg.RowSource, "id": pg.Subject, "email": [pg.ByRow, tm.Registration]}
     with guard.purpose(tm.SecurityInformation):
         left = frames.permitted(FRAMES[kind](table), given)
         assert content(left).num_rows == 0
         assert content(left).column_names == table.column_names
-    with guard.purpose(tm.TrafficAnalysis), pytest.raises(PurposeViolation):
+    with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation):
         frames.permitted(FRAMES[kind](table), given)
 
 
 @each
 def test_a_column_that_is_told_by_nothing_is_refused_and_one_that_is_not_there_is_not_missed(kind: str) -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     with guard.purpose(tm.SecurityInformation):
         for call in (frames.check, frames.withhold, frames.permitted):
-            with pytest.raises(UnlabelledData, match="`device` carries no tag"):
-                call(frame, {"id": NotPersonal, "email": tm.Registration})
+            with pytest.raises(pg.UnlabelledData, match="`device` carries no tag"):
+                call(frame, {"id": pg.NotPersonal, "email": tm.Registration})
         frames.check(frame, {**dict.fromkeys(TABLE.column_names, tm.Registration), "phone": tm.Registration})
-        with pytest.raises(UnknownSource):
+        with pytest.raises(pg.UnknownSource):
             frames.check(frame, dict.fromkeys(TABLE.column_names, "9.9"))
         if kind != "arrow":
-            with pytest.raises(UnlabelledData, match="bears no tags that could be relied on"):
+            with pytest.raises(pg.UnlabelledData, match="bears no tags that could be relied on"):
                 frames.check(frame)
 
 
 def test_a_channel_is_asked_for_like_everywhere() -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames = Frames(guard)
     with guard.purpose(tm.WebSecurityMail, channel="email"):
         frames.check(TABLE, dict.fromkeys(TABLE.column_names, tm.WebContact))
-    with pytest.raises(ChannelViolation), guard.purpose(tm.WebSecurityMail):
+    with pytest.raises(pg.ChannelViolation), guard.purpose(tm.WebSecurityMail):
         frames.check(TABLE, dict.fromkeys(TABLE.column_names, tm.WebContact))
 
 
 def test_a_table_of_arrow_may_bear_its_own_tags() -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames = Frames(guard)
     table = arrow.tagged(TABLE, Customer, tm.NOTICE)
     with guard.purpose(tm.RenewalGuidance):
-        with pytest.raises(PurposeViolation):
+        with pytest.raises(pg.PurposeViolation):
             frames.check(table)
         left = frames.withhold(table)
         assert left.column_names == ["id", "email"]
         frames.check(left)  # what is left bears its tags still
         frames.check(table.rename_columns(["id", "device", "email"]), columns=["device"])
-        with pytest.raises(UnlabelledData, match="`email` carries no tag"):
+        with pytest.raises(pg.UnlabelledData, match="`email` carries no tag"):
             frames.check(table.set_column(1, "email", table["device"]))
         broken = table.schema.set(1, pa.field("email", pa.string(), metadata={arrow.KEY: "{}"}))
-        with pytest.raises(UnlabelledData, match="cannot be read"):
+        with pytest.raises(pg.UnlabelledData, match="cannot be read"):
             frames.check(pa.Table.from_arrays(table.columns, schema=broken))
 
 
 def test_uses_and_denials_are_told_once_a_frame() -> None:
     ledger = RecordingLedger()
-    guard = Guard(tm.NOTICE, ledger=ledger)
+    guard = pg.Guard(tm.NOTICE, ledger=ledger)
     frames = Frames(guard)
     with guard.purpose(tm.SecurityInformation):
         frames.check(TABLE, Customer)
         frames.permitted(TABLE, Customer)
     with guard.purpose(tm.RenewalGuidance):
-        with pytest.raises(PurposeViolation):
+        with pytest.raises(pg.PurposeViolation):
             frames.check(TABLE, Customer)
         frames.withhold(TABLE, Customer)
     assert [getattr(error, "field", None) for error, _ in ledger.denials] == ["device"]
@@ -227,7 +218,7 @@ def test_uses_and_denials_are_told_once_a_frame() -> None:
 
 @pytest.mark.parametrize("count", [50_000, pytest.param(1_000_000, marks=pytest.mark.deep)])
 def test_a_frame_may_have_a_million_columns(count: int) -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames = Frames(guard)
     names = [f"c{n}" for n in range(count)]
     known = tags.columns_of(tm.NOTICE, dict.fromkeys(names, tm.Registration))
@@ -236,17 +227,17 @@ def test_a_frame_may_have_a_million_columns(count: int) -> None:
     with guard.purpose(tm.RenewalGuidance):
         frames.check(table, known)
         frames.check(table, known, names[:10])
-    with guard.purpose(tm.TrafficAnalysis), pytest.raises(PurposeViolation) as refused:
+    with guard.purpose(tm.TrafficAnalysis), pytest.raises(pg.PurposeViolation) as refused:
         frames.check(table, known)
     assert refused.value.field == "c0"
 
 
 def test_columns_that_cannot_be_told_apart_are_refused() -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     frames = Frames(guard)
     with guard.purpose(tm.SecurityInformation):
         twins = pa.table([[1], [2]], names=["a", "a"])
-        with pytest.raises(UnlabelledData, match="two columns are called `a`"):
+        with pytest.raises(pg.UnlabelledData, match="two columns are called `a`"):
             frames.check(twins, {"a": tm.Registration})
         with pytest.raises(UnresolvedStatement, match="two columns are called `a`"):
             frames.permitted(pd.DataFrame([[1, 2]], columns=["a", "a"]), {"a": tm.Registration})
@@ -265,7 +256,7 @@ def test_importing_frames_imports_no_library_of_frames() -> None:
 
 
 def test_what_is_no_frame_is_refused() -> None:
-    frames = Frames(Guard(tm.NOTICE))
+    frames = Frames(pg.Guard(tm.NOTICE))
     for given in ([1], {"a": [1]}, None, pd.Series([1]), pl.Series([1]), TABLE.schema, TABLE.to_batches()[0]):
         with pytest.raises(TypeError, match="no frame that is known here"):
             frames.check(given, Columns({}))

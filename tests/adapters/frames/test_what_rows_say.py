@@ -16,19 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from purposeguard import (
-    ByRow,
-    Collected,
-    Ended,
-    Guard,
-    Notice,
-    NotPersonal,
-    PurposeGuardError,
-    RowSource,
-    Subject,
-    UnknownSource,
-    UnlabelledData,
-)
+import purposeguard as pg
 from purposeguard.adapters.frames import Frames
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
@@ -36,7 +24,7 @@ from tests.adapters.frames.kinds import content, scanned
 from tests.oversights import Told
 
 STOPPED = SubjectPreferences(all_suspended=True)
-BY_ROW = {"source": RowSource, "n": ByRow}
+BY_ROW = {"source": pg.RowSource, "n": pg.ByRow}
 
 Make = Callable[[pa.Table], Any]
 KINDS: dict[str, Make] = {
@@ -56,7 +44,7 @@ each_as_it_is = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind 
 
 
 def _kept(frame: Any, tags: object, governance: Told | None = None, purpose: Any = tm.SecurityInformation) -> list[int]:
-    guard = Guard(tm.NOTICE, governance=governance)
+    guard = pg.Guard(tm.NOTICE, governance=governance)
     with guard.purpose(purpose):
         return [int(one) for one in content(Frames(guard).permitted(frame, tags)).column("n").to_pylist()]
 
@@ -83,7 +71,7 @@ def test_ids_are_read_in_any_spelling(kind: str) -> None:
 @each
 @pytest.mark.parametrize("odd", ["9.9", "not-personal", "", "1.1(a)" * 50, "renewal-guidance", "1.1(a); --", "'"])
 def test_a_source_that_means_nothing_is_refused_by_name(kind: str, odd: str) -> None:
-    with pytest.raises((UnknownSource, duckdb.Error)) as refused:
+    with pytest.raises((pg.UnknownSource, duckdb.Error)) as refused:
         _kept(KINDS[kind](_sources(["1.1(a)", odd, "2.3"])), BY_ROW)
     assert "unknown source" in str(refused.value)
 
@@ -91,27 +79,27 @@ def test_a_source_that_means_nothing_is_refused_by_name(kind: str, odd: str) -> 
 @each
 @pytest.mark.parametrize("given", [["1.1(a)", None], [None], ["2.3", None, None]])
 def test_a_row_without_a_source_is_refused(kind: str, given: list[str | None]) -> None:
-    with pytest.raises((UnlabelledData, duckdb.Error), match=r"no source in `source`|unknown source of a row: none"):
+    with pytest.raises((pg.UnlabelledData, duckdb.Error), match=r"no source in `source`|unknown source of a row: none"):
         _kept(KINDS[kind](_sources(given)), BY_ROW)
 
 
 @each_as_it_is
 @pytest.mark.parametrize("given", [[1, 2], [1.5, 2.5], [b"1.1(a)"], [["1.1(a)"]], [datetime.date(2024, 1, 1)]])
 def test_what_is_no_text_is_no_source(kind: str, given: list[Any]) -> None:
-    with pytest.raises(PurposeGuardError, match="source"):
+    with pytest.raises(pg.PurposeGuardError, match="source"):
         _kept(KINDS[kind](_table(given, "source")), BY_ROW)
 
 
 def test_texts_and_numbers_in_one_column_are_refused() -> None:
     for given in (["1.1(a)", 1], ["1.1(a)", b"x"], ["1.1(a)", datetime.date(2024, 1, 1)]):
         frame = pd.DataFrame({"source": pd.Series(given, dtype=object), "n": [0, 1]})
-        with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+        with pytest.raises(pg.UnlabelledData, match="`source` is marked RowSource"):
             _kept(frame, BY_ROW)
     frame = pd.DataFrame({"source": pd.Series(["1.1(a)", 1], dtype="category"), "n": [0, 1]})
-    with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+    with pytest.raises(pg.UnlabelledData, match="`source` is marked RowSource"):
         _kept(frame, BY_ROW)
     objects = pl.DataFrame({"source": pl.Series(["1.1(a)"], dtype=pl.Object), "n": [0]})
-    with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+    with pytest.raises(pg.UnlabelledData, match="`source` is marked RowSource"):
         _kept(objects, BY_ROW)
 
 
@@ -119,9 +107,9 @@ def test_what_stands_among_categories_and_in_no_row_counts_for_nothing() -> None
     given = ["1.1(a)", "2.3", "1.1b"]
     unused = pd.DataFrame({"source": pd.Categorical(given, categories=[*given, "nonsense"]), "n": [0, 1, 2]})
     assert _kept(unused, BY_ROW) == [0, 2]
-    with pytest.raises(UnknownSource):
+    with pytest.raises(pg.UnknownSource):
         _kept(pd.DataFrame({"source": pd.Categorical(["nonsense"]), "n": [0]}), BY_ROW)
-    with pytest.raises(UnlabelledData, match="no source"):
+    with pytest.raises(pg.UnlabelledData, match="no source"):
         _kept(pd.DataFrame({"source": pd.Categorical(["1.1(a)", None]), "n": [0, 1]}), BY_ROW)
     enum = pl.DataFrame({"source": pl.Series(given, dtype=pl.Enum([*given, "nonsense"])), "n": [0, 1, 2]})
     assert _kept(enum, BY_ROW) == [0, 2]
@@ -135,20 +123,20 @@ def test_a_dictionary_of_sources_is_read_by_its_values() -> None:
     for value_type in (pa.string(), pa.large_string()):
         held = [pa.DictionaryArray.from_arrays(pa.array(at, pa.int8()), texts.cast(value_type)) for at in ([3, 0], [4])]
         assert _kept(pa.table({"source": pa.chunked_array(held), "n": range(3)}), BY_ROW) == [1, 2]
-        for at, refusal in (([0, 1], UnlabelledData), ([0, 2], UnknownSource), ([0, None], UnlabelledData)):
+        for at, refusal in (([0, 1], pg.UnlabelledData), ([0, 2], pg.UnknownSource), ([0, None], pg.UnlabelledData)):
             odd = pa.DictionaryArray.from_arrays(pa.array(at, pa.int8()), texts.cast(value_type))
             with pytest.raises(refusal, match="source"):
                 _kept(pa.table({"source": odd, "n": range(2)}), BY_ROW)
     for values in ([1, 2], [b"1.1(a)", b"2.3"]):
         coded = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(values))
-        with pytest.raises(UnlabelledData, match="`source` is marked RowSource"):
+        with pytest.raises(pg.UnlabelledData, match="`source` is marked RowSource"):
             _kept(pa.table({"source": coded, "n": range(2)}), BY_ROW)
 
 
 # ---- subjects --------------------------------------------------------------------------------------------------------
 
 KEY = uuid.UUID("0d9f8a1c-1111-4222-8333-944455556666")
-WHOSE = {"who": Subject, "n": tm.Registration}
+WHOSE = {"who": pg.Subject, "n": tm.Registration}
 
 
 @each
@@ -175,14 +163,14 @@ def test_uuids_of_engines_that_know_them() -> None:
     [" 8", "8 ", "", "8\t", "8\n", "\r8", "8\0\0", "\xa08", "8\u3000", "\ufeff8", "8\u200b", "\u20078", "8" * 201],
 )
 def test_a_text_that_is_no_id_is_refused(kind: str, odd: str) -> None:
-    with pytest.raises((UnlabelledData, duckdb.Error), match="a row holds a text that is no id"):
+    with pytest.raises((pg.UnlabelledData, duckdb.Error), match="a row holds a text that is no id"):
         _kept(KINDS[kind](_table(["7", odd], "who")), WHOSE, Told({"8": STOPPED}))
 
 
 @each_as_it_is
 @pytest.mark.parametrize("given", [[1.0, 2.0], [True, False], [b"1"], [["1"]]])
 def test_what_names_nobody_is_refused(kind: str, given: list[Any]) -> None:
-    with pytest.raises(PurposeGuardError, match="who"):
+    with pytest.raises(pg.PurposeGuardError, match="who"):
         _kept(KINDS[kind](_table(given, "who")), WHOSE, Told({"1": STOPPED}))
 
 
@@ -191,7 +179,7 @@ def test_what_names_nobody_is_refused(kind: str, given: list[Any]) -> None:
 def test_it_is_refused_also_while_nobody_is_left_out_where_each_row_is_to_name_somebody(
     kind: str, given: list[Any]
 ) -> None:
-    with pytest.raises((PurposeGuardError, duckdb.Error), match="who"):
+    with pytest.raises((pg.PurposeGuardError, duckdb.Error), match="who"):
         _kept(KINDS[kind](_table(given, "who")), WHOSE, Told({}, requires_subject=True))
 
 
@@ -200,7 +188,7 @@ def test_types_of_arrow_that_hide_their_nulls_name_nobody() -> None:
     union = pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [texts, pa.array([1, 2])])
     for hidden in (pc.run_end_encode(texts), union):
         for stopped in ({}, {"1": STOPPED}):
-            with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds"):
+            with pytest.raises(pg.UnlabelledData, match="`who` is marked Subject and holds"):
                 _kept(pa.table({"who": hidden, "n": range(2)}), WHOSE, Told(stopped, requires_subject=True))
 
 
@@ -219,7 +207,7 @@ def test_a_dictionary_may_hold_nobody() -> None:
 
 def test_numbers_that_are_too_large_are_refused_by_name() -> None:
     for number in (2**64, 2**200, -(2**70)):
-        with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds numbers of more than 64 bits"):
+        with pytest.raises(pg.UnlabelledData, match="`who` is marked Subject and holds numbers of more than 64 bits"):
             _kept(pd.DataFrame({"who": pd.Series([1, number], dtype=object), "n": [0, 1]}), WHOSE, Told({"1": STOPPED}))
 
 
@@ -259,13 +247,13 @@ def test_subjects_at_either_end_of_64_bits_are_told_from_others(kind: str) -> No
 @each_of_polars
 def test_the_sources_of_left_out_rows_hide_no_other(kind: str) -> None:
     given = ["2.3", "2.3", "9.9", "1.1(a)"]
-    with pytest.raises(UnknownSource):
+    with pytest.raises(pg.UnknownSource):
         _kept(KINDS[kind](_sources(given)), BY_ROW)
-    with pytest.raises(UnlabelledData, match="no source"):
+    with pytest.raises(pg.UnlabelledData, match="no source"):
         _kept(KINDS[kind](_sources(["2.3", None])), BY_ROW)
     odd = KINDS[kind](_sources(["2.3", "1.1(a)"])).rename({"source": "^s.*$"})
     if kind != "polars-file":  # of which polars reads no such column
-        assert _kept(odd, {"^s.*$": RowSource, "n": ByRow}) == [1]
+        assert _kept(odd, {"^s.*$": pg.RowSource, "n": pg.ByRow}) == [1]
 
 
 def _nullable(kind: str, table: pa.Table) -> Any:
@@ -276,7 +264,7 @@ def _nullable(kind: str, table: pa.Table) -> Any:
 
 
 def test_numbers_that_pandas_made_floats_are_refused() -> None:
-    with pytest.raises(UnlabelledData, match="`who` is marked Subject and holds Float64"):
+    with pytest.raises(pg.UnlabelledData, match="`who` is marked Subject and holds Float64"):
         _kept(pd.DataFrame({"who": [1, None], "n": [0, 1]}), WHOSE, Told({"1": STOPPED}))
 
 
@@ -292,12 +280,12 @@ PERIODS = {
         {"source": "1.1(a)", "days": 10, "from": "end-of-use"},
     ],
 }
-KEPT_SHORT = Notice.parse({**tm.NOTICE.dump(), "timezone": "Asia/Tokyo", "retention": PERIODS})
+KEPT_SHORT = pg.Notice.parse({**tm.NOTICE.dump(), "timezone": "Asia/Tokyo", "retention": PERIODS})
 NOW = datetime.datetime(2025, 6, 30, 16, 0, tzinfo=datetime.UTC)  # 1 July in Tokyo
 
 
 def _kept_of(frame: Any, tags: object) -> list[int]:
-    guard = Guard(KEPT_SHORT, clock=lambda: NOW)
+    guard = pg.Guard(KEPT_SHORT, clock=lambda: NOW)
     with guard.purpose("1.2(2)④"):
         return [int(one) for one in content(Frames(guard).permitted(frame, tags)).column("n").to_pylist()]
 
@@ -307,7 +295,7 @@ def test_a_moment_falls_on_a_day_of_the_notices_time_zone(kind: str) -> None:
     # The last day that is kept is 1 June in Tokyo, which begins at 15:00 of 31 May in UTC.
     begins = datetime.datetime(2025, 5, 31, 15, tzinfo=datetime.UTC)
     tick = datetime.timedelta(microseconds=1)
-    tags = {"at": Collected, "n": "1.1(a)"}
+    tags = {"at": pg.Collected, "n": "1.1(a)"}
     for unit in ("s", "ms", "us", "ns"):
         step = tick if unit in ("us", "ns") else datetime.timedelta(seconds=1)
         table = _table([begins - step, begins, begins + step, None], "at", pa.timestamp(unit, "America/Lima"))
@@ -319,7 +307,7 @@ def test_a_moment_falls_on_a_day_of_the_notices_time_zone(kind: str) -> None:
 
 @each
 def test_what_has_not_ended_goes_on(kind: str) -> None:
-    tags = {"at": Ended, "n": "1.1(a)"}
+    tags = {"at": pg.Ended, "n": "1.1(a)"}
     given = [
         datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC),
         None,
@@ -336,8 +324,8 @@ def test_a_moment_without_a_time_zone_is_refused_and_so_is_what_is_no_day(kind: 
         (["2025-06-01"], "holds"),
         ([20250601], "holds"),
     ):
-        with pytest.raises(UnlabelledData, match=why):
-            _kept_of(KINDS[kind](_table(given, "at")), {"at": Collected, "n": "1.1(a)"})
+        with pytest.raises(pg.UnlabelledData, match=why):
+            _kept_of(KINDS[kind](_table(given, "at")), {"at": pg.Collected, "n": "1.1(a)"})
 
 
 @pytest.mark.parametrize(
@@ -351,8 +339,8 @@ def test_a_moment_without_a_time_zone_is_refused_and_so_is_what_is_no_day(kind: 
 def test_objects_that_are_days_and_moments_are_refused(given: list[Any]) -> None:
     frame = pd.DataFrame({"day": pd.Series(given, dtype=object), "n": range(len(given))})
     for held in (frame, frame.set_index("day")):
-        with pytest.raises(UnlabelledData, match="holds dates and moments, or moments with and without a time zone"):
-            _kept(held, {"day": Collected, "n": tm.Registration})
+        with pytest.raises(pg.UnlabelledData, match="holds dates and moments, or moments with and without a time zone"):
+            _kept(held, {"day": pg.Collected, "n": tm.Registration})
 
 
 def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -> None:
@@ -367,4 +355,4 @@ def test_days_that_moments_of_nanoseconds_cannot_hold_are_beyond_all_of_them() -
 
 def test_not_personal_is_said_of_what_tells_nothing() -> None:
     frame = pd.DataFrame({"n": np.arange(3), "m": 1})
-    assert _kept(frame, {"n": tm.Registration, "m": NotPersonal}) == [0, 1, 2]
+    assert _kept(frame, {"n": tm.Registration, "m": pg.NotPersonal}) == [0, 1, 2]

@@ -17,16 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
-from purposeguard import (
-    Guard,
-    Label,
-    NotPersonal,
-    PurposeMissing,
-    PurposeViolation,
-    Subject,
-    UnknownSource,
-    UnlabelledData,
-)
+import purposeguard as pg
 from purposeguard.adapters import arrow
 from purposeguard.adapters.spark import Spark
 from purposeguard.adapters.tags import KEY, columns_of
@@ -43,13 +34,13 @@ pytestmark = pytest.mark.xdist_group("spark")
 
 
 @pytest.fixture
-def renewing(guard: Guard) -> Iterator[None]:
+def renewing(guard: pg.Guard) -> Iterator[None]:
     with guard.purpose(tm.RenewalGuidance):
         yield
 
 
 @pytest.fixture
-def improving(guard: Guard) -> Iterator[None]:
+def improving(guard: pg.Guard) -> Iterator[None]:
     with guard.purpose(tm.ProductImprovement):
         yield
 
@@ -64,13 +55,13 @@ def test_what_may_be_used_may_be_read(sp: Spark, customers: DataFrame, renewing:
 
 
 def test_what_may_not_be_used_is_refused_by_its_name(sp: Spark, customers: DataFrame, renewing: None) -> None:
-    with pytest.raises(PurposeViolation) as caught:
+    with pytest.raises(pg.PurposeViolation) as caught:
         sp.check(customers.select("id").filter("device = 'd1'"))
     assert caught.value.field == "device"
 
 
 def test_a_view_is_named(session: SparkSession, sp: Spark, customers: DataFrame, renewing: None) -> None:
-    with pytest.raises(PurposeViolation) as caught:
+    with pytest.raises(pg.PurposeViolation) as caught:
         sp.check(session.sql("select c.device from customer c"))
     assert caught.value.field == "customer.device"
 
@@ -78,16 +69,16 @@ def test_a_view_is_named(session: SparkSession, sp: Spark, customers: DataFrame,
 def test_outside_any_purpose_nothing_personal_is_read(sp: Spark, customers: DataFrame) -> None:
     sp.check(customers.select("id", F.lit(1)))
     for call in (sp.check, sp.withhold, sp.permitted, sp.narrowed):
-        with pytest.raises(PurposeMissing, match=r"^read of a frame( of `customer`)? in .* \(test_frames\.py:\d+\)"):
+        with pytest.raises(pg.PurposeMissing, match=r"^read of a frame( of `customer`)? in .* \(test_frames\.py:\d+\)"):
             call(customers.select("email"))
 
 
 def test_what_is_checked_is_declared(session: SparkSession, customers: DataFrame) -> None:
-    guard = Guard(tm.NOTICE)
+    guard = pg.Guard(tm.NOTICE)
     with guard.purpose(tm.RenewalGuidance):
         Spark(guard).withhold(session.table("customer"))
     (table,) = guard.tables
-    assert (table.name, dict(table.columns)["device"]) == ("customer", Label(tm.ProductData))
+    assert (table.name, dict(table.columns)["device"]) == ("customer", pg.Label(tm.ProductData))
 
 
 def test_nothing_runs_when_a_frame_is_checked(session: SparkSession, sp: Spark, renewing: None) -> None:
@@ -103,7 +94,7 @@ def test_a_frame_of_a_column_without_a_tag_is_refused_where_it_is_used(
     session: SparkSession, sp: Spark, renewing: None
 ) -> None:
     made = session.createDataFrame([(1, "x")], "a int, b string")
-    with pytest.raises(UnlabelledData, match="`a` carries no tag"):
+    with pytest.raises(pg.UnlabelledData, match="`a` carries no tag"):
         sp.check(made.select("a"))
     sp.check(made.agg(F.count("*")))
 
@@ -125,7 +116,7 @@ def test_a_frame_of_spark_connect_is_refused(sp: Spark) -> None:
 def test_in_observe_mode_a_refusal_is_recorded_alone(
     customers: DataFrame, mixed: DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = Guard(tm.NOTICE, mode="observe")
+    guard = pg.Guard(tm.NOTICE, mode="observe")
     spark = Spark(guard)
     with guard.purpose(tm.RenewalGuidance):
         spark.check(customers.select("device"))
@@ -139,17 +130,17 @@ def test_in_observe_mode_a_refusal_is_recorded_alone(
 
 def test_what_is_only_observed_is_told_once(customers: DataFrame, mixed: DataFrame) -> None:
     ledger = RecordingLedger()
-    guard = Guard(tm.NOTICE, mode="observe", ledger=ledger)
+    guard = pg.Guard(tm.NOTICE, mode="observe", ledger=ledger)
     spark = Spark(guard)
     kept = spark.permitted(mixed)  # outside any purpose
     spark.check(kept)
     spark.withhold(customers)
-    assert [type(error) for error, _ in ledger.denials] == [PurposeMissing] * 3
+    assert [type(error) for error, _ in ledger.denials] == [pg.PurposeMissing] * 3
     ledger.denials.clear()
     with guard.purpose(tm.RenewalGuidance):
         spark.permitted(customers.select("device"), withhold=True)
         spark.withhold(customers.select("device"))
-    assert [type(error) for error, _ in ledger.denials] == [PurposeViolation] * 2
+    assert [type(error) for error, _ in ledger.denials] == [pg.PurposeViolation] * 2
 
 
 # ---- withholding -----------------------------------------------------------------------------------------------------
@@ -169,13 +160,13 @@ def test_columns_of_one_name_are_withheld_by_their_places(sp: Spark, customers: 
 
 
 def test_a_condition_cannot_be_withheld(sp: Spark, customers: DataFrame, renewing: None) -> None:
-    with pytest.raises(PurposeViolation) as caught:
+    with pytest.raises(pg.PurposeViolation) as caught:
         sp.withhold(customers.filter("device = 'd1'").select("id"))
     assert caught.value.field == "device"
 
 
 def test_a_frame_of_which_nothing_is_left_is_refused(sp: Spark, customers: DataFrame, renewing: None) -> None:
-    with pytest.raises(PurposeViolation):
+    with pytest.raises(pg.PurposeViolation):
         sp.withhold(customers.select("device"))
 
 
@@ -183,7 +174,7 @@ def test_columns_without_a_tag_are_not_merely_withheld(
     session: SparkSession, sp: Spark, customers: DataFrame, renewing: None
 ) -> None:
     other = session.createDataFrame([(1, "x")], "a int, b string")
-    with pytest.raises(UnlabelledData, match="`b` carries no tag"):
+    with pytest.raises(pg.UnlabelledData, match="`b` carries no tag"):
         sp.withhold(customers.crossJoin(other).select("id", "b"))
 
 
@@ -198,26 +189,26 @@ def test_rows_of_sources_that_may_not_be_used_are_left_out(sp: Spark, mixed: Dat
 
 
 def test_rows_must_be_kept_before_they_are_used(sp: Spark, mixed: DataFrame, renewing: None) -> None:
-    with pytest.raises(UnlabelledData, match="permitted"):
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.check(mixed.select("name"))
-    with pytest.raises(UnlabelledData, match="permitted"):
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.permitted(mixed.filter("name > 'A'").select("id", "src", "name"))
-    with pytest.raises(UnlabelledData, match="permitted"):
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.permitted(mixed.groupBy("src").agg(F.max("name").alias("name")))
     sp.check(mixed.select("id", "src"))
 
 
 def test_what_says_it_of_the_rows_must_be_there(sp: Spark, mixed: DataFrame, renewing: None) -> None:
-    with pytest.raises(UnlabelledData, match="src"):
+    with pytest.raises(pg.UnlabelledData, match="src"):
         sp.permitted(mixed.select("name"))
     assert sp.permitted(mixed.select("name", F.col("src").alias("from"))).count() == 2
 
 
-def test_rows_kept_for_one_purpose_are_not_kept_for_another(guard: Guard, sp: Spark, mixed: DataFrame) -> None:
+def test_rows_kept_for_one_purpose_are_not_kept_for_another(guard: pg.Guard, sp: Spark, mixed: DataFrame) -> None:
     with guard.purpose(tm.ProductImprovement):
         made = sp.permitted(mixed.select("id", "src", "name"))
         assert made.count() == 3
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="anew"):
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.UnlabelledData, match="anew"):
         sp.check(made)
     with guard.purpose(tm.RenewalGuidance):
         assert sp.permitted(made).count() == 2
@@ -225,10 +216,10 @@ def test_rows_kept_for_one_purpose_are_not_kept_for_another(guard: Guard, sp: Sp
 
 def test_rows_of_another_read_of_the_relation_are_not_kept(sp: Spark, mixed: DataFrame, renewing: None) -> None:
     made = sp.permitted(mixed.select("id", "src", "name"))
-    with pytest.raises(UnlabelledData, match="permitted"):
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.check(made.join(mixed.select("id", F.col("name").alias("other")), "id"))
     sp.check(made.join(made.select("id", F.col("name").alias("other")), "id"))
-    with pytest.raises(UnlabelledData, match="permitted"):
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.check(made.select("name").union(mixed.select("name")))
 
 
@@ -236,13 +227,13 @@ def test_the_other_rows_of_a_window_are_not_kept(
     session: SparkSession, sp: Spark, mixed: DataFrame, renewing: None
 ) -> None:
     made = session.sql("select id, src, lag(name) over (order by id) as name from mixed")
-    with pytest.raises(UnlabelledData, match="permitted"):
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.permitted(made)
 
 
 def test_the_other_rows_of_a_batch_are_not_kept(sp: Spark, mixed: DataFrame, renewing: None) -> None:
     shifted: Any = pandas_udf(lambda names: names.shift(1), T.StringType())  # type: ignore[call-overload]
-    with pytest.raises(UnlabelledData, match="permitted"):
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.permitted(mixed.select("id", "src", shifted("name").alias("name")))
     sp.check(sp.permitted(mixed.select("id", "src", "name")).select(shifted("name")))
 
@@ -251,12 +242,12 @@ def test_of_two_reads_of_one_query_each_says_its_own(
     session: SparkSession, sp: Spark, mixed: DataFrame, renewing: None
 ) -> None:
     made = session.sql("with t as (select * from mixed) select a.id, a.src, b.name from t a cross join t b")
-    with pytest.raises(UnlabelledData):
+    with pytest.raises(pg.UnlabelledData):
         sp.permitted(made)
 
 
 def test_columns_and_rows_at_once(sp: Spark, mixed: DataFrame, renewing: None) -> None:
-    with pytest.raises(PurposeViolation) as caught:
+    with pytest.raises(pg.PurposeViolation) as caught:
         sp.permitted(mixed)
     assert caught.value.field == "note"
     assert sp.permitted(mixed, withhold=True).columns == ["id", "src", "name"]
@@ -282,7 +273,7 @@ def test_sources_are_read_in_any_usual_spelling(text: str, session: SparkSession
 
 def test_a_source_that_is_no_text_is_refused(session: SparkSession, sp: Spark, renewing: None) -> None:
     made = frame(session, sp, {"number": RowSource, "name": ByRow}, [(1, "a")])
-    with pytest.raises(UnlabelledData, match="ids of sources are text"):
+    with pytest.raises(pg.UnlabelledData, match="ids of sources are text"):
         sp.permitted(made)
 
 
@@ -293,12 +284,12 @@ STOPPED = SubjectPreferences(suspended=frozenset({"1.2(1)①"}))
 @pytest.mark.parametrize("kind", ["number", "who"])
 def test_rows_of_subjects_who_stopped_the_use_are_left_out(kind: str, count: int, session: SparkSession) -> None:
     told = Told({str(number): STOPPED for number in range(count)})
-    guard = Guard(tm.NOTICE, governance=told)
+    guard = pg.Guard(tm.NOTICE, governance=told)
     spark = Spark(guard)
     values: list[Any] = [1, count, 2, None] if kind == "number" else ["1", str(count), " 2", None]
-    made = frame(session, spark, {kind: Subject, "email": tm.Registration}, [(one, "x") for one in values])
+    made = frame(session, spark, {kind: pg.Subject, "email": tm.Registration}, [(one, "x") for one in values])
     with guard.purpose(tm.RenewalGuidance):
-        with pytest.raises(UnlabelledData, match="permitted"):
+        with pytest.raises(pg.UnlabelledData, match="permitted"):
             spark.check(made)
         kept = spark.permitted(made)
         assert {row[0] for row in kept.collect()} == {values[1], None}
@@ -309,24 +300,24 @@ def test_rows_of_subjects_who_stopped_the_use_are_left_out(kind: str, count: int
 
 def test_rows_kept_before_somebody_stopped_the_use_are_kept_anew(session: SparkSession) -> None:
     told = Told({})
-    guard = Guard(tm.NOTICE, governance=told)
+    guard = pg.Guard(tm.NOTICE, governance=told)
     spark = Spark(guard)
-    made = frame(session, spark, {"number": Subject, "email": tm.Registration}, [(1, "a"), (2, "b")])
+    made = frame(session, spark, {"number": pg.Subject, "email": tm.Registration}, [(1, "a"), (2, "b")])
     with guard.purpose(tm.RenewalGuidance):
         kept = spark.permitted(made)
         spark.check(kept)
         told.all_preferences["1"] = STOPPED
-        with pytest.raises(UnlabelledData, match="anew"):
+        with pytest.raises(pg.UnlabelledData, match="anew"):
             spark.check(kept)
         assert [row.email for row in spark.permitted(kept).collect()] == ["b"]
 
 
-def test_rows_that_were_only_observed_are_not_kept(sp: Spark, guard: Guard, mixed: DataFrame) -> None:
+def test_rows_that_were_only_observed_are_not_kept(sp: Spark, guard: pg.Guard, mixed: DataFrame) -> None:
     made = mixed.select("id", "src", "name")
     with guard.purpose(tm.RenewalGuidance, mode="observe"):
         seen = sp.permitted(made)
         assert seen.count() == 4
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="anew"):
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.UnlabelledData, match="anew"):
         sp.check(seen)
 
 
@@ -336,7 +327,7 @@ def test_a_view_of_kept_rows_is_asked_by_queries(
     sp.narrowed(mixed).createOrReplaceTempView("kept")
     text = "with k as (select * from kept) select (select max(name) from k) as m, name from k where name > 'B'"
     assert sp.sql(session, text).collect() == [("Cy", "Cy")]
-    with pytest.raises(PurposeViolation) as caught:
+    with pytest.raises(pg.PurposeViolation) as caught:
         sp.sql(session, "select id from kept order by note")
     assert str(caught.value.field).endswith("note")
 
@@ -370,33 +361,33 @@ def test_a_column_of_no_type_is_asked_for(sp: Spark) -> None:
         sp.schema({"email": tm.Registration})
 
 
-def test_a_tag_adds_to_what_is_known(sp: Spark, customers: DataFrame, guard: Guard) -> None:
+def test_a_tag_adds_to_what_is_known(sp: Spark, customers: DataFrame, guard: pg.Guard) -> None:
     made = sp.tagged(customers, {"email": [tm.Registration, tm.ProductData], "n": tm.Contract})
     assert repr(sp.columns(made)["email"].label) == "Label(1.1(a), 1.1(b))"
     assert repr(sp.columns(made)["n"].label) == "Label(1.1(c))"
     assert repr(sp.columns(made)["city"].label) == "Label(1.1(a))"
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation):
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation):
         sp.check(made.select("email"))
 
 
 def test_a_tag_does_not_take_away(sp: Spark, customers: DataFrame) -> None:
-    for tag in (NotPersonal, tm.Contract):
+    for tag in (pg.NotPersonal, tm.Contract):
         with pytest.raises(FlowViolation):
             sp.tagged(customers, {"email": tag})
     with pytest.raises(FlowViolation):
-        sp.tagged(customers.select(F.upper("email").alias("x")), {"x": NotPersonal})
+        sp.tagged(customers.select(F.upper("email").alias("x")), {"x": pg.NotPersonal})
 
 
 def test_a_tag_of_what_is_not_there_is_refused(sp: Spark, customers: DataFrame) -> None:
-    with pytest.raises(UnlabelledData, match="not there"):
+    with pytest.raises(pg.UnlabelledData, match="not there"):
         sp.tagged(customers, {"phone": tm.Registration})
-    with pytest.raises(UnlabelledData, match="there twice"):
-        sp.tagged(customers.select("id", "id"), {"id": NotPersonal})
+    with pytest.raises(pg.UnlabelledData, match="there twice"):
+        sp.tagged(customers.select("id", "id"), {"id": pg.NotPersonal})
 
 
 def test_a_tag_costs_nothing_when_it_runs(session: SparkSession, sp: Spark, folder: str) -> None:
     session.range(10).withColumn("x", F.col("id").cast("string")).write.parquet(folder)
-    made = sp.tagged(session.read.parquet(folder), {"id": NotPersonal, "x": tm.Cookie}).filter("x = '3'").select("x")
+    made = sp.tagged(session.read.parquet(folder), {"id": pg.NotPersonal, "x": tm.Cookie}).filter("x = '3'").select("x")
     java: Any = made._jdf
     physical = java.queryExecution().executedPlan().toString()
     assert "purposeguard" not in physical
@@ -405,8 +396,8 @@ def test_a_tag_costs_nothing_when_it_runs(session: SparkSession, sp: Spark, fold
 
 def test_rows_of_what_was_tagged_are_kept(session: SparkSession, sp: Spark, renewing: None) -> None:
     plain = session.createDataFrame([(1, "1.1a", "a"), (2, "2.1a", "b")], "id int, src string, name string")
-    made = sp.tagged(plain, {"id": NotPersonal, "src": RowSource, "name": ByRow})
-    with pytest.raises(UnlabelledData, match="permitted"):
+    made = sp.tagged(plain, {"id": pg.NotPersonal, "src": RowSource, "name": ByRow})
+    with pytest.raises(pg.UnlabelledData, match="permitted"):
         sp.check(made.select("name"))
     kept = sp.permitted(made)
     assert [row.name for row in kept.collect()] == ["a"]
@@ -460,7 +451,7 @@ def test_what_flows_must_be_covered(
     sp.save(customers.select("id", F.lower("email").alias("email")), folder, mode="append")
     with pytest.raises(FlowViolation):
         sp.save(customers.selectExpr("id", "device as email"), folder, mode="append")
-    with pytest.raises(UnlabelledData, match=r"no column `device`"):
+    with pytest.raises(pg.UnlabelledData, match=r"no column `device`"):
         sp.save(customers.select("id", "device"), folder, mode="append")
     assert session.read.parquet(folder).count() == 8
 
@@ -469,12 +460,12 @@ def test_a_target_without_tags_is_refused(
     session: SparkSession, sp: Spark, customers: DataFrame, improving: None, folder: str
 ) -> None:
     session.createDataFrame([(1,)], "id bigint").write.parquet(folder)
-    with pytest.raises(UnlabelledData):
+    with pytest.raises(pg.UnlabelledData):
         sp.save(customers.select("id"), folder, mode="append")
 
 
 def test_what_may_not_be_used_is_not_written(sp: Spark, customers: DataFrame, renewing: None, folder: str) -> None:
-    with pytest.raises(PurposeViolation):
+    with pytest.raises(pg.PurposeViolation):
         sp.save(customers, folder)
 
 
@@ -487,7 +478,7 @@ def test_a_query_is_checked_before_it_is_given(
     assert sp.sql(session, "select email from customer where id = 1").collect() == [("a@x",)]
     assert sp.sql(session, "select email from customer where id = :id", {"id": 2}).collect() == [("b@x",)]
     assert sp.sql(session, "select email from {those} where id = 3", those=customers).collect() == [("c@x",)]
-    with pytest.raises(PurposeViolation):
+    with pytest.raises(pg.PurposeViolation):
         sp.sql(session, "select count(*) from customer group by device")
 
 
@@ -581,16 +572,16 @@ def test_whatever_is_a_query_is_read_as_one(
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", UnlabelledData),
-        ("{", UnlabelledData),
-        ("null", UnlabelledData),
-        ('{"version":2,"notice":"trendmicro-jp","revision":"2024-04-01","sources":["1.1(a)"]}', UnlabelledData),
-        ('{"version":1,"notice":"trendmicro-jp","revision":"2024-04-01","sources":[]}', UnlabelledData),
-        ('{"version":1,"notice":"trendmicro-jp","revision":"2024-04-01","sources":["9.9"]}', UnknownSource),
-        ('{"version":1,"notice":"trendmicro-jp","revision":"2001-04-01","sources":["1.1(a)"]}', UnknownSource),
-        ('{"version":1,"notice":"another","revision":"2024-04-01","sources":["1.1(a)"]}', UnknownSource),
-        (7, UnlabelledData),
-        (["1.1(a)"], UnlabelledData),
+        ("", pg.UnlabelledData),
+        ("{", pg.UnlabelledData),
+        ("null", pg.UnlabelledData),
+        ('{"version":2,"notice":"trendmicro-jp","revision":"2024-04-01","sources":["1.1(a)"]}', pg.UnlabelledData),
+        ('{"version":1,"notice":"trendmicro-jp","revision":"2024-04-01","sources":[]}', pg.UnlabelledData),
+        ('{"version":1,"notice":"trendmicro-jp","revision":"2024-04-01","sources":["9.9"]}', pg.UnknownSource),
+        ('{"version":1,"notice":"trendmicro-jp","revision":"2001-04-01","sources":["1.1(a)"]}', pg.UnknownSource),
+        ('{"version":1,"notice":"another","revision":"2024-04-01","sources":["1.1(a)"]}', pg.UnknownSource),
+        (7, pg.UnlabelledData),
+        (["1.1(a)"], pg.UnlabelledData),
     ],
 )
 def test_broken_and_foreign_tags_are_refused(
@@ -611,14 +602,14 @@ def test_a_frame_of_many_columns_is_followed_once(session: SparkSession, sp: Spa
     names = [f"c{number}" for number in range(5_000)]
     tags = dict.fromkeys(names, tm.Registration) | {"c4999": tm.ProductData}
     made = frame(session, sp, tags, [], dict.fromkeys(names, "int"))
-    with pytest.raises(PurposeViolation) as caught:
+    with pytest.raises(pg.PurposeViolation) as caught:
         sp.check(made.toDF(*(f"{name}_x" for name in names)))
     assert caught.value.field == "c4999"
     assert len(sp.withhold(made).columns) == 4_999
 
 
 def test_names_may_hold_anything(session: SparkSession, sp: Spark, renewing: None) -> None:
-    tags = {"a`b": NotPersonal, "a.b": tm.Registration, "": NotPersonal, "d'\"\\": tm.ProductData}
+    tags = {"a`b": pg.NotPersonal, "a.b": tm.Registration, "": pg.NotPersonal, "d'\"\\": tm.ProductData}
     made = frame(session, sp, tags, [(1, "x", 2, "y")], {"a`b": "int", "a.b": "string", "": "int", "d'\"\\": "string"})
     assert sp.withhold(made).collect() == [(1, "x", 2)]
     assert sp.columns(sp.tagged(made, {"a.b": [tm.Registration, tm.Contract]}))["a.b"].label.sources == {
@@ -639,11 +630,11 @@ def test_tags_go_from_arrow_to_spark_and_back(
     session: SparkSession, sp: Spark, customers: DataFrame, renewing: None, tmp_path: Path
 ) -> None:
     table = pa.table({"id": pa.array([1], pa.int64()), "email": ["a"], "device": ["d"]})
-    tags = {"id": Subject("customer"), "email": tm.Registration, "device": tm.ProductData}
+    tags = {"id": pg.Subject("customer"), "email": tm.Registration, "device": tm.ProductData}
     pq.write_table(arrow.tagged(table, tags, tm.NOTICE, spark=True), tmp_path / "made.parquet")
     made = session.read.parquet(str(tmp_path / "made.parquet"))
     assert sp.columns(made) == columns_of(tm.NOTICE, tags)
-    with pytest.raises(PurposeViolation):
+    with pytest.raises(pg.PurposeViolation):
         sp.check(made.filter("device > ''").select("id"))
     sp.save(made.select("id", "email"), str(tmp_path / "again"))
     part = next((tmp_path / "again").glob("*.parquet"))

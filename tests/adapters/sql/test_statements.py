@@ -7,17 +7,7 @@ import logging
 
 import pytest
 
-from purposeguard import (
-    ByRow,
-    Guard,
-    Label,
-    NotPersonal,
-    PurposeMissing,
-    PurposeViolation,
-    RowSource,
-    Subject,
-    UnlabelledData,
-)
+import purposeguard as pg
 from purposeguard.adapters.sql import Statements, Tables
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
@@ -28,28 +18,28 @@ from tests.support import RecordingLedger
 TABLES = Tables(
     tm.NOTICE,
     {
-        "customer": {"id": NotPersonal, "email": tm.Registration, "total": tm.Contract, "device": tm.ProductData},
-        "visit": {"id": NotPersonal, "page": tm.Cookie},
-        "person": {"id": (Subject, NotPersonal), "name": tm.Registration},
-        "crm": {"id": NotPersonal, "mail": ByRow, "origin": RowSource},
-        "crm_copy": {"mail": (ByRow, tm.Registration), "origin": RowSource},
-        "mailing": {"address": (tm.Registration, tm.Contract), "kind": NotPersonal, "note": None},
+        "customer": {"id": pg.NotPersonal, "email": tm.Registration, "total": tm.Contract, "device": tm.ProductData},
+        "visit": {"id": pg.NotPersonal, "page": tm.Cookie},
+        "person": {"id": (pg.Subject, pg.NotPersonal), "name": tm.Registration},
+        "crm": {"id": pg.NotPersonal, "mail": pg.ByRow, "origin": pg.RowSource},
+        "crm_copy": {"mail": (pg.ByRow, tm.Registration), "origin": pg.RowSource},
+        "mailing": {"address": (tm.Registration, tm.Contract), "kind": pg.NotPersonal, "note": None},
     },
     {"mails": "SELECT email AS mail, total FROM customer WHERE id > 3"},
 )
 
 
 @pytest.fixture
-def guard() -> Guard:
-    return Guard(tm.NOTICE, governance=Told())
+def guard() -> pg.Guard:
+    return pg.Guard(tm.NOTICE, governance=Told())
 
 
 @pytest.fixture
-def shop(guard: Guard) -> Statements:
+def shop(guard: pg.Guard) -> Statements:
     return Statements(guard, TABLES, dialect="postgres")
 
 
-def test_a_statement_is_let_pass_or_refused_by_what_it_uses(guard: Guard, shop: Statements):
+def test_a_statement_is_let_pass_or_refused_by_what_it_uses(guard: pg.Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
         for text in (
             "SELECT email, total FROM customer",
@@ -59,20 +49,20 @@ def test_a_statement_is_let_pass_or_refused_by_what_it_uses(guard: Guard, shop: 
         ):
             shop.check(text)
         for text in ("SELECT email FROM customer WHERE device = 'x'", "SELECT email FROM customer ORDER BY device"):
-            with pytest.raises(PurposeViolation) as caught:
+            with pytest.raises(pg.PurposeViolation) as caught:
                 shop.check(text)
             assert caught.value.field == "customer.device"
 
 
-def test_the_first_column_is_named_in_the_order_in_which_tables_were_told(guard: Guard, shop: Statements):
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as caught:
+def test_the_first_column_is_named_in_the_order_in_which_tables_were_told(guard: pg.Guard, shop: Statements):
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as caught:
         shop.check("SELECT page, device FROM visit JOIN customer USING (id)")
     assert caught.value.field == "customer.device"
 
 
 def test_outside_a_purpose_nothing_personal_is_read(shop: Statements):
     with pytest.raises(
-        PurposeMissing, match=r"^select of `customer` in tests\.adapters\.sql\.test_statements\.test_outside"
+        pg.PurposeMissing, match=r"^select of `customer` in tests\.adapters\.sql\.test_statements\.test_outside"
     ):
         shop.check("SELECT email FROM customer")
     shop.check("SELECT id FROM customer")
@@ -100,22 +90,22 @@ PROBES = [
 
 
 @pytest.mark.parametrize(("dialect", "text"), PROBES, ids=range(len(PROBES)))
-def test_whether_a_row_is_there_already_is_asked_for_a_purpose(guard: Guard, dialect: str, text: str):
+def test_whether_a_row_is_there_already_is_asked_for_a_purpose(guard: pg.Guard, dialect: str, text: str):
     shop = Statements(guard, TABLES, dialect=dialect)
     kind = text.split(maxsplit=1)[0].lower()
     with pytest.raises(
-        PurposeMissing, match=rf"^(?:{kind}|insert) of `customer`.* \(test_statements\.py:\d+\)"
+        pg.PurposeMissing, match=rf"^(?:{kind}|insert) of `customer`.* \(test_statements\.py:\d+\)"
     ) as caught:
         shop.check(text)
     assert "'a'" not in str(caught.value)
-    with guard.purpose(tm.WebFeedback), pytest.raises(PurposeViolation):
+    with guard.purpose(tm.WebFeedback), pytest.raises(pg.PurposeViolation):
         shop.check(text)
 
 
-def test_a_row_that_may_be_there_already_is_told_by_its_key_alone(guard: Guard, shop: Statements):
+def test_a_row_that_may_be_there_already_is_told_by_its_key_alone(guard: pg.Guard, shop: Statements):
     text = "INSERT INTO customer (id, email) VALUES (1, 'a') ON CONFLICT {} DO UPDATE SET email = excluded.email"
     shop.check(text.format("(id)"))
-    with pytest.raises(PurposeMissing):
+    with pytest.raises(pg.PurposeMissing):
         shop.check(text.format("(email)"))
     rows = "INSERT INTO customer (id, email, total) VALUES (%s, %s, %s), (%s, %s, %s) ON CONFLICT"
     with guard.purpose(tm.RenewalGuidance):
@@ -146,7 +136,7 @@ def test_a_row_that_may_be_there_already_is_told_by_its_key_alone(guard: Guard, 
 
 
 def test_where_it_is_only_observed_it_is_recorded_and_runs_as_it_is(caplog: pytest.LogCaptureFixture):
-    guard = Guard(tm.NOTICE, mode="observe", governance=Told())
+    guard = pg.Guard(tm.NOTICE, mode="observe", governance=Told())
     shop = Statements(guard, TABLES, dialect="postgres")
     with caplog.at_level(logging.WARNING), guard.purpose(tm.RenewalGuidance):
         shop.check("SELECT device FROM customer")
@@ -160,52 +150,52 @@ def test_where_it_is_only_observed_it_is_recorded_and_runs_as_it_is(caplog: pyte
 
 def test_what_is_only_observed_is_told_once():
     ledger = RecordingLedger()
-    guard = Guard(tm.NOTICE, mode="observe", governance=Told(), ledger=ledger)
+    guard = pg.Guard(tm.NOTICE, mode="observe", governance=Told(), ledger=ledger)
     shop = Statements(guard, TABLES, dialect="postgres")
     for call in (shop.check, shop.narrowed):
         call("SELECT device FROM customer")
         ((missing, _),) = ledger.denials
-        assert isinstance(missing, PurposeMissing)
+        assert isinstance(missing, pg.PurposeMissing)
         ledger.denials.clear()
         with guard.purpose(tm.RenewalGuidance):
             call("SELECT device FROM customer")
         ((denial, _),) = ledger.denials
-        assert isinstance(denial, PurposeViolation)
+        assert isinstance(denial, pg.PurposeViolation)
         ledger.denials.clear()
 
 
-def test_what_is_not_told_or_carries_no_tag_is_refused(guard: Guard, shop: Statements):
+def test_what_is_not_told_or_carries_no_tag_is_refused(guard: pg.Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
-        with pytest.raises(UnlabelledData, match="`elsewhere` is no table"):
+        with pytest.raises(pg.UnlabelledData, match="`elsewhere` is no table"):
             shop.check("SELECT 1 FROM elsewhere")
-        with pytest.raises(UnlabelledData, match=r"`mailing\.note` carries no tag"):
+        with pytest.raises(pg.UnlabelledData, match=r"`mailing\.note` carries no tag"):
             shop.check("SELECT * FROM mailing")
-        with pytest.raises(UnlabelledData, match=r"`mailing\.note` carries no tag"):
+        with pytest.raises(pg.UnlabelledData, match=r"`mailing\.note` carries no tag"):
             shop.check("INSERT INTO mailing (note) VALUES (1)")
 
 
-def test_rows_that_are_decided_one_by_one_are_to_be_narrowed(guard: Guard, shop: Statements):
+def test_rows_that_are_decided_one_by_one_are_to_be_narrowed(guard: pg.Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
         for text in ("SELECT mail FROM crm", "SELECT name FROM person"):
-            with pytest.raises(UnlabelledData, match=r"`Statements\.narrowed`"):
+            with pytest.raises(pg.UnlabelledData, match=r"`Statements\.narrowed`"):
                 shop.check(text)
             assert shop.narrowed(text) != text
         shop.check("SELECT count(*) FROM crm")
 
 
-def test_labels_of_outputs(guard: Guard, shop: Statements):
+def test_labels_of_outputs(guard: pg.Guard, shop: Statements):
     text = "SELECT id, email || total AS line, device FROM customer"
     assert shop.labels(text) == {
-        "id": Label(NotPersonal),
-        "line": Label(tm.Registration, tm.Contract),
-        "device": Label(tm.ProductData),
+        "id": pg.Label(pg.NotPersonal),
+        "line": pg.Label(tm.Registration, tm.Contract),
+        "device": pg.Label(tm.ProductData),
     }
     with guard.purpose(tm.RenewalGuidance):
         # In the rows that are kept.
-        assert shop.labels("SELECT mail FROM crm") == {"mail": Label(tm.Registration, tm.Contract)}
+        assert shop.labels("SELECT mail FROM crm") == {"mail": pg.Label(tm.Registration, tm.Contract)}
 
 
-def test_what_flows_into_a_column_is_covered_by_its_tag(guard: Guard, shop: Statements):
+def test_what_flows_into_a_column_is_covered_by_its_tag(guard: pg.Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
         shop.check("INSERT INTO mailing (address) SELECT mail FROM mails GROUP BY mail")
         shop.check("UPDATE mailing SET address = c.email FROM customer c WHERE c.id = kind")
@@ -238,16 +228,16 @@ def test_what_flows_into_a_column_is_covered_by_its_tag(guard: Guard, shop: Stat
         shop.check("INSERT INTO mailing (kind) SELECT page FROM visit")
 
 
-def test_what_common_tables_change_is_checked(guard: Guard, shop: Statements):
+def test_what_common_tables_change_is_checked(guard: pg.Guard, shop: Statements):
     few = "SELECT id FROM customer ORDER BY total LIMIT 1 FOR UPDATE SKIP LOCKED"
     queue = f"WITH taken AS (DELETE FROM customer WHERE id IN ({few}) RETURNING *) SELECT {{}} FROM taken"  # noqa: S608
-    with pytest.raises(PurposeMissing):
+    with pytest.raises(pg.PurposeMissing):
         shop.check(queue.format("id"))
     named = queue.replace("*", "id, email")
     with guard.purpose(tm.RenewalGuidance):
         shop.check(named.format("email"))
-        assert shop.labels(named.format("id")) == {"id": Label(tm.Registration, tm.Contract)}
-        with pytest.raises(PurposeViolation):
+        assert shop.labels(named.format("id")) == {"id": pg.Label(tm.Registration, tm.Contract)}
+        with pytest.raises(pg.PurposeViolation):
             shop.check(queue.format("id"))  # It returns the device as well.
         for telling in (
             "WITH gone AS (UPDATE mailing SET kind = address RETURNING kind) SELECT 1",
@@ -261,24 +251,24 @@ def test_what_common_tables_change_is_checked(guard: Guard, shop: Statements):
         assert text.startswith("WITH gone AS (DELETE FROM crm WHERE CASE WHEN ")
 
 
-def test_what_chooses_rows_labels_what_is_chosen(guard: Guard, shop: Statements):
+def test_what_chooses_rows_labels_what_is_chosen(guard: pg.Guard, shop: Statements):
     told = {
-        "SELECT id FROM customer WHERE device = 'x'": Label(tm.ProductData),
-        "SELECT count(*) AS id FROM customer": Label(NotPersonal),
-        "SELECT count(*) AS id FROM customer WHERE email = 'a'": Label(tm.Registration),
-        "SELECT count(*) FILTER (WHERE email = 'a') AS id FROM customer": Label(tm.Registration),
-        "SELECT id FROM (SELECT id, email FROM customer ORDER BY device LIMIT 1) AS one": Label(tm.ProductData),
-        "SELECT id FROM (SELECT id, email FROM customer) AS one": Label(NotPersonal),
-        "SELECT id FROM customer UNION SELECT id FROM customer WHERE total = 1": Label(tm.Contract),
-        "SELECT (SELECT count(*) FROM customer WHERE email = 'a') AS id": Label(tm.Registration),
-        "DELETE FROM customer WHERE device = 'x' RETURNING id": Label(tm.ProductData),
-        "UPDATE customer SET device = 'y' WHERE device = 'x' RETURNING id": Label(tm.ProductData),
+        "SELECT id FROM customer WHERE device = 'x'": pg.Label(tm.ProductData),
+        "SELECT count(*) AS id FROM customer": pg.Label(pg.NotPersonal),
+        "SELECT count(*) AS id FROM customer WHERE email = 'a'": pg.Label(tm.Registration),
+        "SELECT count(*) FILTER (WHERE email = 'a') AS id FROM customer": pg.Label(tm.Registration),
+        "SELECT id FROM (SELECT id, email FROM customer ORDER BY device LIMIT 1) AS one": pg.Label(tm.ProductData),
+        "SELECT id FROM (SELECT id, email FROM customer) AS one": pg.Label(pg.NotPersonal),
+        "SELECT id FROM customer UNION SELECT id FROM customer WHERE total = 1": pg.Label(tm.Contract),
+        "SELECT (SELECT count(*) FROM customer WHERE email = 'a') AS id": pg.Label(tm.Registration),
+        "DELETE FROM customer WHERE device = 'x' RETURNING id": pg.Label(tm.ProductData),
+        "UPDATE customer SET device = 'y' WHERE device = 'x' RETURNING id": pg.Label(tm.ProductData),
     }
     for text, label in told.items():
         assert shop.labels(text) == {"id": label}, text
 
 
-def test_what_each_row_says_goes_along_with_its_source_or_is_what_rows_may_have(guard: Guard, shop: Statements):
+def test_what_each_row_says_goes_along_with_its_source_or_is_what_rows_may_have(guard: pg.Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
         assert "FROM crm WHERE" in shop.narrowed("INSERT INTO crm_copy (mail, origin) SELECT mail, origin FROM crm")
         assert "FROM crm WHERE" in shop.narrowed("INSERT INTO mailing (address) SELECT mail FROM crm")
@@ -292,23 +282,23 @@ def test_what_each_row_says_goes_along_with_its_source_or_is_what_rows_may_have(
         ):
             with pytest.raises(FlowViolation) as caught:
                 shop.narrowed(text)
-            assert caught.value.missing == Label(tm.Contract)
+            assert caught.value.missing == pg.Label(tm.Contract)
 
 
-def test_narrowing_reads_the_columns_that_were_told_and_no_others(guard: Guard, shop: Statements):
+def test_narrowing_reads_the_columns_that_were_told_and_no_others(guard: pg.Guard, shop: Statements):
     with guard.purpose(tm.RenewalGuidance):
         assert shop.narrowed("SELECT * FROM crm").startswith(
             'SELECT * FROM (SELECT "id", "mail", "origin" FROM crm WHERE CASE WHEN'
         )
 
 
-def test_what_is_merged_into_is_not_narrowed(guard: Guard, shop: Statements):
+def test_what_is_merged_into_is_not_narrowed(guard: pg.Guard, shop: Statements):
     text = "MERGE INTO crm_copy USING visit ON visit.id = crm_copy.mail WHEN MATCHED THEN DELETE"
     with guard.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement, match="it is written to"):
         shop.narrowed(text)
 
 
-def test_texts_are_remembered_and_long_ones_are_not(guard: Guard, shop: Statements):
+def test_texts_are_remembered_and_long_ones_are_not(guard: pg.Guard, shop: Statements):
     text = "SELECT email FROM customer"
     assert shop.analyse(text) is shop.analyse(text)
     long = text + " " * 20_000
@@ -316,7 +306,7 @@ def test_texts_are_remembered_and_long_ones_are_not(guard: Guard, shop: Statemen
     assert shop.analyse(long).used == shop.analyse(text).used
 
 
-def test_tables_may_be_told_without_more_ado(guard: Guard):
+def test_tables_may_be_told_without_more_ado(guard: pg.Guard):
     shop = Statements(guard, {"t": {"a": tm.Registration}}, dialect="duckdb", functions={"mine"})
     with guard.purpose(tm.RenewalGuidance):
         shop.check("SELECT mine(a) FROM t")
@@ -324,14 +314,14 @@ def test_tables_may_be_told_without_more_ado(guard: Guard):
         Statements(guard, {"t": {"a": tm.Registration}}, dialect="cobol")
 
 
-def test_from_any_thread(guard: Guard, shop: Statements):
+def test_from_any_thread(guard: pg.Guard, shop: Statements):
     texts = ["SELECT email FROM customer JOIN mails ON mails.total = customer.total".ljust(n) for n in range(100, 160)]
 
     def ask(number: int) -> bool:
         with guard.purpose(tm.RenewalGuidance):
             for text in texts[number:] + texts[:number]:
                 shop.check(text)
-                with pytest.raises(PurposeViolation):
+                with pytest.raises(pg.PurposeViolation):
                     shop.check(text.replace("email", "device"))
         return True
 
@@ -340,11 +330,11 @@ def test_from_any_thread(guard: Guard, shop: Statements):
 
 
 def test_rows_that_nothing_leaves_out_may_be_of_any_source():
-    every = Label(*tm.NOTICE.sources)
-    guard = Guard(tm.NOTICE)
+    every = pg.Label(*tm.NOTICE.sources)
+    guard = pg.Guard(tm.NOTICE)
     shop = Statements(guard, TABLES, dialect="postgres")
     assert shop.labels("SELECT mail FROM crm") == {"mail": every}
     with guard.purpose(tm.RenewalGuidance):
-        assert shop.labels("SELECT mail FROM crm") == {"mail": Label(tm.Registration, tm.Contract)}
+        assert shop.labels("SELECT mail FROM crm") == {"mail": pg.Label(tm.Registration, tm.Contract)}
     with guard.purpose(tm.RenewalGuidance, mode="observe"):
         assert shop.labels("SELECT mail FROM crm") == {"mail": every}

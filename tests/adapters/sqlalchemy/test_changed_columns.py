@@ -4,24 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import (
-    Column,
-    Engine,
-    Integer,
-    MetaData,
-    Table,
-    case,
-    create_engine,
-    exists,
-    func,
-    insert,
-    literal,
-    select,
-    union,
-    union_all,
-)
 from sqlalchemy.pool import StaticPool
 
 from purposeguard import Guard
@@ -29,17 +14,19 @@ from purposeguard.adapters.sqlalchemy import protect
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.sqlalchemy.test_columns import used
 
-PLACE = MetaData()
+PLACE = sa.MetaData()
 TABLES = [
-    Table(name, PLACE, *(Column(f"{name}{n}", Integer, info={"purposeguard": tm.Registration}) for n in range(3)))
+    sa.Table(
+        name, PLACE, *(sa.Column(f"{name}{n}", sa.Integer, info={"purposeguard": tm.Registration}) for n in range(3))
+    )
     for name in ("a", "b")
 ]
 ROWS = [(1, 2, 3), (2, 2, 1), (0, 3, 2), (3, 1, 1)]
 CHANGED = [7, -1, 0, 5]
 
 
-def _filled(changed: str | None) -> Engine:
-    engine = create_engine("sqlite://", poolclass=StaticPool)
+def _filled(changed: str | None) -> sa.Engine:
+    engine = sa.create_engine("sqlite://", poolclass=StaticPool)
     PLACE.create_all(engine)
     with engine.begin() as connection:
         for table in TABLES:
@@ -47,13 +34,13 @@ def _filled(changed: str | None) -> Engine:
                 values = dict(zip([one.name for one in table.columns], row, strict=True))
                 if changed in values:
                     values[str(changed)] = CHANGED[number]
-                connection.execute(insert(table).values(values))
+                connection.execute(sa.insert(table).values(values))
     return engine
 
 
 NAMES = [column.name for table in TABLES for column in table.columns]
 PLAIN = {None: _filled(None)} | {name: _filled(name) for name in NAMES}
-WATCHED = protect(create_engine("sqlite://"), Guard(tm.NOTICE), PLACE)
+WATCHED = protect(sa.create_engine("sqlite://"), Guard(tm.NOTICE), PLACE)
 
 
 def _used(statement: Any) -> set[str]:
@@ -61,14 +48,14 @@ def _used(statement: Any) -> set[str]:
 
 
 def _expressions(columns: list[Any]) -> st.SearchStrategy[Any]:
-    leaf = st.sampled_from(columns) | st.integers(0, 3).map(literal)
+    leaf = st.sampled_from(columns) | st.integers(0, 3).map(sa.literal)
     return st.recursive(
         leaf,
         lambda inner: st.one_of(
             st.tuples(inner, inner).map(lambda both: both[0] + both[1]),
-            st.tuples(inner, inner, inner).map(lambda three: case((three[0] > three[1], three[2]), else_=0)),
-            inner.map(lambda one: func.coalesce(one, 1)),
-            inner.map(func.abs),
+            st.tuples(inner, inner, inner).map(lambda three: sa.case((three[0] > three[1], three[2]), else_=0)),
+            inner.map(lambda one: sa.func.coalesce(one, 1)),
+            inner.map(sa.func.abs),
         ),
         max_leaves=4,
     )
@@ -107,25 +94,27 @@ def _selects(draw: st.DrawFn, depth: int) -> Any:
     how = draw(st.sampled_from(["plain", "grouped", "window", "distinct", "counted"]))
     outputs = draw(st.lists(_expressions(columns), min_size=1, max_size=2))
     if how == "counted":
-        outputs = [func.count()]
+        outputs = [sa.func.count()]
     if how == "grouped":
         key = draw(st.sampled_from(columns))
-        outputs = [func.max(outputs[0]), func.count()]
-        statement = select(*(one.label(f"o{n}") for n, one in enumerate(outputs))).select_from(source).group_by(key)
+        outputs = [sa.func.max(outputs[0]), sa.func.count()]
+        statement = sa.select(*(one.label(f"o{n}") for n, one in enumerate(outputs))).select_from(source).group_by(key)
         if draw(st.booleans()):
-            statement = statement.having(func.min(draw(st.sampled_from(columns))) > 1)
+            statement = statement.having(sa.func.min(draw(st.sampled_from(columns))) > 1)
     else:
         if how == "window":
-            outputs = [func.rank().over(order_by=draw(st.sampled_from(columns)))]
-        statement = select(*(one.label(f"o{n}") for n, one in enumerate(outputs))).select_from(source)
+            outputs = [sa.func.rank().over(order_by=draw(st.sampled_from(columns)))]
+        statement = sa.select(*(one.label(f"o{n}") for n, one in enumerate(outputs))).select_from(source)
     if draw(st.booleans()):
         statement = statement.where(draw(_conditions(columns)))
     if depth and draw(st.booleans()):
         other, others = draw(_froms(0))
         if draw(st.booleans()):
-            statement = statement.where(exists(select(literal(1)).select_from(other).where(draw(_conditions(others)))))
+            statement = statement.where(
+                sa.exists(sa.select(sa.literal(1)).select_from(other).where(draw(_conditions(others))))
+            )
         else:
-            value = select(func.max(draw(_expressions(others)))).select_from(other).scalar_subquery()
+            value = sa.select(sa.func.max(draw(_expressions(others)))).select_from(other).scalar_subquery()
             statement = statement.where(draw(_expressions(columns)) <= value)
     if how == "distinct":
         statement = statement.distinct()
@@ -138,14 +127,14 @@ def statements(draw: st.DrawFn) -> Any:
     if draw(st.booleans()) and len(statement.selected_columns) == 1:
         other = draw(_selects(1))
         if len(other.selected_columns) == 1:
-            join = union if draw(st.booleans()) else union_all
+            join = sa.union if draw(st.booleans()) else sa.union_all
             statement = join(statement, other)
     if draw(st.booleans()):
         statement = statement.order_by(next(iter(statement.selected_columns))).limit(2)
     return statement
 
 
-def _rows(engine: Engine, statement: Any) -> Any:
+def _rows(engine: sa.Engine, statement: Any) -> Any:
     with engine.connect() as connection:
         return sorted(map(repr, connection.execute(statement).all()))
 

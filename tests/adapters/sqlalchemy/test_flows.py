@@ -5,22 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import (
-    Column,
-    Engine,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    bindparam,
-    cast,
-    create_engine,
-    func,
-    insert,
-    literal,
-    select,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy import literal_column as literally
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -36,28 +21,28 @@ from tests.adapters.sqlalchemy.shop import Customer, Order, Shop, exports
 
 customers: Any = Customer.__table__
 DEVICE, KEY = customers.c.device, customers.c.id
-WORD = literal("x")
-CRASHED = select(KEY).where(DEVICE == "d1")
+WORD = sa.literal("x")
+CRASHED = sa.select(KEY).where(DEVICE == "d1")
 
 
 def _put(query: Any, *names: str) -> Any:
-    return insert(exports).from_select(list(names) or ["public"], query)
+    return sa.insert(exports).from_select(list(names) or ["public"], query)
 
 
 def _update_from(one: Any, value: Any = "x") -> Any:
-    return update(exports).where(exports.c.id == one.c.id).values(public=value)
+    return sa.update(exports).where(exports.c.id == one.c.id).values(public=value)
 
 
 SHARED: dict[str, Any] = {
     "an UPDATE from a subquery": _update_from(CRASHED.subquery()),
     "an UPDATE from a common table expression": _update_from(CRASHED.cte()),
     "a join by a relationship that is told more": _put(
-        select(WORD).select_from(Order).join(Order.customer.and_(Customer.device == "d1"))
+        sa.select(WORD).select_from(Order).join(Order.customer.and_(Customer.device == "d1"))
     ),
-    "a column by its place": _put(select(DEVICE, WORD).order_by(literally("1")).limit(1), "mixed", "public"),
-    "a column by its name": _put(select(DEVICE.label("d"), WORD).order_by("d").limit(1), "mixed", "public"),
+    "a column by its place": _put(sa.select(DEVICE, WORD).order_by(literally("1")).limit(1), "mixed", "public"),
+    "a column by its name": _put(sa.select(DEVICE.label("d"), WORD).order_by("d").limit(1), "mixed", "public"),
     "a column of a UNION by its place": _put(
-        select(DEVICE, WORD).union_all(select(DEVICE, WORD)).order_by(literally("1")).limit(1), "mixed", "public"
+        sa.select(DEVICE, WORD).union_all(sa.select(DEVICE, WORD)).order_by(literally("1")).limit(1), "mixed", "public"
     ),
 }
 """Statements that write to a column without a tag, each by what the telemetry of a customer says."""
@@ -73,12 +58,12 @@ def test_what_decides_counts_wherever_it_stands(name: str, shop: Shop, guard: Gu
 
 def test_a_sealed_value_flows_under_its_label(shared: Shop, guard: Guard) -> None:
     engine = shared.guarded(guard)
-    value = literal(Personal("03-1111", tm.Registration), SealedType(String(), tm.Registration))
-    for one in (insert(exports).values(public=value), update(exports).values(public=func.lower(value))):
+    value = sa.literal(Personal("03-1111", tm.Registration), SealedType(sa.String(), tm.Registration))
+    for one in (sa.insert(exports).values(public=value), sa.update(exports).values(public=sa.func.lower(value))):
         with engine.connect() as connection, guard.purpose(tm.ProductProvision), pytest.raises(FlowViolation):
             connection.execute(one)
     with engine.connect() as connection:
-        connection.execute(insert(exports).values(id=99, email=value))
+        connection.execute(sa.insert(exports).values(id=99, email=value))
 
 
 # ---- what is rendered by functions of the application ----------------------------------------------------------------
@@ -97,12 +82,12 @@ def test_definitions_that_an_application_renders_are_text(shared: Shop, guard: G
     monkeypatch.setattr(checks, "_DEFINES", checks._DEFINES | {Copying})
     engine = shared.guarded(guard)
     with engine.connect() as connection, pytest.raises(UnlabelledData):
-        connection.execute(Copying(Table("copied", MetaData(), Column("a", Integer))))
+        connection.execute(Copying(sa.Table("copied", sa.MetaData(), sa.Column("a", sa.Integer))))
 
 
 def test_a_sealed_column_sorts_under_its_label_by_its_place_too(shared: Shop, guard: Guard) -> None:
     engine = shared.guarded(guard)
-    sealed = select(KEY, customers.c.phone)
+    sealed = sa.select(KEY, customers.c.phone)
     with engine.connect() as connection:
         assert len(connection.execute(sealed).all()) == 4
         for one in (sealed.order_by(literally("2")), sealed.group_by(literally("1"), literally("2"))):
@@ -115,14 +100,14 @@ def test_a_sealed_column_sorts_under_its_label_by_its_place_too(shared: Shop, gu
 
 def test_what_decides_counts_for_values_that_come_with_the_execution(shop: Shop, guard: Guard) -> None:
     engine = shop.guarded(guard)
-    one = update(exports).where(exports.c.mixed == "m")
-    many = update(exports).where(exports.c.mixed == bindparam("given"))
-    count = select(func.count()).select_from(customers).where(DEVICE == "d1").scalar_subquery()
+    one = sa.update(exports).where(exports.c.mixed == "m")
+    many = sa.update(exports).where(exports.c.mixed == sa.bindparam("given"))
+    count = sa.select(sa.func.count()).select_from(customers).where(DEVICE == "d1").scalar_subquery()
     with engine.connect() as connection, guard.purpose(tm.ProductProvision):
         for statement, given in (
             (one, {"public": "hit"}),
             (many, [{"public": "a", "given": "m"}, {"public": "b", "given": "n"}]),
-            (insert(exports).values(mixed=cast(count, String)), {"public": "hit"}),
+            (sa.insert(exports).values(mixed=sa.cast(count, sa.String)), {"public": "hit"}),
         ):
             with pytest.raises(FlowViolation) as caught:
                 connection.execute(statement, given)
@@ -130,14 +115,14 @@ def test_what_decides_counts_for_values_that_come_with_the_execution(shop: Shop,
 
 
 @pytest.fixture
-def other(shop: Shop) -> Engine:
+def other(shop: Shop) -> sa.Engine:
     """An engine that is not guarded yet."""
-    engine = create_engine(shop.url)
+    engine = sa.create_engine(shop.url)
     shop.engines.append(engine)
     return engine
 
 
-def test_a_row_may_be_written_that_is_named_by_its_key(other: Engine, guard: Guard) -> None:
+def test_a_row_may_be_written_that_is_named_by_its_key(other: sa.Engine, guard: Guard) -> None:
     """Also where the key is personal: the row is read of under a purpose, and written as it is asked for."""
 
     class Place(DeclarativeBase):
@@ -157,9 +142,9 @@ def test_a_row_may_be_written_that_is_named_by_its_key(other: Engine, guard: Gua
         with guard.purpose(tm.RenewalGuidance):
             session.get_one(Reader, "a@b").note = "seen"
             session.commit()
-            assert session.scalars(select(Reader.note)).all() == ["seen"]
+            assert session.scalars(sa.select(Reader.note)).all() == ["seen"]
         with guard.purpose(tm.RenewalGuidance), pytest.raises(FlowViolation):
-            session.connection().execute(update(Reader).where(Reader.email.like("a%")), {"note": "x"})
+            session.connection().execute(sa.update(Reader).where(Reader.email.like("a%")), {"note": "x"})
 
 
 def test_a_part_of_a_key_names_no_row(guard: Guard) -> None:
@@ -172,9 +157,9 @@ def test_a_part_of_a_key_names_no_row(guard: Guard) -> None:
         number: Mapped[int] = mapped_column(primary_key=True)
         seen: Mapped[str | None]
 
-    engine = protect(create_engine("sqlite://", poolclass=StaticPool), guard, Plans)
+    engine = protect(sa.create_engine("sqlite://", poolclass=StaticPool), guard, Plans)
     Plans.metadata.create_all(engine)
-    one = update(Plan).where(Plan.customer == 3).values(seen="yes")
+    one = sa.update(Plan).where(Plan.customer == 3).values(seen="yes")
     with engine.begin() as connection, guard.purpose(tm.ProductProvision):
         connection.execute(one.where(Plan.number == 1))
         with pytest.raises(FlowViolation):

@@ -8,24 +8,7 @@ import weakref
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import (
-    DateTime,
-    Engine,
-    ForeignKey,
-    Integer,
-    bindparam,
-    cast,
-    create_engine,
-    delete,
-    exists,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import (
@@ -64,7 +47,7 @@ PROVISION = ["p2", "p3", "p4", "p5", "p6"]
 
 
 def test_a_list_comes_back_narrowed_for_the_purpose_under_way(shop: Shop, governed: Guard) -> None:
-    statement = select(Person.email).order_by(Person.id)
+    statement = sa.select(Person.email).order_by(Person.id)
     with shop.session(governed)() as session:
         for _ in range(2):
             with governed.purpose(tm.RenewalGuidance):
@@ -78,7 +61,7 @@ def test_a_list_comes_back_narrowed_for_the_purpose_under_way(shop: Shop, govern
 
 
 def test_what_somebody_asks_for_counts_from_the_next_statement_on(shop: Shop, governed: Guard) -> None:
-    statement = select(Person.email).order_by(Person.id)
+    statement = sa.select(Person.email).order_by(Person.id)
     with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
         assert session.scalars(statement).all() == PROVISION
         shop.told.all_preferences["customer:5"] = SubjectPreferences(erased=True)
@@ -91,13 +74,13 @@ def test_what_somebody_asks_for_counts_from_the_next_statement_on(shop: Shop, go
 
 def test_rows_are_told_by_what_is_used_of_them(shop: Shop, governed: Guard) -> None:
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
-        assert session.scalars(select(Person.id).order_by(Person.id)).all() == [1, 2, 3, 4, 5, 6]
-        assert session.scalar(select(func.count()).select_from(Person)) == 6
-        assert session.scalar(select(func.count(Person.email))) == 4
-        found = session.scalars(select(Person).order_by(Person.id)).all()
+        assert session.scalars(sa.select(Person.id).order_by(Person.id)).all() == [1, 2, 3, 4, 5, 6]
+        assert session.scalar(sa.select(sa.func.count()).select_from(Person)) == 6
+        assert session.scalar(sa.select(sa.func.count(Person.email))) == 4
+        found = session.scalars(sa.select(Person).order_by(Person.id)).all()
         assert [one.id for one in found] == [3, 5, 6]
         session.expunge_all()
-        found = session.scalars(select(Person).options(load_only(Person.email)).order_by(Person.id)).all()
+        found = session.scalars(sa.select(Person).options(load_only(Person.email)).order_by(Person.id)).all()
         assert [one.id for one in found] == [3, 4, 5, 6]
 
 
@@ -107,42 +90,47 @@ def test_relationships_and_joins_come_back_narrowed(shop: Shop, governed: Guard)
     other = aliased(Person)
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
         for option in (joinedload, selectinload, subqueryload):
-            letters = session.scalars(select(Letter).options(option(Letter.person).options(short)).order_by(Letter.id))
+            letters = session.scalars(
+                sa.select(Letter).options(option(Letter.person).options(short)).order_by(Letter.id)
+            )
             assert [one.person and one.person.email for one in letters] == [None, None, *RENEWAL]
             session.expunge_all()
-        letters = session.scalars(select(Letter).order_by(Letter.id))
+        letters = session.scalars(sa.select(Letter).order_by(Letter.id))
         assert [one.person and one.person.email for one in letters] == [None, None, "p3", None, "p5", "p6"]
         session.expunge_all()
-        pairs = session.execute(select(Letter.id, Person.email).join(Person).order_by(Letter.id)).all()
+        pairs = session.execute(sa.select(Letter.id, Person.email).join(Person).order_by(Letter.id)).all()
         assert dict(map(tuple, pairs)) == known  # type: ignore[arg-type]
-        pairs = session.execute(select(Letter.id, Person.email).outerjoin(Person).order_by(Letter.id)).all()
+        pairs = session.execute(sa.select(Letter.id, Person.email).outerjoin(Person).order_by(Letter.id)).all()
         assert [email for _, email in pairs] == [None, None, *RENEWAL]
-        pairs = session.execute(select(Letter.id, other.email).join(other)).all()
+        pairs = session.execute(sa.select(Letter.id, other.email).join(other)).all()
         assert dict(map(tuple, pairs)) == known  # type: ignore[arg-type]
-        both = session.execute(select(Person.email, other.email).join(other, Person.id == other.id)).all()
+        both = session.execute(sa.select(Person.email, other.email).join(other, Person.id == other.id)).all()
         assert len(both) == 4
         found = session.scalars(
-            select(Letter).join(Letter.person).options(contains_eager(Letter.person).options(short)).order_by(Letter.id)
+            sa.select(Letter)
+            .join(Letter.person)
+            .options(contains_eager(Letter.person).options(short))
+            .order_by(Letter.id)
         ).all()
         assert [one.id for one in found] == [3, 4, 5, 6]
         session.expunge_all()
-        rows = session.scalars(select(Person).options(short, joinedload(Person.letters))).unique().all()
+        rows = session.scalars(sa.select(Person).options(short, joinedload(Person.letters))).unique().all()
         assert sorted(one.letters[0].id for one in rows) == [3, 4, 5, 6]
 
 
 def test_subqueries_come_back_narrowed(shop: Shop, governed: Guard) -> None:
-    inner = select(Person.id).where(Person.email.like("p%"))
+    inner = sa.select(Person.id).where(Person.email.like("p%"))
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
-        assert session.scalars(select(Letter.id).where(Letter.person_id.in_(inner)).order_by(Letter.id)).all() == [
+        assert session.scalars(sa.select(Letter.id).where(Letter.person_id.in_(inner)).order_by(Letter.id)).all() == [
             3, 4, 5, 6,
         ]  # fmt: skip
         found = inner.subquery()
-        assert sorted(session.scalars(select(found.c.id)).all()) == [3, 4, 5, 6]
+        assert sorted(session.scalars(sa.select(found.c.id)).all()) == [3, 4, 5, 6]
         named = inner.cte()
-        assert sorted(session.scalars(select(named.c.id)).all()) == [3, 4, 5, 6]
-        counted = select(func.count(Person.email)).scalar_subquery()
-        assert session.scalar(select(counted)) == 4
-        correlated = select(Letter.id).where(exists().where(Person.id == Letter.person_id, Person.email == "p1"))
+        assert sorted(session.scalars(sa.select(named.c.id)).all()) == [3, 4, 5, 6]
+        counted = sa.select(sa.func.count(Person.email)).scalar_subquery()
+        assert session.scalar(sa.select(counted)) == 4
+        correlated = sa.select(Letter.id).where(sa.exists().where(Person.id == Letter.person_id, Person.email == "p1"))
         assert session.scalars(correlated).all() == []
         assert sorted(session.scalars(inner.union(inner)).all()) == [3, 4, 5, 6]
 
@@ -178,37 +166,39 @@ def test_what_is_kept_in_a_session_is_not_found_for_another_purpose(shop: Shop, 
 def test_updates_and_deletes_are_narrowed(shop: Shop, governed: Guard) -> None:
     with shop.session(governed)() as session:
         with governed.purpose(tm.RenewalGuidance):
-            changed: Any = session.execute(update(Person).where(Person.email.like("p%")).values(email="new"))
+            changed: Any = session.execute(sa.update(Person).where(Person.email.like("p%")).values(email="new"))
             assert changed.rowcount == 4
             gone: Any = session.execute(
-                delete(Person).where(Person.email == "new", Person.id > 90).execution_options(synchronize_session=False)
+                sa.delete(Person)
+                .where(Person.email == "new", Person.id > 90)
+                .execution_options(synchronize_session=False)
             )
             assert gone.rowcount == 0
         session.rollback()
-        erased: Any = session.execute(delete(Letter).where(Letter.id == 1))
+        erased: Any = session.execute(sa.delete(Letter).where(Letter.id == 1))
         assert erased.rowcount == 1
 
 
 def test_statements_of_core_are_narrowed(shop: Shop, governed: Guard) -> None:
     engine = shop.guarded(governed)
     with engine.connect() as connection, governed.purpose(tm.RenewalGuidance):
-        assert connection.scalars(select(people.c.email).order_by(people.c.id)).all() == RENEWAL
-        assert len(connection.execute(select(people.c.id)).all()) == 6
+        assert connection.scalars(sa.select(people.c.email).order_by(people.c.id)).all() == RENEWAL
+        assert len(connection.execute(sa.select(people.c.id)).all()) == 6
         rows = permitted(engine, Person, "id", "email")
-        assert connection.scalars(select(rows.c.email).order_by(rows.c.id)).all() == RENEWAL
-        assert connection.scalars(select(permitted(connection, people, "email").c.email)).all() == RENEWAL
+        assert connection.scalars(sa.select(rows.c.email).order_by(rows.c.id)).all() == RENEWAL
+        assert connection.scalars(sa.select(permitted(connection, people, "email").c.email)).all() == RENEWAL
         every = permitted(engine, people)
-        assert [row.id for row in connection.execute(select(every).order_by(every.c.id))] == [3, 5, 6]
-        beside = select(people.c.email).where(people.c.id.in_(select(rows.c.id))).order_by(people.c.id)
+        assert [row.id for row in connection.execute(sa.select(every).order_by(every.c.id))] == [3, 5, 6]
+        beside = sa.select(people.c.email).where(people.c.id.in_(sa.select(rows.c.id))).order_by(people.c.id)
         assert connection.scalars(beside).all() == RENEWAL
-        many = update(people).where(people.c.email == bindparam("old")).values(email=bindparam("new"))
+        many = sa.update(people).where(people.c.email == sa.bindparam("old")).values(email=sa.bindparam("new"))
         done = connection.execute(many, [{"old": f"p{n}", "new": "x"} for n in range(1, 7)])
         assert done.rowcount == 4
         connection.rollback()
     with governed.purpose(tm.ProductProvision), engine.connect() as connection:
-        assert sorted(connection.scalars(select(rows.c.email))) == PROVISION
+        assert sorted(connection.scalars(sa.select(rows.c.email))) == PROVISION
     with engine.connect() as connection, pytest.raises(PurposeMissing):
-        connection.execute(select(rows.c.email))
+        connection.execute(sa.select(rows.c.email))
     with pytest.raises(UnresolvedStatement), governed.purpose(tm.RenewalGuidance):
         permitted(shop.plain, people)
     with pytest.raises(PurposeMissing):
@@ -217,8 +207,8 @@ def test_statements_of_core_are_narrowed(shop: Shop, governed: Guard) -> None:
 
 def test_a_session_that_does_not_keep_purposes_apart_is_refused(shop: Shop, governed: Guard) -> None:
     engine = shop.guarded(governed)
-    loading = [select(Person), select(Person.email), update(Person).values(email="x").returning(Person)]
-    for statement in (*loading, select(Person).from_statement(text("SELECT * FROM people"))):
+    loading = [sa.select(Person), sa.select(Person.email), sa.update(Person).values(email="x").returning(Person)]
+    for statement in (*loading, sa.select(Person).from_statement(sa.text("SELECT * FROM people"))):
         with Session(engine) as session, governed.purpose(tm.ProductProvision), pytest.raises(UnlabelledData):
             session.scalars(statement)
     with Session(engine) as session, governed.purpose(tm.ProductProvision), pytest.raises(UnlabelledData):
@@ -228,38 +218,38 @@ def test_a_session_that_does_not_keep_purposes_apart_is_refused(shop: Shop, gove
 def test_every_table_of_a_statement_is_narrowed_wherever_it_stands(shared: Shop) -> None:
     email = people.c.email
     guard = Guard(tm.NOTICE, governance=shared.told)
-    within = select(Person.email).where(Person.id == 1)
+    within = sa.select(Person.email).where(Person.id == 1)
     one = within.correlate(people)
-    chosen = select(Letter.person_id).where(Letter.person_id == Person.id, Person.email != "x").correlate(people)
+    chosen = sa.select(Letter.person_id).where(Letter.person_id == Person.id, Person.email != "x").correlate(people)
     statements = [
-        select(email, within.scalar_subquery()),
-        select(email).where(or_(one.exists(), people.c.id > 0)),
-        select(email).where(or_(people.c.id.in_(chosen), people.c.id > 0)),
-        select(email).order_by(one.scalar_subquery()),
-        select(email).group_by(email, people.c.id).having(or_(one.exists(), people.c.id > 0)),
-        select(email).outerjoin(Letter, one.exists()),
-        select(email, func.row_number().over(order_by=one.scalar_subquery())),
-        select(email).select_from(Person),
-        select(email, Letter.id).join(Letter, full=True, onclause=Letter.person_id == people.c.id),
+        sa.select(email, within.scalar_subquery()),
+        sa.select(email).where(sa.or_(one.exists(), people.c.id > 0)),
+        sa.select(email).where(sa.or_(people.c.id.in_(chosen), people.c.id > 0)),
+        sa.select(email).order_by(one.scalar_subquery()),
+        sa.select(email).group_by(email, people.c.id).having(sa.or_(one.exists(), people.c.id > 0)),
+        sa.select(email).outerjoin(Letter, one.exists()),
+        sa.select(email, sa.func.row_number().over(order_by=one.scalar_subquery())),
+        sa.select(email).select_from(Person),
+        sa.select(email, Letter.id).join(Letter, full=True, onclause=Letter.person_id == people.c.id),
     ]
     with shared.session(guard)() as session, guard.purpose(tm.RenewalGuidance):
         for statement in statements:
             rows = session.execute(statement).all()
             assert sorted({row[0] for row in rows} - {None}) == RENEWAL
             assert "p1" not in {value for row in rows for value in row}
-        for statement in (select(email).where(one.exists()), within):
+        for statement in (sa.select(email).where(one.exists()), within):
             assert session.execute(statement).all() == []
         told: Any
-        for told in (update(people).values(email="x"), delete(people)):
-            session.execute(delete(Letter))
-            done: Any = session.execute(told.where(or_(one.exists(), email != "x")))
+        for told in (sa.update(people).values(email="x"), sa.delete(people)):
+            session.execute(sa.delete(Letter))
+            done: Any = session.execute(told.where(sa.or_(one.exists(), email != "x")))
             assert done.rowcount == 4
             session.rollback()
-        found = select(Letter.id, select(Person.email).where(Person.id == Letter.person_id).scalar_subquery())
+        found = sa.select(Letter.id, sa.select(Person.email).where(Person.id == Letter.person_id).scalar_subquery())
         assert [one for _, one in sorted(map(tuple, session.execute(found)))][2:] == RENEWAL
         if session.get_bind().dialect.name == "postgresql":
-            side = select(Person.email.label("mail")).where(Person.id == people.c.id).correlate(people).lateral()
-            both = session.execute(select(email, side.c.mail).join(side, people.c.id > 0, isouter=True)).all()
+            side = sa.select(Person.email.label("mail")).where(Person.id == people.c.id).correlate(people).lateral()
+            both = session.execute(sa.select(email, side.c.mail).join(side, people.c.id > 0, isouter=True)).all()
             assert sorted(map(tuple, both)) == [(name, name) for name in RENEWAL]
 
 
@@ -282,10 +272,10 @@ def test_a_purpose_that_is_missing_is_told_once_where_it_is_observed(shop: Shop)
     observing = Guard(tm.NOTICE, governance=shop.told, mode="observe", ledger=ledger)
     engine = shop.guarded(observing)
     with GuardedSession(engine) as session:
-        assert len(session.scalars(select(Person.email)).all()) == 6
+        assert len(session.scalars(sa.select(Person.email)).all()) == 6
         assert len(ledger.denials) == 1
         found = permitted(session, Person, "email")
-        assert len(session.execute(select(found)).all()) == 6
+        assert len(session.execute(sa.select(found)).all()) == 6
         assert len(ledger.denials) == 2
         assert {type(missing) for missing, _ in ledger.denials} == {PurposeMissing}
         where = f"select of `people` in {__name__}.test_a_purpose_that_is_missing_is_told_once_where_it_is_observed ("
@@ -294,19 +284,19 @@ def test_a_purpose_that_is_missing_is_told_once_where_it_is_observed(shop: Shop)
 
 def test_a_row_whose_source_means_nothing_makes_the_statement_fail(shop: Shop, governed: Guard) -> None:
     with Session(shop.plain) as session:
-        session.execute(update(Person).where(Person.id == 6).values(source="9.9(z)"))
+        session.execute(sa.update(Person).where(Person.id == 6).values(source="9.9(z)"))
         session.commit()
     with shop.session(governed)() as session, governed.purpose(tm.RenewalGuidance):
-        assert len(session.scalars(select(Person.email)).all()) == 4  # which asks no row for its source
+        assert len(session.scalars(sa.select(Person.email)).all()) == 4  # which asks no row for its source
         with pytest.raises(UnknownSource, match=r"9\.9\(z\).*people\.source"):
-            session.scalars(select(Person.note)).all()
+            session.scalars(sa.select(Person.note)).all()
         session.rollback()
         if session.get_bind().dialect.name == "sqlite":
             with pytest.raises(DBAPIError):  # which is about something else
-                session.scalars(select(Person.email).where(func.json_extract("nonsense", "$") == 1)).all()
+                session.scalars(sa.select(Person.email).where(sa.func.json_extract("nonsense", "$") == 1)).all()
 
 
-def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop, guard: Guard) -> None:
+def test_sources_are_read_in_any_spelling(other: sa.Engine, shop: Shop, guard: Guard) -> None:
     spelt = [
         "1.1(a)", "1.1a", "1.1 (A)", " Registration ", "registration", "１．１（ａ）", "1.1（A）", "REGISTRATION",
         "1.1A",
@@ -319,27 +309,27 @@ def test_sources_are_read_in_any_spelling(other: Engine, shop: Shop, guard: Guar
     protect(other, guard, Base)
     with GuardedSession(other) as session:
         with guard.purpose(tm.RenewalGuidance):
-            found = session.scalars(select(Mixed.key).where(Mixed.note != "x").order_by(Mixed.key)).all()
+            found = session.scalars(sa.select(Mixed.key).where(Mixed.note != "x").order_by(Mixed.key)).all()
             assert found == [*range(len(spelt))]
         with guard.purpose(tm.TrafficAnalysis):
-            assert session.scalars(select(Mixed.note).order_by(Mixed.key)).all() == ["90", "93"]
+            assert session.scalars(sa.select(Mixed.note).order_by(Mixed.key)).all() == ["90", "93"]
         with Session(shop.plain) as plain:
             plain.add(Mixed(key=94, source="1.1 a b", note="94"))
             plain.commit()
         with guard.purpose(tm.TrafficAnalysis), pytest.raises(UnknownSource, match=r"names it in `mixed\.source`"):
-            session.scalars(select(Mixed.note)).all()
+            session.scalars(sa.select(Mixed.note)).all()
 
 
-def test_a_row_that_names_no_source_makes_the_statement_fail(other: Engine, shop: Shop, guard: Guard) -> None:
+def test_a_row_that_names_no_source_makes_the_statement_fail(other: sa.Engine, shop: Shop, guard: Guard) -> None:
     with Session(shop.plain) as session:
         session.add_all([Mixed(key=1, source="1.1(a)", note="a"), Mixed(key=2, source=None, note="b")])
         session.commit()
     protect(other, guard, Base)
     with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
         with pytest.raises(UnlabelledData, match=r"mixed\.source"):
-            session.scalars(select(Mixed.note)).all()
+            session.scalars(sa.select(Mixed.note)).all()
         session.rollback()
-        assert session.scalars(select(Mixed.note).where(Mixed.key == 1)).all() == ["a"]
+        assert session.scalars(sa.select(Mixed.note).where(Mixed.key == 1)).all() == ["a"]
 
 
 # ---- ids and days of other kinds -------------------------------------------------------------------------------------
@@ -353,7 +343,7 @@ class Dated(Base):
     __tablename__ = "dated"
 
     key: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[Annotated[datetime.datetime, pg.Collected]] = mapped_column(DateTime(timezone=True))
+    at: Mapped[Annotated[datetime.datetime, pg.Collected]] = mapped_column(sa.DateTime(timezone=True))
     name: Mapped[Annotated[str, tm.Registration]]
 
 
@@ -370,7 +360,7 @@ class Sub(Base):
 class SubSub(Sub):
     __tablename__ = "subsubs"
 
-    id: Mapped[int] = mapped_column(ForeignKey("subs.id"), primary_key=True)
+    id: Mapped[int] = mapped_column(sa.ForeignKey("subs.id"), primary_key=True)
     plan: Mapped[Annotated[str, tm.Contract]]
 
     __mapper_args__ = {"polymorphic_identity": "subsub"}
@@ -394,21 +384,21 @@ class Node(Base):
     __tablename__ = "nodes"
 
     id: Mapped[Annotated[int, pg.Subject("customer")]] = mapped_column(primary_key=True)
-    parent_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
+    parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("nodes.id"))
     name: Mapped[Annotated[str, tm.Registration]]
     children: Mapped[list[Node]] = relationship()
 
 
 @pytest.fixture
-def other(url: str, shop: Shop) -> Engine:
+def other(url: str, shop: Shop) -> sa.Engine:
     Base.metadata.drop_all(shop.plain)
     Base.metadata.create_all(shop.plain)
-    engine = create_engine(url)
+    engine = sa.create_engine(url)
     shop.engines.append(engine)
     return engine
 
 
-def test_moments_are_counted_in_the_time_zone_of_the_notice(other: Engine, shop: Shop, guard: Guard) -> None:
+def test_moments_are_counted_in_the_time_zone_of_the_notice(other: sa.Engine, shop: Shop, guard: Guard) -> None:
     begun = datetime.datetime(2024, 3, 31, 15, tzinfo=datetime.UTC)  # 1 April in Tokyo, of the revision in force
     with Session(shop.plain) as session:
         session.add_all(
@@ -419,12 +409,12 @@ def test_moments_are_counted_in_the_time_zone_of_the_notice(other: Engine, shop:
     with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
         if other.dialect.name == "sqlite":
             with pytest.raises(UnresolvedStatement, match="time zone"):
-                session.scalars(select(Dated.name))
+                session.scalars(sa.select(Dated.name))
         else:
-            assert session.scalars(select(Dated.name)).all() == ["new"]
+            assert session.scalars(sa.select(Dated.name)).all() == ["new"]
 
 
-def test_hierarchies_are_narrowed(other: Engine, shop: Shop) -> None:
+def test_hierarchies_are_narrowed(other: sa.Engine, shop: Shop) -> None:
     with Session(shop.plain) as session:
         session.add_all([SubSub(id=1, name="a", plan="p"), SubSub(id=2, name="b", plan="q"), Single(id=3, name="c")])
         session.add_all([Single(id=4, name="d", extra="x"), Sub(id=5, name="e")])
@@ -432,16 +422,16 @@ def test_hierarchies_are_narrowed(other: Engine, shop: Shop) -> None:
     guard = Guard(tm.NOTICE, governance=Told({f"customer:{n}": SubjectPreferences(all_suspended=True) for n in (1, 4)}))
     protect(other, guard, Base)
     with sessionmaker(other, class_=GuardedSession)() as session, guard.purpose(tm.RenewalGuidance):
-        assert session.scalars(select(Sub.name).order_by(Sub.id)).all() == ["b", "c", "e"]
-        assert session.scalars(select(SubSub.name)).all() == ["b"]
-        assert session.execute(select(SubSub.name, SubSub.plan)).all() == [("b", "q")]
-        assert [one.name for one in session.scalars(select(Single))] == ["c"]
-        entities = session.scalars(select(Sub).order_by(Sub.id)).all()
+        assert session.scalars(sa.select(Sub.name).order_by(Sub.id)).all() == ["b", "c", "e"]
+        assert session.scalars(sa.select(SubSub.name)).all() == ["b"]
+        assert session.execute(sa.select(SubSub.name, SubSub.plan)).all() == [("b", "q")]
+        assert [one.name for one in session.scalars(sa.select(Single))] == ["c"]
+        entities = session.scalars(sa.select(Sub).order_by(Sub.id)).all()
         assert [type(one) for one in entities] == [SubSub, Single, Sub]
         assert entities[0].plan == "q"  # type: ignore[attr-defined]
 
 
-def test_a_table_that_refers_to_itself_is_narrowed_everywhere(other: Engine, shop: Shop) -> None:
+def test_a_table_that_refers_to_itself_is_narrowed_everywhere(other: sa.Engine, shop: Shop) -> None:
     with Session(shop.plain) as session:
         session.add(Node(id=1, name="root", children=[Node(id=2, name="a"), Node(id=3, name="b")]))
         session.commit()
@@ -449,7 +439,7 @@ def test_a_table_that_refers_to_itself_is_narrowed_everywhere(other: Engine, sho
     protect(other, guard, Base)
     for option in (joinedload, selectinload, subqueryload, None):
         with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
-            statement = select(Node).where(Node.id == 1)
+            statement = sa.select(Node).where(Node.id == 1)
             if option is not None:
                 statement = statement.options(option(Node.children))
             root = session.scalars(statement).unique().one()
@@ -461,22 +451,22 @@ def test_revisions_and_retention_decide_by_the_day(url: str, shop: Shop) -> None
     guard = Guard(history)
     with shop.session(guard)() as session, guard.purpose(tm.RenewalGuidance):
         with Session(shop.plain) as plain:
-            plain.execute(update(Person).where(Person.id == 3).values(day=datetime.date(2020, 1, 1)))
+            plain.execute(sa.update(Person).where(Person.id == 3).values(day=datetime.date(2020, 1, 1)))
             plain.commit()
-        assert session.scalars(select(Person.email).order_by(Person.id)).all() == ["p1", "p2", "p4", "p5", "p6"]
+        assert session.scalars(sa.select(Person.email).order_by(Person.id)).all() == ["p1", "p2", "p4", "p5", "p6"]
 
 
 def test_an_alias_alone_is_narrowed_and_joined_to_nothing(shop: Shop, governed: Guard) -> None:
     other = aliased(Person)
     with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
-        assert sorted(session.scalars(select(other.note))) == [f"note{n}" for n in range(2, 7)]
-        assert len(session.scalars(select(other)).all()) == 5
-        assert session.scalar(select(func.count(other.email)).where(other.id > 3)) == 3
+        assert sorted(session.scalars(sa.select(other.note))) == [f"note{n}" for n in range(2, 7)]
+        assert len(session.scalars(sa.select(other)).all()) == 5
+        assert session.scalar(sa.select(sa.func.count(other.email)).where(other.id > 3)) == 3
 
 
 def test_a_limit_beside_what_is_loaded_along_is_narrowed(shop: Shop, governed: Guard) -> None:
     """SQLAlchemy itself makes a text of such a statement, by no compiler of the engine."""
-    told = select(Person).options(joinedload(Person.letters)).order_by(Person.id).limit(2)
+    told = sa.select(Person).options(joinedload(Person.letters)).order_by(Person.id).limit(2)
     with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
         found = session.scalars(told).unique().all()
         assert [(one.note, len(one.letters)) for one in found] == [("note2", 1), ("note3", 1)]
@@ -511,7 +501,7 @@ title = { en = "Delivery", ja = "配送" }
 """
 
 
-def test_names_of_sources_are_those_of_the_notice_in_force(other: Engine) -> None:
+def test_names_of_sources_are_those_of_the_notice_in_force(other: sa.Engine) -> None:
     class Place(DeclarativeBase):
         pass
 
@@ -530,7 +520,7 @@ def test_names_of_sources_are_those_of_the_notice_in_force(other: Engine) -> Non
 
     def read() -> list[str]:
         with GuardedSession(other) as session, guard.purpose("3①"):
-            return list(session.scalars(select(Parcel.what)))
+            return list(session.scalars(sa.select(Parcel.what)))
 
     for _ in range(3):  # until it is kept
         assert read() == ["a"]
@@ -548,17 +538,17 @@ def test_errors_tell_no_value_of_rows_that_are_left_out(shop: Shop, governed: Gu
         for options in ({}, {"stream_results": True}):
             with pytest.raises(DataError) as caught:
                 connection.execute(
-                    select(Person.id).where(cast(Person.email, Integer) > 0), execution_options=options
+                    sa.select(Person.id).where(sa.cast(Person.email, sa.Integer) > 0), execution_options=options
                 ).all()
             assert "p1" not in str(caught.value)
             assert "SQLSTATE 22P02" in str(caught.value)
             connection.rollback()
         with pytest.raises(DataError, match="division by zero"):  # of no rows that are left out
-            connection.execute(select(1 / literal(0)))
+            connection.execute(sa.select(1 / sa.literal(0)))
 
 
 def test_errors_quote_no_row_that_breaks_a_constraint(shop: Shop, guard: Guard) -> None:
-    broken = update(Person).where(Person.id == 1).values(email=None)  # which takes no purpose
+    broken = sa.update(Person).where(Person.id == 1).values(email=None)  # which takes no purpose
     with shop.guarded(guard).connect() as connection, pytest.raises(IntegrityError) as caught:
         connection.execute(broken)
     assert "email" in str(caught.value)
@@ -568,10 +558,10 @@ def test_errors_quote_no_row_that_breaks_a_constraint(shop: Shop, guard: Guard) 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 def test_a_condition_of_an_update_is_not_tried_on_rows_that_are_left_alone(shop: Shop, governed: Guard) -> None:
     with shop.plain.begin() as connection:
-        connection.execute(update(Person).where(Person.id > 2).values(email="[1]"))
-    email = func.json_extract(Person.email, "$[0]")
+        connection.execute(sa.update(Person).where(Person.id > 2).values(email="[1]"))
+    email = sa.func.json_extract(Person.email, "$[0]")
     with shop.guarded(governed).connect() as connection, governed.purpose(tm.RenewalGuidance):
-        assert connection.execute(update(Person).where(email == 1).values(email="[2]")).rowcount == 4
+        assert connection.execute(sa.update(Person).where(email == 1).values(email="[2]")).rowcount == 4
 
 
 def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: Guard) -> None:
@@ -590,15 +580,15 @@ def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: 
         for n in range(10):
             shop.told.all_preferences = {f"customer:{n % 7}": SubjectPreferences(all_suspended=True)}
             with governed.purpose(tm.ProductProvision):
-                kept = session.scalars(select(Person.note.label(f"note{n}")).order_by(Person.id)).all()
+                kept = session.scalars(sa.select(Person.note.label(f"note{n}")).order_by(Person.id)).all()
     assert len(kept) == 5
     assert all_alive() - before <= 4
     shop.told.all_preferences = {}
     with shop.session(governed)() as session, governed.purpose(tm.ProductProvision):
-        assert len(session.scalars(select(Person.note)).all()) == 6
+        assert len(session.scalars(sa.select(Person.note)).all()) == 6
 
 
-def test_what_tells_which_rows_may_be_used_does_not_flow(other: Engine, guard: Guard) -> None:
+def test_what_tells_which_rows_may_be_used_does_not_flow(other: sa.Engine, guard: Guard) -> None:
     """Also where it is personal itself, as a date of registration is."""
 
     class Place(DeclarativeBase):
@@ -617,10 +607,10 @@ def test_what_tells_which_rows_may_be_used_does_not_flow(other: Engine, guard: G
         session.commit()
     protect(other, guard, Place)
     with GuardedSession(other) as session, guard.purpose(tm.ProductProvision):
-        session.execute(update(Member).where(Member.name == "a").values(name="b"))
+        session.execute(sa.update(Member).where(Member.name == "a").values(name="b"))
         name = permitted(session, Member, "name").c.name
-        assert session.scalars(select(name)).all() == ["b"]
-        session.execute(insert(Member).from_select(["name", "key"], select(name, literal(2))))
+        assert session.scalars(sa.select(name)).all() == ["b"]
+        session.execute(sa.insert(Member).from_select(["name", "key"], sa.select(name, sa.literal(2))))
 
 
 class Boards(DeclarativeBase):
@@ -639,7 +629,7 @@ class Post(Boards):
 
     id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(primary_key=True)
     kind: Mapped[Annotated[str, pg.NotPersonal]]
-    board_id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(ForeignKey("boards.id"))
+    board_id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(sa.ForeignKey("boards.id"))
     author: Mapped[Annotated[int, pg.Subject("customer"), tm.Registration]]
     words: Mapped[Annotated[str, tm.Registration]]
 
@@ -649,7 +639,7 @@ class Post(Boards):
 class Answer(Post):
     __tablename__ = "answers"
 
-    id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(ForeignKey("posts.id"), primary_key=True)
+    id: Mapped[Annotated[int, pg.NotPersonal]] = mapped_column(sa.ForeignKey("posts.id"), primary_key=True)
     asker: Mapped[Annotated[int, pg.Subject("customer"), tm.Registration]]
     question: Mapped[Annotated[str, tm.Registration]]
 
@@ -657,7 +647,7 @@ class Answer(Post):
 
 
 Board.number = column_property(
-    select(func.count(Post.words)).where(Post.board_id == Board.id).correlate_except(Post).scalar_subquery()
+    sa.select(sa.func.count(Post.words)).where(Post.board_id == Board.id).correlate_except(Post).scalar_subquery()
 )
 
 
@@ -665,7 +655,7 @@ Board.number = column_property(
 def boards(tmp_path: Any) -> sessionmaker[GuardedSession]:
     """One board: customer 2, who stopped all, wrote a post, and asked what an answer is to."""
     url = f"sqlite:///{tmp_path}/boards.db"
-    plain = create_engine(url)
+    plain = sa.create_engine(url)
     Boards.metadata.create_all(plain)
     with Session(plain) as session:
         session.add(Board(id=1))
@@ -678,7 +668,7 @@ def boards(tmp_path: Any) -> sessionmaker[GuardedSession]:
         session.commit()
     plain.dispose()
     governed = Guard(tm.NOTICE, governance=Told({"customer:2": SubjectPreferences(all_suspended=True)}))
-    engine = protect(create_engine(url, poolclass=NullPool), governed, Boards)
+    engine = protect(sa.create_engine(url, poolclass=NullPool), governed, Boards)
     return sessionmaker(engine, class_=GuardedSession, info={"guard": governed})
 
 

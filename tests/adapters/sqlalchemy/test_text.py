@@ -5,19 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import (
-    Column,
-    Connection,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    func,
-    literal_column,
-    select,
-    text,
-)
+import sqlalchemy as sa
+from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
@@ -37,7 +26,7 @@ def connection(shop: Shop, guard: Guard) -> Any:
         yield found
 
 
-def test_text_is_decided_like_any_other_statement(connection: Connection, guard: Guard) -> None:
+def test_text_is_decided_like_any_other_statement(connection: sa.Connection, guard: Guard) -> None:
     assert connection.scalar(text("SELECT count(*) FROM customers")) == 4
     with pytest.raises(PurposeMissing):
         connection.execute(text("SELECT email FROM customers"))
@@ -49,7 +38,7 @@ def test_text_is_decided_like_any_other_statement(connection: Connection, guard:
     assert caught.value.field == "customers.device"
 
 
-def test_parameters_of_the_driver_are_no_columns(connection: Connection, guard: Guard) -> None:
+def test_parameters_of_the_driver_are_no_columns(connection: sa.Connection, guard: Guard) -> None:
     qmark = connection.dialect.name == "sqlite"
     one = "SELECT email FROM customers WHERE id = ?" if qmark else "SELECT email FROM customers WHERE id = %s"
     with guard.purpose(tm.RenewalGuidance):
@@ -61,8 +50,8 @@ def test_parameters_of_the_driver_are_no_columns(connection: Connection, guard: 
         connection.exec_driver_sql(many, [(1,), (2,)])
 
 
-def test_text_within_a_statement_is_read_with_the_rest_of_it(connection: Connection, guard: Guard) -> None:
-    statement: Any = select(Customer.id, literal_column("lower(device)").label("d")).where(text("plan = 'gold'"))
+def test_text_within_a_statement_is_read_with_the_rest_of_it(connection: sa.Connection, guard: Guard) -> None:
+    statement: Any = sa.select(Customer.id, sa.literal_column("lower(device)").label("d")).where(text("plan = 'gold'"))
     with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeViolation) as caught:
         connection.execute(statement)
     assert caught.value.field == "customers.device"
@@ -74,9 +63,9 @@ def test_text_within_a_statement_is_read_with_the_rest_of_it(connection: Connect
 def test_entities_of_text_are_decided(shop: Shop, guard: Guard) -> None:
     with Session(shop.guarded(guard)) as session, guard.purpose(tm.RenewalGuidance):
         with pytest.raises(PurposeViolation):
-            session.scalars(select(Customer).from_statement(text("SELECT * FROM customers"))).all()
+            session.scalars(sa.select(Customer).from_statement(text("SELECT * FROM customers"))).all()
         short = text("SELECT id, email FROM customers ORDER BY id").columns(Customer.id, Customer.email)
-        assert session.scalars(select(Customer).from_statement(short)).all()[0].email == "e1"
+        assert session.scalars(sa.select(Customer).from_statement(short)).all()[0].email == "e1"
 
 
 def test_text_is_narrowed(shop: Shop, governed: Guard) -> None:
@@ -84,12 +73,12 @@ def test_text_is_narrowed(shop: Shop, governed: Guard) -> None:
         assert sorted(session.scalars(text("SELECT email FROM people"))) == ["p3", "p4", "p5", "p6"]
         some = text("SELECT email FROM people WHERE email LIKE '%' AND id > :low AND id < :high")
         assert session.scalars(some, {"low": 3, "high": 5}).all() == ["p4"]
-        within = select(Person.email).where(text("email <> 'p5'"), Person.id.in_([1, 3, 5]))
+        within = sa.select(Person.email).where(text("email <> 'p5'"), Person.id.in_([1, 3, 5]))
         assert session.scalars(within).all() == ["p3"]
         assert len(session.execute(text("SELECT id FROM people")).all()) == 6
 
 
-def test_what_text_writes_is_covered_by_the_tags(connection: Connection, guard: Guard) -> None:
+def test_what_text_writes_is_covered_by_the_tags(connection: sa.Connection, guard: Guard) -> None:
     with guard.purpose(tm.RenewalGuidance):
         connection.execute(text("INSERT INTO exports (email) SELECT email FROM customers"))
         with pytest.raises(FlowViolation):
@@ -110,7 +99,7 @@ def test_what_text_writes_is_covered_by_the_tags(connection: Connection, guard: 
         "SELECT pg_read_file('x')", "DELETE FROM customers WHERE email = 'e1' RETURNING device",
     ],
 )  # fmt: skip
-def test_text_that_cannot_be_told_or_may_not_be_run_is_refused(statement: str, connection: Connection) -> None:
+def test_text_that_cannot_be_told_or_may_not_be_run_is_refused(statement: str, connection: sa.Connection) -> None:
     with pytest.raises(PurposeGuardError):
         connection.exec_driver_sql(statement)
 
@@ -118,7 +107,7 @@ def test_text_that_cannot_be_told_or_may_not_be_run_is_refused(statement: str, c
 def test_functions_of_the_application_are_told(shop: Shop, guard: Guard) -> None:
     from sqlalchemy import event
 
-    engine = create_engine(shop.url)
+    engine = sa.create_engine(shop.url)
     shop.engines.append(engine)
     protect(engine, guard, Base, not_personal=[Setting], functions=["Rot13"])
     if engine.dialect.name == "sqlite":
@@ -126,14 +115,14 @@ def test_functions_of_the_application_are_told(shop: Shop, guard: Guard) -> None
     with engine.connect() as connection, guard.purpose(tm.RenewalGuidance):
         if engine.dialect.name == "postgresql":
             with pytest.raises(UnresolvedStatement):
-                connection.execute(select(func.unheard_of(Customer.email)))
+                connection.execute(sa.select(sa.func.unheard_of(Customer.email)))
             return
-        for statement in (select(func.rot13(Customer.email)), text("SELECT rot13(email) FROM customers")):
+        for statement in (sa.select(sa.func.rot13(Customer.email)), text("SELECT rot13(email) FROM customers")):
             assert "1e" in connection.scalars(statement).all()
         with pytest.raises(PurposeViolation):
-            connection.execute(select(func.rot13(Customer.device)))
+            connection.execute(sa.select(sa.func.rot13(Customer.device)))
         with pytest.raises(UnresolvedStatement):
-            connection.execute(select(func.unheard_of(Customer.email)))
+            connection.execute(sa.select(sa.func.unheard_of(Customer.email)))
 
 
 def test_text_without_parameters_is_read_as_the_driver_gives_it_on(shop: Shop, guard: Guard) -> None:
@@ -142,7 +131,7 @@ def test_text_without_parameters_is_read_as_the_driver_gives_it_on(shop: Shop, g
         assert plain.exec_driver_sql(across).all() == [(1,)]  # it compares the device
     engine = shop.guarded(guard)
     with engine.connect().execution_options(no_parameters=True) as connection, guard.purpose(tm.RenewalGuidance):
-        for statement in (across, text(across), select(Customer.id).where(text(across.partition("WHERE ")[2]))):
+        for statement in (across, text(across), sa.select(Customer.id).where(text(across.partition("WHERE ")[2]))):
             with pytest.raises((PurposeGuardError, StatementError)):  # SQLAlchemy 2.0 misses a parameter before
                 connection.exec_driver_sql(statement) if isinstance(statement, str) else connection.execute(statement)
         # Here `%` is an operator, and begins no parameter.
@@ -218,14 +207,14 @@ def test_parameters_are_no_columns_in_any_dialect(dialect: str, paramstyle: str,
 
 @pytest.mark.parametrize("name", ["if", "values", "describe", "any", "fetch", "insert", "current_user"])
 def test_a_name_that_is_a_word_to_the_parser_is_a_name(shop: Shop, guard: Guard, name: str) -> None:
-    table = Table(name, MetaData(), Column("id", Integer, primary_key=True), Column(name, String(9)))
-    protected = protect(create_engine(shop.url), guard, table.metadata, not_personal=[table])
+    table = sa.Table(name, sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column(name, sa.String(9)))
+    protected = protect(sa.create_engine(shop.url), guard, table.metadata, not_personal=[table])
     shop.engines.append(protected)
     table.metadata.create_all(protected)
     with protected.begin() as connection:
         connection.execute(table.insert().values({"id": 1, name: "x"}))
         connection.execute(table.update().values({name: "y"}).where(table.c[name] == "x"))
-        assert connection.execute(select(table.c[name]).order_by(table.c[name])).all() == [("y",)]
+        assert connection.execute(sa.select(table.c[name]).order_by(table.c[name])).all() == [("y",)]
     table.metadata.drop_all(protected)
 
 
@@ -235,7 +224,10 @@ def test_statements_that_read_nothing_pass_where_they_are_named(shop: Shop, guar
     explained += "SELECT id FROM customers WHERE "
     setting = "PRAGMA cache_size = -4000" if sqlite else "SET LOCAL statement_timeout = 60000"
     engine = protect(
-        create_engine(shop.url), guard, Base, passes=["PRAGMA cache_size", "SET LOCAL", "EXPLAIN", "EXPLAIN QUERY PLAN"]
+        sa.create_engine(shop.url),
+        guard,
+        Base,
+        passes=["PRAGMA cache_size", "SET LOCAL", "EXPLAIN", "EXPLAIN QUERY PLAN"],
     )
     with engine.connect() as connection:
         connection.execute(text(setting))
@@ -251,13 +243,13 @@ def test_statements_that_read_nothing_pass_where_they_are_named(shop: Shop, guar
                 connection.execute(text(explained + "device = 'd'"))
     engine.dispose()
     with pytest.raises(ValueError, match="cannot pass"):
-        protect(create_engine(shop.url), guard, Base, passes=["SELECT"])
+        protect(sa.create_engine(shop.url), guard, Base, passes=["SELECT"])
     with pytest.raises(TypeError, match="several"):
-        protect(create_engine(shop.url), guard, Base, passes="VACUUM")
+        protect(sa.create_engine(shop.url), guard, Base, passes="VACUUM")
 
 
 def test_what_is_explained_leaves_no_row_out(shop: Shop, governed: Guard) -> None:
-    engine = protect(create_engine(shop.url), governed, Base, passes=["EXPLAIN"])
+    engine = protect(sa.create_engine(shop.url), governed, Base, passes=["EXPLAIN"])
     with engine.connect() as connection, governed.purpose(tm.RenewalGuidance):
         assert connection.execute(text("SELECT email FROM people")).all()
         with pytest.raises(UnresolvedStatement, match="a plan would tell of them"):
@@ -265,7 +257,7 @@ def test_what_is_explained_leaves_no_row_out(shop: Shop, governed: Guard) -> Non
     engine.dispose()
 
 
-def test_the_default_schema_may_be_named(connection: Connection, guard: Guard) -> None:
+def test_the_default_schema_may_be_named(connection: sa.Connection, guard: Guard) -> None:
     schema = "main" if connection.dialect.name == "sqlite" else "public"
     with guard.purpose(tm.RenewalGuidance):
         query = "SELECT S.customers.email FROM S.customers WHERE id = 2".replace("S.", f"{schema}.")
@@ -275,15 +267,15 @@ def test_the_default_schema_may_be_named(connection: Connection, guard: Guard) -
             connection.execute(text(query.replace("email", "device")))
 
 
-def test_a_backslash_escapes_in_like(connection: Connection, guard: Guard) -> None:
+def test_a_backslash_escapes_in_like(connection: sa.Connection, guard: Guard) -> None:
     with guard.purpose(tm.RenewalGuidance):
-        like = select(Customer.id).where(
+        like = sa.select(Customer.id).where(
             Customer.email.like("%\\_%", escape="\\"), Customer.name.like("n2", escape="\\")
         )
         assert connection.execute(like).all() == []
-        assert connection.execute(select(Customer.id).where(Customer.name.like("n2", escape="\\"))).scalar_one() == 2
+        assert connection.execute(sa.select(Customer.id).where(Customer.name.like("n2", escape="\\"))).scalar_one() == 2
 
 
-def test_a_text_in_double_quotes_may_be_a_column_that_is_not_mapped(connection: Connection, guard: Guard) -> None:
+def test_a_text_in_double_quotes_may_be_a_column_that_is_not_mapped(connection: sa.Connection, guard: Guard) -> None:
     with guard.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement, match="`secret` is no column"):
         connection.execute(text('SELECT "secret" FROM customers'))
