@@ -265,12 +265,6 @@ def test_a_row_whose_source_means_nothing_ends_the_query(
         made.filter("name = 'a'").collect()
 
 
-@pytest.mark.parametrize("text", ["1.1(a)", "1.1a", "1.1A", "registration", "REGISTRATION", "Registration"])
-def test_sources_are_read_in_any_usual_spelling(text: str, session: SparkSession, sp: Spark, renewing: None) -> None:
-    made = frame(session, sp, {"src": RowSource, "name": ByRow}, [(text, "a"), ("2.1(a)", "b"), ("2.1a", "c")])
-    assert [row.name for row in sp.permitted(made).collect()] == ["a"]
-
-
 def test_a_source_that_is_no_text_is_refused(session: SparkSession, sp: Spark, renewing: None) -> None:
     made = frame(session, sp, {"number": RowSource, "name": ByRow}, [(1, "a")])
     with pytest.raises(pg.UnlabelledData, match="ids of sources are text"):

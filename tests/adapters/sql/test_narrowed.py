@@ -57,14 +57,6 @@ def narrow(engine: Engine, text: str, all_preferences: dict[str, SubjectPreferen
 ROWS = [(1, "a", "1.1(a)"), (2, "b", "2.1"), (3, "c", "Contract"), (4, "d", "1.1a")]
 
 
-def test_rows_of_sources_that_may_be_used_are_kept(engine: Engine):
-    filled(engine, *ROWS)
-    assert engine.run(narrow(engine, "SELECT mail FROM crm ORDER BY id")) == [("a",), ("c",), ("d",)]
-    assert engine.run(narrow(engine, "SELECT c.mail FROM crm c, crm d WHERE c.id = d.id + 2 ORDER BY 1")) == [("c",)]
-    assert engine.run(narrow(engine, "SELECT count(mail) FROM mails")) == [(3,)]
-    assert engine.run(narrow(engine, "WITH w AS (SELECT * FROM crm) SELECT max(mail) FROM w")) == [("d",)]
-
-
 PIVOTS = [
     "SELECT * FROM crm PIVOT (max(mail) FOR id IN (1, 2, 3))",
     "SELECT * FROM crm AS c PIVOT (count(mail) AS n FOR origin IN ('1.1(a)', '2.1')) AS p",
@@ -91,18 +83,6 @@ def test_a_pivot_is_made_of_the_rows_that_may_be_used(text: str):
 def test_columns_that_were_not_told_are_out_of_reach(engine: Engine):
     filled(engine, *ROWS)
     assert len(engine.run(narrow(engine, "SELECT * FROM crm"))[0]) == 3
-
-
-def test_rows_of_subjects_who_stopped_it_are_left_out(engine: Engine):
-    filled(engine, *ROWS)
-    assert engine.run(narrow(engine, "SELECT mail FROM crm ORDER BY id", {"1": STOPPED, "4": STOPPED})) == [("c",)]
-
-
-@pytest.mark.parametrize("spelled", ["{0}", "{{{0}}}", "urn:uuid:{0}"])
-def test_subjects_are_known_by_every_spelling_of_a_uuid(engine: Engine, spelled: str):
-    one, other = "6f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f", "7f1a6a3e-2b1c-4a5e-9d3b-0a1b2c3d4e5f"
-    filled(engine, (spelled.format(one.upper()), "a", "1.1(a)"), (other, "b", "1.1(a)"), kind="TEXT")
-    assert engine.run(narrow(engine, "SELECT mail FROM crm", {one: STOPPED})) == [("b",)]
 
 
 def test_a_row_that_names_no_source_or_an_unknown_one_makes_the_query_fail(engine: Engine):
