@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import unicodedata
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -155,6 +156,15 @@ def test_uuids_of_engines_that_know_them() -> None:
     assert _kept(pa.concat_tables([table, table]), WHOSE, told) == [1, 1]
     relation = duckdb.sql(f"SELECT * FROM (VALUES ('{KEY}'::UUID, 0), (uuid(), 1), (NULL, 2)) AS t(who, n)")  # noqa: S608  # ours
     assert _kept(relation, WHOSE, told) == [1, 2]
+
+
+@each
+def test_a_letter_is_one_however_it_is_composed(kind: str) -> None:
+    name = "Zoë Ärger"
+    composed, apart = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    mixed = apart[: apart.index(" ")] + composed[composed.index(" ") :]
+    table = _table([composed, apart, mixed, "Zoe"], "who")
+    assert _kept(KINDS[kind](table), WHOSE, Told({composed: STOPPED})) == [3]
 
 
 @each
