@@ -88,11 +88,7 @@ def refused(service: Service, recipient: Recipient, purpose: Any = tm.ProductPro
 
 
 def test_clause_4_entrustment(service: Service) -> None:
-    for kind, country in (
-        ("overseas-affiliate", "TW"),
-        ("overseas-contractor", "US"),
-        ("domestic-contractor", "JP"),
-    ):
+    for kind, country in (("overseas-affiliate", "TW"), ("overseas-contractor", "US"), ("domestic-contractor", "JP")):
         assert not refused(service, contractor(kind=kind, country=country))
     assert refused(service, contractor(kind="advertiser"))
     # Only for a purpose that the data may serve …

@@ -27,7 +27,7 @@ TAGS = {
     *("span", "bdi", "pre"),
 }
 ATTRIBUTES = {
-    *("lang", "charset", "http-equiv", "content", "name", "class", "id", "aria-labelledby", "scope", "datetime"),
+    *("lang", "charset", "http-equiv", "content", "name", "class", "id", "aria-labelledby", "scope", "datetime")
 }
 
 

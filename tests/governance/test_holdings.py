@@ -105,10 +105,7 @@ def test_what_is_sealed_is_found_in_what_it_lies_in() -> None:
         rows: Annotated[list[Any], tm.Registration]
 
     sealed = pg.Personal("x", tm.ProductData)
-    assert found(Report(rows=[sealed, "plain"])) == [
-        ("rows[0]", "1.1(a) 1.1(b)", True),
-        ("rows[1]", "1.1(a)", False),
-    ]
+    assert found(Report(rows=[sealed, "plain"])) == [("rows[0]", "1.1(a) 1.1(b)", True), ("rows[1]", "1.1(a)", False)]
 
 
 def test_what_is_opened_is_read_like_any_other_record_under_the_seal_s_label_too() -> None:

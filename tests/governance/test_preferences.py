@@ -480,10 +480,7 @@ def test_clause_7_without_its_store_a_check_refuses_once_it_is_stale_and_recover
 
 
 def test_what_changes_during_an_outage_is_in_force_after_it(
-    store: Store,
-    elsewhere: Subjects,
-    make: Callable[..., PreferenceCache],
-    monkeypatch: pytest.MonkeyPatch,
+    store: Store, elsewhere: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make(staleness=0.2, poll=0.05)
     assert cache.preferences("7") is CLEAR

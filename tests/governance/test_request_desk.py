@@ -163,8 +163,7 @@ def test_a_report_is_made_once_the_identity_was_verified_and_also_after_a_refusa
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"),
-    [("correction", "amends"), ("erasure", "deletes"), ("stop-of-provision", "stops-provision")],
+    ("kind", "state"), [("correction", "amends"), ("erasure", "deletes"), ("stop-of-provision", "stops-provision")]
 )
 def test_requests_of_each_effect_are_fulfilled(office: Desk, kind: str, state: str) -> None:
     number = office.verified(kind)
@@ -494,8 +493,7 @@ def test_of_two_clerks_at_once_one_succeeds_and_the_other_is_told(office_anywher
     browsers = [office.browser(name) for name in ("Aiko", "Ben")]
     pages = [browser.get(f"/requests/{number}") for browser in browsers]
     answers = at_once(
-        2,
-        lambda which: browsers[which].send(pages[which], ("fulfil", "refuse")[which], done="gone", reason="no"),
+        2, lambda which: browsers[which].send(pages[which], ("fulfil", "refuse")[which], done="gone", reason="no")
     )
     assert sorted(answer.status for answer in answers) == [303, 409]
     assert len(did(office, number)) == 3

@@ -555,12 +555,7 @@ def test_a_ledger_elsewhere_is_told_too(store: Store) -> None:
     it = requests(store, ledger=Elsewhere())
     it.fulfil(verified(it), by="clerk")
     digest = store.pseudonym("7")
-    assert told == [
-        ("opened", digest),
-        ("verified", digest),
-        ("suspension-of-use", digest),
-        ("fulfilled", digest),
-    ]
+    assert told == [("opened", digest), ("verified", digest), ("suspension-of-use", digest), ("fulfilled", digest)]
 
 
 def test_what_the_ledger_cannot_be_told_does_not_happen(store: Store) -> None:

@@ -36,13 +36,7 @@ TODAY = NOW.date()
 def noticed(*periods, timezone="UTC") -> pg.Notice:
     rows = [dict(zip(("source", "days", "from"), row, strict=False)) for row in periods]
     made = tables() | {"timezone": timezone}
-    made["retention"] = {
-        "clause": "8",
-        "starts": "end-of-use",
-        "bases": ["law"],
-        "after": "law-only",
-        "period": rows,
-    }
+    made["retention"] = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only", "period": rows}
     return pg.Notice.parse(made)
 
 

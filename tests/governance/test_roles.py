@@ -45,10 +45,7 @@ def urls(postgresql: Databases) -> Iterator[dict[str, str]]:
 def refuse(governance: Governance, *statements: str) -> None:
     """Sees that the database refuses each of these statements."""
     for statement in statements:
-        with (
-            pytest.raises(StoreUnavailable, match="permission denied"),
-            governance.store.writing() as connection,
-        ):
+        with pytest.raises(StoreUnavailable, match="permission denied"), governance.store.writing() as connection:
             connection.exec_driver_sql(statement)
 
 

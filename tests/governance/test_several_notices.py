@@ -120,10 +120,7 @@ def test_records_name_the_notice(store: Store) -> None:
 def test_what_goes_by_the_rules_of_one_notice_is_refused(store: Store) -> None:
     governance, _ = opened(store)
     with governance:
-        for ask in (
-            lambda: governance.requests.open("erasure", subject=7),
-            lambda: governance.disclose(7, by="me"),
-        ):
+        for ask in (lambda: governance.requests.open("erasure", subject=7), lambda: governance.disclose(7, by="me")):
             with pytest.raises(SeveralNotices):
                 ask()
 

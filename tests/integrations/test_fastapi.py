@@ -385,11 +385,7 @@ def test_a_class_of_routes_states_the_purpose_of_a_plain_router(guard: pg.Guard)
 def test_one_table_gives_routes_their_purposes_also_in_threads(guard: pg.Guard):
     router = APIRouter(prefix="/customers")
     router.get("/{key}")(lambda: under(guard))
-    app = made(
-        guard,
-        router,
-        routes={"GET /customers/{key}": guard.purpose(tm.RenewalGuidance), "GET /health": None},
-    )
+    app = made(guard, router, routes={"GET /customers/{key}": guard.purpose(tm.RenewalGuidance), "GET /health": None})
     app.get("/health")(lambda: under(guard))
     client = client_of(app)
     assert client.get("/customers/7").json() == "1.2(1)①"

@@ -396,11 +396,7 @@ def test_errors_are_answered_with_problem_details(caplog: pytest.LogCaptureFixtu
     found = client(app, {name: guard.purpose(tm.RenewalGuidance) for name in ("device", "store")})
     with caplog.at_level(logging.ERROR):
         answers = {path: found.get(f"/{path}") for path in ("device", "nothing", "store")}
-    assert {path: one.status_code for path, one in answers.items()} == {
-        "device": 403,
-        "nothing": 500,
-        "store": 503,
-    }
+    assert {path: one.status_code for path, one in answers.items()} == {"device": 403, "nothing": 500, "store": 503}
     assert {one.mimetype for one in answers.values()} == {"application/problem+json"}
     refused = answers["device"].json
     assert refused is not None

@@ -402,10 +402,7 @@ def test_places_are_hidden_in_whatever_holds_them() -> None:
             {"url": "https://host/a", "http.route": "/people/{id}"},
             {"url": "https://host", "http.route": "/people/{id}"},
         ),
-        (
-            {"URL.Path": "/a/b", "query": {"a": "b"}, "path": None},
-            {"URL.Path": HIDDEN, "query": HIDDEN, "path": None},
-        ),
+        ({"URL.Path": "/a/b", "query": {"a": "b"}, "path": None}, {"URL.Path": HIDDEN, "query": HIDDEN, "path": None}),
         (
             {"url.full": {"value": "https://host/a", "type": "string"}},
             {"url.full": {"value": "https://host", "type": "string"}},

@@ -292,10 +292,7 @@ def test_nothing_is_written_behind_a_chain_that_lacks_the_entry_seen_last(
         ledger.append("sweep", {"number": number})
     forget_after(store, kept)
     assert ledger.verify().entries == kept
-    for act in (
-        lambda: ledger.append("sweep", {"number": 3}),
-        lambda: ledger.denied(denial(), observed=False),
-    ):
+    for act in (lambda: ledger.append("sweep", {"number": 3}), lambda: ledger.denied(denial(), observed=False)):
         with pytest.raises(LedgerBroken, match="the entry that this process saw last is gone"):
             act()
     with pytest.raises(LedgerBroken, match="saw last"), store.writing() as connection:

@@ -229,11 +229,7 @@ def test_uses_are_added_up_by_activity_sources_purpose_and_hour(place: Place, ti
             use.open(name)
         use.open(name.zip(plan))
     guard.check(tm.Registration, tm.RenewalGuidance)
-    nine = {
-        use_of("mail"): 1000,
-        Hour(NINE, "mail", "1.2(1)①", ("1.1(a)", "1.1(c)")): 1,
-        use_of(None): 1,
-    }
+    nine = {use_of("mail"): 1000, Hour(NINE, "mail", "1.2(1)①", ("1.1(a)", "1.1(c)")): 1, use_of(None): 1}
     assert ledger.uses() == nine
     assert list(ledger.entries()) == []  # the hour is not over
     time.passes(minutes=45)

@@ -498,10 +498,7 @@ def test_what_is_misdeclared_fails_when_it_is_made(guard):
     with pytest.raises(TypeError, match="how the data travels"):
         Outgoing(guard, {"https://a.example": Recipient("a", "domestic-contractor", "JP")})
     with pytest.raises(TypeError, match="nobody here could record it"):
-        Outgoing(
-            pg.Guard(tm.NOTICE),
-            {"https://a.example": Recipient("a", "domestic-contractor", "JP", means="other")},
-        )
+        Outgoing(pg.Guard(tm.NOTICE), {"https://a.example": Recipient("a", "domestic-contractor", "JP", means="other")})
     outgoing = Outgoing(guard, {}, means="other")
     for nothing in ((), ("",), ({"name": "Aiko"},), (7,)):
         with pytest.raises((pg.UnlabelledData, pg.UnknownSource)):

@@ -382,14 +382,7 @@ def test_what_is_no_text_is_no_passport(passports, text):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"expires": "2030"},
-        {"family": 1},
-        {"revision": 20240401},
-        {"more": 1},
-        {"purpose": None},
-        {"issued": 1.5},
-    ],
+    [{"expires": "2030"}, {"family": 1}, {"revision": 20240401}, {"more": 1}, {"purpose": None}, {"issued": 1.5}],
     ids=str,
 )
 def test_what_a_key_signed_is_read_strictly(passports, change):
