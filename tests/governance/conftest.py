@@ -90,6 +90,28 @@ def postgresql() -> Iterator[Databases]:
         yield Databases(server)
 
 
+@pytest.fixture
+def empty_database(postgresql: Databases) -> Iterator[str]:
+    """Where a store may be made on the server."""
+    name = postgresql.create()
+    yield postgresql.url(name)
+    postgresql.drop(name)
+
+
+@pytest.fixture
+def database(postgresql: Databases) -> Iterator[str]:
+    """A database of the server with an empty store, its tables made."""
+    name = postgresql.create(postgresql.template)
+    yield name
+    postgresql.drop(name)
+
+
+@pytest.fixture
+def server_url(postgresql: Databases, database: str) -> str:
+    """Where the store of `database` is."""
+    return postgresql.url(database)
+
+
 @pytest.fixture(scope="session")
 def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "store.db"
@@ -103,28 +125,18 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def empty_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def empty_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store may be made: nothing is there yet."""
-    if dialect == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
-        return
-    databases: Databases = request.getfixturevalue("postgresql")
-    name = databases.create()
-    yield databases.url(name)
-    databases.drop(name)
+    return f"sqlite:///{tmp_path}/store.db" if dialect == "sqlite" else request.getfixturevalue("empty_database")
 
 
 @pytest.fixture
-def store_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def store_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where an empty store is, its tables made."""
-    if dialect == "sqlite":
-        shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "store.db")
-        yield f"sqlite:///{tmp_path}/store.db"
-        return
-    databases: Databases = request.getfixturevalue("postgresql")
-    name = databases.create(databases.template)
-    yield databases.url(name)
-    databases.drop(name)
+    if dialect != "sqlite":
+        return str(request.getfixturevalue("server_url"))
+    shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "store.db")
+    return f"sqlite:///{tmp_path}/store.db"
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
-"""What tests of governance share: a clock that is set by hand, outages, a ledger in memory, and refusals."""
+"""What tests of governance share: a clock that is set by hand, outages, ledgers in memory, data that is due."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import datetime
+import functools
 import math
 import os
 import re
@@ -12,16 +14,18 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from purposeguard.errors import RequestError, StoreUnavailable
+from purposeguard.governance.governance import Governance
+from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.requests import Requests
 from purposeguard.governance.store import Store
 from purposeguard.governance.subjects import Subjects
@@ -37,6 +41,16 @@ DAY = datetime.timedelta(days=1)
 PATIENCE = 60
 """Seconds after which a store gives up, and its server ends a transaction: longer than a busy machine takes."""
 TODAY = datetime.date(2026, 5, 3)  # that of NOW in the notice's time zone
+
+
+def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test that is a coroutine function in an event loop of asyncio of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
 
 
 class Time:
@@ -100,6 +114,66 @@ class Entries:
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [body for each, body in self.kept if each == kind]
+
+
+class LedgerElsewhere:
+    """A ledger outside the store, kept in memory."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, dict[str, Any]]] = []
+        self.failing = False
+
+    def append(self, kind: str, body: Mapping[str, Any], /) -> None:
+        if self.failing:
+            raise OSError("no room")
+        self.kept.append((kind, dict(body)))
+
+
+class Rows:
+    """Some data of an application that erases: key → the day from which it is counted."""
+
+    def __init__(self, rows: Mapping[Any, datetime.date] | Iterable[tuple[Any, datetime.date]]) -> None:
+        self.rows = dict(rows)
+        self.asked: list[datetime.date] = []
+        self.batches: list[tuple[Any, ...]] = []
+
+    def due(self, before: datetime.date, /) -> list[Any]:
+        self.asked.append(before)
+        return [key for key, day in self.rows.items() if day < before]
+
+    def erase(self, keys: Iterable[Any], /) -> None:
+        self.batches.append(tuple(keys))
+        for key in keys:
+            self.rows.pop(key, None)
+
+
+def entries(governance: Governance, *kinds: str) -> list[Any]:
+    """The entries of the ledger, verified; of these kinds, if any are named."""
+    ledger = cast("SqlLedger", governance.ledger)
+    ledger.flush()
+    with ledger.reading() as reading:
+        reading.verify()
+        return list(reading.entries(kinds or None))
+
+
+def count_denials(governance: Governance) -> int:
+    """The denials on record, also those that are only counted."""
+    with cast("SqlLedger", governance.ledger).reading() as reading:
+        return sum(reading.head.repeated.values()) + len(list(reading.entries(["denial"])))
+
+
+@contextmanager
+def hold_ledger(governance: Governance) -> Iterator[None]:
+    """Hold the ledger, so that who writes to it waits."""
+    engine = sa.create_engine(governance.store.engine.url)
+    with engine.connect() as connection:  # which no limit of the store ends
+        if governance.store.dialect == "postgresql":
+            connection.execute(sa.text("LOCK TABLE purposeguard_ledger_head, purposeguard_ledger_count IN SHARE MODE"))
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+        connection.rollback()
+    engine.dispose()
 
 
 def requests(store: Store, time: Time | None = None, **options: Any) -> Requests:

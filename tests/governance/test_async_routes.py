@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import datetime
 import time as real
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
-from typing import Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
 
 import httpx2
 import pytest
-import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
@@ -24,7 +22,6 @@ import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import BlockingStoreCall, Governance
 from purposeguard.governance.deadlines import limit_waiting
-from purposeguard.governance.ledger import SqlLedger
 from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.integrations.fastapi import PurposeRouter, SubjectFrom, install
 from purposeguard.integrations.httpx2 import AsyncGuardedTransport
@@ -34,23 +31,16 @@ from purposeguard.integrations.passport_http import PassportMiddleware
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.governance.conftest import Databases
-from tests.governance.support import PATIENCE
+from tests.governance.support import PATIENCE, count_denials, hold_ledger, in_event_loop
 from tests.governance.test_preferences import until
-from tests.governance.test_waits import HUNG, ROUNDS, TIMEOUT, impatient, stalls
+from tests.governance.test_waits import HUNG, ROUNDS, TIMEOUT, governance, raises, stalls
+
+__all__ = ["governance"]
 
 NAME = pg.Personal("Aiko", tm.Registration)
 CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
 DENIED = ("/denied", "/caught", "/purposeless")
 SINCE = datetime.date(2024, 4, 1)
-
-
-@pytest.fixture
-def governance(postgresql: Databases) -> Iterator[Governance]:
-    name = postgresql.create(postgresql.template)
-    with ExitStack() as stack:
-        stack.callback(postgresql.drop, name)
-        store = stack.enter_context(impatient(postgresql.url(name)))
-        yield stack.enter_context(Governance(store, notice=tm.NOTICE))
 
 
 @pytest.fixture
@@ -159,70 +149,37 @@ def test_no_route_holds_up_the_others_while_the_server_is_silent(
 
     for _ in range(ROUNDS):
         asyncio.run(story())
-        until(lambda: knows(governance))
+        until(lambda: not raises(lambda: governance.preferences("7")))
         if longest[-1] < HUNG:
             break
     assert min(longest) < HUNG
 
 
-def knows(governance: Governance) -> bool:
-    try:
-        governance.preferences("7")
-    except StoreUnavailable:
-        return False
-    return True
-
-
-@pytest.fixture
-def held(governance: Governance) -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """Holds the ledger, so that who writes to it waits."""
-
-    @contextlib.contextmanager
-    def block() -> Iterator[None]:
-        engine = sa.create_engine(governance.store.engine.url)
-        with engine.begin() as connection:  # which no limit of the store ends
-            connection.execute(sa.text("LOCK TABLE purposeguard_ledger_head, purposeguard_ledger_count IN SHARE MODE"))
-            yield
-        engine.dispose()
-
-    return block
-
-
-def denials(governance: Governance) -> int:
-    ledger = cast("SqlLedger", governance.ledger)
-    with ledger.reading() as reading:
-        return sum(reading.head.repeated.values()) + len(list(reading.entries(["denial"])))
-
-
 @pytest.mark.parametrize("path", ["/denied", "/caught", "/purposeless"])
-def test_no_answer_is_given_before_the_denial_is_on_record(
-    guard: pg.Guard, governance: Governance, held: Callable[[], Any], path: str
+@in_event_loop
+async def test_no_answer_is_given_before_the_denial_is_on_record(
+    guard: pg.Guard, governance: Governance, path: str
 ) -> None:
     app = fastapi_app(guard)
     governance.store.timeout = PATIENCE
-
-    async def story() -> None:
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
-            with held():
-                asked = asyncio.create_task(client.get(path))
-                await asyncio.sleep(0.3)
-                assert not asked.done()
-                assert denials(governance) == 0
-            assert (await asked).status_code == (403 if path == "/denied" else 200)
-            assert denials(governance) == 1
-            answers = await asyncio.gather(*(client.get(path) for _ in range(20)))
-            assert len({answer.text for answer in answers}) == 1
-            assert denials(governance) >= 2  # the same within a minute is counted
-            governance.store.timeout = 0.5
-            with held():
-                assert (await client.get(path)).status_code == 503
-
-    asyncio.run(story())
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
+        with hold_ledger(governance):
+            asked = asyncio.create_task(client.get(path))
+            await asyncio.sleep(0.3)
+            assert not asked.done()
+            assert count_denials(governance) == 0
+        assert (await asked).status_code == (403 if path == "/denied" else 200)
+        assert count_denials(governance) == 1
+        answers = await asyncio.gather(*(client.get(path) for _ in range(20)))
+        assert len({answer.text for answer in answers}) == 1
+        assert count_denials(governance) >= 2  # the same within a minute is counted
+        governance.store.timeout = 0.5
+        with hold_ledger(governance):
+            assert (await client.get(path)).status_code == 503
 
 
-def test_no_answer_of_a_service_behind_passports_either(
-    guard: pg.Guard, governance: Governance, held: Callable[[], Any]
-) -> None:
+@in_event_loop
+async def test_no_answer_of_a_service_behind_passports_either(guard: pg.Guard, governance: Governance) -> None:
     async def caught(_scope: Any, _receive: Any, send: Any) -> None:
         with contextlib.suppress(pg.PurposeMissing):
             guard.use(tm.RenewalGuidance).open(CRASHES)
@@ -231,24 +188,23 @@ def test_no_answer_of_a_service_behind_passports_either(
 
     passports = Passports(guard, keys={"a": b"k" * 32})
     app: Any = PassportMiddleware(caught, passports, permits=[tm.RenewalGuidance], required=False)
-
-    async def story() -> None:
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
-            assert (await client.get("/")).status_code == 200
-            assert denials(governance) == 1
-            with held():
-                assert (await client.get("/")).status_code == 503
-
-    asyncio.run(story())
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
+        assert (await client.get("/")).status_code == 200
+        assert count_denials(governance) == 1
+        with hold_ledger(governance):
+            assert (await client.get("/")).status_code == 503
 
 
-def test_what_an_application_begins_when_it_starts_records_at_once(guard: pg.Guard, governance: Governance) -> None:
+@in_event_loop
+async def test_what_an_application_begins_when_it_starts_records_at_once(
+    guard: pg.Guard, governance: Governance
+) -> None:
     refused = asyncio.Event()
 
     async def beside() -> None:
         with pytest.warns(BlockingStoreCall), contextlib.suppress(pg.PurposeMissing):
             guard.use(tm.RenewalGuidance).open(CRASHES)
-        assert denials(governance) == 1
+        assert count_denials(governance) == 1
         refused.set()
 
     @contextlib.asynccontextmanager
@@ -257,28 +213,26 @@ def test_what_an_application_begins_when_it_starts_records_at_once(guard: pg.Gua
         yield
         await task
 
-    async def story() -> None:
-        app = FastAPI(lifespan=lifespan)
-        install(app, guard)
-        messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-        sent: list[Any] = []
+    app = FastAPI(lifespan=lifespan)
+    install(app, guard)
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent: list[Any] = []
 
-        async def receive() -> Any:
-            await asyncio.sleep(0.1)
-            return next(messages)
+    async def receive() -> Any:
+        await asyncio.sleep(0.1)
+        return next(messages)
 
-        async def send(message: Any) -> None:
-            sent.append(message["type"])
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
 
-        await app({"type": "lifespan"}, receive, send)
-        assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-        assert refused.is_set()
-
-    asyncio.run(story())
+    await app({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert refused.is_set()
 
 
-def test_a_part_of_a_stream_is_sent_when_the_denial_before_it_is_on_record(
-    guard: pg.Guard, governance: Governance, held: Callable[[], Any]
+@in_event_loop
+async def test_a_part_of_a_stream_is_sent_when_the_denial_before_it_is_on_record(
+    guard: pg.Guard, governance: Governance
 ) -> None:
     app = fastapi_app(guard)
     sent: list[bytes] = []
@@ -291,37 +245,31 @@ def test_a_part_of_a_stream_is_sent_when_the_denial_before_it_is_on_record(
         if message["type"] == "http.response.body":
             sent.append(message["body"])
 
-    async def story() -> None:
-        common = {"http_version": "1.1", "scheme": "http", "root_path": "", "query_string": b"", "headers": []}
-        scope = {"type": "http", "method": "GET", "path": "/streamed", "raw_path": b"/streamed", **common}
-        await governance.ready()
-        governance.store.timeout = 0.5
-        with held():
-            with pytest.raises(Exception, match=r"ledger|response already started"):
-                await app(scope, receive, send)
-            assert sent == [b"one"]
-            assert denials(governance) == 0
-        governance.store.timeout = PATIENCE
-        sent.clear()
-        await app(scope, receive, send)
-        assert sent == [b"one", b"two", b""]
-        assert denials(governance) >= 1
-
-    asyncio.run(story())
+    common = {"http_version": "1.1", "scheme": "http", "root_path": "", "query_string": b"", "headers": []}
+    scope = {"type": "http", "method": "GET", "path": "/streamed", "raw_path": b"/streamed", **common}
+    await governance.ready()
+    governance.store.timeout = 0.5
+    with hold_ledger(governance):
+        with pytest.raises(Exception, match=r"ledger|response already started"):
+            await app(scope, receive, send)
+        assert sent == [b"one"]
+        assert count_denials(governance) == 0
+    governance.store.timeout = PATIENCE
+    sent.clear()
+    await app(scope, receive, send)
+    assert sent == [b"one", b"two", b""]
+    assert count_denials(governance) >= 1
 
 
-def test_a_restriction_stops_a_named_route(guard: pg.Guard, governance: Governance) -> None:
+@in_event_loop
+async def test_a_restriction_stops_a_named_route(guard: pg.Guard, governance: Governance) -> None:
     app = fastapi_app(guard)
-
-    async def story() -> None:
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
-            assert (await client.get("/named/7")).status_code == 200
-            await asyncio.to_thread(governance.restrict, 7, tm.RenewalGuidance)
-            assert (await client.get("/named/7")).status_code == 403
-            with pytest.warns(BlockingStoreCall):  # nobody was told of whom it would ask
-                assert (await client.get("/known/9")).status_code == 200
-
-    asyncio.run(story())
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
+        assert (await client.get("/named/7")).status_code == 200
+        await asyncio.to_thread(governance.restrict, 7, tm.RenewalGuidance)
+        assert (await client.get("/named/7")).status_code == 403
+        with pytest.warns(BlockingStoreCall):  # nobody was told of whom it would ask
+            assert (await client.get("/known/9")).status_code == 200
 
 
 def test_a_request_is_recorded_off_the_loop(guard: pg.Guard, governance: Governance, postgresql: Databases) -> None:
@@ -354,29 +302,24 @@ def test_a_request_is_recorded_off_the_loop(guard: pg.Guard, governance: Governa
     longest = []
     for _ in range(ROUNDS):
         longest.append(asyncio.run(story()))
-        until(lambda: knows(governance))
+        until(lambda: not raises(lambda: governance.preferences("7")))
         if longest[-1] < HUNG:
             break
     assert len(sent) == len(longest)
     assert min(longest) < HUNG
 
 
-def test_a_request_that_may_not_leave_is_refused_off_the_loop(
-    guard: pg.Guard, governance: Governance, held: Callable[[], Any]
-) -> None:
+@in_event_loop
+async def test_a_request_that_may_not_leave_is_refused_off_the_loop(guard: pg.Guard, governance: Governance) -> None:
     outgoing = Outgoing(guard, {"http://mail.example": "mail-house"}, means="other")
     transport = AsyncGuardedTransport(outgoing, httpx2.MockTransport(lambda _: httpx2.Response(204)))
-
-    async def story() -> None:
-        async with httpx2.AsyncClient(transport=transport) as client:
-            with held():
-                asked = asyncio.create_task(client.post("http://mail.example", json={}))
-                await asyncio.sleep(0.3)
-                assert not asked.done()
-            with pytest.raises(pg.PurposeMissing):
-                await asked
-            assert denials(governance) == 1
-            with held(), pytest.raises(StoreUnavailable):
-                await client.post("http://mail.example", json={})
-
-    asyncio.run(story())
+    async with httpx2.AsyncClient(transport=transport) as client:
+        with hold_ledger(governance):
+            asked = asyncio.create_task(client.post("http://mail.example", json={}))
+            await asyncio.sleep(0.3)
+            assert not asked.done()
+        with pytest.raises(pg.PurposeMissing):
+            await asked
+        assert count_denials(governance) == 1
+        with hold_ledger(governance), pytest.raises(StoreUnavailable):
+            await client.post("http://mail.example", json={})

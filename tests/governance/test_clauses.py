@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,8 +16,7 @@ from purposeguard.errors import RequestError
 from purposeguard.governance import Governance
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
-
-DAY = dt.timedelta(days=1)
+from tests.governance.support import DAY, Rows
 
 
 @dataclass
@@ -141,11 +140,8 @@ def test_clause_6_safeguards(service: Service) -> None:
     with service.guard.purpose(tm.ProductProvision):
         assert hand_over(list(service.customers.values())) == 2
     (record,) = service.governance.provisions.of("customer:1")
-    assert (record.provision.recipient, record.provision.country, record.provision.means) == (
-        "mail-house",
-        "JP",
-        "storage-media",
-    )
+    told = record.provision
+    assert (told.recipient, told.country, told.means) == ("mail-house", "JP", "storage-media")
     assert "provision" in service.kinds()
 
 
@@ -365,9 +361,8 @@ def test_clause_11_what_was_agreed_to_is_not_what_has_its_number_now(store_url: 
         assert len(governance.withdraw(2, "2.2⑨")) == 2
         assert governance.withdraw(1, "2.2⑨") == ()
         report = governance.disclose(1, by="clerk")
-        assert [(one.purpose, one.title) for one in report.consents] == [
-            ("2.2⑨", guard.notice.purpose("2.2⑩").title["en"])
-        ]
+        title = guard.notice.purpose("2.2⑩").title["en"]
+        assert [(one.purpose, one.title) for one in report.consents] == [("2.2⑨", title)]
         # And what a request is about, too.
         restriction = governance.requests.fulfil(asked, by="clerk").restriction
         assert restriction is not None
@@ -384,27 +379,19 @@ def test_clause_8_what_is_erased_follows_its_source_to_the_number_that_it_has_no
     first = pg.Notice.parse(tables)
     later = pg.Notice.parse(renumbered_sources(first, {"1.1(a)": "1.1(c)", "1.1(c)": "1.1(a)"}))
 
-    class Purchases:
-        def due(self, before: dt.date) -> list[int]:
-            return []
-
-        def erase(self, keys: Sequence[int]) -> None:
-            raise AssertionError("nothing is due")
-
+    nothing = Rows({})
     with Governance(store_url, notice=first) as governance:
         guard = pg.Guard(first, governance=governance)
-        governance.eraser(first.source("1.1(c)"), counted="collection", name="by class")(Purchases)
-        governance.eraser("1.1(c)", counted="collection", name="by id")(Purchases)
+        governance.eraser(first.source("1.1(c)"), counted="collection", name="by class")(nothing)
+        governance.eraser("1.1(c)", counted="collection", name="by id")(nothing)
 
         def kept() -> list[tuple[tuple[str, ...], int | None]]:
-            return [
-                (one.sources, None if one.period is None else one.period.days)
-                for one in governance.retention.plan().parts
-            ]
+            parts = governance.retention.plan().parts
+            return [(one.sources, None if one.period is None else one.period.days) for one in parts]
 
         assert kept() == [(("1.1(c)",), 3000)] * 2
         guard.replace(later)
-        governance.eraser("1.1(a)", counted="collection", name="by its id now")(Purchases)
+        governance.eraser("1.1(a)", counted="collection", name="by its id now")(nothing)
         assert kept() == [(("1.1(a)",), 3000)] * 3
 
 

@@ -124,16 +124,9 @@ def test_the_ledger_says_which_words_they_were(store_url: str, tmp_path: Path) -
 
 
 def test_the_digest_is_of_titles_and_published_words() -> None:
-    digests = {
-        notice.words_digest(OFFERS)
-        for notice in (
-            FIRST,
-            REUSED,
-            REWORDED,
-            revised(FIRST, lambda t: offers(t).update(text={"en": "We call you."})),
-            revised(FIRST, lambda t: offers(t).update(text={"en": "We write to you."})),
-        )
-    }
+    called = revised(FIRST, lambda t: offers(t).update(text={"en": "We call you."}))
+    written = revised(FIRST, lambda t: offers(t).update(text={"en": "We write to you."}))
+    digests = {notice.words_digest(OFFERS) for notice in (FIRST, REUSED, REWORDED, called, written)}
     assert len(digests) == 5
     broken = revised(FIRST, lambda t: offers(t).update(text={"en": "We\ncall you."}))
     assert broken.words_digest(OFFERS) in digests, "where lines break does not matter"

@@ -173,9 +173,8 @@ def test_a_report_of_a_store_says_what_is_on_record(store: str) -> None:
     result = run("disclose", store, "--subject", "8", "--format", "json")
     report = Disclosure.model_validate_json(result.stdout)
     assert report.holdings == ()
-    assert [(one.kind, one.state, one.purposes) for one in report.requests] == [
-        ("suspension-of-use", "verified", ("1.2(1)①", "2.2①"))
-    ]
+    (asked,) = report.requests
+    assert (asked.kind, asked.state, asked.purposes) == ("suspension-of-use", "verified", ("1.2(1)①", "2.2①"))
     # Looking leaves no trace.
     before = run("ledger", "verify", store, "--format", "json").stdout
     assert run("disclose", store, "--subject", "nobody").exit_code == 0
@@ -203,10 +202,7 @@ def test_another_notice(store: str, tmp_path: Path) -> None:
         (["requests", "clinic.py"], "cannot be used: file is not a database"),
         (["requests", "mysql://there/it"], "a store's URL is"),
         (["requests", "a b://"], "a store's URL is"),
-        (
-            ["requests", "clinic:governance", "--notice", "no-such"],
-            "an application, such as `clinic:governance`, has its",
-        ),
+        (["requests", "clinic:governance", "--notice", "x"], "an application, such as `clinic:governance`, has its"),
         (["disclose", "clinic:governance", "--subject", " "], "a subject's id is"),
         (["disclose", "clinic:governance", "--subject", "7", "-o", "missing/report.html"], "cannot be written"),
         (["disclose", "clinic:governance", "--subject", "7", "--values"], "name who, `--by NAME`"),

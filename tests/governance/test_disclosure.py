@@ -59,12 +59,8 @@ def test_clause_8_each_item_says_until_when_it_is_kept() -> None:
     assert items(made)["device"].due_on is None
     assert items(made)["segment"].due_on == datetime.date(2026, 5, 21)
     periods = {one.id: [(each.days, each.counted_from) for each in one.retention] for one in made.sources}
-    assert periods == {
-        "1.1(a)": [(30, "end-of-use"), (3650, "collection")],
-        "1.1(b)": [],
-        "1.1(c)": [],
-        "2.3": [(90, "collection")],
-    }
+    kept = {"1.1(a)": [(30, "end-of-use"), (3650, "collection")], "2.3": [(90, "collection")]}
+    assert periods == {"1.1(b)": [], "1.1(c)": [], **kept}
 
 
 def test_a_report_says_how_long_law_needs_it() -> None:
@@ -72,12 +68,8 @@ def test_a_report_says_how_long_law_needs_it() -> None:
     tables["retention"]["law"] = [{"source": "1.1", "days": 3000}, {"source": "1.1(a)", "days": 400}]
     made = build_disclosure(pg.Notice.parse(tables, classes=vars(tm)), "7", holdings(), RecordsAboutSubject(), now=NOW)
     needed = {source.id: [(each.days, each.counted_from) for each in source.law] for source in made.sources}
-    assert needed == {
-        "1.1(a)": [(400, "end-of-use")],
-        "1.1(b)": [(3000, "end-of-use")],
-        "1.1(c)": [(3000, "end-of-use")],
-        "2.3": [],
-    }
+    inherited = {source: [(3000, "end-of-use")] for source in ("1.1(b)", "1.1(c)")}
+    assert needed == {"1.1(a)": [(400, "end-of-use")], **inherited, "2.3": []}
     page = made.to_html()
     assert "<li>where law needs it: 400 days from the end of use</li>" in page
     assert "<li>no period set: as long as a purpose of use needs it</li><li>where law needs it: 3000 days" in page
@@ -104,9 +96,8 @@ def test_purposes_say_their_clause_and_basis_and_what_the_subject_asked() -> Non
     assert [one for one, purpose in found.items() if purpose.suspended] == ["1.2(1)①"]
     agreed = {one: purpose.agreed for one, purpose in found.items() if purpose.agreed is not None}
     assert agreed == {"1.2(1)②": True, "1.2(1)③": False, "1.2(1)④": False, "1.2(1)⑤": False}
-    erased = build_disclosure(
-        NOTICE, "7", holdings(), RecordsAboutSubject(preferences=SubjectPreferences(erased=True)), now=NOW
-    )
+    records = RecordsAboutSubject(preferences=SubjectPreferences(erased=True))
+    erased = build_disclosure(NOTICE, "7", holdings(), records, now=NOW)
     assert all(one.suspended for one in erased.purposes)
 
 
@@ -114,11 +105,8 @@ def test_clause_9_contacts_are_in_every_report() -> None:
     bare = build_disclosure(NOTICE, "7", (), RecordsAboutSubject(), now=NOW)
     for made in (bare, report()):
         controller, complaints = made.contacts
-        assert (controller.role, controller.clause, controller.email) == (
-            "controller",
-            "9.1",
-            "privacy@trendmicro.co.jp",
-        )
+        assert (controller.role, controller.clause) == ("controller", "9.1")
+        assert controller.email == "privacy@trendmicro.co.jp"
         assert (complaints.role, complaints.clause) == ("complaints", "9.2")
         assert complaints.phone == ("03-5860-7565", "0120-700-779")
         assert complaints.address
@@ -211,12 +199,8 @@ def test_data_of_an_earlier_revision_is_told_by_clause_and_a_clause_that_is_gone
     tables.pop("derivation")
     later = pg.Notice.parse(tables)
     made = build_disclosure(later, "7", holdings(), RecordsAboutSubject(), now=NOW)
-    assert {one.id: one.in_force for one in made.sources} == {
-        "1.1(a)": True,
-        "1.1(b)": True,
-        "1.1(c)": True,
-        "2.3": False,
-    }
+    in_force = {one.id: one.in_force for one in made.sources}
+    assert in_force == {"1.1(a)": True, "1.1(b)": True, "1.1(c)": True, "2.3": False}
     assert made.sources[-1].title == tm.Cookie.title["en"]
     assert {one.sources: one.purposes for one in made.categories}["2.3",] == ()
     assert made.notice.revision == datetime.date(2027, 1, 1)

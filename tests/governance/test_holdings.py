@@ -55,10 +55,8 @@ class Pair(NamedTuple):
 
 def found(record: object, **more: Any) -> list[tuple[str, str, bool]]:
     """Path, clauses and seal of all that is held in a record."""
-    return [
-        (one.path, " ".join(source.clause for source in one.label), one.sealed)
-        for one in iter_held_items(record, **more)
-    ]
+    items = iter_held_items(record, **more)
+    return [(one.path, " ".join(source.clause for source in one.label), one.sealed) for one in items]
 
 
 CUSTOMER = Customer(
@@ -110,9 +108,7 @@ def test_what_is_sealed_is_found_in_what_it_lies_in() -> None:
 
 def test_what_is_opened_is_read_like_any_other_record_under_the_seal_s_label_too() -> None:
     (one,) = iter_held_items(pg.Personal([Address(street="1"), pg.Personal("deep", tm.Contract)], tm.Cookie))
-    label = pg.Label(
-        tm.Cookie, tm.Registration
-    )  # a seal is under the tags in it as well, and the seal in it has its own
+    label = pg.Label(tm.Cookie, tm.Registration)  # A seal is under the tags in it, too; the seal in it has its own.
     assert [(each.path, each.label, each.sealed, each.value) for each in open_held_item(one, compute_plain_value)] == [
         ("(value)[0].street", label, True, "1"),
         ("(value)[0].note", label, True, "no tag"),

@@ -21,7 +21,7 @@ from purposeguard.governance import BlockingStoreCall, Governance, loops
 from purposeguard.governance.ledger import SqlLedger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.support import PATIENCE
+from tests.governance.support import PATIENCE, count_denials, hold_ledger, in_event_loop
 from tests.governance.test_preferences import until
 
 CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
@@ -45,66 +45,44 @@ def deny(governance: Governance) -> Callable[[], None]:
     return refused
 
 
-@contextlib.contextmanager
-def held(governance: Governance) -> Iterator[None]:
-    """Holds the ledger, so that who writes to it waits."""
-    engine = sa.create_engine(governance.store.engine.url)
-    with engine.connect() as connection:
-        if governance.store.dialect == "postgresql":
-            connection.execute(sa.text("LOCK TABLE purposeguard_ledger_head, purposeguard_ledger_count IN SHARE MODE"))
-        else:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        yield
-        connection.rollback()
-    engine.dispose()
-
-
-def denials(governance: Governance) -> int:
-    ledger = cast("SqlLedger", governance.ledger)
-    with ledger.reading() as reading:
-        return sum(reading.head.repeated.values()) + len(list(reading.entries(["denial"])))
-
-
-def test_the_block_ends_once_they_are_on_record(governance: Governance, deny: Callable[[], None]) -> None:
+@in_event_loop
+async def test_the_block_ends_once_they_are_on_record(governance: Governance, deny: Callable[[], None]) -> None:
     async def block(ended: asyncio.Event) -> None:
         async with governance.off_loop():
             deny()
             deny()
         ended.set()
 
-    async def story() -> None:
-        async with governance.off_loop() as recorded:
-            await recorded()  # nothing
-        ended = asyncio.Event()
-        with held(governance):
-            waiting = asyncio.create_task(block(ended))
-            await asyncio.sleep(0.3)
-            assert not ended.is_set()
-            assert denials(governance) == 0
-        await waiting
-        assert denials(governance) == 2
-        async with governance.off_loop() as recorded:
-            deny()
-            await recorded()
-            assert denials(governance) == 3
-
-    asyncio.run(story())
+    async with governance.off_loop() as recorded:
+        await recorded()  # nothing
+    ended = asyncio.Event()
+    with hold_ledger(governance):
+        waiting = asyncio.create_task(block(ended))
+        await asyncio.sleep(0.3)
+        assert not ended.is_set()
+        assert count_denials(governance) == 0
+    await waiting
+    assert count_denials(governance) == 2
+    async with governance.off_loop() as recorded:
+        deny()
+        await recorded()
+        assert count_denials(governance) == 3
 
 
-def test_what_is_on_record_is_not_kept_by_a_block_that_lasts(governance: Governance, deny: Callable[[], None]) -> None:
+@in_event_loop
+async def test_what_is_on_record_is_not_kept_by_a_block_that_lasts(
+    governance: Governance, deny: Callable[[], None]
+) -> None:
     def has(number: int) -> bool:
-        return denials(governance) >= number
+        return count_denials(governance) >= number
 
-    async def story() -> None:
-        async with governance.off_loop():
-            for number in range(1, 11):
-                deny()
-                await asyncio.to_thread(until, functools.partial(has, number))
-            block = loops._BLOCK.get()
-            assert block is not None
-            assert len(block._writes) < 5
-
-    asyncio.run(story())
+    async with governance.off_loop():
+        for number in range(1, 11):
+            deny()
+            await asyncio.to_thread(until, functools.partial(has, number))
+        block = loops._BLOCK.get()
+        assert block is not None
+        assert len(block._writes) < 5
 
 
 def test_where_it_cannot_be_recorded_the_block_fails(governance: Governance, deny: Callable[[], None]) -> None:
@@ -116,7 +94,7 @@ def test_where_it_cannot_be_recorded_the_block_fails(governance: Governance, den
             raise KeyError
 
     async def story() -> None:
-        with held(governance):
+        with hold_ledger(governance):
             governance.store.timeout = 0.5
             with pytest.raises(StoreUnavailable):
                 async with governance.off_loop():
@@ -128,7 +106,7 @@ def test_where_it_cannot_be_recorded_the_block_fails(governance: Governance, den
             deny()
 
     asyncio.run(story())
-    assert denials(governance) >= 1
+    assert count_denials(governance) >= 1
 
 
 def test_a_changed_ledger_is_told(governance: Governance, deny: Callable[[], None]) -> None:
@@ -145,7 +123,8 @@ def test_a_changed_ledger_is_told(governance: Governance, deny: Callable[[], Non
         asyncio.run(story())
 
 
-def test_who_is_cancelled_does_not_wait_and_the_denial_is_recorded(
+@in_event_loop
+async def test_who_is_cancelled_does_not_wait_and_the_denial_is_recorded(
     governance: Governance, deny: Callable[[], None]
 ) -> None:
     async def block() -> None:
@@ -153,34 +132,32 @@ def test_who_is_cancelled_does_not_wait_and_the_denial_is_recorded(
             deny()
             await recorded()
 
-    async def story() -> None:
-        with held(governance):
-            waiting = asyncio.create_task(block())
-            await asyncio.sleep(0.1)
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-            assert denials(governance) == 0
-        cast("SqlLedger", governance.ledger).close()  # which waits for the thread
-        assert denials(governance) == 1
-
-    asyncio.run(story())
+    with hold_ledger(governance):
+        waiting = asyncio.create_task(block())
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert count_denials(governance) == 0
+    cast("SqlLedger", governance.ledger).close()  # which waits for the thread
+    assert count_denials(governance) == 1
 
 
 def test_under_trio_too(governance: Governance, deny: Callable[[], None]) -> None:
     async def story() -> None:
         async with governance.off_loop():
             deny()
-        assert denials(governance) == 1
+        assert count_denials(governance) == 1
         governance.store.timeout = 0.5
-        with held(governance), pytest.raises(StoreUnavailable):
+        with hold_ledger(governance), pytest.raises(StoreUnavailable):
             async with governance.off_loop():
                 deny()
 
     trio.run(story)
 
 
-def test_threads_and_tasks_that_outlive_the_block_record_at_once(
+@in_event_loop
+async def test_threads_and_tasks_that_outlive_the_block_record_at_once(
     governance: Governance, deny: Callable[[], None]
 ) -> None:
     async def later(begin: asyncio.Event) -> None:
@@ -188,17 +165,14 @@ def test_threads_and_tasks_that_outlive_the_block_record_at_once(
         with pytest.warns(BlockingStoreCall, match="off_loop"):
             deny()
 
-    async def story() -> None:
-        begin = asyncio.Event()
-        async with governance.off_loop():
-            outliving = asyncio.create_task(later(begin))
-            await asyncio.to_thread(deny)
-            assert denials(governance) == 1
-        begin.set()
-        await outliving
-        assert denials(governance) == 2
-
-    asyncio.run(story())
+    begin = asyncio.Event()
+    async with governance.off_loop():
+        outliving = asyncio.create_task(later(begin))
+        await asyncio.to_thread(deny)
+        assert count_denials(governance) == 1
+    begin.set()
+    await outliving
+    assert count_denials(governance) == 2
 
 
 def test_where_no_thread_can_be_started_the_loop_records_itself(
@@ -211,7 +185,7 @@ def test_where_no_thread_can_be_started_the_loop_records_itself(
         async with governance.off_loop():
             with pytest.warns(BlockingStoreCall):
                 deny()
-            assert denials(governance) == 1
+            assert count_denials(governance) == 1
 
     monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "submit", refuse)
     asyncio.run(story())
@@ -251,5 +225,5 @@ def test_no_thread_is_left_behind(store_url: str) -> None:
                         guard.check(source, tm.RenewalGuidance)
 
         asyncio.run(story())
-        assert denials(governance) == 3
+        assert count_denials(governance) == 3
     assert set(threading.enumerate()) <= before

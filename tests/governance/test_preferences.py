@@ -11,6 +11,7 @@ import time as real
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.clock import Clock
 from tests.governance.conftest import Databases
 from tests.governance.support import PATIENCE, START, Time, last_allowed, outage
+from tests.support import in_threads
 
 NEVER = 1000.0
 """Seconds: longer than any test."""
@@ -332,19 +334,13 @@ def test_no_thread_sees_what_was_before_a_change_that_it_made(
                 cache.preferences(str(number))
 
     checking = [threading.Thread(target=check) for _ in range(2)]
-    changing = [threading.Thread(target=change, args=[str(number)]) for number in range(3)]
-    started(checking + changing)
-    for thread in changing:
-        thread.join()
+    for thread in checking:
+        thread.start()
+    in_threads(partial(change, str(number)) for number in range(3))
     ended.set()
     for thread in checking:
         thread.join()
     assert seen == [True] * 90
-
-
-def started(threads: list[threading.Thread]) -> None:
-    for thread in threads:
-        thread.start()
 
 
 # ---- changes elsewhere ------------------------------------------------------------------------------------------
@@ -514,12 +510,8 @@ def refusals(cache: PreferenceCache) -> int:
     def check() -> None:
         counted.append(sum(not known(cache, str(number % 3)) for number in range(50)))
 
-    threads = [threading.Thread(target=check) for _ in range(8)]
     began = real.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([check] * 8)
     assert real.monotonic() - began < 15
     return sum(counted)
 
@@ -552,9 +544,8 @@ def test_nobody_waits_long_for_a_look_that_does_not_end(
     until(lambda: known(cache, "7"))
 
 
-def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    with Store.open(postgresql.url(name), timeout=PATIENCE) as store:
+def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databases, server_url: str) -> None:
+    with Store.open(server_url, timeout=PATIENCE) as store:
         subjects = Subjects(store, tm.NOTICE)
         with closing(PreferenceCache(subjects, staleness=0.4, poll=0.1)) as cache:
             assert cache.preferences("7") is CLEAR
@@ -565,10 +556,9 @@ def test_nobody_waits_long_for_a_server_that_does_not_answer(postgresql: Databas
                 assert refusals(cache) == 400
             store.timeout = PATIENCE
             until(lambda: known(cache, "7"))
-            with Store.open(postgresql.url(name), timeout=PATIENCE) as patient:
+            with Store.open(server_url, timeout=PATIENCE) as patient:
                 Subjects(patient, tm.NOTICE).restrict(7)
             until(lambda: known(cache, "7") and cache.preferences("7").all_suspended)
-    postgresql.drop(name)
 
 
 # ---- ends -------------------------------------------------------------------------------------------------------

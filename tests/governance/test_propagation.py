@@ -149,22 +149,20 @@ FAULTS: dict[str, Callable[[Databases, Link], Fault]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_clause_7_four_workers_allow_nobody_after_a_second(
-    postgresql: Databases, fault: str, tmp_path: Path, total: int, say: Callable[[str], None]
+    postgresql: Databases, server_url: str, *, fault: str, tmp_path: Path, total: int, say: Callable[[str], None]
 ) -> None:
-    name = postgresql.create(postgresql.template)
-    url = make_url(postgresql.url(name))
+    url = make_url(server_url)
     own = str(url.query["host"])
     link = Link(postgresql.folder, f"{own}/.s.PGSQL.5432")
     by_link = url.set(query={**url.query, "host": str(postgresql.folder)}).render_as_string(hide_password=False)
     try:
-        with Store.open(postgresql.url(name), timeout=60) as store, workers(by_link, tmp_path, total) as seen:
+        with Store.open(server_url, timeout=60) as store, workers(by_link, tmp_path, total) as seen:
             subjects = Subjects(store, tm.NOTICE)
             reached = fault in ("nothing", "partition")
             most = propagated(subjects, seen, total, FAULTS[fault](postgresql, link), reached=reached)
     finally:
         link.close()
         (postgresql.folder / ".s.PGSQL.5432").unlink()
-        postgresql.drop(name)
     say(f"{total} restrictions, {fault}: allowed for {most * 1000:.0f} ms at most")
     assert most < 1.0
 

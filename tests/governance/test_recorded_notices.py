@@ -22,7 +22,6 @@ from purposeguard.governance.notices import notice_table, read_recorded_notices
 from purposeguard.governance.report import Disclosure
 from purposeguard.governance.store import make_alembic_config, upgrade_store
 from purposeguard.notices import trendmicro_jp as tm
-from tests.governance.conftest import Databases
 from tests.governance.rolling import migrations_in
 from tests.governance.test_desk_commands import run
 from tests.unit.samples import revised
@@ -241,9 +240,8 @@ def test_an_older_store_is_upgraded_while_its_application_goes_on(
         assert run("requests", empty_url).exit_code == 0
 
 
-def test_a_role_that_only_reads_records_nothing(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    owner = make_url(postgresql.url(name))
+def test_a_role_that_only_reads_records_nothing(server_url: str) -> None:
+    owner = make_url(server_url)
     engine = sa.create_engine(owner)
     try:
         with engine.begin() as connection:
@@ -256,12 +254,11 @@ def test_a_role_that_only_reads_records_nothing(postgresql: Databases) -> None:
             url = owner.set(username=role).render_as_string(hide_password=False)
             with Governance(url, notice=tm.NOTICE, ledger=False) as governance:
                 assert not governance.preferences("7").suspended
-        assert list_recorded(postgresql.url(name)) == []
+        assert list_recorded(server_url) == []
         with engine.begin() as connection:
             connection.exec_driver_sql("DROP OWNED BY viewer, former; DROP ROLE viewer, former")
     finally:
         engine.dispose()
-        postgresql.drop(name)
 
 
 def test_processes_that_start_at_once_record_a_text_once(store_url: str) -> None:

@@ -1,6 +1,7 @@
 """Clause 8: what may be kept no longer is erased, by the application's erasers, once, whatever happens meanwhile."""
 
 import datetime
+import functools
 import os
 import random
 import signal
@@ -8,12 +9,10 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -25,7 +24,8 @@ from purposeguard.governance.retention import RetentionJob, RetentionOutcome, pa
 from purposeguard.governance.store import Store
 from purposeguard.notice.retention import Periods
 from purposeguard.runtime.clock import Clock
-from tests.governance.support import Entries
+from tests.governance.support import Entries, Rows
+from tests.support import in_threads
 from tests.unit.command_line import ROOT
 from tests.unit.samples import tables
 
@@ -38,24 +38,6 @@ def noticed(*periods, timezone="UTC") -> pg.Notice:
     made = tables() | {"timezone": timezone}
     made["retention"] = {"clause": "8", "starts": "end-of-use", "bases": ["law"], "after": "law-only", "period": rows}
     return pg.Notice.parse(made)
-
-
-class Rows:
-    """Some data of an application: key → the day from which it is counted."""
-
-    def __init__(self, rows) -> None:
-        self.rows = dict(rows)
-        self.asked: list[date] = []
-        self.batches: list[tuple[Any, ...]] = []
-
-    def due(self, before):
-        self.asked.append(before)
-        return [key for key, day in self.rows.items() if day < before]
-
-    def erase(self, keys):
-        self.batches.append(tuple(keys))
-        for key in keys:
-            self.rows.pop(key, None)
 
 
 def counts(ledger):
@@ -324,22 +306,16 @@ def test_what_another_takes_over_is_given_up(store):
 
 def test_two_that_begin_at_once_are_one_sweep(store_url):
     with Store.open(store_url, timeout=60) as one, Store.open(store_url, timeout=60) as other:
-        start = threading.Barrier(2)
         numbers: list[int | None] = []
 
         def work(store):
-            start.wait()
             try:
                 numbers.append(swept(store, (Rows({1: date.min}), "1(a)")).run(max_share=1).number)
             except StoreUnavailable:
                 numbers.append(None)
 
         for _ in range(5):
-            threads = [threading.Thread(target=work, args=(store,)) for store in (one, other)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            in_threads(functools.partial(work, store) for store in (one, other))
             assert swept(one).plan().resumes is None
     assert any(numbers)
 
@@ -404,7 +380,7 @@ def test_what_is_no_eraser_is_refused():
     erasers = Erasers(NOTICE)
 
     class Async(Rows):
-        async def erase(self, keys):
+        async def erase(self, keys):  # type: ignore[override]  # what is tested
             pass
 
     for wrong in (object(), Async({})):

@@ -19,18 +19,16 @@ from purposeguard.governance.ledger.opening import joined, opened
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.row_context import subject_key
-from tests.governance.conftest import Databases
 
 ROLES = ("shop", "archivist", "checker", "auditor")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "deploy.md"
 
 
 @pytest.fixture
-def urls(postgresql: Databases) -> Iterator[dict[str, str]]:
+def urls(server_url: str) -> Iterator[dict[str, str]]:
     """The URLs of a store for its owner, and for the roles of the page."""
-    name = postgresql.create(postgresql.template)
     (grants,) = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    owner = make_url(postgresql.url(name))
+    owner = make_url(server_url)
     engine = sa.create_engine(owner)
     with engine.begin() as connection:
         connection.exec_driver_sql(grants)
@@ -39,7 +37,6 @@ def urls(postgresql: Databases) -> Iterator[dict[str, str]]:
     with engine.begin() as connection:
         connection.exec_driver_sql(f"DROP OWNED BY {', '.join(ROLES)}; DROP ROLE {', '.join(ROLES)}")
     engine.dispose()
-    postgresql.drop(name)
 
 
 def refuse(governance: Governance, *statements: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from sqlalchemy import event
 
 from purposeguard import Guard, Notice
 from purposeguard.errors import StoreUnavailable
@@ -19,6 +18,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.protocols import Roster
 from tests.governance.support import Time, outage
+from tests.governance.test_preferences import queries
 
 
 @pytest.fixture
@@ -64,20 +64,14 @@ def test_nothing_is_read_again_while_nothing_changes(
 ) -> None:
     subjects.restrict(1)
     first = all_preferences.roster()
-    asked: list[str] = []
-
-    @event.listens_for(store.engine, "before_cursor_execute")
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        if "purposeguard_declaration" in statement:
-            asked.append(statement)
-
-    assert all_preferences.roster() is first
-    assert asked == []
-    subjects.restrict(2)
-    asked.clear()
-    second = all_preferences.roster()
-    assert second is not first
-    assert len(asked) == 1  # of the subject who changed
+    with queries(store) as asked:
+        assert all_preferences.roster() is first
+        assert asked == []
+        subjects.restrict(2)
+        asked.clear()
+        second = all_preferences.roster()
+        assert second is not first
+        assert len(asked) == 1  # of the subject who changed
     assert sorted(_by_subject(second)) == ["1", "2"]
 
 

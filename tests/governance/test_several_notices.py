@@ -10,7 +10,7 @@ import pytest
 import purposeguard as pg
 from purposeguard.errors import SeveralNotices
 from purposeguard.governance import Governance, Store
-from purposeguard.governance.ledger import SqlLedger
+from tests.governance.support import Rows, entries
 from tests.unit.samples import revised
 from tests.unit.test_conditions import tables
 from tests.unit.test_several import recipient
@@ -102,13 +102,7 @@ def test_records_name_the_notice(store: Store) -> None:
         with pytest.raises(pg.PurposeViolation):
             guard.check(EU_ACCOUNT, JP_SERVICE)
         governance.restrict(7, JP_SERVICE)
-        assert isinstance(governance.ledger, SqlLedger)
-        governance.ledger.flush()
-        with governance.ledger.reading() as reading:
-            reading.verify()
-            found = {
-                (each.kind, str(each.body.get("sources", each.body.get("purposes")))) for each in reading.entries()
-            }
+        found = {(each.kind, str(each.body.get("sources", each.body.get("purposes")))) for each in entries(governance)}
         assert {
             ("provision", "['shop-jp:1(a)']"),
             ("provision", "['shop-eu:1(a)']"),
@@ -132,20 +126,6 @@ def kept(notice: pg.Notice, timezone: str, *periods: tuple[str, int], **others: 
     return pg.Notice.parse(notice.dump() | {"timezone": timezone, "retention": held} | others)
 
 
-class Rows:
-    """Things by the day of their collection."""
-
-    def __init__(self, *days: str) -> None:
-        self.days = dict(enumerate(map(datetime.date.fromisoformat, days)))
-
-    def due(self, before: datetime.date) -> list[int]:
-        return [key for key, day_ in self.days.items() if day_ < before]
-
-    def erase(self, keys: Any) -> None:
-        for key in keys:
-            del self.days[key]
-
-
 def test_the_retention_job_goes_by_the_notice_of_each_source(store: Store) -> None:
     """At 18 o'clock UTC it is the next day in Tokyo, and not in Paris."""
     jp = kept(JP, "Asia/Tokyo", ("1(a)", 30), ("2", 10))
@@ -154,8 +134,8 @@ def test_the_retention_job_goes_by_the_notice_of_each_source(store: Store) -> No
     notices = both(jp, eu)
     governance = Governance(store, notice=notices, clock=lambda: now)
     pg.Guard(notices, governance=governance, clock=lambda: now)
-    days = ["2025-05-30", "2025-05-31", "2025-06-01"]
-    rows = {name: Rows(*days) for name in ("jp", "eu", "either")}
+    days = [datetime.date(2025, 5, 30), datetime.date(2025, 5, 31), datetime.date(2025, 6, 1)]
+    rows = {name: Rows(enumerate(days)) for name in ("jp", "eu", "either")}
     with governance:
         governance.eraser(term(jp, "Account"), counted="collection", name="jp")(rows["jp"])
         governance.eraser("shop-eu:1(a)", counted="collection", name="eu")(rows["eu"])
@@ -176,7 +156,7 @@ def test_the_retention_job_goes_by_the_notice_of_each_source(store: Store) -> No
         assert [(period.source, period.days) for period in plan.unserved] == [("shop-jp:2", 10), ("shop-eu:2", 90)]
         outcome = governance.retention.run(max_share=1)
         assert outcome.good
-        assert {name: len(left.days) for name, left in rows.items()} == {"jp": 1, "eu": 2, "either": 1}
+        assert {name: len(left.rows) for name, left in rows.items()} == {"jp": 1, "eu": 2, "either": 1}
 
 
 def test_an_eraser_of_a_source_that_a_revision_of_its_notice_has_no_more(store: Store) -> None:
@@ -184,7 +164,7 @@ def test_an_eraser_of_a_source_that_a_revision_of_its_notice_has_no_more(store: 
     notices = both(gone, kept(EU, "UTC", ("1(a)", 30)))
     governance = Governance(store, notice=notices, clock=lambda: NOW)
     guard = pg.Guard(notices, governance=governance, clock=lambda: NOW)
-    rows = Rows("2025-01-01")
+    rows = Rows({1: datetime.date(2025, 1, 1)})
     with governance:
         governance.eraser(term(gone, "Account"), counted="collection", name="jp")(rows)
         renamed = {
@@ -214,8 +194,7 @@ def test_the_ledger_names_the_notice_of_a_condition(store: Store) -> None:
         guard = pg.Guard(pg.Notices(here, there), governance=governance, clock=lambda: day("2026-06-01"))
         with pytest.raises(pg.ConditionViolation):
             guard.check(term(here, "Usage"), term(here, "Newsletter"), conditions={"there:adult", "here:outside-eu"})
-        assert isinstance(governance.ledger, SqlLedger)
-        (entry,) = governance.ledger.entries()
+        (entry,) = entries(governance)
     assert entry.body["conditions"] == ["here:outside-eu", "there:adult"]
 
 

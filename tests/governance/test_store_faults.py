@@ -261,13 +261,8 @@ def test_a_file_that_takes_the_place_of_another_is_seen(sqlite_store: Store, tmp
 
 def test_no_row_is_quoted_where_the_database_refuses_one(store: Store) -> None:
     made = Subjects(store, tm.NOTICE).restrict("taro@example.com")
-    row = {
-        "declaration": made.id,
-        "asked_by": "subject",
-        "reference": "Hanako",
-        "asked_at": made.at,
-        "recorded_at": made.at,
-    }
+    row = {"declaration": made.id, "asked_by": "subject", "reference": "Hanako"}
+    row |= {"asked_at": made.at, "recorded_at": made.at}
     with pytest.raises(StoreUnavailable) as refused, store.writing() as connection:
         connection.execute(sa.insert(revocation), [row, row])
     error: BaseException | None = refused.value
@@ -292,10 +287,8 @@ def test_no_row_is_logged_for_whoever_debugs_other_databases(store_url: str, cap
 # ---- the server -------------------------------------------------------------------------------------------------
 
 
-def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    url = postgresql.url(name)
-    with Store.open(url, timeout=PATIENCE) as one, Store.open(url, timeout=PATIENCE) as other:
+def test_a_lock_that_another_holds_is_waited_for_and_then_said(server_url: str) -> None:
+    with Store.open(server_url, timeout=PATIENCE) as one, Store.open(server_url, timeout=PATIENCE) as other:
 
         def record_impatiently() -> None:
             with one.writing() as connection:
@@ -310,12 +303,10 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_said(postgresql: Datab
             assert "due to lock timeout" in said(refused)
         with one.writing() as connection:
             assert changes.record_changes(connection, ["8"]) == 2
-    postgresql.drop(name)
 
 
-def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    with Store.open(postgresql.url(name), timeout=PATIENCE) as store:
+def test_a_server_that_falls_silent_is_not_waited_for(server_url: str) -> None:
+    with Store.open(server_url, timeout=PATIENCE) as store:
 
         def ask_impatiently() -> None:
             with store.reading() as connection:
@@ -330,7 +321,6 @@ def test_a_server_that_falls_silent_is_not_waited_for(postgresql: Databases) -> 
         assert re.search(r"the server has not answered for \d+\.\d s", said(refused))
         with store.reading() as connection:
             assert changes.latest_change(connection) == 0
-    postgresql.drop(name)
 
 
 def test_no_address_of_a_silent_server_is_waited_for_longer_than_the_timeout(postgresql: Databases) -> None:
@@ -344,9 +334,8 @@ def test_no_address_of_a_silent_server_is_waited_for_longer_than_the_timeout(pos
         assert time.monotonic() - began < 5  # psycopg itself waits for two seconds and more, three times
 
 
-def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    with Store.open(postgresql.url(name)) as store:
+def test_a_server_that_was_started_again_is_found_again(postgresql: Databases, server_url: str) -> None:
+    with Store.open(server_url) as store:
         subjects = Subjects(store, tm.NOTICE)
         subjects.restrict(7)
         before = store.interruptions
@@ -358,19 +347,15 @@ def test_a_server_that_was_started_again_is_found_again(postgresql: Databases) -
         assert subjects.preferences(7).all_suspended
         assert not subjects.preferences(7).erased
         assert store.interruptions > before
-    postgresql.drop(name)
 
 
-def test_settings_of_the_database_change_no_promise(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
+def test_settings_of_the_database_change_no_promise(postgresql: Databases, database: str) -> None:
     with postgresql.admin() as connection:
         for setting in ("synchronous_commit = off", "default_transaction_isolation = serializable"):
-            connection.execute(f"ALTER DATABASE {name} SET {setting}")
-    with Store.open(postgresql.url(name)) as store, store.writing() as writing:
-        assert [writing.execute(sa.text(f"SHOW {setting}")).scalar_one() for setting in SETTINGS] == [
-            *("on", "read committed", "5s", "2500ms")
-        ]
-    postgresql.drop(name)
+            connection.execute(f"ALTER DATABASE {database} SET {setting}")
+    with Store.open(postgresql.url(database)) as store, store.writing() as writing:
+        settings = [writing.execute(sa.text(f"SHOW {setting}")).scalar_one() for setting in SETTINGS]
+    assert settings == ["on", "read committed", "5s", "2500ms"]
 
 
 SETTINGS = ("synchronous_commit", "transaction_isolation", "lock_timeout", "idle_in_transaction_session_timeout")
@@ -386,25 +371,24 @@ with Store.open(sys.argv[1]) as store, store.writing() as connection:
 """
 
 
-def test_a_frozen_process_stops_nobody_else(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    url = postgresql.url(name)
+def test_a_frozen_process_stops_nobody_else(server_url: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, server_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as frozen:
         assert frozen.stdout
         assert frozen.stdout.readline() == "held\n"
         frozen.send_signal(signal.SIGSTOP)
-        with Store.open(url, timeout=60) as store, store.writing() as connection:  # the server ends the other's sooner
+        with (
+            Store.open(server_url, timeout=60) as store,
+            store.writing() as connection,
+        ):  # the server ends the other's sooner
             assert changes.record_changes(connection, ["2"]) == 1
         frozen.kill()
-    postgresql.drop(name)
 
 
-def test_who_reads_slowly_is_not_cut_off(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
+def test_who_reads_slowly_is_not_cut_off(server_url: str) -> None:
     limits: list[str] = []
-    with Store.open(postgresql.url(name), timeout=PATIENCE) as store, SqlLedger(store) as ledger:
+    with Store.open(server_url, timeout=PATIENCE) as store, SqlLedger(store) as ledger:
         with store.writing() as connection:
             for number in range(2 * ROWS):  # more than one page
                 ledger.append_in(connection, "sweep", {"number": number})
@@ -417,19 +401,16 @@ def test_who_reads_slowly_is_not_cut_off(postgresql: Databases) -> None:
         assert set(limits) == {"0"}
         with store.writing():
             assert limits.pop() == "30s"
-    postgresql.drop(name)
 
 
-def test_a_pooler_may_give_each_transaction_another_session(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
-    with pooled(postgresql, name) as url, Store.open(url, timeout=20) as store:
+def test_a_pooler_may_give_each_transaction_another_session(postgresql: Databases, database: str) -> None:
+    with pooled(postgresql, database) as url, Store.open(url, timeout=20) as store:
         subjects = Subjects(store, tm.NOTICE)
         for number in range(30):
             subjects.restrict(number)
             assert subjects.preferences(number).all_suspended
         with store.writing() as connection:
             assert connection.execute(sa.text("SHOW lock_timeout")).scalar_one() == "20s"
-    postgresql.drop(name)
 
 
 def test_the_files_of_a_store_are_for_their_owner_alone(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from alembic.script import ScriptDirectory
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.schema import VERSION_TABLE
 from purposeguard.governance.store import Store, make_alembic_config, open_existing_store, upgrade_store
+from tests.support import in_threads
 
 VERSION = sa.table(VERSION_TABLE, sa.column("version_num"))
 OPEN = "import sys; from purposeguard.governance.store import Store; Store.open(sys.argv[1]).close()"
@@ -38,13 +38,8 @@ def test_threads_that_make_one_store_at_once_do_not_meet(empty_url: str) -> None
         with Store.open(empty_url) as store:
             names.append(store.pseudonym("7"))
 
-    threads = [threading.Thread(target=open_it) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(names) == 4
-    assert len(set(names)) == 1
+    in_threads([open_it] * 4)
+    assert names == [names[0]] * 4
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(store: Store, store_url: str) -> None:

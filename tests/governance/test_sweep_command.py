@@ -9,13 +9,14 @@ import pytest
 from rich.console import Console
 
 from purposeguard.cli.people import run_sweep
-from tests.governance.test_retention import Rows
+from tests.governance.support import Rows
 from tests.unit.command_line import run
 
 APPLICATION = """
 import purposeguard as pg
 from purposeguard.governance import Governance
-from tests.governance.test_retention import NOW, Rows, days_ago, noticed
+from tests.governance.support import Rows
+from tests.governance.test_retention import NOW, days_ago, noticed
 
 NOTICE = noticed(("1(a)", 30), ("2", 7, "collection"), ("1(b)", 1))
 accounts = Rows({number: days_ago(number) for number in range(100)})
@@ -99,28 +100,10 @@ def test_as_json(application):
         "resumes": None,
         "due": 161,
         "erasers": [
-            {
-                "eraser": "accounts",
-                "sources": ["1(a)"],
-                "days": 30,
-                "from": "end-of-use",
-                "before": "2026-05-16",
-                "due": 69,
-                "known": 100,
-                "pending": 0,
-                "problem": None,
-            },
-            {
-                "eraser": "visits",
-                "sources": ["2"],
-                "days": 7,
-                "from": "collection",
-                "before": "2026-06-08",
-                "due": 92,
-                "known": 100,
-                "pending": 0,
-                "problem": None,
-            },
+            {"eraser": "accounts", "sources": ["1(a)"], "days": 30, "from": "end-of-use", "before": "2026-05-16"}
+            | {"due": 69, "known": 100, "pending": 0, "problem": None},
+            {"eraser": "visits", "sources": ["2"], "days": 7, "from": "collection", "before": "2026-06-08"}
+            | {"due": 92, "known": 100, "pending": 0, "problem": None},
         ],
         "unserved": [{"source": "1(b)", "days": 1, "from": "end-of-use"}],
     }

@@ -1,37 +1,32 @@
 """Clauses 4 to 7: hand-overs on record, found by subject; the register of recipients, and what was recorded of them."""
 
 import datetime
-import threading
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date
+from functools import partial
+from typing import Annotated
 
 import pytest
 import sqlalchemy as sa
 
+import purposeguard as pg
 from purposeguard.errors import StoreUnavailable, UnknownRecipient
+from purposeguard.governance.governance import Governance
 from purposeguard.governance.store import Store
 from purposeguard.governance.transfers import Provisions, provided_subject
-from purposeguard.policy.transfers import Provision, Recipient, Safeguard
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.transfers import Recipient, Safeguard
 from purposeguard.runtime.clock import Clock
-from tests.governance.support import Entries
+from tests.governance.ledger.places import PROVISION
+from tests.governance.support import Entries, entries
+from tests.support import in_threads
 
 NOW = datetime.datetime(2026, 6, 15, 3, 0, tzinfo=UTC)
 CONTRACT = Safeguard("contract", "2026-117", since=date(2026, 4, 1))
 MAIL_HOUSE = Recipient("mail-house", "domestic-contractor", "JP", name="Mail House", safeguards=(CONTRACT,))
-GIVEN = Provision(
-    recipient="mail-house",
-    kind="domestic-contractor",
-    country="JP",
-    clauses=("4", "6.2"),
-    sources=("1.1(a)", "1.1(c)"),
-    purpose="1.2(1)①",
-    revision=date(2024, 4, 1),
-    activity="shop.letters.remind",
-    means="storage-media",
-    subjects=("7", "8"),
-    at=NOW,
-    name="Mail House",
+GIVEN = replace(
+    PROVISION, clauses=("4", "6.2"), sources=("1.1(a)", "1.1(c)"), means="storage-media", at=NOW, name="Mail House"
 )
 
 
@@ -144,6 +139,33 @@ def test_without_the_store_nothing_is_recorded(provisions, store):
         provisions.record(GIVEN)
     with pytest.raises(StoreUnavailable):
         provisions.of(7)
+
+
+@dataclass
+class Customer:
+    id: Annotated[int, pg.Subject]
+    email: Annotated[str, tm.Registration]
+
+
+def test_what_cannot_be_recorded_is_not_handed_over(store):
+    with Governance(store, notice=tm.NOTICE, clock=lambda: NOW) as governance:
+        guard = pg.Guard(tm.NOTICE, governance=governance, clock=lambda: NOW)
+        printed: list[int] = []
+
+        @guard.purpose(tm.RenewalGuidance, activity="reminders")
+        @guard.entrust("mail-house", means="storage-media")
+        def print_letter(customer: Customer) -> None:
+            printed.append(customer.id)
+
+        governance.provisions.recipients.register(replace(MAIL_HOUSE, supervised_on=date(2026, 5, 1)))
+        print_letter(Customer(7, "hanako@example.jp"))
+        with store.writing() as connection:
+            connection.execute(sa.text("DROP TABLE purposeguard_provided_subject"))
+        with pytest.raises(StoreUnavailable):
+            print_letter(Customer(8, "taro@example.jp"))
+        assert printed == [7]
+        assert len(governance.provisions.since(NOW)) == 1
+        assert len(entries(governance, "provision")) == 1
 
 
 # ---- The register
@@ -264,21 +286,13 @@ def test_notes_are_texts(provisions, wrong):
 def test_two_at_once_lose_nothing(store_url):
     with Store.open(store_url, timeout=60) as one, Store.open(store_url, timeout=60) as other:
         Provisions(one).recipients.register(MAIL_HOUSE)
-        start = threading.Barrier(2)
 
         def work(store, day):
-            start.wait()
             for number in range(5):
                 Provisions(store).recipients.supervise("mail-house", day, by=f"{day} {number}")
                 Provisions(store).record(GIVEN)
 
-        threads = [
-            threading.Thread(target=work, args=args) for args in ((one, date(2025, 1, 1)), (other, date(2025, 2, 1)))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads([partial(work, one, date(2025, 1, 1)), partial(work, other, date(2025, 2, 1))])
         assert len(Provisions(one).recipients.history("mail-house")) == 12
         assert len(Provisions(other).of(7)) == 10
         assert Provisions(other).recipients.get("mail-house").supervised_on == date(2025, 2, 1)

@@ -10,7 +10,7 @@ import threading
 import time as real
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import Annotated, Any
 
 import pytest
@@ -27,8 +27,9 @@ from purposeguard.governance.subjects import Subjects
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import CLEAR
 from tests.governance.conftest import Databases
-from tests.governance.support import PATIENCE, outage
+from tests.governance.support import PATIENCE, in_event_loop, outage
 from tests.governance.test_preferences import make, queries, until
+from tests.support import in_threads
 
 __all__ = ["make"]
 
@@ -60,10 +61,8 @@ class Slow:
 def asked_at_once(ask: Callable[[], object], threads: int = 12) -> list[tuple[float, bool]]:
     """For each of several threads that ask at once: how long that took, and whether it was answered."""
     outcomes: list[tuple[float, bool]] = []
-    barrier = threading.Barrier(threads)
 
     def run() -> None:
-        barrier.wait()
         began = real.monotonic()
         try:
             ask()
@@ -72,11 +71,7 @@ def asked_at_once(ask: Callable[[], object], threads: int = 12) -> list[tuple[fl
         else:
             outcomes.append((real.monotonic() - began, True))
 
-    running = [threading.Thread(target=run) for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
+    in_threads([run] * threads)
     return outcomes
 
 
@@ -192,15 +187,13 @@ def impatient(url: str) -> Store:
 
 
 @pytest.fixture
-def silent(postgresql: Databases) -> Iterator[PreferenceCache]:
-    name = postgresql.create(postgresql.template)
+def silent(server_url: str) -> Iterator[PreferenceCache]:
     with (
-        impatient(postgresql.url(name)) as store,
+        impatient(server_url) as store,
         closing(PreferenceCache(Subjects(store, tm.NOTICE), staleness=0.6, poll=0.1)) as cache,
     ):
         asked_at_once(lambda: cache.preferences_of_each(["7"]), 4)  # several connections, which fall silent
         yield cache
-    postgresql.drop(name)
 
 
 ASKED: dict[str, Callable[[PreferenceCache], object]] = {
@@ -265,8 +258,7 @@ def test_who_waits_for_the_same_look_is_refused_at_the_same_time_and_others_at_o
     assert silent.refusals["look"] + silent.refusals["waited"] >= 12 + 20
 
 
-def test_a_cursor_of_a_lost_connection_is_closed(postgresql: Databases) -> None:
-    name = postgresql.create(postgresql.template)
+def test_a_cursor_of_a_lost_connection_is_closed(server_url: str) -> None:
     cursors: list[Any] = []
 
     def read(store: Store) -> None:
@@ -278,12 +270,11 @@ def test_a_cursor_of_a_lost_connection_is_closed(postgresql: Databases) -> None:
             other.execute(sa.select(sa.func.pg_terminate_backend(session.info.backend_pid, 60_000)))
             rows.all()
 
-    with Store.open(postgresql.url(name)) as store:
+    with Store.open(server_url) as store:
         for _ in range(2):  # the pool has another connection the second time
             with pytest.raises(StoreUnavailable):
                 read(store)
     assert [cursor.closed for cursor in cursors] == [True, True]
-    postgresql.drop(name)
 
 
 # ---- event loops ------------------------------------------------------------------------------------------------
@@ -309,12 +300,9 @@ async def stalls(most: list[float]) -> AsyncGenerator[None]:
 
 
 @pytest.fixture
-def governance(postgresql: Databases) -> Iterator[Governance]:
-    name = postgresql.create(postgresql.template)
-    with ExitStack() as stack:
-        stack.callback(postgresql.drop, name)
-        store = stack.enter_context(impatient(postgresql.url(name)))
-        yield stack.enter_context(Governance(store, notice=tm.NOTICE))
+def governance(server_url: str) -> Iterator[Governance]:
+    with impatient(server_url) as store, Governance(store, notice=tm.NOTICE) as governance:
+        yield governance
 
 
 def test_a_loop_goes_on_while_the_server_is_silent(governance: Governance, postgresql: Databases) -> None:
@@ -355,7 +343,7 @@ def test_those_who_ask_at_once_share_queries(store: Store) -> None:
                 assert len(asked) <= 100  # each turn of the watcher takes those who wait by then
                 found = [governance.preferences(str(number)).all_suspended for number in range(200)]
                 assert found == [number == 7 for number in range(200)]
-                assert len(asked) <= 100  # each turn of the watcher takes those who wait by then
+                assert len(asked) <= 100
             with pytest.raises(TypeError, match="collection"):
                 await governance.ready("7")
             with pytest.raises(ValueError, match="subject"):
@@ -393,22 +381,15 @@ def test_a_loop_does_not_wait_longer_than_the_timeout(
     assert slow.begun.wait(60)
     store.timeout = 0.4
 
-    async def story() -> None:
-        await asyncio.sleep(0.3)
+    async def story(sleep: Callable[[float], Any]) -> None:
+        await sleep(0.3)
         began = real.monotonic()
         with pytest.raises(StoreUnavailable, match="does not answer"):
             await cache.ready(["7"])
         assert 0.3 < real.monotonic() - began < 20
 
-    asyncio.run(story())
-
-    async def trio_story() -> None:
-        began = real.monotonic()
-        with pytest.raises(StoreUnavailable, match="does not answer"):
-            await cache.ready(["7"])
-        assert 0.3 < real.monotonic() - began < 20
-
-    trio.run(trio_story)
+    asyncio.run(story(asyncio.sleep))
+    trio.run(story, trio.sleep)
     slow.ended.set()
 
 
@@ -494,7 +475,8 @@ def test_a_roster_is_waited_for_no_longer_than_the_timeout(
     slow.ended.set()
 
 
-def test_where_no_thread_can_be_started_the_loop_asks_itself(
+@in_event_loop
+async def test_where_no_thread_can_be_started_the_loop_asks_itself(
     subjects: Subjects, make: Callable[..., PreferenceCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
@@ -503,15 +485,11 @@ def test_where_no_thread_can_be_started_the_loop_asks_itself(
     subjects.restrict(7)
     cache = make()
     monkeypatch.setattr(threading.Thread, "start", refuse)
-
-    async def story() -> None:
-        with pytest.warns(BlockingStoreCall):
-            await cache.ready(["7"])
-        assert cache.preferences("7").all_suspended
-        with pytest.warns(BlockingStoreCall, match="aroster"):
-            assert len((await cache.aroster()).groups) == 1
-
-    asyncio.run(story())
+    with pytest.warns(BlockingStoreCall):
+        await cache.ready(["7"])
+    assert cache.preferences("7").all_suspended
+    with pytest.warns(BlockingStoreCall, match="aroster"):
+        assert len((await cache.aroster()).groups) == 1
 
 
 def test_a_call_that_blocks_a_loop_is_warned_of_once_for_each_place(make: Callable[..., PreferenceCache]) -> None:

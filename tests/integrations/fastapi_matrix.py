@@ -19,6 +19,7 @@ from starlette.background import BackgroundTask
 import purposeguard as pg
 from purposeguard.integrations.fastapi import PurposeRouter, install
 from purposeguard.notices import trendmicro_jp as tm
+from tests.integrations.models import get_purpose
 
 guard = pg.Guard(tm.NOTICE)
 
@@ -42,10 +43,7 @@ _counting = threading.Lock()
 
 def seen() -> str:
     """The purpose under way here, by its clause; or that there is none."""
-    try:
-        return guard.current.activity.purpose_id
-    except pg.PurposeMissing:
-        return "none"
+    return get_purpose(guard) or "none"
 
 
 async def noted(purpose: str) -> None:
@@ -215,12 +213,7 @@ def add_routes(router: Any, name: str) -> None:  # noqa: C901  # one function fo
 
 
 ANSWERS: Final = (
-    "endpoint/async",
-    "endpoint/def",
-    "dependency/async",
-    "dependency/def",
-    "background/async",
-    "background/def",
+    *("endpoint/async", "endpoint/def", "dependency/async", "dependency/def", "background/async", "background/def"),
     "background-of-response/def",
 )
 STREAMS: Final = ("stream/async", "stream/def", "yielding/async", "yielding/def", "items/async", "items/def")

@@ -234,16 +234,9 @@ _WORD = re.compile(r"[\w+/=%\\.~@-]{8,}")
 
 def main(folder: Path) -> int:
     """Drives the shop, and searches what came out."""
-    sentry_sdk.init(
-        **options(
-            dsn="https://key@127.0.0.1/1",
-            transport=Kept,
-            traces_sample_rate=1.0,
-            enable_logs=True,
-            data_collection={},
-            max_request_body_size="always",
-        )
-    )
+    sent: dict[str, Any] = {"dsn": "https://key@127.0.0.1/1", "transport": Kept, "traces_sample_rate": 1.0}
+    sent |= {"enable_logs": True, "data_collection": {}, "max_request_body_size": "always"}
+    sentry_sdk.init(**options(**sent))
     handler = logging.StreamHandler(records)
     handler.addFilter(Masking())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

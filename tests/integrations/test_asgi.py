@@ -9,25 +9,16 @@ from typing import Annotated, Any
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, WebSocket
 from fastapi.testclient import TestClient
-from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.errors import PurposeMissing
 from purposeguard.integrations.asgi import PurposeRoutes
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
+from tests.integrations.models import make_loader
 
 guard = pg.Guard(tm.NOTICE)
-
-
-class Customer(BaseModel):
-    name: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
-
-
-@guard.access(withhold=True)
-def load(key: int) -> Customer:
-    return Customer(name="Aiko", device=f"TM-{key}")
+load = make_loader(guard)
 
 
 def names() -> list[str]:

@@ -91,20 +91,8 @@ def own_convertor() -> Iterator[None]:
 # --- generated route tables, generated paths ------------------------------------------------------------------------
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS")
-SEGMENTS = (
-    "a",
-    "b",
-    "a.b",
-    "\u3042",
-    "{p}",
-    "{p:int}",
-    "{p:float}",
-    "{p:uuid}",
-    "{p:path}",
-    "{p:even}",
-    "x{p}",
-    "{p}.csv",
-)
+PARAMETERS = ("{p}", "{p:int}", "{p:float}", "{p:uuid}", "{p:path}", "{p:even}", "x{p}", "{p}.csv")
+SEGMENTS = ("a", "b", "a.b", "\u3042", *PARAMETERS)
 UUID = "d9ea1281-0f52-4ae0-a968-74135a91e8f4"
 VALUES = ("7", "8", "1.5", UUID, "a", "me", "", "a/b", "\u0667", "\u3042", "..", ".", "7\n", "A", "a%2Fb")
 

@@ -33,6 +33,7 @@ from purposeguard.integrations.fastapi import (
     install,
 )
 from purposeguard.notices import trendmicro_jp as tm
+from tests.integrations.models import get_purpose
 
 NAME, EMAIL, DEVICE = "Aiko Mori", "aiko@example.jp", "laptop-of-aiko"
 
@@ -92,10 +93,7 @@ def test_sealed_and_withheld_answers_are_written_by_the_ordinary_response_model(
     async def one() -> Customer:
         return read()
 
-    def one_in_a_thread() -> Customer:
-        return read()
-
-    endpoint = one_in_a_thread if in_thread else one
+    endpoint = read if in_thread else one
     router.get("/model")(endpoint)
     router.get("/list", response_model=list[Customer])(lambda: [read(), read()])
     router.get("/none", response_model=None)(endpoint)
@@ -310,10 +308,7 @@ def test_handlers_of_the_application_s_own_stay(guard: pg.Guard):
 
 
 def under(guard: pg.Guard) -> str:
-    try:
-        return guard.current.activity.purpose_id
-    except pg.PurposeMissing:
-        return "none"
+    return get_purpose(guard) or "none"
 
 
 def test_a_route_states_its_purpose_or_has_that_of_its_router(guard: pg.Guard):
@@ -439,23 +434,11 @@ def test_applications_that_are_mounted_are_held_as_well(guard: pg.Guard):
     inner.mount("/deeper", deeper)
     outer = made(guard)
     outer.mount("/inner", inner)
+    outer.mount("/behind-a-middleware", GZipMiddleware(deeper))
     client = client_of(outer)
-    for path in ("/inner", "/inner/deeper"):
+    for path in ("/inner", "/inner/deeper", "/behind-a-middleware"):
         assert client.get(f"{path}/purpose").json() == "1.2(1)①"
         assert client.get(f"{path}/refused").status_code == 403
-
-
-def test_an_application_that_is_mounted_behind_a_middleware_is_held_as_well(guard: pg.Guard):
-    router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
-    router.get("/purpose")(lambda: under(guard))
-    router.get("/refused")(lambda: guard.current.open(Personal(DEVICE, tm.ProductData)))
-    inner = FastAPI()
-    inner.include_router(router)
-    outer = made(guard)
-    outer.mount("/inner", GZipMiddleware(inner))
-    client = client_of(outer)
-    assert client.get("/inner/purpose").json() == "1.2(1)①"
-    assert client.get("/inner/refused").status_code == 403
 
 
 def test_a_request_that_is_served_within_another_takes_nothing_over(guard: pg.Guard):
@@ -513,20 +496,21 @@ def governance(empty_store: Path, tmp_path: Path) -> Iterator[Governance]:
         yield made
 
 
+@pytest.fixture
+def overseen(governance: Governance) -> pg.Guard:
+    """A guard that asks a governance."""
+    return pg.Guard(tm.NOTICE, governance=governance)
+
+
 @pytest.mark.parametrize("kind", ["path", "query", "header"])
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_who_stopped_the_purpose_is_refused_before_the_endpoint_runs(
-    governance: Governance, kind: str, in_thread: bool
+    governance: Governance, overseen: pg.Guard, kind: str, in_thread: bool
 ):
-    guard = pg.Guard(tm.NOTICE, governance=governance)
     ran: list[int] = []
-    whose = {
-        "path": SubjectFrom.path("key", realm="customer"),
-        "query": SubjectFrom.query("key", realm="customer"),
-        "header": SubjectFrom.header("X-Customer", realm="customer"),
-    }[kind]
+    whose = getattr(SubjectFrom, kind)("X-Customer" if kind == "header" else "key", realm="customer")
     key: Any = {"path": int, "query": int, "header": Annotated[int, Header(alias="X-Customer")]}[kind]
-    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+    router = PurposeRouter(overseen, purpose=tm.ProductGuidance)
 
     async def one(key: int) -> None:
         ran.append(key)
@@ -537,7 +521,7 @@ def test_who_stopped_the_purpose_is_refused_before_the_endpoint_runs(
     endpoint = one_in_a_thread if in_thread else one
     endpoint.__annotations__["key"] = key
     router.get("/of/{key}" if kind == "path" else "/of", subject=whose)(endpoint)
-    client = client_of(made(guard, router))
+    client = client_of(made(overseen, router))
     governance.restrict("customer:8", tm.ProductGuidance)
 
     def ask(spelt: str) -> Any:
@@ -560,26 +544,24 @@ def test_who_stopped_the_purpose_is_refused_before_the_endpoint_runs(
 @pytest.mark.parametrize("stated", ["X-Customer", "x-customer", "X-CUSTOMER"])
 @pytest.mark.parametrize("sent", ["X-Customer", "x-customer", "x-CUSTOMER"])
 def test_names_of_headers_are_the_same_in_either_case(
-    governance: Governance, alias: str | None, stated: str, sent: str
+    governance: Governance, overseen: pg.Guard, alias: str | None, stated: str, sent: str
 ) -> None:
-    guard = pg.Guard(tm.NOTICE, governance=governance)
-    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+    router = PurposeRouter(overseen, purpose=tm.ProductGuidance)
 
     def show(x_customer: int) -> int:
         return x_customer
 
     show.__annotations__["x_customer"] = Annotated[int, Header(alias=alias)]
     router.get("/", subject=SubjectFrom.header(stated, realm="customer"))(show)
-    client = client_of(made(guard, router))
+    client = client_of(made(overseen, router))
     governance.restrict("customer:8", tm.ProductGuidance)
     assert client.get("/", headers={sent: "7"}).json() == 7
     assert client.get("/", headers={sent: "8"}).status_code == 403
 
 
 @pytest.mark.parametrize("kind", ["path", "query"])
-def test_names_of_other_parameters_differ_by_case(governance: Governance, kind: str) -> None:
-    guard = pg.Guard(tm.NOTICE, governance=governance)
-    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+def test_names_of_other_parameters_differ_by_case(overseen: pg.Guard, kind: str) -> None:
+    router = PurposeRouter(overseen, purpose=tm.ProductGuidance)
     with pytest.raises(MisdeclaredRoute, match=f"{kind} parameter `Key`"):
 
         @router.get("/{key}" if kind == "path" else "/", subject=getattr(SubjectFrom, kind)("Key"))
@@ -587,30 +569,30 @@ def test_names_of_other_parameters_differ_by_case(governance: Governance, kind: 
             """Not reached."""
 
 
-def test_what_is_nobody_s_id_is_an_invalid_request(governance: Governance):
-    guard = pg.Guard(tm.NOTICE, governance=governance)
-    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+def test_what_is_nobody_s_id_is_an_invalid_request(overseen: pg.Guard):
+    router = PurposeRouter(overseen, purpose=tm.ProductGuidance)
 
     @router.get("/", subject=SubjectFrom.query("key"))
     def one(key: str | None = None) -> None:
         """Not reached."""
 
-    client = client_of(made(guard, router))
+    client = client_of(made(overseen, router))
     for query in ("", "?key=", "?key=%20a"):
         answer = client.get(f"/{query}")
         assert (answer.status_code, answer.json()["faults"]) == (422, [{"where": "query.key", "fault": "subject_id"}])
 
 
-def test_a_parameter_of_the_path_below_which_a_router_is_included_may_name_the_subject(governance: Governance):
-    guard = pg.Guard(tm.NOTICE, governance=governance)
-    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+def test_a_parameter_of_the_path_below_which_a_router_is_included_may_name_the_subject(
+    governance: Governance, overseen: pg.Guard
+):
+    router = PurposeRouter(overseen, purpose=tm.ProductGuidance)
 
     @router.get("/card", subject=SubjectFrom.path("key"))
     def card(key: int) -> int:
         return key
 
     app = FastAPI()
-    install(app, guard)
+    install(app, overseen)
     app.include_router(router, prefix="/customers/{key}")
     governance.restrict(8, tm.ProductGuidance)
     client = client_of(app)
@@ -639,8 +621,8 @@ def endpoint(key: int) -> None:
     ],
     ids=lambda value: "" if isinstance(value, dict) else value,
 )
-def test_a_misdeclared_route_names_file_and_line(governance: Governance, options: dict[str, Any], why: str):
-    router = PurposeRouter(pg.Guard(tm.NOTICE, governance=governance))
+def test_a_misdeclared_route_names_file_and_line(overseen: pg.Guard, options: dict[str, Any], why: str):
+    router = PurposeRouter(overseen)
     with pytest.raises(MisdeclaredRoute) as raised:
         router.get("/{key}", **options)(endpoint)
     assert place_of(endpoint) in str(raised.value)
@@ -653,8 +635,8 @@ def test_a_subject_needs_somebody_who_knows_what_was_asked_for(guard: pg.Guard):
         router.get("/{key}", subject=SubjectFrom.path("key"))(endpoint)
 
 
-def test_an_endpoint_that_yields_cannot_ask_before_its_answer_begins(governance: Governance):
-    router = PurposeRouter(pg.Guard(tm.NOTICE, governance=governance), purpose=tm.RenewalGuidance)
+def test_an_endpoint_that_yields_cannot_ask_before_its_answer_begins(overseen: pg.Guard):
+    router = PurposeRouter(overseen, purpose=tm.RenewalGuidance)
 
     def items(key: int) -> Iterator[int]:
         yield key
@@ -664,12 +646,11 @@ def test_an_endpoint_that_yields_cannot_ask_before_its_answer_begins(governance:
     assert place_of(items) in str(raised.value)
 
 
-def test_a_subject_in_another_kind_of_parameter_is_noticed(governance: Governance):
-    guard = pg.Guard(tm.NOTICE, governance=governance)
-    router = PurposeRouter(guard, purpose=tm.RenewalGuidance)
+def test_a_subject_in_another_kind_of_parameter_is_noticed(overseen: pg.Guard):
+    router = PurposeRouter(overseen, purpose=tm.RenewalGuidance)
     router.get("/", subject=SubjectFrom.path("key"))(endpoint)  # FastAPI takes it from the query
     with pytest.raises(MisdeclaredRoute) as raised:
-        started(made(guard, router))
+        started(made(overseen, router))
     assert place_of(endpoint) in str(raised.value)
 
 
@@ -760,20 +741,19 @@ def test_an_application_that_was_not_prepared_refuses(guard: pg.Guard, prepared:
         TestClient(app).get("/")
 
 
-def test_a_route_that_is_added_later_is_as_any_other(governance: Governance):
-    guard = pg.Guard(tm.NOTICE, governance=governance)
+def test_a_route_that_is_added_later_is_as_any_other(governance: Governance, overseen: pg.Guard):
     governance.restrict(8, tm.ProductProvision)
-    router = PurposeRouter(guard, purpose=tm.ProductProvision)
-    router.get("/early")(lambda: under(guard))
-    app = made(guard, router)
+    router = PurposeRouter(overseen, purpose=tm.ProductProvision)
+    router.get("/early")(lambda: under(overseen))
+    app = made(overseen, router)
     client = client_of(app)
     assert client.get("/early").json() == "1.2(2)①"
 
     @router.get("/late/{key}", subject=SubjectFrom.path("key"))
     def late(key: int) -> str:
-        return under(guard)
+        return under(overseen)
 
-    app.get("/later", dependencies=[Depends(entering(guard.purpose(tm.RenewalGuidance)))])(lambda: under(guard))
+    app.get("/later", dependencies=[Depends(entering(overseen.purpose(tm.RenewalGuidance)))])(lambda: under(overseen))
     assert client.get("/late/7").json() == client.get("/early").json() == "1.2(2)①"
     assert client.get("/late/8").status_code == 403
     assert client.get("/later").json() == "1.2(1)①"

@@ -120,15 +120,10 @@ class _Sessions:
 
     def loader(self, guard: pg.Guard, loads: Any, *, is_async: bool, moves: bool) -> Any:
         """A dependency that loads for authentication, and may ask something for the purpose of the route."""
+        bases = (Models.metadata, Plain, Dataclasses)
         if is_async:
-            async_engine = protect(
-                create_async_engine(f"sqlite+aiosqlite:///{self.path}"),
-                guard,
-                Models.metadata,
-                Plain,
-                Dataclasses,
-                not_personal=[Team],
-            )
+            async_engine = create_async_engine(f"sqlite+aiosqlite:///{self.path}")
+            async_engine = protect(async_engine, guard, *bases, not_personal=[Team])
 
             async def load_async() -> AsyncIterator[Any]:
                 async with AsyncGuardedSession(async_engine) as session:
@@ -140,9 +135,7 @@ class _Sessions:
                 await async_engine.dispose()
 
             return load_async
-        engine = protect(
-            create_engine(f"sqlite:///{self.path}"), guard, Models.metadata, Plain, Dataclasses, not_personal=[Team]
-        )
+        engine = protect(create_engine(f"sqlite:///{self.path}"), guard, *bases, not_personal=[Team])
 
         def load() -> Iterator[Any]:
             with GuardedSession(engine) as session:
@@ -224,9 +217,8 @@ def test_an_object_is_not_answered_for_another_purpose(
     options = {"wrap": wrap, "response_model": model, "in_thread": not is_async}
     assert _is_refused(_answer(guard, load, tm.RenewalGuidance, **options))
     if not moves:
-        allowed = _answer(
-            guard, sessions.loader(guard, loads, is_async=is_async, moves=False), tm.ProductProvision, **options
-        )
+        load = sessions.loader(guard, loads, is_async=is_async, moves=False)
+        allowed = _answer(guard, load, tm.ProductProvision, **options)
         assert allowed.status_code == 200
         assert HASH in allowed.text
 

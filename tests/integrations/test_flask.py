@@ -9,13 +9,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from flask import Blueprint, Flask, Response, request_started, send_file, stream_with_context
 from flask.testing import FlaskClient
 from flask.views import MethodView
-from pydantic import BaseModel
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 from werkzeug.wsgi import FileWrapper
 
@@ -23,19 +22,11 @@ import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.integrations.flask import Purposes, purpose
 from purposeguard.notices import trendmicro_jp as tm
+from tests.integrations.models import get_purpose, make_loader
 
 guard = pg.Guard(tm.NOTICE)
+load = make_loader(guard)
 Answer = Any
-
-
-class Customer(BaseModel):
-    name: Annotated[str, tm.Registration]
-    device: Annotated[str, tm.ProductData]
-
-
-@guard.access(withhold=True)
-def load() -> Customer:
-    return Customer(name="Aiko", device="TM-1")
 
 
 def names() -> list[str]:
@@ -44,10 +35,7 @@ def names() -> list[str]:
 
 def held() -> str:
     """The purpose under way here, or `none`."""
-    try:
-        return guard.current.activity.purpose_id
-    except pg.PurposeMissing:
-        return "none"
+    return get_purpose(guard) or "none"
 
 
 def application() -> Flask:
@@ -113,15 +101,8 @@ def test_a_blueprint_is_named_for_what_nothing_else_names() -> None:
     outer.register_blueprint(inner)
     app = application()
     app.register_blueprint(outer)
-    found = client(
-        app,
-        {
-            "outer.*": guard.purpose(tm.RenewalGuidance),
-            "outer.b": guard.purpose(tm.ProductGuidance),
-            "outer.inner.c": None,
-            "health": None,
-        },
-    )
+    routes = {"outer.*": guard.purpose(tm.RenewalGuidance), "outer.b": guard.purpose(tm.ProductGuidance)}
+    found = client(app, {**routes, "outer.inner.c": None, "health": None})
     assert [found.get(f"/outer/{path}").json for path in "abc"] == [[RENEWAL], [PRODUCT], [RENEWAL]]
     assert [found.get(f"/inner/{path}").json for path in "abc"] == [[RENEWAL], [RENEWAL], ["none"]]
     assert found.get("/health").json == ["none"]

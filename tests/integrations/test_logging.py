@@ -41,15 +41,20 @@ class Json(logging.Formatter):
         )
 
 
+def make_logger(*handlers: logging.Handler) -> logging.Logger:
+    """Make a logger that nobody else has, with these handlers."""
+    logger = logging.Logger("shop")  # noqa: LOG001
+    logger.handlers.extend(handlers)
+    return logger
+
+
 @pytest.fixture(params=["text", "json"])
 def log(request: pytest.FixtureRequest) -> Iterator[tuple[logging.Logger, io.StringIO]]:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Json() if request.param == "json" else logging.Formatter("%(levelname)s %(message)s"))
     handler.addFilter(Masking())
-    logger = logging.Logger("shop")  # noqa: LOG001
-    logger.addHandler(handler)
-    yield logger, stream
+    yield make_logger(handler), stream
     handler.close()
 
 
@@ -107,13 +112,12 @@ def test_mistakes_write_nothing_personal(name: str, log: tuple[logging.Logger, i
 
 def test_what_is_harmless_is_written_as_before() -> None:
     plain, masked = io.StringIO(), io.StringIO()
-    for stream, filters in ((plain, []), (masked, [Masking()])):
-        logger = logging.Logger("shop")  # noqa: LOG001
+    for stream in (plain, masked):
         handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s %(plan)s"))
-        for each in filters:
-            handler.addFilter(each)
-        logger.addHandler(handler)
+        if stream is masked:
+            handler.addFilter(Masking())
+        logger = make_logger(handler)
         logger.info("%s took %.2f s, %d of %5s", "GET /customers/{id}", 0.25, 3, "x", extra={"plan": "standard"})
         logger.info("%(a)s=%(b)d", {"a": "status", "b": 200}, extra={"plan": [1, {"x": 2}]})
         try:
@@ -135,23 +139,17 @@ def test_a_traceback_keeps_its_places_and_the_name_of_its_error(log: tuple[loggi
 
 def test_handlers_after_it_get_the_masked_record() -> None:
     first, second = io.StringIO(), io.StringIO()
-    logger = logging.Logger("shop")  # noqa: LOG001
     one, other = logging.StreamHandler(first), logging.StreamHandler(second)
     one.addFilter(Masking())
-    logger.addHandler(one)
-    logger.addHandler(other)
-    failing(logger)
+    failing(make_logger(one, other))
     must_hold_none(first.getvalue() + second.getvalue())
 
 
 def test_a_text_that_a_handler_before_it_made_is_not_written_again() -> None:
     first, second = io.StringIO(), io.StringIO()
-    logger = logging.Logger("shop")  # noqa: LOG001
     one, other = logging.StreamHandler(first), logging.StreamHandler(second)
     other.addFilter(Masking())
-    logger.addHandler(one)
-    logger.addHandler(other)
-    failing(logger)
+    failing(make_logger(one, other))
     assert NAME in first.getvalue()  # nobody asked this one to
     must_hold_none(second.getvalue())
 
@@ -170,8 +168,7 @@ def test_it_stands_before_a_queue() -> None:
     handler = logging.handlers.QueueHandler(waiting)
     handler.addFilter(Masking())
     listener = logging.handlers.QueueListener(waiting, logging.StreamHandler(stream))
-    logger = logging.Logger("shop")  # noqa: LOG001
-    logger.addHandler(handler)
+    logger = make_logger(handler)
     listener.start()
     for mistake in MISTAKES.values():
         mistake(logger)

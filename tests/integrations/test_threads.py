@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 
@@ -31,19 +32,13 @@ def test_a_thread_that_copies_the_context_has_the_purpose():
     assert asyncio.run(request()) == "1.2(2)①"
 
 
-def test_without_hopping_nothing_crosses():
+@pytest.mark.parametrize(
+    ("wrapped", "request_hops"), [(True, False), (False, True)], ids=["without hopping", "not wrapped"]
+)
+def test_otherwise_nothing_crosses(wrapped, request_hops):
     async def request() -> str:
-        with guard.purpose("1.2(2)①"):
-            return await asyncio.to_thread(purpose)
-
-    with pytest.raises(pg.PurposeMissing):
-        asyncio.run(request())
-
-
-def test_a_function_that_is_not_wrapped_has_no_purpose_there():
-    async def request() -> str:
-        with guard.purpose("1.2(2)①"), hopping(guard):
-            return await asyncio.to_thread(plain)
+        with guard.purpose("1.2(2)①"), hopping(guard) if request_hops else contextlib.nullcontext():
+            return await asyncio.to_thread(purpose if wrapped else plain)
 
     with pytest.raises(pg.PurposeMissing):
         asyncio.run(request())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +13,8 @@ import sqlalchemy as sa
 
 import purposeguard as pg
 from purposeguard.governance.ledger import SqlLedger
+from purposeguard.governance.ledger.chain import Entry
+from purposeguard.governance.ledger.tables import head, ledger
 from purposeguard.governance.store import Store
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision
@@ -24,6 +28,28 @@ DIGEST = "0123456789abcdef" * 2
 NEVER = 3600.0
 """An interval in which no test waits for counts to be written."""
 R, C, D = pg.Label(tm.Registration), pg.Label(tm.Contract), pg.Label(tm.ProductData)
+
+
+def row_values(entry: Entry) -> dict[str, Any]:
+    """The row of an entry."""
+    return {name: getattr(entry, name) for name in ("seq", "at", "kind", "prev", "hash")} | {"body": entry.body_text}
+
+
+def rewrite_chain(store: Store, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Change the entries of a ledger, and write all of them anew with hashes that are right."""
+    with store.writing() as connection:
+        entries = [dict(row) for row in connection.execute(sa.select(ledger).order_by(ledger.c.seq)).mappings()]
+        seq, prev = entries[0]["seq"] - 1, entries[0]["prev"]
+        change(entries)
+        made = []
+        for row in entries:
+            entry = Entry.after(seq, prev, row["at"], row["kind"], json.loads(row["body"]))
+            seq, prev = entry.seq, entry.hash
+            made.append(row_values(entry))
+        connection.execute(sa.delete(ledger))
+        if made:
+            connection.execute(sa.insert(ledger).values(made))
+        connection.execute(sa.update(head).values(seq=seq, hash=prev))
 
 
 class Place:
@@ -94,26 +120,26 @@ PROVISION = Provision(
 )
 
 
-def tell(ledger: SqlLedger, entries: int, time: Time | None = None) -> None:
+def tell(told: SqlLedger, entries: int, time: Time | None = None) -> None:
     """Tells a ledger of a bit of everything, until it has so many entries."""
     for number in range(entries):
         if time is not None:
             time.passes(minutes=7)
-        ledger.counter("shop.mail.remind", "1.2(1)①", R)()
-        ledger.flush()
+        told.counter("shop.mail.remind", "1.2(1)①", R)()
+        told.flush()
         match number % 7:
             case 0:
-                ledger.denied(denial(activity="shop.mail.remind", function="shop.read", field="①"), observed=False)
+                told.denied(denial(activity="shop.mail.remind", function="shop.read", field="①"), observed=False)
             case 1:
-                ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
+                told.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
             case 2:
-                ledger.reclassified(RECLASSIFICATION, D, None)
+                told.reclassified(RECLASSIFICATION, D, None)
             case 3:
-                ledger.excepted(EXCEPTION, R, "7", 2)
+                told.excepted(EXCEPTION, R, "7", 2)
             case 4:
-                ledger.provided(PROVISION)
+                told.provided(PROVISION)
             case 5:
                 body = {"what": "suspension-of-use", "subject": DIGEST, "id": number, "purposes": ["1.2(1)①"]}
-                ledger.append("restriction", body)
+                told.append("restriction", body)
             case 6:
-                ledger.append("request", {"subject": DIGEST, "did": "opened", "request": "disclosure"})
+                told.append("request", {"subject": DIGEST, "did": "opened", "request": "disclosure"})

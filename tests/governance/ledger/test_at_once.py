@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from purposeguard.governance.store import Store, make_alembic_config, run_migrat
 from tests.governance.conftest import Databases
 from tests.governance.ledger.measuring import delayed, measured
 from tests.governance.ledger.places import NEVER, R, denial
-from tests.support import ON_POSTGRESQL
+from tests.support import ON_POSTGRESQL, in_threads
 
 SERVER = pytest.mark.parametrize("dialect", [ON_POSTGRESQL], indirect=True)
 
@@ -83,11 +84,7 @@ def test_each_thread_gets_the_error_of_its_batch() -> None:
         except LedgerBroken as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=tell) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([tell] * 8)
     assert len({id(error) for error in errors}) == 8
     assert {(error.place, error.what) for error in errors if isinstance(error, LedgerBroken)} == {("head", "broken")}
     down.clear()
@@ -153,11 +150,7 @@ def test_threads_that_refuse_at_once_lose_no_denial(ledger: SqlLedger) -> None:
         for number in range(10):
             ledger.denied(denial(activity=f"{who}", field=f"{number // 2}"), observed=False)
 
-    threads = [threading.Thread(target=refuse, args=(who,)) for who in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(functools.partial(refuse, who) for who in range(8))
     verdict = ledger.verify()
     assert (verdict.entries, sum(verdict.head.repeated.values())) == (40, 40)
 
@@ -192,11 +185,7 @@ def test_no_level_of_isolation_that_a_database_is_set_to_loses_a_denial(
             for number in range(15):
                 ledger.append("sweep", {"number": number})
 
-        threads = [threading.Thread(target=write, args=(ledger,)) for ledger in ledgers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads(functools.partial(write, ledger) for ledger in ledgers)
         assert ledgers[0].verify().entries == 60
 
 

@@ -30,6 +30,7 @@ from purposeguard.governance.ledger.checkpoints import (
 )
 from purposeguard.governance.ledger.exports import export_lines
 from purposeguard.governance.ledger.opening import opened
+from purposeguard.governance.ledger.sql import SqlReading
 from purposeguard.governance.ledger.tables import counts, head, ledger
 from purposeguard.governance.pseudonyms import forgotten, pseudonym
 from purposeguard.governance.reconciling import reconcile
@@ -39,21 +40,9 @@ from purposeguard.governance.store import Store
 from purposeguard.governance.transfers import provided_subject, provision
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.disclosures import NOTICE
-from tests.governance.ledger.places import NEVER, PROVISION, Place, R, denial
+from tests.governance.ledger.places import NEVER, PROVISION, Place, R, denial, rewrite_chain, row_values
 from tests.governance.support import Time
 from tests.unit.command_line import run
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A private key, and its public one beside it."""
-    path = tmp_path_factory.mktemp("keys") / "ledger.key"
-    make_keys(path)
-    return path
-
-
-def row_values(entry: Entry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in ("seq", "at", "kind", "prev", "hash")} | {"body": entry.body_text}
 
 
 class House:
@@ -115,23 +104,12 @@ class House:
             return [dict(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()]
 
     def rewrite(self, change: Callable[[list[dict[str, Any]]], object]) -> None:
-        """Writes the whole chain anew, with hashes that are right."""
-        entries = self.rows(ledger)
-        change(entries)
-        last, made = ("0" * 64, 0), []
-        for row in entries:
-            entry = Entry.after(last[1], last[0], row["at"], row["kind"], json.loads(row["body"]))
-            last = entry.hash, entry.seq
-            made.append(row_values(entry))
-        self.change(sa.delete(ledger), *([sa.insert(ledger).values(made)] if made else []))
-        self.change(sa.update(head).values(seq=last[1], hash=last[0]))
+        rewrite_chain(self.store, change)
 
     def found(self, *, stopped: bool = False) -> list[str]:
         """What was found, by all that there is to find it; `stopped`: the last checkpoint is known to be the end."""
         faults: list[str] = []
         with self.store.reading() as connection:
-            from purposeguard.governance.ledger.sql import SqlReading
-
             reading = SqlReading(connection)
             key = load_public_key(self.pair.with_name("ledger.key.pub"))
             for check in (
@@ -277,10 +255,8 @@ WAYS: dict[str, Callable[[House], None]] = {
     "counts of uses gone": changed(sa.delete(counts).where(counts.c.kind == "use")),
     "repeated denials gone": changed(sa.delete(counts).where(counts.c.kind == "denial")),
     "repeated denials lowered": changed(LOWER.where(counts.c.kind == "denial")),
-    "counts moved to another activity": changed(
-        sa.update(counts).values(body=sa.func.replace(counts.c.body, '"it"', '"no"'))
-    ),
-    "counts moved to another purpose": changed(sa.update(counts).values(body=sa.func.replace(counts.c.body, "①", "②"))),
+    "counts moved to another activity": with_other('"it"', '"no"'),
+    "counts moved to another purpose": with_other("①", "②"),
     "counts moved to another hour": changed(sa.update(counts).values(hour="2020-01-01T00:00Z")),
     "a count put in": duplicated(counts, key="0" * 64),
     "a restriction deleted": changed(sa.delete(declaration).where(declaration.c.id == 2)),
@@ -415,12 +391,10 @@ def test_counts_that_stand_longer_than_their_hour_are_no_tampering(place: Place,
     time.passes(hours=3)  # Nothing is counted meanwhile, so no entry is made of the counts.
     for _ in range(3):
         assert len(counting.checkpoint().open) == 1
-    with place.store.writing() as connection:
-        connection.execute(sa.update(counts).values(count=6))
+    place.change(sa.update(counts).values(count=6))
     with pytest.raises(LedgerBroken, match="more was counted in"):
         counting.checkpoint()
-    with place.store.writing() as connection:
-        connection.execute(sa.update(counts).values(count=5))
+    place.change(sa.update(counts).values(count=5))
 
 
 def hour(house: House) -> str:
@@ -450,19 +424,11 @@ def test_a_checkpoint_that_was_changed_is_none(house: House, tmp_path: Path) -> 
     make_keys(other)
     with pytest.raises(LedgerBroken, match="not that of this checkpoint"):
         house.made.check(load_public_key(tmp_path / "other.key.pub"))
-    for changed_line in (
-        line.replace('"seq":', '"seq":1'),
-        line.replace(house.made.hash, "0" * 64),
-        line.replace('"open":{', '"open":{"use 2020-01-01T00:00Z":1,'),
-        line.replace(str(house.made.signature), ""),
-        line.replace(f'"{house.made.signature}"', "null"),
-        line.replace(f'"{house.made.signature}"', "7"),
-        line.replace(":", ": "),
-        "{}\n",
-        "[]\n",
-        "no checkpoint\n",
-        "",
-    ):
+    signature = f'"{house.made.signature}"'
+    changes = [('"seq":', '"seq":1'), (house.made.hash, "0" * 64), ('"open":{', '"open":{"use 2020-01-01T00:00Z":1,')]
+    changes += [(signature, '""'), (signature, "null"), (signature, "7"), (":", ": ")]
+    changed_lines = [line.replace(*change) for change in changes]
+    for changed_line in (*changed_lines, "{}\n", "[]\n", "no checkpoint\n", ""):
         house.file.write_text(changed_line, "utf-8")
         with pytest.raises(LedgerBroken) as found:
             read_last_in_file(house.file).check(key)

@@ -27,6 +27,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.clock import Clock
 from tests.governance.ledger.places import NEVER, C, D, Place, R
 from tests.governance.support import Time
+from tests.support import in_threads
 from tests.unit.command_line import ROOT
 
 NINE = "2026-05-02T09:00Z"
@@ -52,11 +53,6 @@ class Book:
 @pytest.fixture
 def book() -> Book:
     return Book()
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
 
 
 @pytest.fixture
@@ -436,11 +432,7 @@ def test_what_a_guard_tells_it_adds_up(place: Place) -> None:
         with guard.purpose(tm.AnyProductGuidance, channel="email", activity="family"):
             guard.use(tm.ProductGuidance).open(name)
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads([run] * 4)
     guard.check(tm.Registration, tm.RenewalGuidance)
     counted: Counter[tuple[str | None, str, tuple[str, ...]]] = Counter()
     for key, count in ledger.uses().items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import threading
 from typing import Any
 
@@ -18,18 +19,31 @@ from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.ledger import places
 from tests.governance.ledger.places import DIGEST, C, D, Place, R
 from tests.governance.support import START, Time
+from tests.support import in_threads
 
 NINE, TEN = "2026-05-02T09:00Z", "2026-05-02T10:00Z"
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
 
 
 def bodies(ledger: Any, *kinds: str) -> list[dict[str, Any]]:
     return [dict(entry.body) for entry in ledger.entries(kinds or None)]
 
+
+EXCEPTED = {"name": "shop.warrant", "basis": "law", "reason": "a warrant", "approver": "counsel"}
+EXCEPTED |= {"until": "2026-05-03T09:15:00.000000Z"}
+DENIED = {
+    "error": "PurposeViolation",
+    "observed": False,
+    "activity": "mail",
+    "function": "shop.read",
+    "field": "device",
+}
+DENIED |= {"reason": "renewal-guidance (1.2(1)①) may not use product-data (1.1(b))", "purpose": "1.2(1)①"}
+DENIED |= {"sources": ["1.1(b)"], "denied": ["1.1(b)"], "channel": None}
+RECLASSIFIED: dict[str, Any] = {"name": "totals", "activity": "report", "sources": ["1.1(b)"], "to": ["not-personal"]}
+RECLASSIFIED |= {"why": "a sum names nobody", "approver": "privacy"}
+PROVIDED: dict[str, Any] = {"recipient": "mail-house", "kind": "domestic-contractor", "country": "JP", "clauses": ["4"]}
+PROVIDED |= {"sources": ["1.1(a)"], "purpose": "1.2(1)①", "revision": "2024-04-01", "activity": "shop.mail.remind"}
+PROVIDED |= {"means": "database-access", "product": None, "task": None}
 
 # ---- one by one -----------------------------------------------------------------------------------------------------
 
@@ -38,7 +52,8 @@ def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time
     ledger = place.open(clock=time)
     named = place.store.pseudonym
     ledger.denied(places.denial(activity="mail", function="shop.read", field="device"), observed=False)
-    ledger.denied(pg.PurposeMissing("data was read outside any purpose: say why"), observed=True)
+    outside = "data was read outside any purpose: say why"
+    ledger.denied(pg.PurposeMissing(outside), observed=True)
     ledger.reclassified(places.RECLASSIFICATION, D, "report")
     ledger.excepted(places.EXCEPTION, R, "7", 3)
     ledger.excepted(places.EXCEPTION, R | C, None, 1)
@@ -51,72 +66,18 @@ def test_each_kind_of_entry_is_read_back_as_it_was_told(place: Place, time: Time
     found = list(ledger.entries())
     assert [(entry.seq, entry.at, entry.moment) for entry in found] == [(n, at, START) for n in range(1, 11)]
     assert [(entry.kind, dict(entry.body)) for entry in found] == [
-        (
-            "denial",
-            {
-                "error": "PurposeViolation",
-                "observed": False,
-                "reason": "renewal-guidance (1.2(1)①) may not use product-data (1.1(b))",
-                "activity": "mail",
-                "function": "shop.read",
-                "field": "device",
-                "purpose": "1.2(1)①",
-                "sources": ["1.1(b)"],
-                "denied": ["1.1(b)"],
-                "channel": None,
-            },
-        ),
-        (
-            "denial",
-            {"error": "PurposeMissing", "observed": True, "reason": "data was read outside any purpose: say why"},
-        ),
-        (
-            "reclassification",
-            {
-                "name": "totals",
-                "activity": "report",
-                "sources": ["1.1(b)"],
-                "to": ["not-personal"],
-                "why": "a sum names nobody",
-                "approver": "privacy",
-            },
-        ),
+        ("denial", DENIED),
+        ("denial", {"error": "PurposeMissing", "observed": True, "reason": outside}),
+        ("reclassification", RECLASSIFIED),
         ("exception", {**EXCEPTED, "sources": ["1.1(a)"], "subject": named("7"), "count": 3}),
         ("exception", {**EXCEPTED, "sources": ["1.1(a)", "1.1(c)"], "subject": None, "count": 1}),
-        (
-            "provision",
-            {
-                "recipient": "mail-house",
-                "kind": "domestic-contractor",
-                "country": "JP",
-                "clauses": ["4"],
-                "sources": ["1.1(a)"],
-                "purpose": "1.2(1)①",
-                "revision": "2024-04-01",
-                "activity": "shop.mail.remind",
-                "means": "database-access",
-                "product": None,
-                "task": None,
-                "handed_over": at,
-                "count": 2,
-                "subjects": [named("7"), named("8")],
-            },
-        ),
+        ("provision", {**PROVIDED, "handed_over": at, "count": 2, "subjects": [named("7"), named("8")]}),
         ("restriction", {"what": "erasure", "subject": DIGEST, "id": 4, "purposes": None}),
         ("consent", {"what": "withdrawn", "subject": DIGEST, "id": 5}),
         ("request", {"subject": None, "did": "opened", "request": "disclosure"}),
         ("sweep", {"step": "ended", "on": "2026-05-02", "erased": {"orders": 3}}),
     ]
     assert ledger.verify().entries == 10
-
-
-EXCEPTED = {
-    "name": "shop.warrant",
-    "basis": "law",
-    "reason": "a warrant",
-    "approver": "counsel",
-    "until": "2026-05-03T09:15:00.000000Z",
-}
 
 
 def test_a_guard_is_refused_once_its_denial_is_on_record(place: Place) -> None:
@@ -459,11 +420,7 @@ def test_threads_write_one_chain(place: Place) -> None:
             ledger._counters.add(f"job {who}", "1.2(1)①", R, 1)
             ledger.flush()
 
-    threads = [threading.Thread(target=write, args=(ledgers[who % 2], who)) for who in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(functools.partial(write, ledgers[who % 2], who) for who in range(4))
     found = bodies(ledgers[0], "sweep")
     assert [[one["number"] for one in found if one["who"] == who] for who in range(4)] == [list(range(10))] * 4
     assert ledgers[0].verify().entries == 40

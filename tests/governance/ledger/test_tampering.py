@@ -27,7 +27,7 @@ from purposeguard.governance.ledger.tables import counts as count_table
 from purposeguard.governance.ledger.tables import head as head_table
 from purposeguard.governance.ledger.tables import ledger as ledger_table
 from purposeguard.governance.ledger.writing import chain_entries
-from tests.governance.ledger.places import Place, tell
+from tests.governance.ledger.places import Place, row_values, tell
 from tests.governance.support import Time
 
 FLIPS = (1, 32, 128)
@@ -119,12 +119,8 @@ def test_an_export_whose_head_is_missing_or_spelled_otherwise_is_broken(export: 
 def test_bytes_that_are_put_in_or_taken_out_are_found(export: Path) -> None:
     data = export.read_bytes()
     for byte in range(0, data.rindex(b'{"head"'), 61):
-        for changed in (
-            data[:byte] + data[byte + 1 :],
-            data[:byte] + b" " + data[byte:],
-            data[:byte] + b"\n" + data[byte:],
-        ):
-            export.write_bytes(changed)
+        for inserted in (b"", b" ", b"\n"):
+            export.write_bytes(data[:byte] + inserted + data[byte + (not inserted) :])
             place = broken(lambda: verified(export)).place
             number = int(re.findall(r"\d+", place)[0])
             assert abs(number - line_of(data, byte)) <= 1, (byte, place)
@@ -145,10 +141,8 @@ def test_lines_that_are_taken_out_put_in_twice_or_swapped_are_found(export: Path
     last = len(lines)
     for number in range(1, last):
         at = number - 1
-        assert found(lines[:at] + lines[number:]) == (
-            f"line {number}",
-            f"entry {number} is missing: entry {number + 1} comes next",
-        )
+        what = f"entry {number} is missing: entry {number + 1} comes next"
+        assert found(lines[:at] + lines[number:]) == (f"line {number}", what)
         swapped = [*lines[:at], lines[number], lines[at], *lines[number + 1 :]]
         assert found(swapped) == found(lines[:at] + lines[number:])
         twice = [*lines[:number], lines[at], *lines[number:]]
@@ -246,14 +240,8 @@ def test_rows_that_are_taken_out_added_or_swapped_are_found(place: Place) -> Non
         (more,) = chain_entries(found.head.seq, found.head.hash, found.head.at, [("sweep", '{"step":"ended"}')])
     place.change(sa.insert(ledger_table).values(row_values(more)))
     error = broken(made.verify)
-    assert (error.place, error.what) == (
-        "head",
-        f"the head says that there are {last} entries, and there are {last + 1}",
-    )
-
-
-def row_values(entry: Entry) -> dict[str, object]:
-    return {**{name: getattr(entry, name) for name in ("seq", "at", "kind", "prev", "hash")}, "body": entry.body_text}
+    what = f"the head says that there are {last} entries, and there are {last + 1}"
+    assert (error.place, error.what) == ("head", what)
 
 
 def test_any_column_of_the_head_that_is_changed_is_found(place: Place) -> None:
@@ -298,10 +286,8 @@ def test_the_last_rows_that_are_cut_off_together_are_missed(place: Place) -> Non
         made.append("sweep", {"number": number})
     place.change(sa.delete(ledger_table).where(ledger_table.c.seq > 3))
     error = broken(made.verify)
-    assert (error.place, error.what) == (
-        "entry 4",
-        "entry 4 to 5 are missing at the end: the head says that there are 5",
-    )
+    what = "entry 4 to 5 are missing at the end: the head says that there are 5"
+    assert (error.place, error.what) == ("entry 4", what)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
@@ -379,17 +365,9 @@ def test_a_chain_with_the_right_hashes_may_still_be_wrong() -> None:
 def test_a_count_that_counts_nothing_is_found_when_uses_are_added_up(tmp_path: Path) -> None:
     good = {"activity": None, "count": 7, "hour": "2026-05-02T09:00Z", "purpose": "1.2(1)①", "sources": ["1.1(a)"]}
     path = tmp_path / "ledger.jsonl"
-    for wrong in (
-        {},
-        good | {"count": 0},
-        good | {"count": True},
-        good | {"activity": 7},
-        good | {"hour": None},
-        good | {"purpose": None},
-        good | {"sources": "1.1(a)"},
-        good | {"sources": [1]},
-        good | {"more": 1},
-    ):
+    changes: list[dict[str, Any]] = [{"count": 0}, {"count": True}, {"activity": 7}, {"hour": None}, {"purpose": None}]
+    changes += [{"sources": "1.1(a)"}, {"sources": [1]}, {"more": 1}]
+    for wrong in ({}, *(good | change for change in changes)):
         entries, head = forged(("2026-05-02", "use", good), ("2026-05-02", "use", wrong))
         lines = b"".join(entry.line for entry in entries)
         path.write_bytes(lines + f'{{"head":{dataclasses.replace(head, bytes=len(lines)).text}}}\n'.encode())

@@ -62,12 +62,10 @@ def test_the_database_adds_up_what_is_read_entry_by_entry(full: Place) -> None:
     assert sum(steps) == entries
     assert len(steps) > 3
     assert sum(total.counted for total in totals if total.kind == "use") == 34
-    assert sum(total.entries for total in totals if total.kind == "exception") * 2 == sum(
-        total.counted for total in totals if total.kind == "exception"
-    )
-    (named,) = (
-        total for total in totals if total.values[:1] == ("a “name” with, commas]",) and total.values[2] == ("1.1(b)",)
-    )
+    exceptions = [total for total in totals if total.kind == "exception"]
+    assert sum(total.entries for total in exceptions) * 2 == sum(total.counted for total in exceptions)
+    with_commas = [total for total in totals if total.values[:1] == ("a “name” with, commas]",)]
+    (named,) = (total for total in with_commas if total.values[2] == ("1.1(b)",))
     assert (named.entries, named.counted) == (0, 1)  # of the hour that is not over
 
 

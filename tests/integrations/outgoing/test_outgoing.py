@@ -65,10 +65,8 @@ def test_what_may_go_to_a_recipient_is_on_record_before_it_arrives(send, guard, 
     assert b"Aiko" in server.seen[0].body
     (record,) = governance.provisions.of(7)
     told = record.provision
-    assert (told.recipient, told.sources, told.purpose, told.activity, told.means) == (
-        *("mail-house", ("1.1(a)",), "1.2(1)①"),
-        *("reminders", "other"),
-    )
+    assert (told.recipient, told.sources, told.purpose) == ("mail-house", ("1.1(a)",), "1.2(1)①")
+    assert (told.activity, told.means) == ("reminders", "other")
 
 
 def test_a_host_that_nobody_named_gets_nothing(send, guard, governance, server):
@@ -150,10 +148,8 @@ def test_a_recipient_in_code_needs_no_register(send, governance, server):
 def test_what_cannot_be_put_on_record_does_not_leave(send, guard, store_file, server):
     outgoing = Outgoing(guard, {server.url: "mail-house"}, means="other")
     with closing(sqlite3.connect(store_file)) as store:
-        store.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON purposeguard_provision "
-            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-        )
+        fault = "SELECT RAISE(ABORT, 'database or disk is full')"
+        store.execute(f"CREATE TRIGGER full BEFORE INSERT ON purposeguard_provision BEGIN {fault}; END")
     with renewal(guard) as use, outgoing.handover(NAME, subject=7), pytest.raises(StoreUnavailable):
         send(outgoing, "POST", server.url, json={"to": use.open(NAME)})
     assert not server.seen
@@ -172,11 +168,8 @@ def test_a_hand_over_to_one_recipient_goes_to_no_other(send, guard, server, othe
 def test_a_named_recipient_is_checked_before_anything_is_opened(guard, governance):
     outgoing = Outgoing(guard, {"https://api.example": "elsewhere"}, means="other")
     opened: list[object] = []
-    with (
-        renewal(guard) as use,
-        pytest.raises(pg.RecipientViolation, match="no country XX"),
-        outgoing.handover(NAME, to="elsewhere"),
-    ):
+    refused = pytest.raises(pg.RecipientViolation, match="no country XX")
+    with renewal(guard) as use, refused, outgoing.handover(NAME, to="elsewhere"):
         opened.append(use.open(NAME))
     governance.restrict(8, kind="stop-of-provision")
     for whose in ({"subject": 8}, {"subject": [7, 8]}, {"subject": Customer(8, "Ren")}):
@@ -474,13 +467,7 @@ def test_a_place_has_one_spelling(given, place):
 @pytest.mark.parametrize(
     "url",
     [
-        *(
-            "api.example",
-            "https://",
-            "https://api.example/v1",
-            "https://api.example?a=1",
-            "https://a:secret@api.example",
-        ),
+        *("api.example", "https://", "https://api.example/v1", "https://api.example?a=1", "https://a:secret@b.example"),
         *("https://münchen.example", "https://a.example\\b", "https://api.example:port", "", "https://api.example#a"),
     ],
 )

@@ -23,11 +23,15 @@ from purposeguard.notices import trendmicro_jp as tm
 SOCKET = os.environ.get("BROKER_SOCKET", "")
 REVISION = os.environ.get("NOTICE_REVISION", "")
 
+
+def revised(day: str) -> pg.Notice:
+    """A later revision of the notice, which says the same."""
+    return pg.Notice.parse({**tm.NOTICE.dump(), "revision": datetime.date.fromisoformat(day)})
+
+
 guard = pg.Guard(tm.NOTICE)
 if REVISION:
-    guard.replace(
-        pg.Notice.parse({**tm.NOTICE.dump(), "revision": __import__("datetime").date.fromisoformat(REVISION)})
-    )
+    guard.replace(revised(REVISION))
 
 redis_client = redis.Redis(unix_socket_path=SOCKET) if SOCKET else redis.Redis()
 passports = Passports(
@@ -65,11 +69,6 @@ def told(what: str, **more: Any) -> list[Any]:
 @guard.access(tm.ProductData)
 def load_device() -> str:
     return "TM-7"
-
-
-def revised(day: str) -> pg.Notice:
-    """A later revision of the notice, which says the same."""
-    return pg.Notice.parse({**tm.NOTICE.dump(), "revision": datetime.date.fromisoformat(day)})
 
 
 @app.task(name="replace")

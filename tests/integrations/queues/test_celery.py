@@ -17,6 +17,7 @@ from purposeguard.integrations.celery import PurposeTask, audience, headers_for,
 from purposeguard.integrations.passport import HEADER, Passports
 from purposeguard.integrations.replays import LocalReplays
 from purposeguard.notices import trendmicro_jp as tm
+from tests.integrations.models import get_purpose
 
 guard = pg.Guard(tm.NOTICE)
 passports = Passports(guard, keys={"a": b"k" * 32}, one_time=LocalReplays())
@@ -30,10 +31,7 @@ def application(**conf: Any) -> Celery:
 
 
 def purpose() -> str | None:
-    try:
-        return guard.current.activity.purpose_id
-    except pg.PurposeMissing:
-        return None
+    return get_purpose(guard)
 
 
 def nothing() -> None: ...
@@ -100,10 +98,8 @@ def test_a_task_that_is_due_later_has_a_passport_for_then(sent):
         write.apply_async(eta=(now + day).replace(tzinfo=None))  # in the time zone of the application, UTC
         write.apply_async(eta=(now + day).isoformat())
         write.apply_async()
-    ages = [
-        passports.read(options["headers"][HEADER], audience=audience("write")).expires - now.timestamp()
-        for _, options in messages
-    ]
+    texts = [options["headers"][HEADER] for _, options in messages]
+    ages = [passports.read(text, audience=audience("write")).expires - now.timestamp() for text in texts]
     assert [round(age / 3600) for age in ages] == [25, 25, 25, 25, 1]
 
 
@@ -182,23 +178,16 @@ def test_a_refusal_is_not_retried(eager, refusal):
 
 def test_a_refusal_that_a_task_wants_to_retry_is_raised_as_it_is(eager):
     @eager.task(name="write", permits=[tm.ProductGuidance], bind=True)
-    def write(self: Any) -> None:
+    def write(self: Any, named: bool) -> None:
         try:
             guard.check("1.1(b)", tm.ProductGuidance)
         except pg.PurposeViolation as error:
-            self.retry(exc=error)
-
-    @eager.task(name="other", permits=[tm.ProductGuidance], bind=True)
-    def other(self: Any) -> None:
-        try:
-            guard.check("1.1(b)", tm.ProductGuidance)
-        except pg.PurposeViolation:
-            self.retry()
+            self.retry(**({"exc": error} if named else {}))
 
     with guard.purpose(tm.ProductGuidance):
-        for task in (write, other):
+        for named in (True, False):
             with pytest.raises(pg.PurposeViolation):
-                task.delay()
+                write.delay(named)
 
 
 def test_a_retry_has_the_purpose_that_the_task_was_sent_for(eager):

@@ -23,6 +23,7 @@ from purposeguard.integrations.problems import problem_of
 from purposeguard.integrations.replays import LocalReplays
 from purposeguard.integrations.signing import LONGEST
 from purposeguard.notices import trendmicro_jp as tm
+from tests.governance.support import Time
 from tests.support import RecordingLedger, in_threads
 from tests.unit.test_conditions import tables
 
@@ -30,22 +31,9 @@ KEY, OTHER = b"k" * 32, b"o" * 32
 NOW = datetime.datetime(2026, 5, 2, 12, 0, tzinfo=datetime.UTC)
 
 
-class Time:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime.datetime:
-        return self.now
-
-    def passes(self, **by: float) -> None:
-        self.now += datetime.timedelta(**by)
-
-
 @pytest.fixture
 def time() -> Time:
-    return Time()
+    return Time(NOW)
 
 
 @pytest.fixture
@@ -88,16 +76,13 @@ def test_the_purpose_of_a_passport_is_entered(passports):
 
 def test_what_it_says_holds_no_id_of_a_subject(passports):
     text = issued(passports, subject="aiko@example.jp")
-    assert set(claims(text)) == {
-        *("notice", "revision", "purpose", "family", "channel", "activity", "audience", "subject", "issued"),
-        *("expires", "id"),
-    }
+    names = {"notice", "revision", "purpose", "family", "channel", "activity", "audience", "subject", "issued"}
+    assert set(claims(text)) == names | {"expires", "id"}
     assert "aiko" not in json.dumps(claims(text))
     # Nor can two be told to be about the same person, or what stands in them be found by trying ids without a key.
     assert claims(text)["subject"] != claims(issued(passports, subject="aiko@example.jp"))["subject"]
-    guess = itsdangerous.Signer(b"", salt=b"purposeguard.subject.1").get_signature(
-        f"{claims(text)['id']}.aiko@example.jp"
-    )
+    signer = itsdangerous.Signer(b"", salt=b"purposeguard.subject.1")
+    guess = signer.get_signature(f"{claims(text)['id']}.aiko@example.jp")
     assert claims(text)["subject"] != guess.decode()
 
 
@@ -141,16 +126,9 @@ def test_nothing_is_issued_outside_a_purpose_or_for_an_exception():
     passports = Passports(guard, keys={"a": KEY})
     with pytest.raises(pg.PurposeMissing):
         passports.issue()
-    with (
-        guard.exception(
-            basis="law",
-            reason="a warrant",
-            approver="counsel",
-            subjects="all",
-            until=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
-        ),
-        pytest.raises(pg.PurposeMissing, match="does not travel"),
-    ):
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    exception = guard.exception(basis="law", reason="a warrant", approver="counsel", subjects="all", until=until)
+    with exception, pytest.raises(pg.PurposeMissing, match="does not travel"):
         passports.issue()
 
 
@@ -211,17 +189,12 @@ def test_a_guard_that_observes_lets_it_pass_without_a_purpose(time):
         assert use.active
     with passports.accept(text, permits=[tm.ProductGuidance]) as use:
         assert not use.active
-        for asks in (
-            lambda: guard.current,
-            lambda: use.open(pg.Personal("Aiko", tm.Registration)),
-            lambda: use.check(tm.Registration),
-            lambda: use.activity,
-        ):
+        opens, checks = lambda: use.open(pg.Personal("Aiko", tm.Registration)), lambda: use.check(tm.Registration)
+        for ask in (lambda: guard.current, opens, checks, lambda: use.activity):
             with pytest.raises(pg.PurposeMissing):
-                asks()
-    assert [error.reason for error, observed in ledger.denials if isinstance(error, PassportRefused) and observed] == [
-        "replayed"
-    ]
+                ask()
+    observed = [error for error, observed in ledger.denials if observed]
+    assert [error.reason for error in observed if isinstance(error, PassportRefused)] == ["replayed"]
 
 
 def test_it_expires_and_waits_for_what_is_due(passports, time):
@@ -289,13 +262,8 @@ def test_keys_are_replaced_one_after_the_other(guard):
 @pytest.mark.parametrize(
     ("keys", "signs"),
     [
-        ({}, None),
-        ({"a": KEY, "b": OTHER}, None),
-        ({"a": KEY}, "b"),
-        ({"a": b"short"}, None),
-        ({"a": "s" * 31}, None),
-        ({"a.b": KEY}, None),
-        ({"": KEY}, None),
+        *(({}, None), ({"a": KEY, "b": OTHER}, None), ({"a": KEY}, "b"), ({"a": b"short"}, None)),
+        *(({"a": "s" * 31}, None), ({"a.b": KEY}, None), ({"": KEY}, None)),
     ],
     ids=str,
 )
