@@ -29,8 +29,8 @@ from purposeguard.adapters.tags import columns_of
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.plain_rows import PlainRows
 from tests.oversights import Told
+from tests.unit.conditions import tables
 from tests.unit.samples import revised
-from tests.unit.test_conditions import tables
 from tests.unit.together import EU, JP, both, day, term
 
 JP_ACCOUNT, EU_ACCOUNT, JP_VISIT = term(JP, "Account"), term(EU, "Account"), term(JP, "Visit")

@@ -11,8 +11,8 @@ import purposeguard as pg
 from purposeguard.notice.vocabulary import TermMeta
 from purposeguard.policy.context import SubjectPreferences
 from tests.oversights import Told
+from tests.unit.conditions import tables
 from tests.unit.samples import revised
-from tests.unit.test_conditions import tables
 from tests.unit.together import EU, JP, both, day, one, term
 
 USAGE, EU_USAGE, EU_ACCOUNT = term(JP, "Usage"), term(EU, "Usage"), term(EU, "Account")

@@ -19,7 +19,7 @@ from tests import histories
 from tests.generated import notices_together
 from tests.generated.notices_together import Together
 from tests.oversights import Told
-from tests.unit.test_conditions import tables
+from tests.unit.conditions import tables
 
 
 def compiled(situation: Together, facts: dict[str, histories.Context]) -> Context:

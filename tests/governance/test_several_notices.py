@@ -11,10 +11,9 @@ import purposeguard as pg
 from purposeguard.errors import SeveralNotices
 from purposeguard.governance import Governance, Store
 from tests.governance.support import Rows, entries
+from tests.unit.conditions import tables
 from tests.unit.samples import revised
-from tests.unit.test_conditions import tables
-from tests.unit.test_several import recipient
-from tests.unit.together import EU, JP, both, day, term
+from tests.unit.together import EU, JP, both, day, recipient, term
 
 NOW = day("2025-06-01")
 JP_ACCOUNT, EU_ACCOUNT = term(JP, "Account"), term(EU, "Account")

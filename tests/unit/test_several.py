@@ -15,12 +15,11 @@ from purposeguard.notice.several import JointNotice
 from purposeguard.policy.context import ANYONE, BEFORE_ALL, UNNAMED, Context, SubjectPreferences
 from purposeguard.policy.joint import JointTable, NoticesInForce
 from purposeguard.policy.table import PolicyTable
-from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.oversights import Told
 from tests.support import RecordingLedger
 from tests.unit.oversights import Counting
 from tests.unit.samples import RETENTION, revised
-from tests.unit.together import EU, JP, both, day, one, term
+from tests.unit.together import EU, JP, both, day, one, recipient, term
 
 JP_ACCOUNT, EU_ACCOUNT = term(JP, "Account"), term(EU, "Account")
 JP_RENEWAL, EU_RENEWAL = term(JP, "Renewal"), term(EU, "Renewal")
@@ -557,11 +556,6 @@ def test_an_exception_on_record() -> None:
 
 
 # --- recipients
-
-
-def recipient(country: str) -> Recipient:
-    contract = Safeguard("agreed-contract", "17", datetime.date(2020, 1, 1))
-    return Recipient("mailer", "mail-house", country, safeguards=[contract], means="cloud-storage")
 
 
 def test_a_recipient_is_one_that_each_notice_lets_have_its_data() -> None:

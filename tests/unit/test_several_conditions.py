@@ -11,7 +11,7 @@ from purposeguard.notice.several import JointNotice
 from purposeguard.policy.context import DenialReason, SubjectPreferences
 from purposeguard.policy.transfers import Recipient
 from tests.oversights import Told
-from tests.unit.test_conditions import purpose, tables, titled
+from tests.unit.conditions import purpose, tables, titled
 from tests.unit.together import JP, day, one, term
 
 HERE = pg.Notice.parse(tables(id="here"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import purposeguard as pg
+from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.unit.samples import changed
 
 TRANSFERS: dict[str, Any] = {
@@ -64,3 +65,9 @@ def both(jp: Any = JP, eu: Any = EU) -> pg.Notices:
 def day(text: str) -> datetime.datetime:
     """Noon of a day, in UTC."""
     return datetime.datetime.fromisoformat(f"{text}T12:00:00+00:00")
+
+
+def recipient(country: str) -> Recipient:
+    """A mail house in a country, by a contract."""
+    contract = Safeguard("agreed-contract", "17", datetime.date(2020, 1, 1))
+    return Recipient("mailer", "mail-house", country, safeguards=[contract], means="cloud-storage")

@@ -25,7 +25,7 @@ from purposeguard.integrations.signing import LONGEST
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.support import Time
 from tests.support import RecordingLedger, in_threads
-from tests.unit.test_conditions import tables
+from tests.unit.conditions import tables
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 NOW = datetime.datetime(2026, 5, 2, 12, 0, tzinfo=datetime.UTC)
