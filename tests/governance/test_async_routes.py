@@ -32,8 +32,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
 from tests.governance.conftest import Databases
 from tests.governance.support import PATIENCE, count_denials, hold_ledger, in_event_loop
-from tests.governance.test_preferences import until
-from tests.governance.test_waits import HUNG, ROUNDS, TIMEOUT, governance, raises, stalls
+from tests.governance.test_waits import HUNG, TIMEOUT, governance, must_not_stall, stalls
 
 __all__ = ["governance"]
 
@@ -128,9 +127,8 @@ def test_no_route_holds_up_the_others_while_the_server_is_silent(
     guard: pg.Guard, governance: Governance, postgresql: Databases, made: Callable[[pg.Guard], Any], paths: list[str]
 ) -> None:
     app = made(guard)
-    longest: list[float] = []
 
-    async def story() -> None:
+    async def story(most: list[float]) -> None:
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://shop") as client:
             await governance.ready([7])
             for path in paths:
@@ -138,21 +136,14 @@ def test_no_route_holds_up_the_others_while_the_server_is_silent(
                 assert path in DENIED or answer.json() == {"name": "Aiko"}
             with postgresql.frozen():
                 await asyncio.sleep(1.1)
-                most: list[float] = []
                 async with stalls(most):
                     answers = await asyncio.gather(*(client.get(path) for path in paths * 2))
                     began = real.monotonic()
                     answers += [await client.get(path) for path in paths if path not in DENIED]
                     assert real.monotonic() - began < HUNG  # what is known to be silent is refused at once
                 assert {answer.status_code for answer in answers} == {503}
-                longest.append(max(most))
 
-    for _ in range(ROUNDS):
-        asyncio.run(story())
-        until(lambda: not raises(lambda: governance.preferences("7")))
-        if longest[-1] < HUNG:
-            break
-    assert min(longest) < HUNG
+    must_not_stall(governance, story)
 
 
 @pytest.mark.parametrize("path", ["/denied", "/caught", "/purposeless"])
@@ -286,8 +277,7 @@ def test_a_request_is_recorded_off_the_loop(guard: pg.Guard, governance: Governa
 
     transport = AsyncGuardedTransport(outgoing, httpx2.MockTransport(answer))
 
-    async def story() -> float:
-        most: list[float] = []
+    async def story(most: list[float]) -> None:
         async with httpx2.AsyncClient(transport=transport) as client:
             await governance.ready([7])
             with guard.purpose(tm.RenewalGuidance), outgoing.handover(NAME, subject=7):
@@ -297,16 +287,9 @@ def test_a_request_is_recorded_off_the_loop(guard: pg.Guard, governance: Governa
                     async with stalls(most):
                         with limit_waiting(TIMEOUT), pytest.raises(StoreUnavailable):
                             await client.post("http://mail.example", json={"to": "Aiko"})
-        return max(most)
 
-    longest = []
-    for _ in range(ROUNDS):
-        longest.append(asyncio.run(story()))
-        until(lambda: not raises(lambda: governance.preferences("7")))
-        if longest[-1] < HUNG:
-            break
-    assert len(sent) == len(longest)
-    assert min(longest) < HUNG
+    rounds = must_not_stall(governance, story)
+    assert len(sent) == rounds
 
 
 @in_event_loop

@@ -93,21 +93,26 @@ class _Quiet(http.server.ThreadingHTTPServer):
         """A client that goes away half-way is part of some tests."""
 
 
+class _Handler(http.server.BaseHTTPRequestHandler):
+    serves: Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as the base class has it
+        """Nothing is printed."""
+
+    def do_GET(self) -> None:
+        self.serves.handle(self)
+
+    do_POST = do_PUT = do_HEAD = do_CONNECT = do_GET
+
+
 @contextmanager
 def serving(server: Server, host: str = "127.0.0.1") -> Iterator[Server]:
     """The server, reachable at its `url`."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(_Handler):
         protocol_version = "HTTP/1.1"
         timeout = 60
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as the base class has it
-            """Nothing is printed."""
-
-        def do_GET(self) -> None:
-            server.handle(self)
-
-        do_POST = do_PUT = do_HEAD = do_CONNECT = do_GET
+        serves = server
 
     with _Quiet((host, 0), Handler) as listening:
         server.url = f"http://{host}:{listening.server_port}"
@@ -119,17 +124,11 @@ def serving(server: Server, host: str = "127.0.0.1") -> Iterator[Server]:
 def serving_socket(server: Server, path: str) -> Iterator[Server]:
     """The same on a Unix domain socket."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(_Handler):
+        serves = server
+
         def address_string(self) -> str:
             return path
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as the base class has it
-            """Nothing is printed."""
-
-        def do_GET(self) -> None:
-            server.handle(self)
-
-        do_POST = do_GET
 
     with socketserver.ThreadingUnixStreamServer(path, Handler) as listening, _running(listening):
         yield server
