@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.testing.stateful import Office
 
+STOPPED = SubjectPreferences(all_suspended=True)
+"""How a subject stands who stopped all use."""
+
 
 class Told(Office):
     """Subjects stand as it was told: key → standing."""

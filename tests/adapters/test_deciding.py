@@ -17,7 +17,7 @@ from purposeguard.adapters.tags import Columns, columns_of
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.runtime.protocols import Roster
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 from tests.support import RecordingLedger
 
 NOTICE = tm.NOTICE
@@ -34,7 +34,6 @@ SALES = columns_of(
 MIXED = columns_of(
     NOTICE, {"who": pg.Subject, "name": pg.ByRow, "origin": pg.RowSource, "since": pg.Collected, "n": pg.NotPersonal}
 )
-STOPPED = SubjectPreferences(all_suspended=True)
 
 
 def kinds(ledger: RecordingLedger) -> list[tuple[type[Exception], bool]]:

@@ -12,9 +12,8 @@ from purposeguard.adapters.duckdb.rows import ReadyStatement
 from purposeguard.adapters.duckdb.tags import source_of
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.duckdb.places import GUARD, customer, parquet, written
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 REFUSED = (UnresolvedStatement, pg.UnlabelledData, pg.PurposeViolation)
 
@@ -234,7 +233,7 @@ def test_a_database_with_macros_is_refused(tmp_path):
 
 def test_an_id_of_a_subject_cannot_be_sql(tmp_path):
     evil = "x') OR error('y"
-    guard = pg.Guard(tm.NOTICE, governance=Told({evil: SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({evil: STOPPED}))
     table = pa.table({"id": [evil, "b"], "email": ["a", "b"]})
     tags = {"id": [pg.NotPersonal, pg.Subject], "email": tm.Registration}
     with connect(guard, {"t": table}, tags={"t": tags}) as connection, guard.purpose(tm.RenewalGuidance):

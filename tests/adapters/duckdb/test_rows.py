@@ -10,8 +10,7 @@ from purposeguard import ByRow, RowSource, Subject
 from purposeguard.adapters.duckdb import connect
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 MIXED = pa.table(
     {
@@ -21,7 +20,6 @@ MIXED = pa.table(
     }
 )
 TAGS = {"Id": [pg.NotPersonal, Subject], "source": RowSource, "email": ByRow}
-STOPPED = SubjectPreferences(all_suspended=True)
 
 
 def guard(*stopped):

@@ -11,10 +11,9 @@ from purposeguard import ByRow, RowSource, Subject
 from purposeguard.adapters.duckdb import connect
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import FlowViolation
 from tests.adapters.duckdb.places import GUARD, customer
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 
 @pytest.fixture
@@ -60,9 +59,7 @@ def test_a_table_that_is_made_of_rows_with_sources_has_those_of_the_rows_that_ar
 
 
 def test_a_table_is_made_with_parameters_and_many_keys(database):
-    guard = pg.Guard(
-        tm.NOTICE, governance=Told({str(n): SubjectPreferences(all_suspended=True) for n in range(2, 3_000)})
-    )
+    guard = pg.Guard(tm.NOTICE, governance=Told({str(n): STOPPED for n in range(2, 3_000)}))
     with connect(guard, {}, tags=TAGS, database=database) as connection, guard.purpose(tm.RenewalGuidance):
         connection.sql("CREATE TABLE k AS SELECT email, ? AS x FROM mixed WHERE id < ?", ["x", 9])
         assert connection.sql("SELECT * FROM k").fetchall() == [("a", "x")]
@@ -176,7 +173,7 @@ def test_a_row_that_is_there_already_is_found_for_a_purpose_alone(tmp_path):
     with duckdb.connect(path) as own:
         own.execute("CREATE TABLE mailing (id INTEGER PRIMARY KEY, mail VARCHAR UNIQUE)")
         own.execute("INSERT INTO mailing VALUES (1, 'there')")
-    guard = pg.Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": STOPPED}))
     tags: dict[str, Any] = {"mailing": {"id": pg.NotPersonal, "mail": tm.Registration}}
     with connect(guard, {}, tags=tags, database=path) as connection:
         for text in (

@@ -20,9 +20,8 @@ from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 GUARD = pg.Guard(tm.NOTICE)
 FRAMES = Frames(GUARD)
@@ -43,7 +42,7 @@ def test_tags_of_another_table_do_not_take_the_place_of_those_that_it_bears() ->
 
 
 def test_marks_that_a_table_bears_are_not_left_out_by_tags_that_are_given() -> None:
-    guard = pg.Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": STOPPED}))
     marked = {"source": pg.RowSource, "id": pg.Subject("customer"), "email": [pg.ByRow, tm.Registration]}
     table = arrow.tagged(pa.table({"source": ["1.1(a)"], "id": [1], "email": ["a"]}), marked, tm.NOTICE)
     with guard.purpose(tm.RenewalGuidance):
@@ -131,7 +130,7 @@ def test_numbers_in_an_index_without_a_name_may_be_anybodys(index: Any) -> None:
 
 
 def test_rows_that_are_left_are_numbered_anew() -> None:
-    guard = pg.Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"2": STOPPED}))
     tags = {"id": pg.Subject, "email": tm.Registration}
     frames, frame = Frames(guard), pd.DataFrame({"id": [1, 2, 3], "email": ["a", "b", "c"]})
     with guard.purpose(tm.RenewalGuidance):
@@ -159,7 +158,7 @@ def test_what_was_withheld_from_a_frame_of_pandas_is_not_behind_it() -> None:
     frame = pd.DataFrame({"n": [1, 2], "device": [4711, 4712], "id": [1, 2], "text": ["a", "secret"]})
     frame.attrs["all"] = "4711"
     guard = pg.Guard(tm.NOTICE)
-    told = pg.Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
+    told = pg.Guard(tm.NOTICE, governance=Told({"2": STOPPED}))
     everybody = pg.Guard(tm.NOTICE, governance=Told(requires_subject=True))
     assert "4711" in _reached(frame[["n"]])
     with guard.purpose(tm.RenewalGuidance):
@@ -212,7 +211,7 @@ def test_a_lazy_frame_that_reads_a_file_stays_lazy(tmp_path: Path) -> None:
 
 
 def test_a_subject_in_the_index_is_asked_about() -> None:
-    guard = pg.Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"2": STOPPED}))
     frame = pd.DataFrame({"id": [1, 2], "email": ["a", "b"]}).set_index("id")
     with guard.purpose(tm.RenewalGuidance):
         left = Frames(guard).permitted(frame, {"id": pg.Subject, "email": tm.Registration})
@@ -220,10 +219,7 @@ def test_a_subject_in_the_index_is_asked_about() -> None:
 
 
 def test_who_was_left_out_does_not_stay_among_categories() -> None:
-    guard = pg.Guard(
-        tm.NOTICE,
-        governance=Told({"2": SubjectPreferences(all_suspended=True), "3": SubjectPreferences(all_suspended=True)}),
-    )
+    guard = pg.Guard(tm.NOTICE, governance=Told({"2": STOPPED, "3": STOPPED}))
     tags = {"id": pg.Subject, "email": tm.Registration, "size": pg.NotPersonal}
     frame = pd.DataFrame({"id": ["1", "2", "3"], "email": ["a", "b", "c"], "size": ["s", "m", "l"]}, dtype="category")
     frame["email"] = frame["email"].cat.as_ordered().cat.reorder_categories(["c", "b", "a"])
@@ -302,7 +298,7 @@ def test_names_and_ids_do_not_become_sql() -> None:
     name = 'e" OR true --'
     table = pa.table({"s'x\"": ["1.1(a)", "2.3"], name: ["a", "b"], "n": [0, 1]})
     tags = {"s'x\"": pg.RowSource, name: pg.ByRow, "n": pg.NotPersonal}
-    told = Told({"x' OR '1'='1": SubjectPreferences(all_suspended=True)})
+    told = Told({"x' OR '1'='1": STOPPED})
     guard = pg.Guard(tm.NOTICE, governance=told)
     with guard.purpose(tm.RenewalGuidance):
         found = Frames(guard).permitted(duckdb.from_arrow(table), tags)
@@ -352,7 +348,7 @@ def test_columns_of_another_guard_are_not_taken_for_its_own() -> None:
 def test_a_message_holds_no_value_of_a_row() -> None:
     private = "secret@example.org"
     table = pa.table({"source": ["1.1(a)"], "who": [f" {private}"], "email": [private]})
-    guard = pg.Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": STOPPED}))
     tags = {"source": pg.NotPersonal, "who": pg.Subject, "email": tm.Registration}
     with guard.purpose(tm.RenewalGuidance):
         for make in (pa.table, pl.DataFrame, pa.Table.to_pandas, duckdb.from_arrow):
@@ -396,13 +392,13 @@ def test_limit_who_tags_a_table_is_believed() -> None:
 
 
 def test_limit_a_lazy_frame_asks_as_of_when_it_was_narrowed() -> None:
-    told = Told({"1": SubjectPreferences(all_suspended=True)})
+    told = Told({"1": STOPPED})
     guard = pg.Guard(tm.NOTICE, governance=told)
     with guard.purpose(tm.RenewalGuidance):
         left = Frames(guard).permitted(
             pl.LazyFrame({"id": [1, 2], "email": ["a", "b"]}), {"id": pg.Subject, "email": tm.Registration}
         )
-    told.all_preferences["2"] = SubjectPreferences(all_suspended=True)
+    told.all_preferences["2"] = STOPPED
     assert left.collect()["id"].to_list() == [2]
 
 

@@ -21,9 +21,8 @@ from purposeguard.adapters.frames import Frames
 from purposeguard.adapters.tags import Columns
 from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 from tests.support import RecordingLedger
 
 TABLE = pa.table({"id": [1, 2, 3], "email": ["a@b", "c@d", "e@f"], "device": ["x", "y", "z"]})
@@ -82,7 +81,7 @@ def test_columns_that_may_not_be_used_are_withheld(kind: str) -> None:
 
 @each
 def test_rows_are_kept_by_what_their_subjects_asked_for(kind: str) -> None:
-    told = Told({"2": SubjectPreferences(all_suspended=True)})
+    told = Told({"2": STOPPED})
     guard = pg.Guard(tm.NOTICE, governance=told)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     given = {"id": pg.Subject, "email": tm.Registration, "device": tm.ProductData}
@@ -130,7 +129,7 @@ def test_outside_a_purpose_nothing_personal_is_read(kind: str) -> None:
 
 @each
 def test_observing_records_and_leaves_all_as_it_is(kind: str) -> None:
-    told = Told({"2": SubjectPreferences(all_suspended=True)})
+    told = Told({"2": STOPPED})
     ledger = RecordingLedger()
     guard = pg.Guard(tm.NOTICE, mode="observe", ledger=ledger, governance=told)
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
@@ -145,7 +144,7 @@ def test_observing_records_and_leaves_all_as_it_is(kind: str) -> None:
 
 @each
 def test_an_empty_frame_is_checked_like_any_other(kind: str) -> None:
-    guard = pg.Guard(tm.NOTICE, governance=Told({"1": SubjectPreferences(all_suspended=True)}))
+    guard = pg.Guard(tm.NOTICE, governance=Told({"1": STOPPED}))
     frames = Frames(guard)
     table = pa.table(
         {"source": pa.array([], pa.string()), "id": pa.array([], pa.int64()), "email": pa.array([], pa.string())}

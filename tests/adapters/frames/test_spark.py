@@ -9,8 +9,7 @@ import pytest
 from purposeguard import ByRow, Guard, PurposeViolation, RowSource, Subject, UnlabelledData
 from purposeguard.adapters.frames import Frames
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 TAGS = {"source": RowSource, "id": Subject, "email": ByRow, "device": tm.ProductData}
 
@@ -18,7 +17,7 @@ TAGS = {"source": RowSource, "id": Subject, "email": ByRow, "device": tm.Product
 def test_columns_and_rows_of_spark_are_told_by_the_tags_that_are_given(spark: Any) -> None:
     rows = [("1.1(a)", 1, "a", "x"), ("1.1(c)", 2, "b", "y"), ("2.3", 3, "c", "z"), ("1.1a", 4, "d", "w")]
     frame = spark.createDataFrame(rows, "source string, id long, email string, device string")
-    guard = Guard(tm.NOTICE, governance=Told({"2": SubjectPreferences(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"2": STOPPED}))
     frames = Frames(guard)
     with guard.purpose(tm.RenewalGuidance):
         with pytest.raises(PurposeViolation) as refused:

@@ -20,11 +20,9 @@ import pytest
 import purposeguard as pg
 from purposeguard.adapters.frames import Frames
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.frames.kinds import content, scanned
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
-STOPPED = SubjectPreferences(all_suspended=True)
 BY_ROW = {"source": pg.RowSource, "n": pg.ByRow}
 
 Make = Callable[[pa.Table], Any]

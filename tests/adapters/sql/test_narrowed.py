@@ -23,12 +23,11 @@ from purposeguard.errors import PurposeGuardError, UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from tests.adapters.sql.engines import DuckDB, Engine
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 Run = Callable[..., list[Any]]
 
 RENEWAL = tm.RenewalGuidance
-STOPPED = SubjectPreferences(all_suspended=True)
 
 TABLES = {
     "crm": {"id": (Subject, NotPersonal), "mail": (ByRow, NotPersonal), "origin": RowSource},

@@ -17,7 +17,7 @@ from purposeguard.adapters.sqlalchemy import GuardedSession, SealedColumns, prot
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.markers import ByRow, RowSource
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 Email = Annotated[str, mapped_column(String(80)), tm.Registration]
 
@@ -118,10 +118,7 @@ exports = Table(
     Column("public", String(80)),
 )
 
-STANDINGS = {
-    "customer:1": SubjectPreferences(all_suspended=True),
-    "customer:2": SubjectPreferences(suspended=frozenset({tm.RenewalGuidance.clause})),
-}
+STANDINGS = {"customer:1": STOPPED, "customer:2": SubjectPreferences(suspended=frozenset({tm.RenewalGuidance.clause}))}
 SOURCES = ["1.1(a)", "1.1b", "Contract"]
 
 

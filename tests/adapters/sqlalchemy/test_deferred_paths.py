@@ -91,11 +91,6 @@ class Desk(Base):
 
 
 @pytest.fixture
-def guard() -> Guard:
-    return Guard(tm.NOTICE)
-
-
-@pytest.fixture
 def session(tmp_path: Path, guard: Guard) -> Iterator[GuardedSession]:
     engine = create_engine(f"sqlite:///{tmp_path}/firms.db")
     Base.metadata.create_all(engine)

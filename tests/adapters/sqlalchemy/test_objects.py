@@ -36,11 +36,10 @@ from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import AsyncGuardedSession, GuardedSession, protect
 from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.testing import capture_decisions
 from tests.adapters.sqlalchemy.shop import Base, Customer, Letter, Order, Person, Shop, customer
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 
 Left = Callable[[Session, Any], None]
 
@@ -598,7 +597,7 @@ def test_how_related_objects_were_found_is_asked_for_again(*, left: bool, asked_
                     session.scalars(select(Club.id)).all()
                 with pytest.raises(PurposeViolation):
                     _ = kept.clubs
-            told.all_preferences = {"1": SubjectPreferences(all_suspended=True)}
+            told.all_preferences = {"1": STOPPED}
             if one is not guard:
                 with one.purpose(tm.SecurityInformation, channel="email"):
                     if left:
@@ -648,7 +647,7 @@ def test_a_row_is_decided_by_itself_once_a_class_that_says_whose_it_is_was_mappe
         kind: Mapped[str]
         words: Mapped[Annotated[str, tm.Registration]]
 
-    guard = Guard(tm.NOTICE, governance=Told({"7": SubjectPreferences(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"7": STOPPED}))
     plain = create_engine("sqlite://", poolclass=StaticPool)
     with plain.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE papers (id INTEGER PRIMARY KEY, kind TEXT, words TEXT, owner INTEGER)")

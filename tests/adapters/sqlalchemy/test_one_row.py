@@ -14,9 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from purposeguard import Guard
 from purposeguard.adapters.sqlalchemy import GuardedSession, protect
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.markers import Subject
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 from tests.support import ON_POSTGRESQL
 
 
@@ -83,7 +82,7 @@ def filled(url: str) -> Iterator[str]:
 
 
 def _stopped(keys: Iterable[str]) -> Told:
-    return Told({key: SubjectPreferences(all_suspended=True) for key in keys})
+    return Told(dict.fromkeys(keys, STOPPED))
 
 
 @pytest.mark.parametrize(("table", "ids"), [(Numbered, NUMBERS), (Named, NAMES), (Unique, IDS)])

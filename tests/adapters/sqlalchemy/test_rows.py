@@ -38,7 +38,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.sqlalchemy.shop import Letter, Person, Shop
-from tests.oversights import Told
+from tests.oversights import STOPPED, Told
 from tests.support import ON_POSTGRESQL, RecordingLedger
 
 people: Any = Person.__table__
@@ -143,7 +143,7 @@ def test_one_row_comes_back_or_none(shop: Shop, governed: Guard) -> None:
         session.expire(kept)
         assert kept.email == "p3"
         session.refresh(kept)
-        shop.told.all_preferences["customer:3"] = SubjectPreferences(all_suspended=True)
+        shop.told.all_preferences["customer:3"] = STOPPED
         session.expire(kept)
         with pytest.raises(ObjectDeletedError):
             _ = kept.email
@@ -419,7 +419,7 @@ def test_hierarchies_are_narrowed(other: sa.Engine, shop: Shop) -> None:
         session.add_all([SubSub(id=1, name="a", plan="p"), SubSub(id=2, name="b", plan="q"), Single(id=3, name="c")])
         session.add_all([Single(id=4, name="d", extra="x"), Sub(id=5, name="e")])
         session.commit()
-    guard = Guard(tm.NOTICE, governance=Told({f"customer:{n}": SubjectPreferences(all_suspended=True) for n in (1, 4)}))
+    guard = Guard(tm.NOTICE, governance=Told({f"customer:{n}": STOPPED for n in (1, 4)}))
     protect(other, guard, Base)
     with sessionmaker(other, class_=GuardedSession)() as session, guard.purpose(tm.RenewalGuidance):
         assert session.scalars(sa.select(Sub.name).order_by(Sub.id)).all() == ["b", "c", "e"]
@@ -435,7 +435,7 @@ def test_a_table_that_refers_to_itself_is_narrowed_everywhere(other: sa.Engine, 
     with Session(shop.plain) as session:
         session.add(Node(id=1, name="root", children=[Node(id=2, name="a"), Node(id=3, name="b")]))
         session.commit()
-    guard = Guard(tm.NOTICE, governance=Told({"customer:2": SubjectPreferences(all_suspended=True)}))
+    guard = Guard(tm.NOTICE, governance=Told({"customer:2": STOPPED}))
     protect(other, guard, Base)
     for option in (joinedload, selectinload, subqueryload, None):
         with GuardedSession(other) as session, guard.purpose(tm.RenewalGuidance):
@@ -578,7 +578,7 @@ def test_keys_of_subjects_go_when_others_take_their_place(shop: Shop, governed: 
     kept: Any = ()
     with shop.session(governed)() as session:
         for n in range(10):
-            shop.told.all_preferences = {f"customer:{n % 7}": SubjectPreferences(all_suspended=True)}
+            shop.told.all_preferences = {f"customer:{n % 7}": STOPPED}
             with governed.purpose(tm.ProductProvision):
                 kept = session.scalars(sa.select(Person.note.label(f"note{n}")).order_by(Person.id)).all()
     assert len(kept) == 5
@@ -667,7 +667,7 @@ def boards(tmp_path: Any) -> sessionmaker[GuardedSession]:
         )
         session.commit()
     plain.dispose()
-    governed = Guard(tm.NOTICE, governance=Told({"customer:2": SubjectPreferences(all_suspended=True)}))
+    governed = Guard(tm.NOTICE, governance=Told({"customer:2": STOPPED}))
     engine = protect(sa.create_engine(url, poolclass=NullPool), governed, Boards)
     return sessionmaker(engine, class_=GuardedSession, info={"guard": governed})
 
