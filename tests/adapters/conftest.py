@@ -1,4 +1,4 @@
-"""What tests of several adapters share: a PostgreSQL server, and one Spark session."""
+"""What tests of several adapters share: a guard, a PostgreSQL server, and one Spark session."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from purposeguard import Guard
+from purposeguard.notices import trendmicro_jp as tm
+
+
+@pytest.fixture
+def guard() -> Guard:
+    """A guard that keeps nothing of subjects."""
+    return Guard(tm.NOTICE)
 
 
 @pytest.fixture(scope="session")

@@ -44,8 +44,7 @@ def _demand(decider: Decider, names: Iterable[str], table: str = "sales") -> Dem
     return decider.demand({table: (SALES, names)})
 
 
-def test_what_is_granted_may_be_used() -> None:
-    guard = pg.Guard(NOTICE)
+def test_what_is_granted_may_be_used(guard: pg.Guard) -> None:
     decider = Decider(guard)
     demand = _demand(decider, ["id", "email", "total", "country"])
     assert demand.fields == (("sales.email", pg.Label(tm.Registration)), ("sales.total", pg.Label(tm.Contract)))
@@ -56,8 +55,7 @@ def test_what_is_granted_may_be_used() -> None:
         decider.check_demand(demand)
 
 
-def test_what_is_not_granted_is_refused_by_its_name() -> None:
-    guard = pg.Guard(NOTICE)
+def test_what_is_not_granted_is_refused_by_its_name(guard: pg.Guard) -> None:
     decider = Decider(guard)
     demand = _demand(decider, ["email", "device"])
     with guard.purpose(tm.RenewalGuidance), pytest.raises(pg.PurposeViolation) as caught:
@@ -142,8 +140,7 @@ def _refused(decider: Decider, tables: dict[str, tuple[Columns, list[str]]]) -> 
     return " ".join(str(caught.value).split())
 
 
-def test_a_table_whose_rows_say_their_sources_is_to_be_narrowed() -> None:
-    guard = pg.Guard(NOTICE)
+def test_a_table_whose_rows_say_their_sources_is_to_be_narrowed(guard: pg.Guard) -> None:
     decider = Decider(guard, rows="do this")
     with guard.purpose(tm.RenewalGuidance):
         said = _refused(decider, {"crm": (MIXED, ["name"])})
@@ -174,8 +171,7 @@ def test_whose_rows_are_is_asked_where_somebody_keeps_what_subjects_asked_for() 
     assert told.demand({"sales": (SALES, ["id", "country"])}).fields == ()
 
 
-def test_days_are_asked_wherever_rows_say_them() -> None:
-    guard = pg.Guard(NOTICE)
+def test_days_are_asked_wherever_rows_say_them(guard: pg.Guard) -> None:
     for mark in (pg.Collected, pg.Ended):
         columns = columns_of(NOTICE, {"email": tm.Registration, "day": mark})
         with guard.purpose(tm.RenewalGuidance):
@@ -183,8 +179,7 @@ def test_days_are_asked_wherever_rows_say_them() -> None:
         assert "the rows say from when they are, in `day`" in said
 
 
-def test_columns_by_row_need_the_column_that_says_the_source() -> None:
-    guard = pg.Guard(NOTICE)
+def test_columns_by_row_need_the_column_that_says_the_source(guard: pg.Guard) -> None:
     columns = columns_of(NOTICE, {"name": pg.ByRow})
     with (
         guard.purpose(tm.RenewalGuidance) as use,
@@ -278,8 +273,7 @@ def test_a_governance_that_cannot_tell_of_all_subjects_is_refused() -> None:
             Decider(guard).make_row_rule(use, SALES, ["email"])
 
 
-def test_another_revision_is_asked_anew() -> None:
-    guard = pg.Guard(NOTICE)
+def test_another_revision_is_asked_anew(guard: pg.Guard) -> None:
     decider = Decider(guard)
     columns = columns_of(NOTICE, {"name": pg.ByRow, "origin": pg.RowSource})
     narrower = NOTICE.dump()

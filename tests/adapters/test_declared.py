@@ -29,11 +29,6 @@ DECLARED = TaggedTable("customer", (("email", R), ("device", P)), of_subjects=Tr
 
 
 @pytest.fixture
-def guard() -> Guard:
-    return Guard(tm.NOTICE)
-
-
-@pytest.fixture
 def collector() -> Iterator[Collector]:
     collector = Collector(by_test=False, is_test=lambda _: False)
     watching.watch_all(collector)

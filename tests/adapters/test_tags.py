@@ -85,8 +85,7 @@ def test_a_model_may_describe_a_table_whose_rows_name_their_sources() -> None:
     assert columns.columns_with_mark(pg.Ended) is None
 
 
-def test_such_a_model_is_read_through_adapters_alone() -> None:
-    guard = pg.Guard(NOTICE)
+def test_such_a_model_is_read_through_adapters_alone(guard: pg.Guard) -> None:
     with pytest.raises(pg.UnlabelledData, match=r"purposeguard\.adapters"):
         pg.sources_of(Mixed)
     with pytest.raises(pg.UnlabelledData, match=r"purposeguard\.adapters"):

@@ -46,8 +46,7 @@ each = pytest.mark.parametrize("kind", FRAMES)
 
 
 @each
-def test_columns_are_checked_for_the_purpose_under_way(kind: str) -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_columns_are_checked_for_the_purpose_under_way(kind: str, guard: pg.Guard) -> None:
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     with guard.purpose(tm.SecurityInformation):
         frames.check(frame, Customer)
@@ -64,8 +63,7 @@ def test_columns_are_checked_for_the_purpose_under_way(kind: str) -> None:
 
 
 @each
-def test_columns_that_may_not_be_used_are_withheld(kind: str) -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_columns_that_may_not_be_used_are_withheld(kind: str, guard: pg.Guard) -> None:
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     with guard.purpose(tm.RenewalGuidance):
         left = frames.withhold(frame, Customer)
@@ -113,8 +111,7 @@ def test_a_column_without_which_rows_cannot_be_told_is_missed(kind: str) -> None
 
 
 @each
-def test_outside_a_purpose_nothing_personal_is_read(kind: str) -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_outside_a_purpose_nothing_personal_is_read(kind: str, guard: pg.Guard) -> None:
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     for call in (frames.check, frames.withhold, frames.permitted):
         with pytest.raises(
@@ -159,8 +156,9 @@ def test_an_empty_frame_is_checked_like_any_other(kind: str) -> None:
 
 
 @each
-def test_a_column_that_is_told_by_nothing_is_refused_and_one_that_is_not_there_is_not_missed(kind: str) -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_a_column_that_is_told_by_nothing_is_refused_and_one_that_is_not_there_is_not_missed(
+    kind: str, guard: pg.Guard
+) -> None:
     frames, frame = Frames(guard), FRAMES[kind](TABLE)
     with guard.purpose(tm.SecurityInformation):
         for call in (frames.check, frames.withhold, frames.permitted):
@@ -174,8 +172,7 @@ def test_a_column_that_is_told_by_nothing_is_refused_and_one_that_is_not_there_i
                 frames.check(frame)
 
 
-def test_a_channel_is_asked_for_like_everywhere() -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_a_channel_is_asked_for_like_everywhere(guard: pg.Guard) -> None:
     frames = Frames(guard)
     with guard.purpose(tm.WebSecurityMail, channel="email"):
         frames.check(TABLE, dict.fromkeys(TABLE.column_names, tm.WebContact))
@@ -183,8 +180,7 @@ def test_a_channel_is_asked_for_like_everywhere() -> None:
         frames.check(TABLE, dict.fromkeys(TABLE.column_names, tm.WebContact))
 
 
-def test_a_table_of_arrow_may_bear_its_own_tags() -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_a_table_of_arrow_may_bear_its_own_tags(guard: pg.Guard) -> None:
     frames = Frames(guard)
     table = arrow.tagged(TABLE, Customer, tm.NOTICE)
     with guard.purpose(tm.RenewalGuidance):
@@ -216,8 +212,7 @@ def test_uses_and_denials_are_told_once_a_frame() -> None:
 
 
 @pytest.mark.parametrize("count", [50_000, pytest.param(1_000_000, marks=pytest.mark.deep)])
-def test_a_frame_may_have_a_million_columns(count: int) -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_a_frame_may_have_a_million_columns(count: int, guard: pg.Guard) -> None:
     frames = Frames(guard)
     names = [f"c{n}" for n in range(count)]
     known = tags.columns_of(tm.NOTICE, dict.fromkeys(names, tm.Registration))
@@ -231,8 +226,7 @@ def test_a_frame_may_have_a_million_columns(count: int) -> None:
     assert refused.value.field == "c0"
 
 
-def test_columns_that_cannot_be_told_apart_are_refused() -> None:
-    guard = pg.Guard(tm.NOTICE)
+def test_columns_that_cannot_be_told_apart_are_refused(guard: pg.Guard) -> None:
     frames = Frames(guard)
     with guard.purpose(tm.SecurityInformation):
         twins = pa.table([[1], [2]], names=["a", "a"])

@@ -32,8 +32,7 @@ def test_columns_and_rows_of_spark_are_told_by_the_tags_that_are_given(spark: An
         frames.check(frame, TAGS, columns=["source"])
 
 
-def test_an_unknown_source_and_none_make_the_query_of_spark_fail(spark: Any) -> None:
-    guard = Guard(tm.NOTICE)
+def test_an_unknown_source_and_none_make_the_query_of_spark_fail(spark: Any, guard: Guard) -> None:
     for odd, message in (("9.9", "unknown source `9.9`"), (None, "no source")):
         frame = spark.createDataFrame([("1.1(a)", "a"), (odd, "b")], "source string, email string")
         with guard.purpose(tm.RenewalGuidance):

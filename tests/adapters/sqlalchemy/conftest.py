@@ -59,12 +59,6 @@ def no_connections_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def guard() -> Guard:
-    """A guard that keeps nothing of subjects."""
-    return Guard(tm.NOTICE)
-
-
-@pytest.fixture
 def governed(shop: Shop) -> Guard:
     """A guard that knows what subjects asked for."""
     return Guard(tm.NOTICE, governance=shop.told)
