@@ -23,7 +23,7 @@ def test_tables_are_listed_by_name_also_those_of_what_knows_them_only_later() ->
     orders, people = (TaggedTable(name, (("of", pg.Label(tm.Registration)),)) for name in ("orders", "people"))
 
     class Holder:
-        def declared(self) -> list[TaggedTable]:
+        def list_declared_tables(self) -> list[TaggedTable]:
             return [orders]
 
     holder = Holder()
@@ -52,6 +52,13 @@ def test_a_setting_holds_a_guard_or_names_one() -> None:
 def test_where_nothing_is_under_way_nothing_is_known_of_it() -> None:
     with pytest.raises(pg.PurposeMissing, match="outside any purpose"):
         _ = NO_USE.activity
+
+
+def test_a_set_of_ids_is_answered_alike_once_it_is_known() -> None:
+    mine = pg.Guard(tm.NOTICE)
+    for _ in range(3):
+        assert mine.allows({"1.1a", "1.1c"}, "1.2(1)①") is True
+        assert mine.allows({"1.1a", "1.1b"}, "1.2(1)①") is False
 
 
 def test_iterators_are_read_once() -> None:
