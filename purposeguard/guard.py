@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from purposeguard.policy.transfers import Recipient
     from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
     from purposeguard.runtime.declassification import Reclassifier
-    from purposeguard.runtime.legal_override import ExceptionBlock, LegalBasis, Subjects
+    from purposeguard.runtime.legal_override import LegalBasis, LegalExceptionBlock, Subjects
 
 P = TypeVar("P", bound=Purpose)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -241,7 +241,7 @@ class Guard:
         if subject is not None or conditions:
             return bool(self.explain(sources, purpose, channel, subject, conditions))
         if channel is None:
-            rows, purposes = self.engine.snapshot.known  # Read together, so that both belong to one revision.
+            rows, purposes = self.engine.snapshot.known_answers  # Read together, so that both belong to one revision.
             try:
                 if type(sources) is set:  # Ids often come in a set. Catching the TypeError would take twice as long.
                     return purposes[purpose] in rows[frozenset(sources)]  # pyright: ignore[reportArgumentType]  # It is a set.
@@ -308,19 +308,19 @@ class Guard:
         # `allows` looks into the same tables. A function for both would make each of them a fifth slower.
         engine = self.engine
         snapshot = engine.snapshot
-        if conditions:
-            pass  # Decided below.
-        elif subject is None and engine.counting:
+        can_be_cached = subject is None and not conditions
+        if can_be_cached and engine.counting:
             try:
-                tick = snapshot.checked[sources, purpose, channel]
+                tick = snapshot.allowed_checks[sources, purpose, channel]
             except (KeyError, TypeError):
                 pass  # The check is new in this form, or the sources are not hashable.
             else:
                 tick()
                 return
-        elif channel is None and subject is None:
-            # Read together, so that both belong to one revision. They are empty if observers want each decision.
-            rows, purposes = snapshot.known
+        elif can_be_cached and channel is None:
+            # Read together, so that both belong to one revision. They are empty if observers want each decision. A row
+            # has the purposes that its sources may serve, so membership means that the use is allowed.
+            rows, purposes = snapshot.known_answers
             try:
                 row = rows[sources]
                 if purpose in row or purposes[purpose] in row:
@@ -528,7 +528,7 @@ class Guard:
         subjects: Subjects,
         until: datetime.datetime,
         activity: str | None = None,
-    ) -> ExceptionBlock:
+    ) -> LegalExceptionBlock:
         """Create a block for a use that law permits outside the purposes of the notice, such as a warrant.
 
         Inside the block, data of any source may be opened if it is about one of the `subjects`. Each use must name its
@@ -550,11 +550,11 @@ class Guard:
             ValueError: `basis` is not a known legal basis, `reason` or `approver` is blank, there are no subjects, or
                 `until` has no time zone.
         """
-        from purposeguard.runtime.legal_override import ExceptionBlock  # noqa: PLC0415  # see above
+        from purposeguard.runtime.legal_override import LegalExceptionBlock  # noqa: PLC0415  # see above
 
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        return ExceptionBlock(
+        return LegalExceptionBlock(
             self.engine,
             basis=basis,
             reason=reason,
@@ -659,7 +659,7 @@ class Guard:
             condition_ids = matrix.resolve_conditions(conditions) if conditions else NO_CONDITIONS
             place = (id(frame.f_code), frame.f_lasti, purpose, channel, mode, condition_ids)
             try:
-                cached = snapshot.stated[place]
+                cached = snapshot.stated_purposes[place]
                 if cached.name == activity and not more:
                     return Block(cached)
             except (KeyError, TypeError):

@@ -1,5 +1,9 @@
-"""What happens when a process forks or ends: all handlers for both are registered here.
+"""The registration of handlers for the fork of a process and for its end.
 
+All handlers for forks are registered by these functions; `purposeguard.runtime.forking` and
+`purposeguard.governance.forking` define most of them. Handlers for the end of the process that apply to all objects of
+a class are registered here as well. `purposeguard.governance.ledger.counting` registers each of its counters itself,
+so that they are closed before the stores are.
 In a forked child the handlers run in the order in which they were registered, so locks are released first. Before a
 fork and at the end of the process they run in the opposite order.
 """

@@ -323,7 +323,7 @@ class Provisions:
                 rows = [{"pseudonym": names[key], "provision": number} for key in keys]
                 connection.execute(sa.insert(provided_subject), rows)
             named = [names[key] for key in keys] if len(keys) <= MOST_NAMED else None
-            body = entries.provision_body(dataclasses.replace(handed, subjects=keys), named)
+            body = entries.make_provision_body(dataclasses.replace(handed, subjects=keys), named)
             add_ledger_entry(self._ledger, self._store, connection, "provision", {"provision": number, **body})
         return number
 

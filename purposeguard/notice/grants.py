@@ -48,12 +48,12 @@ class Lineage:
             chain[source] = None
         return list(chain)
 
-    def upwards(self) -> list[str]:
+    def bottom_up(self) -> list[str]:
         """Return all sources that have a parent or items, items before their parents.
 
         Sources in a circle of parents, or above one, are left out.
         """
-        open_items = {parent: len(items) for parent, items in self.children.items()}
+        open_items = {parent: len(item_ids) for parent, item_ids in self.children.items()}
         order = [source for source in self.parent if source not in open_items]
         for source in order:
             above = self.parent.get(source)
@@ -65,9 +65,9 @@ class Lineage:
 
     def leaves(self, source: str) -> list[str]:
         """Return the lowest items below a source; the source itself if it has no items."""
-        return [item for item in self.span((source,)) if item not in self.children]
+        return [item for item in self.with_items((source,)) if item not in self.children]
 
-    def span(self, sources: Iterable[str]) -> dict[str, None]:
+    def with_items(self, sources: Iterable[str]) -> dict[str, None]:
         """Return the sources and all items below them, each once and in order. `EVERY` means all clauses."""
         reached = dict.fromkeys(self.known if sources == EVERY else sources)
         pending = list(reached)
@@ -84,30 +84,37 @@ def compute_grants(document: Document) -> Grants:
 
     Grants that depend on conditions or on a subject's consent are included; `LegalGrounds` says what they depend on.
 
+    The steps have an order. Grants and derivations come first, and prohibitions remove pairs from them. Only then are
+    parents computed from their items, so that a parent lacks what is forbidden for one item. Overlays come last,
+    because they narrow what is left of their source.
+
     Returns:
         Source id → purpose id → the clause of the grant.
     """
     lineage = Lineage(document)
     forbidden = compute_prohibitions(document)
+    # Grants, for the clauses that they name and all items below, and derivations.
     grants: Grants = {row.id: {} for row in source_rows(document)}
     clause_of: dict[str, str] = {}
     for grant in document.grant:
         purposes = dict.fromkeys((purpose.id for purpose in grant.purpose), grant.clause)
         clause_of |= purposes
-        for source in lineage.span(grant.sources):
+        for source in lineage.with_items(grant.sources):
             if source in grants:
                 grants[source] |= purposes
     for derivation in document.derivation:
         grants[derivation.id] = {id_: clause_of[id_] for id_ in derivation.serves if id_ in clause_of}
+    # Prohibitions.
     for source, purpose in forbidden:
         grants.get(source, {}).pop(purpose, None)
+    # Parents, which may serve what every one of their items may.
     for parent in lineage.children:  # Parents in a circle keep no grants; parsing reports them.
         grants[parent] = {}
-    for parent in lineage.upwards():
-        # A parent may serve what every one of its items may.
+    for parent in lineage.bottom_up():
         items = [grants[item] for item in lineage.children.get(parent, ())]
         if items:
             grants[parent] = _select_grants(items[0], set(items[0]).intersection(*items))
+    # Overlays.
     for overlay in document.overlay:
         allowed = {purpose for purpose in overlay.serves if (overlay.id, purpose) not in forbidden}
         grants[overlay.id] = _select_grants(grants.get(overlay.source, {}), allowed)
@@ -139,13 +146,13 @@ def _iter_covered_pairs(document: Document, prohibition: Prohibition) -> Iterato
     into a derivation covers what comes out: else linking would be a way round it.
     """
     lineage = Lineage(document)
-    covered = set(lineage.span(prohibition.sources))
+    covered = set(lineage.with_items(prohibition.sources))
     seen = -1
     while seen < len(covered):  # Derived data may go into another derivation.
         seen = len(covered)
         covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
         for derivation in document.derivation:
-            if not covered.isdisjoint(lineage.span((*derivation.from_, *derivation.with_))):
+            if not covered.isdisjoint(lineage.with_items((*derivation.from_, *derivation.with_))):
                 covered.add(derivation.id)
     return product(covered, document.members_of(prohibition.purposes))
 
@@ -231,7 +238,7 @@ class LegalGrounds:
         self._open = {purpose for purpose, groups in self._of_purpose.items() if name_proviso(groups) is None}
 
     def _span_of_basis(self, row: BasisRow) -> frozenset[str] | None:
-        return None if row.sources is None else frozenset(self._lineage.span(row.sources))
+        return None if row.sources is None else frozenset(self._lineage.with_items(row.sources))
 
     def get_grounds(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
         """Return the grounds of a granted pair that hold under the stated conditions.
@@ -320,7 +327,7 @@ def iter_extended_pairs(document: Document, row: Extension, pairs: Grants) -> It
     lineage = Lineage(document)
     overlays = {overlay.id for overlay in document.overlay}
     purposes = document.members_of(row.purposes)
-    for source in pairs if row.sources is None else lineage.span(row.sources):
+    for source in pairs if row.sources is None else lineage.with_items(row.sources):
         if source not in lineage.children and source not in overlays:
             for purpose in purposes:
                 if purpose in pairs.get(source, ()):

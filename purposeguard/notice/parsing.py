@@ -1,8 +1,8 @@
 """Reading a notice file: every fault at once, each with its place and, where there is one, a suggestion.
 
-There are two passes. In the first, pydantic checks the shape of the tables. The second (`CrossReferenceCheck`) leaves
-out the rows that the first rejects, and checks what no single row shows: duplicate ids, references to nothing, circles,
-widening. So a typing error in one row does not hide a wrong reference in another.
+There are two passes. In the first, pydantic checks the shape of the tables. The second (`check_cross_references`)
+leaves out the rows that the first rejects, and checks what no single row shows: duplicate ids, references to nothing,
+circles, widening. So a typing error in one row does not hide a wrong reference in another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from purposeguard.notice.positions import Position, explain_toml_error, find_pos
 from purposeguard.notice.schema import FORMAT, Channels, Document, PurposeRow
 from purposeguard.notice.texts import ByLanguage, Titles
 from purposeguard.notice.timezones import suggest_name as nearest_zones
-from purposeguard.notice.validation import ROWS, CrossReferenceCheck
+from purposeguard.notice.validation import ROWS, CrossReferenceCheck, check_cross_references
 from purposeguard.notice.vocabulary import find_nearest
 
 LARGEST_FILE = 16 * 2**20
@@ -122,14 +122,14 @@ def validate_tables(tables: Mapping[str, Any], origin: str, others: Iterable[Fau
         )
     faults = [*others]
     try:
-        sense = CrossReferenceCheck(Document.model_validate(tables))
+        check = check_cross_references(Document.model_validate(tables))
     except ValidationError as error:
         faults += _iter_shape_faults(error)
-        sense = _check_sound_rows(tables)
-    faults += sense.faults
+        check = _check_sound_rows(tables)
+    faults += check.faults
     if faults:
         raise NoticeError(locate_faults(sorted(faults, key=lambda fault: _sort_key(fault.place)), tables), origin)
-    return sense.document
+    return check.document
 
 
 def locate_faults(faults: Iterable[Fault], tables: Mapping[str, Any]) -> list[Fault]:
@@ -454,7 +454,7 @@ def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
         model = _find_fact_model(name)
         if model is not None:
             facts[name] = _validate_or_none(model, table)
-    return CrossReferenceCheck(Document.model_construct(None, **rows, **facts), places, tables)
+    return check_cross_references(Document.model_construct(None, **rows, **facts), places, tables)
 
 
 def _find_fact_model(name: str) -> type[BaseModel] | None:

@@ -164,7 +164,7 @@ def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) 
     sources = {row.id: row.source for row in document.overlay}
     inputs = {row.id: (*row.from_, *row.with_) for row in document.derivation}
 
-    order = lineage.upwards()
+    order = lineage.bottom_up()
     roots = [source for source in lineage.known if source not in lineage.parent]
     stated: dict[str, list[AnyPeriod]] = {}
     """Source → its own rows, or those of the nearest clause above that has some."""

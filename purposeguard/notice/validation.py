@@ -2,7 +2,7 @@
 
 They find duplicates, references to nothing, circles of parents, families that are none and overlays that widen, and
 check what a revision says of earlier ones: its extensions and renamings. References may be spelled as generously as ids
-in code; `CrossReferenceCheck.document` has them in canonical spelling.
+in code; the `document` of the check has them in canonical spelling.
 """
 
 from __future__ import annotations
@@ -172,58 +172,76 @@ _ROW_OF: Final[Mapping[str, str]] = {
 Row = TypeVar("Row", bound=Table)
 
 
-class CrossReferenceCheck:
-    """The check of the rows of a document against each other.
+def check_cross_references(
+    document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
+) -> CrossReferenceCheck:
+    """Check the rows of a document against each other, and return the check with all that it found.
 
-    `faults` holds all that is wrong between the rows, `document` the document with canonical references.
+    Args:
+        document: The document, with references in any spelling.
+        places: `id` of each row → its place in the file, if that is not its place in the document.
+        tables: The file as read. A reference to a row that is faulty itself is then not reported.
+    """
+    check = CrossReferenceCheck(document, places, tables)
+    check.run()
+    return check
+
+
+class CrossReferenceCheck:
+    """The check of the rows of a document against each other, made by `check_cross_references`.
+
+    Attributes:
+        faults: All that is wrong between the rows.
+        document: The document with canonical references.
     """
 
-    def __init__(
-        self, document: Document, places: Mapping[int, str] | None = None, tables: Mapping[str, Any] | None = None
-    ) -> None:
-        """Check a document.
-
-        Args:
-            document: the document, with references in any spelling.
-            places: `id` of each row → its place in the file, if that is not its place in the document.
-            tables: the file as read. A reference to a row that is faulty itself is then not reported.
-        """
+    def __init__(self, document: Document, places: Mapping[int, str] | None, tables: Mapping[str, Any] | None) -> None:
         self.faults: list[Fault] = []
+        self.document = document
         self._places = dict(places or {id(row): place for place, row in iter_rows_with_places(document)})
-        self._excused = _ids(tables) if tables else {}
+        self._ids_of_faulty_rows = _collect_possible_ids(tables) if tables else {}
+        self._ids_by_spelling: Mapping[str, Names] = {}
+
+    def run(self) -> None:
+        """Check the document, and put the one with canonical references in its place."""
+        document = self.document
+        self._ids_by_spelling = self._collect_all_names(document)
+        self._check_class_names(document)
+        self._check_function_names(document)
+        self.document = self._make_canonical(document)
+        self._check_parents()
+        self._check_grants_name_clauses()
+        self._check_derivations_end()
+        self._check_overlays_narrow()
+        self._check_bases_cover()
+        self._check_bases_matter()
+        self._check_rows_differ()
+        self._check_periods_differ()
+        self._check_countries_differ()
+        self._check_recipients_differ()
+        for row, key, message, suggestion in find_revision_slips(self.document):
+            self._fault(row, key, message, suggestion)
+        self._check_nothing_twice(document)
+
+    def _collect_all_names(self, document: Document) -> Mapping[str, Names]:
+        """Return the canonical ids by their spelling, for each kind of id, and report ids that two rows share."""
         conditions = getattr(document, "condition", ())
-        self._names(_spellings(document.grant), "grant")
+        self._collect_names(_spellings(document.grant), "grant")
         # A purpose and a family are asked for by the same argument, so their names are of one kind.
-        either = self._names(_spellings((*document.purposes, *document.family)), "purpose or family")
+        either = self._collect_names(_spellings((*document.purposes, *document.family)), "purpose or family")
         purposes = {row.id for row in document.purposes}
-        self._known: Mapping[str, Names] = {
-            "condition": self._names(_spellings(conditions), "condition"),
-            "channel": self._names(_spellings(document.channel), "channel"),
-            "source": self._names(_spellings(source_rows(document)), "source"),
+        return {
+            "condition": self._collect_names(_spellings(conditions), "condition"),
+            "channel": self._collect_names(_spellings(document.channel), "channel"),
+            "source": self._collect_names(_spellings(source_rows(document)), "source"),
             "purpose": {folded: name for folded, name in either.items() if name in purposes},
             "purpose or family": either,
         }
-        self._class_names(document)
-        self._function_names(document)
-        self.document = self._canonical(document)
-        self._parents()
-        self._grants_name_clauses()
-        self._derivations_end()
-        self._overlays_narrow()
-        self._bases_cover()
-        self._bases_matter()
-        self._rows_differ()
-        self._periods_differ()
-        self._countries_differ()
-        self._recipients_differ()
-        for row, key, message, suggestion in find_revision_slips(self.document):
-            self._fault(row, key, message, suggestion)
-        self._nothing_twice(document)
 
     def _fault(self, row: BaseModel, key: str, message: str, suggestion: str | None = None) -> None:
         self.faults.append(Fault(f"{self._places[id(row)]}.{key}", message, suggestion))
 
-    def _names(self, spellings: Iterable[_Spelling], kind: str) -> Names:
+    def _collect_names(self, spellings: Iterable[_Spelling], kind: str) -> Names:
         """Return the canonical id of each spelling, and report ids that two rows share."""
         owner: dict[str, BaseModel] = {}
         names: Names = {}
@@ -244,7 +262,7 @@ class CrossReferenceCheck:
                 self._fault(row, key, message, "give each row an id of its own")
         return slugs | names
 
-    def _class_names(self, document: Document) -> None:
+    def _check_class_names(self, document: Document) -> None:
         """Report classes of different kinds that share a name: a generated module holds all classes side by side."""
         kinds: dict[str, str] = {}
         for kind, rows in (
@@ -261,7 +279,7 @@ class CrossReferenceCheck:
                     message = f"duplicate: `{row.class_}` is already the class of a {other}"
                     self._fault(row, "class", message, "give each row a class name of its own")
 
-    def _function_names(self, document: Document) -> None:
+    def _check_function_names(self, document: Document) -> None:
         """Report derivations that share the name of their function in the generated module, or use a reserved one."""
         seen: dict[str, str] = {}
         for row in document.derivation:
@@ -272,11 +290,11 @@ class CrossReferenceCheck:
                 message = f"duplicate: `{row.function}` is already the function of `{seen[row.function]}`"
                 self._fault(row, "function", message, "give each derivation a function name of its own")
 
-    def _one(self, row: BaseModel, place: str, spelling: str, kind: str) -> str | None:
+    def _resolve_reference(self, row: BaseModel, place: str, spelling: str, kind: str) -> str | None:
         """Return the canonical id that a reference means. Report it and return None if it means nothing."""
-        folded, canonical_ids = _fold_spelling(spelling), self._known[kind]
+        folded, canonical_ids = _fold_spelling(spelling), self._ids_by_spelling[kind]
         canonical = canonical_ids.get(folded)
-        if canonical is None and folded not in self._excused.get(kind, ()):
+        if canonical is None and folded not in self._ids_of_faulty_rows.get(kind, ()):
             words = filter(str.isalpha, canonical_ids)  # Folded class names may be suggested too.
             close = find_nearest(spelling, (*canonical_ids.values(), *words))
             suggestion = f"name a row of the notice, or write {_ROW_OF[kind]}"
@@ -285,18 +303,18 @@ class CrossReferenceCheck:
             self._fault(row, place, f"unknown {kind} `{spelling}`", suggestion)
         return canonical
 
-    def _all(self, row: BaseModel, key: str, given: Sequence[str], kind: str) -> tuple[str, ...]:
+    def _resolve_references(self, row: BaseModel, key: str, given: Sequence[str], kind: str) -> tuple[str, ...]:
         """Return the canonical ids of a list of references. Report those that are unknown or named twice."""
         ids: dict[str, None] = {}
         for index, spelling in enumerate(given):
-            canonical = self._one(row, f"{key}[{index}]", spelling, kind)
+            canonical = self._resolve_reference(row, f"{key}[{index}]", spelling, kind)
             if canonical in ids:
                 self._fault(row, f"{key}[{index}]", f"names {kind} `{canonical}` a second time", "remove one")
             elif canonical is not None:
                 ids[canonical] = None
         return tuple(ids)
 
-    def _canonical(self, row: Row, place: str = "") -> Row:
+    def _make_canonical(self, row: Row, place: str = "") -> Row:
         """Return a copy of a row with canonical spellings in all references, also in the rows below it."""
         self._places.setdefault(id(row), place)
         place, refers = self._places[id(row)], reference_fields(type(row))
@@ -307,22 +325,24 @@ class CrossReferenceCheck:
             if name in refers and value not in (None, EVERY):
                 kind = row.kind if isinstance(row, (Renaming, Confirmation)) else refers[name].kind
                 if isinstance(value, str):
-                    reference: object = self._one(row, key, value, kind) or ""
+                    reference: object = self._resolve_reference(row, key, value, kind) or ""
                 else:
-                    reference = self._all(row, key, value, kind)
+                    reference = self._resolve_references(row, key, value, kind)
                 # A prohibition whose conditions are all unknown stays lifted: what it seems to forbid is not reported.
                 changes[name] = reference if reference or key != "unless" else value
             elif isinstance(value, Table):
-                changes[name] = self._canonical(value, here)
+                changes[name] = self._make_canonical(value, here)
             elif isinstance(value, tuple) and value and isinstance(value[0], Table):
-                changes[name] = tuple(self._canonical(inner, f"{here}[{index}]") for index, inner in enumerate(value))
+                changes[name] = tuple(
+                    self._make_canonical(inner, f"{here}[{index}]") for index, inner in enumerate(value)
+                )
         if not changes:
             return row
         copy = row.model_copy(update=changes)
         self._places[id(copy)] = place
         return copy
 
-    def _periods_differ(self) -> None:
+    def _check_periods_differ(self) -> None:
         """Report a second period of a source from the same event: each may have one, and one for law."""
         retention = getattr(self.document, "retention", None)
         if retention is None:
@@ -335,7 +355,7 @@ class CrossReferenceCheck:
                     self._fault(row, "source", message, "keep one of the two")
                 seen.add((row.source, row.from_))
 
-    def _bases_cover(self) -> None:
+    def _check_bases_cover(self) -> None:
         """Report purposes with several bases none of which applies to some source that may serve them.
 
         A row that names an overlay is reported too: an overlay has the bases of the source that it narrows.
@@ -366,7 +386,7 @@ class CrossReferenceCheck:
         """Return True if one of the places is in this row."""
         return any(place.startswith(f"{self._places[id(row)]}.") for place in places)
 
-    def _bases_matter(self) -> None:
+    def _check_bases_matter(self) -> None:
         """Report each row of several bases that another row makes irrelevant."""
         faulty = [fault.place for fault in self.faults]
         for shadowed in find_shadowed_bases(self.document):
@@ -384,11 +404,11 @@ class CrossReferenceCheck:
             )
             self._fault(owner, f"bases[{shadowed.row}]", message, cure)
 
-    def _parents(self) -> None:
+    def _check_parents(self) -> None:
         """Report parents that are no clause, and circles of parents."""
         lineage = Lineage(self.document)
         clauses = {row.id for row in self.document.source}
-        settled = {*lineage.upwards()}
+        settled = {*lineage.bottom_up()}
         for row in self.document.source:
             if row.parent and row.parent not in clauses:
                 self._fault(
@@ -399,7 +419,7 @@ class CrossReferenceCheck:
                 message = f"a circle of parents: {' → '.join([row.id, *chain])}"
                 self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
 
-    def _grants_name_clauses(self) -> None:
+    def _check_grants_name_clauses(self) -> None:
         """Report grants that name overlays or derivations, whose own rows say what they may serve."""
         clauses = {row.id for row in self.document.source}
         for row in self.document.grant:
@@ -409,7 +429,7 @@ class CrossReferenceCheck:
                         row, "sources", f"`{source}` is no clause", "say what it serves in its own row, `serves`"
                     )
 
-    def _derivations_end(self) -> None:
+    def _check_derivations_end(self) -> None:
         """Report derivations that go into themselves, directly or through others."""
         inputs = {row.id: set(row.from_ + row.with_) for row in self.document.derivation}
         for row in self.document.derivation:
@@ -422,26 +442,32 @@ class CrossReferenceCheck:
             if row.id in reached:
                 self._fault(row, "from", f"a circle: `{row.id}` is derived from itself", "name other sources")
 
-    def _rows_differ(self) -> None:
+    def _check_rows_differ(self) -> None:
         """Report two rows about the same thing, since they could contradict each other.
 
         Code writes a family as the union of its members, an operation on two sources derives one source, and what an
         item of a product may serve, or is forbidden, is said once.
         """
-        self._differ(self.document.family, "purposes", lambda row: (frozenset(row.purposes[len(row.purposes) < 2 :]),))
-        self._differ(
+        self._report_same_meanings(
+            self.document.family, "purposes", lambda row: (frozenset(row.purposes[len(row.purposes) < 2 :]),)
+        )
+        self._report_same_meanings(
             self.document.derivation,
             "operation",
             lambda row: (row.operation, row.from_ and row.with_ and frozenset(map(frozenset, (row.from_, row.with_)))),
         )
-        self._differ(
+        self._report_same_meanings(
             self.document.overlay,
             "item",
             lambda row: (row.source, _fold_spelling(row.product), _fold_spelling(row.item)),
         )
-        self._differ(self.document.forbid, "sources", lambda row: (frozenset(row.sources), frozenset(row.purposes)))
+        self._report_same_meanings(
+            self.document.forbid, "sources", lambda row: (frozenset(row.sources), frozenset(row.purposes))
+        )
 
-    def _differ(self, rows: Sequence[Row], key: str, meaning: Callable[[Row], tuple[Hashable, ...]]) -> None:
+    def _report_same_meanings(
+        self, rows: Sequence[Row], key: str, meaning: Callable[[Row], tuple[Hashable, ...]]
+    ) -> None:
         """Report rows that have the same meaning.
 
         A meaning with an empty part is passed over: that part is unknown or unread, which is reported elsewhere.
@@ -453,7 +479,7 @@ class CrossReferenceCheck:
             if all(meant) and first is not row and (_entry_name(row) != _entry_name(first) or _entry_key(row) is None):
                 self._fault(row, key, f"says again what {_entry_name(first)} is about", "keep one of the two")
 
-    def _countries_differ(self) -> None:
+    def _check_countries_differ(self) -> None:
         """Report countries that two groups of equivalent countries name. A listed country may be in a group too."""
         transfer = getattr(self.document, "transfer", None)
         seen: dict[str, str] = {}
@@ -464,7 +490,7 @@ class CrossReferenceCheck:
                     message = f"duplicate: `{code}` is one of `{seen[code]}` already"
                     self.faults.append(Fault(place, message, "name each country once"))
 
-    def _recipients_differ(self) -> None:
+    def _check_recipients_differ(self) -> None:
         """Report kinds of recipients that data is both entrusted and provided to: the terms of the two differ."""
         entrustment = getattr(self.document, "entrustment", None)
         if entrustment is None:
@@ -477,23 +503,23 @@ class CrossReferenceCheck:
                     suggestion = "give third parties a kind of their own"
                     self._fault(row, f"recipients[{index}].id", message, suggestion)
 
-    def _nothing_twice(self, document: Document) -> None:
+    def _check_nothing_twice(self, document: Document) -> None:
         """Report entries that a list holds twice, in whatever spelling: two rows of one meaning could contradict.
 
         Entries that are reported already are passed over.
         """
         reported = {fault.place for fault in self.faults}
-        for place, value in self._twice(document, ""):
+        for place, value in self._iter_duplicates(document, ""):
             if place not in reported:
                 self.faults.append(Fault(place, f"duplicate: {value} is in this list already", "keep one of the two"))
 
-    def _twice(self, table: BaseModel, place: str) -> Iterator[tuple[str, str]]:
+    def _iter_duplicates(self, table: BaseModel, place: str) -> Iterator[tuple[str, str]]:
         """Yield the place and the name of each entry that equals an earlier entry of its list, or means the same."""
         for name, field in type(table).model_fields.items():
             value = getattr(table, name, None)
             here = f"{place}.{field.alias or name}" if place else field.alias or name
             if isinstance(value, BaseModel):
-                yield from self._twice(value, here)
+                yield from self._iter_duplicates(value, here)
             seen: set[str] = set()
             for index, entry in enumerate(value if isinstance(value, tuple) else ()):
                 entry_place = self._places.get(id(entry), f"{here}[{index}]")
@@ -504,9 +530,9 @@ class CrossReferenceCheck:
                         yield f"{entry_place}.{key.rstrip('_')}" if key else entry_place, _entry_name(entry)
                     seen.add(meant)
                 if isinstance(entry, BaseModel):
-                    yield from self._twice(entry, entry_place)
+                    yield from self._iter_duplicates(entry, entry_place)
 
-    def _overlays_narrow(self) -> None:
+    def _check_overlays_narrow(self) -> None:
         """Report overlays that may serve what their source may not (rule 8)."""
         if not self.document.overlay:
             return
@@ -579,7 +605,7 @@ def iter_rows_with_places(document: Document) -> Iterator[tuple[str, BaseModel]]
             yield f"grant[{index}].purpose[{number}]", row
 
 
-def _ids(tables: Mapping[str, Any]) -> dict[str, set[str]]:
+def _collect_possible_ids(tables: Mapping[str, Any]) -> dict[str, set[str]]:
     """Return all texts that could be ids in the file as read, by the kind of id. Faulty rows are included."""
     purposes: set[str] = set()
     for grant in _rows(tables, "grant"):
@@ -654,7 +680,7 @@ def _find_shadowed_rows(
         The index of the row, the index of the row that asks for less, and the source.
     """
     every = frozenset(sources)
-    spans = [every if row.sources is None else every.intersection(lineage.span(row.sources)) for row in rows]
+    spans = [every if row.sources is None else every.intersection(lineage.with_items(row.sources)) for row in rows]
     for index, row in enumerate(rows):
         covered: dict[str, int] = {}
         own = [source for source in sources if source in spans[index]]

@@ -662,7 +662,7 @@ class PolicyTable(Immutable):
         members = purpose.members if isinstance(purpose, Family) else (purpose,)
         return any(member in self.closed for member in members)
 
-    def was_closed(self, purpose: type[Purpose] | Family) -> bool:
+    def is_closed_elsewhere(self, purpose: type[Purpose] | Family) -> bool:
         """Return True if another known revision limits the channels of this purpose, and this one does not."""
         return not self.opened.isdisjoint(purpose.members if isinstance(purpose, Family) else (purpose,))
 

@@ -254,7 +254,7 @@ def _check_content(
             f"{', '.join(personal)} first"
         )
     if row.sources is not None:
-        covered = set(Lineage(document).span(row.sources))
+        covered = set(Lineage(document).with_items(row.sources))
         covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
         if others := [source for source in personal if source not in covered]:
             yield f"clause {row.clause} provides {', '.join(row.sources)}, not {', '.join(others)}"

@@ -44,7 +44,7 @@ class OutsideTheNotice(Purpose):
     title: ClassVar[Mapping[str, str]] = {"en": "Use that law permits outside the notice", "ja": "法令に基づく例外利用"}
 
 
-class ExceptionBlock:
+class LegalExceptionBlock:
     """The result of `guard.exception(…)`: a sync and async context manager that yields a `Use`."""
 
     __slots__ = ("_engine", "_entered", "_exception")
@@ -79,12 +79,12 @@ class ExceptionBlock:
             activity or site.dotted, basis, reason, approver, _normalize_subjects(subjects), to_utc(until), site
         )
         self._engine = engine
-        self._entered: list[ExceptionUse] = []
+        self._entered: list[LegalExceptionUse] = []
 
     def _enter(self, frame: FrameType) -> Use[Any]:
         if self._engine.clock.now() >= self._exception.until:
             self._engine.report_denial(PurposeMissing(_describe_end(self._exception)), observed=self._engine.observing)
-        use = ExceptionUse(self._engine, self._exception, frame)
+        use = LegalExceptionUse(self._engine, self._exception, frame)
         self._entered.append(use)
         return use
 
@@ -134,8 +134,11 @@ def _normalize_subjects(subjects: object) -> frozenset[str] | None:
     return keys
 
 
-class _ExceptionPermissions(Permissions):
-    """Permissions that allow nothing. The handle of an exception decides, and reads only the notice from them."""
+class _LegalExceptionPermissions(Permissions):
+    """The notice of an exception: the handle decides and reads only the notice from these permissions.
+
+    They allow nothing themselves.
+    """
 
     __slots__ = ()
 
@@ -150,7 +153,7 @@ class _ExceptionPermissions(Permissions):
         )
 
 
-class _ExceptionHandle(ActivityHandle):
+class _LegalExceptionHandle(ActivityHandle):
     """The activity of a legal exception. It allows all data of the persons concerned, and records each use first."""
 
     __slots__ = ("_exception",)
@@ -165,7 +168,7 @@ class _ExceptionHandle(ActivityHandle):
         super().__init__(engine, activity)
 
     def _make_permissions(self) -> Permissions:
-        return _ExceptionPermissions(self.engine.snapshot)
+        return _LegalExceptionPermissions(self.engine.snapshot)
 
     def get_permissions(self) -> Permissions:
         """Return permissions with the vocabulary of the notice in force."""
@@ -256,13 +259,13 @@ class _ExceptionHandle(ActivityHandle):
         self.count_use(label, row_contexts, self.get_permissions(), 1)
 
 
-class ExceptionUse(Use[Any]):
+class LegalExceptionUse(Use[Any]):
     """A use under a legal exception."""
 
     __slots__ = ()
 
     def __init__(self, engine: Engine, exception: LegalException, frame: FrameType) -> None:
-        super().__init__(_ExceptionHandle(engine, exception), frame)
+        super().__init__(_LegalExceptionHandle(engine, exception), frame)
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 

@@ -1,4 +1,7 @@
-"""The policy in force: one compiled notice, the decisions by it, and a cache of the allowed ones."""
+"""The policy in force: one compiled notice, the decisions by it, and caches of the allowed ones.
+
+`PolicySnapshot` decides. `Permissions` cache what it allowed for one purpose and channel.
+"""
 
 from __future__ import annotations
 
@@ -45,15 +48,15 @@ class Permissions:
         allowed_labels: The labels that are cached as allowed, if uses are not counted.
         channel: The channel, if one is stated.
         conditions: The conditions that are stated to hold.
-        matrix: The compiled notice of the snapshot.
+        matrix: The table of the snapshot, which is the compiled notice.
         purpose: The purpose or family.
         retired: True if the notice was replaced.
         snapshot: The snapshot that decides.
     """
 
     __slots__ = (
-        "_allowed_to",
         "_counting",
+        "_labels_by_preferences",
         "_lock",
         "allowed_labels",
         "channel",
@@ -77,7 +80,8 @@ class Permissions:
         self.channel = channel
         self.conditions = conditions
         self.allowed_labels: set[object] = set()
-        self._allowed_to: dict[SubjectPreferences, set[Label]] = {}
+        # The labels that are cached as allowed for subjects with these preferences.
+        self._labels_by_preferences: dict[SubjectPreferences, set[Label]] = {}
         self._counting: weakref.WeakValueDictionary[int, UsageCounter] = weakref.WeakValueDictionary()
         self.retired = False
         self._lock = make_lock()  # Reentrant, because a signal handler or finalizer may interrupt its thread.
@@ -103,11 +107,11 @@ class Permissions:
     def is_known_allowed(self, label: Label, context: Context) -> bool:
         """Return True if the use of data with this label in this context is cached as allowed."""
         is_cacheable = context.preferences is not None and context.under is None and not context.overdue
-        return is_cacheable and label in self._allowed_to.get(context.preferences, NO_LABELS)  # type: ignore[arg-type]  # not None
+        return is_cacheable and label in self._labels_by_preferences.get(context.preferences, NO_LABELS)  # type: ignore[arg-type]  # not None
 
     def labels_allowed_for(self, preferences: SubjectPreferences) -> set[Label] | frozenset[Label]:
         """Return the labels that are cached as allowed for subjects with these preferences."""
-        return self._allowed_to.get(preferences, NO_LABELS)
+        return self._labels_by_preferences.get(preferences, NO_LABELS)
 
     def _cache_allowed(self, label: Label, context: Context | None) -> None:
         if context is None:
@@ -117,8 +121,8 @@ class Permissions:
                         self.allowed_labels.add(label)
         elif context.preferences is not None and context.under is None and not context.overdue:
             with self._lock:
-                if not self.retired and len(self._allowed_to) < MOST_REMEMBERED:
-                    self._allowed_to.setdefault(context.preferences, set()).add(label)
+                if not self.retired and len(self._labels_by_preferences) < MOST_REMEMBERED:
+                    self._labels_by_preferences.setdefault(context.preferences, set()).add(label)
 
     def set_counter(self, counting: UsageCounter, label: Label, tick: Tick) -> None:
         """Cache an allowed label together with the function that counts its uses.
@@ -138,7 +142,7 @@ class Permissions:
         with self._lock:
             self.retired = True
             self.allowed_labels.clear()
-            self._allowed_to.clear()
+            self._labels_by_preferences.clear()
             # The list is a copy, because a finalizer may add to the dictionary meanwhile.
             for counting in filter(None, [reference() for reference in self._counting.valuerefs()]):
                 counting.counted.clear()
@@ -148,26 +152,27 @@ class PolicySnapshot:
     """A compiled notice with its decision function and caches, which are replaced together.
 
     Attributes:
-        checked: The allowed checks outside activities, each with the function that counts it.
-        known: The questions to `Guard.allows` that were answered before.
-        matrix: The compiled notice.
+        allowed_checks: Maps each allowed check outside activities, its arguments, to the function that counts it.
+        known_answers: What `Guard.allows` looks up: sources → row of what they may serve, and spelling → purpose. Both
+            are empty if nothing is cached.
+        matrix: The table of the policy, which is the compiled notice.
         observed: True if observers want each decision, so that nothing is cached.
         remembers_labels: True if uses are not counted, so that allowed labels are cached.
-        stated: The purposes that were stated at places in the code.
+        stated_purposes: Maps each place in the code to the purpose that was stated there.
     """
 
     __slots__ = (
         "__weakref__",
+        "_caching_disabled",
         "_lock",
         "_permissions",
         "_requires_subject",
-        "_retired",
-        "checked",
-        "known",
+        "allowed_checks",
+        "known_answers",
         "matrix",
         "observed",
         "remembers_labels",
-        "stated",
+        "stated_purposes",
     )
 
     def __init__(
@@ -181,20 +186,21 @@ class PolicySnapshot:
         """Decide by a compiled notice.
 
         Args:
-            matrix: The compiled notice.
+            matrix: The table of the policy, which is the compiled notice.
             remembers_labels: True if uses are not counted, so that allowed labels are cached.
             requires_subject: True if activities must name the subject of all personal data.
             observed: True if observers want each decision, so that nothing is cached.
         """
         self.matrix = matrix
-        self.known = (_NONE_ASKED, _NONE_ASKED) if observed else matrix.lookup_tables
+        self.known_answers = (_NONE_ASKED, _NONE_ASKED) if observed else matrix.lookup_tables
         self.observed = observed
         self.remembers_labels = remembers_labels
         self._requires_subject = requires_subject
         self._permissions: dict[tuple[object, str | None, frozenset[str]], Permissions] = {}
-        self.checked: dict[object, Tick] = {}
-        self.stated: dict[object, Any] = {}
-        self._retired = observed
+        self.allowed_checks: dict[object, Tick] = {}
+        self.stated_purposes: dict[object, Any] = {}
+        # True from the start if observers want each decision, and once the notice was replaced.
+        self._caching_disabled = observed
         self._lock = make_lock()
 
     def decide(
@@ -209,7 +215,8 @@ class PolicySnapshot:
     ) -> Verdict:
         """Decide if data from these sources may serve a purpose.
 
-        This is the only place that decides. All other code caches or explains its answers.
+        This is the only place that decides under the notice. All other code caches or explains its answers. Legal
+        exceptions (`purposeguard.runtime.legal_override`) permit uses outside of the notice.
 
         Args:
             sources: The sources of the data.
@@ -228,21 +235,21 @@ class PolicySnapshot:
         matrix = self.matrix
         frozen_sources = freeze_sources(sources)
         label = matrix.resolve_label(frozen_sources)
-        closed = False
+        lacks_channel = False
         if context is None:
             may_omit_subject = not (activity and self._requires_subject) or label is _NOT_PERSONAL
             context = NONE_KNOWN if may_omit_subject else NOT_NAMED
         if conditions:
             context = context._replace(conditions=conditions)
         if activity and channel is None:
-            closed = matrix.must_state_channel(purpose)
-            if matrix.was_closed(purpose):
+            lacks_channel = matrix.must_state_channel(purpose)
+            if matrix.is_closed_elsewhere(purpose):
                 context = context._replace(unstated=True)
         row = matrix.row_for(label, channel, context)
         if context is NONE_KNOWN and frozen_sources is not label:
             matrix.cache_row(frozen_sources, channel, row)
-        allowed = not closed and purpose in row
-        return Verdict(allowed, matrix, label, purpose, channel, context, closed)
+        allowed = not lacks_channel and purpose in row
+        return Verdict(allowed, matrix, label, purpose, channel, context, lacks_channel)
 
     def get_permissions(
         self, purpose: type[Purpose] | Family, channel: str | None, conditions: frozenset[str] = NO_CONDITIONS
@@ -264,25 +271,31 @@ class PolicySnapshot:
             permissions = Permissions(self, purpose, channel, conditions)
             with self._lock:
                 permissions = self._permissions.setdefault((purpose, channel, conditions), permissions)
-                if self._retired:  # The notice was replaced meanwhile.
+                if self._caching_disabled:  # Observers want each decision, or the notice was replaced meanwhile.
                     permissions.retire()
         return permissions
 
     def cache_check(self, check: tuple[object, ...], tick: Tick) -> None:
         """Cache an allowed check outside activities with the function that counts it, unless the cache is full."""
-        if not self._retired and len(self.checked) < _CHECKS_AT_MOST:
-            self.checked[check] = tick
+        if not self._caching_disabled and len(self.allowed_checks) < _CHECKS_AT_MOST:
+            self.allowed_checks[check] = tick
 
     def cache_stated(self, place: object, stated: object) -> None:
         """Cache the purpose that was stated at a place in the code, unless the cache is full."""
         with self._lock:
-            if not self._retired and (place in self.stated or len(self.stated) < _PLACES_AT_MOST):
-                self.stated[place] = stated
+            if not self._caching_disabled and (
+                place in self.stated_purposes or len(self.stated_purposes) < _PLACES_AT_MOST
+            ):
+                self.stated_purposes[place] = stated
 
     def retire(self) -> None:
-        """Retire all permissions, including those that are created later."""
+        """Retire all permissions, including those that are created later.
+
+        The stated purposes are dropped, because each was resolved under this notice. The allowed checks stay: they are
+        looked up only in the snapshot that is in force.
+        """
         with self._lock:
-            self._retired = True
-            self.stated.clear()
+            self._caching_disabled = True
+            self.stated_purposes.clear()
             for permissions in self._permissions.values():
                 permissions.retire()

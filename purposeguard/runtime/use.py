@@ -35,7 +35,7 @@ from purposeguard.runtime.opening import open_values
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.runtime.snapshot import NO_LABELS, NOTHING, Permissions
 from purposeguard.runtime.wrapping import Function, explain_call
-from purposeguard.values.opener import Opener, get_dump_opener
+from purposeguard.values.opener import Opener, dump_opener_var
 from purposeguard.values.personal import Personal, require_sealed
 from purposeguard.values.rows import Whose
 from purposeguard.values.sealed import content
@@ -60,7 +60,7 @@ class Use(Opener, Generic[P]):
     `guard.use(Member)` returns a use for one member.
     """
 
-    __slots__ = ("_allowed_labels", "_before", "_counted", "_owner", "_runs", "handle")
+    __slots__ = ("_allowed_labels", "_before", "_counted", "_entered_by", "_identify_runner", "handle")
 
     handle: ActivityHandle
     """The activity with its permissions. Adapters and integrations let it decide, report and count. It does not check
@@ -73,10 +73,10 @@ class Use(Opener, Generic[P]):
     """The labels that are cached as allowed if uses are counted, each with the function that counts a use. Empty after
     the block has ended."""
 
-    _owner: object
+    _entered_by: object
     """The task, the proxy of a greenlet or the identifier of the thread that entered. NOBODY before and after."""
 
-    _runs: Any
+    _identify_runner: Any
     """The quickest function that returns the task, greenlet or thread that is running. A `FrameCheck` if the use
     depends on frames that can be suspended."""
 
@@ -95,25 +95,25 @@ class Use(Opener, Generic[P]):
         self.handle = handle
         engine = handle.engine
         before = engine.innermost()
-        self._before = before if before._owner is not NOBODY or before is NO_USE else nearest_active_use(before)
-        self._runs, self._owner = current_execution()
+        self._before = before if before._entered_by is not NOBODY or before is NO_USE else nearest_active_use(before)
+        self._identify_runner, self._entered_by = current_execution()
         if frame is not None and not frame.f_code.co_flags & SUSPENDABLE and frame.f_globals is not CONTEXTLIB:
             frame = None  # `find_suspendable_frame` would find this out more slowly.
-        if frame is not None or type(before._runs) is FrameCheck:
-            self._runs = check_frames(self._runs, frame, before)
+        if frame is not None or type(before._identify_runner) is FrameCheck:
+            self._identify_runner = check_frames(self._identify_runner, frame, before)
         permissions = handle.permissions
         if permissions.retired:
             permissions = handle.get_permissions()
         self._allowed_labels = permissions.allowed_labels  # It stays empty if uses are counted.
         self._counted = handle.counted
-        if get_dump_opener.get() is not None:
-            get_dump_opener.set(None)
+        if dump_opener_var.get() is not None:
+            dump_opener_var.set(None)
         engine.set_ambient(self)
 
     @property
     def active(self) -> bool:
         """True from the start of its block until its end, in any task or thread."""
-        return self._owner is not NOBODY
+        return self._entered_by is not NOBODY
 
     @property
     def activity(self) -> Activity:
@@ -248,10 +248,10 @@ class Use(Opener, Generic[P]):
                 return self._open_for_subject(value, subject)
             try:
                 # Reading the private slot of the seal takes less time than a call.
-                if value._ready in self._allowed_labels and self._owner == self._runs():
+                if value._sealed_label in self._allowed_labels and self._entered_by == self._identify_runner():
                     return content(value)  # type: ignore[no-any-return]  # The slot has no type.
-                tick = self._counted[value._ready]
-                if self._owner == self._runs():
+                tick = self._counted[value._sealed_label]
+                if self._entered_by == self._identify_runner():
                     tick()
                     return content(value)  # type: ignore[no-any-return]  # As above.
             except (AttributeError, KeyError, TypeError, RuntimeError, ReferenceError):
@@ -269,7 +269,7 @@ class Use(Opener, Generic[P]):
         engine = self.handle.engine
         try:
             if type(subject) in IDS and is_owner_running(self):
-                label = value._ready
+                label = value._sealed_label
                 if label in self._labels_allowed_for(self.handle.get_permissions(), subject):
                     if not engine.counting:
                         return content(value)  # type: ignore[no-any-return]  # The slot has no type.
@@ -311,9 +311,11 @@ class Use(Opener, Generic[P]):
             if subjects is not None:
                 return self._open_for_subjects(sealed, subjects)
             try:
-                if self._allowed_labels.issuperset({value._ready for value in sealed}) and is_owner_running(self):
+                if self._allowed_labels.issuperset({value._sealed_label for value in sealed}) and is_owner_running(
+                    self
+                ):
                     return list(map(content, sealed))
-                ticks = [self._counted[value._ready] for value in sealed]
+                ticks = [self._counted[value._sealed_label] for value in sealed]
                 if is_owner_running(self):
                     for tick in ticks:
                         tick()
@@ -462,7 +464,7 @@ class Use(Opener, Generic[P]):
 
     def explain_absence(self) -> str | None:
         """Explain why this use is not valid here; None if it is valid."""
-        if self._owner is NOBODY:
+        if self._entered_by is NOBODY:
             return self._explain_end()
         if is_owner_running(self):
             return None
@@ -497,7 +499,7 @@ class Use(Opener, Generic[P]):
         A use of another task or thread is returned as it is. It is not valid here, and its errors say so.
         """
         use: Use[Any] = self
-        while type(use._runs) is FrameCheck and not use._runs.holds() and is_owner_running(use):
+        while type(use._identify_runner) is FrameCheck and not use._identify_runner.holds() and is_owner_running(use):
             use = nearest_active_use(_enclosing_use(use))
         return use
 
@@ -566,14 +568,14 @@ class MemberUse(Use[Any]):
         self.handle = whole.handle.narrow_to(member)
 
     @property
-    def _owner(self) -> object:  # type: ignore[override]  # Read from the family's use, which may have ended.
+    def _entered_by(self) -> object:  # type: ignore[override]  # Read from the family's use, which may have ended.
         """The task, greenlet or thread that entered the family's use."""
-        return self._whole._owner
+        return self._whole._entered_by
 
     @property
-    def _runs(self) -> Any:
+    def _identify_runner(self) -> Any:
         """The function that returns the running task, greenlet or thread."""
-        return self._whole._runs
+        return self._whole._identify_runner
 
     @property
     def _allowed_labels(self) -> set[object] | frozenset[object]:  # type: ignore[override]  # As above.
@@ -604,7 +606,7 @@ class ObservedUse(Use[Any]):
     def __init__(self, engine: Engine, activity: Activity) -> None:
         self.handle = _ObservedHandle(engine, activity)
         self._before = NO_USE
-        self._runs, self._owner = current_execution()
+        self._identify_runner, self._entered_by = current_execution()
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 
@@ -614,12 +616,12 @@ class _NoUse(Use[Any]):
 
     __slots__ = ()
 
-    _nothing: ClassVar[bool] = True
+    _is_placeholder: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
-        self._runs, self._owner = get_ident, NOBODY
+        self._identify_runner, self._entered_by = get_ident, NOBODY
 
     @property
     def handle(self) -> ActivityHandle:  # type: ignore[override]  # There is no activity, so reading it raises.
@@ -653,8 +655,8 @@ def end_use(use: Use[Any]) -> None:
     """End a use at the end of its block, and make the previous one ambient again."""
     engine = use.handle.engine
     invalidate(use)
-    if type(use._runs) is FrameCheck:
-        use._runs.frame = None
+    if type(use._identify_runner) is FrameCheck:
+        use._identify_runner.frame = None
     before: Any = use._before
     if before is not NO_USE:
         # Only the nearest active use is referenced, so that ended uses can be freed.
@@ -666,7 +668,7 @@ def end_use(use: Use[Any]) -> None:
 
 def invalidate(use: Use[Any]) -> None:
     """Let a use open nothing any more."""
-    use._owner = NOBODY
+    use._entered_by = NOBODY
     use._allowed_labels = NOTHING
     use._counted = NO_COUNTS
 
@@ -676,18 +678,18 @@ def is_owner_running(use: Use[Any]) -> bool:
 
     A use that was entered outside any event loop is also valid in a loop that its body runs in this thread.
     """
-    runs = use._runs.runs if type(use._runs) is FrameCheck else use._runs
+    runs = use._identify_runner.runs if type(use._identify_runner) is FrameCheck else use._identify_runner
     try:
-        if use._owner == runs():
+        if use._entered_by == runs():
             return runs is not get_ident or is_in_first_greenlet()
-        return is_served(use._owner)
+        return is_served(use._entered_by)
     except (RuntimeError, ReferenceError):  # It belongs to an event loop, and none runs here, or its owner is gone.
         return False
 
 
 def is_ambient_here(use: Use[Any]) -> bool:
     """Return True if the owner of a use is running, and no generator or coroutine that entered it is suspended."""
-    runs = use._runs
+    runs = use._identify_runner
     return is_owner_running(use) and (type(runs) is not FrameCheck or runs.holds())
 
 
@@ -729,9 +731,9 @@ def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Us
     if frame is not None:
         frame = find_suspendable_frame(frame)
     suspended: list[FrameCheck] = []
-    use = before if type(before._runs) is FrameCheck else NO_USE
+    use = before if type(before._identify_runner) is FrameCheck else NO_USE
     while use is not NO_USE:
-        check = use._runs
+        check = use._identify_runner
         if type(check) is FrameCheck and check.is_suspended():
             suspended.append(check)
         use = _enclosing_use(use)
@@ -740,7 +742,7 @@ def check_frames(runs: Callable[[], object], frame: FrameType | None, before: Us
 
 def nearest_active_use(use: Use[Any]) -> Use[Any]:
     """Return this use, or the nearest enclosing use that has not ended. Blocks may be left out of order."""
-    while use._owner is NOBODY and use is not NO_USE:
+    while use._entered_by is NOBODY and use is not NO_USE:
         use = _enclosing_use(use)
     return use
 
@@ -758,14 +760,15 @@ def _enclosing_use(use: Use[Any]) -> Use[Any]:
 
 
 def wrap_in_activity(fn: Function, handle: ActivityHandle) -> Function:
-    """Wrap a plain function so that it runs for an activity. The wrapper inlines the steps of `Use`, to save calls.
+    """Wrap a plain function so that it runs for an activity.
 
-    The body runs and the use ends in the context in which it was entered, so a token can restore the previous use.
+    The wrapper inlines the steps of `Use.__init__` and `end_use`, to save calls. The body runs and the use ends in the
+    context in which it was entered, so a token can restore the previous use.
     """
     enter, leave, innermost = handle.engine.set_ambient, handle.engine.reset_ambient, handle.engine.innermost
     new: Callable[[type[Use[Any]]], Use[Any]] = object.__new__
     counted = handle.counted
-    opener_of_dump = get_dump_opener.get
+    get_dump_opener = dump_opener_var.get
 
     @functools.wraps(fn)
     def activity_wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -775,17 +778,19 @@ def wrap_in_activity(fn: Function, handle: ActivityHandle) -> Function:
         use = new(Use)
         use.handle = handle
         if ASYNCIO in modules or GREENLET in modules or TRIO in modules:
-            use._runs, use._owner = current_execution()
+            use._identify_runner, use._entered_by = current_execution()
         else:
-            use._runs = get_ident
-            use._owner = get_ident()
+            use._identify_runner = get_ident
+            use._entered_by = get_ident()
         before = innermost()
-        if type(before._runs) is FrameCheck:
-            use._runs = check_frames(use._runs, None, before)
+        if type(before._identify_runner) is FrameCheck:
+            use._identify_runner = check_frames(use._identify_runner, None, before)
         use._allowed_labels = permissions.allowed_labels
         use._counted = counted
-        if opener_of_dump() is not None:
-            get_dump_opener.set(None)
+        # A use that is entered during a dump ends the shortcut for its fields. The dump itself resets the variable at
+        # its end, so it is not restored here.
+        if get_dump_opener() is not None:
+            dump_opener_var.set(None)
         use._before = token = enter(use)
         try:
             return fn(*args, **kwargs) if kwargs else fn(*args)  # Calling without keywords copies no dict.
@@ -794,7 +799,7 @@ def wrap_in_activity(fn: Function, handle: ActivityHandle) -> Function:
             hide_own_frames(error)
             raise
         finally:
-            use._owner = NOBODY
+            use._entered_by = NOBODY
             use._allowed_labels = NOTHING
             use._counted = NO_COUNTS
             use._before = NO_USE
@@ -833,7 +838,7 @@ def wrap_in_lookup(fn: Function, reader: QuickReader) -> Function:
         use = innermost()
         try:
             try:
-                is_allowed = label in use._allowed_labels and use._owner == use._runs()
+                is_allowed = label in use._allowed_labels and use._entered_by == use._identify_runner()
             except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
                 is_allowed = False
             if not is_allowed:
@@ -859,7 +864,7 @@ def wrap_in_counting_lookup(fn: Function, reader: QuickReader) -> Function:
         use = innermost()
         try:
             try:
-                tick = use._counted.get(label) if use._owner == use._runs() else None
+                tick = use._counted.get(label) if use._entered_by == use._identify_runner() else None
             except (RuntimeError, ReferenceError):  # The use belongs to an event loop or to a greenlet that is gone.
                 tick = None
             if tick is None:

@@ -1,4 +1,7 @@
-"""Uses that can open a sealed value: the use that is named, or those that are under way."""
+"""The search for the use that opens a sealed value: the use that is named, or the one that is under way.
+
+An `Opener` is a use as `purposeguard.values` sees it, which does not import the package of uses.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ class Opener:
 
     __slots__ = ()
 
-    _nothing: ClassVar[bool] = False
-    """True if this object only states that no use is under way."""
+    _is_placeholder: ClassVar[bool] = False
+    """True for the object that stands in for a use while none is under way."""
 
     def explain_absence(self) -> str | None:
         """Return why the use does not hold here and now; None if it does."""
@@ -48,7 +51,7 @@ class Opener:
         raise NotImplementedError
 
 
-get_dump_opener: ContextVar[Opener | None] = ContextVar("purposeguard dump", default=None)
+dump_opener_var: ContextVar[Opener | None] = ContextVar("purposeguard dump", default=None)
 """The use that opens the sealed fields of the model that is being written.
 
 None if each field has to find its use itself, as after another use was entered meanwhile.
@@ -59,7 +62,7 @@ def get_sole_opener() -> Opener | None:
     """Return the only use in the context, if it holds here; None if there is no use, or several."""
     sole: Opener | None = None
     for value in copy_context().values():
-        if isinstance(value, Opener) and not value._nothing and value is not sole:
+        if isinstance(value, Opener) and not value._is_placeholder and value is not sole:
             if sole is not None:
                 return None
             sole = value
@@ -85,12 +88,14 @@ def find_opener(label: Label | None, context: object = None) -> Opener:
     # keep uses in variables of its own as well; for each guard, the current use decides.
     current_uses: dict[int, Opener] = {}
     for value in copy_context().values():
-        if isinstance(value, Opener) and not value._nothing:
+        if isinstance(value, Opener) and not value._is_placeholder:
             use = value._current_use()
             current_uses[id(use)] = use
     uses = list(current_uses.values())
+    # If no use holds here, all stay candidates: the error then comes from the use, which says why it does not hold.
     candidates = [use for use in uses if use.explain_absence() is None] or uses
     if len(candidates) > 1 and label is not None:
+        # Likewise, the use itself reports that the label belongs to another notice.
         candidates = [use for use in candidates if use._knows(label)] or candidates
     if not candidates:
         raise PurposeMissing(

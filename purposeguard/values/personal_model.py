@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticSerializationE
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.vocabulary import find_nearest, is_union
 from purposeguard.policy.violations import PurposeViolation
-from purposeguard.values.opener import Opener, find_opener, get_dump_opener, get_sole_opener
+from purposeguard.values.opener import Opener, dump_opener_var, find_opener, get_sole_opener
 from purposeguard.values.pydantic import (
     HIDDEN,
     WHOLE,
@@ -115,11 +115,11 @@ class PersonalModel(BaseModel):
             # Nothing is left out, and no row has marks, so one use opens all sealed fields if there is only one.
             opener = get_sole_opener() if row_under_way.get() is None else None
             if opener is not None:
-                token = get_dump_opener.set(opener)
+                token = dump_opener_var.set(opener)
                 try:
                     return handler(self)
                 finally:
-                    get_dump_opener.reset(token)
+                    dump_opener_var.reset(token)
         return _serialize_model(self, handler, info)
 
     if not TYPE_CHECKING:  # pragma: no branch  # always so at run time
@@ -211,11 +211,11 @@ def _serialize_model(model: PersonalModel, write: Callable[[Any], Any], info: Se
         report_refusal(error)
         raise
     row = row_under_way.set(CurrentRow(model, row_under_way.get(), judged=met is not None and id(model) in met[1]))
-    token = get_dump_opener.set(None)
+    token = dump_opener_var.set(None)
     try:
         return _serialize_within_dump(model, write, info)
     finally:
-        get_dump_opener.reset(token)
+        dump_opener_var.reset(token)
         row_under_way.reset(row)
 
 

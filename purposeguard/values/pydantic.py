@@ -39,7 +39,7 @@ from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, clause
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import ALIASES, PLAIN
-from purposeguard.values.opener import find_opener, get_dump_opener
+from purposeguard.values.opener import dump_opener_var, find_opener
 from purposeguard.values.rows import row_contexts_of
 from purposeguard.values.sealed import Sealed, make_failure, redact_error, seal
 from purposeguard.values.type_schema import Model, Shape, read_shape
@@ -463,11 +463,11 @@ class _SealedFieldSchema:
 
     def _make_serializer(self, kind: str) -> Callable[[Any, core_schema.SerializationInfo], Any]:
         """Make a serialiser like `serialize` for a type that pydantic writes without running other code."""
-        cls, classes, opener_of_dump = self._cls, _PLAIN[kind], get_dump_opener.get
+        cls, classes, get_dump_opener = self._cls, _PLAIN[kind], dump_opener_var.get
         usual = classes[0]
 
         def plain(value: Any, info: core_schema.SerializationInfo) -> Any:
-            opener = opener_of_dump()
+            opener = get_dump_opener()
             # During the dump of a model, the application may begin another dump with a use of its own.
             if opener is None or type(value) is not cls or info.context is not None:
                 opened = self._open_value(value, info)

@@ -39,13 +39,13 @@ class SealedMeta(type):
 class Sealed(metaclass=SealedMeta):
     """A value with its label, and nothing else.
 
-    `_ready` holds the label again if no function has to be applied before the value is opened; otherwise it is unset. A
-    use that has cleared that label may open the value at once.
+    `_sealed_label` holds the label again if no function has to be applied before the value is opened; otherwise it is
+    unset. A use that has cleared that label may open the value at once.
     """
 
     if TYPE_CHECKING:
         # Show type checkers a read-only label, and no slot with the value.
-        _ready: Label
+        _sealed_label: Label
 
         @property
         def label(self) -> Label:
@@ -53,14 +53,14 @@ class Sealed(metaclass=SealedMeta):
             raise NotImplementedError
 
     else:
-        __slots__ = ("_plain", "_ready", "label")
+        __slots__ = ("_plain", "_sealed_label", "label")
 
 
 C = TypeVar("C", bound=Sealed)
 
 _slot: Final[Any] = vars(Sealed)["_plain"]
 _label_slot: Final[Any] = vars(Sealed)["label"]
-_ready_slot: Final[Any] = vars(Sealed)["_ready"]
+_sealed_label_slot: Final[Any] = vars(Sealed)["_sealed_label"]
 type.__delattr__(Sealed, "_plain")
 type.__setattr__(Sealed, "__slots__", ("label",))
 
@@ -69,7 +69,7 @@ content: Final[Callable[[Sealed], Any]] = _slot.__get__
 
 _set_content: Final[Callable[[Sealed, object], None]] = _slot.__set__
 _set_label: Final[Callable[[Sealed, Label], None]] = _label_slot.__set__
-_set_ready: Final[Callable[[Sealed, Label], None]] = _ready_slot.__set__
+_set_sealed_label: Final[Callable[[Sealed, Label], None]] = _sealed_label_slot.__set__
 
 
 def seal(cls: type[C], value: object, label: Label) -> C:
@@ -78,7 +78,7 @@ def seal(cls: type[C], value: object, label: Label) -> C:
     _set_content(sealed, value)
     _set_label(sealed, label)
     if type(value) is not PendingValue:
-        _set_ready(sealed, label)
+        _set_sealed_label(sealed, label)
     return sealed
 
 

@@ -88,7 +88,7 @@ def _sealed_field(inner: Any) -> Oracle:
     return _tried_by(pg.Personal[inner, Any] | inner)
 
 
-SIGNS = {"_ready"}
+SIGNS = {"_sealed_label"}
 """Attributes that say whether anything is to be applied yet, not what."""
 
 ORACLES: dict[str, Oracle] = {

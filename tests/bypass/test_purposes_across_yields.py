@@ -599,7 +599,7 @@ def test_a_generator_at_the_bottom_of_a_stack_is_known_as_such(service: Service)
 
     def steps() -> Iterator[str]:
         with service.guard.purpose(PRODUCER) as use:
-            checks.append(type(use._runs) is FrameCheck)
+            checks.append(type(use._identify_runner) is FrameCheck)
             yield service.here()
 
     given: Any = steps()
@@ -611,7 +611,7 @@ def test_a_generator_at_the_bottom_of_a_stack_is_known_as_such(service: Service)
     @contextlib.contextmanager
     def producing() -> Iterator[None]:
         with service.guard.purpose(PRODUCER) as use:
-            checks.append(type(use._runs) is FrameCheck)
+            checks.append(type(use._identify_runner) is FrameCheck)
             yield
 
     greenlet.greenlet(producing().__enter__).switch()
@@ -625,7 +625,7 @@ def test_no_frame_is_kept_of_a_use_that_has_ended(service: Service) -> None:
             yield use
 
     use = next(steps())
-    check = use._runs
+    check = use._identify_runner
     assert isinstance(check, FrameCheck)
     assert (check.frame, use.active) == (None, False)
     assert not check.is_running()

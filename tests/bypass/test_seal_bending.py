@@ -30,7 +30,19 @@ def evil(*_: object, **__: object) -> Any:
 @pytest.mark.parametrize("cls", BASES, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize(
     "name",
-    ["map", "zip", "collect", "label", "_ready", "_plain", "__repr__", "__new__", "__getattr__", "new", "__slots__"],
+    [
+        "map",
+        "zip",
+        "collect",
+        "label",
+        "_sealed_label",
+        "_plain",
+        "__repr__",
+        "__new__",
+        "__getattr__",
+        "new",
+        "__slots__",
+    ],
 )
 def test_no_attribute_of_the_class_can_be_set_or_removed(cls: Any, name: str) -> None:
     before = dict(vars(cls))
@@ -42,7 +54,7 @@ def test_no_attribute_of_the_class_can_be_set_or_removed(cls: Any, name: str) ->
 
 def test_no_attribute_of_a_value_can_be_set_or_removed() -> None:
     one: Any = seal()
-    for name in ("label", "_ready", "_plain", "__class__", "__dict__", "map", "anything"):
+    for name in ("label", "_sealed_label", "_plain", "__class__", "__dict__", "map", "anything"):
         for change in (lambda name=name: setattr(one, name, evil()), lambda name=name: delattr(one, name)):
             with pytest.raises(AttributeError):
                 change()
@@ -53,7 +65,7 @@ def test_the_class_of_a_value_cannot_be_assigned() -> None:
     class Mine: ...
 
     class Open:
-        __slots__ = ("_plain", "_ready", "label")
+        __slots__ = ("_plain", "_sealed_label", "label")
 
     for other in (Mine, Open, str, object):
         one: Any = seal()
@@ -73,7 +85,7 @@ def test_the_descriptor_of_the_value_is_on_no_class() -> None:
 
 def test_a_descriptor_of_another_class_with_the_same_slots_does_not_reach_in() -> None:
     class Peek:
-        __slots__ = ("_plain", "_ready", "label")
+        __slots__ = ("_plain", "_sealed_label", "label")
 
     for name in Peek.__slots__:
         with pytest.raises(TypeError):
@@ -133,7 +145,7 @@ class Fake:
     """Has what a use asks a value for on its way."""
 
     def __init__(self) -> None:
-        self.label = self._ready = pg.Label(tm.Registration)
+        self.label = self._sealed_label = pg.Label(tm.Registration)
         self._plain = TEXT
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.legal_override import ExceptionBlock
+from purposeguard.runtime.legal_override import LegalExceptionBlock
 from tests.unit.models import UTC
 from tests.unit.oversights import Counting, Office, guarded
 
@@ -36,7 +36,7 @@ class Case:
         self.watch = Watch()
         self.guard = guarded(office, ledger=self.ledger, clock=self.watch, **options)
 
-    def door(self, subjects: Any = (7, 8), **given: Any) -> ExceptionBlock:
+    def door(self, subjects: Any = (7, 8), **given: Any) -> LegalExceptionBlock:
         facts: dict[str, Any] = {
             "basis": "vital-interest",
             "reason": "an accident",

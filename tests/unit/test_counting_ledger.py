@@ -277,7 +277,7 @@ def test_checks_that_are_remembered_are_bounded(
     for blanks in range(10):
         guard.check("1.1(a)" + " " * blanks, tm.RenewalGuidance)
     assert clicks.counts == {(None, "1.2(1)①", R): 10}
-    assert len(guard.engine.snapshot.checked) == 3
+    assert len(guard.engine.snapshot.allowed_checks) == 3
 
 
 def test_another_thread_gets_nothing_by_the_short_way(guard: pg.Guard, clicks: Clicks) -> None:

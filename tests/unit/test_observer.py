@@ -209,9 +209,9 @@ def test_a_snapshot_keeps_so_many_places_and_none_once_it_is_retired() -> None:
     snapshot = PolicySnapshot(PolicyTable(tm.NOTICE))
     for place in range(1005):
         snapshot.cache_stated(place, "first")
-    assert len(snapshot.stated) == 1000
+    assert len(snapshot.stated_purposes) == 1000
     snapshot.cache_stated(0, "second")
-    assert snapshot.stated[0] == "second"
+    assert snapshot.stated_purposes[0] == "second"
     snapshot.retire()
     snapshot.cache_stated("later", "third")
-    assert snapshot.stated == {}
+    assert snapshot.stated_purposes == {}

@@ -71,7 +71,7 @@ def test_only_sealed_values_are_opened(guard: pg.Guard) -> None:
     class Decoy:
         """As hard as one can try from outside."""
 
-        label = _ready = R
+        label = _sealed_label = R
 
     class Row(NamedTuple):
         name: pg.Personal[str, tm.Registration]

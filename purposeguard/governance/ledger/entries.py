@@ -1,4 +1,9 @@
-"""The bodies of entries, one for each kind: clauses, names of code, pseudonyms; never a personal value."""
+"""The kinds of entries, the bodies of entries that a guard causes, and the form that every body must have.
+
+A body holds clauses, names of code and pseudonyms, and never a personal value. The functions here make the bodies of
+denials, exceptions, reclassifications and provisions. The modules that count uses, record declarations, requests,
+sweeps and erasures, or archive entries make the other bodies themselves.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +52,7 @@ def get_purpose_id(purpose: type[Purpose] | Family) -> str:
     return purpose.name if isinstance(purpose, Family) else purpose.clause
 
 
-def denial_body(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
+def make_denial_body(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
     """Return the body for a refusal. For a read outside any purpose, only the reason is known."""
     body: dict[str, Any] = {"error": type(error).__name__, "observed": observed}
     if not isinstance(error, PurposeViolation):
@@ -68,7 +73,7 @@ def denial_body(error: PurposeViolation | PurposeMissing, *, observed: bool) -> 
     }
 
 
-def exception_body(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
+def make_exception_body(granted: LegalException, label: Label, subject: str | None, count: int) -> dict[str, Any]:
     """Return the body for a use under an exception; `subject` is a pseudonym."""
     return {
         "name": granted.name,
@@ -82,7 +87,7 @@ def exception_body(granted: LegalException, label: Label, subject: str | None, c
     }
 
 
-def reclassification_body(declared: Reclassification, label: Label, activity: str | None) -> dict[str, Any]:
+def make_reclassification_body(declared: Reclassification, label: Label, activity: str | None) -> dict[str, Any]:
     """Return the body for a run of a declared reclassification."""
     return {
         "name": declared.name,
@@ -94,7 +99,7 @@ def reclassification_body(declared: Reclassification, label: Label, activity: st
     }
 
 
-def provision_body(handed: Provision, subjects: Sequence[str] | None) -> dict[str, Any]:
+def make_provision_body(handed: Provision, subjects: Sequence[str] | None) -> dict[str, Any]:
     """Return the body for a hand-over; `subjects` are pseudonyms, or None if they are only counted."""
     names = ("recipient", "kind", "country", "clauses", "sources", "purpose", "revision", "activity", "means")
     body = {name: getattr(handed, name) for name in (*names, "product", "task")}

@@ -258,7 +258,7 @@ class SqlLedger:
         Further denials of the same use within a minute are counted, equally durably.
         """
         write = functools.partial(
-            self._record_denial, *_make_addition(DENIAL, entries.denial_body(error, observed=observed))
+            self._record_denial, *_make_addition(DENIAL, entries.make_denial_body(error, observed=observed))
         )
         if not write_off_loop(self._process_state().threads_of_loops, write):
             warn_if_blocking("`async with governance.off_loop():` around")
@@ -301,17 +301,17 @@ class SqlLedger:
 
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
         """Record that a declared function is about to see a value of this label."""
-        self.append("reclassification", entries.reclassification_body(declared, label, activity))
+        self.append("reclassification", entries.make_reclassification_body(declared, label, activity))
 
     def excepted(self, exception: LegalException, label: Label, subject: str | None, count: int) -> None:
         """Record that data is about to be used under an exception; `subject` is a `subject_key`, if known."""
         name = None if subject is None else self.store.pseudonym(subject)
-        self.append("exception", entries.exception_body(exception, label, name, count))
+        self.append("exception", entries.make_exception_body(exception, label, name, count))
 
     def provided(self, provision: Provision) -> None:
         """Record that a hand-over is about to take place."""
         names = self.store.pseudonyms(provision.subjects)
-        self.append("provision", entries.provision_body(provision, names))
+        self.append("provision", entries.make_provision_body(provision, names))
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 

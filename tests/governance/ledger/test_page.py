@@ -16,11 +16,11 @@ from tests.unit.command_line import ROOT
 PAGE = (Path(ROOT) / "docs" / "reference" / "ledger.md").read_text("utf-8")
 BODIES = {
     "use": Hour("", None, "", ()).body(1),
-    "denial": entries.denial_body(denial(), observed=False)
-    | entries.denial_body(PurposeMissing("none"), observed=True),
-    "exception": entries.exception_body(EXCEPTION, R, None, 1),
-    "reclassification": entries.reclassification_body(RECLASSIFICATION, D, None),
-    "provision": entries.provision_body(PROVISION, [DIGEST]),
+    "denial": entries.make_denial_body(denial(), observed=False)
+    | entries.make_denial_body(PurposeMissing("none"), observed=True),
+    "exception": entries.make_exception_body(EXCEPTION, R, None, 1),
+    "reclassification": entries.make_reclassification_body(RECLASSIFICATION, D, None),
+    "provision": entries.make_provision_body(PROVISION, [DIGEST]),
 }
 
 

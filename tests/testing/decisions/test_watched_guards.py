@@ -239,7 +239,7 @@ def remembers(guard: pg.Guard) -> bool:
     with guard.purpose(tm.RenewalGuidance) as use:
         use.open(NAME)
         remembered = R in use._allowed_labels or R in use._counted
-    return not guard.engine.snapshot.observed and "1.1a" in guard.engine.snapshot.known[0] and remembered
+    return not guard.engine.snapshot.observed and "1.1a" in guard.engine.snapshot.known_answers[0] and remembered
 
 
 @pytest.mark.parametrize("ledger", [lambda: None, Counting], ids=["none", "counting"])
