@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from purposeguard.adapters.row_rule import NO_DAY, Branch, DaySpan, KeySet, SubjectTest
+from purposeguard.containers import drop_none
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.schema import LegalPeriod, Period
@@ -250,7 +251,7 @@ def _merge_adjacent(spans: Sequence[DaySpan | None], order: Sequence[DaySpan | N
 
 def _join_spans(spans: Sequence[DaySpan | None]) -> DaySpan | None:
     """Return the span that covers several adjacent spans; None if days do not matter."""
-    present = [span for span in spans if span is not None]
+    present = drop_none(spans)
     if not present:
         return None
     days = [span for span in present if span is not NO_DAY]

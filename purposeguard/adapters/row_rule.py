@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import UnknownSource
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
@@ -187,7 +188,7 @@ class RowRule:
     @property
     def columns(self) -> tuple[str, ...]:
         """The deciding columns."""
-        names = [name for name in (self.source, self.collected, self.ended) if name is not None]
+        names = drop_none((self.source, self.collected, self.ended))
         for name, _ in self.subjects:
             names.append(name)
         return tuple(names)

@@ -19,8 +19,9 @@ from purposeguard.errors import UnknownSource, UnlabelledData, format_name
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import list_ids
 from purposeguard.notice.several import Notices
-from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta
+from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta, list_term_ids
 from purposeguard.values.annotations import evaluate_annotation, is_taggable, module_names
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.values.type_schema import Model, Shape
@@ -291,7 +292,7 @@ def words_of(tag: Tag) -> list[str]:
     """Return the words for a tag, which `parts_of` reads."""
     words: list[str] = []
     if tag.label is not NOT_PERSONAL or not tag.by_row:
-        words += [source.clause for source in tag.label]
+        words += list_term_ids(tag.label)
     if tag.by_row:
         words.append("by-row")
     word = _word_for_mark(tag.mark)
@@ -340,7 +341,7 @@ def encode(tag: Tag, revisions: Revisions) -> str:
     _resolve_term(revisions, tag.label)
     sources = [source for source in tag.label if source is not NotPersonal]
     notice = _latest_with_sources(revisions, sources)
-    clauses = [source.clause for source in sources]
+    clauses = list_term_ids(sources)
     if not clauses and not tag.by_row:
         clauses = [NotPersonal.clause]
     written: dict[str, object] = {
@@ -432,7 +433,7 @@ def _find_notice(written: _WrittenTag, revisions: Revisions, column: str) -> Not
     """
     notices = [notice for notice in _every(revisions) if notice.id == written.notice]
     if not notices:
-        others = ", ".join(dict.fromkeys(notice.id for notice in _every(revisions)))
+        others = ", ".join(dict.fromkeys(list_ids(_every(revisions))))
         raise UnknownSource(written.notice, f"the tag of `{column}` is of another notice than {others}")
     dates: list[str] = []
     for notice in notices:

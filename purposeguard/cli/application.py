@@ -19,7 +19,7 @@ from purposeguard.cli.files import CommandProblem
 from purposeguard.cli.words import learn
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
-from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.notice.vocabulary import Family, Purpose, list_members, list_term_ids
 from purposeguard.runtime.access import AccessFunction
 from purposeguard.runtime.declarations import EntrustmentDeclaration
 from purposeguard.runtime.handover import HandOverFunction
@@ -167,14 +167,9 @@ def _layers(declared: Access | EntrustmentDeclaration) -> Iterator[Any]:
         fn = getattr(fn, "__func__", None) or getattr(fn, "__wrapped__", None)
 
 
-def clauses_in(terms: Iterable[type[Source | Purpose]]) -> list[str]:
-    """Return the ids of terms, such as the sources of a label."""
-    return [term.clause for term in terms]
-
-
 def clauses_of(purpose: type[Purpose] | Family) -> tuple[str, ...]:
     """Return the id of a purpose, or those of the members of a family."""
-    return tuple(clauses_in(purpose.members if isinstance(purpose, Family) else (purpose,)))
+    return tuple(list_term_ids(list_members(purpose)))
 
 
 def package_of(guard: Guard) -> str:

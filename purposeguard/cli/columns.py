@@ -71,8 +71,11 @@ def make_table(title: str, columns: Sequence[ReportColumn[Row]], rows: Iterable[
         rows: The items.
     """
     shown = tuple(_in_order_of_table(columns))
-    cells = tuple(tuple(column.cell(row) for column in shown) for row in rows)
-    return RenderedTable(title, tuple(map(_make_head, shown)), cells)
+    cells: list[tuple[str | bool, ...]] = []
+    for row in rows:
+        row_cells = tuple(column.cell(row) for column in shown)
+        cells.append(row_cells)
+    return RenderedTable(title, tuple(map(_make_head, shown)), tuple(cells))
 
 
 def _in_order_of_table(columns: Sequence[ReportColumn[Row]]) -> Iterator[ReportColumn[Row]]:

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-from purposeguard.cli.application import clauses_in, clauses_of
+from purposeguard.cli.application import clauses_of
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
 from purposeguard.cli.export import export_app
@@ -57,7 +57,7 @@ from purposeguard.notice.codegen import generate
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import Prohibition
-from purposeguard.notice.vocabulary import Family
+from purposeguard.notice.vocabulary import Family, list_term_ids
 from purposeguard.policy.explanation import Decision
 
 with Needs(__name__, "cli"):
@@ -270,7 +270,7 @@ def _texts_of(notice: Notice, decision: Decision) -> Iterator[dict[str, str]]:
 def _rows_of(notice: Notice, decision: Decision) -> Iterator[tuple[str, str, object]]:
     """Yield the rows of the notice that a decision rests on, each with what it is and its id."""
     document = notice.document
-    sources = set(clauses_in(decision.label))
+    sources = set(list_term_ids(decision.label))
     purposes = set(clauses_of(decision.purpose))
     for source in source_rows(document):
         if source.id in sources:
@@ -294,7 +294,7 @@ def decision_data(decision: Decision) -> dict[str, Any]:
     purpose = decision.purpose
     data: dict[str, Any] = {
         "allowed": decision.allowed,
-        "sources": clauses_in(decision.label),
+        "sources": list_term_ids(decision.label),
         "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
         "channel": decision.channel,
     }
@@ -303,7 +303,7 @@ def decision_data(decision: Decision) -> dict[str, Any]:
     data |= {
         "grants": {source.clause: clause for source, clause in decision.grants.items()},
         "reasons": list(decision.reasons),
-        "alternatives": clauses_in(decision.alternatives),
+        "alternatives": list_term_ids(decision.alternatives),
     }
     return data
 

@@ -7,7 +7,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from purposeguard.cli.application import clauses_in
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import write_all
 from purposeguard.cli.lint.findings import Finding, Place, Rule
@@ -25,9 +24,11 @@ from purposeguard.cli.options import (
 )
 from purposeguard.cli.render import Report, complain, json_text, show
 from purposeguard.cli.words import translate
+from purposeguard.containers import map_values
 from purposeguard.errors import escape_controls
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
+from purposeguard.notice.vocabulary import list_term_ids
 
 with Needs(__name__, "cli"):
     import typer
@@ -168,7 +169,7 @@ def _report(checked: Checked) -> Report:
     data = {
         "adapter": checked.project.adapter,
         "findings": list_rows(FINDINGS, checked.findings),
-        "labels": {unique_id: _labels_of(outputs) for unique_id, outputs in checked.outputs.items()},
+        "labels": map_values(_labels_of, checked.outputs),
         "declassified": list(_iter_declassified(checked)),
     }
     return Report(data, (make_table("Refused", FINDINGS, checked.findings),) if checked.findings else ())
@@ -178,7 +179,7 @@ def _labels_of(outputs: Outputs) -> dict[str, list[str] | None]:
     """Return the sources of the columns of a resource; None for a column that nobody labelled."""
     labels: dict[str, list[str] | None] = {}
     for output in outputs.values():
-        labels[output.name] = None if output.tag is None else clauses_in(output.tag.label)
+        labels[output.name] = None if output.tag is None else list_term_ids(output.tag.label)
     return labels
 
 

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from purposeguard.cli.application import clauses_in, find_guard, read_annotations
+from purposeguard.cli.application import find_guard, read_annotations
 from purposeguard.cli.files import CommandProblem, difference, read_notice, write_all
 from purposeguard.cli.options import (
     NO,
@@ -29,7 +29,7 @@ from purposeguard.notice.export import dpv as dpv_files
 from purposeguard.notice.export import fides as fides_files
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import NotPersonal
+from purposeguard.notice.vocabulary import NotPersonal, list_term_ids
 
 with Needs(__name__, "cli"):
     import typer
@@ -114,7 +114,7 @@ def collect_tagged_fields(guard: Guard, notice: Notice) -> dict[str, dict[str, l
     if unread := read_annotations(guard):
         site, why = next(iter(unread.items()))
         raise CommandProblem(f"{site.dotted}: its sources are not known: {why}")
-    source_ids = set(clauses_in(notice.sources))
+    source_ids = set(list_term_ids(notice.sources))
     labels: dict[str, Mapping[str, Label]] = {}
     for table in guard.tables:
         labels[table.name] = dict(table.columns)

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from purposeguard.cli.application import clauses_in, clauses_of, find_guard, package_of
+from purposeguard.cli.application import clauses_of, find_guard, package_of
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.forecasts import ForecastOutcome, Forecasts, TableOutcome
 from purposeguard.cli.options import Imports, TableOption, err, out
 from purposeguard.cli.render import RenderedTable, Report, complain, show
+from purposeguard.containers import map_values
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import to_local_day
+from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.policy.explanation import format_term
 from purposeguard.policy.transfers import Recipient, list_objections
 from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification
@@ -169,15 +171,15 @@ class _InventoryColumns:
             self._where(),
             ReportColumn(
                 "from",
-                lambda declared: clauses_in(declared.sources),
+                lambda declared: list_term_ids(declared.sources),
                 "from",
-                lambda declared: " ".join(clauses_in(declared.sources)),
+                lambda declared: " ".join(list_term_ids(declared.sources)),
             ),
             ReportColumn(
                 "to",
-                lambda declared: clauses_in(declared.to),
+                lambda declared: list_term_ids(declared.to),
                 "to",
-                lambda declared: " ".join(clauses_in(declared.to)),
+                lambda declared: " ".join(list_term_ids(declared.to)),
             ),
             ReportColumn("why", lambda declared: declared.why, under="approver"),
             ReportColumn(
@@ -253,7 +255,7 @@ class _TaggedColumn(NamedTuple):
 TAGGED_COLUMNS: Final[tuple[ReportColumn[_TaggedColumn], ...]] = (
     ReportColumn("table", lambda tagged: tagged.table, "table"),
     ReportColumn("column", lambda tagged: tagged.column, "column"),
-    ReportColumn("sources", heading="sources", text=lambda tagged: " ".join(clauses_in(tagged.label))),
+    ReportColumn("sources", heading="sources", text=lambda tagged: " ".join(list_term_ids(tagged.label))),
 )
 """The columns of the table of tables, with a row for each column; the JSON output has an object for each table."""
 
@@ -269,11 +271,11 @@ def _table_data(table: TaggedTable) -> dict[str, Any]:
 
 
 def _clauses(declared: Access | EntrustmentDeclaration) -> list[str] | None:
-    return None if declared.label is None else clauses_in(declared.label)
+    return None if declared.label is None else list_term_ids(declared.label)
 
 
 def _clauses_by_path(labels: Mapping[str, Label]) -> dict[str, list[str]]:
-    return {path: clauses_in(label) for path, label in labels.items()}
+    return map_values(list_term_ids, labels)
 
 
 def _of_recipient(entrustment: EntrustmentDeclaration, name: Literal["kind", "country", "means"]) -> str | None:
@@ -302,7 +304,7 @@ def _sources_text(access: Access) -> str:
     words = _clauses(access) or ([] if access.sealed else ["?"])
     sealed: dict[str, None] = {}
     for label in access.sealed.values():
-        sealed |= dict.fromkeys(clauses_in(label))
+        sealed |= dict.fromkeys(list_term_ids(label))
     if sealed:
         words = [*words, f"(sealed: {' '.join(sealed)})"]
     return " ".join(words)

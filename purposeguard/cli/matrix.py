@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from purposeguard.cli.application import clauses_in
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.diff_words import BASES
 from purposeguard.cli.render import CONDITIONS, CONSENT, FORBIDDEN, OPT_OUT, Cell, Report
@@ -14,8 +13,8 @@ from purposeguard.notice.bases import bases_by_purpose, describe_bases
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import BasisRow, Channels
-from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.notice.schema import BasisRow, Channels, index_by_id
+from purposeguard.notice.vocabulary import Family, Purpose, Source, list_members, list_term_ids
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 
@@ -62,8 +61,8 @@ class _MatrixReport:
         self._language = language
         self._conditions = list(conditions)
         self._shows_texts = texts
-        self._purpose_rows = {row.id: row for row in notice.document.purposes}
-        self._source_rows = {row.id: row for row in source_rows(notice.document)}
+        self._purpose_rows = index_by_id(notice.document.purposes)
+        self._source_rows = index_by_id(source_rows(notice.document))
         self._bases = bases_by_purpose(notice.document)
 
     def make(self) -> Report:
@@ -141,7 +140,7 @@ class _MatrixReport:
             return decision.allowed or (OPT_OUT if decision.reason is DenialReason.SUBJECT else CONSENT)
         if decision.reason is DenialReason.CONDITION:
             return CONDITIONS
-        members = decision.purpose.members if isinstance(decision.purpose, Family) else (decision.purpose,)
+        members = list_members(decision.purpose)
         forbidden = all((source.clause, member.clause) in self._notice.prohibited for member in members)
         return FORBIDDEN if forbidden else False
 
@@ -200,7 +199,7 @@ def _make_mark_column(source: str) -> ReportColumn[_MatrixRow]:
 
 
 def _members(row: _MatrixRow) -> list[str]:
-    return clauses_in(row.term.members)
+    return list_term_ids(row.term.members)
 
 
 def _name_with_members(row: _MatrixRow) -> str:

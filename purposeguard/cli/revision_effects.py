@@ -38,10 +38,11 @@ class RevisionEffect:
 
     def for_activity(self, activity: Activity) -> RevisionEffect:
         """Return the effect on another activity that may use the same data."""
-        before, after, earlier = (
-            dataclasses.replace(outcome, activity=activity) for outcome in (self.before, self.after, self.earlier)
+        return RevisionEffect(
+            dataclasses.replace(self.before, activity=activity),
+            dataclasses.replace(self.after, activity=activity),
+            dataclasses.replace(self.earlier, activity=activity),
         )
-        return RevisionEffect(before, after, earlier)
 
     @property
     def shown(self) -> list[tuple[object, ...]]:

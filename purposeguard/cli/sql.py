@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 from purposeguard.adapters.tags import MARKS, Columns, Tag, parts_of, tag_of
-from purposeguard.cli.application import clauses_in
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem
 from purposeguard.cli.options import (
@@ -44,7 +43,7 @@ from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import read_toml
-from purposeguard.notice.vocabulary import find_nearest
+from purposeguard.notice.vocabulary import find_nearest, list_term_ids
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 
 with Needs(__name__, "cli"):
@@ -287,11 +286,11 @@ def _reasons(use: Used) -> list[str]:
 
 
 def _sources(label: Label | None) -> list[str] | None:
-    return None if label is None else clauses_in(label)
+    return None if label is None else list_term_ids(label)
 
 
 def _sources_text(label: Label | None) -> str:
-    return "no tag" if label is None else " ".join(clauses_in(label))
+    return "no tag" if label is None else " ".join(list_term_ids(label))
 
 
 class _Output(NamedTuple):

@@ -47,7 +47,7 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, to_local_day
 from purposeguard.notice.schema import Kind, Office
 from purposeguard.notice.timezones import Day, load_zone
-from purposeguard.notice.vocabulary import Family, NotPersonal, Source
+from purposeguard.notice.vocabulary import Family, NotPersonal, Source, list_term_ids
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
 from purposeguard.runtime.protocols import CLEAR, SubjectPreferences
 from purposeguard.values.rows import row_contexts_of
@@ -254,7 +254,7 @@ def _find_source_in_force(notice: Notice, source: type[Source]) -> type[Source] 
 def _sort_clauses(notice: Notice, label: Label) -> tuple[str, ...]:
     """Return the clauses of a label, in the notice's order; those that are gone come last."""
     position = _clause_position(notice)
-    return tuple(sorted({source.clause for source in label}, key=lambda clause: (position(clause), clause)))
+    return tuple(sorted(set(list_term_ids(label)), key=lambda clause: (position(clause), clause)))
 
 
 def _clause_position(notice: Notice) -> Callable[[str], int]:

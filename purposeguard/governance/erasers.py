@@ -189,12 +189,10 @@ class Erasers:
 def rests_on_law_alone(notice: Notice, source: type[Source]) -> bool:
     """Return True if the source may serve some purpose, and each of its uses rests on law and on nothing else."""
     grounds = LegalGrounds(notice.document)
-    bases = {
-        ground.basis
-        for purpose in notice.grants[source]
-        for group in grounds.get_grounds(source.clause, purpose.clause)
-        for ground in group
-    }
+    bases: set[str | None] = set()
+    for purpose in notice.grants[source]:
+        for group in grounds.get_grounds(source.clause, purpose.clause):
+            bases.update(ground.basis for ground in group)
     return bases == {"law"}
 
 

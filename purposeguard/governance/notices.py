@@ -99,14 +99,12 @@ class NoticeRecorder:
 
     def _list_new_rows(self, connection: sa.Connection) -> list[dict[str, Any]]:
         combination = " + ".join(sorted(history.latest.id for history in self._histories))
-        newest = {
-            (row.notice, row.revision): row
-            for row in connection.execute(
-                sa.select(notice_table.c.notice, notice_table.c.revision, notice_table.c.number, notice_table.c.digest)
-                .where(notice_table.c.combination == combination)
-                .order_by(notice_table.c.number)
-            )
-        }
+        recorded = connection.execute(
+            sa.select(notice_table.c.notice, notice_table.c.revision, notice_table.c.number, notice_table.c.digest)
+            .where(notice_table.c.combination == combination)
+            .order_by(notice_table.c.number)
+        )
+        newest = {(row.notice, row.revision): row for row in recorded}
         rows: list[dict[str, Any]] = []
         for notice in itertools.chain.from_iterable(self._histories):
             body = to_canonical_json(notice.dump())

@@ -180,12 +180,10 @@ class PreferenceCache:
                 others = [subject for subject in subjects if subject not in read]
                 read.update(zip(others, self.preferences_of_each(others), strict=True))
                 usable.clear()
-        if not usable:
-            return list(map(read.__getitem__, subjects))
-        return [
-            entry.preferences if entry in usable else read[subject]
-            for subject, entry in zip(subjects, entries, strict=True)
-        ]
+        for subject, entry in zip(subjects, entries, strict=True):
+            if entry is not None and entry in usable:
+                read[subject] = entry.preferences
+        return list(map(read.__getitem__, subjects))
 
     def roster(self) -> Roster:
         """Return the preferences of all subjects who declared something.

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 
+from purposeguard.containers import pick_keys
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import Body
 from purposeguard.governance.ledger.reading import Reading
@@ -93,7 +94,7 @@ def _collect_ledger_facts(reading: Reading) -> Facts:
 
 
 def _step_facts(body: Body) -> dict[str, Any]:
-    return {name: body[name] for name in ("did", "by", "state", "due_on") if name in body}
+    return pick_keys(body, ("did", "by", "state", "due_on"))
 
 
 def _collect_table_facts(connection: sa.Connection, ledger_facts: Facts) -> Facts:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from purposeguard.extras import Needs
+from purposeguard.notice.schema import index_by_id
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -275,8 +276,8 @@ def make_template_context(report: Disclosure, style: str) -> dict[str, Any]:
         "style": style,
         "policy": make_security_policy(style)
         + "'none'",  # only this style sheet, whatever a value of the report may contain
-        "purposes": {purpose.id: purpose for purpose in report.purposes},
-        "sources": {source.id: source for source in report.sources},
+        "purposes": index_by_id(report.purposes),
+        "sources": index_by_id(report.sources),
         "grouped": tuple(grouped.items()),
     }
 

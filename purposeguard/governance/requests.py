@@ -42,7 +42,8 @@ from purposeguard.governance.subjects import Subjects, check_optional_text, chec
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.schema import Request as Right
-from purposeguard.notice.vocabulary import find_nearest
+from purposeguard.notice.schema import index_by_id
+from purposeguard.notice.vocabulary import find_nearest, list_term_ids
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.runtime.clock import to_utc
 
@@ -503,7 +504,7 @@ class Requests:
         """Put the restriction that was asked for in force, for the purposes that the notice still has."""
         remaining = None
         if asked.purposes is not None:
-            present_clauses = {purpose.clause for purpose in self.notice.purposes}
+            present_clauses = set(list_term_ids(self.notice.purposes))
             remaining = []
             for clause in asked.purposes:
                 present_clause = self.subjects.clause_now(clause, asked.revision)
@@ -562,7 +563,7 @@ class Requests:
         rights = self.notice.document.rights
         if rights is None:
             raise RequestError(f"notice {self.notice.id} has no [rights] (clause 7), so it takes no requests")
-        rights_by_id = {right.id: right for right in rights.request}
+        rights_by_id = index_by_id(rights.request)
         if kind not in rights_by_id:
             close = find_nearest(kind, rights_by_id) or tuple(rights_by_id)
             raise RequestError(f"the notice grants no request {format_id(kind, close)} (help: {', '.join(close)})")

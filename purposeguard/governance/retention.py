@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import PurposeGuardError, StoreUnavailable, SweepRefused
 from purposeguard.governance import forgetting
 from purposeguard.governance.changes import counter
@@ -407,4 +408,4 @@ def _deserialize_key(written: Sequence[str]) -> Key:
 
 def _subjects_of(eraser: RegisteredEraser, keys: Sequence[Key]) -> list[str]:
     """Return the subjects of the items with these keys, as far as they have one."""
-    return [subject for subject in map(eraser.subject, keys) if subject is not None]
+    return drop_none(map(eraser.subject, keys))

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
+from purposeguard.containers import omit_keys, pick_keys
 from purposeguard.errors import RequestError, UnknownPurpose, format_id
 from purposeguard.governance import changes
 from purposeguard.governance.forgetting import forget_subjects
@@ -36,7 +37,7 @@ from purposeguard.governance.restrictions import (
 )
 from purposeguard.governance.store import Store
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import Family, TermMeta, is_union
+from purposeguard.notice.vocabulary import Family, TermMeta, is_union, list_members
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.row_context import SubjectId, subject_key
 from purposeguard.runtime.clock import Clock, to_utc
@@ -366,7 +367,7 @@ class Subjects:
         return self.store.writing() if within is None else contextlib.nullcontext(within)
 
     def _declare(self, connection: sa.Connection, row: dict[str, Any]) -> Restriction | Consent:
-        values = {name: value for name, value in row.items() if name != "subject"}
+        values = omit_keys(row, ("subject",))
         values["pseudonym"] = self.store.keys.issue(connection, [row["subject"]])[row["subject"]]
         number = connection.execute(sa.insert(declaration).values(values).returning(declaration.c.id)).scalar_one()
         self._report(connection, row["kind"], values["pseudonym"], {"id": number, **make_ledger_details(row)})
@@ -390,7 +391,7 @@ class Subjects:
 def make_ledger_details(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a declaration that the ledger records. The reference is free text and is left out."""
     names = ("purposes", "revision", "asked_by", "asked_at", "until", "request")
-    details = {name: row[name] for name in names if name in row}
+    details = pick_keys(row, names)
     if row.get("words") is not None:  # Entries from before words were recorded have no such key.
         details["words"] = row["words"]
     for name, value in details.items():
@@ -423,7 +424,7 @@ def _member_clauses(notice: Notice, purposes: Iterable[object]) -> list[str]:
     members: set[object] = set()
     for item in purposes:
         purpose = notice.purpose_or_family(item)
-        members.update(purpose.members if isinstance(purpose, Family) else (purpose,))
+        members.update(list_members(purpose))
     return [notice.key(purpose) for purpose in notice.purposes if purpose in members]
 
 

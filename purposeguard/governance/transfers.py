@@ -15,6 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import UnknownRecipient
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.recording import add_ledger_entry
@@ -184,7 +185,7 @@ class Recipients:
         for row in rows:
             by_id.setdefault(row.recipient, []).append(row)
         registered = (_fold_facts(id_, facts) for id_, facts in by_id.items())
-        return tuple(recipient for recipient in registered if recipient is not None)
+        return tuple(drop_none(registered))
 
     def history(self, recipient: str) -> tuple[RecipientFact, ...]:
         """Return the facts about a recipient, in the order of their recording, even if it was removed."""

@@ -16,8 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
+from purposeguard.containers import drop_none_values, map_values
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.values.annotations import (
     can_have_statements,
     class_lineage,
@@ -45,7 +47,7 @@ MOST_KEYS: Final = 4096
 
 def marker(label: Label) -> str:
     """Return the text that replaces a value with this label: its clauses, as in `<1.1(a)>`."""
-    return f"<{', '.join(source.clause for source in label)}>"
+    return f"<{', '.join(list_term_ids(label))}>"
 
 
 class TaggedFields(NamedTuple):
@@ -146,7 +148,7 @@ class TaggedClasses:
                     names = self._names[cls] = frozenset(_field_names(cls))
                 for name in names:
                     by_name.setdefault(name, []).append(weakref.ref(cls))
-        self._index = _Index({name: tuple(classes) for name, classes in by_name.items()}, {})
+        self._index = _Index(map_values(tuple, by_name), {})
         self._found = state
 
 
@@ -221,8 +223,8 @@ def _read_tagged_fields(cls: type) -> TaggedFields | None:
 
 
 def _markers_from_shapes(shapes: Mapping[str, Shape]) -> dict[str, str]:
-    markers = {name: _marker_of(shape) for name, shape in shapes.items()}
-    return {name: text for name, text in markers.items() if text is not None}
+    markers = map_values(_marker_of, shapes)
+    return drop_none_values(markers)
 
 
 def _markers_from_statements(cls: type) -> dict[str, str]:

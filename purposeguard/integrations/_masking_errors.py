@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import pydantic
 import pydantic_core
 
+from purposeguard.containers import omit_keys
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations._masking_texts import MaskedTexts
 from purposeguard.integrations.masking import Look, Masker
@@ -53,7 +54,7 @@ class MaskedFailure:
         self._args = {id(member): tuple(map(self.look.mask, member.args)) for member in self._errors}
         self._locals: dict[FramePlace, collections.deque[dict[str, Any]]] = {}
         for member in self._errors:
-            self.look.entries({name: value for name, value in vars(member).items() if name != "__notes__"})
+            self.look.entries(omit_keys(vars(member), ("__notes__",)))
         frames = list(itertools.islice(_iter_frames(self._errors), MOST_FRAMES))
         for frame, line in reversed(frames):  # Begin with the frames nearest to where the exception was raised.
             place = FramePlace(os.path.abspath(frame.f_code.co_filename), line, frame.f_code.co_name)  # noqa: PTH100  # Reporters write it so.

@@ -40,7 +40,7 @@ from purposeguard.integrations.asgi import (
     make_purpose_run,
 )
 from purposeguard.integrations.threads import ask_ahead, hopping, kind_behind, nothing_hops, settled
-from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.notice.vocabulary import Family, Purpose, Source, list_term_ids
 from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.activity_handle import ActivityHandle
@@ -217,7 +217,7 @@ def _describe_block(block: Block[Any]) -> tuple[str, list[str]]:
     """Return the name and the clauses of a block's purpose."""
     purpose = block.stated.purpose
     if isinstance(purpose, Family):
-        return purpose.name, [member.clause for member in purpose.members]
+        return purpose.name, list_term_ids(purpose.members)
     return purpose.slug, [purpose.clause]
 
 

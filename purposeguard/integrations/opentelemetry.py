@@ -20,7 +20,7 @@ from purposeguard.errors import PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import Family
+from purposeguard.notice.vocabulary import Family, list_term_ids
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.processes import LiveObjects
 from purposeguard.runtime.declarations import LegalException, Reclassification
@@ -133,7 +133,7 @@ class Telemetry(Observer):
             stated[REASON] = decision.reason.name.lower() if decision.reason is not None else None
             stated[ACTIVITY] = error.activity
             stated[PURPOSE] = purpose.name if isinstance(purpose, Family) else purpose.clause
-            stated[SOURCES] = " ".join(source.clause for source in decision.denied)
+            stated[SOURCES] = " ".join(list_term_ids(decision.denied))
             where = {FUNCTION: error.function, FIELD: error.field}
         else:
             stated[REASON] = "no_purpose"
@@ -263,7 +263,7 @@ def _make_callback(
 
 
 def _format_clauses(label: Label) -> str:
-    return " ".join(source.clause for source in label)
+    return " ".join(list_term_ids(label))
 
 
 def _attributes(stated: Mapping[str, str | None]) -> Attributes:

@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 from purposeguard.errors import SealedValue, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import NotPersonal, TermMeta
+from purposeguard.notice.vocabulary import NotPersonal, TermMeta, list_term_ids
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, format_term, override_decision
 from purposeguard.policy.row_context import RowContext
@@ -182,7 +182,7 @@ class Handover:
         self._outgoing._leave_block(self)
 
     def __repr__(self) -> str:
-        return f"<Handover of {', '.join(source.clause for source in self.label)}>"
+        return f"<Handover of {', '.join(list_term_ids(self.label))}>"
 
 
 class _EnteredHandover(NamedTuple):
@@ -418,7 +418,7 @@ class Outgoing:
             """Do nothing: the request leaves after this call."""
 
         whom = recipient if isinstance(recipient, str) else recipient.id
-        sources = ", ".join(source.clause for source in label)
+        sources = ", ".join(list_term_ids(label))
         # Messages and the inventory show this name and place.
         hand_over.__module__, hand_over.__qualname__ = self._module, f"outgoing({whom}: {sources})"
         hand_over.__code__ = hand_over.__code__.replace(co_firstlineno=self._line)

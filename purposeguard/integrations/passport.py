@@ -31,7 +31,7 @@ from purposeguard.errors import PassportRefused, PurposeMissing, StoreUnavailabl
 from purposeguard.guard import Guard
 from purposeguard.integrations.replays import Replays
 from purposeguard.integrations.signing import Keys, Passport
-from purposeguard.notice.vocabulary import Family, Purpose, TermMeta
+from purposeguard.notice.vocabulary import Family, Purpose, TermMeta, list_members
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.clock import to_utc
@@ -422,7 +422,7 @@ _UNISSUED: Final[dict[str, Any]] = {"audience": None, "subject": None, "issued":
 
 
 def _member_set(purpose: type[Purpose] | Family) -> frozenset[object]:
-    return frozenset(purpose.members if isinstance(purpose, Family) else (purpose,))
+    return frozenset(list_members(purpose))
 
 
 def _expiry(passport: Passport) -> datetime.datetime:

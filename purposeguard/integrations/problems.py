@@ -20,7 +20,7 @@ from purposeguard.errors import (
     StoreUnavailable,
     TooFewSubjects,
 )
-from purposeguard.notice.vocabulary import Family
+from purposeguard.notice.vocabulary import Family, list_members, list_term_ids
 from purposeguard.policy.violations import (
     REFUSALS,
     ChannelViolation,
@@ -152,18 +152,18 @@ def _problem_members(error: BaseException) -> Mapping[str, Any]:
     if isinstance(error, PassportRefused):
         return {"reason": error.reason}
     if isinstance(error, FlowViolation):
-        sources = [source.clause for source in error.missing]
+        sources = list_term_ids(error.missing)
         return {"field": f"{error.target}.{error.column}", "sources": sources}
     decision = getattr(error, "decision", None)
     if not isinstance(error, PurposeViolation) or decision is None:  # Errors rebuilt from a message have none.
         return {}
     purpose = decision.purpose
-    purposes = purpose.members if isinstance(purpose, Family) else (purpose,)
+    purposes = list_members(purpose)
     return {
         "decision": decision.headline,
         "purpose": purpose.name if isinstance(purpose, Family) else purpose.clause,
-        "clauses": [member.clause for member in purposes],
-        "sources": [source.clause for source in decision.denied],
+        "clauses": list_term_ids(purposes),
+        "sources": list_term_ids(decision.denied),
         "reasons": list(decision.reasons),
         "alternatives": [{"clause": other.clause, "slug": other.slug} for other in decision.alternatives],
         "activity": error.activity,

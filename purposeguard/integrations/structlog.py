@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
+from purposeguard.containers import omit_keys
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations._masking_errors import MaskedFailure, find_exception
@@ -44,7 +45,7 @@ class Masking:
         """Return the masked event. If it cannot be masked, nothing of it is shown."""
         private_entries = {key: event_dict[key] for key in event_dict if key.startswith("_")}
         try:
-            entries = {key: item for key, item in event_dict.items() if key not in private_entries}
+            entries = omit_keys(event_dict, private_entries)
             return {**self._mask(entries), **private_entries}
         except Exception as error:  # noqa: BLE001  # An object in the event failed, so nothing of it is shown.
             return {"event": f"{HIDDEN}: this event could not be masked ({type(error).__name__})", **private_entries}
@@ -52,7 +53,7 @@ class Masking:
     def _mask(self, entries: dict[str, Any]) -> dict[str, Any]:
         error = find_exception(entries.pop("exc_info", None))
         failure = MaskedFailure(self._masker, error)
-        masked_entries = failure.look.entries({key: item for key, item in entries.items() if key not in _OWN})
+        masked_entries = failure.look.entries(omit_keys(entries, _OWN))
         all_entries: dict[str, Any] = {}  # In the order of the event.
         for key, item in entries.items():
             all_entries[key] = masked_entries[key] if key in masked_entries else failure.look.mask(item)

@@ -15,7 +15,7 @@ from purposeguard.notice.bases import bases_by_purpose, describe_bases
 from purposeguard.notice.grants import LegalGrounds, compute_grants, name_proviso, source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.notice import Notice, compute_bases
-from purposeguard.notice.schema import Document, FamilyRow, Named
+from purposeguard.notice.schema import Document, FamilyRow, Named, index_by_id
 from purposeguard.notice.texts import Titles
 
 WIDTH = 120
@@ -63,7 +63,7 @@ def _generate_classes(document: Document) -> Iterator[str]:
     pairs = compute_grants(document)
     grounds = LegalGrounds(document)
     stated = bases_by_purpose(document)
-    rows = {row.id: row for row in source_rows(document)}
+    rows = index_by_id(source_rows(document))
     for purpose in document.purposes:
         users = [f"{row.class_} ({row.id})" for row in rows.values() if purpose.id in pairs[row.id]]
         sentences = [f"May use {', '.join(users) or 'no data'}."]

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from purposeguard.notice.bases import resolve_basis_rows
 from purposeguard.notice.fields import EVERY, Basis
-from purposeguard.notice.schema import BasisRow, Document, Extension, Named, Prohibition
+from purposeguard.notice.schema import BasisRow, Document, Extension, Named, Prohibition, list_ids
 
 Grants = dict[str, dict[str, str]]
 """Source id → purpose id → the clause of the grant."""
@@ -32,7 +32,7 @@ class Lineage:
     __slots__ = ("children", "known", "parent")
 
     def __init__(self, document: Document) -> None:
-        self.known = tuple(row.id for row in document.source)
+        self.known = tuple(list_ids(document.source))
         clause_ids = set(self.known)
         self.parent: dict[str, str] = {}
         self.children: dict[str, list[str]] = {}
@@ -325,7 +325,7 @@ def iter_extended_pairs(document: Document, row: Extension, pairs: Grants) -> It
     A clause is replaced by its items, and purposes that a source may not serve are left out. Overlays are not named.
     """
     lineage = Lineage(document)
-    overlays = {overlay.id for overlay in document.overlay}
+    overlays = set(list_ids(document.overlay))
     purposes = document.members_of(row.purposes)
     for source in pairs if row.sources is None else lineage.with_items(row.sources):
         if source not in lineage.children and source not in overlays:

@@ -150,8 +150,10 @@ class History(Immutable):
 
         Return the class itself if it is of `held`, or if `held` has no such source.
         """
-        origin = next((notice for notice in self.notices if source in notice.grants and notice is not held), None)
-        return source if origin is None else self.translate_clause("source", source.clause, origin, held) or source
+        for origin in self.notices:
+            if source in origin.grants and origin is not held:
+                return self.translate_clause("source", source.clause, origin, held) or source
+        return source
 
     def translate_clause(self, kind: TermKind, clause: str, since: Notice, until: Notice) -> str | None:
         """Return the id that a source or purpose of one revision has in another; None if that has no such term.

@@ -8,7 +8,15 @@ from typing import Any, Self, cast
 
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.locks import make_lock
-from purposeguard.notice.vocabulary import Immutable, NotPersonal, Purpose, Source, TermMeta, clause_sort_key
+from purposeguard.notice.vocabulary import (
+    Immutable,
+    NotPersonal,
+    Purpose,
+    Source,
+    TermMeta,
+    clause_sort_key,
+    list_term_ids,
+)
 
 
 class Label(Immutable):
@@ -76,7 +84,7 @@ class Label(Immutable):
         return source in self.sources
 
     def __repr__(self) -> str:
-        return f"Label({', '.join(source.clause for source in self)})"
+        return f"Label({', '.join(list_term_ids(self))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Label, tuple(self)

@@ -31,7 +31,7 @@ from purposeguard.notice.parsing import (
     validate_tables,
 )
 from purposeguard.notice.passages import PassageReader, digest_of_words
-from purposeguard.notice.schema import Document, Named, Prohibition
+from purposeguard.notice.schema import Document, Named, Prohibition, index_by_id, list_ids
 from purposeguard.notice.texts import Passage, Texts, iter_texts_by_language
 from purposeguard.notice.vocabulary import (
     Family,
@@ -123,8 +123,8 @@ class Notice(Immutable):
             sources=tuple(grants),
             purposes=tuple(purposes.values()),
             families=tuple(families),
-            channels=tuple(row.id for row in document.channel),
-            conditions=tuple(row.id for row in document.condition),
+            channels=tuple(list_ids(document.channel)),
+            conditions=tuple(list_ids(document.condition)),
             grants=MappingProxyType(grants),
             prohibited=MappingProxyType(compute_prohibitions(document)),
             words=MappingProxyType(dict(words)),
@@ -420,7 +420,10 @@ class Notice(Immutable):
 def _match_spelling(given: object, names: Iterable[str]) -> str | None:
     """Return the name that a text is a spelling of; None if there is none."""
     wanted = fold(given) if isinstance(given, str) else None
-    return next((name for name in names if wanted is not None and fold(name) == wanted), None)
+    for name in names:
+        if wanted is not None and fold(name) == wanted:
+            return name
+    return None
 
 
 def _read_file_with_hashes(reader: PassageReader, path: Path) -> ParsedTables:
@@ -437,7 +440,7 @@ def compute_bases(document: Document, pairs: Grants) -> dict[str, tuple[str, ...
     The bases are the parent and the purposes that the parent may not serve. Parents come before their items, since
     their classes must be made first.
     """
-    rows = {row.id: row for row in source_rows(document)}
+    rows = index_by_id(source_rows(document))
     parent = {row.id: row.parent for row in document.source if row.parent}
     class_of = {row.id: row.class_ for row in document.purposes}
     bases: dict[str, tuple[str, ...]] = {}
@@ -458,7 +461,7 @@ def build_classes(document: Document, pairs: Grants) -> Mapping[str, type]:
     made: dict[str, type] = {"Source": Source}
     for purpose in document.purposes:
         made[purpose.class_] = TermMeta(purpose.class_, (Purpose,), _make_namespace(purpose))
-    rows = {row.id: row for row in source_rows(document)}
+    rows = index_by_id(source_rows(document))
     for source_id, base_names in compute_bases(document, pairs).items():
         row = rows[source_id]
         made[row.class_] = TermMeta(row.class_, tuple(made[base] for base in base_names), _make_namespace(row))

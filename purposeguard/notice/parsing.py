@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from purposeguard.containers import omit_keys
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.fields import ONE_LINE
 from purposeguard.notice.positions import Position, explain_toml_error, find_positions
@@ -418,13 +419,18 @@ def _find_annotation(model: type[BaseModel] | None, key: str) -> object:
     fields = model.model_fields if model is not None else {}
     if model is not None and issubclass(model, ByLanguage):
         return fields["root"].annotation
-    return next((field.annotation for name, field in fields.items() if key == (field.alias or name)), None)
+    for name, field in fields.items():
+        if key == (field.alias or name):
+            return field.annotation
+    return None
 
 
 def _find_inner_model(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
     """Return the model of the table, or list of tables, under `key`; None if there is none."""
-    kinds = _iter_annotation_types(_find_annotation(model, key))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    for kind in _iter_annotation_types(_find_annotation(model, key)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def _check_sound_rows(tables: Mapping[str, Any]) -> CrossReferenceCheck:
@@ -498,7 +504,7 @@ def _salvage_row(name: str, given: object, place: str) -> BaseModel | None:
         read = model.model_validate(row)
     except ValidationError:
         return None  # The first pass reports it.
-    return read.model_copy(update={key: value for key, value in empty.items() if key not in _STOOD_IN})
+    return read.model_copy(update=omit_keys(empty, _STOOD_IN))
 
 
 _STOOD_IN: Final = ("title", "reason", "basis")

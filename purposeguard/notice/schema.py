@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -65,6 +65,28 @@ class Named(Table):
     def slug(self) -> str:
         """The id that people type: the class name in lower case with hyphens."""
         return make_slug(self.class_)
+
+
+class RowWithId(Protocol):
+    """A row of a notice file, or something else of a notice, that has an id."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+RowWithIdT = TypeVar("RowWithIdT", bound=RowWithId)
+
+
+def list_ids(rows: Iterable[RowWithId]) -> list[str]:
+    """Return the ids of rows of a notice file."""
+    return [row.id for row in rows]
+
+
+def index_by_id(rows: Iterable[RowWithIdT]) -> dict[str, RowWithIdT]:
+    """Return rows of a notice file by their ids."""
+    return {row.id: row for row in rows}
 
 
 class Condition(Table):

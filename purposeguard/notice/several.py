@@ -21,6 +21,7 @@ from purposeguard.errors import (
 )
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
+from purposeguard.notice.schema import list_ids
 from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, make_slug
 
 ORIGIN: Final = "several notices"
@@ -44,7 +45,7 @@ def refuse_joint_attribute(name: str, notices: Callable[[], Iterable[Notice]]) -
         AttributeError: no notice has one.
     """
     if name in _OF_ONE:
-        raise SeveralNotices([notice.id for notice in notices()], _OF_ONE[name])
+        raise SeveralNotices(list_ids(notices()), _OF_ONE[name])
     raise AttributeError(name)
 
 
@@ -79,7 +80,7 @@ class Notices(Immutable):
                 raise TypeError(f"family `{name}` is a union of purposes, `jp.Renewal | eu.Renewal`")
         notices = list(map(_latest_notice, members))
         faults = [] if len(notices) > 1 else [Fault("", "there are fewer than two", "`Guard(notice)` holds to one")]
-        for notice_id, count in Counter(notice.id for notice in notices).items():
+        for notice_id, count in Counter(list_ids(notices)).items():
             if count > 1:
                 faults.append(Fault(notice_id, "is given twice", "give the revisions of one notice as a `History`"))
         if faults:
@@ -158,7 +159,7 @@ class JointNotice(Notice):
     @property
     def id(self) -> str:
         """The ids of the notices, joined to a text that is no id of a single notice."""
-        return " + ".join(notice.id for notice in self.notices)
+        return " + ".join(list_ids(self.notices))
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -206,7 +207,7 @@ class JointNotice(Notice):
 
     @property
     def _holder(self) -> str:
-        return f"none of {', '.join(notice.id for notice in self.notices)} has this id"
+        return f"none of {', '.join(list_ids(self.notices))} has this id"
 
     def condition(self, given: object) -> str:
         """Return the condition of a name, with the id of its notice: `jp-notice:adult`.
@@ -215,7 +216,11 @@ class JointNotice(Notice):
             UnknownCondition: with the nearest names; or more than one notice has it, and may mean another thing by it.
         """
         folded = isinstance(given, str) and fold(given)
-        named = [condition for condition in self.conditions if folded and folded == fold(condition.partition(":")[2])]
+        named: list[str] = []
+        for condition in self.conditions:
+            name = condition.partition(":")[2]
+            if folded and folded == fold(name):
+                named.append(condition)
         if len(named) > 1:
             raise UnknownCondition(ShowableText(cast("str", given)), f"{_join_alternatives(named)}, or each that holds")
         return named[0] if named else super().condition(given)

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from purposeguard.containers import omit_keys
 from purposeguard.notice.fields import LINES, ONE_LINE, Table, Text
 from purposeguard.notice.languages import is_well_formed
 
@@ -60,7 +61,7 @@ class ByLanguage(RootModel[dict[Language, V]], Mapping[str, V], Generic[V]):
     def begin_with(self, tag: str) -> None:
         """Put a language first, if there is one. Equality and hash do not change."""
         if tag in self.root:
-            others = {other: value for other, value in self.root.items() if other != tag}
+            others = omit_keys(self.root, (tag,))
             first = self.root[tag]
             self.root.clear()
             self.root.update({tag: first, **others})

@@ -31,6 +31,7 @@ from purposeguard.notice.schema import (
     Named,
     PurposeRow,
     Renaming,
+    list_ids,
 )
 from purposeguard.notice.vocabulary import NotPersonal, find_nearest, fold, make_slug
 
@@ -68,7 +69,7 @@ def _not_granted(document: Document) -> Iterator[Slip]:
 
 def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]:
     """Describe the uses that an extension row names and no grant gives."""
-    overlays = {overlay.id for overlay in document.overlay}
+    overlays = set(list_ids(document.overlay))
     for purpose in row.purposes:
         purposes = document.members_of((purpose,)).keys()
         if row.sources is None and all(purposes.isdisjoint(served) for served in pairs.values()):
@@ -229,7 +230,7 @@ class CrossReferenceCheck:
         self._collect_names(_spellings(document.grant), "grant")
         # A purpose and a family are asked for by the same argument, so their names are of one kind.
         either = self._collect_names(_spellings((*document.purposes, *document.family)), "purpose or family")
-        purposes = {row.id for row in document.purposes}
+        purposes = set(list_ids(document.purposes))
         return {
             "condition": self._collect_names(_spellings(conditions), "condition"),
             "channel": self._collect_names(_spellings(document.channel), "channel"),
@@ -407,7 +408,7 @@ class CrossReferenceCheck:
     def _check_parents(self) -> None:
         """Report parents that are no clause, and circles of parents."""
         lineage = Lineage(self.document)
-        clauses = {row.id for row in self.document.source}
+        clauses = set(list_ids(self.document.source))
         settled = {*lineage.bottom_up()}
         for row in self.document.source:
             if row.parent and row.parent not in clauses:
@@ -421,7 +422,7 @@ class CrossReferenceCheck:
 
     def _check_grants_name_clauses(self) -> None:
         """Report grants that name overlays or derivations, whose own rows say what they may serve."""
-        clauses = {row.id for row in self.document.source}
+        clauses = set(list_ids(self.document.source))
         for row in self.document.grant:
             for source in () if row.sources == EVERY else row.sources:
                 if source not in clauses:
@@ -537,7 +538,7 @@ class CrossReferenceCheck:
         if not self.document.overlay:
             return
         allowed = compute_grants(self.document)
-        plain = {row.id for row in self.document.source}
+        plain = set(list_ids(self.document.source))
         for row in self.document.overlay:
             if not row.source:
                 continue  # The reference is reported as unknown.
@@ -656,7 +657,7 @@ def find_shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
     for less, and name the sources or the conditions for which it does.
     """
     lineage = Lineage(document)
-    narrowed = {overlay.id for overlay in document.overlay}
+    narrowed = set(list_ids(document.overlay))
     pairs = compute_grants(document)
     plain = [source for source in pairs if source not in lineage.children and source not in narrowed]
     seen: set[tuple[int, int]] = set()
@@ -680,7 +681,10 @@ def _find_shadowed_rows(
         The index of the row, the index of the row that asks for less, and the source.
     """
     every = frozenset(sources)
-    spans = [every if row.sources is None else every.intersection(lineage.with_items(row.sources)) for row in rows]
+    spans: list[frozenset[str]] = []
+    for row in rows:
+        span = sources if row.sources is None else lineage.with_items(row.sources)
+        spans.append(every.intersection(span))
     for index, row in enumerate(rows):
         covered: dict[str, int] = {}
         own = [source for source in sources if source in spans[index]]

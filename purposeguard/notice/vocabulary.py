@@ -214,7 +214,17 @@ class Family(Immutable):
         return Family, (self.name, self.slug, dict(self.title), self.members)
 
     def __repr__(self) -> str:
-        return f"<family {self.name} {' '.join(member.clause for member in self.members)}>"
+        return f"<family {self.name} {' '.join(list_term_ids(self.members))}>"
+
+
+def list_members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
+    """Return the members of a family, or a purpose by itself."""
+    return purpose.members if isinstance(purpose, Family) else (purpose,)
+
+
+def list_term_ids(terms: Iterable[type[Source | Purpose]]) -> list[str]:
+    """Return the ids of terms, such as the sources of a label."""
+    return [term.clause for term in terms]
 
 
 def is_union(given: object) -> bool:

@@ -11,13 +11,14 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import escape_controls
 from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.retention import for_law
 from purposeguard.notice.schema import Prohibition
-from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source, list_members
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, UNNAMED, Context, DenialReason
 from purposeguard.policy.joint import JointTable
 from purposeguard.policy.table import PolicyTable, Row
@@ -64,7 +65,7 @@ class Decision:
         if self._has_ungranted_source:
             return DenialReason.GRANT  # The missing grant counts before any other reason.
         reasons = map(self._find_denial_reason, self.denied)
-        return min((reason for reason in reasons if reason is not None), default=DenialReason.GRANT)
+        return min(drop_none(reasons), default=DenialReason.GRANT)
 
     @cached_property
     def denied(self) -> tuple[type[Source], ...]:
@@ -108,7 +109,7 @@ class Decision:
 
     def _find_member_reasons(self, source: type[Source], context: Context) -> Iterator[DenialReason | None]:
         """Yield the reason why a source may not serve each member of the purpose in a context; None where it may."""
-        for member in _purpose_members(self.purpose):
+        for member in list_members(self.purpose):
             yield self._matrix.find_denial_reason(source, member, self.channel, context)
 
     @cached_property
@@ -118,7 +119,7 @@ class Decision:
         for source in self.label:
             granted = self._matrix.notice.grants.get(self._matrix.current_source(source), {})
             row = self._source_row(source)
-            for member in _purpose_members(self.purpose):
+            for member in list_members(self.purpose):
                 if member in granted and member in row:
                     clauses.setdefault(source, granted[member])
         return MappingProxyType(clauses)
@@ -150,7 +151,7 @@ class Decision:
             only = ", ".join(self._matrix.list_admitted_channels(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {self._key(source)} by {only} only, not by {self.channel}"
         current = self._matrix.current_source(source)
-        for member in _purpose_members(self.purpose):
+        for member in list_members(self.purpose):
             own = self._matrix.table_of(source).notice
             rule = own.prohibited.get((current.clause, member.clause)) if member in own.purposes else None
             if rule is not None:
@@ -168,7 +169,7 @@ class Decision:
         current = table.current_source(source)
         if table.prefix + for_law(current.clause) not in self.context.overdue:
             return False
-        for member in _purpose_members(self.purpose):
+        for member in list_members(self.purpose):
             if member in table.notice.grants[current]:
                 groups = table.grounds.get_grounds(current.clause, member.clause)
                 if any(ground.basis == "law" for ground in chain.from_iterable(groups)):
@@ -296,7 +297,7 @@ class Decision:
 
     def _advise_on_grants(self) -> Iterator[str]:
         """Yield lines about a missing grant: what may serve the purpose, and what the data may serve instead."""
-        for member in _purpose_members(self.purpose):
+        for member in list_members(self.purpose):
             yield _describe_grants(self._matrix, member)
         for source in self.denied:
             yield f"{self._key(source)} may serve: {_describe_permitted_purposes(self._matrix, source)}"
@@ -425,10 +426,6 @@ def _advise_stating(conditions: Iterable[str]) -> str:
     verb = "holds" if len(names) == 1 else "hold"
     quoted, written = _join_names(f"`{name}`" for name in names), ", ".join(f'"{name}"' for name in names)
     return f"{quoted} {verb}, which is stated by `conditions={{{written}}}`"
-
-
-def _purpose_members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
-    return purpose.members if isinstance(purpose, Family) else (purpose,)
 
 
 def _describe_grants(matrix: PolicyTable, purpose: type[Purpose]) -> str:

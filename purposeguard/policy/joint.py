@@ -24,6 +24,7 @@ from purposeguard.notice.vocabulary import (
     Source,
     TermMeta,
     clause_sort_key,
+    list_members,
     union_members,
 )
 from purposeguard.policy.context import BEFORE_ALL, NONE_KNOWN, Context, DenialReason, SubjectPreferences
@@ -98,10 +99,10 @@ class JointTable(PolicyTable):
         """
         before = {part.notice.id: part for part in earlier.parts} if earlier is not None else {}
         _refuse_shared_classes(given.members, before)
-        parts = [
-            PolicyTable(notice, before.get(notice.id), history, prefix=qualify_id(notice.id, ""))
-            for notice, history in given.members
-        ]
+        parts: list[PolicyTable] = []
+        for notice, history in given.members:
+            part = PolicyTable(notice, before.get(notice.id), history, prefix=qualify_id(notice.id, ""))
+            parts.append(part)
         return cls(parts, given.families)
 
     def replace_revision(self, notice: object, history: History | None = None) -> JointTable:
@@ -157,7 +158,7 @@ class JointTable(PolicyTable):
         Raises:
             SeveralNotices: it is a family over several notices.
         """
-        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        members = list_members(purpose)
         part, *others = {self._find_part(member) for member in members}
         if part is None or others:
             raise SeveralNotices([each.notice.id for each in self.parts], "a purpose of its own in this family")
@@ -179,8 +180,11 @@ class JointTable(PolicyTable):
         return tuple((part, Label(*sources)) for part, sources in sources_of.items() if sources)
 
     def _find_part(self, term: object) -> PolicyTable | None:
-        is_term = isinstance(term, TermMeta)
-        return next((part for part in self.parts if is_term and term in part.class_dates), None)
+        if isinstance(term, TermMeta):
+            for part in self.parts:
+                if term in part.class_dates:
+                    return part
+        return None
 
     def record_id(self, term: type[Source | Purpose]) -> str:
         """Return the id by which contexts and records name a source or purpose, e.g. `jp-notice:1.1(a)`."""

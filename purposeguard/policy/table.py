@@ -44,6 +44,8 @@ from purposeguard.notice.vocabulary import (
     TermMeta,
     fold,
     is_union,
+    list_members,
+    list_term_ids,
     union_members,
 )
 from purposeguard.policy.context import (
@@ -86,7 +88,7 @@ def derive_label(
                     return Label(notice.source(row.id))
             shown = ShowableText(operation)
         declared.append(f"`{row.operation}` of {', '.join(row.from_)} with {', '.join(row.with_)}")
-    sides = " and ".join(", ".join(source.clause for source in label) for label in (left, right))
+    sides = " and ".join(", ".join(list_term_ids(label)) for label in (left, right))
     why = f"the notice derives nothing from {sides} by this; it declares {'; '.join(declared) or 'no derivation'}"
     raise UnknownOperation(shown, why)
 
@@ -659,17 +661,17 @@ class PolicyTable(Immutable):
 
     def must_state_channel(self, purpose: type[Purpose] | Family) -> bool:
         """Return True if an activity under this purpose must state its channel (rule 7)."""
-        members = purpose.members if isinstance(purpose, Family) else (purpose,)
+        members = list_members(purpose)
         return any(member in self.closed for member in members)
 
     def is_closed_elsewhere(self, purpose: type[Purpose] | Family) -> bool:
         """Return True if another known revision limits the channels of this purpose, and this one does not."""
-        return not self.opened.isdisjoint(purpose.members if isinstance(purpose, Family) else (purpose,))
+        return not self.opened.isdisjoint(list_members(purpose))
 
     def list_admitted_channels(self, purpose: type[Purpose] | Family) -> tuple[str, ...]:
         """Return the channels that the purpose, or some member of the family, admits, in the notice's order."""
         admitted: set[str] = set()
-        for member in purpose.members if isinstance(purpose, Family) else (purpose,):
+        for member in list_members(purpose):
             admitted.update(self.closed.get(member, self.notice.channels))
         return tuple(channel for channel in self.notice.channels if channel in admitted)
 

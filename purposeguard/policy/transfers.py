@@ -23,6 +23,7 @@ from purposeguard.notice.schema import (
     ThirdPartyProvision,
     Transfer,
     TransferLimit,
+    list_ids,
 )
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, fold, is_text
 from purposeguard.policy.context import DenialReason
@@ -367,7 +368,10 @@ def _describe_missing_measure(
 def _find_kind(kinds: Iterable[Kind], given: str) -> Kind | None:
     """Return the entry of an id; None if there is none. Case, blanks and hyphens do not matter."""
     wanted = fold(given)
-    return next((kind for kind in kinds if wanted is not None and fold(kind.id) == wanted), None)
+    for kind in kinds:
+        if wanted is not None and fold(kind.id) == wanted:
+            return kind
+    return None
 
 
 def canonicalize_id(kinds: Iterable[Kind], given: str) -> str:
@@ -387,7 +391,7 @@ def _normalize_product(product: str) -> str:
 
 
 def _format_unknown_id(given: str, kinds: Iterable[Kind]) -> str:
-    return format_id(given, [kind.id for kind in kinds])
+    return format_id(given, list_ids(kinds))
 
 
 def _require_texts(record: object, *names: str) -> None:

@@ -16,6 +16,7 @@ from purposeguard.errors import (
     escape_controls,
 )
 from purposeguard.notice.label import Label
+from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, qualify_decision
 from purposeguard.policy.joint import JointTable
@@ -35,7 +36,7 @@ class FlowViolation(PurposeGuardError, PermissionError):
         self.missing = missing
 
     def __str__(self) -> str:
-        lacks = ", ".join(source.clause for source in self.missing)
+        lacks = ", ".join(list_term_ids(self.missing))
         return escape_controls(
             f"data of {lacks} would flow into `{self.target}.{self.column}`, whose tags do not name it\n"
             f"  tag the column with {lacks} as well, or leave out what comes from there or is chosen by it"

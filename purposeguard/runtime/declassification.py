@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from purposeguard.errors import SealedValue, TooFewSubjects, on_one_line
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, is_text
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, is_text, list_term_ids
 from purposeguard.runtime.current_use import find_current_use
 from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.engine import Engine
@@ -229,7 +229,7 @@ class Reclassifier(Generic[S, To]):
         if others:
             raise SealedValue(
                 f"{declared.name} reclassifies {_format_clauses(self._from)}, and this value derives from "
-                f"{', '.join(other.clause for other in others)} as well"
+                f"{', '.join(list_term_ids(others))} as well"
             )
         engine.require_registered((value,), *seeing)
         to_record_label = engine.snapshot.matrix.to_record_label
@@ -255,4 +255,4 @@ def _call_with(fn: Function, more: list[Any], kwargs: dict[str, Any], box: list[
 
 
 def _format_clauses(label: Label) -> str:
-    return ", ".join(source.clause for source in label)
+    return ", ".join(list_term_ids(label))

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import to_local_day
-from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, is_text
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, is_text, list_members, list_term_ids
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, format_term, override_decision
 from purposeguard.policy.row_context import RowContext
@@ -301,7 +302,7 @@ class HandOverFunction:
             revision=table.notice.revision,
             activity=use.activity.name if use is not None else None,
             means=canonicalize_id(ways, terms.means or "not stated"),
-            subjects=tuple(subject for subject in subjects if subject is not None),
+            subjects=tuple(drop_none(subjects)),
             at=self._engine.clock.now(),
             name=recipient.name,
             product=terms.product,
@@ -366,10 +367,10 @@ def _find_objections(
         label: The label of the data that belongs to this notice.
     """
     document = table.notice.document
-    members = purpose.members if isinstance(purpose, Family) else (purpose,)
+    members = list_members(purpose)
     own_members = [member for member in members if member in table.notice.purposes]
     # Data that is not personal is checked against every notice, even if a notice does not define the purpose.
-    purposes = tuple(member.clause for member in own_members) or tuple(map(engine.snapshot.matrix.record_id, members))
+    purposes = tuple(list_term_ids(own_members)) or tuple(map(engine.snapshot.matrix.record_id, members))
     for moment in engine.clock.span():  # A safeguard must be valid at both moments if the time is uncertain.
         objections = list_objections(
             document,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Literal, NoReturn, get_args
 
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import NotPersonal, Purpose, is_text
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, is_text, list_term_ids
 from purposeguard.policy.context import NONE_KNOWN, Context, DenialReason
 from purposeguard.policy.explanation import Decision, make_external_decision
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext, SubjectId, subject_key
@@ -319,7 +319,7 @@ def _make_permitted_decision(label: Label) -> Decision:
 
 def _make_uncovered_decision(label: Label, why: str, reason: DenialReason) -> Decision:
     """Return a denial of a use that the exception does not cover."""
-    clauses = ", ".join(source.clause for source in label)
+    clauses = ", ".join(list_term_ids(label))
     headline = f"the exception does not cover this use of {clauses}"
     return make_external_decision(
         label, OutsideTheNotice, allowed=False, headline=headline, reasons=(why,), reason=reason

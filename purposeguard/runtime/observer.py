@@ -8,6 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import PurposeMissing
 from purposeguard.notice.label import Label
 from purposeguard.policy.verdict import Verdict
@@ -160,7 +161,7 @@ class Observers:
             but: An observer to skip.
         """
         methods = (find_method(observer, event) for observer in self._all if observer is not but)
-        return tuple(method for method in methods if method is not None)
+        return tuple(drop_none(methods))
 
     def make_counter(self, activity: str | None, purpose: str, label: Label) -> Tick:
         """Return a function that counts one use with each observer that counts."""

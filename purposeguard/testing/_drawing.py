@@ -17,6 +17,7 @@ import pydantic_core
 import typing_extensions
 from pydantic import BaseModel, Json, Secret
 
+from purposeguard.containers import map_values
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
@@ -262,7 +263,7 @@ class Drawing:
     ) -> dict[str, Any]:
         """Return the values of a model's fields, chosen in one of the `_WAYS`."""
         fields = [field for field in fields_of(cls) if field.name not in strategies]
-        values = {name: self._draw(strategy) for name, strategy in strategies.items()}
+        values = map_values(self._draw, strategies)
         absent: list[str] = []
         if way in _SPARSE:
             absent = [field.name for field in fields if may_be_none(field.annotation, spots[field.name])]

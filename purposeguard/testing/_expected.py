@@ -11,12 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import UnknownTerm
 from purposeguard.notice import retention
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import Family, NotPersonal, Source
+from purposeguard.notice.vocabulary import Family, NotPersonal, Source, list_term_ids
 from purposeguard.policy import spec
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
@@ -119,7 +120,7 @@ class ExpectedDecisions:
             return self._id_in(self.notice, "purpose", asked.clause, earlier)
         members = {self._id_in(self.notice, "purpose", member.clause, earlier) for member in asked.members}
         for family in self.notice.families:
-            if {member.clause for member in family.members} == members:
+            if set(list_term_ids(family.members)) == members:
                 return family.name
         return None
 
@@ -217,7 +218,7 @@ class ExpectedDecisions:
 
     def _grants(self, notice: Notice, label: Label, purpose: str) -> bool:
         ids = [self._id_in(notice, "source", source.clause, self._revision_of(source)) for source in _personal(label)]
-        known = [known_id for known_id in ids if known_id is not None]
+        known = drop_none(ids)
         if len(known) < len(ids) or not _has(notice, purpose):
             return False
         return not known or spec.permits(notice.document, known, purpose)

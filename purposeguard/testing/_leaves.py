@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import SchemaError
 
+from purposeguard.containers import drop_none_values
 from purposeguard.extras import Needs
 from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, TextKind, number_of, usable, word
 from purposeguard.testing.traces import SHORTEST, texts_of
@@ -152,7 +153,7 @@ class Limits:
             return True
         if "pydantic" not in type(constraint).__module__ or not isinstance(getattr(constraint, "__dict__", None), dict):
             return False
-        limits = {key: value for key, value in vars(constraint).items() if value is not None}
+        limits = drop_none_values(vars(constraint))
         if not limits or not limits.keys() <= _OF_PYDANTIC:
             return False
         pattern = limits.get("pattern")

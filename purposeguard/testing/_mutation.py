@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from purposeguard.errors import escape_controls
 from purposeguard.extras import Needs
-from purposeguard.notice.vocabulary import Family
+from purposeguard.notice.vocabulary import list_members
 from purposeguard.testing import watching
 from purposeguard.testing._report import Collector
 from purposeguard.testing.watching import CellQuestion, WatchedCell, Watcher
@@ -186,7 +186,7 @@ class _CellWatcher(Watcher):
         if cell is None or self.consulted:
             return
         # A family may be allowed by another member, so its answer need not be of the turned cell.
-        members = question.purpose.members if isinstance(question.purpose, Family) else (question.purpose,)
+        members = list_members(question.purpose)
         if any((answer.notice, answer.source) == (cell.notice, cell.source) for answer, _ in question.answers):
             self.consulted = any(member.clause == cell.purpose for member in members)
 

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import typing_extensions
 
+from purposeguard.containers import omit_keys
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.testing._models import with_fields
@@ -133,7 +134,7 @@ def annotations_of(fn: Callable[..., Any], local: Mapping[str, Any] | None = Non
         hints = typing_extensions.get_type_hints(fn, localns=dict(local) if local else None, include_extras=True)
     except (NameError, TypeError):
         hints = {name: hint for name, hint in getattr(fn, "__annotations__", {}).items() if not isinstance(hint, str)}
-    return {name: hint for name, hint in hints.items() if name != "return"}
+    return omit_keys(hints, ("return",))
 
 
 def is_tagged(annotation: Any) -> bool:

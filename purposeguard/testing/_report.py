@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from purposeguard.containers import drop_none, map_values
 from purposeguard.errors import escape_controls
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import Family, Purpose
+from purposeguard.notice.vocabulary import list_members
 from purposeguard.runtime.registry import Access, Activity
 from purposeguard.testing.watching import CellQuestion, WatchedCell, Watcher, notice_key
 
@@ -48,7 +49,7 @@ class Records:
 
     def dump(self) -> dict[str, Any]:
         """Return the records as plain values, which pytest-xdist sends to another process."""
-        return {name: dict(values) for name, values in vars(self).items()}
+        return map_values(dict, vars(self))
 
     def merge(self, dump: Mapping[str, Any]) -> None:
         """Add what another process dumped."""
@@ -76,7 +77,7 @@ class Records:
         sources = notice.grants.keys() & itertools.chain.from_iterable(_labels(guard, accesses))
         for activity in activities:
             self.activities[key, activity.name, activity.purpose_id] = None
-            members = [member for member in _members(activity.purpose) if member in notice.purposes]
+            members = [member for member in list_members(activity.purpose) if member in notice.purposes]
             for source in sources:
                 granted = [member for member in members if member in notice.grants[source]]
                 for member in granted or members:
@@ -90,11 +91,7 @@ class Records:
             self.terms[key] = (sources, list(map(operator.attrgetter("clause", "slug"), notice.purposes)))
 
 
-def _members(purpose: type[Purpose] | Family) -> tuple[type[Purpose], ...]:
-    return purpose.members if isinstance(purpose, Family) else (purpose,)
-
-
-def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
+def _labels(guard: Guard, accesses: Iterable[Access]) -> list[Label]:
     """Return the labels that the code behind a guard declares."""
     labels: list[Label | None] = []
     for access in accesses:
@@ -105,7 +102,7 @@ def _labels(guard: Guard, accesses: Iterable[Access]) -> Iterator[Label]:
         labels += map(operator.itemgetter(1), table.columns)
     for declared in guard.reclassifications:
         labels += [declared.sources, declared.to]
-    return (label for label in labels if label is not None)
+    return drop_none(labels)
 
 
 class Collector(Watcher):
@@ -140,8 +137,11 @@ class Collector(Watcher):
             if question.activity is not None and question.used:
                 counts = records.used if question.allowed else records.denied
                 activity = question.activity
-                deciding = [cell.source for cell, may in question.answers if question.allowed or not may]
-                for source in dict.fromkeys(deciding):
+                deciding: dict[str, None] = {}
+                for cell, may in question.answers:
+                    if question.allowed or not may:
+                        deciding[cell.source] = None
+                for source in deciding:
                     counts[notice, activity.name, activity.purpose_id, source] += 1
             if self._by_test:
                 cells = list(map(operator.itemgetter(0), question.answers))

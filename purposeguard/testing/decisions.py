@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, overload
 from purposeguard.errors import PurposeMissing, escape_controls
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_union, union_members
+from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_union, list_term_ids, union_members
 from purposeguard.policy.explanation import Decision, format_term
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.site import Site
@@ -48,7 +48,7 @@ class Decided:
 
     def __str__(self) -> str:
         verdict = "may use" if self.allowed else "may not use"
-        text = f"{format_term(self.purpose)} {verdict} {', '.join(source.clause for source in self.sources)}"
+        text = f"{format_term(self.purpose)} {verdict} {', '.join(list_term_ids(self.sources))}"
         if self.channel is not None:
             text += f" by {self.channel}"
         where = [] if self.activity is None else [f"in {self.activity}"]
@@ -304,7 +304,7 @@ def _purpose_id(purpose: object) -> str | None:
 def _names(term: type[Source | Purpose] | Family) -> frozenset[str]:
     """Return the names of a term, for comparison."""
     if isinstance(term, Family):
-        members = " ".join(sorted(member.clause for member in term.members))
+        members = " ".join(sorted(list_term_ids(term.members)))
         return frozenset(map(_fold_reads, (term.name, term.slug, members)))
     return frozenset(map(_fold_reads, (term.clause, term.slug, term.__name__)))
 

@@ -34,6 +34,7 @@ from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.timezones import Day
+from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.policy.row_context import RowContext, SubjectId, subject_key
 from purposeguard.policy.transfers import Provision
@@ -205,7 +206,7 @@ class PurposeMachine(RuleBasedStateMachine):
                 raise
         else:
             if not allowed:
-                clauses = ", ".join(source.clause for source in self._expected.label(sources))
+                clauses = ", ".join(list_term_ids(self._expected.label(sources)))
                 raise AssertionError(f"{clauses} went through for {purpose}, though the notice denies it")
 
     def _must_be_told_once(self, refusal: PurposeViolation | PurposeMissing, before: int) -> None:
@@ -234,7 +235,7 @@ class PurposeMachine(RuleBasedStateMachine):
     def stop_a_use(self, data: st.DataObject) -> None:
         """Stop the use of a subject's data for a purpose, or for all of them."""
         subject = data.draw(st.sampled_from(self.subjects), "subject")
-        purposes = [purpose.clause for purpose in self.notice.purposes]
+        purposes = list_term_ids(self.notice.purposes)
         stopped = data.draw(st.none() | st.sampled_from(purposes), "purpose")
         preferences = self.preferences(subject)
         if stopped is None:

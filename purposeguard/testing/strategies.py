@@ -13,7 +13,7 @@ from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source, list_members
 from purposeguard.policy import spec
 from purposeguard.runtime.activity import Block
 from purposeguard.testing._drawing import Drawing, Redrawing
@@ -128,7 +128,7 @@ def _some(options: Sequence[type[Source]], most: int) -> st.SearchStrategy[list[
 
 def _may(notice: Notice, source: type[Source], asked: Asked, channel: str | None) -> bool:
     """Return True if the notice grants the purpose to one source; only guides drawing, and decides nothing."""
-    members = asked.members if isinstance(asked, Family) else (asked,)
+    members = list_members(asked)
     granted = (member.clause for member in members if member in notice.grants[source])
     return any(spec.admits(notice.document, purpose, channel) for purpose in granted)
 

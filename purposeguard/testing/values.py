@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
+from purposeguard.containers import map_values
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
@@ -114,7 +115,7 @@ class Markers:
         Raises:
             TypeError: no strategy is known for a field, or validators refuse every value that is tried.
         """
-        strategies = {name: st.just(value) for name, value in fields.items()}
+        strategies = map_values(st.just, fields)
         made: T = self._unlike_others(lambda salt: _one_of(model, salt, strategies), model, tuple(fields))
         return made
 

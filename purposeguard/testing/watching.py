@@ -13,13 +13,14 @@ from collections.abc import Generator, Iterable, Iterator
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from purposeguard.containers import map_values
 from purposeguard.errors import PurposeMissing
 from purposeguard.guard import GUARD_LISTENERS, LIVE_GUARDS, Guard
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.several import JointNotice
-from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
+from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source, list_members
 from purposeguard.policy.table import MOST_REMEMBERED, PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
@@ -178,12 +179,12 @@ def _cells(verdict: Verdict) -> Iterator[tuple[WatchedCell, bool]]:
     """Yield the cells that a verdict consulted, each with its own answer."""
     matrix, purpose = verdict.matrix, verdict.purpose
     notice = notice_key(matrix.notice)
-    members = purpose.members if isinstance(purpose, Family) else (purpose,)
+    members = list_members(purpose)
     for source in verdict.label:
         if source is NotPersonal:
             continue
         row = matrix.row_for(Label(source), verdict.channel, verdict.context)
-        granted = [member for member in members if member in row and not verdict.closed]
+        granted = [] if verdict.closed else list(filter(row.__contains__, members))
         clause = matrix.current_source(source).clause
         for member in granted or members:
             yield WatchedCell(notice, clause, member.clause), bool(granted)
@@ -314,9 +315,7 @@ def flip_cell(matrix: PolicyTable, cell: WatchedCell) -> PolicyTable:
     if source is None or purpose is None or notice_key(notice) != cell.notice:
         return matrix
     granted = purpose not in notice.grants[source]
-    grants: dict[type[Source], dict[type[Purpose], str]] = {
-        source: dict(held) for source, held in notice.grants.items()
-    }
+    grants: dict[type[Source], dict[type[Purpose], str]] = map_values(dict, notice.grants)
     clause = _find_grant(notice, purpose) or purpose.clause
     _turn(notice, grants[source], purpose, clause if granted else None)
     if not granted:
@@ -358,5 +357,5 @@ def _find_parent(matrix: PolicyTable, source: type[Source]) -> type[Source] | No
 def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str]]) -> Notice:
     other = object.__new__(Notice)
     other._fill(**{name: getattr(notice, name) for name in Notice.__slots__ if name != "grants"})
-    other._fill(grants=MappingProxyType({source: MappingProxyType(held) for source, held in grants.items()}))
+    other._fill(grants=MappingProxyType(map_values(MappingProxyType, grants)))
     return other

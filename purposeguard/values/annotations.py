@@ -25,6 +25,7 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticUndefined
 
+from purposeguard.containers import omit_keys
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.fields import Refers
 from purposeguard.notice.label import Label
@@ -433,7 +434,7 @@ def _read_plain_fields(cls: type, localns: Mapping[str, Any] | None) -> tuple[di
         fields = {field.name: annotations.get(field.name, field.type) for field in cast("Any", cls).__attrs_attrs__}
     else:
         return annotations, {EXTRA_ITEMS: getattr(cls, EXTRA_ITEMS, None)}
-    return fields, {name: hint for name, hint in annotations.items() if name not in fields}
+    return fields, omit_keys(annotations, fields)
 
 
 def _make_unresolved_error(cls: type, name: str | None) -> UnlabelledData:

@@ -18,7 +18,7 @@ from purposeguard.errors import (
 )
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, is_union
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, is_union, list_term_ids
 from purposeguard.policy.table import derive_label
 from purposeguard.values.annotations import PLAIN, is_taggable
 from purposeguard.values.callables import is_plain
@@ -95,7 +95,7 @@ def _format_seal(sealed: Personal[Any, Any], asking: FrameType) -> str:
     """
     if str(asking.f_globals.get("__name__")).partition(".")[0] in _WRITERS:
         raise SealedValue(f"a sealed value is not stored, looked for, sent or shown on a page: {_ADVICE}")
-    return f"<sealed {', '.join(source.clause for source in sealed.label)}>"
+    return f"<sealed {', '.join(list_term_ids(sealed.label))}>"
 
 
 @final

@@ -31,6 +31,7 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 
+from purposeguard.containers import map_values
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
@@ -95,7 +96,7 @@ class ValuePlan:
         for model in self.models:
             for mark, names in model.marks().items():
                 marked.setdefault(mark, {}).update(dict.fromkeys(names))
-        return {mark: tuple(names) for mark, names in marked.items()}
+        return map_values(tuple, marked)
 
     @cached_property
     def labels(self) -> Mapping[str, Label]:

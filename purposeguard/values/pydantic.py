@@ -32,10 +32,19 @@ from pydantic_core import (
     core_schema,
 )
 
+from purposeguard.containers import omit_keys
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, clause_sort_key, find_nearest, is_union
+from purposeguard.notice.vocabulary import (
+    NotPersonal,
+    Source,
+    TermMeta,
+    clause_sort_key,
+    find_nearest,
+    is_union,
+    list_term_ids,
+)
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.values.annotations import ALIASES, PLAIN
@@ -208,7 +217,7 @@ def _retarget_schema(
     schema: Mapping[str, Any], cls: type, definitions: Iterable[Mapping[str, Any]]
 ) -> CoreSchema | None:
     """Return the schema of a model as the schema of a subclass; None if the class has made its own kind of schema."""
-    changed: Any = {key: value for key, value in schema.items() if key != "ref"}
+    changed: Any = omit_keys(schema, ("ref",))
     if schema["type"] in {"model", "dataclass"}:
         return cast("CoreSchema", {**changed, "cls": cls})
     if schema["type"] == "definition-ref":
@@ -434,7 +443,7 @@ class _SealedFieldSchema:
     def facts(self) -> dict[str, Any]:
         """The entries of the JSON Schema that are added to those of the inner type."""
         if self._seals:
-            return {"x-collected-under": [source.clause for source in self._label]}
+            return {"x-collected-under": list_term_ids(self._label)}
         clauses = [member.__dict__["clause"] for member in self._members if "clause" in vars(member)]
         return {"x-may-serve": clauses} if clauses else {}
 
@@ -443,7 +452,7 @@ class _SealedFieldSchema:
         if isinstance(value, Sealed):
             if self._takes and not all(issubclass(term, self._takes) for term in value.label.sources):
                 may = " or ".join(term.__name__ for term in (self._takes if self._seals else self._members))
-                own = ", ".join(source.clause for source in value.label)
+                own = ", ".join(list_term_ids(value.label))
                 self._refuse("sealed_source", f"is sealed under {own}, and this field takes {may} only")
             return value  # Validating its content would require a use that may open it.
         if not self._seals:

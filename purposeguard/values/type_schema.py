@@ -30,6 +30,7 @@ from typing import (
 import typing_extensions
 from pydantic import BaseModel
 
+from purposeguard.containers import map_values, omit_keys
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Source, TermMeta, is_union
@@ -466,7 +467,7 @@ def _models_that_reach_circles(
     inner_models: Mapping[Model, set[Model]], holders: Mapping[Model, set[Model]]
 ) -> set[Model]:
     """Return the models that hold themselves, directly or through others, and those above them."""
-    remaining = {model: len(inner) for model, inner in inner_models.items()}
+    remaining = map_values(len, inner_models)
     finite = [model for model, count in remaining.items() if not count]
     for model in finite:  # The list grows during the iteration.
         for holder in holders.get(model, ()):
@@ -909,9 +910,7 @@ def _refuse_hidden_tags(cls: type[BaseModel]) -> None:
                     kind = "extra fields" if name == "__pydantic_extra__" else f"the private attribute `{name}`"
                     raise UnlabelledData(f"{base.__qualname__}: {kind} cannot carry a tag: declare a field, or seal it")
         if base is not BaseModel:
-            _refuse_hidden(
-                base, resolve_annotations({n: a for n, a in annotations.items() if n not in cls.model_fields}, names)
-            )
+            _refuse_hidden(base, resolve_annotations(omit_keys(annotations, cls.model_fields), names))
 
 
 def _refuse_hidden(cls: type, others: Mapping[str, object]) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 import typing_extensions
 from pydantic import BaseModel
 
+from purposeguard.containers import drop_none
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import Source
@@ -231,7 +232,7 @@ def shapes_beside_fields(shape: Shape) -> list[Shape]:
 
 def label_with(label: Label | None, shapes: Iterable[Shape]) -> Label | None:
     """Join a label with the labels of all that is tagged in these shapes."""
-    labels = [part for part in (label, *map(_label_of, shapes)) if part is not None]
+    labels = drop_none((label, *map(_label_of, shapes)))
     return Label.join(*labels) if labels else None
 
 

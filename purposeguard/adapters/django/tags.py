@@ -13,6 +13,7 @@ from django.db import models
 
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.tags import Columns, OneSpec, Revisions, Tag, hint_of, specs_of, tag_of
+from purposeguard.containers import drop_none_values
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
@@ -76,7 +77,7 @@ def columns_of_model(model: Model, revisions: Revisions) -> Columns:
     concrete: Model = model._meta.concrete_model
     tags: dict[str, Tag] = {}
     for owner in dict.fromkeys(field.model for field in concrete._meta.concrete_fields):
-        tags.update({name: tag for name, tag in _tags(owner, revisions).items() if tag is not None})
+        tags.update(drop_none_values(_tags(owner, revisions)))
     return Columns(tags)
 
 

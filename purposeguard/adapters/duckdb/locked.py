@@ -98,8 +98,11 @@ class LockedCursor:
             return frozenset()
         shown: Any = self.connection.sql(f"FROM {quote_name(name)}")
         hidden: Any = shown.project(", ".join(map(_hide_column, source.names)))
-        types = zip(source.names, map(str, shown.types), map(str, hidden.types), strict=True)
-        return frozenset(column for column, type_, hidden_type in types if type_ == hidden_type)
+        hideable: set[str] = set()
+        for column, type_, hidden_type in zip(source.names, shown.types, hidden.types, strict=True):
+            if str(type_) == str(hidden_type):
+                hideable.add(column)
+        return frozenset(hideable)
 
     def _make_view(self, name: str, hidden: Collection[str]) -> None:
         """Make the view of a source, with nulls in the hidden columns."""

@@ -18,6 +18,7 @@ from purposeguard.adapters import arrow
 from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Columns, Revisions, Tag
+from purposeguard.containers import pick_keys
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, format_name
 
 PARQUET: Final = frozenset({".parquet", ".parq", ".pq"})
@@ -116,7 +117,7 @@ def merge_tags(place: str, names: list[str], own: Mapping[str, Tag], tags: objec
             "or tag the file again"
         )
     both = {**extra, **own}
-    return Columns({column: both[column] for column in names if column in both})
+    return Columns(pick_keys(both, names))
 
 
 def version_of(path: Path) -> tuple[int, ...]:

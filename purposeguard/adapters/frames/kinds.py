@@ -14,6 +14,7 @@ import narwhals as nw
 from narwhals import dependencies as having
 
 from purposeguard.adapters.row_rule import RowRule
+from purposeguard.containers import drop_none
 from purposeguard.errors import UnlabelledData, UnresolvedStatement, format_name
 
 
@@ -100,7 +101,7 @@ def _numbers_rows(index: Any) -> bool:
 def _list_pandas_names(frame: Any) -> list[Any]:
     """Return the names of the columns and of the index levels, since the index goes wherever the frame goes."""
     index = frame.index
-    index_names = [name for name in index.names if name is not None]
+    index_names = drop_none(index.names)
     if len(index_names) < index.nlevels and not _numbers_rows(index):
         raise UnlabelledData(
             "the index has no name, and holds more than the numbers of rows, so nothing says what it may be used for: "
@@ -115,7 +116,7 @@ def _select_pandas_columns(frame: Any, names: Sequence[str]) -> Any:
 
     The copy has its own memory and no `attrs`: a view of the frame, and its `attrs`, could lead to the other columns.
     """
-    gone = [name for name in frame.index.names if name is not None and name not in names]
+    gone = [name for name in drop_none(frame.index.names) if name not in names]
     if gone:
         frame = frame.reset_index(level=gone, drop=True)
     selected = set(names)

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 from pyspark.sql import Column, DataFrame, GroupedData
 
 from purposeguard.adapters.spark.plan import words
+from purposeguard.containers import map_values
 from purposeguard.errors import SealedAttribute, UnresolvedStatement
 
 _LAZY_METHODS: Final = words(
@@ -201,7 +202,7 @@ def _wrap_lazy_method(spark: FrameChecker, method: Callable[..., Any]) -> Callab
     """Return a function that takes guarded arguments and guards the result of the method."""
 
     def call_and_guard(*args: Any, **kwargs: Any) -> Any:
-        plain_kwargs = {name: _unwrap(argument) for name, argument in kwargs.items()}
+        plain_kwargs = map_values(_unwrap, kwargs)
         return _guard_result(spark, method(*map(_unwrap, args), **plain_kwargs))
 
     return _imitate(call_and_guard, method)

@@ -31,6 +31,7 @@ from purposeguard.adapters.spark.rows import (
 from purposeguard.adapters.spark.statements import parse_query
 from purposeguard.adapters.spark.tags import TagReader, require_covered, schema_with
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, columns_of, encode
+from purposeguard.containers import map_values, pick_keys
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -340,7 +341,7 @@ class Spark:
         for (number, _), names in by_relation(plan, flowing).items():
             relation = plan.relations[number]
             columns = self._tags.of_relation(relation)
-            tags = {name: columns[name] for name in names if name in columns}
+            tags = pick_keys(columns, names)
             if not self._decider.asks_rows(columns, tags):
                 continue
             used = list(tags)
@@ -398,7 +399,7 @@ class Spark:
             UnresolvedStatement: the text is not a query, so Spark would run it at once.
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource: as `check`.
         """
-        frame = parse_query(session, text, args, {name: classic(frame) for name, frame in frames.items()})
+        frame = parse_query(session, text, args, map_values(classic, frames))
         self.check(frame)
         return frame
 

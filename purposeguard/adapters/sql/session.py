@@ -24,6 +24,7 @@ from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.rows import narrow_statement
 from purposeguard.adapters.sql.tags import Catalog, Tables, several
 from purposeguard.adapters.tags import NOT_PERSONAL
+from purposeguard.containers import map_values
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.runtime.current_use import find_current_use
@@ -234,7 +235,7 @@ class PreparedStatement:
 
         The rules are only referenced weakly: they hold the ids of all subjects who objected to a use.
         """
-        self._kept = {table: weakref.ref(rule) for table, rule in rules.items()}, form, rewriting
+        self._kept = map_values(weakref.ref, rules), form, rewriting
 
     @functools.cached_property
     def demand(self) -> Demand:

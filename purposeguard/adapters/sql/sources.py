@@ -410,7 +410,12 @@ def list_alias_columns(alias: exp.Expr | None) -> list[exp.Identifier]:
     """Return the column names of an alias, as in `AS t (a, b)`."""
     if alias is None:
         return []
-    return [column.this if isinstance(column, exp.ColumnDef) else column for column in alias.args.get("columns") or ()]
+    return list(map(_strip_type, alias.args.get("columns") or ()))
+
+
+def _strip_type(column: exp.Expr) -> Any:
+    """Return the name of a column in an alias, which may be followed by a type."""
+    return column.this if isinstance(column, exp.ColumnDef) else column
 
 
 def is_default(node: exp.Expr) -> bool:

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from purposeguard.adapters.sql.scopes import Flow, NameRules, QueryColumn, Relation, lower
 from purposeguard.adapters.tags import Columns, Revisions, columns_of
+from purposeguard.containers import drop_none_values
 from purposeguard.notice.vocabulary import Immutable
 
 
@@ -48,7 +49,7 @@ class Tables(Immutable, Mapping[str, Columns]):
         for name, described in tables.items():
             if isinstance(described, Mapping) and not isinstance(described, Columns):
                 specs = {str(column): spec for column, spec in described.items()}
-                tagged = {column: spec for column, spec in specs.items() if spec is not None}
+                tagged = drop_none_values(specs)
                 columns[name] = columns_of(revisions, tagged)
                 names[name] = tuple(specs)
             else:

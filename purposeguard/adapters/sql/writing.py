@@ -11,6 +11,7 @@ from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.generators.duckdb import DuckDBGenerator
 
 from purposeguard.adapters.sql.scopes import DIALECTS
+from purposeguard.containers import drop_none
 from purposeguard.errors import UnresolvedStatement
 
 
@@ -105,7 +106,7 @@ def keep_calls(tree: exp.Expr, dialect: str) -> None:
         if name is not None:
             # The name of the function already gives the base of the logarithm.
             parts = [call.expression] if type(call) is exp.Log else [call.this, call.args.get("expression")]
-            call.replace(exp.Anonymous(this=name, expressions=[part for part in parts if part is not None]))
+            call.replace(exp.Anonymous(this=name, expressions=drop_none(parts)))
 
 
 def _keep_precision(tree: exp.Expr) -> None:

@@ -29,6 +29,7 @@ from purposeguard.adapters.sqlalchemy.rows import (
 )
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import NOT_PERSONAL
+from purposeguard.containers import drop_none
 from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -416,7 +417,7 @@ class StatementTexts(Statements):
         places = dict(self._find_written_places(statement, target)) if target is not None else {}
         for name, label in seals.bound:
             into = [places.get(number) for number, called in enumerate(names) if called == name]
-            columns = [column for column in into if column is not None]
+            columns = drop_none(into)
             if not into or len(columns) < len(into):
                 yield "a sealed value", label
                 columns = list(analysis.writes)

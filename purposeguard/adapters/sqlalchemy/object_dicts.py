@@ -17,6 +17,7 @@ from sqlalchemy.orm import attributes
 from sqlalchemy.orm.base import DEFAULT_STATE_ATTR
 from sqlalchemy.orm.state import AttributeState, InstanceState
 
+from purposeguard.containers import omit_keys
 from purposeguard.values.plan import RAW_DICT
 
 _INSIDE: Final = (
@@ -149,7 +150,7 @@ class _GuardedDict:
         if hidden:
             name = reader.f_code.co_name
             if name in _PRINTING:
-                return {key: value for key, value in values.items() if key not in hidden}
+                return omit_keys(values, hidden)
             if name in _ONE_ENTRY or reader.f_code in _HAND_OUT or not _is_read_by_c(type(instance)):
                 return _CheckedDict(self._checks, instance, values, hidden, replaced=replaced)
         self._checks.read_all(instance, state)
@@ -217,7 +218,7 @@ class _CheckedDict(MutableMapping[str, Any], _DICT):  # type: ignore[misc]  # se
         return len(self._values) + len(self._forgotten)
 
     def __repr__(self) -> str:
-        return repr({key: value for key, value in self._values.items() if key not in self._hidden})
+        return repr(omit_keys(self._values, self._hidden))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return dict(self.items()).__reduce_ex__(protocol)

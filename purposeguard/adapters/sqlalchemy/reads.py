@@ -20,6 +20,7 @@ from purposeguard.adapters.sqlalchemy.keepers import (
     own_keeper,
 )
 from purposeguard.adapters.sqlalchemy.requirements import Requirements
+from purposeguard.containers import omit_keys
 from purposeguard.errors import PurposeGuardError
 from purposeguard.runtime.use import is_ambient_here
 from purposeguard.values.plan import RAW_DICT
@@ -186,7 +187,7 @@ class MappedObjectChecks:
         for key in loaded_keys:
             if key not in denied:
                 getattr(instance, key)
-        return {key: value for key, value in getattr(instance, RAW_DICT).items() if key not in denied}
+        return omit_keys(getattr(instance, RAW_DICT), denied)
 
     def read_all(self, instance: Any, state: Any) -> None:
         """Read each attribute that was loaded. Raise the first refusal."""

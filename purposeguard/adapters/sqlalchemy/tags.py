@@ -24,6 +24,7 @@ from sqlalchemy.sql.expression import TableClause
 from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, hint_of, specs_of, tag_of
+from purposeguard.containers import drop_none_values
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import make_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
@@ -64,9 +65,8 @@ class MappedTables:
     ) -> None:
         self._revisions = revisions
         self._places = tuple(map(_metadata_of, where))
-        self._not_personal = frozenset(
-            _name_of(table, "not_personal") for table in several(not_personal, "not_personal", "[Table]")
-        )
+        tables = several(not_personal, "not_personal", "[Table]")
+        self._not_personal = frozenset(_name_of(table, "not_personal") for table in tables)
         self._from_outside: dict[str, Columns] = {}
         for table, described in tags.items():
             self._from_outside[_name_of(table, "tags")] = columns_of(revisions, described)
@@ -102,7 +102,7 @@ class MappedTables:
                         f"two tables are called `{table.fullname}`, in two `MetaData`, and not the same is said of "
                         "them: statements name tables, so say the same of both, or guard an engine for each"
                     )
-            tagged = {name: columns for name, columns in by_name.items() if columns is not None}
+            tagged = drop_none_values(by_name)
             folded: dict[str, set[str]] = {}
             for name in tagged:
                 folded.setdefault(name.casefold(), set()).add(name)

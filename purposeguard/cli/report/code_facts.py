@@ -10,6 +10,7 @@ from typing import NamedTuple
 from purposeguard.cli.application import clauses_of, package_of
 from purposeguard.cli.forecasts import Forecasts
 from purposeguard.cli.report.records import NONE, Counted, Evidence, LedgerRecords
+from purposeguard.containers import map_values
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -127,7 +128,7 @@ class CodeFacts:
         for path, label in labels.items():
             for clause in self.clauses(label):
                 fields.setdefault(clause, {})[path] = None
-        return {clause: tuple(paths) for clause, paths in fields.items()}
+        return map_values(tuple, fields)
 
     def short(self, name: str) -> str:
         """Return a name without the package that all names share."""
@@ -208,7 +209,8 @@ def _modules(guard: Guard, target: str, imports: Sequence[str]) -> list[str]:
     packages = {module.rpartition(".")[0] for module in modules} - {""}
     inside = tuple(f"{package}." for package in packages)
     named = modules | packages
-    return sorted(name for name in list(sys.modules) if name in named or name.startswith(inside))
+    loaded = list(sys.modules)
+    return sorted({*named.intersection(loaded), *(name for name in loaded if name.startswith(inside))})
 
 
 def _own_classes(modules: Iterable[str]) -> Iterator[type]:

@@ -22,10 +22,10 @@ from purposeguard.cli.report.layout import (
     spread,
     text_width,
 )
-from purposeguard.cli.report.notice_facts import ids_of, parent_of
+from purposeguard.cli.report.notice_facts import parent_of
 from purposeguard.cli.report.relations import KEY_PREFIXES, MapColumn, NoticeRelations, channels_of
 from purposeguard.notice.languages import nearest_language
-from purposeguard.notice.schema import Named, Overlay
+from purposeguard.notice.schema import Named, Overlay, index_by_id, list_ids
 
 MapTerm = tuple[MapColumn, str]
 """A term and its column."""
@@ -187,7 +187,7 @@ class _NodeDrawer:
     def _grants(self) -> Iterator[MapNode]:
         wanted: dict[str, float] = {}
         for clause, grant in self._notice.clauses.items():
-            wanted[clause] = self._middle_of_purposes(ids_of(grant.purpose))
+            wanted[clause] = self._middle_of_purposes(list_ids(grant.purpose))
         for clause, y in spread(wanted, dict.fromkeys(wanted, float(GRANT_HEIGHT))):
             yield self._node("grant", clause, self._notice.clauses[clause].title, y, height=GRANT_HEIGHT)
 
@@ -223,7 +223,7 @@ class _NodeDrawer:
     def _group_sources(self) -> dict[str, list[Named]]:
         """Return the sources by the clause that they are in. All but the clause itself are indented."""
         groups: dict[str, list[Named]] = {}
-        by_id = {source.id: source for source in self._notice.sources}
+        by_id = index_by_id(self._notice.sources)
         for source in self._notice.sources:
             top = source
             while (parent := parent_of(top)) in by_id:
@@ -235,7 +235,7 @@ class _NodeDrawer:
 
     def _middles_of_grants(self, sources: Sequence[Named]) -> Iterator[float]:
         """Yield the middles of the clauses of all purposes that some of the sources may serve."""
-        ids = set(ids_of(sources))
+        ids = set(list_ids(sources))
         for purpose, served in self._notice.served.items():
             if not served.isdisjoint(ids):
                 yield self.middles["grant", self._notice.grant_of[purpose]]

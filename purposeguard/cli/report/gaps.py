@@ -8,8 +8,9 @@ from itertools import chain
 from typing import NamedTuple
 
 from purposeguard.cli.report.code_facts import CodeFacts
-from purposeguard.cli.report.notice_facts import NoticeFacts, ids_of, parent_of
+from purposeguard.cli.report.notice_facts import NoticeFacts, parent_of
 from purposeguard.cli.report.records import NONE, LedgerRecords
+from purposeguard.notice.schema import list_ids
 from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.runtime.registry import Activity
 
@@ -131,7 +132,7 @@ class _DeclaredGaps:
 
     def _find_missing_sources(self) -> Iterator[Gap]:
         """Yield the sources of code that the notice in force does not have."""
-        present = {NotPersonal.clause, *ids_of(self._notice.sources)}
+        present = {NotPersonal.clause, *list_ids(self._notice.sources)}
         for declared in self._code.reading:
             for source in declared.sources or ():
                 if source not in present:
@@ -150,7 +151,7 @@ class _RecordedGaps:
         self._records = records
         self._activities = {activity.name for activity in code.purposes}
         self._purposes = {*notice.grant_of, *(family.name for family in notice.notice.families)}
-        self._sources = {NotPersonal.clause, *ids_of(notice.sources)}
+        self._sources = {NotPersonal.clause, *list_ids(notice.sources)}
         self._undeclared: dict[Gap, None] = {}
         self._unstated: dict[Gap, None] = {}
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from operator import attrgetter
-from typing import Protocol
 
-from purposeguard.cli.application import clauses_in, clauses_of
+from purposeguard.cli.application import clauses_of
 from purposeguard.notice.bases import bases, bases_by_purpose
 from purposeguard.notice.grants import LegalGrounds, source_rows
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods
-from purposeguard.notice.schema import Named, Overlay, SourceRow
-from purposeguard.notice.vocabulary import Family, Purpose, Source
-
-
-class RowWithId(Protocol):
-    """A row of a notice file that has an id."""
-
-    @property
-    def id(self) -> str:
-        """The id."""
-        ...
+from purposeguard.notice.schema import Named, Overlay, SourceRow, list_ids
+from purposeguard.notice.vocabulary import Family, Purpose, Source, list_term_ids
 
 
 class NoticeFacts:
@@ -40,11 +30,11 @@ class NoticeFacts:
         self.served: dict[str, set[str]] = {}
         """The sources that may serve a purpose, by the id of the purpose."""
         for purpose in notice.purposes:
-            self.served[purpose.clause] = set(clauses_in(_sources_of(notice, purpose)))
+            self.served[purpose.clause] = set(list_term_ids(_sources_of(notice, purpose)))
         self.grant_of: dict[str, str] = {}
         """The clause of a purpose, by the id of the purpose."""
         for grant in document.grant:
-            self.grant_of |= dict.fromkeys(ids_of(grant.purpose), grant.clause)
+            self.grant_of |= dict.fromkeys(list_ids(grant.purpose), grant.clause)
         self.when = LegalGrounds(document).when
         """The conditions of a purpose, by its id."""
         self.basis, self.stated = bases(document), bases_by_purpose(document)
@@ -67,11 +57,6 @@ def _sources_of(notice: Notice, purpose: type[Purpose]) -> Iterator[type[Source]
     for source in notice.sources:
         if purpose in notice.grants[source]:
             yield source
-
-
-def ids_of(rows: Iterable[RowWithId]) -> list[str]:
-    """Return the ids of rows of a notice file."""
-    return [row.id for row in rows]
 
 
 def parent_of(row: Named) -> str | None:

@@ -10,10 +10,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from purposeguard.cli.options import needing, store_of
-from purposeguard.cli.report.notice_facts import ids_of
 from purposeguard.guard import Guard
 from purposeguard.notice.notice import Notice
-from purposeguard.notice.schema import LegalPeriod, Period
+from purposeguard.notice.schema import LegalPeriod, Period, list_ids
 
 if TYPE_CHECKING:
     from purposeguard.governance import Governance
@@ -240,7 +239,7 @@ def _address(store: Store) -> str:
 
 def _requests(overview: Overview, notice: Notice) -> tuple[RequestFigures, ...]:
     rights = notice.document.rights
-    kinds = dict.fromkeys(() if rights is None else ids_of(rights.request))
+    kinds = dict.fromkeys(() if rights is None else list_ids(rights.request))
     kinds |= dict.fromkeys(kind for kind, _ in overview.counts)
     return tuple(_count_requests(kind, overview) for kind in kinds)
 

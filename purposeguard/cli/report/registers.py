@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from purposeguard.cli.application import clauses_in, clauses_of
+from purposeguard.cli.application import clauses_of
 from purposeguard.guard import Guard
 from purposeguard.notice.bases import bases_by_purpose
 from purposeguard.notice.grants import LegalGrounds
@@ -30,8 +30,10 @@ from purposeguard.notice.schema import (
     SourceRow,
     Transfer,
     TransferLimit,
+    index_by_id,
 )
 from purposeguard.notice.texts import Titles
+from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.policy.explanation import is_about_the_subject
 
 Language = Literal["en", "ja"]
@@ -87,7 +89,7 @@ class _RegisterEntries:
         self._absent = self._word("absent")
         self._parents = {row.id: row.parent for row in document.source}
         """The clause that a source is an item of, if any, by the id of the source."""
-        self._data = {row.id: row for row in self._kinds_of_data()}
+        self._data = index_by_id(self._kinds_of_data())
         """The kinds of data by their ids."""
         self._served = frozenset(self._find_permitted_pairs())
         """The pairs of sources and purposes that the notice permits."""
@@ -312,7 +314,7 @@ class _RegisterEntries:
         while above is not None:
             clauses.add(above)
             above = self._parents[above]
-        return not clauses.isdisjoint(clauses_in(label))
+        return not clauses.isdisjoint(list_term_ids(label))
 
     # ---- In both -----------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Final, Literal
 
-from purposeguard.cli.report.notice_facts import NoticeFacts, ids_of
-from purposeguard.notice.schema import PurposeRow, SourceRow
+from purposeguard.cli.report.notice_facts import NoticeFacts
+from purposeguard.notice.schema import PurposeRow, SourceRow, list_ids
 
 MapColumn = Literal["source", "grant", "purpose", "family", "channel"]
 """The kind of a term, each of which has a column on the map."""
@@ -39,9 +39,9 @@ class NoticeRelations:
         self.notice = notice
         document = notice.document
         self.terms: dict[MapColumn, list[str]] = {
-            "source": ids_of(notice.sources),
+            "source": list_ids(notice.sources),
             "grant": list(notice.clauses),
-            "purpose": ids_of(document.purposes),
+            "purpose": list_ids(document.purposes),
             "family": [family.name for family in notice.notice.families],
             "channel": list(_iter_used_channels(notice)),
         }

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeGuard, cast
 
+from purposeguard.containers import omit_keys
 from purposeguard.runtime.clock import UTC
 
 Body = Mapping[str, Any]
@@ -233,4 +234,4 @@ def parse_repeated(body: Body) -> tuple[str, int]:
     count = body.get("count")
     if type(count) is not int or count < 1 or not isinstance(body.get("hour"), str):
         raise ValueError("no count of denials")
-    return to_canonical_json({name: value for name, value in body.items() if name != "count"}), count
+    return to_canonical_json(omit_keys(body, ("count",))), count

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
+from purposeguard.containers import omit_keys
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.extras import Needs
 from purposeguard.governance.engines import make_engine, translate_errors
@@ -66,7 +67,7 @@ class Checkpoint:
 
     @property
     def _data(self) -> dict[str, Any]:
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "signature"}
+        return omit_keys(dataclasses.asdict(self), ("signature",))
 
     def sign(self, key: Ed25519PrivateKey) -> Checkpoint:
         """Return the checkpoint with its signature."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from purposeguard.errors import PurposeMissing
 from purposeguard.governance.ledger.chain import ARCHIVE, USE, format_moment, to_canonical_json
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import Family, Purpose, Source
+from purposeguard.notice.vocabulary import Family, Purpose, Source, list_term_ids
 from purposeguard.policy.transfers import Provision
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.declarations import LegalException, Reclassification
@@ -44,7 +44,7 @@ LONGEST_BODY: Final = 1_000_000
 
 def list_clauses(sources: Iterable[type[Source]]) -> tuple[str, ...]:
     """Return the clauses of a label, `("1.1(a)", "1.1(c)")`, in their order."""
-    return tuple(source.clause for source in sources)
+    return tuple(list_term_ids(sources))
 
 
 def get_purpose_id(purpose: type[Purpose] | Family) -> str:

@@ -59,6 +59,10 @@ def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequen
     if not callable(clerk):
         raise TypeError("`clerk` is a function that says who sent a request, and what they may do")
     door = _DeskRoutes(governance, clerk, FormTokens(secret))
+    action_routes: list[Route] = []
+    for action in pages.ACTIONS.values():
+        path = f"/requests/{{number}}/{action.name}"
+        action_routes.append(door.make_form_route(path, action.take_step, "see", action.name))
     return Starlette(
         routes=[
             door.make_page_route("/", pages.show_requests, "see"),
@@ -66,10 +70,7 @@ def desk(governance: Governance, *, clerk: ClerkOf, secret: str | bytes | Sequen
             door.make_form_route("/new", pages.handle_new_request, "see", "receive"),
             door.make_page_route("/requests/{number}", pages.show_request, "see"),
             door.make_form_route("/requests/{number}/report", pages.handle_report, "see", "disclose"),
-            *(
-                door.make_form_route(f"/requests/{{number}}/{action.name}", action.take_step, "see", action.name)
-                for action in pages.ACTIONS.values()
-            ),
+            *action_routes,
         ],
         middleware=[Middleware(_HeadersMiddleware)],
         exception_handlers=cast(

@@ -35,16 +35,19 @@ class FormTokens:
         keys = [secrets] if isinstance(secrets, (str, bytes)) else list(secrets)
         if not keys:
             raise ValueError("the desk needs a secret that signs its forms")
+        encoded_keys: list[bytes] = []
         for key in keys:
             if not isinstance(key, (str, bytes)):
                 raise TypeError(f"a secret is a text or bytes, not {type(key).__name__}")
-            if len(key if isinstance(key, bytes) else key.encode()) < SHORTEST_SECRET:
+            encoded_key = key if isinstance(key, bytes) else key.encode()
+            if len(encoded_key) < SHORTEST_SECRET:
                 raise ValueError(
                     f"a secret of the desk is shorter than {SHORTEST_SECRET} bytes: make one with "
                     "`secrets.token_urlsafe(32)`"
                 )
+            encoded_keys.append(encoded_key)
         self._signer = itsdangerous.TimestampSigner(
-            [key if isinstance(key, bytes) else key.encode() for key in keys],
+            encoded_keys,
             salt="purposeguard.desk.1",
             key_derivation="hmac",
             digest_method=hashlib.sha256,

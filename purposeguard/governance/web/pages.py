@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from starlette.responses import Response
@@ -32,6 +32,7 @@ from purposeguard.governance.web.forms import FormFields
 from purposeguard.governance.web.visits import LANGUAGES, TurnedAway, Visit
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.timezones import load_zone
+from purposeguard.notice.vocabulary import list_term_ids
 from purposeguard.values.sealed import redact_error
 
 _log: Final = logging.getLogger("purposeguard.desk")
@@ -96,7 +97,7 @@ def _request_page(
     asked, steps = _get_request_and_steps(visit, number)
     did = possible_steps(asked, visit.today())
     actions = [action for action in ACTIONS.values() if action.did in did and action.is_allowed(visit, asked)]
-    purposes = {purpose.clause: title_in(purpose.title, visit.language) for purpose in visit.governance.notice.purposes}
+    purposes = dict(_iter_purpose_titles(visit))
     done = visit.request.query_params.get("done")
     return visit.render_page(
         "desk_request.html",
@@ -115,6 +116,12 @@ def _request_page(
         languages=LANGUAGES,
         longest_period=LONGEST_PERIOD,
     )
+
+
+def _iter_purpose_titles(visit: Visit) -> Iterator[tuple[str, str]]:
+    """Yield the id of each purpose of the notice, and its title in the language of the page."""
+    for purpose in visit.governance.notice.purposes:
+        yield purpose.clause, title_in(purpose.title, visit.language)
 
 
 # ---- Receiving ----------------------------------------------------------------------------------------------------
@@ -137,9 +144,7 @@ def _new_page(visit: Visit, fields: FormFields | None) -> Response:
         here=visit.url("/new"),
         status=200 if fields is None else 422,
         rights=rights,
-        purposes=[
-            (purpose.clause, title_in(purpose.title, visit.language)) for purpose in visit.governance.notice.purposes
-        ],
+        purposes=list(_iter_purpose_titles(visit)),
         moment=fields.raw("moment") if fields else moment.isoformat(),
         today=visit.today(),
         fields=fields,
@@ -156,7 +161,7 @@ def handle_new_request(visit: Visit, fields: FormFields) -> Response:
     kind = fields.choice("kind", list(effects))
     requester = fields.choice("requester", rights.requesters)
     subject, authority, note = fields.subject("subject"), fields.text("authority"), fields.text("note")
-    present_clauses = {purpose.clause for purpose in visit.governance.notice.purposes}
+    present_clauses = set(list_term_ids(visit.governance.notice.purposes))
     purposes = fields.each("purposes")
     if not present_clauses.issuperset(purposes):
         fields.faults["purposes"] = "choose"

@@ -24,7 +24,7 @@ from purposeguard.notice.export.notation import (
 )
 from purposeguard.notice.export.reading import Ban, NoticeReading, Term
 from purposeguard.notice.languages import title_in
-from purposeguard.notice.schema import Document, FamilyRow, Grant, PurposeRow
+from purposeguard.notice.schema import Document, FamilyRow, Grant, PurposeRow, list_ids
 from purposeguard.notice.texts import Titles
 
 SCHEMA, POLICIES, ENTITIES = "schema.cedarschema", "policies.cedar", "entities.json"
@@ -63,7 +63,7 @@ class _CedarExport:
         self._document = document
         self._language = language
         self._reading = NoticeReading(document, conditions=True)
-        taken = {row.id for row in document.purposes}
+        taken = set(list_ids(document.purposes))
         self._groups = {grant.clause: _choose_unique_name(f"clause {grant.clause}", taken) for grant in document.grant}
         self._families = {row.class_: _choose_unique_name(row.class_, taken) for row in document.family}
         self._ids: set[str] = set()

@@ -249,11 +249,12 @@ class _FidesExport:
         periods: list[tuple[Period | LegalPeriod, str]] = [(period, "") for period in retention.period]
         if rests_on_law:
             periods += [(period, ", as long as law needs it") for period in retention.law]
-        return "; ".join(
-            f"{period.source}: {period.days} days from {starts[period.from_]}{reason}"
-            for period, reason in periods
-            if not set(self._reading.list_with_items(period.source)).isdisjoint(sources)
-        )
+        texts: list[str] = []
+        for period, reason in periods:
+            if not set(self._reading.list_with_items(period.source)).isdisjoint(sources):
+                text = f"{period.source}: {period.days} days from {starts[period.from_]}{reason}"
+                texts.append(text)
+        return "; ".join(texts)
 
     # ---- What violates the notice ------------------------------------------------------------------------------------
 

@@ -7,12 +7,22 @@ answers as the library does, two independent readings of the notice agree. Ids a
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from purposeguard.notice.bases import resolve_basis_rows
 from purposeguard.notice.fields import EVERY
-from purposeguard.notice.schema import BasisRow, Derivation, Document, FamilyRow, Grant, Overlay, Prohibition
+from purposeguard.notice.schema import (
+    BasisRow,
+    Derivation,
+    Document,
+    FamilyRow,
+    Grant,
+    Overlay,
+    Prohibition,
+    list_ids,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,15 +87,14 @@ class NoticeReading:
         self._conditions = conditions
         self._rows = {purpose.id: (grant, purpose) for grant, purpose in document.iter_grants()}
         narrowed: list[Overlay | Derivation] = [*document.overlay, *document.derivation]
-        self.sources = tuple(row.id for row in (*document.source, *narrowed))
+        self.sources = tuple(list_ids((*document.source, *narrowed)))
         self.narrow = {row.id: row.serves for row in narrowed}
         parents = {row.id: row.parent for row in document.source}
-        self._above: dict[str, tuple[str, ...]] = {
-            source: tuple(_iter_ancestors(source, parents)) for source in parents
-        }
+        self._above: dict[str, tuple[str, ...]] = {}
         self._below: dict[str, list[str]] = {source: [] for source in parents}
-        for source, ancestors in self._above.items():
-            for ancestor in ancestors:
+        for source in parents:
+            self._above[source] = tuple(_iter_ancestors(source, parents))
+            for ancestor in self._above[source]:
                 self._below[ancestor].append(source)
         self._origins: dict[str, frozenset[str]] = {}
         self.listed = {grant.clause: self._sort_sources(self._find_clause_sources(grant)) for grant in document.grant}
@@ -138,13 +147,14 @@ class NoticeReading:
         needs = [_Need(frozenset((*grant.when, *row.when)), consent=False)]
         for item in self._items(source) if source in self._below else [source]:
             bases = self._bases_of_item(item, purpose)
-            needs = [need.add(basis) for need in needs for basis in bases]
+            needs = list(itertools.starmap(_Need.add, itertools.product(needs, bases)))
         if not self._conditions:
             needs = [need for need in needs if not need.conditions]
-        return tuple(
-            Term(closed, purpose if need.consent else None, tuple(sorted(need.conditions)))
-            for need in _iter_least_needs(needs)
-        )
+        terms: list[Term] = []
+        for need in _iter_least_needs(needs):
+            term = Term(closed, purpose if need.consent else None, tuple(sorted(need.conditions)))
+            terms.append(term)
+        return tuple(terms)
 
     def _bases_of_item(self, item: str, purpose: str) -> list[BasisRow]:
         """Return the bases of a purpose that apply to data of an item."""
@@ -199,7 +209,7 @@ class NoticeReading:
 
     def _find_clause_sources(self, grant: Grant) -> set[str]:
         """Find the sources of a clause, as `listed` holds them."""
-        purposes = {row.id for row in grant.purpose}
+        purposes = set(list_ids(grant.purpose))
         named: set[str] = set()
         for clause in self._clauses(grant.sources):
             named.update(self.list_with_items(clause))
@@ -296,5 +306,8 @@ def _merge_terms(terms: Iterable[Term]) -> tuple[Term, ...]:
         else:
             others.append(term)
     merged = [Term(tuple(channels))] if channels else []
-    merged += [term for term in others if term.channels is None or not channels.keys() >= set(term.channels)]
+    for term in others:
+        is_implied = term.channels is not None and channels.keys() >= set(term.channels)
+        if not is_implied:
+            merged.append(term)
     return tuple(merged)

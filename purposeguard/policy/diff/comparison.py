@@ -51,11 +51,15 @@ class Comparison:
 
     def of(self, direction: Direction) -> Iterator[Change]:
         """Iterate over the changes in one direction."""
-        return (change for change in self.changes if change.direction == direction)
+        for change in self.changes:
+            if change.direction == direction:
+                yield change
 
     def needing(self, needs: Needs | None = None) -> Iterator[Change]:
         """Iterate over the material changes (clause 11) that need `notice` or `consent`; by default, over both."""
-        return (change for change in self.changes if change.needs is not None and needs in (None, change.needs))
+        for change in self.changes:
+            if change.needs is not None and needs in (None, change.needs):
+                yield change
 
 
 def compare(old: Notice, new: Notice, between: Sequence[Notice] = ()) -> Comparison:

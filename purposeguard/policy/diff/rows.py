@@ -26,6 +26,8 @@ from purposeguard.notice.schema import (
     PurposeRow,
     RecipientKind,
     Rights,
+    index_by_id,
+    list_ids,
 )
 from purposeguard.notice.texts import Titles
 from purposeguard.notice.vocabulary import fold
@@ -244,7 +246,7 @@ def _diff_entries(
 
     `added` and `removed` are the directions of such changes.
     """
-    before, after = {row.id: row for row in was}, {row.id: row for row in is_}
+    before, after = index_by_id(was), index_by_id(is_)
     for id_, row in after.items():
         if id_ not in before:
             yield _make_change("added", added, what=what, id=id_, title=dict(row.title))
@@ -356,7 +358,7 @@ def _country_terms(document: Document) -> dict[str, str | Terms]:
         limit = row.limit
         terms_of[row.code] = OPEN
         if limit is not None:
-            terms_of[row.code] = limit.recipient.id, limit.products.id, frozenset(task.id for task in limit.tasks)
+            terms_of[row.code] = limit.recipient.id, limit.products.id, frozenset(list_ids(limit.tasks))
     return terms_of
 
 

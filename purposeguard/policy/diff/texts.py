@@ -55,9 +55,10 @@ def collect_rows(history: History, matching: Matching) -> list[TextRow]:
     """Collect every row of the two revisions, once."""
     old, new = history.notices[0].document, history.latest.document
     pairs: tuple[AnyPair, ...] = (*matching.sources, *matching.purposes, *matching.families)
-    rows = [
-        TextRow({"what": kind_of(pair), "id": pair.id}, _row_texts(pair.old), _row_texts(pair.new)) for pair in pairs
-    ]
+    rows: list[TextRow] = []
+    for pair in pairs:
+        facts: dict[str, Fact] = {"what": kind_of(pair), "id": pair.id}
+        rows.append(TextRow(facts, _row_texts(pair.old), _row_texts(pair.new)))
     before, after = dict(_iter_other_rows(old, matching)), dict(_iter_other_rows(new, None))
     for key, row in {**before, **after}.items():
         rows.append(TextRow(_row_facts(key, row, matching), _row_texts(before.get(key)), _row_texts(after.get(key))))

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from purposeguard.notice.bases import bases_by_purpose, describe_basis
 from purposeguard.notice.grants import Extensions, Grants, LegalGrounds, Lineage, compute_extensions, compute_grants
 from purposeguard.notice.history import History
-from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow
+from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow, list_ids
 from purposeguard.notice.vocabulary import fold
 from purposeguard.policy.diff.cells import AnyPurpose, Cell, Level
 from purposeguard.policy.diff.changes import Change, Direction, Fact, Matching, Needs, Pair
@@ -147,7 +147,7 @@ class Uses:
         Purposes in `reported` are passed over. A list that names all the channels that there are closes none, and yet
         asks activities to state theirs (rule 7).
         """
-        common = {row.id for row in self._old.channel} & {row.id for row in self._new.channel}
+        common = set(list_ids(self._old.channel)) & set(list_ids(self._new.channel))
         for pair in self._matching.purposes:
             if pair.old is None or pair.new is None or pair.id in reported:
                 continue
@@ -394,7 +394,8 @@ def _is_particular(row: BasisRow) -> bool:
 
 def _covers_all(ways: Iterable[frozenset[str]], others: Iterable[frozenset[str]]) -> bool:
     """Return True if each of the other sets of conditions contains one of these."""
-    return all(any(way <= other for way in ways) for other in others)
+    ways = tuple(ways)
+    return all(any(map(other.issuperset, ways)) for other in others)
 
 
 def _describe_condition_sets(ways: Iterable[frozenset[str]]) -> tuple[str, ...]:
