@@ -27,6 +27,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+from purposeguard.containers import intersect
 from purposeguard.notice.fields import Table
 from purposeguard.notice.grants import source_rows
 from purposeguard.notice.languages import title_in
@@ -164,7 +165,7 @@ def _terms(text: str, titles: Mapping[str, str]) -> str:
     words, _ = _table()
     if (word := words.get(text)) is not None or (word := titles.get(text)) is not None:
         return word
-    names = sorted((name for name in titles if name in text), key=len, reverse=True)
+    names = sorted(intersect(titles, text), key=len, reverse=True)
     if names:
         titles_pattern = "|".join(map(re.escape, names))
         text = re.sub(

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
+from purposeguard.containers import exclude
 from purposeguard.governance.engines import make_unavailable_error
 from purposeguard.governance.schema import Moment, identity, metadata
 from purposeguard.locks import make_lock
@@ -257,7 +258,7 @@ class PseudonymKeys:
         names: dict[str, str] = {}
         while batch := list(islice(remaining, AT_A_TIME)):
             present = self.find_known(connection, batch).names
-            missing = [subject for subject in batch if subject not in present]
+            missing = exclude(batch, present)
             if missing:
                 self._add(connection, missing)
                 present = self.find_known(connection, batch).names

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
-from purposeguard.containers import drop_none_values, map_values
+from purposeguard.containers import drop_none_values, intersect, map_values
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import list_term_ids
@@ -108,7 +108,7 @@ class TaggedClasses:
             with self._finding:
                 self._find()
         index = self._index  # Read once: the cached answers belong to the classes of this index.
-        field_names = frozenset(key for key in keys if key in index.by_name)
+        field_names = frozenset(intersect(keys, index.by_name))
         markers = index.asked.get((field_names, least, or_all))
         if markers is None:
             markers = MappingProxyType(self._match_keys(field_names, least, index, or_all=or_all))

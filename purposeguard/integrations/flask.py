@@ -19,6 +19,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from purposeguard.containers import intersect
 from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.guard import Guard
@@ -217,7 +218,7 @@ class _RequestPurposes:
     def _find_route(self, rule: Rule, method: str) -> ActivityWrapper | None:
         as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks
         path = f"{'GET' if as_get else method} {rule.rule}"
-        names = [name for name in (path, rule.endpoint) if name in self._blocks]
+        names = intersect((path, rule.endpoint), self._blocks)
         marked = _find_marked_block(self._app.view_functions.get(rule.endpoint), "GET" if as_get else method)
         if marked is not None:
             names.append("@purpose")
@@ -228,7 +229,7 @@ class _RequestPurposes:
             self._require_same_guard(path, marked[1])
             return self._route(marked[1], Site.of(marked[0]))
         if not names:
-            names = [name for name in _iter_blueprint_patterns(rule.endpoint) if name in self._blocks][:1]
+            names = intersect(_iter_blueprint_patterns(rule.endpoint), self._blocks)[:1]
         block = self._blocks[names[0]] if names else None
         if block is None:
             return None

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from purposeguard.containers import intersect
 from purposeguard.errors import Fault
 from purposeguard.notice.bases import describe_basis, find_basis_owner
 from purposeguard.notice.fields import EVERY, Table, reference_fields
@@ -687,7 +688,7 @@ def _find_shadowed_rows(
         spans.append(every.intersection(span))
     for index, row in enumerate(rows):
         covered: dict[str, int] = {}
-        own = [source for source in sources if source in spans[index]]
+        own = intersect(sources, spans[index])
         for by, other in enumerate(rows):
             if not _asks_for_less(other, row):
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
-from purposeguard.containers import drop_none
+from purposeguard.containers import drop_none, intersect
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.retention import to_local_day
@@ -368,7 +368,7 @@ def _find_objections(
     """
     document = table.notice.document
     members = list_members(purpose)
-    own_members = [member for member in members if member in table.notice.purposes]
+    own_members = intersect(members, table.notice.purposes)
     # Data that is not personal is checked against every notice, even if a notice does not define the purpose.
     purposes = tuple(list_term_ids(own_members)) or tuple(map(engine.snapshot.matrix.record_id, members))
     for moment in engine.clock.span():  # A safeguard must be valid at both moments if the time is uncertain.

@@ -17,7 +17,7 @@ import pydantic_core
 import typing_extensions
 from pydantic import BaseModel, Json, Secret
 
-from purposeguard.containers import map_values
+from purposeguard.containers import exclude, map_values
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, is_union
@@ -168,7 +168,7 @@ class Drawing:
         metadata = (*spot.metadata, *constraints_of_marks(spot, annotation))
         leaf = _find_known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
         if leaf.fixed is not None:
-            choices = [value for value in leaf.fixed if value not in self.avoid]
+            choices = exclude(leaf.fixed, self.avoid)
             return self._draw(st.sampled_from(choices or leaf.fixed))
         if self._marking and spot.personal:
             for marked in leaf.mark(self._number(spot.path)):

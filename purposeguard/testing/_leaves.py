@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import SchemaError
 
-from purposeguard.containers import drop_none_values
+from purposeguard.containers import drop_none_values, exclude
 from purposeguard.extras import Needs
 from purposeguard.testing._kinds import DIGITAL, SAMPLES, TEXTS, TextKind, number_of, usable, word
 from purposeguard.testing.traces import SHORTEST, texts_of
@@ -312,7 +312,7 @@ def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read:
     anything = isinstance(base, type) and issubclass(base, (BaseModel, types.FunctionType)) and valid(object())
     if adapter is not None and not anything:
         # Digits last: many of them convert to the same moment.
-        fit = list(usable([kind for kind in TEXTS if kind not in DIGITAL], valid)) or list(usable(DIGITAL, valid))
+        fit = list(usable(exclude(TEXTS, DIGITAL), valid)) or list(usable(DIGITAL, valid))
         if fit:
             return Leaf(_one_of(fit).filter(valid), _recognisable(fit, read).make)
         if getattr(base, "__module__", "").partition(".")[0] == "pydantic":  # hypothesis would call its class

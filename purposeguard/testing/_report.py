@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from purposeguard.containers import drop_none, map_values
+from purposeguard.containers import drop_none, intersect, map_values
 from purposeguard.errors import escape_controls
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -77,9 +77,9 @@ class Records:
         sources = notice.grants.keys() & itertools.chain.from_iterable(_labels(guard, accesses))
         for activity in activities:
             self.activities[key, activity.name, activity.purpose_id] = None
-            members = [member for member in list_members(activity.purpose) if member in notice.purposes]
+            members = intersect(list_members(activity.purpose), notice.purposes)
             for source in sources:
-                granted = [member for member in members if member in notice.grants[source]]
+                granted = intersect(members, notice.grants[source])
                 for member in granted or members:
                     self.universe[key, source.clause, member.clause] = bool(granted)
 

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
+from purposeguard.containers import exclude
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
@@ -200,7 +201,7 @@ class Canaries:
         """
         forbidden = self.forbidden
         unseen = dict.fromkeys(mark.field for mark in forbidden if not mark.recognisable)
-        unproven = [field for field in unseen if field not in proven]
+        unproven = exclude(unseen, proven)
         if unproven:
             raise Unrecognisable(unrecognisable(unproven))
         if len(unseen) == len({mark.field for mark in forbidden}):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from purposeguard.containers import exclude, intersect
 from purposeguard.errors import escape_controls
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
@@ -120,8 +121,8 @@ def _of_effects(before: tuple[Effect, ...], after: tuple[Effect, ...], *, ordere
         if ordered:
             yield _of_order(before, after)
         return
-    mine = [effect for effect in before if effect in fewer]
-    others = [effect for effect in after if effect in more]
+    mine = intersect(before, fewer)
+    others = intersect(after, more)
     kind_and_name = operator.attrgetter("kind", "name")
     matcher = difflib.SequenceMatcher(
         None, list(map(kind_and_name, mine)), list(map(kind_and_name, others)), autojunk=False
@@ -259,7 +260,7 @@ def _nondeterministic_text(differences: Sequence[Difference], pins: Collection[s
 
 
 def _chance(pins: Collection[str]) -> str:
-    missing = [pin for pin in PINS if pin not in pins]
+    missing = exclude(PINS, pins)
     if missing:
         return f"pin it, `pin=({', '.join(map(repr, PINS))})` has no {join_words(missing, 'nor')} now"
     if time_machine() is None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
 
+from purposeguard.containers import exclude
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.runtime.activity import Block
@@ -146,7 +147,7 @@ def _suppress_explanation(test: Callable[..., None]) -> Callable[..., None]:
 
 def check_known(what: str, names: Collection[str], known: Sequence[str]) -> None:
     """Raise ValueError if a name is not a known one."""
-    unknown = [name for name in names if name not in known] if not isinstance(names, str) else [names]
+    unknown = exclude(names, known) if not isinstance(names, str) else [names]
     if unknown:
         raise ValueError(f"`{what}` is a collection of {', '.join(known)}; there is no `{unknown[0]}`")
 

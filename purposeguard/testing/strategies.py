@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from purposeguard.containers import exclude
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -110,7 +111,7 @@ def labels(
 @st.composite
 def _labels_for(draw: st.DrawFn, notice: Notice, asked: Asked, channel: str | None, most: int) -> Label:
     may = [source for source in notice.sources if _may(notice, source, asked, channel)]
-    rest = [source for source in notice.sources if source not in may]
+    rest = exclude(notice.sources, may)
     kind = draw(st.sampled_from([_ANY, *([_ALLOWED] if may else []), *([_BORDERLINE] if rest and may else [])]))
     if kind == _ANY:
         return Label(*draw(_some(notice.sources, most)))
@@ -228,7 +229,7 @@ def twins(instance: T, fields: Collection[str], model: Any = None) -> st.SearchS
     """
     model = type(instance) if model is None else model
     tagged_fields = sources_of(model)
-    unknown = [path for path in fields if path not in tagged_fields]
+    unknown = exclude(fields, tagged_fields)
     if unknown or not fields:
         raise ValueError(f"`{unknown[0]}` is no tagged field" if unknown else "no fields were named")
     return _twins(instance, frozenset(fields), model)

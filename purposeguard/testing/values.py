@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from purposeguard.containers import map_values
+from purposeguard.containers import exclude, map_values
 from purposeguard.extras import Needs
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal
@@ -177,7 +177,7 @@ class Markers:
                 continue
             texts: tuple[str, ...] = ()
             if place.path not in few:
-                texts = tuple(text for text in texts_of(place.content) if text not in usual)
+                texts = tuple(exclude(texts_of(place.content), usual))
             marks.append(CanaryMark(cls, place.path, label, place.content, texts))
         return marks
 

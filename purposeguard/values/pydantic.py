@@ -32,7 +32,7 @@ from pydantic_core import (
     core_schema,
 )
 
-from purposeguard.containers import omit_keys
+from purposeguard.containers import intersect, omit_keys
 from purposeguard.errors import PurposeGuardError, SealedValue, UnlabelledData
 from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
@@ -542,7 +542,7 @@ class _SealedFieldSchema:
         """Copy the error without the input and anything else that might show it."""
         lines = [
             # Names of fields come from code; all other parts of a location (keys, indices) may come from the input.
-            redact_error_line(line, tuple(part for part in line["loc"] if part in self._names), self._kind)
+            redact_error_line(line, tuple(intersect(line["loc"], self._names)), self._kind)
             for line in error.errors(include_input=False)
         ]
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.arrow import spark as spark_schema
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, decode, encode
+from purposeguard.containers import exclude
 from purposeguard.errors import UnlabelledData, format_name
 
 Data = TypeVar("Data")
@@ -45,10 +46,10 @@ def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) 
     columns = column_tags.columns_of(notice, tags)
     _refuse_twins(schema)
     names = set(schema.names)
-    unknown = [name for name in columns if name not in names]
+    unknown = exclude(columns, names)
     if unknown:
         raise ValueError(f"{_format_names(unknown)} is tagged, and there is no such column")
-    left_out = [name for name in schema.names if name not in columns]
+    left_out = exclude(schema.names, columns)
     if left_out:
         raise UnlabelledData(
             f"{_format_names(left_out)} carries no tag: name its source, "

@@ -20,6 +20,7 @@ from purposeguard.adapters.dbt.tags import Declassified, OfColumn, OfExposure, O
 from purposeguard.adapters.enforcement import require_covering
 from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Tag
+from purposeguard.containers import intersect
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
@@ -151,7 +152,7 @@ class _ProjectChecker:
 
     def _check_jinja(self, node: ManifestNode) -> None:
         """Raise Unread if the Jinja of a model runs a query, whose result would be text without a label in the SQL."""
-        macros = [macro for macro in node.depends_on.macros if macro in self.querying]
+        macros = intersect(node.depends_on.macros, self.querying)
         if macros or QUERIES.search(node.raw_code):
             by = f" by {_join_names([macro.removeprefix('macro.') for macro in macros])}" if macros else ""
             raise Unread(

@@ -11,6 +11,7 @@ from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import FlowLabels, ReadStatement, list_used_columns
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns
+from purposeguard.containers import exclude, intersect
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.policy.explanation import Decision
@@ -96,10 +97,10 @@ class _StatementExplainer:
         denied: Mapping[str, Decision] = {}
         rule: RowRule | None = None
         if use is not None:
-            tagged = [name for name in names if name in columns]
+            tagged = intersect(names, columns)
             denied = decider.find_denied_columns(use, columns, tagged, table)
             if not use.activity.observing:
-                allowed = [name for name in tagged if name not in denied]
+                allowed = exclude(tagged, denied)
                 rule = decider.make_row_rule(use, columns, allowed, table)
         self.rules[table] = rule
         used_columns: list[Used] = []

@@ -18,7 +18,7 @@ from purposeguard.adapters import arrow
 from purposeguard.adapters import tags as column_tags
 from purposeguard.adapters.sql.scopes import perhaps
 from purposeguard.adapters.tags import Columns, Revisions, Tag
-from purposeguard.containers import pick_keys
+from purposeguard.containers import exclude, pick_keys
 from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData, UnresolvedStatement, format_name
 
 PARQUET: Final = frozenset({".parquet", ".parq", ".pq"})
@@ -105,7 +105,7 @@ def merge_tags(place: str, names: list[str], own: Mapping[str, Tag], tags: objec
     """Return a relation's own tags, completed by `tags`. Raise the errors of `source_of`."""
     extra = {} if tags is None else column_tags.columns_of(revisions, tags)
     known_names = set(names)
-    unknown = [column for column in extra if column not in known_names]
+    unknown = exclude(extra, known_names)
     if unknown:
         # Not all names are listed, because the names of a text file without a header are the values of its first row.
         advice = perhaps(unknown[0], names) or "; does its first line name the columns?"

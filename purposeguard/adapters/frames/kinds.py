@@ -14,7 +14,7 @@ import narwhals as nw
 from narwhals import dependencies as having
 
 from purposeguard.adapters.row_rule import RowRule
-from purposeguard.containers import drop_none
+from purposeguard.containers import drop_none, exclude, intersect
 from purposeguard.errors import UnlabelledData, UnresolvedStatement, format_name
 
 
@@ -116,11 +116,11 @@ def _select_pandas_columns(frame: Any, names: Sequence[str]) -> Any:
 
     The copy has its own memory and no `attrs`: a view of the frame, and its `attrs`, could lead to the other columns.
     """
-    gone = [name for name in drop_none(frame.index.names) if name not in names]
+    gone = exclude(drop_none(frame.index.names), names)
     if gone:
         frame = frame.reset_index(level=gone, drop=True)
     selected = set(names)
-    selection = frame[[name for name in frame.columns if name in selected]].copy()
+    selection = frame[intersect(frame.columns, selected)].copy()
     selection.index = selection.index.copy(deep=True)
     selection.attrs = {}
     return selection

@@ -11,6 +11,7 @@ from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.frames.kinds import find_frame_kind, refuse_odd
 from purposeguard.adapters.frames.tags import FrameTags
 from purposeguard.adapters.tags import Columns
+from purposeguard.containers import exclude
 from purposeguard.guard import Guard
 from purposeguard.runtime.use import Use
 
@@ -144,4 +145,4 @@ class Frames:
 
     def _list_remaining(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
         denied = self._decider.find_denied_columns(use, columns, names, _TABLE)
-        return [name for name in names if name not in denied]
+        return exclude(names, denied)

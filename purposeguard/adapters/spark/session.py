@@ -31,7 +31,7 @@ from purposeguard.adapters.spark.rows import (
 from purposeguard.adapters.spark.statements import parse_query
 from purposeguard.adapters.spark.tags import TagReader, require_covered, schema_with
 from purposeguard.adapters.tags import KEY, Columns, Revisions, Tag, columns_of, encode
-from purposeguard.containers import map_values, pick_keys
+from purposeguard.containers import exclude, map_values, pick_keys
 from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
@@ -348,7 +348,7 @@ class Spark:
             rule = None
             if use is not None and not use.activity.observing:
                 denied = self._decider.find_denied_columns(use, columns, tags, relation.name)
-                used = [name for name in tags if name not in denied]
+                used = exclude(tags, denied)
                 rule = self._decider.make_row_rule(use, columns, used, relation.name)
             if rule is None:  # denials are only observed, or no personal column may be used in any row
                 frame = self._mark_kept_rows(frame, (relation, used, None), F.lit(True), any_of(plan, number))

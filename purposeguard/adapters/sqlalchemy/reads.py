@@ -20,7 +20,7 @@ from purposeguard.adapters.sqlalchemy.keepers import (
     own_keeper,
 )
 from purposeguard.adapters.sqlalchemy.requirements import Requirements
-from purposeguard.containers import omit_keys
+from purposeguard.containers import intersect, omit_keys
 from purposeguard.errors import PurposeGuardError
 from purposeguard.runtime.use import is_ambient_here
 from purposeguard.values.plan import RAW_DICT
@@ -228,4 +228,4 @@ def list_replaced(state: Any) -> list[str]:
 
 def _list_loaded(instance: Any, state: Any) -> list[str]:
     values = getattr(instance, RAW_DICT)
-    return [key for key in state.manager if key in values]
+    return intersect(state.manager, values)

@@ -24,6 +24,7 @@ from purposeguard.adapters.sqlalchemy.forgetting import find_values_to_forget, f
 from purposeguard.adapters.sqlalchemy.keepers import Keeper, Watch, keeper_of
 from purposeguard.adapters.sqlalchemy.loading import find_deferred, refuse_if_left_out
 from purposeguard.adapters.sqlalchemy.tags import MappedTables, Where
+from purposeguard.containers import exclude
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.runtime.current_use import find_current_use
@@ -340,5 +341,5 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     use = find_current_use(engine) if engine.observing else watch.decider.current_use("select", (name,))
     observed = use is None or watch.observes(use)
     denied = {} if use is None or observed else watch.decider.find_denied_columns(use, columns, own, name)
-    chosen = names or tuple(column for column in own if column not in denied)
+    chosen = names or tuple(exclude(own, denied))
     return select(*(own[column] for column in chosen)).subquery(selectable.name)

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 from starlette.responses import Response
 
+from purposeguard.containers import intersect
 from purposeguard.errors import RequestError, StoreUnavailable
 from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import (
@@ -41,7 +42,7 @@ LONGEST_NUMBER: Final = 18
 """The most digits of the number of a request or page."""
 
 FILTERS: Final[Mapping[str, tuple[State, ...]]] = {
-    "pending": tuple(state for state in STATES if state in PENDING),
+    "pending": tuple(intersect(STATES, PENDING)),
     "all": STATES,
     **{state: (state,) for state in STATES},
 }

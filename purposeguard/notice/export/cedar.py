@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+from purposeguard.containers import intersect
 from purposeguard.notice.export.notation import (
     WIDTH,
     format_comment,
@@ -214,7 +215,7 @@ class _CedarExport:
         yield format_comment(f"{', '.join(row.purposes)}: each source by one of them.")
         serving = self._reading.group_family_sources(row)
         serving_sources = set(itertools.chain.from_iterable(serving.values()))
-        every = [source for source in self._reading.sources if source in serving_sources]
+        every = intersect(self._reading.sources, serving_sources)
         if not every:
             yield format_comment(f"{row.class_}: there is no source that may serve any of them.")
             yield ""

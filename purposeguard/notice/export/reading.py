@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from purposeguard.containers import exclude
 from purposeguard.notice.bases import resolve_basis_rows
 from purposeguard.notice.fields import EVERY
 from purposeguard.notice.schema import (
@@ -120,7 +121,7 @@ class NoticeReading:
     def find_allowed_sources(self, clause: str, purpose: str) -> list[str]:
         """Return the sources that a clause lets serve one of its purposes, and that no prohibition keeps from it."""
         banned = self.find_banned_sources(purpose)
-        return [source for source in self.find_permitted_sources(clause, purpose) if source not in banned]
+        return exclude(self.find_permitted_sources(clause, purpose), banned)
 
     def lifting_conditions(self, ban: Ban) -> tuple[str, ...]:
         """Return the conditions that lift a prohibition. The result is empty if none do."""

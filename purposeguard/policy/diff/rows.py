@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
+from purposeguard.containers import exclude
 from purposeguard.notice.fields import EVERY
 from purposeguard.notice.grants import compute_grants, source_rows
 from purposeguard.notice.history import History, find_unexplained_terms
@@ -173,8 +174,8 @@ def _diff_value(what: str, id_: str, key: str, was: Fact, is_: Fact) -> Iterator
 
 
 def _diff_set(what: str, id_: str, key: str, was: Sequence[str], is_: Sequence[str]) -> Iterator[Change]:
-    added = tuple(member for member in is_ if member not in was)
-    removed = tuple(member for member in was if member not in is_)
+    added = tuple(exclude(is_, was))
+    removed = tuple(exclude(was, is_))
     if added or removed:
         yield Change("members", "neutral", {"what": what, "id": id_, "key": key, "added": added, "removed": removed})
 

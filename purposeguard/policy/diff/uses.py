@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from purposeguard.containers import intersect
 from purposeguard.notice.bases import bases_by_purpose, describe_basis
 from purposeguard.notice.grants import Extensions, Grants, LegalGrounds, Lineage, compute_extensions, compute_grants
 from purposeguard.notice.history import History
@@ -336,7 +337,7 @@ class _NamedChannels(NamedTuple):
     channels: tuple[str, ...]
 
     def restrict_to(self, channels: Container[str]) -> _NamedChannels:
-        return _NamedChannels(self.alone, tuple(sorted(channel for channel in self.channels if channel in channels)))
+        return _NamedChannels(self.alone, tuple(sorted(intersect(self.channels, channels))))
 
 
 def _read_channels(row: PurposeRow) -> _NamedChannels:
