@@ -127,7 +127,8 @@ class BranchFinder:
         for part in self._parts:
             today = to_local_day(part.periods.timezone, now)
             if revisions:
-                days.update(notice.revision for notice in part.history)
+                for notice in part.history:
+                    days.add(notice.revision)
             for source in part.notice.sources:
                 periods: list[Period | LegalPeriod] = [*part.periods.of(source.clause)]
                 periods += part.periods.of_law(source.clause)

@@ -51,7 +51,7 @@ class KeySet:
     @functools.cached_property
     def is_plain(self) -> bool:
         """True if no key needs escaping in JSON, so that all encoders write the keys alike."""
-        return not any(_ESCAPED.search(key) for key in self.keys)
+        return not any(map(_ESCAPED.search, self.keys))
 
     @functools.cached_property
     def ints(self) -> tuple[int, ...]:

@@ -150,5 +150,5 @@ def as_text(notice: Notice) -> str:
 @functools.lru_cache(maxsize=16)
 def from_text(text: str) -> Notice:
     """Restore a notice from the text that `as_text` made."""
-    notices = [Notice.parse(tables) for tables in json.loads(text)]
+    notices = list(map(Notice.parse, json.loads(text)))
     return notices[0] if len(notices) == 1 else JointNotice(notices, {})

@@ -306,7 +306,10 @@ def _word_for_mark(mark: Mark | None) -> str | None:
     """Return the word for a mark without its realm; None if there is no mark, or no word for it."""
     if isinstance(mark, SubjectMark):
         return "subject"
-    return next((word for word, named in _MARKS.items() if named is mark), None)
+    for word, named in _MARKS.items():
+        if named is mark:
+            return word
+    return None
 
 
 def _realm_of(tag: Tag) -> str | None:

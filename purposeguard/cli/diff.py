@@ -67,7 +67,7 @@ def diff(
     """
     if app is None and DiffFinding.stops in (fail_on or ()):
         raise CommandProblem("`--fail-on stops` is about an application: name its guard with `--app MODULE:GUARD`")
-    steps = [read_notice(name) for name in between or ()]
+    steps = list(map(read_notice, between or ()))
     comparison = compare(read_notice(old, old_overlay or ()), read_notice(new, overlay or ()), steps)
     result = Diff(comparison, app, None if app is None else effects(find_guard(app, imports or ()), comparison))
     if form == "json":

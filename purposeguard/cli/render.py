@@ -216,7 +216,8 @@ def _legend(table: RenderedTable) -> Text:
     marks = table.place("mark")
     cells: set[Cell] = set()
     for row in table.rows:
-        cells.update(row[position] for position in marks)
+        for position in marks:
+            cells.add(row[position])
     legend = Text()
     for cell, meaning in LEGEND.items():
         if cell in cells:

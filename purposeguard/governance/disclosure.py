@@ -45,7 +45,7 @@ from purposeguard.notice.label import Label
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, to_local_day
-from purposeguard.notice.schema import Kind, Office
+from purposeguard.notice.schema import Kind, Office, list_ids
 from purposeguard.notice.timezones import Day, load_zone
 from purposeguard.notice.vocabulary import Family, NotPersonal, Source, list_term_ids
 from purposeguard.policy.row_context import NOTHING_KNOWN, RowContext
@@ -282,7 +282,8 @@ def _build_sources(notice: Notice, labels: Iterable[Label], language: Language) 
     periods = Periods(notice.document)
     source_by_clause: dict[str, type[Source]] = {}
     for label in labels:
-        source_by_clause.update((source.clause, source) for source in label)
+        for part in label:
+            source_by_clause[part.clause] = part
     parts: list[SourcePart] = []
     for id_ in _sort_clauses(notice, Label(*source_by_clause.values())) if source_by_clause else ():
         source = _find_source_in_force(notice, source_by_clause[id_])
@@ -308,7 +309,7 @@ def _build_purposes(
     when = LegalGrounds(notice.document).when
     clause_of: dict[str, str] = {}
     for grant in notice.document.grant:
-        clause_of.update((row.id, grant.clause) for row in grant.purpose)
+        clause_of |= dict.fromkeys(list_ids(grant.purpose), grant.clause)
     parts: list[PurposePart] = []
     for purpose in notice.purposes:
         clause = purpose.clause

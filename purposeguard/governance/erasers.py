@@ -192,7 +192,8 @@ def rests_on_law_alone(notice: Notice, source: type[Source]) -> bool:
     bases: set[str | None] = set()
     for purpose in notice.grants[source]:
         for group in grounds.get_grounds(source.clause, purpose.clause):
-            bases.update(ground.basis for ground in group)
+            for ground in group:
+                bases.add(ground.basis)
     return bases == {"law"}
 
 

@@ -321,7 +321,10 @@ class Governance:
 
     def _find_table(self, clause: str) -> PolicyTable | None:
         """Return the table of the notice that a clause belongs to; None if it names no notice."""
-        return next((part for part in self._current_table.parts if clause.startswith(part.prefix)), None)
+        for part in self._current_table.parts:
+            if clause.startswith(part.prefix):
+                return part
+        return None
 
     def _clause_now(self, clause: str, revision: datetime.date) -> str | None:
         """Return the present clause of a purpose of a revision; None if the notice in force has no such purpose."""

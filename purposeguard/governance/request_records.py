@@ -201,7 +201,7 @@ def select_steps(connection: sa.Connection, number: int) -> list[Step]:
 
 def build_requests(connection: sa.Connection, query: sa.Select[Any]) -> list[Request]:
     """Return the rows of a query as requests."""
-    rows: list[dict[str, Any]] = [dict(row) for row in connection.execute(query).mappings()]
+    rows: list[dict[str, Any]] = list(map(dict, connection.execute(query).mappings()))
     named = {row["pseudonym"] for row in rows} - {None}
     subjects = get_keys(connection).find_subjects(connection, named)
     for row in rows:

@@ -310,6 +310,12 @@ def read_states(
     return states
 
 
+def _make_row_key(row: Any) -> tuple[object, ...]:
+    """Return all that counts of a declaration, to find the same declaration of another subject."""
+    purposes = None if row.purposes is None else tuple(row.purposes)
+    return row.kind, purposes, row.revision, row.until, row.words
+
+
 def read_all_states(
     connection: sa.Connection, now: Span, clause_now: ClauseNow = keep_clause, has_words: HasWords = has_any_words
 ) -> dict[str, SubjectState]:
@@ -321,10 +327,7 @@ def read_all_states(
     all_preferences: dict[str, SubjectState] = {}
     alike: dict[object, SubjectState] = {}  # few of a million subjects made a declaration that nobody else made
     for subject, declared in _iter_declarations(connection):
-        key = tuple(
-            (row.kind, None if row.purposes is None else tuple(row.purposes), row.revision, row.until, row.words)
-            for row in declared
-        )
+        key = tuple(map(_make_row_key, declared))
         present = alike.get(key)
         if present is None:
             present = alike[key] = _compute_state(declared, now, clause_now, has_words)

@@ -83,7 +83,7 @@ class MaskedTexts:
         if isinstance(value, dict):
             return {self.replace_in_value(key): self.replace_in_value(item) for key, item in value.items()}
         if type(value) in (list, tuple, set, frozenset):
-            return type(value)([self.replace_in_value(item) for item in value])
+            return type(value)(list(map(self.replace_in_value, value)))
         return value
 
 

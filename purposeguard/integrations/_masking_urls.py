@@ -72,7 +72,7 @@ def hide_places_in(value: Any, key: object = "") -> Any:
     if isinstance(value, dict):
         return {_hide_in_key(name): hide_places_in(item, name) for name, item in value.items()}
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
-        items = [hide_places_in(item) for item in value]
+        items = list(map(hide_places_in, value))
         return items if type(value) is list else tuple(items)
     return value
 

@@ -281,7 +281,10 @@ def _match_included_route(route: Any, scope: Scope) -> Any:
     contexts = tuple(_effective_routes(route))
     if len(contexts) == 1 and get_declared_route(contexts[0]) is route:
         return contexts[0]
-    return next((context for context in contexts if context.matches(scope)[0].name == "FULL"), None)
+    for context in contexts:
+        if context.matches(scope)[0].name == "FULL":
+            return context
+    return None
 
 
 def get_declared_route(context: Any) -> Any:
@@ -303,9 +306,10 @@ def _routes_behind_middlewares(route: Any) -> list[Any]:
     """Return the routes of an application that is mounted with middlewares around it."""
     if getattr(get_declared_route(route), "routes", None) is None:
         return []
-    return next(
-        (list(layer.routes) for layer in iter_layers(get_declared_route(route)) if getattr(layer, "routes", None)), []
-    )
+    for layer in iter_layers(get_declared_route(route)):
+        if getattr(layer, "routes", None):
+            return list(layer.routes)
+    return []
 
 
 def _route_path(route: Any) -> str:
@@ -322,4 +326,5 @@ def _iter_route_names(route: Any, path: str) -> Iterator[str]:
     if of_any_kind or not hasattr(get_declared_route(route), "methods"):
         yield f"{WEBSOCKET} {path}"
     if of_any_kind or hasattr(get_declared_route(route), "methods"):
-        yield from (f"{method} {path}" for method in methods or (_ANY,))
+        for method in methods or (_ANY,):
+            yield f"{method} {path}"

@@ -176,7 +176,10 @@ def _require_same_guard(guard: Guard, route: Any, path: str) -> None:
 
 def _find_mounted_application(route: Any) -> FastAPI | None:
     """Return the FastAPI application that a route mounts, also behind middlewares. Return None if there is none."""
-    return next((layer for layer in iter_layers(get_declared_route(route)) if isinstance(layer, FastAPI)), None)
+    for layer in iter_layers(get_declared_route(route)):
+        if isinstance(layer, FastAPI):
+            return layer
+    return None
 
 
 def _check_declaration(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:

@@ -272,7 +272,8 @@ def _iter_rule_names(rule: Rule) -> Iterator[str]:
     """Yield the names that `routes` may give to a rule."""
     yield rule.endpoint
     yield from _iter_blueprint_patterns(rule.endpoint)
-    yield from (f"{method} {rule.rule}" for method in rule.methods or ())
+    for method in rule.methods or ():
+        yield f"{method} {rule.rule}"
 
 
 def _iter_blueprint_patterns(endpoint: str) -> Iterator[str]:

@@ -312,7 +312,7 @@ class Look(ValueWalk):
     def _mask_exception(self, error: BaseException) -> Any:
         """Return the exception itself if every part of its message is shown, or else a text."""
         args: tuple[Any, ...] = error.args
-        shown = [self.mask(arg) for arg in args]
+        shown = list(map(self.mask, args))
         written_in_c = isinstance(type(error).__str__, types.WrapperDescriptorType)
         if type(error) in REFUSALS or (written_in_c and all(map(_is_same, shown, args))):
             return error

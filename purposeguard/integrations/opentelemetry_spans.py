@@ -66,7 +66,7 @@ class MaskedExporter(SpanExporter):
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Mask the spans and export them."""
-        return self._exporter.export([self._mask_span(span) for span in spans])
+        return self._exporter.export(list(map(self._mask_span, spans)))
 
     @override
     def shutdown(self) -> None:
@@ -90,7 +90,7 @@ class MaskedExporter(SpanExporter):
             parent=span.parent,
             resource=span.resource,
             attributes=masker.entries(span.attributes or {}),
-            events=[self._mask_event(event) for event in span.events],
+            events=list(map(self._mask_event, span.events)),
             links=[Link(link.context, masker.entries(link.attributes or {})) for link in span.links],
             kind=span.kind,
             status=Status(span.status.status_code, text),

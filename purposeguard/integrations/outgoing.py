@@ -454,8 +454,10 @@ class Outgoing:
 
     def _party_of(self, whom: str) -> Recipient | str:
         """Return the recipient of this id as it is given for a host, or else the id, which the register resolves."""
-        parties = (party for party in self._hosts.values() if isinstance(party, Recipient))
-        return next((party for party in parties if party.id == whom), whom)
+        for party in self._hosts.values():
+            if isinstance(party, Recipient) and party.id == whom:
+                return party
+        return whom
 
 
 def must_hold_no_seal(*texts: bytes) -> None:

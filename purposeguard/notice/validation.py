@@ -73,7 +73,7 @@ def _lacking(document: Document, row: Extension, pairs: Grants) -> Iterator[str]
     overlays = set(list_ids(document.overlay))
     for purpose in row.purposes:
         purposes = document.members_of((purpose,)).keys()
-        if row.sources is None and all(purposes.isdisjoint(served) for served in pairs.values()):
+        if row.sources is None and all(map(purposes.isdisjoint, pairs.values())):
             yield f"anything serve `{purpose}`"
         for source in row.sources or ():
             if source not in overlays and purposes.isdisjoint(pairs.get(source, ())):
@@ -115,7 +115,8 @@ def _confirmations(document: Document) -> Iterator[Slip]:
     revision = getattr(document, "revision", None)  # Missing if the file's own is faulty.
     moved: set[tuple[str, str | None]] = set()
     for renaming in document.renamed:
-        moved.update((renaming.kind, fold(id_)) for id_ in renaming.ids)
+        for id_ in renaming.ids:
+            moved.add((renaming.kind, fold(id_)))
     seen: set[tuple[str, str]] = set()
     for row in document.unchanged:
         if revision is not None and row.since >= revision:
@@ -373,7 +374,7 @@ class CrossReferenceCheck:
                     message = f"`{source}` is an overlay, and rests on what the source that it narrows rests on"
                     self._fault(basis_row, "sources", message, f"name `{narrowed[source]}`")
         pairs, grounds = compute_grants(self.document), LegalGrounds(self.document)
-        reported = [fault.place for fault in self.faults]
+        reported = self._list_places()
         for grant, purpose in self.document.iter_grants():
             owner = find_basis_owner(grant, purpose)
             if not owner.bases or self._is_reported(owner, reported):
@@ -384,13 +385,17 @@ class CrossReferenceCheck:
                 message = f"no row is for {', '.join(map(_quote, lacking))}, which may serve `{purpose.id}`"
                 self._fault(owner, "bases", message, "add one for it, or one without `sources`")
 
+    def _list_places(self) -> list[str]:
+        """Return the places of the faults found so far."""
+        return [fault.place for fault in self.faults]
+
     def _is_reported(self, row: BaseModel, places: Iterable[str]) -> bool:
         """Return True if one of the places is in this row."""
         return any(place.startswith(f"{self._places[id(row)]}.") for place in places)
 
     def _check_bases_matter(self) -> None:
         """Report each row of several bases that another row makes irrelevant."""
-        faulty = [fault.place for fault in self.faults]
+        faulty = self._list_places()
         for shadowed in find_shadowed_bases(self.document):
             owner, source = shadowed.owner, shadowed.source
             if self._is_reported(owner, faulty):
@@ -510,7 +515,7 @@ class CrossReferenceCheck:
 
         Entries that are reported already are passed over.
         """
-        reported = {fault.place for fault in self.faults}
+        reported = set(self._list_places())
         for place, value in self._iter_duplicates(document, ""):
             if place not in reported:
                 self.faults.append(Fault(place, f"duplicate: {value} is in this list already", "keep one of the two"))

@@ -14,6 +14,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from types import MappingProxyType, UnionType
 from typing import Any, ClassVar, NoReturn, Self, Union, get_args, get_origin
 
@@ -35,7 +36,7 @@ def linearize(cls: type) -> list[type]:
     """
     # Reversed: the next class of a sequence is its last.
     sequences = [[*base.__mro__][::-1] for base in cls.__bases__] + [[*cls.__bases__][::-1]]
-    behind = Counter(base for sequence in sequences for base in sequence[:-1])
+    behind = Counter(chain.from_iterable(sequence[:-1] for sequence in sequences))
     """Class → the number of sequences that hold it behind their next class. It must wait until none does."""
     first: dict[type, list[int]] = {}
     """Class → the sequences of which it is the next."""

@@ -75,7 +75,7 @@ class Decision:
     @property
     def _has_ungranted_source(self) -> bool:
         """True if no clause grants some source the purpose or a member of the family. This usual case is quick."""
-        return any(self._lacks_grant(source) for source in self.label.sources)
+        return any(map(self._lacks_grant, self.label.sources))
 
     def _lacks_grant(self, source: type[Source]) -> bool:
         if source is NotPersonal:

@@ -159,7 +159,7 @@ class JointTable(PolicyTable):
             SeveralNotices: it is a family over several notices.
         """
         members = list_members(purpose)
-        part, *others = {self._find_part(member) for member in members}
+        part, *others = set(map(self._find_part, members))
         if part is None or others:
             raise SeveralNotices([each.notice.id for each in self.parts], "a purpose of its own in this family")
         return part
@@ -262,7 +262,7 @@ class JointTable(PolicyTable):
             UnknownOperation: the notice declares none between the two, or they belong to several notices.
         """
         left, right = self.resolve_label(one), self.resolve_label(other)
-        part, *others = {self._find_part(source) for source in (left | right).sources}
+        part, *others = set(map(self._find_part, (left | right).sources))
         if part is not None and not others:
             return part.derive_label(operation, left, right)
         rows = chain.from_iterable(each.notice.document.derivation for each in self.parts)

@@ -821,5 +821,5 @@ def freeze_sources(sources: object) -> object:
 def _is_cacheable(given: object) -> bool:
     """Return True if these sources or this purpose may be cached: short ids, labels, terms, and small sets of them."""
     if type(given) is frozenset:
-        return len(given) <= 64 and all(_is_cacheable(member) for member in given)
+        return len(given) <= 64 and all(map(_is_cacheable, given))
     return isinstance(given, (Label, TermMeta, Family)) or is_union(given) or (type(given) is str and len(given) <= 100)

@@ -238,7 +238,7 @@ class Engine:
         """
         oversight: Any = self.oversight
         if not can_ask_for_many(oversight):
-            return [self.get_preferences(subject) for subject in subjects]
+            return list(map(self.get_preferences, subjects))
         answers: Any = oversight.preferences_of_each(subjects)
         if len(answers) != len(subjects) or not set(map(type, answers)) <= {SubjectPreferences}:
             raise TypeError(

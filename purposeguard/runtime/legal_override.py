@@ -128,7 +128,7 @@ def _normalize_subjects(subjects: object) -> frozenset[str] | None:
         return None
     if isinstance(subjects, (str, bytes, Mapping)) or not isinstance(subjects, Iterable):
         raise TypeError('`subjects` are the ids of those concerned, e.g. `[7, 8]`, or `"all"`')
-    keys = frozenset(subject_key(subject) for subject in subjects)
+    keys = frozenset(map(subject_key, subjects))
     if not keys:
         raise ValueError('`subjects` are those concerned, and there are none: name them, or say `"all"`')
     return keys

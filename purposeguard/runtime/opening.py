@@ -60,7 +60,7 @@ def open_values(
                 del times_by_question[question]  # The denial is only observed, otherwise `refuse` has raised.
         for (label, contexts), times in times_by_question.items():
             handle.count_use(label, contexts, permissions, times)
-    return [compute_plain_value(value) for value in values]
+    return list(map(compute_plain_value, values))
 
 
 def _decide_questions(

@@ -213,7 +213,7 @@ class Drawing:
 
     def _is_related(self, annotation: Any) -> bool:
         """Return True if the annotation has a model that may hold another one of its class."""
-        return any(may_hold_itself(cls) for cls in models_in([annotation]))
+        return any(map(may_hold_itself, models_in([annotation])))
 
     def _is_listed(self, path: str) -> bool:
         """Return True if `sources_of` lists a field at or below this path."""
@@ -657,4 +657,7 @@ def _member_of(value: Any, members: tuple[Any, ...]) -> Any:
                 return member
         elif isinstance(cls, type) and isinstance(value, cls):
             return member
-    return next((member for member in members if member is not type(None)), members[0])
+    for member in members:
+        if member is not type(None):
+            return member
+    return members[0]

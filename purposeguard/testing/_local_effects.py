@@ -113,7 +113,7 @@ def watch(patches: Patches, tell: Tell, level: int) -> None:
 _USUAL: Final = frozenset({*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime"})
 """The attributes of every record; others come from `extra` or filters."""
 
-_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_LIBRARIES: Final = tuple(set(map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))))
 _CLIENTS: Final = ("httpx", "httpx2")
 """Loggers that report each request, those of test clients included."""
 

@@ -82,7 +82,8 @@ def _lines_errors_shown(error: BaseException, seen: set[int]) -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for exception in error.exceptions:
             if id(exception) not in seen:
-                yield from (f"    {text}" for _, text in error_parts(exception))
+                for _, text in error_parts(exception):
+                    yield f"    {text}"
 
 
 def _class(error: BaseException) -> str:

@@ -216,7 +216,7 @@ class _Prover:
                 forbidden = forbidden_in(self.asked.decision, model)
                 if forbidden:
                     fields.append(FieldPlaces(name, model, forbidden))
-        if not fields and (models or not any(_may_hold_models(value) for value in kwargs.values())):
+        if not fields and (models or not any(map(_may_hold_models, kwargs.values()))):
             raise NothingToProve(nothing_to_prove(self.asked.decision, models))
         return fields
 

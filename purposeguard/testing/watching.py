@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from purposeguard.containers import map_values
+from purposeguard.containers import map_values, pick_keys
 from purposeguard.errors import PurposeMissing
 from purposeguard.guard import GUARD_LISTENERS, LIVE_GUARDS, Guard
 from purposeguard.locks import make_lock
@@ -339,7 +339,7 @@ def _turn(notice: Notice, row: dict[type[Purpose], str], purpose: type[Purpose],
     else:
         grants.setdefault(purpose, clause)
     row.clear()
-    row.update((purpose, grants[purpose]) for purpose in notice.purposes if purpose in grants)
+    row |= pick_keys(grants, notice.purposes)
 
 
 def _find_grant(notice: Notice, purpose: type[Purpose]) -> str | None:
@@ -351,7 +351,10 @@ def _find_grant(notice: Notice, purpose: type[Purpose]) -> str | None:
 
 
 def _find_parent(matrix: PolicyTable, source: type[Source]) -> type[Source] | None:
-    return next((parent for parent, items in matrix.children.items() if source in items), None)
+    for parent, items in matrix.children.items():
+        if source in items:
+            return parent
+    return None
 
 
 def _granting(notice: Notice, grants: dict[type[Source], dict[type[Purpose], str]]) -> Notice:

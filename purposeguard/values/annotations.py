@@ -498,7 +498,7 @@ def _collect_term_ids() -> set[str | None]:
     names: set[str] = set()
     for term in terms:
         names |= {vars(term).get("clause", ""), vars(term).get("slug", ""), term.__name__}
-    return {fold(name) for name in names}
+    return set(map(fold, names))
 
 
 def _is_of_this_library(part: object) -> bool:
@@ -523,9 +523,10 @@ def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any
             hints = _read_pydantic_fields(owner, localns) if owner is not BaseModel and owner not in origins else {}
             restatements += (Statement(owner, name, hints[name]) for name in names if name in hints)
             continue
-        attrs_types = {
-            field.name: field.type for field in vars(owner).get("__attrs_attrs__", ()) if field.type is not None
-        }
+        attrs_types: dict[str, Any] = {}
+        for field in vars(owner).get("__attrs_attrs__", ()):
+            if field.type is not None:
+                attrs_types[field.name] = field.type
         annotations = attrs_types | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         for name in annotations.keys() & names:
             if owner is not find_annotating_class(cls, name):

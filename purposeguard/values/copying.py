@@ -63,12 +63,12 @@ def compile_row_copier(
     if issubclass(base, dict) or hasattr(base, "_sa_class_manager"):
         return None
     slots = _find_class_attributes(base, visible)
-    if len(slots) == len(visible) and {type(slot) for slot in slots} == {MemberDescriptorType}:
-        names |= {f"get_{number}": slot.__get__ for number, slot in enumerate(slots)}
-        names |= {f"set_{number}": slot.__set__ for number, slot in enumerate(slots)}
-        moves = [
-            f"set_{number}(copy, {other.get(name) or f'get_{number}(row)'})" for number, name in enumerate(visible)
-        ]
+    if len(slots) == len(visible) and set(map(type, slots)) == {MemberDescriptorType}:
+        moves: list[str] = []
+        for number, (name, slot) in enumerate(zip(visible, slots, strict=True)):
+            names |= {f"get_{number}": slot.__get__, f"set_{number}": slot.__set__}
+            item = other.get(name, f"get_{number}(row)")
+            moves.append(f"set_{number}(copy, {item})")
         return compiled("copy = new(cls)", *moves)
     # The reader exists only if no descriptor of the class takes the place of a field, so `__dict__` can be set.
     return compiled("held = held_of(row)", "copy = new(cls)", f"put(copy, '__dict__', {{{values}}})")

@@ -540,11 +540,11 @@ class _SealedFieldSchema:
 
     def _hide_input(self, error: ValidationError) -> ValidationError:
         """Copy the error without the input and anything else that might show it."""
-        lines = [
+        lines: list[InitErrorDetails] = []
+        for line in error.errors(include_input=False):
             # Names of fields come from code; all other parts of a location (keys, indices) may come from the input.
-            redact_error_line(line, tuple(intersect(line["loc"], self._names)), self._kind)
-            for line in error.errors(include_input=False)
-        ]
+            safe_place = tuple(intersect(line["loc"], self._names))
+            lines.append(redact_error_line(line, safe_place, self._kind))
         return ValidationError.from_exception_data(self._kind, lines, hide_input=True)
 
 

@@ -95,9 +95,10 @@ def state_reader(cls: type, fields: Collection[str]) -> StateReader | None:
     # The keys of a dict and the fields of a named tuple are no attributes in `__dict__`.
     names: frozenset[str] = frozenset() if issubclass(cls, (dict, tuple)) else frozenset(fields)
     attributes = _attributes_of(cls)
-    readers: list[Callable[[Any], Iterable[Any]]] = [
-        functools.partial(_in_slot, slot) for slot in _slots_of(cls, names)
-    ]
+    readers: list[Callable[[Any], Iterable[Any]]] = []
+    for slot in _slots_of(cls, names):
+        reader = functools.partial(_in_slot, slot)
+        readers.append(reader)
     readers += [reader for base, reader in _READERS.items() if issubclass(cls, base)]
     if issubclass(cls, BaseModel) and cls.__private_attributes__:
         readers.append(private_values)

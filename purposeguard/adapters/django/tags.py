@@ -187,7 +187,7 @@ def _unknown_names(model: Model) -> Iterator[str]:
     names = [name for name in vars(privacy) if not name.startswith("__")] if isinstance(privacy, type) else []
     described = _read_settings(model)
     if isinstance(described, Mapping):
-        names += [str(name) for name in described]
+        names += list(map(str, described))
     for name in names:
         try:
             field = model._meta.get_field(name)

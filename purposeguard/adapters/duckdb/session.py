@@ -218,8 +218,9 @@ class Runner:
         rules: dict[str, RowRule | None] = {}
         if demand.rows and not use.activity.observing:
             used = list_used_columns(world.tables, statement.read.analysis)
-            for table in dict.fromkeys(table for _, table, _ in demand.rows):
-                rules[table] = self._decider.make_row_rule(use, *used[table], table)
+            for _, table, _ in demand.rows:
+                if table not in rules:
+                    rules[table] = self._decider.make_row_rule(use, *used[table], table)
         self._decider.check_demand_under(use, demand, rules)
         return use, rules
 

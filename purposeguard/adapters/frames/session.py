@@ -118,7 +118,9 @@ class Frames:
                 if name not in names:
                     raise row_values.missing(name)
             telling = {name for name, _ in tagged.subjects()}
-            telling.update(name for name in names if tagged[name].is_personal)
+            for name in names:
+                if tagged[name].is_personal:
+                    telling.add(name)
             filtered = kind.filter_rows(frame, rule, telling)
         if len(used) < len(names):
             filtered = kind.select_columns(filtered, used)

@@ -532,7 +532,7 @@ class QueryReader(FromReader):
                 positions, certain = self._find_star_positions(item.this, relation, scope)
                 sure &= certain
                 alias: exp.Identifier = item.args["alias"]
-                renamed.update((number, alias) for number in positions)
+                renamed |= dict.fromkeys(positions, alias)
         columns: list[QueryColumn] = []
         for number, column in enumerate(relation.columns):
             if number in without:

@@ -288,7 +288,7 @@ class StatementReader(QueryReader):
             flow = into.flows.get(column.name, NOTHING)
             return column._replace(flow=flow | {(into.table.name, column.name)}, reads=flow)
 
-        whole = Relation(new(column) for column in into.table.relation.columns)
+        whole = Relation(map(new, into.table.relation.columns))
         rows = [FromSource("EXCLUDED" if self.dialect == "snowflake" else "excluded", "excluded", whole)]
         alias = node.expression.args.get("alias") if isinstance(node.expression, exp.Values) else None
         if alias is not None and isinstance(alias.this, exp.Identifier):

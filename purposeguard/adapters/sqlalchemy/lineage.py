@@ -325,13 +325,17 @@ class StatementTexts(Statements):
         named, tests = _find_key_parameters(tree)
         return (
             len(named) == tests
-            and named == {column.name for column in self.places[target].primary_key}
+            and named == self._list_key_columns(target)
             and all(number_of(assignment.expression) is not None for assignment in tree.expressions)
         )
 
+    def _list_key_columns(self, name: str) -> set[str]:
+        """Return the names of the columns of a table's primary key."""
+        return {column.name for column in self.places[name].primary_key}
+
     def _is_alone(self, statement: ReadStatement, name: str) -> bool:
         """Return True if a query reads one row of a table, identified by its key, and no other table."""
-        keys = {column.name for column in self.places[name].primary_key}
+        keys = self._list_key_columns(name)
         alone = isinstance(statement.tree, exp.Select) and len(statement.mentions) == 1
         return alone and bool(keys) and keys <= _find_key_parameters(statement.tree)[0]
 

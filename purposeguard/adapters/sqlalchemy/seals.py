@@ -117,7 +117,9 @@ def _seals_in(cls: type) -> Iterator[Any]:
         if isinstance(origin, type) and issubclass(origin, Mapped):
             inner = get_args(hint)[0]
             parts = get_args(inner) if is_union(inner) else (inner,)
-            yield from (part for part in parts if get_origin(part) is Personal)
+            for part in parts:
+                if get_origin(part) is Personal:
+                    yield part
 
 
 def _find_sealed_type(type_registry: registry, annotation: Any, cls: type) -> SealedType:

@@ -114,7 +114,8 @@ def _take_in(session: GuardedSession, state: Any, keeper: Keeper | None) -> None
         session.purposeguard_keeper.entry_of(watch)  # The session may not have used this engine yet.
     purposes: dict[Watch, object] = {}
     if keeper is not None:
-        purposes.update((entry.watch, entry.purpose) for entry in keeper.entries)
+        for entry in keeper.entries:
+            purposes[entry.watch] = entry.purpose
     for entry in session.purposeguard_keeper.entries_about(state.mapper):
         if entry.watch not in purposes or purposes[entry.watch] != entry.purpose:
             forget(state, find_values_to_forget(entry.watch, state.mapper, None))

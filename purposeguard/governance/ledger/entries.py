@@ -152,7 +152,7 @@ def _normalize_value(value: object) -> object:
     if isinstance(value, Mapping):
         return _normalize_mapping(value)
     if isinstance(value, (list, tuple)):
-        return [_normalize_value(item) for item in value]
+        return list(map(_normalize_value, value))
     # The message does not quote the value, which may be personal.
     raise TypeError(
         f"an entry of a ledger holds no {type(value).__name__}: give texts, whole numbers, dates, lists of these"

@@ -49,7 +49,7 @@ class TurnedAway(Exception):
 def make_desk_environment() -> Environment:
     """Return Jinja's environment for the desk: the report's, with more templates."""
     places = (TEMPLATES, report.TEMPLATES)
-    return report.make_environment().overlay(loader=ChoiceLoader([FileSystemLoader(place) for place in places]))
+    return report.make_environment().overlay(loader=ChoiceLoader(list(map(FileSystemLoader, places))))
 
 
 @functools.cache
@@ -113,7 +113,7 @@ class Visit:
         """Turn away a clerk who lacks one of these rights."""
         if self.clerk is None:
             raise TurnedAway(403, "nobody")
-        if not all(self.has_right(right) for right in rights):
+        if not all(map(self.has_right, rights)):
             raise TurnedAway(403, "no_right")
 
     # ---- Where and when -------------------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ def _find_reused_ids(matching: Matching, later: Sequence[Document]) -> Iterator[
     """Find ids that mean another term now, by the `[[renamed]]` rows of the later revisions."""
     explained: set[tuple[str, str | None]] = set()
     for renaming in itertools.chain.from_iterable(document.renamed for document in later):
-        explained.update((renaming.kind, fold(id_)) for id_ in renaming.ids)
+        for id_ in renaming.ids:
+            explained.add((renaming.kind, fold(id_)))
     pairs: Sequence[Sequence[Pair[Named]] | Sequence[Pair[PurposeRow]]] = (matching.sources, matching.purposes)
     for group in pairs:
         was = {pair.old_id: pair for pair in group if pair.old_id is not None}

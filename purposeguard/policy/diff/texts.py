@@ -114,7 +114,8 @@ def _iter_other_rows(document: Document, matching: Matching | None) -> Iterator[
         for row in getattr(document, name):
             yield (WHAT[name], _row_id(row, matching)), row
     for provision in document.provision:
-        yield from ((("recipient", kind.id), kind) for kind in provision.recipients)
+        for kind in provision.recipients:
+            yield ("recipient", kind.id), kind
     for name in FACTS:
         table = getattr(document, name)
         if table is not None:

@@ -197,7 +197,7 @@ class Uses:
                 continue
             was = [*map(_sort_basis_row, map(self._matching.translate_ids, then[pair.old.id]))]
             is_ = [*map(_sort_basis_row, now[pair.new.id])]
-            if {_basis_key(row) for row in was} == {_basis_key(row) for row in is_}:
+            if set(map(_basis_key, was)) == set(map(_basis_key, is_)):
                 continue
             (old, *more), (new, *others) = was, is_
             facts: dict[str, Fact] = {"purpose": pair.id, "old": old.basis, "new": new.basis}
