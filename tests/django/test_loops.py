@@ -19,11 +19,8 @@ from purposeguard.governance import Governance
 from purposeguard.integrations.django import purpose
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.conftest import Databases
-from tests.governance.test_async_routes import denials, held, knows
-from tests.governance.test_preferences import until
-from tests.governance.test_waits import HUNG, ROUNDS, impatient, stalls
-
-__all__ = ["held"]
+from tests.governance.support import count_denials, hold_ledger
+from tests.governance.test_waits import impatient, must_not_stall, stalls
 
 CRASHES: Any = pg.Personal(3, tm.ProductData)  # not for guidance about renewals
 
@@ -73,53 +70,42 @@ def client(governance: Governance) -> Iterator[AsyncClient]:
 def test_no_view_holds_up_the_others_while_the_server_is_silent(
     client: AsyncClient, governance: Governance, postgresql: Databases
 ) -> None:
-    longest: list[float] = []
-
-    async def story() -> None:
+    async def story(most: list[float]) -> None:
         assert {(await client.get(f"/{path}")).status_code for path in ("denied", "caught")} == {200, 403}
         with postgresql.frozen():
-            most: list[float] = []
             async with stalls(most):
                 answers: Any = await asyncio.gather(client.get("/denied"), client.get("/caught"))
             assert [answer.status_code for answer in answers] == [503, 503]
-            longest.append(max(most))
 
-    for _ in range(ROUNDS):
-        asyncio.run(story())
-        until(lambda: knows(governance))
-        if longest[-1] < HUNG:
-            break
-    assert min(longest) < HUNG
+    must_not_stall(governance, story)
 
 
-def test_no_answer_is_given_before_the_denial_is_on_record(
-    client: AsyncClient, governance: Governance, held: Any
-) -> None:
+def test_no_answer_is_given_before_the_denial_is_on_record(client: AsyncClient, governance: Governance) -> None:
     async def story() -> None:
-        with held():
+        with hold_ledger(governance):
             asked = asyncio.create_task(client.get("/caught"))
             await asyncio.sleep(0.3)
             assert not asked.done()
-            assert denials(governance) == 0
+            assert count_denials(governance) == 0
         assert (await asked).status_code == 200
-        assert denials(governance) == 1
+        assert count_denials(governance) == 1
 
     asyncio.run(story())
 
 
 def test_a_part_of_a_stream_is_sent_when_the_denial_before_it_is_on_record(
-    client: AsyncClient, governance: Governance, held: Any
+    client: AsyncClient, governance: Governance
 ) -> None:
     async def story() -> None:
         answer: Any = await client.get("/streamed")
         parts = aiter(answer.streaming_content)
         assert await anext(parts) == b"one"
-        with held():
+        with hold_ledger(governance):
             asked = asyncio.ensure_future(anext(parts))
             await asyncio.sleep(0.3)
             assert not asked.done()
-            assert denials(governance) == 0
+            assert count_denials(governance) == 0
         assert await asked == b"two"
-        assert denials(governance) == 1
+        assert count_denials(governance) == 1
 
     asyncio.run(story())
