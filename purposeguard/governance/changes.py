@@ -55,18 +55,18 @@ def record_changes(connection: sa.Connection, subjects: Iterable[str]) -> int:
         StoreUnavailable: one of the subjects is being forgotten.
     """
     distinct = list(dict.fromkeys(subjects))
-    keys = get_keys(connection)
+    keys = get_keys(connection)  # The keys by which pseudonyms are derived from subjects.
     names = keys.issue(connection, distinct)
     changed = connection.get_execution_options().get(CHANGED)
-    if changed is not None:
+    if changed is not None:  # The writer of the transaction passed a set, to learn who changed once it commits.
         changed.update(distinct)
     issued = sa.case((counter.c.issued < keys.issued, keys.issued), else_=counter.c.issued)
-    numbered = sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(distinct), issued=issued)
-    seq: int = connection.execute(numbered.returning(counter.c.seq)).scalar_one()
+    increment = sa.update(counter).where(counter.c.id == 1).values(seq=counter.c.seq + len(distinct), issued=issued)
+    seq: int = connection.execute(increment.returning(counter.c.seq)).scalar_one()
     if distinct:
-        which = forgotten.c.pseudonym.in_(select_list_members(connection.dialect.name, "pseudonyms"))
-        gone = sa.select(forgotten.c.seq).where(which).limit(1)
-        if connection.execute(gone, {"pseudonyms": list(names.values())}).first() is not None:
+        among_subjects = forgotten.c.pseudonym.in_(select_list_members(connection.dialect.name, "pseudonyms"))
+        being_forgotten = sa.select(forgotten.c.seq).where(among_subjects).limit(1)
+        if connection.execute(being_forgotten, {"pseudonyms": list(names.values())}).first() is not None:
             raise StoreUnavailable("this person is being forgotten at the same time: try again")
         first = seq - len(distinct) + 1
         rows = [{"seq": number, "pseudonym": names[subject]} for number, subject in enumerate(distinct, first)]
@@ -84,7 +84,7 @@ def latest_change(connection: sa.Connection) -> int:
 
 
 def changes_since(connection: sa.Connection, seen: int) -> ChangeSet:
-    """Return the changes after the one numbered `seen`."""
+    """Return the changes after the one increment `seen`."""
     seq = latest_change(connection)
     if seq == seen:
         return ChangeSet(seq, ())
@@ -93,6 +93,7 @@ def changes_since(connection: sa.Connection, seen: int) -> ChangeSet:
     rows = connection.execute(
         sa.select(change.c.seq, change.c.pseudonym).where(change.c.seq > seen).order_by(change.c.seq)
     ).all()
+    # Without gaps there is a row for each number. Otherwise some were deleted, or the counter was read before a commit.
     if not rows or rows[0].seq != seen + 1 or rows[-1].seq - seen != len(rows):
         return ChangeSet(max(seq, rows[-1].seq if rows else seq), None)
     names = list(map(operator.attrgetter("pseudonym"), rows))

@@ -19,19 +19,19 @@ from sqlalchemy.engine import URL, make_url
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.deadlines import current_deadline
 
-BEGIN: Final = "purposeguard_begin"
+BEGIN_OPTION: Final = "purposeguard_begin"
 """The execution option with the statement that begins a transaction on SQLite; None for no transaction."""
 
-WRITING: Final = "BEGIN IMMEDIATE"
+BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
 """The statement that begins a transaction that writes."""
 
-NEARLY: Final = 0.05
+WAIT_TOLERANCE: Final = 0.05
 """The seconds by which a wait may differ from its intended length."""
 
 APPLICATION: Final = "purposeguard"
 """The name of the sessions on PostgreSQL, followed for a store by the newest revision that this version knows."""
 
-MOST: Final = 62
+MAX_NAME_LENGTH: Final = 62
 """The most characters of such a name and its prefix: PostgreSQL cuts off the rest."""
 
 LOG: Final = "purposeguard"
@@ -163,7 +163,7 @@ def _make_deadline_check(timeout: float) -> Callable[..., None]:
 
     def check(connection: _FileConnection, _record: object, _proxy: object) -> None:
         patience = min(timeout, max(0.0, current_deadline() - time.monotonic()))
-        if abs(patience - connection.patience) > NEARLY:
+        if abs(patience - connection.patience) > WAIT_TOLERANCE:
             connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
             connection.patience = patience
 
@@ -171,7 +171,7 @@ def _make_deadline_check(timeout: float) -> Callable[..., None]:
 
 
 def _begin_transaction(connection: sa.Connection) -> None:
-    statement = connection.get_execution_options().get(BEGIN, "BEGIN")
+    statement = connection.get_execution_options().get(BEGIN_OPTION, "BEGIN")
     if statement is not None:
         connection.exec_driver_sql(statement)
 
@@ -197,14 +197,16 @@ def _make_postgresql_engine(url: URL, timeout: float, application: str) -> tuple
         raise ModuleNotFoundError(message, name="psycopg") from error
     where = f"`{url.database or ''}` on {url.host or url.query.get('host') or 'localhost'}"
     # The user's own application name stays in front.
-    own = str(url.query.get("application_name") or os.environ.get("PGAPPNAME", ""))[: MOST - len(application)]
+    own = str(url.query.get("application_name") or os.environ.get("PGAPPNAME", ""))[
+        : MAX_NAME_LENGTH - len(application)
+    ]
     url = url.update_query_dict({"application_name": f"{own} {application}".strip()})
     return postgresql.make_engine(url, timeout, _is_writing, hide_parameters=True, logging_name=LOG), where
 
 
 def _is_writing(connection: sa.Connection) -> bool:
     options = connection.get_execution_options()
-    return options.get("isolation_level") != "AUTOCOMMIT" and options.get(BEGIN, WRITING) == WRITING
+    return options.get("isolation_level") != "AUTOCOMMIT" and options.get(BEGIN_OPTION, BEGIN_WRITING) == BEGIN_WRITING
 
 
 # ---- Faults -------------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from sqlalchemy.engine import URL, make_url
 
 from purposeguard.governance.engines import (
     APPLICATION,
-    BEGIN,
-    WRITING,
+    BEGIN_OPTION,
+    BEGIN_WRITING,
     make_engine,
     make_unavailable_error,
     translate_error,
@@ -266,7 +266,11 @@ class Store:
         """
         changed: set[str] = set()
         try:
-            with translate_errors(self.where), self._connection(WRITING, changed) as connection, connection.begin():
+            with (
+                translate_errors(self.where),
+                self._connection(BEGIN_WRITING, changed) as connection,
+                connection.begin(),
+            ):
                 yield connection
         finally:
             if changed:
@@ -287,7 +291,7 @@ class Store:
         engine, pool = self.engine, self.engine.pool
         try:
             with FORKS.transaction(), engine.connect() as connection:
-                yield connection.execution_options(**{BEGIN: begin, CHANGED: changed, KEYS: self.keys})
+                yield connection.execution_options(**{BEGIN_OPTION: begin, CHANGED: changed, KEYS: self.keys})
         finally:
             if self._closed or engine is not self._engine:  # type: ignore[redundant-expr]  # in another thread
                 # This connection was in use when the store was closed.

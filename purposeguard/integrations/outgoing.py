@@ -257,13 +257,13 @@ class Outgoing:
         matrix = self._engine.snapshot.matrix
         scan = ArgumentScan()
         labels: list[Label] = []
-        rows: list[object] = []
+        payload: list[object] = []
         for item in what:
             if isinstance(item, (str, TermMeta, Label)):
                 labels.append(matrix.resolve_label(item))
             else:
                 scan.scan_argument(item, SILENT, "what")
-                rows.append(item)
+                payload.append(item)
         labels += map(matrix.resolve_label, scan.labels)
         if not labels:
             raise UnlabelledData(
@@ -271,12 +271,12 @@ class Outgoing:
             )
         subjects = _to_subjects(subject)
         for subject_or_row in subjects:
-            resolve_subject_argument(subject_or_row)  # Raises if the argument names nobody.
+            resolve_subject_argument(subject_or_row)  # Called for its error only: the argument names nobody.
             if isinstance(subject_or_row, RowContext):
                 raise TypeError("`subject` is an id here, or a row whose marked fields say whose it is and from when")
         ids = tuple(subject_or_row for subject_or_row in subjects if isinstance(subject_or_row, _IDS))
-        rows += [subject_or_row for subject_or_row in subjects if not isinstance(subject_or_row, _IDS)]
-        return Handover(Label.join(*labels), self, tuple(rows), ids, to, means, product, task)
+        payload += [subject_or_row for subject_or_row in subjects if not isinstance(subject_or_row, _IDS)]
+        return Handover(Label.join(*labels), self, tuple(payload), ids, to, means, product, task)
 
     def leave(self, request: Outbound) -> None:
         """Check a request, and put it on record if it hands data over. Return once it may leave.

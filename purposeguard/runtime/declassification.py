@@ -224,29 +224,33 @@ class Reclassifier(Generic[S, To]):
         # Raises for classes that were written by hand, which may be subclasses of a source.
         engine.snapshot.matrix.resolve_label(value.label)
         current = engine.snapshot.matrix.current_source
-        heads = tuple(map(current, self._from.sources))
-        others = [source for source in value.label if not issubclass(current(source), (*heads, NotPersonal))]
-        if others:
+        covered_sources = tuple(map(current, self._from.sources))
+        uncovered_sources = [
+            source for source in value.label if not issubclass(current(source), (*covered_sources, NotPersonal))
+        ]
+        if uncovered_sources:
             raise SealedValue(
                 f"{declared.name} reclassifies {_format_clauses(self._from)}, and this value derives from "
-                f"{', '.join(list_term_ids(others))} as well"
+                f"{', '.join(list_term_ids(uncovered_sources))} as well"
             )
         engine.require_registered((value,), *seeing)
         to_record_label = engine.snapshot.matrix.to_record_label
+        # Observers get the labels as records name them, which differ over several notices.
         sources = to_record_label(declared.sources)
-        entry = declared
+        recorded = declared
         if sources is not declared.sources:
-            entry = dataclasses.replace(declared, sources=sources, to=to_record_label(declared.to))
+            recorded = dataclasses.replace(declared, sources=sources, to=to_record_label(declared.to))
         # Observers are called before a function sees the value, so that failing runs are recorded as well.
         for reclassified in engine.observers.reclassified:
             use = find_current_use(engine)
             activity = use.activity.name if use is not None else None
-            reclassified(entry, to_record_label(value.label), activity)
+            reclassified(recorded, to_record_label(value.label), activity)
         try:
             # The value is passed in a list that is emptied, so that no frame of this library holds it after an error.
             return Personal(fn([compute_plain_value(value)]), self._to)
         except Exception as error:  # noqa: BLE001  # its text may contain the value, so another error is raised below
             redacted = redact_error(declared.name, error)
+        # Raised outside of the handler, so that the original error is not its context.
         raise redacted
 
 

@@ -1,7 +1,11 @@
 """Frames of generators and coroutines, and checks that a purpose that was entered in one is valid now.
 
 A purpose that a generator or a coroutine has entered stops with it: while its frame is suspended, what runs is the
-consumer, which shares its context.
+consumer, which shares its context:
+
+    def letters():
+        with guard.purpose(my.Renewal):
+            yield open_address()  # While the generator is suspended here, the consumer has no purpose.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ class FrameCheck:
             frames runs, its own use decides: this use belongs to the consumer.
     """
 
-    __slots__ = ("_alone", "frame", "runs", "suspended")
+    __slots__ = ("_is_simple_coroutine", "frame", "runs", "suspended")
 
     def __init__(
         self, runs: Callable[[], object], frame: FrameType | None, suspended: tuple[FrameCheck, ...] = ()
@@ -56,12 +60,12 @@ class FrameCheck:
         self.frame = frame
         self.suspended = suspended
         # A running coroutine runs in the thread of its event loop, so no other check is needed.
-        self._alone = not suspended and frame is not None and frame.f_code.co_flags & CO_COROUTINE != 0
+        self._is_simple_coroutine = not suspended and frame is not None and frame.f_code.co_flags & CO_COROUTINE != 0
 
     def __call__(self) -> object:
         """Return the running task, greenlet or thread; None if the running code may not have this use."""
         frame = self.frame
-        if (self._alone and frame is not None and frame.f_back is not None) or self.holds():
+        if (self._is_simple_coroutine and frame is not None and frame.f_back is not None) or self.holds():
             return self.runs()
         return None
 

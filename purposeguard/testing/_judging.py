@@ -1,6 +1,7 @@
 """Decides whether two runs differ because of the changed fields.
 
-A leak is reported only if repeated runs with equal values agree, and runs with different values differ.
+A leak is reported only if repeated runs with equal values agree, and runs with different values differ. The first run
+with each values does not count where it differs from its repetitions, because it may set up what later runs find.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Any, Final
 
 from purposeguard.testing._runs import RunOutcome
 
-_FIRST: Final = 7
+MAX_FIRST_REPETITIONS: Final = 7
 """Repetitions of both runs before a test first fails."""
 
-_LATER: Final = 2
+MAX_LATER_REPETITIONS: Final = 2
 """Repetitions afterwards, while hypothesis shrinks the example."""
 
-_UNSEEN: Final = 4
+MAX_UNSEEN_RUNS: Final = 4
 """Runs with unseen values, which take longer to make."""
 
 _DICE: Final = random.Random(1)  # noqa: S311  # no secret; separate from the application's generator
@@ -50,7 +51,7 @@ class Judge:
 
     ordered: bool = True
     """Whether the order of effects counts; False once threads were seen to reorder them."""
-    repeats: int = _FIRST
+    repeats: int = MAX_FIRST_REPETITIONS
     _held: list[Any] = field(default_factory=list[Any])
 
     def same(self, first: RunOutcome, other: RunOutcome) -> bool:
@@ -61,39 +62,44 @@ class Judge:
         self,
         before: RunOutcome,
         after: RunOutcome,
-        again: Callable[[], RunOutcome | None],
-        other: Callable[[], RunOutcome | None],
-        unseen: Callable[[], RunOutcome | None],
+        rerun_before: Callable[[], RunOutcome | None],
+        rerun_after: Callable[[], RunOutcome | None],
+        run_unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable | None:
         """Explain why `after` differs from `before`.
 
         Returns a leak, unstable runs, or None if the first run only set something up.
 
-        `again` repeats the first run, `other` the second; `unseen` runs with values never used before.
+        `rerun_before` repeats the first run, `rerun_after` the second; `run_unseen` runs with values never used before.
         """
         befores, afters = [before], [after]
         for _ in range(self.repeats):
             self._stir()
-            for runs, run in ((befores, again), (afters, other)):
+            for runs, run in ((befores, rerun_before), (afters, rerun_after)):
                 outcome = run()
                 if outcome is not None:
                     runs.append(outcome)
         self._held.clear()
-        verdict = self._verdict(befores, afters, again, unseen)
+        verdict = self._verdict(befores, afters, rerun_before, run_unseen)
         if isinstance(verdict, Unstable) and self.ordered and any(each.is_shared for each in (*befores, *afters)):
             self.ordered = False
-            verdict = None if self.same(before, after) else self._verdict(befores, afters, again, unseen)
+            verdict = None if self.same(before, after) else self._verdict(befores, afters, rerun_before, run_unseen)
         if isinstance(verdict, Leak):
-            self.repeats = _LATER
+            self.repeats = MAX_LATER_REPETITIONS
         return verdict
 
     def remembers(
-        self, usual: RunOutcome, again: Callable[[], RunOutcome | None], unseen: Callable[[], RunOutcome | None]
+        self,
+        usual: RunOutcome,
+        rerun_before: Callable[[], RunOutcome | None],
+        run_unseen: Callable[[], RunOutcome | None],
     ) -> Leak | None:
         """Return a leak if values never used before make a difference to the usual outcome; else None."""
-        never = unseen()
+        never = run_unseen()
         verdict = (
-            None if never is None or self.same(never, usual) else self._check_remembering(usual, never, again, unseen)
+            None
+            if never is None or self.same(never, usual)
+            else self._check_remembering(usual, never, rerun_before, run_unseen)
         )
         return verdict if isinstance(verdict, Leak) else None
 
@@ -101,8 +107,8 @@ class Judge:
         self,
         befores: list[RunOutcome],
         afters: list[RunOutcome],
-        again: Callable[[], RunOutcome | None],
-        unseen: Callable[[], RunOutcome | None],
+        rerun_before: Callable[[], RunOutcome | None],
+        run_unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable | None:
         before, *later_befores = befores
         after, *later_afters = afters
@@ -117,7 +123,7 @@ class Judge:
             return Leak(usual, changed)
         if self.same(after, usual):
             return None  # only the very first run differs: it set something up
-        return self._check_remembering(usual, after, again, unseen)
+        return self._check_remembering(usual, after, rerun_before, run_unseen)
 
     def _unstable(self, runs: list[RunOutcome]) -> Unstable | None:
         """Return the first two of these runs that differ although their values are equal; None if all agree."""
@@ -130,12 +136,12 @@ class Judge:
         self,
         usual: RunOutcome,
         after: RunOutcome,
-        again: Callable[[], RunOutcome | None],
-        unseen: Callable[[], RunOutcome | None],
+        rerun_before: Callable[[], RunOutcome | None],
+        run_unseen: Callable[[], RunOutcome | None],
     ) -> Leak | Unstable:
         """Check whether unseen values make a difference, as values that were used already no longer do."""
-        for _ in range(min(self.repeats, _UNSEEN)):
-            unseen_outcome, repeated = unseen(), again()
+        for _ in range(min(self.repeats, MAX_UNSEEN_RUNS)):
+            unseen_outcome, repeated = run_unseen(), rerun_before()
             if repeated is not None and not self.same(repeated, usual):
                 return Unstable(usual, repeated)
             if unseen_outcome is not None and self.same(unseen_outcome, usual):

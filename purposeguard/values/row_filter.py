@@ -150,6 +150,7 @@ class RowFilter(ValueWalk):
         for name, shape, value in plan.iter_values(row, read):
             filtered = self.visit(value, shape, f"{path}.{name}" if path else name, around)
             if filtered is not value:
+                # A field is no container that a row could be left out of, so it becomes None.
                 changed[name] = None if filtered is LEFT_OUT else filtered
         for _, value in find_undeclared_entries(row, plan.fields or {}):
             if self.visit(value, plan.items, path, around) is not value:

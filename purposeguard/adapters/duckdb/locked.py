@@ -209,7 +209,7 @@ class LockedDatabase:
             with self._lock:
                 self._idle.append(cursor)
 
-    def show(self, views: Mapping[str, str]) -> None:
+    def add_views(self, views: Mapping[str, str]) -> None:
         """Add views. Call this before any statement runs.
 
         Raises:

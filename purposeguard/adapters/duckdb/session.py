@@ -72,7 +72,7 @@ def connect(
     for name in (*tables, *views):
         if not name.strip() or "." in name or "\0" in name:
             raise ValueError(f"`{name}` is no name for a table here: give one without dots")
-    _refuse_alike([*tables, *views, *(name for name in tags if name not in tables)])
+    _require_names_differ_beyond_case([*tables, *views, *(name for name in tags if name not in tables)])
     for text in views.values():
         must_be_query(text)
     sources = {name: source_of(name, data, tags.get(name), revisions) for name, data in tables.items()}
@@ -85,9 +85,9 @@ def connect(
             names = list(locked.read_types(name.split(".")))
             merged_tags = merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions)
             columns_by_table[name] = _complete_tags(names, merged_tags)
-        _refuse_shadows(locked, (*tables, *views))
+        _require_tables_absent_from_database(locked, (*tables, *views))
         runner = Runner(guard, Tables(revisions, columns_by_table, views), locked)
-        locked.show(views)
+        locked.add_views(views)
     except BaseException:
         locked.close()
         raise
@@ -291,14 +291,14 @@ def _complete_tags(names: Iterable[str], tags: Mapping[str, Tag]) -> dict[str, T
     return {name: tags.get(name) for name in names}
 
 
-def _refuse_shadows(locked: LockedDatabase, names: Iterable[str]) -> None:
+def _require_tables_absent_from_database(locked: LockedDatabase, names: Iterable[str]) -> None:
     """Raise ValueError if the database has a table of one of these names."""
     for name in names:
         if locked.has_table(name):
             raise ValueError(f"the database has a table `{name}` already: call the other one otherwise")
 
 
-def _refuse_alike(names: Sequence[str]) -> None:
+def _require_names_differ_beyond_case(names: Sequence[str]) -> None:
     """Raise ValueError if two names differ only in case, which DuckDB ignores."""
     seen: dict[str, str] = {}
     for name in names:

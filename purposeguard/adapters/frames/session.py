@@ -80,7 +80,7 @@ class Frames:
         use = self._current_use(tagged, names)
         if use is None:
             return frame
-        remaining = self._list_remaining(use, tagged, names)
+        remaining = self._list_allowed_columns(use, tagged, names)
         self._decider.check_demand_under(use, self._demand(tagged, tuple(remaining), narrowed=False))
         return frame if len(remaining) == len(names) else kind.settle(frame, kind.select_columns(frame, remaining))
 
@@ -104,26 +104,27 @@ class Frames:
             PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
         """
         kind = find_frame_kind(frame)
-        names = kind.list_names(frame)
+        all_columns = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
-        use = self._current_use(tagged, names)
-        if use is None:
+        use = self._current_use(tagged, all_columns)
+        if use is None:  # No column is personal, or denials are only observed.
             return frame
-        used = self._list_remaining(use, tagged, names) if withhold else names
-        rule = self._decider.make_row_rule(use, tagged, used, _TABLE)
-        self._decider.check_demand_under(use, self._demand(tagged, tuple(used), narrowed=True), {_TABLE: rule})
+        kept_columns = self._list_allowed_columns(use, tagged, all_columns) if withhold else all_columns
+        rule = self._decider.make_row_rule(use, tagged, kept_columns, _TABLE)
+        self._decider.check_demand_under(use, self._demand(tagged, tuple(kept_columns), narrowed=True), {_TABLE: rule})
         filtered: Any = frame
         if rule is not None:
             for name in rule.columns:
-                if name not in names:
+                if name not in all_columns:
                     raise row_values.missing(name)
-            telling = {name for name, _ in tagged.subjects()}
-            for name in names:
+            deciding_columns = {name for name, _ in tagged.subjects()}
+            for name in all_columns:
                 if tagged[name].is_personal:
-                    telling.add(name)
-            filtered = kind.filter_rows(frame, rule, telling)
-        if len(used) < len(names):
-            filtered = kind.select_columns(filtered, used)
+                    deciding_columns.add(name)
+            filtered = kind.filter_rows(frame, rule, deciding_columns)
+        if len(kept_columns) < len(all_columns):
+            filtered = kind.select_columns(filtered, kept_columns)
+        # A frame that is unchanged needs no settling, which may read a lazy one.
         return cast("Frame", frame if filtered is frame else kind.settle(frame, filtered))
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
@@ -145,6 +146,6 @@ class Frames:
             return None
         return use
 
-    def _list_remaining(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
+    def _list_allowed_columns(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
         denied = self._decider.find_denied_columns(use, columns, names, _TABLE)
         return exclude(names, denied)

@@ -62,8 +62,8 @@ def must_be_known(session: type[Session]) -> None:
 
 @functools.cache
 def _differences(session: type[Session]) -> tuple[str, ...]:
-    loads = functools.partial(_loads, session)
-    differences = list(_iter_missing_hooks()) or [*_try_check(_executes), *_try_check(loads)]
+    loads = functools.partial(_iter_broken_session_hooks, session)
+    differences = list(_iter_missing_hooks()) or [*_try_check(_iter_broken_engine_hooks), *_try_check(loads)]
     return tuple(differences)
 
 
@@ -123,13 +123,14 @@ class _ProbeWatch(StatementWatch):
         self.failed += 1
 
 
-def _executes() -> Iterator[str]:
+def _iter_broken_engine_hooks() -> Iterator[str]:
     """Yield the hooks of an engine that are not called, and the ways to the driver that are not closed."""
     engine = create_engine("sqlite://")
     watch = _ProbeWatch()
     guard_engine(engine, watch)
-    quiet: Any = engine
-    quiet.__class__, quiet.logger = _Probe, _Quiet("purposeguard", logging.CRITICAL)
+    # The class of a guarded engine cannot be chosen, so the engine is given the class that counts calls afterwards.
+    probe: Any = engine
+    probe.__class__, probe.logger = _Probe, _Quiet("purposeguard", logging.CRITICAL)
     mapped = registry()
     table = Table("one", mapped.metadata, Column("a", Integer, primary_key=True), Column("b", Integer))
     try:
@@ -145,8 +146,8 @@ def _executes() -> Iterator[str]:
             connection.execute(select(table.c.a).where(table.c.a.in_([1, 2]))).all()
             with contextlib.suppress(DBAPIError):
                 connection.exec_driver_sql("SELECT none FROM nowhere")
-        words = [(word, batch) for word, batch in watch.admitted if word in ("CREATE", "INSERT", "SELECT")]
-        if words != [("CREATE", False), ("INSERT", False), ("INSERT", True), ("SELECT", False), ("SELECT", False)]:
+        statements = [(word, batch) for word, batch in watch.admitted if word in ("CREATE", "INSERT", "SELECT")]
+        if statements != [("CREATE", False), ("INSERT", False), ("INSERT", True), ("SELECT", False), ("SELECT", False)]:
             yield "DefaultDialect.do_execute"
         if watch.lists != {"a_1": ["a_1_1", "a_1_2"]}:
             yield "DefaultExecutionContext._expanded_parameters"
@@ -174,22 +175,22 @@ def _executes() -> Iterator[str]:
 # ---- sessions and objects --------------------------------------------------------------------------------------------
 
 
-class _Asked(Exception):
+class _HookCalled(Exception):
     """The signal of a hook that it was called."""
 
 
-def _loads(guarded: type[Session]) -> Iterator[str]:
+def _iter_broken_session_hooks(guarded: type[Session]) -> Iterator[str]:
     """Yield the hooks of sessions and attributes that are not called."""
 
     class ProbeSession(guarded):  # type: ignore[valid-type, misc]  # a class that is given
         def _merge(self, *_: Any, **__: Any) -> Any:
-            raise _Asked
+            raise _HookCalled
 
         def _expunge_states(self, *_: Any, **__: Any) -> None:
-            raise _Asked
+            raise _HookCalled
 
         def expunge_all(self) -> None:
-            raise _Asked
+            raise _HookCalled
 
     class Thing:  # Each call makes a class of its own, because threads may check at once.
         pass
@@ -207,19 +208,24 @@ def _loads(guarded: type[Session]) -> Iterator[str]:
             ("instance_dict", lambda: vars(thing)),
             ("InstanceState.__getstate__", lambda: instance_state(thing).__getstate__()),
         ):
-            if name.startswith("Instrumented"):
-                check_reads(mapper)
-                instance_dict(thing)["a"] = 1
-                state: Any = instance_state(thing)
-                state.purposeguard_keeper = SimpleNamespace(use=None, innermost=_record_call)
+            if name == "InstrumentedAttribute.__get__":  # Set up only now, so that the calls before signal themselves.
+                _check_reads_of(mapper, thing)
             try:
                 call()
-            except _Asked:
+            except _HookCalled:
                 continue
             yield name
     finally:
         mapped.dispose()
 
 
-def _record_call() -> None:
-    raise _Asked
+def _check_reads_of(mapper: Any, thing: Any) -> None:
+    """Have each read of the object signal that it was seen."""
+    check_reads(mapper)
+    instance_dict(thing)["a"] = 1
+    state: Any = instance_state(thing)
+    state.purposeguard_keeper = SimpleNamespace(use=None, innermost=_signal_call)
+
+
+def _signal_call() -> None:
+    raise _HookCalled

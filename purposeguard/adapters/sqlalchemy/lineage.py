@@ -19,13 +19,13 @@ from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, PreparedStatem
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sqlalchemy.rows import (
     NARROWED,
+    BoundStatement,
     Marked,
-    Ready,
     TableConditions,
+    bind_marks,
     mark_parameters,
     must_be_values,
     number_of,
-    ready,
 )
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import NOT_PERSONAL
@@ -282,12 +282,16 @@ class StatementTexts(Statements):
         form: object = "bare"  # Whether the cached text serves depends on how parameters are given.
         if not bare:
             form = "named" if isinstance(first, Mapping) else len(first)
-        narrowed: Ready | None = prepared.rewritten(rules, form)
+        narrowed: BoundStatement | None = prepared.rewritten(rules, form)
         if narrowed is None:
             keys: list[tuple[KeySet, str]] = []
             conditions = self._render_conditions(prepared, rules, keys, bare=bare)
             text = narrow_statement(prepared.read, self.catalogue, conditions)
-            narrowed = Ready(text, (), (), 0) if bare else ready(text, prepared.marked, keys, self._paramstyle, first)
+            narrowed = (
+                BoundStatement(text, (), (), 0)
+                if bare
+                else bind_marks(text, prepared.marked, keys, self._paramstyle, first)
+            )
             prepared.keep(rules, form, narrowed)
         if bare:
             return narrowed.text, parameters

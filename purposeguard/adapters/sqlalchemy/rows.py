@@ -121,7 +121,7 @@ def must_be_values(tree: exp.Expr, source: Marked) -> None:
         raise UnresolvedStatement("a parameter stands within quotes or a comment: write it as a value of its own")
 
 
-class Ready(NamedTuple):
+class BoundStatement(NamedTuple):
     """A rewritten statement for the driver, and the subject keys that it needs in addition to its parameters."""
 
     text: str
@@ -129,7 +129,7 @@ class Ready(NamedTuple):
     """The number of each mark in the text, if parameters are given in order."""
     keys: tuple[tuple[weakref.ref[KeySet], str], ...]
     """The keys, each with the form in which they are bound."""
-    first: int
+    first_key_number: int
     """The number of the first mark that stands for keys."""
 
     def parameters(self, own_parameters: Any, dialect: str) -> Any:
@@ -143,7 +143,8 @@ class Ready(NamedTuple):
         if not self.places:
             return (*own_parameters, *lists)
         return tuple(
-            own_parameters[place] if place < self.first else lists[place - self.first] for place in self.places
+            own_parameters[place] if place < self.first_key_number else lists[place - self.first_key_number]
+            for place in self.places
         )
 
 
@@ -151,12 +152,14 @@ def _key_name(number: int) -> str:
     return f"purposeguard_{_TOKEN}_{number}"
 
 
-def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramstyle: str, parameters: Any) -> Ready:
+def bind_marks(
+    text: str, original: Marked, keys: Sequence[tuple[KeySet, str]], paramstyle: str, parameters: Any
+) -> BoundStatement:
     """Replace the marks in a rewritten statement by parameters in the style of the driver.
 
     Args:
         text: The rewritten statement.
-        source: The original statement with its marks.
+        original: The original statement with its marks.
         keys: The keys to bind, each with its form.
         paramstyle: The style of the driver.
         parameters: One set of parameters.
@@ -164,29 +167,31 @@ def ready(text: str, source: Marked, keys: Sequence[tuple[KeySet, str]], paramst
     Raises:
         UnresolvedStatement: rows cannot be left out with parameters of this style.
     """
-    first, places = len(source.names), list[int]()
-    named = isinstance(parameters, Mapping)
-    percent = paramstyle in ("pyformat", "format")
     if paramstyle not in ("qmark", "pyformat", "format", "numeric_dollar"):
         raise UnresolvedStatement(f"rows are not left out of statements with parameters of the style `{paramstyle}`")
+    first_key_number, places = len(original.names), list[int]()
+    named = isinstance(parameters, Mapping)
+    percent = paramstyle in ("pyformat", "format")
 
-    def driver(match: re.Match[str]) -> str:
+    def placeholder_for(match: re.Match[str]) -> str:
         number = int(match[1])
-        name = source.names[number] if number < first else _key_name(number - first)
+        name = original.names[number] if number < first_key_number else _key_name(number - first_key_number)
         if named:
             return f"%({name})s" if percent else f":{name}"
-        if paramstyle == "numeric_dollar":
-            return f"${len(parameters) + 1 + number - first}"
+        if paramstyle == "numeric_dollar":  # The statement keeps its own numbered parameters, so only keys have marks.
+            return f"${len(parameters) + 1 + number - first_key_number}"
         places.append(number)
         return "%s" if percent else "?"
 
     parts: list[str] = []
     end = 0
     for match in _MARK.finditer(text):
-        parts += [_double_percent(text[end : match.start()], percent=percent), driver(match)]
+        parts += [_double_percent(text[end : match.start()], percent=percent), placeholder_for(match)]
         end = match.end()
     whole = "".join([*parts, _double_percent(text[end:], percent=percent)])
-    return Ready(whole, tuple(places), tuple((weakref.ref(key_set), form) for key_set, form in keys), first)
+    return BoundStatement(
+        whole, tuple(places), tuple((weakref.ref(key_set), form) for key_set, form in keys), first_key_number
+    )
 
 
 def _double_percent(text: str, *, percent: bool) -> str:

@@ -177,8 +177,10 @@ def verify_from(
         checkpoint.check(key)
         verify_archiving(reading, key)
         if checkpoint.seq < start.seq:  # Later entries were archived with a signature.
+            # What was open or declared at the checkpoint is unknown then. A digest without the prefix is not compared.
             checkpoint = dataclasses.replace(checkpoint, seq=start.seq, hash=start.hash, open={}, declarations="")
     kinds: set[str] = set()
+    # The counts that were open at the checkpoint, less those that became entries since and those that are open now.
     missing_counts = Counter(checkpoint.open)
     verdict = verify_continuation(reading, checkpoint.seq, checkpoint.hash)
     for _, entry in reading.iter_placed(after=checkpoint.seq):
@@ -191,14 +193,14 @@ def verify_from(
     if fewer:
         fault = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
         raise LedgerBroken("counts", fault)
-    same = reading.head.seq == checkpoint.seq and present == checkpoint.open
-    if stopped and not same:
+    nothing_was_written = reading.head.seq == checkpoint.seq and present == checkpoint.open
+    if stopped and not nothing_was_written:
         raise LedgerBroken("ledger", f"more was written than at the checkpoint, {verdict.new} entries or some counts")
-    if same and reading.head.open_digest != checkpoint.counts:
+    if nothing_was_written and reading.head.open_digest != checkpoint.counts:
         raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
     connection = reading.connection
-    may_have_changed = kinds & {"restriction", "consent"} or not checkpoint.declarations.startswith(DECLARED)
-    if connection is not None and not may_have_changed and digest_declarations(connection) != checkpoint.declarations:
+    has_comparable_digest = checkpoint.declarations.startswith(DECLARED) and not kinds & {"restriction", "consent"}
+    if connection is not None and has_comparable_digest and digest_declarations(connection) != checkpoint.declarations:
         fault = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
         raise LedgerBroken("declarations", fault)
     return verdict
