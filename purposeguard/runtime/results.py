@@ -221,7 +221,7 @@ class _FieldWithholding(_Filtering):
             stream=self.wrap_iterator,
             row_contexts=place.row_contexts,
             used=self._count_use if engine.counting and not activity.observing else None,
-            is_told=activity.observing or engine.observers.want_each,
+            records_each_row=activity.observing or engine.observers.want_each,
             ask_ahead=engine.prefetch_preferences,
             observing=activity.observing,
         )

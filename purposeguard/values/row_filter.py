@@ -35,6 +35,9 @@ Denials = Callable[[list[str], list[tuple[Label, bool]]], "list[Decision | None]
 class RowFilter(ValueWalk):
     """A walk that decides about each row in a value, and leaves out or refuses those that may not be used.
 
+    The filtered values of computed fields are pinned: stored in the copy, since computing them anew would return the
+    rows that were left out.
+
     Args:
         decide: Returns the decision if a label may not be used with these row contexts, and None if it may. Its last
             argument is True if the label was not announced, so that it was not asked for before.

@@ -5,6 +5,10 @@ anything that the annotation allows, so it is refused if any of that is denied. 
 copies. Other data of the object (cached properties, private attributes, extra keys) is left behind too, since it may
 have been made from withheld fields. The object itself is returned only if nothing that can be read from it, stored or
 computed, must be left out.
+
+A computed field is *undecided* if its label alone does not decide about it. It is then computed from the visible
+fields, and its permitted part is *pinned*: stored in the copy. Models that are returned are *met*. *Asking ahead* reads
+the preferences of many subjects together.
 """
 
 from __future__ import annotations
@@ -61,7 +65,7 @@ class FieldWithholder(ValueWalk):
             each step.
         row_contexts: The contexts of all data in the value that states no other.
         used: Is called with each label that is allowed, and the number of rows.
-        is_told: Whether denials are recorded and let pass, so that each row is asked about anew.
+        records_each_row: Whether denials are recorded and let pass, so that each row is asked about anew.
         ask_ahead: Is called with the subjects of many rows before the rows are looked at.
         observing: Whether denials are only recorded, so that data outside of the fields of a row stays there even if it
             cannot be understood.
@@ -80,7 +84,7 @@ class FieldWithholder(ValueWalk):
         stream: Stream,
         row_contexts: RowContexts = (),
         used: Callable[[Label, RowContexts, int], None] | None = None,
-        is_told: bool = False,
+        records_each_row: bool = False,
         ask_ahead: Callable[[list[str]], object] | None = None,
         observing: bool = False,
     ) -> None:
@@ -95,7 +99,7 @@ class FieldWithholder(ValueWalk):
         self._stream = stream
         self._row_contexts = row_contexts
         self._used = used
-        self._is_told = is_told
+        self._records_each_row = records_each_row
         self._denials: dict[tuple[ValuePlan, RowContexts], dict[str, Decision]] = {}
         self._copies: dict[tuple[ValuePlan, RowContexts, frozenset[str]], type] = {}
         self._computed: dict[tuple[ValuePlan, RowContexts], Mapping[str, Computed]] = {}
@@ -227,7 +231,7 @@ class FieldWithholder(ValueWalk):
                 where = f"{path}.{name}" if path else name
                 if not member.is_decided_by_label or self._denial_of(member, around, where) is not None:
                     undecided[name] = member
-            if not (self._is_told or plan.marks):
+            if not (self._records_each_row or plan.marks):
                 self._computed[plan, around] = undecided
         return undecided
 
@@ -253,6 +257,8 @@ class FieldWithholder(ValueWalk):
         copied = fill(cls, visible, extra_state(row))
         if not undecided:
             return copied
+        # The first pass computes the undecided fields on a copy whose class has them all pinned. If some cannot be
+        # pinned, a second copy is made with the class for those that were.
         denied_computed: dict[str, Decision] = {}
         unpinned: set[str] = set()
         for name, member in undecided.items():
@@ -310,7 +316,7 @@ class FieldWithholder(ValueWalk):
     @override
     def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
         """Withhold from many rows of one class at once. Return None if they must be looked at one by one."""
-        if self._is_told:
+        if self._records_each_row:
             return None
         rows = to_columnar_rows(items, shape, path, frozenset(self._under_way))
         return None if rows is None else self._withhold_from_rows(rows, path, around)
@@ -343,7 +349,7 @@ class FieldWithholder(ValueWalk):
                 decision = self._denies(label, around, f"{path}.{name}" if path else name)
                 if decision is not None:
                     denied[name] = decision
-            if not (self._is_told or plan.marks):
+            if not (self._records_each_row or plan.marks):
                 self._denials[plan, around] = denied
         if self._used is not None:
             for name, label in plan.labels.items():

@@ -197,7 +197,7 @@ class QueryReader(FromReader):
             alias = common.args["alias"]
             key = self.catalogue.names.key(alias.this)
             # The reads of its query count only where the common table is used.
-            with self.apart() as reads:
+            with self.collect_reads_separately() as reads:
                 relation = self._recursive(common, key, around, visible) if recursive else None
                 if relation is None:
                     relation = self.rename_columns(self.relation(common.this, around, visible), alias)
@@ -436,7 +436,7 @@ class QueryReader(FromReader):
         before = self.mentions, self.starred, self.spread, self.has_outer_extremum
         self.mentions, self._searching = {}, True
         try:
-            with self.apart() as reads:
+            with self.collect_reads_separately() as reads:
                 self._windows(copy, probe)
                 relation = self.mark_all_read(self.items(copy, probe))
                 having = copy.args.get("having")

@@ -248,7 +248,7 @@ class FromReader(ValueReader):
         mentions, self.mentions = self.mentions, {}
         self._views.append(key)
         try:
-            with self.apart() as reads:
+            with self.collect_reads_separately() as reads:
                 return self.relation(tree, None, {}), frozenset(reads)
         finally:
             self._views.pop()

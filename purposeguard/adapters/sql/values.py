@@ -174,12 +174,12 @@ class ValueReader:
 
     def measure(self, node: exp.Expr, scope: Scope) -> tuple[Flow, Flow]:
         """Return the flow and the reads of an expression, without counting the reads."""
-        with self.apart() as reads:
+        with self.collect_reads_separately() as reads:
             flow = self.value(node, scope)
         return flow, frozenset(reads)
 
     @contextmanager
-    def apart(self) -> Generator[set[Read]]:
+    def collect_reads_separately(self) -> Generator[set[Read]]:
         """Collect the reads of a block in a set of their own, so that they do not count yet."""
         before, self.reads = self.reads, set()
         try:
@@ -412,7 +412,7 @@ class ValueReader:
     def _read_exists(self, node: exp.Expr, scope: Scope) -> Flow:
         if not isinstance(node.this, (exp.Query, exp.Subquery)):
             return self.parts(node, scope)
-        with self.apart() as reads:
+        with self.collect_reads_separately() as reads:
             self.relation(node.this, scope, scope.commons)
         self.reads |= reads
         return frozenset(reads)  # Whether a row exists depends on everything that the query reads.

@@ -269,7 +269,7 @@ class StatementReader(QueryReader):
             is_named = conflict is not None and conflict.args.get("conflict_keys") and not others
             keys = NOTHING if is_named else self._any_key(into)
             if conflict is not None:
-                self._conflict(conflict, scope, into, self._new_rows(node, columns, into), keys)
+                self._read_conflict_clause(conflict, scope, into, self._new_rows(node, columns, into), keys)
         return self._done("insert", node, scope, into)
 
     def _list_columns(self, named: Sequence[exp.Identifier], into: _TargetFlows) -> list[str]:
@@ -301,8 +301,8 @@ class StatementReader(QueryReader):
     def _any_key(self, into: _TargetFlows) -> Flow:
         """Return the columns that may find an existing row if no key is named: all of them.
 
-        MySQL has no syntax for a key. There they decide what is set in the existing row (see `_conflict`), not which
-        rows are written.
+        MySQL has no syntax for a key. There they decide what is set in the existing row (see
+        `_read_conflict_clause`), not which rows are written.
         """
         own = frozenset((into.table.name, name) for name in into.flows or into.table.columns)
         self.reads |= own
@@ -330,17 +330,17 @@ class StatementReader(QueryReader):
         for column in relation.columns:
             into.put_column(into.find_column(column.key or "", column.name), column)
 
-    def _conflict(
-        self, node: exp.Expr, scope: Scope, into: _TargetFlows, rows: Sequence[FromSource], keys: Flow
+    def _read_conflict_clause(
+        self, node: exp.Expr, scope: Scope, target: _TargetFlows, rows: Sequence[FromSource], keys: Flow
     ) -> None:
         """Read ON CONFLICT or ON DUPLICATE KEY, by which an existing row is read and changed.
 
         Args:
             node: The clause.
             scope: The scope of the target.
-            into: The flows into the target.
+            target: The flows into the target.
             rows: The rows to insert.
-            keys: The columns that may have found the existing row, if no key is named.
+            keys: The columns by which an existing row may have been found if the clause names no key.
         """
         only(
             node,
@@ -348,28 +348,28 @@ class StatementReader(QueryReader):
                 {"duplicate", "expressions", "action", "conflict_keys", "index_predicate", "constraint", "where"}
             ),
         )
-        excluded = Scope(None, scope.commons)
+        inserted_scope = Scope(None, scope.commons)
         for row in rows:
-            excluded.add(row)
-        within = Scope(excluded, scope.commons)
-        within.sources = scope.sources
-        self.inserted = rows[0].relation
-        with self.apart() as named:
+            inserted_scope.add(row)
+        clause_scope = Scope(inserted_scope, scope.commons)
+        clause_scope.sources = scope.sources
+        self.inserted = rows[0].relation  # For `VALUES(column)` of MySQL, which is valid in this clause only.
+        with self.collect_reads_separately() as key_reads:
             for key in node.args.get("conflict_keys") or ():
-                self.value(key, within)
-        with self.apart() as reads:
+                self.value(key, clause_scope)
+        with self.collect_reads_separately() as reads:
             for name in ("where", "index_predicate"):
                 part = node.args.get(name)
                 if isinstance(part, exp.Expr):
-                    self.value(part, within)
+                    self.value(part, clause_scope)
         # The values inserted into the columns of the key are compared with those of existing rows.
-        into.keys |= frozenset(named).union(*(into.flows.get(column, NOTHING) for _, column in named))
-        into.conditions |= frozenset(reads)
-        self.reads |= named | reads
+        target.keys |= frozenset(key_reads).union(*(target.flows.get(column, NOTHING) for _, column in key_reads))
+        target.conditions |= frozenset(reads)
+        self.reads |= key_reads | reads
         for assignment in node.expressions:
-            for column in self._read_assignment(assignment, within, into):
+            for column in self._read_assignment(assignment, clause_scope, target):
                 if not self._is_inserted(assignment, rows):
-                    into.add(column, keys)
+                    target.add(column, keys)
         self.inserted = None
 
     def _is_inserted(self, assignment: exp.Expr, rows: Sequence[FromSource]) -> bool:
@@ -468,7 +468,7 @@ class StatementReader(QueryReader):
     @contextmanager
     def _for_values(self) -> Generator[None]:
         """Keep the reads of a block out of the conditions: they flow into values and decide no row."""
-        with self.apart() as reads:
+        with self.collect_reads_separately() as reads:
             yield
         self.values |= reads
 

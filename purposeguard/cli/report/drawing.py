@@ -17,7 +17,7 @@ from purposeguard.cli.report.layout import (
     PITCH,
     TOP,
     WIDTH,
-    mean,
+    mean_or_top,
     shorten_to_fit,
     spread,
     text_width,
@@ -200,7 +200,7 @@ class _NodeDrawer:
             yield self._node("family", name, families[name].title, y)
 
     def _middle_of_purposes(self, purposes: Sequence[str]) -> float:
-        return mean(self.middles["purpose", purpose] for purpose in purposes)
+        return mean_or_top(self.middles["purpose", purpose] for purpose in purposes)
 
     def _channels(self) -> Iterator[MapNode]:
         titles = {channel.id: channel.title for channel in self._notice.document.channel}
@@ -213,7 +213,7 @@ class _NodeDrawer:
         wanted: dict[str, float] = {}
         sizes: dict[str, float] = {}
         for name, group in groups.items():
-            wanted[name] = mean(self._middles_of_grants(group))
+            wanted[name] = mean_or_top(self._middles_of_grants(group))
             sizes[name] = float(len(group) * PITCH - GAP)
         for name, y in spread(wanted, sizes):
             for number, source in enumerate(groups[name]):

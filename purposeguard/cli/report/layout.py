@@ -31,6 +31,8 @@ COLUMN_PLACES: Final[Mapping[MapColumn, ColumnPlace]] = {
 }
 
 WIDTH: Final = 1000
+"""The width of the map. All measures are in units of the drawing."""
+
 TOP: Final = 34
 """The room for the heads of the columns."""
 
@@ -38,19 +40,25 @@ PITCH: Final = 28
 """From one purpose to the next."""
 
 HEIGHT: Final = 22
+"""The height of a box with one line."""
+
 GAP: Final = PITCH - HEIGHT
-"""Between boxes."""
+"""The room between two boxes."""
 
 GRANT_HEIGHT: Final = 38
 """The height of a clause, which has two lines."""
 
 INDENT: Final = 16
+"""The room by which an item stands to the right of its parent."""
+
 FONT_SIZE: Final = 12.5
+"""The size of the text."""
+
 BOLD_FACTOR: Final = 1.15
 """How much wider bold text is."""
 
 
-def mean(values: Iterable[float]) -> float:
+def mean_or_top(values: Iterable[float]) -> float:
     """Return the mean of positions; the top of the map if there are none."""
     listed = list(values)
     return sum(listed) / len(listed) if listed else TOP
@@ -65,6 +73,8 @@ class _Stack(NamedTuple):
 
 def spread(middles: Mapping[str, float], sizes: Mapping[str, float], top: float = TOP) -> list[tuple[str, float]]:
     """Return the upper edges of boxes, close to the wanted middles and without overlaps.
+
+    The method is that of pooling adjacent violators: boxes that would overlap become one stack, which moves as a whole.
 
     Args:
         middles: The wanted middle of each box.
@@ -100,7 +110,7 @@ def _find_best_edge(names: Iterable[str], middles: Mapping[str, float], sizes: M
     for name in names:
         edges.append(middles[name] - sizes[name] / 2 - offset)
         offset += sizes[name] + GAP
-    return mean(edges)
+    return mean_or_top(edges)
 
 
 def text_width(text: str) -> float:
