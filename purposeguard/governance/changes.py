@@ -78,7 +78,7 @@ def record_changes(connection: sa.Connection, subjects: Iterable[str]) -> int:
 def latest_change(connection: sa.Connection) -> int:
     """Return the number of the last change."""
     row = connection.execute(sa.select(counter.c.seq, counter.c.issued)).one()
-    get_keys(connection).rely_on(row.issued)
+    get_keys(connection).rely_on(row.issued)  # Note that the changes rely on that many pseudonyms.
     seq: int = row.seq
     return seq
 

@@ -50,6 +50,10 @@ Denies = Callable[[Label, RowContexts, str], Decision | None]
 """A function that returns the denial of a label, for these row contexts and the field at a path; None if allowed."""
 
 
+NOT_PINNED: Final = object()
+"""A result instead of a denial: the computed field is computed anew when it is read, and its own code decides."""
+
+
 class FieldWithholder(ValueWalk):
     """A walk that withholds the fields that a use may not open.
 
@@ -388,9 +392,6 @@ class FieldWithholder(ValueWalk):
         elif self._used is not None:
             self._used(label, around, 1)
 
-
-NOT_PINNED: Final = object()
-"""A result instead of a denial: the computed field is computed anew when it is read, and its own code decides."""
 
 _PINNING: Final = "__purposeguard_pinning__"
 """The attribute in which a class keeps the classes of copies from which nothing was withheld."""

@@ -1,4 +1,9 @@
-"""The measures of the map: where columns stand, how boxes are spread in them, and how much text fits into a box."""
+"""The measures of the map: where columns stand, how boxes are spread in them, and how much text fits into a box.
+
+The map is a diagram of a notice in columns of boxes: sources, the grants that name them, the purposes of each grant,
+and families and channels. Lines connect boxes of neighboring columns, so a box should be level with those it is
+connected to.
+"""
 
 from __future__ import annotations
 
