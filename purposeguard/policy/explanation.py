@@ -11,7 +11,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
-from purposeguard.containers import drop_none
+from purposeguard.containers import drop_none, intersect
 from purposeguard.errors import escape_controls
 from purposeguard.locks import cached_property
 from purposeguard.notice.label import Label
@@ -100,12 +100,8 @@ class Decision:
             return None if self._may_serve(source) else DenialReason.CHANNEL
         if self._lacks_grant(source):
             return DenialReason.GRANT
-        reasons: list[DenialReason] = []
-        for reason in self._find_member_reasons(source, self.context):
-            if reason is None:
-                return None
-            reasons.append(reason)
-        return max(reasons)
+        reasons = set(self._find_member_reasons(source, self.context))
+        return None if None in reasons else max(drop_none(reasons))
 
     def _find_member_reasons(self, source: type[Source], context: Context) -> Iterator[DenialReason | None]:
         """Yield the reason why a source may not serve each member of the purpose in a context; None where it may."""
@@ -169,11 +165,10 @@ class Decision:
         current = table.current_source(source)
         if table.prefix + for_law(current.clause) not in self.context.overdue:
             return False
-        for member in list_members(self.purpose):
-            if member in table.notice.grants[current]:
-                groups = table.grounds.get_grounds(current.clause, member.clause)
-                if any(ground.basis == "law" for ground in chain.from_iterable(groups)):
-                    return True
+        for member in intersect(list_members(self.purpose), table.notice.grants[current]):
+            groups = table.grounds.get_grounds(current.clause, member.clause)
+            if any(ground.basis == "law" for ground in chain.from_iterable(groups)):
+                return True
         return False
 
     def _of_periods(self, source: type[Source]) -> str:

@@ -269,11 +269,6 @@ class LegalExceptionUse(Use[Any]):
         self._allowed_labels = NOTHING
         self._counted = NO_COUNTS
 
-    def explain_absence(self) -> str | None:
-        """Explain why this use is not valid here; None if it is valid."""
-        absence = super().explain_absence()
-        return self.handle.explain_end() if absence is None else absence
-
     def allows(self, sources: Any, subject: Whose = None) -> bool:
         """Return True if data from these sources may be used under the exception.
 

@@ -466,10 +466,8 @@ class Use(Opener, Generic[P]):
         """Explain why this use is not valid here; None if it is valid."""
         if self._entered_by is NOBODY:
             return self._explain_end()
-        if is_owner_running(self):
-            return None
-        if self._is_carried():
-            return None
+        if is_owner_running(self) or self._is_carried():
+            return self.handle.explain_end()
         name = self.activity.name
         if not self.handle.can_be_carried:
             return f"{name} holds where it was entered, and is not carried elsewhere: enter it where it is needed"

@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import PydanticUndefined
 
-from purposeguard.containers import omit_keys
+from purposeguard.containers import drop_none_values, omit_keys
 from purposeguard.errors import UnlabelledData
 from purposeguard.notice.fields import Refers
 from purposeguard.notice.label import Label
@@ -523,10 +523,8 @@ def find_restatements(cls: type, names: Iterable[str], localns: Mapping[str, Any
             hints = _read_pydantic_fields(owner, localns) if owner is not BaseModel and owner not in origins else {}
             restatements += (Statement(owner, name, hints[name]) for name in names if name in hints)
             continue
-        attrs_types: dict[str, Any] = {}
-        for field in vars(owner).get("__attrs_attrs__", ()):
-            if field.type is not None:
-                attrs_types[field.name] = field.type
+        attrs_fields = vars(owner).get("__attrs_attrs__", ())
+        attrs_types = drop_none_values({field.name: field.type for field in attrs_fields})
         annotations = attrs_types | typing_extensions.get_annotations(owner, format=typing_extensions.Format.FORWARDREF)
         for name in annotations.keys() & names:
             if owner is not find_annotating_class(cls, name):

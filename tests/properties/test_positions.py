@@ -107,7 +107,7 @@ def texts() -> st.SearchStrategy[str]:
     """Values of one text, as they may be written: over several lines too, with all that must not be taken for more."""
     basic = TRICKY.map(lambda text: json.dumps(text, ensure_ascii=False))
     literal = TRICKY.filter(lambda text: "'" not in text and "\n" not in text).map("'{}'".format)
-    long = TRICKY.map(lambda text: '"""' + text.replace("\\", "\\\\").replace('"""', '""\\"').rstrip('"') + '"""')
+    long = TRICKY.map(lambda text: '"""' + text.rstrip('"').replace("\\", "\\\\").replace('"""', '""\\"') + '"""')
     ending = TRICKY.map(lambda text: '"""' + text.replace("\\", "\\\\").replace('"', "") + '"""""')
     raw = TRICKY.filter(lambda text: "''" not in text and not text.startswith("'")).map(lambda text: f"'''{text}'''")
     plain = st.sampled_from(["1", "-1.5e3", "true", "inf", "2024-01-31", "1979-05-27 07:32:00", "07:32:00.5", "0x1F"])

@@ -7,6 +7,7 @@ import pytest
 
 import purposeguard as pg
 from purposeguard.notice.codegen import WIDTH, generate
+from tests.unit.conditions import tables
 from tests.unit.samples import SMALL, changed
 
 small = pg.Notice.loads(SMALL)
@@ -34,6 +35,18 @@ def test_long_class_names_are_broken_over_lines() -> None:
         for n, grant in enumerate(t["grant"]) for i, row in enumerate(grant["purpose"])
     ]))  # fmt: skip
     assert max(map(len, generate(middling).partition("_DOCUMENT")[0].splitlines())) <= WIDTH
+
+
+def test_the_members_of_a_family_share_a_line_where_they_fit_on_one() -> None:
+    name = "Family" + "Long" * 25
+    notice = pg.Notice.parse(changed(lambda t: t["family"][0].update({"class": name})))
+    lines = generate(notice).splitlines()
+    members = lines[lines.index(f"{name} = (") + 1]
+    assert members.count(" | ") == len(notice.families[0].members) - 1
+
+
+def test_a_purpose_names_its_conditions() -> None:
+    assert "Only where adult." in generate(pg.Notice.parse(tables()))
 
 
 @pytest.mark.parametrize(

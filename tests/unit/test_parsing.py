@@ -155,6 +155,7 @@ def test_an_unknown_key_is_a_fault_with_the_nearest_key(
         (lambda t: t.update(source=[]), "source"),
         (lambda t: t.update(overlay=3), "overlay"),
         (lambda t: t.update(grant=["x"]), "grant[0]"),
+        (lambda t: t["grant"][0]["purpose"].append("x"), "grant[0].purpose[2]"),
         (lambda t: t["source"][0].update(id=""), "source[0].id"),
         (lambda t: t["source"][0].update({"class": "None"}), "source[0].class"),
         (lambda t: t["source"][0].update({"class": "X"}), "source[0].class"),
