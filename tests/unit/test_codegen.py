@@ -38,8 +38,13 @@ def test_long_class_names_are_broken_over_lines() -> None:
 
 
 def test_the_members_of_a_family_share_a_line_where_they_fit_on_one() -> None:
-    name = "Family" + "Long" * 25
-    notice = pg.Notice.parse(changed(lambda t: t["family"][0].update({"class": name})))
+    name = "Family" + "Long" * 23
+
+    def lengthen(t: dict[str, Any]) -> None:
+        t["family"][0]["class"] = name
+        t["grant"][0]["purpose"][0]["class"] = "RenewalOfContracts"
+
+    notice = pg.Notice.parse(changed(lengthen))
     lines = generate(notice).splitlines()
     members = lines[lines.index(f"{name} = (") + 1]
     assert members.count(" | ") == len(notice.families[0].members) - 1
