@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
@@ -16,12 +16,12 @@ def drop_none(items: Iterable[ItemT | None]) -> list[ItemT]:
     return [item for item in items if item is not None]
 
 
-def exclude(items: Iterable[ItemT], unwanted: Container[object]) -> list[ItemT]:
+def exclude(items: Iterable[ItemT], unwanted: Container[Any]) -> list[ItemT]:
     """Return the items that are not among the unwanted ones, in their order."""
     return [item for item in items if item not in unwanted]
 
 
-def intersect(items: Iterable[ItemT], wanted: Container[object]) -> list[ItemT]:
+def intersect(items: Iterable[ItemT], wanted: Container[Any]) -> list[ItemT]:
     """Return the items that are among the wanted ones, in their order."""
     return [item for item in items if item in wanted]
 
@@ -31,7 +31,7 @@ def drop_none_values(mapping: Mapping[KeyT, ValueT | None]) -> dict[KeyT, ValueT
     return {key: value for key, value in mapping.items() if value is not None}
 
 
-def omit_keys(mapping: Mapping[KeyT, ValueT], keys: Container[object]) -> dict[KeyT, ValueT]:
+def omit_keys(mapping: Mapping[KeyT, ValueT], keys: Container[Any]) -> dict[KeyT, ValueT]:
     """Return the entries of a mapping that are not under any of these keys."""
     return {key: value for key, value in mapping.items() if key not in keys}
 

@@ -133,7 +133,7 @@ def _select_barred(dialect: str) -> sa.Executable:
     return sa.select(barred.c.digest).where(barred.c.digest.in_(select_list_members(dialect, "digests")))
 
 
-DIALECTS: Final = ("sqlite", "postgresql")
+DIALECTS: Final[tuple[str, ...]] = ("sqlite", "postgresql")
 BARRED: Final = dict(zip(DIALECTS, map(_select_barred, DIALECTS), strict=True))
 KNOWN: Final = dict(zip(DIALECTS, map(_select_known, DIALECTS), strict=True))
 SUBJECTS: Final = dict(zip(DIALECTS, map(_select_subjects, DIALECTS), strict=True))

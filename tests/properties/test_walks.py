@@ -53,7 +53,7 @@ class Asked:
             classes=ClassCache(),
             met=[],
             stream=self._stream,
-            is_told=is_told,
+            records_each_row=is_told,
         )
 
     def _denies(self, label: pg.Label, _contexts: tuple[RowContext, ...], _path: str) -> Decision | None:
@@ -133,7 +133,7 @@ def test_many_rows_at_once_are_left_as_each_by_itself(
     left: list[Any] = []
     for is_told in (True, False):
         rows = [kind.make(number, FREE, HIDDEN) for number, kind in enumerate(kinds)]
-        given_back = outcome(Asked(tm.ProductData, is_told=is_told), rows, shape)
+        given_back = outcome(Asked(tm.ProductData, records_each_row=is_told), rows, shape)
         left.append(None if given_back is None else [*map(fields, given_back)])
     assert left[0] == left[1]
 
@@ -223,7 +223,7 @@ def test_rows_in_rows_are_left_by_columns_as_each_by_itself(
 ) -> None:
     rows = customers * 2 if again else customers
     left = [
-        outcome(Asked(denied, is_told=is_told), copy.deepcopy(rows), read_shape(list[Customer]))
+        outcome(Asked(denied, records_each_row=is_told), copy.deepcopy(rows), read_shape(list[Customer]))
         for is_told in (True, False)
     ]
     assert everything(left[0]) == everything(left[1])

@@ -175,7 +175,7 @@ def test_what_analysis_would_miss_reads_as_nothing(folder, kind):
     sources = {"customer": source_of("customer", given if kind == "parquet" else pq.read_table(given), None, tm.NOTICE)}
     locked = LockedDatabase(MEMORY, sources)
     try:
-        locked.show({"v": "SELECT email, device FROM customer"})
+        locked.add_views({"v": "SELECT email, device FROM customer"})
         for text, rows in (
             ("SELECT email, device FROM customer ORDER BY id LIMIT 1", [("a@example.com", None)]),
             ("SELECT email, device FROM v WHERE device = 'd1'", []),
