@@ -133,10 +133,10 @@ def _select_barred(dialect: str) -> sa.Executable:
     return sa.select(barred.c.digest).where(barred.c.digest.in_(select_list_members(dialect, "digests")))
 
 
-DIALECTS: Final[tuple[str, ...]] = ("sqlite", "postgresql")
-BARRED: Final = dict(zip(DIALECTS, map(_select_barred, DIALECTS), strict=True))
-KNOWN: Final = dict(zip(DIALECTS, map(_select_known, DIALECTS), strict=True))
-SUBJECTS: Final = dict(zip(DIALECTS, map(_select_subjects, DIALECTS), strict=True))
+DIALECTS: Final = ("sqlite", "postgresql")
+BARRED: Final = {dialect: _select_barred(dialect) for dialect in DIALECTS}
+KNOWN: Final = {dialect: _select_known(dialect) for dialect in DIALECTS}
+SUBJECTS: Final = {dialect: _select_subjects(dialect) for dialect in DIALECTS}
 
 
 class PseudonymKeys:

@@ -40,7 +40,7 @@ MATRIX = PolicyTable(tm.NOTICE)
 class Asked:
     """A withholder that denies these sources, with the labels that it asked for."""
 
-    def __init__(self, *denied: type[pg.Source], is_told: bool) -> None:
+    def __init__(self, *denied: type[pg.Source], records_each_row: bool) -> None:
         self.labels: set[pg.Label] = set()
         self.streams: list[str] = []
         self._denied = denied
@@ -53,7 +53,7 @@ class Asked:
             classes=ClassCache(),
             met=[],
             stream=self._stream,
-            records_each_row=is_told,
+            records_each_row=records_each_row,
         )
 
     def _denies(self, label: pg.Label, _contexts: tuple[RowContext, ...], _path: str) -> Decision | None:
@@ -117,7 +117,7 @@ def test_what_is_asked_for_is_all_that_was_announced_where_no_announced_class_co
     # A dict may be any TypedDict.
     if is_instance(row, announced) or is_instance(held(comes_in, annotation, stated, row), announced):
         return
-    asked = Asked(is_told=True)
+    asked = Asked(records_each_row=True)
     value = held(comes_in, annotation, stated, row)
     if outcome(asked, value, shape) is not None and not asked.streams:
         assert shape.sources <= {source for label in asked.labels for source in label.sources}
@@ -131,9 +131,9 @@ def test_many_rows_at_once_are_left_as_each_by_itself(
     shape = Shape() if silent else read_shape(list[announced.annotation])  # type: ignore[name-defined]  # made here
     kinds = [*([comes] * times), *more]
     left: list[Any] = []
-    for is_told in (True, False):
+    for records_each_row in (True, False):
         rows = [kind.make(number, FREE, HIDDEN) for number, kind in enumerate(kinds)]
-        given_back = outcome(Asked(tm.ProductData, records_each_row=is_told), rows, shape)
+        given_back = outcome(Asked(tm.ProductData, records_each_row=records_each_row), rows, shape)
         left.append(None if given_back is None else [*map(fields, given_back)])
     assert left[0] == left[1]
 
@@ -223,7 +223,7 @@ def test_rows_in_rows_are_left_by_columns_as_each_by_itself(
 ) -> None:
     rows = customers * 2 if again else customers
     left = [
-        outcome(Asked(denied, records_each_row=is_told), copy.deepcopy(rows), read_shape(list[Customer]))
-        for is_told in (True, False)
+        outcome(Asked(denied, records_each_row=records_each_row), copy.deepcopy(rows), read_shape(list[Customer]))
+        for records_each_row in (True, False)
     ]
     assert everything(left[0]) == everything(left[1])
