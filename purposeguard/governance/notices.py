@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from purposeguard.errors import Fault, NoticeError
 from purposeguard.governance.ledger.chain import to_canonical_json
 from purposeguard.governance.schema import Moment, metadata
 from purposeguard.governance.store import Store
@@ -132,17 +133,21 @@ def read_recorded_notices(store: Store) -> tuple[tuple[History, ...], ...]:
 
     Raises:
         StoreUnavailable: the store cannot be read.
-        NoticeError: a recorded notice is of a newer format, or its revisions do not form a history.
+        NoticeError: a recorded notice is of a newer format, was changed in the store, or its revisions do not form a
+            history.
     """
     columns = notice_table.c
     with store.reading(single=True) as connection:
         rows = connection.execute(
-            sa.select(columns.combination, columns.notice, columns.revision, columns.body).order_by(
+            sa.select(columns.combination, columns.notice, columns.revision, columns.body, columns.digest).order_by(
                 columns.combination, columns.notice, columns.revision, columns.number
             )
         ).all()
     bodies: dict[str, dict[str, dict[object, str]]] = {}
     for row in rows:
+        if hashlib.sha256(row.body.encode()).hexdigest() != row.digest:
+            fault = Fault(f"revision {row.revision}", "was changed in the store", "name the notice with `--notice`")
+            raise NoticeError([fault], f"notice {row.notice} as recorded in the store")
         # The last text of a revision replaces those before.
         bodies.setdefault(row.combination, {}).setdefault(row.notice, {})[row.revision] = row.body
     return tuple(tuple(_parse_history(id_, texts) for id_, texts in members.items()) for members in bodies.values())

@@ -96,6 +96,16 @@ def test_commands_do_not_record_the_notice_that_they_are_given(store_url: str) -
     assert "the only notice file there" in run("requests", store_url).stderr
 
 
+def test_a_notice_that_was_changed_in_the_store_is_refused(store_url: str) -> None:
+    record(store_url, tm.NOTICE)
+    with Store.open(store_url) as store, store.engine.begin() as connection:
+        body = connection.scalar(sa.select(notice_table.c.body))
+        connection.execute(sa.update(notice_table).values(body=str(body).replace("E-mail", "Letter", 1)))
+    refused = run("disclose", store_url, "--subject", "7")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "was changed in the store" in refused.stderr
+
+
 def test_the_newest_revision_in_force_is_used(store_url: str) -> None:
     record(store_url, pg.History(tm.NOTICE, NEXT, FUTURE))
     assert list_recorded(store_url) == [[[tm.NOTICE, NEXT, FUTURE]]]
