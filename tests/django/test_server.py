@@ -22,7 +22,7 @@ ASKED = {
     "/letters": 200,
     "/mistakes/averages": 403,
     "/renewals": 200,
-    "/mistakes/without_purpose": 500,
+    "/mistakes/read_without_purpose": 500,
 }
 
 
