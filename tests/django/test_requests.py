@@ -100,7 +100,9 @@ def test_the_office_works_for_its_purpose() -> None:
     assert b"Aiko Abe" in client.get("/office/").content
 
 
-@pytest.mark.parametrize("path", ["/mistakes/promote_upgrade", "/mistakes/read_without_purpose", "/mistakes/without_mixin"])
+@pytest.mark.parametrize(
+    "path", ["/mistakes/promote_upgrade", "/mistakes/read_without_purpose", "/mistakes/without_mixin"]
+)
 def test_a_refusal_is_a_problem_without_values(path: str) -> None:
     @async_to_sync
     async def asked() -> HttpResponse:
