@@ -32,7 +32,7 @@ from purposeguard.values.type_schema import NOBODY, Model, Shape, read_argument_
 from purposeguard.values.withheld import being_inspected, get_pinned_names
 
 _WITHOUT_STATE: Final = (
-    *(type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, property),  # code
+    *(type, types.ModuleType, types.FunctionType, property),  # code
     *(enum.Enum, io.IOBase, Sealed),  # constants, streams, and seals, which are checked when they are opened
     *(uuid.UUID, pathlib.PurePath, ipaddress.IPv4Address, ipaddress.IPv6Address),  # common plain values
 )
@@ -57,11 +57,6 @@ class StateReader(NamedTuple):
         attributes: Returns the `__dict__` of an object; None if objects of the class have none.
         names: The names in `__dict__` that are fields, which are looked at as such.
         readers: Functions that return the rest: other slots, private attributes of pydantic, the arguments of errors.
-
-    Attributes:
-        attributes: Gives the `__dict__` of an object; None if objects of the class have none.
-        names: The names in `__dict__` that are fields, which are looked at as such.
-        readers: What gives the rest: slots that are no fields, private attributes of pydantic, what errors keep.
     """
 
     attributes: Callable[[Any], Mapping[str, Any]] | None
@@ -121,6 +116,9 @@ _READERS: Final[Mapping[type, Callable[[Any], Iterable[Any]]]] = types.MappingPr
     {
         BaseException: lambda error: (*error.args, error.__cause__, error.__context__),
         weakref.ref: lambda reference: (reference(),),
+        types.MethodType: lambda method: (method.__self__,),
+        types.BuiltinMethodType: lambda method: (method.__self__,),
+        types.MethodWrapperType: lambda method: (method.__self__,),
     }
 )
 """Class → a function that returns the data that its objects keep outside of attributes and slots of Python."""
@@ -193,8 +191,6 @@ def property_shapes(cls: type) -> dict[str, Shape]:
     """Return the shapes of the properties of a class that are annotated to return tagged or marked rows.
 
     A property whose annotation cannot be read may return anything.
-
-    A property whose annotation cannot be read may give anything.
     """
     shapes: dict[str, Shape] = {}
     seen: set[str] = set()

@@ -97,8 +97,11 @@ def slotted(kept: Any) -> Any:
         lambda row: ValueError("x", row),
         weakref.ref,
         lambda row: with_attribute(Text("a"), row),
+        lambda row: types.MethodType(print, row),
+        lambda row: [row].append,
+        lambda row: row.__str__,
     ],
-    ids=["object", "slots", "object in object", "container", "namespace", "partial", "error", "weak", "text"],
+    ids="object slots object-in-object container namespace partial error weak text method built-in wrapper".split(),
 )
 def test_rows_in_attributes_of_an_object_are_refused(holder: Any) -> None:
     row = Row()
