@@ -190,13 +190,7 @@ class _InventoryColumns:
     def calls(self) -> tuple[ReportColumn[ForecastOutcome], ...]:
         """Return the columns of the outcomes of activities that call access functions."""
         return (
-            ReportColumn(
-                "activity",
-                lambda outcome: outcome.activity.name,
-                "activity",
-                lambda outcome: self._shorten(outcome.activity),
-                kind="group",
-            ),
+            self._activity(),
             ReportColumn(
                 "access",
                 lambda outcome: outcome.access.name,
@@ -213,13 +207,7 @@ class _InventoryColumns:
     def table_uses(self) -> tuple[ReportColumn[TableOutcome], ...]:
         """Return the columns of the outcomes of activities that use tables."""
         return (
-            ReportColumn(
-                "activity",
-                lambda outcome: outcome.activity.name,
-                "activity",
-                lambda outcome: self._shorten(outcome.activity),
-                kind="group",
-            ),
+            self._activity(),
             ReportColumn("table", lambda outcome: outcome.table.name, "table"),
             ReportColumn(
                 "refused", lambda outcome: list(outcome.refused), "outcome", _table_outcome_text, kind="verdict"
@@ -230,6 +218,16 @@ class _InventoryColumns:
 
     def _name(self, heading: str) -> ReportColumn[Any]:
         return ReportColumn("name", lambda declared: declared.name, heading, self._shorten)
+
+    def _activity(self) -> ReportColumn[Any]:
+        """Return the column of the activities of outcomes."""
+        return ReportColumn(
+            "activity",
+            lambda outcome: outcome.activity.name,
+            "activity",
+            lambda outcome: self._shorten(outcome.activity),
+            kind="group",
+        )
 
     def _where(self) -> ReportColumn[Any]:
         return ReportColumn("where", text=self._place, under="name", words=True)

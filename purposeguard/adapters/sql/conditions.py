@@ -39,7 +39,7 @@ _TYPE_OF_COLUMN: Final = {
     "sqlite": "TYPEOF({c})",
     "snowflake": "TYPEOF(TO_VARIANT({c}))",
 }
-"""By dialect, the expression for the type of a column."""
+"""Dialect → the expression for the type of a column."""
 
 _ID_TYPES: Final = {
     "postgres": ("smallint", "integer", "bigint", "text", "character varying", "character", "uuid"),
@@ -51,7 +51,7 @@ _ID_TYPES: Final = {
     "sqlite": ("integer", "text"),
     "snowflake": ("INTEGER", "VARCHAR"),
 }
-"""By dialect, the column types whose values are compared as subject ids."""
+"""Dialect → the column types whose values are compared as subject ids."""
 
 _MOMENTS: Final = {
     "postgres": ("timestamp with time zone", "CAST({c} AT TIME ZONE {zone} AS DATE)"),
@@ -59,7 +59,7 @@ _MOMENTS: Final = {
     "spark": ("timestamp", "TO_DATE(FROM_UTC_TIMESTAMP(TO_UTC_TIMESTAMP({c}, CURRENT_TIMEZONE()), {zone}))"),
     "snowflake": ("TIMESTAMP_LTZ", "CAST(CONVERT_TIMEZONE({zone}, CAST({c} AS TIMESTAMP_TZ)) AS DATE)"),
 }
-"""By dialect, the type of moments, and the expression for the day of a moment in a time zone."""
+"""Dialect → the type of moments, and the expression for the day of a moment in a time zone."""
 
 _DATE_TYPES: Final = {"postgres": "date", "duckdb": "DATE", "spark": "date", "snowflake": "DATE"}
 
@@ -72,7 +72,7 @@ _FAILING_CONDITIONS: Final = {
     "bigquery": "ERROR({why})",
     "snowflake": "TO_BOOLEAN({why})",
 }
-"""By dialect, an expression that fails with a reason when it is evaluated.
+"""Dialect → an expression that fails with a reason when it is evaluated.
 
 A dialect without a function for errors evaluates an invalid truth value, invalid JSON, or a number beyond 64 bits.
 MariaDB returns NULL for invalid JSON, which would leave rows out silently, so MySQL uses the number.

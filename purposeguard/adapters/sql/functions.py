@@ -428,4 +428,4 @@ _NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 NAMED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {dialect: names | _EVERYWHERE for dialect, names in _NAMED.items()}
 )
-"""By dialect, functions of the engine that the parser does not know by name."""
+"""Dialect → functions of the engine that the parser does not know by name."""

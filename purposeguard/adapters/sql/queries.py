@@ -53,12 +53,12 @@ _SELECT_WITHOUT: Final = MappingProxyType(
         "snowflake": "kind hint operation_modifiers laterals distribute sort cluster locks sample",
     }
 )
-"""By dialect, the clauses that it lacks. Their keywords are ordinary names to its engine."""
+"""Dialect → the clauses that it lacks. Their keywords are ordinary names to its engine."""
 
 _SELECT_OF: Final = MappingProxyType(
     {dialect: _SELECT - words(lacking) for dialect, lacking in _SELECT_WITHOUT.items()}
 )
-"""By dialect, the clauses that it has."""
+"""Dialect → the clauses that it has."""
 
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
 _SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
