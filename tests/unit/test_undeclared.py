@@ -101,7 +101,20 @@ def slotted(kept: Any) -> Any:
         lambda row: [row].append,
         lambda row: row.__str__,
     ],
-    ids="object slots object-in-object container namespace partial error weak text method built-in wrapper".split(),
+    ids=[
+        "object",
+        "slots",
+        "object-in-object",
+        "container",
+        "namespace",
+        "partial",
+        "error",
+        "weak",
+        "text",
+        "method",
+        "built-in",
+        "wrapper",
+    ],
 )
 def test_rows_in_attributes_of_an_object_are_refused(holder: Any) -> None:
     row = Row()
