@@ -269,7 +269,13 @@ class UnlabelledData(PurposeGuardError):
 
 
 class PurposeMissing(PurposeGuardError):
-    """Data was read outside any purpose, after it ended, or in a task or thread to which it was not carried."""
+    """Data was read outside any purpose, after it ended, or in a task or thread to which it was not carried.
+
+    Attributes:
+        entry_point: The route, task or command at which that happened, if it is known.
+    """
+
+    entry_point: str | None = None
 
 
 class PassportRefused(PurposeMissing):

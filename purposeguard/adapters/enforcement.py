@@ -20,7 +20,7 @@ import cachetools
 from purposeguard.adapters.row_kinds import BranchFinder, NeededLabel, NeededLabels
 from purposeguard.adapters.row_rule import KeySet, RowRule, ZoneRule
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
@@ -36,7 +36,7 @@ from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.current_use import find_current_use, require_current_use
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import GREENLET
-from purposeguard.runtime.observer import log_observed
+from purposeguard.runtime.observer import Fields, log_observed
 from purposeguard.runtime.protocols import Roster, RosterOversight
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.site import Site
@@ -57,7 +57,10 @@ _LIBRARIES: Final = sys.stdlib_module_names | {
 class Demand(Immutable):
     """The personal columns that a statement, a plan or a frame uses."""
 
-    __slots__ = ("fields", "kind", "labels", "rows", "tables", "unnarrowed")
+    __slots__ = ("columns", "fields", "kind", "labels", "rows", "tables", "unnarrowed")
+
+    columns: Fields
+    """All of the personal columns, each with its name in a refusal and its label."""
 
     fields: tuple[tuple[str, Label], ...]
     """The personal columns of tables that are decided as a whole, each with its name in a refusal and its label."""
@@ -83,8 +86,15 @@ class Demand(Immutable):
     ) -> None:
         labelled = tuple(fields)
         labels = frozenset(label for _, label in labelled)
+        by_rows = tuple(rows)
         self._fill(
-            fields=labelled, rows=tuple(rows), labels=labels, unnarrowed=unnarrowed, kind=kind, tables=tuple(tables)
+            columns=(*labelled, *((field, tag.label) for field, _, tag in by_rows)),
+            fields=labelled,
+            rows=by_rows,
+            labels=labels,
+            unnarrowed=unnarrowed,
+            kind=kind,
+            tables=tuple(tables),
         )
 
     @classmethod
@@ -245,9 +255,32 @@ class Decider:
         """
         if not demand.is_personal:
             return
+        if self.engine.observers.read:
+            self.report_read(demand.columns)
         if not demand.rows and use_cached_labels(self.engine.innermost(), demand.labels):
             return
         self.check_demand_under(self.current_use(demand.kind, demand.tables), demand, rules)
+
+    def report_read(self, columns: Fields) -> None:
+        """Report to the observers that the use under way is about to read these columns."""
+        use = find_current_use(self.engine)
+        self.engine.report_read(columns, use.activity if use is not None else None)
+
+    def refuse_unresolved(self, error: PurposeGuardError, event: str, columns: Fields = ()) -> None:
+        """Raise the error of a statement or data flow that cannot be analyzed. In observe mode, report it instead.
+
+        Args:
+            error: The error.
+            event: A description that contains neither values nor the text of the statement.
+            columns: The personal columns that it could use, each with its label.
+        """
+        use = find_current_use(self.engine)
+        self.engine.refuse_unresolved(error, event, columns, use.activity if use is not None else None)
+
+    def is_observing(self) -> bool:
+        """Return True if violations are only observed here, so that statements must run unchanged."""
+        use = find_current_use(self.engine)
+        return self.engine.observing if use is None else use.activity.observing
 
     def check_demand_under(
         self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES

@@ -46,8 +46,9 @@ class FlowViolation(PurposeGuardError, PermissionError):
 class PurposeViolation(PurposeGuardError, PermissionError):
     """The notice does not grant this use.
 
-    `decision` says why and what would be allowed; `activity` is the processing under way, `function` the access
-    function that was asked, `field` the first field that the purpose may not use (each None where not known).
+    `decision` says why and what would be allowed; `activity` is the processing under way, `entry_point` the route, task
+    or command at which it runs, `function` the access function that was asked, `field` the first field that the purpose
+    may not use (each None where not known).
 
     `args` holds the message, as in other exceptions. Queues that send `args` alone make the error anew from it. Such an
     error has the same message, and no `decision`.
@@ -60,6 +61,7 @@ class PurposeViolation(PurposeGuardError, PermissionError):
     """The message of an error that was made anew from it."""
 
     decision: Decision
+    entry_point: str | None = None
 
     def __init__(
         self,
@@ -94,6 +96,8 @@ class PurposeViolation(PurposeGuardError, PermissionError):
             head += f", in field `{self.field}`"
         if self.activity:
             head += f" for activity {self.activity}"
+        if self.entry_point and self.entry_point != self.activity:
+            head += f", at {self.entry_point}"
         lines = [head, *(f"  {detail}" for detail in self.decision.details)]
         if self.advice:
             lines.append(f"  {self.advice}")
@@ -192,6 +196,7 @@ def qualify_violation(error: PurposeViolation, matrix: PolicyTable) -> PurposeVi
         qualify_decision(error.decision, matrix), error.activity, error.function, error.field, error.advice
     )
     qualified._done = error._done
+    qualified.entry_point = error.entry_point
     return qualified
 
 

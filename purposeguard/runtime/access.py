@@ -41,6 +41,7 @@ class AccessFunction:
         ambient: Returns the use that is active here.
         innermost: Returns the innermost use that was entered here, even if its generator is suspended.
         counts: True if the guard counts uses.
+        reports_reads: True if observers want each read, so that the function has no fast path.
         wrapper: The decorated function.
         marked: True if the returned rows name their subject or dates.
         needs_inspection: True if the result must be inspected before it is returned.
@@ -78,6 +79,7 @@ class AccessFunction:
         self.ambient = engine.ambient
         self.innermost = engine.innermost
         self.counts = engine.counting
+        self.reports_reads = bool(engine.observers.read)
         self.wrapper: Function | None = None
         self._fn = fn
         self._engine = engine
@@ -157,7 +159,7 @@ class AccessFunction:
         announced = self._announced
         if announced is None or announced.is_marked or announced.may_contain_lazy_values:
             return False
-        return not self.access.withhold
+        return not (self.access.withhold or self.reports_reads)
 
     @property
     def _needs_walk(self) -> bool:

@@ -18,6 +18,7 @@ from purposeguard.policy.violations import ChannelViolation
 from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.current_use import require_current_use
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.entry_point import current_entry_point
 from purposeguard.runtime.frames import awaiting_frame
 from purposeguard.runtime.registry import Activity, Register
 from purposeguard.runtime.site import Site
@@ -299,28 +300,33 @@ def with_use(fn: Function, engine: Engine) -> Function:
 class ActivityWrapper:
     """Enters a new use around each run of a function body."""
 
-    __slots__ = ("_handle", "_origin")
+    __slots__ = ("_entry_point", "_handle", "_origin")
 
     def __init__(self, handle: ActivityHandle, origin: Use[Any] | None = None) -> None:
         """Prepare the uses of an activity.
 
         Args:
             handle: The activity.
-            origin: The use that `guard.carry` carries, if any.
+            origin: The use that `guard.carry` carries, if any. The present entry point is carried with it.
         """
         self._handle = handle
         self._origin = origin
+        self._entry_point = current_entry_point()
 
     def enter(self) -> Use[Any]:
         """Make a new use ambient and return it."""
         frame = awaiting_frame(sys._getframe(1))
-        return Use(self._handle, frame) if self._origin is None else CarriedUse(self._handle, self._origin, frame)
+        if self._origin is None:
+            return Use(self._handle, frame)
+        return CarriedUse(self._handle, self._origin, frame, self._entry_point)
 
     enter_for_cleanup = enter
 
     def leave(self, token: Use[Any]) -> None:
         """End the use that `enter` returned."""
         end_use(token)
+        if isinstance(token, CarriedUse) and token.entry_point is not None:
+            token.entry_point.__exit__()
 
     def filter_result(self, value: Any, token: Use[Any]) -> Any:  # noqa: ARG002  # as in BodyWrapper
         """Return the value unchanged."""

@@ -42,6 +42,9 @@ def use_for_call(engine: Engine, access: Access) -> Use[Any] | None:
     """
     for report in engine.observers.called:
         report(access)
+    if engine.observers.read:
+        use = find_current_use(engine)
+        engine.report_read(access.list_fields(), use.activity if use is not None else None)
     return require_current_use(engine, f"{access.name} was called")
 
 

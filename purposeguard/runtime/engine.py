@@ -9,7 +9,7 @@ from itertools import chain
 from types import MethodType
 from typing import Any, Protocol
 
-from purposeguard.errors import PurposeMissing, SealedValue
+from purposeguard.errors import PurposeGuardError, PurposeMissing, SealedValue
 from purposeguard.locks import make_lock
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label
@@ -31,7 +31,17 @@ from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation, qualify_violation, violation_class
 from purposeguard.runtime.clock import Clock
-from purposeguard.runtime.observer import Ledger, ObservedLog, Observer, Observers, Tick, find_method, load_logging
+from purposeguard.runtime.entry_point import current_entry_point
+from purposeguard.runtime.observer import (
+    Fields,
+    Ledger,
+    ObservedLog,
+    Observer,
+    Observers,
+    Tick,
+    find_method,
+    load_logging,
+)
 from purposeguard.runtime.protocols import Oversight, can_ask_for_many
 from purposeguard.runtime.registry import Access, Activity, advise_registration
 from purposeguard.runtime.snapshot import Permissions, PolicySnapshot
@@ -386,7 +396,9 @@ class Engine:
             why: The reason why there is none.
             use: The use that is not valid here, if any. If its activity enforces, the error is raised in any mode.
         """
-        error = PurposeMissing(f"{event} outside any purpose: {why}")
+        entry_point = current_entry_point()
+        place = f", at {entry_point}" if entry_point is not None else ""
+        error = PurposeMissing(f"{event} outside any purpose{place}: {why}")
         self.report_denial(error, observed=self.observing and (use is None or use.activity.observing))
 
     def require_registered(self, values: Iterable[Personal[Any, Any]], *others: Callable[..., Any]) -> None:
@@ -458,8 +470,30 @@ class Engine:
         """
         self.report_denial(violation, observed=self.observing if activity is None else activity.observing)
 
+    def report_read(self, fields: Fields, activity: Activity | None) -> None:
+        """Report to the observers that personal data is about to be read."""
+        for read in self.observers.read:
+            read(fields, activity)
+
+    def refuse_unresolved(
+        self, error: PurposeGuardError, event: str, fields: Fields = (), activity: Activity | None = None
+    ) -> None:
+        """Raise the error of a statement or data flow that cannot be analyzed. In observe mode, report it instead.
+
+        Args:
+            error: The error.
+            event: A description for the observers that contains neither values nor the text of a statement.
+            fields: The fields or columns that could be read, each with its label.
+            activity: The activity that reads. None if there is none.
+        """
+        if not (self.observing if activity is None else activity.observing):
+            raise error
+        for unresolved in self.observers.unresolved:
+            unresolved(fields, activity, event, error)
+
     def report_denial(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """Report a denial, and raise it unless it is only `observed`."""
+        error.entry_point = current_entry_point()
         reported = error
         if isinstance(error, PurposeViolation):
             reported = qualify_violation(error, self.snapshot.matrix)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from purposeguard.containers import drop_none
-from purposeguard.errors import PurposeMissing
+from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.notice.label import Label
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Tick = Callable[[], object]
 """A function that counts one use. It is called from any thread, signal handler or finalizer, so it must be atomic."""
+
+Fields = tuple[tuple[str, Label], ...]
+"""Names of fields or columns, each with the label of its data."""
 
 NO_COUNTS: Final[Mapping[object, Tick]] = MappingProxyType({})
 
@@ -97,6 +100,28 @@ class Observer:
             observed: True if the violation is only observed, False if it is raised.
         """
 
+    def read(self, fields: Fields, activity: Activity | None) -> None:
+        """Handle a read of personal data that is about to take place, unless it is denied.
+
+        It is reported for the columns of statements, plans and frames, the fields of access functions, and the
+        attributes of objects of an ORM. A guard with an observer that overrides this method calls access functions
+        without shortcuts.
+
+        Args:
+            fields: The fields or columns that are read, each with its label.
+            activity: The activity that reads. None if there is none.
+        """
+
+    def unresolved(self, fields: Fields, activity: Activity | None, event: str, error: PurposeGuardError) -> None:
+        """Handle a statement or a data flow that could not be analyzed, and that was not refused in observe mode.
+
+        Args:
+            fields: The fields or columns that it could have read, each with its label.
+            activity: The activity that reads. None if there is none.
+            event: A description that contains neither values nor the text of a statement.
+            error: The error that would have been raised in enforce mode.
+        """
+
     def reclassified(self, declared: Reclassification, label: Label, activity: str | None) -> None:
         """Handle the start of a reclassification, before the function sees the value.
 
@@ -136,8 +161,10 @@ class Observers:
         "denied",
         "entered",
         "excepted",
+        "read",
         "reclassified",
         "replaced",
+        "unresolved",
         "want_each",
     )
 
@@ -148,6 +175,8 @@ class Observers:
         self.called = self.get_methods("called")
         self.counters = self.get_methods("counter")
         self.denied = self.get_methods("denied")
+        self.read = self.get_methods("read")
+        self.unresolved = self.get_methods("unresolved")
         self.reclassified = self.get_methods("reclassified")
         self.excepted = self.get_methods("excepted")
         self.replaced = self.get_methods("replaced")

@@ -18,6 +18,7 @@ from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.policy.verdict import Verdict
 from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.execution import (
     ASYNCIO,
     GREENLET,
@@ -527,18 +528,29 @@ class Use(Opener, Generic[P]):
 class CarriedUse(Use[Any]):
     """A use in a function that was bound by `guard.carry`. The original use is valid there while this one is."""
 
-    __slots__ = ("_origins",)
+    __slots__ = ("_origins", "entry_point")
 
     _origins: tuple[Use[Any], ...]
 
-    def __init__(self, handle: ActivityHandle, origin: Use[Any], frame: FrameType | None = None) -> None:
+    entry_point: EntryPoint | None
+    """The entry point that was carried with the use and is entered here, if any."""
+
+    def __init__(
+        self,
+        handle: ActivityHandle,
+        origin: Use[Any],
+        frame: FrameType | None = None,
+        entry_point: str | None = None,
+    ) -> None:
         """Make the carried use ambient.
 
         Args:
             handle: The activity.
             origin: The use that was carried.
             frame: The frame that enters it, as in `Use`.
+            entry_point: The name of the entry point to enter, if any. The caller leaves it.
         """
+        self.entry_point = None if entry_point is None else EntryPoint(entry_point).__enter__()
         earlier_origins = origin._origins if isinstance(origin, CarriedUse) else ()
         self._origins = tuple(use for use in (origin, *earlier_origins) if use.active)
         super().__init__(handle, frame)  # This comes last, because it makes the use ambient.

@@ -55,6 +55,8 @@ def get_purpose_id(purpose: type[Purpose] | Family) -> str:
 def make_denial_body(error: PurposeViolation | PurposeMissing, *, observed: bool) -> dict[str, Any]:
     """Return the body for a refusal. For a read outside any purpose, only the reason is known."""
     body: dict[str, Any] = {"error": type(error).__name__, "observed": observed}
+    if error.entry_point is not None:
+        body["entry_point"] = error.entry_point
     if not isinstance(error, PurposeViolation):
         return {**body, "reason": str(error)}
     decision = error.decision

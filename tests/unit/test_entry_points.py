@@ -1,0 +1,146 @@
+"""Entry points: who inherits them, and where they are shown."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import pytest
+
+import purposeguard as pg
+from purposeguard.governance.ledger.entries import make_denial_body
+from purposeguard.notice.vocabulary import list_term_ids
+from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
+from purposeguard.runtime.observer import Observer
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "name"),
+    [
+        (EntryPoint.route("get", "/users/{id}"), "GET /users/{id}"),
+        (EntryPoint.task("shop.send"), "task shop.send"),
+        (EntryPoint.command("clearsessions"), "command clearsessions"),
+        (EntryPoint.job("nightly"), "job nightly"),
+        (EntryPoint.test("tests/test_a.py::test_b"), "test tests/test_a.py::test_b"),
+        (EntryPoint("job a\nb"), "job a\\nb"),
+    ],
+)
+def test_an_entry_point_is_named_by_its_kind(entry_point: EntryPoint, name: str) -> None:
+    assert current_entry_point() is None
+    with entry_point:
+        assert current_entry_point() == name
+    assert current_entry_point() is None
+    assert repr(entry_point) == f"<EntryPoint {name}>"
+
+
+def test_the_innermost_entry_point_counts() -> None:
+    with EntryPoint.route("GET", "/"), EntryPoint.task("mail"):
+        assert current_entry_point() == "task mail"
+
+
+def test_tasks_inherit_the_entry_point() -> None:
+    async def look() -> str | None:
+        return current_entry_point()
+
+    async def main() -> tuple[str | None, str | None]:
+        with EntryPoint.job("nightly"):
+            return await asyncio.gather(look(), asyncio.to_thread(current_entry_point))
+
+    assert asyncio.run(main()) == ("job nightly", "job nightly")
+
+
+def test_a_block_may_be_left_in_another_context() -> None:
+    entry_point = EntryPoint.job("nightly")
+    entered = threading.Thread(target=entry_point.__enter__)
+    entered.start()
+    entered.join()
+    entry_point.__exit__()
+    assert current_entry_point() is None
+
+
+def test_carried_functions_run_at_the_entry_point_where_they_were_bound() -> None:
+    guard = pg.Guard(tm.NOTICE)
+    with ThreadPoolExecutor(1) as pool:
+        with EntryPoint.task("mail"), guard.purpose(tm.RenewalGuidance):
+            carried = guard.carry(current_entry_point)
+            assert pool.submit(carried).result() == "task mail"
+        assert pool.submit(current_entry_point).result() is None
+    with guard.purpose(tm.RenewalGuidance):
+        assert guard.carry(current_entry_point)() is None
+
+
+class Reads(Observer):
+    """An observer that collects reads and what was not analyzed."""
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[list[tuple[str, str]], str | None]] = []
+        self.problems: list[tuple[str, str]] = []
+
+    def read(self, fields: object, activity: object) -> None:
+        names = [(name, " ".join(list_term_ids(label))) for name, label in fields]  # type: ignore[attr-defined]
+        self.reads.append((names, getattr(activity, "name", None)))
+
+    def unresolved(self, fields: object, activity: object, event: str, error: Exception) -> None:
+        self.problems.append((event, type(error).__name__))
+
+
+def test_refusals_name_the_entry_point() -> None:
+    guard = pg.Guard(tm.NOTICE)
+
+    @guard.access(tm.ProductData)
+    def read() -> str:
+        return "x"
+
+    with EntryPoint.route("GET", "/users/{id}"):
+        with pytest.raises(pg.PurposeMissing, match=r"outside any purpose, at GET /users/\{id\}: ") as missing:
+            read()
+        with guard.purpose(tm.RenewalGuidance, activity="remind"), pytest.raises(pg.PurposeViolation) as denied:
+            read()
+        with (
+            guard.purpose(tm.RenewalGuidance, activity="GET /users/{id}"),
+            pytest.raises(pg.PurposeViolation) as same,
+        ):
+            read()
+    assert missing.value.entry_point == denied.value.entry_point == "GET /users/{id}"
+    assert "for activity remind, at GET /users/{id}" in str(denied.value)
+    assert ", at" not in str(same.value).partition("\n")[0]
+    assert make_denial_body(denied.value, observed=False)["entry_point"] == "GET /users/{id}"
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_access_functions_report_the_fields_that_they_read(mode: Literal["enforce", "observe"]) -> None:
+    reads = Reads()
+    guard = pg.Guard(tm.NOTICE, mode=mode, observers=[reads])
+
+    @guard.access(tm.Registration)
+    def read() -> str:
+        return "x"
+
+    with guard.purpose(tm.RenewalGuidance, activity="remind"):
+        read()
+        read()
+    if mode == "observe":
+        read()
+    else:
+        with pytest.raises(pg.PurposeMissing):
+            read()
+    fields = [("", "1.1(a)")]
+    assert reads.reads == [(fields, "remind"), (fields, "remind"), (fields, None)]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_what_is_not_understood_is_only_reported_in_observe_mode(mode: Literal["enforce", "observe"]) -> None:
+    reads = Reads()
+    engine = pg.Guard(tm.NOTICE, observers=[reads]).engine
+    activities = pg.Guard(tm.NOTICE, mode=mode)
+    activities.purpose(tm.RenewalGuidance)(lambda: None)
+    error = pg.UnlabelledData("unknown table")
+    if mode == "observe":
+        engine.refuse_unresolved(error, "read of t", activity=activities.activities[0])
+        assert reads.problems == [("read of t", "UnlabelledData")]
+    else:
+        with pytest.raises(pg.UnlabelledData):
+            engine.refuse_unresolved(error, "read of t", activity=activities.activities[0])
+        with pytest.raises(pg.UnlabelledData):
+            engine.refuse_unresolved(error, "read of t")
