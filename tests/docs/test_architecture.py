@@ -125,4 +125,4 @@ def test_the_lines_of_code_of_the_trusted_part_are_printed(capsys: pytest.Captur
     lines = {name: sum(_count_code(PACKAGE / path) for path in modules) for name, modules in TRUSTED.items()}
     with capsys.disabled():
         print(f"\nlines of code of the core: {', '.join(f'{count:,} {name}' for name, count in lines.items())}")  # noqa: T201  # what it is for
-    assert lines["decides"] < 3_100
+    assert lines["decides"] < 3_200

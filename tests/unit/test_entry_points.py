@@ -45,7 +45,7 @@ def test_tasks_inherit_the_entry_point() -> None:
 
     async def main() -> tuple[str | None, str | None]:
         with EntryPoint.job("nightly"):
-            return await asyncio.gather(look(), asyncio.to_thread(current_entry_point))
+            return await asyncio.create_task(look()), await asyncio.to_thread(current_entry_point)
 
     assert asyncio.run(main()) == ("job nightly", "job nightly")
 
