@@ -97,7 +97,7 @@ def must_be_tested(package: str, first: str, last: str, *, installed: str | None
         installed: The version that is installed, of a library that may lie on the path without a distribution.
 
     Raises:
-        PackageNotFoundError: The package is not installed.
+        importlib.metadata.PackageNotFoundError: The package is not installed.
     """
     installed = installed or importlib.metadata.version(package)
     oldest, newest = _numbers(first), _numbers(last)

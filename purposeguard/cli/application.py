@@ -31,7 +31,7 @@ def find_guard(target: str, imports: Iterable[str] = ()) -> Guard:
     """Return the guard `MODULE:GUARD`, after its module and the `imports` are imported.
 
     Raises:
-        Problem: a module cannot be imported, or there is no guard of this name in it.
+        CommandProblem: a module cannot be imported, or there is no guard of this name in it.
     """
     guard = find(target, imports)
     if not isinstance(guard, Guard):
@@ -45,7 +45,7 @@ def find(target: str, imports: Iterable[str] = ()) -> Any:
     """Return the object `MODULE:NAME`, after its module and the `imports` are imported.
 
     Raises:
-        Problem: a module cannot be imported, or there is nothing of this name in it.
+        CommandProblem: a module cannot be imported, or there is nothing of this name in it.
     """
     module, colon, path = target.partition(":")
     if not (module and colon and path):
@@ -77,7 +77,7 @@ def import_application(name: str) -> ModuleType:
     """Return the module of this name.
 
     Raises:
-        Problem: it is not found, or fails while it is imported.
+        CommandProblem: it is not found, or fails while it is imported.
     """
     try:
         with contextlib.redirect_stdout(sys.stderr):  # The report must not contain what the module prints.

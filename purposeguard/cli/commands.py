@@ -160,7 +160,7 @@ def _one_notice(argument: str | None, option: str | None) -> str | None:
     """Return the notice that a command line names, as an argument or by `--notice`.
 
     Raises:
-        Problem: it names two.
+        CommandProblem: it names two.
     """
     if argument is not None and option is not None:
         raise CommandProblem(f"name one notice: `{argument}`, or `--notice {option}`")

@@ -104,7 +104,7 @@ def collect_tagged_fields(guard: Guard, notice: Notice) -> dict[str, dict[str, l
     """Return the tagged fields of an application, by table or access function and source id.
 
     Raises:
-        Problem: the application holds to another notice or revision, or data of it is tagged by one.
+        CommandProblem: the application holds to another notice or revision, or data of it is tagged by one.
     """
     if (guard.notice.id, guard.notice.revision) != (notice.id, notice.revision):
         raise CommandProblem(
@@ -133,7 +133,7 @@ def _list_exported(where: str, label: Label, source_ids: Container[str]) -> list
     """Return the sources of a field, without what is not personal.
 
     Raises:
-        Problem: the notice has no such source.
+        CommandProblem: the notice has no such source.
     """
     clauses = [source.clause for source in label if source is not NotPersonal]
     for clause in clauses:

@@ -49,7 +49,7 @@ def configuration(folder: Path) -> Configuration:
     A path in a file is relative to its folder.
 
     Raises:
-        Problem: a file cannot be read, or its table has another key, or something that is no text.
+        CommandProblem: a file cannot be read, or its table has another key, or something that is no text.
     """
     settings: dict[str, str] = {}
     for place in (folder, *folder.parents):
@@ -86,7 +86,7 @@ def choose_notice(folder: Path) -> NoticeChoice:
     """Return the notice of the project that this folder is in: the one that it names, or its only notice file.
 
     Raises:
-        Problem: it names none, and has no notice file or several; or pyproject.toml is at fault.
+        CommandProblem: it names none, and has no notice file or several; or pyproject.toml is at fault.
     """
     name = configuration(folder).notice
     if name is not None:
@@ -120,7 +120,7 @@ def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
 
     Raises:
         NoticeError: the files are at fault.
-        Problem: there is neither a file nor a bundled notice of this name.
+        CommandProblem: there is neither a file nor a bundled notice of this name.
     """
     notice = _notice(name, overlays)
     learn(notice)
@@ -167,7 +167,7 @@ def replacing(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
     `private`: it holds persons, and is for its owner alone.
 
     Raises:
-        Problem: it cannot be written; the old one is unchanged.
+        CommandProblem: it cannot be written; the old one is unchanged.
     """
     target = path.resolve()
     draft = target.parent / f".{target.name}.{os.getpid()}.new"
@@ -213,7 +213,7 @@ def difference(path: Path, text: str) -> str | None:
     """Return the difference between a file and its expected text; None if there is none. Line endings may differ.
 
     Raises:
-        Problem: the file is there and cannot be read.
+        CommandProblem: the file is there and cannot be read.
     """
     try:
         current = path.read_text("utf-8")

@@ -132,7 +132,7 @@ def verify(
 
 
 def _verify(ledger: Reading, expect: str | None, since: str | None, key: Path | None, *, stopped: bool) -> Verification:
-    """Return the verdict of the wanted kind; raises LedgerBroken, Problem, or StoreUnavailable."""
+    """Return the verdict of the wanted kind; raises LedgerBroken, CommandProblem, or StoreUnavailable."""
     from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
     with needing("checkpoints", "signatures need"), valid_input():
@@ -375,7 +375,7 @@ def _output_file(output: Path | None) -> Generator[BinaryIO]:
     It is a file that is replaced when complete, a device, a pipe, or standard output.
 
     Raises:
-        Problem: it cannot be written, or is a store.
+        CommandProblem: it cannot be written, or is a store.
     """
     if output is None:
         yield typer.get_binary_stream("stdout")

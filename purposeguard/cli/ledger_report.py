@@ -51,7 +51,7 @@ def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
     """Return the uses and the other entries.
 
     Raises:
-        Problem: unknown kind.
+        CommandProblem: unknown kind.
         LedgerBroken: an entry cannot be read.
     """
     from purposeguard.governance.ledger import KINDS  # noqa: PLC0415  # needs the extra `governance`
@@ -162,7 +162,7 @@ def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
     outside any purpose.
 
     Raises:
-        Problem: unknown key, or a kind that is not added up.
+        CommandProblem: unknown key, or a kind that is not added up.
         LedgerBroken: an entry cannot be read.
     """
     for name in by:

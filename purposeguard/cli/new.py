@@ -149,7 +149,7 @@ def _template(name: str, controller: str | None, title: str | None, day: datetim
     """Return a complete notice with its date, and with its publisher and title if they are stated.
 
     Raises:
-        Problem: there is no such template.
+        CommandProblem: there is no such template.
     """
     if name not in TEMPLATES:
         close = find_nearest(name, TEMPLATES)
@@ -243,7 +243,7 @@ def _read(path: Path, draft: Draft) -> None:
     """Add what a CSV file says.
 
     Raises:
-        Problem: it cannot be read, or a row says something that is not understood.
+        CommandProblem: it cannot be read, or a row says something that is not understood.
     """
     (_, head), *body = _lines(path)
     purposes = _purposes_of(path, head)

@@ -104,7 +104,7 @@ def having(notice: Notice, tag: str) -> str:
     """Return the language in which titles are printed.
 
     Raises:
-        Problem: neither the notice nor this program has it, not even in a variety.
+        CommandProblem: neither the notice nor this program has it, not even in a variety.
     """
     if not nearest_language(["", *notice.languages, *Language], tag):
         raise CommandProblem(f"the notice has no titles in `{tag}`: it has `{'`, `'.join(notice.languages)}`")
@@ -141,7 +141,7 @@ def read_configured_language(folder: Path) -> Language:
     """Return the language of `[tool.purposeguard]`; English where it says nothing.
 
     Raises:
-        Problem: it cannot be read, or is no language that is known here.
+        CommandProblem: it cannot be read, or is no language that is known here.
     """
     name = configuration(folder).language
     if name is None:
@@ -156,7 +156,7 @@ def read_chosen_notice(name: str | None, overlays: Sequence[Path] = ()) -> Notic
 
     Raises:
         NoticeError: its files are at fault.
-        Problem: there is no such notice, or none was chosen.
+        CommandProblem: there is no such notice, or none was chosen.
     """
     if name is not None:
         return read_notice(name, overlays)
@@ -174,7 +174,7 @@ def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Pat
 
     Raises:
         NoticeError: its files, or the recorded texts, are at fault.
-        Problem: there is no such notice, none was chosen, or the store records several.
+        CommandProblem: there is no such notice, none was chosen, or the store records several.
         StoreUnavailable: the store cannot be read.
     """
     if name is not None or configuration(Path.cwd()).notice is not None:
@@ -228,7 +228,7 @@ def needing(extra: str, demand: str) -> Generator[None]:
         demand: What needs them, with its verb, such as `a store needs`.
 
     Raises:
-        Problem: it is not installed.
+        CommandProblem: it is not installed.
     """
     try:
         yield
@@ -244,7 +244,7 @@ def valid_input() -> Generator[None]:
     """Return a context manager for a block that reads what the user wrote, such as a URL.
 
     Raises:
-        Problem: it raised ValueError.
+        CommandProblem: it raised ValueError.
     """
     try:
         yield
@@ -256,7 +256,7 @@ def store_of(target: str) -> Store:
     """Return the store of this URL, or in this SQLite file.
 
     Raises:
-        Problem: there is none, or its libraries are not installed.
+        CommandProblem: there is none, or its libraries are not installed.
         StoreUnavailable: it cannot be opened.
     """
     with needing("governance", "a store needs"):

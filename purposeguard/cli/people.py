@@ -121,7 +121,7 @@ def open_governance(
     An application has its own notice. That of a store is chosen by `read_notice_for_store`.
 
     Raises:
-        Problem: there is none, or its libraries are not installed.
+        CommandProblem: there is none, or its libraries are not installed.
         StoreUnavailable: the store cannot be opened.
     """
     if "://" in target or Path(target).is_file():
@@ -164,7 +164,7 @@ def governance_of(target: str, imports: Iterable[str], wanted: str) -> Governanc
     """Return the governance `MODULE:NAME`, or that of the guard of this name.
 
     Raises:
-        Problem: a module cannot be imported, or there is no such governance.
+        CommandProblem: a module cannot be imported, or there is no such governance.
     """
     with needing("governance", "requests need"):
         from purposeguard.governance import Governance  # noqa: PLC0415  # needs the extra `governance`

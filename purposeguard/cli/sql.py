@@ -146,7 +146,7 @@ def _run(
 
     Raises:
         typer.Exit: the statement is refused: exit code 1.
-        Problem: a file cannot be read, or DuckDB fails.
+        CommandProblem: a file cannot be read, or DuckDB fails.
         PurposeGuardError: bad input, such as a column without a tag.
     """
     with needing("duckdb", "`sql` needs"):
@@ -184,7 +184,7 @@ def _explain(connection: Connection, statement: str, paths: Mapping[str, Path]) 
     """Return the explanation of a statement; errors name the options of this command.
 
     Raises:
-        Problem: it names an unknown table, or lists columns.
+        CommandProblem: it names an unknown table, or lists columns.
         UnresolvedStatement: its columns cannot be resolved.
     """
     try:
@@ -201,7 +201,7 @@ def _paths_by_table(files: list[str]) -> dict[str, Path]:
     """Return the file of each table, by table name.
 
     Raises:
-        Problem: two files have the same name, or a name is not valid for a table.
+        CommandProblem: two files have the same name, or a name is not valid for a table.
     """
     paths: dict[str, Path] = {}
     for file in files:
@@ -355,7 +355,7 @@ def read_tags(path: Path, notice: Notice, tables: Iterable[str]) -> dict[str, Co
     """Return the tags in a TOML file, by table.
 
     Raises:
-        Problem: the file is invalid, or names an unknown table.
+        CommandProblem: the file is invalid, or names an unknown table.
     """
     try:
         data = read_toml(path)

@@ -19,7 +19,7 @@ def permitted(queryset: Q) -> Q:
     Raises:
         PurposeMissing: no purpose is under way.
         UnlabelledData: a field has no tag.
-        ImproperlyConfigured: the adapter is not installed.
+        django.core.exceptions.ImproperlyConfigured: the adapter is not installed.
     """
     rows: Any = queryset
     denied = find_denied_fields(rows.model)
@@ -30,7 +30,7 @@ def find_denied_fields(model: Model) -> frozenset[str]:
     """Return the fields of a model that the purpose under way may not use in any row.
 
     Raises:
-        PurposeMissing, UnlabelledData, ImproperlyConfigured: as `permitted`.
+        PurposeMissing, UnlabelledData, django.core.exceptions.ImproperlyConfigured: as `permitted`.
     """
     from purposeguard.adapters.django.apps import get_held_connections  # noqa: PLC0415  # applications must be loaded first
 

@@ -67,7 +67,7 @@ def must_be_query(session: SparkSession, text: str) -> None:
 
     Raises:
         UnresolvedStatement: the text is a command or a script, or creates something.
-        ParseException: the text is not SQL.
+        pyspark.errors.ParseException: the text is not SQL.
     """
     java: Any = session._jsparkSession  # PySpark offers the parser nowhere else.
     parser = java.sessionState().sqlParser()

@@ -42,7 +42,7 @@ def facts_of(
     """Gather what the page shows of the guard `MODULE:GUARD`.
 
     Raises:
-        Problem: there is no such guard, or no such store.
+        CommandProblem: there is no such guard, or no such store.
         NoticeError: a revision is of another notice.
         StoreUnavailable, LedgerBroken: the store, or its ledger, cannot be read.
     """

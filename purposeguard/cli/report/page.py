@@ -57,7 +57,7 @@ def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] =
     """Return the report as an HTML page.
 
     Raises:
-        Problem: Jinja2 is not installed.
+        CommandProblem: Jinja2 is not installed.
     """
     style = (TEMPLATES / "report.css").read_text("utf-8")
     script = (TEMPLATES / "report.js").read_text("utf-8")

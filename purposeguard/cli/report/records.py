@@ -169,7 +169,7 @@ def records_of(guard: Guard, target: str | None, progress: Progress) -> LedgerRe
     The erasers of the guard's governance say what is due.
 
     Raises:
-        Problem: there is no such store, or its libraries are not installed.
+        CommandProblem: there is no such store, or its libraries are not installed.
         StoreUnavailable: it cannot be read.
         LedgerBroken: an entry of its ledger cannot be read.
     """

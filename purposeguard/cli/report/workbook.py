@@ -39,7 +39,7 @@ def write(registers: Sequence[ReportRegister], path: Path) -> None:
     """Write registers into a file, atomically. Entries that nobody stated are coloured.
 
     Raises:
-        Problem: a cell has more text than the format takes, or the file cannot be written.
+        CommandProblem: a cell has more text than the format takes, or the file cannot be written.
     """
     book = Workbook()
     book.properties.creator = "purposeguard"
