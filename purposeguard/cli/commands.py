@@ -14,7 +14,6 @@ from purposeguard.cli.export import export_app
 from purposeguard.cli.files import CommandProblem, difference, list_warnings, read_notice, write
 from purposeguard.cli.inventory import inventory
 from purposeguard.cli.ledger import ledger_app
-from purposeguard.cli.lint.command import lint_paths
 from purposeguard.cli.matrix import matrix_report
 from purposeguard.cli.new import new
 from purposeguard.cli.options import (
@@ -317,9 +316,6 @@ app.command("diff", epilog="Exit codes: 0 printed, 1 such a change is there (wit
     ending(diff)
 )
 app.command("sql", epilog="Exit codes: 0 printed, 1 refused for the purpose, 2 bad input.")(ending(sql))
-app.command("lint", epilog="Exit codes: 0 nothing found, 1 a finding, 2 bad input, or a file that cannot be read.")(
-    ending(lint_paths)
-)
 app.command("inventory", epilog="Exit codes: 0 printed, 1 a finding (with --strict), 2 bad input.")(ending(inventory))
 app.command("report", epilog="Exit codes: 0 written, 2 bad input or no store.")(ending(report))
 app.command(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import write_all
-from purposeguard.cli.lint.findings import Finding, Place, Rule
-from purposeguard.cli.lint.sarif import log
 from purposeguard.cli.options import (
     NoticeOption,
     Overlays,
@@ -23,6 +20,7 @@ from purposeguard.cli.options import (
     valid_input,
 )
 from purposeguard.cli.render import Report, complain, json_text, show
+from purposeguard.cli.sarif import SarifFinding, SarifRule, render_sarif
 from purposeguard.cli.words import translate
 from purposeguard.containers import map_values
 from purposeguard.errors import escape_controls
@@ -34,20 +32,21 @@ with Needs(__name__, "cli"):
     import typer
 
 if TYPE_CHECKING:
-    from purposeguard.adapters.dbt.checks import Checked  # at run time it takes an extra
-    from purposeguard.adapters.dbt.checks import Finding as DbtFinding
+    from purposeguard.adapters.dbt.checks import Checked, Finding  # at run time it takes an extra
     from purposeguard.adapters.dbt.lineage import Outputs
 
 dbt_app = group("Hold a dbt project to a notice: labels of its models, and the purposes that they serve.")
 """Registered by `commands`."""
 
 RULES: Final = (
-    Rule("dbt-unread", "a resource of the project cannot be read", "a project passes if all of it can be read"),
-    Rule("dbt-meta", "a declaration in `meta` cannot be read", "write it as the reference of `purposeguard dbt` says"),
-    Rule("dbt-untagged", "nobody labelled a column", "tag the column that it comes from, or say `not-personal`"),
-    Rule("dbt-flow", "more flows into a column than its tags name", "tag it with all that flows in"),
-    Rule("dbt-declassification", "a column is not declassified", "keep only groups of many subjects"),
-    Rule("dbt-purpose", "a purpose may not use a column", "use other columns, or state another purpose"),
+    SarifRule("dbt-unread", "a resource of the project cannot be read", "a project passes if all of it can be read"),
+    SarifRule(
+        "dbt-meta", "a declaration in `meta` cannot be read", "write it as the reference of `purposeguard dbt` says"
+    ),
+    SarifRule("dbt-untagged", "nobody labelled a column", "tag the column that it comes from, or say `not-personal`"),
+    SarifRule("dbt-flow", "more flows into a column than its tags name", "tag it with all that flows in"),
+    SarifRule("dbt-declassification", "a column is not declassified", "keep only groups of many subjects"),
+    SarifRule("dbt-purpose", "a purpose may not use a column", "use other columns, or state another purpose"),
 )
 
 
@@ -95,10 +94,7 @@ def check(
     guard = Guard(read_chosen_notice(notice, overlay or ()))
     checked = _run_check(project, target, guard, trust_hooks=trust_hooks, trusted_macros=trust_macro or ())
     if form == "sarif":
-        print(
-            json_text(log(list(map(_to_lint_finding, checked.findings)), RULES, metadata.version("purposeguard"))),
-            end="",
-        )
+        print(json_text(render_sarif(map(_to_sarif_finding, checked.findings), RULES)), end="")
     else:
         show(_report(checked), form, out())
     if form == "table":
@@ -155,13 +151,13 @@ def _run_check(project: Path, target: Path | None, guard: Guard, **trust: Any) -
         return dbt.check(dbt.Project.read(project, target), guard, **trust)
 
 
-def _to_lint_finding(finding: DbtFinding) -> Finding:
-    """Return a finding as one of lint, which is written as SARIF. It is about a file as a whole."""
+def _to_sarif_finding(finding: Finding) -> SarifFinding:
+    """Return a finding for SARIF. It is about a file as a whole, so its line is 1."""
     message = f"{finding.message} ({finding.help})"
-    return Finding(Place(finding.path, 1, 1, 1, 1), f"dbt-{finding.rule}", message, _symbol(finding))
+    return SarifFinding(finding.path, 1, f"dbt-{finding.rule}", message, _symbol(finding))
 
 
-def _symbol(finding: DbtFinding) -> str:
+def _symbol(finding: Finding) -> str:
     return f"{finding.resource}.{finding.column}" if finding.column else finding.resource
 
 
@@ -188,7 +184,7 @@ def _iter_declassified(checked: Checked) -> Iterator[dict[str, Any]]:
         yield {"resource": unique_id, "column": column, **declared.model_dump()}
 
 
-FINDINGS: Final[tuple[ReportColumn[DbtFinding], ...]] = (
+FINDINGS: Final[tuple[ReportColumn[Finding], ...]] = (
     ReportColumn(
         "path", lambda finding: finding.path, "file", lambda finding: escape_controls(finding.path), kind="group"
     ),

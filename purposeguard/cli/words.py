@@ -48,7 +48,7 @@ class Language(StrEnum):
 
 HOLE: Final = re.compile(r"\{(\w+)\}")
 NUMBERS: Final = frozenset(
-    {"allowed", "byte", "channels", "count", "days", "exposures", "families", "files", "found", "known", "length"}
+    {"byte", "channels", "count", "days", "exposures", "families", "found", "known", "length"}
     | {"line", "next", "number", "pending", "purposes", "shown", "size", "sources", "tables"}
 )
 DAYS: Final = frozenset({"day", "notified", "now", "revision", "then"})

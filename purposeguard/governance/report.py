@@ -200,11 +200,11 @@ class ContactPart(Part):
 
     role: Literal["controller", "complaints"]
     clause: str
-    name: str  # purposeguard: allow[untagged-personal-field] of an office, as the notice prints it
+    name: str
     unit: str | None
-    email: str | None  # purposeguard: allow[untagged-personal-field] likewise
-    phone: tuple[str, ...]  # purposeguard: allow[untagged-personal-field] likewise
-    address: str | None  # purposeguard: allow[untagged-personal-field] likewise
+    email: str | None
+    phone: tuple[str, ...]
+    address: str | None
 
 
 class Disclosure(Part):

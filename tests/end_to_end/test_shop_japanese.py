@@ -110,8 +110,6 @@ RUNS: tuple[tuple[int, str], ...] = (
     (2, "sql SELECT_phone customer.parquet --notice trendmicro-jp"),
     (2, "sql SELECT_email orders.csv --notice trendmicro-jp"),
     (2, "sql SELECT_total orders.csv --notice trendmicro-jp"),
-    (1, "lint people.py"),
-    (2, "lint absent"),
     (1, "dbt check dbt --notice trendmicro-jp"),
     (2, "dbt check absent --notice trendmicro-jp"),
     (1, "dbt labels dbt --notice trendmicro-jp"),
@@ -172,16 +170,6 @@ def contact() -> Annotated[str, tm.WebContact]: ...
 
 @guard.purpose(tm.WebProductGuidance, channel="email")
 def advertise() -> None: ...
-"""
-
-PEOPLE = """
-from pydantic import BaseModel
-
-
-class Customer(BaseModel):
-    email: str
-    date_of_birth: str
-    ip_address: str  # purposeguard: allow[no-such-rule] of no consequence
 """
 
 
@@ -269,7 +257,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("small.py").write_text(SMALL, "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "small", raising=False)
-    Path("people.py").write_text(PEOPLE, "utf-8")
     Path("dbt").mkdir()
     project = Project(tmp_path / "dbt")
     project.model("audience", "select * from {customers}")

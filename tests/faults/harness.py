@@ -61,7 +61,7 @@ class Asked:
     """What to run of a copy: `static` tools, and `tests`, by parts or by single ones."""
 
     fault: Fault | None
-    tools: tuple[str, ...] = ("types", "lint", *PARTS)
+    tools: tuple[str, ...] = ("types", *PARTS)
     only: tuple[str, ...] = ()
 
 
@@ -112,15 +112,8 @@ class Harness:
         fault = asked.fault
         from tests.faults import reading, running  # not before what they import is warm
 
-        static = [one for one in asked.tools if one in ("types", "lint")]
-        if static:
-
-            def read(folder: Path) -> Seen:
-                copy = copied(fault, folder / "copy")
-                seen = reading.linted(copy) if "lint" in static else Seen()
-                return seen + (reading.typed(copy, folder, self._cache) if "types" in static else Seen())
-
-            yield read
+        if "types" in asked.tools:
+            yield lambda folder: reading.typed(copied(fault, folder / "copy"), folder, self._cache)
         reach = fault.reach if fault is not None else ""
 
         def run(part: str, only: Sequence[str] = ()) -> Run:
@@ -196,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.harness", description="Which tool finds which fault.")
     parser.add_argument("ids", nargs="*", help="faults; all of them if left out; `clean` is the example as it is")
     parser.add_argument("--corpus", type=Path, default=CORPUS)
-    parser.add_argument("--tools", nargs="*", default=["types", "lint", *PARTS])
+    parser.add_argument("--tools", nargs="*", default=["types", *PARTS])
     parser.add_argument("--only", nargs="*", default=[], help="single tests, instead of parts")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--plan", type=Path, help="a file that says for each fault what to run: `id`, `tools`, `only`")

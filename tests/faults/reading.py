@@ -1,4 +1,4 @@
-"""Tools that read a copy of the example, and do not run it."""
+"""The type checker, which reads a copy of the example and does not run it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mypy import api
 
-from purposeguard.cli.lint import lint
 from tests.faults.corpus import ROOT
 from tests.faults.sighting import Seen, Sighting
 
@@ -37,12 +36,3 @@ def typed(copy: Path, folder: Path, cache: Path | None) -> Seen:
     silenced = {path: one[0] for path, text in texts.items() if (one := SILENCING.search(text))}
     found += [Sighting("types", "silenced", f"{path}: {what}") for path, what in silenced.items()]
     return Seen(found, crashes)
-
-
-def linted(copy: Path) -> Seen:
-    """What `purposeguard lint` finds."""
-    outcome = lint([copy / "examples"])
-    found = [
-        Sighting("lint", one.rule, f"{one.place.path}:{one.place.line}: {one.message}") for one in outcome.findings
-    ]
-    return Seen(found, [f"{one} cannot be read" for one in outcome.unread])

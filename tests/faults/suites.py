@@ -1,4 +1,4 @@
-"""What the shop's team has to find a fault with: tools that read its code, and its tests, by what they prove."""
+"""What the shop's team has to find a fault with: the type checker, and its tests, by what they prove."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ STORIES: Final = ("tests/end_to_end/test_shop_stories.py",)
 
 TOOLS: Final = {
     "types": "mypy, strict",
-    "lint": "`purposeguard lint`",
     "start": "the service does not start: the library refuses what it declares",
     "refusals": "the service's ordinary tests: what should succeed is refused by the guard",
     "results": "the same tests: an answer, a mail or a log is not as expected",

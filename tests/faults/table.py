@@ -27,7 +27,6 @@ Tools = Mapping[str, str]
 
 HEADS: Final = {
     "types": "types",
-    "lint": "lint",
     "start": "start",
     "refusals": "refused",
     "results": "results",
@@ -86,12 +85,6 @@ def figures(faults: Sequence[Fault], by: Mapping[str, Tools]) -> Iterator[str]:
         yield f"{tool}: {share(hit, len(faults))}, {alone} by nothing else; {what}"
 
 
-def lint_figures(faults: Sequence[Fault], by: Mapping[str, Tools], false_alarms: int) -> str:
-    """Of the copies that lint complains of, in how many something is wrong; and of how many of those it complains."""
-    true = sum("lint" in by[one.id] for one in faults)
-    return f"lint on this corpus: precision {share(true, true + false_alarms)}, recall {share(true, len(faults))}"
-
-
 def rendered(faults: Sequence[Fault], by: Mapping[str, Tools]) -> str:
     """The tables as Markdown: one for each area, and the sums."""
     lines: list[str] = []
@@ -110,7 +103,7 @@ def rendered(faults: Sequence[Fault], by: Mapping[str, Tools]) -> str:
         count = sum(tool in by[one.id] for one in faults)
         alone = sum(list(by[one.id]) == [tool] for one in faults)
         lines.append(f"| {HEADS[tool]}: {what} | {share(count, len(faults))} | {alone} |")
-    lines += ["", f"{lint_figures(faults, by, 0).capitalize()}.", ""]
+    lines.append("")
     missed = [one for one in faults if not by[one.id]]
     if missed:
         lines += ["Found by nothing:", "", *(f"- `{one.id}`: {one.what}" for one in missed), ""]

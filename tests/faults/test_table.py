@@ -12,7 +12,7 @@ from tests.faults import summary
 from tests.faults.corpus import ROOT, load
 from tests.faults.sighting import Seen
 from tests.faults.suites import PARTS
-from tests.faults.table import PAGE, figures, found, lint_figures, rendered, stamp, told, tools_of
+from tests.faults.table import PAGE, figures, found, rendered, stamp, told, tools_of
 
 FAULTS = load()
 FEWEST = 95
@@ -50,7 +50,7 @@ def test_the_page_has_the_table():
 
 def test_nearly_all_are_found(record_property):
     by = by_fault()
-    for line in (*figures(FAULTS, by), lint_figures(FAULTS, by, 0)):
+    for line in figures(FAULTS, by):
         record_property(summary.NAME, line)
     assert 100 * sum(bool(tools) for tools in by.values()) >= FEWEST * len(FAULTS)
 
@@ -58,7 +58,7 @@ def test_nearly_all_are_found(record_property):
 def first_of(fault):
     """The cheapest of what finds a fault, as the harness is asked for it."""
     tool, by = next(iter(by_fault()[fault].items()))
-    if tool in {"types", "lint"}:
+    if tool == "types":
         return [tool], []
     if tool == "plugin":
         return ["tests"], []
@@ -72,7 +72,7 @@ def finds(tool, seen):
 
 
 CLEAN = {"id": "clean", "tools": ["tests"], "only": []}
-"""The example as it is, and what the plugin says of its tests; `make types` and tests/linting read it."""
+"""The example as it is, and what the plugin says of its tests; `make types` reads it."""
 
 
 def test_faults_are_found_as_the_table_says_and_the_example_as_it_is_alarms_nothing(tmp_path):
@@ -102,7 +102,7 @@ def must_be_found(tmp_path, share):
 
 @pytest.mark.deep
 def test_every_row(tmp_path):
-    plan = [{"id": one, "tools": ["types", "lint", *PARTS], "only": []} for one in ("clean", *by_fault())]
+    plan = [{"id": one, "tools": ["types", *PARTS], "only": []} for one in ("clean", *by_fault())]
     seen = looked(tmp_path, plan)
     must_be_honest(seen)
     assert seen.pop("clean") == Seen()

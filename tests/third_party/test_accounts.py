@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import regstack
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from regstack.models.user import BaseUser
 
 import purposeguard as pg
-from purposeguard.cli.lint.linter import lint
 from purposeguard.testing import Interference, Leaked, arranging, canaries, capture_decisions, noninterference
 from purposeguard.testing.strategies import instances
 from tests.third_party import service
@@ -221,19 +219,6 @@ def test_what_a_listener_may_not_use_is_refused_and_then_swallowed(
     records = [one for one in caplog.records if one.name == "regstack.hooks"]
     assert [one.exc_info and one.exc_info[0] for one in records] == [pg.PurposeViolation, pg.PurposeMissing]
     assert "+14155550100" not in caplog.text
-
-
-def test_lint_finds_the_fields_that_nobody_tagged_and_knows_those_that_are_tagged_from_outside() -> None:
-    place = Path(regstack.__file__).parent
-    by_itself = lint([place]).findings
-    assert {one.rule for one in by_itself} == {"untagged-personal-field"}
-    tables = {one.symbol for one in by_itself if Path(one.place.path).name == "schema.py"}
-    models = {one.symbol for one in by_itself if Path(one.place.path).parent.name == "models"}
-    assert tables == {"email", "full_name", "phone_number", "ip"}
-    assert {"BaseUser.email", "BaseUser.full_name", "BaseUser.phone_number", "LoginAttempt.ip"} < models
-    told = lint([place, Path(service.__file__)]).findings
-    tagged = {one for one in models if one.partition(".")[0] not in ("UserCreate", "UserUpdate")}
-    assert {one.symbol for one in by_itself} - {one.symbol for one in told} == tagged | tables  # `protect` judges these
 
 
 def test_the_report_of_the_run(tmp_path: Path) -> None:

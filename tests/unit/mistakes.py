@@ -304,5 +304,4 @@ COMMANDS: Final = (
     "explain registration renewal-guidance --channel 電話 --notice trendmicro-jp",
     "ledger verify nofile.jsonl",
     "inventory shop",
-    "lint nofile.py",
 )

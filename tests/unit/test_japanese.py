@@ -115,8 +115,8 @@ def test_data_and_programs_output_stay(japanese):
 
 def test_sentences_around_others_and_terms_in_a_row(japanese):
     assert words.translate("  1.1(b) may serve: nothing") == "  1.1(b) を利用できる目的: ありません"
-    assert words.translate("`absent` does not exist (help: remove the comment)") == (
-        "`absent` がありません（対処: コメントを削除してください）"
+    assert words.translate("`absent` does not exist (help: tag a column of the model)") == (
+        "`absent` がありません（対処: モデルにある列にタグを付けてください）"
     )
     assert words.translate("its family any-product-guidance may use the data, each source by a clause of its own") == (
         "目的群「製品の案内」としてなら、取得元ごとに別の条項により利用できます"

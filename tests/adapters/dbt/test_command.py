@@ -10,8 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # comes without types
 
 from purposeguard.adapters.dbt.labels import properties
-from tests.linting.sarif_log import LOG
 from tests.unit.command_line import ROOT, TINY, run
+from tests.unit.sarif_log import LOG
 
 
 def refused(shop):

@@ -29,7 +29,7 @@ def _sense(what: str, fits: str = "text") -> Sense:
 
 
 def words_set(text: str) -> frozenset[str]:
-    """The words of a text."""
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
@@ -243,12 +243,12 @@ class Reading:
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in Latin letters: `billingEMail_1` → billing, e, mail."""
+    """Return the words of a name in Latin letters: `billingEMail_1` → billing, e, mail."""
     return [word.lower() for word in PART.findall(unicodedata.normalize("NFKC", name)) if not word.isdigit()]
 
 
 def subject_of(name: str) -> Subject:
-    """The subject of a class, by its name."""
+    """Return the subject of a class, by its name."""
     plain = unicodedata.normalize("NFKC", name)
     if JAPANESE.search(plain):
         return Subject(
@@ -276,7 +276,7 @@ def _singular(word: str) -> str:
 
 
 def reading_of(name: str) -> Reading | None:
-    """The meaning of a field's name; None if it names nothing personal."""
+    """Return the meaning of a field's name; None if it names nothing personal."""
     plain = unicodedata.normalize("NFKC", name).strip("_")
     if JAPANESE.search(plain):
         return _japanese(re.sub(r"[0-9_]+$", "", plain))

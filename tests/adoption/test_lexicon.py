@@ -2,7 +2,7 @@
 
 import pytest
 
-from purposeguard.cli.lint.lexicon import DIRECT_WORDS, WORDS_OF_PEOPLE, reading_of, subject_of, words_of
+from purposeguard.adoption.lexicon import DIRECT_WORDS, WORDS_OF_PEOPLE, reading_of, subject_of, words_of
 
 DIRECTLY = """
 eMail emailAddress EMAIL user_email customerEmail contact_email email2 email_1 emails backup_email

@@ -1,4 +1,4 @@
-"""What the published schema of SARIF 2.1.0 asks of the parts that are used."""
+"""The parts of the published schema of SARIF 2.1.0 that the library uses."""
 
 TEXT = {"type": "string", "minLength": 1}
 PLACE = {"type": "integer", "minimum": 1}
@@ -15,7 +15,7 @@ def each(items, **more):
     return {"type": "array", "items": items, **more}
 
 
-REGION = of(["startLine"], startLine=PLACE, startColumn=PLACE, endLine=PLACE, endColumn=PLACE)
+REGION = of(["startLine"], startLine=PLACE)
 ARTIFACT = of(["uri"], uri={"type": "string", "format": "uri-reference"}, uriBaseId=TEXT, index={"type": "integer"})
 LOCATION = of(
     [],
@@ -38,19 +38,10 @@ RESULT = of(
     message=MESSAGE,
     locations=each(LOCATION),
     partialFingerprints={"type": "object", "additionalProperties": {"type": "string"}},
-    suppressions=each(of(["kind"], kind={"enum": ["inSource", "external"]}, justification=TEXT), uniqueItems=True),
 )
 RUN = of(
     ["tool"],
     tool=of(["driver"], driver=of(["name"], name=TEXT, version=TEXT, rules=each(RULE, uniqueItems=True))),
-    columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
-    invocations=each(
-        of(
-            ["executionSuccessful"],
-            executionSuccessful={"type": "boolean"},
-            toolExecutionNotifications=each(of(["message"], level=LEVEL, message=MESSAGE, locations=each(LOCATION))),
-        )
-    ),
     results=each(RESULT),
 )
 LOG = {
