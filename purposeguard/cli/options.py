@@ -170,20 +170,25 @@ def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Pat
     """Read the notice for a command that is given a store.
 
     That is the notice that the command names, or else the project's setting, the notice that the store records, or the
-    only notice file there. Standard error says which, if the command names none.
+    only notice file there. Standard error says which, if the command names none. It also says if the project's setting
+    differs from what the store records.
 
     Raises:
         NoticeError: its files, or the recorded texts, are at fault.
         CommandProblem: there is no such notice, none was chosen, or the store records several.
         StoreUnavailable: the store cannot be read.
     """
-    if name is not None or configuration(Path.cwd()).notice is not None:
+    if name is not None:
         return read_chosen_notice(name, overlays)
     from purposeguard.governance.notices import read_recorded_notices  # noqa: PLC0415  # needs the extra `governance`
 
     recorded = read_recorded_notices(store)
     if not recorded:
         return read_chosen_notice(None, overlays)
+    if configuration(Path.cwd()).notice is not None:
+        chosen = read_chosen_notice(None, overlays)
+        _warn_if_not_recorded(chosen, recorded)
+        return chosen
     histories, *further = recorded
     if further:
         combinations = ", ".join(map(_join_ids, recorded))
@@ -196,12 +201,32 @@ def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Pat
             "the store records its notice with overlays: name the notice that `--overlay` is for, "
             "`--notice notice.toml`"
         )
-    now = datetime.datetime.now(datetime.UTC)
     for history in histories:
-        notice = history.on(now) or history.latest  # Without a revision in force, governance refuses the history.
+        notice = _find_current_revision(history)
         learn(notice)
         complain(err(), "notice", f"{notice.id}, revision of {notice.revision}, recorded in the store")
     return histories[0] if len(histories) == 1 else Notices(*histories)
+
+
+def _warn_if_not_recorded(chosen: Notice, recorded: Sequence[Sequence[History]]) -> None:
+    """Print a warning if no application opened the store with this notice, as it reads now."""
+    names: list[str] = []
+    for histories in recorded:
+        current = [_find_current_revision(history) for history in histories]
+        if current == [chosen]:
+            return
+        names.append(" + ".join(f"{notice.id} of {notice.revision}" for notice in current))
+    complain(
+        err(),
+        "warning",
+        "`notice` of `[tool.purposeguard]` in pyproject.toml differs from the notice that the store records, "
+        f"{', '.join(names)}: correct the setting, or remove it to use the record",
+    )
+
+
+def _find_current_revision(history: History) -> Notice:
+    """Return the revision in force. Without one, return the latest: governance then refuses the history."""
+    return history.on(datetime.datetime.now(datetime.UTC)) or history.latest
 
 
 def _join_ids(histories: Sequence[History]) -> str:

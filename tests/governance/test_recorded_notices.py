@@ -86,6 +86,47 @@ def test_a_choice_comes_before_the_record_and_the_record_before_a_file_nearby(st
     assert disclose(store_url).notice.controller != "Corrected"
 
 
+SETTING = '[tool.purposeguard]\nnotice = "trendmicro-jp"\n'
+SETTING_DIFFERS = "`notice` of `[tool.purposeguard]` in pyproject.toml differs from the notice that the store records, "
+
+
+@pytest.mark.parametrize(
+    ("notices", "names"),
+    [
+        ([CORRECTED], f"{tm.NOTICE.id} of {tm.NOTICE.revision}"),
+        ([pg.History(tm.NOTICE, NEXT, FUTURE)], f"{tm.NOTICE.id} of {NEXT.revision}"),
+        ([both()], f"{EU.id} of {EU.revision} + {JP.id} of {JP.revision}"),
+    ],
+    ids=["another text", "a newer revision", "several notices"],
+)
+def test_a_setting_that_differs_from_the_record_is_a_warning(store_url: str, notices: list[Any], names: str) -> None:
+    record(store_url, *notices)
+    Path("pyproject.toml").write_text(SETTING, "utf-8")
+    Path("orders.csv").write_text("total\n7\n", "utf-8")
+    Path("tags.toml").write_text('[orders]\ntotal = "1.1(c)"\n', "utf-8")
+    query = ["sql", "SELECT total FROM orders", "orders.csv", "--purpose", "1.2(1)①", "--tags", "tags.toml"]
+    for command in (["requests", store_url], ["disclose", store_url, "--subject", "7"], [*query, "--store", store_url]):
+        done = run(*command)
+        assert done.exit_code == 0, done.output
+        warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+        assert warnings == [f"warning: {SETTING_DIFFERS}{names}: correct the setting, or remove it to use the record"]
+        assert f"（{names}）と違います" in run("--language", "ja", *command).stderr
+        assert "differs" not in run(*command, "--notice", "trendmicro-jp").stderr
+
+
+@pytest.mark.parametrize(
+    "notices",
+    [[tm.NOTICE], [pg.History(tm.NOTICE, FUTURE)], [JP, tm.NOTICE], []],
+    ids=["the same", "its next revision is not in force", "one of two applications", "nothing"],
+)
+def test_a_setting_that_agrees_with_the_record_is_no_warning(store_url: str, notices: list[Any]) -> None:
+    record(store_url, *notices)
+    Path("pyproject.toml").write_text(SETTING, "utf-8")
+    done = run("requests", store_url)
+    assert (done.exit_code, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert "`notice` of `[tool.purposeguard]`" in done.stderr
+
+
 def test_commands_do_not_record_the_notice_that_they_are_given(store_url: str) -> None:
     assert disclose(store_url, "--notice", "trendmicro-jp").notice.controller != "Corrected"
     assert list_recorded(store_url) == []
