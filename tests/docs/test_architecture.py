@@ -107,6 +107,22 @@ def test_what_decides_is_what_is_mutated() -> None:
     assert mutated == TRUSTED["decides"]
 
 
+def test_changes_that_survived_are_in_functions_that_exist() -> None:
+    survived: dict[str, dict[str, int]] = tomllib.loads((ROOT / "tests" / "mutation.toml").read_text("utf-8"))
+    functions: set[str] = set()
+    for path in TRUSTED["decides"]:
+        module = path.removesuffix(".py").replace("/", ".")
+        for node in ast.parse((PACKAGE / path).read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                functions.add(f"{module}.{node.name}")
+            elif isinstance(node, ast.ClassDef):
+                methods = [member.name for member in node.body if isinstance(member, ast.FunctionDef)]
+                functions.update(f"{module}.{node.name}.{name}" for name in methods)
+    named = {name for changes in survived.values() for name in changes}
+    assert len(named) > 50
+    assert sorted(named - functions) == []
+
+
 def _count_code(path: Path) -> int:
     """Count the lines of a module that hold code, without blank lines, comments and docstrings."""
     source = path.read_text("utf-8")
