@@ -23,6 +23,7 @@
     ├── RequestError           a request of a subject that cannot be handled like this
     ├── SweepRefused           a sweep would erase more than it may, or at a time that is not sure
     ├── RowRefused             a row exists, and may not be used for the purpose under way
+    ├── EvidenceError          evidence of an observed application cannot be read or written
     ├── UnresolvedStatement    it cannot be told what a statement, plan or frame reads (also a ValueError)
     ├── FlowViolation          data would flow where its tags do not follow (also a PermissionError)
     └── PurposeViolation       the notice does not grant this use (also a PermissionError)
@@ -350,6 +351,10 @@ class SweepRefused(PurposeGuardError):
 
 class RowRefused(PurposeGuardError):
     """A row exists, and may not be used for the purpose under way."""
+
+
+class EvidenceError(PurposeGuardError):
+    """The evidence of an observed application cannot be read or written, or belongs to something else."""
 
 
 class UnresolvedStatement(PurposeGuardError, ValueError):

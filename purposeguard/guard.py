@@ -149,9 +149,10 @@ class Guard:
             listener(self)
 
     def _attach(self) -> None:
-        attach = getattr(self.engine.oversight, "attach", None)
-        if attach is not None:  # Governance with this method needs to know the guard that asks it.
-            attach(self)
+        for keeper in (self.engine.oversight, *self.engine.observers):
+            attach = getattr(keeper, "attach", None)
+            if attach is not None:  # Governance or an observer with this method needs to know the guard.
+                attach(self)
 
     @property
     def mode(self) -> Mode:
