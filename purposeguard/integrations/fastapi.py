@@ -110,7 +110,7 @@ class _InstalledMiddleware:
     def __init__(
         self, app: App, *, installed: FastAPI, guard: Guard, details: bool, routes: Mapping[str, Block[Any] | None]
     ) -> None:
-        self._app = app
+        self._app = self._entry = app
         self._installed = installed
         self._guard = guard
         self._details = details
@@ -135,16 +135,15 @@ class _InstalledMiddleware:
             await cast("JSONResponse", response)(scope, receive, send)
 
         with nothing_hops():  # The context may be a copy of that of another request.
-            await answer_off_loop(self._guard.engine, self._app, scope, receive, send, refuse=refuse)
+            await answer_off_loop(self._guard.engine, self._entry, scope, receive, send, refuse=refuse)
 
     async def _prepare(self) -> None:
         if self._inspected_routes < 0:
             await verify_hooks(PurposeRoute)
-        app = self._app
-        if self._inspected_routes < 0 and self._routes:  # No other request has done this during the await.
-            app = PurposeRoutes(app, self._routes, of=self._installed)
+        # Later calls replace the first PurposeRoutes, and do not wrap it.
+        entry = PurposeRoutes(self._app, self._routes, of=self._installed) if self._routes else self._app
         self.prepare_routes()
-        self._app = app
+        self._entry = entry
 
     def prepare_routes(self) -> None:
         """Check the declarations of all routes and make what they run hop with its purpose.

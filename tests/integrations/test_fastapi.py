@@ -759,6 +759,16 @@ def test_a_route_that_is_added_later_is_as_any_other(governance: Governance, ove
     assert client.get("/later").json() == "1.2(1)①"
 
 
+def test_a_table_of_purposes_holds_after_routes_were_added(guard: pg.Guard):
+    app = made(guard, routes={"GET /named": guard.purpose(tm.RenewalGuidance)})
+    app.get("/named")(lambda: under(guard))
+    client = client_of(app)
+    for number in range(3):
+        assert client.get("/named").json() == "1.2(1)①"
+        app.get(f"/later/{number}")(lambda: under(guard))
+        assert client.get(f"/later/{number}").json() == "none"
+
+
 def test_threads_of_a_plain_router_that_is_added_to_later_are_refused(guard: pg.Guard):
     router = APIRouter(dependencies=[Depends(entering(guard.purpose(tm.RenewalGuidance)))])
     router.get("/early")(lambda: under(guard))
