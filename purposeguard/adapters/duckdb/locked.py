@@ -291,7 +291,7 @@ class LockedDatabase:
         """
         with self.lend_cursor(shown) as cursor:
             try:
-                for name, table in statement.keys.items():
+                for name, table in statement.key_tables.items():
                     cursor.register(name, table)
                 return run(cursor)
             except duckdb.Error as error:
@@ -299,7 +299,7 @@ class LockedDatabase:
                 text = _shorten_message(error) if isinstance(error, _ERRORS_WITHOUT_VALUES) else None
                 translated = statement.translate_error(str(error))
             finally:
-                for name in statement.keys:
+                for name in statement.key_tables:
                     cursor.unregister(name)
         if translated is not None:
             raise translated

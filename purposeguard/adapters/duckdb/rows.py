@@ -94,14 +94,14 @@ class ReadyStatement(NamedTuple):
     """A statement that is ready to run."""
 
     text: str
-    keys: Mapping[str, pa.Table]
+    key_tables: Mapping[str, pa.Table]
     """The tables of keys that the statement reads, by name."""
-    rules: Mapping[str, RowRule]
+    rules_by_mark: Mapping[str, RowRule]
     """The row rules in the statement, by the mark with which their errors begin."""
 
     def translate_error(self, error: str) -> PurposeGuardError | None:
         """Return the exception for an error of DuckDB that a row condition raised. Return None for any other error."""
-        for mark, rule in self.rules.items():
+        for mark, rule in self.rules_by_mark.items():
             _, unknown, rest = error.partition(mark + NO_SOURCE)
             if unknown:
                 source = rest.partition("\n")[0]
@@ -126,14 +126,18 @@ def fill_placeholders(
         statement: The statement with placeholders.
         rules: The row rule of each table.
         types: The types of each table's columns.
-        spellings: The unusual spellings of sources in each table.
+        spellings: All spellings of sources that occur in the rows, by table. It is empty at the first attempt, which
+            knows only the usual spellings.
+
+    Returns:
+        The text, the tables of keys to register, and the marks of errors with their rules.
 
     Raises:
         UnlabelledData: a column that decides about rows has a type that holds neither ids nor days.
     """
     text = statement.text
-    keys: dict[str, pa.Table] = {}
-    marks: dict[str, RowRule] = {}
+    key_tables: dict[str, pa.Table] = {}
+    rules_by_mark: dict[str, RowRule] = {}
     for table, placeholder in statement.placeholders.items():
         rule = rules.get(table)
         condition = "true"
@@ -142,10 +146,10 @@ def fill_placeholders(
             conditions = _DuckdbConditions(rule, types[table], spellings.get(table, ()), mark, placeholder)
             condition = conditions.render().sql(dialect=DIALECT)
             if conditions.keys is not None:
-                keys[placeholder] = conditions.keys
-            marks[mark] = rule
+                key_tables[placeholder] = conditions.keys
+            rules_by_mark[mark] = rule
         text = text.replace(placeholder, f"({condition})")
-    return ReadyStatement(text, keys, marks)
+    return ReadyStatement(text, key_tables, rules_by_mark)
 
 
 def list_source_spellings(notice: Notice, texts: Iterable[object]) -> list[str]:

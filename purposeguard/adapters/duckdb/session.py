@@ -272,7 +272,9 @@ class Runner:
         """Create a table from a query. Its columns get the tags of what flows into them."""
         with self._lock:
             self._world.must_be_new(name)
-            create = ReadyStatement(f"CREATE TABLE {quote_name(name)} AS {ready.text}", ready.keys, ready.rules)
+            create = ReadyStatement(
+                f"CREATE TABLE {quote_name(name)} AS {ready.text}", ready.key_tables, ready.rules_by_mark
+            )
             count = self._locked.write(create, parameters, columns_to_show(analysis, rules))
             self._locked.require_unchanged()
             names = list(self._locked.read_types((name,)))

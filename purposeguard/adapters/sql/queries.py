@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlglot import exp
 
@@ -21,6 +23,7 @@ from purposeguard.adapters.sql.scopes import (
     NOTHING,
     Commons,
     CommonTable,
+    Flow,
     FromSource,
     QueryColumn,
     Relation,
@@ -61,7 +64,7 @@ _SELECT_OF: Final = MappingProxyType(
 """Dialect → the clauses that it has."""
 
 _SET: Final = words("with_ this expression distinct by_name order limit offset side kind locks")
-_SPREADING: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
+_MAY_EXPAND_TO_COLUMNS: Final = tuple(classes(words("Explode Posexplode Inline Stack Anonymous Unnest")))
 """Items of SELECT that may expand to several columns."""
 
 _COUNTED_FROM_0: Final = MappingProxyType({"duckdb": "col", "mysql": "column_"})
@@ -69,6 +72,21 @@ _COUNTED_FROM_1: Final = MappingProxyType({"spark": "col", "snowflake": "COLUMN"
 
 ROUNDS: Final = 100
 """The most iterations over the query of a recursive common table."""
+
+
+class MeasuredItem(NamedTuple):
+    """An item of SELECT that was read by itself."""
+
+    flow: Flow
+    """The columns that its value is made of."""
+    reads: Flow
+    """The columns that it reads."""
+    stands_for_columns: bool
+    """True if it stands for several columns (`COLUMNS(…)`, a `*` within)."""
+    multiplies_rows: bool
+    """True if it makes several rows of one."""
+    has_outer_extremum: bool
+    """True if a query within it may have a minimum or maximum of the rows of a query around it."""
 
 
 class QueryReader(FromReader):
@@ -255,7 +273,7 @@ class QueryReader(FromReader):
                 if enclosing_query(call) is node and not self._is_of(call, scope):
                     self.has_outer_extremum = True
         self._windows(node, scope)
-        relation = self.items(node, scope, has_bare_columns=self._has_bare_columns(node, scope))
+        relation = self.read_select_items(node, scope, has_bare_columns=self._has_bare_columns(node, scope))
         for name in ("connect", "where", "group", "having", "qualify", "distribute", "cluster", "sort", "sample"):
             part = node.args.get(name)
             if part is not None:
@@ -342,11 +360,14 @@ class QueryReader(FromReader):
 
     # ---- items -----------------------------------------------------------------------------------------------------
 
-    def items(self, node: exp.Select | exp.Returning, scope: Scope, *, has_bare_columns: bool = False) -> Relation:
-        """Return the columns that the items of SELECT make.
+    def read_select_items(
+        self, node: exp.Select | exp.Returning, scope: Scope, *, has_bare_columns: bool = False
+    ) -> Relation:
+        """Return the columns that the items of SELECT make, and record the names of the items as aliases in `scope`.
 
-        The reads of an item count where the item is used. They count at once if the item multiplies rows, or if it has
-        a minimum or maximum from whose row SQLite takes bare columns.
+        The relation is incomplete if an item may expand to unknown columns. The reads of an item count where the item
+        is used. They count at once if the item multiplies rows, or if it has a minimum or maximum from whose row SQLite
+        takes bare columns.
 
         Args:
             node: The query, or the RETURNING clause.
@@ -356,7 +377,7 @@ class QueryReader(FromReader):
         columns: list[QueryColumn] = []
         if not node.expressions and self.dialect != "postgres":
             refuse("it selects nothing, as it is read here, so some name in it is taken for a keyword: quote it")
-        rests: list[QueryColumn] = []
+        unnamed_columns: list[QueryColumn] = []
         complete = True
         for item in node.expressions:
             star = self._star_of(item, scope)
@@ -364,25 +385,40 @@ class QueryReader(FromReader):
                 columns += star.columns
                 complete &= star.complete
                 if star.rest is not None:
-                    rests.append(star.rest)
+                    unnamed_columns.append(star.rest)
                 continue
-            before = self.starred, self.spread, self.has_outer_extremum
-            self.starred = self.spread = self.has_outer_extremum = False
-            flow, reads = self.measure(item, scope)
-            several, spread, has_extremum = self.starred, self.spread, self.has_outer_extremum
-            self.starred, self.spread, self.has_outer_extremum = before
+            flow, reads, stands_for_columns, multiplies_rows, has_extremum = self._measure_item(item, scope)
             self.has_outer_extremum |= has_extremum and scope.parent is not None
-            if spread or (self.dialect == "sqlite" and self._chooses_row(item, scope, has_extremum, has_bare_columns)):
+            if multiplies_rows or (
+                self.dialect == "sqlite" and self._chooses_row(item, scope, has_extremum, has_bare_columns)
+            ):
                 self.reads |= reads
             outputs = [QueryColumn(name, key, flow, reads) for name, key in self._names_of(item)]
-            if several or (len(outputs) == 1 and isinstance(item.unalias(), _SPREADING)):
-                complete = complete and not several and isinstance(item, exp.Alias)
+            may_expand = len(outputs) == 1 and isinstance(item.unalias(), _MAY_EXPAND_TO_COLUMNS)
+            if stands_for_columns or may_expand:
+                complete = complete and not stands_for_columns and isinstance(item, exp.Alias)
                 if outputs:
-                    rests.append(outputs[0].with_name(outputs[0].name, ""))
+                    unnamed_columns.append(outputs[0].with_name(outputs[0].name, ""))
             columns += outputs
             for column in outputs:
                 scope.alias(column)
-        return Relation(columns, join_columns(rests) if rests else None, complete=complete)
+        return Relation(columns, join_columns(unnamed_columns) if unnamed_columns else None, complete=complete)
+
+    def _measure_item(self, item: exp.Expr, scope: Scope) -> MeasuredItem:
+        """Read an item of SELECT by itself: neither its reads nor its flags count yet."""
+        with self._set_flags_aside():
+            flow, reads = self.measure(item, scope)
+            return MeasuredItem(flow, reads, self.stands_for_columns, self.multiplies_rows, self.has_outer_extremum)
+
+    @contextmanager
+    def _set_flags_aside(self) -> Generator[None]:
+        """Clear the flags about an item of SELECT during a block, and restore them at its end."""
+        before = self.stands_for_columns, self.multiplies_rows, self.has_outer_extremum
+        self.stands_for_columns = self.multiplies_rows = self.has_outer_extremum = False
+        try:
+            yield
+        finally:
+            self.stands_for_columns, self.multiplies_rows, self.has_outer_extremum = before
 
     # ---- bare columns of SQLite --------------------------------------------------------------------------------------
 
@@ -433,19 +469,18 @@ class QueryReader(FromReader):
         for key, column in scope.merged.items():
             probe.merged[key] = mark_column(column, columns)
         copy = remove_aggregates(node, expressions)
-        before = self.mentions, self.starred, self.spread, self.has_outer_extremum
+        before = self.mentions
         self.mentions, self._searching = {}, True
         try:
-            with self.collect_reads_separately() as reads:
+            with self._set_flags_aside(), self.collect_reads_separately() as reads:
                 self._windows(copy, probe)
-                relation = self.mark_all_read(self.items(copy, probe))
+                relation = self.mark_all_read(self.read_select_items(copy, probe))
                 having = copy.args.get("having")
                 if having is not None:
                     self.value(having, probe)
                 self.read_order(copy, relation, probe)
         finally:
-            self._searching = False
-            self.mentions, self.starred, self.spread, self.has_outer_extremum = before
+            self.mentions, self._searching = before, False
         return not BARE.isdisjoint(reads)
 
     def _find_groupings(self, node: exp.Select, scope: Scope) -> tuple[list[QueryColumn], list[exp.Expr]]:
@@ -519,13 +554,12 @@ class QueryReader(FromReader):
             without.update(positions)
         replaced: dict[str | None, QueryColumn] = {}
         for item in star.args.get("replace") or ():
-            before, self.spread = self.spread, False
-            flow, reads = self.measure(item, scope)
-            if self.spread:
-                self.reads |= reads
-            self.spread = before
+            measured = self._measure_item(item, scope)
+            self.stands_for_columns |= measured.stands_for_columns
+            if measured.multiplies_rows:
+                self.reads |= measured.reads
             key = names.key(item.args["alias"])
-            replaced[key] = QueryColumn(item.alias, key, flow, reads)
+            replaced[key] = QueryColumn(item.alias, key, measured.flow, measured.reads)
         renamed: dict[int, exp.Identifier] = {}
         for item in star.args.get("rename") or ():
             if isinstance(item, exp.Alias):

@@ -176,7 +176,7 @@ class Statements:
 
     def _prepare(self, text: str) -> PreparedStatement:
         statement = read_statement(text, self.catalogue)
-        self._cover(statement, narrowed=False)
+        self._require_covering_tags(statement, narrowed=False)
         return PreparedStatement(statement, list_used_columns(self.tables, statement.analysis), self.decider)
 
     def _decide(self, statement: PreparedStatement) -> Mapping[str, RowRule]:
@@ -188,10 +188,12 @@ class Statements:
         use = self.decider.current_use(demand.kind, demand.tables)
         rules = {} if use is None else self._rules(statement.used, use)
         self.decider.check_demand_under(use, demand, rules)
-        self._cover(statement.read, rules, narrowed=use is not None)
+        self._require_covering_tags(statement.read, rules, narrowed=use is not None)
         return {} if use is None or use.activity.observing else rules
 
-    def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
+    def _require_covering_tags(
+        self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool
+    ) -> None:
         """Check that each written column covers what flows into it. Raise FlowViolation if one does not."""
         FlowLabels(self.tables, rules or {}).must_cover(statement, narrowed=narrowed)
 

@@ -183,7 +183,7 @@ class FromReader(ValueReader):
             self.value(moment, Scope(scope.parent, scope.commons))
 
     def _read_named_table(self, node: exp.Table, alias: exp.Expr | None, scope: Scope) -> None:
-        relation, path = self._relation_of(node, scope)
+        relation, path = self._resolve_table(node, scope)
         pivots = node.args.get("pivots")
         if pivots:
             within = Scope(scope.parent, scope.commons)
@@ -194,8 +194,16 @@ class FromReader(ValueReader):
         if alias is None or not alias.this:
             source.path = path
 
-    def _relation_of(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
-        """Return the relation that a table's name means, and the name with which columns may be qualified."""
+    def _resolve_table(self, node: exp.Table, scope: Scope) -> tuple[Relation, tuple[str, ...]]:
+        """Return the relation that a table's name means, and the whole name by which its columns may be qualified.
+
+        The whole name counts only if the table has no alias. It is empty for a common table. The reads of a common
+        table or view count at once, and a declared table or view is recorded in `mentions`.
+
+        Raises:
+            UnresolvedStatement: it is unknown which table the name means.
+            UnlabelledData: there is no such table.
+        """
         names = self.catalogue.names
         key = self.catalogue.key(node)
         if key is None:
@@ -205,7 +213,7 @@ class FromReader(ValueReader):
             if common is not None:
                 if common.relation is None:
                     refuse(
-                        f"`{node.name}` names a common table that is told later, or itself in a way that is not read"
+                        f"`{node.name}` names a common table that is defined later, or itself in a way that is not read"
                     )
                 if names.spelling_counts and common.spelled != node.this.this:
                     refuse(f"whether `{node.name}` is `{common.spelled}` is a matter of settings: spell them alike")

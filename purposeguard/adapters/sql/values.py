@@ -97,9 +97,9 @@ class ValueReader:
         self.dialect: Final = catalogue.names.dialect
         self.lookup: Final = NameLookup(catalogue.names)
         self.reads: set[Read] = set()
-        self.starred = False
+        self.stands_for_columns = False
         """True if an item of SELECT stands for several columns (`COLUMNS(…)`, a `*` within)."""
-        self.spread = False
+        self.multiplies_rows = False
         """True if an item of SELECT makes several rows of one."""
         self.inserted: Relation | None = None
         """The row that would have been inserted, while the change of an existing row is read."""
@@ -214,7 +214,7 @@ class ValueReader:
 
     def _read_whole_rows(self, qualifier: list[Any], scope: Scope) -> Flow:
         """Read `t.*` in an expression: all columns of a table as one value."""
-        self.starred = True
+        self.stands_for_columns = True
         names = _identifiers(qualifier)
         relations = self.lookup.relations(names, scope)
         if not relations:
@@ -253,19 +253,19 @@ class ValueReader:
         return self.parts(node, scope)
 
     def _read_star(self, node: exp.Expr, scope: Scope) -> Flow:
-        self.starred = True
+        self.stands_for_columns = True
         return flows([self.mark_read(everything(scope)), self.parts(node, scope, "except_", "rename")])
 
     def _read_columns_function(self, _: exp.Expr, scope: Scope) -> Flow:
-        self.starred = True
+        self.stands_for_columns = True
         return self.mark_read(everything(scope))
 
     def _read_count(self, node: exp.Expr, scope: Scope) -> Flow:
         if type(node.this) is exp.Star and not node.expressions and not node.this.args.get("except_"):
             return NOTHING
-        before = self.starred
+        before = self.stands_for_columns
         flow = self.parts(node, scope)
-        self.starred = before
+        self.stands_for_columns = before
         return flow
 
     def _read_dotted(self, node: exp.Expr, scope: Scope) -> Flow:
@@ -281,7 +281,7 @@ class ValueReader:
             chain.pop(0)
         if type(base) is exp.Identifier and chain and self._is_schema([base, *names], scope):
             function = chain.pop(0)
-            self.spread |= self.schema_function([base, *names], function) in self._table_functions
+            self.multiplies_rows |= self.schema_function([base, *names], function) in self._table_functions
             flow = (
                 self.parts(function, scope, "this") if type(function) is exp.Anonymous else self.value(function, scope)
             )
@@ -298,7 +298,7 @@ class ValueReader:
         if type(node) is exp.Identifier:
             return NOTHING
         if type(node) is exp.Star:
-            self.starred = True
+            self.stands_for_columns = True
             return NOTHING
         return self.value(node, scope)
 
@@ -333,7 +333,7 @@ class ValueReader:
             return self._read_inserted_value(node, self.inserted)
         if name not in self._known_functions:
             self.refuse_function(called)
-        self.spread |= name in self._table_functions
+        self.multiplies_rows |= name in self._table_functions
         return self.parts(node, scope, "this")
 
     def _read_inserted_value(self, node: exp.Expr, inserted: Relation) -> Flow:
@@ -441,7 +441,7 @@ class ValueReader:
         return value if isinstance(node.this, _PLAIN_NAMES) else flows([self.value(node.this, scope), value])
 
     def _read_table_function(self, node: exp.Expr, scope: Scope) -> Flow:
-        self.spread = True
+        self.multiplies_rows = True
         return self.parts(node, scope)
 
     # ---- kinds of nodes --------------------------------------------------------------------------------------------

@@ -560,7 +560,7 @@ class StatementReader(QueryReader):
                 of_target = Scope(None, scope.commons)
                 of_target.sources = scope.sources[:1]
                 scope = of_target
-            returned = self.mark_all_read(self.items(returning, scope))
+            returned = self.mark_all_read(self.read_select_items(returning, scope))
             # The reads of an output choose its value, and nothing of what is written.
             columns = [column._replace(flow=column.flow | column.reads) for column in returned.columns]
             rest = returned.rest and returned.rest._replace(flow=returned.rest.flow | returned.rest.reads)

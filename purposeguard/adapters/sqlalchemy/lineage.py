@@ -24,8 +24,8 @@ from purposeguard.adapters.sqlalchemy.rows import (
     TableConditions,
     bind_marks,
     mark_parameters,
-    must_be_values,
     number_of,
+    require_parameters_are_values,
 )
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import NOT_PERSONAL
@@ -215,7 +215,7 @@ class StatementTexts(Statements):
             return self._known.get((text, seals, bare))
 
     def prepare(self, text: str, seals: Seals, *, bare: bool) -> Prepared:
-        """Analyze a statement.
+        """Analyze a statement, and cache it for `get_prepared`.
 
         Args:
             text: The statement.
@@ -229,8 +229,8 @@ class StatementTexts(Statements):
         """
         source = Marked(text, ()) if bare else mark_parameters(text, self._dialect, self._paramstyle)
         statement = self._read(source.text)
-        must_be_values(statement.tree, source)
-        self._cover(statement, narrowed=False)
+        require_parameters_are_values(statement.tree, source)
+        self._require_covering_tags(statement, narrowed=False)
         used = list_used_columns(self.tables, statement.analysis)
         sealed: list[tuple[str, Label]] = []
         if seals is not NO_SEALS:
@@ -312,9 +312,11 @@ class StatementTexts(Statements):
             conditions[name] = renderer.render()
         return conditions
 
-    def _cover(self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool) -> None:
+    def _require_covering_tags(
+        self, statement: ReadStatement, rules: Mapping[str, RowRule] | None = None, *, narrowed: bool
+    ) -> None:
         if not self._names_row(statement):
-            super()._cover(statement, rules, narrowed=narrowed)
+            super()._require_covering_tags(statement, rules, narrowed=narrowed)
 
     def _names_row(self, statement: ReadStatement) -> bool:
         """Return True if an UPDATE sets parameters in a row that it identifies by its key.

@@ -111,7 +111,7 @@ def _tokens(text: str, dialect: str) -> list[Token]:
         return []
 
 
-def must_be_values(tree: exp.Expr, source: Marked) -> None:
+def require_parameters_are_values(tree: exp.Expr, source: Marked) -> None:
     """Raise UnresolvedStatement if the parser does not read each parameter as a value, as within quotes or a comment.
 
     Some drivers insert a value there all the same, which then ends the text or the comment.

@@ -71,7 +71,7 @@ CASES = [
     (
         "postgres",
         "WITH RECURSIVE a AS (SELECT id FROM b), b AS (SELECT id FROM customer) SELECT id FROM a",
-        "told later",
+        "defined later",
     ),
     ("sqlite", "WITH customer AS (SELECT * FROM customer) SELECT email FROM customer", "names itself"),
     ("postgres", "SELECT dblink('x', 'SELECT 1')", "`dblink` is no function"),
