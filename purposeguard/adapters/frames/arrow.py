@@ -1,6 +1,6 @@
 """Filtering the rows of Arrow tables, and of pandas and dask frames, whose columns are read as Arrow.
 
-Dictionaries and categories are lists of values beside the rows. In the `telling` columns, which are personal or name
+Dictionaries and categories are lists of values beside the rows. In the `revealing_columns`, which are personal or name
 subjects, the values of dropped rows are removed from these lists.
 """
 
@@ -33,17 +33,17 @@ _MIN_ROWS_PER_PIECE: Final = 500_000
 _CATEGORY: Final = "category"
 
 
-def filter_arrow(table: pa.Table, rule: RowRule, telling: Collection[str]) -> pa.Table:
+def filter_arrow(table: pa.Table, rule: RowRule, revealing_columns: Collection[str]) -> pa.Table:
     """Return the rows of a table that may be used.
 
-    Dictionaries of `telling` columns keep only the values that occur in these rows.
+    Dictionaries of `revealing_columns` keep only the values that occur in these rows.
     """
     mask = _make_mask(rule, {name: table.column(name) for name in rule.columns})
     if isinstance(mask, bool):
         return table if mask else table.schema.empty_table()
     filtered = table.filter(mask)
     for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type) and field.name in telling:
+        if pa.types.is_dictionary(field.type) and field.name in revealing_columns:
             chunks = list(map(_drop_unused_values, filtered.column(place).chunks))
             filtered = filtered.set_column(place, field, pa.chunked_array(chunks, field.type))
     return filtered
@@ -104,19 +104,19 @@ def _to_supported_type(column: Any) -> Any:
 # ---- pandas ----------------------------------------------------------------------------------------------------------
 
 
-def filter_pandas(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+def filter_pandas(frame: Any, rule: RowRule, revealing_columns: Collection[str]) -> Any:
     """Return the rows of a pandas frame that may be used.
 
-    `telling` columns keep only the categories that occur in these rows. An index without a name numbers the rows. It is
+    `revealing_columns` keep only the categories that occur here. An index without a name numbers the rows. It is
     reset, because a gap would reveal a dropped row.
     """
-    filtered = _filter_pandas_rows(frame, rule, telling)
+    filtered = _filter_pandas_rows(frame, rule, revealing_columns)
     if filtered is not frame and filtered.index.names == [None]:
         return filtered.reset_index(drop=True)
     return filtered
 
 
-def _filter_pandas_rows(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+def _filter_pandas_rows(frame: Any, rule: RowRule, revealing_columns: Collection[str]) -> Any:
     """Return the rows of a pandas frame that may be used, with their index as it was."""
     mask = _make_mask(rule, {name: _from_pandas(frame, rule, name) for name in rule.columns})
     if mask is True:
@@ -124,20 +124,20 @@ def _filter_pandas_rows(frame: Any, rule: RowRule, telling: Collection[str]) -> 
     # `take([])` copies. An empty slice would keep a reference to all rows.
     filtered = frame.take([]) if mask is False else frame[mask.combine_chunks().to_numpy(zero_copy_only=False)]
     filtered.attrs = {}
-    for name in _iter_categorical(filtered, telling):
+    for name in _iter_categorical(filtered, revealing_columns):
         filtered = filtered.assign(**{name: filtered[name].cat.remove_unused_categories()})
     index = filtered.index
     if hasattr(index, "remove_unused_levels"):
         filtered = filtered.set_axis(index.remove_unused_levels())
-    elif index.name in telling and index.dtype.name == _CATEGORY:
+    elif index.name in revealing_columns and index.dtype.name == _CATEGORY:
         filtered = filtered.set_axis(index.remove_unused_categories())
     return filtered
 
 
-def _iter_categorical(frame: Any, telling: Collection[str]) -> Iterator[str]:
-    """Yield the names of the `telling` columns that are categorical."""
+def _iter_categorical(frame: Any, revealing_columns: Collection[str]) -> Iterator[str]:
+    """Yield the names of the `revealing_columns` that are categorical."""
     for name, dtype in frame.dtypes.items():
-        if name in telling and dtype.name == _CATEGORY:
+        if name in revealing_columns and dtype.name == _CATEGORY:
             yield name
 
 
@@ -179,27 +179,27 @@ def _are_of_one_kind(column: Any) -> bool:
 # ---- dask ------------------------------------------------------------------------------------------------------------
 
 
-def filter_dask(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+def filter_dask(frame: Any, rule: RowRule, revealing_columns: Collection[str]) -> Any:
     """Return a dask frame whose partitions, once computed, hold only the rows that may be used."""
     meta = frame._meta  # dask has no other empty frame with the types
-    names = list(_iter_categorical(meta, telling))
+    names = list(_iter_categorical(meta, revealing_columns))
     if names:
         from dask.dataframe.utils import clear_known_categories  # noqa: PLC0415  # only a dask frame gets here
 
         meta = clear_known_categories(meta, cols=names)  # type: ignore[no-untyped-call]  # dask has no types
-    return frame.map_partitions(_PartRows(rule, telling), meta=meta)
+    return frame.map_partitions(_PartRows(rule, revealing_columns), meta=meta)
 
 
 class _PartRows:
     """A callable that filters the rows of a partition. Its token tells dask which tasks are the same."""
 
-    def __init__(self, rule: RowRule, telling: Collection[str]) -> None:
+    def __init__(self, rule: RowRule, revealing_columns: Collection[str]) -> None:
         self._rule = PortableRule(rule)
-        self._telling = telling
+        self._revealing_columns = revealing_columns
         self._token = uuid.uuid4().hex
 
     def __call__(self, frame: Any) -> Any:
-        return _filter_pandas_rows(frame, self._rule.rule, self._telling)
+        return _filter_pandas_rows(frame, self._rule.rule, self._revealing_columns)
 
     def __dask_tokenize__(self) -> str:
         return self._token

@@ -138,24 +138,24 @@ def _select_dask_columns(frame: Any, names: Sequence[str]) -> Any:
 # Each function imports the library whose frame it gets.
 
 
-def _filter_by_arrow(frame: Any, rule: RowRule, telling: Collection[str]) -> Any:
+def _filter_by_arrow(frame: Any, rule: RowRule, revealing_columns: Collection[str]) -> Any:
     """Filter a frame of Arrow, pandas or dask. All three are read as Arrow."""
     from purposeguard.adapters.frames import arrow  # noqa: PLC0415  # Arrow may not be installed for other frames
 
     if having.is_pandas_dataframe(frame):
-        return arrow.filter_pandas(frame, rule, telling)
+        return arrow.filter_pandas(frame, rule, revealing_columns)
     if having.is_dask_dataframe(frame):
-        return arrow.filter_dask(frame, rule, telling)
-    return arrow.filter_arrow(frame, rule, telling)
+        return arrow.filter_dask(frame, rule, revealing_columns)
+    return arrow.filter_arrow(frame, rule, revealing_columns)
 
 
-def _filter_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+def _filter_polars(frame: Any, rule: RowRule, _revealing_columns: Collection[str]) -> Any:
     from purposeguard.adapters.frames import polars  # noqa: PLC0415  # only a frame of polars gets here
 
     return polars.filter_polars(frame, rule)
 
 
-def _filter_lazy_polars(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+def _filter_lazy_polars(frame: Any, rule: RowRule, _revealing_columns: Collection[str]) -> Any:
     from purposeguard.adapters.frames import polars  # noqa: PLC0415  # only a frame of polars gets here
 
     return polars.filter_lazy_polars(frame, rule)
@@ -167,13 +167,13 @@ def _settle_lazy_polars(frame: Any, filtered: Any) -> Any:
     return polars.settle_lazy_polars(frame, filtered)
 
 
-def _filter_duckdb(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+def _filter_duckdb(frame: Any, rule: RowRule, _revealing_columns: Collection[str]) -> Any:
     from purposeguard.adapters.duckdb import rows as duckdb_rows  # noqa: PLC0415  # only a relation of DuckDB gets here
 
     return duckdb_rows.filter_relation(frame, rule)
 
 
-def _filter_spark(frame: Any, rule: RowRule, _telling: Collection[str]) -> Any:
+def _filter_spark(frame: Any, rule: RowRule, _revealing_columns: Collection[str]) -> Any:
     from purposeguard.adapters.spark import rows as spark_rows  # noqa: PLC0415  # only a frame of Spark gets here
 
     return spark_rows.filter_frame(frame, rule)

@@ -117,11 +117,12 @@ class Frames:
             for name in rule.columns:
                 if name not in all_columns:
                     raise row_values.missing(name)
-            deciding_columns = {name for name, _ in tagged.subjects()}
+            # A categorical column may still list the values of dropped rows, so these columns must lose such lists.
+            revealing_columns = {name for name, _ in tagged.subjects()}
             for name in all_columns:
                 if tagged[name].is_personal:
-                    deciding_columns.add(name)
-            filtered = kind.filter_rows(frame, rule, deciding_columns)
+                    revealing_columns.add(name)
+            filtered = kind.filter_rows(frame, rule, revealing_columns)
         if len(kept_columns) < len(all_columns):
             filtered = kind.select_columns(filtered, kept_columns)
         # A frame that is unchanged needs no settling, which may read a lazy one.
