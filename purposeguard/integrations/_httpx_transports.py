@@ -55,7 +55,7 @@ class GuardedTransportBase:
         headers = request.headers.raw
         loaded = b"".join(request.stream) if isinstance(request.stream, self._library.ByteStream) else None
         target, sni = request.extensions.get("target"), request.extensions.get("sni_hostname")
-        self._outgoing.leave(
+        self._outgoing.check_and_record(
             Outbound(
                 self._socket or _place_of_url(request.url),
                 () if self._socket else tuple(_iter_host_names(headers, sni)),

@@ -278,7 +278,7 @@ class Outgoing:
         payload += [subject_or_row for subject_or_row in subjects if not isinstance(subject_or_row, _IDS)]
         return Handover(Label.join(*labels), self, tuple(payload), ids, to, means, product, task)
 
-    def leave(self, request: Outbound) -> None:
+    def check_and_record(self, request: Outbound) -> None:
         """Check a request, and put it on record if it hands data over. Return once it may leave.
 
         Raises:
@@ -294,7 +294,7 @@ class Outgoing:
             request = request._replace(misled="its `Host` header, or the name for TLS, leads to another one")
         parties = self._parties(request)
         if self._engine.ambient() is NO_USE and self._leaves_outside(declared, [party for _, party in parties]):
-            return
+            return  # The request carries nothing personal to others, so it needs no purpose.
         use = require_current_use(self._engine, f"a request to {request.place} was to be sent")
         if use is None:  # The missing purpose was only observed.
             return
@@ -305,7 +305,7 @@ class Outgoing:
             if recipient is not None:
                 recipients.append(recipient)
         if declared is None:
-            return
+            return  # There is nothing to put on record. `_recipient` refused or observed what needs a declaration.
         for recipient in recipients[1:]:  # Check these before the first hand-over is on record.
             self._check(use, declared, recipient)
         for recipient in recipients:

@@ -50,13 +50,13 @@ class GuardedAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: dict[str, str] | None = None,
     ) -> requests.Response:
-        """Send a request if it may leave. Raises as `Outgoing.leave` does."""
+        """Send a request if it may leave. Raises as `Outgoing.check_and_record` does."""
         url = request.url or ""
         # The connection is made by these, so no other reading of the URL decides.
         parts, _ = self.build_connection_pool_key_attributes(request, verify, cert)
         proxy = select_proxy(url, proxies)
         method = (request.method or "").upper()
-        self._outgoing.leave(
+        self._outgoing.check_and_record(
             Outbound(
                 Place.of(parts["scheme"], parts["host"] or "", parts["port"]),
                 tuple(_text(value) for name, value in request.headers.items() if name.lower() == "host"),
