@@ -14,6 +14,10 @@
 
 The purpose of a route holds from when the route is chosen until its answer is written and its tasks in the background
 have run. FastAPI runs much of that in threads and tasks of its own: `install` has the purpose taken there.
+
+The values that a route returns check themselves while FastAPI writes them: withheld objects and seals in
+`purposeguard.values.pydantic`, objects of SQLAlchemy in `purposeguard.adapters.sqlalchemy.object_dicts`. A refused dump
+becomes a refusal in `_fastapi_threads`.
 """
 
 from __future__ import annotations

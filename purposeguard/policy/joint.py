@@ -39,7 +39,10 @@ class NoticesInForce(NamedTuple):
 
 
 class JointTable(PolicyTable):
-    """The decisions of several notices."""
+    """The decisions of several notices.
+
+    `__init__` does not call that of `PolicyTable`, which compiles one notice: this table combines compiled ones.
+    """
 
     __slots__ = ("_declared", "_parts", "_revisions", "_stand_ins")
 
@@ -58,6 +61,8 @@ class JointTable(PolicyTable):
         Raises:
             NoticeError: a family names what is of none of the notices, or the notices do not go together.
         """
+        # Each of the three calls sets attributes that methods called before the next one read: the parts translate the
+        # families, the joint notice names the purposes of rows, and the rows are built last.
         self._fill(_parts=tuple(parts), _declared=declared, _in_context={}, texts={}, prefix="", _stand_ins={})
         faults = list(self._find_missing_members())
         if faults:

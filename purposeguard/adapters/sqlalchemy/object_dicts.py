@@ -1,6 +1,6 @@
-"""The `__dict__` of mapped objects: code that reads it instead of attributes is checked as well.
+"""The `__dict__` of mapped objects: what keeps FastAPI, pydantic and encoders from writing denied columns.
 
-Pydantic, `vars()`, `copy` and many encoders read the `__dict__` of an object, where SQLAlchemy stores loaded values.
+They read the `__dict__` of an object, where SQLAlchemy stores loaded values, as `vars()` and `copy` do.
 `guard_dict` puts a descriptor into a mapped class, so that each reader gets only what the purpose under way may use.
 SQLAlchemy itself gets the dictionary as it is, except in functions that return its values to their caller.
 """

@@ -1,4 +1,7 @@
-"""Mapped classes whose objects check each read of an attribute, also when they are pickled or dumped."""
+"""Mapped classes whose objects check each read of an attribute, also when they are pickled or dumped.
+
+With `object_dicts`, this keeps FastAPI, pydantic and encoders from writing columns that the purpose may not use.
+"""
 
 from __future__ import annotations
 
