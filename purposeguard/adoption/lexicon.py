@@ -1,62 +1,61 @@
-"""Recognises names of personal data, in English and Japanese.
+"""Recognize names of personal data, in English and Japanese.
 
-A name is split into words and read from its end, since its last word says what a thing is: `customer_email` is an
-e-mail address, `email_template` a template. Some words are personal wherever they stand, others only in a class about
-people: the `name` of a product is nobody's.
+A name is split into words and read from its end, because the last word says what a thing is: `customer_email` is an
+e-mail address, `email_template` is a template. Some words are personal in any class. Others are personal only in a
+class about people: the `name` of a product is no personal data.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-JAPANESE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+ValueType = Literal["text", "number", "date", "choice", "other"]
+"""What a field holds. `other` fits no name of personal data: a flag, a model, a function."""
+
+_JAPANESE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Sense:
-    """The meaning of a word, and the kinds of values that fit it: text, number, date, choice."""
+class DataKind:
+    """A kind of personal data, and the types of values that fit it."""
 
-    what: str
-    fits: frozenset[str]
-
-
-def _sense(what: str, fits: str = "text") -> Sense:
-    return Sense(what, frozenset(fits.split()))
+    description: str
+    value_types: frozenset[ValueType] = frozenset({"text"})
 
 
-def words_set(text: str) -> frozenset[str]:
-    """Return the words of a text."""
+def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-EMAIL: Final = _sense("an e-mail address")
-PHONE: Final = _sense("a phone number", "text number")
-NAME: Final = _sense("the name of a person")
-BIRTH: Final = _sense("a date of birth", "text date number")
-GENDER: Final = _sense("a gender", "text number date choice")
-IDENTITY: Final = _sense("a number that identifies a person", "text number")
-PAYMENT: Final = _sense("a means of payment", "text number")
-ADDRESS: Final = _sense("an address")
-POSTCODE: Final = _sense("a part of an address", "text number")
-NETWORK: Final = _sense("an IP address")
-SENSITIVE: Final = _sense("sensitive of a person", "text choice")
-WORK: Final = _sense("the work of a person", "text choice")
-AGE: Final = _sense("an age", "text number")
-TERMINAL: Final = _sense("a terminal of a person")
-PLACE: Final = _sense("where a person is", "text number date choice")
-MONEY: Final = _sense("the means of a person", "text number")
-LOOKS: Final = _sense("a likeness of a person")
+EMAIL: Final = DataKind("an e-mail address")
+PHONE: Final = DataKind("a phone number", frozenset({"text", "number"}))
+NAME: Final = DataKind("the name of a person")
+BIRTH: Final = DataKind("a date of birth", frozenset({"text", "date", "number"}))
+GENDER: Final = DataKind("a gender", frozenset({"text", "number", "date", "choice"}))
+IDENTITY: Final = DataKind("a number that identifies a person", frozenset({"text", "number"}))
+PAYMENT: Final = DataKind("a means of payment", frozenset({"text", "number"}))
+ADDRESS: Final = DataKind("an address")
+POSTCODE: Final = DataKind("a part of an address", frozenset({"text", "number"}))
+NETWORK: Final = DataKind("an IP address")
+SENSITIVE: Final = DataKind("sensitive of a person", frozenset({"text", "choice"}))
+WORK: Final = DataKind("the work of a person", frozenset({"text", "choice"}))
+AGE: Final = DataKind("an age", frozenset({"text", "number"}))
+TERMINAL: Final = DataKind("a terminal of a person")
+PLACE: Final = DataKind("where a person is", frozenset({"text", "number", "date", "choice"}))
+MONEY: Final = DataKind("the means of a person", frozenset({"text", "number"}))
+LOOKS: Final = DataKind("a likeness of a person")
 
-DIRECT_WORDS: Final = {
+ALWAYS_PERSONAL: Final = {
     EMAIL: "email e_mail email_address e_mail_address mail_address emailaddress メールアドレス Eメール 電子メール "
     "メアド",
     PHONE: "phone telephone tel phone_number telephone_number tel_no telno phonenumber mobile_phone mobile_number "
     "cell_phone cellphone phone_no msisdn fax_number landline home_phone work_phone "
-    "電話 電話番号 携帯電話 携帯番号 FAX番号 TEL",
+    "電話 電話番号 携帯電話 携帯番号 FAX番号",
     NAME: "contact_person first_name last_name family_name given_name middle_name surname firstname lastname "
     "maiden_name forename 氏名 姓名 お名前 フリガナ ふりがな 氏名カナ 苗字 名字 顧客名 利用者名 会員名 担当者名 担当者 "
     "契約者名 代表者名 保護者名 世帯主 配偶者 申込者名 患者名 社員名 宛名",
@@ -81,9 +80,9 @@ DIRECT_WORDS: Final = {
     LOOKS: "顔写真",
     PLACE: "位置情報",
 }
-"""Personal wherever they stand."""
+"""Phrases that are personal in any class."""
 
-WORDS_OF_PEOPLE: Final = {
+PERSONAL_OF_PEOPLE: Final = {
     NAME: "name full_name fullname display_name nickname nick_name username user_name screen_name legal_name "
     "名前 ニックネーム ユーザー名 姓 名",
     ADDRESS: "address addr address_line street street_name house_number 都道府県 市区町村",
@@ -97,33 +96,28 @@ WORDS_OF_PEOPLE: Final = {
     TERMINAL: "device_id user_agent advertising_id idfa gaid imei imsi mac_address cookie_id cookie 端末ID",
     PLACE: "latitude longitude geolocation city prefecture location",
 }
-"""Personal in a class about people."""
+"""Phrases that are personal in a class about people."""
 
-WHOLE: Final = words_set("電話 メール 会社 写真 名前 TEL 携帯 姓 名")
-"""Japanese words that are the whole name, and not its end."""
+_WHOLE_NAMES: Final = _words("電話 メール 会社 写真 名前 携帯 姓 名")
+"""Japanese words that are personal only as a whole name: `会社写真` is no picture of a person."""
 
+_KIND_IF_ALWAYS: Final = {word: kind for kind, text in ALWAYS_PERSONAL.items() for word in text.split()}
+_KIND_IF_OF_PEOPLE: Final = {word: kind for kind, text in PERSONAL_OF_PEOPLE.items() for word in text.split()}
 
-def _table(words: dict[Sense, str], *, japanese: bool) -> dict[str, Sense]:
-    return {
-        word: sense for sense, text in words.items() for word in text.split() if bool(JAPANESE.search(word)) == japanese
-    }
+_LONGEST_PHRASE: Final = max(phrase.count("_") + 1 for phrase in (*_KIND_IF_ALWAYS, *_KIND_IF_OF_PEOPLE))
+"""The number of words of the longest phrase."""
 
+_KINDS_BESIDE_PERSONAL: Final = frozenset({NAME, ADDRESS, AGE, POSTCODE})
+_PHRASES_BESIDE_PERSONAL: Final = _words("company company_name mail mobile employer job job_title")
+"""Kinds and phrases that are personal beside data that is always personal, whatever the class is called."""
 
-DIRECT: Final = _table(DIRECT_WORDS, japanese=False)
-OF_PEOPLE: Final = _table(WORDS_OF_PEOPLE, japanese=False)
-JAPANESE_WORDS: Final = tuple(
-    (_table(words, japanese=True), direct) for words, direct in ((DIRECT_WORDS, True), (WORDS_OF_PEOPLE, False))
-)
+_TRACES: Final = frozenset({TERMINAL, PLACE, LOOKS, MONEY})
+"""Kinds that are personal beside an IP address."""
 
-BESIDE: Final = frozenset({NAME, ADDRESS, AGE, POSTCODE})
-"""Personal also beside a field that is so wherever it stands, whatever the class is called."""
-BESIDE_WORDS: Final = words_set("company company_name mail mobile employer job job_title")
-TRACES: Final = frozenset({TERMINAL, PLACE, LOOKS, MONEY})
-"""Personal wherever anything beside is tagged, or an IP address."""
-WEAK: Final = frozenset({POSTCODE, NETWORK})
-"""Direct, and yet no sign that the class is about a person."""
+_KINDS_WITHOUT_PERSON: Final = frozenset({POSTCODE, NETWORK})
+"""Kinds that are always personal and still do not show that the class is about a person."""
 
-PERSONS: Final = words_set(
+_PERSONS: Final = _words(
     "customer user person people member employee patient student teacher contact subscriber lead prospect applicant "
     "candidate guest visitor buyer purchaser attendee participant respondent donor volunteer passenger resident "
     "citizen insured beneficiary cardholder staff author owner sender consumer shopper client individual doctor "
@@ -131,83 +125,85 @@ PERSONS: Final = words_set(
 )
 """Last words of the names of classes about people."""
 
-QUALIFIERS: Final = PERSONS - {"address", "client"} | words_set(
+_QUALIFIERS: Final = _PERSONS - {"address", "client"} | _words(
     "recipient holder father mother guardian emergency consignee billing shipping delivery home private personal"
 )
-"""Words before `name` or `address` that make it a person's."""
-OF_QUALIFIED: Final = words_set("name full_name address addr age photo mail mobile")
+_QUALIFIED: Final = _words("name full_name address addr age photo mail mobile")
+"""`recipient_name`: a phrase that is personal in any class behind one of the qualifiers."""
 
-DATA_WORDS: Final = words_set(
+_IGNORED_CLASS_ENDINGS: Final = _words(
     "row model dto schema in out create update patch read base request response form data record entity info input "
     "output payload view public private orm table details detail dict new item summary internal db full plain card "
     "entry line list page result draft registration signup application"
 )
 """Words at the end of a class name that do not say what it is about."""
 
-THINGS: Final = words_set(
+_CONFIGURATION: Final = _words(
     "settings setting config configuration conf options option credentials smtp mailer server template templates "
     "column columns header headers validator parser rule rules regex pattern flags permission permissions labels "
     "translations messages strings texts stats statistics count counts metrics metric counter counters gateway backend "
     "driver adapter interface font instance machine vm container pod peer vpc balancer nameserver broker lease subnet "
     "network host node router cluster socket endpoint proxy dns firewall"
 )
-"""Words in the names of classes that configure, count or show something: no field of them is about a person."""
-PERHAPS_OF_A_PERSON: Final = words_set("settings setting options option")
-"""Of these: `UserSettings` are somebody's."""
+"""Words in the names of classes that configure, count or show something. None of their fields is about a person."""
 
-BODIES: Final = words_set(
+_PERSONAL_CONFIGURATION: Final = _words("settings setting options option")
+"""Words of configuration that may belong to a person: `UserSettings`."""
+
+_ORGANIZATIONS: Final = _words(
     "company companies organization organisation shop store supplier vendor brand branch office hotel restaurant "
     "product warehouse school hospital bank department site venue institution agency factory facility airport station "
     "place poi"
 )
-"""Last words of the names of classes about organisations, which may have an address and a telephone."""
-OF_BODIES: Final = frozenset({EMAIL, PHONE, ADDRESS, POSTCODE, PAYMENT, AGE, PLACE, WORK})
+"""Last words of the names of classes about organizations, which may have an address and a telephone."""
 
-NOBODYS: Final = {
-    EMAIL: words_set(
+_KINDS_OF_ORGANIZATIONS: Final = frozenset({EMAIL, PHONE, ADDRESS, POSTCODE, PAYMENT, AGE, PLACE, WORK})
+
+_IMPERSONAL_PREFIXES: Final = {
+    EMAIL: _words(
         "support noreply reply from default system smtp server bounce webmaster postmaster helpdesk shop store service "
         "sales info company office enable disable send test"
     ),
-    PHONE: words_set("support hotline helpdesk service shop store sales company"),
-    NETWORK: words_set(
+    PHONE: _words("support hotline helpdesk service shop store sales company"),
+    NETWORK: _words(
         "server host domain listen bind gateway dns node pod cluster public private elastic lb nat target dest dst "
         "router vip broker db upstream local service master allowed blocked interface network subnet"
     ),
-    NAME: words_set("font type css"),
-    ADDRESS: words_set("company office store shop"),
-    POSTCODE: words_set("company office store shop"),
+    NAME: _words("font type css"),
+    ADDRESS: _words("company office store shop"),
+    POSTCODE: _words("company office store shop"),
 }
-"""Words before others that make it nobody's: `support_email`, `server_ip`."""
+"""Words before data of a kind that make it nobody's: `support_email`, `server_ip`."""
 
-QUESTIONS: Final = words_set(
+_FLAG_PREFIXES: Final = _words(
     "is has have can should allow enable show hide use verify require requires needs include no with send without max "
     "min total num count"
 )
 """First words of fields that are a flag, or a number of something."""
 
-ENDINGS: Final = words_set(
+_IGNORED_FIELD_ENDINGS: Final = _words(
     "str text value raw plain old new current previous original primary secondary main en ja jp kana kanji full "
-    "encrypted hashed hash sha256 md5"
+    "encrypted hashed hash sha md"
 )
 """Last words that do not change what a field is."""
 
-NOT_PERSONS: Final = {
-    "client": words_set("http api rest db sql redis web socket grpc async test mail smtp oauth s3 sync base"),
-    "address": words_set("ip mac web network memory bus base socket server company office store shop warehouse email"),
-    "contact": words_set("dry electric"),
-    "sender": words_set("mail email message event http sms push"),
-    "owner": words_set("code"),
+_IMPERSONAL_CLASS_PREFIXES: Final = {
+    "client": _words("http api rest db sql redis web socket grpc async test mail smtp oauth s3 sync base"),
+    "address": _words("ip mac web network memory bus base socket server company office store shop warehouse email"),
+    "contact": _words("dry electric"),
+    "sender": _words("mail email message event http sms push"),
+    "owner": _words("code"),
 }
-"""Words before others that make a class about no person: `HttpClient`, `IpAddress`."""
+"""Words before the last word of a class name that make it about no person: `HttpClient`, `IpAddress`."""
 
-JAPANESE_PERSONS: Final = words_set(
+_JAPANESE_PERSONS: Final = _words(
     "顧客 お客様 利用者 会員 社員 従業員 患者 学生 生徒 申込者 応募者 見込み客 見込客 個人"
     " 担当者 ユーザ メンバー 保護者 購入者 受講者 契約者 名簿 連絡先 職員 被保険者 参加者"
 )
-JAPANESE_BODIES: Final = words_set("会社 企業 法人 店舗 支店 取引先 仕入先 商品 製品 施設 学校 病院 倉庫")
-JAPANESE_NOBODYS: Final = words_set("会社 本社 店舗 支店 商品 製品 法人 代表 サポート 送信元 サーバ 事業所")
+_JAPANESE_ORGANIZATIONS: Final = _words("会社 企業 法人 店舗 支店 取引先 仕入先 商品 製品 施設 学校 病院 倉庫")
+_JAPANESE_IMPERSONAL: Final = _words("会社 本社 店舗 支店 商品 製品 法人 代表 サポート 送信元 サーバ 事業所")
 
-TYPES: Final = {
+KINDS_OF_TYPES: Final = {
     **dict.fromkeys(("pydantic.EmailStr", "pydantic.NameEmail"), EMAIL),
     **dict.fromkeys(("pydantic.IPvAnyAddress", "ipaddress.IPv4Address", "ipaddress.IPv6Address"), NETWORK),
     **dict.fromkeys(
@@ -220,54 +216,152 @@ TYPES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """The subject of a class: people, an organisation, or configuration."""
+class ClassTopic:
+    """What a class or table is about, by its name. Nothing is true of most classes."""
 
-    person: bool = False
-    body: bool = False
-    thing: bool = False
+    people: bool = False
+    organization: bool = False
+    configuration: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a name of a field says: personal wherever it stands (`direct`), or of people only.
+class NameMeaning:
+    """The kind of data that the name of a field indicates, and the classes in which it does so."""
 
-    `beside`: also if other fields are so wherever they stand. `tells`: the field shows that the class is about a
-    person; the address of an author does not make a package one.
-    """
-
-    sense: Sense
-    direct: bool
-    beside: bool = False
-    tells: bool = False
-
-
-def words_of(name: str) -> list[str]:
-    """Return the words of a name in Latin letters: `billingEMail_1` → billing, e, mail."""
-    return [word.lower() for word in PART.findall(unicodedata.normalize("NFKC", name)) if not word.isdigit()]
+    kind: DataKind
+    always: bool
+    """Personal in any class. If false, personal in a class about people."""
+    beside_personal: bool = False
+    """Personal also beside fields that are always personal."""
+    implies_person: bool = False
+    """Shows that the class is about a person. The e-mail address of a package's author does not."""
 
 
-def subject_of(name: str) -> Subject:
-    """Return the subject of a class, by its name."""
-    plain = unicodedata.normalize("NFKC", name)
-    if JAPANESE.search(plain):
-        return Subject(
-            any(person in plain for person in JAPANESE_PERSONS), any(body in plain for body in JAPANESE_BODIES)
-        )
-    words = words_of(plain)
-    things = THINGS.intersection(words)
-    if things <= PERHAPS_OF_A_PERSON and any(_singular(word) in PERSONS for word in words):
-        things = frozenset()
-    while len(words) > 1 and words[-1] in DATA_WORDS:
+@dataclass(frozen=True, slots=True)
+class FieldDescription:
+    """A field or column, as a scan sees it."""
+
+    name: str
+    value_type: ValueType | None = None
+    """None if it is not known; then it fits every kind."""
+    type_name: str = ""
+    """The dotted name of its type: `pydantic.EmailStr`."""
+    labels: tuple[str, ...] = ()
+    """Further names: an alias, the name of the column, a title."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalField:
+    """A field that looks personal, and the reason."""
+
+    kind: DataKind
+    reason: str
+
+
+def split_name(name: str) -> list[str]:
+    """Return the words of a name, in lower case and without digits: `billingEMail_1` → billing, e, mail."""
+    words: list[str] = []
+    for letters in _LETTERS.findall(unicodedata.normalize("NFKC", name)):
+        start = 0
+        for index in range(1, len(letters)):
+            next_is_lower = letters[index + 1 : index + 2].islower()
+            if letters[index].isupper() and (letters[index - 1].islower() or next_is_lower):
+                words.append(letters[start:index].lower())
+                start = index
+        words.append(letters[start:].lower())
+    return words
+
+
+def find_topic(class_name: str) -> ClassTopic:
+    """Return what a class or table is about."""
+    name = unicodedata.normalize("NFKC", class_name)
+    if contains_japanese(name):
+        return ClassTopic(_contains_any(name, _JAPANESE_PERSONS), _contains_any(name, _JAPANESE_ORGANIZATIONS))
+    words = split_name(name)
+    configuration = _CONFIGURATION.intersection(words)
+    if configuration <= _PERSONAL_CONFIGURATION and any(make_singular(word) in _PERSONS for word in words):
+        configuration = frozenset()
+    while len(words) > 1 and words[-1] in _IGNORED_CLASS_ENDINGS:
         words.pop()
-    head = _singular(words[-1]) if words else ""
-    before = {_singular(word) for word in words[:-1]}
-    person = head in PERSONS and not before & NOT_PERSONS.get(head, frozenset())
-    person = person or (head in ("profile", "account") and bool(before & PERSONS))
-    return Subject(person and not things, head in BODIES, bool(things))
+    last = make_singular(words[-1]) if words else ""
+    before = {make_singular(word) for word in words[:-1]}
+    people = last in _PERSONS and not before & _IMPERSONAL_CLASS_PREFIXES.get(last, frozenset())
+    people = people or (last in ("profile", "account") and bool(before & _PERSONS))
+    return ClassTopic(people and not configuration, last in _ORGANIZATIONS, bool(configuration))
 
 
-def _singular(word: str) -> str:
+def find_meaning(name: str) -> NameMeaning | None:
+    """Return the meaning of a field's name, or None if it indicates no personal data."""
+    plain = unicodedata.normalize("NFKC", name).strip("_")
+    if contains_japanese(plain):
+        return _find_japanese_meaning(re.sub(r"[0-9_]+$", "", plain))
+    words = split_name(plain)
+    if not words or words[0] in _FLAG_PREFIXES:
+        return None
+    while len(words) > 1 and words[-1] in _IGNORED_FIELD_ENDINGS:
+        words.pop()
+    for length in range(min(_LONGEST_PHRASE, len(words)), 0, -1):
+        before = words[:-length]
+        for phrase in _spell_phrase(words[-length:]):
+            if phrase in _KIND_IF_ALWAYS:
+                return _find_meaning_in_any_class(_KIND_IF_ALWAYS[phrase], before)
+            if phrase in _KIND_IF_OF_PEOPLE:
+                return _find_meaning_for_people(phrase, before)
+    return None
+
+
+def find_kinds(title: str) -> frozenset[DataKind]:
+    """Return the kinds of data that a title names: "Name, e-mail and telephone" names three."""
+    kinds = {**_KIND_IF_OF_PEOPLE, **_KIND_IF_ALWAYS}
+    plain = unicodedata.normalize("NFKC", title)
+    found = {
+        kind for phrase, kind in kinds.items() if len(phrase) > 1 and contains_japanese(phrase) and phrase in plain
+    }
+    words = split_name(plain)
+    for start in range(len(words)):
+        for length in range(1, _LONGEST_PHRASE + 1):
+            found.update(kinds[phrase] for phrase in _spell_phrase(words[start : start + length]) if phrase in kinds)
+    return frozenset(found)
+
+
+def find_personal_fields(class_name: str, fields: Sequence[FieldDescription]) -> dict[str, PersonalField]:
+    """Return the fields of a class or table that look personal, by their names.
+
+    Args:
+        class_name: The name of the class or table, which says whether it is about people.
+        fields: All its fields, inherited ones included, because fields are read beside each other.
+    """
+    topic = find_topic(class_name)
+    if topic.configuration:
+        return {}
+    kinds_by_type = {field.name: kind for field in fields if (kind := _find_kind_of_type(field)) is not None}
+    meanings = {field.name: meaning for field in fields if (meaning := _find_fitting_meaning(field)) is not None}
+    about_person = any(
+        meaning.implies_person and not _belongs_to_organization(meaning.kind, topic) for meaning in meanings.values()
+    )
+    has_address = any(meaning.kind is NETWORK for meaning in meanings.values())
+    personal: dict[str, PersonalField] = {}
+    for field in fields:
+        if field.name in kinds_by_type:
+            kind = kinds_by_type[field.name]
+            reason = f"its type `{field.type_name.rpartition('.')[2]}` indicates {kind.description}"
+            personal[field.name] = PersonalField(kind, reason)
+        elif field.name in meanings:
+            meaning = meanings[field.name]
+            context = _find_context(meaning, topic, about_person=about_person, has_address=has_address)
+            if context is not None:
+                reason = f"its name indicates {meaning.kind.description}{context}"
+                personal[field.name] = PersonalField(meaning.kind, reason)
+    return personal
+
+
+def contains_japanese(text: str) -> bool:
+    """Return True if a text contains a letter that Japanese is written with."""
+    return _JAPANESE.search(text) is not None
+
+
+def make_singular(word: str) -> str:
+    """Return an English word in the singular, if it looks like a plural."""
     if word.endswith("sses"):
         return word[:-2]
     if len(word) > 4 and word.endswith("ies"):
@@ -275,44 +369,80 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def reading_of(name: str) -> Reading | None:
-    """Return the meaning of a field's name; None if it names nothing personal."""
-    plain = unicodedata.normalize("NFKC", name).strip("_")
-    if JAPANESE.search(plain):
-        return _japanese(re.sub(r"[0-9_]+$", "", plain))
-    words = words_of(plain)
-    if not words or words[0] in QUESTIONS:
+def _contains_any(text: str, words: Iterable[str]) -> bool:
+    return any(word in text for word in words)
+
+
+def _spell_phrase(words: Sequence[str]) -> tuple[str, str]:
+    """Return a phrase as the tables spell it, as it is and in the singular."""
+    return "_".join(words), "_".join([*words[:-1], *map(make_singular, words[-1:])])
+
+
+def _find_meaning_in_any_class(kind: DataKind, before: Sequence[str]) -> NameMeaning | None:
+    if _IMPERSONAL_PREFIXES.get(kind, frozenset()).intersection(before):
         return None
-    while len(words) > 1 and words[-1] in ENDINGS:
-        words.pop()
-    for length in range(min(4, len(words)), 0, -1):
-        before = words[:-length]
-        for tail in dict.fromkeys(("_".join(words[-length:]), "_".join([*words[-length:-1], _singular(words[-1])]))):
-            if tail in DIRECT:
-                sense = DIRECT[tail]
-                if NOBODYS.get(sense, frozenset()).intersection(before):
-                    return None
-                return Reading(sense, direct=True, tells=sense not in WEAK and not PERSONS.intersection(before))
-            if tail in OF_PEOPLE:
-                return _of_people(tail, before)
+    implies_person = kind not in _KINDS_WITHOUT_PERSON and not _PERSONS.intersection(before)
+    return NameMeaning(kind, always=True, implies_person=implies_person)
+
+
+def _find_meaning_for_people(phrase: str, before: Sequence[str]) -> NameMeaning | None:
+    kind = _KIND_IF_OF_PEOPLE[phrase]
+    if not before:
+        beside = kind in _KINDS_BESIDE_PERSONAL or phrase in _PHRASES_BESIDE_PERSONAL
+        return NameMeaning(kind, always=False, beside_personal=beside)
+    if before[-1] in _QUALIFIERS and phrase in _QUALIFIED:
+        return NameMeaning(kind, always=True)
+    return NameMeaning(kind, always=False) if kind in (WORK, LOOKS) and before[-1] in _PERSONS else None
+
+
+def _find_japanese_meaning(name: str) -> NameMeaning | None:
+    """Return the meaning of the longest word at the end of a name. Words that are always personal come first."""
+    for table in (_KIND_IF_ALWAYS, _KIND_IF_OF_PEOPLE):
+        endings = [word for word in table if contains_japanese(word) and _ends_in(name, word)]
+        if endings:
+            word = max(endings, key=len)
+            if _contains_any(name.removesuffix(word), _JAPANESE_IMPERSONAL):
+                return None
+            always = table is _KIND_IF_ALWAYS
+            implies_person = always and table[word] not in _KINDS_WITHOUT_PERSON
+            return NameMeaning(table[word], always, beside_personal=not always, implies_person=implies_person)
     return None
 
 
-def _of_people(tail: str, before: list[str]) -> Reading | None:
-    sense = OF_PEOPLE[tail]
-    if not before:
-        return Reading(sense, direct=False, beside=sense in BESIDE or tail in BESIDE_WORDS)
-    if before[-1] in QUALIFIERS and tail in OF_QUALIFIED:
-        return Reading(sense, direct=True)
-    return Reading(sense, direct=False) if sense in (WORK, LOOKS) and before[-1] in PERSONS else None
+def _ends_in(name: str, word: str) -> bool:
+    return name == word or (name.endswith(word) and word not in _WHOLE_NAMES)
 
 
-def _japanese(name: str) -> Reading | None:
-    for table, direct in JAPANESE_WORDS:
-        ends = [word for word in table if name == word or (name.endswith(word) and word not in WHOLE)]
-        if ends:
-            word = max(ends, key=len)
-            if any(nobody in name.removesuffix(word) for nobody in JAPANESE_NOBODYS):
-                return None
-            return Reading(table[word], direct, beside=not direct, tells=direct and table[word] not in WEAK)
+def _find_kind_of_type(field: FieldDescription) -> DataKind | None:
+    kind = KINDS_OF_TYPES.get(field.type_name)
+    if kind is NETWORK and _IMPERSONAL_PREFIXES[NETWORK].intersection(split_name(field.name)):
+        return None
+    return kind
+
+
+def _find_fitting_meaning(field: FieldDescription) -> NameMeaning | None:
+    """Return the meaning of a field's name, or of the first of its labels that has one, if the type fits."""
+    for name in (field.name, *field.labels):
+        meaning = find_meaning(name)
+        if meaning is not None:
+            fits = field.value_type is None or field.value_type in meaning.kind.value_types
+            return meaning if fits else None
+    return None
+
+
+def _belongs_to_organization(kind: DataKind, topic: ClassTopic) -> bool:
+    return topic.organization and not topic.people and kind in _KINDS_OF_ORGANIZATIONS
+
+
+def _find_context(meaning: NameMeaning, topic: ClassTopic, *, about_person: bool, has_address: bool) -> str | None:
+    """Return what makes a field personal beside its name, or None if it is not personal in this class."""
+    if _belongs_to_organization(meaning.kind, topic):
+        return None
+    if meaning.always:
+        return ""
+    if topic.people:
+        return ", in a class about people"
+    beside_personal = about_person and meaning.beside_personal
+    if not topic.organization and (beside_personal or (has_address and meaning.kind in _TRACES)):
+        return ", beside fields that are personal"
     return None
