@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from purposeguard import Guard, Label, Notice, Purpose, PurposeGuardError, PurposeMissing, PurposeViolation, Source
 from purposeguard.policy.table import PolicyTable
 from purposeguard.runtime.declarations import Reclassification
-from purposeguard.runtime.observer import Tick
+from purposeguard.runtime.observer import Fields, Observer, Tick
+from purposeguard.runtime.registry import Activity
 from tests.generated.notice_tables import WORDS, Tables, bans, copied, some, tables, titled
 
 Revisions = tuple[Notice, Notice]
@@ -113,6 +114,37 @@ def outcome(act: Callable[[], object]) -> object:
 
 
 # ---- Doubles ------------------------------------------------------------------------------------------------------
+
+
+class RecordingReads(Observer):
+    """An observer that collects the columns that are read, and the statements that could not be analyzed."""
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[str, str | None]] = []
+        """Each column with the name of the activity that reads it."""
+        self.unresolved_events: list[tuple[str, set[str], PurposeGuardError]] = []
+        """Each event with the columns that it could have read, and its error."""
+
+    def read(self, fields: Fields, activity: Activity | None) -> None:
+        name = activity.name if activity is not None else None
+        self.reads.extend((column, name) for column, _ in fields)
+
+    def unresolved(self, fields: Fields, activity: Activity | None, event: str, error: PurposeGuardError) -> None:
+        self.unresolved_events.append((event, {column for column, _ in fields}, error))
+
+    @property
+    def columns(self) -> set[str]:
+        """All columns that were read, without those of statements that could not be analyzed."""
+        return {column for column, _ in self.reads}
+
+    @property
+    def evidence(self) -> set[str]:
+        """All columns that were read, or could have been read."""
+        return self.columns.union(*(columns for _, columns, _ in self.unresolved_events))
+
+    def clear(self) -> None:
+        self.reads.clear()
+        self.unresolved_events.clear()
 
 
 class RecordingLedger:

@@ -36,7 +36,7 @@ from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.current_use import find_current_use, require_current_use
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import GREENLET
-from purposeguard.runtime.observer import Fields, log_observed
+from purposeguard.runtime.observer import Fields
 from purposeguard.runtime.protocols import Roster, RosterOversight
 from purposeguard.runtime.registry import TaggedTable
 from purposeguard.runtime.site import Site
@@ -240,12 +240,15 @@ class Decider:
         use = find_current_use(self.engine)
         return use if use is not None else require_current_use(self.engine, describe_statement(kind, tables))
 
-    def check_demand(self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES) -> None:
+    def check_demand(
+        self, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES, *, reads: Fields | None = None
+    ) -> None:
         """Check that the use under way may use all that is demanded, and record it in the ledger.
 
         Args:
             demand: The demand.
             rules: By table, the rule of the rows that are kept. It bounds the sources of rows that name their own.
+            reads: The columns whose reading is reported now, by default all columns of the demand.
 
         Raises:
             PurposeMissing: no purpose is under way.
@@ -256,13 +259,15 @@ class Decider:
         if not demand.is_personal:
             return
         if self.engine.observers.read:
-            self.report_read(demand.columns)
+            self.report_read(demand.columns if reads is None else reads)
         if not demand.rows and use_cached_labels(self.engine.innermost(), demand.labels):
             return
         self.check_demand_under(self.current_use(demand.kind, demand.tables), demand, rules)
 
     def report_read(self, columns: Fields) -> None:
-        """Report to the observers that the use under way is about to read these columns."""
+        """Report to the observers that the use under way is about to read these columns, if there are any."""
+        if not columns:
+            return
         use = find_current_use(self.engine)
         self.engine.report_read(columns, use.activity if use is not None else None)
 
@@ -309,7 +314,8 @@ class Decider:
             if tag.label not in denied:
                 later[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
-            _refuse_unnarrowed(demand.unnarrowed, use)
+            event = f"{demand.kind} of {', '.join(dict.fromkeys(filter(None, demand.tables)))}"
+            self.engine.refuse_unresolved(UnlabelledData(demand.unnarrowed), event, demand.columns, use.activity)
         for label in demand.labels - denied:
             use.handle.count_use(label, (), permissions, 1)
         for label in later:
@@ -554,13 +560,6 @@ def _frames() -> Iterator[FrameType]:
         if greenlet is not None:
             greenlet = greenlet.parent
             frame = None if greenlet is None else greenlet.gr_frame
-
-
-def _refuse_unnarrowed(why: str, use: Use[Any]) -> None:
-    error = UnlabelledData(why)
-    if not use.activity.observing:
-        raise error
-    log_observed(error)
 
 
 def require_tag(columns: Columns, name: str, table: str = "") -> Tag:

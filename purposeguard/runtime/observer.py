@@ -13,6 +13,7 @@ from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.notice.label import Label
 from purposeguard.policy.verdict import Verdict
 from purposeguard.policy.violations import PurposeViolation
+from purposeguard.runtime.entry_point import current_entry_point
 from purposeguard.runtime.registry import Access, Activity
 
 if TYPE_CHECKING:
@@ -212,14 +213,41 @@ def _call_each(ticks: list[Tick]) -> None:
         tick()
 
 
-class ObservedLog(Observer):
-    """An observer that logs violations that are only observed."""
+_MAX_LOGGED_KINDS: Final = 10_000
+"""The number of kinds of violations that one observer logs. Further kinds are not logged."""
 
-    __slots__ = ()
+
+class ObservedLog(Observer):
+    """An observer that logs the first of each kind of violation that is only observed.
+
+    Two denials are of one kind if the entry point, the activity, the function, the field and the denied sources are the
+    same. Others are of one kind if their messages are the same.
+    """
+
+    __slots__ = ("_logged",)
+
+    def __init__(self) -> None:
+        self._logged: set[object] = set()
 
     def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
-        """Log a denial if it is only observed."""
-        if observed:
+        """Log a denial if it is only observed, and the first of its kind."""
+        if not observed:
+            return
+        decision = getattr(error, "decision", None)  # An error that was made anew from its text has none.
+        if isinstance(error, PurposeViolation) and decision is not None:
+            place = (error.entry_point, error.activity, error.function, error.field)
+            self._log_first(error, *place, type(error), *decision.denied)
+        else:
+            self._log_first(error, error.entry_point, str(error))
+
+    def unresolved(self, fields: Fields, activity: Activity | None, event: str, error: PurposeGuardError) -> None:  # noqa: ARG002  # The signature of `Observer`.
+        """Log a statement or data flow that could not be analyzed, if it is the first of its kind."""
+        name = activity.name if activity is not None else None
+        self._log_first(error, current_entry_point(), name, event, str(error))
+
+    def _log_first(self, error: PurposeGuardError, *kind: object) -> None:
+        if kind not in self._logged and len(self._logged) < _MAX_LOGGED_KINDS:
+            self._logged.add(kind)
             log_observed(error)
 
 

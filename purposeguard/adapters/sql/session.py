@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from sqlglot import exp
@@ -23,11 +23,13 @@ from purposeguard.adapters.sql.lineage import (
 from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.rows import narrow_statement
 from purposeguard.adapters.sql.tags import Catalog, Tables, several
+from purposeguard.adapters.sql.unresolved import Faults, ObservedStatement, ReachableColumns, collect_or_raise
 from purposeguard.adapters.tags import NOT_PERSONAL
 from purposeguard.containers import map_values
 from purposeguard.guard import Guard
 from purposeguard.notice.label import Label
 from purposeguard.runtime.current_use import find_current_use
+from purposeguard.runtime.observer import Fields
 from purposeguard.runtime.use import Use
 
 KEPT: Final = 1000
@@ -85,7 +87,9 @@ class Statements:
             standard_strings=standard_strings,
         )
         self.passes: Final = PassedForms(several(passes, "passes", '["PRAGMA foreign_keys"]'))
+        self.reachable: Final = ReachableColumns(self.tables)
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
+        self._observed = functools.lru_cache(KEPT)(self._prepare_observed)
         self._declare()
 
     def _declare(self) -> None:
@@ -104,6 +108,8 @@ class Statements:
     def check(self, text: str) -> None:
         """Check that the use under way may use all that a statement reads, and may write it where the statement does.
 
+        In observe mode, all of these errors are reported instead.
+
         Raises:
             UnresolvedStatement: it is unknown what the statement reads or writes.
             UnlabelledData: a column that is read carries no tag, or rows must be narrowed first.
@@ -111,7 +117,9 @@ class Statements:
             PurposeMissing: no purpose is under way.
             PurposeViolation: the purpose may not use a column; `field` names the first.
         """
-        if not self.passes.is_passed(text):
+        if self.decider.is_observing():
+            self._observe(text, narrowed=False)
+        elif not self.passes.is_passed(text):
             explained = self.passes.find_explained_statement(text)
             self.decider.check_demand(self._statement(text if explained is None else explained).demand)
 
@@ -128,6 +136,9 @@ class Statements:
             TypeError: governance has no roster of all subjects.
             StoreUnavailable: the roster cannot be read now.
         """
+        if self.decider.is_observing():
+            self._observe(text, narrowed=True)
+            return text
         if self.passes.is_passed(text) or self.passes.find_explained_statement(text) is not None:
             self.check(text)
             return text
@@ -169,22 +180,77 @@ class Statements:
             labels[name] = label
         return labels
 
+    # ---- observe mode ----------------------------------------------------------------------------------------------
+
+    def _observe(self, text: str, *, narrowed: bool) -> None:
+        """Report what a statement reads and why it would be refused. Raise nothing that the analysis finds.
+
+        Args:
+            text: The statement.
+            narrowed: True if rows that may not be used would be left out in enforce mode.
+        """
+        if self.passes.is_passed(text):
+            return
+        explained = self.passes.find_explained_statement(text)
+        text = text if explained is None else explained
+        observed = self._observed(text) if len(text) <= LONGEST_KEPT else self._prepare_observed(text)
+        self.report_observed(observed, lambda prepared: self._decide_observed(prepared, narrowed=narrowed))
+
+    def _prepare_observed(self, text: str) -> ObservedStatement:
+        faults = Faults()
+        prepared = None
+        with faults.collect():
+            prepared = self._prepare(text, faults)
+        return ObservedStatement(text, prepared, faults.errors)
+
+    def _decide_observed(self, statement: PreparedStatement, *, narrowed: bool) -> None:
+        if narrowed:
+            self._decide(statement)
+        else:
+            self.decider.check_demand(statement.demand)
+
+    def report_observed(self, observed: ObservedStatement, decide: Callable[[Any], object]) -> None:
+        """Report the faults of a statement in observe mode, and decide it.
+
+        Args:
+            observed: The statement.
+            decide: A function that decides the prepared statement.
+        """
+        faults = Faults(observed.errors)
+        if observed.prepared is not None:
+            with faults.collect():
+                decide(observed.prepared)
+        if faults.errors:
+            event, columns = self.reachable.describe(observed.text)
+            for error in faults.errors:
+                self.decider.refuse_unresolved(error, event, columns)
+
     # ---- preparation and decision ----------------------------------------------------------------------------------
 
     def _statement(self, text: str) -> PreparedStatement:
         return self._prepared(text) if len(text) <= LONGEST_KEPT else self._prepare(text)
 
-    def _prepare(self, text: str) -> PreparedStatement:
+    def _prepare(self, text: str, faults: Faults | None = None) -> PreparedStatement:
+        """Analyze a statement. Flows that would be refused, and columns without a tag, are collected in `faults`."""
         statement = read_statement(text, self.catalogue)
-        self._require_covering_tags(statement, narrowed=False)
-        return PreparedStatement(statement, list_used_columns(self.tables, statement.analysis), self.decider)
+        with collect_or_raise(faults):
+            self._require_covering_tags(statement, narrowed=False)
+        used = list_used_columns(self.tables, statement.analysis)
+        return PreparedStatement(statement, used if faults is None else faults.drop_untagged(used), self.decider)
 
-    def _decide(self, statement: PreparedStatement) -> Mapping[str, RowRule]:
-        """Check a statement, and return the row rules by which to narrow it; empty if it may run unchanged."""
+    def _decide(self, statement: PreparedStatement, reads: Fields | None = None) -> Mapping[str, RowRule]:
+        """Check a statement, and return the row rules by which to narrow it; empty if it may run unchanged.
+
+        Args:
+            statement: The statement.
+            reads: The columns whose reading is reported now, by default all that the statement uses.
+        """
         demand = statement.narrowed_demand
         if not demand.rows:
-            self.decider.check_demand(demand)
+            self.decider.check_demand(demand, reads=reads)
             return {}
+        if self.decider.engine.observers.read:
+            self.decider.report_read(demand.columns if reads is None else reads)
         use = self.decider.current_use(demand.kind, demand.tables)
         rules = {} if use is None else self._rules(statement.used, use)
         self.decider.check_demand_under(use, demand, rules)

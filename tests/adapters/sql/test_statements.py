@@ -13,7 +13,7 @@ from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import FlowViolation
 from tests.oversights import Told
-from tests.support import RecordingLedger
+from tests.support import RecordingLedger, RecordingReads
 
 TABLES = Tables(
     tm.NOTICE,
@@ -144,8 +144,60 @@ def test_where_it_is_only_observed_it_is_recorded_and_runs_as_it_is(caplog: pyte
         shop.check("SELECT name FROM person")
     assert [record for record in caplog.records if "`person` say whose they are" in record.getMessage()]
     assert [record for record in caplog.records if "product-data" in record.getMessage()]
-    with pytest.raises(UnresolvedStatement):
+    with guard.purpose(tm.RenewalGuidance, mode="enforce"), pytest.raises(UnresolvedStatement):
         shop.check("EXPLAIN SELECT 1")
+
+
+UNUSUAL = {
+    "EXPLAIN SELECT email FROM customer": "explain of customer",
+    "SELECT email FROM customer; DELETE FROM customer": "select of customer",
+    "SELECT my_secrets(email) FROM customer": "select of customer",
+    "UPDATE customer SET id = length(email)": "update of customer",
+    "PRAGMA table_info(customer)": "pragma of customer",
+    "Taro Yamada, customer": "statement of customer",
+    "SELECT FROM WHERE": "select",
+    "VACUUM": "vacuum",
+    "SELECT * FROM elsewhere": "select",
+}
+"""Statements that are refused where they are enforced, each with its description."""
+
+
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_statements_that_cannot_be_analyzed_are_reported_in_observe_mode(text: str) -> None:
+    observer = RecordingReads()
+    guard = pg.Guard(tm.NOTICE, mode="observe", observers=[observer])
+    shop = Statements(guard, TABLES, dialect="postgres")
+    every = {name for name, _ in shop.reachable.all_columns}
+    assert {"customer.email", "mailing.address"} < every
+    for _ in range(2):  # The second time, the error is cached.
+        shop.check(text)
+        assert shop.narrowed(text) == text
+        with guard.purpose(tm.RenewalGuidance):
+            shop.check(text)
+    assert [event for event, _, _ in observer.unresolved_events] == [UNUSUAL[text]] * 6
+    reachable = {column for column in every if "customer" not in text or column.startswith("customer.")}
+    assert all(columns == reachable for _, columns, _ in observer.unresolved_events)
+    assert all(error.__traceback__ is None for _, _, error in observer.unresolved_events)
+    with guard.purpose(tm.RenewalGuidance, mode="enforce"), pytest.raises(pg.PurposeGuardError):
+        shop.check(text)
+
+
+def test_a_column_without_a_tag_is_reported_and_the_others_are_read_in_observe_mode() -> None:
+    observer = RecordingReads()
+    shop = Statements(pg.Guard(tm.NOTICE, mode="observe", observers=[observer]), TABLES, dialect="postgres")
+    shop.check("SELECT mailing.note, customer.email FROM mailing, customer")
+    ((event, _, error),) = observer.unresolved_events
+    assert event == "select of customer, mailing"
+    assert isinstance(error, pg.UnlabelledData)
+    assert observer.columns == {"customer.email"}
+
+
+def test_reads_of_tables_whose_rows_are_decided_are_reported() -> None:
+    observer = RecordingReads()
+    guard = pg.Guard(tm.NOTICE, governance=Told(), observers=[observer])
+    with guard.purpose(tm.RenewalGuidance):
+        Statements(guard, TABLES, dialect="postgres").narrowed("SELECT name FROM person")
+    assert observer.columns == {"person.name"}
 
 
 def test_what_is_only_observed_is_told_once():
