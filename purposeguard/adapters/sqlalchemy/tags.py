@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin
@@ -32,8 +33,29 @@ from purposeguard.values.annotations import is_taggable, iter_attributes
 from purposeguard.values.markers import Mark
 from purposeguard.values.type_schema import NOBODY, Shape, read_argument_shape, read_shape
 
-Where = MetaData | registry | type[DeclarativeBase]
-"""A collection of tables: a declarative base, a registry or a `MetaData`."""
+
+class EveryTable:
+    """All tables that are defined in this process after this module was imported. Use the instance `EVERY_TABLE`."""
+
+    def __init__(self) -> None:
+        self._tables: weakref.WeakSet[Table] = weakref.WeakSet()
+        event.listen(Table, "after_parent_attach", self._add)
+
+    def _add(self, table: Table, parent: object) -> None:
+        if isinstance(parent, MetaData):
+            self._tables.add(table)
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The tables by name. Of several tables with one name, it is one of those that are still in their `MetaData`."""
+        return {table.fullname: table for table in list(self._tables) if table.fullname in table.metadata.tables}
+
+
+EVERY_TABLE: Final = EveryTable()
+"""The collection of all tables of this process."""
+
+Where = MetaData | registry | type[DeclarativeBase] | EveryTable
+"""A collection of tables: a declarative base, a registry, a `MetaData` or `EVERY_TABLE`."""
 
 NOT_PERSONAL_TABLE: Final = "not-personal"
 """The `Table.info` of a table without personal columns."""
@@ -224,7 +246,9 @@ def _specs(info: object, where: str) -> Iterator[OneSpec]:
         yield from info
 
 
-def _metadata_of(where: object) -> MetaData:
+def _metadata_of(where: object) -> MetaData | EveryTable:
+    if isinstance(where, EveryTable):
+        return where
     metadata = getattr(where, "metadata", where)
     if not isinstance(metadata, MetaData):
         raise TypeError(f"tables are in a declarative base, a registry or a MetaData, not {type(where).__name__}")

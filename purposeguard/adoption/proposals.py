@@ -1,0 +1,162 @@
+"""Proposals of purposes for entry points, from what they were observed to read."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from purposeguard.adoption.lexicon import words_of
+from purposeguard.adoption.summary import Summary, decide_use
+from purposeguard.guard import Guard
+from purposeguard.notice.vocabulary import Purpose
+from purposeguard.policy.context import DenialReason
+
+Option = tuple[type[Purpose], str | None]
+"""A purpose with the channel that must be stated, if any."""
+
+_SEGMENT: Final = re.compile(r"[^/{}<>:.\s]+")
+
+
+class Candidate(NamedTuple):
+    """A purpose that permits what an entry point reads.
+
+    Attributes:
+        purpose: The canonical id.
+        channel: The channel that must be stated. None if none must be.
+        by_consent: True if the use is permitted only for subjects who gave their consent.
+        breadth: The number of sources that may serve the purpose.
+        similarity: The share of the words of the purpose that occur in the name of the entry point, from 0 to 1.
+    """
+
+    purpose: str
+    channel: str | None
+    by_consent: bool
+    breadth: int
+    similarity: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """The purposes for an entry point.
+
+    Attributes:
+        entry_point: The name of the entry point.
+        sources: The ids of the sources that it reads.
+        candidates: The purposes that permit all of them, the best one first. Empty if no purpose does.
+        forbidding: If no purpose permits all sources, those that do not share a purpose with the others.
+    """
+
+    entry_point: str
+    sources: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    forbidding: tuple[str, ...] = ()
+
+
+def propose_purposes(summary: Summary, guard: Guard, stated: Mapping[str, str]) -> list[Proposal]:
+    """Propose purposes for each entry point without one. Those that no purpose permits come first.
+
+    Args:
+        summary: The evidence.
+        guard: The guard with the notice.
+        stated: The purposes of entry points for which one is stated. Entry points with the same beginning are likely to
+            serve the same purpose.
+    """
+    proposer = _Proposer(guard, stated)
+    proposals: list[Proposal] = []
+    for name, sources in summary.collect_sources().items():
+        if name and name not in stated:
+            proposals.append(proposer.propose(name, tuple(sources)))  # A loop is easier to read.
+    return sorted(proposals, key=lambda proposal: (bool(proposal.candidates), proposal.entry_point))
+
+
+class _Proposer:
+    """The permitting purposes of a notice, which are looked up once for each set of sources."""
+
+    def __init__(self, guard: Guard, stated: Mapping[str, str]) -> None:
+        self._guard = guard
+        self._purposes_by_beginning: dict[str, set[str]] = {}
+        for name, stated_purpose in stated.items():
+            self._purposes_by_beginning.setdefault(_beginning(name), set()).add(stated_purpose)
+        self._options: list[Option] = []
+        for purpose in guard.notice.purposes:
+            self._options += [(purpose, channel) for channel in self._list_channels(purpose)]
+        self._answers: dict[str, dict[Option, bool]] = {}
+        self._breadths: Counter[Option] = Counter()
+        for source in guard.notice.sources:
+            self._breadths.update(self._list_options(source.clause).keys())
+
+    def propose(self, entry_point: str, sources: tuple[str, ...]) -> Proposal:
+        """Return the proposal for an entry point that reads these sources."""
+        words = set(words_of(entry_point))
+        neighbors = self._purposes_by_beginning.get(_beginning(entry_point), set())
+        candidates: list[Candidate] = []
+        for (purpose, channel), by_consent in self._find_permitting(sources).items():
+            breadth = self._breadths[purpose, channel]
+            similarity = _measure_similarity(words, purpose)
+            candidates.append(Candidate(purpose.clause, channel, by_consent, breadth, similarity))
+        candidates.sort(
+            key=lambda candidate: (
+                candidate.by_consent,
+                candidate.purpose not in neighbors,
+                -candidate.similarity,
+                candidate.breadth,
+                candidate.channel is not None,
+            )
+        )
+        forbidding = () if candidates else tuple(self._find_forbidding(sources))
+        return Proposal(entry_point, sources, tuple(candidates), forbidding)
+
+    def _find_permitting(self, sources: tuple[str, ...]) -> dict[Option, bool]:
+        """Return the options that permit all sources; True for those that rest on consent.
+
+        An option permits several sources exactly if it permits each of them (rule 2).
+        """
+        answers = [self._list_options(source) for source in sources]
+        permitting: dict[Option, bool] = {}
+        for option in self._options:
+            if all(option in answer for answer in answers):
+                permitting[option] = any(answer[option] for answer in answers)
+        return permitting
+
+    def _list_options(self, source: str) -> dict[Option, bool]:
+        """Return the options that permit one source; True for those that rest on consent."""
+        answers = self._answers.get(source)
+        if answers is None:
+            answers = self._answers[source] = {}
+            for purpose, channel in self._options:
+                decision = decide_use(self._guard, source, purpose, channel, ())
+                if decision or decision.reason is DenialReason.CONSENT:
+                    answers[purpose, channel] = not decision
+        return answers
+
+    def _list_channels(self, purpose: type[Purpose]) -> tuple[str | None, ...]:
+        table = self._guard.engine.snapshot.matrix
+        return tuple(table.list_admitted_channels(purpose)) if table.must_state_channel(purpose) else (None,)
+
+    def _find_forbidding(self, sources: tuple[str, ...]) -> Iterator[str]:
+        """Yield the sources without which some purpose would permit the others."""
+        for source in sources:
+            others = tuple(other for other in sources if other != source)
+            if others and self._find_permitting(others):
+                yield source
+
+
+def _measure_similarity(words: set[str], purpose: type[Purpose]) -> float:
+    """Return the share of the words of a purpose's slug that occur in the name of an entry point."""
+    own = set(words_of(purpose.slug))
+    shared = {word for word in own if any(_stem(word) == _stem(other) for other in words)}
+    return len(shared) / len(own) if own else 0.0
+
+
+def _stem(word: str) -> str:
+    """Return the beginning of a word that related words share: `renewals` and `renew`."""
+    return word[:5]
+
+
+def _beginning(entry_point: str) -> str:
+    """Return the first two parts of a name that are no parameters: `GET /users/{id}` → `users`."""
+    parts = _SEGMENT.findall(entry_point)
+    return parts[1] if len(parts) > 1 else entry_point
