@@ -30,10 +30,10 @@ INSTALLED_APPS = [
     "examples.django_shop.apps.ShopConfig",
 ]
 MIDDLEWARE = [
+    "purposeguard.integrations.django.PurposeMiddleware",  # first, so that the others have an entry point
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "purposeguard.integrations.django.PurposeMiddleware",
 ]
 TEMPLATES = [
     {

@@ -13,6 +13,7 @@ If the routes are your own, decorate the functions below them instead, so that e
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import sys
@@ -23,6 +24,7 @@ from purposeguard.errors import StoreUnavailable
 from purposeguard.integrations.threads import hopping, off_loop, settled
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.entry_point import EntryPoint, name_method
 from purposeguard.runtime.site import Site
 
 __all__ = ["WEBSOCKET", "PurposeRoutes"]
@@ -36,10 +38,16 @@ Run = Callable[[App, Scope, Receive, Send], Awaitable[None]]
 _NAME: Final = re.compile(r"[A-Z]+ [^\s/]*/\S*")
 _PLACE: Final = "purposeguard.place"
 """The key of a scope that tells the next route whose purposes hold."""
+_ENTRY_POINT: Final = "purposeguard.entry_point"
+"""The key of a scope that holds the entry point of its request."""
+_MOUNT: Final = "purposeguard.mount"
+"""The key of a scope that holds the template of the path at which the present application is mounted."""
 
 WEBSOCKET: Final = "WEBSOCKET"
 """Takes the place of the method in the name of a websocket route."""
 _ANY: Final = "any method of"
+_ANYTHING: Final = "/{path:path}"
+"""The end of the path of a mount without routes of its own."""
 
 
 class PurposeRoutes:
@@ -49,7 +57,8 @@ class PurposeRoutes:
     `guard.purpose(…)`, or to None if a route uses nothing personal. HEAD counts as GET; a websocket is
     `WEBSOCKET /path`. Routes under a mount or an included router begin with its path, those of a host with the host. A
     mount without routes of its own is `/mount/{path:path}`. Each name is an activity, declared at once and called after
-    the route unless its block has a name.
+    the route unless its block has a name. It is also the name of the entry point of a request, whether or not its route
+    has a purpose.
 
     The path of a request is not read here: the router of the application chooses a route, and the purpose begins where
     the router hands the request over. Each route of the application therefore gets another `handle`, which does nothing
@@ -76,8 +85,10 @@ class PurposeRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the lifespan of the application."""
-        scope[_PLACE] = _RoutePlace(self, "")
-        await self._app(scope, receive, send)
+        with enter_entry_point(scope):
+            if self._runs or scope.get(_PLACE) is None:  # Or else the purposes of the application around it hold.
+                scope[_PLACE] = _RoutePlace(self, "", scope.get(_MOUNT, ""))
+            await self._app(scope, receive, send)
 
     def _hook_all(self, routes: Iterable[Any], prefix: str) -> Iterator[str]:
         """Give each route a `handle` that asks for its purpose, and yield the names by which `routes` may name it."""
@@ -117,21 +128,21 @@ class PurposeRoutes:
         original = get_declared_route(chosen)
         if chosen is None or (place.included and original is not route):
             return None
+        path = place.prefix + _route_path(chosen)
+        scope[_MOUNT] = place.mount + path.removesuffix(_ANYTHING)
         if _list_nested_routes(chosen):
-            scope[_PLACE] = _RoutePlace(self, place.prefix + _route_path(chosen))
+            scope[_PLACE] = place._replace(prefix=path)
             return None
         if original is not route and _is_api_route(original):
-            scope[_PLACE] = _RoutePlace(self, place.prefix, chosen)
+            scope[_PLACE] = place._replace(included=chosen)
             return None
-        return self._find_run(chosen, place.prefix, scope)
-
-    def _find_run(self, route: Any, prefix: str, scope: Scope) -> Run | None:
-        path = prefix + _route_path(route)
         method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
-        methods = getattr(route, "methods", None)
-        if method == "HEAD" and f"HEAD {path}" not in self._runs and (not methods or "GET" in methods):
-            method = "GET"
-        return self._runs.get(f"{method} {path}")
+        methods = getattr(chosen, "methods", None) or ()
+        name = name_method(method, methods)
+        entry_point: EntryPoint = scope[_ENTRY_POINT]
+        entry_point.choose_route(name, place.mount + path)
+        stated = f"{method} {path}"
+        return self._runs[stated] if stated in self._runs else self._runs.get(f"{name} {path}")
 
 
 class _RoutePlace(NamedTuple):
@@ -139,6 +150,8 @@ class _RoutePlace(NamedTuple):
 
     purposes: PurposeRoutes
     prefix: str
+    mount: str = ""
+    """The template of the path at which the application of `purposes` is mounted itself."""
     included: Any = None
 
 
@@ -224,6 +237,20 @@ async def answer_off_loop(
         await refuse(error)
 
 
+def enter_entry_point(scope: Scope) -> contextlib.AbstractContextManager[object]:
+    """Return a block that enters the entry point of a request, which is named once its route is chosen.
+
+    All applications and middlewares that handle the same request share it.
+    """
+    if scope["type"] not in {"http", "websocket"}:
+        return contextlib.nullcontext()
+    entry_point: EntryPoint | None = scope.get(_ENTRY_POINT)
+    if entry_point is None:
+        entry_point = EntryPoint.request(WEBSOCKET if scope["type"] == "websocket" else scope["method"])
+        scope[_ENTRY_POINT] = entry_point
+    return entry_point
+
+
 def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:
     """Yield each route of an application, or of a list of routes, with its whole path.
 
@@ -239,7 +266,7 @@ def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Ite
             yield route_or_context, path
             if below_mounts:
                 below = _list_nested_routes(route_or_context) or _routes_behind_middlewares(route_or_context)
-                yield from iter_routes(below, path.removesuffix("/{path:path}"))
+                yield from iter_routes(below, path.removesuffix(_ANYTHING))
 
 
 def _require_known_route(name: str, route_names: set[str]) -> None:
@@ -317,7 +344,7 @@ def _route_path(route: Any) -> str:
     own_path = getattr(route, "path", None)
     path = str(getattr(route, "host", "") if own_path is None else own_path)
     opaque = getattr(get_declared_route(route), "routes", None) is not None and not _list_nested_routes(route)
-    return f"{path}/{{path:path}}" if opaque else path
+    return path + _ANYTHING if opaque else path
 
 
 def _iter_route_names(route: Any, path: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Final
 
 from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
+from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.site import Site
 
 with Needs(__name__, "celery"):
@@ -105,6 +106,10 @@ class PurposeTask(_Task):  # type: ignore[misc]  # The base class has no types.
         request = self.request_stack.top
         if request is None or request.called_directly or hasattr(request, _ORIGIN):
             return super().__call__(*args, **kwargs)
+        with EntryPoint.task(self.name):
+            return self._run_message(request, args, kwargs)
+
+    def _run_message(self, request: Any, args: Any, kwargs: Any) -> Any:
         passports = self.passports
         text = (request.headers or {}).get(HEADER)
         origin = self._origin(text, args, kwargs)

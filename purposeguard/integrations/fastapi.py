@@ -38,6 +38,7 @@ from purposeguard.integrations.asgi import (
     Scope,
     Send,
     answer_off_loop,
+    enter_entry_point,
     get_declared_route,
     iter_layers,
     iter_routes,
@@ -89,6 +90,9 @@ def install(
     answer. A websocket is closed, with 1008 if it was refused. Handlers of the application's own stay. With
     `details=False` a refusal does not say which clauses stand against it.
 
+    The entry point of a request is its route, such as `GET /users/{id}`, from the time that the route is chosen until
+    everything that belongs to the request has run. Before that, and without a route, it is `GET (no route)`.
+
     `routes` gives routes their purposes in one place, as `PurposeRoutes` does. Call this function once, before the
     application starts. The routes are inspected when it starts.
 
@@ -105,7 +109,24 @@ def install(
     if not isinstance(guard, Guard):
         raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
     add_handlers(app, details=details)
+    replaceable: Any = app  # What this method builds runs everything that belongs to a request.
+    replaceable.build_middleware_stack = functools.partial(_build_stack, app.build_middleware_stack)
     app.add_middleware(_InstalledMiddleware, installed=app, guard=guard, details=details, routes=routes or {})
+
+
+def _build_stack(build: Callable[[], App]) -> App:
+    return _EntryPointMiddleware(build())
+
+
+class _EntryPointMiddleware:
+    """Middleware around all others, and around the handler of unexpected errors, that enters the entry point."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app  # FastAPI looks for its own middlewares behind this name.
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with enter_entry_point(scope):
+            await self.app(scope, receive, send)
 
 
 class _InstalledMiddleware:
@@ -145,7 +166,7 @@ class _InstalledMiddleware:
         if self._inspected_routes < 0:
             await verify_hooks(PurposeRoute)
         # Later calls replace the first PurposeRoutes, and do not wrap it.
-        entry = PurposeRoutes(self._app, self._routes, of=self._installed) if self._routes else self._app
+        entry = PurposeRoutes(self._app, self._routes, of=self._installed)
         self.prepare_routes()
         self._entry = entry
 

@@ -25,6 +25,7 @@ from purposeguard.extras import Needs, must_be_tested
 from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
 from purposeguard.runtime.activity import ActivityWrapper, Block
+from purposeguard.runtime.entry_point import EntryPoint, name_method
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use, is_owner_running
 from purposeguard.runtime.wrapping import wrap_body
@@ -78,9 +79,10 @@ class Purposes:
 
     The purpose begins before the first `before_request`. It holds in the view, in error handlers, in `after_request`
     and `teardown_request`, and in each step of a streamed answer. It also holds in asynchronous views and hooks, which
-    Flask runs elsewhere. Between these steps, and in a route that is not named, there is no purpose. If the application
-    has no handler of its own, an error of this library is answered with its problem details; without `details`, with
-    status and title alone.
+    Flask runs elsewhere. Between these steps, and in a route that is not named, there is no purpose. The entry point of
+    a request is its rule, such as `GET /customers/<int:key>`, in all of these places and in each route. If the
+    application has no handler of its own, an error of this library is answered with its problem details; without
+    `details`, with status and title alone.
 
     Raises:
         TypeError: A route is given something that is no block, or there is no guard.
@@ -134,12 +136,17 @@ class Purposes:
 class _RequestState:
     """The state of one request, kept in its environment. `route` enters a use for each step of the answer."""
 
-    __slots__ = ("requests", "route", "use")
+    __slots__ = ("entry_point", "requests", "route", "use")
 
-    def __init__(self, requests: _RequestPurposes) -> None:
+    def __init__(self, requests: _RequestPurposes, method: str) -> None:
         self.requests = requests
+        self.entry_point = EntryPoint.request(method)
         self.route: ActivityWrapper | None = None
         self.use: Use[Any] | None = None
+
+    def wrap_step(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function that belongs to the answer so that it runs at the entry point and for the purpose."""
+        return self.entry_point.wrap(fn if self.route is None else wrap_body(fn, self.route))
 
 
 class _RequestPurposes:
@@ -176,7 +183,9 @@ class _RequestPurposes:
         # The state may be that of an application around this one.
         is_own = state is not None and state.requests is self and state.use is None
         if state is not None and is_own and current_request.url_rule is not None:
-            route = self._get_route(current_request.url_rule, current_request.method)
+            rule, method = current_request.url_rule, current_request.method
+            state.entry_point.choose_route(name_method(method, rule.methods or ()), rule.rule)
+            route = self._get_route(rule, method)
             if route is not None:
                 state.use = route.enter()
                 state.route = route
@@ -185,20 +194,20 @@ class _RequestPurposes:
         self, inner: Callable[..., Iterable[bytes]], environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Run the WSGI application, and return an answer whose steps run for the purpose of the request."""
-        state = environ[_ENVIRON] = _RequestState(self)
-        try:
-            body = inner(environ, start_response)
-        finally:
-            if state.route is not None and state.use is not None:
-                state.route.leave(state.use)
-                state.use = None
+        state = environ[_ENVIRON] = _RequestState(self, environ["REQUEST_METHOD"])
+        with state.entry_point:
+            try:
+                body = inner(environ, start_response)
+            finally:
+                if state.route is not None and state.use is not None:
+                    state.route.leave(state.use)
+                    state.use = None
         file_wrapper = environ.get("wsgi.file_wrapper")
-        if state.route is None or (isinstance(file_wrapper, type) and isinstance(body, file_wrapper)):
+        if isinstance(file_wrapper, type) and isinstance(body, file_wrapper):
             return body  # The server recognizes such a file by its class, and reads it itself.
         # Each step of the answer runs for the purpose of its request, and so does what closes it.
         close = getattr(body, "close", None)
-        steps = wrap_body(_iterate, state.route)(body)
-        return ClosingIterator(steps, None if close is None else wrap_body(close, state.route))
+        return ClosingIterator(state.wrap_step(_iterate)(body), None if close is None else state.wrap_step(close))
 
     def carry_view(self, plain: Callable[..., Any], fn: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap an asynchronous view or hook so that the loop on which Flask runs it has the purpose of the request."""

@@ -24,6 +24,7 @@ from purposeguard.notice.vocabulary import Family, list_term_ids
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.processes import LiveObjects
 from purposeguard.runtime.declarations import LegalException, Reclassification
+from purposeguard.runtime.entry_point import current_entry_point
 from purposeguard.runtime.observer import Observer, Tick
 
 with Needs(__name__, "opentelemetry"):
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 PURPOSE: Final = "purposeguard.purpose"
 SOURCES: Final = "purposeguard.sources"
 ACTIVITY: Final = "purposeguard.activity"
+ENTRY_POINT: Final = "purposeguard.entry_point"
 VERDICT: Final = "purposeguard.verdict"
 REASON: Final = "purposeguard.reason"
 FIELD: Final = "purposeguard.field"
@@ -168,7 +170,7 @@ class Telemetry(Observer):
         *,
         count: int = 1,
     ) -> None:
-        attributes = _attributes(stated)
+        attributes = _attributes({**stated, ENTRY_POINT: current_entry_point()})
         span = trace.get_current_span()
         if span.is_recording():
             span.add_event(f"purposeguard.{_COUNTERS[name][0]}", {**attributes, **_attributes(where or {})})

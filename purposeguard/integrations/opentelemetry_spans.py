@@ -20,6 +20,7 @@ from purposeguard.integrations._masking_classes import HIDDEN
 from purposeguard.integrations.masking import Masker
 from purposeguard.policy.violations import REFUSALS
 from purposeguard.runtime.current_use import find_current_use
+from purposeguard.runtime.entry_point import current_entry_point
 
 with Needs(__name__, "opentelemetry-spans"):
     from opentelemetry.context import Context
@@ -27,7 +28,7 @@ with Needs(__name__, "opentelemetry-spans"):
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.trace import Link, Status
 
-    from purposeguard.integrations.opentelemetry import ACTIVITY, PURPOSE
+    from purposeguard.integrations.opentelemetry import ACTIVITY, ENTRY_POINT, PURPOSE
 
     must_be_tested("opentelemetry-sdk", "1.38", "1.45")
 
@@ -38,14 +39,17 @@ _REFUSALS: Final = frozenset(f"{cls.__module__}.{cls.__qualname__}" for cls in R
 
 
 class PurposeSpans(SpanProcessor):
-    """A span processor that adds the purpose and the activity of the guard to each span that begins in one."""
+    """A span processor that adds the entry point, and the purpose and activity of the guard, to spans that begin."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Add both attributes if a purpose is under way."""
+        """Add the entry point if it is known, and both other attributes if a purpose is under way."""
+        entry_point = current_entry_point()
+        if entry_point is not None:
+            span.set_attribute(ENTRY_POINT, entry_point)
         use = find_current_use(self._guard.engine)
         if use is not None:
             span.set_attribute(PURPOSE, use.activity.purpose_id)

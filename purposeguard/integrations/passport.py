@@ -30,12 +30,13 @@ from typing import Any, Final, NamedTuple
 from purposeguard.errors import PassportRefused, PurposeMissing, StoreUnavailable, UnknownTerm
 from purposeguard.guard import Guard
 from purposeguard.integrations.replays import Replays
-from purposeguard.integrations.signing import Keys, Passport
+from purposeguard.integrations.signing import LONGEST_ENTRY_POINT, Keys, Passport
 from purposeguard.notice.vocabulary import Family, Purpose, TermMeta, list_members
 from purposeguard.policy.violations import FlowViolation, PurposeViolation
 from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.clock import to_utc
 from purposeguard.runtime.current_use import find_current_use
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import NO_USE, Use, end_use
 
@@ -144,6 +145,7 @@ class Passports:
             channel=use.channel,
             activity=use.activity.name,
             conditions=tuple(sorted(table.own_conditions(use.conditions))),
+            entry_point=_find_entry_point(),
             **_UNISSUED,
         )
         return self.renew(origin, audience=audience, subject=subject, due=due, max_age=max_age)
@@ -216,8 +218,9 @@ class Passports:
     ) -> contextlib.AbstractContextManager[Use[Any]]:
         """Return a block that enters the purpose of a passport, if `permits` permits that purpose here.
 
-        A `Passport` that `read` returned for the same audience and subject is not checked again. A guard that only
-        observes lets the block run without a purpose; its use then opens nothing.
+        The entry point of the sender holds in the block if there is none here. A `Passport` that `read` returned for
+        the same audience and subject is not checked again. A guard that only observes lets the block run without a
+        purpose; its use then opens nothing.
 
         Args:
             text: The passport.
@@ -251,11 +254,12 @@ class Passports:
             yield NO_USE
             return
         passport, handle = admitted
-        use: Use[Any] = Use(handle, sys._getframe())
-        try:
+        with contextlib.ExitStack() as stack:
+            if passport.entry_point is not None and current_entry_point() is None:
+                stack.enter_context(EntryPoint(passport.entry_point))
+            use: Use[Any] = Use(handle, sys._getframe())
+            stack.callback(end_use, use)
             yield use
-        finally:
-            end_use(use)
         if self._one_time is not None and holder is not None:
             # The work is done, so an error of the store is ignored. The passport then stays with this holder.
             with contextlib.suppress(StoreUnavailable):
@@ -419,6 +423,12 @@ def under_way(guard: Guard) -> Use[Any] | None:
 
 
 _UNISSUED: Final[dict[str, Any]] = {"audience": None, "subject": None, "issued": 0, "expires": 0, "id": ""}
+
+
+def _find_entry_point() -> str | None:
+    """Return the present entry point, or None if there is none, or one whose name is too long to be sent."""
+    name = current_entry_point()
+    return None if name is None or len(name) > LONGEST_ENTRY_POINT else name
 
 
 def _member_set(purpose: type[Purpose] | Family) -> frozenset[object]:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
-from purposeguard.integrations.asgi import App, Receive, Scope, Send, answer_off_loop
+from purposeguard.integrations.asgi import App, Receive, Scope, Send, answer_off_loop, enter_entry_point
 from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping, settled
@@ -187,6 +187,7 @@ class PassportMiddleware:
             await _answer(cast("Problem", problem_of(error)), scope, send)
 
         with contextlib.ExitStack() as stack:
+            stack.enter_context(enter_entry_point(scope))
             try:
                 self._enter(stack, scope)
             except PurposeGuardError as error:

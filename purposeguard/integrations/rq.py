@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from purposeguard.errors import PassportRefused, PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
+from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.wrapping import require_function
 
@@ -82,13 +83,16 @@ class _JobDeclaration(NamedTuple):
         with contextlib.suppress(PassportRefused):  # `accept` below raises it again.
             passport = passports.read(text, **terms)
         try:
-            with passports.accept(
-                passport or text,
-                permits=self.permits,
-                activity=self.site.dotted,
-                holder=job.id,
-                site=self.site,
-                **terms,
+            with (
+                EntryPoint.task(job.func_name),
+                passports.accept(
+                    passport or text,
+                    permits=self.permits,
+                    activity=self.site.dotted,
+                    holder=job.id,
+                    site=self.site,
+                    **terms,
+                ),
             ):
                 yield passport
         except NOT_RETRIED:

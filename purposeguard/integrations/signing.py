@@ -8,9 +8,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from purposeguard.errors import PassportRefused
 from purposeguard.extras import Needs, must_be_tested
@@ -26,6 +26,9 @@ LONGEST: Final = 4_096
 
 SHORTEST_KEY: Final = 32
 """The minimum number of bytes of a key."""
+
+LONGEST_ENTRY_POINT: Final = 200
+"""The maximum number of characters of an entry point. A passport does not say a longer one."""
 
 _FORMAT: Final = "1"
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -76,6 +79,9 @@ class Passport:
     conditions: tuple[str, ...] = ()
     """The conditions that are stated to hold."""
 
+    entry_point: Annotated[str | None, Field(alias="ep", max_length=LONGEST_ENTRY_POINT)] = None
+    """The entry point at which the passport was issued, if it is known."""
+
 
 _CLAIMS: Final = TypeAdapter(Passport)
 
@@ -101,9 +107,10 @@ class Keys:
     def sign(self, passport: Passport) -> str:
         """Return the signed text of a passport.
 
-        Conditions are omitted if none is stated, since receivers before 0.2 expect none.
+        Conditions are omitted if none is stated, and so is an unknown entry point, since receivers before 0.2 expect
+        neither.
         """
-        claims = _CLAIMS.dump_json(passport, exclude_defaults=True)
+        claims = _CLAIMS.dump_json(passport, by_alias=True, exclude_defaults=True)
         return self._make_signature(self._signs, itsdangerous.base64_encode(claims).decode()).decode()
 
     def digest(self, identity: str, subject: object, key: str | None = None) -> str:

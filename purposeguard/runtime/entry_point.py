@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from contextvars import ContextVar, Token
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from purposeguard.errors import on_one_line
+from purposeguard.runtime.wrapping import Function, wrap_body
 
-_ENTRY_POINT: Final[ContextVar[str | None]] = ContextVar("purposeguard_entry_point", default=None)
+_ENTRY_POINT: Final[ContextVar[EntryPoint | None]] = ContextVar("purposeguard_entry_point", default=None)
+
+_NO_ROUTE: Final = "(no route)"
+_METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "WEBSOCKET"})
 
 
 class EntryPoint:
@@ -26,7 +31,7 @@ class EntryPoint:
     def __init__(self, name: str) -> None:
         """Name the entry point, such as `task shop.tasks.send_invoice`. Use the class methods where they fit."""
         self.name = on_one_line(name)
-        self._tokens: list[Token[str | None]] = []
+        self._tokens: list[Token[EntryPoint | None]] = []
 
     @classmethod
     def route(cls, method: str, template: str) -> Self:
@@ -37,6 +42,21 @@ class EntryPoint:
             template: The template of the route, such as `/users/{id}`.
         """
         return cls(f"{method.upper()} {template}")
+
+    @classmethod
+    def request(cls, method: str) -> Self:
+        """Return the entry point of a request before its route is chosen, `GET (no route)`.
+
+        It is also that of a request for which there is no route.
+        """
+        return cls.route(name_method(method), _NO_ROUTE)
+
+    def choose_route(self, method: str, template: str) -> None:
+        """Name the entry point after the route that was chosen for its request.
+
+        This holds in all threads and tasks of the request at once, and until its answer is written.
+        """
+        self.name = type(self).route(method, template).name
 
     @classmethod
     def task(cls, name: str) -> Self:
@@ -59,7 +79,7 @@ class EntryPoint:
         return cls(f"test {name}")
 
     def __enter__(self) -> Self:
-        self._tokens.append(_ENTRY_POINT.set(self.name))
+        self._tokens.append(_ENTRY_POINT.set(self))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,10 +87,40 @@ class EntryPoint:
         with contextlib.suppress(ValueError):  # If the block is left in another context, there is nothing to reset.
             _ENTRY_POINT.reset(token)
 
+    def wrap(self, fn: Function) -> Function:
+        """Wrap a function of any kind so that it runs at this entry point. A generator has it at each step."""
+        return wrap_body(fn, _Steps(self))
+
     def __repr__(self) -> str:
         return f"<EntryPoint {self.name}>"
 
 
+class _Steps:
+    """The steps around a function that runs at an entry point."""
+
+    def __init__(self, entry_point: EntryPoint) -> None:
+        self.enter = self.enter_for_cleanup = entry_point.__enter__
+        self.leave = entry_point.__exit__
+
+    def filter_result(self, value: Any, token: object) -> Any:  # noqa: ARG002  # The signature is that of BodyWrapper.
+        """Return the value unchanged."""
+        return value
+
+
 def current_entry_point() -> str | None:
     """Return the name of the entry point of the present execution. None if no integration has set one."""
-    return _ENTRY_POINT.get()
+    entry_point = _ENTRY_POINT.get()
+    return None if entry_point is None else entry_point.name
+
+
+def name_method(method: str, declared: Collection[str] = ()) -> str:
+    """Return the method in the name of an entry point. HEAD counts as GET.
+
+    Args:
+        method: The method of the request, which may be any text.
+        declared: The methods that its route declares. Others that are not of HTTP are all named `OTHER`.
+    """
+    upper = method.upper()
+    if upper == "HEAD" and (not declared or "GET" in declared):
+        return "GET"
+    return upper if upper in _METHODS or upper in declared else "OTHER"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from purposeguard.extras import Needs
+from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.testing import watching
 from purposeguard.testing._mutation import Mutation, Mutator, tests_by_cell
 from purposeguard.testing._report import Collector, CoverageReport
@@ -54,10 +55,11 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Attribute decisions to this test."""
+        """Attribute decisions to this test, and make it an entry point."""
         self._collector.begin(item.nodeid)
         try:
-            return (yield)
+            with EntryPoint.test(_name_without_parameters(item)):
+                return (yield)
         finally:
             self._collector.end()
 
@@ -188,3 +190,9 @@ class Session:
             terminalreporter.line(
                 f"FAIL: cells exercised: {percent}, and at least {least:g} % were asked for", red=True
             )
+
+
+def _name_without_parameters(item: pytest.Item) -> str:
+    """Return the id of a test without its parameters, which may be personal data."""
+    original: str | None = getattr(item, "originalname", None)
+    return item.nodeid if original is None else item.nodeid.removesuffix(item.name) + original

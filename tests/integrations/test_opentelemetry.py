@@ -27,6 +27,7 @@ from purposeguard.integrations.opentelemetry import Telemetry, observe_store
 from purposeguard.integrations.opentelemetry_spans import MaskedExporter, PurposeSpans
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Recipient, Safeguard
+from purposeguard.runtime.entry_point import EntryPoint
 from tests.integrations.people import EMAIL, ID, NAME, customer, must_hold_none
 
 R: pg.Personal[str, Any] = pg.Personal(NAME, tm.Registration)
@@ -269,6 +270,20 @@ def test_spans_say_what_they_are_for(world: World) -> None:
         "elsewhere": {},
         "after": {},
     }
+
+
+def test_entry_points_are_told_in_spans_events_and_metrics(world: World) -> None:
+    guard = pg.Guard(tm.NOTICE, observers=[world.telemetry])
+    world.provider.add_span_processor(PurposeSpans(guard))
+    with EntryPoint.route("GET", "/users/{id}"), world.tracer.start_as_current_span("request"):
+        with guard.purpose(tm.RenewalGuidance) as use, pytest.raises(pg.PurposeViolation):
+            use.open(D)
+        with pytest.raises(pg.PurposeMissing):
+            use.open(R)
+    (span,) = world.spans.get_finished_spans()
+    assert dict(span.attributes or {}) == {"purposeguard.entry_point": "GET /users/{id}"}
+    assert [event["purposeguard.entry_point"] for _, event in world.events()] == ["GET /users/{id}"] * 2
+    assert [attributes["entry_point"] for _, attributes in world.metrics()["denials"]] == ["GET /users/{id}"] * 2
 
 
 def masked() -> World:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, register
+from django.core.management.base import BaseCommand
 from django.db import connections
 from django.db.backends.signals import connection_created
 
 from purposeguard.integrations.django.views import load_guard_from_settings
 from purposeguard.integrations.threads import hops
+from purposeguard.runtime.entry_point import EntryPoint
 
 _ROWS = "purposeguard.adapters.django"
+_MARK: Final = "purposeguard_entry_points"
+"""The attribute of the method that runs a command at its entry point."""
 _MIDDLEWARE = "purposeguard.integrations.django.PurposeMiddleware"
 
 
@@ -27,12 +32,13 @@ class RequestsConfig(AppConfig):
     verbose_name = "purposeguard: requests"
 
     def ready(self) -> None:
-        """Make the queries of `async` views run for their purpose, in the threads that Django hops to.
+        """Make management commands entry points, and the queries of `async` views run for their purpose.
 
         Raises:
             TypeError: There is no guard.
         """
         load_guard_from_settings()
+        _enter_commands()
         connection_created.connect(_add_wrapper, dispatch_uid="purposeguard-hops", weak=False)
         for connection in connections.all(initialized_only=True):
             _add_wrapper(connection=connection)
@@ -51,6 +57,22 @@ def check_installed(**_: Any) -> list[CheckMessage]:
             checks.Warning("refusals are answered as errors of the server", hint=hint, id="purposeguard.W003")
         )
     return messages
+
+
+def _enter_commands() -> None:
+    """Make each management command an entry point."""
+    execute: Any = BaseCommand.execute
+    if getattr(execute, _MARK, False):
+        return
+
+    @functools.wraps(execute)
+    def execute_at_entry_point(command: BaseCommand, *args: Any, **options: Any) -> Any:
+        with EntryPoint.command(type(command).__module__.rpartition(".")[2]):
+            return execute(command, *args, **options)
+
+    setattr(execute_at_entry_point, _MARK, True)
+    commands: Any = BaseCommand
+    commands.execute = execute_at_entry_point
 
 
 @hops

@@ -137,12 +137,17 @@ def _wrap_deferred_response(response: Any, run: Call, run_async: Call) -> Any:
             return run(render)
 
         response.render = render_for_purpose
-    elif isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
+    elif holds_stream(response):
         content: Any = response.streaming_content
         response.streaming_content = (
             _iter_parts_async(content, run_async) if response.is_async else _iter_parts(content, run)
         )
     return response
+
+
+def holds_stream(response: object) -> bool:
+    """Return True if a response is streamed by its own code. A server reads a file by itself."""
+    return isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None
 
 
 def _iter_parts(content: Any, run: Call) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from rq.decorators import job
 
 from purposeguard.integrations.rq import PurposeQueue, purpose_job
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.entry_point import current_entry_point
 from tests.integrations.queues.tasks import guard, load_device, passports, redis_client, told
 
 queue = PurposeQueue("jobs", connection=redis_client, passports=passports)
@@ -24,6 +25,16 @@ def note(*args: Any) -> list[Any]:
 @purpose_job(passports, permits=[tm.ProductGuidance])
 async def slow_note() -> list[Any]:
     return told("slow_note")
+
+
+@purpose_job(passports, permits=[tm.ProductGuidance])
+def where() -> str | None:
+    return current_entry_point()
+
+
+@purpose_job(passports, permits=[tm.ProductGuidance])
+async def where_async() -> str | None:
+    return current_entry_point()
 
 
 def plain() -> list[Any]:

@@ -17,6 +17,7 @@ from purposeguard.integrations.celery import PurposeTask, audience, headers_for,
 from purposeguard.integrations.passport import HEADER, Passports
 from purposeguard.integrations.replays import LocalReplays
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from tests.integrations.models import get_purpose
 
 guard = pg.Guard(tm.NOTICE)
@@ -125,6 +126,21 @@ def test_run_at_once_it_has_the_purpose_of_its_passport_in_an_activity_of_its_ow
         send = {"delay": write.delay, "apply_async": write.apply_async, "apply": write.apply, "signature": write.s()}
         assert tuple(send[way]().get() if way != "signature" else write.s().delay().get()) == ("1.2(1)②", "write")
         assert guard.current.activity.name == "caller"
+
+
+@pytest.mark.parametrize("permits", [[tm.ProductGuidance], None])
+def test_a_task_is_an_entry_point_with_and_without_a_purpose(eager, permits):
+    task = eager.task(name="write", permits=permits)(current_entry_point)
+    with guard.purpose(tm.ProductGuidance), EntryPoint.route("POST", "/orders"):
+        assert task.delay().get() == "task write"
+        assert task() == current_entry_point() == "POST /orders"
+
+
+def test_a_refused_message_names_the_task(eager):
+    task = eager.task(name="write", permits=[tm.RenewalGuidance])(nothing)
+    with guard.purpose(tm.ProductGuidance), pytest.raises(PassportRefused) as caught:
+        task.delay()
+    assert caught.value.entry_point == "task write"
 
 
 def test_run_at_once_it_does_not_inherit_the_purpose_of_its_caller(eager):

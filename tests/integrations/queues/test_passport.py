@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -21,8 +22,9 @@ from purposeguard.errors import PassportRefused, SeveralNotices
 from purposeguard.integrations.passport import Passports
 from purposeguard.integrations.problems import problem_of
 from purposeguard.integrations.replays import LocalReplays
-from purposeguard.integrations.signing import LONGEST
+from purposeguard.integrations.signing import LONGEST, LONGEST_ENTRY_POINT, Keys
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from tests.governance.support import Time
 from tests.support import RecordingLedger, in_threads
 from tests.unit.conditions import tables
@@ -84,6 +86,33 @@ def test_what_it_says_holds_no_id_of_a_subject(passports):
     signer = itsdangerous.Signer(b"", salt=b"purposeguard.subject.1")
     guess = signer.get_signature(f"{claims(text)['id']}.aiko@example.jp")
     assert claims(text)["subject"] != guess.decode()
+
+
+def test_the_entry_point_of_the_sender_holds_where_there_is_no_other(passports):
+    with EntryPoint.route("POST", "/orders"):
+        text = issued(passports)
+    assert claims(text)["ep"] == passports.read(text).entry_point == "POST /orders"
+    renewed = passports.renew(passports.read(text))
+    for sent in (text, renewed):
+        with passports.accept(sent, permits=[tm.ProductGuidance]):
+            assert current_entry_point() == "POST /orders"
+        assert current_entry_point() is None
+        with EntryPoint.task("mail"), passports.accept(sent, permits=[tm.ProductGuidance]):
+            assert current_entry_point() == "task mail"
+
+
+def test_an_entry_point_is_signed_and_of_bounded_length(passports):
+    with EntryPoint.route("POST", "/orders"):
+        version, key, _, signature = (text := issued(passports)).split(".")
+    body = itsdangerous.base64_encode(json.dumps({**claims(text), "ep": "GET /other"})).decode()
+    assert refused(passports, f"{version}.{key}.{body}.{signature}") == "forged"
+    longest = "x" * LONGEST_ENTRY_POINT
+    with EntryPoint(longest):
+        assert claims(issued(passports))["ep"] == longest
+    with EntryPoint(longest + "x"):
+        assert "ep" not in claims(issued(passports))
+    too_long = dataclasses.replace(passports.read(text), entry_point=longest + "x")
+    assert refused(passports, Keys({"a": KEY}).sign(too_long)) == "forged"
 
 
 def test_a_closed_purpose_travels_with_its_channel():

@@ -16,6 +16,7 @@ import purposeguard as pg
 from purposeguard.integrations.passport import HEADER, Passports
 from purposeguard.integrations.rq import PurposeQueue, audience, purpose_job
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.runtime.entry_point import EntryPoint
 from tests.integrations.queues.conftest import PYTHON, running
 
 pytestmark = pytest.mark.processes
@@ -79,6 +80,14 @@ def test_a_purpose_crosses_to_the_worker(jobs, worker, ran):
         ["note", IMPROVEMENT],
     ]
     assert "tests.integrations.queues.jobs.slow_note" in {one["activity"] for one in ran()}
+
+
+def test_a_job_is_an_entry_point(jobs, worker):
+    with jobs.guard.purpose(tm.ProductGuidance), EntryPoint.route("POST", "/orders"):
+        sent = [jobs.queue.enqueue(jobs.where), jobs.queue.enqueue(jobs.where_async)]
+        assert jobs.where() == "POST /orders"
+    module = "task tests.integrations.queues.jobs"
+    assert [result(job) for job in sent] == [f"{module}.where", f"{module}.where_async"]
 
 
 def test_what_was_not_sent_with_a_passport_is_refused(jobs, worker, ran):

@@ -144,3 +144,27 @@ def test_the_shop_is_seen_through_its_endpoints(of_shop: dict[str, Any]) -> None
     assert any(one["denied"] for one in activities.values())
     assert any(one["called"] for one in of_shop["accesses"])
     assert 0 < of_shop["cells_exercised"] < of_shop["cells_declared"]
+
+
+def test_tests_are_entry_points_without_their_parameters(folder: Path, tmp_path: Path) -> None:
+    tests = """
+import pytest
+
+from purposeguard.runtime.entry_point import current_entry_point
+
+@pytest.fixture
+def seen():
+    return current_entry_point()
+
+def test_plain(seen):
+    assert seen == current_entry_point() == "test test_names.py::test_plain"
+
+@pytest.mark.parametrize("kind", ["a[b]"])
+class TestClass:
+    @pytest.mark.parametrize("address", ["aiko@example.jp"])
+    def test_address(self, seen, address, kind):
+        assert seen == current_entry_point() == "test test_names.py::TestClass::test_address"
+"""
+    write(tmp_path, test_names=tests)
+    done = run(tmp_path, "--purposeguard")
+    assert done.code == 0, done.out
