@@ -127,7 +127,9 @@ class AccessFunction:
     def _announce(self, announced: AnnouncedResult) -> None:
         self.marked = announced.is_marked
         # A value that is annotated as sealed may be returned plain, so it is inspected.
-        self.needs_inspection = announced.is_marked or announced.shape.holds_seals
+        self.needs_inspection = (
+            announced.is_marked or announced.shape.holds_seals or announced.may_hold_unannounced_rows
+        )
         self._announced = announced  # Set last, because for other threads it means that all is resolved.
 
     def resolve_label(self) -> Label | None:

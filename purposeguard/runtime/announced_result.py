@@ -21,7 +21,7 @@ from purposeguard.values.annotations import (
 )
 from purposeguard.values.streams import is_lazy_class
 from purposeguard.values.type_schema import Shape, read_shape, resolve_hints
-from purposeguard.values.undeclared import label_with, shapes_beside_fields
+from purposeguard.values.undeclared import label_with, may_hold_unannounced_rows, shapes_beside_fields
 
 
 class AnnouncedResult(NamedTuple):
@@ -33,6 +33,7 @@ class AnnouncedResult(NamedTuple):
         label_outside_rows: The label of the data that is in no row, and of the sources that the decorator names. None
             if there is no such data.
         is_marked: True if the rows name their subject or dates.
+        may_hold_unannounced_rows: True if a class of the rows has a place for data that no annotation describes.
         may_contain_lazy_values: True if a result may contain an iterator or a coroutine.
         fields: The labels of the tagged fields, by path.
         sealed: The labels of the sealed values, by path.
@@ -42,6 +43,7 @@ class AnnouncedResult(NamedTuple):
     label: Label | None
     label_outside_rows: Label | None
     is_marked: bool
+    may_hold_unannounced_rows: bool
     may_contain_lazy_values: bool
     fields: dict[str, Label]
     sealed: dict[str, Label]
@@ -49,7 +51,16 @@ class AnnouncedResult(NamedTuple):
     @classmethod
     def of_any_rows(cls, named: Label) -> Self:
         """Return the result of a function whose annotation cannot be resolved. Rows are recognized by their class."""
-        return cls(Shape(), named, named, is_marked=True, may_contain_lazy_values=False, fields={}, sealed={})
+        return cls(
+            Shape(),
+            named,
+            named,
+            is_marked=True,
+            may_hold_unannounced_rows=True,
+            may_contain_lazy_values=False,
+            fields={},
+            sealed={},
+        )
 
 
 def read_announced_result(fn: Function, access: Access, localns: Mapping[str, Any] | None) -> AnnouncedResult:
@@ -76,6 +87,7 @@ def read_announced_result(fn: Function, access: Access, localns: Mapping[str, An
         label=label,
         label_outside_rows=_label_outside_rows(shape, access.named),
         is_marked=is_marked,
+        may_hold_unannounced_rows=may_hold_unannounced_rows(shape),
         may_contain_lazy_values=_may_contain_lazy_values(annotation),
         fields={_strip_containers(path): field_label for path, field_label in labels.items() if path},
         sealed={_strip_containers(path) or WHOLE: seal_label for path, seal_label in shape.seals().items()},

@@ -201,15 +201,19 @@ class RowFilter(ValueWalk):
 
     @override
     def visit_rows(self, items: list[Any], shape: Shape, path: str, around: RowContexts) -> list[Any] | None:
-        """Filter many plain rows with one mark at once, by asking for all their subjects together.
+        """Filter many plain rows with at most one mark at once, by asking for all their subjects together.
 
         Return None if the rows must be looked at one by one.
         """
         classes = set(map(type, items))
-        if self._denials is None or around or len(classes) != 1:
+        if around or len(classes) != 1:
             return None
         plan = make_plan(classes.pop(), shape, path)
-        if plan.whole is not None or plan.refusal or plan.computed or len(plan.marks) != 1 or not plan.are_plain(items):
+        if plan.whole is not None or plan.refusal or plan.computed or not plan.are_plain(items):
+            return None
+        if not plan.is_marked and plan.unchecked_label is None:
+            return items  # The announced labels were checked before.
+        if self._denials is None or len(plan.marks) != 1:
             return None
         subjects = read_subjects(items, plan)
         if subjects is None:

@@ -16,6 +16,7 @@ import types
 import uuid
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import typing_extensions
@@ -225,6 +226,40 @@ def shapes_beside_fields(shape: Shape) -> list[Shape]:
     for model in shape.iter_models():
         shapes += property_shapes(model.cls).values()
     return shapes
+
+
+def may_hold_unannounced_rows(shape: Shape) -> bool:
+    """Return True if a class in a shape has a place for data whose annotation does not say which rows it holds.
+
+    Such places are private attributes and extra keys of pydantic, computed fields and cached properties.
+    """
+    return any(_has_open_place(model.cls, model.fields()) for model in shape.iter_models())
+
+
+def _has_open_place(cls: type, fields: Mapping[str, Shape]) -> bool:
+    if issubclass(cls, BaseModel) and cls.model_config.get("extra") == "allow":
+        return True
+    if any(member.label is None for member in find_computed_members(cls, fields).values()):
+        return True
+    places: set[str] = set(cls.__private_attributes__) if issubclass(cls, BaseModel) else set()
+    for owner in cls.__mro__:
+        places.update(name for name, member in vars(owner).copy().items() if isinstance(member, cached_property))
+    return any(_may_hold_anything(_find_statement(cls, name)) for name in places)
+
+
+def _find_statement(cls: type, name: str) -> Statement | None:
+    """Return the annotation of a private attribute or cached property; None if it has none."""
+    for owner in cls.__mro__:
+        for statement in (*iter_attributes(owner), *iter_properties(owner)):
+            if statement.name == name:
+                return statement
+    return None
+
+
+def _may_hold_anything(statement: Statement | None) -> bool:
+    """Return True if there is no readable annotation, or if it does not say which rows it stands for."""
+    shape = None if statement is None or statement.missing else _shape_if_read(statement.annotation, NOBODY)
+    return shape is None or (_may_give_rows(shape) and _label_of(shape) is None)
 
 
 def label_with(label: Label | None, shapes: Iterable[Shape]) -> Label | None:
