@@ -14,7 +14,7 @@ THOROUGH = HYPOTHESIS_PROFILE=thorough
 PYTEST  = -m pytest -n $(JOBS) --dist worksteal
 RULES   = purposeguard/notices/trendmicro_jp
 # The core, whose branches are all covered: what decides and what enforces, not the rooms at the rim.
-CORE    = purposeguard/*.py,purposeguard/notice/*.py,purposeguard/policy/*.py,purposeguard/values/*.py,purposeguard/runtime/*.py
+CORE    = purposeguard/*.py,purposeguard/project/*.py,purposeguard/notice/*.py,purposeguard/policy/*.py,purposeguard/values/*.py,purposeguard/runtime/*.py
 
 # A stamp bears the Python's version: a VENV met with another Python is made anew, and `--clear` takes the stamps along.
 # A folder without a stamp was not made here, and is left alone.
@@ -148,7 +148,7 @@ dist: $(DEV) $(VENV)-dist/.dist ## wheel, sdist and SBOM in dist, reproducible; 
 	@$(VENV)/bin/python -m tests.dist $(VENV)-dist/bin
 
 # The tests of the core: to trace the others would cost minutes, and they reach nothing of it that these do not.
-CORE_TESTS = tests/unit tests/bypass tests/properties tests/differential tests/concurrency
+CORE_TESTS = tests/unit tests/project tests/bypass tests/properties tests/differential tests/concurrency
 # Without what runs no branch of the core that they leave: thousands of generated cases, and the locks. `test-all` has it.
 BEYOND     = tests/differential/test_circumstances.py tests/differential/test_comparison.py \
              tests/differential/test_comparison_of_facts.py tests/differential/test_reference.py tests/unit/test_locks.py

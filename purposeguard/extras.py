@@ -13,6 +13,7 @@ LIBRARIES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         extra: frozenset(names.split())
         for extra, names in {
+            "adopt": "libcst rich tomlkit typer",
             "arrow": "pyarrow",
             "celery": "celery itsdangerous kombu",
             "checkpoints": "cryptography",

@@ -59,6 +59,9 @@ from purposeguard.values.rows import Whose
 if TYPE_CHECKING:
     # The methods that need these modules import them, because most applications start without them.
     from purposeguard.policy.transfers import Recipient
+    from purposeguard.project.purposes import PurposeFile
+    from purposeguard.project.reading import FilePath
+    from purposeguard.project.tags import TagFile
     from purposeguard.runtime.declarations import EntrustmentDeclaration, Reclassification, Transform
     from purposeguard.runtime.declassification import Reclassifier
     from purposeguard.runtime.legal_override import LegalBasis, LegalExceptionBlock, Subjects
@@ -80,7 +83,7 @@ Untagged = Literal["allow", "refuse"]
 class Guard:
     """The enforcement point of an application: decides by a notice, and makes functions and blocks comply with it."""
 
-    __slots__ = ("__weakref__", "_mode", "_replacing", "_transforms", "engine", "inventory")
+    __slots__ = ("__weakref__", "_mode", "_purposes", "_replacing", "_tags", "_transforms", "engine", "inventory")
 
     engine: Engine
     """The policy in force, the ambient use and the observers, for adapters and integrations."""
@@ -89,7 +92,7 @@ class Guard:
     """The declarations of the application. Adapters and integrations add to it."""
 
     @hides_own_frames
-    def __init__(
+    def __init__(  # noqa: PLR0913  # One keyword for each option.
         self,
         notice: Notice | History | Notices,
         *,
@@ -100,6 +103,8 @@ class Guard:
         governance: Oversight | None = None,
         clock: Now | Clock = read_system_time,
         observers: Iterable[Observer] = (),
+        tags: TagFile | FilePath | None = None,
+        purposes: PurposeFile | FilePath | None = None,
     ) -> None:
         """Compile the notice and put it in force.
 
@@ -117,11 +122,15 @@ class Guard:
             governance: Keeps the requests and consents of subjects (`purposeguard.governance`).
             clock: Tells the time, for retention periods and exceptions.
             observers: Receive uses and denials as the ledger does, for example for telemetry.
+            tags: A file `tags.toml`, for classes and tables without annotations: a path, or what was read from one.
+            purposes: A file `purposes.toml`, for entry points: a path, or what was read from one.
 
         Raises:
-            TypeError: `notice` is not a Notice, History or Notices, or the ledger lacks a method.
+            TypeError: `notice` is not a Notice, History or Notices, the ledger lacks a method, or `tags` or `purposes`
+                is neither a path nor the object that is read from one.
             ValueError: `mode` is neither `enforce` nor `observe`, or `untagged` is neither `allow` nor `refuse`.
-            NoticeError: No revision of the history is in force yet, or the notices contradict each other.
+            NoticeError: No revision of the history is in force yet, the notices contradict each other, or the file of
+                `tags` or `purposes` is wrong.
         """
         time = Clock.of(clock)
         present, history = resolve_notice(notice, time)
@@ -141,12 +150,26 @@ class Guard:
             untagged_refused=untagged == "refuse",
             observers=observers,
         )
+        self._tags: TagFile | None = None
+        self._purposes: PurposeFile | None = None
+        if tags is not None or purposes is not None:
+            self._read_files(tags, purposes)
         self.inventory = Register()
         self._replacing = make_lock()
         self._attach()
         LIVE_GUARDS.add(self)
         for listener in tuple(GUARD_LISTENERS):
             listener(self)
+
+    def _read_files(self, tags: TagFile | FilePath | None, purposes: PurposeFile | FilePath | None) -> None:
+        from purposeguard.project.purposes import PurposeFile  # noqa: PLC0415  # Most applications start without.
+        from purposeguard.project.tags import TagFile  # noqa: PLC0415  # Most applications start without.
+
+        table = self.engine.table
+        if tags is not None:
+            self._tags = TagFile.resolve(tags, table)
+        if purposes is not None:
+            self._purposes = PurposeFile.resolve(purposes, table)
 
     def _attach(self) -> None:
         for keeper in (self.engine.oversight, *self.engine.observers):
@@ -180,6 +203,16 @@ class Guard:
         return self.engine.oversight
 
     @property
+    def tags(self) -> TagFile | None:
+        """The tags of the file that was passed as `tags`."""
+        return self._tags
+
+    @property
+    def purposes(self) -> PurposeFile | None:
+        """The purposes of the file that was passed as `purposes`."""
+        return self._purposes
+
+    @property
     def notice(self) -> Notice:
         """The notice in force. For several notices, a `JointNotice` with the attribute `notices`."""
         return self.engine.snapshot.matrix.notice
@@ -199,7 +232,8 @@ class Guard:
         Each decision uses exactly one revision. Uses that have begun are decided by the new revision from their next
         check on. Data tagged with classes of another revision counts as collected under that revision. It may serve
         the purposes that both revisions grant, and those that the new revision extends to it (rule 9). A clause that
-        no longer exists is unknown and refused.
+        no longer exists is unknown and refused. The files `tags` and `purposes` are not read again: their sources count
+        as collected under the revision that was in force when they were read.
 
         Args:
             notice: The new revision. If a known revision has the same date, the new one replaces it as a correction.
@@ -208,10 +242,16 @@ class Guard:
         Raises:
             TypeError: `notice` is not a Notice, History or Notices.
             NoticeError: `notice` is a revision of another notice, no revision of the history is in force yet, or a
-                family over several notices names a purpose that no longer exists.
+                family over several notices names a purpose that no longer exists. Also if `tags` or `purposes` name
+                what no longer exists. The notice before then stays in force.
         """
         present, history = resolve_notice(notice, self.engine.clock)
         with self._replacing:
+            files = [file for file in (self._tags, self._purposes) if file is not None]
+            if files:
+                table = self.engine.table.replace_revision(present, history)
+                for file in files:
+                    file.check(table)
             self.engine.replace(present, history)
         self._attach()
 

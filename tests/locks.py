@@ -45,7 +45,7 @@ _SERVICES = (
     *("fastapi", "django", "flask", "passport", "celery", "rq", "httpx", "httpx2", "requests"),
     *("opentelemetry", "opentelemetry-spans", "sentry", "structlog"),
 )
-_FAST = (*_SHOP, "postgresql", "checkpoints", "sql", "dbt", *_SERVICES)
+_FAST = (*_SHOP, "adopt", "postgresql", "checkpoints", "sql", "dbt", *_SERVICES)
 _ALL = (*_FAST, "spark")
 
 LOCKS: Final[Mapping[str, Lock]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-import shutil
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import locate_faults, merge_overlays, read_toml
 from purposeguard.notice.warning import find_warnings
+from purposeguard.project.directory import Settings, read_settings
+from purposeguard.project.writing import replace_file
 
 
 class CommandProblem(Exception):
@@ -36,43 +37,16 @@ NOTICE_KEYS = frozenset({"format", "id", "revision", "source", "grant"})
 """Top-level keys that every notice file has. A file of overlays has none of them."""
 
 
-class Configuration(NamedTuple):
-    """`[tool.purposeguard]` of a project's pyproject.toml: the language of words; the path or name of its notice."""
-
-    language: str | None = None
-    notice: str | None = None
-
-
-def configuration(folder: Path) -> Configuration:
-    """Read each key from the nearest pyproject.toml that sets it, in this folder or above it.
-
-    A path in a file is relative to its folder.
+def read_configuration(folder: Path) -> Settings:
+    """Read `[tool.purposeguard]` of the project that a folder is in.
 
     Raises:
-        CommandProblem: a file cannot be read, or its table has another key, or something that is no text.
+        CommandProblem: a file cannot be read, or its table is wrong.
     """
-    settings: dict[str, str] = {}
-    for place in (folder, *folder.parents):
-        path = place / "pyproject.toml"
-        try:
-            if not path.is_file():
-                continue
-            tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-        except (OSError, ValueError) as error:
-            raise CommandProblem(f"{path} cannot be read: {error}") from error
-        section = tool.get("purposeguard", {}) if isinstance(tool, dict) else {}
-        if not isinstance(section, dict) or not section.keys() <= set(Configuration._fields):
-            raise CommandProblem(f"`[tool.purposeguard]` of {path} has other keys than `language` and `notice`")
-        for key, value in section.items():
-            if not isinstance(value, str):
-                raise CommandProblem(f"`{key}` of `[tool.purposeguard]` of {path} is no text in quotes")
-        notice = section.get("notice")
-        if notice is not None and Path(notice).suffix == ".toml":
-            section = {**section, "notice": os.path.relpath(place / notice)}
-        settings = {**section, **settings}
-        if len(settings) == len(Configuration._fields):
-            break
-    return Configuration(**settings)
+    try:
+        return read_settings(folder)
+    except NoticeError as error:
+        raise CommandProblem(error.faults[0].message) from error
 
 
 class NoticeChoice(NamedTuple):
@@ -88,7 +62,7 @@ def choose_notice(folder: Path) -> NoticeChoice:
     Raises:
         CommandProblem: it names none, and has no notice file or several; or pyproject.toml is at fault.
     """
-    name = configuration(folder).notice
+    name = read_configuration(folder).notice
     if name is not None:
         return NoticeChoice(name, "`notice` of `[tool.purposeguard]` in pyproject.toml")
     for place in (folder, *folder.parents):
@@ -169,28 +143,11 @@ def replacing(path: Path, *, private: bool = False) -> Generator[BinaryIO]:
     Raises:
         CommandProblem: it cannot be written; the old one is unchanged.
     """
-    target = path.resolve()
-    draft = target.parent / f".{target.name}.{os.getpid()}.new"
     try:
-        if target.exists() and not target.is_file():
-            # A device or a pipe is written to and cannot be replaced; a directory raises.
-            with target.open("wb") as file:
-                yield file
-            return
-        try:
-            with open(draft, "wb", opener=_for_owner if private else None) as file:
-                yield file
-            if target.exists() and not private:
-                shutil.copymode(target, draft)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replace_file(path, private=private) as file:
+            yield file
     except OSError as error:
         raise CommandProblem(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _for_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def write(path: Path, text: str, *, private: bool = False) -> None:

@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
-from purposeguard.cli.files import CommandProblem, choose_notice, configuration, read_notice
+from purposeguard.cli.files import CommandProblem, choose_notice, read_configuration, read_notice
 from purposeguard.cli.render import Format, TextFormat, complain
 from purposeguard.cli.words import Language, change, language, learn
 from purposeguard.errors import PurposeGuardError
@@ -143,7 +143,7 @@ def read_configured_language(folder: Path) -> Language:
     Raises:
         CommandProblem: it cannot be read, or is no language that is known here.
     """
-    name = configuration(folder).language
+    name = read_configuration(folder).language
     if name is None:
         return Language.en
     if name not in list(Language):
@@ -185,7 +185,7 @@ def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Pat
     recorded = read_recorded_notices(store)
     if not recorded:
         return read_chosen_notice(None, overlays)
-    if configuration(Path.cwd()).notice is not None:
+    if read_configuration(Path.cwd()).notice is not None:
         chosen = read_chosen_notice(None, overlays)
         _warn_if_not_recorded(chosen, recorded)
         return chosen

@@ -45,8 +45,8 @@ class ParsedTables(dict[str, Any]):
     written: tuple[SourceText, ...] = ()
 
 
-def read_toml(path: Path) -> ParsedTables:
-    """Read the tables of a TOML file.
+def read_toml(path: Path, *, may_be_empty: bool = False) -> ParsedTables:
+    """Read the tables of a TOML file: a notice, or another file of a project, which may be empty.
 
     Raises:
         NoticeError: the file is missing, unreadable, too large, empty, not UTF-8 or not TOML.
@@ -71,10 +71,10 @@ def read_toml(path: Path) -> ParsedTables:
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig")
         raise _make_end_of_text_error(before, origin, "is not UTF-8 from here on", "save the file as UTF-8") from error
-    return parse_toml(text, origin)
+    return parse_toml(text, origin, may_be_empty=may_be_empty)
 
 
-def parse_toml(text: str, origin: str) -> ParsedTables:
+def parse_toml(text: str, origin: str, *, may_be_empty: bool = False) -> ParsedTables:
     """Parse a TOML text into its tables.
 
     Raises:
@@ -93,7 +93,7 @@ def parse_toml(text: str, origin: str) -> ParsedTables:
     except ValueError as error:  # A TOMLDecodeError, or a number with too many digits.
         before, reason, suggestion = explain_toml_error(text, str(error))
         raise _make_end_of_text_error(before, origin, f"is not TOML: {reason}", suggestion) from error
-    if not tables:
+    if not tables and not may_be_empty:
         raise _make_end_of_text_error("", origin, "is empty", "`purposeguard schema` prints the tables of a notice")
     tables.written = (SourceText(origin, text),)
     return tables

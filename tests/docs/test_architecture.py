@@ -20,7 +20,7 @@ PACKAGE = ROOT / "purposeguard"
 PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 TRUSTED: dict[str, list[str]] = tomllib.loads((ROOT / "purposeguard" / "trusted.toml").read_text("utf-8"))
-CORE = ("notice", "policy", "values", "runtime")
+CORE = ("notice", "policy", "values", "project", "runtime")
 """The rooms that are trusted, but for what lies beside."""
 NO_CODE = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}

@@ -97,7 +97,7 @@ def test_a_project_says_its_language(tmp_path, monkeypatch):
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "error: `language` of `[tool.purposeguard]` is `fr`: en, ja\n"
     path.write_text('[tool.purposeguard]\nlangauge = "ja"\n', "utf-8")
-    assert "has other keys than `language` and `notice`" in run("validate", "trendmicro-jp").stderr
+    assert "has other keys than `language`, `notice` and `directory`" in run("validate", "trendmicro-jp").stderr
     path.write_text("[tool.purposeguard]\nlanguage = 1\n", "utf-8")
     assert "`language` of `[tool.purposeguard]` of" in run("validate", "trendmicro-jp").stderr
     path.write_text("[tool", "utf-8")
