@@ -14,8 +14,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from purposeguard.errors import RequestError, UnknownPurpose, UnknownSource
-from purposeguard.governance.holdings import Held, Holding, iter_held_items, open_held_item
-from purposeguard.governance.report import (
+from purposeguard.governance.disclosure_page import (
     BasisPart,
     CategoryPart,
     ConsentPart,
@@ -35,6 +34,7 @@ from purposeguard.governance.report import (
     RightsPart,
     SourcePart,
 )
+from purposeguard.governance.holdings import Held, Holding, iter_held_items, open_held_item
 from purposeguard.governance.request_records import KIND_OF, Request
 from purposeguard.governance.restrictions import ClauseNow, Consent, Restriction, SubjectRecord, keep_clause
 from purposeguard.governance.transfers import ProvisionRecord

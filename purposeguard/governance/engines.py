@@ -1,4 +1,4 @@
-"""Engines for stores: commits are durable, waiting is bounded, and faults name neither values nor passwords."""
+"""SQLAlchemy engines for the stores: durable commits, bounded waiting, and faults without values and passwords."""
 
 from __future__ import annotations
 

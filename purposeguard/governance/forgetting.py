@@ -36,7 +36,7 @@ def forget_subjects(
         ledger: The ledger to report to.
 
     Returns:
-        The numbers of the unanswered requests, by subject.
+        By subject, the id of an unanswered request, for subjects that were not forgotten.
 
     Raises:
         StoreUnavailable: the store, or its keys, cannot be used.
@@ -46,39 +46,40 @@ def forget_subjects(
         names = keys.issue(connection, ordered_subjects) if bar else keys.find_known(connection, ordered_subjects).names
         # Requests are locked before preferences, as everywhere.
         unanswered = _find_unanswered(connection, names.values())
-        gone: dict[str, str] = {}
-        remaining_requests: dict[str, int] = {}
+        to_forget: dict[str, str] = {}
+        open_request_ids: dict[str, int] = {}
         for subject, name in names.items():
             if name in unanswered:
-                remaining_requests[subject] = unanswered[name]
+                open_request_ids[subject] = unanswered[name]
             else:
-                gone[subject] = name
-        if gone:
-            last = changes.record_changes(connection, gone)
-            restricted = _find_restricted(connection, gone.values(), now)
-            _remove_texts(connection, gone.values())
-            rows = _make_rows(gone.values(), last - len(gone) + 1, restricted if bar is None else bar)
+                to_forget[subject] = name
+        if to_forget:
+            last_change = changes.record_changes(connection, to_forget)
+            first_change = last_change - len(to_forget) + 1
+            restricted = _find_restricted(connection, to_forget.values(), now)
+            _remove_texts(connection, to_forget.values())
+            rows = _make_rows(to_forget.values(), first_change, restricted if bar is None else bar)
             connection.execute(sa.insert(forgotten), rows)
             for row in rows:
                 body = {"what": "subject", "subject": row["pseudonym"], "barred": row["bar"]}
                 add_ledger_entry(ledger, store, connection, "erasure", body)
         if bar is False:
-            keys.unbar(connection, [subject for subject in ordered_subjects if subject not in remaining_requests])
+            keys.unbar(connection, [subject for subject in ordered_subjects if subject not in open_request_ids])
     store.destroy_keys()
     store.tell(ordered_subjects)
-    return remaining_requests
+    return open_request_ids
 
 
-def _make_rows(names: Iterable[str], first: int, bar: bool | Collection[str]) -> list[dict[str, Any]]:
+def _make_rows(names: Iterable[str], first_change: int, bar: bool | Collection[str]) -> list[dict[str, Any]]:
     """Return the rows that note these pseudonyms as forgotten.
 
     Args:
         names: The pseudonyms.
-        first: The number of the first row.
+        first_change: The number of the change of the first pseudonym.
         bar: True or False for all of them, or the pseudonyms that are barred.
     """
     rows: list[dict[str, Any]] = []
-    for seq, name in enumerate(names, first):
+    for seq, name in enumerate(names, first_change):
         rows.append({"seq": seq, "pseudonym": name, "bar": bar if isinstance(bar, bool) else name in bar})
     return rows
 

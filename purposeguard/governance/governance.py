@@ -12,12 +12,12 @@ from sqlalchemy.engine import URL
 
 from purposeguard.errors import Fault, NoticeError, RequestError, UnknownPurpose
 from purposeguard.governance.disclosure import Door, build_disclosure, collect_records
+from purposeguard.governance.disclosure_page import Disclosure, Language
 from purposeguard.governance.erasers import Erasers
 from purposeguard.governance.holdings import Holdings
 from purposeguard.governance.ledger import Checkpoints, SqlLedger
 from purposeguard.governance.notices import NoticeRecorder
 from purposeguard.governance.preference_cache import PreferenceCache
-from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import Request
 from purposeguard.governance.requests import Requests
 from purposeguard.governance.retention import RetentionJob

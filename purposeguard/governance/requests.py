@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, Protocol, cast
 import sqlalchemy as sa
 
 from purposeguard.errors import RequestError, format_id
+from purposeguard.governance.disclosure_page import Disclosure, Language
 from purposeguard.governance.recording import add_ledger_entry
-from purposeguard.governance.report import Disclosure, Language
 from purposeguard.governance.request_records import (
     KIND_OF,
     PENDING,

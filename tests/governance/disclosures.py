@@ -12,8 +12,7 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.governance.disclosure import RecordsAboutSubject, build_disclosure
-from purposeguard.governance.holdings import Holdings
-from purposeguard.governance.report import (
+from purposeguard.governance.disclosure_page import (
     ConsentPart,
     Disclosure,
     Language,
@@ -21,6 +20,7 @@ from purposeguard.governance.report import (
     RequestPart,
     RestrictionPart,
 )
+from purposeguard.governance.holdings import Holdings
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.protocols import SubjectPreferences
 from purposeguard.values.markers import Collected, Ended, Subject

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from purposeguard.cli.commands import app
 from purposeguard.governance import Governance, Store
-from purposeguard.governance.report import Disclosure
+from purposeguard.governance.disclosure_page import Disclosure
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.test_disclosure_pages import Page
 from tests.unit.command_line import process

@@ -18,8 +18,8 @@ from pydantic import BaseModel
 import purposeguard as pg
 from purposeguard.errors import RequestError, UnlabelledData
 from purposeguard.governance.disclosure import RecordsAboutSubject, build_disclosure
+from purposeguard.governance.disclosure_page import Disclosure, Part
 from purposeguard.governance.holdings import Holdings
-from purposeguard.governance.report import Disclosure, Part
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.protocols import SubjectPreferences
 from purposeguard.values.markers import Subject

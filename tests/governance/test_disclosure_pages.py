@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 import purposeguard as pg
 from purposeguard.governance.disclosure import RecordsAboutSubject, build_disclosure
+from purposeguard.governance.disclosure_page import TEMPLATES, Disclosure, Language, load_words, replace_unprintable
 from purposeguard.governance.holdings import Holdings
-from purposeguard.governance.report import TEMPLATES, Disclosure, Language, load_words, replace_unprintable
 from tests.governance.disclosures import GERMAN, HOSTILE, NOTICE, NOW, customer, door, report
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja")

@@ -18,8 +18,8 @@ from sqlalchemy.engine import make_url
 import purposeguard as pg
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance import Governance, Store
+from purposeguard.governance.disclosure_page import Disclosure
 from purposeguard.governance.notices import notice_table, read_recorded_notices
-from purposeguard.governance.report import Disclosure
 from purposeguard.governance.store import make_alembic_config, upgrade_store
 from purposeguard.notices import trendmicro_jp as tm
 from tests.governance.rolling import migrations_in

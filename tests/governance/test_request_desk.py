@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 import purposeguard as pg
 from purposeguard.errors import SealedValue
-from purposeguard.governance.report import Disclosure, replace_unprintable
+from purposeguard.governance.disclosure_page import Disclosure, replace_unprintable
 from purposeguard.governance.web import RIGHTS, Clerk, Right, desk
 from purposeguard.governance.web.forms import LIFETIME, FormTokens
 from purposeguard.governance.web.pages import ACTIONS

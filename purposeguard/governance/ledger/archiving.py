@@ -213,9 +213,8 @@ def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now
     signature = None if key is None else make_signature(build_archive_data(last.seq, last.hash), key)
     body = to_canonical_json({"seq": last.seq, "hash": last.hash, "signature": signature})
     at = None if now is None else format_moment(now)
-    writing = LedgerTransaction(
-        at, uuid.uuid4().hex, "", store.timeout, entries=[(ARCHIVE, body)]
-    )  # No hour is needed without counts.
+    # No hour is needed without counts.
+    transaction = LedgerTransaction(at, uuid.uuid4().hex, "", store.timeout, entries=[(ARCHIVE, body)])
     try:
         with store.writing() as connection:
             # Keeps other processes from archiving meanwhile.
@@ -223,7 +222,7 @@ def _record_archive(store: Store, last: Head, key: Ed25519PrivateKey | None, now
             boundary = read_boundary(connection)
             required = last.seq, signature is not None
             if boundary is None or (boundary.seq, boundary.signature is not None) < required:
-                write(connection, writing)
+                write(connection, transaction)
     except Conflict:
         raise make_unavailable_error(
             store.where, "cannot be written: other transactions got in the way", "try again"

@@ -218,13 +218,13 @@ class SqlLedger:
             None if server else at, own.name, format_hour(at), self.store.timeout, seen=seen, **parts
         )
 
-    def _write(self, writing: LedgerTransaction, *, again: bool = True) -> None:
+    def _write(self, transaction: LedgerTransaction, *, again: bool = True) -> None:
         """Write durably, in a transaction of its own. Try again, while there is time, after a conflict."""
         deadline = time.monotonic() + self.store.timeout
         while True:
             try:
                 with self._open_connection() as connection:
-                    engine, end = self.store.engine, write_transaction(connection, writing)
+                    engine, end = self.store.engine, write_transaction(connection, transaction)
             except Conflict:
                 if not again:
                     raise

@@ -25,7 +25,7 @@ from purposeguard.governance.ledger.reading import NO_HEAD, read_boundary
 from purposeguard.governance.ledger.tables import counts, head, ledger, writers
 from purposeguard.locks import make_lock
 
-AGAIN: Final = ("40001", "40P01")
+RETRIED_SQLSTATES: Final = ("40001", "40P01")
 """The codes of PostgreSQL for conflicts between transactions, which are tried again."""
 
 WRITE: Final = sa.text("SELECT last_seq, last_hash FROM purposeguard_ledger_write(CAST(:request AS jsonb))")
@@ -38,7 +38,7 @@ FAULTS: Final = {
 }
 """The reasons why nothing is appended to a ledger, by the words of `purposeguard_ledger_write`."""
 
-MOST: Final = 500
+MAX_EVENTS_PER_TRANSACTION: Final = 500
 """The most events that are written in one transaction."""
 
 
@@ -106,32 +106,42 @@ class Conflict(Exception):
     """Another transaction got in the way: this one has changed nothing."""
 
 
-def write_transaction(connection: sa.Connection, writing: LedgerTransaction) -> tuple[int, str] | None:
-    """Write the whole transaction or nothing, and return number and hash of the last entry, or None without entries.
+def write_transaction(connection: sa.Connection, transaction: LedgerTransaction) -> tuple[int, str] | None:
+    """Write the whole transaction or nothing.
+
+    1. Add the counts, unless this batch was added before.
+    2. Delete the rows of counts that become entries. If one has changed, this is a conflict.
+    3. Check that the head is the last entry, and that the entry which this process saw last is still there.
+    4. Append the entries, and move the head to the last of them.
+
+    Steps 3 and 4 are for transactions with entries. PostgreSQL does all four in `purposeguard_ledger_write`.
+
+    Returns:
+        The number and hash of the last entry, or None if the transaction has no entries.
 
     Raises:
         LedgerBroken: the ledger was changed, so that nothing is written behind it.
         Conflict: try again.
     """
     if connection.dialect.name == "sqlite":
-        return _write_to_sqlite(connection, writing)
+        return _write_to_sqlite(connection, transaction)
     request: dict[str, Any] = {
-        "process": writing.process,
-        "hour": writing.hour,
-        "patience": max(1, int(writing.patience * 1000)),
-        "entries": [{"kind": kind, "body": body} for kind, body in writing.entries],
-        "counts": writing.rows,
-        "taken": list(writing.taken),
-        "seen": writing.seen[0],
-        "seen_hash": writing.seen[1],
+        "process": transaction.process,
+        "hour": transaction.hour,
+        "patience": max(1, int(transaction.patience * 1000)),
+        "entries": [{"kind": kind, "body": body} for kind, body in transaction.entries],
+        "counts": transaction.rows,
+        "taken": list(transaction.taken),
+        "seen": transaction.seen[0],
+        "seen_hash": transaction.seen[1],
     }
-    request |= {} if writing.batch is None else {"batch": writing.batch}
-    request |= {} if writing.at is None else {"at": writing.at}
+    request |= {} if transaction.batch is None else {"batch": transaction.batch}
+    request |= {} if transaction.at is None else {"at": transaction.at}
     try:
         seq, hash_ = connection.execute(WRITE, {"request": to_canonical_json(request)}).one()
     except exc.DBAPIError as error:
         code = getattr(error.orig, "sqlstate", None)
-        if code in AGAIN:
+        if code in RETRIED_SQLSTATES:
             raise Conflict from None
         if code == "LB001":
             raise make_broken_error(error.orig.diag.message_primary) from None  # type: ignore[union-attr]  # an error with a code of PostgreSQL has one
@@ -144,27 +154,27 @@ def make_broken_error(fault: str) -> LedgerBroken:
     return LedgerBroken("ledger" if fault == "seen" else "head", FAULTS[fault])
 
 
-def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> tuple[int, str] | None:
+def _write_to_sqlite(connection: sa.Connection, transaction: LedgerTransaction) -> tuple[int, str] | None:
     """Write as PostgreSQL's function does, within a transaction in which nobody else writes."""
     new = True
-    if writing.batch is not None:
-        marked = insert(writers).values(process=writing.process, batch=writing.batch, hour=writing.hour)
+    if transaction.batch is not None:
+        marked = insert(writers).values(process=transaction.process, batch=transaction.batch, hour=transaction.hour)
         changed = {"batch": marked.excluded.batch, "hour": marked.excluded.hour}
         earlier = writers.c.batch < marked.excluded.batch
         mark = marked.on_conflict_do_update(index_elements=["process"], set_=changed, where=earlier)
         new = connection.execute(mark).rowcount == 1
-    if writing.counts and new:
+    if transaction.counts and new:
         added = insert(counts)
         total = {"count": counts.c.count + added.excluded.count}
-        rows = [{"process": writing.process, **row} for row in writing.rows]
+        rows = [{"process": transaction.process, **row} for row in transaction.rows]
         connection.execute(added.on_conflict_do_update(index_elements=["process", "key"], set_=total), rows)
-    for row in writing.taken:
+    for row in transaction.taken:
         taken_row = sa.and_(
             counts.c.process == row["process"], counts.c.key == row["key"], counts.c.count == row["count"]
         )
         if connection.execute(sa.delete(counts).where(taken_row)).rowcount != 1:
             raise Conflict
-    if not writing.entries:
+    if not transaction.entries:
         return None
     found = connection.execute(sa.select(head.c.seq, head.c.hash).where(head.c.id == 1)).one_or_none()
     if found is None:
@@ -173,12 +183,12 @@ def _write_to_sqlite(connection: sa.Connection, writing: LedgerTransaction) -> t
     last = sa.select(ledger.c.seq, ledger.c.hash).order_by(ledger.c.seq.desc()).limit(1)
     if end != tuple(connection.execute(last).one_or_none() or (0, GENESIS)):
         raise make_broken_error("end")
-    seen, seen_hash = writing.seen
+    seen, seen_hash = transaction.seen
     there = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == seen)) if seen else seen_hash
     archived = read_boundary(connection) if there is None else None
     if there != seen_hash and (archived is None or archived.seq < seen):
         raise make_broken_error("seen")
-    new_entries = chain_entries(*end, str(writing.at), writing.entries)
+    new_entries = chain_entries(*end, str(transaction.at), transaction.entries)
     connection.execute(sa.insert(ledger), list(map(_make_row, new_entries)))
     end = new_entries[-1].seq, new_entries[-1].hash
     connection.execute(sa.update(head).where(head.c.id == 1).values(seq=end[0], hash=end[1]))
@@ -285,7 +295,7 @@ class GroupCommit:
     def _lead(self, own: tuple[Event, Future[None]]) -> None:
         """Write the waiting events, `own` in any case."""
         together = [own]
-        while self._waiting and len(together) < MOST:
+        while self._waiting and len(together) < MAX_EVENTS_PER_TRANSACTION:
             other = self._waiting.popleft()
             if other is not own:
                 together.append(other)

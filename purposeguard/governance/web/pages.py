@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from purposeguard.containers import intersect
 from purposeguard.errors import RequestError, StoreUnavailable
-from purposeguard.governance.report import Disclosure, Language
+from purposeguard.governance.disclosure_page import Disclosure, Language
 from purposeguard.governance.request_records import (
     PENDING,
     RESTRICTING,

@@ -15,9 +15,9 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from purposeguard.governance import report
+from purposeguard.governance import disclosure_page
+from purposeguard.governance.disclosure_page import Language, load_words, make_security_policy
 from purposeguard.governance.governance import Governance
-from purposeguard.governance.report import Language, load_words, make_security_policy
 from purposeguard.governance.web.clerks import Clerk, Right
 from purposeguard.governance.web.forms import FormTokens
 from purposeguard.notice.languages import nearest_language, title_in
@@ -48,8 +48,8 @@ class TurnedAway(Exception):
 @functools.cache
 def make_desk_environment() -> Environment:
     """Return Jinja's environment for the desk: the report's, with more templates."""
-    places = (TEMPLATES, report.TEMPLATES)
-    return report.make_environment().overlay(loader=ChoiceLoader(list(map(FileSystemLoader, places))))
+    places = (TEMPLATES, disclosure_page.TEMPLATES)
+    return disclosure_page.make_environment().overlay(loader=ChoiceLoader(list(map(FileSystemLoader, places))))
 
 
 @functools.cache
@@ -187,10 +187,10 @@ class Visit:
             HTMLResponse(text, status, {"content-security-policy": make_security_policy(style) + "'self'"})
         )
 
-    def render_report(self, disclosure: report.Disclosure, number: int) -> Response:
+    def render_report(self, disclosure: disclosure_page.Disclosure, number: int) -> Response:
         """Return a report as a page to print, with a link back that is not printed."""
-        style = report.load_style_sheet() + (TEMPLATES / "report.css").read_text("utf-8")
-        names = report.make_template_context(disclosure, style)
+        style = disclosure_page.load_style_sheet() + (TEMPLATES / "report.css").read_text("utf-8")
+        names = disclosure_page.make_template_context(disclosure, style)
         text = (
             make_desk_environment()
             .get_template("desk_report.html")
@@ -200,7 +200,7 @@ class Visit:
             HTMLResponse(text, 200, {"content-security-policy": make_security_policy(style) + "'none'"})
         )
 
-    def download_report(self, disclosure: report.Disclosure, number: int) -> Response:
+    def download_report(self, disclosure: disclosure_page.Disclosure, number: int) -> Response:
         """Return a report as a JSON file named by the number of its request."""
         headers = {"content-disposition": f'attachment; filename="request-{number}.json"'}
         return Response(disclosure.to_json(), 200, headers, "application/json")

@@ -89,7 +89,7 @@ BEGIN
 END
 $body$
 """
-"""The function `written` of `governance.ledger.writing`, for PostgreSQL: who calls it holds the head for one trip."""
+"""`write_transaction` of `governance.ledger.writing`, for PostgreSQL: the caller locks the head for one round trip."""
 
 NOBODY = "0" * 32
 """The process to which counts belong that were in the head."""
