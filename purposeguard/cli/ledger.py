@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 from purposeguard.cli.files import CommandProblem, replacing
-from purposeguard.cli.ledger_report import KEYS, Wanted, count_entries, describe_archive, group_uses, ledger_report
+from purposeguard.cli.ledger_report import KEYS, EntryFilter, count_entries, describe_archive, group_uses, ledger_report
 from purposeguard.cli.options import (
     NO,
     OK,
@@ -33,7 +33,7 @@ with Needs(__name__, "cli"):
     import typer
 
 if TYPE_CHECKING:
-    from purposeguard.governance.ledger import Reading, Verification
+    from purposeguard.governance.ledger import LedgerSnapshot, Verification
 
 
 ledger_app = group("Verify a ledger, and read which uses and refusals it records.")
@@ -53,7 +53,7 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this day
 
 
 @contextlib.contextmanager
-def _reading(*targets: str) -> Generator[Reading]:
+def _reading(*targets: str) -> Generator[LedgerSnapshot]:
     """Return a context manager with the ledger. Print what is wrong with it or the input, and exit with 1 or 2."""
     with reporting(), _breaking(), _open_ledger(targets) as ledger:
         yield ledger
@@ -70,7 +70,7 @@ def _breaking() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _open_ledger(targets: Sequence[str]) -> Generator[Reading]:
+def _open_ledger(targets: Sequence[str]) -> Generator[LedgerSnapshot]:
     with needing("governance", "ledgers need"):
         from purposeguard.governance.ledger.opening import joined  # noqa: PLC0415  # needs the extra `governance`
     with contextlib.ExitStack() as stack:
@@ -131,7 +131,9 @@ def verify(
     raise typer.Exit(OK if intact else NO)
 
 
-def _verify(ledger: Reading, expect: str | None, since: str | None, key: Path | None, *, stopped: bool) -> Verification:
+def _verify(
+    ledger: LedgerSnapshot, expect: str | None, since: str | None, key: Path | None, *, stopped: bool
+) -> Verification:
     """Return the verdict of the wanted kind; raises LedgerBroken, CommandProblem, or StoreUnavailable."""
     from purposeguard.governance.ledger import checkpoints  # noqa: PLC0415  # needs the extra `governance`
 
@@ -318,7 +320,7 @@ def show_ledger(
     with _reading(*targets) as ledger:
         first = None if since is None else _moment(since)
         end = None if until is None else _moment(until)
-        wanted = Wanted(kind or (), activity, first, end, limit)
+        wanted = EntryFilter(kind or (), activity, first, end, limit)
         if by is None:
             report = ledger_report(ledger, wanted)
         else:

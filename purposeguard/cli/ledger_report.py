@@ -16,7 +16,7 @@ from purposeguard.cli.render import RenderedTable, Report
 from purposeguard.cli.words import translate
 
 if TYPE_CHECKING:
-    from purposeguard.governance.ledger import Entry, Hour, Reading
+    from purposeguard.governance.ledger import Entry, Hour, LedgerSnapshot
 
 KEYS: Final = ("activity", "field", "purpose", "sources")
 """What uses and denials are added up by."""
@@ -25,8 +25,8 @@ OUTCOMES: Final = ("used", "refused", "observed")
 """What is counted of them."""
 
 
-class Wanted(NamedTuple):
-    """The entries to show."""
+class EntryFilter(NamedTuple):
+    """The conditions on the entries to show, and their number."""
 
     kinds: Collection[str]
     """Entries of these kinds; all if it is empty."""
@@ -47,8 +47,10 @@ class Wanted(NamedTuple):
 # ---- Entries --------------------------------------------------------------------------------------------------------
 
 
-def ledger_report(ledger: Reading, wanted: Wanted) -> Report:
-    """Return the uses and the other entries.
+def ledger_report(ledger: LedgerSnapshot, wanted: EntryFilter) -> Report:
+    """Return the uses, the other entries, and the denials that were repeated in hours that are not over.
+
+    The report warns about rows that are left out, entries with wrong times, and archived entries.
 
     Raises:
         CommandProblem: unknown kind.
@@ -94,7 +96,7 @@ class _CountedHour(NamedTuple):
     number: int
 
 
-def _collect_uses(ledger: Reading, wanted: Wanted) -> list[_CountedHour]:
+def _collect_uses(ledger: LedgerSnapshot, wanted: EntryFilter) -> list[_CountedHour]:
     """Return the wanted uses with their counts, ordered by time."""
     uses: list[_CountedHour] = []
     for key, count in ledger.uses(wanted.since, wanted.until).items():
@@ -103,7 +105,7 @@ def _collect_uses(ledger: Reading, wanted: Wanted) -> list[_CountedHour]:
     return sorted(uses, key=lambda use: use.key.order)
 
 
-def _read_newest(ledger: Reading, wanted: Wanted, kinds: Collection[str]) -> tuple[Collection[Entry], int]:
+def _read_newest(ledger: LedgerSnapshot, wanted: EntryFilter, kinds: Collection[str]) -> tuple[Collection[Entry], int]:
     """Return the newest wanted entries of these kinds, up to the limit, and the number of all wanted ones."""
     newest: collections.deque[Entry] = collections.deque(maxlen=wanted.limit)
     count = 0
@@ -115,14 +117,14 @@ def _read_newest(ledger: Reading, wanted: Wanted, kinds: Collection[str]) -> tup
     return newest, count
 
 
-def _iter_repeated_denials(ledger: Reading, wanted: Wanted) -> Iterator[dict[str, Any]]:
+def _iter_repeated_denials(ledger: LedgerSnapshot, wanted: EntryFilter) -> Iterator[dict[str, Any]]:
     """Yield the bodies of denials that were repeated in hours that are not over."""
     for body, count, _ in ledger.denials(wanted.since, wanted.until):
         if "hour" in body and "count" not in body and wanted.includes(body.get("activity")):
             yield {**body, "count": count}
 
 
-def _iter_doubts(ledger: Reading, wanted: Wanted) -> Iterator[str]:
+def _iter_doubts(ledger: LedgerSnapshot, wanted: EntryFilter) -> Iterator[str]:
     """Yield warnings about a period.
 
     They concern entries made in it whose time lies outside it, and entries that were archived.
@@ -155,7 +157,7 @@ class _Group:
         self.last = max(self.last, minute)
 
 
-def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
+def group_uses(ledger: LedgerSnapshot, wanted: EntryFilter, by: Sequence[str]) -> Report:
     """Count how often data was used, refused or observed, and when, for each combination of some keys.
 
     A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
@@ -182,7 +184,7 @@ def group_uses(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> Report:
     return Report({"groups": list_rows(columns, shown), "left_out": omitted}, (table,), tuple(warnings))
 
 
-def _group_events(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> list[_Group]:
+def _group_events(ledger: LedgerSnapshot, wanted: EntryFilter, by: Sequence[str]) -> list[_Group]:
     """Return the wanted uses and denials, grouped by some keys."""
     groups: dict[tuple[str | None, ...], _Group] = {}
     for body, outcome, count, minute in _iter_events(ledger, wanted):
@@ -193,7 +195,7 @@ def _group_events(ledger: Reading, wanted: Wanted, by: Sequence[str]) -> list[_G
     return list(groups.values())
 
 
-def _iter_events(ledger: Reading, wanted: Wanted) -> Iterator[tuple[Mapping[str, Any], str, int, str]]:
+def _iter_events(ledger: LedgerSnapshot, wanted: EntryFilter) -> Iterator[tuple[Mapping[str, Any], str, int, str]]:
     """Yield uses and denials, each with its outcome, its count, and its minute or hour."""
     kinds = wanted.kinds or ("use", "denial")
     if "use" in kinds:

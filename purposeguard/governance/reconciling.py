@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from purposeguard.containers import pick_keys
 from purposeguard.governance.ledger import entries
 from purposeguard.governance.ledger.chain import Body
-from purposeguard.governance.ledger.reading import Reading
+from purposeguard.governance.ledger.reading import LedgerSnapshot
 from purposeguard.governance.pseudonyms import digest_subject, forgotten, pseudonym
 from purposeguard.governance.request_records import request, step
 from purposeguard.governance.restrictions import CONSENT, declaration, revocation
@@ -37,19 +37,19 @@ Facts = Mapping[tuple[Any, ...], tuple[str, object]]
 """The recorded facts, by a key: the name of each, and its content."""
 
 
-def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[LedgerDifference]:
+def reconcile(snapshot: LedgerSnapshot, connection: sa.Connection) -> Iterator[LedgerDifference]:
     """Yield the differences between the ledger and the rows of restrictions, consents, requests and hand-overs.
 
-    `connection` is that of the reading. The ledger itself is not verified. A row from before the ledger existed is a
+    `connection` is that of the snapshot. The ledger itself is not verified. A row from before the ledger existed is a
     difference.
 
     Raises:
         LedgerBroken: an entry is malformed.
         ValueError: entries were archived, and the reading is without them.
     """
-    if reading.start.seq:
-        raise ValueError(f"entries 1 to {reading.start.seq} were archived: name the archives before the store")
-    ledger_facts = _collect_ledger_facts(reading)
+    if snapshot.start.seq:
+        raise ValueError(f"entries 1 to {snapshot.start.seq} were archived: name the archives before the store")
+    ledger_facts = _collect_ledger_facts(snapshot)
     try:
         table_facts = _collect_table_facts(connection, ledger_facts)
     except (ValueError, TypeError):
@@ -65,10 +65,10 @@ def reconcile(reading: Reading, connection: sa.Connection) -> Iterator[LedgerDif
             yield LedgerDifference(table_facts[key][0], CHANGED)
 
 
-def _collect_ledger_facts(reading: Reading) -> Facts:
+def _collect_ledger_facts(snapshot: LedgerSnapshot) -> Facts:
     facts: dict[tuple[Any, ...], tuple[str, object]] = {}
     steps: defaultdict[Any, int] = defaultdict(int)
-    for entry in reading.entries({"restriction", "consent", "request", "provision", "erasure"}):
+    for entry in snapshot.entries({"restriction", "consent", "request", "provision", "erasure"}):
         body = dict(entry.body)
         if entry.kind in ("restriction", "consent"):
             revoked = body.get("what") in REVOKED

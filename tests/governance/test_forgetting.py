@@ -24,7 +24,7 @@ from purposeguard.governance import Governance, changes, forgetting
 from purposeguard.governance.ledger import Checkpoints, SqlLedger
 from purposeguard.governance.ledger.checkpoints import read_last_in_file, verify_from
 from purposeguard.governance.ledger.opening import opened
-from purposeguard.governance.ledger.sql import SqlReading
+from purposeguard.governance.ledger.sql import SqlLedgerSnapshot
 from purposeguard.governance.preference_cache import PreferenceCache
 from purposeguard.governance.pseudonyms import barred, forgotten, pseudonym, vault
 from purposeguard.governance.reconciling import reconcile
@@ -204,7 +204,7 @@ def test_nothing_tells_who_was_forgotten(house: House, bar: bool | None, tmp_pat
         assert governance.preferences_of_each([HANAKO, TARO])[1].erased is (bar is None)
         assert list(governance.roster().groups.values()) == [(HANAKO,)]
         with governance.store.reading() as connection:
-            reading = SqlReading(connection)
+            reading = SqlLedgerSnapshot(connection)
             verify_from(reading, read_last_in_file(sink), key=None)
             assert list(reconcile(reading, connection)) == []
             assert sum(figure.subjects for figure in count_declarations(connection, EXCEPTION.until)) == 1  # hers

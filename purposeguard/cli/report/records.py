@@ -200,14 +200,14 @@ def _read(
     guard: Guard, governance: Governance | None, stores: tuple[Store, Store], progress: Progress
 ) -> LedgerRecords:
     from purposeguard.governance import request_records, restrictions  # noqa: PLC0415  # as above
-    from purposeguard.governance.ledger.sql import SqlReading  # noqa: PLC0415  # likewise
+    from purposeguard.governance.ledger.sql import SqlLedgerSnapshot  # noqa: PLC0415  # likewise
     from purposeguard.governance.retention import RetentionJob  # noqa: PLC0415  # likewise
 
     store, ledger_store = stores
     notice, clock = guard.notice, guard.engine.clock
     now = clock.now()
     with ledger_store.reading() as connection:
-        ledger = SqlReading(connection)
+        ledger = SqlLedgerSnapshot(connection)
         entries = ledger.head.seq - ledger.start.seq
         totals = ledger.totals(KEYS, lambda count: progress(count, entries))
         until = ledger.head.at or None

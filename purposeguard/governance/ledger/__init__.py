@@ -4,7 +4,7 @@ from purposeguard.governance.ledger.archiving import ArchivedRange, archive
 from purposeguard.governance.ledger.chain import Entry, Head, Hour
 from purposeguard.governance.ledger.checkpoints import Checkpoint, Checkpoints
 from purposeguard.governance.ledger.entries import KINDS
-from purposeguard.governance.ledger.reading import Reading, Verification
+from purposeguard.governance.ledger.reading import LedgerSnapshot, Verification
 from purposeguard.governance.ledger.sql import SqlLedger
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "Entry",
     "Head",
     "Hour",
-    "Reading",
+    "LedgerSnapshot",
     "SqlLedger",
     "Verification",
     "archive",

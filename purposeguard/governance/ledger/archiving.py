@@ -24,7 +24,7 @@ from purposeguard.governance.ledger.checkpoints import (
 )
 from purposeguard.governance.ledger.exports import ExportedLedger, export_lines
 from purposeguard.governance.ledger.reading import read_boundary
-from purposeguard.governance.ledger.sql import SqlReading
+from purposeguard.governance.ledger.sql import SqlLedgerSnapshot
 from purposeguard.governance.ledger.tables import head, ledger
 from purposeguard.governance.ledger.writing import Conflict, LedgerTransaction
 from purposeguard.governance.ledger.writing import write_transaction as write
@@ -115,21 +115,21 @@ def _write_or_verify(
 ) -> bool:
     """Verify the ledger, and write the archive unless its file exists. Return False if no entry is old enough."""
     with store.reading() as connection:
-        reading = SqlReading(connection)
-        unsigned = reading.boundary is not None and reading.boundary.signature is None
+        snapshot = SqlLedgerSnapshot(connection)
+        unsigned = snapshot.boundary is not None and snapshot.boundary.signature is None
         # If the file exists, an archive without a signature is signed by this call.
         public = None if key is None or (unsigned and path.exists()) else key.public_key()
         if checkpoint is not None:
-            verify_from(reading, checkpoint, key=public)
+            verify_from(snapshot, checkpoint, key=public)
         elif public is not None:
-            verify_archiving(reading, public)
+            verify_archiving(snapshot, public)
         if path.exists():
-            reading.verify()
+            snapshot.verify()
             return True
         through = _find_last_archivable(connection, before, now)
         if through is None:
             return False
-        _write_file(path, export_lines(reading, through))
+        _write_file(path, export_lines(snapshot, through))
         return True
 
 
@@ -141,7 +141,7 @@ def _require_same_entries(store: Store, path: Path, archived_ledger: ExportedLed
     """
     first, last = archived_ledger.start, archived_ledger.head
     with store.reading() as connection:
-        start = SqlReading(connection).start
+        start = SqlLedgerSnapshot(connection).start
         stored_hash = connection.scalar(sa.select(ledger.c.hash).where(ledger.c.seq == last.seq))
     is_too_new = last.at >= format_moment(before)
     is_deleted = (start.seq, start.hash) == (last.seq, last.hash)  # An earlier call deleted all entries.

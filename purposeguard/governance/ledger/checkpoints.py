@@ -21,7 +21,7 @@ from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.extras import Needs
 from purposeguard.governance.engines import make_engine, translate_errors
 from purposeguard.governance.ledger.chain import DENIAL, USE, Head, are_texts, to_canonical_json
-from purposeguard.governance.ledger.reading import Reading, Verification
+from purposeguard.governance.ledger.reading import LedgerSnapshot, Verification
 from purposeguard.governance.restrictions import declaration, revocation
 
 if TYPE_CHECKING:
@@ -114,11 +114,11 @@ def _check_signature(what: str, data: Mapping[str, Any], signature: str | None, 
         raise LedgerBroken(what, f"the signature is not that of this {what} by this key") from None
 
 
-def verify_archiving(reading: Reading, key: Ed25519PublicKey) -> None:
+def verify_archiving(snapshot: LedgerSnapshot, key: Ed25519PublicKey) -> None:
     """Verify that the holder of the key archived the entries that the store lacks; raise LedgerBroken if not."""
-    if not reading.parts[-1].start.seq:
+    if not snapshot.parts[-1].start.seq:
         return
-    boundary = reading.boundary
+    boundary = snapshot.boundary
     if boundary is None:
         raise LedgerBroken("archive", "nothing here is signed of what comes before it: name the store too")
     _check_signature("archive", build_archive_data(boundary.seq, boundary.hash), boundary.signature, key)
@@ -129,9 +129,9 @@ def build_archive_data(seq: int, hash_: str) -> dict[str, Any]:
     return {"archived": seq, "hash": hash_}
 
 
-def make_checkpoint(reading: Reading, connection: sa.Connection, at: str) -> Checkpoint:
-    """Return a checkpoint of what is read now; `connection` is that of the reading."""
-    head = reading.head
+def make_checkpoint(snapshot: LedgerSnapshot, connection: sa.Connection, at: str) -> Checkpoint:
+    """Return a checkpoint of what is read now; `connection` is that of the snapshot."""
+    head = snapshot.head
     return Checkpoint(head.seq, head.hash, at, _count_by_hour(head), head.open_digest, digest_declarations(connection))
 
 
@@ -162,7 +162,7 @@ def _to_digested_value(value: object) -> object:
 
 
 def verify_from(
-    reading: Reading, checkpoint: Checkpoint, *, key: Ed25519PublicKey | None, stopped: bool = False
+    snapshot: LedgerSnapshot, checkpoint: Checkpoint, *, key: Ed25519PublicKey | None, stopped: bool = False
 ) -> Verification:
     """Verify what was written after a checkpoint, and that nothing before it is missing or replaced.
 
@@ -172,33 +172,33 @@ def verify_from(
     Raises:
         LedgerBroken: the ledger was changed: the place, and the fault.
     """
-    start = reading.start
+    start = snapshot.start
     if key is not None:
         checkpoint.check(key)
-        verify_archiving(reading, key)
+        verify_archiving(snapshot, key)
         if checkpoint.seq < start.seq:  # Later entries were archived with a signature.
             # What was open or declared at the checkpoint is unknown then. A digest without the prefix is not compared.
             checkpoint = dataclasses.replace(checkpoint, seq=start.seq, hash=start.hash, open={}, declarations="")
     kinds: set[str] = set()
     # The counts that were open at the checkpoint, less those that became entries since and those that are open now.
     missing_counts = Counter(checkpoint.open)
-    verdict = verify_continuation(reading, checkpoint.seq, checkpoint.hash)
-    for _, entry in reading.iter_placed(after=checkpoint.seq):
+    verdict = verify_continuation(snapshot, checkpoint.seq, checkpoint.hash)
+    for _, entry in snapshot.iter_placed(after=checkpoint.seq):
         kinds.add(entry.kind)
         if entry.kind == USE or (entry.kind == DENIAL and "count" in entry.body):
             missing_counts[f"{entry.kind} {entry.body.get('hour')}"] -= int(entry.body.get("count", 0))
-    present = _count_by_hour(reading.head)
+    present = _count_by_hour(snapshot.head)
     missing_counts.subtract(present)
     fewer = sorted((+missing_counts).keys() & checkpoint.open.keys())
     if fewer:
         fault = f"fewer were counted than the checkpoint says ({', '.join(fewer)})"
         raise LedgerBroken("counts", fault)
-    nothing_was_written = reading.head.seq == checkpoint.seq and present == checkpoint.open
+    nothing_was_written = snapshot.head.seq == checkpoint.seq and present == checkpoint.open
     if stopped and not nothing_was_written:
         raise LedgerBroken("ledger", f"more was written than at the checkpoint, {verdict.new} entries or some counts")
-    if nothing_was_written and reading.head.open_digest != checkpoint.counts:
+    if nothing_was_written and snapshot.head.open_digest != checkpoint.counts:
         raise LedgerBroken("counts", "the open counts are others than at the checkpoint, and nothing was counted since")
-    connection = reading.connection
+    connection = snapshot.connection
     has_comparable_digest = checkpoint.declarations.startswith(DECLARED) and not kinds & {"restriction", "consent"}
     if connection is not None and has_comparable_digest and digest_declarations(connection) != checkpoint.declarations:
         fault = "restrictions or consents were changed without an entry since: see `purposeguard ledger reconcile`"
@@ -206,9 +206,9 @@ def verify_from(
     return verdict
 
 
-def verify_continuation(reading: Reading, seq: int, hash_: str) -> Verification:
+def verify_continuation(snapshot: LedgerSnapshot, seq: int, hash_: str) -> Verification:
     """Verify the entries after an entry, which must have this hash, and the head; raise LedgerBroken."""
-    head, start = reading.head, reading.start
+    head, start = snapshot.head, snapshot.start
     if seq < start.seq:
         fault = f"the entries up to {start.seq} were archived: name the archives too, or the key that signed them"
         raise LedgerBroken(f"entry {seq}", fault)
@@ -216,10 +216,10 @@ def verify_continuation(reading: Reading, seq: int, hash_: str) -> Verification:
         fault = f"entry {seq} was there, and the ledger ends at {head.seq}: its end was cut off, or it is an older copy"
         raise LedgerBroken("ledger", fault)
     if seq:
-        _, entry = (None, start) if seq == start.seq else next(reading.iter_placed(after=seq - 1), (None, None))
+        _, entry = (None, start) if seq == start.seq else next(snapshot.iter_placed(after=seq - 1), (None, None))
         if entry is None or (entry.seq, entry.hash) != (seq, hash_):
             raise LedgerBroken(f"entry {seq}", "the entry has another hash than was noted: the ledger was written anew")
-    return reading.verify(start=Head(seq, "", hash_) if seq else start)
+    return snapshot.verify(start=Head(seq, "", hash_) if seq else start)
 
 
 def read_last_checkpoint(sink: str) -> Checkpoint:

@@ -16,7 +16,15 @@ from typing import BinaryIO, Final, cast
 
 from purposeguard.errors import LedgerBroken, StoreUnavailable
 from purposeguard.governance.ledger.chain import MALFORMED_HEAD, Head
-from purposeguard.governance.ledger.reading import LONGEST, NO_HEAD, Kinds, PlacedEntry, Reading, Time, parse_entry
+from purposeguard.governance.ledger.reading import (
+    LONGEST,
+    NO_HEAD,
+    Kinds,
+    LedgerSnapshot,
+    PlacedEntry,
+    Time,
+    parse_entry,
+)
 
 HEAD: Final = b'{"head":'
 """The beginning of the last line of an export."""
@@ -26,7 +34,7 @@ GZIP: Final = b"\x1f\x8b"
 """The first bytes of a compressed file."""
 
 
-def export_lines(ledger: Reading, through: int | None = None) -> Generator[bytes]:
+def export_lines(ledger: LedgerSnapshot, through: int | None = None) -> Generator[bytes]:
     """Yield the lines of the export of a ledger, and verify it meanwhile; raise LedgerBroken at the first fault.
 
     Entries after number `through` are only verified.
@@ -45,7 +53,7 @@ def _make_closing_line(head: Head) -> bytes:
     return HEAD + f"{head.text}}}\n".encode()
 
 
-class ExportedLedger(Reading):
+class ExportedLedger(LedgerSnapshot):
     """The ledger in an exported file."""
 
     def __init__(self, path: Path) -> None:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from purposeguard.errors import StoreUnavailable
 from purposeguard.governance.engines import make_engine, make_read_only_engine, translate_errors
 from purposeguard.governance.ledger.exports import ExportedLedger
-from purposeguard.governance.ledger.reading import JoinedLedger, Reading
-from purposeguard.governance.ledger.sql import SqlReading
+from purposeguard.governance.ledger.reading import JoinedLedger, LedgerSnapshot
+from purposeguard.governance.ledger.sql import SqlLedgerSnapshot
 from purposeguard.governance.ledger.tables import counts
 
 SQLITE: Final = b"SQLite format 3\x00"
@@ -28,7 +28,7 @@ EFFECTIVE: Final = os.access in os.supports_effective_ids
 
 
 @contextlib.contextmanager
-def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator[Reading]:
+def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator[LedgerSnapshot]:
     """Open the ledger in a store, by its URL or the path of its file, or in an export.
 
     Raises:
@@ -62,10 +62,10 @@ def opened(target: str | os.PathLike[str], *, timeout: float = 5.0) -> Generator
 
 
 @contextlib.contextmanager
-def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -> Generator[Reading]:
+def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -> Generator[LedgerSnapshot]:
     """Open archives and the ledger that they were taken from as one ledger; raise as `opened` does."""
     with contextlib.ExitStack() as stack:
-        parts: list[Reading] = []
+        parts: list[LedgerSnapshot] = []
         stores = 0
         for target in targets:
             part = stack.enter_context(opened(target, timeout=timeout))
@@ -77,7 +77,7 @@ def joined(targets: Sequence[str | os.PathLike[str]], *, timeout: float = 5.0) -
 
 
 @contextlib.contextmanager
-def _open_in_database(engine: sa.Engine, where: str) -> Generator[SqlReading]:
+def _open_in_database(engine: sa.Engine, where: str) -> Generator[SqlLedgerSnapshot]:
     try:
         with translate_errors(where):
             with engine.connect() as connection:
@@ -85,6 +85,6 @@ def _open_in_database(engine: sa.Engine, where: str) -> Generator[SqlReading]:
             if not there:
                 raise StoreUnavailable(f"there is no ledger in {where}")
             with engine.connect() as connection:
-                yield SqlReading(connection)
+                yield SqlLedgerSnapshot(connection)
     finally:
         engine.dispose()

@@ -105,7 +105,7 @@ class Total(NamedTuple):
         return Total(self.kind, self.values, self.entries + other.entries, self.counted + other.counted, first, last)
 
 
-class Reading(abc.ABC):
+class LedgerSnapshot(abc.ABC):
     """A snapshot of a ledger: it holds nothing that is written later.
 
     Methods raise LedgerBroken if an entry or the head is malformed, and StoreUnavailable if the ledger is unreadable.
@@ -133,7 +133,7 @@ class Reading(abc.ABC):
         return Boundary.of(last[0]) if last else None
 
     @property
-    def parts(self) -> Sequence[Reading]:
+    def parts(self) -> Sequence[LedgerSnapshot]:
         """Those of which it consists, the oldest first."""
         return (self,)
 
@@ -258,14 +258,14 @@ class Reading(abc.ABC):
         return Verification(self.head.seq, self.head, went_back, new, self.start.seq)
 
 
-class JoinedLedger(Reading):
+class JoinedLedger(LedgerSnapshot):
     """Archives and the ledger that they were taken from, read as one ledger; each part continues the one before."""
 
-    def __init__(self, parts: Sequence[Reading]) -> None:
+    def __init__(self, parts: Sequence[LedgerSnapshot]) -> None:
         self._parts = sorted(parts, key=lambda part: (part.connection is not None, part.head.seq))
 
     @property
-    def parts(self) -> Sequence[Reading]:
+    def parts(self) -> Sequence[LedgerSnapshot]:
         """Those of which it consists, the oldest first."""
         return self._parts
 

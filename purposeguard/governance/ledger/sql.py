@@ -50,8 +50,8 @@ from purposeguard.governance.ledger.reading import (
     NO_HEAD,
     Boundary,
     Kinds,
+    LedgerSnapshot,
     PlacedEntry,
-    Reading,
     Time,
     Total,
     Verification,
@@ -316,10 +316,10 @@ class SqlLedger:
     # ---- reading ---------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def reading(self) -> Generator[SqlReading]:
+    def reading(self) -> Generator[SqlLedgerSnapshot]:
         """Return a context manager for a snapshot of the ledger."""
         with self.store.reading() as connection:
-            yield SqlReading(connection)
+            yield SqlLedgerSnapshot(connection)
 
     def entries(
         self,
@@ -418,7 +418,7 @@ class SqlLedger:
         self.close()
 
 
-class SqlReading(Reading):
+class SqlLedgerSnapshot(LedgerSnapshot):
     """The ledger in a database, read on a connection that nothing was asked on yet."""
 
     def __init__(self, connection: sa.Connection) -> None:

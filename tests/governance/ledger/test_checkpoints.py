@@ -30,7 +30,7 @@ from purposeguard.governance.ledger.checkpoints import (
 )
 from purposeguard.governance.ledger.exports import export_lines
 from purposeguard.governance.ledger.opening import opened
-from purposeguard.governance.ledger.sql import SqlReading
+from purposeguard.governance.ledger.sql import SqlLedgerSnapshot
 from purposeguard.governance.ledger.tables import counts, head, ledger
 from purposeguard.governance.pseudonyms import forgotten, pseudonym
 from purposeguard.governance.reconciling import reconcile
@@ -110,7 +110,7 @@ class House:
         """What was found, by all that there is to find it; `stopped`: the last checkpoint is known to be the end."""
         faults: list[str] = []
         with self.store.reading() as connection:
-            reading = SqlReading(connection)
+            reading = SqlLedgerSnapshot(connection)
             key = load_public_key(self.pair.with_name("ledger.key.pub"))
             for check in (
                 lambda: verify_from(reading, read_last_in_file(self.file), key=key, stopped=stopped),

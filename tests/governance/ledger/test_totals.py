@@ -27,7 +27,7 @@ KEYS: Mapping[str, Sequence[str]] = {
 }
 
 
-class Streamed(sql.SqlReading):
+class Streamed(sql.SqlLedgerSnapshot):
     """Reads each entry."""
 
     def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Any) -> Iterator[Total]:
@@ -55,8 +55,8 @@ def full(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
 def test_the_database_adds_up_what_is_read_entry_by_entry(full: Place) -> None:
     with full.store.reading() as connection:
         steps: list[int] = []
-        totals = sql.SqlReading(connection).totals(KEYS, steps.append)
-        entries = sql.SqlReading(connection).head.seq
+        totals = sql.SqlLedgerSnapshot(connection).totals(KEYS, steps.append)
+        entries = sql.SqlLedgerSnapshot(connection).head.seq
     with full.store.reading() as connection:
         assert in_order(totals) == in_order(Streamed(connection).totals(KEYS))
     assert sum(steps) == entries
@@ -72,9 +72,9 @@ def test_the_database_adds_up_what_is_read_entry_by_entry(full: Place) -> None:
 def test_an_export_is_added_up_too(full: Place, tmp_path: Any) -> None:
     path = tmp_path / "copy.jsonl"
     with full.store.reading() as connection, path.open("wb") as file:
-        file.writelines(export_lines(sql.SqlReading(connection)))
+        file.writelines(export_lines(sql.SqlLedgerSnapshot(connection)))
     with full.store.reading() as connection, opened(path) as export:
-        assert in_order(export.totals(KEYS)) == in_order(sql.SqlReading(connection).totals(KEYS))
+        assert in_order(export.totals(KEYS)) == in_order(sql.SqlLedgerSnapshot(connection).totals(KEYS))
 
 
 @pytest.mark.parametrize("body", ["no JSON at all", '{"count":3}', '{"activity":"a","purpose":"p","sources":[]}'])
@@ -83,5 +83,5 @@ def test_an_entry_that_counts_no_uses_is_told(full: Place, body: str) -> None:
         number = connection.execute(sa.select(sa.func.min(ledger.c.seq)).where(ledger.c.kind == "use")).scalar_one()
     full.change(sa.update(ledger).where(ledger.c.seq == number).values(body=body))
     with full.store.reading() as connection, pytest.raises(LedgerBroken) as broken:
-        sql.SqlReading(connection).totals(KEYS)
+        sql.SqlLedgerSnapshot(connection).totals(KEYS)
     assert broken.value.place == f"entries {(number - 1) // 7 * 7 + 1} to {(number - 1) // 7 * 7 + 7}"
