@@ -45,7 +45,7 @@ def reconcile(snapshot: LedgerSnapshot, connection: sa.Connection) -> Iterator[L
 
     Raises:
         LedgerBroken: an entry is malformed.
-        ValueError: entries were archived, and the reading is without them.
+        ValueError: entries were archived, and the snapshot is without them.
     """
     if snapshot.start.seq:
         raise ValueError(f"entries 1 to {snapshot.start.seq} were archived: name the archives before the store")

@@ -167,7 +167,7 @@ def verify_from(
     """Verify what was written after a checkpoint, and that nothing before it is missing or replaced.
 
     Only `verify` finds an earlier entry that was changed and kept its hash. Restrictions and consents are verified if
-    the reading is of a store. With `stopped`, nothing may have been written since the checkpoint.
+    the snapshot is of a store. With `stopped`, nothing may have been written since the checkpoint.
 
     Raises:
         LedgerBroken: the ledger was changed: the place, and the fault.
