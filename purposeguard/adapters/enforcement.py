@@ -23,11 +23,12 @@ from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.timezones import UTC
-from purposeguard.notice.vocabulary import Immutable, NotPersonal
+from purposeguard.notice.vocabulary import NotPersonal
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from purposeguard.errors import UnknownSource, UnlabelledData, format_name
 from purposeguard.notice.history import History
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import list_ids
 from purposeguard.notice.several import Notices
-from purposeguard.notice.vocabulary import Immutable, NotPersonal, Source, TermMeta, list_term_ids
+from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, list_term_ids
 from purposeguard.values.annotations import evaluate_annotation, is_taggable, module_names
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.values.type_schema import Model, Shape

@@ -10,13 +10,14 @@ from typing import Literal, NamedTuple, Self
 
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.grants import source_rows
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.passages import is_worded_alike
 from purposeguard.notice.retention import to_local_day
 from purposeguard.notice.schema import Named
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import Immutable, Source, fold
+from purposeguard.notice.vocabulary import Source, fold
 
 TermKind = Literal["source", "purpose"]
 

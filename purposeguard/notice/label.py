@@ -8,15 +8,8 @@ from typing import Any, Self, cast
 
 from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.locks import make_lock
-from purposeguard.notice.vocabulary import (
-    Immutable,
-    NotPersonal,
-    Purpose,
-    Source,
-    TermMeta,
-    clause_sort_key,
-    list_term_ids,
-)
+from purposeguard.notice.immutable import Immutable
+from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, TermMeta, clause_sort_key, list_term_ids
 
 
 class Label(Immutable):

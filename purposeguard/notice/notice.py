@@ -21,6 +21,7 @@ from purposeguard.errors import (
     hides_own_frames,
 )
 from purposeguard.notice.grants import Grants, compute_grants, compute_prohibitions, source_rows
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.languages import nearest_language, title_in
 from purposeguard.notice.parsing import (
     ParsedTables,
@@ -35,7 +36,6 @@ from purposeguard.notice.schema import Document, Named, Prohibition, index_by_id
 from purposeguard.notice.texts import Passage, Texts, iter_texts_by_language
 from purposeguard.notice.vocabulary import (
     Family,
-    Immutable,
     Purpose,
     Source,
     TermMeta,

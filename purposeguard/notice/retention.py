@@ -26,9 +26,10 @@ from typing import TypeVar
 
 from purposeguard.errors import UnknownSource
 from purposeguard.notice.grants import Lineage, source_rows
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.schema import Document, LegalPeriod, Period
 from purposeguard.notice.timezones import Day, load_zone
-from purposeguard.notice.vocabulary import Immutable, NotPersonal, find_nearest
+from purposeguard.notice.vocabulary import NotPersonal, find_nearest
 
 
 def for_law(source: str) -> str:

@@ -20,9 +20,10 @@ from purposeguard.errors import (
     UnknownTerm,
 )
 from purposeguard.notice.history import History
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import list_ids
-from purposeguard.notice.vocabulary import Family, Immutable, Purpose, Source, fold, is_union, make_slug
+from purposeguard.notice.vocabulary import Family, Purpose, Source, fold, is_union, make_slug
 
 ORIGIN: Final = "several notices"
 """The origin in error messages about notices that are combined."""

@@ -8,17 +8,16 @@ be changed once made.
 from __future__ import annotations
 
 import copyreg
-import heapq
 import re
 import sys
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from types import MappingProxyType, UnionType
-from typing import Any, ClassVar, NoReturn, Self, Union, get_args, get_origin
+from typing import Any, ClassVar, NoReturn, Union, get_args, get_origin
 
 from purposeguard.errors import hides_own_frames
+from purposeguard.notice.immutable import Immutable
+from purposeguard.notice.mro import linearize
 
 LONGEST_ID = 200
 """The greatest length of an id. Anything longer is refused unread."""
@@ -26,41 +25,6 @@ LONGEST_ID = 200
 
 MOST_BASES = 64
 """The greatest number of bases of a class that Python orders quickly enough by itself."""
-
-
-def linearize(cls: type) -> list[type]:
-    """Return the method resolution order of a class (C3), in time linear in the sizes of its bases.
-
-    Raises:
-        TypeError: the bases have no consistent order.
-    """
-    # Reversed: the next class of a sequence is its last.
-    sequences = [[*base.__mro__][::-1] for base in cls.__bases__] + [[*cls.__bases__][::-1]]
-    behind = Counter(chain.from_iterable(sequence[:-1] for sequence in sequences))
-    """Class → the number of sequences that hold it behind their next class. It must wait until none does."""
-    first: dict[type, list[int]] = {}
-    """Class → the sequences of which it is the next."""
-    for index, sequence in enumerate(sequences):
-        first.setdefault(sequence[-1], []).append(index)
-    ready = [*range(len(sequences))]  # A heap: the first sequence whose next class need not wait goes on.
-    order: list[type] = [cls]
-    while ready:
-        index = heapq.heappop(ready)
-        if not sequences[index] or behind[sequences[index][-1]]:
-            continue  # Exhausted, or resumed when its next class need not wait any more.
-        chosen = sequences[index][-1]
-        order.append(chosen)
-        for moved in first.pop(chosen):
-            sequences[moved].pop()
-            if sequences[moved]:
-                following = sequences[moved][-1]
-                behind[following] -= 1
-                first.setdefault(following, []).append(moved)
-                for waiting in first[following] if not behind[following] else ():
-                    heapq.heappush(ready, waiting)
-    if first:
-        raise TypeError(f"the bases of {cls.__name__} have no consistent order")
-    return order
 
 
 class TermMeta(type):
@@ -158,28 +122,6 @@ class NotPersonal(Source):
     clause = "not-personal"
     slug = "not-personal"
     title: ClassVar[Mapping[str, str]] = {"en": "Not personal data", "ja": "個人情報でない情報"}
-
-
-class Immutable:
-    """Base of objects whose attributes are set once, at creation. A copy is the object itself."""
-
-    __slots__ = ()
-
-    def _fill(self, **values: object) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{self!r} cannot be changed: make another instead of setting `{name}`")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{self!r} cannot be changed: `{name}` stays")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
 
 
 class Family(Immutable):

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Collection
 from typing import Any, Final, cast
 
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.timezones import Day
-from purposeguard.notice.vocabulary import Immutable
 
 SubjectId = int | str | uuid.UUID
 """The id by which an application names the person whom a datum is about."""

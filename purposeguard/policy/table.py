@@ -29,6 +29,7 @@ from purposeguard.errors import (
 )
 from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, compute_extensions, filter_grounds
 from purposeguard.notice.history import History
+from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.retention import Periods, for_law
@@ -37,7 +38,6 @@ from purposeguard.notice.several import Notices
 from purposeguard.notice.timezones import Day
 from purposeguard.notice.vocabulary import (
     Family,
-    Immutable,
     NotPersonal,
     Purpose,
     Source,

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from purposeguard.notice.vocabulary import Immutable
+from purposeguard.notice.immutable import Immutable
 from purposeguard.policy.context import CLEAR, SubjectPreferences
 from purposeguard.runtime.observer import Ledger
 

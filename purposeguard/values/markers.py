@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from purposeguard.notice.vocabulary import Immutable
+from purposeguard.notice.immutable import Immutable
 from purposeguard.policy.row_context import REALM
 
 

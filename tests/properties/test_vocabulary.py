@@ -25,7 +25,8 @@ from purposeguard import (
     notices,
 )
 from purposeguard.notice.codegen import generate
-from purposeguard.notice.vocabulary import TermMeta, fold, linearize
+from purposeguard.notice.mro import linearize
+from purposeguard.notice.vocabulary import TermMeta, fold
 from purposeguard.notices import trendmicro_jp as tm
 from tests import generated
 from tests.generated.notice_tables import CIRCLED

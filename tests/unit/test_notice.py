@@ -13,6 +13,7 @@ import pytest
 import purposeguard as pg
 from purposeguard import Purpose, Source
 from purposeguard.notice import vocabulary as terms
+from purposeguard.notice.mro import linearize
 from purposeguard.notices import trendmicro_jp as tm
 from tests.generated.notice_tables import titled
 from tests.unit.samples import RETENTION, SMALL, changed, revised, tables
@@ -253,7 +254,7 @@ def test_the_work_grows_as_the_notice_does(kind: str) -> None:
 
 def test_python_orders_the_bases_of_no_class_that_has_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ordered: list[int] = []
-    own = terms.linearize
+    own = linearize
 
     def counted(cls: type) -> list[type]:
         ordered.append(len(cls.__bases__))

@@ -12,7 +12,7 @@ from sqlglot import exp
 from purposeguard.adapters.sql.scopes import Flow, NameRules, QueryColumn, Relation, lower
 from purposeguard.adapters.tags import Columns, Revisions, columns_of
 from purposeguard.containers import drop_none_values
-from purposeguard.notice.vocabulary import Immutable
+from purposeguard.notice.immutable import Immutable
 
 
 class Tables(Immutable, Mapping[str, Columns]):
