@@ -12,7 +12,7 @@ from purposeguard.errors import LedgerBroken
 from purposeguard.governance.ledger import sql
 from purposeguard.governance.ledger.exports import export_lines
 from purposeguard.governance.ledger.opening import opened
-from purposeguard.governance.ledger.reading import Reading, Total
+from purposeguard.governance.ledger.reading import LedgerSnapshot, Total
 from purposeguard.governance.ledger.tables import ledger
 from tests.governance.ledger.places import C, D, Place, R, tell
 from tests.governance.support import Time
@@ -31,7 +31,7 @@ class Streamed(sql.SqlLedgerSnapshot):
     """Reads each entry."""
 
     def _written_totals(self, keys: Mapping[str, Sequence[str]], told: Any) -> Iterator[Total]:
-        return Reading._total_written(self, keys, told)
+        return LedgerSnapshot._total_written(self, keys, told)
 
 
 def in_order(totals: Sequence[Total]) -> list[str]:
