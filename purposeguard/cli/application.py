@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from purposeguard.cli.files import CommandProblem
-from purposeguard.cli.words import learn
+from purposeguard.cli.words import learn_titles
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.notice.vocabulary import Family, Purpose, list_members, list_term_ids
@@ -37,7 +37,7 @@ def find_guard(target: str, imports: Iterable[str] = ()) -> Guard:
     if not isinstance(guard, Guard):
         raise CommandProblem(f"`{target}` is no guard but a {type(guard).__name__}")
     for notice in guard.history:
-        learn(notice)
+        learn_titles(notice)
     return guard
 
 

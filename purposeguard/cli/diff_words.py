@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from purposeguard.notice.grants import Lineage, source_rows
+from purposeguard.notice.grants import ClauseHierarchy, source_rows
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.vocabulary import make_slug
 from purposeguard.policy.diff import Change, Comparison
@@ -156,7 +156,7 @@ class ChangeWords:
                 self._purpose_names[purpose.id] = f"{purpose.slug} ({purpose.id})"
             for family in document.family:
                 self._purpose_names[family.class_] = make_slug(family.class_)
-        self._lineage = Lineage(comparison.new.document)
+        self._hierarchy = ClauseHierarchy(comparison.new.document)
 
     def _purposes(self, ids: Iterable[str]) -> str:
         """Return the names of purposes and families."""
@@ -168,8 +168,8 @@ class ChangeWords:
         shown: dict[str, None] = {}
         for source in sources:
             widest = source
-            for clause in (source, *self._lineage.above(source)):
-                if set(sources).issuperset(self._lineage.leaves(clause)):
+            for clause in (source, *self._hierarchy.above(source)):
+                if set(sources).issuperset(self._hierarchy.leaves(clause)):
                     widest = clause
             shown[widest] = None
         return join_names(self._source_names.get(source, source) for source in shown)

@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from purposeguard.cli.words import learn
+from purposeguard.cli.words import learn_titles
 from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import locate_faults, merge_overlays, read_toml
@@ -97,7 +97,7 @@ def read_notice(name: str, overlays: Sequence[Path] = ()) -> Notice:
         CommandProblem: there is neither a file nor a bundled notice of this name.
     """
     notice = _notice(name, overlays)
-    learn(notice)
+    learn_titles(notice)
     return notice
 
 

@@ -74,7 +74,7 @@ class Draft:
     """The kinds of data."""
 
 
-Source = Annotated[
+TableFile = Annotated[
     Path | None,
     typer.Argument(
         metavar="[CSV]",
@@ -96,7 +96,7 @@ Revision = Annotated[str | None, typer.Option("--revision", metavar="DATE", help
 
 
 def new(
-    source: Source = None,
+    table: TableFile = None,
     *,
     template: Template = None,
     controller: Controller = None,
@@ -113,16 +113,16 @@ def new(
         raise CommandProblem(f"{output} exists already: name another file, or remove it first")
     day = _day(revision)
     if template is not None:
-        if source is not None or titles != "en":
+        if table is not None or titles != "en":
             raise CommandProblem("a template is a whole notice: name no table and no `--titles` beside it")
         text = _template(template, controller, title, day)
-    elif source is None:
+    elif table is None:
         text = _toml(_ask_for_notice(controller, title, titles, day))
     else:
         draft = Draft(
             controller or translate("The controller"), title or translate("Privacy notice"), titles, day, {}, []
         )
-        _read(source, draft)
+        _read(table, draft)
         text = _toml(draft)
     notice = Notice.loads(text, str(output or "notice"))
     if output is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 from purposeguard.cli.files import CommandProblem, choose_notice, read_configuration, read_notice
 from purposeguard.cli.render import Format, TextFormat, complain
-from purposeguard.cli.words import Language, change, language, learn
+from purposeguard.cli.words import Language, change, language, learn_titles
 from purposeguard.errors import PurposeGuardError
 from purposeguard.extras import LIBRARIES, Needs
 from purposeguard.notice.history import History
@@ -203,7 +203,7 @@ def read_notice_for_store(store: Store, name: str | None, overlays: Sequence[Pat
         )
     for history in histories:
         notice = _find_current_revision(history)
-        learn(notice)
+        learn_titles(notice)
         complain(err(), "notice", f"{notice.id}, revision of {notice.revision}, recorded in the store")
     return histories[0] if len(histories) == 1 else Notices(*histories)
 

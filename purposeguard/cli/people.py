@@ -22,7 +22,7 @@ from purposeguard.cli.options import (
     valid_input,
 )
 from purposeguard.cli.render import Report, complain, show
-from purposeguard.cli.words import language, learn, translate
+from purposeguard.cli.words import language, learn_titles, translate
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History
@@ -97,7 +97,7 @@ def disclose(
     """
     if values and by is None:
         raise CommandProblem("values are shown on somebody's approval, which is put on record: name who, `--by NAME`")
-    with open_governance(target, notice, imports or ()) as governance, valid_input():  # the id
+    with open_governance(target, notice, imports or ()) as governance, valid_input():  # `disclose` refuses a bad id.
         report = governance.disclose(
             subject,
             by=by or "purposeguard disclose",
@@ -173,7 +173,7 @@ def governance_of(target: str, imports: Iterable[str], wanted: str) -> Governanc
     if not isinstance(governance, Governance):
         kind = "a guard without governance" if governance is None else f"a {type(application).__name__}"
         raise CommandProblem(f"`{target}` is {kind}: name {wanted}")
-    learn(governance.notice)
+    learn_titles(governance.notice)
     return governance
 
 

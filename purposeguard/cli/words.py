@@ -91,7 +91,7 @@ def language() -> Language:
     return Language.en if speech is None else speech.language
 
 
-def learn(notice: Notice) -> None:
+def learn_titles(notice: Notice) -> None:
     """Name the terms of this notice by their titles, the Japanese ones if it has them."""
     speech = _SPEECH.get()
     if speech is None:
@@ -99,7 +99,7 @@ def learn(notice: Notice) -> None:
     document = notice.document
     titles = speech.titles
     speech.sentences.clear()
-    _learn(document, titles)
+    _map_titles(document, titles)
     for row in (*source_rows(document), *document.purposes):
         title = title_in(row.title, Language.ja)
         titles[f"{row.slug} ({row.id})"] = f"「{title}」（{row.id}）"
@@ -111,7 +111,7 @@ def learn(notice: Notice) -> None:
         titles.setdefault(slug, f"「{title}」")
 
 
-def _learn(node: object, titles: dict[str, str]) -> None:
+def _map_titles(node: object, titles: dict[str, str]) -> None:
     """Map the English titles of a notice to their Japanese ones."""
     if isinstance(node, Titles):
         titles[title_in(node, Language.en)] = title_in(node, Language.ja)
@@ -121,10 +121,10 @@ def _learn(node: object, titles: dict[str, str]) -> None:
         titles[f"{node.id} ({title_in(node.title, Language.en)})"] = f"「{title}」（{node.id}）"
     if isinstance(node, Table):
         for name in type(node).model_fields:
-            _learn(getattr(node, name), titles)
+            _map_titles(getattr(node, name), titles)
     elif isinstance(node, tuple):
         for part in node:
-            _learn(part, titles)
+            _map_titles(part, titles)
 
 
 def translate(text: str) -> str:

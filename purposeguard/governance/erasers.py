@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 
 from purposeguard.errors import UnknownSource
-from purposeguard.notice.grants import LegalGrounds, Lineage
+from purposeguard.notice.grants import ClauseHierarchy, LegalGrounds
 from purposeguard.notice.history import History
 from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
@@ -229,7 +229,7 @@ def _list_items(notice: Notice, source_id: str) -> list[str]:
     """Return the ids of the items of a source; a source without items is its own."""
     source = notice.source(source_id)
     own = next(candidate for candidate in notice.notices if source in candidate.grants)
-    return [notice.key(own.source(item)) for item in Lineage(own.document).leaves(source.clause)]
+    return [notice.key(own.source(item)) for item in ClauseHierarchy(own.document).leaves(source.clause)]
 
 
 def describe_failure(what: str, error: Exception) -> str:

@@ -1,9 +1,9 @@
 """The grants of a document: for each source, its purposes, the granting clauses and the legal bases.
 
-Rules 1, 5, 6, 8 and parents are here, and what a revision extends to data collected under earlier ones (rule 9). This
-computation serves the compiled tables only; `purposeguard.policy.spec` says the same rules without it, and tests
-compare the two. Ids are in the document's own, canonical spelling. References that lead nowhere are passed over:
-`purposeguard.notice.parsing` reports them.
+Rules 1, 5, 6, 8 of docs/reference/decision-rules.md and parents are here, and what a revision extends to data collected
+under earlier ones (rule 9). This computation serves the compiled tables only; `purposeguard.policy.spec` says the same
+rules without it, and tests compare the two. Ids are in the document's own, canonical spelling. References that lead
+nowhere are passed over: `purposeguard.notice.parsing` reports them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def source_rows(document: Document) -> tuple[Named, ...]:
     return (*document.source, *document.overlay, *document.derivation)
 
 
-class Lineage:
+class ClauseHierarchy:
     """The hierarchy of the sources: which clause is an item of which. Circles are allowed, and reported elsewhere."""
 
     __slots__ = ("children", "known", "parent")
@@ -91,7 +91,7 @@ def compute_grants(document: Document) -> Grants:
     Returns:
         Source id → purpose id → the clause of the grant.
     """
-    lineage = Lineage(document)
+    hierarchy = ClauseHierarchy(document)
     forbidden = compute_prohibitions(document)
     # Grants, for the clauses that they name and all items below, and derivations.
     grants: Grants = {row.id: {} for row in source_rows(document)}
@@ -99,7 +99,7 @@ def compute_grants(document: Document) -> Grants:
     for grant in document.grant:
         purposes = dict.fromkeys((purpose.id for purpose in grant.purpose), grant.clause)
         clause_of |= purposes
-        for source in lineage.with_items(grant.sources):
+        for source in hierarchy.with_items(grant.sources):
             if source in grants:
                 grants[source] |= purposes
     for derivation in document.derivation:
@@ -108,10 +108,10 @@ def compute_grants(document: Document) -> Grants:
     for source, purpose in forbidden:
         grants.get(source, {}).pop(purpose, None)
     # Parents, which may serve what every one of their items may.
-    for parent in lineage.children:  # Parents in a circle keep no grants; parsing reports them.
+    for parent in hierarchy.children:  # Parents in a circle keep no grants; parsing reports them.
         grants[parent] = {}
-    for parent in lineage.bottom_up():
-        items = [grants[item] for item in lineage.children.get(parent, ())]
+    for parent in hierarchy.bottom_up():
+        items = [grants[item] for item in hierarchy.children.get(parent, ())]
         if items:
             grants[parent] = _select_grants(items[0], set(items[0]).intersection(*items))
     # Overlays.
@@ -145,14 +145,14 @@ def _iter_covered_pairs(document: Document, prohibition: Prohibition) -> Iterato
     A prohibition on a parent covers its items, one on a source covers its overlays, and one on anything that may go
     into a derivation covers what comes out: else linking would be a way round it.
     """
-    lineage = Lineage(document)
-    covered = set(lineage.with_items(prohibition.sources))
+    hierarchy = ClauseHierarchy(document)
+    covered = set(hierarchy.with_items(prohibition.sources))
     seen = -1
     while seen < len(covered):  # Derived data may go into another derivation.
         seen = len(covered)
         covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
         for derivation in document.derivation:
-            if not covered.isdisjoint(lineage.with_items((*derivation.from_, *derivation.with_))):
+            if not covered.isdisjoint(hierarchy.with_items((*derivation.from_, *derivation.with_))):
                 covered.add(derivation.id)
     return product(covered, document.members_of(prohibition.purposes))
 
@@ -202,7 +202,7 @@ class LegalGrounds:
     __slots__ = (
         "_alike",
         "_conditional",
-        "_lineage",
+        "_hierarchy",
         "_narrowed",
         "_of_purpose",
         "_open",
@@ -215,7 +215,7 @@ class LegalGrounds:
 
     def __init__(self, document: Document) -> None:
         self.when = {}
-        self._lineage = Lineage(document)
+        self._hierarchy = ClauseHierarchy(document)
         self._narrowed = {overlay.id: overlay.source for overlay in document.overlay}
         self._of_purpose: dict[str, Grounds] = {}
         self._particular: dict[str, list[frozenset[str] | None]] = {}
@@ -238,7 +238,7 @@ class LegalGrounds:
         self._open = {purpose for purpose, groups in self._of_purpose.items() if name_proviso(groups) is None}
 
     def _span_of_basis(self, row: BasisRow) -> frozenset[str] | None:
-        return None if row.sources is None else frozenset(self._lineage.with_items(row.sources))
+        return None if row.sources is None else frozenset(self._hierarchy.with_items(row.sources))
 
     def get_grounds(self, source: str, purpose: str, conditions: frozenset[str] | None = None) -> Grounds:
         """Return the grounds of a granted pair that hold under the stated conditions.
@@ -275,7 +275,7 @@ class LegalGrounds:
             return self._of_purpose[purpose]
         rules = self.forbidden_unless(source, purpose)
         groups: dict[tuple[Ground, ...], None] = {}
-        for item in self._lineage.leaves(self._narrowed.get(source, source)):
+        for item in self._hierarchy.leaves(self._narrowed.get(source, source)):
             also = frozenset().union(*(rule.unless for rule in (*rules, *self.forbidden_unless(item, purpose))))
             (grounds,) = self._of_purpose[purpose]
             spans = self._particular.get(purpose)
@@ -302,12 +302,12 @@ def compute_extensions(document: Document) -> Extensions:
     if not document.extension:
         return extensions
     pairs = compute_grants(document)
-    lineage = Lineage(document)
+    hierarchy = ClauseHierarchy(document)
     for row in document.extension:
         for pair in iter_extended_pairs(document, row, pairs):
             extensions.setdefault(pair, row)
-    for parent in lineage.children:
-        leaves = lineage.leaves(parent)
+    for parent in hierarchy.children:
+        leaves = hierarchy.leaves(parent)
         for purpose in pairs[parent]:
             rows = [extensions[leaf, purpose] for leaf in leaves if (leaf, purpose) in extensions]
             if len(rows) == len(leaves):
@@ -324,11 +324,11 @@ def iter_extended_pairs(document: Document, row: Extension, pairs: Grants) -> It
 
     A clause is replaced by its items, and purposes that a source may not serve are left out. Overlays are not named.
     """
-    lineage = Lineage(document)
+    hierarchy = ClauseHierarchy(document)
     overlays = set(list_ids(document.overlay))
     purposes = document.members_of(row.purposes)
-    for source in pairs if row.sources is None else lineage.with_items(row.sources):
-        if source not in lineage.children and source not in overlays:
+    for source in pairs if row.sources is None else hierarchy.with_items(row.sources):
+        if source not in hierarchy.children and source not in overlays:
             for purpose in purposes:
                 if purpose in pairs.get(source, ()):
                     yield source, purpose

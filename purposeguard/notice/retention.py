@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from purposeguard.errors import UnknownSource
-from purposeguard.notice.grants import Lineage, source_rows
+from purposeguard.notice.grants import ClauseHierarchy, source_rows
 from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.schema import Document, LegalPeriod, Period
 from purposeguard.notice.timezones import Day, load_zone
@@ -161,22 +161,22 @@ def _compute_applicable_periods(document: Document, every: Iterable[AnyPeriod]) 
     rows: dict[str, list[AnyPeriod]] = {}
     for row in every:
         rows.setdefault(row.source, []).append(row)
-    lineage = Lineage(document)
+    hierarchy = ClauseHierarchy(document)
     sources = {row.id: row.source for row in document.overlay}
     inputs = {row.id: (*row.from_, *row.with_) for row in document.derivation}
 
-    order = lineage.bottom_up()
-    roots = [source for source in lineage.known if source not in lineage.parent]
+    order = hierarchy.bottom_up()
+    roots = [source for source in hierarchy.known if source not in hierarchy.parent]
     stated: dict[str, list[AnyPeriod]] = {}
     """Source → its own rows, or those of the nearest clause above that has some."""
     for source in [*roots, *reversed(order)]:
-        stated.setdefault(source, rows.get(source) or stated.get(lineage.parent.get(source, ""), []))
+        stated.setdefault(source, rows.get(source) or stated.get(hierarchy.parent.get(source, ""), []))
     below: dict[str, dict[AnyPeriod, None]] = {}
     """Source → its stated rows and those of all its items."""
     for source in [*order, *stated]:
         if source not in below:
             below[source] = dict.fromkeys(stated[source])
-            for item in lineage.children.get(source, ()):
+            for item in hierarchy.children.get(source, ()):
                 below[source].update(below[item])
 
     @functools.cache

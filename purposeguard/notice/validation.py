@@ -19,7 +19,14 @@ from purposeguard.containers import intersect
 from purposeguard.errors import Fault
 from purposeguard.notice.bases import describe_basis, find_basis_owner
 from purposeguard.notice.fields import EVERY, Table, reference_fields
-from purposeguard.notice.grants import Grants, LegalGrounds, Lineage, compute_grants, iter_extended_pairs, source_rows
+from purposeguard.notice.grants import (
+    ClauseHierarchy,
+    Grants,
+    LegalGrounds,
+    compute_grants,
+    iter_extended_pairs,
+    source_rows,
+)
 from purposeguard.notice.schema import (
     BasisRow,
     Channel,
@@ -413,15 +420,15 @@ class CrossReferenceCheck:
 
     def _check_parents(self) -> None:
         """Report parents that are no clause, and circles of parents."""
-        lineage = Lineage(self.document)
+        hierarchy = ClauseHierarchy(self.document)
         clauses = set(list_ids(self.document.source))
-        settled = {*lineage.bottom_up()}
+        settled = {*hierarchy.bottom_up()}
         for row in self.document.source:
             if row.parent and row.parent not in clauses:
                 self._fault(
                     row, "parent", f"`{row.parent}` is no clause that data is collected under", "name a `[[source]]`"
                 )
-            chain = [] if row.id in settled else lineage.above(row.id)
+            chain = [] if row.id in settled else hierarchy.above(row.id)
             if row.id in chain:
                 message = f"a circle of parents: {' → '.join([row.id, *chain])}"
                 self._fault(row, "parent", message, "a clause stands under one that does not stand under it")
@@ -662,24 +669,24 @@ def find_shadowed_bases(document: Document) -> Iterator[ShadowedBasis]:
     whoever reads the rows as a rule and its exception expects it to. The exception must therefore be the row that asks
     for less, and name the sources or the conditions for which it does.
     """
-    lineage = Lineage(document)
+    hierarchy = ClauseHierarchy(document)
     narrowed = set(list_ids(document.overlay))
     pairs = compute_grants(document)
-    plain = [source for source in pairs if source not in lineage.children and source not in narrowed]
+    plain = [source for source in pairs if source not in hierarchy.children and source not in narrowed]
     seen: set[tuple[int, int]] = set()
     for grant, purpose in document.iter_grants():
         owner = find_basis_owner(grant, purpose)
         if len(owner.bases) < 2:
             continue
         sources = [source for source in plain if purpose.id in pairs[source]]
-        for index, by, source in _find_shadowed_rows(owner.bases, sources, lineage):
+        for index, by, source in _find_shadowed_rows(owner.bases, sources, hierarchy):
             if (id(owner), index) not in seen:
                 seen.add((id(owner), index))
                 yield ShadowedBasis(owner, index, by, source)
 
 
 def _find_shadowed_rows(
-    rows: tuple[BasisRow, ...], sources: list[str], lineage: Lineage
+    rows: tuple[BasisRow, ...], sources: list[str], hierarchy: ClauseHierarchy
 ) -> Iterator[tuple[int, int, str]]:
     """Find rows that cannot decide about a source because another row asks for less.
 
@@ -689,7 +696,7 @@ def _find_shadowed_rows(
     every = frozenset(sources)
     spans: list[frozenset[str]] = []
     for row in rows:
-        span = sources if row.sources is None else lineage.with_items(row.sources)
+        span = sources if row.sources is None else hierarchy.with_items(row.sources)
         spans.append(every.intersection(span))
     for index, row in enumerate(rows):
         covered: dict[str, int] = {}

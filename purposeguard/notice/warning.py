@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from purposeguard.errors import Fault
 from purposeguard.notice.bases import bases_by_purpose
-from purposeguard.notice.grants import LegalGrounds, Lineage, compute_grants, source_rows
+from purposeguard.notice.grants import ClauseHierarchy, LegalGrounds, compute_grants, source_rows
 from purposeguard.notice.schema import Document, FamilyRow, Named, PurposeRow, list_ids
 from purposeguard.notice.validation import iter_rows_with_places
 
@@ -22,7 +22,7 @@ class _Warnings:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.grants = compute_grants(document)
-        self.items = set(list_ids(document.source)) - Lineage(document).children.keys()
+        self.items = set(list_ids(document.source)) - ClauseHierarchy(document).children.keys()
         """The ids of the sources without items."""
         self.bases = bases_by_purpose(document)
         self.places = {id(row): place for place, row in iter_rows_with_places(document)}

@@ -3,7 +3,7 @@
 For each channel (and for none) a table leads from the sources, in any form that code may use, to the row of purposes
 and families that they may serve. The row of a label is the intersection of the rows of its sources: that is rule 2 for
 purposes and rule 3 for families at once. Rows of labels are computed on first use and cached. They derive from
-immutable data, so caching them is safe, and their number is bounded.
+immutable data, so caching them is safe, and their number is bounded. The rules are in docs/reference/decision-rules.md.
 
 Uses that rest on consent or depend on conditions are in no row of the tables. `row_for` computes the row in a context:
 for a subject, a revision of collection, a period that is over, and conditions.
@@ -27,7 +27,7 @@ from purposeguard.errors import (
     UnknownTerm,
     UnlabelledData,
 )
-from purposeguard.notice.grants import Grounds, LegalGrounds, Lineage, compute_extensions, filter_grounds
+from purposeguard.notice.grants import ClauseHierarchy, Grounds, LegalGrounds, compute_extensions, filter_grounds
 from purposeguard.notice.history import History
 from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.label import Label
@@ -201,7 +201,7 @@ class PolicyTable(Immutable):
         if history is None:
             history = earlier.history.with_(notice) if earlier is not None else History(notice)
         document, revisions = notice.document, _collect_revisions(earlier, history)
-        closed, below = _find_closed_channels(notice), Lineage(document).children
+        closed, below = _find_closed_channels(notice), ClauseHierarchy(document).children
         self._fill(notice=notice, history=history, prefix=prefix, _then={}, _in_context={}, texts={})
         self._fill(
             periods=Periods(document),

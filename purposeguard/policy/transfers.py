@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from purposeguard.errors import format_id
-from purposeguard.notice.grants import Lineage
+from purposeguard.notice.grants import ClauseHierarchy
 from purposeguard.notice.languages import title_in
 from purposeguard.notice.schema import (
     Document,
@@ -255,7 +255,7 @@ def _check_content(
             f"{', '.join(personal)} first"
         )
     if row.sources is not None:
-        covered = set(Lineage(document).with_items(row.sources))
+        covered = set(ClauseHierarchy(document).with_items(row.sources))
         covered |= {overlay.id for overlay in document.overlay if overlay.source in covered}
         if others := [source for source in personal if source not in covered]:
             yield f"clause {row.clause} provides {', '.join(row.sources)}, not {', '.join(others)}"

@@ -1,4 +1,4 @@
-"""Announced results: what the return annotation of an access function says about its results."""
+"""Announced results: the results of an access function as its return annotation and its decorator declare them."""
 
 from __future__ import annotations
 

@@ -792,7 +792,11 @@ def wrap_in_activity(fn: Function, handle: ActivityHandle) -> Function:
         else:
             use._identify_runner = get_ident
             use._entered_by = get_ident()
+        # A `before` that has ended is not skipped as in `Use.__init__`: readers skip ended uses, and the token below
+        # keeps it from being freed only until the function returns.
         before = innermost()
+        # While the generator of an enclosing use is suspended, its consumer has this use. `check_frames` notes that, so
+        # that this use does not decide in the generator. This function itself cannot be suspended: it has no frame.
         if type(before._identify_runner) is FrameCheck:
             use._identify_runner = check_frames(use._identify_runner, None, before)
         use._allowed_labels = permissions.allowed_labels

@@ -72,6 +72,12 @@ def get_sole_opener() -> Opener | None:
 def find_opener(label: Label | None, context: object = None) -> Opener:
     """Return the use that decides here: the use in `context["use"]`, or else the current use.
 
+    Args:
+        label: The label of the value to open. If uses of several guards are under way, the one whose notice has the
+            label decides. None if it is unknown, or if no value is opened.
+        context: The context that the caller of a serializer or validator passed, such as pydantic's. Only its key
+            `use` matters, and only if it is a mapping.
+
     Raises:
         PurposeMissing: there is none, or uses of several guards are under way and each could decide.
         TypeError: `context["use"]` is no use.

@@ -19,7 +19,7 @@ OF_THE_SYSTEM = {text for text in SENTENCES if re.match(r"(No such file|Permissi
 @pytest.fixture
 def japanese():
     end = words.begin(Language.ja)
-    words.learn(tm.NOTICE)
+    words.learn_titles(tm.NOTICE)
     yield
     end()
 

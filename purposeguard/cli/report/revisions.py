@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from purposeguard.cli.diff_words import ChangeWords
 from purposeguard.cli.revision_effects import RevisionEffect, effects
-from purposeguard.cli.words import Language, begin, learn, translate
+from purposeguard.cli.words import Language, begin, learn_titles, translate
 from purposeguard.guard import Guard
 from purposeguard.notice.history import History
 from purposeguard.notice.notice import Notice
@@ -51,7 +51,7 @@ def sentences(comparison: Comparison, language: str) -> list[tuple[Change, str]]
     """Return each change with its sentence, as `purposeguard diff` says it in this language."""
     with contextlib.ExitStack() as run:
         run.callback(begin(Language(language)))
-        learn(comparison.old)
-        learn(comparison.new)
+        learn_titles(comparison.old)
+        learn_titles(comparison.new)
         words = ChangeWords(comparison)
         return [(change, translate(words.sentence(change))) for change in comparison.changes]

@@ -1,9 +1,10 @@
 """A notice in Cedar: a schema, policies and entities, to be asked whether a use of data is allowed.
 
 A request's action is a purpose or a family, its resource is data with its `sources`, and its context may name a
-channel, and the conditions that hold. One policy a clause permits; what may serve less than the clause that it comes
-under, prohibitions, and data without a label are policies that forbid. A family is a policy of its own: each source may
-serve another member of it.
+channel, and the conditions that hold.
+
+Each clause is a `permit` policy. `forbid` policies express prohibitions, data without a label, and sources that may
+serve less than their clause. A family has a policy of its own, because each source may serve another member of it.
 """
 
 from __future__ import annotations

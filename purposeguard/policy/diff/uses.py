@@ -13,7 +13,14 @@ from typing import Literal, NamedTuple
 
 from purposeguard.containers import intersect
 from purposeguard.notice.bases import bases_by_purpose, describe_basis
-from purposeguard.notice.grants import Extensions, Grants, LegalGrounds, Lineage, compute_extensions, compute_grants
+from purposeguard.notice.grants import (
+    ClauseHierarchy,
+    Extensions,
+    Grants,
+    LegalGrounds,
+    compute_extensions,
+    compute_grants,
+)
 from purposeguard.notice.history import History
 from purposeguard.notice.schema import BasisRow, Extension, FamilyRow, Named, PurposeRow, list_ids
 from purposeguard.notice.vocabulary import fold
@@ -78,7 +85,7 @@ class Uses:
             every += [(source.id, purpose.id, use) for use in self._diff_use(source, purpose, rows)]
         purposes_with_channels: set[str] = set()
         sources_of: dict[tuple[str, _UseChange], list[str]] = {}
-        for source_id, purpose_id, use in _drop_parents(every, Lineage(new)):
+        for source_id, purpose_id, use in _drop_parents(every, ClauseHierarchy(new)):
             sources_of.setdefault((purpose_id, use), []).append(source_id)
             if use.kind not in {"withdrawn", "earlier-lost"}:
                 purposes_with_channels.add(purpose_id)
@@ -169,7 +176,7 @@ class Uses:
     def _diff_conditions(self) -> Iterator[Change]:
         """Yield the uses that both revisions grant, but under different conditions."""
         alike: dict[tuple[Direction, tuple[str, ...], tuple[str, ...]], list[tuple[str, str]]] = {}
-        parents = Lineage(self._new).children
+        parents = ClauseHierarchy(self._new).children
         for source, purposes in self._granted_now.items():
             was = None if source in parents else self._translate_id("source", source, forward=False)
             for purpose in purposes if was is not None else ():
@@ -297,11 +304,13 @@ def _group_cells(cells: Iterable[Cell]) -> Mapping[tuple[Pair[Named], AnyPurpose
     return reported
 
 
-def _drop_parents(every: list[tuple[str, str, _UseChange]], lineage: Lineage) -> Iterator[tuple[str, str, _UseChange]]:
+def _drop_parents(
+    every: list[tuple[str, str, _UseChange]], hierarchy: ClauseHierarchy
+) -> Iterator[tuple[str, str, _UseChange]]:
     """Leave out the changes of a clause as a whole that one of its items has too."""
     kinds = {(source, purpose, use.kind) for source, purpose, use in every}
     for source, purpose, use in every:
-        leaves = lineage.leaves(source) if source in lineage.children else ()
+        leaves = hierarchy.leaves(source) if source in hierarchy.children else ()
         if not any((leaf, purpose, use.kind) in kinds for leaf in leaves):
             yield source, purpose, use
 
