@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from purposeguard import Guard, History, Notice, RowContext, Source, UnknownSource
-from purposeguard.notice.grants import Lineage
+from purposeguard.notice.grants import ClauseHierarchy
 from purposeguard.policy import spec
 from purposeguard.policy.context import SubjectPreferences
 from purposeguard.policy.diff import Cell, Change, Comparison, Level, compare
@@ -142,7 +142,7 @@ class Stated:
         kinds = ("granted", "withdrawn", "channels-opened", "channels-closed", "earlier-lost")
         self.told_of = {kind: stated(found, kind) for kind in kinds}
         self.channels = tuple(dict.fromkeys((*new.channels, *old.channels)))
-        self.lineage = Lineage(new.document)
+        self.hierarchy = ClauseHierarchy(new.document)
 
     def levels(self, source: AnyPair, purpose: AnyPair, channel: str | None) -> Levels:
         asked, before = self.asked, Level.NO
@@ -157,7 +157,7 @@ class Stated:
         """It is told where it is so; of a clause, it may be told of one of its items instead."""
         told = self.told_of[kind]
         found = told.get((source.id, purpose.id))
-        leaves = self.lineage.leaves(source.id) if source.id in self.lineage.children else ()
+        leaves = self.hierarchy.leaves(source.id) if source.id in self.hierarchy.children else ()
         instead = any((leaf, purpose.id) in told for leaf in leaves)
         assert found is not None or instead if expected else found is None, (kind, source.id, purpose.id)
         return found

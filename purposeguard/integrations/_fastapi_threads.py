@@ -1,7 +1,7 @@
 """The purpose of a request in the threads and tasks in which FastAPI runs code for it.
 
 Each route knows the functions that it calls (`dependant`) and the fields that serialize its answers. Both are replaced
-by wrappers that hop with the purpose. Only public names are used, and `verify_hooks` checks that FastAPI still calls
+by wrappers that carry the purpose. Only public names are used, and `verify_hooks` checks that FastAPI still calls
 the wrappers.
 """
 
@@ -32,7 +32,7 @@ Wrap = Callable[[Any], Any]
 
 
 def hop_route(route: Any) -> None:
-    """Wrap everything that a route runs so that it hops with the purpose. A second call changes nothing."""
+    """Wrap everything that a route runs so that it has the purpose of the request. A second call changes nothing."""
     dependant = getattr(route, "dependant", None)
     if dependant is not None:
         _replace_calls(dependant, _HoppingCallable)
@@ -108,7 +108,7 @@ def _add_task(add: Callable[..., None], func: Callable[..., Any], /, *args: Any,
 
 
 class _HoppingEndpoint(Hop):
-    """A hop for endpoints, which also wraps the response. Coroutines stay in the task of the request."""
+    """A `Hop` for endpoints, which also wraps the response. Coroutines stay in the task of the request."""
 
     def filter_result(self, value: Any, token: Any) -> Any:  # noqa: ARG002  # The signature is that of Around.
         """Wrap the stream and the background tasks of a response. Return any other value unchanged."""
@@ -116,7 +116,7 @@ class _HoppingEndpoint(Hop):
 
 
 def _hop_response(response: Response) -> Response:
-    """Make the stream and the background tasks of a response hop with the purpose."""
+    """Wrap the stream and the background tasks of a response so that they have the purpose of the request."""
     if isinstance(response, StreamingResponse):
         response.body_iterator = _hop_stream(response.body_iterator)
     background = getattr(response, "background", None)

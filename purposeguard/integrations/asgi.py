@@ -56,7 +56,7 @@ class PurposeRoutes:
     `routes` maps `METHOD /path/{parameter}`, exactly as the application writes its routes, to a block,
     `guard.purpose(…)`, or to None if a route uses nothing personal. HEAD counts as GET; a websocket is
     `WEBSOCKET /path`. Routes under a mount or an included router begin with its path, those of a host with the host. A
-    mount without routes of its own is `/mount/{path:path}`. Each name is an activity, declared at once and called after
+    mount that has no routes is `/mount/{path:path}`. Each name is an activity, declared at once and called after
     the route unless its block has a name. It is also the name of the entry point of a request, whether or not its route
     has a purpose.
 
@@ -187,8 +187,8 @@ def _make_run(name: str, block: Block[Any] | None) -> Run | None:
 def make_purpose_run(block: Block[Any], site: Site) -> Run:
     """Return a function that runs an ASGI application for the purpose of a block: an activity, declared at once.
 
-    `hops` carries the purpose into threads and tasks of the request. The event loop does not wait for a store of
-    governance that is silent.
+    `hops` carries the purpose into threads and tasks of the request. If the store of governance does not answer, the
+    event loop does not wait for it.
     """
     engine = block.stated.engine
 
@@ -279,7 +279,7 @@ def _require_known_route(name: str, route_names: set[str]) -> None:
 
 
 def _list_routes(app: Any) -> Iterable[Any]:
-    """Return the routes of an application, also if middlewares stand around it."""
+    """Return the routes of an application, also if middlewares wrap it."""
     for layer in iter_layers(app):
         if getattr(layer, "routes", None) is not None:
             return list(layer.routes)
@@ -290,7 +290,7 @@ def _list_routes(app: Any) -> Iterable[Any]:
 
 
 def iter_layers(app: Any) -> Iterator[Any]:
-    """Yield an application, or a route that mounts one, and each application that its middlewares stand around."""
+    """Yield an application, or a route that mounts one, and each application that its middlewares wrap."""
     while app is not None:
         yield app
         app = getattr(app, "app", None)

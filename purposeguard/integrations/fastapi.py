@@ -13,7 +13,7 @@
     app.include_router(router)
 
 The purpose of a route holds from when the route is chosen until its answer is written and its tasks in the background
-have run. FastAPI runs much of that in threads and tasks of its own: `install` has the purpose taken there.
+have run. FastAPI runs much of that in other threads and tasks: `install` carries the purpose there.
 
 The values that a route returns check themselves while FastAPI writes them: withheld objects and seals in
 `purposeguard.values.pydantic`, objects of SQLAlchemy in `purposeguard.adapters.sqlalchemy.object_dicts`. A refused dump
@@ -88,7 +88,7 @@ def install(
 
     Errors of this library and of validation become problem details (RFC 9457) that hold no value of a request or an
     answer. A websocket is closed, with 1008 if it was refused. Handlers of the application's own stay. With
-    `details=False` a refusal does not say which clauses stand against it.
+    `details=False` a refusal does not name the clauses that forbid the use.
 
     The entry point of a request is its route, such as `GET /users/{id}`, from the time that the route is chosen until
     everything that belongs to the request has run. Before that, and without a route, it is `GET (no route)`.
@@ -171,7 +171,7 @@ class _InstalledMiddleware:
         self._entry = entry
 
     def prepare_routes(self) -> None:
-        """Check the declarations of all routes and make what they run hop with its purpose.
+        """Check the declarations of all routes, and wrap the code that they run so that it has the purpose.
 
         Runs again after routes were added: FastAPI then rebuilds the routes of included routers.
         """

@@ -1,4 +1,4 @@
-"""The purpose of a request in the threads and tasks that its framework hops to, where the request goes on.
+"""The purpose of a request in the threads and tasks in which its framework runs parts of the request.
 
 This module also asks governance ahead of time, so that an event loop need not wait for it.
 """
@@ -72,17 +72,17 @@ def hops(fn: Callable[P, R]) -> Callable[P, R]:
 
 
 def hopping_function(fn: Any, around: Hop) -> Callable[..., Any]:
-    """Wrap `fn` with `around`, as a function of the kind that a framework takes it for. Raises as `hops` does."""
+    """Wrap `fn` with `around`, and keep its kind, such as generator or coroutine function. Raises as `hops` does."""
     if not isinstance(fn, type):
         require_function(fn)
     return WRAPPERS[kind_behind(fn)](fn, around)
 
 
 class Hop:
-    """A wrapper around a run, which enters a use that stands for that of the request."""
+    """Enters, around each call of a wrapped function, a use that carries the use of the request."""
 
     def enter(self) -> CarriedUse | None:
-        """Enter a use that stands for that of the request. Return None if there is none, or if that use holds here."""
+        """Enter a use that carries that of the request. Return None if there is none, or if that use holds here."""
         use = _HOP.get()
         if use is None or not use.active or is_owner_running(use):
             return None
@@ -120,7 +120,7 @@ async def settled(engine: Engine) -> None:
 def off_loop(engine: Engine) -> contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
     """Return an async block that records its denials when it ends, instead of blocking the event loop meanwhile.
 
-    The block gives a function that is to be awaited before an answer is begun.
+    The block yields a function. Await it before an answer begins.
 
     Raises:
         StoreUnavailable, LedgerBroken: A denial cannot be recorded.
@@ -134,7 +134,7 @@ async def _record_nothing() -> None:
 
 
 def kind_behind(fn: Any) -> Kind:
-    """Return the kind of function that a framework takes a function or class for, looking behind plain wrappers."""
+    """Return the kind of a function or class as frameworks see it: plain wrappers have the kind of what they wrap."""
     kind = callable_kind(fn)
     inner = inspect.unwrap(fn)
     return kind if kind != "plain" or isinstance(inner, type) else callable_kind(inner)

@@ -1,6 +1,6 @@
-"""What must be allowed as things stand, by the executable specification: which revisions there are, who asked for what.
+"""The decisions that the executable specification expects, for the present revisions and requests of subjects.
 
-The guard is not asked. What a revision calls its terms is followed by `[[renamed]]` rows, as rule 9 has it.
+The guard takes no part in them. Terms that a revision renamed are followed by its `[[renamed]]` rows (rule 9).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 _ANY: Final = "any at all"
-"""A channel that no notice names, so that whoever closes them does not admit it."""
+"""A channel that no notice names. A purpose with a closed list of channels does not admit it."""
 
 
 class Probe(NamedTuple):
@@ -94,7 +94,7 @@ class ExpectedDecisions:
         return label
 
     def _of_any(self, read: Callable[[Notice], T]) -> tuple[T, Notice]:
-        """Return what `read` gives for the latest revision that has the term, and that revision."""
+        """Return the result of `read` for the latest revision that has the term, and that revision."""
         try:
             return read(self.notice), self.notice
         except UnknownTerm:
@@ -104,7 +104,7 @@ class ExpectedDecisions:
             raise
 
     def _now_read(self, read: Callable[[Notice], T]) -> T | None:
-        """Return what `read` gives for the revision in force; None if only an earlier revision has the term."""
+        """Return the result of `read` for the revision in force; None if only an earlier revision has the term."""
         value, revision = self._of_any(read)
         return value if revision is self.notice else None
 

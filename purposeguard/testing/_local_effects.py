@@ -1,7 +1,7 @@
 """Effects on this machine: log records, warnings, output, files, processes.
 
 Files and processes are watched by an audit hook. Python cannot remove one: it stays, and does nothing while
-nobody watches.
+no block watches effects.
 """
 
 from __future__ import annotations

@@ -104,9 +104,9 @@ def _block(
 
 @dataclass
 class Canaries:
-    """What `canaries` gives: makes marked values, and takes results.
+    """The marked values of a block of `canaries`. It makes them, and takes the results of the code under test.
 
-    `effects` are those so far, `marks` what was marked.
+    `effects` are the effects so far, `marks` the values that were marked.
     """
 
     _guard: Guard

@@ -99,8 +99,8 @@ def _whole(texts: list[str | bytes]) -> str:
 class Effects(Sequence[Effect]):
     """The effects of a block, in the order in which they began.
 
-    Two are equal where nobody could tell them apart: the present time, addresses of objects in memory and names of
-    temporary files do not count, nor which thread did what.
+    Comparisons ignore the present time, addresses of objects in memory, names of temporary files, and which thread did
+    what.
     """
 
     def __init__(self) -> None:

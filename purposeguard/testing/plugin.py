@@ -1,7 +1,7 @@
 """The pytest plugin: how much of a notice tests exercise, and how well they pin it.
 
-`pytest --purposeguard` prints it after a run. The options stand outside the package, in `_purposeguard_pytest`; without
-one of them nothing of this is loaded.
+`pytest --purposeguard` prints it after a run. The options are defined outside the package, in
+`_purposeguard_pytest`. Without one of them, this module is not loaded.
 """
 
 from __future__ import annotations

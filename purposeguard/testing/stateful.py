@@ -112,8 +112,8 @@ class PurposeMachine(RuleBasedStateMachine):
     def stopped(self, subject: SubjectId, purpose: str | None) -> None:
         """Handle a subject's request to stop the use for a purpose, named by its clause, or for all (None).
 
-        This and the next four are for a service that keeps by itself what subjects ask for: `self.office`, which the
-        guard asks here, knows of it already.
+        Override this method and the next four if the service itself records what subjects ask for. `self.office`,
+        which the guard asks in these tests, has recorded it already.
         """
 
     def permitted(self, subject: SubjectId) -> None:

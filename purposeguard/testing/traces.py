@@ -547,4 +547,4 @@ _RUNS: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Iterator[bytes]]]
     ("in hexadecimal", _HEXADECIMAL, _of_hexadecimal),
 )
 _BINARY: Final = frozenset({"compressed", *(name for name, _, _ in _RUNS)})
-"""What gives bytes, and not a text."""
+"""The encodings whose decoders return bytes and not a text."""

@@ -246,7 +246,7 @@ def watch_all(watcher: Watcher) -> None:
 
 
 def _of_one_notice(guards: Iterable[Guard]) -> list[Guard]:
-    """Return those whose decisions are cells of one notice: a guard over several is watched by nobody."""
+    """Return the guards of a single notice. Guards over several notices are not watched."""
     return [guard for guard in list(guards) if not isinstance(guard.notice, JointNotice)]
 
 

@@ -89,20 +89,20 @@ EMPTY: Final = Out((), {})
 class SparkRelation:
     """A relation that a plan reads: its name, which may be empty, the names of its columns, and their tags.
 
-    `bears` holds the tag of each column, its encoded text, or None.
+    `tags` holds the tag of each column, its encoded text, or None if it has none.
     """
 
-    __slots__ = ("bears", "name", "names")
+    __slots__ = ("name", "names", "tags")
 
-    def __init__(self, name: str, names: Sequence[str], bears: Sequence[object]) -> None:
+    def __init__(self, name: str, names: Sequence[str], tags: Sequence[object]) -> None:
         self.name = name
         self.names = tuple(_distinct(names))
-        self.bears = tuple(bears)
+        self.tags = tuple(tags)
 
     @property
     def shape(self) -> tuple[object, ...]:
         """The names and tags of the columns, which two reads of a relation share."""
-        return self.names, self.bears
+        return self.names, self.tags
 
 
 def _distinct(names: Sequence[str]) -> Iterable[str]:

@@ -1,7 +1,7 @@
 """What is remembered of Spark's plans on the driver: the tags of relations, and the expressions that were made here.
 
-An expression that was made here bears a token, which is a text that only it has. What is not remembered any more says
-nothing, and is refused.
+An expression that was made here contains a token, which is a text that only it has. Only the newest tags and rules are
+kept. A frame that needs an older one is refused.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class SparkMemory:
         with self._lock:
             return key in self._leaves
 
-    def bears(self, key: Key) -> str | None:
+    def get_tag(self, key: Key) -> str | None:
         """Return the encoded tag of a relation's column, or None if it has none."""
         with self._lock:
             return self._leaves.get(key)

@@ -27,9 +27,9 @@ from purposeguard.adapters.spark.plan import (
     Key,
     Listing,
     PlanNode,
-    borne,
     is_checkpoint,
     is_plan,
+    iter_column_tags,
     key_of,
     outputs_of,
     read_plan,
@@ -83,8 +83,8 @@ class TracedPlan:
         return self.relations[atom.relation].names[atom.column]
 
     def is_tagged(self, atom: Atom) -> bool:
-        """Return True if the column that an atom stands for bears a tag."""
-        return self.relations[atom.relation].bears[atom.column] is not None
+        """Return True if the column that an atom stands for has a tag."""
+        return self.relations[atom.relation].tags[atom.column] is not None
 
 
 def trace_frame(frame: DataFrame, memory: SparkMemory) -> TracedPlan:
@@ -168,9 +168,9 @@ class PlanTracer(ExpressionReader):
 
     # ---- relations ---------------------------------------------------------------------------------------------------
 
-    def _add_relation(self, name: str, names: Sequence[str], bears: Sequence[object]) -> int:
+    def _add_relation(self, name: str, names: Sequence[str], tags: Sequence[object]) -> int:
         """Add a relation, and return its number."""
-        self.relations.append(SparkRelation(name, names, bears))
+        self.relations.append(SparkRelation(name, names, tags))
         return len(self.relations) - 1
 
     def _trace_relation(self, node: PlanNode) -> Out:
@@ -201,8 +201,8 @@ class PlanTracer(ExpressionReader):
             return None
         if not self._asked and not self._memory.knows(key):
             self._asked = True
-            self._memory.learn(borne(self._plan))
-        return self._memory.bears(key)
+            self._memory.learn(iter_column_tags(self._plan))
+        return self._memory.get_tag(key)
 
     def _trace_no_relation(self, _node: PlanNode, _scope: SparkScope) -> Out:
         return EMPTY
@@ -366,11 +366,11 @@ class PlanTracer(ExpressionReader):
             number = self._called[id(node), call] = self._add_relation(node.alias, (), ())
         relation = self.relations[number]
         names = (*relation.names, name)
-        self.relations[number] = SparkRelation(relation.name, names, (*relation.bears, tag))
+        self.relations[number] = SparkRelation(relation.name, names, (*relation.tags, tag))
         return Atom(number, len(names) - 1)
 
     def _is_tagged(self, atom: Atom) -> bool:
-        return self.relations[atom.relation].bears[atom.column] is not None
+        return self.relations[atom.relation].tags[atom.column] is not None
 
     def _trace_aggregate(self, node: PlanNode, scope: SparkScope) -> Out:
         groups, items = node.expressions("groupingExpressions"), node.expressions("aggregateExpressions")

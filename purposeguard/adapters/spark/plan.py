@@ -209,7 +209,7 @@ def is_checkpoint(node: PlanNode) -> bool:
     return node.name == "LogicalRDD" and (bool(node.fields.get("fromCheckpoint")) or "originStats" in node.fields)
 
 
-def borne(plan: Any) -> Iterator[tuple[Key, str | None]]:
+def iter_column_tags(plan: Any) -> Iterator[tuple[Key, str | None]]:
     """Yield the columns of all relations in a plan and its subqueries, each with its encoded tag or None.
 
     The JSON of a plan omits metadata, so each relation is asked for its schema.

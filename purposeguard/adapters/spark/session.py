@@ -471,9 +471,9 @@ class Spark:
             writer.save(target)
 
     def checkpointed(self, frame: DataFrame, *, eager: bool = True, local: bool = False) -> DataFrame:
-        """Check the frame, and return a checkpoint of it whose columns bear tags.
+        """Check the frame, and return a checkpoint of it whose columns have tags.
 
-        The columns of any other checkpoint bear no tags, because nothing tells which columns decided its rows.
+        The columns of any other checkpoint have no tags, because it is unknown which columns decided its rows.
 
         Args:
             frame: The frame.

@@ -53,17 +53,17 @@ class TagReader:
         return [tags[flow] for _, flow in plan.outputs]
 
     def of_relation(self, relation: SparkRelation) -> Columns:
-        """Return the tags that the columns of a relation bear, and declare them to the decider."""
+        """Return the tags of the columns of a relation, and declare them to the decider."""
         tags: dict[str, Tag] = {}
-        for name, bears in zip(relation.names, relation.bears, strict=True):
-            if bears is not None:
-                tags[name] = self._decode_tag(bears, f"{relation.name}.{name}" if relation.name else name)
+        for name, tag in zip(relation.names, relation.tags, strict=True):
+            if tag is not None:
+                tags[name] = self._decode_tag(tag, f"{relation.name}.{name}" if relation.name else name)
         columns = Columns(tags)
         self._decider.declare({relation.name: columns})
         return columns
 
-    def _decode_tag(self, bears: object, column: str) -> Tag:
-        return bears if isinstance(bears, Tag) else self._decode(str(bears), self._decider.revisions, column)
+    def _decode_tag(self, tag: object, column: str) -> Tag:
+        return tag if isinstance(tag, Tag) else self._decode(str(tag), self._decider.revisions, column)
 
     def of_flow(self, plan: TracedPlan, flow: SparkFlow, sources: frozenset[int]) -> Tag:
         """Return the tag of a column from its flow. See `of_frame` for `sources`."""
@@ -86,10 +86,10 @@ class TagReader:
         """Return the tag of the column that an atom stands for. Raise UnlabelledData if it has none."""
         relation = plan.relations[atom.relation]
         name = relation.names[atom.column]
-        bears = relation.bears[atom.column]
-        if bears is None:
+        tag = relation.tags[atom.column]
+        if tag is None:
             self._decider.demand({relation.name: (Columns({}), (name,))})  # raises UnlabelledData with a remedy
-        return self._decode_tag(bears, name)
+        return self._decode_tag(tag, name)
 
     def sources_within(self, plan: TracedPlan) -> frozenset[int]:
         """Return the relations whose row source the frame contains unchanged."""
@@ -150,7 +150,7 @@ _TYPES: Final[Mapping[object, T.DataType]] = {
 def schema_with(
     columns: Columns, columns_or_class: object, types: Mapping[str, Any] | None, revisions: Revisions
 ) -> T.StructType:
-    """Return a schema whose columns bear tags. Types come from `types`, or from the annotations of a class.
+    """Return a schema whose columns have these tags. Types come from `types`, or from the annotations of a class.
 
     Raises:
         TypeError: the type of a column is missing, or Spark has none for it.
