@@ -49,12 +49,16 @@ def highest_memory() -> float:
 
 def toml(tables: dict[str, Any], prefix: str = "") -> str:
     """Return the tables of a made-up notice as TOML: values first, then lists of tables."""
-    values = [(key, value) for key, value in tables.items() if not _is_tables(value)]
-    lines = [f"{key} = {value if key == 'revision' else _value(value)}" for key, value in values]
-    for key, rows in tables.items():
-        if _is_tables(rows):
-            lines += [f"[[{prefix}{key}]]\n{toml(row, f'{prefix}{key}.')}" for row in rows]
-    return "\n".join(lines)
+    lines: list[str] = []
+    table_lines: list[str] = []
+    for key, value in tables.items():
+        if _is_tables(value):
+            for row in value:
+                table_lines.append(f"[[{prefix}{key}]]")
+                table_lines.append(toml(row, f"{prefix}{key}."))
+        else:
+            lines.append(f"{key} = {value if key == 'revision' else _value(value)}")
+    return "\n".join([*lines, *table_lines])
 
 
 def _is_tables(value: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import purposeguard as pg
 from benchmarks.notices import notice_tables
 from benchmarks.timing import Case
@@ -20,15 +22,18 @@ BY_CLASS = "`guard.allows(Class, Class)`"
 BY_LABEL = "`guard.allows(label, Class)`"
 BY_USE = "`use.allows(label)`"
 
-PAIRS = tuple(
-    (f"{question}, {small:,} {what}", f"{question}, {large:,} {what}")
-    for (small, large), what, questions in (
-        (PURPOSES, "purposes in the notice", (BY_CLASS, BY_USE)),
-        (SOURCES, "sources in the notice", (BY_CLASS, BY_USE)),
-        (LABELS, "source(s) in the label", (BY_LABEL, BY_USE)),
-    )
-    for question in questions
-)
+
+def _make_pairs() -> Iterator[tuple[str, str]]:
+    for (small, large), what, by_what in (
+        (PURPOSES, "purposes in the notice", BY_CLASS),
+        (SOURCES, "sources in the notice", BY_CLASS),
+        (LABELS, "source(s) in the label", BY_LABEL),
+    ):
+        for question in (by_what, BY_USE):
+            yield f"{question}, {small:,} {what}", f"{question}, {large:,} {what}"
+
+
+PAIRS = tuple(_make_pairs())
 """Small case and large case: the large one should take what the small one takes."""
 
 
@@ -72,7 +77,10 @@ def _by_label(guard: pg.Guard, size: int, name: str) -> list[Case]:
     sources, purpose = guard.notice.sources, guard.notice.purposes[0]
     names: dict[str, object] = {"guard": guard, "purpose": purpose}
     step = len(sources) // QUESTIONS
-    asked = [pg.Label(*(sources[(first * step + more) % len(sources)] for more in range(size))) for first in range(10)]
+    asked: list[pg.Label] = []
+    for first in range(10):
+        places = range(first * step, first * step + size)
+        asked.append(pg.Label(*(sources[place % len(sources)] for place in places)))
     with guard.purpose(purpose, activity="growth") as use:
         for number, label in enumerate(asked):
             use.check(label)

@@ -68,7 +68,9 @@ class Cedar:
             condition = f"!context.sources.isEmpty() && {json.dumps(sources)}.containsAll(context.sources)"
             policies.append(f'permit(principal, action in Action::"clause {number}", resource) when {{ {condition} }};')
             parents = [_cedar_id("Action", f"clause {number}")]
-            actions += ({"uid": _cedar_id("Action", purpose), "attrs": {}, "parents": parents} for purpose in purposes)
+            for purpose in purposes:
+                uid = _cedar_id("Action", purpose)
+                actions.append({"uid": uid, "attrs": {}, "parents": parents})
         self._policies = cedarpy.PolicySet.from_str("\n".join(policies))
         self._entities = cedarpy.Entities.from_json_str(json.dumps(actions))
 
@@ -233,7 +235,7 @@ def version(package: str) -> str | None:
 def questions() -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield every source, every two sources, and the three that are timed, with every purpose."""
     sources = [source.slug for source in tm.NOTICE.sources]
-    labels = [*((one,) for one in sources), *combinations(sources, 2), THREE]
+    labels = [*combinations(sources, 1), *combinations(sources, 2), THREE]
     for label in labels:
         for purpose in tm.NOTICE.purposes:
             yield label, purpose.slug

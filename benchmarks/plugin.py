@@ -41,9 +41,12 @@ CLOCKS = ("processor time", "time by the clock")
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests that are skipped with the plugin, so that both runs have the same tests."""
-    skipped = [item for item in items if "remembers" in getattr(item, "fixturenames", ())]
+    skipped: list[pytest.Item] = []
+    remaining: list[pytest.Item] = []
+    for item in items:
+        (skipped if "remembers" in getattr(item, "fixturenames", ()) else remaining).append(item)
     config.hook.pytest_deselected(items=skipped)
-    items[:] = [item for item in items if item not in skipped]
+    items[:] = remaining
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

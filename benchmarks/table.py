@@ -180,9 +180,10 @@ def peer_table(runs: Runs) -> str:
         ("this library", "a class; a label", "", peers.names(peers.LIBRARY)),
         ("this library", "ids in a set, purpose by id", "", peers.names(peers.BY_ID)),
     ]
-    theirs = [
-        (peer.package, peer.form, peers.version(peer.package) or "", peers.names(peer.package)) for peer in peers.PEERS
-    ]
+    theirs = []
+    for peer in peers.PEERS:
+        release = peers.version(peer.package) or ""
+        theirs.append((peer.package, peer.form, release, peers.names(peer.package)))
     lines = []
     for who, form, release, names in ours + theirs:
         if names[0] not in times[0]:

@@ -6,7 +6,7 @@ stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -47,8 +47,11 @@ class UnknownIds(Exception):
 
 def by_hand(failure: str) -> str:
     """Return the filter in SQL; `failure` is an expression that fails."""
-    kept, known = (", ".join(f"'{clause}'" for clause in clauses) for clauses in (KEPT, KNOWN))
-    return BY_HAND.format(kept=kept, known=known, failure=failure)
+    return BY_HAND.format(kept=_quote_ids(KEPT), known=_quote_ids(KNOWN), failure=failure)
+
+
+def _quote_ids(ids: Iterable[str]) -> str:
+    return ", ".join(f"'{clause}'" for clause in ids)
 
 
 def _all_known(known: Any) -> None:
@@ -189,8 +192,7 @@ def _columns() -> list[TimedRow]:
             "pandas": partial(frames.check, plain.to_pandas(), known),
         }
         with guard.purpose(tm.SecurityInformation):
-            found += [
-                TimedRow(f"{name}: a check of 100 columns, {count:,} rows", time_calls(call), limit=50_000)
-                for name, call in checks.items()
-            ]
+            for name, call in checks.items():
+                what = f"{name}: a check of 100 columns, {count:,} rows"
+                found.append(TimedRow(what, time_calls(call), limit=50_000))
     return found

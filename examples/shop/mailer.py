@@ -96,8 +96,8 @@ class OutboxMailer:
         # All letters are opened before the transaction begins. SQLite allows one writer at a time, and a refusal must
         # be written to the ledger.
         rows = [
-            MailRow(activity=mailing.activity, to=one.to, subject=one.subject, body=one.body)
-            for one in mailing.opened()
+            MailRow(activity=mailing.activity, to=mail.to, subject=mail.subject, body=mail.body)
+            for mail in mailing.opened()
         ]
         with Session.begin() as session:
             session.add_all(rows)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import TypeVar
 
+from pydantic import BaseModel
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import joinedload
 
@@ -55,6 +56,7 @@ from purposeguard import Personal
 from purposeguard.notices import trendmicro_jp as tm
 
 T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class NotFound(Exception):
@@ -71,6 +73,11 @@ def _found(row: T | None, what: str, key: int) -> T:
 
 
 # --- collecting ----------------------------------------------------------------------------------------------------
+
+
+def _to_models(model: type[ModelT], rows: Iterable[object]) -> list[ModelT]:
+    """Return the rows of a query as models."""
+    return [model.model_validate(row) for row in rows]
 
 
 def _add_row(row: CustomerRow | VisitRow | LeadRow | ProspectRow | InquiryRow) -> int:
@@ -151,8 +158,7 @@ def customer_contact(key: int) -> CustomerContact:
 @guard.access(narrow=True)
 def customer_contacts() -> list[CustomerContact]:
     with Session() as session:
-        rows = session.scalars(select(CustomerRow).order_by(CustomerRow.id))
-        return [CustomerContact.model_validate(row) for row in rows]
+        return _to_models(CustomerContact, session.scalars(select(CustomerRow).order_by(CustomerRow.id)))
 
 
 @guard.access(narrow=True)
@@ -165,7 +171,7 @@ def renewals(due_before: date) -> list[Renewal]:
         .order_by(ContractRow.renews_on)
     )
     with Session() as session:
-        return [Renewal.model_validate(row) for row in session.execute(wanted)]
+        return _to_models(Renewal, session.execute(wanted))
 
 
 # --- telemetry -----------------------------------------------------------------------------------------------------
@@ -205,14 +211,14 @@ def crash_counts(product: str) -> list[CrashCount]:
         .group_by(EventRow.customer_id, EventRow.product)
     )
     with Session() as session:
-        return [CrashCount.model_validate(row) for row in session.execute(counts)]
+        return _to_models(CrashCount, session.execute(counts))
 
 
 @guard.access
 def events_of(customer: int) -> list[Event]:
     wanted = select(EventRow).where(EventRow.customer_id == customer).order_by(EventRow.id)
     with Session() as session:
-        return [Event.model_validate(row) for row in session.scalars(wanted)]
+        return _to_models(Event, session.scalars(wanted))
 
 
 # --- visitors ------------------------------------------------------------------------------------------------------
@@ -221,14 +227,14 @@ def events_of(customer: int) -> list[Event]:
 @guard.access(narrow=True)
 def visits() -> list[Visit]:
     with Session() as session:
-        return [Visit.model_validate(row) for row in session.scalars(select(VisitRow).order_by(VisitRow.id))]
+        return _to_models(Visit, session.scalars(select(VisitRow).order_by(VisitRow.id)))
 
 
 @guard.access
 def visits_of(customer: int) -> list[Visit]:
     wanted = select(VisitRow).where(VisitRow.customer_id == customer).order_by(VisitRow.id)
     with Session() as session:
-        return [Visit.model_validate(row) for row in session.scalars(wanted)]
+        return _to_models(Visit, session.scalars(wanted))
 
 
 @guard.access(narrow=True)
@@ -239,7 +245,7 @@ def visits_of_customers() -> list[CustomerVisit]:
         .order_by(VisitRow.id)
     )
     with Session() as session:
-        return [CustomerVisit.model_validate(row) for row in session.execute(joined)]
+        return _to_models(CustomerVisit, session.execute(joined))
 
 
 # --- leads and prospects -------------------------------------------------------------------------------------------
@@ -254,13 +260,13 @@ def lead_contact(key: int) -> LeadContact:
 @guard.access(narrow=True)
 def lead_contacts() -> list[LeadContact]:
     with Session() as session:
-        return [LeadContact.model_validate(row) for row in session.scalars(select(LeadRow))]
+        return _to_models(LeadContact, session.scalars(select(LeadRow)))
 
 
 @guard.access(narrow=True)
 def lead_companies() -> list[LeadCompany]:
     with Session() as session:
-        return [LeadCompany.model_validate(row) for row in session.execute(select(LeadRow.id, LeadRow.company))]
+        return _to_models(LeadCompany, session.execute(select(LeadRow.id, LeadRow.company)))
 
 
 @guard.access
@@ -278,7 +284,7 @@ def prospect(key: int) -> Prospect:
 @guard.access(narrow=True)
 def prospect_contacts() -> list[ProspectContact]:
     with Session() as session:
-        return [ProspectContact.model_validate(row) for row in session.scalars(select(ProspectRow))]
+        return _to_models(ProspectContact, session.scalars(select(ProspectRow)))
 
 
 # --- inquiries -----------------------------------------------------------------------------------------------------

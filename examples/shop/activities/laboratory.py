@@ -26,7 +26,6 @@ def upload(reports: list[Event]) -> int:
 
     The hand-over is recorded first, with its recipient and subjects. It fails if the notice or a subject forbids it.
     """
-    lines = [one.model_dump_json() for one in reports]
     with Session.begin() as session:
-        session.add_all(UploadRow(recipient="crash-lab", line=line) for line in lines)
-    return len(lines)
+        session.add_all(UploadRow(recipient="crash-lab", line=report.model_dump_json()) for report in reports)
+    return len(reports)

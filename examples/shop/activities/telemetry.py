@@ -52,10 +52,11 @@ def compare_products(products: list[str]) -> list[CrashSummary]:
 
 def summary(product: str) -> CrashSummary:
     """Summarize the crashes of a product, for the current purpose."""
-    counts = repository.crash_counts(product)
-    return CrashSummary(
-        product=product, events=sum(one.events for one in counts), crashes=sum(one.crashes for one in counts)
-    )
+    events = crashes = 0
+    for count in repository.crash_counts(product):
+        events += count.events
+        crashes += count.crashes
+    return CrashSummary(product=product, events=events, crashes=crashes)
 
 
 @guard.purpose(tm.ProductImprovement)

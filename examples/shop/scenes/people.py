@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from examples.screen import Said
 from examples.shop.narration import Story
 from examples.shop.scenes.common import ask_for, expect_refusal, issue, ledger_page, scene
@@ -98,14 +100,18 @@ def disclosure(story: Story) -> None:
     report = story.ask("GET", path, quiet=True)
     story.show_request(f"GET {path}")
     for held in report["holdings"]:
-        of = sorted({source for record in held["records"] for item in record["items"] for source in item["sources"]})
-        story.show(f"{held['title']}: {len(held['records'])} {' '.join(of)}".rstrip())
+        sources: set[str] = set()
+        for record in held["records"]:
+            for item in record["items"]:
+                sources.update(item["sources"])
+        story.show(f"{held['title']}: {len(held['records'])} {' '.join(sorted(sources))}".rstrip())
+    provided: list[tuple[str, str, list[str]]] = []
     for given in report["provisions"]:
+        provided.append((given["recipient"], given["country"], given["sources"]))
         what, whom = " ".join(given["sources"]), f"{given['recipient']} ({given['country_title']})"
         story.show(f"{what} → {whom}, {given['purpose_title']}, {given['means']}")
     for one in report["restrictions"]:
         story.show(f"{one['title']}: {' '.join(one['purposes'] or ['*'])}")
-    provided = [(one["recipient"], one["country"], one["sources"]) for one in report["provisions"]]
     story.check(
         provided == [("Crash Laboratory", "TW", ["1.1(b)"])], "the hand-over is in it, once", "提供の記録が1件ある"
     )
@@ -155,12 +161,15 @@ def warrant(story: Story) -> None:
     )
     opened = story.ask("POST", "/privacy/warrants", {"customer_id": 2, "number": "17/2026", "approver": "legal"})
     story.check(opened["name"] == "Ben Ito", "the warrant opens it", "令状によって開けられた")
-    noted = [one["says"] for one in ledger_page(story)["noted"] if one["kind"] == "exception"]
-    of_it = [one for one in noted if one["reason"] == "warrant 17/2026"]
-    for one in of_it[:1]:
-        story.show(f"{one['basis']}: {one['reason']}, {one['approver']}, {one['subject'][:8]}…")
+    uses: list[dict[str, Any]] = []
+    for entry in ledger_page(story)["noted"]:
+        says = entry["says"]
+        if entry["kind"] == "exception" and says["reason"] == "warrant 17/2026":
+            uses.append(says)
+    for use in uses[:1]:
+        story.show(f"{use['basis']}: {use['reason']}, {use['approver']}, {use['subject'][:8]}…")
     story.check(
-        bool(of_it) and all(one["approver"] == "legal" for one in of_it),
+        bool(uses) and all(use["approver"] == "legal" for use in uses),
         "the ledger has each use, and who approved it",
         "台帳に、個々の利用と承認者が残った",
     )
@@ -184,8 +193,8 @@ def revision(story: Story) -> None:
     changes = story.ask("GET", "/privacy/notice/2025-04-01/changes", quiet=True)
     story.show_request("GET /privacy/notice/2025-04-01/changes")
     story.show("\n".join(changes["Narrowed"]))
-    stops = [_short(one) for one in changes["Stops in the shop"]]
-    story.show("\n".join(one for one in stops if "lead_contacts" in one))
+    stopped = filter(lambda line: "lead_contacts" in line, changes["Stops in the shop"])
+    story.show("\n".join(map(_short, stopped)))
     story.check("Widened" not in changes, "it widens nothing", "新たに広がる利用はない")
     story.ask("PUT", "/privacy/notice", {"revision": "2025-04-01"})
     problem = expect_refusal(
