@@ -47,7 +47,7 @@ class EveryTable:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The tables by name. Of several tables with one name, it is one of those that are still in their `MetaData`."""
+        """The tables by name. Of several tables with one name, this is one that is still in its `MetaData`."""
         return {table.fullname: table for table in list(self._tables) if table.fullname in table.metadata.tables}
 
 
