@@ -82,7 +82,7 @@ class SyncTransportMixin(GuardedTransportBase):
         self._inner.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
-        """Send a request if it may leave. Raises as `Outgoing.leave` does."""
+        """Send a request if it may leave. Raises as `Outgoing.check_and_record` does."""
         self._leave(request)
         return self._inner.handle_request(request)
 
@@ -104,7 +104,7 @@ class AsyncTransportMixin(GuardedTransportBase):
         await self._inner.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send a request if it may leave. Raises as `Outgoing.leave` does."""
+        """Send a request if it may leave. Raises as `Outgoing.check_and_record` does."""
         outgoing = self._outgoing
         use = outgoing.under_way
         if use is None:
