@@ -163,13 +163,13 @@ class Guard:
 
     def _read_files(self, tags: TagFile | FilePath | None, purposes: PurposeFile | FilePath | None) -> None:
         from purposeguard.project.purposes import PurposeFile  # noqa: PLC0415  # Most applications start without.
+        from purposeguard.project.reading import resolve_file  # noqa: PLC0415  # Most applications start without.
         from purposeguard.project.tags import TagFile  # noqa: PLC0415  # Most applications start without.
 
-        table = self.engine.table
         if tags is not None:
-            self._tags = TagFile.resolve(tags, table)
+            self._tags = resolve_file(tags, TagFile, self.engine.table)
         if purposes is not None:
-            self._purposes = PurposeFile.resolve(purposes, table)
+            self._purposes = resolve_file(purposes, PurposeFile, self.engine.table)
 
     def _attach(self) -> None:
         for keeper in (self.engine.oversight, *self.engine.observers):

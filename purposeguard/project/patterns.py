@@ -133,6 +133,10 @@ class PatternSet:
             if pattern.text not in names and any(map(regex.fullmatch, names)):
                 yield pattern.text
 
+    def find_first(self, name: str) -> str | None:
+        """Return the text of the most specific pattern that matches a name; None if there is none."""
+        return next(self.find_all(name), None)
+
     def list_ambiguous(self) -> list[tuple[str, str]]:
         """List the pairs of patterns that are equally specific and match a common name."""
         groups: defaultdict[object, list[Pattern]] = defaultdict(list)

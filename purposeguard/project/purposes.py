@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self, cast, get_args
@@ -20,10 +20,12 @@ from purposeguard.project.reading import (
     did_you_mean,
     make_fault,
     raise_faults,
-    refuse_argument,
 )
 
 Mode = Literal["enforce", "observe"]
+
+MAX_CACHED_NAMES: Final = 10_000
+"""The number of entry points whose entries are remembered."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class PurposeFile:
         self.notice: Final = notice
         self.entries: Final = MappingProxyType({entry.pattern: entry for entry in entries})
         self._patterns: Final = PatternSet(map(Pattern.of_entry_points, self.entries))
+        self._find_first: Final = functools.lru_cache(MAX_CACHED_NAMES)(self._patterns.find_first)
 
     @classmethod
     def read(cls, path: FilePath, notice: Notice) -> Self:
@@ -77,21 +80,6 @@ class PurposeFile:
             file.report((other,), message, "write one more specific entry for what both match")
         file.raise_faults()
         return purposes
-
-    @classmethod
-    def resolve(cls, given: object, table: PolicyTable) -> PurposeFile:
-        """Return the purposes of a path or `PurposeFile`, which must be known to a guard's notice.
-
-        Raises:
-            TypeError: It is neither.
-            NoticeError: The file is wrong, or does not fit the notice.
-        """
-        if not isinstance(given, PurposeFile):
-            if not isinstance(given, (str, os.PathLike)):
-                refuse_argument("purposes", given, PurposeFile)
-            given = cls.read(given, table.notice)
-        given.check(table)
-        return given
 
     def check(self, table: PolicyTable) -> None:
         """Check that the notice of a table knows all purposes, channels and conditions, and admits the channels.
@@ -118,7 +106,7 @@ class PurposeFile:
 
     def find(self, entry_point: str) -> StatedEntry | None:
         """Return the most specific entry whose pattern matches an entry point; None if there is none."""
-        pattern = next(self._patterns.find_all(entry_point), None)
+        pattern = self._find_first(entry_point)
         return None if pattern is None else self.entries[pattern]
 
     def find_unmatched(self, entry_points: Iterable[str]) -> list[Fault]:

@@ -7,16 +7,33 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from purposeguard.errors import Fault, NoticeError, UnknownTerm
+from purposeguard.notice.notice import Notice
 from purposeguard.notice.parsing import read_toml
 from purposeguard.notice.positions import Location, Position, find_positions
 from purposeguard.notice.vocabulary import find_nearest
+from purposeguard.policy.table import PolicyTable
 
 T = TypeVar("T")
+NoticeFileT = TypeVar("NoticeFileT", bound="NoticeFile")
 
 FilePath = str | os.PathLike[str]
+
+
+class NoticeFile(Protocol):
+    """What is read from a file that names terms of a notice."""
+
+    @classmethod
+    def read(cls, path: FilePath, notice: Notice) -> Self:
+        """Read a file; raise NoticeError with every fault."""
+        ...
+
+    def check(self, table: PolicyTable) -> None:
+        """Raise NoticeError if a compiled notice does not know the terms."""
+        ...
+
 
 _EXPECTED: Final[Mapping[type, str]] = MappingProxyType(
     {
@@ -67,9 +84,7 @@ class ProjectFile:
         self._positions: Final = find_positions(parsed.written[0].text)
 
     def position_of(self, location: Location) -> Position:
-        """Return the position of a key, or of the nearest table around it."""
-        while location not in self._positions:
-            location = location[:-1]
+        """Return the position of a key or entry."""
         return self._positions[location]
 
     def report(self, location: Location, message: str, suggestion: str | None = None) -> None:
@@ -142,6 +157,21 @@ def raise_faults(faults: Collection[Fault], path: str) -> None:
         raise NoticeError(sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0)), path)
 
 
-def refuse_argument(name: str, given: object, kind: type) -> NoReturn:
-    """Raise TypeError for an argument that is neither a path nor an object that was read from one."""
-    raise TypeError(f"`{name}` is a path or a {kind.__name__}, not {type(given).__name__}")
+def resolve_file(given: object, kind: type[NoticeFileT], table: PolicyTable) -> NoticeFileT:
+    """Return what was read from a file, or read it. The notice of a guard must know its terms.
+
+    Args:
+        given: A path, or an object of `kind`.
+        kind: The class that reads such files.
+        table: The compiled notice of the guard.
+
+    Raises:
+        TypeError: `given` is neither.
+        NoticeError: The file is wrong, or does not fit the notice.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        given = kind.read(given, table.notice)
+    if not isinstance(given, kind):
+        raise TypeError(f"a path or a {kind.__name__} is needed here, not {type(given).__name__}")
+    given.check(table)
+    return given

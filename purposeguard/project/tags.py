@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
@@ -23,7 +22,6 @@ from purposeguard.project.reading import (
     did_you_mean,
     make_fault,
     raise_faults,
-    refuse_argument,
 )
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 
@@ -112,21 +110,6 @@ class TagFile:
         file.faults.extend(tags._find_ambiguous())
         file.raise_faults()
         return tags
-
-    @classmethod
-    def resolve(cls, given: object, table: PolicyTable) -> TagFile:
-        """Return the tags of a path or `TagFile`, whose sources must be known to a guard's notice.
-
-        Raises:
-            TypeError: It is neither.
-            NoticeError: The file is wrong, or names sources that the notice does not have.
-        """
-        if not isinstance(given, TagFile):
-            if not isinstance(given, (str, os.PathLike)):
-                refuse_argument("tags", given, TagFile)
-            given = cls.read(given, table.notice)
-        given.check(table)
-        return given
 
     def check(self, table: PolicyTable) -> None:
         """Check that the notice of a table knows all sources.

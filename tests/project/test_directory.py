@@ -38,12 +38,29 @@ def test_the_directory_is_beside_the_project_file_or_in_the_folder(
         ("[tool.purposeguard]\nfolder = 'x'", "other keys than `language`, `notice` and `directory`"),
         ("[tool.purposeguard]\ndirectory = 1", "`directory` of .* must be a text in quotes"),
         ("tool = ", "cannot be read"),
+        ("tool = 1", "has no notice"),
     ],
 )
 def test_a_faulty_project_file(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "pyproject.toml").write_text(content)
     with pytest.raises(NoticeError, match=message):
-        find_directory(tmp_path)
+        read_project(tmp_path)
+
+
+def test_a_folder_that_cannot_exist(tmp_path: Path) -> None:
+    with pytest.raises(NoticeError, match=r"cannot be read: .*File name too long"):
+        read_settings(tmp_path / ("x" * 1000))
+
+
+def test_the_nearest_setting_counts(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "pyproject.toml").write_text("[tool.purposeguard]\nlanguage = 'en'\nnotice = 'eu'\nlang = 'not read'\n")
+    inner = tmp_path / "app" / "pyproject.toml"
+    inner.write_text("[tool.purposeguard]\nlanguage = 'ja'\nnotice = 'jp'\ndirectory = '.'\n")
+    assert read_settings(tmp_path / "app")[:2] == ("ja", "jp")
+    inner.write_text("[tool.purposeguard]\nlanguage = 'ja'\n")
+    with pytest.raises(NoticeError, match="other keys"):
+        read_settings(tmp_path / "app")
 
 
 def test_the_files_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notice: Notice) -> None:

@@ -76,9 +76,10 @@ def test_a_last_line_without_an_end(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == '[a]\nx = "1"'
     editor = TomlEditor(path)
     editor.set_entry("a", {"y": "2"})
+    editor.set_entry("a", {"x": "3"})
     editor.set_entry("b", {"z": False})
     editor.save()
-    assert path.read_text("utf-8") == '[a]\nx = "1"\ny = "2"\n\n[b]\nz = false\n'
+    assert path.read_text("utf-8") == '[a]\nx = "3"\ny = "2"\n\n[b]\nz = false\n'
 
 
 def test_entries_are_removed(path: Path) -> None:

@@ -81,9 +81,9 @@ def test_files_of_another_notice_are_refused(write: Callable[..., Path], small: 
 
 def test_other_arguments_are_refused(small: Notice) -> None:
     wrong: Any = {"app.User": {}}
-    with pytest.raises(TypeError, match="`tags` is a path or a TagFile, not dict"):
+    with pytest.raises(TypeError, match="a path or a TagFile is needed here, not dict"):
         Guard(small, tags=wrong)
-    with pytest.raises(TypeError, match="`purposes` is a path or a PurposeFile, not dict"):
+    with pytest.raises(TypeError, match="a path or a PurposeFile is needed here, not dict"):
         Guard(small, purposes=wrong)
 
 

@@ -121,6 +121,7 @@ bare = { subjects = true }
 kind = { source = 3, ended = "yes" }
 ["table "]
 ["app.B"]
+[["app.B.Rows"]]
 ["app.C*"]
 x = "1.1(a)"
 y = "1.1(a)"
@@ -154,7 +155,8 @@ z = 1
             '14:2: "table ": names no class and no table (help: write `["module.Class"]` or `["table name"]`, with the '
             "quotes)"
         ),
-        '21:1: "app.C*d".z: must be a source, a list of sources, or a table in braces',
+        '16:3: "app.B.Rows": must be a table',
+        '22:1: "app.C*d".z: must be a source, a list of sources, or a table in braces',
     ]
 
 
@@ -169,6 +171,7 @@ same = "1.1(a)"
 other = "1.1(b)"
 ["app.C*d*"]
 other = "1.1(b)"
+same = "1.1(a)"
 ["app.Cd*x"]
 ["app.D*"]
 """
