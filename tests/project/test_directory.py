@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from purposeguard import Notice, NoticeError
+from purposeguard import Guard, Notice, NoticeError
 from purposeguard import notices as bundled
 from purposeguard.project.directory import find_directory, read_project, read_settings
 
@@ -93,3 +94,21 @@ def test_the_files_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(NoticeError) as caught:
         read_project()
     assert len(caught.value.faults) == 3
+
+
+def test_the_examples_of_the_page_are_read(tmp_path: Path, notice: Notice) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "project-files.md").read_text("utf-8")
+    tags, purposes, baseline = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    privacy = tmp_path / "privacy"
+    privacy.mkdir()
+    shutil.copy(NOTICE_FILE, privacy / "notice.toml")
+    (privacy / "tags.toml").write_text(tags, "utf-8")
+    (privacy / "purposes.toml").write_text(purposes.replace('"adult"', ""), "utf-8")
+    (privacy / "baseline.toml").write_text(baseline, "utf-8")
+    project = read_project(privacy)
+    assert project.tags is not None
+    assert project.purposes is not None
+    assert project.baseline is not None
+    assert len(project.tags.entries) == 3
+    Guard(notice, tags=privacy / "tags.toml", purposes=privacy / "purposes.toml")
+    assert len(project.baseline.rows) == 1
