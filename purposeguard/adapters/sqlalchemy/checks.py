@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cachetools
 from sqlalchemy import Table, schema, select
@@ -22,8 +22,10 @@ from purposeguard.adapters.sql.conditions import NO_SOURCE, fold_id, plain_spell
 from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
+from purposeguard.adapters.sql.unresolved import Faults, ReachableColumns
 from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, Prepared, Seals, StatementTexts, seals_of
 from purposeguard.adapters.sqlalchemy.objects import Attributes
+from purposeguard.adapters.sqlalchemy.requirements import find_columns_outside_objects
 from purposeguard.adapters.sqlalchemy.rows import BAD_JSON
 from purposeguard.adapters.sqlalchemy.tags import MappedTables
 from purposeguard.adapters.tags import Tag
@@ -155,6 +157,25 @@ def _may_be_narrowed(table: str, options: Mapping[str, Any], context: Any, expla
         )
 
 
+class _Execution(NamedTuple):
+    """A statement that is executed."""
+
+    own_text: str
+    """The text without the comments of listeners."""
+    before: str
+    after: str
+    text: str
+    """The text to analyze."""
+    explained: str | None
+    """The statement behind EXPLAIN, if its form passes."""
+    seals: Seals
+    translated: Translated | None
+    """The schemas to use in it."""
+    is_batch: bool
+    is_built: bool
+    """True if SQLAlchemy made the text."""
+
+
 class UntaggedKey(UserWarning):
     """Warning: a foreign key says whose the rows of a table are, and carries no source.
 
@@ -185,9 +206,11 @@ class StatementWatch:
         self._lock = make_lock()  # It guards the cache of texts.
         self.decider: Decider = LoopDecider(guard)
         self.catalogue = catalogue
+        catalogue.is_observing = self.decider.is_observing
         self.attributes = Attributes(catalogue)
         self._warned: set[str] = set()
         self._looked_at: object = None
+        self._reachable_known: tuple[Tables, ReachableColumns] | None = None
         guard.inventory.add_tables_of(self)
 
     def list_declared_tables(self) -> Iterable[TaggedTable]:
@@ -227,6 +250,8 @@ class StatementWatch:
     def admit(self, statement: str, parameters: Any, context: Any, *, many: bool = False, bare: bool = False) -> Any:
         """Check that a statement may be executed now, record it in the ledger, and narrow it to rows that may be used.
 
+        In observe mode, the statement is returned unchanged, and what would be refused is reported.
+
         Args:
             statement: The statement.
             parameters: Its parameters.
@@ -244,9 +269,73 @@ class StatementWatch:
             UnresolvedStatement: it is unknown what it reads, or rows cannot be left out.
             FlowViolation: it writes into a column whose tags do not cover what it writes.
         """
+        if self.decider.is_observing():
+            self._observe(statement, context, bare=bare)
+            return statement, parameters
+        executed = self._describe_execution(statement, context)
+        if executed is None:
+            return statement, parameters
+        texts, prepared = self._prepare(executed, bare=bare)
+        rules = texts.decide(prepared, self._find_returned(context))
+        if not rules:
+            return statement, parameters
+        options = NO_OPTIONS if context is None else context.execution_options
+        _may_be_narrowed(next(iter(rules)), options, context, executed.explained)
+        if context is not None:
+            context.purposeguard_rules = rules
+        if executed.is_batch:
+            prepared = texts.prepare(executed.own_text, NO_SEALS, bare=bare)
+        narrowed, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
+        return f"{executed.before}{narrowed}{executed.after}", parameters
+
+    def _observe(self, statement: str, context: Any, *, bare: bool) -> None:
+        """Report what a statement reads and why it would be refused. Raise nothing that the analysis finds."""
+        faults = Faults()
+        with faults.collect():
+            executed = self._describe_execution(statement, context)
+            if executed is None:
+                return
+            texts = self._texts(executed.translated, built=executed.is_built)
+            observed = texts.get_observed(executed.text, executed.seals, bare=bare)
+            if observed is None:
+                self._look_at_new_classes()
+                texts = self._texts(executed.translated, built=executed.is_built)
+                observed = texts.observe(executed.text, executed.seals, bare=bare)
+            returned = self._find_returned(context)
+            texts.report_observed(observed, lambda prepared: texts.decide(prepared, returned))
+        for error in faults.errors:  # Statements of this database or with these schemas cannot be analyzed.
+            event, columns = self._reachable.describe(statement)
+            self.decider.refuse_unresolved(error, event, columns)
+
+    @property
+    def _reachable(self) -> ReachableColumns:
+        """The personal columns that statements could touch."""
+        tables = self.catalogue.tables
+        if self._reachable_known is None or self._reachable_known[0] is not tables:
+            self._reachable_known = tables, ReachableColumns(tables, self.catalogue.places())
+        return self._reachable_known[1]
+
+    def refuse_driver_connection(self, error: UnresolvedStatement) -> None:
+        """Raise the error for a connection of the driver. In observe mode, report it with all personal columns."""
+        columns = self._reachable.all_columns if self.decider.is_observing() else ()
+        self.decider.refuse_unresolved(error, "connection of the driver", columns)
+
+    def _find_returned(self, context: Any) -> frozenset[tuple[str, str]] | None:
+        """Return the columns that a statement returns outside objects; None if a guarded session makes no objects.
+
+        They matter only to observers of reads.
+        """
+        if not self.decider.engine.observers.read or context is None or GUARDED not in context.execution_options:
+            return None
+        if context.compiled is None or context.execution_options.get("schema_translate_map"):
+            return None
+        return find_columns_outside_objects(context.compiled, self.catalogue)
+
+    def _describe_execution(self, statement: str, context: Any) -> _Execution | None:
+        """Return what is known about a statement that is executed; None if it needs no decision."""
         own_text, before, after = self._strip_comments(statement, context)
         if self._is_about_itself(own_text, context):
-            return statement, parameters
+            return None
         options = NO_OPTIONS if context is None else context.execution_options  # SQLAlchemy always has a context.
         is_batch = own_text == getattr(context, "purposeguard_batch", None)
         explained = None if self._passes is None else self._passes.find_explained_statement(own_text)
@@ -259,39 +348,28 @@ class StatementWatch:
             seals = seals_of(context.compiled, context._expanded_parameters)
             is_built = context.compiled is not None and not isinstance(context.compiled.statement, TextClause)
         translated = options.get("schema_translate_map")
-        texts, prepared = self._prepare(text, seals, translated, built=is_built, bare=bare)
-        rules = texts.decide(prepared)
-        if not rules:
-            return statement, parameters
-        _may_be_narrowed(next(iter(rules)), options, context, explained)
-        if context is not None:
-            context.purposeguard_rules = rules
-        if is_batch:
-            prepared = texts.prepare(own_text, NO_SEALS, bare=bare)
-        narrowed, parameters = texts.ready(prepared, rules, parameters, many=many, bare=bare)
-        return f"{before}{narrowed}{after}", parameters
+        return _Execution(own_text, before, after, text, explained, seals, translated, is_batch, is_built)
 
-    def _prepare(
-        self, text: str, seals: Seals, translated: Translated | None, *, built: bool, bare: bool
-    ) -> tuple[StatementTexts, Prepared]:
+    def _prepare(self, executed: _Execution, *, bare: bool) -> tuple[StatementTexts, Prepared]:
         """Return a statement that was prepared before, or prepare it. Return its reader as well.
 
         Args:
-            text: The statement.
-            seals: Its sealed outputs and parameters.
-            translated: The schemas to use in it.
-            built: True if SQLAlchemy made the text.
+            executed: The statement.
             bare: True if the driver gets no parameters.
         """
-        texts = self._texts(translated, built=built)
-        prepared = texts.get_prepared(text, seals, bare=bare)
+        texts = self._texts(executed.translated, built=executed.is_built)
+        prepared = texts.get_prepared(executed.text, executed.seals, bare=bare)
         if prepared is None:
-            self.attributes.ask(self)  # This must happen before the statement loads objects.
-            self.catalogue.refresh()
-            self.look_at_tables(stacklevel=3)  # Tables may have been mapped since.
-            texts = self._texts(translated, built=built)
-            prepared = texts.prepare(text, seals, bare=bare)
+            self._look_at_new_classes()
+            texts = self._texts(executed.translated, built=executed.is_built)
+            prepared = texts.prepare(executed.text, executed.seals, bare=bare)
         return texts, prepared
+
+    def _look_at_new_classes(self) -> None:
+        """Look at the classes and tables that were mapped since. This must happen before a statement loads objects."""
+        self.attributes.ask(self)
+        self.catalogue.refresh()
+        self.look_at_tables(stacklevel=4)
 
     def _strip_comments(self, statement: str, context: Any) -> tuple[str, str, str]:
         """Split a statement into its text and the comments that listeners put before and after it.
@@ -371,6 +449,10 @@ class StatementWatch:
             if name in tables:
                 tags[called] = {column: tables[name].get(column) for column in tables.names[name]}
         return Tables(tables.revisions, tags), {called: places[name] for called, name in names.items()}
+
+    def is_observing(self) -> bool:
+        """Return True if violations are only observed here."""
+        return self.decider.is_observing()
 
     def observes(self, use: Use[Any] | None) -> bool:
         """Return True if a denial under this use is only recorded."""

@@ -119,6 +119,12 @@ class _ProbeWatch(StatementWatch):
         self.lists.update(context._expanded_parameters)
         return statement, parameters
 
+    def is_observing(self) -> bool:
+        return False
+
+    def refuse_driver_connection(self, error: UnresolvedStatement) -> None:
+        raise error
+
     def of_rows(self, error: BaseException, connection: Any, context: Any) -> None:  # noqa: ARG002  # likewise
         self.failed += 1
 

@@ -26,7 +26,7 @@ def decide_read(watch: Watch, requirements: Requirements, *, detached: bool = Fa
         PurposeMissing, PurposeViolation: the attribute may not be read.
         UnlabelledData: its row must be loaded again, which is impossible.
     """
-    tables, rows = requirements
+    tables, rows = requirements.tables, requirements.rows
     if not tables and not rows:
         return
     decider = watch.decider
@@ -45,12 +45,12 @@ def may_read(watch: Watch, mapper: Mapper[Any], key: str, use: Use[Any] | None, 
     If it was `loaded` before, its rows may not be for this use, so it may not be read if rows are decided one by one.
     """
     try:
-        tables, rows = watch.attributes.get_requirements(watch, mapper, key)
-        if loaded and rows:
+        requirements = watch.attributes.get_requirements(watch, mapper, key)
+        if loaded and requirements.rows:
             return False
         if use is None:
-            return not tables
-        return not is_denied(watch, tables, use)
+            return not requirements.tables
+        return not is_denied(watch, requirements.tables, use)
     except UnlabelledData:
         return False
 

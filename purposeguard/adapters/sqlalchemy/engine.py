@@ -21,20 +21,25 @@ _INSIDE: Final = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.pool
 """The modules of SQLAlchemy that handle connections of the driver."""
 
 
-def _refuse_outside(action: str, depth: int = 2) -> None:
-    """Raise UnresolvedStatement unless SQLAlchemy is the caller, as nothing checks a connection of the driver."""
+def _refuse_outside(watch: StatementWatch, action: str, depth: int = 2) -> None:
+    """Raise UnresolvedStatement unless SQLAlchemy is the caller, as nothing checks a connection of the driver.
+
+    In observe mode, report it instead.
+    """
     try:
         caller = str(sys._getframe(depth).f_globals.get("__name__", ""))
     except ValueError:  # There is no caller at the bottom of a greenlet.
         caller = ""
     if not caller.startswith(_INSIDE):
-        _refuse(action)
+        _refuse(watch, action)
 
 
-def _refuse(action: str) -> NoReturn:
-    raise UnresolvedStatement(
-        f"{action} of a guarded engine leads to the driver, where nobody sees what is executed: execute statements on "
-        "the connection itself, or use an engine of its own for what is not personal"
+def _refuse(watch: StatementWatch, action: str) -> None:
+    watch.refuse_driver_connection(
+        UnresolvedStatement(
+            f"{action} of a guarded engine leads to the driver, where nobody sees what is executed: execute statements "
+            "on the connection itself, or use an engine of its own for what is not personal"
+        )
     )
 
 
@@ -89,9 +94,13 @@ class GuardedConnection(_AskedConnection):
     _asking = False
 
     @property
+    def _watch(self) -> StatementWatch:
+        return self.dialect.purposeguard  # type: ignore[attr-defined, no-any-return]  # of a guarded one
+
+    @property
     def connection(self) -> Any:
         """The driver's connection. Only SQLAlchemy may read it."""
-        _refuse_outside("`connection`")
+        _refuse_outside(self._watch, "`connection`")
         return Connection.connection.fget(self)  # type: ignore[attr-defined]  # a property: super() has none
 
     def _handle_dbapi_exception(
@@ -100,11 +109,11 @@ class GuardedConnection(_AskedConnection):
         if isinstance(e, self.dialect.loaded_dbapi.Error) and not self._asking:
             self._asking = True  # The query for the unknown source may fail, too.
             try:
-                watch: Any = self.dialect.purposeguard  # type: ignore[attr-defined]  # of a guarded one
-                e = watch.of_rows(e, self, context) or e
+                e = self._watch.of_rows(e, self, context) or e
             finally:
                 self._asking = False
-            _hide_values(e, left_out=bool(getattr(context, "purposeguard_rules", None)))
+            if not self._watch.is_observing():
+                _hide_values(e, left_out=bool(getattr(context, "purposeguard_rules", None)))
         if isinstance(e, CompileError) and isinstance(e.__cause__, PurposeGuardError):
             e = e.__cause__  # A sealed value would have been written into the text.
         if isinstance(e, PurposeGuardError):  # Raise it unwrapped, so that it does not contain the parameters.
@@ -121,38 +130,63 @@ class GuardedEngine(Engine):
 
     _connection_cls = GuardedConnection
 
+    @property
+    def _watch(self) -> StatementWatch:
+        return self.dialect.purposeguard  # type: ignore[attr-defined, no-any-return]  # of a guarded one
+
+    @property
+    def hide_parameters(self) -> bool:
+        """True if errors and logs must not contain parameters. In observe mode, the application decides that."""
+        return self._own_hide_parameters or not self._watch.is_observing()
+
+    @hide_parameters.setter
+    def hide_parameters(self, hide: bool) -> None:
+        self.__dict__["hide_parameters"] = hide
+
+    @property
+    def _own_hide_parameters(self) -> bool:
+        return bool(self.__dict__["hide_parameters"])
+
     def raw_connection(self) -> Any:
         """Return the driver's connection. Only SQLAlchemy may call this."""
-        _refuse_outside("`raw_connection`")
+        _refuse_outside(self._watch, "`raw_connection`")
         return super().raw_connection()
 
     def _should_log_debug(self) -> bool:
-        """Return False: at this level SQLAlchemy logs rows, whose values are personal as parameters are."""
-        return False
+        """Return False unless violations are only observed.
+
+        At this level SQLAlchemy logs rows, whose values are personal as parameters are.
+        """
+        return self._watch.is_observing() and super()._should_log_debug()
 
 
 class GuardedOptionEngine(GuardedEngine, OptionEngine):
     """A guarded engine with other options."""
+
+    @property
+    def _own_hide_parameters(self) -> bool:
+        proxied: Any = self._proxied  # The option of this engine itself may have been copied in enforce mode.
+        return bool(proxied._own_hide_parameters)
 
 
 GuardedEngine._option_cls = GuardedOptionEngine
 GuardedOptionEngine._option_cls = GuardedOptionEngine
 
 
-def _guard_pool(pool: Any) -> None:
+def _guard_pool(pool: Any, watch: StatementWatch) -> None:
     """Let a pool, and the pools that replace it, give connections only to SQLAlchemy."""
     plain_connect, plain_recreate = type(pool).connect, type(pool).recreate
 
     def connect() -> Any:
-        _refuse_outside("`pool`")
+        _refuse_outside(watch, "`pool`")
         owner = sys._getframe(1).f_locals.get("self")
         if isinstance(owner, Engine) and not isinstance(owner, GuardedEngine):
-            _refuse("another engine on the pool, as `execution_options` gave it before,")
+            _refuse(watch, "another engine on the pool, as `execution_options` gave it before,")
         return plain_connect(pool)
 
     def recreate() -> Any:
         made = plain_recreate(pool)
-        _guard_pool(made)
+        _guard_pool(made, watch)
         return made
 
     pool.connect, pool.recreate = connect, recreate
@@ -266,6 +300,5 @@ def guard_engine(engine: Engine, watch: StatementWatch) -> None:
         dialect.execution_ctx_cls = _sequences_its_own(dialect.execution_ctx_cls)
     any_engine: Any = engine
     any_engine.__class__ = GuardedOptionEngine if isinstance(engine, OptionEngine) else GuardedEngine
-    engine.hide_parameters = True  # An error of the database must not disclose the written values in a log.
     engine.clear_compiled_cache()
-    _guard_pool(engine.pool)
+    _guard_pool(engine.pool, watch)

@@ -19,7 +19,10 @@ _NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
 def forget_other_purposes(session: Session) -> None:
-    """Forget the values of a guarded session's objects that may not be used for the purpose under way."""
+    """Forget the values of a guarded session's objects that may not be used for the purpose under way.
+
+    In observe mode nothing is forgotten. Then values are checked when they are read.
+    """
     keeper: Keeper = getattr(session, KEEPER)
     if not keeper.take_over_uses():
         return
@@ -30,6 +33,8 @@ def forget_other_purposes(session: Session) -> None:
         if names is None:
             names = names_by_mapper[mapper] = set()
             for entry in keeper.entries_about(mapper):
+                if entry.keeps_other_values:
+                    continue
                 names |= find_values_to_forget(entry.watch, mapper, entry.current_use())
         forget(state, names)
 

@@ -63,13 +63,44 @@ class Watch(Protocol):
 class LoadedPurpose:
     """The purpose for which a session loaded its objects from one engine; None for no purpose."""
 
-    __slots__ = ("innermost", "purpose", "use", "watch")
+    __slots__ = ("checked", "innermost", "keeps_other_values", "purpose", "use", "watch")
 
-    def __init__(self, watch: Watch, use: Use[Any] | None = None, purpose: object = None) -> None:
+    keeps_other_values: bool
+    """True if objects may hold values that were loaded for other purposes. In observe mode nothing is forgotten."""
+    checked: set[tuple[Mapper[Any], str]]
+    """The attributes that were checked for the present purpose since, if `keeps_other_values` is True."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        use: Use[Any] | None = None,
+        purpose: object = None,
+        *,
+        keeps_other_values: bool = False,
+    ) -> None:
         self.watch = watch
         self.innermost: Callable[[], Use[Any]] = watch.decider.engine.innermost
         self.use = use
         self.purpose = purpose
+        self.keeps_other_values = keeps_other_values
+        self.checked = set()
+
+    @property
+    def checks_each_read(self) -> bool:
+        """True if reads must be checked or reported although the use under way is that of the keeper."""
+        return self.keeps_other_values or bool(self.watch.decider.engine.observers.read)
+
+    def needs_check(self, mapper: Mapper[Any], key: str) -> bool:
+        """Return True if an attribute must be checked for the use under way before its loaded value is read."""
+        return not self.is_current() or (self.keeps_other_values and (mapper, key) not in self.checked)
+
+    def copy(self) -> LoadedPurpose:
+        """Return a copy of the present state."""
+        return LoadedPurpose(self.watch, self.use, self.purpose, keeps_other_values=self.keeps_other_values)
+
+    def observes(self) -> bool:
+        """Return True if violations are only observed here."""
+        return self.watch.observes(self.current_use())
 
     def current_use(self) -> Use[Any] | None:
         """Return the use under way here, if there is one."""
@@ -94,14 +125,19 @@ class LoadedPurpose:
             return False
         self.use = use
         before, self.purpose = self.purpose, self._purpose_of(use)
-        return self.purpose != before
+        if self.purpose == before:
+            return False
+        self.keeps_other_values = self.watch.observes(use)
+        self.checked.clear()
+        return True
 
     def _purpose_of(self, use: Use[Any] | None) -> object:
         if use is None:
             return None
         activity = use.activity
-        stated = (activity.purpose, activity.channel, activity.conditions, activity.observing)
-        return (*stated, self.watch.decider.engine.snapshot)
+        stated = (activity.purpose, activity.channel, activity.conditions)
+        observing = activity.name if activity.observing else None  # Each observing activity reports what it reads.
+        return (*stated, observing, self.watch.decider.engine.snapshot)
 
 
 class Keeper:
@@ -122,7 +158,8 @@ class Keeper:
 
     def _prepare_fast_path(self) -> None:
         """Set `innermost` and `use`, by which a read is checked quickly if the session has one engine."""
-        self.use = self.entries[0].use if len(self.entries) == 1 else None
+        is_quick = len(self.entries) == 1 and not self.entries[0].checks_each_read
+        self.use = self.entries[0].use if is_quick else None
         self.innermost: Callable[[], object] = self.entries[0].innermost if self.entries else _nobody
 
     def entry_of(self, watch: Watch) -> LoadedPurpose:
@@ -133,6 +170,7 @@ class Keeper:
         entry = LoadedPurpose(watch)
         self.entries = (*self.entries, entry)
         entry.take_over_use()
+        entry.keeps_other_values = False  # Nothing was loaded yet.
         self._prepare_fast_path()
         return entry
 
@@ -148,9 +186,15 @@ class Keeper:
         self._prepare_fast_path()
         return changed
 
+    def keep_other_values(self, entry: LoadedPurpose) -> None:
+        """Note that an object which was loaded for another purpose has joined the session in observe mode."""
+        entry.keeps_other_values = True
+        entry.checked.clear()
+        self._prepare_fast_path()
+
     def copy(self, session_id: int | None = None) -> Keeper:
         """Return a copy of the present state, for objects that leave the session."""
-        return Keeper(tuple(LoadedPurpose(entry.watch, entry.use, entry.purpose) for entry in self.entries), session_id)
+        return Keeper(tuple(entry.copy() for entry in self.entries), session_id)
 
     def attach_to(self, states: Iterable[Any]) -> None:
         """Attach this keeper to objects, so that it applies to them wherever they are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ from purposeguard.adapters.sql.lineage import ReadStatement, Used, list_used_col
 from purposeguard.adapters.sql.rows import narrow_statement
 from purposeguard.adapters.sql.session import KEPT, LONGEST_KEPT, PreparedStatement, Statements
 from purposeguard.adapters.sql.tags import Tables
+from purposeguard.adapters.sql.unresolved import Faults, ObservedStatement, collect_or_raise
 from purposeguard.adapters.sqlalchemy.rows import (
     NARROWED,
     BoundStatement,
@@ -34,6 +36,7 @@ from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
 from purposeguard.notice.label import Label
+from purposeguard.runtime.observer import Fields
 from purposeguard.runtime.protocols import can_prefetch_roster
 
 DIALECTS: Final = {
@@ -155,6 +158,18 @@ class Prepared(PreparedStatement):
         super().__init__(read, used, decider)
         self.marked: Final = marked
         self.sealed: Final = sealed
+        self.reads_besides_objects: Final = functools.lru_cache(KEPT)(self._find_reads_besides_objects)
+
+    def _find_reads_besides_objects(self, returned: frozenset[tuple[str, str]]) -> Fields:
+        """Return the columns that are read when the statement is executed, and not when an attribute is read.
+
+        Args:
+            returned: The columns that the statement also returns outside objects, each with its table.
+        """
+        analysis = self.read.analysis
+        loaded = frozenset().union(*(analysis.columns or ())) - analysis.conditions - returned
+        names = {f"{table}.{column}" for table, column in loaded}
+        return tuple(field for field in self.narrowed_demand.columns if field[0] not in names)
 
 
 class LoopDecider(Decider):
@@ -204,6 +219,7 @@ class StatementTexts(Statements):
         self._paramstyle: Final[str] = dialect.paramstyle
         self.places: Final = places
         self._known: Final[cachetools.LRUCache[object, Prepared]] = cachetools.LRUCache(KEPT)
+        self._known_observed: Final[cachetools.LRUCache[object, ObservedStatement]] = cachetools.LRUCache(KEPT)
         self._lock: Final = make_lock()
 
     def _declare(self) -> None:
@@ -214,13 +230,31 @@ class StatementTexts(Statements):
         with self._lock:
             return self._known.get((text, seals, bare))
 
-    def prepare(self, text: str, seals: Seals, *, bare: bool) -> Prepared:
+    def get_observed(self, text: str, seals: Seals, *, bare: bool) -> ObservedStatement | None:
+        """Return a statement that `observe` analyzed before; None if it did not."""
+        with self._lock:
+            return self._known_observed.get((text, seals, bare))
+
+    def observe(self, text: str, seals: Seals, *, bare: bool) -> ObservedStatement:
+        """Analyze a statement that runs unchanged in observe mode, and cache it with its faults for `get_observed`."""
+        faults = Faults()
+        prepared = None
+        with faults.collect():
+            prepared = self.prepare(text, seals, bare=bare, faults=faults)
+        observed = ObservedStatement(text, prepared, faults.errors)
+        if len(text) <= LONGEST_KEPT:
+            with self._lock:
+                self._known_observed[text, seals, bare] = observed
+        return observed
+
+    def prepare(self, text: str, seals: Seals, *, bare: bool, faults: Faults | None = None) -> Prepared:
         """Analyze a statement, and cache it for `get_prepared`.
 
         Args:
             text: The statement.
             seals: Its sealed outputs and parameters.
             bare: True if the driver does not look for parameters in the text.
+            faults: In observe mode, a collection for the errors that do not prevent the analysis.
 
         Raises:
             UnresolvedStatement: it is unknown what it reads or writes.
@@ -230,18 +264,22 @@ class StatementTexts(Statements):
         source = Marked(text, ()) if bare else mark_parameters(text, self._dialect, self._paramstyle)
         statement = self._read(source.text)
         require_parameters_are_values(statement.tree, source)
-        self._require_covering_tags(statement, narrowed=False)
+        with collect_or_raise(faults):
+            self._require_covering_tags(statement, narrowed=False)
         used = list_used_columns(self.tables, statement.analysis)
+        if faults is not None:
+            used = faults.drop_untagged(used)
         sealed: list[tuple[str, Label]] = []
         if seals is not NO_SEALS:
-            if seals.bound and statement.analysis.changes:
-                raise UnresolvedStatement("a sealed value is given to a statement whose common tables change rows")
-            used = self._drop_sealed(statement, used, seals.outputs)
-            sealed = list(self._find_sealed_values(statement, source, seals))
+            with collect_or_raise(faults):
+                if seals.bound and statement.analysis.changes:
+                    raise UnresolvedStatement("a sealed value is given to a statement whose common tables change rows")
+                used = self._drop_sealed(statement, used, seals.outputs)
+                sealed = list(self._find_sealed_values(statement, source, seals))
         analysis = statement.analysis
         demand = Demand(sealed, kind=analysis.kind, tables=(analysis.target or "", *analysis.used))
         prepared = Prepared(statement, used, self.decider, source, demand)
-        if len(text) <= LONGEST_KEPT:
+        if faults is None and len(text) <= LONGEST_KEPT:
             with self._lock:
                 self._known[text, seals, bare] = prepared
         return prepared
@@ -256,10 +294,16 @@ class StatementTexts(Statements):
             "or `protect(…, tags={Table: …})` where the table is not yours"
         )
 
-    def decide(self, prepared: Prepared) -> Mapping[str, RowRule]:
-        """Check a statement, and return the row rules by which to narrow it; empty if it may run unchanged."""
+    def decide(self, prepared: Prepared, returned: frozenset[tuple[str, str]] | None = None) -> Mapping[str, RowRule]:
+        """Check a statement, and return the row rules by which to narrow it; empty if it may run unchanged.
+
+        Args:
+            prepared: The statement.
+            returned: The columns that it returns outside objects, if a guarded session makes objects of the others.
+                Columns of objects are reported when their attributes are read.
+        """
         self.decider.check_demand(prepared.sealed)
-        return self._decide(prepared)
+        return self._decide(prepared, None if returned is None else prepared.reads_besides_objects(returned))
 
     def ready(
         self, prepared: Prepared, rules: Mapping[str, RowRule], parameters: Any, *, many: bool, bare: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy.ext.mutable import MutableBase
@@ -21,7 +22,7 @@ from purposeguard.adapters.sqlalchemy.keepers import (
 )
 from purposeguard.adapters.sqlalchemy.requirements import Requirements
 from purposeguard.containers import intersect, omit_keys
-from purposeguard.errors import PurposeGuardError
+from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.runtime.use import is_ambient_here
 from purposeguard.values.plan import RAW_DICT
 from purposeguard.values.pydantic import report_refusal
@@ -47,7 +48,8 @@ def check_read(instance: Any, state: Any, key: str, keeper: Keeper | None) -> No
         return
     # A shallow copy shares the state of the object, which does not describe the values of the copy.
     for entry in list_entries(state, keeper):
-        decide_read(entry.watch, _get_requirements(entry, state, key), detached=True)
+        _report_read(entry, state, key)
+        _decide_read(entry, state, key, detached=True)
 
 
 def check_columns(state: Any, key: str) -> None:
@@ -57,12 +59,35 @@ def check_columns(state: Any, key: str) -> None:
         PurposeMissing, PurposeViolation: the columns may not be used.
     """
     for entry in list_entries(state, keeper_of(state)):
-        tables, _ = _get_requirements(entry, state, key)
-        decide_read(entry.watch, Requirements(tables, rows=False))
+        _decide_read(entry, state, key, with_rows=False)
 
 
 def _get_requirements(entry: LoadedPurpose, state: Any, key: str) -> Requirements:
     return entry.watch.attributes.get_requirements(entry.watch, state.mapper, key)
+
+
+def _decide_read(entry: LoadedPurpose, state: Any, key: str, *, with_rows: bool = True, detached: bool = False) -> None:
+    """Check a read as `decide_read` does. In observe mode, report columns without a tag.
+
+    Args:
+        entry: The purpose for which the object was loaded.
+        state: The state of the object.
+        key: The attribute.
+        with_rows: True if the rows of the columns count as well.
+        detached: As for `decide_read`.
+    """
+    try:
+        requirements = _get_requirements(entry, state, key)
+        decide_read(entry.watch, requirements if with_rows else requirements._replace(rows=False), detached=detached)
+    except UnlabelledData as error:
+        entry.watch.decider.refuse_unresolved(error, f"read of {state.mapper.class_.__name__}.{key}")
+
+
+def _report_read(entry: LoadedPurpose, state: Any, key: str) -> None:
+    """Report to the observers that an attribute is read."""
+    if entry.watch.decider.engine.observers.read:
+        with suppress(UnlabelledData):  # The check refuses or reports it.
+            entry.watch.decider.report_read(_get_requirements(entry, state, key).fields)
 
 
 def _check_own_value(state: Any, key: str, keeper: Keeper | None) -> None:
@@ -74,6 +99,7 @@ def _check_own_value(state: Any, key: str, keeper: Keeper | None) -> None:
         return  # The application set the value.
     if own is not None:
         for entry in own.entries_about(state.mapper):
+            _report_read(entry, state, key)
             _check_attached(state, key, state.session, entry)
         own.session_id = state.session_id
         state.purposeguard_keeper = own
@@ -81,8 +107,10 @@ def _check_own_value(state: Any, key: str, keeper: Keeper | None) -> None:
         loaded = key in _values_of(state)
         frozen = keeper.session_id == state.session_id
         for entry in keeper.entries_about(state.mapper):
-            if not (loaded and frozen and entry.is_current()):
-                decide_read(entry.watch, _get_requirements(entry, state, key), detached=loaded)
+            _report_read(entry, state, key)
+            if not (loaded and frozen) or entry.needs_check(state.mapper, key):
+                _decide_read(entry, state, key, detached=loaded)
+                entry.checked.add((state.mapper, key))
                 if not loaded:  # The value is loaded now into a deleted object, for another purpose than the rest.
                     keeper.session_id = NO_SESSION
 
@@ -91,17 +119,17 @@ def _check_attached(state: Any, key: str, session: Any, entry: LoadedPurpose) ->
     """Check that an attribute of an object in a session may be read now."""
     watch = entry.watch
     if key in _values_of(state):
-        if not entry.is_current():
-            decide_read(watch, _get_requirements(entry, state, key))
+        if entry.needs_check(state.mapper, key):
+            _decide_read(entry, state, key)
             forget_other_purposes(session)
+            entry.checked.add((state.mapper, key))
         return
     # The statement that loads the attribute is checked. But it may load others as well, or, without `await`, nothing.
     use = entry.current_use()
     if use is None or watch.observes(use) or isinstance(state.mapper.get_property(key), RelationshipProperty):
         return
-    tables, _ = _get_requirements(entry, state, key)
-    if is_denied(watch, tables, use):
-        decide_read(watch, Requirements(tables, rows=False))
+    if is_denied(watch, _get_requirements(entry, state, key).tables, use):
+        _decide_read(entry, state, key, with_rows=False)
 
 
 def _values_of(state: Any) -> dict[str, Any]:
@@ -139,6 +167,10 @@ class MappedObjectChecks:
             and state.obj() is instance
             and not list_forgotten(state)
         )
+
+    def counts_reads(self, state: Any) -> bool:
+        """Return True if each read of an attribute is reported, although it is allowed."""
+        return any(entry.checks_each_read for entry in list_entries(state, keeper_of(state)))
 
     def find_hidden(self, instance: Any, state: Any, *, replaced: bool) -> frozenset[str]:
         """Return the attributes that the use under way may not read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sqlalchemy import Select
 from sqlalchemy.orm import CompositeProperty, RelationshipProperty
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
@@ -14,6 +15,8 @@ from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.sqlalchemy.tags import MappedTables
 from purposeguard.adapters.tags import Columns
+from purposeguard.notice.label import Label
+from purposeguard.runtime.observer import Fields
 
 
 class Requirements(NamedTuple):
@@ -23,6 +26,8 @@ class Requirements(NamedTuple):
     """By table, its tags and the names of the columns."""
     rows: bool
     """True if the rows of the columns are decided one by one."""
+    fields: Fields = ()
+    """The personal ones of the columns, for reports of reads."""
 
 
 def compute_requirements(catalogue: MappedTables, decider: Decider, prop: Any) -> Requirements:
@@ -45,7 +50,11 @@ def compute_requirements(catalogue: MappedTables, decider: Decider, prop: Any) -
                 _, names = tables.get(name, (columns, ()))
                 tables[name] = (columns, (*names, column.name))
                 rows = rows or (tag is not None and decider.asks_rows(columns, {column.name: tag}))
-    return Requirements(tables, rows)
+    fields: dict[str, Label] = {}
+    for table, (tags, names) in tables.items():
+        for name in filter(tags.__contains__, names):
+            fields[f"{table}.{name}"] = tags[name].label
+    return Requirements(tables, rows, tuple(fields.items()))
 
 
 def _has_rows_to_decide(catalogue: MappedTables, decider: Decider, prop: RelationshipProperty[Any]) -> bool:
@@ -98,3 +107,38 @@ def _find_columns(expression: Any) -> list[Any]:
             if base is not element:
                 columns += _find_columns(base)
     return columns
+
+
+def find_columns_outside_objects(compiled: Any, catalogue: MappedTables) -> frozenset[tuple[str, str]] | None:
+    """Return the columns that a query returns outside objects, each with its table, and cache them on it.
+
+    Args:
+        compiled: The compiled statement.
+        catalogue: The tables.
+
+    Returns:
+        The columns. None if the query makes no objects, or if it is unknown which.
+    """
+    try:
+        cached: frozenset[tuple[str, str]] | None = compiled.purposeguard_outside_objects
+    except AttributeError:
+        cached = compiled.purposeguard_outside_objects = _read_columns_outside_objects(compiled.statement, catalogue)
+    return cached
+
+
+def _read_columns_outside_objects(statement: Any, catalogue: MappedTables) -> frozenset[tuple[str, str]] | None:
+    if not isinstance(statement, Select):
+        return None
+    outside: set[tuple[str, str]] = set()
+    has_objects = False
+    for described in statement.column_descriptions:
+        expression = described["expr"]
+        if described.get("entity") is not None and expression is described["entity"]:
+            has_objects = True
+            continue
+        for column in _find_columns(getattr(expression, "__clause_element__", lambda e=expression: e)()):
+            name = column.table.fullname
+            if catalogue.knows(name):
+                name, _ = catalogue.find(column.table)
+            outside.add((name, column.name))
+    return frozenset(outside) if has_objects else None

@@ -117,7 +117,11 @@ def _take_in(session: GuardedSession, state: Any, keeper: Keeper | None) -> None
         for entry in keeper.entries:
             purposes[entry.watch] = entry.purpose
     for entry in session.purposeguard_keeper.entries_about(state.mapper):
-        if entry.watch not in purposes or purposes[entry.watch] != entry.purpose:
+        if entry.watch in purposes and purposes[entry.watch] == entry.purpose:
+            continue
+        if entry.observes():
+            session.purposeguard_keeper.keep_other_values(entry)
+        else:
             forget(state, find_values_to_forget(entry.watch, state.mapper, None))
 
 
@@ -129,7 +133,7 @@ def _execute(state: ORMExecuteState) -> None:
     if watch is None:
         raise UnresolvedStatement("a guarded session is not bound to a guarded engine: `protect(engine, guard, Base)`")
     state.update_execution_options(**{GUARDED: True})
-    if session.defer_denied and isinstance(state.statement, Select):
+    if session.defer_denied and isinstance(state.statement, Select) and not watch.is_observing():
         session.purposeguard_keeper.entry_of(watch)  # The session may not have used this engine yet.
         state.statement = state.statement.options(*_DeferOptions(session, state).iter_options())
 

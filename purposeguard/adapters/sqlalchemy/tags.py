@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin
 
@@ -26,7 +27,7 @@ from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, hint_of, specs_of, tag_of
 from purposeguard.containers import drop_none_values
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import UnknownSource, UnlabelledData
 from purposeguard.locks import make_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
 from purposeguard.values.annotations import is_taggable, iter_attributes
@@ -92,6 +93,9 @@ class MappedTables:
         self._from_outside: dict[str, Columns] = {}
         for table, described in tags.items():
             self._from_outside[_name_of(table, "tags")] = columns_of(revisions, described)
+        self.is_observing: Callable[[], bool] = bool
+        """A function that returns True where a table whose tags cannot be read must not hinder statements."""
+        self._is_faulty = False
         self._known: dict[str, Columns] = {}
         self._folded: dict[str, set[str]] = {}
         self._stamp: object = None
@@ -112,29 +116,34 @@ class MappedTables:
             count = _Mapped.count
             tables = list(dict.fromkeys(self._iter_tables()))
             stamp = (count, len(tables), sum(len(table.columns) for table in tables))
-            if stamp == self._stamp:
+            is_observing = self.is_observing()
+            if stamp == self._stamp and (is_observing or not self._is_faulty):
                 return False
             mappers = [mapper for mapper in iter_mappers() if isinstance(mapper.local_table, Table)]
             by_name: dict[str, Columns | None] = {}
+            is_faulty = False
             for table in tables:
                 own = tuple(mapper for mapper in mappers if mapper.local_table is table)
-                columns = self._columns_of(table, own)
-                if by_name.setdefault(table.fullname, columns) != columns:
-                    raise UnlabelledData(
-                        f"two tables are called `{table.fullname}`, in two `MetaData`, and not the same is said of "
-                        "them: statements name tables, so say the same of both, or guard an engine for each"
-                    )
+                try:
+                    columns = self._columns_of(table, own)
+                    _require_same(table.fullname, by_name.setdefault(table.fullname, columns), columns)
+                except (UnlabelledData, UnknownSource):
+                    if not is_observing:
+                        raise
+                    is_faulty = True
+                    by_name.setdefault(table.fullname, self._readable_columns_of(table, own))
             tagged = drop_none_values(by_name)
             folded: dict[str, set[str]] = {}
             for name in tagged:
                 folded.setdefault(name.casefold(), set()).add(name)
             self._known, self._folded = tagged, folded
             self._tables, self._stamp, self._count = None, stamp, count
+            self._is_faulty = is_faulty
             return True
 
     def current_stamp(self) -> object:
         """Return an object that stands for the present tables. It changes when more classes are mapped."""
-        if self._count != _Mapped.count:
+        if self._count != _Mapped.count or self._is_faulty:
             self.refresh()
         return self._stamp
 
@@ -217,6 +226,24 @@ class MappedTables:
         for name, own in specs.items():
             tags[name] = tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
         return Columns(tags)
+
+    def _readable_columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
+        """Return the tags that can be read of a table in which another tag has a fault; None if there are none."""
+        tags: dict[str, Tag] = {}
+        with suppress(UnlabelledData, UnknownSource):
+            for name, specs in _specs_of_columns(table, mappers).items():
+                if specs:
+                    tags[name] = tag_of(self._revisions, specs, f"{table.fullname}.{name}")
+        return Columns(tags) if tags else None
+
+
+def _require_same(name: str, columns: Columns | None, others: Columns | None) -> None:
+    """Raise UnlabelledData if two tables of one name have different tags."""
+    if columns != others:
+        raise UnlabelledData(
+            f"two tables are called `{name}`, in two `MetaData`, and not the same is said of them: statements name "
+            "tables, so say the same of both, or guard an engine for each"
+        )
 
 
 def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
