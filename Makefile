@@ -160,7 +160,7 @@ coverage: $(COVERED) ## the tests of the core, and every branch of it run by the
 
 # What hangs on the version of a dependency: the core on pydantic, the adapters and governance on what they adapt.
 ON_PYDANTIC = pydantic personal fields copies withholding access rows plan parsing schema json cli public_api
-VERSIONED = $(wildcard $(ON_PYDANTIC:%=tests/unit/test_%*.py)) tests/adapters tests/governance tests/testing/strategies tests/testing/plugin
+VERSIONED = $(wildcard $(ON_PYDANTIC:%=tests/unit/test_%*.py)) tests/adapters tests/governance tests/testing/strategies tests/testing/plugin tests/project
 LONG      = tests/adapters/test_conformance.py tests/adapters/sql/test_tpc.py tests/adapters/sql/test_generated.py \
             tests/adapters/spark/test_perturbed.py tests/adapters/sqlalchemy/test_changed_columns.py tests/governance/ledger/test_killed.py \
             tests/governance/ledger/test_tampering.py tests/governance/test_two_processes.py tests/governance/test_requests_at_once.py \

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from purposeguard.errors import Fault, NoticeError
 from purposeguard.notice.label import Label, OneSource
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.positions import Position
@@ -136,6 +137,10 @@ class Baseline:
         if violation.purpose is not None:
             purpose = self.notice.purpose_or_family(violation.purpose)
             row["purpose"] = purpose.name if isinstance(purpose, Family) else self.notice.key(purpose)
+        texts = {"entry_point": violation.entry_point, "reason": reason, "owner": owner}
+        faults = [Fault(key, "is empty") for key, text in texts.items() if not text.strip()]
+        if faults:
+            raise NoticeError(faults, self.path)
         editor = TomlEditor(self.path)
         editor.append(ROWS, {**row, "reason": reason, "owner": owner, "until": until})
         editor.save()

@@ -57,7 +57,7 @@ class TomlEditor:
         old = table.unwrap()
         changed = {key: value for key, value in values.items() if key in old and old[key] != _unfreeze(value)}
         for key, value in changed.items():
-            item, old_item = _to_item(value), table.item(key)
+            item, old_item = _to_item(value), table.value.item(key)
             if isinstance(old_item, Item) and old_item.trivia.comment:
                 item.comment(old_item.trivia.comment)
             table[key] = item

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from purposeguard import Label, Notice, UnknownTerm
+from purposeguard import Label, Notice, NoticeError, UnknownTerm
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.project.baseline import Baseline, Violation
 
@@ -78,6 +78,10 @@ def test_rows_are_added_and_the_rest_stays(baseline: Baseline) -> None:
     assert (
         with_purpose.add(Violation("GET /no", ["1.1(a)"]), reason="o", owner="w", until=AFTER).rows[-1].purpose is None
     )
+
+    with pytest.raises(NoticeError, match="reason: is empty"):
+        added.add(Violation("GET /b", ["1.1(a)"]), reason=" ", owner="web", until=AFTER)
+    assert "GET /b" not in Path(baseline.path).read_text("utf-8")
 
 
 def test_a_baseline_begins_with_its_first_row(tmp_path: Path, notice: Notice) -> None:

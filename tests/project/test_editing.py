@@ -76,10 +76,19 @@ def test_a_last_line_without_an_end(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == '[a]\nx = "1"'
     editor = TomlEditor(path)
     editor.set_entry("a", {"y": "2"})
-    editor.set_entry("a", {"x": "3"})
+    editor.set_entry("a", {"x": "3", "y": "2"})
     editor.set_entry("b", {"z": False})
     editor.save()
     assert path.read_text("utf-8") == '[a]\nx = "3"\ny = "2"\n\n[b]\nz = false\n'
+
+
+def test_comments_beside_values_of_any_type_stay(tmp_path: Path) -> None:
+    path = tmp_path / "file.toml"
+    path.write_text('[a]\nx = true # one\ny = ["1"] # two\nz = { b = true } # three\n', "utf-8")
+    editor = TomlEditor(path)
+    editor.set_entry("a", {"x": False, "y": "2", "z": ["3"]})
+    editor.save()
+    assert path.read_text("utf-8") == '[a]\nx = false # one\ny = "2" # two\nz = ["3"] # three\n'
 
 
 def test_entries_are_removed(path: Path) -> None:
