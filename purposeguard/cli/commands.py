@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
+from purposeguard.cli.adopt.command import adopt_app
 from purposeguard.cli.application import clauses_of
 from purposeguard.cli.dbt import dbt_app
 from purposeguard.cli.diff import diff
@@ -321,6 +322,7 @@ app.command("report", epilog="Exit codes: 0 written, 2 bad input or no store.")(
 app.command(
     "sweep", epilog="Exit codes: 0 listed, or all due is erased, 1 an eraser failed, 2 refused, bad input or no store."
 )(ending(sweep))
+app.add_typer(adopt_app, name="adopt")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(dbt_app, name="dbt")
 app.add_typer(export_app, name="export")

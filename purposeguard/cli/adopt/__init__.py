@@ -1,0 +1,1 @@
+"""The commands `purposeguard adopt …`, which bring an existing code base under its notice."""

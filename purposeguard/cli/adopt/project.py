@@ -1,0 +1,72 @@
+"""Shared by the commands of adoption: the files of a project and its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceRow
+from purposeguard.adoption.summary import Summary, summarize
+from purposeguard.cli.options import err
+from purposeguard.cli.render import complain
+from purposeguard.cli.words import learn
+from purposeguard.extras import Needs
+from purposeguard.guard import Guard
+from purposeguard.project.directory import Project, find_directory, read_project
+
+with Needs(__name__, "cli"):
+    import typer
+
+EVIDENCE_NAME = "evidence.sqlite"
+"""The name of the file of the evidence in the directory of the project, unless another one is named."""
+
+DirectoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        metavar="DIRECTORY",
+        help="The directory of notice.toml, tags.toml and purposes.toml. Else `directory` of `[tool.purposeguard]` in "
+        "pyproject.toml, or `privacy`.",
+    ),
+]
+EvidenceOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--evidence",
+        metavar="FILE",
+        help=f"A file of evidence, by default {EVIDENCE_NAME} in the directory. Counters of several files are added.",
+    ),
+]
+
+
+def open_project(directory: Path | None) -> Project:
+    """Read the files of the project, and learn the titles of its notice.
+
+    Raises:
+        NoticeError: A file is wrong, or there is no notice.
+    """
+    project = read_project(find_directory() if directory is None else directory)
+    learn(project.notice)
+    return project
+
+
+def make_guard(project: Project) -> Guard:
+    """Return a guard for the notice of a project."""
+    return Guard(project.notice, tags=project.tags, purposes=project.purposes)
+
+
+def read_summary(project: Project, guard: Guard, files: Sequence[Path] | None) -> Summary:
+    """Summarize the evidence of a project.
+
+    Raises:
+        EvidenceError: A file cannot be read, or its evidence was collected under another notice.
+    """
+    rows: list[EvidenceRow] = []
+    for path in files or [project.directory / EVIDENCE_NAME]:
+        rows += EvidenceFile(path).load()
+    summary = summarize(rows, guard)
+    for revision in sorted(summary.other_revisions):
+        message = f"some evidence was collected under {revision}: it is judged by the notice in force"
+        complain(err(), "warning", message)
+    return summary

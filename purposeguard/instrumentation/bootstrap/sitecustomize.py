@@ -1,0 +1,28 @@
+"""Starts observation in each Python process below `purposeguard adopt run`, which puts this folder on PYTHONPATH.
+
+Python imports one `sitecustomize` at its start. If the environment has another one, it is imported as well.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run_next_sitecustomize() -> None:
+    """Import the `sitecustomize` that Python would have imported without this one, if there is any."""
+    elsewhere = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", elsewhere)
+    if spec is not None and spec.loader is not None:
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+run_next_sitecustomize()
+if "PURPOSEGUARD_OBSERVE" in os.environ:
+    from purposeguard.instrumentation.startup import start_from_environment
+
+    start_from_environment()

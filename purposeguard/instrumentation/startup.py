@@ -1,0 +1,89 @@
+"""The start of observation in a process: the guard that observes, and the hooks that connect it to libraries."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from purposeguard.adoption.evidence import Evidence
+from purposeguard.adoption.evidence_store import EvidenceFile
+from purposeguard.errors import PurposeGuardError
+from purposeguard.guard import Guard
+from purposeguard.instrumentation.imports import IMPORT_HOOKS
+from purposeguard.instrumentation.libraries import HOOKS
+from purposeguard.project.directory import read_project
+
+OBSERVE_VARIABLE: Final = "PURPOSEGUARD_OBSERVE"
+"""The environment variable that holds the privacy directory of the project that is observed."""
+
+EVIDENCE_VARIABLE: Final = "PURPOSEGUARD_EVIDENCE"
+"""The environment variable that holds the file of the evidence."""
+
+EVIDENCE_NAME: Final = "evidence.sqlite"
+"""The name of the file of the evidence in the privacy directory, unless another one is named."""
+
+
+def build_environment(directory: Path, evidence: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command that is observed.
+
+    Args:
+        directory: The privacy directory.
+        evidence: The file of the evidence.
+        environment: The present environment.
+    """
+    bootstrap = str(Path(__file__).with_name("bootstrap"))
+    entries = [bootstrap, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **environment,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(entries)),
+        OBSERVE_VARIABLE: str(directory.absolute()),
+        EVIDENCE_VARIABLE: str(evidence.absolute()),
+    }
+
+
+def start_from_environment() -> None:
+    """Observe this process as the environment variables say. A fault is logged, and the process runs unobserved."""
+    directory = Path(os.environ[OBSERVE_VARIABLE])
+    evidence = Path(os.environ.get(EVIDENCE_VARIABLE, directory / EVIDENCE_NAME))
+    try:
+        start(directory, evidence)
+    except (PurposeGuardError, OSError) as error:
+        sys.stderr.write(f"purposeguard: this process is not observed: {error}\n")
+
+
+def start(directory: Path, evidence: Path) -> Guard:
+    """Observe this process: its engines, requests, tasks and commands, and the guards that it makes itself.
+
+    Args:
+        directory: The privacy directory of the project.
+        evidence: The file of the evidence.
+
+    Returns:
+        The guard that observes what the application does not guard itself.
+
+    Raises:
+        PurposeGuardError: A file of the project is wrong.
+    """
+    project = read_project(directory)
+    collector = Evidence(EvidenceFile(evidence))
+    guard = Guard(project.notice, mode="observe", observers=[collector], tags=project.tags, purposes=project.purposes)
+    _observe_other_guards(collector)
+    for module, hook in HOOKS.items():
+        IMPORT_HOOKS.add(module, functools.partial(hook, guard))
+    IMPORT_HOOKS.install()
+    return guard
+
+
+def _observe_other_guards(collector: Evidence) -> None:
+    """Let guards that the application makes from now on observe, and report to the collector."""
+    make: Callable[..., None] = Guard.__init__
+
+    @functools.wraps(make)
+    def init(self: Guard, notice: Any, *, observers: Any = (), **options: Any) -> None:
+        make(self, notice, **{**options, "mode": "observe", "observers": [*observers, collector]})
+
+    setattr(Guard, "__init__", init)  # noqa: B010  # mypy refuses an assignment to a method
