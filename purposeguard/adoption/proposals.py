@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from purposeguard.adoption.lexicon import words_of
+from purposeguard.adoption.lexicon import split_name
 from purposeguard.adoption.summary import Summary, decide_use
 from purposeguard.guard import Guard
 from purposeguard.notice.vocabulary import Purpose
@@ -90,7 +90,7 @@ class _Proposer:
 
     def propose(self, entry_point: str, sources: tuple[str, ...]) -> Proposal:
         """Return the proposal for an entry point that reads these sources."""
-        words = set(words_of(entry_point))
+        words = set(split_name(entry_point))
         neighbors = self._purposes_by_beginning.get(_beginning(entry_point), set())
         candidates: list[Candidate] = []
         for (purpose, channel), by_consent in self._find_permitting(sources).items():
@@ -146,7 +146,7 @@ class _Proposer:
 
 def _measure_similarity(words: set[str], purpose: type[Purpose]) -> float:
     """Return the share of the words of a purpose's slug that occur in the name of an entry point."""
-    own = set(words_of(purpose.slug))
+    own = set(split_name(purpose.slug))
     shared = {word for word in own if any(_stem(word) == _stem(other) for other in words)}
     return len(shared) / len(own) if own else 0.0
 

@@ -16,6 +16,9 @@ from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 
+MIDDLEWARE: Final = "purposeguard.integrations.django.PurposeMiddleware"
+"""The middleware that makes the requests of Django entry points."""
+
 _log: Final = logging.getLogger("purposeguard")
 
 
@@ -39,28 +42,22 @@ def observe_sqlalchemy(guard: Guard, sqlalchemy: ModuleType) -> None:
 
 
 def observe_django(guard: Guard, registry: ModuleType) -> None:
-    """Hold the connections of Django once its applications are loaded."""
+    """Hold the connections, requests and commands of Django once its applications are loaded."""
 
     def hold(apps: Any, *_: object, **__: object) -> None:
-        from purposeguard.adapters.django.apps import RowsConfig  # noqa: PLC0415  # loaded with the library
+        from django.conf import settings  # noqa: PLC0415  # loaded with the library
+
+        from purposeguard.adapters.django.apps import RowsConfig  # noqa: PLC0415  # likewise
         from purposeguard.adapters.django.session import HeldConnections  # noqa: PLC0415  # likewise
+        from purposeguard.integrations.django.apps import hold_requests  # noqa: PLC0415  # likewise
 
         if apps.ready and apps is registry.apps and not apps.is_installed(RowsConfig.name):
+            settings.PURPOSEGUARD_GUARD = guard
             HeldConnections(guard).install()
+            hold_requests()
+            settings.MIDDLEWARE = [MIDDLEWARE, *settings.MIDDLEWARE]
 
     _call_after(registry.Apps, "populate", hold)
-
-
-def observe_django_commands(_: Guard, base: ModuleType) -> None:
-    """Set the entry point of each management command of Django."""
-    execute = base.BaseCommand.execute
-
-    @functools.wraps(execute)
-    def execute_at_entry_point(command: Any, *args: Any, **options: Any) -> Any:
-        with EntryPoint.command(type(command).__module__.rpartition(".")[2]):
-            return execute(command, *args, **options)
-
-    base.BaseCommand.execute = execute_at_entry_point
 
 
 def observe_fastapi(guard: Guard, applications: ModuleType) -> None:
@@ -82,7 +79,7 @@ def observe_flask(guard: Guard, app: ModuleType) -> None:
         from purposeguard.integrations.flask import Purposes, is_installed  # noqa: PLC0415  # loaded with the library
 
         if not is_installed(application):
-            Purposes(guard).init_app(application)
+            Purposes(application, guard)
 
     _call_before(app.Flask, "wsgi_app", prepare)
 
@@ -147,7 +144,6 @@ HOOKS: Final[dict[str, Callable[[Guard, ModuleType], None]]] = {
     "celery.signals": observe_celery,
     "concurrent.futures.thread": observe_executors,
     "django.apps.registry": observe_django,
-    "django.core.management.base": observe_django_commands,
     "fastapi.applications": observe_fastapi,
     "flask.app": observe_flask,
     "rq.job": observe_rq,

@@ -129,6 +129,11 @@ class _EntryPointMiddleware:
             await self.app(scope, receive, send)
 
 
+def is_installed(app: FastAPI) -> bool:
+    """Return True if `install` was called with an application."""
+    return any(middleware.cls is _InstalledMiddleware for middleware in app.user_middleware)  # type: ignore[comparison-overlap]  # Starlette types it as a protocol.
+
+
 class _InstalledMiddleware:
     """Middleware that prepares the application at the first event, and tells the routes of each request so."""
 

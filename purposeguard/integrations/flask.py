@@ -133,6 +133,11 @@ class Purposes:
         return response
 
 
+def is_installed(app: Flask) -> bool:
+    """Return True if an application has purposes."""
+    return _EXTENSION in app.extensions
+
+
 class _RequestState:
     """The state of one request, kept in its environment. `route` enters a use for each step of the answer."""
 

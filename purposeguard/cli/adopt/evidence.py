@@ -26,7 +26,7 @@ def evidence(
     ] = None,
     denied: Annotated[bool, typer.Option("--denied", help="Only what the notice does not permit.")] = False,
     form: TableOption = "table",
-) -> None:
+) -> bool:
     """Show which entry point reads which source, for which purpose, and whether the notice permits it."""
     project = open_project(directory)
     summary = read_summary(project, make_guard(project), files)
@@ -36,6 +36,7 @@ def evidence(
         if is_wanted and not (denied and use.judgment is Judgment.PERMITTED):
             uses.append(use)
     show(make_evidence_report(summary, uses), form, out())
+    return True
 
 
 def make_evidence_report(summary: Summary, uses: Iterable[ObservedUse]) -> Report:

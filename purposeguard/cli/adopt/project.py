@@ -10,7 +10,7 @@ from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceRow
 from purposeguard.adoption.summary import Summary, summarize
 from purposeguard.cli.options import err
 from purposeguard.cli.render import complain
-from purposeguard.cli.words import learn
+from purposeguard.cli.words import learn_titles
 from purposeguard.extras import Needs
 from purposeguard.guard import Guard
 from purposeguard.project.directory import Project, find_directory, read_project
@@ -41,13 +41,13 @@ EvidenceOption = Annotated[
 
 
 def open_project(directory: Path | None) -> Project:
-    """Read the files of the project, and learn the titles of its notice.
+    """Read the files of the project, and name terms by the titles of its notice.
 
     Raises:
         NoticeError: A file is wrong, or there is no notice.
     """
     project = read_project(find_directory() if directory is None else directory)
-    learn(project.notice)
+    learn_titles(project.notice)
     return project
 
 

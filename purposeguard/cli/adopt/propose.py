@@ -25,7 +25,7 @@ def propose(
     directory: DirectoryOption = None,
     form: TableOption = "table",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the proposals, and write no file.")] = False,
-) -> None:
+) -> bool:
     """Propose a purpose for each entry point: the one that fits its name best among those that permit what it read.
 
     Entry points that no purpose permits come first. The others are added to purposes.toml in observe mode. Existing
@@ -39,6 +39,7 @@ def propose(
     show(_make_report(proposals), form, out())
     if not dry_run:
         _write(project, proposals)
+    return True
 
 
 def list_stated_purposes(summary: Summary, purposes: PurposeFile | None) -> dict[str, str]:
@@ -47,8 +48,8 @@ def list_stated_purposes(summary: Summary, purposes: PurposeFile | None) -> dict
     for use in summary.uses:
         if use.key.purpose:
             stated[use.key.entry_point] = use.key.purpose
-    for entry_point in summary.entry_points if purposes is not None else ():
-        entry = purposes.find(entry_point)
+    for entry_point in summary.entry_points:
+        entry = None if purposes is None else purposes.find(entry_point)
         if entry is not None:
             stated[entry_point] = entry.purpose.name if isinstance(entry.purpose, Family) else entry.purpose.clause
     return stated
@@ -100,8 +101,10 @@ def _format_others(proposal: Proposal) -> str:
     return shown if len(others) <= _MAX_SHOWN else f"{shown}, … ({len(others)})"
 
 
-ENTRY_POINT: Final = ReportColumn[Proposal]("entry_point", lambda proposal: proposal.entry_point, "entry point")
-SOURCES: Final = ReportColumn[Proposal](
+ENTRY_POINT: Final[ReportColumn[Proposal]] = ReportColumn(
+    "entry_point", lambda proposal: proposal.entry_point, "entry point"
+)
+SOURCES: Final[ReportColumn[Proposal]] = ReportColumn(
     "sources", lambda proposal: list(proposal.sources), "sources", lambda proposal: ", ".join(proposal.sources)
 )
 FORBIDDEN_COLUMNS: Final[tuple[ReportColumn[Proposal], ...]] = (

@@ -27,7 +27,7 @@ def run(
         Path | None,
         typer.Option("--evidence", metavar="FILE", help=f"Else {EVIDENCE_NAME} in the directory of the project."),
     ] = None,
-) -> None:
+) -> bool:
     """Run a command, such as a server, a worker or tests, in observe mode, and collect evidence.
 
     Nothing is refused, and no response changes: `purposeguard adopt run -- gunicorn shop.wsgi`,

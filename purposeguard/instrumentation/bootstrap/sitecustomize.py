@@ -7,22 +7,27 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = Path(__file__).resolve().parent
 
 
 def run_next_sitecustomize() -> None:
     """Import the `sitecustomize` that Python would have imported without this one, if there is any."""
-    elsewhere = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]
+    elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", elsewhere)
     if spec is not None and spec.loader is not None:
         module = importlib.util.module_from_spec(spec)
         sys.modules["sitecustomize"] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except ImportError as error:
+            if error.name != "sitecustomize":  # It may look for a further one, and Python ignores that there is none.
+                raise
 
 
-run_next_sitecustomize()
 if "PURPOSEGUARD_OBSERVE" in os.environ:
     from purposeguard.instrumentation.startup import start_from_environment
 
     start_from_environment()
+run_next_sitecustomize()

@@ -38,11 +38,16 @@ class RequestsConfig(AppConfig):
             TypeError: There is no guard.
         """
         load_guard_from_settings()
-        _enter_commands()
-        connection_created.connect(_add_wrapper, dispatch_uid="purposeguard-hops", weak=False)
-        for connection in connections.all(initialized_only=True):
-            _add_wrapper(connection=connection)
+        hold_requests()
         register(check_installed, "purposeguard")
+
+
+def hold_requests() -> None:
+    """Make management commands entry points, and let the queries of `async` views run for their purpose."""
+    _enter_commands()
+    connection_created.connect(_add_wrapper, dispatch_uid="purposeguard-hops", weak=False)
+    for connection in connections.all(initialized_only=True):
+        _add_wrapper(connection=connection)
 
 
 def check_installed(**_: Any) -> list[CheckMessage]:
