@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -19,8 +20,9 @@ from purposeguard.adapters.enforcement import Decider, iter_declared_tables
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.tags import several
+from purposeguard.adapters.sql.unresolved import Faults, ReachableColumns
 from purposeguard.adapters.tags import Columns
-from purposeguard.errors import SealedValue, UnknownSource, UnlabelledData, UnresolvedStatement
+from purposeguard.errors import PurposeGuardError, SealedValue, UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
 from purposeguard.runtime.current_use import find_current_use
@@ -92,7 +94,8 @@ class HeldConnections:
         self._functions: Final = frozenset(several(functions, SETTING, '["name"]'))
         self._passes: Final = tuple(several(passes, "PURPOSEGUARD_PASSES", '["PRAGMA synchronous"]'))
         self.decider: Final = Decider(guard)
-        self._statements: dict[str, Statements] = {}
+        self._statements: dict[tuple[str, bool], Statements] = {}
+        """By vendor, and whether faults of tags are only observed, the analyzer of statements."""
         self._columns: dict[Model, Columns] = {}
         self._tried: set[type] = set()
         self._lock: Final = make_lock()
@@ -115,14 +118,16 @@ class HeldConnections:
             UnresolvedStatement: the vendor is not supported.
             TypeError, UnknownSource, UnlabelledData: the tag of a model's field, or a setting, cannot be read.
         """
-        cached = self._statements.get(vendor)
+        is_observing = self.decider.is_observing()
+        key = (vendor, is_observing)
+        cached = self._statements.get(key)
         if cached is not None:
             return cached
         if vendor not in DIALECTS:
             raise UnresolvedStatement(f"the statements of {vendor} are not read: {', '.join(DIALECTS)} are")
         with self._lock:
-            if vendor not in self._statements:
-                tables = tables_of(self.decider.revisions)
+            if key not in self._statements:
+                tables = tables_of(self.decider.revisions, omit_faulty=is_observing)
                 statements = Statements(
                     self.guard,
                     tables,
@@ -132,8 +137,25 @@ class HeldConnections:
                     partial=True,
                 )
                 statements.catalogue.functions_named_by = SETTING
-                self._statements[vendor] = statements
-            return self._statements[vendor]
+                self._statements[key] = statements
+            return self._statements[key]
+
+    @functools.cached_property
+    def _reachable(self) -> ReachableColumns:
+        """The personal columns that statements could touch."""
+        return ReachableColumns(tables_of(self.decider.revisions, omit_faulty=True))
+
+    def refuse_unresolved(self, error: PurposeGuardError, sql: object = "") -> None:
+        """Raise an error of the analysis. In observe mode, report it with the columns that could be touched.
+
+        Args:
+            error: The error.
+            sql: The statement, if there is one.
+        """
+        if not self.decider.is_observing():
+            raise error
+        event, columns = self._reachable.describe(sql if isinstance(sql, str) else "")
+        self.decider.refuse_unresolved(error, event, columns)
 
     def columns(self, model: Model) -> Columns:
         """Return the tags of a model's fields. Raise the errors of `columns_of_model`."""
@@ -159,8 +181,8 @@ class HeldConnections:
             # The wrapper must not be the last one, because leaving a `connection.execute_wrapper(…)` block removes the
             # last wrapper. Only the wrapper that brings a request's purpose into this thread comes before it.
             wrappers.insert(1 if wrappers and getattr(wrappers[0], "purposeguard_hops", False) else 0, self._execute)
-        connection.make_cursor = lambda cursor: _HeldCursor(cursor, connection)
-        connection.make_debug_cursor = lambda cursor: _HeldDebugCursor(cursor, connection)
+        connection.make_cursor = lambda cursor: _HeldCursor(cursor, connection, self)
+        connection.make_debug_cursor = lambda cursor: _HeldDebugCursor(cursor, connection, self)
         if type(connection) not in self._tried and connection.vendor in DIALECTS:
             self._try(connection)
             self._tried.add(type(connection))
@@ -181,15 +203,35 @@ class HeldConnections:
         )
 
     def _execute(self, execute: Execute, sql: Any, params: Any, many: bool, context: Mapping[str, Any]) -> Any:
-        """Check and narrow a statement, then execute it. Django calls this wrapper for each statement."""
+        """Check and narrow a statement, then execute it. Django calls this wrapper for each statement.
+
+        In observe mode, the statement is executed unchanged.
+        """
+        vendor = context["connection"].vendor
+        if not self.decider.is_observing():
+            return execute(self._admit(sql, params, vendor), params, many, context)
+        faults = Faults()
+        with faults.collect():
+            self._admit(sql, params, vendor)
+        for error in faults.errors:  # The adapter of SQL has reported its own.
+            self.refuse_unresolved(error, sql)
+        return execute(sql, params, many, context)
+
+    def _admit(self, sql: Any, params: Any, vendor: str) -> str:
+        """Check a statement, and return it narrowed.
+
+        Raises:
+            UnresolvedStatement: the statement is no text, or has a parameter of an odd name; or it is unknown what it
+                reads or writes.
+            PurposeGuardError: the errors of `Statements.narrowed`.
+        """
         if not isinstance(sql, str):
             raise UnresolvedStatement("a statement that is no text is not read: give it as one, with `%s` for values")
         if isinstance(params, Mapping) and _ODD_NAME.search(sql):
             raise UnresolvedStatement("a parameter is named by letters, digits and underscores: `%(name)s`")
-        if _CONTROL.fullmatch(sql) is None and not self._is_exempt(sql):
-            statements = self.statements(context["connection"].vendor)
-            sql = statements.narrowed(sql, percent=params is not None)
-        return execute(sql, params, many, context)
+        if _CONTROL.fullmatch(sql) is not None or self._is_exempt(sql):
+            return sql
+        return self.statements(vendor).narrowed(sql, percent=params is not None)
 
     def _is_exempt(self, sql: str) -> bool:
         """Return True if the statement comes from Django itself, or from a migration outside any purpose.
@@ -235,6 +277,11 @@ def _must_hold_no_seals(params: Any) -> None:
 class _HeldCursorMixin:
     """A cursor that refuses sealed values and the driver methods that bypass the analysis."""
 
+    def __init__(self, cursor: Any, db: Any, held_connections: HeldConnections) -> None:
+        inherited: Any = super()
+        inherited.__init__(cursor, db)
+        self._held_connections = held_connections
+
     def execute(self, sql: Any, params: Any = None) -> Any:
         """Execute a statement, like any cursor, but refuse sealed values."""
         # A wrapper would be too late: with DEBUG, Django logs the parameters even if the wrapper raises.
@@ -251,13 +298,23 @@ class _HeldCursorMixin:
 
     def __getattr__(self, name: str) -> Any:
         if name in _PAST:
-            _refuse(name)
+            self._refuse_bypass(name)
         inherited: Any = super()
         return inherited.__getattr__(name)
 
-    def callproc(self, *_: object, **__: object) -> Any:
-        """Refuse to call a procedure, because its effects are unknown."""
-        _refuse("callproc")
+    def callproc(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse to call a procedure, because its effects are unknown. In observe mode, report it."""
+        self._refuse_bypass("callproc")
+        inherited: Any = super()
+        return inherited.callproc(*args, **kwargs)
+
+    def _refuse_bypass(self, name: str) -> None:
+        self._held_connections.refuse_unresolved(
+            UnresolvedStatement(
+                f"`{name}` of a cursor leads to the driver, where nobody sees what is executed: execute a statement, "
+                "or use the driver by itself for what is not personal"
+            )
+        )
 
 
 class _HeldCursor(_HeldCursorMixin, CursorWrapper):
@@ -266,10 +323,3 @@ class _HeldCursor(_HeldCursorMixin, CursorWrapper):
 
 class _HeldDebugCursor(_HeldCursorMixin, CursorDebugWrapper):
     pass
-
-
-def _refuse(name: str) -> None:
-    raise UnresolvedStatement(
-        f"`{name}` of a cursor leads to the driver, where nobody sees what is executed: execute a statement, or use "
-        "the driver by itself for what is not personal"
-    )

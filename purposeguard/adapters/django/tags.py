@@ -14,7 +14,7 @@ from django.db import models
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.tags import Columns, OneSpec, Revisions, Tag, hint_of, specs_of, tag_of
 from purposeguard.containers import drop_none_values
-from purposeguard.errors import PurposeGuardError, UnlabelledData
+from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
 from purposeguard.values.markers import Mark, SubjectMark
@@ -42,8 +42,12 @@ class TagFault(NamedTuple):
     id: str
 
 
-def tables_of(revisions: Revisions) -> Tables:
+def tables_of(revisions: Revisions, *, omit_faulty: bool = False) -> Tables:
     """Return the tables of all installed models, each with all its columns.
+
+    Args:
+        revisions: The revisions of the notice.
+        omit_faulty: True to treat a field whose tag cannot be read as one without a tag, as observe mode does.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
@@ -51,9 +55,15 @@ def tables_of(revisions: Revisions) -> Tables:
     tables: dict[str, dict[str, Tag | None]] = {MIGRATIONS: dict.fromkeys(("id", "app", "name", "applied"), Tag())}
     for model in every_model():
         columns = tables.setdefault(model._meta.db_table, {})
-        for name, tag in _tags(model, revisions).items():
-            column = model._meta.get_field(name).column
-            if columns.setdefault(column, tag) != tag:
+        for field in model._meta.local_concrete_fields:
+            try:
+                tag = _tag(field, revisions)
+            except (TypeError, UnknownSource, UnlabelledData):
+                if not omit_faulty:
+                    raise
+                tag = None
+            column = field.column
+            if columns.setdefault(column, tag) != tag and not omit_faulty:
                 raise UnlabelledData(
                     f"two models have the table `{model._meta.db_table}`, and not the same is said of its column "
                     f"`{column}`: say the same of both"
