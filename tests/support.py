@@ -170,6 +170,34 @@ class RecordingLedger:
         self.reclassifications.append((declared, label))
 
 
+class RecordingObserver(Observer):
+    """Keeps the names of what was read, the errors that were not raised, and what each could have read."""
+
+    def __init__(self) -> None:
+        self.read_names: list[str] = []
+        self.denials: list[PurposeViolation | PurposeMissing] = []
+        self.errors: list[PurposeGuardError] = []
+        self.unresolved_names: list[str] = []
+
+    def read(self, fields: Fields, activity: Activity | None) -> None:
+        self.read_names += [name for name, _ in fields]
+
+    def denied(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
+        if observed:
+            self.denials.append(error)
+
+    def unresolved(
+        self,
+        fields: Fields,
+        activity: Activity | None,
+        event: str,
+        error: PurposeGuardError,
+    ) -> None:
+        assert "@" not in event
+        self.errors.append(error)
+        self.unresolved_names += [name for name, _ in fields]
+
+
 @contextmanager
 def switching(interval: float = 1e-6) -> Iterator[None]:
     """Threads take turns as often as the interpreter can manage."""

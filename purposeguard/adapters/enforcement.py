@@ -6,11 +6,12 @@ use that is under way, records it in the ledger, and makes the rule for the rows
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import FrameType, MappingProxyType
 from typing import Any, Final, cast
@@ -283,6 +284,17 @@ class Decider:
         use = find_current_use(self.engine)
         self.engine.refuse_unresolved(error, event, columns, use.activity if use is not None else None)
 
+    @contextlib.contextmanager
+    def report_unresolved(self, event: str, columns: Fields = ()) -> Generator[None]:
+        """Refuse the errors of the library that the block raises, as `refuse_unresolved` does.
+
+        In observe mode, the code after the block therefore runs in any case.
+        """
+        try:
+            yield
+        except PurposeGuardError as error:
+            self.refuse_unresolved(error, event, columns)
+
     def is_observing(self) -> bool:
         """Return True if violations are only observed here, so that statements must run unchanged."""
         use = find_current_use(self.engine)
@@ -528,6 +540,16 @@ def iter_declared_tables(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]
                 personal.append((column, tag.label))
         if personal:
             yield TaggedTable(name or "(frame)", tuple(personal), bool(columns.subjects()))
+
+
+def list_personal_columns(tables: Mapping[str, Columns]) -> Fields:
+    """Return all personal columns of tables, each with its name in a refusal and its label."""
+    columns: list[tuple[str, Label]] = []
+    for table, tags in tables.items():
+        for name, tag in tags.items():
+            if tag.label is not NOT_PERSONAL:
+                columns.append((f"{table}.{name}" if table else name, tag.label))
+    return tuple(columns)
 
 
 def describe_statement(kind: str, tables: Iterable[str]) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar, cast
 
 from purposeguard.adapters import row_values
-from purposeguard.adapters.enforcement import Decider, Demand
-from purposeguard.adapters.frames.kinds import find_frame_kind, refuse_odd
+from purposeguard.adapters.enforcement import Decider, Demand, list_personal_columns
+from purposeguard.adapters.frames.kinds import FrameKind, find_frame_kind, refuse_odd
 from purposeguard.adapters.frames.tags import FrameTags
+from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.tags import Columns
 from purposeguard.containers import exclude
 from purposeguard.guard import Guard
@@ -29,6 +30,8 @@ class Frames:
     The `tags` that methods take are a tagged class whose rows the frame holds, a mapping of its columns to sources, or
     `Columns`. An Arrow table may bear its own tags (see `purposeguard.adapters.arrow`); for any other frame you must
     give them.
+
+    In observe mode no frame is refused or changed. What would have been refused is reported to the observers.
     """
 
     def __init__(self, guard: Guard) -> None:
@@ -55,15 +58,11 @@ class Frames:
             ValueError: `columns` names a column that the frame lacks.
         """
         kind = find_frame_kind(frame)
-        names = kind.list_names(frame)
+        if self._decider.is_observing():
+            self._observe(kind, frame, tags, columns)
+            return
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
-        if columns is not None:
-            requested = (columns,) if isinstance(columns, str) else tuple(columns)
-            present = set(names)
-            for name in requested:
-                if name not in present:
-                    raise row_values.no_column(name)
-            names = list(dict.fromkeys(requested))
+        names = _select_names(kind.list_names(frame), columns)
         self._decider.check_demand(self._demand(tagged, tuple(names), narrowed=False))
 
     def withhold(self, frame: Frame, tags: object = None) -> Frame:
@@ -75,13 +74,16 @@ class Frames:
             PurposeMissing, UnknownSource, UnresolvedStatement, TypeError: as `check`.
         """
         kind = find_frame_kind(frame)
+        if self._decider.is_observing():
+            self._observe(kind, frame, tags)
+            return frame
         names = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         use = self._current_use(tagged, names)
         if use is None:
             return frame
         remaining = self._list_allowed_columns(use, tagged, names)
-        self._decider.check_demand_under(use, self._demand(tagged, tuple(remaining), narrowed=False))
+        self._check_under(use, self._demand(tagged, tuple(remaining), narrowed=False))
         return frame if len(remaining) == len(names) else kind.settle(frame, kind.select_columns(frame, remaining))
 
     def permitted(self, frame: Frame, tags: object = None, *, withhold: bool = False) -> Frame:
@@ -104,14 +106,17 @@ class Frames:
             PurposeMissing, PurposeViolation, UnresolvedStatement, TypeError: as `check`.
         """
         kind = find_frame_kind(frame)
+        if self._decider.is_observing():
+            self._observe(kind, frame, tags)
+            return frame
         all_columns = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         use = self._current_use(tagged, all_columns)
-        if use is None:  # No column is personal, or denials are only observed.
+        if use is None:
             return frame
         kept_columns = self._list_allowed_columns(use, tagged, all_columns) if withhold else all_columns
         rule = self._decider.make_row_rule(use, tagged, kept_columns, _TABLE)
-        self._decider.check_demand_under(use, self._demand(tagged, tuple(kept_columns), narrowed=True), {_TABLE: rule})
+        self._check_under(use, self._demand(tagged, tuple(kept_columns), narrowed=True), rule)
         filtered: Any = frame
         if rule is not None:
             for name in rule.columns:
@@ -136,17 +141,41 @@ class Frames:
         return self._decider.demand({_TABLE: (columns, names)}, {_TABLE} if narrowed else (), kind=_KIND)
 
     def _current_use(self, columns: Columns, names: Iterable[str]) -> Use[Any] | None:
-        """Return the use that decides about the frame.
-
-        Return None if the frame stays unchanged: no column is personal, or denials are only observed.
-        """
+        """Return the use that decides about the frame, or None if no column is personal."""
         demand = self._demand(columns, tuple(names), narrowed=True)
-        use = self._decider.current_use(demand.kind, demand.tables) if demand.is_personal else None
-        if use is not None and use.activity.observing:
-            self._decider.check_demand_under(use, demand)
+        if not demand.is_personal:
             return None
-        return use
+        return self._decider.current_use(demand.kind, demand.tables)
+
+    def _check_under(self, use: Use[Any], demand: Demand, rule: RowRule | None = None) -> None:
+        if self._decider.engine.observers.read:
+            self._decider.report_read(demand.columns)
+        self._decider.check_demand_under(use, demand, {_TABLE: rule})
+
+    def _observe(self, kind: FrameKind, frame: object, tags: object, requested: Iterable[str] | None = None) -> None:
+        """Report the use of a frame, and what would have been refused."""
+        with self._decider.report_unresolved(_KIND):
+            tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
+            with self._decider.report_unresolved(_KIND, list_personal_columns({_TABLE: tagged})):
+                names = _select_names(kind.list_names(frame), requested)
+                self._decider.check_demand(self._demand(tagged, tuple(names), narrowed=True))
 
     def _list_allowed_columns(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
         denied = self._decider.find_denied_columns(use, columns, names, _TABLE)
         return exclude(names, denied)
+
+
+def _select_names(names: list[str], requested: Iterable[str] | None) -> list[str]:
+    """Return the requested names, or all names if none are requested.
+
+    Raises:
+        ValueError: a requested name is not among them.
+    """
+    if requested is None:
+        return names
+    requested_names = (requested,) if isinstance(requested, str) else tuple(requested)
+    present = set(names)
+    for name in requested_names:
+        if name not in present:
+            raise row_values.no_column(name)
+    return list(dict.fromkeys(requested_names))

@@ -23,7 +23,7 @@ from purposeguard.errors import UnresolvedStatement
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.frames.kinds import content
 from tests.oversights import STOPPED, Told
-from tests.support import RecordingLedger
+from tests.support import RecordingLedger, RecordingObserver
 
 TABLE = pa.table({"id": [1, 2, 3], "email": ["a@b", "c@d", "e@f"], "device": ["x", "y", "z"]})
 
@@ -137,6 +137,38 @@ def test_observing_records_and_leaves_all_as_it_is(kind: str) -> None:
         assert frames.withhold(frame, Customer) is frame
         frames.check(frame, Customer)
     assert len(ledger.denials) == 4
+
+
+@each
+def test_observing_reports_a_frame_that_would_be_refused_whatever_the_purpose(kind: str) -> None:
+    observer = RecordingObserver()
+    guard = pg.Guard(tm.NOTICE, mode="observe", observers=[observer])
+    frames, frame = Frames(guard), FRAMES[kind](TABLE)
+    untagged = {"email": tm.Registration}
+    for given in (untagged, {"email": "9.9"}):
+        frames.check(frame, given)
+        assert frames.withhold(frame, given) is frame
+        assert frames.permitted(frame, given, withhold=True) is frame
+    assert [type(error) for error in observer.errors] == [pg.UnlabelledData] * 3 + [pg.UnknownSource] * 3
+    assert observer.unresolved_names == ["email"] * 3
+    with pytest.raises(ValueError, match="no column `phone`"):
+        frames.check(frame, Customer, ["phone"])
+    with guard.purpose(tm.RenewalGuidance):
+        frames.check(frame, Customer)
+    assert observer.read_names == ["email", "device"]
+    with guard.purpose(tm.RenewalGuidance, mode="enforce"):
+        with pytest.raises(pg.UnlabelledData):
+            frames.permitted(frame, untagged)
+        assert frames.withhold(frame, Customer) is not frame
+    assert observer.read_names == ["email", "device", "email"]
+
+
+def test_a_use_that_is_only_observed_changes_no_frame(guard: pg.Guard) -> None:
+    twins = pd.DataFrame([["a@b", "c@d"]], columns=["email", "email"])
+    with guard.purpose(tm.RenewalGuidance, mode="observe"):
+        assert Frames(guard).permitted(twins, {"email": tm.Registration}) is twins
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnresolvedStatement):
+        Frames(guard).permitted(twins, {"email": tm.Registration})
 
 
 @each
