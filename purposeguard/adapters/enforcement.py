@@ -6,12 +6,11 @@ use that is under way, records it in the ledger, and makes the rule for the rows
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import FrameType, MappingProxyType
 from typing import Any, Final, cast
@@ -35,7 +34,12 @@ from purposeguard.policy.explanation import Decision
 from purposeguard.policy.row_context import NOTHING_KNOWN
 from purposeguard.policy.table import PolicyTable
 from purposeguard.policy.violations import FlowViolation
-from purposeguard.runtime.current_use import find_current_use, require_current_use
+from purposeguard.runtime.current_use import (
+    ReportUnresolved,
+    find_current_use,
+    is_observing,
+    require_current_use,
+)
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.execution import GREENLET
 from purposeguard.runtime.observer import Fields
@@ -284,21 +288,13 @@ class Decider:
         use = find_current_use(self.engine)
         self.engine.refuse_unresolved(error, event, columns, use.activity if use is not None else None)
 
-    @contextlib.contextmanager
-    def report_unresolved(self, event: str, columns: Fields = ()) -> Generator[None]:
-        """Refuse the errors of the library that the block raises, as `refuse_unresolved` does.
-
-        In observe mode, the code after the block therefore runs in any case.
-        """
-        try:
-            yield
-        except PurposeGuardError as error:
-            self.refuse_unresolved(error, event, columns)
+    def report_unresolved(self, event: str, columns: Fields = ()) -> ReportUnresolved:
+        """Return a block whose errors are only reported in observe mode. The arguments are as above."""
+        return ReportUnresolved(self.engine, event, columns)
 
     def is_observing(self) -> bool:
         """Return True if violations are only observed here, so that statements must run unchanged."""
-        use = find_current_use(self.engine)
-        return self.engine.observing if use is None else use.activity.observing
+        return is_observing(self.engine)
 
     def check_demand_under(
         self, use: Use[Any] | None, demand: Demand, rules: Mapping[str, RowRule | None] = NO_RULES

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any
 
+from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.notice.label import Label
+from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.engine import Engine
+from purposeguard.runtime.observer import Fields
 from purposeguard.runtime.registry import Access
 from purposeguard.runtime.use import NO_USE, Use
 
@@ -32,6 +36,48 @@ def require_current_use(engine: Engine, event: str = "data was read") -> Use[Any
         return use
     engine.report_missing_purpose(event, absence, None if use is NO_USE else use)
     return None
+
+
+def is_observing(engine: Engine) -> bool:
+    """Return True if violations are only observed here, so that the application must run as without the library."""
+    use = find_current_use(engine)
+    return engine.observing if use is None else use.activity.observing
+
+
+class ReportUnresolved:
+    """A block whose errors of this library are only reported in observe mode, so that the code after it runs.
+
+    A missing purpose and a violation still leave the block: if they are raised at all, they are enforced.
+    """
+
+    __slots__ = ("_engine", "_event", "_fields")
+
+    def __init__(self, engine: Engine, event: str, fields: Fields = ()) -> None:
+        """Prepare the block.
+
+        Args:
+            engine: The engine of the guard.
+            event: A description for the observers that contains neither values nor the text of a statement.
+            fields: The fields or columns that could be read, each with its label.
+        """
+        self._engine = engine
+        self._event = event
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool:
+        """Report an error of the block if violations are only observed here. Otherwise let it go on."""
+        if not isinstance(error, PurposeGuardError) or isinstance(error, (PurposeMissing, PurposeViolation)):
+            return False
+        if not is_observing(self._engine):
+            return False
+        use = find_current_use(self._engine)
+        self._engine.refuse_unresolved(error, self._event, self._fields, use.activity if use is not None else None)
+        return True
 
 
 def use_for_call(engine: Engine, access: Access) -> Use[Any] | None:

@@ -72,7 +72,8 @@ class World:
         self._types: Final[dict[str, Mapping[str, Any]]] = {}
         self._statements: Final[cachetools.LRUCache[str, DuckdbStatement]] = cachetools.LRUCache(_MAX_CACHED_STATEMENTS)
         for text in tables.views.values():
-            read_statement(text, self._catalogue)
+            with decider.report_unresolved("view of DuckDB"):
+                read_statement(text, self._catalogue)
 
     def with_table(self, name: str, columns: Mapping[str, Tag]) -> World:
         """Return a copy of this world with one more table."""

@@ -133,12 +133,17 @@ class QueryRows(NamedTuple):
 class LockedDatabase:
     """A DuckDB database from which only the given relations can be reached. It lends a cursor to each statement."""
 
-    def __init__(self, database: str, sources: Mapping[str, DuckdbSource]) -> None:
+    def __init__(self, database: str, sources: Mapping[str, DuckdbSource], *, observing: bool = False) -> None:
         """Open and lock the database.
+
+        Args:
+            database: The file of the database, or `MEMORY`.
+            sources: The sources, by name.
+            observing: True to leave the database open, for a guard that only observes.
 
         Raises:
             FileNotFoundError: there is no such database.
-            ValueError: the database defines macros, whose reads cannot be analysed.
+            UnresolvedStatement: the database defines macros, whose reads cannot be analysed.
         """
         if database != MEMORY and not Path(database).is_file():
             raise FileNotFoundError(f"there is no database {database}: name the file of one, or leave it out")
@@ -147,15 +152,18 @@ class LockedDatabase:
         # Random, so that statements reach registered tables only through their views.
         self._registered_names: Final = {name: f"purposeguard_{secrets.token_hex(8)}" for name in sources}
         self._hideable: Final[dict[str, frozenset[str]]] = {}
-        self._root: Final = duckdb.connect(database, config=dict(OFFLINE))
+        self._root: Final = duckdb.connect(
+            database, config={"python_enable_replacements": "false"} if observing else dict(OFFLINE)
+        )
         self._idle: Final[list[LockedCursor]] = []
         self._connections: Final[list[duckdb.DuckDBPyConnection]] = []
         self._lock: Final = make_lock()  # guards the two lists
         self._closed = False
         try:
-            if database != MEMORY:  # a database in memory is new and has no macros
-                self._refuse_macros()
-            self._lock_down()
+            if not observing:
+                if database != MEMORY:  # a database in memory is new and has no macros
+                    self.refuse_macros()
+                self._lock_down()
             with self.lend_cursor():
                 pass  # a broken source raises now
             for name in sources:
@@ -164,12 +172,13 @@ class LockedDatabase:
             self.close()
             raise
 
-    def _refuse_macros(self) -> None:
+    def refuse_macros(self) -> None:
+        """Raise UnresolvedStatement if the database defines macros."""
         macros = self._root.execute(
             "SELECT function_name FROM duckdb_functions() WHERE NOT internal LIMIT 1"
         ).fetchall()
         for macro in macros:
-            raise ValueError(
+            raise UnresolvedStatement(
                 f"the database defines `{macro[0]}`, a macro, and a statement that calls it does not tell what it reads"
             )
 
@@ -283,6 +292,15 @@ class LockedDatabase:
             return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
         return self._hide_values(run, statement, shown)
+
+    def run_unchanged(self, text: str, parameters: Any) -> QueryRows:
+        """Run any text with all columns visible. Return the rows of its last statement. Errors are those of DuckDB."""
+        everything = {name: source.names for name, source in self._sources.items()}
+        with self.lend_cursor(everything) as cursor:
+            done: Any = cursor.execute(text, parameters)
+            types = [str(column[1]) for column in done.description or ()]
+            fetch = getattr(done, "to_arrow_table", None) or done.fetch_arrow_table  # the second before DuckDB 1.5
+            return QueryRows(fetch(), types)
 
     def _hide_values(self, run: Callable[[duckdb.DuckDBPyConnection], T], statement: ReadyStatement, shown: Shown) -> T:
         """Return the result of `run`, called with a cursor. Remove values from the messages of DuckDB's errors.

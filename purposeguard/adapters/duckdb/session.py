@@ -21,14 +21,15 @@ from purposeguard.adapters.duckdb.locked import MEMORY, LockedDatabase
 from purposeguard.adapters.duckdb.result import Result, add_tags, make_table_fetcher
 from purposeguard.adapters.duckdb.rows import ReadyStatement, fill_placeholders, list_source_spellings, quote_name
 from purposeguard.adapters.duckdb.tags import merge_tags, source_of
-from purposeguard.adapters.enforcement import Decider
+from purposeguard.adapters.enforcement import Decider, list_personal_columns
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, list_used_columns
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.tags import Tag
+from purposeguard.adapters.tags import NOT_PERSONAL, Tag
 from purposeguard.errors import UnknownSource, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
+from purposeguard.notice.label import Label
 from purposeguard.runtime.use import Use
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -76,7 +77,7 @@ def connect(
     for text in views.values():
         must_be_query(text)
     sources = {name: source_of(name, data, tags.get(name), revisions) for name, data in tables.items()}
-    locked = LockedDatabase(os.fspath(database), sources)
+    locked = LockedDatabase(os.fspath(database), sources, observing=guard.engine.observing)
     try:
         columns_by_table = {name: _complete_tags(source.names, source.tags) for name, source in sources.items()}
         for name, table_tags in tags.items():
@@ -120,6 +121,8 @@ class Connection:
         table gets the tags of what flows into it. The tags of an existing table must cover what flows into it.
 
         All rows are read before the method returns. See `Result` for how long you can fetch them.
+
+        In observe mode any text runs as it is. What would have been refused is reported to the observers.
 
         Args:
             text: The statement.
@@ -180,6 +183,10 @@ class Runner:
 
     def run(self, text: str, parameters: Parameters) -> Result:
         """Run a statement, as `Connection.sql` does."""
+        if self._decider.is_observing():
+            return self._run_observed(text, parameters)
+        if self._decider.engine.observing:  # Only this activity is enforced, and other code may have defined macros.
+            self._locked.refuse_macros()
         with self._lock:
             world = self._world
             statement = world.statement(text)
@@ -199,6 +206,40 @@ class Runner:
         ready = fill_placeholders(statement.narrowed, rules, types, spellings)
         return self._run(statement, ready, parameters, rules, use)
 
+    def _run_observed(self, text: str, parameters: Parameters) -> Result:
+        """Run any text unchanged, and report what it would have been refused for."""
+        with self._lock:
+            world = self._world
+        personal = list_personal_columns(world.tables)
+        statement: DuckdbStatement | None = None
+        use: Use[Any] | None = None
+        with self._decider.report_unresolved("statement of DuckDB", personal):
+            with self._lock:
+                statement = world.statement(text)
+            use, _ = self._decide(statement, world)
+            FlowLabels(world.tables).must_cover(statement.read, narrowed=False)
+            self._locked.require_unchanged()
+        table, types = self._locked.run_unchanged(text, parameters)
+        if statement is None:  # Its rows may come from anything.
+            label = Label.join(NOT_PERSONAL, *(label for _, label in personal))
+            outputs = [Tag(label)] * table.num_columns
+        else:
+            outputs = self._label_observed(statement, world, table.schema.names)
+        table = add_tags(table, types, outputs, self._decider.revisions)
+        read_tables = () if statement is None else statement.demand.tables
+        fetch_table = make_table_fetcher(self._decider.engine, use, table, read_tables)
+        return Result(table.schema.names, outputs, fetch_table, types)
+
+    def _label_observed(self, statement: DuckdbStatement, world: World, names: Sequence[str]) -> list[Tag]:
+        """Return the tags of the columns that an analysed statement returned. Remember the table that it created."""
+        analysis, labels = statement.read.analysis, FlowLabels(world.tables)
+        if statement.made is None and analysis.outputs:
+            return tags_of_outputs(names, analysis, labels)
+        if statement.made is not None:
+            with self._lock:
+                self._add_table(statement.made, analysis, labels)
+        return [Tag()] * len(names)  # the number of rows
+
     def explain(self, text: str) -> Explanation:
         """Explain a statement, as `Connection.explain` does."""
         with self._lock:
@@ -212,6 +253,8 @@ class Runner:
         demand = statement.demand
         if not demand.is_personal:
             return None, {}
+        if self._decider.engine.observers.read:
+            self._decider.report_read(demand.columns)
         use = self._decider.current_use(demand.kind, demand.tables)
         if use is None:
             return None, {}  # a missing purpose is only observed
@@ -277,10 +320,14 @@ class Runner:
             )
             count = self._locked.write(create, parameters, columns_to_show(analysis, rules))
             self._locked.require_unchanged()
-            names = list(self._locked.read_types((name,)))
-            tags = tags_of_outputs(names, analysis, FlowLabels(self._world.tables, rules))
-            self._world = self._world.with_table(name, dict(zip(names, tags, strict=True)))
+            self._add_table(name, analysis, FlowLabels(self._world.tables, rules))
         return _make_count_result(count)
+
+    def _add_table(self, name: str, analysis: Analysis, labels: FlowLabels) -> None:
+        """Add a table that was created to those that statements may name."""
+        names = list(self._locked.read_types((name,)))
+        tags = tags_of_outputs(names, analysis, labels)
+        self._world = self._world.with_table(name, dict(zip(names, tags, strict=True)))
 
 
 def _make_count_result(count: int) -> Result:
