@@ -41,15 +41,20 @@ _REPLACED: Final = (None, request_validation_exception_handler, websocket_reques
 """Handlers that may be replaced: FastAPI's own handlers quote the input."""
 
 
-def add_handlers(app: FastAPI, *, details: bool) -> None:
-    """Register handlers for the errors of this library and of validation. Handlers of the application's own stay."""
-    handlers: dict[type[Exception], Handler] = {
-        PurposeGuardError: functools.partial(answer_error, details),
+def add_handlers(app: FastAPI, *, details: bool, observing: bool) -> None:
+    """Register handlers for the errors of this library and of validation. Handlers of the application's own stay.
+
+    If the guard only observes, the answers to errors of validation stay, too.
+    """
+    handlers: dict[type[Exception], Handler] = {PurposeGuardError: functools.partial(answer_error, details)}
+    validation_handlers: dict[type[Exception], Handler] = {
         PydanticSerializationError: _answer_serialization_error,
         ResponseValidationError: _answer_response_error,
         RequestValidationError: _answer_validation_error,
         WebSocketRequestValidationError: _answer_validation_error,
     }
+    if not observing:
+        handlers.update(validation_handlers)
     for error, handler in handlers.items():
         if app.exception_handlers.get(error) in _REPLACED:
             app.add_exception_handler(error, handler)

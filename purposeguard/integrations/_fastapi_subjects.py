@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Generator
 from typing import Any, Final, Literal
 
 from purposeguard.extras import Needs
 from purposeguard.policy.explanation import is_about_the_subject
 from purposeguard.policy.row_context import RowContext, subject_key
 from purposeguard.runtime.activity import Block
-from purposeguard.runtime.current_use import require_current_use
+from purposeguard.runtime.current_use import ReportUnresolved, is_observing, require_current_use
+from purposeguard.runtime.engine import Engine
 
 with Needs(__name__, "fastapi"):
     from fastapi.exceptions import RequestValidationError
@@ -91,6 +94,17 @@ class SubjectFrom:
         except (TypeError, ValueError):
             fault = {"type": "subject_id", "loc": (self._kind, self._name), "msg": "names no subject", "input": None}
         raise RequestValidationError([fault])
+
+
+@contextlib.contextmanager
+def asking_about_subject(engine: Engine) -> Generator[None]:
+    """Enter a block that decides about the subject of a request. In observe mode its errors refuse nothing."""
+    try:
+        with ReportUnresolved(engine, "request about a subject"):
+            yield
+    except RequestValidationError:
+        if not is_observing(engine):
+            raise
 
 
 def refuse_if_stopped(block: Block[Any], whose: RowContext) -> None:

@@ -65,8 +65,8 @@ class GuardedTransportBase:
                 _find_target_mismatch(request.method, target),
             )
         )
-        if loaded is None and not isinstance(request.stream, WatchedBody):
-            request.stream = self._stream(request.stream)
+        if loaded is None:
+            request.stream = self._outgoing.watch_body(request.stream, self._stream)
 
 
 class SyncTransportMixin(GuardedTransportBase):

@@ -20,7 +20,7 @@ import inspect
 import sys
 from typing import Any, ClassVar, Final
 
-from purposeguard.errors import PassportRefused, PurposeMissing
+from purposeguard.errors import PassportRefused
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.site import Site
@@ -53,10 +53,12 @@ def audience(name: str) -> str:
 def headers_for(passports: Passports, name: str, *, subject: object = None) -> dict[str, str]:
     """Return headers with a passport for `app.send_task(name, …, headers=…)`, if the code of the task is not here.
 
+    They are empty if a missing purpose is only observed.
+
     Raises:
         PurposeMissing: No purpose is under way.
     """
-    return {HEADER: passports.issue(audience=audience(name), subject=subject)}
+    return passports.make_header(audience=audience(name), subject=subject)
 
 
 def purpose_task(passports: Passports, base: type[Any] = Task) -> type[PurposeTask]:
@@ -172,7 +174,8 @@ class PurposeTask(_Task):  # type: ignore[misc]  # The base class has no types.
         elif origin is not None:
             headers[HEADER] = self.passports.renew(origin, **terms)
         elif self.permits is not None and self.app.current_task is None:
-            raise PurposeMissing(f"{self.name} was sent outside any purpose: send it inside `with guard.purpose(…)`")
+            engine = self.passports.guard.engine
+            engine.report_missing_purpose(f"{self.name} was sent", "send it inside `with guard.purpose(…)`")
         return headers
 
     def _find_continued_passport(self, task_id: str | None) -> tuple[Passport | None, bool]:

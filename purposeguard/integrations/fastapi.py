@@ -62,6 +62,7 @@ with Needs(__name__, "fastapi"):
     from purposeguard.integrations._fastapi_subjects import (
         MisdeclaredRoute,
         SubjectFrom,
+        asking_about_subject,
         format_route_place,
         refuse_if_stopped,
     )
@@ -88,7 +89,8 @@ def install(
 
     Errors of this library and of validation become problem details (RFC 9457) that hold no value of a request or an
     answer. A websocket is closed, with 1008 if it was refused. Handlers of the application's own stay. With
-    `details=False` a refusal does not name the clauses that forbid the use.
+    `details=False` a refusal does not name the clauses that forbid the use. A guard that only
+    observes leaves the answers to errors of validation as they are.
 
     The entry point of a request is its route, such as `GET /users/{id}`, from the time that the route is chosen until
     everything that belongs to the request has run. Before that, and without a route, it is `GET (no route)`.
@@ -108,7 +110,7 @@ def install(
     """
     if not isinstance(guard, Guard):
         raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
-    add_handlers(app, details=details)
+    add_handlers(app, details=details, observing=guard.engine.observing)
     replaceable: Any = app  # What this method builds runs everything that belongs to a request.
     replaceable.build_middleware_stack = functools.partial(_build_stack, app.build_middleware_stack)
     app.add_middleware(_InstalledMiddleware, installed=app, guard=guard, details=details, routes=routes or {})
@@ -188,7 +190,7 @@ class _InstalledMiddleware:
                 original.made_anew = False
             mounted = _find_mounted_application(route)
             if mounted is not None:
-                add_handlers(mounted, details=self._details)
+                add_handlers(mounted, details=self._details, observing=self._guard.engine.observing)
         for route, path in iter_routes(self._installed, below_mounts=False):
             _require_same_guard(self._guard, route, path)
         self._inspected_routes = len(self._installed.routes)
@@ -307,17 +309,20 @@ class PurposeRoute(APIRoute):
         self, endpoint: Callable[..., Any], block: Block[Any], subject: SubjectFrom
     ) -> Callable[..., Any]:
         """Wrap an endpoint so that it is refused if the subject of the request stopped the purpose."""
+        engine = block.stated.engine
 
         @functools.wraps(endpoint)
         def check_and_call(**values: Any) -> Any:
-            refuse_if_stopped(block, subject.of(values[self._parameter]))
+            with asking_about_subject(engine):
+                refuse_if_stopped(block, subject.of(values[self._parameter]))
             return endpoint(**values)
 
         @functools.wraps(endpoint)
         async def prefetch_and_call(**values: Any) -> Any:
-            row_context = subject.of(values[self._parameter])
-            await ask_ahead(block.stated.engine, [cast("str", row_context.subject)])
-            refuse_if_stopped(block, row_context)
+            with asking_about_subject(engine):
+                row_context = subject.of(values[self._parameter])
+                await ask_ahead(engine, [cast("str", row_context.subject)])
+                refuse_if_stopped(block, row_context)
             return await endpoint(**values)
 
         return prefetch_and_call if kind_behind(endpoint) == "coroutine" else check_and_call

@@ -39,9 +39,8 @@ from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision, format_term, override_decision
 from purposeguard.policy.row_context import RowContext
 from purposeguard.policy.transfers import Recipient
-from purposeguard.runtime.current_use import find_current_use, require_current_use
+from purposeguard.runtime.current_use import ReportUnresolved, find_current_use, is_observing, require_current_use
 from purposeguard.runtime.handover import HandOverTerms, iter_denials, resolve_recipient
-from purposeguard.runtime.observer import log_observed
 from purposeguard.runtime.use import NO_USE, Use
 from purposeguard.values.markers import Subject
 from purposeguard.values.rows import Whose, resolve_subject_argument
@@ -288,7 +287,13 @@ class Outgoing:
             PurposeViolation, SubjectViolation, UnknownRecipient, StoreUnavailable: As in `Guard.entrust`.
             SealedValue: A seal was written into the request.
         """
-        must_hold_no_seal(*request.texts)
+        event = f"request to {request.place}"
+        with ReportUnresolved(self._engine, event):
+            must_hold_no_seal(*request.texts)
+        with ReportUnresolved(self._engine, event):
+            self._check_request(request)
+
+    def _check_request(self, request: Outbound) -> None:
         declared = self.find_declared_handover(request.declared)
         if request.misled is None and any(self._leads_elsewhere(request.place, name) for name in request.names):
             request = request._replace(misled="its `Host` header, or the name for TLS, leads to another one")
@@ -368,9 +373,7 @@ class Outgoing:
                 "purpose, send it inside `with outgoing.handover(Source, subject=…)`, which also takes sealed values "
                 "and rows with tags, or `outgoing.handover(NotPersonal)` where nothing personal is in it"
             )
-            if not use.activity.observing:
-                raise error
-            log_observed(error)
+            self._engine.refuse_unresolved(error, f"request to {whom}", (), use.activity)
             return False
         if declared.recipient not in (None, whom):
             self._refuse(use, declared, f"to {whom}", "the hand-over that is declared names another recipient")
@@ -429,6 +432,11 @@ class Outgoing:
         """The use under way, if it may be taken to another thread; for transports."""
         use = find_current_use(self._engine)
         return use if use is not None and use.handle.can_be_carried else None
+
+    def watch_body(self, body: Any, watched_class: type[WatchedBody]) -> Any:
+        """Return a body that is made while it is sent, in a wrapper that lets no seal leave unless only observed."""
+        is_watched = isinstance(body, WatchedBody)
+        return body if is_watched or is_observing(self._engine) else watched_class(body)
 
     def find_declared_handover(self, declaration: object) -> Handover | None:
         """Return the hand-over that a request declares, or else that of the block around it.

@@ -32,13 +32,14 @@ from purposeguard.guard import Guard
 from purposeguard.integrations.replays import Replays
 from purposeguard.integrations.signing import LONGEST_ENTRY_POINT, Keys, Passport
 from purposeguard.notice.vocabulary import Family, Purpose, TermMeta, list_members
-from purposeguard.policy.violations import FlowViolation, PurposeViolation
+from purposeguard.policy.violations import ChannelViolation, FlowViolation, PurposeViolation
 from purposeguard.runtime.activity_handle import ActivityHandle
 from purposeguard.runtime.clock import to_utc
-from purposeguard.runtime.current_use import find_current_use
+from purposeguard.runtime.current_use import ReportUnresolved, find_current_use, require_current_use
 from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
+from purposeguard.runtime.registry import Activity
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import NO_USE, Use, end_use
+from purposeguard.runtime.use import NO_USE, ObservedUse, Use, end_use
 
 HEADER: Final = "Purpose-Passport"
 """The name of the header, of a request or of a message, that holds a passport."""
@@ -150,6 +151,15 @@ class Passports:
         )
         return self.renew(origin, audience=audience, subject=subject, due=due, max_age=max_age)
 
+    def make_header(self, **terms: Any) -> dict[str, str]:
+        """Return the header with a passport, as `issue` makes it. It is empty if a missing purpose is only observed.
+
+        Raises:
+            PurposeMissing, SeveralNotices, TypeError, ValueError: As in `issue`.
+        """
+        use = require_current_use(self._guard.engine, "a passport was asked for")
+        return {} if use is None else {HEADER: self.issue(**terms)}
+
     def renew(
         self,
         passport: Passport,
@@ -219,8 +229,8 @@ class Passports:
         """Return a block that enters the purpose of a passport, if `permits` permits that purpose here.
 
         The entry point of the sender holds in the block if there is none here. A `Passport` that `read` returned for
-        the same audience and subject is not checked again. A guard that only observes lets the block run without a
-        purpose; its use then opens nothing.
+        the same audience and subject is not checked again. A guard that only observes runs the block in any case,
+        without a purpose if the passport is not accepted. Its use then refuses nothing.
 
         Args:
             text: The passport.
@@ -251,7 +261,9 @@ class Passports:
     ) -> Generator[Use[Any]]:
         admitted = self._admit(text, receiver, subject, holder)
         if admitted is None:
-            yield NO_USE
+            purpose = self._guard.engine.snapshot.matrix.resolve_purpose(receiver.permits[0])
+            activity = Activity(receiver.activity, purpose, None, True, receiver.site)
+            yield ObservedUse(self._guard.engine, activity)
             return
         passport, handle = admitted
         with contextlib.ExitStack() as stack:
@@ -275,7 +287,7 @@ class Passports:
                 passport = self.read(passport, audience=receiver.audience, subject=subject)
             handle = self._handle(passport, receiver)
             self._begin(passport, holder)
-        except PassportRefused as refused:
+        except (PassportRefused, ChannelViolation) as refused:
             self._guard.engine.report_denial(refused, observed=self._guard.engine.observing)
             return None
         return passport, handle
@@ -283,7 +295,11 @@ class Passports:
     def _begin(self, passport: Passport, holder: str | None) -> None:
         replays = self._one_time
         holder = holder or secrets.token_urlsafe(16)
-        if replays is not None and not replays.begin(passport.id, holder, _expiry(passport)):
+        is_first = True
+        if replays is not None:
+            with ReportUnresolved(self._guard.engine, "passport"):
+                is_first = replays.begin(passport.id, holder, _expiry(passport))
+        if not is_first:
             raise PassportRefused("replayed", "it was used already; issue one for each request or task")
 
     def declare(self, permits: Permits, activity: str, site: Site) -> tuple[Any, ...]:

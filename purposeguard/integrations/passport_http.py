@@ -50,10 +50,12 @@ def headers(
 ) -> dict[str, str]:
     """Return the header that takes the purpose under way to another service. Make a new one for each request.
 
+    There is none if a missing purpose is only observed.
+
     Raises:
         PurposeMissing: No purpose is under way.
     """
-    return {HEADER: passports.issue(audience=audience, subject=subject, max_age=max_age)}
+    return passports.make_header(audience=audience, subject=subject, max_age=max_age)
 
 
 def passport_in(given: Headers) -> str | None:
@@ -212,8 +214,9 @@ class PassportMiddleware:
             activity=self._activity,
             site=_MIDDLEWARE,
         )
-        if stack.enter_context(block).active:  # The use is not active if a refusal is only observed.
-            stack.enter_context(hopping(self._passports.guard))
+        use = stack.enter_context(block)
+        if use is self._passports.guard.engine.ambient():  # Otherwise a refusal is only observed.
+            stack.enter_context(hopping(use))
 
 
 _MIDDLEWARE: Final = Site(__name__, PassportMiddleware.__qualname__, 0)

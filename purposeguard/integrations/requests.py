@@ -67,7 +67,7 @@ class GuardedAdapter(HTTPAdapter):
         )
         body: Any = request.body
         if body is not None and not isinstance(body, (str, bytes)) and not hasattr(body, "read"):
-            request.body = WatchedBody(body)
+            request.body = self._outgoing.watch_body(body, WatchedBody)
         return super().send(request, stream, timeout, verify, cert, proxies)
 
     def __reduce__(self) -> Any:

@@ -23,7 +23,7 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from purposeguard.errors import PassportRefused, PurposeMissing
+from purposeguard.errors import PassportRefused
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.site import Site
@@ -209,9 +209,8 @@ class PurposeQueue(_Queue):  # type: ignore[misc]  # The base class is Any for t
         if under_way(self.passports.guard) is not None:
             self._give(job)
         elif declared is not None and HEADER not in job.meta:
-            raise PurposeMissing(
-                f"{job.func_name} was enqueued outside any purpose: enqueue it inside `with guard.purpose(…)`"
-            )
+            engine = self.passports.guard.engine
+            engine.report_missing_purpose(f"{job.func_name} was enqueued", "enqueue it inside `with guard.purpose(…)`")
         return job
 
     def schedule_job(self, job: Any, datetime: Any, *more: Any, **options: Any) -> Any:

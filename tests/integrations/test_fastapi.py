@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, Header, WebSocket, routing
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, WebSocket, routing
 from fastapi.dependencies.utils import get_dependant
+from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, computed_field
 from starlette import responses
@@ -34,6 +35,7 @@ from purposeguard.integrations.fastapi import (
 )
 from purposeguard.notices import trendmicro_jp as tm
 from tests.integrations.models import get_purpose
+from tests.support import RecordingObserver
 
 NAME, EMAIL, DEVICE = "Aiko Mori", "aiko@example.jp", "laptop-of-aiko"
 
@@ -851,3 +853,92 @@ def test_an_endpoint_is_still_what_it_was(guard: pg.Guard):
         yield under(guard)
 
     assert inspect.isasyncgenfunction(one)
+
+
+# ---- observe mode
+
+
+def shop(guard: pg.Guard | None) -> FastAPI:
+    """An application that states no purposes, with routes that fail in different ways."""
+    app = FastAPI()
+    if guard is not None:
+        install(app, guard)
+
+    @app.get("/customers/{key}")
+    def one(key: int, limit: Annotated[int, Query(le=9)] = 1) -> dict[str, int]:
+        return {"key": key, "limit": limit}
+
+    @app.post("/customers")
+    async def add(body: Customer) -> int:
+        return body.id
+
+    @app.get("/undeclared")
+    def undeclared() -> Customer:
+        return {"id": "a"}  # type: ignore[return-value]
+
+    @app.get("/unwritable", response_model=None)
+    def unwritable() -> Any:
+        return JSONResponse(object())
+
+    @app.websocket("/live")
+    async def live(websocket: WebSocket, key: int) -> None:
+        await websocket.accept()
+        await websocket.send_json(key)
+
+    return app
+
+
+def test_a_guard_that_observes_changes_no_answer():
+    bare, seen = client_of(shop(None)), client_of(shop(pg.Guard(tm.NOTICE, mode="observe")))
+    answers: list[tuple[int, bytes, dict[str, str]]] = []
+    for client in (bare, seen):
+        for path in ("/customers/7", "/customers/x", "/customers/7?limit=10", "/undeclared", "/unwritable", "/none"):
+            answer = client.get(path)
+            answers.append((answer.status_code, answer.content, dict(answer.headers)))
+        answer = client.post("/customers", json={"id": 7, "name": [NAME]})
+        answers.append((answer.status_code, answer.content, dict(answer.headers)))
+        answer = client.get("/openapi.json")
+        answers.append((answer.status_code, answer.content, dict(answer.headers)))
+        with client.websocket_connect("/live?key=7") as socket:
+            assert socket.receive_json() == 7
+        with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/live?key=x"):
+            """Not reached."""
+        answers.append((closed.value.code, repr(closed.value.reason).encode(), {}))
+    half = len(answers) // 2
+    assert answers[:half] == answers[half:]
+    assert {status for status, _, _ in answers} == {200, 404, 422, 500, 1008}
+
+
+class Unreachable:
+    """A governance whose store does not answer."""
+
+    requires_subject = False
+    ledger = None
+
+    def preferences(self, subject: str) -> Any:
+        raise StoreUnavailable("the store does not answer")
+
+    async def ready(self, subjects: Any) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_subject_that_cannot_be_asked_about_stops_no_request_that_is_only_observed(in_thread: bool):
+    observer = RecordingObserver()
+    guard = pg.Guard(tm.NOTICE, mode="observe", governance=Unreachable(), observers=[observer])  # type: ignore[arg-type]
+    router = PurposeRouter(guard, purpose=tm.ProductGuidance)
+
+    async def one(key: str | None = None) -> str | None:
+        return key
+
+    def one_in_a_thread(key: str | None = None) -> str | None:
+        return key
+
+    endpoint = one_in_a_thread if in_thread else one
+    router.get("/", subject=SubjectFrom.query("key"))(endpoint)
+    enforced = guard.purpose(tm.ProductGuidance, mode="enforce")
+    router.get("/enforced", purpose=enforced, subject=SubjectFrom.query("key"))(endpoint)
+    client = client_of(made(guard, router))
+    assert [client.get(f"/{query}").json() for query in ("?key=7", "", "?key=%20a")] == ["7", None, " a"]
+    assert [type(error) for error in observer.errors] == [StoreUnavailable]
+    assert [client.get(f"/enforced{query}").status_code for query in ("?key=7", "")] == [503, 422]

@@ -25,6 +25,7 @@ from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision, Recipient
 from tests.integrations.outgoing.conftest import CONTRACT, SUPERVISED
 from tests.integrations.outgoing.senders import SENDERS, Send
+from tests.support import RecordingObserver
 
 LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 NAME = pg.Personal("Aiko", tm.Registration)
@@ -421,6 +422,24 @@ def test_an_observing_guard_logs_and_lets_pass(send, governance, server, caplog)
     assert len(server.seen) == len(logged) == len(told)
     assert all(part in line for part, line in zip(told, logged, strict=True))
     assert len(provisions(guard)) == 1
+
+
+def test_an_observing_guard_sends_what_it_cannot_decide(send, governance, server):
+    observer = RecordingObserver()
+    guard = pg.Guard(tm.NOTICE, governance=governance, mode="observe", observers=[observer])
+    unknown, known = (Outgoing(guard, {server.url: whom}, means="other") for whom in ("mail-hose", "mail-house"))
+    with renewal(guard):
+        with unknown.handover(NAME, subject=7):
+            assert send(unknown, "GET", server.url) == 200
+        with known.handover(pg.NotPersonal):
+            assert send(known, "POST", server.url, content=f"to={NAME}") == 200
+            assert SENDERS["requests"](known, "POST", server.url, content=iter([b"to=<sea", b"led str>"])) == 200
+            assert SENDERS["httpx"](known, "POST", server.url, content=iter([b"to=<sea", b"led str>"])) == 200
+    enforced = guard.purpose(tm.RenewalGuidance, mode="enforce")
+    with enforced, known.handover(pg.NotPersonal), pytest.raises(pg.SealedValue):
+        send(known, "POST", server.url, content=f"to={NAME}")
+    assert [type(error) for error in observer.errors] == [UnknownRecipient, pg.SealedValue]
+    assert len(server.seen) == 4
 
 
 def test_nothing_crosses_between_concurrent_requests(guard, governance, server):

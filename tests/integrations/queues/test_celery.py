@@ -19,6 +19,7 @@ from purposeguard.integrations.replays import LocalReplays
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from tests.integrations.models import get_purpose
+from tests.support import RecordingObserver
 
 guard = pg.Guard(tm.NOTICE)
 passports = Passports(guard, keys={"a": b"k" * 32}, one_time=LocalReplays())
@@ -80,6 +81,28 @@ def test_outside_a_purpose_it_is_not_sent(sent):
         with pytest.raises(pg.PurposeMissing, match="write was sent outside any purpose"):
             send()
     assert messages == []
+
+
+def test_a_guard_that_observes_sends_and_runs_every_task():
+    observer = RecordingObserver()
+    watching = pg.Guard(tm.NOTICE, mode="observe", observers=[observer])
+    app = Celery("shop", task_cls=purpose_task(Passports(watching, keys={"a": b"k" * 32})), set_as_current=False)
+    app.conf.update(broker_url="memory://", result_backend="cache+memory://", task_always_eager=True)
+
+    @app.task(name="add", permits=[tm.ProductGuidance], subject="key", shared=False)
+    def add(key: int) -> int:
+        return key + 1
+
+    assert add.delay(1).get() == 2
+    assert headers_for(Passports(watching, keys={"a": b"k" * 32}), "elsewhere") == {}
+    with watching.purpose(tm.RenewalGuidance):
+        assert add.delay(2).get() == 3
+    assert [getattr(error, "reason", str(error).partition(":")[0]) for error in observer.denials] == [
+        *["add was sent outside any purpose"] * 2,  # An eager task is sent, and then applied.
+        "missing",
+        "a passport was asked for outside any purpose",
+        "not-permitted",
+    ]
 
 
 def test_a_task_that_declares_nothing_is_sent_as_it_is(sent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -18,7 +19,7 @@ import itsdangerous
 import pytest
 
 import purposeguard as pg
-from purposeguard.errors import PassportRefused, SeveralNotices
+from purposeguard.errors import PassportRefused, SeveralNotices, StoreUnavailable
 from purposeguard.integrations.passport import Passports
 from purposeguard.integrations.problems import problem_of
 from purposeguard.integrations.replays import LocalReplays
@@ -26,7 +27,7 @@ from purposeguard.integrations.signing import LONGEST, LONGEST_ENTRY_POINT, Keys
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from tests.governance.support import Time
-from tests.support import RecordingLedger, in_threads
+from tests.support import RecordingLedger, RecordingObserver, in_threads
 from tests.unit.conditions import tables
 
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -217,13 +218,44 @@ def test_a_guard_that_observes_lets_it_pass_without_a_purpose(time):
     with passports.accept(text, permits=[tm.ProductGuidance]) as use:
         assert use.active
     with passports.accept(text, permits=[tm.ProductGuidance]) as use:
-        assert not use.active
-        opens, checks = lambda: use.open(pg.Personal("Aiko", tm.Registration)), lambda: use.check(tm.Registration)
-        for ask in (lambda: guard.current, opens, checks, lambda: use.activity):
-            with pytest.raises(pg.PurposeMissing):
-                ask()
+        assert use.open(pg.Personal("41 threats", tm.ProductData)) == "41 threats"
+        use.check(tm.ProductData)
+        with pytest.raises(pg.PurposeMissing):
+            _ = guard.current
     observed = [error for error, observed in ledger.denials if observed]
     assert [error.reason for error in observed if isinstance(error, PassportRefused)] == ["replayed"]
+
+
+class Unreachable:
+    """A store of used passports that does not answer."""
+
+    def begin(self, identity: str, holder: str, until: datetime.datetime) -> bool:
+        raise StoreUnavailable("the store does not answer")
+
+    def finish(self, identity: str, until: datetime.datetime) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_a_store_that_does_not_answer_refuses_nothing_that_is_only_observed(mode):
+    guard = pg.Guard(tm.NOTICE, mode=mode)
+    passports = Passports(guard, keys={"a": KEY}, one_time=Unreachable())
+    text = issued(passports)
+    with (
+        pytest.raises(StoreUnavailable) if mode == "enforce" else contextlib.nullcontext(),
+        passports.accept(text, permits=[tm.ProductGuidance]) as use,
+    ):
+        assert guard.current is use
+
+
+def test_a_channel_that_is_missing_meanwhile_refuses_nothing_that_is_only_observed(time):
+    observer = RecordingObserver()
+    guard = pg.Guard(tm.NOTICE, mode="observe", clock=time, observers=[observer])
+    passports = Passports(guard, keys={"a": KEY})
+    text = issued(passports, "1.2(1)②")
+    guard.replace(with_closed_purpose())
+    with passports.accept(text, permits=["1.2(1)②"]):
+        assert [type(error) for error in observer.denials] == [pg.ChannelViolation]
 
 
 def test_it_expires_and_waits_for_what_is_due(passports, time):
@@ -453,14 +485,19 @@ def test_another_notice_is_refused(passports, time):
     assert refused(passports, issued(other, "1.2(1)②")) == "notice"
 
 
-def test_a_purpose_that_is_closed_meanwhile_is_refused(passports, guard):
-    text = issued(passports, "1.2(1)②")
+def with_closed_purpose() -> pg.Notice:
+    """A later revision in which a purpose requires a channel."""
     made = tm.NOTICE.dump()
     for grant in made["grant"]:
         for row in grant["purpose"]:
             if row["id"] == "1.2(1)②":
                 row["channels"] = {"closed": ["email"]}
-    guard.replace(pg.Notice.parse({**made, "revision": datetime.date(2026, 5, 1)}))
+    return pg.Notice.parse({**made, "revision": datetime.date(2026, 5, 1)})
+
+
+def test_a_purpose_that_is_closed_meanwhile_is_refused(passports, guard):
+    text = issued(passports, "1.2(1)②")
+    guard.replace(with_closed_purpose())
     with pytest.raises(pg.ChannelViolation), passports.accept(text, permits=["1.2(1)②"]):
         pytest.fail("it was accepted")
 

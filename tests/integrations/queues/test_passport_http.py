@@ -151,6 +151,7 @@ def test_a_guard_that_observes_lets_all_pass():
     watching = pg.Guard(tm.NOTICE, mode="observe")
     client = service(passports=Passports(watching, keys={"a": b"k" * 32}))
     assert client.get("/purpose").json() is None
+    assert headers(Passports(watching, keys={"a": b"k" * 32})) == {}
 
 
 def test_a_block_of_a_handler_takes_headers_of_any_framework():

@@ -18,6 +18,7 @@ from purposeguard.integrations.rq import PurposeQueue, audience, purpose_job
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.runtime.entry_point import EntryPoint
 from tests.integrations.queues.conftest import PYTHON, running
+from tests.support import RecordingObserver
 
 pytestmark = pytest.mark.processes
 
@@ -108,6 +109,21 @@ def test_what_was_not_sent_with_a_passport_is_refused(jobs, worker, ran):
         assert f"passport refused ({reason})" in result(job)
     assert "PurposeMissing" in result(plain.enqueue(jobs.reads))
     assert ran() == []
+
+
+def test_a_guard_that_observes_enqueues_and_runs_every_job(jobs):
+    observer = RecordingObserver()
+    watching = Passports(pg.Guard(tm.NOTICE, mode="observe", observers=[observer]), keys={"a": b"k" * 32})
+    queue = PurposeQueue("observed", is_async=False, connection=jobs.redis_client, passports=watching)
+    add = purpose_job(watching, permits=[tm.ProductGuidance])(add_one)
+    assert queue.enqueue(add, 1).return_value() == 2
+    missing, refused = observer.denials
+    assert "add_one was enqueued outside any purpose" in str(missing)
+    assert getattr(refused, "reason", None) == "missing"
+
+
+def add_one(number: int) -> int:
+    return number + 1
 
 
 def test_outside_a_purpose_it_is_not_enqueued(jobs):
