@@ -5,9 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.notice.label import Label
-from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import Fields
 from purposeguard.runtime.registry import Access
@@ -44,22 +42,19 @@ def is_observing(engine: Engine) -> bool:
     return engine.observing if use is None else use.activity.observing
 
 
-class ReportUnresolved:
-    """A block whose errors of this library are only reported in observe mode, so that the code after it runs.
+def report_if_observed(engine: Engine, error: BaseException | None, event: str, fields: Fields = ()) -> bool:
+    """Report an error under the use that is active here, as `Engine.report_if_observed` does."""
+    use = find_current_use(engine)
+    return engine.report_if_observed(error, event, fields, use.activity if use is not None else None)
 
-    A missing purpose and a violation still leave the block: if they are raised at all, they are enforced.
-    """
+
+class ReportUnresolved:
+    """A block whose errors are passed to `report_if_observed`, so that in observe mode the code after it runs."""
 
     __slots__ = ("_engine", "_event", "_fields")
 
     def __init__(self, engine: Engine, event: str, fields: Fields = ()) -> None:
-        """Prepare the block.
-
-        Args:
-            engine: The engine of the guard.
-            event: A description for the observers that contains neither values nor the text of a statement.
-            fields: The fields or columns that could be read, each with its label.
-        """
+        """Prepare the block. The arguments are those of `report_if_observed`."""
         self._engine = engine
         self._event = event
         self._fields = fields
@@ -70,14 +65,8 @@ class ReportUnresolved:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool:
-        """Report an error of the block if violations are only observed here. Otherwise let it go on."""
-        if not isinstance(error, PurposeGuardError) or isinstance(error, (PurposeMissing, PurposeViolation)):
-            return False
-        if not is_observing(self._engine):
-            return False
-        use = find_current_use(self._engine)
-        self._engine.refuse_unresolved(error, self._event, self._fields, use.activity if use is not None else None)
-        return True
+        """Report an error of the block if it is only observed."""
+        return report_if_observed(self._engine, error, self._event, self._fields)
 
 
 def use_for_call(engine: Engine, access: Access) -> Use[Any] | None:

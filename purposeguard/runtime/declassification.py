@@ -9,10 +9,10 @@ from collections.abc import Callable, Hashable, Iterable
 from types import FrameType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from purposeguard.errors import SealedValue, TooFewSubjects, on_one_line
+from purposeguard.errors import PurposeGuardError, SealedValue, TooFewSubjects, on_one_line
 from purposeguard.notice.label import Label
 from purposeguard.notice.vocabulary import NotPersonal, Purpose, Source, is_text, list_term_ids
-from purposeguard.runtime.current_use import find_current_use
+from purposeguard.runtime.current_use import ReportUnresolved, find_current_use, report_if_observed
 from purposeguard.runtime.declarations import Reclassification
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.registry import Register
@@ -202,7 +202,9 @@ class Reclassifier(Generic[S, To]):
             items = list(box.pop())
             try:
                 if len(set(map(subject, items))) < at_least:
-                    raise TooFewSubjects(f"{self._name}: {figure}", at_least)
+                    few = TooFewSubjects(f"{self._name}: {figure}", at_least)
+                    if not self._reports(few, values.label):
+                        raise few
                 return work(items)
             finally:
                 items.clear()
@@ -211,6 +213,10 @@ class Reclassifier(Generic[S, To]):
 
     def _declare(self, site: Site, name: str) -> Reclassification:
         return Reclassification(name, self._from, self._to, self._why, self._approver, site)
+
+    def _reports(self, error: PurposeGuardError, label: Label) -> bool:
+        """Report an error if it is only observed, and return True. Otherwise return False."""
+        return report_if_observed(self._engine, error, self._name, (("", label),))
 
     def _apply(
         self,
@@ -228,12 +234,17 @@ class Reclassifier(Generic[S, To]):
         uncovered_sources = [
             source for source in value.label if not issubclass(current(source), (*covered_sources, NotPersonal))
         ]
+        to = self._to
         if uncovered_sources:
-            raise SealedValue(
+            to |= Label(*uncovered_sources)  # If the error is only observed, the result still derives from these.
+            uncovered = SealedValue(
                 f"{declared.name} reclassifies {_format_clauses(self._from)}, and this value derives from "
                 f"{', '.join(list_term_ids(uncovered_sources))} as well"
             )
-        engine.require_registered((value,), *seeing)
+            if not self._reports(uncovered, value.label):
+                raise uncovered
+        with ReportUnresolved(engine, declared.name, (("", value.label),)):
+            engine.require_registered((value,), *seeing)
         to_record_label = engine.snapshot.matrix.to_record_label
         # Observers get the labels as records name them, which differ over several notices.
         sources = to_record_label(declared.sources)
@@ -247,7 +258,7 @@ class Reclassifier(Generic[S, To]):
             reclassified(recorded, to_record_label(value.label), activity)
         try:
             # The value is passed in a list that is emptied, so that no frame of this library holds it after an error.
-            return Personal(fn([compute_plain_value(value)]), self._to)
+            return Personal(fn([compute_plain_value(value)]), to)
         except Exception as error:  # noqa: BLE001  # its text may contain the value, so another error is raised below
             redacted = redact_error(declared.name, error)
         # Raised outside of the handler, so that the original error is not its context.

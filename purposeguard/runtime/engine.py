@@ -491,6 +491,23 @@ class Engine:
         for unresolved in self.observers.unresolved:
             unresolved(fields, activity, event, error)
 
+    def report_if_observed(
+        self, error: BaseException | None, event: str, fields: Fields, activity: Activity | None
+    ) -> bool:
+        """Report an error of this library as `refuse_unresolved` does, if violations are only observed.
+
+        A missing purpose and a violation are not reported here: if they are raised at all, they are enforced.
+
+        Returns:
+            True if the error is reported, so that the application may go on. False if it must be raised.
+        """
+        if not isinstance(error, PurposeGuardError) or isinstance(error, (PurposeMissing, PurposeViolation)):
+            return False
+        if not (self.observing if activity is None else activity.observing):
+            return False
+        self.refuse_unresolved(error, event, fields, activity)
+        return True
+
     def report_denial(self, error: PurposeViolation | PurposeMissing, *, observed: bool) -> None:
         """Report a denial, and raise it unless it is only `observed`."""
         error.entry_point = current_entry_point()

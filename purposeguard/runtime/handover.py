@@ -26,7 +26,7 @@ from purposeguard.policy.transfers import (
     make_refusal,
 )
 from purposeguard.policy.violations import make_hand_over_violation
-from purposeguard.runtime.current_use import require_current_use
+from purposeguard.runtime.current_use import report_if_observed, require_current_use
 from purposeguard.runtime.declarations import EntrustmentDeclaration
 from purposeguard.runtime.engine import Engine
 from purposeguard.runtime.observer import find_method
@@ -220,12 +220,15 @@ class HandOverFunction:
         """Check a call, and record its hand-over if it is allowed.
 
         Returns:
-            None if the hand-over is recorded, otherwise the error. It has no traceback, because the frames would
-            contain the data.
+            None if the hand-over is recorded, or its error is only observed. Otherwise the error without a traceback,
+            because the frames would contain the data.
         """
         try:
             self._authorize(args, kwargs)
         except PurposeGuardError as error:
+            fields = (("", self.declared.label),) if self.declared.label is not None else ()
+            if report_if_observed(self._engine, error, f"hand-over by {self.declared.name}", fields):
+                return None
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
         return None

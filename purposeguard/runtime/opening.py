@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from purposeguard.errors import PurposeGuardError
 from purposeguard.policy.context import UNNAMED
 from purposeguard.policy.explanation import Decision, is_about_the_subject
 from purposeguard.policy.row_context import RowContext
@@ -44,23 +45,42 @@ def open_values(
         UnknownSource: The sources of a value belong to another notice.
         SealedValue: A function that was passed to `map` failed, or is not registered with a strict guard.
     """
+    try:
+        _check_values(handle, absence, values, permissions, row_contexts, used=used)
+    except PurposeGuardError as error:
+        fields = tuple(("", value.label) for value in values)
+        if not handle.engine.report_if_observed(error, "opening of a sealed value", fields, handle.activity):
+            raise
+    return list(map(compute_plain_value, values))
+
+
+def _check_values(
+    handle: ActivityHandle,
+    absence: str | None,
+    values: tuple[Personal[T, Any], ...],
+    permissions: Permissions | None,
+    row_contexts: tuple[tuple[RowContext, ...], ...] | None,
+    *,
+    used: bool | None,
+) -> None:
+    """Decide all values and count their uses, as `open_values` does."""
     engine = handle.engine
     if absence is not None:
         engine.report_missing_purpose("a sealed value was to be opened", absence, handle)
     engine.require_registered(values)
-    if absence is None:
-        permissions = permissions or handle.get_permissions()  # Read once, so that one revision decides all values.
-        times_by_question: dict[LabelWithContexts, int] = {}
-        for value, contexts in zip(values, row_contexts or ((),) * len(values), strict=True):
-            question = value.label, contexts
-            times_by_question[question] = times_by_question.get(question, 0) + 1
-        for question, denial in _decide_questions(handle, times_by_question, permissions, used=used).items():
-            if denial is not None:
-                engine.refuse(denial, handle, advice=_advise_opening(denial, engine))
-                del times_by_question[question]  # The denial is only observed, otherwise `refuse` has raised.
-        for (label, contexts), times in times_by_question.items():
-            handle.count_use(label, contexts, permissions, times)
-    return list(map(compute_plain_value, values))
+    if absence is not None:
+        return
+    permissions = permissions or handle.get_permissions()  # Read once, so that one revision decides all values.
+    times_by_question: dict[LabelWithContexts, int] = {}
+    for value, contexts in zip(values, row_contexts or ((),) * len(values), strict=True):
+        question = value.label, contexts
+        times_by_question[question] = times_by_question.get(question, 0) + 1
+    for question, denial in _decide_questions(handle, times_by_question, permissions, used=used).items():
+        if denial is not None:
+            engine.refuse(denial, handle, advice=_advise_opening(denial, engine))
+            del times_by_question[question]  # The denial is only observed, otherwise `refuse` has raised.
+    for (label, contexts), times in times_by_question.items():
+        handle.count_use(label, contexts, permissions, times)
 
 
 def _decide_questions(

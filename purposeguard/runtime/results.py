@@ -140,6 +140,11 @@ class _Filtering(ABC):
         """Return the same filter for another use."""
         return type(self)(handle, self._authorize)
 
+    def reports(self, error: PurposeGuardError) -> bool:
+        """Report an error of the filter if it is only observed, and return True. Otherwise return False."""
+        handle = self._handle
+        return handle.engine.report_if_observed(error, "filtering of a result", (), handle.activity)
+
     def wrap_iterator(self, value: Any, shape: Shape, path: str, row_contexts: tuple[RowContext, ...]) -> Any:
         """Wrap an iterator in a value so that each step is filtered.
 
@@ -229,6 +234,8 @@ class _FieldWithholding(_Filtering):
             return withholder.apply(value, shape, place.path)
         except PurposeGuardError as error:
             refusal = error
+        if self.reports(refusal):
+            return value
         # Error reporters may show the local variables of a traceback's frames, which must not contain the value.
         value = None
         raise refusal.with_traceback(None)
@@ -315,6 +322,8 @@ class _RowFiltering(_Filtering):
             return apply(value, shape, place.path, place.row_contexts)
         except PurposeGuardError as error:
             refusal = error
+        if self.reports(refusal):
+            return value
         value = None  # Keep the value out of the traceback.
         raise refusal.with_traceback(None)
 

@@ -10,7 +10,14 @@ from contextvars import Token, copy_context
 from types import FrameType
 from typing import Any, ClassVar, Final, Generic, NoReturn, Protocol, Self, TypeVar, cast
 
-from purposeguard.errors import PurposeGuardError, PurposeMissing, UnknownSource, UnlabelledData, hide_own_frames
+from purposeguard.errors import (
+    PurposeGuardError,
+    PurposeMissing,
+    StoreUnavailable,
+    UnknownSource,
+    UnlabelledData,
+    hide_own_frames,
+)
 from purposeguard.notice.label import Label, Sources
 from purposeguard.notice.vocabulary import Family, NotPersonal, Purpose, Source
 from purposeguard.policy.explanation import Decision
@@ -224,6 +231,8 @@ class Use(Opener, Generic[P]):
             if refusal is not None:
                 engine.refuse(refusal, self)
         except (PurposeGuardError, TypeError) as error:
+            if isinstance(error, StoreUnavailable) and engine.report_if_observed(error, "check", (), self.activity):
+                return
             hide_own_frames(error)
             raise
 
@@ -280,6 +289,9 @@ class Use(Opener, Generic[P]):
                         return content(value)  # type: ignore[no-any-return]  # As above.
         except (AttributeError, TypeError):
             pass  # As in `open`. The steps below handle other subjects than ids.
+        except StoreUnavailable:
+            if not self.activity.observing:  # Otherwise the steps below report it.
+                raise
         require_sealed(value, "`open`")
         return self._open((value,), row_contexts=(self._resolve_row_contexts(subject),))[0]
 
