@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
 import threading
 import weakref
@@ -23,6 +24,7 @@ from purposeguard.errors import StoreUnavailable
 from purposeguard.integrations.flask import Purposes, purpose
 from purposeguard.notices import trendmicro_jp as tm
 from tests.integrations.models import get_purpose, make_loader
+from tests.support import RecordingObserver
 
 guard = pg.Guard(tm.NOTICE)
 load = make_loader(guard)
@@ -489,3 +491,45 @@ def test_an_application_that_is_dropped_is_gone() -> None:
     del app
     gc.collect()
     assert gone() is None
+
+
+# --- Observe mode
+
+
+def observed_shop(watching: pg.Guard, *, purposes: bool) -> Flask:
+    """An application whose routes read what their purposes, if they have any, do not permit."""
+    app = Flask(__name__)
+    read = make_loader(watching)
+    if not purposes:
+        read = inspect.unwrap(read)
+
+    @app.get("/customers")
+    def customers() -> Answer:
+        return read().model_dump()
+
+    @app.get("/customers/stream")
+    def stream() -> Answer:
+        return Response(str(read().model_dump()) for _ in range(2))
+
+    @app.get("/fails")
+    def fails() -> Answer:
+        raise ValueError("as without the library")
+
+    if purposes:
+        Purposes(app, watching, {"GET /customers/stream": watching.purpose(tm.RenewalGuidance)})
+    return app
+
+
+def test_a_guard_that_observes_changes_no_answer() -> None:
+    observer = RecordingObserver()
+    watching = pg.Guard(tm.NOTICE, mode="observe", observers=[observer])
+    bare, seen = (observed_shop(watching, purposes=purposes).test_client() for purposes in (False, True))
+    for path in ("/customers", "/customers/stream", "/fails", "/none"):
+        expected, found = bare.get(path), seen.get(path)
+        assert (found.status, found.data, list(found.headers)) == (
+            expected.status,
+            expected.data,
+            list(expected.headers),
+        )
+    assert pg.PurposeMissing in map(type, observer.denials)
+    assert observer.read_names

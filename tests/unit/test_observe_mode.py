@@ -81,7 +81,8 @@ def open_of(guard: pg.Guard) -> object:
 
 
 def check_of(guard: pg.Guard) -> object:
-    return guard.current.check(tm.Registration, subject=7)
+    guard.current.check(tm.Registration, subject=7)
+    return None
 
 
 def reclassify_more(guard: pg.Guard) -> object:
@@ -89,7 +90,8 @@ def reclassify_more(guard: pg.Guard) -> object:
     def count(text: str) -> int:
         return len(text)
 
-    counted = count(EMAIL)
+    value: Any = EMAIL  # Type checkers refuse it, too.
+    counted = count(value)
     return counted.label, guard.current.open(counted)
 
 

@@ -59,7 +59,7 @@ class Frames:
         """
         kind = find_frame_kind(frame)
         if self._decider.is_observing():
-            self._observe(kind, frame, tags, columns)
+            self._observe(kind, frame, tags, columns, narrowed=False)
             return
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
         names = _select_names(kind.list_names(frame), columns)
@@ -75,7 +75,7 @@ class Frames:
         """
         kind = find_frame_kind(frame)
         if self._decider.is_observing():
-            self._observe(kind, frame, tags)
+            self._observe(kind, frame, tags, narrowed=False)
             return frame
         names = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
@@ -107,7 +107,7 @@ class Frames:
         """
         kind = find_frame_kind(frame)
         if self._decider.is_observing():
-            self._observe(kind, frame, tags)
+            self._observe(kind, frame, tags, narrowed=True)
             return frame
         all_columns = kind.list_names(frame)
         tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
@@ -152,13 +152,15 @@ class Frames:
             self._decider.report_read(demand.columns)
         self._decider.check_demand_under(use, demand, {_TABLE: rule})
 
-    def _observe(self, kind: FrameKind, frame: object, tags: object, requested: Iterable[str] | None = None) -> None:
+    def _observe(
+        self, kind: FrameKind, frame: object, tags: object, requested: Iterable[str] | None = None, *, narrowed: bool
+    ) -> None:
         """Report the use of a frame, and what would have been refused."""
         with self._decider.report_unresolved(_KIND):
             tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
             with self._decider.report_unresolved(_KIND, list_personal_columns({_TABLE: tagged})):
                 names = _select_names(kind.list_names(frame), requested)
-                self._decider.check_demand(self._demand(tagged, tuple(names), narrowed=True))
+                self._decider.check_demand(self._demand(tagged, tuple(names), narrowed=narrowed))
 
     def _list_allowed_columns(self, use: Use[Any], columns: Columns, names: Iterable[str]) -> list[str]:
         denied = self._decider.find_denied_columns(use, columns, names, _TABLE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar, cast
 
 from pyspark.sql import Column, DataFrame, GroupedData
 
@@ -42,6 +42,10 @@ W = TypeVar("W", bound="_SparkWrapper")
 
 class FrameChecker(Protocol):
     """The methods of `Spark` that wrappers call."""
+
+    def is_observing(self) -> bool:
+        """Return True if violations are only observed here, so that wrappers behave like what they wrap."""
+        ...
 
     def check(self, frame: DataFrame) -> None:
         """Check that the use under way may use every column that the frame's result depends on."""
@@ -124,10 +128,11 @@ class GuardedFrame(_SparkWrapper):
 
     def transform(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> GuardedFrame:
         """Call a function with the guarded frame. Its result must be a guarded frame too."""
+        spark, _ = _open(self)
         result = fn(self, *args, **kwargs)
-        if not isinstance(result, GuardedFrame):
+        if not isinstance(result, GuardedFrame) and not spark.is_observing():
             raise TypeError(f"the function given to `transform` gave a {type(result).__name__}, and no guarded frame")
-        return result
+        return cast("GuardedFrame", result)
 
     def checkpoint(self, eager: bool = True) -> GuardedFrame:
         """Return a checkpoint of the frame, as `Spark.checkpointed` does."""
@@ -165,6 +170,9 @@ class GuardedFrame(_SparkWrapper):
             return make_wrapper(GuardedWriter, spark, (frame, "errorifexists"))
         if name in frame.columns:
             return frame[name]
+        if spark.is_observing():
+            spark.check(frame)
+            return getattr(frame, name)
         raise SealedAttribute(
             f"`{name}` of a guarded frame: it is not known whether it gives data that nobody checked; check the frame "
             "itself, `Spark(guard).check(frame)`, and use it as it is"
@@ -227,6 +235,8 @@ def _guard_result(spark: FrameChecker, result: Any) -> Any:
         return result
     if isinstance(result, GroupedData) or type(result).__name__ == "PandasCogroupedOps":
         return make_wrapper(GuardedGroups, spark, result)
+    if spark.is_observing():
+        return result
     raise UnresolvedStatement(f"a guarded frame gave a {type(result).__name__}, of which it is not known what it gives")
 
 
@@ -244,11 +254,13 @@ class GuardedGroups(_SparkWrapper):
             return _wrap_lazy_method(spark, getattr(groups, name))
         if name == "pivot":
             return lambda column, values=None: _pivot(spark, groups, column, values)
+        if spark.is_observing():
+            return getattr(groups, name)
         raise SealedAttribute(f"`{name}` of a guarded frame's groups: it is not known whether it gives data")
 
 
 def _pivot(spark: FrameChecker, groups: Any, column: str, values: list[Any] | None = None) -> Any:
-    if values is None:
+    if values is None and not spark.is_observing():
         raise UnresolvedStatement("without its values `pivot` reads them at once: name them, `pivot(column, [...])`")
     return _guard_result(spark, groups.pivot(column, values))
 
@@ -274,4 +286,8 @@ class GuardedWriter(_SparkWrapper):
         spark.save(frame, name, table=True, mode=mode)
 
     def __getattr__(self, name: str) -> Any:
+        spark, (frame, mode) = _open(self)
+        if spark.is_observing():
+            spark.check(frame)
+            return getattr(frame.write.mode(mode), name)
         raise SealedAttribute(f"`write.{name}` of a guarded frame: tags are kept by `parquet` and `saveAsTable` alone")

@@ -36,6 +36,7 @@ from purposeguard.errors import UnlabelledData
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
 from purposeguard.policy.explanation import Decision
+from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.use import Use
 
 _KIND: Final = "read of a frame"
@@ -80,6 +81,9 @@ class Spark:
     """An adapter that checks Spark frames, withholds columns, keeps the rows that may be used, and writes tags.
 
     An instance recognizes only frames that it tagged or narrowed itself. So create one `Spark(guard)` per application.
+
+    In observe mode no frame is refused, and none loses rows or columns. What would have been refused is reported to the
+    observers.
     """
 
     def __init__(self, guard: Guard) -> None:
@@ -104,11 +108,16 @@ class Spark:
             UnknownSource: a tag belongs to another notice.
             UnresolvedStatement: the plan does not show what it reads, or is not available (Spark Connect).
         """
-        analysis = self._analyse(classic(frame))
-        if analysis.narrowed:
-            self._check_under(self._decider.current_use(_KIND, analysis.demand.tables), analysis)
-        else:
-            self._decider.check_demand(analysis.demand)
+        with self._decider.report_unresolved(_KIND):
+            analysis = self._analyse(classic(frame))
+            if analysis.narrowed:
+                self._check_under(self._decider.current_use(_KIND, analysis.demand.tables), analysis)
+            else:
+                self._decider.check_demand(analysis.demand)
+
+    def is_observing(self) -> bool:
+        """Return True if violations are only observed here."""
+        return self._decider.is_observing()
 
     def _current_use(self, frame: DataFrame) -> Use[Any] | None:
         """Return the use under way, or None if a missing use is only observed."""
@@ -121,6 +130,8 @@ class Spark:
 
     def _check_under(self, use: Use[Any] | None, analysis: _FrameAnalysis) -> None:
         """Check an analysed frame under a use, which is None if a missing purpose is only observed."""
+        if self._decider.engine.observers.read:
+            self._decider.report_read(analysis.demand.columns)
         rules: dict[str, RowRule | None] = {}
         if use is not None and not use.activity.observing:
             for relation in analysis.narrowed:
@@ -207,17 +218,22 @@ class Spark:
                 reason = "there twice" if name in names else "not there"
                 raise UnlabelledData(f"`{name}` is tagged and {reason}: rename it first, or leave it out")
         plan = trace_frame(frame, self._memory)
+        refused_names: set[str] = set()
         for name, flow in plan.outputs:
             tagged_atoms = frozenset(filter(plan.is_tagged, flow.atoms))
             if name in stated_columns and tagged_atoms:
                 same = flow.same if flow.same in tagged_atoms else None
                 sources = self._tags.sources_within(plan)
                 tag_so_far = self._tags.of_flow(plan, SparkFlow(tagged_atoms, same), sources)
-                require_covered("the frame", name, tag_so_far, stated_columns[name])
+                try:
+                    require_covered("the frame", name, tag_so_far, stated_columns[name])
+                except (FlowViolation, UnlabelledData) as error:
+                    self._decider.refuse_unresolved(error, "tagging of a frame", ((name, tag_so_far.label),))
+                    refused_names.add(name)  # The column keeps the tag that it has.
         new_tags: dict[int, Tag] = {}
         metadata: dict[int, dict[str, Any]] = {}
         for place, name in enumerate(names):
-            if name in stated_columns:
+            if name in stated_columns and name not in refused_names:
                 new_tags[place] = stated_columns[name]
                 metadata[place] = {KEY: encode(stated_columns[name], self._decider.revisions)}
         return self._with_tags(frame, new_tags, metadata)
@@ -254,12 +270,12 @@ class Spark:
             PurposeViolation: no column would be left, or a denied column decides which rows the frame has.
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
+        if self.is_observing():
+            self.check(frame)
+            return frame
         frame = classic(frame)
         use = self._current_use(frame)
-        if use is None or use.activity.observing:
-            self._check_under(use, self._analyse(frame))
-            return frame
-        return self._withhold(frame, use)
+        return frame if use is None else self._withhold(frame, use)
 
     def _withhold(self, frame: DataFrame, use: Use[Any]) -> DataFrame:
         plan = trace_frame(frame, self._memory)
@@ -315,12 +331,14 @@ class Spark:
             PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
             UnlabelledData: as `check`, or the frame no longer contains a column that the row condition needs.
         """
-        frame = classic(frame)
-        use = self._current_use(frame)
-        if withhold and use is not None and not use.activity.observing:
-            frame = self._withhold(frame, use)
-        frame = self._narrow(frame, use)
-        self._check_under(use, self._analyse(frame))
+        with self._decider.report_unresolved(_KIND):
+            classic_frame = classic(frame)
+            use = self._current_use(classic_frame)
+            if withhold and use is not None and not use.activity.observing:
+                classic_frame = self._withhold(classic_frame, use)
+            narrowed_frame = self._narrow(classic_frame, use)
+            self._check_under(use, self._analyse(narrowed_frame))
+            return narrowed_frame
         return frame
 
     def narrowed(self, frame: DataFrame) -> DataFrame:
@@ -332,8 +350,10 @@ class Spark:
         Raises:
             PurposeMissing, UnlabelledData, UnknownSource, UnresolvedStatement: as `permitted`.
         """
-        frame = classic(frame)
-        return self._narrow(frame, self._current_use(frame))
+        with self._decider.report_unresolved(_KIND):
+            classic_frame = classic(frame)
+            return self._narrow(classic_frame, self._current_use(classic_frame))
+        return frame
 
     def _narrow(self, frame: DataFrame, use: Use[Any] | None) -> DataFrame:
         plan = trace_frame(frame, self._memory)
@@ -399,9 +419,11 @@ class Spark:
             UnresolvedStatement: the text is not a query, so Spark would run it at once.
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource: as `check`.
         """
-        frame = parse_query(session, text, args, map_values(classic, frames))
-        self.check(frame)
-        return frame
+        with self._decider.report_unresolved("query of Spark"):
+            frame = parse_query(session, text, args, map_values(classic, frames))
+            self.check(frame)
+            return frame
+        return session.sql(text, args, **frames)
 
     def guarded(self, frame: DataFrame) -> GuardedFrame:
         """Return the frame in a wrapper that checks it, and all frames made of it, before they return data."""
@@ -413,9 +435,11 @@ class Spark:
         Raises:
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
-        frame = classic(frame)
-        self.check(frame)
-        return self._write_tags(frame, self._read_output_tags(frame))
+        with self._decider.report_unresolved("write of a frame"):
+            classic_frame = classic(frame)
+            self.check(classic_frame)
+            return self._write_tags(classic_frame, self._read_output_tags(classic_frame))
+        return frame
 
     def _read_output_tags(self, frame: DataFrame) -> Columns:
         """Return the tags of a frame's columns. Columns stay `ByRow` if the row source is in the frame too."""
@@ -449,10 +473,20 @@ class Spark:
             UnlabelledData: the target has columns without tags.
             PurposeMissing, PurposeViolation, UnknownSource, UnresolvedStatement: as `check`.
         """
-        frame = classic(frame)
+        is_append = mode.lower() == "append"
+        with self._decider.report_unresolved("write of a frame"):
+            frame = self._prepare_write(classic(frame), target, table=table, is_append=is_append)
+        writer = frame.write.mode(mode).options(**options).format("parquet")
+        if table:
+            writer.saveAsTable(target)
+        else:
+            writer.save(target)
+
+    def _prepare_write(self, frame: DataFrame, target: str, *, table: bool, is_append: bool) -> DataFrame:
+        """Check a frame that is to be written, and return it with the tags that it is written with."""
         self.check(frame)
         tags = self._read_output_tags(frame)
-        existing_frame = _read_target(frame.sparkSession, target, table=table) if mode.lower() == "append" else None
+        existing_frame = _read_target(frame.sparkSession, target, table=table) if is_append else None
         if existing_frame is not None:
             within = self.columns(existing_frame)
             for name, tag in tags.items():
@@ -463,12 +497,7 @@ class Spark:
                 require_covered(target, name, tag, within[name])
             # Spark reads the tags of a folder from an arbitrary file in it, so all files must have the same tags.
             tags = within
-        tagged_frame = self._write_tags(frame, tags)
-        writer = tagged_frame.write.mode(mode).options(**options).format("parquet")
-        if table:
-            writer.saveAsTable(target)
-        else:
-            writer.save(target)
+        return self._write_tags(frame, tags)
 
     def checkpointed(self, frame: DataFrame, *, eager: bool = True, local: bool = False) -> DataFrame:
         """Check the frame, and return a checkpoint of it whose columns have tags.
@@ -483,10 +512,12 @@ class Spark:
         Raises:
             PurposeMissing, PurposeViolation, UnlabelledData, UnknownSource, UnresolvedStatement: as `check`.
         """
-        frame = classic(frame)
         self.check(frame)
-        plan = self._analyse(frame).plan
-        tags = self._tags.in_order(plan, self._tags.sources_within(plan))
+        tags: list[Tag] = []
+        with self._decider.report_unresolved("checkpoint of a frame"):
+            frame = classic(frame)
+            plan = self._analyse(frame).plan
+            tags = self._tags.in_order(plan, self._tags.sources_within(plan))
         checkpoint = frame.localCheckpoint(eager) if local else frame.checkpoint(eager)
         metadata = {place: field.metadata for place, field in enumerate(checkpoint.schema.fields)}
         return self._with_tags(checkpoint, dict(enumerate(tags)), metadata)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -28,7 +28,7 @@ from purposeguard.policy.violations import FlowViolation
 from purposeguard.values.markers import ByRow, RowSource
 from tests.adapters.spark.relations import CUSTOMER, CUSTOMERS, MIXED, frame
 from tests.oversights import Told
-from tests.support import RecordingLedger
+from tests.support import RecordingLedger, RecordingObserver
 
 pytestmark = pytest.mark.xdist_group("spark")
 
@@ -635,3 +635,61 @@ def test_tags_go_from_arrow_to_spark_and_back(
     assert list(arrow.columns_of(pq.read_schema(part), tm.NOTICE).items()) == list(
         sp.columns(made.drop("device")).items()
     )
+
+
+# ---- observe mode ----------------------------------------------------------------------------------------------------
+
+
+def test_observing_gives_what_spark_gives(session: SparkSession, customers: DataFrame, folder: str) -> None:
+    observer = RecordingObserver()
+    guard = pg.Guard(tm.NOTICE, mode="observe", observers=[observer])
+    spark = Spark(guard)
+    unreadable = customers.rdd.toDF(customers.schema.names)  # nothing says where it comes from
+    for made in (customers, unreadable):
+        rows = made.collect()
+        spark.check(made)
+        for given in (spark.withhold(made), spark.permitted(made, withhold=True), spark.narrowed(made)):
+            assert given.collect() == rows
+        assert spark.written(made).collect() == rows
+        assert spark.checkpointed(made, local=True).collect() == rows
+    spark.save(unreadable, folder)
+    assert session.read.parquet(folder).count() == unreadable.count()
+    assert {name.rpartition(".")[2] for name in observer.read_names} == {"email", "city", "device"}
+    assert {type(error) for error in observer.errors} == {pg.UnlabelledData}
+
+
+def test_observing_runs_every_text(session: SparkSession, customers: DataFrame) -> None:
+    observer = RecordingObserver()
+    spark = Spark(pg.Guard(tm.NOTICE, mode="observe", observers=[observer]))
+    assert spark.sql(session, "SHOW TABLES").columns == session.sql("SHOW TABLES").columns
+    assert spark.sql(session, "SELECT count(*) AS n FROM {c}", c=customers).collect() == [(customers.count(),)]
+    with pytest.raises(AnalysisException):
+        spark.sql(session, "SELECT * FROM nowhere_at_all")
+    assert [type(error) for error in observer.errors] == [UnresolvedStatement] * 2
+
+
+def test_a_guarded_frame_behaves_like_a_frame_when_observing(customers: DataFrame, folder: str) -> None:
+    guard = pg.Guard(tm.NOTICE, mode="observe")
+    guarded = Spark(guard).guarded(customers)
+    assert guarded.sparkSession is customers.sparkSession
+    assert guarded.groupBy("city").pivot("device").count().collect() == (
+        customers.groupBy("city").pivot("device").count().collect()
+    )
+    guarded.write.mode("overwrite").json(folder)
+    assert guarded.transform(lambda _: customers).count() == customers.count()
+    with guard.purpose(tm.RenewalGuidance, mode="enforce"):
+        for name in ("sparkSession", "semanticHash"):
+            with pytest.raises(pg.PurposeGuardError, match=name):
+                getattr(guarded, name)
+        with pytest.raises(pg.PurposeGuardError):
+            _ = guarded.write.json
+
+
+def test_observing_a_tag_that_covers_less_keeps_the_tag_that_is_there(customers: DataFrame) -> None:
+    observer = RecordingObserver()
+    guard = pg.Guard(tm.NOTICE, mode="observe", observers=[observer])
+    spark = Spark(guard)
+    tagged = spark.tagged(customers.select("device"), {"device": pg.NotPersonal})
+    assert [type(error) for error in observer.errors] == [FlowViolation]
+    with guard.purpose(tm.RenewalGuidance, mode="enforce"), pytest.raises(pg.PurposeViolation):
+        spark.check(tagged)

@@ -111,19 +111,21 @@ def test_what_was_not_sent_with_a_passport_is_refused(jobs, worker, ran):
     assert ran() == []
 
 
-def test_a_guard_that_observes_enqueues_and_runs_every_job(jobs):
-    observer = RecordingObserver()
-    watching = Passports(pg.Guard(tm.NOTICE, mode="observe", observers=[observer]), keys={"a": b"k" * 32})
-    queue = PurposeQueue("observed", is_async=False, connection=jobs.redis_client, passports=watching)
-    add = purpose_job(watching, permits=[tm.ProductGuidance])(add_one)
-    assert queue.enqueue(add, 1).return_value() == 2
-    missing, refused = observer.denials
-    assert "add_one was enqueued outside any purpose" in str(missing)
-    assert getattr(refused, "reason", None) == "missing"
+OBSERVER = RecordingObserver()
+WATCHING = Passports(pg.Guard(tm.NOTICE, mode="observe", observers=[OBSERVER]), keys={"a": b"k" * 32})
 
 
+@purpose_job(WATCHING, permits=[tm.ProductGuidance])
 def add_one(number: int) -> int:
     return number + 1
+
+
+def test_a_guard_that_observes_enqueues_and_runs_every_job(jobs):
+    queue = PurposeQueue("observed", is_async=False, connection=jobs.redis_client, passports=WATCHING)
+    assert queue.enqueue(add_one, 1).return_value() == 2
+    missing, refused = OBSERVER.denials
+    assert "add_one was enqueued outside any purpose" in str(missing)
+    assert getattr(refused, "reason", None) == "missing"
 
 
 def test_outside_a_purpose_it_is_not_enqueued(jobs):
