@@ -538,16 +538,6 @@ def iter_declared_tables(tables: Mapping[str, Columns]) -> Iterator[TaggedTable]
             yield TaggedTable(name or "(frame)", tuple(personal), bool(columns.subjects()))
 
 
-def list_personal_columns(tables: Mapping[str, Columns]) -> Fields:
-    """Return all personal columns of tables, each with its name in a refusal and its label."""
-    columns: list[tuple[str, Label]] = []
-    for table, tags in tables.items():
-        for name, tag in tags.items():
-            if tag.label is not NOT_PERSONAL:
-                columns.append((f"{table}.{name}" if table else name, tag.label))
-    return tuple(columns)
-
-
 def describe_statement(kind: str, tables: Iterable[str]) -> str:
     """Describe a statement, for example ``select of `customer` in shop.report (shop.py:31)``.
 

@@ -250,16 +250,6 @@ class ObservedLog(Observer):
             self._logged.add(kind)
             log_observed(error)
 
-    def unresolved(
-        self,
-        fields: Fields,  # noqa: ARG002  # as in Observer
-        activity: Activity | None,  # noqa: ARG002  # as in Observer
-        event: str,  # noqa: ARG002  # as in Observer
-        error: PurposeGuardError,
-    ) -> None:
-        """Log the error."""
-        log_observed(error)
-
 
 def load_logging() -> None:
     """Import the logging module before the first denial. Called when an observing guard or activity is created.

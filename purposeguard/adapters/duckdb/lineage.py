@@ -21,6 +21,7 @@ from purposeguard.adapters.sql.functions import NAMED_TABLE_FUNCTIONS
 from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, ReadStatement, list_used_columns, read_statement
 from purposeguard.adapters.sql.parsing import parse_statement
 from purposeguard.adapters.sql.tags import Catalog, Tables
+from purposeguard.adapters.sql.unresolved import ReachableColumns
 from purposeguard.adapters.sql.writing import write_as_parsed
 from purposeguard.adapters.tags import Tag
 from purposeguard.errors import UnresolvedStatement
@@ -65,6 +66,7 @@ class World:
             UnresolvedStatement: the tables that a view reads are unknown.
         """
         self.tables: Final = tables
+        self.reachable: Final = ReachableColumns(tables)
         self._decider: Final = decider
         self._locked: Final = locked
         self._catalogue: Final = Catalog(tables, DIALECT, functions=None, schema="main")

@@ -21,7 +21,7 @@ from purposeguard.adapters.duckdb.locked import MEMORY, LockedDatabase
 from purposeguard.adapters.duckdb.result import Result, add_tags, make_table_fetcher
 from purposeguard.adapters.duckdb.rows import ReadyStatement, fill_placeholders, list_source_spellings, quote_name
 from purposeguard.adapters.duckdb.tags import merge_tags, source_of
-from purposeguard.adapters.enforcement import Decider, list_personal_columns
+from purposeguard.adapters.enforcement import Decider
 from purposeguard.adapters.row_rule import RowRule
 from purposeguard.adapters.sql.lineage import Analysis, FlowLabels, list_used_columns
 from purposeguard.adapters.sql.tags import Tables
@@ -210,10 +210,10 @@ class Runner:
         """Run any text unchanged, and report what it would have been refused for."""
         with self._lock:
             world = self._world
-        personal = list_personal_columns(world.tables)
+        event, columns = world.reachable.describe(text)
         statement: DuckdbStatement | None = None
         use: Use[Any] | None = None
-        with self._decider.report_unresolved("statement of DuckDB", personal):
+        with self._decider.report_unresolved(event, columns):
             with self._lock:
                 statement = world.statement(text)
             use, _ = self._decide(statement, world)
@@ -221,7 +221,7 @@ class Runner:
             self._locked.require_unchanged()
         table, types = self._locked.run_unchanged(text, parameters)
         if statement is None:  # Its rows may come from anything.
-            label = Label.join(NOT_PERSONAL, *(label for _, label in personal))
+            label = Label.join(NOT_PERSONAL, *(label for _, label in world.reachable.all_columns))
             outputs = [Tag(label)] * table.num_columns
         else:
             outputs = self._label_observed(statement, world, table.schema.names)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar, cast
 
 from purposeguard.adapters import row_values
-from purposeguard.adapters.enforcement import Decider, Demand, list_personal_columns
+from purposeguard.adapters.enforcement import Decider, Demand
 from purposeguard.adapters.frames.kinds import FrameKind, find_frame_kind, refuse_odd
 from purposeguard.adapters.frames.tags import FrameTags
 from purposeguard.adapters.row_rule import RowRule
@@ -158,7 +158,8 @@ class Frames:
         """Report the use of a frame, and what would have been refused."""
         with self._decider.report_unresolved(_KIND):
             tagged = self._tags.of(kind, frame, tags, self._decider.revisions)
-            with self._decider.report_unresolved(_KIND, list_personal_columns({_TABLE: tagged})):
+            personal = tuple((name, tag.label) for name, tag in tagged.items() if tag.is_personal)
+            with self._decider.report_unresolved(_KIND, personal):
                 names = _select_names(kind.list_names(frame), requested)
                 self._decider.check_demand(self._demand(tagged, tuple(names), narrowed=narrowed))
 
