@@ -18,13 +18,16 @@ import difflib
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from purposeguard.errors import StoreUnavailable
+from purposeguard.guard import Guard
+from purposeguard.integrations.stated_purposes import find_activity, find_block
 from purposeguard.integrations.threads import hopping, off_loop, settled
 from purposeguard.runtime.activity import Block
 from purposeguard.runtime.engine import Engine
-from purposeguard.runtime.entry_point import EntryPoint, name_method
+from purposeguard.runtime.entry_point import METHODS, EntryPoint, name_method
 from purposeguard.runtime.site import Site
 
 __all__ = ["WEBSOCKET", "PurposeRoutes"]
@@ -69,14 +72,26 @@ class PurposeRoutes:
     that it runs after its answer. Functions that a framework runs in threads, and tasks that are created beside it,
     have none. In a FastAPI application, `install` of `integrations.fastapi` carries the purpose there.
 
+    If `guard` has a file `purposes.toml`, each route that is not in `routes` runs for the purpose that the file states.
+
     Raises:
         TypeError: A route is given something that is no block, or the application has no routes that can be asked.
-        ValueError: A route is not written as above, or the application has none of this name.
+        ValueError: A route is not written as above, or the application has none of this name. Or the file states
+            another purpose for a route.
     """
 
-    def __init__(self, app: App, routes: Mapping[str, Block[Any] | None], *, of: App | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        routes: Mapping[str, Block[Any] | None] = MappingProxyType({}),
+        *,
+        of: App | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         """Wrap the routes of the application. `of` is the application that has the routes, if `app` hides them."""
         self._app = app
+        if guard is not None:
+            routes = add_stated_routes(guard, of or app, routes)
         self._runs = {name: _make_run(name, block) for name, block in routes.items()}
         self._hooked: dict[tuple[int, str, bool], Any] = {}
         route_names = set(self._hook_all(_list_routes(of or app), ""))
@@ -87,7 +102,7 @@ class PurposeRoutes:
         """Handle one request, or the lifespan of the application."""
         with enter_entry_point(scope):
             if self._runs or scope.get(_PLACE) is None:  # Or else the purposes of the application around it hold.
-                scope[_PLACE] = _RoutePlace(self, "", scope.get(_MOUNT, ""))
+                scope[_PLACE] = _RoutePlace(self, "", get_mount(scope))
             await self._app(scope, receive, send)
 
     def _hook_all(self, routes: Iterable[Any], prefix: str) -> Iterator[str]:
@@ -251,10 +266,66 @@ def enter_entry_point(scope: Scope) -> contextlib.AbstractContextManager[object]
     return entry_point
 
 
-def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Iterator[tuple[Any, str]]:
+def add_stated_routes(
+    guard: Guard,
+    app: App,
+    routes: Mapping[str, Block[Any] | None],
+    *,
+    mount: str = "",
+    list_stated: Callable[[Any, str], Iterable[Block[Any]]] = lambda _route, _path: (),
+) -> Mapping[str, Block[Any] | None]:
+    """Return the routes of a table, and those of the application for which `purposes.toml` alone states a purpose.
+
+    Args:
+        guard: The guard with the file.
+        app: The application that has the routes.
+        routes: The table.
+        mount: The template of the path at which the application is mounted.
+        list_stated: Lists what the code states for a route with this path elsewhere than in the table.
+
+    Raises:
+        ValueError: Code and file state different purposes for a route.
+    """
+    if guard.purposes is None:
+        return routes
+    added: dict[str, Block[Any] | None] = {}
+    for route, path in iter_routes(app, behind_middlewares=False):
+        if _list_nested_routes(route):
+            continue
+        stated = [find_activity(getattr(route, "endpoint", None)), *list_stated(route, path)]
+        for name in _iter_entry_points(route, path):
+            if name in routes and routes[name] is None:  # The code says that it uses nothing personal.
+                continue
+            method, _, template = name.partition(" ")
+            block = find_block(guard, f"{method} {mount}{template}", [*stated, routes.get(name)])
+            if block is not None:
+                added[name] = block
+    return {**added, **routes}
+
+
+def _iter_entry_points(route: Any, path: str) -> Iterator[str]:
+    """Yield the names of a route as entry points, relative to the application."""
+    names = set(_iter_route_names(route, path))
+    if f"{_ANY} {path}" in names:
+        names.remove(f"{_ANY} {path}")
+        names.update(f"{method} {path}" for method in METHODS)
+    if f"GET {path}" in names:
+        names.discard(f"HEAD {path}")
+    yield from names
+
+
+def get_mount(scope: Scope) -> str:
+    """Return the template of the path at which the present application is mounted."""
+    return str(scope.get(_MOUNT, ""))
+
+
+def iter_routes(
+    app: Any, prefix: str = "", *, below_mounts: bool = True, behind_middlewares: bool = True
+) -> Iterator[tuple[Any, str]]:
     """Yield each route of an application, or of a list of routes, with its whole path.
 
-    Routes of included routers and below mounts are included.
+    Routes of included routers and below mounts are included, also those of applications that are mounted with
+    middlewares around them.
 
     Raises:
         TypeError: The application has no routes that can be asked.
@@ -265,8 +336,10 @@ def iter_routes(app: Any, prefix: str = "", *, below_mounts: bool = True) -> Ite
             path = prefix + _route_path(route_or_context)
             yield route_or_context, path
             if below_mounts:
-                below = _list_nested_routes(route_or_context) or _routes_behind_middlewares(route_or_context)
-                yield from iter_routes(below, path.removesuffix(_ANYTHING))
+                below = _list_nested_routes(route_or_context)
+                if not below and behind_middlewares:
+                    below = _routes_behind_middlewares(route_or_context)
+                yield from iter_routes(below, path.removesuffix(_ANYTHING), behind_middlewares=behind_middlewares)
 
 
 def _require_known_route(name: str, route_names: set[str]) -> None:

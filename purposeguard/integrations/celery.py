@@ -22,11 +22,15 @@ from typing import Any, ClassVar, Final
 
 from purposeguard.errors import PassportRefused
 from purposeguard.extras import Needs, must_be_tested
+from purposeguard.guard import Guard
+from purposeguard.integrations.stated_purposes import find_activity, find_block, get_site, require_permitted
+from purposeguard.runtime.activity import Block
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.site import Site
 
 with Needs(__name__, "celery"):
     from celery import Task
+    from celery.utils.imports import symbol_by_name
     from celery.utils.time import maybe_make_aware
 
     from purposeguard.integrations.passport import (
@@ -41,6 +45,8 @@ with Needs(__name__, "celery"):
 
     must_be_tested("celery", "5.5", "5.7")
 
+_ENTERED: Final = "purposeguard_entered"
+"""The attribute of a task's request that says that its body runs already."""
 _ORIGIN: Final = "purposeguard_origin"
 """The attribute of a task's request that holds the passport of its message."""
 
@@ -61,12 +67,36 @@ def headers_for(passports: Passports, name: str, *, subject: object = None) -> d
     return passports.make_header(audience=audience(name), subject=subject)
 
 
+def install(app: Any, guard: Guard) -> None:
+    """Make each task of an application an entry point that runs for the purpose that `purposes.toml` states for it.
+
+    Call it before the application has made tasks; those of `@app.task` are made when it starts. Tasks with another
+    `base` stay as they are. `purpose_task` does the same, and sends purposes with messages.
+
+    Raises:
+        TypeError: `guard` is no guard.
+        RuntimeError: The application has made tasks already.
+    """
+    if not isinstance(guard, Guard):
+        raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
+    if "Task" in vars(app):
+        raise RuntimeError(f"{app!r} has made tasks already: call `install` where the application is made")
+    base = symbol_by_name(app.task_cls)
+    app.task_cls = type("StatedTask", (StatedTask, base), {"guard": guard, "abstract": True, "__module__": __name__})
+
+
 def purpose_task(passports: Passports, base: type[Any] = Task) -> type[PurposeTask]:
     """Return a task class for an application, `Celery(…, task_cls=…)`, or for one task, `@app.task(base=…)`.
 
     `base` is the class that tasks would have otherwise.
     """
-    namespace = {"passports": passports, "abstract": True, "__module__": __name__, "__doc__": PurposeTask.__doc__}
+    namespace = {
+        "passports": passports,
+        "guard": passports.guard,
+        "abstract": True,
+        "__module__": __name__,
+        "__doc__": PurposeTask.__doc__,
+    }
     bases: tuple[type[Any], ...] = (PurposeTask, base)
     if issubclass(base, PurposeTask) or issubclass(PurposeTask, base):  # One class already has both.
         bases = (base if issubclass(base, PurposeTask) else PurposeTask,)
@@ -76,20 +106,58 @@ def purpose_task(passports: Passports, base: type[Any] = Task) -> type[PurposeTa
 _Task: Any = Task  # Celery comes without types.
 
 
-class PurposeTask(_Task):  # type: ignore[misc]  # The base class has no types.
-    """A task that runs for the purpose of the passport in its message. `purpose_task` makes it.
+class StatedTask(_Task):  # type: ignore[misc]  # The base class has no types.
+    """A task that is an entry point, and runs for the purpose that `purposes.toml` states for it. `install` makes it.
 
-    `permits` are the purposes that the task may run for. Without `permits`, it runs without a purpose, or for one that
-    its function states. If a task is for the data of one person, `subject` names the parameter that takes their id. Its
-    passport is then valid for that person alone.
-
-    Raises:
-        UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
-        TypeError: The function has no parameter that `subject` names.
+    Raises, when the task is bound to its application:
+        ValueError: The code of the task and the file state different purposes.
     """
 
     abstract = True
     name: str
+    guard: ClassVar[Guard]
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """List the activity of the task."""
+        super().on_bound(app)
+        block = cls._find_block(cls.run) if getattr(cls, "name", None) else None  # A base class has no name.
+        if block is not None:
+            block.stated.get_handle_at(get_site(block))
+
+    @classmethod
+    def _find_block(cls, run: Any) -> Block[Any] | None:
+        return find_block(cls.guard, EntryPoint.task(cls.name).name, [find_activity(run)])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the body: of a message, for the purpose of its task; in a direct call, for that of the caller."""
+        request = self.request_stack.top
+        if request is None or request.called_directly or hasattr(request, _ENTERED):
+            return super().__call__(*args, **kwargs)
+        setattr(request, _ENTERED, True)
+        with EntryPoint.task(self.name):
+            return self._run_message(request, args, kwargs)
+
+    def _run_message(self, request: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG002  # A subclass uses it.
+        block = self._find_block(self.run)
+        run = self.run if block is None else block.wrap_function(self.run, get_site(block))
+        return run(*args, **kwargs)
+
+
+class PurposeTask(StatedTask):
+    """A task that runs for the purpose of the passport in its message. `purpose_task` makes it.
+
+    `permits` are the purposes that the task may run for. Without `permits`, it runs without a purpose, or for one that
+    its function or `purposes.toml` states. If a task is for the data of one person, `subject` names the parameter that
+    takes their id. Its passport is then valid for that person alone.
+
+    Raises:
+        UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
+        TypeError: The function has no parameter that `subject` names.
+        ValueError: `purposes.toml` states another purpose than the code, when the task is bound to its application.
+    """
+
+    abstract = True
     passports: ClassVar[Passports]
     permits: Any = None
     subject: str | None = None
@@ -103,13 +171,12 @@ class PurposeTask(_Task):  # type: ignore[misc]  # The base class has no types.
         if "run" in vars(cls) and cls.subject is not None and cls.subject not in inspect.signature(cls.run).parameters:
             raise TypeError(f"{getattr(cls, 'name', cls.__name__)} has no parameter `{cls.subject}`")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the body: of a message, for the purpose of its passport; in a direct call, for that of the caller."""
-        request = self.request_stack.top
-        if request is None or request.called_directly or hasattr(request, _ORIGIN):
-            return super().__call__(*args, **kwargs)
-        with EntryPoint.task(self.name):
-            return self._run_message(request, args, kwargs)
+    @classmethod
+    def _find_block(cls, run: Any) -> Block[Any] | None:
+        if cls.permits is None:
+            return super()._find_block(run)
+        require_permitted(cls.guard, EntryPoint.task(cls.name).name, cls.permits)
+        return None
 
     def _run_message(self, request: Any, args: Any, kwargs: Any) -> Any:
         passports = self.passports
@@ -117,7 +184,7 @@ class PurposeTask(_Task):  # type: ignore[misc]  # The base class has no types.
         origin = self._origin(text, args, kwargs)
         setattr(request, _ORIGIN, origin)
         if self.permits is None:
-            return self.run(*args, **kwargs)
+            return super()._run_message(request, args, kwargs)
         with passports.accept(
             origin or text,
             permits=self.permits,

@@ -37,9 +37,11 @@ from purposeguard.integrations.asgi import (
     Run,
     Scope,
     Send,
+    add_stated_routes,
     answer_off_loop,
     enter_entry_point,
     get_declared_route,
+    get_mount,
     iter_layers,
     iter_routes,
     make_purpose_run,
@@ -95,8 +97,9 @@ def install(
     The entry point of a request is its route, such as `GET /users/{id}`, from the time that the route is chosen until
     everything that belongs to the request has run. Before that, and without a route, it is `GET (no route)`.
 
-    `routes` gives routes their purposes in one place, as `PurposeRoutes` does. Call this function once, before the
-    application starts. The routes are inspected when it starts.
+    `routes` gives routes their purposes in one place, as `PurposeRoutes` does. A route for which the code states no
+    purpose runs for the one that the guard's file `purposes.toml` states for its entry point. Call this function once,
+    before the application starts. The routes are inspected when it starts.
 
     Raises:
         TypeError: `guard` is no guard.
@@ -107,6 +110,7 @@ def install(
         MisdeclaredRoute: a route states two purposes, one of another guard, or a subject that it does not take.
         HooksMissing: FastAPI does not call what is put in its routes.
         TypeError, ValueError: `routes` is not as `PurposeRoutes` wants it.
+        ValueError: The code and `purposes.toml` state different purposes for a route.
     """
     if not isinstance(guard, Guard):
         raise TypeError(f"`install` is given a guard, not {type(guard).__name__}")
@@ -153,7 +157,7 @@ class _InstalledMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._inspected_routes != len(self._installed.routes):
             try:
-                await self._prepare()
+                await self._prepare(get_mount(scope))
             except Exception as error:
                 # Without this message, servers assume that the application has no lifespan, and go on.
                 if scope["type"] == "lifespan":
@@ -169,11 +173,14 @@ class _InstalledMiddleware:
         with nothing_hops():  # The context may be a copy of that of another request.
             await answer_off_loop(self._guard.engine, self._entry, scope, receive, send, refuse=refuse)
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, mount: str) -> None:
         if self._inspected_routes < 0:
             await verify_hooks(PurposeRoute)
         # Later calls replace the first PurposeRoutes, and do not wrap it.
-        entry = PurposeRoutes(self._app, self._routes, of=self._installed)
+        routes = add_stated_routes(
+            self._guard, self._installed, self._routes, mount=mount, list_stated=_list_declared_blocks
+        )
+        entry = PurposeRoutes(self._app, routes, of=self._installed)
         self.prepare_routes()
         self._entry = entry
 
@@ -213,17 +220,23 @@ def _find_mounted_application(route: Any) -> FastAPI | None:
     return None
 
 
+def _list_declared_blocks(route: Any, _path: str = "") -> list[Block[Any]]:
+    """List the blocks that a route and its dependencies declare."""
+    declared: _RouteDeclaration | None = getattr(get_declared_route(route), "declared", None)
+    dependant = getattr(route, "dependant", None)
+    blocks: list[Block[Any]] = [] if declared is None else [declared.block]
+    return blocks if dependant is None else blocks + _find_entered_blocks(dependant)
+
+
 def _check_declaration(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
     declared: _RouteDeclaration | None = getattr(get_declared_route(route), "declared", None)
     endpoint = getattr(route, "endpoint", None)
-    blocks: list[Block[Any]] = [] if declared is None else [declared.block]
+    blocks = _list_declared_blocks(route)
     for name, block in table.items():
         is_named = name.partition(" ")[2] == path and _is_name_of(name, route)
         if is_named and block is not None:
             blocks.append(block)
     dependant = getattr(route, "dependant", None)
-    if dependant is not None:
-        blocks += _find_entered_blocks(dependant)
     if len(blocks) > 1:
         stated = ", ".join(f"{_describe_block(block)[0]}" for block in blocks)
         raise MisdeclaredRoute(f"{format_route_place(endpoint, path)} states several purposes ({stated}): leave one")

@@ -24,8 +24,10 @@ from purposeguard.errors import PurposeGuardError, PurposeMissing
 from purposeguard.extras import Needs, must_be_tested
 from purposeguard.guard import Guard
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
+from purposeguard.integrations.stated_purposes import find_activity, find_block, get_site
 from purposeguard.runtime.activity import ActivityWrapper, Block
 from purposeguard.runtime.entry_point import EntryPoint, name_method
+from purposeguard.runtime.registry import Activity
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.use import Use, is_owner_running
 from purposeguard.runtime.wrapping import wrap_body
@@ -75,7 +77,8 @@ class Purposes:
     `routes` maps a route to a block, `guard.purpose(…)`, or to None if it uses nothing personal. A route is one of:
     `METHOD /rule`, exactly as the application writes it (HEAD counts as GET); an endpoint; or `blueprint.*`, for all
     routes of a blueprint that nothing else names. Each is an activity, called after the route unless its block has a
-    name. Every route that is named here must exist, so call this after the routes are registered.
+    name. Every route that is named here must exist, so call this after the routes are registered. All other routes run
+    for the purposes that the guard's file `purposes.toml` states for their entry points.
 
     The purpose begins before the first `before_request`. It holds in the view, in error handlers, in `after_request`
     and `teardown_request`, and in each step of a streamed answer. It also holds in asynchronous views and hooks, which
@@ -86,7 +89,8 @@ class Purposes:
 
     Raises:
         TypeError: A route is given something that is no block, or there is no guard.
-        ValueError: The application has no such route, a route is named twice, or a block is of another guard.
+        ValueError: The application has no such route, a route is named twice, a block is of another guard, or
+            `purposes.toml` states another purpose for a route.
         RuntimeError: The application has purposes already.
     """
 
@@ -233,7 +237,8 @@ class _RequestPurposes:
         as_get = method == "HEAD" and f"HEAD {rule.rule}" not in self._blocks
         path = f"{'GET' if as_get else method} {rule.rule}"
         names = intersect((path, rule.endpoint), self._blocks)
-        marked = _find_marked_block(self._app.view_functions.get(rule.endpoint), "GET" if as_get else method)
+        view = self._app.view_functions.get(rule.endpoint)
+        marked = _find_marked_block(view, "GET" if as_get else method)
         if marked is not None:
             names.append("@purpose")
         if len(names) > 1:
@@ -241,14 +246,25 @@ class _RequestPurposes:
             raise ValueError(f"{where}the route `{path}` is named twice, by `{'` and `'.join(names)}`: name it once")
         if marked is not None:
             self._require_same_guard(path, marked[1])
+            self._find_stated_block(rule, method, [marked[1]])
             return self._route(marked[1], Site.of(marked[0]))
         if not names:
             names = intersect(_iter_blueprint_patterns(rule.endpoint), self._blocks)[:1]
-        block = self._blocks[names[0]] if names else None
+        if not names:
+            stated = self._find_stated_block(rule, method, [find_activity(view)])
+            return None if stated is None else self._route(stated, get_site(stated))
+        block = self._blocks[names[0]]
         if block is None:
             return None
+        self._find_stated_block(rule, method, [block])
         _, line, module = block.stated.where
         return self._route(block, Site(module, names[0], line))
+
+    def _find_stated_block(
+        self, rule: Rule, method: str, stated: Iterable[Block[Any] | Activity | None]
+    ) -> Block[Any] | None:
+        """Return a block if `purposes.toml` alone states a purpose. Raise ValueError if the code states another one."""
+        return find_block(self._guard, f"{name_method(method, rule.methods or ())} {rule.rule}", stated)
 
     def _route(self, block: Block[Any], site: Site) -> ActivityWrapper:
         key = (id(block), site)  # The table or the views keep the blocks alive.

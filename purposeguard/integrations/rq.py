@@ -25,12 +25,15 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from purposeguard.errors import PassportRefused
 from purposeguard.extras import Needs, must_be_tested
+from purposeguard.guard import Guard
+from purposeguard.integrations.stated_purposes import find_activity, find_block, get_site, require_permitted
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.site import Site
 from purposeguard.runtime.wrapping import require_function
 
 with Needs(__name__, "rq"):
     from rq import Queue, Retry, get_current_job
+    from rq.job import Job
 
     from purposeguard.integrations.passport import (
         HEADER,
@@ -130,6 +133,7 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
     Raises:
         UnknownPurpose, TypeError: `permits` is no list of purposes of the notice.
         TypeError: No function is decorated, or it has no parameter that `subject` names.
+        ValueError: `purposes.toml` states a purpose that is not in `permits`.
     """
 
     def decorate(fn: F) -> F:
@@ -137,6 +141,7 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
         site = Site.of(fn)
         purposes = passports.declare(permits, site.dotted, site)
         declared = _JobDeclaration(passports, purposes, subject, fn, site)
+        require_permitted(passports.guard, EntryPoint.task(site.dotted).name, purposes)
         if subject is not None and subject not in inspect.signature(fn).parameters:
             raise TypeError(f"{site.dotted} has no parameter `{subject}`")
         wrapper: Any = _run_async(fn, declared) if inspect.iscoroutinefunction(fn) else _run(fn, declared)
@@ -145,6 +150,29 @@ def purpose_job(passports: Passports, *, permits: Any, subject: str | None = Non
         return cast("F", wrapper)
 
     return decorate
+
+
+def job_class(guard: Guard, base: type[Any] = Job) -> type[Any]:
+    """Return a class of jobs for workers, `rq worker --job-class shop.jobs.GuardedJob`.
+
+    Each job is an entry point, and runs for the purpose that `purposes.toml` states for it. Functions that
+    `purpose_job` decorates need no such class.
+
+    Raises, when the job runs:
+        ValueError: The code of its function and the file state different purposes.
+    """
+
+    class GuardedJob(base):  # type: ignore[misc]  # The base class is a parameter.
+        @property
+        def func(self) -> Any:
+            """The function of the job, which runs at the entry point and for the purpose."""
+            fn, entry_point = super().func, EntryPoint.task(self.func_name)
+            if hasattr(fn, _DECLARED):
+                return fn
+            block = find_block(guard, entry_point.name, [find_activity(fn)])
+            return entry_point.wrap(fn if block is None else block.wrap_function(fn, get_site(block)))
+
+    return GuardedJob
 
 
 def _find_arriving_job() -> Any:

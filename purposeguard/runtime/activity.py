@@ -198,7 +198,7 @@ class Block(Generic[P]):
         site = site or Site.of(fn)
         activity = stated.make_activity(site, stated.name or site.dotted)
         wrapper = _run_as_activity(fn, stated.engine, activity)
-        wrapper.__purposeguard_activity__ = True  # type: ignore[attr-defined]  # Access functions look for it.
+        wrapper.__purposeguard_activity__ = activity  # type: ignore[attr-defined]  # Access functions and integrations look for it.
         stated.register.add_activity(site, activity)
         return wrapper
 

@@ -13,7 +13,8 @@ from purposeguard.runtime.wrapping import Function, wrap_body
 _ENTRY_POINT: Final[ContextVar[EntryPoint | None]] = ContextVar("purposeguard_entry_point", default=None)
 
 _NO_ROUTE: Final = "(no route)"
-_METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "WEBSOCKET"})
+METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+"""The methods of HTTP in the names of entry points."""
 
 
 class EntryPoint:
@@ -123,4 +124,4 @@ def name_method(method: str, declared: Collection[str] = ()) -> str:
     upper = method.upper()
     if upper == "HEAD" and (not declared or "GET" in declared):
         return "GET"
-    return upper if upper in _METHODS or upper in declared else "OTHER"
+    return upper if upper in METHODS or upper in ("WEBSOCKET", *declared) else "OTHER"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,12 +18,16 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path, re_path
+from django.utils.decorators import method_decorator
+from django.views import View
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import ViewSet
 
+import purposeguard as pg
 from examples.django_shop.privacy import guard
-from purposeguard.integrations.django import purposed
+from purposeguard.integrations.django import PurposeMixin, purpose, purposed
+from purposeguard.integrations.django.views import load_guard_from_settings
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation
 from purposeguard.runtime.entry_point import current_entry_point
@@ -217,3 +223,140 @@ class Command(BaseCommand):
 def test_a_command_is_an_entry_point() -> None:
     call_command(Command())
     assert SEEN == {"command": "command test_entry_points"}
+
+
+# --- purposes of a file
+
+FILE = """\
+["GET /shops/**"]
+purpose = "renewal-guidance"
+
+["POST /shops/**"]
+purpose = "product-guidance"
+
+["GET /own/stated/**"]
+purpose = "renewal-guidance"
+
+["command test_entry_points"]
+purpose = "renewal-guidance"
+mode = "observe"
+"""
+
+
+@pytest.fixture
+def with_file(tmp_path: Path) -> Iterator[pg.Guard]:
+    file = tmp_path / "purposes.toml"
+    file.write_text(FILE, "utf-8")
+    own = pg.Guard(tm.NOTICE, purposes=file)
+    with OWN, override_settings(PURPOSEGUARD_GUARD=own):
+        yield own
+
+
+def describe() -> str:
+    try:
+        activity = load_guard_from_settings().current.activity
+    except pg.PurposeMissing:
+        return "none"
+    return f"{activity.purpose_id} as {activity.name}{' observing' if activity.observing else ''}"
+
+
+def tell(request: HttpRequest, **_: object) -> HttpResponse:
+    return HttpResponse(describe())
+
+
+async def tell_async(request: HttpRequest, **_: object) -> HttpResponse:
+    return HttpResponse(describe())
+
+
+def tell_in_stream(request: HttpRequest, **_: object) -> StreamingHttpResponse:
+    return StreamingHttpResponse(iter([describe()]))
+
+
+class Telling(View):
+    def get(self, request: HttpRequest, **_: object) -> HttpResponse:
+        return HttpResponse(describe())
+
+    post = get
+
+
+class TellingPeople(ViewSet):
+    def list(self, request: Any) -> Response:
+        return Response(describe())
+
+
+@contextlib.contextmanager
+def routed(prefix: str = "shops", **views: Any) -> Iterator[None]:
+    own = ModuleType("own_urls")
+    own_router = SimpleRouter()
+    own_router.register("people", TellingPeople, basename="person")
+    pages = [path(f"{name}/<str:key>/", view) for name, view in views.items()]
+    inside = include([*pages, *own_router.urls])
+    vars(own)["urlpatterns"] = [path(f"{prefix}/", inside), path("other/", tell)]
+    with override_settings(ROOT_URLCONF=own):
+        yield
+
+
+VIEWS = {"plain": tell, "async": tell_async, "stream": tell_in_stream, "class": Telling.as_view()}
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["wsgi", "asgi"])
+def test_views_run_for_the_purposes_of_the_file(with_file: pg.Guard, is_async: bool) -> None:
+    @async_to_sync
+    async def ask_async(method: str, url: str) -> str:
+        return str((await AsyncClient().generic(method, url)).content.decode())
+
+    def ask(method: str, url: str) -> str:
+        return str(Client().generic(method, url).content.decode())
+
+    send = ask_async if is_async else ask
+    with routed(**VIEWS):
+        for name in ("plain", "async", "class"):
+            assert send("GET", f"/shops/{name}/7/") == f"1.2(1)① as GET /shops/{name}/<str:key>/"
+            assert send("POST", f"/shops/{name}/7/") == f"1.2(1)② as POST /shops/{name}/<str:key>/"
+        assert send("GET", "/other/") == send("PUT", "/shops/plain/7/") == "none"
+        assert send("GET", "/shops/people/") == '"1.2(1)① as GET /shops/people/$"'
+        listed = {activity.name for activity in with_file.activities}
+        assert {"GET /shops/plain/<str:key>/", "POST /shops/class/<str:key>/", "GET /shops/people/$"} <= listed
+        assert "POST /shops/people/$" not in listed
+
+
+def test_streams_run_for_the_purposes_of_the_file(with_file: pg.Guard) -> None:
+    def stream(request: HttpRequest, **_: object) -> StreamingHttpResponse:
+        return StreamingHttpResponse(describe() for _ in range(2))
+
+    with routed(stream=stream):
+        answer: Any = Client().get("/shops/stream/7/")
+        assert list(answer) == [b"1.2(1)\xe2\x91\xa0 as GET /shops/stream/<str:key>/"] * 2
+
+
+@pytest.mark.parametrize("way", ["view", "class", "method", "guard"])
+def test_a_view_and_the_file_may_not_state_different_purposes(with_file: pg.Guard, way: str) -> None:
+    def make(stated: Any) -> Any:
+        class Stated(Telling):
+            pass
+
+        if way == "class":
+            mixed: Any = type("Mixed", (PurposeMixin, Telling), {"purpose": stated})
+            return mixed.as_view()
+        if way == "method":
+            return method_decorator(purpose(stated), name="get")(Stated).as_view()
+        return (purpose(stated) if way == "view" else with_file.purpose(stated))(tell)
+
+    with routed("own", stated=make(tm.RenewalGuidance)):
+        assert Client().get("/own/stated/7/").content.startswith("1.2(1)①".encode())
+    with routed("own", stated=make(tm.IncidentGuidance)), pytest.raises(ValueError, match="leave one of them"):
+        Client().get("/own/stated/7/")
+
+
+def test_a_command_runs_for_the_purpose_of_the_file(with_file: pg.Guard) -> None:
+    class Telling(BaseCommand):
+        def handle(self, *_: object, **__: object) -> str:
+            return describe()
+
+    class Stated(BaseCommand):
+        @with_file.purpose(tm.ProductGuidance)
+        def handle(self, *_: object, **__: object) -> None: ...
+
+    assert call_command(Telling()) == "1.2(1)① as command test_entry_points observing"
+    with pytest.raises(ValueError, match="leave one of them"):
+        call_command(Stated())

@@ -14,7 +14,9 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from purposeguard.integrations.django.stated_views import enter_stated_views
 from purposeguard.integrations.django.views import load_guard_from_settings
+from purposeguard.integrations.stated_purposes import find_activity, find_block, get_site
 from purposeguard.integrations.threads import hops
 from purposeguard.runtime.entry_point import EntryPoint
 
@@ -34,6 +36,8 @@ class RequestsConfig(AppConfig):
     def ready(self) -> None:
         """Make management commands entry points, and the queries of `async` views run for their purpose.
 
+        Views and commands run for the purposes that the guard's file `purposes.toml` states.
+
         Raises:
             TypeError: There is no guard.
         """
@@ -45,6 +49,7 @@ class RequestsConfig(AppConfig):
 def hold_requests() -> None:
     """Make management commands entry points, and let the queries of `async` views run for their purpose."""
     _enter_commands()
+    enter_stated_views()
     connection_created.connect(_add_wrapper, dispatch_uid="purposeguard-hops", weak=False)
     for connection in connections.all(initialized_only=True):
         _add_wrapper(connection=connection)
@@ -72,8 +77,10 @@ def _enter_commands() -> None:
 
     @functools.wraps(execute)
     def execute_at_entry_point(command: BaseCommand, *args: Any, **options: Any) -> Any:
-        with EntryPoint.command(type(command).__module__.rpartition(".")[2]):
-            return execute(command, *args, **options)
+        with EntryPoint.command(type(command).__module__.rpartition(".")[2]) as entry_point:
+            block = find_block(load_guard_from_settings(), entry_point.name, [find_activity(command.handle)])
+            run = execute if block is None else block.wrap_function(execute, get_site(block))
+            return run(command, *args, **options)
 
     setattr(execute_at_entry_point, _MARK, True)
     commands: Any = BaseCommand

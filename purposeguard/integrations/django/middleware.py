@@ -9,9 +9,10 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
+from purposeguard.integrations.django.stated_views import check_root_urls, name_route
 from purposeguard.integrations.django.views import holds_stream
 from purposeguard.integrations.problems import MEDIA_TYPE, problem_of
-from purposeguard.runtime.entry_point import EntryPoint, name_method
+from purposeguard.runtime.entry_point import EntryPoint
 
 _ENTRY_POINT: Final = "purposeguard_entry_point"
 """The attribute of a request that holds its entry point."""
@@ -33,11 +34,16 @@ class PurposeMiddleware:
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        """Initialize with the next middleware or view, which answers the request."""
+        """Initialize with the next middleware or view, which answers the request.
+
+        Raises:
+            ValueError: A view and `purposes.toml` state different purposes.
+        """
         self._get_response = get_response
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]  # It also sees marked functions, on each Python.
         if self._is_async:
             markcoroutinefunction(self)
+        check_root_urls()
 
     def __call__(self, request: HttpRequest) -> Any:
         """Return the answer of the next middleware or view, or an awaitable of it."""
@@ -57,7 +63,7 @@ class PurposeMiddleware:
         match = request.resolver_match
         if match is not None and match.route is not None:
             entry_point: EntryPoint = getattr(request, _ENTRY_POINT)
-            entry_point.choose_route(name_method(request.method or ""), "/" + match.route.removeprefix("^"))
+            entry_point.name = name_route(request.method or "", match.route)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:  # noqa: ARG002  # The signature is Django's.
         """Return the answer to an error, or None if the error is not one of this library."""

@@ -15,12 +15,16 @@ from django.template.response import SimpleTemplateResponse
 from purposeguard.guard import Guard, Mode, load_guard
 from purposeguard.integrations.threads import hopping, off_loop, settled
 from purposeguard.policy.table import Conditions
+from purposeguard.runtime.activity import Block
 from purposeguard.runtime.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
 Call = Callable[..., Any]
 
 _END: Final = object()
+
+BLOCK: Final = "purposeguard_block"
+"""The attribute of a decorated view that holds the block of its purpose."""
 
 
 def purpose(
@@ -45,6 +49,17 @@ def purpose(
     """
     guard = load_guard_from_settings()
     block = guard.purpose(purpose, channel=channel, activity=activity, mode=mode, conditions=conditions)
+    return make_decorator(guard, block)
+
+
+def make_decorator(guard: Guard, block: Block[Any], place: Site | None = None) -> Callable[[F], F]:
+    """Return a decorator for views that enters the purpose of a block.
+
+    Args:
+        guard: The guard of the block.
+        block: The block.
+        place: Where the activity is declared. By default it is where the view is defined.
+    """
     runs: dict[Site, tuple[Call, Call]] = {}
 
     def decorate(view: F) -> F:
@@ -53,7 +68,7 @@ def purpose(
                 f"{view.__qualname__} is a class: derive it from PurposeMixin, or decorate its methods, "
                 '`@method_decorator(purpose(…), name="dispatch")`'
             )
-        site = Site.of(view)
+        site = place or Site.of(view)
         if site not in runs:  # `method_decorator` decorates anew at each request.
             runs[site] = (
                 block.wrap_function(_call, site),
@@ -69,7 +84,9 @@ def purpose(
         async def answer_async(*args: Any, **kwargs: Any) -> Any:
             return _wrap_deferred_response(await run_async(view, *args, **kwargs), run, run_async)
 
-        return cast("F", answer_async if iscoroutinefunction(view) else answer)  # pyright: ignore[reportDeprecated]  # It also sees marked functions.
+        wrapper: Any = answer_async if iscoroutinefunction(view) else answer  # pyright: ignore[reportDeprecated]  # It also sees marked functions.
+        setattr(wrapper, BLOCK, block)
+        return cast("F", wrapper)
 
     return decorate
 

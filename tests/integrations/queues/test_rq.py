@@ -14,9 +14,9 @@ from rq.job import Job
 
 import purposeguard as pg
 from purposeguard.integrations.passport import HEADER, Passports
-from purposeguard.integrations.rq import PurposeQueue, audience, purpose_job
+from purposeguard.integrations.rq import PurposeQueue, audience, job_class, purpose_job
 from purposeguard.notices import trendmicro_jp as tm
-from purposeguard.runtime.entry_point import EntryPoint
+from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from tests.integrations.queues.conftest import PYTHON, running
 from tests.support import RecordingObserver
 
@@ -226,6 +226,38 @@ def test_run_at_once_a_job_has_the_purpose_of_its_passport_and_not_that_of_its_c
     assert ran()[-1]["purpose"] is None
     with jobs.guard.purpose(tm.RenewalGuidance):
         assert "not-permitted" in result(queue.enqueue(jobs.note))
+
+
+FILE_GUARDS: list[pg.Guard] = []
+"""The guard of the next test, for the functions of its jobs."""
+
+
+def look() -> tuple[str, str | None]:
+    activity = FILE_GUARDS[-1].current.activity
+    return f"{activity.purpose_id} as {activity.name}", current_entry_point()
+
+
+async def look_async() -> tuple[str, str | None]:
+    return look()
+
+
+def test_jobs_of_a_class_run_for_the_purposes_of_the_file(broker, jobs, tmp_path):
+    path = tmp_path / "purposes.toml"
+    path.write_text(f"""["task {__name__}.look*"]\npurpose = "product-guidance"\n""", "utf-8")
+    guard = pg.Guard(tm.NOTICE, purposes=path)
+    FILE_GUARDS.append(guard)
+    queue = Queue("file", connection=jobs.redis_client, is_async=False, job_class=job_class(guard))
+    for fn in (look, look_async):
+        name = f"task {__name__}.{fn.__name__}"
+        assert queue.enqueue(fn).return_value() == (f"{GUIDANCE} as {name}", name)
+    assert (
+        queue.enqueue(current_entry_point).return_value()
+        == f"task {current_entry_point.__module__}.current_entry_point"
+    )
+    other = Passports(guard, keys={"a": b"k" * 32})
+    purpose_job(other, permits=[tm.ProductGuidance])(look)
+    with pytest.raises(ValueError, match="and the code does not permit it"):
+        purpose_job(other, permits=[tm.RenewalGuidance])(look)
 
 
 def test_a_job_that_is_declared_wrongly_is_refused_at_decoration(jobs):
