@@ -164,10 +164,11 @@ def _call_before(cls: Any, name: str, prepare: Callable[..., None]) -> None:
 
     @functools.wraps(method)
     def prepared(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = type(self)
         prepare(self, *args, **kwargs)
-        # The class of the object may have changed, and with it the method.
-        current = getattr(type(self), name)
-        return (method if current is prepared else current)(self, *args, **kwargs)
+        if type(self) is not before:  # A guarded engine has a class of its own, and perhaps another method.
+            return getattr(self, name)(*args, **kwargs)
+        return method(self, *args, **kwargs)
 
     setattr(cls, name, prepared)
 

@@ -162,6 +162,14 @@ class HooksMissing(RuntimeError):
 _PROBE: Final = "/purposeguard-probe"
 
 
+_IS_PROBE: Final = "purposeguard_probe"
+
+
+def is_probe(app: FastAPI) -> bool:
+    """Return True if an application is the probe application of `verify_hooks`."""
+    return getattr(app.state, _IS_PROBE, False)
+
+
 async def verify_hooks(route_class: type[APIRoute]) -> None:
     """Send a request through a probe application to check that FastAPI calls the hooks in its routes.
 
@@ -178,6 +186,7 @@ async def verify_hooks(route_class: type[APIRoute]) -> None:
     router = APIRouter(route_class=Probed)
     router.add_api_route(_PROBE, _endpoint)
     app = FastAPI(openapi_url=None, telemetry={"exclude": lambda _: True})
+    setattr(app.state, _IS_PROBE, True)
     app.include_router(router)
     for route, _ in iter_routes(app):
         _replace_calls(route.dependant, functools.partial(_record_calls, called))

@@ -68,7 +68,7 @@ with Needs(__name__, "fastapi"):
         format_route_place,
         refuse_if_stopped,
     )
-    from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, verify_hooks
+    from purposeguard.integrations._fastapi_threads import HooksMissing, hop_route, is_probe, verify_hooks
 
     must_be_tested("fastapi", "0.150", "0.165")
 
@@ -136,8 +136,9 @@ class _EntryPointMiddleware:
 
 
 def is_installed(app: FastAPI) -> bool:
-    """Return True if `install` was called with an application."""
-    return any(middleware.cls is _InstalledMiddleware for middleware in app.user_middleware)  # type: ignore[comparison-overlap]  # Starlette types it as a protocol.
+    """Return True if `install` was called with an application, or with one that mounts it."""
+    handler = app.exception_handlers.get(PurposeGuardError)
+    return is_probe(app) or getattr(handler, "func", None) is answer_error
 
 
 class _InstalledMiddleware:

@@ -27,7 +27,10 @@ def run_next_sitecustomize() -> None:
 
 
 if "PURPOSEGUARD_OBSERVE" in os.environ:
-    from purposeguard.instrumentation.startup import start_from_environment
-
-    start_from_environment()
+    try:
+        from purposeguard.instrumentation.startup import start_from_environment
+    except ModuleNotFoundError as error:  # This interpreter has other packages than the one that runs the command.
+        sys.stderr.write(f"purposeguard: this process is not observed: {error}\n")
+    else:
+        start_from_environment()
 run_next_sitecustomize()

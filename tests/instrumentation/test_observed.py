@@ -1,0 +1,47 @@
+"""Applications that do not know the library, run as they are and under `purposeguard adopt run`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceRow
+
+SHOPS = Path(__file__).parent / "shops"
+
+
+def run_shop(name: str, folder: Path, *, observed: bool) -> str:
+    """Run a shop and return what it prints."""
+    (folder / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
+    (folder / "privacy").mkdir(exist_ok=True)
+    command = [sys.executable, str(SHOPS / f"{name}.py")]
+    if observed:
+        command = [sys.executable, "-m", "purposeguard", "adopt", "run", "--", *command]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def load(folder: Path) -> list[EvidenceRow]:
+    return EvidenceFile(folder / "privacy" / "evidence.sqlite").load()
+
+
+ENTRY_POINTS = {
+    "fastapi_shop": {"POST /users", "GET /users/{key}", "GET /threads", "GET /odd"},
+    "flask_shop": {"GET /customers/<int:key>", "GET /export"},
+    "django_shop": {"GET /enter", "GET /users/<str:name>", "GET /odd", "GET /leave"},
+}
+
+
+@pytest.mark.parametrize("shop", ENTRY_POINTS)
+def test_answers_are_the_same_and_entry_points_are_recorded(shop: str, tmp_path: Path) -> None:
+    plain = run_shop(shop, tmp_path, observed=False)
+    assert plain.count("\n") > 4
+    assert run_shop(shop, tmp_path, observed=True) == plain
+    recorded = {row.key.entry_point for row in load(tmp_path)}
+    assert recorded >= ENTRY_POINTS[shop]
+    content = (tmp_path / "privacy" / "evidence.sqlite").read_bytes()
+    assert b"aiko" not in content.lower()
