@@ -13,6 +13,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import Error, connection, connections, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Length
@@ -255,6 +256,16 @@ def test_commands_run_as_without_the_library(reads: RecordingReads) -> None:
     ):
         call_command(name, *arguments, verbosity=0, **({} if name == "sqlflush" else {"stdout": io.StringIO()}))
     assert not models().Customer.objects.exists()
+
+
+@SHARED
+def test_fields_without_tags_do_not_prevent_commands(tagged: RecordingReads, monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    call_command("check", stdout=io.StringIO(), stderr=err)
+    assert "purposeguard.E001" in err.getvalue()
+    monkeypatch.setattr(guard.engine, "observing", False)
+    with pytest.raises(SystemCheckError, match=r"purposeguard\.E001"):
+        call_command("check", stdout=io.StringIO(), stderr=err)
 
 
 @SHARED

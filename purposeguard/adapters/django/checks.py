@@ -15,7 +15,10 @@ from purposeguard.adapters.django.tags import TagFault, every_model, faults_of, 
 
 
 def check_tags(app_configs: Iterable[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
-    """Return errors for missing, unreadable and misplaced tags, and warnings for unsupported databases."""
+    """Return errors for missing, unreadable and misplaced tags, and warnings for unsupported databases.
+
+    If the guard observes, the errors are warnings, because an error prevents most commands of `manage.py`.
+    """
     held_connections: HeldConnections = apps.get_app_config("purposeguard_rows").held
     return [*_of_models(held_connections, app_configs), *_of_databases()]
 
@@ -26,8 +29,9 @@ def _of_models(held_connections: HeldConnections, app_configs: Iterable[AppConfi
     for model in every_model():
         if labels is None or model._meta.app_label in labels:
             faults.extend(faults_of(model, held_connections.decider.revisions))
+    level = checks.Warning if held_connections.guard.engine.observing else Error
     for fault in faults:
-        yield Error(fault.message, hint=fault.hint, obj=fault.model, id=f"purposeguard.{fault.id}")
+        yield level(fault.message, hint=fault.hint, obj=fault.model, id=f"purposeguard.{fault.id}")
 
 
 def _of_databases() -> Iterator[CheckMessage]:

@@ -94,9 +94,12 @@ class RowLeftOut(ObjectDeletedError, RowRefused):
 
 def refuse_if_left_out(session: Any, state: Any) -> None:
     """Raise RowLeftOut if the row of an object was not found because it is left out."""
-    if getattr(session, KEEPER, None) is None or state.key is None:
+    keeper: Keeper | None = getattr(session, KEEPER, None)
+    if keeper is None or state.key is None:
         return
     mapper = state.mapper
+    if all(entry.observes() for entry in keeper.entries_about(mapper)):
+        return  # In observe mode no row is left out.
     has_key = [column == value for column, value in zip(mapper.primary_key, state.key[1], strict=True)]
     count = select(func.count()).select_from(mapper.primary_key[0].table).where(*has_key)
     exists = False

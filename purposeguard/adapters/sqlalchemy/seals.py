@@ -43,11 +43,17 @@ class SealedType(TypeDecorator[Any]):
         this: Any = self
         this.impl = self.inner  # TypeDecorator does the same.
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # as SQLAlchemy calls it
-        """Return the plain value for the driver."""
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Return the plain value for the driver. Raise FlowViolation as `must_take`, unless it is only observed."""
         if not isinstance(value, Sealed):
             return value
-        self.must_take(value)
+        try:
+            self.must_take(value)
+        except FlowViolation as error:
+            watch: Any = getattr(dialect, "purposeguard", None)
+            if watch is None:
+                raise
+            watch.decider.refuse_unresolved(error, "sealed value in a statement")
         return compute_plain_value(value)
 
     def process_literal_param(self, value: Any, dialect: Dialect) -> str:

@@ -27,7 +27,6 @@ from purposeguard.adapters.sqlalchemy.tags import MappedTables, Where
 from purposeguard.containers import exclude
 from purposeguard.errors import UnknownSource, UnlabelledData, UnresolvedStatement
 from purposeguard.guard import Guard
-from purposeguard.runtime.current_use import find_current_use
 
 
 class GuardedSession(Session):
@@ -339,12 +338,12 @@ def permitted(bind: Any, table: Any, *names: str) -> Subquery:
     if watch is None:
         raise UnresolvedStatement("`permitted` takes a guarded engine, or a connection or session on one")
     selectable: TableClause = getattr(table, "__table__", table)
-    name, columns = watch.catalogue.find(selectable)
     own = {column.name: column for column in selectable.columns}
-    engine = watch.decider.engine
-    # A missing purpose that is only observed is recorded when the statement is executed.
-    use = find_current_use(engine) if engine.observing else watch.decider.current_use("select", (name,))
-    observed = use is None or watch.observes(use)
-    denied = {} if use is None or observed else watch.decider.find_denied_columns(use, columns, own, name)
+    denied: Mapping[str, object] = {}
+    if not watch.is_observing():  # In observe mode, the statement reports what it reads when it is executed.
+        name, columns = watch.catalogue.find(selectable)
+        use = watch.decider.current_use("select", (name,))
+        if use is not None:
+            denied = watch.decider.find_denied_columns(use, columns, own, name)
     chosen = names or tuple(exclude(own, denied))
     return select(*(own[column] for column in chosen)).subquery(selectable.name)

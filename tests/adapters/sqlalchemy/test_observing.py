@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session, joinedload, selectinload
 
-from purposeguard import Guard, NotPersonal, PurposeMissing, PurposeViolation
-from purposeguard.adapters.sqlalchemy import GuardedSession, protect
+from purposeguard import Guard, NotPersonal, Personal, PurposeMissing, PurposeViolation
+from purposeguard.adapters.sqlalchemy import GuardedSession, permitted, protect
 from purposeguard.errors import PurposeGuardError, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
+from purposeguard.policy.violations import FlowViolation
 from purposeguard.runtime.entry_point import EntryPoint
 from tests.adapters.sqlalchemy.shop import Customer, Letter, Login, Order, Person, Setting, Shop, Visit, exports
 from tests.adapters.sqlalchemy.test_escapes import CORE, ORM, Attempt, customers, people
@@ -408,6 +409,46 @@ def test_an_object_of_another_session_keeps_its_values_and_is_checked(shop: Shop
     assert {denial.field for denial, _ in ledger.denials if isinstance(denial, PurposeViolation)} == {
         "customers.device"
     }
+
+
+def test_a_sealed_value_of_another_source_is_written_and_reported(shop: Shop, observing: Guard) -> None:
+    reads = RecordingReads()
+    observing.engine.add_observer(reads)
+    engine = shop.guarded(observing)
+    change = sa.update(customers).where(customers.c.id == 1).values(phone=Personal("123", tm.Cookie))
+    with engine.begin() as connection:
+        connection.execute(change)
+    assert "sealed value in a statement" in [event for event, _, _ in reads.unresolved_events]
+    with shop.plain.connect() as connection:
+        assert connection.exec_driver_sql("SELECT phone FROM customers WHERE id = 1").scalar() == "123"
+    with (
+        engine.connect() as connection,
+        observing.purpose(tm.ProductProvision, mode="enforce"),
+        pytest.raises(FlowViolation),
+    ):
+        connection.execute(change)
+
+
+def test_rows_that_are_gone_are_looked_for_once(shop: Shop, observing: Guard) -> None:
+    with GuardedSession(shop.guarded(observing)) as session:
+        person = session.get_one(Person, 1)
+        session.execute(sa.delete(Letter))
+        session.execute(sa.delete(Person), execution_options={"synchronize_session": False})
+        statements: list[str] = []
+        sa.event.listen(session.get_bind(), "before_cursor_execute", lambda *args: statements.append(args[2]))
+        with pytest.raises(InvalidRequestError, match="Could not refresh"):
+            session.refresh(person)
+    assert len(statements) == 1
+
+
+def test_permitted_columns_are_all_columns(shop: Shop, observing: Guard, reads: RecordingReads) -> None:
+    engine = shop.guarded(observing, not_personal=[])
+    with engine.connect() as connection, observing.purpose(tm.RenewalGuidance):
+        for table in (customers, Setting):
+            rows = permitted(engine, table)
+            assert set(rows.c.keys()) == set(sa.inspect(table).columns.keys())
+            assert connection.execute(sa.select(rows)).all()
+    assert "customers.device" in reads.columns
 
 
 def test_errors_and_logs_contain_parameters_as_the_application_has_set_it(shop: Shop, observing: Guard) -> None:
