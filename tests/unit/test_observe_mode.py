@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ import purposeguard as pg
 from purposeguard.errors import StoreUnavailable, TooFewSubjects, UnknownRecipient
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision, Recipient
+from purposeguard.runtime import observer
+from purposeguard.runtime.entry_point import EntryPoint
+from purposeguard.runtime.observer import ObservedLog
 from tests.support import RecordingObserver
 from tests.unit.oversights import Office
 
@@ -143,3 +147,33 @@ def test_what_cannot_be_decided_is_reported_and_takes_place(case: str) -> None:
     enforcing = pg.Guard(tm.NOTICE, strict=True, governance=Unreachable())
     with enforcing.purpose(tm.ProductProvision, mode="observe"):
         assert act(enforcing) == expected
+
+
+def test_of_each_kind_of_violation_the_first_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ObservedLog()
+    with caplog.at_level(logging.WARNING, "purposeguard"):
+        for message in ("one", "one", "two"):  # Violations that were made anew from their texts.
+            log.denied(pg.PurposeViolation(message), observed=True)
+            log.denied(pg.PurposeMissing(message), observed=False)
+        assert caplog.messages == ["observed, not enforced: one", "observed, not enforced: two"]
+        for event in ("select", "select", "insert"):
+            log.unresolved((), None, event, pg.UnlabelledData("three"))
+        assert caplog.messages[2:] == ["observed, not enforced: three"] * 2
+        monkeypatch.setattr(observer, "_MAX_LOGGED_KINDS", 4)
+        log.unresolved((), None, "delete", pg.UnlabelledData("three"))
+        assert len(caplog.messages) == 4
+
+
+def test_denials_are_logged_again_for_another_entry_point_activity_or_source(caplog: pytest.LogCaptureFixture) -> None:
+    guard = pg.Guard(tm.NOTICE, mode="observe")
+    with caplog.at_level(logging.WARNING, "purposeguard"):
+        for _ in range(2):
+            for entry_point in ("nightly", "weekly"):
+                with EntryPoint.job(entry_point):
+                    for activity in ("one", "two"):
+                        with guard.purpose(tm.RenewalGuidance, activity=activity) as use:
+                            use.check(tm.ProductData)
+                            use.check(tm.Cookie)
+    assert len(caplog.messages) == len(set(caplog.messages)) == 8
