@@ -23,6 +23,7 @@ from purposeguard.notice.notice import Notice
 from purposeguard.notice.schema import list_ids
 from purposeguard.notice.several import Notices
 from purposeguard.notice.vocabulary import NotPersonal, Source, TermMeta, list_term_ids
+from purposeguard.project.tags import Fields, FieldTag, TagFile
 from purposeguard.values.annotations import evaluate_annotation, is_taggable, module_names
 from purposeguard.values.markers import ByRow, Collected, Ended, Mark, RowSource, Subject, SubjectMark
 from purposeguard.values.type_schema import Model, Shape
@@ -213,6 +214,69 @@ def tag_of(revisions: Revisions, spec: object, column: str) -> Tag:
     if RowSource in roles and (by_row or sources - {NotPersonal}):
         raise UnlabelledData(f"`{column}` is marked RowSource, so it holds ids of sources, and no personal data")
     return Tag(Label(*sources) if sources else NOT_PERSONAL, by_row=by_row, mark=roles[0] if roles else None)
+
+
+def field_tag_of(revisions: Revisions, specs: Iterable[OneSpec], column: str) -> FieldTag | None:
+    """Return the tag that specifications in the code describe, as `tags.toml` would; None if there are none.
+
+    Raises:
+        TypeError, UnknownSource, UnlabelledData: as for `columns_of`.
+    """
+    parts = list(specs)
+    if not parts:
+        return None
+    tag = to_field_tag(tag_of(revisions, parts, column))
+    if all(isinstance(part, Mark) for part in parts):
+        return dataclasses.replace(tag, sources=None)
+    return tag
+
+
+def to_field_tag(tag: Tag) -> FieldTag:
+    """Return the tag of a column as `tags.toml` would state it."""
+    marks: list[Mark] = [] if tag.mark is None else [tag.mark]
+    return FieldTag(tag.label, (*marks, ByRow) if tag.by_row else tuple(marks))
+
+
+def merge_tags(
+    revisions: Revisions, file: TagFile | None, stated: Iterable[Fields | None], annotated: Fields, table: str
+) -> dict[str, Tag | None]:
+    """Unite the tags of columns in the code with those in `tags.toml`.
+
+    Args:
+        revisions: The notice, or all its revisions, or several notices.
+        file: The file, if there is one.
+        stated: What its entries say about the columns. They must agree, with each other and with the code.
+        annotated: The tags in the code.
+        table: The name of the table, for messages.
+
+    Returns:
+        The tags by column. None for a column that is undecided.
+
+    Raises:
+        NoticeError: two of them do not agree.
+        UnlabelledData: a column is undecided and marked.
+    """
+    by_file: Fields = {}
+    merged = annotated
+    if file is not None:
+        for fields in filter(None, stated):
+            by_file = file.merge(fields, by_file)
+        merged = file.merge(by_file, annotated)
+    tags: dict[str, Tag | None] = {}
+    for name, tag in merged.items():
+        where = f"{table}.{name}"
+        if tag.sources is not None:
+            tags[name] = tag_of(revisions, [tag.sources, *tag.marks], where)
+        elif name not in by_file:
+            tags[name] = tag_of(revisions, tag.marks, where)
+        elif tag.marks:
+            raise UnlabelledData(
+                f"`{where}` is marked {tag.marks[0]!r} and undecided, by `{tag.entry}` (line {tag.position.line}): "
+                "decide its source, because rows depend on it"
+            )
+        else:
+            tags[name] = None
+    return tags
 
 
 def _read_source(revisions: Revisions, spec: object, column: str) -> Label:

@@ -155,39 +155,38 @@ class TagFile:
             merged = {**self.entries[header], **(merged or {})}
         return merged
 
-    def merge(self, module: str, qualname: str, annotated: Fields) -> Fields:
-        """Unite the tags of a class in the file with those in its code, which must agree.
+    def merge(self, stated: Fields, others: Fields) -> Fields:
+        """Unite the tags of an entry with those in the code, or of another entry, which must agree.
 
         Args:
-            module: The module of the class.
-            qualname: Its qualified name.
-            annotated: The tags in the code. Sources that the code does not state are None.
+            stated: The tags of the entry.
+            others: The tags in the code, or of another entry. Sources that these do not state are None.
 
         Raises:
             NoticeError: With a fault for each field on which the two do not agree.
         """
-        stated = self.find_class(module, qualname) or {}
-        raise_faults(self.check_agreement(stated, annotated), self.path)
-        merged = dict(annotated)
+        raise_faults(self.check_agreement(stated, others), self.path)
+        merged = dict(others)
         for name, tag in stated.items():
-            own = annotated.get(name, tag)
-            sources = tag.sources if own.sources is None else own.sources
-            merged[name] = dataclasses.replace(tag, sources=sources, marks=own.marks or tag.marks)
+            other = others.get(name, tag)
+            sources = tag.sources if other.sources is None else other.sources
+            merged[name] = dataclasses.replace(tag, sources=sources, marks=other.marks or tag.marks)
         return merged
 
-    def check_agreement(self, stated: Fields, annotated: Fields) -> list[Fault]:
-        """Compare tags of the file with those in the code, and return a fault for each field that differs.
+    def check_agreement(self, stated: Fields, others: Fields) -> list[Fault]:
+        """Compare tags of an entry with those in the code, or of another entry. Return a fault for each that differs.
 
         Sources differ if both state them and they are not equal. The same holds for marks.
         """
         faults: list[Fault] = []
         for name, tag in stated.items():
-            own = annotated.get(name)
-            if own is None:
+            other = others.get(name)
+            if other is None:
                 continue
-            for one, other in ((tag.sources, own.sources), (tag.marks, own.marks)):
-                if one and other and one != other:
-                    message = f"the file says {one!r}, and the annotation in the code says {other!r}"
+            by = f"`{other.entry}` (line {other.position.line})" if other.entry else "the annotation in the code"
+            for one, another in ((tag.sources, other.sources), (tag.marks, other.marks)):
+                if one and another and one != another:
+                    message = f"the file says {one!r}, and {by} says {another!r}"
                     faults.append(self._make_fault(tag, name, message, "correct one of them, or remove it"))
         return faults
 

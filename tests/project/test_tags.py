@@ -226,15 +226,15 @@ def test_entries_without_a_match_are_faults(tags: TagFile) -> None:
 
 def test_annotations_and_the_file_must_agree(tags: TagFile) -> None:
     email = FieldTag(Label(tm.Registration))
-    merged = tags.merge(
-        "app.models", "User", {"email": email, "id": FieldTag(None, (Subject,)), "nickname": email, "own": email}
-    )
+    user = tags.find_class("app.models", "User")
+    assert user is not None
+    merged = tags.merge(user, {"email": email, "id": FieldTag(None, (Subject,)), "nickname": email, "own": email})
     assert merged["email"] == merged["nickname"] == merged["own"] == email
     assert merged["id"] == FieldTag(NOTHING, (Subject,))
     assert merged["note"].sources is Label(tm.Contract)
-    assert tags.merge("other", "Thing", {"x": email})["x"] is email
+    assert tags.merge({}, {"x": email})["x"] is email
     with pytest.raises(NoticeError) as caught:
-        tags.merge("app.models", "User", {"email": FieldTag(Label(tm.ProductData)), "id": FieldTag(NOTHING, (Ended,))})
+        tags.merge(user, {"email": FieldTag(Label(tm.ProductData)), "id": FieldTag(NOTHING, (Ended,))})
     assert [str(fault).removeprefix(f"{tags.path}:") for fault in caught.value.faults] == [
         (
             '3:1: "app.models.User".email: the file says Label(1.1(a)), and the annotation in the code says '
@@ -244,4 +244,20 @@ def test_annotations_and_the_file_must_agree(tags: TagFile) -> None:
             '7:1: "app.models.User".id: the file says (Subject,), and the annotation in the code says (Ended,) '
             "(help: correct one of them, or remove it)"
         ),
+    ]
+
+
+def test_two_entries_for_one_column_must_agree(tags: TagFile) -> None:
+    user, lead = tags.find_class("app.models", "User"), tags.find_table("lead", "crm")
+    assert user is not None
+    assert lead is not None
+    assert tags.merge({"nickname": lead["email"]}, user)["nickname"].sources is Label(tm.Contract)
+    assert tags.merge({"email": user["nickname"]}, lead)["email"].sources is Label(tm.Contract)
+    with pytest.raises(NoticeError) as caught:
+        tags.merge(lead, user)
+    assert [str(fault).removeprefix(f"{tags.path}:") for fault in caught.value.faults] == [
+        (
+            '27:1: "table crm.*".email: the file says Label(1.1(c)), and `app.models.User` (line 3) says '
+            "Label(1.1(a)) (help: correct one of them, or remove it)"
+        )
     ]

@@ -283,6 +283,7 @@ def protect(
     Raises:
         TypeError: `engine` is no engine; no tables are given, or not as a base, registry or `MetaData`.
         UnknownSource, UnlabelledData: `tags` name a source that is not in the guard's notice, or omit a column.
+        NoticeError: the tags of the guard's file and those in the code, or of two entries, do not agree.
         UnresolvedStatement: this version of SQLAlchemy does not do what a guarded engine relies on.
         ValueError: the engine is guarded already, or `passes` name statements that are read.
     """
@@ -293,7 +294,7 @@ def protect(
     functions = tuple(several(functions, "functions", '["name"]'))
     passes = tuple(several(passes, "passes", '["PRAGMA foreign_keys"]'))
     PassedForms(passes)  # This checks the forms before any tag is read.
-    catalogue = MappedTables(guard.engine.snapshot.matrix.revisions, where, not_personal, tags)
+    catalogue = MappedTables(guard.engine.snapshot.matrix.revisions, where, not_personal, tags, guard.tags)
     watch = StatementWatch(guard, catalogue, sync.dialect, functions, passes)
     guard_engine(sync, watch)
     # These errors are raised again when a statement is executed. The tags may be corrected until then.

@@ -25,11 +25,24 @@ from sqlalchemy.sql.expression import TableClause
 
 from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
-from purposeguard.adapters.tags import KEY, Columns, OneSpec, Revisions, Tag, columns_of, hint_of, specs_of, tag_of
-from purposeguard.containers import drop_none_values
-from purposeguard.errors import UnknownSource, UnlabelledData
+from purposeguard.adapters.tags import (
+    KEY,
+    Columns,
+    OneSpec,
+    Revisions,
+    Tag,
+    columns_of,
+    field_tag_of,
+    hint_of,
+    merge_tags,
+    specs_of,
+    to_field_tag,
+)
+from purposeguard.containers import drop_none_values, pick_keys
+from purposeguard.errors import NoticeError, UnknownSource, UnlabelledData
 from purposeguard.locks import make_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
+from purposeguard.project.tags import Fields, FieldTag, TagFile
 from purposeguard.values.annotations import is_taggable, iter_attributes
 from purposeguard.values.markers import Mark
 from purposeguard.values.type_schema import NOBODY, Shape, read_argument_shape, read_shape
@@ -62,6 +75,10 @@ NOT_PERSONAL_TABLE: Final = "not-personal"
 """The `Table.info` of a table without personal columns."""
 
 
+_TAG_ERRORS: Final = (UnlabelledData, UnknownSource, NoticeError)
+"""The errors of tags that cannot be read or contradict each other."""
+
+
 class _Mapped:
     """The number of classes that were mapped so far, in any registry."""
 
@@ -85,8 +102,10 @@ class MappedTables:
         where: Iterable[Where],
         not_personal: Iterable[object],
         tags: Mapping[Any, object] = MappingProxyType({}),
+        file: TagFile | None = None,
     ) -> None:
         self._revisions = revisions
+        self._file = file
         self._places = tuple(map(_metadata_of, where))
         tables = several(not_personal, "not_personal", "[Table]")
         self._not_personal = frozenset(_name_of(table, "not_personal") for table in tables)
@@ -111,6 +130,7 @@ class MappedTables:
                 personal; two tables of one name differ; a column computed from personal columns has no tag; or a column
                 of a tagged table has no annotation.
             UnknownSource: a tag is of another notice.
+            NoticeError: `tags.toml` and the code, or two of its entries, do not agree.
         """
         with self._lock:
             count = _Mapped.count
@@ -122,16 +142,18 @@ class MappedTables:
             mappers = [mapper for mapper in iter_mappers() if isinstance(mapper.local_table, Table)]
             by_name: dict[str, Columns | None] = {}
             is_faulty = False
+            entries = self._find_entries(mappers)
             for table in tables:
                 own = tuple(mapper for mapper in mappers if mapper.local_table is table)
+                stated = [*entries.get(table, ()), *self._find_table_entries(table)]
                 try:
-                    columns = self._columns_of(table, own)
+                    columns = self._columns_of(table, own, stated)
                     _require_same(table.fullname, by_name.setdefault(table.fullname, columns), columns)
-                except (UnlabelledData, UnknownSource):
+                except _TAG_ERRORS:
                     if not is_observing:
                         raise
                     is_faulty = True
-                    by_name.setdefault(table.fullname, self._readable_columns_of(table, own))
+                    by_name.setdefault(table.fullname, self._readable_columns_of(table, own, stated))
             tagged = drop_none_values(by_name)
             folded: dict[str, set[str]] = {}
             for name in tagged:
@@ -190,15 +212,32 @@ class MappedTables:
             f"the table `{name}` carries no tags, so nothing says what it may be used for: tag its columns, "
             '`mapped_column(info={"purposeguard": Source})` or `Mapped[Annotated[str, Source]]`, or, where none is '
             "personal, say so: `protect(…, not_personal=[Table])`; a table that is not yours is told by "
-            "`protect(…, tags={Table: …})`"
+            "`protect(…, tags={Table: …})`, or in `tags.toml`"
         )
 
     def knows(self, name: str) -> bool:
         """Return True if there is a table of this name, ignoring case."""
         return name in self._known or name.casefold() in self._folded
 
-    def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
-        """Return the tags of a table; None if it carries none."""
+    def _find_entries(self, mappers: Iterable[Mapper[Any]]) -> dict[Table, list[Fields]]:
+        """Return what `tags.toml` says about the columns of tables by the classes that are mapped to them."""
+        entries: dict[Table, list[Fields]] = {}
+        if self._file is None:
+            return entries
+        for mapper in mappers:
+            fields = self._file.find_class(mapper.class_.__module__, mapper.class_.__qualname__)
+            for name, tag in fields.items() if fields else ():
+                for column in _columns_of_attribute(mapper, name):
+                    entries.setdefault(column.table, []).append({column.name: tag})
+        return entries
+
+    def _find_table_entries(self, table: Table) -> list[Fields]:
+        """Return what `tags.toml` says about the columns of a table by its name."""
+        fields = self._file.find_table(table.name, table.schema) if self._file is not None else None
+        return [pick_keys(fields, [column.name for column in table.columns])] if fields else []
+
+    def _columns_of(self, table: Table, mappers: Iterable[Mapper[Any]], stated: Iterable[Fields]) -> Columns | None:
+        """Return the tags of a table; None if it carries none. `stated` is what `tags.toml` says about its columns."""
         own_info = table.info.get(KEY)
         not_personal = own_info is NotPersonal or own_info == NOT_PERSONAL_TABLE
         if own_info is not None and not not_personal:
@@ -209,32 +248,48 @@ class MappedTables:
         not_personal = not_personal or table.fullname in self._not_personal
         specs = _specs_of_columns(table, mappers)
         outside = self._from_outside.get(table.fullname)
+        annotated: dict[str, FieldTag | None] = {}
         if outside is not None:
             if not_personal or any(specs.values()):
                 raise UnlabelledData(
                     f"the table `{table.fullname}` is tagged from outside, `protect(…, tags=…)`, and told by itself or "
                     "by `not_personal` as well: say it in one place"
                 )
-            return outside
-        if not_personal:
+            annotated.update({name: to_field_tag(tag) for name, tag in outside.items()})
+        elif not_personal:
             _refuse_tagged(table, specs)
-        elif any(specs.values()):
-            _refuse_unsaid(table, mappers, specs)
+            annotated.update(dict.fromkeys(specs, to_field_tag(Tag())))
         else:
-            return None
-        tags: dict[str, Tag] = {}
-        for name, own in specs.items():
-            tags[name] = tag_of(self._revisions, own or NotPersonal, f"{table.fullname}.{name}")
-        return Columns(tags)
+            for name, own in specs.items():
+                annotated[name] = field_tag_of(self._revisions, own, f"{table.fullname}.{name}")
+        tags = self._merge(table, stated, annotated)
+        if outside is None and any(specs.values()):
+            _refuse_unsaid(table, mappers, {name: own or name in tags for name, own in specs.items()})
+            tags = {name: tags.get(name, Tag()) for name in specs}
+        return Columns(drop_none_values(tags)) if tags else None
 
-    def _readable_columns_of(self, table: Table, mappers: Iterable[Mapper[Any]]) -> Columns | None:
+    def _merge(
+        self, table: Table, stated: Iterable[Fields], annotated: Mapping[str, FieldTag | None]
+    ) -> dict[str, Tag | None]:
+        """Unite the tags of a table in the code with those in `tags.toml`, in the order of the columns."""
+        tags = merge_tags(self._revisions, self._file, stated, drop_none_values(annotated), table.fullname)
+        return pick_keys(tags, [*(column.name for column in table.columns), *tags])
+
+    def _readable_columns_of(
+        self, table: Table, mappers: Iterable[Mapper[Any]], stated: Iterable[Fields]
+    ) -> Columns | None:
         """Return the tags that can be read of a table in which another tag has a fault; None if there are none."""
-        tags: dict[str, Tag] = {}
-        with suppress(UnlabelledData, UnknownSource):
-            for name, specs in _specs_of_columns(table, mappers).items():
-                if specs:
-                    tags[name] = tag_of(self._revisions, specs, f"{table.fullname}.{name}")
-        return Columns(tags) if tags else None
+        specs: Mapping[str, list[OneSpec]] = {}
+        with suppress(*_TAG_ERRORS):
+            specs = _specs_of_columns(table, mappers)
+        tags: dict[str, Tag | None] = {}
+        for column in table.columns:
+            name = column.name
+            fields = [pick_keys(each, [name]) for each in stated]
+            with suppress(*_TAG_ERRORS):
+                own = field_tag_of(self._revisions, specs.get(name, ()), f"{table.fullname}.{name}")
+                tags.update(self._merge(table, fields, {name: own}))
+        return Columns(drop_none_values(tags)) if tags else None
 
 
 def _require_same(name: str, columns: Columns | None, others: Columns | None) -> None:
@@ -328,6 +383,16 @@ def _read_composite_annotation(
         yield from zip(columns, _split_composite(shape, len(columns), where), strict=True)
 
 
+def _columns_of_attribute(mapper: Mapper[Any], name: str) -> Iterator[Column[Any]]:
+    """Yield the columns of tables that an attribute of a mapped class stands for."""
+    prop = mapper._props.get(name)
+    parts: Iterable[Any] = prop.props if isinstance(prop, CompositeProperty) else (prop,)
+    for part in parts:
+        for column in part.columns if isinstance(part, ColumnProperty) else ():
+            if isinstance(column, Column) and isinstance(column.table, Table):
+                yield column
+
+
 def _own_columns(prop: Any, table: Table) -> list[Column[Any]]:
     return [column for column in prop.columns if isinstance(column, Column) and column.table is table]
 
@@ -356,7 +421,7 @@ def _refuse_tagged(table: Table, specs: Mapping[str, list[OneSpec]]) -> None:
             )
 
 
-def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, list[OneSpec]]) -> None:
+def _refuse_unsaid(table: Table, mappers: Iterable[Mapper[Any]], specs: Mapping[str, object]) -> None:
     """Raise UnlabelledData if some columns of a table carry tags, and it is unknown whether another one does."""
     for name in _find_unannotated(table, mappers):
         if not specs[name]:
