@@ -308,26 +308,27 @@ class Decider:
         permissions = use.handle.get_permissions()  # Read once, so that one revision decides everything.
         denied: set[Label] = set()
         decided_labels: set[Label] = set()
+        # Observers are told of each label once. The ledger counts below.
         for field, label in demand.fields:
-            used = True if label not in decided_labels else None  # The ledger counts each label once.
+            used = True if label not in decided_labels else None
             decided_labels.add(label)
             self._note_denial(
                 use.handle.decide_and_report(label, (), permissions, used=used, field=field), label, field, use, denied
             )
-        later: dict[Label, None] = {}
+        allowed_row_labels: dict[Label, None] = {}
         for field, table, tag in demand.rows:
             used = True if tag.label not in decided_labels else None
             decided_labels.add(tag.label)
             decision = _decide_label(use, permissions, tag.label, by_row=True, used=used, field=field)
             self._note_denial(decision, tag.label, field, use, denied)
             if tag.label not in denied:
-                later[label_in(rules.get(table), tag)] = None
+                allowed_row_labels[label_in(rules.get(table), tag)] = None
         if demand.unnarrowed:
             event = f"{demand.kind} of {', '.join(dict.fromkeys(filter(None, demand.tables)))}"
             self.engine.refuse_unresolved(UnlabelledData(demand.unnarrowed), event, demand.columns, use.activity)
         for label in demand.labels - denied:
             use.handle.count_use(label, (), permissions, 1)
-        for label in later:
+        for label in allowed_row_labels:
             if label is not NOT_PERSONAL:  # Without a rule it is unknown which rows are kept.
                 use.handle.count_use(label, (NOTHING_KNOWN,), permissions, 1)
 
