@@ -17,7 +17,7 @@ statements of the ORM, `raw`, the admin, management commands and cursors are the
 from purposeguard.extras import Needs, must_be_tested
 
 with Needs(__name__, "django"):
-    from purposeguard.adapters.django.rows import permitted
+    from purposeguard.adapters.django.querysets import permitted
     from purposeguard.adapters.django.tags import columns_of_model
 
     must_be_tested("django", "5.2", "6.1")

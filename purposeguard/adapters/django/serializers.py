@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
 
-from purposeguard.adapters.django.rows import find_denied_fields
+from purposeguard.adapters.django.querysets import find_denied_fields
 from purposeguard.adapters.django.tags import Model
 
 

@@ -1,4 +1,7 @@
-"""Rows that a purpose may use, without the columns that it may not use."""
+"""Querysets without the columns that a purpose may not use.
+
+Rows are left out later, when the statement runs (`session`).
+"""
 
 from __future__ import annotations
 
