@@ -22,8 +22,8 @@ _KEY: Final = KEY.encode()
 def tagged(data: Data, tags: object, notice: Revisions, *, spark: bool = False) -> Data:
     """Tag the columns of a table, record batch, data set or schema. No data is copied.
 
-    Tags of nested fields stay. They also get the sources of their column, because a nested field may be taken out of
-    the column (`flatten`).
+    A nested field that has a tag keeps it, joined with the sources of its column, because it may be taken out
+    (`flatten`). A nested field without a tag gets none.
 
     Args:
         data: The table, record batch, data set or schema.
