@@ -279,6 +279,7 @@ class Scope:
         self.windows: dict[str, Flow] = {}
         self.parameters: dict[str, QueryColumn] = {}
         self.group = 0
+        """The number of the present comma-separated part of FROM."""
         self.strict_group: int | None = None
         """In ON, the group whose sources are certainly meant. Only some engines also look before a comma."""
 

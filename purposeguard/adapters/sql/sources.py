@@ -338,8 +338,9 @@ class FromReader(ValueReader):
         if half and side == "RIGHT":
             refuse(f"a RIGHT {kind} JOIN is not looked into")
         on, using = node.args.get("on"), node.args.get("using")
-        comma = not (on or using or kind or method or side) and self.dialect != "sqlite"
-        if comma:
+        # SQLite reads a comma as a CROSS JOIN: an ON after it may name the sources before it.
+        is_comma_join = not (on or using or kind or method or side) and self.dialect != "sqlite"
+        if is_comma_join:
             scope.group += 1
         before = len(scope.sources)
         self.source(node.this, scope)
