@@ -118,15 +118,21 @@ def _add_choice(tag: Tag, choice: Tag) -> Tag:
     return Tag(tag.label | choice.label, by_row=tag.by_row or choice.by_row, mark=tag.mark)
 
 
-def require_covered(target: str, column: str, value: Tag, tag: Tag) -> None:
+def require_covered(target: str, column: str, incoming: Tag, existing: Tag) -> None:
     """Check that the tag of a column covers what flows into it.
+
+    Args:
+        target: The name of the frame or table, for messages.
+        column: The column.
+        incoming: The tag of the values that flow in.
+        existing: The tag of the column that receives them.
 
     Raises:
         FlowViolation: the tag lacks a source.
         UnlabelledData: the rows that flow in name their own sources, and the tag is not `ByRow`.
     """
-    require_covering(target, column, tag.label, value.label)
-    if value.by_row and not tag.by_row:
+    require_covering(target, column, existing.label, incoming.label)
+    if incoming.by_row and not existing.by_row:
         raise UnlabelledData(
             f"what flows into `{target}.{column}` was collected under the source that its row names: tag the column "
             "`ByRow`, and let the row source flow along"
