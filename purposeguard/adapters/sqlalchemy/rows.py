@@ -160,9 +160,13 @@ def bind_marks(
     Args:
         text: The rewritten statement.
         original: The original statement with its marks.
-        keys: The keys to bind, each with its form.
+        keys: The key sets, each with the form in which its ids are bound. Their marks are numbered after those of
+            `original`.
         paramstyle: The style of the driver.
-        parameters: One set of parameters.
+        parameters: One set of parameters. Only whether they are named, and how many, matters.
+
+    Returns:
+        The statement for the driver, which adds the keys to each set of parameters.
 
     Raises:
         UnresolvedStatement: rows cannot be left out with parameters of this style.
