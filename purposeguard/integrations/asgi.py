@@ -210,13 +210,13 @@ def make_purpose_run(block: Block[Any], site: Site) -> Run:
     async def handle(inner: App, scope: Scope, receive: Receive, send: Send) -> None:
         await settled(engine)
         with hopping(engine.ambient()):
-            await answer_off_loop(engine, inner, scope, receive, send)
+            await answer_after_recording(engine, inner, scope, receive, send)
 
     run: Run = block.wrap_function(handle, site)
     return run
 
 
-async def answer_off_loop(
+async def answer_after_recording(
     engine: Engine,
     app: App,
     scope: Scope,
@@ -237,11 +237,11 @@ async def answer_off_loop(
         return
     has_begun = False
     try:
-        async with off_loop(engine) as recorded:
+        async with off_loop(engine) as wait_until_recorded:
 
             async def send_recorded(message: MutableMapping[str, Any]) -> None:
                 nonlocal has_begun
-                await recorded()
+                await wait_until_recorded()
                 has_begun = True
                 await send(message)
 

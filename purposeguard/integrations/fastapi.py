@@ -38,7 +38,7 @@ from purposeguard.integrations.asgi import (
     Scope,
     Send,
     add_stated_routes,
-    answer_off_loop,
+    answer_after_recording,
     enter_entry_point,
     get_declared_route,
     get_mount,
@@ -172,7 +172,7 @@ class _InstalledMiddleware:
             await cast("JSONResponse", response)(scope, receive, send)
 
         with nothing_hops():  # The context may be a copy of that of another request.
-            await answer_off_loop(self._guard.engine, self._entry, scope, receive, send, refuse=refuse)
+            await answer_after_recording(self._guard.engine, self._entry, scope, receive, send, refuse=refuse)
 
     async def _prepare(self, mount: str) -> None:
         if self._inspected_routes < 0:

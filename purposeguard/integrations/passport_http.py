@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
-from purposeguard.integrations.asgi import App, Receive, Scope, Send, answer_off_loop, enter_entry_point
+from purposeguard.integrations.asgi import App, Receive, Scope, Send, answer_after_recording, enter_entry_point
 from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping, settled
@@ -200,7 +200,7 @@ class PassportMiddleware:
                 return
             engine = self._passports.guard.engine
             await settled(engine)
-            await answer_off_loop(engine, self._app, scope, receive, send, refuse=refuse)
+            await answer_after_recording(engine, self._app, scope, receive, send, refuse=refuse)
 
     def _enter(self, stack: contextlib.ExitStack, scope: Scope) -> None:
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
