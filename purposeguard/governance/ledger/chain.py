@@ -155,7 +155,8 @@ def hash_entry(seq: int, at: str, kind: str, body: str, prev: str) -> str:
     """Return the hash of an entry; `body` is the canonical JSON of its body.
 
     On PostgreSQL the database computes the same hash, in the function `purposeguard_ledger_write`, so that the head is
-    locked for one round trip only. The migration `governance/migrations/versions/0002_ledger_counts.py` creates it.
+    locked for one round trip only. In `governance/migrations/versions/`, `0002_ledger_counts.py` creates the function,
+    and `0003a_archives.py` replaces it.
     """
     rest = f'{{"at":{to_canonical_json(at)},"body":{body},"kind":{to_canonical_json(kind)},"seq":{seq}}}'
     return hashlib.sha256(f"{prev}{rest}".encode()).hexdigest()

@@ -1,4 +1,7 @@
-"""The ledger in a store: one chain, whichever process writes."""
+"""The ledger in a store: one chain, whichever process writes.
+
+PostgreSQL writes by a function that migration 0002 creates and 0003a replaces. `reading` verifies the chain.
+"""
 
 from __future__ import annotations
 

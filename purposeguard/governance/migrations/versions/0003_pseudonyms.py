@@ -1,4 +1,4 @@
-"""Tables name persons by pseudonyms, as the ledger does; whose they are stands in tables that may lie apart."""
+"""Name persons by pseudonyms in all tables, as the ledger does. Tables that may lie apart link them to persons."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ down_revision = "0002_ledger_counts"
 
 MOMENT = sa.DateTime(timezone=True)
 NAMED = ("purposeguard_declaration", "purposeguard_change", "purposeguard_request", "purposeguard_provided_subject")
-"""The tables that name persons. Their column has another name from now on: an older version, which would look there
-for ids and find none, misses it, and refuses."""
+"""The tables that name persons. `purposeguard_provided_subject` already holds digests; its column is only renamed.
+
+Their column gets another name, so that an older version, which would look there for ids and find none, refuses."""
 
 INDEXED = NAMED[0], NAMED[2]
 AT_A_TIME = 1_000
 
 
 def upgrade(operations: Operations) -> None:
-    """Names everybody in the tables as the ledger does."""
+    """Replace the ids of subjects in all tables by pseudonyms, which the new key tables link to persons.
+
+    A new secret replaces the old one. The old secret stays as `former` if hand-overs name subjects by it who are named
+    nowhere else.
+    """
     connection = operations.get_bind()
     secret = connection.scalar(sa.text("SELECT secret FROM purposeguard_store"))
     made = datetime.datetime.now(datetime.UTC)
@@ -46,13 +51,13 @@ def upgrade(operations: Operations) -> None:
     )
     if secret is None:  # a store that is being made
         return
-    _name(connection, pseudonym, secret)
-    # Without it nobody finds the hand-overs of those who are named nowhere else.
-    others = sa.text(
+    _assign_pseudonyms(connection, pseudonym, secret)
+    # Only the old secret finds the hand-overs of subjects who are named nowhere else.
+    unlinked = sa.text(
         "SELECT 1 FROM purposeguard_provided_subject AS given WHERE NOT EXISTS "
         "(SELECT 1 FROM purposeguard_pseudonym AS known WHERE known.pseudonym = given.pseudonym) LIMIT 1"
     )
-    former = secret if connection.scalar(others) else None
+    former = secret if connection.scalar(unlinked) else None
     mark = secrets.token_hex(16)
     row = {"secret": secrets.token_bytes(32), "former": former, "issued": 0, "applied": 0}
     operations.execute(sa.insert(vault).values(id=1, mark=mark, made=made, **row))
@@ -92,7 +97,7 @@ def _tables(operations: Operations) -> tuple[sa.Table, sa.Table]:
     return vault, pseudonym
 
 
-def _name(connection: sa.Connection, pseudonym: sa.Table, secret: bytes) -> None:
+def _assign_pseudonyms(connection: sa.Connection, pseudonym: sa.Table, secret: bytes) -> None:
     """Give each subject the pseudonym that the ledger uses."""
     ids = "SELECT pseudonym FROM {0} WHERE pseudonym IS NOT NULL"
     everybody = " UNION ".join(ids.format(table) for table in INDEXED)
@@ -109,4 +114,4 @@ def _name(connection: sa.Connection, pseudonym: sa.Table, secret: bytes) -> None
         table = sa.table(name, sa.column("pseudonym"))
         known = sa.select(pseudonym.c.pseudonym).where(pseudonym.c.subject == table.c.pseudonym).scalar_subquery()
         connection.execute(sa.update(table).where(table.c.pseudonym.is_not(None)).values(pseudonym=known))
-    connection.execute(sa.text("DELETE FROM purposeguard_change"))  # everybody who follows them reads all again
+    connection.execute(sa.text("DELETE FROM purposeguard_change"))  # All who follow the changes read all again.

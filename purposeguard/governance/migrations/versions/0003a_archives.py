@@ -1,4 +1,4 @@
-"""What a process saw last may have been archived since: it goes on writing behind it."""
+"""Let a process go on writing after the entry that it saw last has been archived."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARCHIVED = r"""        IF NOT FOUND AND (request->>'seen')::bigint <= (
             found_hash := request->>'seen_hash';
         END IF;
 """
-"""As `written` of `governance.ledger.writing` has it for SQLite."""
+"""The rule that `_write_to_sqlite` of `governance.ledger.writing` applies in SQLite."""
 
 
 def upgrade(operations: Operations) -> None:
