@@ -166,14 +166,14 @@ class Drawing:
 
     def _leaf(self, annotation: Any, spot: Spot) -> Any:
         metadata = (*spot.metadata, *constraints_of_marks(spot, annotation))
-        leaf = _find_known_leaf(annotation, metadata, spot.check, reads=not spot.validates)
+        leaf = _find_known_leaf(annotation, metadata, spot.check, converts=not spot.validates)
         if leaf.fixed is not None:
             choices = exclude(leaf.fixed, self.avoid)
             return self._draw(st.sampled_from(choices or leaf.fixed))
         if self._marking and spot.personal:
             for marked in leaf.mark(self._number(spot.path)):
-                return leaf.read(marked)
-        return leaf.read(self._draw(leaf.values))
+                return leaf.convert(marked)
+        return leaf.convert(self._draw(leaf.values))
 
     def _number(self, path: str) -> int:
         """Return a number unique to this path; it shrinks."""
@@ -412,13 +412,13 @@ _JSON: Final[Any] = Json  # not a class to type checkers
 _NOT_PERSONAL: Final = Label(NotPersonal)
 
 
-def _find_known_leaf(annotation: Any, metadata: tuple[object, ...], check: Check | None, *, reads: bool) -> Leaf:
+def _find_known_leaf(annotation: Any, metadata: tuple[object, ...], check: Check | None, *, converts: bool) -> Leaf:
     try:
-        return _kept_leaf(annotation, metadata, check, reads=reads)
+        return _kept_leaf(annotation, metadata, check, converts=converts)
     except TypeError as error:
         if isinstance(error, Unsolvable):
             raise
-    return leaf_of(annotation, metadata, check, reads=reads)  # metadata without a hash
+    return leaf_of(annotation, metadata, check, converts=converts)  # metadata without a hash
 
 
 _kept_leaf: Final[Callable[..., Leaf]] = functools.lru_cache(maxsize=2048)(leaf_of)

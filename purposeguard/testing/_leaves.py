@@ -187,7 +187,7 @@ class Leaf:
     make: Callable[[int], Any] | None = None
     fixed: list[Any] | None = None
     """All values of a type that has few."""
-    read: Callable[[Any], Any] = lambda value: value
+    convert: Callable[[Any], Any] = lambda value: value
     """Converts a drawn value as pydantic would, where no model does."""
     valid: Check = lambda _: True
 
@@ -202,38 +202,44 @@ class Leaf:
         return ()
 
 
-def leaf_of(base: Any, metadata: Sequence[object], takes: Check | None = None, *, reads: bool = False) -> Leaf:
-    """Return the leaf of an annotation `Annotated[base, *metadata]`; `takes`: whether the field accepts a value.
+def leaf_of(base: Any, metadata: Sequence[object], accepts: Check | None = None, *, converts: bool = False) -> Leaf:
+    """Return strategies for a type that contains no other values, `Annotated[base, *metadata]`.
 
-    `reads`: no model validates the drawn value, so it is converted here.
+    Args:
+        base: The type without its metadata.
+        metadata: The constraints and validators of the annotation.
+        accepts: A function that says whether the field accepts a value.
+        converts: True if no model validates the drawn value, so that it is converted here.
 
     Raises:
         Unsolvable: no known value is valid.
     """
     every = list_fixed_values(base)
     if every is not None:
-        every = [value for value in every if takes is None or takes(value)] or every
+        # `accepts` tries each value alone, and may refuse values that are valid together, such as in a list without
+        # repetitions. If it refuses all, the model decides about the drawn ones.
+        every = [value for value in every if accepts is None or accepts(value)] or every
         return Leaf(st.sampled_from(every), fixed=every)
     limits, adapter = Limits(metadata), adapter_of(base, metadata)
-    changes = base not in _KNOWN or bool(limits.others)
-    read = adapter.validate_python if adapter is not None and changes else lambda value: value
+    may_convert = base not in _KNOWN or bool(limits.others)
+    convert = adapter.validate_python if adapter is not None and may_convert else lambda value: value
 
     def valid(value: Any) -> bool:
         try:
             whole = value if adapter is None else adapter.validate_python(value)
-            return takes is None or takes(whole if reads and changes else value)
+            return accepts is None or accepts(whole if converts and may_convert else value)
         except Exception:  # noqa: BLE001  # as in `passes`
             return False
 
     if base in _KNOWN:
         known = adapter_of(base, limits.known)
-        native, kinds, odd = _KNOWN[base](base, limits, valid)
+        native, kinds, edge_cases = _KNOWN[base](base, limits, valid)
         if known is not None:
-            odd = [value for value in odd if passes(functools.partial(known.validate_python, value))]
-        leaf = _mix_values((native, kinds, odd), valid, read, is_text=base is str)
+            edge_cases = [value for value in edge_cases if passes(functools.partial(known.validate_python, value))]
+        leaf = _mix_values((native, kinds, edge_cases), valid, convert, is_text=base is str)
     else:
-        leaf = _of_unknown(base, valid, adapter, read)
-    leaf.read = read if reads else leaf.read
+        leaf = _of_unknown(base, valid, adapter, convert)
+    leaf.convert = convert if converts else leaf.convert
     leaf.valid = valid
     return leaf
 
@@ -255,29 +261,29 @@ Native = tuple[st.SearchStrategy[Any], Sequence[TextKind], Sequence[Any]]
 """A strategy for any value, plausible kinds, and edge cases that show what validators accept."""
 
 
-def _mix_values(native: Native, valid: Check, read: Callable[[Any], Any], *, is_text: bool) -> Leaf:
+def _mix_values(native: Native, valid: Check, convert: Callable[[Any], Any], *, is_text: bool) -> Leaf:
     """Return a leaf of any value if validators accept most edge cases; else of the accepted kinds only."""
-    drawn, kinds, odd = native
-    taken = {repr(read(value)) for value in odd if valid(value)}
-    lenient = len(taken) >= 0.7 * len(odd)
-    enough = (12 if is_text else 1) if lenient and odd else None
+    drawn, kinds, edge_cases = native
+    accepted = {repr(convert(value)) for value in edge_cases if valid(value)}
+    lenient = len(accepted) >= 0.7 * len(edge_cases)
+    enough = (12 if is_text else 1) if lenient and edge_cases else None
     fit = list(itertools.islice(usable(kinds, valid), enough))
-    if not fit and odd and not taken:
+    if not fit and edge_cases and not accepted:
         raise Unsolvable(_NOTHING)
     values = [drawn.filter(valid)] if lenient or not fit else []
     if fit and (is_text or not values):
         values.append(_one_of(fit).filter(valid))
-    return Leaf(st.one_of(values), _recognisable(fit, read).make if fit else None)
+    return Leaf(st.one_of(values), _recognisable(fit, convert).make if fit else None)
 
 
 _NOTHING: Final = "its validators take nothing that is known: give a strategy for it"
 
 
-def _recognisable(kinds: Sequence[TextKind], read: Callable[[Any], Any]) -> TextKind:
+def _recognisable(kinds: Sequence[TextKind], convert: Callable[[Any], Any]) -> TextKind:
     """Return the first kind whose values are distinct and long enough to be recognised."""
 
     def is_recognisable(kind: TextKind) -> bool:
-        texts = [texts_of(read(kind.make(n))) for n in SAMPLES]
+        texts = [texts_of(convert(kind.make(n))) for n in SAMPLES]
         return all(texts) and len(set(texts)) == len(texts)
 
     return next(filter(is_recognisable, kinds), kinds[0])
@@ -305,7 +311,7 @@ def draw_by_seed(strategy: st.SearchStrategy[T], n: int) -> T | None:
         return None
 
 
-def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read: Callable[[Any], Any]) -> Leaf:
+def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, convert: Callable[[Any], Any]) -> Leaf:
     """Return the leaf of any other type: texts that pydantic converts to it, else hypothesis' strategy for it."""
     if base in (Any, object):
         return Leaf(st.one_of(st.none(), st.booleans(), st.integers(), st.text(_CHARACTERS)), TEXTS[0].make)
@@ -314,7 +320,7 @@ def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read:
         # Digits last: many of them convert to the same moment.
         fit = list(usable(exclude(TEXTS, DIGITAL), valid)) or list(usable(DIGITAL, valid))
         if fit:
-            return Leaf(_one_of(fit).filter(valid), _recognisable(fit, read).make)
+            return Leaf(_one_of(fit).filter(valid), _recognisable(fit, convert).make)
         if getattr(base, "__module__", "").partition(".")[0] == "pydantic":  # hypothesis would call its class
             raise Unsolvable(_NOTHING)
     try:
@@ -329,14 +335,14 @@ def _of_unknown(base: Any, valid: Check, adapter: TypeAdapter[Any] | None, read:
 
 _CHARACTERS: Final = st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0")
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_- .,:@/"
-_ODD: Final = ("", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x" * 30, "7" * 12)
+_EDGE_TEXTS: Final = ("", "a", "0", " x", "é 中", "x" * 300, "\n", "A-b c", "x" * 30, "7" * 12)
 
 
 def _texts(_: type, limits: Limits, valid: Check) -> Native:
     if limits.pattern is not None:
         return _by_pattern(limits.pattern, valid)
     native = st.text(_CHARACTERS, min_size=limits.shortest, max_size=limits.longest)
-    return native, (TextKind("text", functools.partial(_of_length, limits)), *TEXTS), _ODD
+    return native, (TextKind("text", functools.partial(_of_length, limits)), *TEXTS), _EDGE_TEXTS
 
 
 def _of_length(limits: Limits, n: int) -> str:
@@ -502,8 +508,12 @@ def _sort_values(base: type, limits: Limits, _: Check) -> Native:
         *([kind.then(int) for kind in DIGITAL] if base is int else []),
     ]
     ends = -(10**6) if first is None else first, 2**40 if last is None else last
-    odd = [grid.at(ends[0] + (ends[1] - ends[0]) * part // 7) for part in range(8)]
-    return native, kinds, odd if first is not None else [*map(grid.at, (0, 1, -1, 10**6, 2**40, -(10**6), 7, 50))]
+    edge_cases = [grid.at(ends[0] + (ends[1] - ends[0]) * part // 7) for part in range(8)]
+    return (
+        native,
+        kinds,
+        edge_cases if first is not None else [*map(grid.at, (0, 1, -1, 10**6, 2**40, -(10**6), 7, 50))],
+    )
 
 
 def _floats(limits: Limits) -> st.SearchStrategy[Any]:
