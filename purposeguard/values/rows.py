@@ -57,7 +57,7 @@ def row_contexts_of(
 
 
 def read_row_contexts(
-    row: Any, plan: ValuePlan, read: dict[str, Any], around: tuple[RowContext, ...] = ()
+    row: Any, plan: ValuePlan, values_read: dict[str, Any], around: tuple[RowContext, ...] = ()
 ) -> tuple[RowContext, ...]:
     """Read the marked fields of a row, and return one context for each subject. Empty if its classes have no marks.
 
@@ -67,7 +67,7 @@ def read_row_contexts(
     Args:
         row: The row.
         plan: The plan for its class.
-        read: Gets the values of the fields that are read here, so that none is read twice.
+        values_read: Filled with the values of the marked fields, so that the caller reads none twice.
         around: The contexts of the row that this one is in.
 
     Raises:
@@ -79,26 +79,26 @@ def read_row_contexts(
     class_name = plan.cls.__qualname__
     for name in dict.fromkeys(chain.from_iterable(marks.values())):
         why = "was withheld" if name in plan.gone else "it is not there"
-        read[name] = MISSING if name in plan.gone else read_field(row, name)
-        if read[name] is MISSING:
+        values_read[name] = MISSING if name in plan.gone else read_field(row, name)
+        if values_read[name] is MISSING:
             raise UnlabelledData(f"{class_name}: `{name}` is marked, and {why}, so nothing says about whom or when")
-    collected = [read[name] for name in marks.get(Collected, ())]
-    ended = [read[name] for name in marks.get(Ended, ())]
+    collected = [values_read[name] for name in marks.get(Collected, ())]
+    ended = [values_read[name] for name in marks.get(Ended, ())]
     # Different classes of one row may mark several days. The earliest is the least favorable.
-    begun = min((LONG_AGO if day is None else day for day in collected), key=day_sort_key, default=None)
-    over = min((day for day in ended if day is not None), key=day_sort_key, default=None)
+    collected_day = min((LONG_AGO if day is None else day for day in collected), key=day_sort_key, default=None)
+    ended_day = min((day for day in ended if day is not None), key=day_sort_key, default=None)
     subjects: Iterable[Any] = (None,)
     if around:
-        begun = begun if collected else around[0].collected
-        over = around[0].ended if over is None else over
+        collected_day = collected_day if collected else around[0].collected
+        ended_day = around[0].ended if ended_day is None else ended_day
         subjects = [context.subject for context in around]
     try:
         own: list[Any] = []
         for mark, names in marks.items():
             if isinstance(mark, SubjectMark):
                 for name in names:
-                    own += [qualify_subject(mark, subject_id) for subject_id in _read_ids(read[name])]
-        return tuple(RowContext(subject, collected=begun, ended=over) for subject in own or subjects)
+                    own += [qualify_subject(mark, subject_id) for subject_id in _read_ids(values_read[name])]
+        return tuple(RowContext(subject, collected=collected_day, ended=ended_day) for subject in own or subjects)
     except (TypeError, ValueError) as error:
         why = str(error)
     # Do not chain the error, whose frames hold the row.
