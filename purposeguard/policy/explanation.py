@@ -140,10 +140,10 @@ class Decision:
     def _explain_denial(self, source: type[Source]) -> str | None:
         """Explain why a source is refused. Return None if the only reason is that no clause grants it the purpose."""
         purpose = self._name(self.purpose)
-        bar = self._find_denial_reason(source)
-        if bar is not None and bar > DenialReason.CHANNEL:
-            return self._explain_denial_despite_grant(bar, source)
-        if bar is DenialReason.CHANNEL:
+        reason = self._find_denial_reason(source)
+        if reason is not None and reason > DenialReason.CHANNEL:
+            return self._explain_denial_despite_grant(reason, source)
+        if reason is DenialReason.CHANNEL:
             only = ", ".join(self._matrix.list_admitted_channels(self.purpose)) or "none"
             return f"{purpose} may reach people whose data is {self._key(source)} by {only} only, not by {self.channel}"
         current = self._matrix.current_source(source)
@@ -178,47 +178,58 @@ class Decision:
             return f"the period for which law needs {data} is over, and nothing else lets it be used (clause 8)"
         return f"the period for which {data} may be kept is over, save for a use based on law (clause 8)"
 
-    def _explain_denial_despite_grant(self, bar: DenialReason, source: type[Source]) -> str:  # noqa: PLR0911  # One return for each reason.
+    def _explain_denial_despite_grant(self, reason: DenialReason, source: type[Source]) -> str:
         """Explain why a source is refused although some clause grants it the purpose."""
+        match reason:
+            case DenialReason.CONDITION:
+                return self._explain_conditions(source)
+            case DenialReason.REVISION:
+                return self._explain_revision(source)
+            case DenialReason.RETENTION:
+                return self._of_periods(source)
+            case _:
+                return self._explain_subject_denial(reason, source)
+
+    def _explain_revision(self, source: type[Source]) -> str:
+        """Explain why the revision under which a source was collected does not grant it the purpose."""
+        purpose, data = self._name(self.purpose), self._key(source)
+        then = self._matrix.collection_revision(source, self.context)
+        own = self._matrix.table_of(source)
+        now = own.notice.revision
+        if then is None or then == BEFORE_ALL:
+            first = own.history.notices[0].revision
+            return (
+                f"{data} was collected before {first}, the earliest revision in the guard's history, so "
+                "nothing says what was promised then (rule 9)"
+            )
+        if self.context.unstated and self._lacks_channel(source):
+            return (
+                f"{data} was collected under the revision of {then}, in which {purpose} names its "
+                "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
+            )
+        missing = self._missing_conditions(source, lambda after: after is None or after > DenialReason.REVISION)
+        if missing:
+            return (
+                f"{data} was collected under the revision of {then}, which grants {purpose} where "
+                f"{_advise_stating(missing)} (rule 9)"
+            )
+        return (
+            f"{data} was collected under the revision of {then}, which does not grant {purpose}, and that "
+            f"of {now} does not extend it to such data (rule 9)"
+        )
+
+    def _explain_subject_denial(self, reason: DenialReason, source: type[Source]) -> str:
+        """Explain why the subject, or a missing name of the subject, forbids the use of a source."""
         purpose, data = self._name(self.purpose), self._key(source)
         preferences = self.context.preferences
-        if bar is DenialReason.CONDITION:
-            return self._explain_conditions(source)
-        if bar is DenialReason.REVISION:
-            then = self._matrix.collection_revision(source, self.context)
-            own = self._matrix.table_of(source)
-            now = own.notice.revision
-            if then is None or then == BEFORE_ALL:
-                first = own.history.notices[0].revision
-                return (
-                    f"{data} was collected before {first}, the earliest revision in the guard's history, so "
-                    "nothing says what was promised then (rule 9)"
-                )
-            if self.context.unstated and self._lacks_channel(source):
-                return (
-                    f"{data} was collected under the revision of {then}, in which {purpose} names its "
-                    "channels and closes the list, and no channel is stated: `channel=…` (rules 7 and 9)"
-                )
-            missing = self._missing_conditions(source, lambda after: after is None or after > DenialReason.REVISION)
-            if missing:
-                return (
-                    f"{data} was collected under the revision of {then}, which grants {purpose} where "
-                    f"{_advise_stating(missing)} (rule 9)"
-                )
-            return (
-                f"{data} was collected under the revision of {then}, which does not grant {purpose}, and that "
-                f"of {now} does not extend it to such data (rule 9)"
-            )
-        if bar is DenialReason.RETENTION:
-            return self._of_periods(source)
         if preferences is None or preferences is UNNAMED:
             rests = f"people may opt out of {purpose}, and " if preferences is None else ""
-            rests = f"{purpose} rests on consent, and " if bar is DenialReason.CONSENT else rests
+            rests = f"{purpose} rests on consent, and " if reason is DenialReason.CONSENT else rests
             missing = self._missing_conditions(source, lambda after: after is None)
             instead = f", unless {_advise_stating(missing)}" if missing else ""
             named = "name the subject by `subject=…`, or mark the field that says it with `Subject`"
             return f"{rests}it is not said whose data of {data} this is: {named}{instead}"
-        if bar is DenialReason.CONSENT:
+        if reason is DenialReason.CONSENT:
             missing = self._missing_conditions(source, lambda after: after is None)
             unless = f", unless {_advise_stating(missing)}" if missing else ""
             return f"{purpose} rests on consent here, which the subject did not give, or took back{unless}"
