@@ -508,12 +508,10 @@ def _sort_values(base: type, limits: Limits, _: Check) -> Native:
         *([kind.then(int) for kind in DIGITAL] if base is int else []),
     ]
     ends = -(10**6) if first is None else first, 2**40 if last is None else last
-    edge_cases = [grid.at(ends[0] + (ends[1] - ends[0]) * part // 7) for part in range(8)]
-    return (
-        native,
-        kinds,
-        edge_cases if first is not None else [*map(grid.at, (0, 1, -1, 10**6, 2**40, -(10**6), 7, 50))],
-    )
+    edge_numbers = [0, 1, -1, 10**6, 2**40, -(10**6), 7, 50]
+    if first is not None:
+        edge_numbers = [ends[0] + (ends[1] - ends[0]) * part // 7 for part in range(8)]
+    return native, kinds, list(map(grid.at, edge_numbers))
 
 
 def _floats(limits: Limits) -> st.SearchStrategy[Any]:
