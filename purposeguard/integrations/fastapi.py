@@ -87,7 +87,10 @@ _OF_THE_ROUTER: Final[Any] = object()
 def install(
     app: FastAPI, guard: Guard, *, details: bool = True, routes: Mapping[str, Block[Any] | None] | None = None
 ) -> None:
-    """Make a FastAPI application, and those mounted in it, answer refusals and keep purposes wherever it runs code.
+    """Make a FastAPI application answer refusals as problem details, and run each route for its purpose.
+
+    The purpose holds in the code of the route, its dependencies, the writing of its answer and its background tasks.
+    Applications that are mounted in it are included.
 
     Errors of this library and of validation become problem details (RFC 9457) that hold no value of a request or an
     answer. A websocket is closed, with 1008 if it was refused. Handlers of the application's own stay. With
@@ -142,7 +145,7 @@ def is_installed(app: FastAPI) -> bool:
 
 
 class _InstalledMiddleware:
-    """Middleware that prepares the application at the first event, and tells the routes of each request so."""
+    """Middleware that inspects and wraps the routes at the first event, and records denials before each answer."""
 
     def __init__(
         self, app: App, *, installed: FastAPI, guard: Guard, details: bool, routes: Mapping[str, Block[Any] | None]

@@ -1,4 +1,7 @@
-"""Recipients: to whom data may be handed, where and under which terms (clauses 4, 5 and 6).
+"""Objections of notices to handing data to a recipient (clauses 4, 5 and 6).
+
+`runtime.handover` asks for the objections before data is handed over. `governance.transfers` stores the recipients and
+records the hand-overs.
 
 `list_objections` applies the rules of these clauses, each in a function of its own, and reads everything that a notice
 may decide from the notice. It fails closed: what is not stated, not listed or not on record is an objection.

@@ -331,7 +331,8 @@ def iter_denials(
         requires_means: True if the means must be known.
 
     Yields:
-        The denials of the recipient by each notice, and one if a subject stopped the provision of the data.
+        The denials of the recipient by each notice, and last one if a subject stopped the provision of the data. The
+        last one cites the clause of the first notice of the data, because a request to stop names no notice.
     """
     matrix = engine.snapshot.matrix
     for table, label in matrix.split_label(decision.label):

@@ -324,10 +324,13 @@ class Use(Opener, Generic[P]):
             if subjects is not None:
                 return self._open_for_subjects(sealed, subjects)
             try:
+                # The first fast path: uses are not counted, and all labels are cached as allowed.
                 if self._allowed_labels.issuperset({value._sealed_label for value in sealed}) and is_owner_running(
                     self
                 ):
                     return list(map(content, sealed))
+                # The second one: uses are counted, and each label is cached as allowed with its counter. All counters
+                # are found before the first one counts, so that nothing is counted if a label is not cached.
                 ticks = [self._counted[value._sealed_label] for value in sealed]
                 if is_owner_running(self):
                     for tick in ticks:

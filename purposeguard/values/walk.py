@@ -1,4 +1,8 @@
-"""Walks through values by plans: the base class, the search for tags in sealed data, and the scan of arguments."""
+"""Walks through values by plans: the base class, the search for tags in sealed data, and the scan of arguments.
+
+A shape (`values.type_schema`) is what an annotation states about a value: its tags, its models and its contents. A
+plan (`values.plan`) says how to read the values of one class where one shape was announced.
+"""
 
 from __future__ import annotations
 

@@ -150,6 +150,7 @@ class _DpvExport:
     # ---- The notice --------------------------------------------------------------------------------------------------
 
     def _describe_notice(self) -> Iterator[Node]:
+        """Yield the nodes of the notice, its controller, its channels and its kinds of recipients."""
         document = self._document
         yield {
             "@id": "#notice",
