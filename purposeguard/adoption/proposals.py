@@ -58,6 +58,8 @@ class Proposal:
 def propose_purposes(summary: Summary, guard: Guard, stated: Mapping[str, str]) -> list[Proposal]:
     """Propose purposes for each entry point without one. Those that no purpose permits come first.
 
+    Nothing is proposed for an entry point all of whose statements could not be analyzed.
+
     Args:
         summary: The evidence.
         guard: The guard with the notice.
@@ -67,7 +69,7 @@ def propose_purposes(summary: Summary, guard: Guard, stated: Mapping[str, str]) 
     proposer = _Proposer(guard, stated)
     proposals: list[Proposal] = []
     for name, sources in summary.collect_sources().items():
-        if name and name not in stated:
+        if name and sources and name not in stated:
             proposals.append(proposer.propose(name, tuple(sources)))  # A loop is easier to read.
     return sorted(proposals, key=lambda proposal: (bool(proposal.candidates), proposal.entry_point))
 

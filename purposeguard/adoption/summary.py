@@ -13,6 +13,7 @@ from purposeguard.adoption.evidence import format_revision
 from purposeguard.adoption.evidence_store import EvidenceKey, EvidenceRow
 from purposeguard.errors import EvidenceError, UnknownTerm
 from purposeguard.guard import Guard
+from purposeguard.notice.vocabulary import Family
 from purposeguard.policy.context import DenialReason
 from purposeguard.policy.explanation import Decision
 
@@ -102,6 +103,8 @@ class Summary:
 def summarize(rows: Iterable[EvidenceRow], guard: Guard) -> Summary:
     """Summarize evidence under the notice that a guard enforces.
 
+    What an entry point read without a purpose is judged by the purpose that `purposes.toml` states for it by now.
+
     Raises:
         EvidenceError: The evidence was collected under another notice.
     """
@@ -109,7 +112,7 @@ def summarize(rows: Iterable[EvidenceRow], guard: Guard) -> Summary:
     uses: dict[tuple[UseKey, bool], ObservedUse] = {}
     unresolved: Counter[tuple[str, str]] = Counter()
     other_revisions: set[str] = set()
-    listed = list(rows)
+    listed = [_state_purpose(row, guard) for row in rows]
     with_fields = {_use_of(row.key) for row in listed if row.key.field and row.key.outcome == "read"}
     for row in listed:
         key = row.key
@@ -124,6 +127,18 @@ def summarize(rows: Iterable[EvidenceRow], guard: Guard) -> Summary:
             _add_row(uses, row, source, guard)
     ordered = sorted(uses.values(), key=lambda use: (use.key, use.judgment))
     return Summary(ordered, unresolved, frozenset(other_revisions))
+
+
+def _state_purpose(row: EvidenceRow, guard: Guard) -> EvidenceRow:
+    """Add the purpose that the guard's file states for the entry point, if the evidence has none."""
+    key = row.key
+    entry = None if guard.purposes is None or key.purpose else guard.purposes.find(key.entry_point)
+    if entry is None:
+        return row
+    purpose = entry.purpose.name if isinstance(entry.purpose, Family) else entry.purpose.clause
+    conditions = " ".join(sorted(entry.conditions))
+    stated = key._replace(activity=key.entry_point, purpose=purpose, channel=entry.channel or "", conditions=conditions)
+    return row._replace(key=stated)
 
 
 def _use_of(key: EvidenceKey) -> tuple[str, ...]:

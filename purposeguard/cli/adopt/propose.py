@@ -36,7 +36,8 @@ def propose(
     summary = read_summary(project, guard, files)
     stated = list_stated_purposes(summary, project.purposes)
     proposals = propose_purposes(summary, guard, stated)
-    show(_make_report(proposals), form, out())
+    known = {*stated, *(proposal.entry_point for proposal in proposals)}
+    show(_make_report(proposals, [name for name in summary.entry_points if name and name not in known]), form, out())
     if not dry_run:
         _write(project, proposals)
     return True
@@ -72,14 +73,18 @@ def _write(project: Project, proposals: list[Proposal]) -> None:
         complain(err(), "written", str(path))
 
 
-def _make_report(proposals: list[Proposal]) -> Report:
+def _make_report(proposals: list[Proposal], unresolved: list[str]) -> Report:
     forbidden = [proposal for proposal in proposals if not proposal.candidates]
     proposed = [proposal for proposal in proposals if proposal.candidates]
     tables = []
     if forbidden:
         tables.append(make_table("No purpose of the notice permits what these read", FORBIDDEN_COLUMNS, forbidden))
     tables.append(make_table("Proposed purposes", PROPOSED_COLUMNS, proposed))
+    if unresolved:
+        title = "Their statements could not be analyzed: state their purposes by hand"
+        tables.append(make_table(title, UNRESOLVED_COLUMNS, unresolved))
     data = {
+        "unresolved": unresolved,
         "forbidden": list_rows(FORBIDDEN_COLUMNS, forbidden),
         "proposed": list_rows(PROPOSED_COLUMNS, proposed),
     }
@@ -101,6 +106,9 @@ def _format_others(proposal: Proposal) -> str:
     return shown if len(others) <= _MAX_SHOWN else f"{shown}, … ({len(others)})"
 
 
+UNRESOLVED_COLUMNS: Final[tuple[ReportColumn[str], ...]] = (
+    ReportColumn("entry_point", heading="entry point", text=str),
+)
 ENTRY_POINT: Final[ReportColumn[Proposal]] = ReportColumn(
     "entry_point", lambda proposal: proposal.entry_point, "entry point"
 )
