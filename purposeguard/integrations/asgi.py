@@ -93,7 +93,8 @@ class PurposeRoutes:
         if guard is not None:
             routes = add_stated_routes(guard, of or app, routes)
         self._runs = {name: _make_run(name, block) for name, block in routes.items()}
-        self._hooked: dict[tuple[int, str, bool], Any] = {}
+        self._hooked: dict[tuple[int, str, bool], tuple[Any, Any]] = {}
+        """Each route that was hooked, and the only route that a request for it can be for, if there is only one."""
         route_names = set(self._hook_all(_list_routes(of or app), ""))
         for name in routes:
             _require_known_route(name, route_names)
@@ -108,18 +109,19 @@ class PurposeRoutes:
     def _hook_all(self, routes: Iterable[Any], prefix: str) -> Iterator[str]:
         """Give each route a `handle` that asks for its purpose, and yield the names by which `routes` may name it."""
         for route in routes:
-            for route_or_context in _effective_routes(route):
+            contexts = tuple(_effective_routes(route))
+            for route_or_context in contexts:
                 original = get_declared_route(route_or_context)
                 path = prefix + _route_path(route_or_context)
                 if original is not route and _is_api_route(original):
-                    self._hook(original, prefix, included=True)
+                    self._hook(original, prefix)
                 nested = _list_nested_routes(route_or_context)
                 yield from self._hook_all(nested, path) if nested else _iter_route_names(route_or_context, path)
-            self._hook(route, prefix, included=False)
+            self._hook(route, prefix, contexts)
 
-    def _hook(self, route: Any, prefix: str, *, included: bool) -> None:
+    def _hook(self, route: Any, prefix: str, contexts: tuple[Any, ...] | None = None) -> None:
         # Keep the route alive, so that no other object gets its id.
-        self._hooked[id(route), prefix, included] = route
+        self._hooked[id(route), prefix, contexts is None] = (route, _find_only_route(route, contexts or ()))
         if not isinstance(vars(route).get("handle"), _RouteHandle):
             route.handle = _RouteHandle(route)
 
@@ -127,11 +129,12 @@ class PurposeRoutes:
         self, handle: _RouteHandle, place: _RoutePlace, scope: Scope, receive: Receive, send: Send
     ) -> None:
         run: Run | None = None
-        if (id(handle.route), place.prefix, place.included is not None) in self._hooked:
-            run = self._enter(handle.route, place, scope)
+        hooked = self._hooked.get((id(handle.route), place.prefix, place.included is not None))
+        if hooked is not None:
+            run = self._enter(handle.route, place, hooked[1], scope)
         await (handle.inner(scope, receive, send) if run is None else run(handle.inner, scope, receive, send))
 
-    def _enter(self, route: Any, place: _RoutePlace, scope: Scope) -> Run | None:
+    def _enter(self, route: Any, place: _RoutePlace, only: Any, scope: Scope) -> Run | None:
         """Return the function that runs a route for its purpose.
 
         If other routes come below this one, note in the scope where the request is now.
@@ -139,7 +142,7 @@ class PurposeRoutes:
         Returns:
             None if the route has no purpose, or if a route below it is to be asked.
         """
-        chosen = place.included or _match_included_route(route, scope)
+        chosen = place.included or only or _match_included_route(route, scope)
         original = get_declared_route(chosen)
         if chosen is None or (place.included and original is not route):
             return None
@@ -376,12 +379,14 @@ def _effective_routes(route: Any) -> Iterable[Any]:
     return (route,) if flat is None else tuple(flat([route]))
 
 
+def _find_only_route(route: Any, contexts: tuple[Any, ...]) -> Any:
+    """Return a route that includes no others, as FastAPI gives it. Return None for an included router."""
+    return contexts[0] if len(contexts) == 1 and get_declared_route(contexts[0]) is route else None
+
+
 def _match_included_route(route: Any, scope: Scope) -> Any:
-    """Return the route that matches the request: the chosen route itself, or a route of the router that it includes."""
-    contexts = tuple(_effective_routes(route))
-    if len(contexts) == 1 and get_declared_route(contexts[0]) is route:
-        return contexts[0]
-    for context in contexts:
+    """Return the route of a router that FastAPI included that matches the request, or None."""
+    for context in _effective_routes(route):
         if context.matches(scope)[0].name == "FULL":
             return context
     return None
