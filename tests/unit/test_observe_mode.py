@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from purposeguard.errors import StoreUnavailable, TooFewSubjects, UnknownRecipie
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.transfers import Provision, Recipient
 from purposeguard.runtime import observer
+from purposeguard.runtime.current_use import ReportUnresolved, is_observing
 from purposeguard.runtime.entry_point import EntryPoint
 from purposeguard.runtime.observer import ObservedLog
 from tests.support import RecordingObserver
@@ -177,3 +179,21 @@ def test_denials_are_logged_again_for_another_entry_point_activity_or_source(cap
                             use.check(tm.ProductData)
                             use.check(tm.Cookie)
     assert len(caplog.messages) == len(set(caplog.messages)) == 8
+
+
+@pytest.mark.parametrize("of_guard", ["enforce", "observe"])
+@pytest.mark.parametrize("of_activity", ["enforce", "observe", None])
+def test_the_use_that_is_active_says_what_is_observed_and_else_the_guard(of_guard: Any, of_activity: Any) -> None:
+    observer = RecordingObserver()
+    guard = pg.Guard(tm.NOTICE, mode=of_guard, observers=[observer])
+    block = contextlib.nullcontext() if of_activity is None else guard.purpose(tm.ProductProvision, mode=of_activity)
+    observed = (of_activity or of_guard) == "observe"
+    with block:
+        assert is_observing(guard.engine) is observed
+        raised = contextlib.nullcontext() if observed else pytest.raises(StoreUnavailable)
+        with raised, ReportUnresolved(guard.engine, "test"):
+            raise StoreUnavailable("the store is closed")
+        for enforced in (pg.PurposeMissing("it was raised"), ValueError("a mistake")):
+            with pytest.raises(type(enforced)), ReportUnresolved(guard.engine, "test"):
+                raise enforced
+    assert [type(error) for error in observer.errors] == [StoreUnavailable] * observed
