@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from purposeguard.extras import Needs
-from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, WatchedBody
+from purposeguard.integrations.outgoing import NO_OUTGOING, Handover, Outbound, Outgoing, Place, WatchedBody, watch_body
 from purposeguard.integrations.threads import hopping, hops, off_loop
 
 with Needs(__name__, "httpx"):
@@ -66,7 +66,7 @@ class GuardedTransportBase:
             )
         )
         if loaded is None:
-            request.stream = self._outgoing.watch_body(request.stream, self._stream)
+            request.stream = watch_body(self._outgoing, request.stream, self._stream)
 
 
 class SyncTransportMixin(GuardedTransportBase):

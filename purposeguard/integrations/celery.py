@@ -37,6 +37,7 @@ with Needs(__name__, "celery"):
         HEADER,
         NOT_RETRIED,
         Passports,
+        make_header,
         subject_among,
         under_way,
         without_purpose,
@@ -64,7 +65,7 @@ def headers_for(passports: Passports, name: str, *, subject: object = None) -> d
     Raises:
         PurposeMissing: No purpose is under way.
     """
-    return passports.make_header(audience=audience(name), subject=subject)
+    return make_header(passports, audience=audience(name), subject=subject)
 
 
 def install(app: Any, guard: Guard) -> None:

@@ -433,11 +433,6 @@ class Outgoing:
         use = find_current_use(self._engine)
         return use if use is not None and use.handle.can_be_carried else None
 
-    def watch_body(self, body: Any, watched_class: type[WatchedBody]) -> Any:
-        """Return a body that is made while it is sent, in a wrapper that lets no seal leave unless only observed."""
-        is_watched = isinstance(body, WatchedBody)
-        return body if is_watched or is_observing(self._engine) else watched_class(body)
-
     def find_declared_handover(self, declaration: object) -> Handover | None:
         """Return the hand-over that a request declares, or else that of the block around it.
 
@@ -502,6 +497,12 @@ class WatchedBody:
     async def aclose(self) -> None:
         """Close the body."""
         await self._inner.aclose()
+
+
+def watch_body(outgoing: Outgoing, body: Any, watched_class: type[WatchedBody]) -> Any:
+    """Return a body that is made while it is sent, in a wrapper that lets no seal leave unless only observed."""
+    is_watched = isinstance(body, WatchedBody) or is_observing(outgoing.guard.engine)
+    return body if is_watched else watched_class(body)
 
 
 _LOOKED_BACK: Final = 16

@@ -151,15 +151,6 @@ class Passports:
         )
         return self.renew(origin, audience=audience, subject=subject, due=due, max_age=max_age)
 
-    def make_header(self, **terms: Any) -> dict[str, str]:
-        """Return the header with a passport, as `issue` makes it. It is empty if a missing purpose is only observed.
-
-        Raises:
-            PurposeMissing, SeveralNotices, TypeError, ValueError: As in `issue`.
-        """
-        use = require_current_use(self._guard.engine, "a passport was asked for")
-        return {} if use is None else {HEADER: self.issue(**terms)}
-
     def renew(
         self,
         passport: Passport,
@@ -379,6 +370,16 @@ class Passports:
             except UnknownTerm as error:  # The other permits still count.
                 unknown = error
         raise PassportRefused("not-permitted", f"what receives it does not permit {passport.purpose}") from unknown
+
+
+def make_header(passports: Passports, **terms: Any) -> dict[str, str]:
+    """Return the header with a passport, as `Passports.issue` makes it. It is empty if a missing purpose is observed.
+
+    Raises:
+        PurposeMissing, SeveralNotices, TypeError, ValueError: As in `Passports.issue`.
+    """
+    use = require_current_use(passports.guard.engine, "a passport was asked for")
+    return {} if use is None else {HEADER: passports.issue(**terms)}
 
 
 def tuple_of(permits: Permits) -> tuple[Any, ...]:

@@ -25,7 +25,7 @@ from typing import Any, Final, cast
 
 from purposeguard.errors import PurposeGuardError, StoreUnavailable
 from purposeguard.integrations.asgi import App, Receive, Scope, Send, answer_after_recording, enter_entry_point
-from purposeguard.integrations.passport import HEADER, Passports, Permits, site_of, under_way
+from purposeguard.integrations.passport import HEADER, Passports, Permits, make_header, site_of, under_way
 from purposeguard.integrations.problems import MEDIA_TYPE, Problem, problem_of
 from purposeguard.integrations.threads import hopping, settled
 from purposeguard.runtime.site import Site
@@ -55,7 +55,7 @@ def headers(
     Raises:
         PurposeMissing: No purpose is under way.
     """
-    return passports.make_header(audience=audience, subject=subject, max_age=max_age)
+    return make_header(passports, audience=audience, subject=subject, max_age=max_age)
 
 
 def passport_in(given: Headers) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from purposeguard.extras import Needs, must_be_tested
-from purposeguard.integrations.outgoing import NO_OUTGOING, Outbound, Outgoing, Place, WatchedBody
+from purposeguard.integrations.outgoing import NO_OUTGOING, Outbound, Outgoing, Place, WatchedBody, watch_body
 
 with Needs(__name__, "requests"):
     import requests
@@ -67,7 +67,7 @@ class GuardedAdapter(HTTPAdapter):
         )
         body: Any = request.body
         if body is not None and not isinstance(body, (str, bytes)) and not hasattr(body, "read"):
-            request.body = self._outgoing.watch_body(body, WatchedBody)
+            request.body = watch_body(self._outgoing, body, WatchedBody)
         return super().send(request, stream, timeout, verify, cert, proxies)
 
     def __reduce__(self) -> Any:
