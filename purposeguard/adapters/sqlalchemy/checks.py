@@ -23,6 +23,7 @@ from purposeguard.adapters.sql.parsing import PassedForms
 from purposeguard.adapters.sql.scopes import lower
 from purposeguard.adapters.sql.tags import Tables
 from purposeguard.adapters.sql.unresolved import Faults, ReachableColumns
+from purposeguard.adapters.sqlalchemy.keepers import REPORTING_WATCHES
 from purposeguard.adapters.sqlalchemy.lineage import NO_SEALS, LoopDecider, Prepared, Seals, StatementTexts, seals_of
 from purposeguard.adapters.sqlalchemy.objects import Attributes
 from purposeguard.adapters.sqlalchemy.requirements import find_columns_outside_objects
@@ -321,13 +322,16 @@ class StatementWatch:
         self.decider.refuse_unresolved(error, "connection of the driver", columns)
 
     def _find_returned(self, context: Any) -> frozenset[tuple[str, str]] | None:
-        """Return the columns that a statement returns outside objects; None if a guarded session makes no objects.
+        """Return the columns that a statement returns outside objects; None if no session makes objects.
 
         They matter only to observers of reads.
         """
-        if not self.decider.engine.observers.read or context is None or GUARDED not in context.execution_options:
+        if not self.decider.engine.observers.read:
             return None
-        if context.compiled is None or context.execution_options.get("schema_translate_map"):
+        REPORTING_WATCHES[id(self)] = self
+        if context is None or context.compiled is None or LOADS not in context.execution_options:
+            return None
+        if context.execution_options.get("schema_translate_map"):
             return None
         return find_columns_outside_objects(context.compiled, self.catalogue)
 

@@ -5,6 +5,7 @@ Objects that leave their session keep a copy of its keeper.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
@@ -58,6 +59,10 @@ class Watch(Protocol):
     def observes(self, use: Use[Any] | None) -> bool:
         """Return True if a denial under this use is only observed."""
         ...
+
+
+REPORTING_WATCHES: Final[weakref.WeakValueDictionary[int, Any]] = weakref.WeakValueDictionary()
+"""By their ids, the watches whose engines executed statements while an observer asked for reads."""
 
 
 class LoadedPurpose:

@@ -299,7 +299,7 @@ class StatementTexts(Statements):
 
         Args:
             prepared: The statement.
-            returned: The columns that it returns outside objects, if a guarded session makes objects of the others.
+            returned: The columns that it returns outside objects, if a session makes objects of the others.
                 Columns of objects are reported when their attributes are read.
         """
         self.decider.check_demand(prepared.sealed)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.base import LoaderCallableStatus
@@ -14,8 +15,10 @@ from purposeguard.adapters.sqlalchemy.decisions import decide_read, is_denied, m
 from purposeguard.adapters.sqlalchemy.forgetting import forget_other_purposes, list_forgotten
 from purposeguard.adapters.sqlalchemy.keepers import (
     NO_SESSION,
+    REPORTING_WATCHES,
     Keeper,
     LoadedPurpose,
+    Watch,
     keeper_of,
     list_entries,
     own_keeper,
@@ -85,9 +88,13 @@ def _decide_read(entry: LoadedPurpose, state: Any, key: str, *, with_rows: bool 
 
 def _report_read(entry: LoadedPurpose, state: Any, key: str) -> None:
     """Report to the observers that an attribute is read."""
-    if entry.watch.decider.engine.observers.read:
+    _report_read_to(entry.watch, state, key)
+
+
+def _report_read_to(watch: Watch, state: Any, key: str) -> None:
+    if watch.decider.engine.observers.read:
         with suppress(UnlabelledData):  # The check refuses or reports it.
-            entry.watch.decider.report_read(_get_requirements(entry, state, key).fields)
+            watch.decider.report_read(watch.attributes.get_requirements(watch, state.mapper, key).fields)
 
 
 def _check_own_value(state: Any, key: str, keeper: Keeper | None) -> None:
@@ -104,15 +111,42 @@ def _check_own_value(state: Any, key: str, keeper: Keeper | None) -> None:
         own.session_id = state.session_id
         state.purposeguard_keeper = own
     elif keeper is not None:
-        loaded = key in _values_of(state)
-        frozen = keeper.session_id == state.session_id
-        for entry in keeper.entries_about(state.mapper):
-            _report_read(entry, state, key)
-            if not (loaded and frozen) or entry.needs_check(state.mapper, key):
-                _decide_read(entry, state, key, detached=loaded)
-                entry.checked.add((state.mapper, key))
-                if not loaded:  # The value is loaded now into a deleted object, for another purpose than the rest.
-                    keeper.session_id = NO_SESSION
+        _check_detached(state, key, keeper)
+    elif REPORTING_WATCHES:
+        for watch in _find_reporting_watches(state):
+            _report_read_to(watch, state, key)
+
+
+def _check_detached(state: Any, key: str, keeper: Keeper) -> None:
+    """Check that an attribute of an object that has left its session may be read now."""
+    loaded = key in _values_of(state)
+    frozen = keeper.session_id == state.session_id
+    for entry in keeper.entries_about(state.mapper):
+        _report_read(entry, state, key)
+        if not (loaded and frozen) or entry.needs_check(state.mapper, key):
+            _decide_read(entry, state, key, detached=loaded)
+            entry.checked.add((state.mapper, key))
+            if not loaded:  # The value is loaded now into a deleted object, for another purpose than the rest.
+                keeper.session_id = NO_SESSION
+
+
+def _find_reporting_watches(state: Any) -> list[Watch]:
+    """Return the watches to which reads of an object of a plain session are reported.
+
+    Those of its engine if the object is in a session, and otherwise one of each guard that knows its class.
+    """
+    session, bind = state.session, None
+    with suppress(UnboundExecutionError):  # Then the object is treated as one without a session.
+        bind = session.get_bind(state.mapper) if session is not None else None
+    if bind is not None:
+        watch: Any = getattr(bind.dialect, "purposeguard", None)
+        return [] if watch is None or id(watch) not in REPORTING_WATCHES else [watch]
+    watches: dict[object, Watch] = {}
+    for reference in REPORTING_WATCHES.valuerefs():  # Another thread may add a watch meanwhile.
+        watch = reference()
+        if watch is not None and watch.attributes.knows(state.mapper):
+            watches[watch.decider.engine] = watch
+    return list(watches.values())
 
 
 def _check_attached(state: Any, key: str, session: Any, entry: LoadedPurpose) -> None:
@@ -170,7 +204,11 @@ class MappedObjectChecks:
 
     def counts_reads(self, state: Any) -> bool:
         """Return True if each read of an attribute is reported, although it is allowed."""
-        return any(entry.checks_each_read for entry in list_entries(state, keeper_of(state)))
+        keeper = keeper_of(state)
+        entries = list_entries(state, keeper)
+        if entries or keeper is not None:
+            return any(entry.checks_each_read for entry in entries)
+        return bool(REPORTING_WATCHES) and bool(_find_reporting_watches(state))
 
     def find_hidden(self, instance: Any, state: Any, *, replaced: bool) -> frozenset[str]:
         """Return the attributes that the use under way may not read.

@@ -313,8 +313,7 @@ def test_sessions_behave_as_on_a_bare_engine(
                 with observing.purpose(purpose):
                     outcome = _outcome(attempt, session)
             assert _plain(outcome) == bare
-        loads_only = kind is GuardedSession and name in LOADS_ONLY
-        assert column in reads.evidence or not column or loads_only
+        assert column in reads.evidence or not column or name in LOADS_ONLY
 
 
 LOADS_ONLY = {"an entity", "one by its key", "an eager load", "a refresh", "a merge", "many rows at once"}
@@ -357,9 +356,32 @@ def test_columns_that_are_selected_beside_objects_are_reported_at_once(
         reads.clear()
         session.execute(sa.select(Customer)).all()
         assert reads.columns == set()
-    with Session(engine) as session:  # Nothing is known about the objects of a plain session.
-        session.execute(sa.select(Customer)).all()
-        assert {EMAIL, "customers.device"} <= reads.columns
+    with engine.connect() as connection:
+        connection.execute(sa.select(Customer)).all()  # These are rows, and no objects.
+    assert {EMAIL, "customers.device"} <= reads.columns
+
+
+def test_attributes_of_objects_of_plain_sessions_are_reported(
+    shared: Shop, engine: sa.Engine, observing: Guard, reads: RecordingReads
+) -> None:
+    with Session(engine) as session:
+        customer = session.scalars(sa.select(Customer).where(Customer.name == "n1")).one()
+        assert reads.columns == {"customers.name"}
+        reads.clear()
+        with observing.purpose(tm.ProductProvision, activity="show"):
+            assert customer.email == "e1"
+        assert reads.reads == [(EMAIL, "show")]
+        session.expunge(customer)
+        reads.clear()
+        assert customer.plan == "gold"
+        assert reads.reads == [("customers.plan", None)]
+        reads.clear()
+        assert vars(customer)["plan"] == "gold"
+        assert {EMAIL, "customers.plan"} <= reads.columns
+    reads.clear()
+    with Session(shared.plain) as session:  # It is of another engine.
+        assert session.get_one(Customer, 1).email == "e1"
+    assert not reads.columns
 
 
 def test_an_attribute_that_is_read_under_another_purpose_is_denied(shop: Shop) -> None:
