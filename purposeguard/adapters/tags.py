@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from purposeguard.errors import UnknownSource, UnlabelledData, format_name
+from purposeguard.errors import NoticeError, UnknownSource, UnlabelledData, format_name
 from purposeguard.notice.history import History
 from purposeguard.notice.immutable import Immutable
 from purposeguard.notice.label import Label
@@ -39,6 +39,9 @@ Spec = OneSpec | Iterable[OneSpec]
 """A specification of a tag: a source class, an id, a label, `NotPersonal`, `ByRow`, a mark, or several of these."""
 
 NOT_PERSONAL: Final = Label(NotPersonal)
+
+TAG_ERRORS: Final = (UnlabelledData, UnknownSource, NoticeError)
+"""The errors of tags that cannot be read, or that contradict each other."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.db import connections
 
 from purposeguard.adapters.django.session import DIALECTS, HeldConnections
-from purposeguard.adapters.django.tags import TagFault, every_model, faults_of, unknown_settings
+from purposeguard.adapters.django.tags import TagFault, every_model, faults_of, unknown_settings, unmatched_entries
 
 
 def check_tags(app_configs: Iterable[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
@@ -25,12 +25,17 @@ def check_tags(app_configs: Iterable[AppConfig] | None = None, **_: Any) -> list
 
 def _of_models(held_connections: HeldConnections, app_configs: Iterable[AppConfig] | None) -> Iterator[CheckMessage]:
     labels = None if app_configs is None else {config.label for config in app_configs}
-    faults: list[TagFault] = [] if labels is not None else list(unknown_settings())
+    faults: list[TagFault] = []
+    file = held_connections.guard.tags
+    if labels is None:
+        faults += unknown_settings()
+        faults += unmatched_entries(file) if file is not None else ()
     for model in every_model():
         if labels is None or model._meta.app_label in labels:
-            faults.extend(faults_of(model, held_connections.decider.revisions))
-    level = checks.Warning if held_connections.guard.engine.observing else Error
+            faults.extend(faults_of(model, held_connections.decider.revisions, file))
+    is_observing = held_connections.guard.engine.observing
     for fault in faults:
+        level = checks.Warning if is_observing or fault.id.startswith("W") else Error
         yield level(fault.message, hint=fault.hint, obj=fault.model, id=f"purposeguard.{fault.id}")
 
 

@@ -21,8 +21,8 @@ from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
 from purposeguard.adapters.sql.tags import several
 from purposeguard.adapters.sql.unresolved import Faults, ReachableColumns
-from purposeguard.adapters.tags import Columns
-from purposeguard.errors import PurposeGuardError, SealedValue, UnknownSource, UnlabelledData, UnresolvedStatement
+from purposeguard.adapters.tags import TAG_ERRORS, Columns
+from purposeguard.errors import PurposeGuardError, SealedValue, UnresolvedStatement
 from purposeguard.guard import Guard
 from purposeguard.locks import make_lock
 from purposeguard.runtime.current_use import find_current_use
@@ -107,8 +107,8 @@ class HeldConnections:
         Return no tables if a tag cannot be read. That error is raised when a statement is executed.
         """
         try:
-            return tuple(iter_declared_tables(tables_of(self.decider.revisions)))
-        except (TypeError, UnlabelledData, UnknownSource):
+            return tuple(iter_declared_tables(tables_of(self.decider.revisions, self.guard.tags)))
+        except (TypeError, *TAG_ERRORS):
             return ()
 
     def statements(self, vendor: str) -> Statements:
@@ -117,6 +117,7 @@ class HeldConnections:
         Raises:
             UnresolvedStatement: the vendor is not supported.
             TypeError, UnknownSource, UnlabelledData: the tag of a model's field, or a setting, cannot be read.
+            NoticeError: `tags.toml` and the code do not agree.
         """
         is_observing = self.decider.is_observing()
         key = (vendor, is_observing)
@@ -127,7 +128,7 @@ class HeldConnections:
             raise UnresolvedStatement(f"the statements of {vendor} are not read: {', '.join(DIALECTS)} are")
         with self._lock:
             if key not in self._statements:
-                tables = tables_of(self.decider.revisions, omit_faulty=is_observing)
+                tables = tables_of(self.decider.revisions, self.guard.tags, omit_faulty=is_observing)
                 statements = Statements(
                     self.guard,
                     tables,
@@ -143,7 +144,7 @@ class HeldConnections:
     @functools.cached_property
     def _reachable(self) -> ReachableColumns:
         """The personal columns that statements could touch."""
-        return ReachableColumns(tables_of(self.decider.revisions, omit_faulty=True))
+        return ReachableColumns(tables_of(self.decider.revisions, self.guard.tags, omit_faulty=True))
 
     def refuse_unresolved(self, error: PurposeGuardError, sql: object = "") -> None:
         """Raise an error of the analysis. In observe mode, report it with the columns that could be touched.
@@ -160,7 +161,7 @@ class HeldConnections:
     def columns(self, model: Model) -> Columns:
         """Return the tags of a model's fields. Raise the errors of `columns_of_model`."""
         if model not in self._columns:
-            self._columns[model] = columns_of_model(model, self.decider.revisions)
+            self._columns[model] = columns_of_model(model, self.decider.revisions, self.guard.tags)
         return self._columns[model]
 
     def install(self) -> None:

@@ -1,8 +1,9 @@
-"""Tags of models, read from annotations of their fields, from `class Privacy:`, and from `PURPOSEGUARD_TAGS`."""
+"""Tags of models, from annotations of their fields, `class Privacy:`, `PURPOSEGUARD_TAGS`, and `tags.toml`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 import typing_extensions
@@ -12,11 +13,23 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
 from purposeguard.adapters.sql.tags import Tables
-from purposeguard.adapters.tags import Columns, OneSpec, Revisions, Tag, hint_of, specs_of, tag_of
+from purposeguard.adapters.tags import (
+    TAG_ERRORS,
+    Columns,
+    OneSpec,
+    Revisions,
+    Tag,
+    field_tag_of,
+    hint_of,
+    merge_tags,
+    specs_of,
+)
 from purposeguard.containers import drop_none_values
-from purposeguard.errors import PurposeGuardError, UnknownSource, UnlabelledData
+from purposeguard.errors import NoticeError, PurposeGuardError, UnlabelledData
 from purposeguard.notice.label import Label
-from purposeguard.notice.vocabulary import NotPersonal, TermMeta
+from purposeguard.notice.vocabulary import TermMeta
+from purposeguard.project.tags import TABLE, FieldTag, TagFile
+from purposeguard.values.annotations import field_names_of, is_taggable
 from purposeguard.values.markers import Mark, SubjectMark
 from purposeguard.values.type_schema import read_shape
 
@@ -42,23 +55,25 @@ class TagFault(NamedTuple):
     id: str
 
 
-def tables_of(revisions: Revisions, *, omit_faulty: bool = False) -> Tables:
+def tables_of(revisions: Revisions, file: TagFile | None = None, *, omit_faulty: bool = False) -> Tables:
     """Return the tables of all installed models, each with all its columns.
 
     Args:
         revisions: The revisions of the notice.
+        file: The file `tags.toml`, if there is one.
         omit_faulty: True to treat a field whose tag cannot be read as one without a tag, as observe mode does.
 
     Raises:
         TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
+        NoticeError: `file` and the code, or two of its entries, do not agree.
     """
     tables: dict[str, dict[str, Tag | None]] = {MIGRATIONS: dict.fromkeys(("id", "app", "name", "applied"), Tag())}
     for model in every_model():
         columns = tables.setdefault(model._meta.db_table, {})
         for field in model._meta.local_concrete_fields:
             try:
-                tag = _tag(field, revisions)
-            except (TypeError, UnknownSource, UnlabelledData):
+                tag = _tag(field, revisions, file)
+            except (TypeError, *TAG_ERRORS):
                 if not omit_faulty:
                     raise
                 tag = None
@@ -76,36 +91,58 @@ def every_model() -> Iterable[Model]:
     return [model for model in apps.get_models(include_auto_created=True) if not model._meta.proxy]
 
 
-def columns_of_model(model: Model, revisions: Revisions) -> Columns:
+def columns_of_model(model: Model, revisions: Revisions, file: TagFile | None = None) -> Columns:
     """Return the tags of a model's fields, including inherited ones, by the name of the field.
 
     Fields without a tag are left out. A statement that uses such a field is refused.
 
+    Args:
+        model: The model.
+        revisions: The notice, or all its revisions, or several notices.
+        file: The file `tags.toml`, if there is one: `guard.tags`.
+
     Raises:
         TypeError, UnknownSource, UnlabelledData: a tag cannot be read.
+        NoticeError: `file` and the code, or two of its entries, do not agree.
     """
     concrete: Model = model._meta.concrete_model
     tags: dict[str, Tag] = {}
     for owner in dict.fromkeys(field.model for field in concrete._meta.concrete_fields):
-        tags.update(drop_none_values(_tags(owner, revisions)))
+        for field in owner._meta.local_concrete_fields:
+            tag = _tag(field, revisions, file)
+            if tag is not None:
+                tags[field.name] = tag
     return Columns(tags)
 
 
-def faults_of(model: Model, revisions: Revisions) -> Iterator[TagFault]:
+def faults_of(model: Model, revisions: Revisions, file: TagFile | None = None) -> Iterator[TagFault]:
     """Yield the faults in a model's tags, for `manage.py check`."""
     for field in model._meta.local_concrete_fields:
         where = f"{model._meta.label}.{field.name}"
         try:
-            tag = _tag(field, revisions)
+            tag = _tag(field, revisions, file)
+        except NoticeError as error:
+            for fault in error.faults:
+                yield TagFault(model, str(fault._replace(suggestion=None)), str(fault.suggestion), "E004")
+            continue
         except (PurposeGuardError, TypeError) as error:
             yield TagFault(model, f"the tag of {where} cannot be read: {error}", "name a source of the notice", "E002")
             continue
-        if tag is None:
+        undecided = next(_find_entries(field, file), None) if tag is None else None
+        if undecided is not None and file is not None:
+            yield TagFault(
+                model,
+                f"{file.path}:{undecided.position.line}:{undecided.position.column}: {where} is undecided, so every "
+                "statement that uses it is refused",
+                "name its source, or `not-personal`",
+                "E001",
+            )
+        elif tag is None:
             yield TagFault(
                 model,
                 f"{where} carries no tag, so every statement that uses it is refused",
-                f"annotate it `{field.name}: Annotated[…, Source]`, name it in `class {PRIVACY}`, or in "
-                "PURPOSEGUARD_TAGS; say `NotPersonal` if it is not personal",
+                f"annotate it `{field.name}: Annotated[…, Source]`, name it in `class {PRIVACY}`, in "
+                "PURPOSEGUARD_TAGS or in `tags.toml`; say `NotPersonal` if it is not personal",
                 "E001",
             )
     for name in _unknown_names(model):
@@ -132,33 +169,84 @@ def unknown_settings() -> Iterator[TagFault]:
             )
 
 
+def unmatched_entries(file: TagFile) -> Iterator[TagFault]:
+    """Yield a fault for each entry of `tags.toml` that matches no class or table, or names a field that it lacks.
+
+    Entries of tables are only warned of, because other libraries may use databases too.
+    """
+    classes: dict[str, list[str]] = {}
+    tables = {MIGRATIONS: ["id", "app", "name", "applied"]}
+    for cls in _iter_imported_classes({header.partition(".")[0] for header in file.entries}):
+        classes[f"{cls.__module__}.{cls.__qualname__}"] = [
+            *dir(cls),
+            *(field_names_of(cls) if is_taggable(cls) else ()),
+        ]
+    for model in apps.get_models(include_auto_created=True):
+        fields = model._meta.concrete_fields
+        names = [name for field in fields for name in (field.name, field.attname)]
+        classes[f"{model.__module__}.{model.__qualname__}"] = names
+        tables.setdefault(model._meta.db_table, []).extend(field.column for field in model._meta.local_concrete_fields)
+    for fault in file.find_unmatched(classes, tables):
+        code = "W004" if fault.place.startswith(f'"{TABLE}') else "E003"
+        yield TagFault(None, str(fault._replace(suggestion=None)), fault.suggestion or "correct or remove it", code)
+
+
+def _iter_imported_classes(packages: Container[str]) -> Iterator[type]:
+    """Yield the classes in the imported modules of these top-level packages."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in packages:
+            for value in list(vars(module).values()):
+                if isinstance(value, type) and value.__module__ == name:
+                    yield value
+
+
 # ---- one field -------------------------------------------------------------------------------------------------------
 
 
-def _tags(model: Model, revisions: Revisions) -> dict[str, Tag | None]:
-    return {field.name: _tag(field, revisions) for field in model._meta.local_concrete_fields}
-
-
-def _tag(field: Any, revisions: Revisions) -> Tag | None:
-    """Return the tag of a field, or None if it has none.
+def _tag(field: Any, revisions: Revisions, file: TagFile | None) -> Tag | None:
+    """Return the tag of a field, or None if it has none, or is undecided.
 
     A relation holds the key of another row, so it inherits the tag of that key unless it is tagged itself. A key that
     the database counts up is not personal.
     """
-    where = f"{field.model._meta.label}.{field.name}"
-    specs = list(_specs(field, where))
-    if specs:
-        return tag_of(revisions, specs, where)
+    label = field.model._meta.label
+    specs = list(_specs(field, f"{label}.{field.name}"))
+    stated = [{field.name: tag} for tag in _find_entries(field, file)]
+    if specs or stated:
+        own = drop_none_values({field.name: field_tag_of(revisions, specs, f"{label}.{field.name}")})
+        return merge_tags(revisions, file, stated, own, label)[field.name]
+    if field.model._meta.label_lower in STRUCTURE:
+        return Tag()
     if field.is_relation and field.remote_field is not None:
         target = field.target_field
         if target is field:
             return None
-        tag = _tag(target, revisions)
+        tag = _tag(target, revisions, file)
         if tag is None:
             return None
         mark = tag.mark if isinstance(tag.mark, SubjectMark) else None
         return Tag(tag.label, by_row=tag.by_row, mark=mark)
     return Tag() if isinstance(field, models.AutoField) else None
+
+
+def _find_entries(field: Any, file: TagFile | None) -> Iterator[FieldTag]:
+    """Yield what `tags.toml` says about a field: by its model, by models that inherit it, and by its table."""
+    if file is None:
+        return
+    for model in _iter_subclasses(field.model):
+        fields = file.find_class(model.__module__, model.__qualname__) or {}
+        for name in dict.fromkeys((field.name, field.attname)):
+            if name in fields:
+                yield fields[name]
+    columns = file.find_table(field.model._meta.db_table) or {}
+    if field.column in columns:
+        yield columns[field.column]
+
+
+def _iter_subclasses(model: Model) -> Iterator[Model]:
+    yield model
+    for subclass in model.__subclasses__():
+        yield from _iter_subclasses(subclass)
 
 
 def _specs(field: Any, where: str) -> Iterator[OneSpec]:
@@ -231,4 +319,4 @@ def _read_settings(model: Model) -> Any:
     for key in _keys(model):
         if key in tags:
             return tags[key]
-    return NotPersonal if model._meta.label_lower in STRUCTURE else None
+    return None

@@ -27,6 +27,7 @@ from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sqlalchemy.seals import SealedType
 from purposeguard.adapters.tags import (
     KEY,
+    TAG_ERRORS,
     Columns,
     OneSpec,
     Revisions,
@@ -39,7 +40,7 @@ from purposeguard.adapters.tags import (
     to_field_tag,
 )
 from purposeguard.containers import drop_none_values, pick_keys
-from purposeguard.errors import NoticeError, UnknownSource, UnlabelledData
+from purposeguard.errors import UnlabelledData
 from purposeguard.locks import make_lock
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
 from purposeguard.project.tags import Fields, FieldTag, TagFile
@@ -73,10 +74,6 @@ Where = MetaData | registry | type[DeclarativeBase] | EveryTable
 
 NOT_PERSONAL_TABLE: Final = "not-personal"
 """The `Table.info` of a table without personal columns."""
-
-
-_TAG_ERRORS: Final = (UnlabelledData, UnknownSource, NoticeError)
-"""The errors of tags that cannot be read or contradict each other."""
 
 
 class _Mapped:
@@ -149,7 +146,7 @@ class MappedTables:
                 try:
                     columns = self._columns_of(table, own, stated)
                     _require_same(table.fullname, by_name.setdefault(table.fullname, columns), columns)
-                except _TAG_ERRORS:
+                except TAG_ERRORS:
                     if not is_observing:
                         raise
                     is_faulty = True
@@ -280,13 +277,13 @@ class MappedTables:
     ) -> Columns | None:
         """Return the tags that can be read of a table in which another tag has a fault; None if there are none."""
         specs: Mapping[str, list[OneSpec]] = {}
-        with suppress(*_TAG_ERRORS):
+        with suppress(*TAG_ERRORS):
             specs = _specs_of_columns(table, mappers)
         tags: dict[str, Tag | None] = {}
         for column in table.columns:
             name = column.name
             fields = [pick_keys(each, [name]) for each in stated]
-            with suppress(*_TAG_ERRORS):
+            with suppress(*TAG_ERRORS):
                 own = field_tag_of(self._revisions, specs.get(name, ()), f"{table.fullname}.{name}")
                 tags.update(self._merge(table, fields, {name: own}))
         return Columns(drop_none_values(tags)) if tags else None
