@@ -51,7 +51,7 @@ from purposeguard.runtime.observer import Ledger, Observer
 from purposeguard.runtime.protocols import Oversight
 from purposeguard.runtime.registry import Access, Activity, Register, TaggedTable
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import NO_USE, MemberUse, ObservedUse, Use
+from purposeguard.runtime.use import NO_USE, InactiveUse, MemberUse, Use
 from purposeguard.runtime.wrapping import Function
 from purposeguard.values.personal import Personal, combine_seals
 from purposeguard.values.rows import Whose
@@ -999,7 +999,7 @@ class Guard:
             return MemberUse(use, requested_purpose)  # It ends together with the active use.
         frame = sys._getframe(1)
         site = Site(frame.f_globals.get("__name__", "?"), frame.f_code.co_qualname, frame.f_lineno)
-        return ObservedUse(engine, Activity(site.dotted, requested_purpose, None, True, site))
+        return InactiveUse(engine, Activity(site.dotted, requested_purpose, None, True, site))
 
     if not TYPE_CHECKING:  # pragma: no branch  # It is always true at run time.
         vars().update({name: UseAttribute(name) for name in ("open", "open_all", "try_open", "withhold")})

@@ -20,7 +20,7 @@ from purposeguard.governance import changes
 from purposeguard.governance.deadlines import current_deadline, limit_waiting
 from purposeguard.governance.engines import make_unavailable_error
 from purposeguard.governance.loops import wait_for_future, warn_if_blocking
-from purposeguard.governance.preference_watcher import ReadRequest, Watcher, finish_requests
+from purposeguard.governance.preference_watcher import ReadRequest, WatcherThread, finish_requests
 from purposeguard.governance.restrictions import SubjectState
 from purposeguard.governance.rosters import Rosters
 from purposeguard.governance.subjects import Subjects
@@ -123,7 +123,7 @@ class PreferenceCache:
         self._failure: str | None = None
         self._seen: int | None = None
         self._interruptions = self.store.interruptions
-        self._watcher: Watcher | None = None
+        self._watcher: WatcherThread | None = None
 
     def preferences(self, subject: str, /) -> SubjectPreferences:
         """Return the preferences of a subject, named by their `subject_key`.
@@ -433,12 +433,12 @@ class PreferenceCache:
 
     # ---- the watcher ----------------------------------------------------------------------------------------------
 
-    def _get_watcher(self) -> Watcher | None:
+    def _get_watcher(self) -> WatcherThread | None:
         """Return the thread that looks at the store, started if needed; None if it cannot be started."""
         with self._lock:
             if not self._closed and (self._watcher is None or not self._watcher.is_alive()):
                 with contextlib.suppress(RuntimeError):  # no thread can be started: checks go on looking themselves
-                    watcher = Watcher(weakref.WeakMethod(self._take_turn), self._poll)
+                    watcher = WatcherThread(weakref.WeakMethod(self._take_turn), self._poll)
                     watcher.start()
                     self._watcher = watcher
             return self._watcher

@@ -33,7 +33,7 @@ def finish_requests(requests: Iterable[ReadRequest], failure: StoreUnavailable |
             request.outcome.set_result(failure)
 
 
-class Watcher(threading.Thread):
+class WatcherThread(threading.Thread):
     """A thread that takes a turn when it is rung, and after the seconds that the last turn returned."""
 
     def __init__(self, turn: weakref.WeakMethod[Callable[[], float]], poll: float) -> None:

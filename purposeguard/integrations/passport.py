@@ -39,7 +39,7 @@ from purposeguard.runtime.current_use import ReportUnresolved, find_current_use,
 from purposeguard.runtime.entry_point import EntryPoint, current_entry_point
 from purposeguard.runtime.registry import Activity
 from purposeguard.runtime.site import Site
-from purposeguard.runtime.use import NO_USE, ObservedUse, Use, end_use
+from purposeguard.runtime.use import NO_USE, InactiveUse, Use, end_use
 
 HEADER: Final = "Purpose-Passport"
 """The name of the header, of a request or of a message, that holds a passport."""
@@ -254,7 +254,7 @@ class Passports:
         if admitted is None:
             purpose = self._guard.engine.snapshot.matrix.resolve_purpose(receiver.permits[0])
             activity = Activity(receiver.activity, purpose, None, True, receiver.site)
-            yield ObservedUse(self._guard.engine, activity)
+            yield InactiveUse(self._guard.engine, activity)
             return
         passport, handle = admitted
         with contextlib.ExitStack() as stack:

@@ -34,7 +34,7 @@ Authorize = Callable[[], HasHandle | None]
 """A function that returns the use for a step of an iterator; None if a missing use is only observed."""
 
 
-class _Place(NamedTuple):
+class _PartPlace(NamedTuple):
     """The place of a part of a value.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Place(NamedTuple):
     row_contexts: tuple[RowContext, ...] = ()
 
 
-_TOP = _Place()
+_TOP = _PartPlace()
 
 
 def withhold_denied_fields(
@@ -123,7 +123,7 @@ class _Filtering(ABC):
         self._authorize = authorize
 
     @abstractmethod
-    def filter(self, value: Any, shape: Shape, place: _Place, *, is_item: bool) -> Any:
+    def filter(self, value: Any, shape: Shape, place: _PartPlace, *, is_item: bool) -> Any:
         """Return the part of a value that the use may see.
 
         Args:
@@ -160,12 +160,12 @@ class _Filtering(ABC):
         def filter_item(item: Any, use: HasHandle | None) -> Any:
             if use is None:
                 return item
-            return self.with_handle(use.handle).filter(item, items, _Place(f"{path}[]", row_contexts), is_item=True)
+            return self.with_handle(use.handle).filter(item, items, _PartPlace(f"{path}[]", row_contexts), is_item=True)
 
         def filter_other(part: Any, use: HasHandle | None) -> Any:
             if use is None:
                 return part
-            return self.with_handle(use.handle).filter(part, whole, _Place(path, row_contexts), is_item=False)
+            return self.with_handle(use.handle).filter(part, whole, _PartPlace(path, row_contexts), is_item=False)
 
         return wrap_stepwise(value, Steps(self._authorize, filter_item, filter_other))
 
@@ -173,7 +173,7 @@ class _Filtering(ABC):
 class _LazyWrapping(_Filtering):
     """A filter that denies nothing, and only wraps the iterators in a value."""
 
-    def filter(self, value: Any, shape: Shape, place: _Place, *, is_item: bool) -> Any:  # noqa: ARG002  # as in _Filtering
+    def filter(self, value: Any, shape: Shape, place: _PartPlace, *, is_item: bool) -> Any:  # noqa: ARG002  # as in _Filtering
         """Return the value with its iterators wrapped."""
         return FieldWithholder(
             denies=_allow_everything,
@@ -212,7 +212,7 @@ class _FieldWithholding(_Filtering):
         """Return the same filter for another use."""
         return type(self)(handle, self._authorize, self._access, self._met)
 
-    def filter(self, value: Any, shape: Shape, place: _Place, *, is_item: bool) -> Any:  # noqa: ARG002  # as in _Filtering
+    def filter(self, value: Any, shape: Shape, place: _PartPlace, *, is_item: bool) -> Any:  # noqa: ARG002  # as in _Filtering
         """Return the value without the fields that may not be used."""
         engine, activity = self._handle.engine, self._handle.activity
         withholder = FieldWithholder(
@@ -301,7 +301,7 @@ class _RowFiltering(_Filtering):
         """Return the same filter for another use."""
         return type(self)(handle, self._authorize, self._access)
 
-    def filter(self, value: Any, shape: Shape, place: _Place, *, is_item: bool) -> Any:
+    def filter(self, value: Any, shape: Shape, place: _PartPlace, *, is_item: bool) -> Any:
         """Return the value without the rows that may not be used. LEFT_OUT if it is such a row itself."""
         engine, access = self._handle.engine, self._access
         observing = self._handle.activity.observing

@@ -617,19 +617,19 @@ class MemberUse(Use[Any]):
         return self._whole.explain_absence()
 
 
-class _ObservedHandle(ActivityHandle):
+class _InactiveHandle(ActivityHandle):
     __slots__ = ()
 
     can_be_carried: ClassVar[bool] = False
 
 
-class ObservedUse(Use[Any]):
+class InactiveUse(Use[Any]):
     """A use for a purpose that is not active, in observe mode. It refuses nothing and does not end."""
 
     __slots__ = ()
 
     def __init__(self, engine: Engine, activity: Activity) -> None:
-        self.handle = _ObservedHandle(engine, activity)
+        self.handle = _InactiveHandle(engine, activity)
         self._before = NO_USE
         self._identify_runner, self._entered_by = current_execution()
         self._allowed_labels = NOTHING

@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 import purposeguard as pg
-from purposeguard.cli.report.records import Evidence, records_of
+from purposeguard.cli.report.records import LedgerEvidence, records_of
 from purposeguard.governance import Governance
 from purposeguard.governance.restrictions import Figure, count_declarations
 from purposeguard.governance.store import Store
@@ -59,7 +59,7 @@ def test_the_report_reads_a_store_of_either_database(store: Store, store_url: st
         records = records_of(guard, target, lambda count, _: read.append(count))
         assert records is not None
         evidence = {(activity, purpose): each for activity, purpose, _, each in records.uses() if each.uses}
-        assert evidence == {("remind", "1.2(1)①"): Evidence(uses=1, last_use="2026-05-02T09:00Z")}
+        assert evidence == {("remind", "1.2(1)①"): LedgerEvidence(uses=1, last_use="2026-05-02T09:00Z")}
         (denial,) = (each for *_, each in records.uses() if each.denials)
         assert (denial.refused, denial.observed, denial.last_denial) == (1, 0, "2026-05-02T09:15:00.000000Z")
         assert [figure[:2] for figure in records.restrictions] == [("suspension-of-use", None)]

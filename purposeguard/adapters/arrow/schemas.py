@@ -89,7 +89,7 @@ def schema_of(model: object, notice: Revisions, *, spark: bool = False) -> pa.Sc
     """
     if not is_taggable(model):
         raise TypeError(f"{describe_kind(model)} is no pydantic model, dataclass, TypedDict, NamedTuple or attrs class")
-    fields = _make_fields(_read_class(model, _Place(notice)), notice, columns_of(notice, model))
+    fields = _make_fields(_read_class(model, _AnnotationPlace(notice)), notice, columns_of(notice, model))
     return with_spark(pa.schema(fields), notice, spark=spark)
 
 
@@ -100,7 +100,7 @@ def _make_fields(
     return [stored.field(name, notice, columns.get(name, Tag())) for name, stored in stored_fields.items()]
 
 
-class _Place(NamedTuple):
+class _AnnotationPlace(NamedTuple):
     """The place of an annotation within a tagged class.
 
     A place inherits the sources of everything around it, because Arrow can take a field out of its column, and then
@@ -117,24 +117,24 @@ class _Place(NamedTuple):
     sources: frozenset[type[Source]] = frozenset()
     """The sources of the annotation and of everything around it."""
 
-    def with_sources(self, sources: Iterable[type[Source]]) -> _Place:
+    def with_sources(self, sources: Iterable[type[Source]]) -> _AnnotationPlace:
         """Return the same place with more sources."""
         return self._replace(sources=self.sources.union(sources))
 
-    def with_bindings(self, bindings: Mapping[Any, object]) -> _Place:
+    def with_bindings(self, bindings: Mapping[Any, object]) -> _AnnotationPlace:
         """Return the same place with other values of type variables."""
         return self._replace(bindings=bindings)
 
-    def in_alias(self, alias: object) -> _Place:
+    def in_alias(self, alias: object) -> _AnnotationPlace:
         """Return the place of the value of a type alias."""
         return self._replace(around=(*self.around, alias))
 
-    def in_field(self, name: str, key: object) -> _Place:
+    def in_field(self, name: str, key: object) -> _AnnotationPlace:
         """Return the place of a field of a class. The key stands for the class with its type arguments."""
         path = f"{self.path}.{name}" if self.path else name
         return self._replace(path=path, around=(*self.around, key))
 
-    def in_items(self) -> _Place:
+    def in_items(self) -> _AnnotationPlace:
         """Return the place of the items of a container."""
         return self._replace(path=f"{self.path}[]")
 
@@ -169,7 +169,7 @@ class _Stored(NamedTuple):
         return pa.field(name, self.type, nullable=self.nullable, metadata=metadata)
 
 
-def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
+def _read_class(cls: type, place: _AnnotationPlace) -> dict[str, _Stored]:
     """Return the stored form of each field of a class, by name.
 
     Raises:
@@ -188,7 +188,7 @@ def _read_class(cls: type, place: _Place) -> dict[str, _Stored]:
     return fields
 
 
-def _read(annotation: Any, place: _Place) -> _Stored:
+def _read(annotation: Any, place: _AnnotationPlace) -> _Stored:
     """Return the stored form of an annotation. Raise the errors of `_read_class`."""
     if isinstance(annotation, TypeVar) and annotation in place.bindings:
         return _read(place.bindings[annotation], place.with_bindings({}))
@@ -233,7 +233,7 @@ def _apply_constraints(stored: _Stored, constraints: Iterable[Any]) -> _Stored:
     return stored
 
 
-def _sources_of_seal(annotation: Any, place: _Place) -> frozenset[type[Source]]:
+def _sources_of_seal(annotation: Any, place: _AnnotationPlace) -> frozenset[type[Source]]:
     """Return the sources that the type of a sealed value names."""
     members = get_args(annotation) if is_union(annotation) else (annotation,)
     for member in members:
@@ -242,7 +242,7 @@ def _sources_of_seal(annotation: Any, place: _Place) -> frozenset[type[Source]]:
     return Label(*members).sources
 
 
-def _read_type(annotation: Any, place: _Place) -> _Stored:
+def _read_type(annotation: Any, place: _AnnotationPlace) -> _Stored:
     """Return the stored form of a type without qualifiers, tags and seals."""
     origin, args = get_origin(annotation), get_args(annotation)
     if is_union(annotation):
@@ -265,7 +265,7 @@ def _read_type(annotation: Any, place: _Place) -> _Stored:
     return _read_plain_class(cls, annotation, place)
 
 
-def _read_plain_class(cls: type, annotation: object, place: _Place) -> _Stored:
+def _read_plain_class(cls: type, annotation: object, place: _AnnotationPlace) -> _Stored:
     """Return the stored form of a class that has no fields and no items."""
     if issubclass(cls, enum.Enum):
         return _read_values([member.value for member in cls], annotation, place)
@@ -277,7 +277,7 @@ def _read_plain_class(cls: type, annotation: object, place: _Place) -> _Stored:
     raise _no_type(annotation, place)
 
 
-def _read_union(args: tuple[Any, ...], place: _Place) -> _Stored:
+def _read_union(args: tuple[Any, ...], place: _AnnotationPlace) -> _Stored:
     """Return the stored form of a union. All members except None must have the same Arrow type."""
     members: list[_Stored] = []
     sources: set[type[Source]] = set()
@@ -297,7 +297,7 @@ def _read_union(args: tuple[Any, ...], place: _Place) -> _Stored:
     return _Stored(first.type, frozenset(sources), first.inside, is_tagged=first.is_tagged, nullable=nullable)
 
 
-def _read_values(values: Sequence[object], annotation: object, place: _Place) -> _Stored:
+def _read_values(values: Sequence[object], annotation: object, place: _AnnotationPlace) -> _Stored:
     """Return the stored form of the values of a literal or an enumeration."""
     classes = set(map(type, values)) - {type(None)}
     for base in (bool, int, str, bytes, float):
@@ -306,7 +306,7 @@ def _read_values(values: Sequence[object], annotation: object, place: _Place) ->
     raise _no_type(annotation, place)
 
 
-def _read_struct(cls: type, place: _Place) -> _Stored:
+def _read_struct(cls: type, place: _AnnotationPlace) -> _Stored:
     """Return the stored form of a nested class."""
     fields = _read_class(cls, place)
     return _Stored(
@@ -317,7 +317,7 @@ def _read_struct(cls: type, place: _Place) -> _Stored:
     )
 
 
-def _read_container(annotation: Any, cls: type, item_types: Sequence[Any], place: _Place) -> _Stored:
+def _read_container(annotation: Any, cls: type, item_types: Sequence[Any], place: _AnnotationPlace) -> _Stored:
     """Return the stored form of a mapping, or of a collection whose items have one type."""
     items = [_read(item_type, place.in_items()) for item_type in item_types]
     if issubclass(cls, Mapping) and len(items) == 2:
@@ -341,5 +341,5 @@ def _collect_inner_sources(parts: Iterable[_Stored]) -> frozenset[type[Source]]:
     return frozenset(sources)
 
 
-def _no_type(annotation: object, place: _Place) -> TypeError:
+def _no_type(annotation: object, place: _AnnotationPlace) -> TypeError:
     return TypeError(f"`{place.path}` is {describe_kind(annotation)}, which has no Arrow type: name one that has")

@@ -157,7 +157,7 @@ class _CatalogTable(_Artifact):
     columns: dict[str, _CatalogColumn]
 
 
-class Catalog(_Artifact):
+class CatalogArtifact(_Artifact):
     """The catalog: the columns of each table in the database when `dbt docs generate` ran."""
 
     nodes: dict[str, _CatalogTable] = Field(default_factory=dict)
@@ -175,7 +175,7 @@ class Project:
     """A dbt project, read from its artifacts. `folder` is the prefix of its files' paths in messages."""
 
     manifest: Manifest
-    catalog: Catalog = field(default_factory=Catalog)
+    catalog: CatalogArtifact = field(default_factory=CatalogArtifact)
     folder: str = ""
 
     @classmethod
@@ -205,7 +205,7 @@ class Project:
             raise ValueError(f"the adapter `{adapter}` is not known here, only {', '.join(ADAPTERS)}")
         catalog = artifacts / "catalog.json"
         shown = "" if folder == Path() else f"{folder.as_posix()}/"
-        return cls(manifest, _read(Catalog, catalog) if catalog.is_file() else Catalog(), shown)
+        return cls(manifest, _read(CatalogArtifact, catalog) if catalog.is_file() else CatalogArtifact(), shown)
 
     @property
     def adapter(self) -> str:

@@ -19,8 +19,8 @@ from purposeguard.errors import UnlabelledData, UnresolvedStatement
 from purposeguard.values.markers import RowSource
 
 
-class Change(NamedTuple):
-    """A change that a common table makes, as in `WITH gone AS (DELETE … RETURNING …)` of PostgreSQL.
+class StatementChange(NamedTuple):
+    """A change that a statement makes, or a common table in it: `WITH gone AS (DELETE … RETURNING …)` of PostgreSQL.
 
     The attributes are those of `Analysis`.
     """
@@ -57,7 +57,7 @@ class Analysis(NamedTuple):
     """The flow of each output in order, also where two have the same name; None if their number is unknown."""
     keys: Flow = NOTHING
     """The part of `conditions` that only identifies the row to write, by a key from the application (ON CONFLICT)."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[StatementChange, ...] = ()
     """The changes that common tables make before the statement."""
 
     @property
@@ -123,8 +123,10 @@ def _group_by_table(reads: Iterable[Read], catalogue: Catalog) -> dict[str, froz
     return used
 
 
-def _change(done: StatementEffect) -> Change:
-    return Change(done.kind, done.target or "", MappingProxyType(dict(done.writes)), done.conditions, done.keys)
+def _change(done: StatementEffect) -> StatementChange:
+    return StatementChange(
+        done.kind, done.target or "", MappingProxyType(dict(done.writes)), done.conditions, done.keys
+    )
 
 
 def analyse(text: str, tables: TablesLike, dialect: str, functions: Iterable[str] = ()) -> Analysis:
@@ -206,10 +208,10 @@ class FlowLabels:
         for change in analysis.changes:
             self._must_cover(statement, change, narrowed=narrowed)
         if analysis.target is not None:
-            own = Change(analysis.kind, analysis.target, analysis.writes, analysis.conditions, analysis.keys)
+            own = StatementChange(analysis.kind, analysis.target, analysis.writes, analysis.conditions, analysis.keys)
             self._must_cover(statement, own, narrowed=narrowed)
 
-    def _must_cover(self, statement: ReadStatement, change: Change, *, narrowed: bool) -> None:
+    def _must_cover(self, statement: ReadStatement, change: StatementChange, *, narrowed: bool) -> None:
         target, columns = change.target, self._tables[change.target]
         conditions = change.conditions - change.keys  # Such a key says which row it is, and not what is in it.
         for column, flow in change.writes.items():
@@ -223,7 +225,7 @@ class FlowLabels:
                 )
             require_covering(target, column, into.label, value.label)
 
-    def _goes_along(self, statement: ReadStatement, change: Change, flow: Flow, columns: Columns) -> bool:
+    def _goes_along(self, statement: ReadStatement, change: StatementChange, flow: Flow, columns: Columns) -> bool:
         """Return True if the column that names the source is written together with these values."""
         into = columns.columns_with_mark(RowSource)
         if into is None:

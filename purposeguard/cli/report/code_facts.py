@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from purposeguard.cli.application import clauses_of, package_of
 from purposeguard.cli.forecasts import Forecasts
-from purposeguard.cli.report.records import NONE, Counted, Evidence, LedgerRecords
+from purposeguard.cli.report.records import NONE, Counted, LedgerEvidence, LedgerRecords
 from purposeguard.containers import map_values
 from purposeguard.errors import UnknownPurpose, UnlabelledData
 from purposeguard.guard import Guard
@@ -33,7 +33,7 @@ class DeclaredCode(NamedTuple):
     """The ids of the sources; None if they are unknown."""
     fields: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """The fields of each source."""
-    evidence: Evidence | None = None
+    evidence: LedgerEvidence | None = None
     """What is on record of it."""
     untagged: tuple[str, ...] = ()
     """The fields of a class that say nothing."""
@@ -80,7 +80,7 @@ class CodeFacts:
                 return False
         return True
 
-    def _accesses(self, denials: Mapping[str, Evidence]) -> Iterator[DeclaredCode]:
+    def _accesses(self, denials: Mapping[str, LedgerEvidence]) -> Iterator[DeclaredCode]:
         for access in self.guard.accesses:
             yield self._access(access, denials.get(access.name, NONE))
 
@@ -116,7 +116,7 @@ class CodeFacts:
         fields = self._by_source(labels)
         return DeclaredCode(kind, name, None, tuple(fields), fields, untagged=tuple(untagged))
 
-    def _access(self, access: Access, denials: Evidence) -> DeclaredCode:
+    def _access(self, access: Access, denials: LedgerEvidence) -> DeclaredCode:
         fields = self._by_source({**access.fields, **access.sealed})
         has_sources = access.label is not None or access.sealed
         sources = tuple(dict.fromkeys((*self.clauses(access.label), *fields))) if has_sources else None
@@ -164,13 +164,13 @@ class CodeFacts:
                 yield code
 
 
-def _evidence_of_activities(guard: Guard, records: LedgerRecords | None) -> dict[Activity, Evidence]:
+def _evidence_of_activities(guard: Guard, records: LedgerRecords | None) -> dict[Activity, LedgerEvidence]:
     """Return what is on record of each activity and its purpose."""
-    totals: dict[tuple[str | None, str], Evidence] = {}
+    totals: dict[tuple[str | None, str], LedgerEvidence] = {}
     if records is not None:
         for activity_name, purpose, _, evidence in records.uses():
             totals[activity_name, purpose] = totals.get((activity_name, purpose), NONE) + evidence
-    evidence_of: dict[Activity, Evidence] = {}
+    evidence_of: dict[Activity, LedgerEvidence] = {}
     for activity in guard.activities:
         evidence_of[activity] = totals.get((activity.name, activity.purpose_id), NONE)
     return evidence_of

@@ -39,7 +39,7 @@ Progress = Callable[[int, int], object]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Evidence:
+class LedgerEvidence:
     """What is in the ledger of one thing: how often it was used, refused, or would have been (`observed`), and when."""
 
     uses: int = 0
@@ -56,8 +56,8 @@ class Evidence:
     def __bool__(self) -> bool:
         return bool(self.uses or self.denials)
 
-    def __add__(self, other: Evidence) -> Evidence:
-        return Evidence(
+    def __add__(self, other: LedgerEvidence) -> LedgerEvidence:
+        return LedgerEvidence(
             self.uses + other.uses,
             _later(self.last_use, other.last_use),
             self.refused + other.refused,
@@ -70,7 +70,7 @@ def _later(time: str | None, other: str | None) -> str | None:
     return max(filter(None, (time, other)), default=None)
 
 
-NONE: Final = Evidence()
+NONE: Final = LedgerEvidence()
 
 
 class Counted(NamedTuple):
@@ -118,7 +118,7 @@ class LedgerRecords:
         """What erasers failed with when they were asked what is due."""
         return list(_iter_problems(self.erasable))
 
-    def uses(self) -> Iterable[tuple[str | None, str, tuple[str, ...], Evidence]]:
+    def uses(self) -> Iterable[tuple[str | None, str, tuple[str, ...], LedgerEvidence]]:
         """Yield the activity, purpose, sources and evidence of each use and denial.
 
         The sources of a denial are those that were denied.
@@ -128,14 +128,14 @@ class LedgerRecords:
         for total in self.totals:
             if total.kind == "use":
                 activity, purpose, sources = total.values
-                yield activity, purpose, sources or (), Evidence(uses=total.counted, last_use=total.last)
+                yield activity, purpose, sources or (), LedgerEvidence(uses=total.counted, last_use=total.last)
             elif total.kind == "denial":
                 activity, _, purpose, sources, denied, observed = total.values
                 yield activity, purpose or "", denied or sources or (), _parse_denial(total, observed)
 
-    def denials_in(self) -> dict[str, Evidence]:
+    def denials_in(self) -> dict[str, LedgerEvidence]:
         """Return the evidence of the denials of each access function."""
-        denials: dict[str, Evidence] = {}
+        denials: dict[str, LedgerEvidence] = {}
         for total in self.totals:
             if total.kind == "denial" and total.values[1] is not None:
                 denials[total.values[1]] = denials.get(total.values[1], NONE) + _parse_denial(total, total.values[5])
@@ -157,10 +157,10 @@ def _iter_problems(parts: Iterable[Due]) -> Iterator[str]:
             yield f"eraser {part.eraser}: {part.problem}"
 
 
-def _parse_denial(total: Total, observed: object) -> Evidence:
+def _parse_denial(total: Total, observed: object) -> LedgerEvidence:
     if observed:
-        return Evidence(observed=total.entries, last_denial=total.last)
-    return Evidence(refused=total.entries, last_denial=total.last)
+        return LedgerEvidence(observed=total.entries, last_denial=total.last)
+    return LedgerEvidence(refused=total.entries, last_denial=total.last)
 
 
 def records_of(guard: Guard, target: str | None, progress: Progress) -> LedgerRecords | None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import duckdb
 
-from purposeguard.adapters.dbt.manifest import Catalog, Manifest
+from purposeguard.adapters.dbt.manifest import CatalogArtifact, Manifest
 
 HERE: Final = Path(__file__).parent
 ARTIFACTS: Final = HERE / "artifacts.json"
@@ -70,7 +70,7 @@ def built(folder: Path) -> Path:
 
 def essential(project: Path) -> dict[str, Any]:
     """What of its artifacts is read."""
-    parts = ((Manifest, "manifest"), (Catalog, "catalog"))
+    parts = ((Manifest, "manifest"), (CatalogArtifact, "catalog"))
     return {
         name: kind.model_validate_json((project / "target" / f"{name}.json").read_bytes()).model_dump(
             mode="json", by_alias=True, exclude_defaults=True, exclude={"macros"}

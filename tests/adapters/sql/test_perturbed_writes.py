@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from purposeguard.adapters.sql.lineage import Analysis, Change, read_statement
+from purposeguard.adapters.sql.lineage import Analysis, StatementChange, read_statement
 from purposeguard.adapters.sql.tags import Catalog
 from purposeguard.errors import UnresolvedStatement
 from tests.adapters.sql.engines import Engine
@@ -103,7 +103,7 @@ def check_dependencies(engine: Engine, text: str) -> None:
     used = {(table, column) for table, columns in analysis.used.items() for column in columns}
     chosen_by: dict[str, set[Column]] = {table: set() for table in TABLES}
     made_of: dict[Column, set[Column]] = {(table, name): set() for table, names in TABLES.items() for name in names}
-    changes: list[Analysis | Change] = [analysis, *analysis.changes]
+    changes: list[Analysis | StatementChange] = [analysis, *analysis.changes]
     for change in changes:
         if change.target is not None:
             chosen_by[change.target] |= change.conditions
