@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from purposeguard.cli.adopt.apply import apply
 from purposeguard.cli.adopt.evidence import evidence
 from purposeguard.cli.adopt.propose import propose
 from purposeguard.cli.adopt.run import run
@@ -19,3 +20,6 @@ adopt_app.command("propose", epilog="Exit codes: 0 printed or written, 2 bad inp
 adopt_app.command(
     "status", epilog="Exit codes: 0 printed, 1 too little (--fail-under) or a new violation (--new), 2 bad input."
 )(ending(status))
+adopt_app.command(
+    "apply", epilog="Exit codes: 0 printed or written, 1 files would change (--diff, --check), 2 bad input."
+)(ending(apply))
