@@ -18,7 +18,7 @@ from purposeguard.cli.words import translate
 if TYPE_CHECKING:
     from purposeguard.governance.ledger import Entry, Hour, LedgerSnapshot
 
-KEYS: Final = ("activity", "field", "purpose", "sources")
+KEYS: Final = ("activity", "field", "purpose", "sources", "entry_point")
 """What uses and denials are added up by."""
 
 OUTCOMES: Final = ("used", "refused", "observed")
@@ -160,8 +160,8 @@ class _Group:
 def group_uses(ledger: LedgerSnapshot, wanted: EntryFilter, by: Sequence[str]) -> Report:
     """Count how often data was used, refused or observed, and when, for each combination of some keys.
 
-    A ledger tells the field of denials alone. In its place stands the access function, or the statement that ran
-    outside any purpose.
+    A ledger tells the field and the entry point of denials alone. In place of the field stands the access function, or
+    the statement that ran outside any purpose.
 
     Raises:
         CommandProblem: unknown key, or a kind that is not added up.

@@ -196,6 +196,14 @@ def test_show_adds_up_by_activity_and_field(filled: Place) -> None:
         data = json.loads(told("show", filled.target, "--format", "json", "--by", *arguments))
         return [list(group.values()) for group in data["groups"]]
 
+    refused = denial(activity="shop.mail.remind")
+    refused.entry_point = "GET /users/{id}"
+    ledger.denied(refused, observed=False)
+    assert [group[:4] for group in groups("entry_point", "--activity", "shop.mail.remind")] == [
+        [None, 9, 3, 0],
+        ["GET /users/{id}", 0, 1, 0],
+    ]
+
     assert groups("sources", "--kind", "use") == [["1.1(a)", 9, 0, 0, "2026-05-02T09:00Z", "2026-05-02T10:00Z"]]
     assert groups("activity", "--activity", "shop.mail.remind", "--since", "2026-05-02T10:00Z") == [
         ["shop.mail.remind", 3, 1, 0, "2026-05-02T10:00Z", "2026-05-02T10:11Z"]
@@ -235,7 +243,7 @@ def test_show_keeps_to_the_newest_groups_and_refuses_what_it_does_not_add_up(fil
     assert data["left_out"] == 2
     assert done.stderr == "note: 2 earlier rows are left out (--limit 1)\n"
     for arguments, message in (
-        (("--by", "activity,colour"), "added up by `colour`: name some of activity,field,purpose,sources"),
+        (("--by", "activity,colour"), "added up by `colour`: name some of activity,field,purpose,sources,entry_point"),
         (("--by", "activity", "--kind", "sweep"), "entries of kind `sweep` are not added up"),
     ):
         done = run("ledger", "show", filled.target, *arguments)
