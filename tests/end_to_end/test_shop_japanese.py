@@ -117,6 +117,8 @@ RUNS: tuple[tuple[int, str], ...] = (
 """Exit code → what is run. `sql SELECT_x file` is a query of that column of that file."""
 
 ALLOWED = {
+    "GET",
+    "POST",
     "TOML",
     "URL",
     "Web",
