@@ -30,7 +30,8 @@ INSTALLED_APPS = [
     "examples.django_shop.apps.ShopConfig",
 ]
 MIDDLEWARE = [
-    "purposeguard.integrations.django.PurposeMiddleware",  # first, so that the others have an entry point
+    # It stands first, so that the others have an entry point.
+    "purposeguard.integrations.django.PurposeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
