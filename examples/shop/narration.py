@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -92,16 +94,35 @@ class Story:
 
     def sql(self, purpose: str, statement: str, *files: str, exits: int = 0) -> str:
         """Run `purposeguard sql` with a statement over files and return its output. Print both."""
-        from typer.testing import CliRunner  # noqa: PLC0415  # no other scene needs the command line
+        command = ["sql", "--notice", "trendmicro-jp", "--purpose", purpose, "--store", self._store, statement, *files]
+        return self.run_command(command, {self._store: "$STORE", statement: f'"{statement}"'}, exits=exits)
+
+    def make_folder(self, name: str) -> Path:
+        """Make a folder that goes with the story."""
+        folder = self._folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def run_command(
+        self,
+        command: list[str],
+        spelling: Mapping[str, str] = MappingProxyType({}),
+        *,
+        folder: Path | None = None,
+        exits: int = 0,
+    ) -> str:
+        """Run a command of `purposeguard` and return its output. Print both.
+
+        `spelling` says how arguments are printed. The command runs in `folder`, by default that of the story.
+        """
+        from typer.testing import CliRunner  # noqa: PLC0415  # few scenes need the command line
 
         from purposeguard.cli.commands import app  # noqa: PLC0415  # likewise
 
-        command = ["sql", "--notice", "trendmicro-jp", "--purpose", purpose, "--store", self._store, statement, *files]
-        spelling = {self._store: "$STORE", statement: f'"{statement}"'}
         shown = [spelling.get(argument, argument) for argument in command]
         self._print("  $ ", f"purposeguard {' '.join(shown)}", "bold cyan")
         # Run it in this process: a new one would need seconds for its imports.
-        with contextlib.chdir(self._folder):
+        with contextlib.chdir(self._folder if folder is None else folder):
             done = CliRunner(env={"COLUMNS": str(COLUMNS), "NO_COLOR": "1"}).invoke(app, command)
         for line in done.stdout.splitlines():
             self._print("    | ", line, "dim", hang=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from purposeguard.guard import Guard
 from purposeguard.instrumentation.imports import IMPORT_HOOKS
 from purposeguard.instrumentation.libraries import HOOKS
 from purposeguard.project.directory import read_project
+from purposeguard.runtime.observer import OBSERVED_MESSAGE
 
 OBSERVE_VARIABLE: Final = "PURPOSEGUARD_OBSERVE"
 """The environment variable that holds the privacy directory of the project that is observed."""
@@ -69,13 +71,19 @@ def start(directory: Path, evidence: Path) -> Guard:
         PurposeGuardError: A file of the project is wrong.
     """
     project = read_project(directory)
+    purposes = None if project.purposes is None else project.purposes.observe_all()
     collector = Evidence(EvidenceFile(evidence))
-    guard = Guard(project.notice, mode="observe", observers=[collector], tags=project.tags, purposes=project.purposes)
+    guard = Guard(project.notice, mode="observe", observers=[collector], tags=project.tags, purposes=purposes)
     _observe_other_guards(collector)
+    logging.getLogger("purposeguard").addFilter(_is_no_violation)  # The evidence contains the violations.
     for module, hook in HOOKS.items():
         IMPORT_HOOKS.add(module, functools.partial(hook, guard))
     IMPORT_HOOKS.install()
     return guard
+
+
+def _is_no_violation(record: logging.LogRecord) -> bool:
+    return not record.msg.startswith(OBSERVED_MESSAGE)
 
 
 def _observe_other_guards(collector: Evidence) -> None:

@@ -260,8 +260,12 @@ def load_logging() -> None:
     import_module("logging")  # A guard that enforces never needs it, and it is slow to load.
 
 
+OBSERVED_MESSAGE: Final = "observed, not enforced"
+"""The beginning of the log records of violations that are only observed."""
+
+
 def log_observed(error: Exception) -> None:
     """Log an error that is observed instead of raised."""
     import logging  # noqa: PLC0415  # loaded by now, by what observes
 
-    logging.getLogger("purposeguard").warning("observed, not enforced: %s", error)
+    logging.getLogger("purposeguard").warning(f"{OBSERVED_MESSAGE}: %s", error)  # noqa: G004  # The prefix is constant.

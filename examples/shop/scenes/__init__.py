@@ -1,6 +1,6 @@
 """The scenes of the demo. Each announces what will happen, does it, and checks the result."""
 
-from examples.shop.scenes import people, records, reports, uses
+from examples.shop.scenes import adoption, people, records, reports, uses
 from examples.shop.scenes.common import Scene
 
 SCENES: list[Scene] = [
@@ -24,6 +24,7 @@ SCENES: list[Scene] = [
     reports.monthly,
     reports.campaign,
     reports.analyst,
+    adoption.adopt,
     records.inventory,
     records.ledger,
 ]

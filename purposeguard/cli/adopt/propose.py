@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Final
 
 from purposeguard.adoption.proposals import Candidate, Proposal, propose_purposes
@@ -70,7 +71,7 @@ def _write(project: Project, proposals: list[Proposal]) -> None:
                 values["channel"] = best.channel
             editor.set_entry(proposal.entry_point, {**values, "mode": "observe"})
     if editor.save():
-        complain(err(), "written", str(path))
+        complain(err(), "written", os.path.relpath(path))
 
 
 def _make_report(proposals: list[Proposal], unresolved: list[str]) -> Report:
@@ -103,7 +104,7 @@ def _format_candidate(candidate: Candidate) -> str:
 def _format_others(proposal: Proposal) -> str:
     others = list(dict.fromkeys(candidate.purpose for candidate in proposal.candidates[1:]))
     shown = ", ".join(others[:_MAX_SHOWN])
-    return shown if len(others) <= _MAX_SHOWN else f"{shown}, … ({len(others)})"
+    return shown if len(others) <= _MAX_SHOWN else f"{shown} and {len(others) - _MAX_SHOWN} more"
 
 
 UNRESOLVED_COLUMNS: Final[tuple[ReportColumn[str], ...]] = (

@@ -40,7 +40,7 @@ def run(
     before = _count_events(path)
     code = _run_and_wait(context.args, build_environment(project.directory, path, os.environ))
     events = _count_events(path) - before
-    complain(err(), "evidence", f"{events} events were added to {path}")
+    complain(err(), "evidence", f"{events} events were added to {os.path.relpath(path)}")
     raise typer.Exit(code)
 
 
