@@ -7,6 +7,7 @@ class about people: the `name` of a product is no personal data.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -28,7 +29,8 @@ class DataKind:
     value_types: frozenset[ValueType] = frozenset({"text"})
 
 
-def _words(text: str) -> frozenset[str]:
+def split_words(text: str) -> frozenset[str]:
+    """Return the words of a text with blanks between them."""
     return frozenset(text.split())
 
 
@@ -98,7 +100,7 @@ PERSONAL_OF_PEOPLE: Final = {
 }
 """Phrases that are personal in a class about people."""
 
-_WHOLE_NAMES: Final = _words("電話 メール 会社 写真 名前 携帯 姓 名")
+_WHOLE_NAMES: Final = split_words("電話 メール 会社 写真 名前 携帯 姓 名")
 """Japanese words that are personal only as a whole name: `会社写真` is no picture of a person."""
 
 _KIND_IF_ALWAYS: Final = {word: kind for kind, text in ALWAYS_PERSONAL.items() for word in text.split()}
@@ -108,7 +110,7 @@ _LONGEST_PHRASE: Final = max(phrase.count("_") + 1 for phrase in (*_KIND_IF_ALWA
 """The number of words of the longest phrase."""
 
 _KINDS_BESIDE_PERSONAL: Final = frozenset({NAME, ADDRESS, AGE, POSTCODE})
-_PHRASES_BESIDE_PERSONAL: Final = _words("company company_name mail mobile employer job job_title")
+_PHRASES_BESIDE_PERSONAL: Final = split_words("company company_name mail mobile employer job job_title")
 """Kinds and phrases that are personal beside data that is always personal, whatever the class is called."""
 
 _TRACES: Final = frozenset({TERMINAL, PLACE, LOOKS, MONEY})
@@ -117,7 +119,7 @@ _TRACES: Final = frozenset({TERMINAL, PLACE, LOOKS, MONEY})
 _KINDS_WITHOUT_PERSON: Final = frozenset({POSTCODE, NETWORK})
 """Kinds that are always personal and still do not show that the class is about a person."""
 
-_PERSONS: Final = _words(
+_PERSONS: Final = split_words(
     "customer user person people member employee patient student teacher contact subscriber lead prospect applicant "
     "candidate guest visitor buyer purchaser attendee participant respondent donor volunteer passenger resident "
     "citizen insured beneficiary cardholder staff author owner sender consumer shopper client individual doctor "
@@ -125,20 +127,20 @@ _PERSONS: Final = _words(
 )
 """Last words of the names of classes about people."""
 
-_QUALIFIERS: Final = _PERSONS - {"address", "client"} | _words(
+_QUALIFIERS: Final = _PERSONS - {"address", "client"} | split_words(
     "recipient holder father mother guardian emergency consignee billing shipping delivery home private personal"
 )
-_QUALIFIED: Final = _words("name full_name address addr age photo mail mobile")
+_QUALIFIED: Final = split_words("name full_name address addr age photo mail mobile")
 """`recipient_name`: a phrase that is personal in any class behind one of the qualifiers."""
 
-_IGNORED_CLASS_ENDINGS: Final = _words(
+_IGNORED_CLASS_ENDINGS: Final = split_words(
     "row model dto schema in out create update patch read base request response form data record entity info input "
     "output payload view public private orm table details detail dict new item summary internal db full plain card "
     "entry line list page result draft registration signup application"
 )
 """Words at the end of a class name that do not say what it is about."""
 
-_CONFIGURATION: Final = _words(
+_CONFIGURATION: Final = split_words(
     "settings setting config configuration conf options option credentials smtp mailer server template templates "
     "column columns header headers validator parser rule rules regex pattern flags permission permissions labels "
     "translations messages strings texts stats statistics count counts metrics metric counter counters gateway backend "
@@ -147,10 +149,10 @@ _CONFIGURATION: Final = _words(
 )
 """Words in the names of classes that configure, count or show something. None of their fields is about a person."""
 
-_PERSONAL_CONFIGURATION: Final = _words("settings setting options option")
+_PERSONAL_CONFIGURATION: Final = split_words("settings setting options option")
 """Words of configuration that may belong to a person: `UserSettings`."""
 
-_ORGANIZATIONS: Final = _words(
+_ORGANIZATIONS: Final = split_words(
     "company companies organization organisation shop store supplier vendor brand branch office hotel restaurant "
     "product warehouse school hospital bank department site venue institution agency factory facility airport station "
     "place poi"
@@ -160,54 +162,82 @@ _ORGANIZATIONS: Final = _words(
 _KINDS_OF_ORGANIZATIONS: Final = frozenset({EMAIL, PHONE, ADDRESS, POSTCODE, PAYMENT, AGE, PLACE, WORK})
 
 _IMPERSONAL_PREFIXES: Final = {
-    EMAIL: _words(
+    EMAIL: split_words(
         "support noreply reply from default system smtp server bounce webmaster postmaster helpdesk shop store service "
         "sales info company office enable disable send test"
     ),
-    PHONE: _words("support hotline helpdesk service shop store sales company"),
-    NETWORK: _words(
+    PHONE: split_words("support hotline helpdesk service shop store sales company"),
+    NETWORK: split_words(
         "server host domain listen bind gateway dns node pod cluster public private elastic lb nat target dest dst "
         "router vip broker db upstream local service master allowed blocked interface network subnet"
     ),
-    NAME: _words("font type css"),
-    ADDRESS: _words("company office store shop"),
-    POSTCODE: _words("company office store shop"),
+    NAME: split_words("font type css"),
+    ADDRESS: split_words("company office store shop"),
+    POSTCODE: split_words("company office store shop"),
 }
 """Words before data of a kind that make it nobody's: `support_email`, `server_ip`."""
 
-_FLAG_PREFIXES: Final = _words(
+_FLAG_PREFIXES: Final = split_words(
     "is has have can should allow enable show hide use verify require requires needs include no with send without max "
     "min total num count"
 )
 """First words of fields that are a flag, or a number of something."""
 
-_IGNORED_FIELD_ENDINGS: Final = _words(
+_IGNORED_FIELD_ENDINGS: Final = split_words(
     "str text value raw plain old new current previous original primary secondary main en ja jp kana kanji full "
     "encrypted hashed hash sha md"
 )
 """Last words that do not change what a field is."""
 
 _IMPERSONAL_CLASS_PREFIXES: Final = {
-    "client": _words("http api rest db sql redis web socket grpc async test mail smtp oauth s3 sync base"),
-    "address": _words("ip mac web network memory bus base socket server company office store shop warehouse email"),
-    "contact": _words("dry electric"),
-    "sender": _words("mail email message event http sms push"),
-    "owner": _words("code"),
+    "client": split_words("http api rest db sql redis web socket grpc async test mail smtp oauth s3 sync base"),
+    "address": split_words(
+        "ip mac web network memory bus base socket server company office store shop warehouse email"
+    ),
+    "contact": split_words("dry electric"),
+    "sender": split_words("mail email message event http sms push"),
+    "owner": split_words("code"),
 }
 """Words before the last word of a class name that make it about no person: `HttpClient`, `IpAddress`."""
 
-_JAPANESE_PERSONS: Final = _words(
+_JAPANESE_PERSONS: Final = split_words(
     "顧客 お客様 利用者 会員 社員 従業員 患者 学生 生徒 申込者 応募者 見込み客 見込客 個人"
     " 担当者 ユーザ メンバー 保護者 購入者 受講者 契約者 名簿 連絡先 職員 被保険者 参加者"
 )
-_JAPANESE_ORGANIZATIONS: Final = _words("会社 企業 法人 店舗 支店 取引先 仕入先 商品 製品 施設 学校 病院 倉庫")
-_JAPANESE_IMPERSONAL: Final = _words("会社 本社 店舗 支店 商品 製品 法人 代表 サポート 送信元 サーバ 事業所")
+_JAPANESE_ORGANIZATIONS: Final = split_words("会社 企業 法人 店舗 支店 取引先 仕入先 商品 製品 施設 学校 病院 倉庫")
+_JAPANESE_IMPERSONAL: Final = split_words("会社 本社 店舗 支店 商品 製品 法人 代表 サポート 送信元 サーバ 事業所")
 
 KINDS_OF_TYPES: Final = {
-    **dict.fromkeys(("pydantic.EmailStr", "pydantic.NameEmail"), EMAIL),
-    **dict.fromkeys(("pydantic.IPvAnyAddress", "ipaddress.IPv4Address", "ipaddress.IPv6Address"), NETWORK),
     **dict.fromkeys(
-        ("pydantic_extra_types.phone_numbers.PhoneNumber", "phonenumbers.PhoneNumber"),
+        (
+            "pydantic.EmailStr",
+            "pydantic.networks.EmailStr",
+            "pydantic.NameEmail",
+            "pydantic.networks.NameEmail",
+            "django.db.models.fields.EmailField",
+            "sqlalchemy_utils.types.email.EmailType",
+        ),
+        EMAIL,
+    ),
+    **dict.fromkeys(
+        (
+            "pydantic.IPvAnyAddress",
+            "pydantic.networks.IPvAnyAddress",
+            "ipaddress.IPv4Address",
+            "ipaddress.IPv6Address",
+            "django.db.models.fields.GenericIPAddressField",
+            "sqlalchemy.dialects.postgresql.types.INET",
+            "sqlalchemy_utils.types.ip_address.IPAddressType",
+        ),
+        NETWORK,
+    ),
+    **dict.fromkeys(
+        (
+            "pydantic_extra_types.phone_numbers.PhoneNumber",
+            "phonenumbers.PhoneNumber",
+            "phonenumber_field.modelfields.PhoneNumberField",
+            "sqlalchemy_utils.types.phone_number.PhoneNumberType",
+        ),
         PHONE,
     ),
     "pydantic_extra_types.payment.PaymentCardNumber": PAYMENT,
@@ -324,6 +354,16 @@ def find_kinds(title: str) -> frozenset[DataKind]:
     return frozenset(found)
 
 
+@functools.cache
+def list_words_of(kind: DataKind) -> frozenset[str]:
+    """Return the words in the phrases that indicate a kind of data."""
+    words: set[str] = set()
+    for table in (ALWAYS_PERSONAL, PERSONAL_OF_PEOPLE):
+        for phrase in table.get(kind, "").split():
+            words.update(phrase.split("_"))
+    return frozenset(words)
+
+
 def find_personal_fields(class_name: str, fields: Sequence[FieldDescription]) -> dict[str, PersonalField]:
     """Return the fields of a class or table that look personal, by their names.
 
@@ -415,7 +455,7 @@ def _ends_in(name: str, word: str) -> bool:
 
 def _find_kind_of_type(field: FieldDescription) -> DataKind | None:
     kind = KINDS_OF_TYPES.get(field.type_name)
-    if kind is NETWORK and _IMPERSONAL_PREFIXES[NETWORK].intersection(split_name(field.name)):
+    if kind is None or _IMPERSONAL_PREFIXES.get(kind, frozenset()).intersection(split_name(field.name)):
         return None
     return kind
 

@@ -27,8 +27,10 @@ from purposeguard.adoption.lexicon import (
     DataKind,
     contains_japanese,
     find_kinds,
+    list_words_of,
     make_singular,
     split_name,
+    split_words,
 )
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import Source
@@ -49,6 +51,47 @@ _KINDS_BY_TITLE_WORD: Final = {
 }
 """Words of titles that stand for several kinds of data, or for a kind that names of fields call otherwise."""
 
+_TOPICS: Final = (
+    split_words(
+        "account user profile login password username credential registration register "
+        "registered signup member membership 登録 会員 konto benutzer registrierung mitglied compte "
+        "inscription cuenta registro"
+    ),
+    split_words("prospect lead prospective 見込 interessent"),
+    split_words(
+        "order purchase cart basket checkout invoice bill billing payment transaction contract "
+        "renewal expense receipt refund subscription price amount currency balance 購入 注文 契約 "
+        "支払 請求 更新 bestellung rechnung vertrag zahlung kauf commande facture paiement pedido "
+        "factura pago"
+    ),
+    split_words(
+        "usage log access activity visit history audit session tracking seen view click "
+        "automatically online 利用 履歴 アクセス ログ 操作 閲覧 自動 nutzung protokoll utilisation uso"
+    ),
+    split_words(
+        "content post message comment reply note text body topic thread forum review upload "
+        "attachment submission inquiry enquiry complaint question answer form survey poll "
+        "feedback opinion remark chat 投稿 内容 問い 回答 苦情 nachricht anfrage inhalt beitrag contenu "
+        "mensaje contenido"
+    ),
+    split_words("terminal device browser cookie ip agent 端末 ブラ endgerät gerät appareil dispositivo"),
+    split_words(
+        "event attendance attendee participation participant enrollment shift booking "
+        "appointment reservation course training qualification schedule meeting 参加 予約 研修 "
+        "teilnahme veranstaltung termin buchung schulung réservation reserva"
+    ),
+    split_words("applicant application candidate resume curriculum recruiting 応募 採用 bewerber bewerbung"),
+    split_words("employee staff personnel employment payroll salary 従業 社員 mitarbeiter employé empleado"),
+    split_words("health medical diagnosis treatment patient fitness 健康 医療 診療 gesundheit santé salud"),
+    split_words("location position place geolocation gps route latitude longitude 位置 経路 standort"),
+    split_words("newsletter mailing subscriber 配信 購読"),
+    split_words("evaluation grade rating score vote ballot 評価 成績 投票 bewertung"),
+)
+"""Words that name the same part of an organization's work, in several languages. Titles and code often differ."""
+
+_WEIGHT_OF_TOPIC: Final = 0.5
+"""The score of a topic that a name shares with one source. A word in common counts 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceHint:
@@ -60,6 +103,8 @@ class SourceHint:
     """The words that the name shares with the titles of the source, its id or its slug."""
     kind: DataKind | None
     """The kind of data that the name indicates, if a title names it."""
+    topics: tuple[str, ...] = ()
+    """The words of the name that mean much the same as words of the titles."""
 
 
 class SourceHints:
@@ -69,10 +114,15 @@ class SourceHints:
         """Read the titles of a notice, in all its languages."""
         self._sources_by_word: dict[str, list[type[Source]]] = defaultdict(list)
         self._sources_by_kind: dict[DataKind, list[type[Source]]] = defaultdict(list)
+        self._sources_by_topic: dict[frozenset[str], list[type[Source]]] = defaultdict(list)
         for source in notice.sources:
             texts = (source.clause, source.slug, *source.title.values())
-            for word in _list_words(*texts):
+            words = _list_words(*texts)
+            for word in words:
                 self._sources_by_word[word].append(source)
+            for topic in _TOPICS:
+                if topic & words:
+                    self._sources_by_topic[topic].append(source)
             for kind in _list_kinds(*source.title.values()):
                 self._sources_by_kind[kind].append(source)
 
@@ -86,18 +136,30 @@ class SourceHints:
         """
         scores: dict[type[Source], float] = defaultdict(float)
         shared_words: dict[type[Source], list[str]] = defaultdict(list)
-        for word in sorted(_list_words(class_name, field_name)):
+        shared_topics: dict[type[Source], list[str]] = defaultdict(list)
+        sources_of_kind = self._sources_by_kind.get(kind, []) if kind is not None else []
+        # The words for a kind count where a title names the kind: the address of `ip_address` is no home address.
+        of_kind = frozenset() if kind is None else list_words_of(kind) - _list_words(class_name)
+        words = sorted(_list_words(class_name, field_name))
+        for word in words:
             sources = self._sources_by_word.get(word, [])
             for source in sources:
-                scores[source] += 1 / len(sources)
-                shared_words[source].append(word)
-        sources_of_kind = self._sources_by_kind.get(kind, []) if kind is not None else []
+                if word not in of_kind or source in sources_of_kind:
+                    scores[source] += 1 / len(sources)
+                    shared_words[source].append(word)
+        for topic, sources in self._sources_by_topic.items():
+            of_topic = [word for word in words if word in topic and word not in of_kind]
+            for source in sources if of_topic else ():
+                if not topic.intersection(shared_words[source]):
+                    scores[source] += _WEIGHT_OF_TOPIC / len(sources)
+                    shared_topics[source] += of_topic
         for source in sources_of_kind:
             scores[source] += 1 / len(sources_of_kind)
         hints: list[SourceHint] = []
         for source, score in scores.items():
             shared_kind = kind if source in sources_of_kind else None
-            hints.append(SourceHint(source, score, tuple(shared_words[source]), shared_kind))
+            hint = SourceHint(source, score, tuple(shared_words[source]), shared_kind, tuple(shared_topics[source]))
+            hints.append(hint)
         return sorted(hints, key=lambda hint: -hint.score)
 
 

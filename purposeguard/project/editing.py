@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from purposeguard.errors import Fault, NoticeError
@@ -44,14 +45,21 @@ class TomlEditor:
         self._document: Final = tomlkit.parse(self._saved)
         self._gap = "" if not text or text.endswith("\n\n") else "\n"
 
-    def set_entry(self, header: str, values: Mapping[str, Value]) -> None:
+    def set_entry(
+        self, header: str, values: Mapping[str, Value], comments: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Set keys of the table under a header, which is added at the end if it is new. Other keys stay.
+
+        Args:
+            header: The header.
+            values: The values by key.
+            comments: Comments behind keys that are new, of one line each.
 
         Raises:
             NoticeError: The header names something that is not a table.
         """
         if header not in self._document:
-            self._document.add(header, self._make_table(values))
+            self._document.add(header, self._make_table(values, comments))
             return
         table = self._get_table(header)
         old = table.unwrap()
@@ -63,7 +71,7 @@ class TomlEditor:
             table[key] = item
         new = {key: value for key, value in values.items() if key not in old}
         if new:
-            _add_below_last_key(table, new)
+            _add_below_last_key(table, new, comments)
 
     def remove(self, header: str, key: str) -> None:
         """Remove a key of the table under a header, and the table when it is empty. Do nothing if there is none.
@@ -117,26 +125,26 @@ class TomlEditor:
             raise self._make_error(f'`{header}` is not a table: write it under a header, `["{header}"]`')
         return table
 
-    def _make_table(self, values: Mapping[str, Value]) -> Table:
+    def _make_table(self, values: Mapping[str, Value], comments: Mapping[str, str] = MappingProxyType({})) -> Table:
         """Make a table with a blank line before it, for the end of the file."""
         table = tomlkit.table()
         table.trivia.indent, self._gap = self._gap, "\n"
         for key, value in values.items():
-            table.append(key, _to_item(value))
+            table.append(key, _to_item(value, comments.get(key)))
         return table
 
     def _make_error(self, message: str) -> NoticeError:
         return NoticeError([Fault("", message)], str(self.path))
 
 
-def _add_below_last_key(table: Table, values: Mapping[str, Value]) -> None:
+def _add_below_last_key(table: Table, values: Mapping[str, Value], comments: Mapping[str, str]) -> None:
     """Add keys to a table before the comments and blank lines at its end, which may belong to the next table."""
     body = table.value.body
     trailing: list[Item] = []
     while body and body[-1][0] is None:
         trailing.insert(0, body.pop()[1])
     for key, value in values.items():
-        table.append(key, _to_item(value))
+        table.append(key, _to_item(value, comments.get(key)))
     for item in trailing:
         table.value.append(None, item)
 
@@ -148,10 +156,11 @@ def _unfreeze(value: Value) -> object:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _to_item(value: Value) -> Item:
-    if not isinstance(value, Mapping):
-        return tomlkit.item(_unfreeze(value))
-    table = tomlkit.inline_table()
-    for key, inner in value.items():
-        table.append(key, _to_item(inner))
-    return table
+def _to_item(value: Value, comment: str | None = None) -> Item:
+    if isinstance(value, Mapping):
+        item: Item = tomlkit.inline_table()
+        for key, inner in value.items():
+            item.append(key, _to_item(inner))  # type: ignore[attr-defined]  # It is an inline table.
+    else:
+        item = tomlkit.item(_unfreeze(value))
+    return item if comment is None else item.comment(comment)

@@ -210,7 +210,7 @@ def _tag(field: Any, revisions: Revisions, file: TagFile | None) -> Tag | None:
     the database counts up is not personal.
     """
     label = field.model._meta.label
-    specs = list(_specs(field, f"{label}.{field.name}"))
+    specs = list_stated_specs(field)
     stated = [{field.name: tag} for tag in _find_entries(field, file)]
     if specs or stated:
         own = drop_none_values({field.name: field_tag_of(revisions, specs, f"{label}.{field.name}")})
@@ -247,6 +247,15 @@ def _iter_subclasses(model: Model) -> Iterator[Model]:
     yield model
     for subclass in model.__subclasses__():
         yield from _iter_subclasses(subclass)
+
+
+def list_stated_specs(field: Any) -> list[OneSpec]:
+    """Return the parts of the tag that the code or the settings state for a field.
+
+    Raises:
+        TypeError, UnlabelledData: the tag cannot be read.
+    """
+    return list(_specs(field, f"{field.model._meta.label}.{field.name}"))
 
 
 def _specs(field: Any, where: str) -> Iterator[OneSpec]:

@@ -298,6 +298,18 @@ def _require_same(name: str, columns: Columns | None, others: Columns | None) ->
         )
 
 
+def list_stated_specs(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
+    """Return the parts of the tags that the code states for the columns of a table. They are empty without a tag.
+
+    Raises:
+        TypeError, UnlabelledData: a tag cannot be read.
+    """
+    own_info = table.info.get(KEY)
+    if own_info is NotPersonal or own_info == NOT_PERSONAL_TABLE:
+        return {column.name: [NotPersonal] for column in table.columns}
+    return _specs_of_columns(table, mappers)
+
+
 def _specs_of_columns(table: Table, mappers: Iterable[Mapper[Any]]) -> dict[str, list[OneSpec]]:
     """Return the tags of each column of a table: its own, and those of the classes mapped to it."""
     specs: dict[str, list[OneSpec]] = {}

@@ -6,10 +6,14 @@ from purposeguard.cli.adopt.apply import apply
 from purposeguard.cli.adopt.evidence import evidence
 from purposeguard.cli.adopt.propose import propose
 from purposeguard.cli.adopt.run import run
+from purposeguard.cli.adopt.scan import scan
 from purposeguard.cli.adopt.status import status
 from purposeguard.cli.options import ending, group
 
 adopt_app = group("Bring an existing code base under its notice: observe it, propose purposes, enforce step by step.")
+adopt_app.command("scan", epilog="Exit codes: 0 printed or written, 1 an entry of tags.toml is wrong, 2 bad input.")(
+    ending(scan)
+)
 adopt_app.command(
     "run",
     epilog="Exit codes: that of the command; 2 bad input.",
