@@ -194,6 +194,7 @@ TAGS = {
 def tagged(reads: RecordingReads, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingReads]:
     held_connections: Any = apps.get_app_config(LABEL)
     monkeypatch.setattr(held_connections.held, "_statements", {})
+    monkeypatch.setattr(held_connections.held, "_tables", {})
     vars(held_connections.held).pop("_reachable", None)
     with override_settings(PURPOSEGUARD_TAGS=TAGS, ROOT_URLCONF=Urls):
         yield reads

@@ -18,7 +18,8 @@ class RowsConfig(AppConfig):
     """The application `"purposeguard.adapters.django"`.
 
     List it in `INSTALLED_APPS` before the applications that it guards. The setting `PURPOSEGUARD_GUARD` is the guard or
-    its import path, such as `"shop.privacy.guard"`.
+    its import path, such as `"shop.privacy.guard"`. With `PURPOSEGUARD_INSTANCES = True`, instances of models check
+    each read of a personal field.
     """
 
     name = "purposeguard.adapters.django"
@@ -37,6 +38,8 @@ class RowsConfig(AppConfig):
             guard, getattr(settings, "PURPOSEGUARD_FUNCTIONS", ()), getattr(settings, "PURPOSEGUARD_PASSES", ())
         )
         self.held.install()
+        if getattr(settings, "PURPOSEGUARD_INSTANCES", False):
+            self.held.check_instances()
         register(check_tags, "purposeguard")
 
 

@@ -15,11 +15,12 @@ from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
+from purposeguard.adapters.django.instances import InstanceChecks
 from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
 from purposeguard.adapters.enforcement import Decider, iter_declared_tables
 from purposeguard.adapters.sql import Statements
 from purposeguard.adapters.sql.functions import words
-from purposeguard.adapters.sql.tags import several
+from purposeguard.adapters.sql.tags import Tables, several
 from purposeguard.adapters.sql.unresolved import Faults, ReachableColumns
 from purposeguard.adapters.tags import TAG_ERRORS, Columns
 from purposeguard.errors import PurposeGuardError, SealedValue, UnresolvedStatement
@@ -96,8 +97,11 @@ class HeldConnections:
         self.decider: Final = Decider(guard)
         self._statements: dict[tuple[str, bool], Statements] = {}
         """By vendor, and whether faults of tags are only observed, the analyzer of statements."""
+        self._tables: dict[bool, Tables] = {}
         self._columns: dict[Model, Columns] = {}
         self._tried: set[type] = set()
+        self.instances: InstanceChecks | None = None
+        """The checks of instances, if `check_instances` was called."""
         self._lock: Final = make_lock()
         guard.inventory.add_tables_of(self)
 
@@ -128,10 +132,9 @@ class HeldConnections:
             raise UnresolvedStatement(f"the statements of {vendor} are not read: {', '.join(DIALECTS)} are")
         with self._lock:
             if key not in self._statements:
-                tables = tables_of(self.decider.revisions, self.guard.tags, omit_faulty=is_observing)
                 statements = Statements(
                     self.guard,
-                    tables,
+                    self.tables(),
                     dialect=DIALECTS[vendor],
                     functions=FUNCTIONS.get(vendor, frozenset()) | self._functions,
                     passes=self._passes,
@@ -140,6 +143,17 @@ class HeldConnections:
                 statements.catalogue.functions_named_by = SETTING
                 self._statements[key] = statements
             return self._statements[key]
+
+    def tables(self) -> Tables:
+        """Return the tables of all models. If faults of tags are only observed, faulty tags are left out.
+
+        Raises:
+            TypeError, UnknownSource, UnlabelledData, NoticeError: a tag cannot be read.
+        """
+        is_observing = self.decider.is_observing()
+        if is_observing not in self._tables:
+            self._tables[is_observing] = tables_of(self.decider.revisions, self.guard.tags, omit_faulty=is_observing)
+        return self._tables[is_observing]
 
     @functools.cached_property
     def _reachable(self) -> ReachableColumns:
@@ -170,6 +184,11 @@ class HeldConnections:
         for connection in connections.all(initialized_only=True):
             if connection.connection is not None:
                 self._hold_connection(connection=connection)
+
+    def check_instances(self) -> None:
+        """Check each read of a personal field of an instance, in this process."""
+        self.instances = InstanceChecks(self.decider, self.tables)
+        self.instances.install()
 
     def _hold_connection(self, *, connection: Any, **_: object) -> None:
         """Hold one connection.
