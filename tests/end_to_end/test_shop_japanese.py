@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from examples.shop.privacy import guard
 from examples.shop.settings import Settings
 from purposeguard.adapters import arrow
+from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceKey
 from purposeguard.cli.commands import app as command_line
 from purposeguard.notices import trendmicro_jp as tm
 from tests.adapters.dbt.conftest import Shop as Project
@@ -110,6 +111,12 @@ RUNS: tuple[tuple[int, str], ...] = (
     (2, "sql SELECT_phone customer.parquet --notice trendmicro-jp"),
     (2, "sql SELECT_email orders.csv --notice trendmicro-jp"),
     (2, "sql SELECT_total orders.csv --notice trendmicro-jp"),
+    (0, "adopt evidence --directory adoption"),
+    (2, "adopt evidence --evidence absent.sqlite --directory adoption"),
+    (0, "adopt propose --directory adoption"),
+    (0, "adopt status --directory adoption"),
+    (2, "adopt status --tolerate known --directory adoption"),
+    (2, "adopt run"),
     (1, "dbt check dbt --notice trendmicro-jp"),
     (2, "dbt check absent --notice trendmicro-jp"),
     (1, "dbt labels dbt --notice trendmicro-jp"),
@@ -257,6 +264,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     Path("broken.jsonl").write_text('{"seq": 1}\n', "utf-8")
     Path("small.py").write_text(SMALL, "utf-8")
+    read = {"notice": f"trendmicro-jp@{tm.NOTICE.revision}", "outcome": "read", "sources": "1.1(a)"}
+    Path("adoption").mkdir()
+    Path("adoption/pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
+    EvidenceFile("adoption/evidence.sqlite").add(
+        {
+            EvidenceKey(**read, entry_point="GET /users"): 1,
+            EvidenceKey(**{**read, "sources": "3.1"}, entry_point="GET /users"): 1,
+            EvidenceKey(**read, entry_point="GET /mails"): 1,
+            EvidenceKey(**{**read, "outcome": "unresolved"}, entry_point="GET /odd", detail="x.y"): 1,
+            EvidenceKey(**read, entry_point="GET /old", purpose="1.2(2)①", activity="GET /old"): 1,
+        }
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "small", raising=False)
     Path("dbt").mkdir()

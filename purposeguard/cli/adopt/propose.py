@@ -134,6 +134,7 @@ PROPOSED_COLUMNS: Final[tuple[ReportColumn[Proposal], ...]] = (
         lambda proposal: [candidate._asdict() for candidate in proposal.candidates],
         "purpose",
         lambda proposal: _format_candidate(proposal.candidates[0]),
+        words=True,
     ),
-    ReportColumn("others", heading="or", text=_format_others),
+    ReportColumn("others", heading="or", text=_format_others, words=True),
 )
