@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -53,17 +54,30 @@ class EveryTable:
     """All tables that are defined in this process after this module was imported. Use the instance `EVERY_TABLE`."""
 
     def __init__(self) -> None:
-        self._tables: weakref.WeakSet[Table] = weakref.WeakSet()
+        self._tables: weakref.WeakValueDictionary[int, Table] = weakref.WeakValueDictionary()  # The oldest one first.
+        self._mapped: weakref.WeakSet[Table] = weakref.WeakSet()
+        self._numbers = itertools.count()
         event.listen(Table, "after_parent_attach", self._add)
+        event.listen(Mapper, "after_mapper_constructed", self._add_mapped)
 
     def _add(self, table: Table, parent: object) -> None:
         if isinstance(parent, MetaData):
-            self._tables.add(table)
+            self._tables[next(self._numbers)] = table
+
+    def _add_mapped(self, mapper: Mapper[Any], _: object) -> None:
+        if isinstance(mapper.local_table, Table):
+            self._mapped.add(mapper.local_table)
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The tables by name. Of several tables with one name, this is one that is still in its `MetaData`."""
-        return {table.fullname: table for table in list(self._tables) if table.fullname in table.metadata.tables}
+        """The tables by name, of those that are still in their `MetaData`.
+
+        Of several tables with one name, it is the latest one that a class is mapped to. Others are what migrations and
+        reflection define. Without a mapped one, it is the latest one.
+        """
+        present = [table for table in list(self._tables.values()) if table.fullname in table.metadata.tables]
+        present.sort(key=self._mapped.__contains__)
+        return {table.fullname: table for table in present}
 
 
 EVERY_TABLE: Final = EveryTable()

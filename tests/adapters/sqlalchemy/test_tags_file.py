@@ -182,6 +182,24 @@ def test_the_guard_brings_the_file(read: Callable[[str], TagFile]) -> None:
         protect(create_engine("sqlite://"), wrong, Base)
 
 
+def test_mapped_tables_count_before_those_of_migrations(read: Callable[[str], TagFile]) -> None:
+    reads = RecordingReads()
+    guard = Guard(tm.NOTICE, mode="observe", tags=read(PERSON.replace(", subject = true", "")), observers=[reads])
+    engine = protect(create_engine("sqlite://"), guard, EVERY_TABLE)
+    Base.metadata.create_all(engine)
+    reflected = MetaData()
+    reflected.reflect(engine)
+    migrated = [Table("person", MetaData(), Column("email", String)) for _ in range(5)]
+    assert EVERY_TABLE.tables["person"] is Person.__table__
+    with guard.purpose(tm.RenewalGuidance), engine.connect() as connection:
+        assert connection.execute(select(migrated[0].c.email)).all() == []
+        assert connection.execute(select(reflected.tables["plan"].c.title)).all() == []
+    assert reads.columns == {"person.email"}
+    assert reads.unresolved_events == []
+    latest = [Table("unmapped", MetaData(), Column("id", Integer)) for _ in range(5)][-1]
+    assert EVERY_TABLE.tables["unmapped"] is latest
+
+
 def test_undecided_columns_and_conflicts_are_recorded_in_observe_mode(read: Callable[[str], TagFile]) -> None:
     text = PERSON.replace(", subject = true", "") + '["table half"]\nemail = "1.1(b)"\nnote = "1.1(c)"\n'
     reads = RecordingReads()
