@@ -55,6 +55,7 @@ class Statements:
         passes: The first words of statements that run as they are; see `PassedForms`.
         partial: True if tables may have columns that are not declared, so that `"…"` is never a text to SQLite.
         standard_strings: True if PostgreSQL's `standard_conforming_strings` is on for each connection, as by default.
+        untagged: The names of further tables, which reports in observe mode may name.
 
     Raises:
         ValueError: the dialect is unknown, two of the tables or columns have the same name in it, or `passes` name
@@ -75,6 +76,7 @@ class Statements:
         passes: Iterable[str] = (),
         partial: bool = False,
         standard_strings: bool = False,
+        untagged: Iterable[str] = (),
     ) -> None:
         self.decider: Final = self._decider_class(guard, rows=_ADVICE_ON_ROWS)
         self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
@@ -87,7 +89,7 @@ class Statements:
             standard_strings=standard_strings,
         )
         self.passes: Final = PassedForms(several(passes, "passes", '["PRAGMA foreign_keys"]'))
-        self.reachable: Final = ReachableColumns(self.tables)
+        self.reachable: Final = ReachableColumns(self.tables, untagged)
         self._prepared = functools.lru_cache(KEPT)(self._prepare)
         self._observed = functools.lru_cache(KEPT)(self._prepare_observed)
         self._declare()

@@ -214,6 +214,7 @@ class StatementTexts(Statements):
             schema=getattr(dialect, "default_schema_name", None),
             partial=True,
             standard_strings=not getattr(dialect, "_backslash_escapes", True),
+            untagged=places,
         )
         self._dialect: Final = name
         self._paramstyle: Final[str] = dialect.paramstyle

@@ -196,6 +196,13 @@ def test_mapped_tables_count_before_those_of_migrations(read: Callable[[str], Ta
         assert connection.execute(select(reflected.tables["plan"].c.title)).all() == []
     assert reads.columns == {"person.email"}
     assert reads.unresolved_events == []
+    versions = Table("versions", MetaData(), Column("number", String))
+    versions.create(engine)
+    with guard.purpose(tm.RenewalGuidance), engine.connect() as connection:
+        connection.execute(insert(versions).values(number="1"))
+        connection.exec_driver_sql("ALTER TABLE versions RENAME TO releases")
+    events = [(event, columns) for event, columns, _ in reads.unresolved_events]
+    assert events == [("insert of versions", set()), ("alter of versions", set())]
     latest = [Table("unmapped", MetaData(), Column("id", Integer)) for _ in range(5)][-1]
     assert EVERY_TABLE.tables["unmapped"] is latest
 
