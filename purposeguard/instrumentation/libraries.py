@@ -53,7 +53,9 @@ def observe_django(guard: Guard, registry: ModuleType) -> None:
 
         if apps.ready and apps is registry.apps and not apps.is_installed(RowsConfig.name):
             settings.PURPOSEGUARD_GUARD = guard
-            HeldConnections(guard).install()
+            held_connections = HeldConnections(guard)
+            held_connections.install()
+            held_connections.check_instances()
             hold_requests()
             settings.MIDDLEWARE = [MIDDLEWARE, *settings.MIDDLEWARE]
 

@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.core import serializers
 from django.db import models
+from django.db.models.functions import Lower
 from django.db.models.signals import class_prepared
 from django.forms.models import model_to_dict
 from django.test import Client
@@ -21,7 +22,7 @@ from examples.django_shop.privacy import governance, guard
 from purposeguard.adapters.django import permitted
 from purposeguard.adapters.django.apps import get_held_connections
 from purposeguard.adapters.django.session import HeldConnections
-from purposeguard.errors import PurposeGuardError, PurposeMissing, UnlabelledData
+from purposeguard.errors import PurposeMissing, UnlabelledData
 from purposeguard.notices import trendmicro_jp as tm
 from purposeguard.policy.violations import PurposeViolation, SubjectViolation
 from tests.support import RecordingReads
@@ -218,6 +219,41 @@ def test_reads_are_recorded_under_the_activity_that_reads(reads: RecordingReads)
     assert ("django_shop_customer.email", None) in reads.reads
 
 
+def test_columns_count_when_they_are_read(reads: RecordingReads) -> None:
+    from examples.django_shop.models import Contract
+
+    customers = model().objects
+    with guard.purpose(tm.ProductProvision, activity="look", mode="observe"):
+        customer = customers.filter(email__contains="aiko").annotate(scan=Lower("last_scan")).get()
+        assert reads.columns == {"django_shop_customer.email", SCAN}
+        reads.clear()
+        assert customer.name == "Aiko Mori"
+        assert reads.reads == [("django_shop_customer.name", "look")]
+        reads.clear()
+        contract = Contract.objects.select_related("customer").get(customer=customer)
+        assert not reads.columns
+        assert contract.customer.email == "aiko@example.org"
+        assert reads.columns == {"django_shop_customer.email"}
+        reads.clear()
+        assert customers.values("name")
+        assert customers.raw("SELECT id, last_scan FROM django_shop_customer")[0]
+        assert reads.columns == {"django_shop_customer.name", SCAN}
+    reads.clear()
+    assert customers.first() is not None
+    assert not reads.columns
+
+
+def test_rows_that_cannot_be_decided_are_recorded(reads: RecordingReads) -> None:
+    customer = load()
+    del vars(customer)["id"]
+    reads.clear()
+    with guard.purpose(tm.RenewalGuidance, activity="remind", mode="observe"):
+        assert customer.email == "aiko@example.org"
+    ((event, _, error),) = reads.unresolved_events
+    assert event == "read of django_shop.Customer.email"
+    assert isinstance(error, UnlabelledData)
+
+
 @isolate_apps()
 def test_descriptors_of_files_and_foreign_keys_stay_what_they_are(checked: HeldConnections) -> None:
     class Letter(models.Model):
@@ -239,5 +275,7 @@ def test_descriptors_of_files_and_foreign_keys_stay_what_they_are(checked: HeldC
         assert letter.parent_id == 1
     descriptor: Any = Letter.scan
     assert descriptor.field.name == "scan"
-    with guard.purpose(tm.RenewalGuidance), pytest.raises(PurposeGuardError):
+    with guard.purpose(tm.RenewalGuidance), pytest.raises(UnlabelledData, match="the table of no installed model"):
         letter.scan  # noqa: B018
+    with guard.purpose(tm.RenewalGuidance, activity="look", mode="observe"):
+        assert letter.scan.name == "a.txt"

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, Final
 
 from django.apps import apps
 from django.db import models
 from django.db.models.base import ModelState
+from django.db.models.query import ModelIterable
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import class_prepared
+from django.db.models.sql.compiler import SQLCompiler
 
 from purposeguard.adapters.django.tags import Model
 from purposeguard.adapters.enforcement import Decider, Demand, require_tag
@@ -35,6 +37,12 @@ _UNKNOWN: Final = object()
 """In place of the use for which values were loaded: it is unknown, or differs between the values."""
 
 _REFRESH: Final = models.Model.refresh_from_db.__code__
+
+_COMPILER: Final = SQLCompiler.execute_sql.__code__
+_LOADS_INSTANCES: Final = ModelIterable.__iter__.__code__
+
+_MAX_FRAMES_TO_COMPILER: Final = 12
+"""The most frames between Django's compiler of a statement and the check of the statement."""
 
 _ACCESSORS: Final = frozenset(
     {"value_from_object", "serializable_value", "_get_pk_val", "_get_FIELD_display", "in_bulk", "<dictcomp>"}
@@ -213,10 +221,15 @@ class InstanceChecks:
             return
         try:
             columns, tag = self._find_tag(field)
-            if tag.is_personal:
+        except TAG_ERRORS:
+            if self._decider.is_observing():
+                return  # The statement that loaded the value was reported.
+            raise
+        if tag.is_personal:
+            try:
                 self._check_value(field, instance, loaded, columns, tag)
-        except TAG_ERRORS as error:
-            self._decider.refuse_unresolved(error, f"read of {field.model._meta.label}.{field.name}")
+            except UnlabelledData as error:
+                self._decider.refuse_unresolved(error, f"read of {field.model._meta.label}.{field.name}")
 
     def _check_value(self, field: Any, instance: Any, loaded: LoadedValues, columns: Columns, tag: Tag) -> None:
         decider = self._decider
@@ -277,6 +290,36 @@ class _LoadingMethod:
         if self.checks is not None:
             instance._state.purposeguard_loaded = self.checks.make_loaded()
         return instance
+
+
+def find_loaded_outputs(frame: FrameType | None) -> frozenset[int]:
+    """Return the numbers of the outputs of a statement that become checked attributes of instances.
+
+    Args:
+        frame: The frame in which the statement is executed. Django's compiler is in one of the frames above.
+    """
+    for _ in range(_MAX_FRAMES_TO_COMPILER):
+        if frame is None or frame.f_code is _COMPILER:
+            break
+        frame = frame.f_back
+    if frame is None or frame.f_code is not _COMPILER or frame.f_back is None:
+        return frozenset()
+    if frame.f_back.f_code is not _LOADS_INSTANCES:
+        return frozenset()
+    compiler = frame.f_locals["self"]
+    loaded: set[int] = set()
+    for number in _iter_selected(compiler.klass_info or {}):
+        field = compiler.select[number][0].target
+        if isinstance(vars(field.model).get(field.attname), _CheckedRead):
+            loaded.add(number)
+    return frozenset(loaded)
+
+
+def _iter_selected(klass_info: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the numbers of the outputs that Django makes instances of, and of related instances."""
+    yield from klass_info.get("select_fields", ())
+    for related in klass_info.get("related_klass_infos", ()):
+        yield from _iter_selected(related)
 
 
 def _is_internal(frame: FrameType | None) -> bool:

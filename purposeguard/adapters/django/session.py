@@ -15,7 +15,7 @@ from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from purposeguard.adapters.django.instances import InstanceChecks
+from purposeguard.adapters.django.instances import InstanceChecks, find_loaded_outputs
 from purposeguard.adapters.django.tags import Model, columns_of_model, tables_of
 from purposeguard.adapters.enforcement import Decider, iter_declared_tables
 from purposeguard.adapters.sql import Statements
@@ -251,7 +251,10 @@ class HeldConnections:
             raise UnresolvedStatement("a parameter is named by letters, digits and underscores: `%(name)s`")
         if _CONTROL.fullmatch(sql) is not None or self._is_exempt(sql):
             return sql
-        return self.statements(vendor).narrowed(sql, percent=params is not None)
+        loaded: frozenset[int] = frozenset()
+        if self.instances is not None and self.decider.engine.observers.read:
+            loaded = find_loaded_outputs(sys._getframe(1))
+        return self.statements(vendor).narrowed(sql, percent=params is not None, loaded=loaded)
 
     def _is_exempt(self, sql: str) -> bool:
         """Return True if the statement comes from Django itself, or from a migration outside any purpose.

@@ -125,7 +125,7 @@ class Statements:
             explained = self.passes.find_explained_statement(text)
             self.decider.check_demand(self._statement(text if explained is None else explained).demand)
 
-    def narrowed(self, text: str, *, percent: bool = False) -> str:
+    def narrowed(self, text: str, *, percent: bool = False, loaded: frozenset[int] = frozenset()) -> str:
         """Return the statement narrowed to the rows that may be used. All else is checked as by `check`.
 
         The returned text is valid in this use and on this day. If denials are only observed, it is the unchanged text.
@@ -133,19 +133,20 @@ class Statements:
         Args:
             text: The statement.
             percent: True if the driver puts parameters in place of `%s`, and reads `%%` as one `%`.
+            loaded: The numbers of the outputs that become attributes of objects, which report each read themselves.
 
         Raises:
             TypeError: governance has no roster of all subjects.
             StoreUnavailable: the roster cannot be read now.
         """
         if self.decider.is_observing():
-            self._observe(text, narrowed=True)
+            self._observe(text, narrowed=True, loaded=loaded)
             return text
         if self.passes.is_passed(text) or self.passes.find_explained_statement(text) is not None:
             self.check(text)
             return text
         statement = self._statement(text)
-        rules = self._decide(statement)
+        rules = self._decide(statement, statement.find_reads(loaded))
         if not rules:
             return text
         cached: str | None = statement.rewritten(rules, percent)
@@ -184,19 +185,20 @@ class Statements:
 
     # ---- observe mode ----------------------------------------------------------------------------------------------
 
-    def _observe(self, text: str, *, narrowed: bool) -> None:
+    def _observe(self, text: str, *, narrowed: bool, loaded: frozenset[int] = frozenset()) -> None:
         """Report what a statement reads and why it would be refused. Raise nothing that the analysis finds.
 
         Args:
             text: The statement.
             narrowed: True if rows that may not be used would be left out in enforce mode.
+            loaded: As for `narrowed`.
         """
         if self.passes.is_passed(text):
             return
         explained = self.passes.find_explained_statement(text)
         text = text if explained is None else explained
         observed = self._observed(text) if len(text) <= LONGEST_KEPT else self._prepare_observed(text)
-        self.report_observed(observed, lambda prepared: self._decide_observed(prepared, narrowed=narrowed))
+        self.report_observed(observed, lambda prepared: self._decide_observed(prepared, narrowed, loaded))
 
     def _prepare_observed(self, text: str) -> ObservedStatement:
         faults = Faults()
@@ -205,9 +207,9 @@ class Statements:
             prepared = self._prepare(text, faults)
         return ObservedStatement(text, prepared, faults.errors)
 
-    def _decide_observed(self, statement: PreparedStatement, *, narrowed: bool) -> None:
+    def _decide_observed(self, statement: PreparedStatement, narrowed: bool, loaded: frozenset[int]) -> None:
         if narrowed:
-            self._decide(statement)
+            self._decide(statement, statement.find_reads(loaded))
         else:
             self.decider.check_demand(statement.demand)
 
@@ -289,6 +291,22 @@ class PreparedStatement:
         self.used: Final = used
         self._decider: Final = decider
         self._kept: tuple[dict[str, weakref.ref[RowRule]], object, Any] | None = None
+
+    def find_reads(self, loaded: frozenset[int]) -> Fields | None:
+        """Return the columns whose reading is reported when the statement runs; None for all.
+
+        Args:
+            loaded: The numbers of the outputs that become attributes of objects.
+        """
+        analysis = self.read.analysis
+        if not loaded or analysis.columns is None or analysis.changes:
+            return None
+        flows = [analysis.conditions]
+        for number, flow in enumerate(analysis.columns):
+            if number not in loaded:
+                flows.append(flow)
+        names = {f"{table}.{column}" for flow in flows for table, column in flow}
+        return tuple(field for field in self.narrowed_demand.columns if field[0] in names)
 
     def rewritten(self, rules: Mapping[str, RowRule], form: object) -> Any:
         """Return the cached rewriting of the statement; None if it was made by other rules or in another form."""
