@@ -10,9 +10,11 @@ import tomli_w
 from fastapi.testclient import TestClient
 
 from examples.shop.app import create_app
-from examples.shop.privacy import governance
+from examples.shop.privacy import governance, guard
 from examples.shop.revisions import REVISIONS
 from examples.shop.settings import Settings
+from purposeguard.adoption.evidence import format_revision
+from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceKey
 from tests import lindenrad
 from tests.end_to_end.conftest import LABORATORY, MORE, PEOPLE
 from tests.unit.command_line import process, run
@@ -80,6 +82,29 @@ def _asked(shop: TestClient) -> None:
             assert shop.post(f"/privacy/requests/{number}/fulfil", json={"by": WORDS_OF_CLERKS[0]}).is_success
 
 
+def observed(folder: Path) -> Path:
+    """What was observed of the shop, some of it not permitted, as a file of evidence."""
+    revision = format_revision(guard)
+    counts: dict[EvidenceKey, int] = {}
+    for entry_point, source, purpose in (
+        ("GET /renewals/customers/{customer_id}", "1.1(a)", "1.2(1)①"),
+        ("GET /renewals/customers/{customer_id}", "1.1(b)", "1.2(1)①"),
+        ("GET /mistakes/call-list", "1.1(a)", "1.2(1)③"),
+        ("GET /mistakes/call-list", "3.1", ""),
+        ("examples.shop.jobs.send_all_reminders_that_are_due_before_the_end_of_the_month", "1.1(a)", "1.2(1)①"),
+    ):
+        fields = (f"examples.shop.models.customers_and_their_devices.column_{number}" for number in range(20))
+        for field in fields:
+            key = EvidenceKey(
+                revision, entry_point, purpose=purpose, field=field, sources=source, outcome="read", activity="a"
+            )
+            counts[key] = 1_234
+        counts[EvidenceKey(revision, entry_point, outcome="unresolved", detail="statement: UnreadableStatement")] = 3
+    path = folder / "evidence.sqlite"
+    EvidenceFile(path).add(counts)
+    return path
+
+
 def next_revision(folder: Path) -> Path:
     """The shop's next revision, as a file."""
     path = folder / "next.toml"
@@ -91,9 +116,10 @@ def command(folder: Path, language: str) -> tuple[str, ...]:
     """The command line that writes the report of the shop, `report-en.html` or `report-ja.html`."""
     imports = ("--import", "examples.shop.revisions")
     others = ("--store", str(folder / "privacy.db"), "--revision", str(next_revision(folder)))
+    evidence = ("--evidence", str(observed(folder)))
     page = ("--language", language, "-o", str(folder / f"report-{language}.html"))
     workbook = ("--xlsx", str(folder / f"registers-{language}.xlsx"))
-    return ("report", "examples.shop.app:guard", *imports, *others, *page, *workbook)
+    return ("report", "examples.shop.app:guard", *imports, *others, *evidence, *page, *workbook)
 
 
 def main(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from purposeguard.adoption.lexicon import split_name
 from purposeguard.adoption.summary import Summary, decide_use
+from purposeguard.errors import UnknownTerm
 from purposeguard.guard import Guard
 from purposeguard.notice.vocabulary import Purpose
 from purposeguard.policy.context import DenialReason
@@ -129,7 +130,10 @@ class _Proposer:
         if answers is None:
             answers = self._answers[source] = {}
             for purpose, channel in self._options:
-                decision = decide_use(self._guard, source, purpose, channel, ())
+                try:
+                    decision = decide_use(self._guard, source, purpose, channel, ())
+                except UnknownTerm:  # The evidence is of another revision, and no purpose permits what is gone.
+                    break
                 if decision or decision.reason is DenialReason.CONSENT:
                     answers[purpose, channel] = not decision
         return answers

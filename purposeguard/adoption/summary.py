@@ -7,7 +7,7 @@ import datetime
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from purposeguard.adoption.evidence import format_revision
 from purposeguard.adoption.evidence_store import EvidenceKey, EvidenceRow
@@ -33,6 +33,10 @@ class Judgment(StrEnum):
     """The statement could not be analyzed, so that the use may not have taken place."""
     UNKNOWN = "unknown"
     """The notice in force does not have the source or purpose. The evidence is of another revision."""
+
+
+VIOLATIONS: Final = frozenset({Judgment.NOT_PERMITTED, Judgment.NO_PURPOSE, Judgment.UNKNOWN})
+"""The judgments of uses that would be refused if they were enforced, whoever the subject is."""
 
 
 class UseKey(NamedTuple):

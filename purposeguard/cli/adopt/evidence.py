@@ -29,7 +29,7 @@ def evidence(
 ) -> bool:
     """Show which entry point reads which source, for which purpose, and whether the notice permits it."""
     project = open_project(directory)
-    summary = read_summary(project, make_guard(project), files)
+    summary = read_summary(project.directory, make_guard(project), files)
     uses: list[ObservedUse] = []
     for use in summary.uses:
         is_wanted = entry_point is None or fnmatchcase(use.key.entry_point, entry_point)

@@ -56,14 +56,19 @@ def make_guard(project: Project) -> Guard:
     return Guard(project.notice, tags=project.tags, purposes=project.purposes)
 
 
-def read_summary(project: Project, guard: Guard, files: Sequence[Path] | None) -> Summary:
-    """Summarize the evidence of a project.
+def has_evidence(directory: Path, files: Sequence[Path] | None) -> bool:
+    """Return True if a command names evidence, or there is some in the directory."""
+    return bool(files) or (directory / EVIDENCE_NAME).is_file()
+
+
+def read_summary(directory: Path, guard: Guard, files: Sequence[Path] | None) -> Summary:
+    """Summarize the evidence in the files that a command names, or else in the directory.
 
     Raises:
         EvidenceError: A file cannot be read, or its evidence was collected under another notice.
     """
     rows: list[EvidenceRow] = []
-    for path in files or [project.directory / EVIDENCE_NAME]:
+    for path in files or [directory / EVIDENCE_NAME]:
         rows += EvidenceFile(path).load()
     summary = summarize(rows, guard)
     for revision in sorted(summary.other_revisions):

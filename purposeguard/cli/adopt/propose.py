@@ -34,7 +34,7 @@ def propose(
     """
     project = open_project(directory)
     guard = make_guard(project)
-    summary = read_summary(project, guard, files)
+    summary = read_summary(project.directory, guard, files)
     stated = list_stated_purposes(summary, project.purposes)
     proposals = propose_purposes(summary, guard, stated)
     known = {*stated, *(proposal.entry_point for proposal in proposals)}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-from purposeguard.adoption.summary import Judgment, ObservedUse, Summary
+from purposeguard.adoption.summary import VIOLATIONS, Judgment, ObservedUse, Summary, summarize
 from purposeguard.cli.adopt.project import (
-    EVIDENCE_NAME,
     DirectoryOption,
     EvidenceOption,
+    has_evidence,
     make_guard,
     open_project,
     read_summary,
@@ -32,8 +31,6 @@ with Needs(__name__, "cli"):
     import typer
 
 StatusFormat = Literal["table", "json", "sarif"]
-VIOLATIONS: Final = frozenset({Judgment.NOT_PERMITTED, Judgment.NO_PURPOSE, Judgment.UNKNOWN})
-"""The judgments of uses that would be refused if they were enforced, whoever the subject is."""
 
 
 def status(
@@ -57,9 +54,9 @@ def status(
 ) -> bool:
     """Show how many fields are tagged and how many entry points have a purpose and are enforced, and what is new."""
     project = open_project(directory)
-    has_evidence = bool(files) or (project.directory / EVIDENCE_NAME).is_file()
     guard = make_guard(project)
-    summary = read_summary(project, guard, files) if has_evidence else Summary([], Counter(), frozenset())
+    is_observed = has_evidence(project.directory, files)
+    summary = read_summary(project.directory, guard, files) if is_observed else summarize((), guard)
     state = _Status(project, summary, datetime.datetime.now(datetime.UTC).date())
     if tolerate is not None:
         if owner is None or until is None:

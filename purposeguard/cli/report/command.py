@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from purposeguard.cli.adopt.project import EvidenceOption, has_evidence, read_summary
 from purposeguard.cli.application import find_guard
 from purposeguard.cli.files import read_notice, write
 from purposeguard.cli.options import Imports, LanguageOption, Output, err, needing
@@ -14,6 +15,7 @@ from purposeguard.cli.report.page import page
 from purposeguard.cli.report.registers import registers
 from purposeguard.cli.words import Language
 from purposeguard.extras import Needs
+from purposeguard.project.directory import find_directory
 
 with Needs(__name__, "cli"):
     import typer
@@ -49,6 +51,7 @@ def report(
     imports: Imports = None,
     store: StoreOption = None,
     revision: Revisions = None,
+    evidence: EvidenceOption = None,
     language: LanguageOption = Language.en,
     output: Output = None,
     xlsx: WorkbookOption = None,
@@ -59,6 +62,8 @@ def report(
     part of its erasers that says what is due. No subject is named.
     """
     guard = find_guard(target, imports or ())
+    directory = find_directory()
+    summary = read_summary(directory, guard, evidence) if has_evidence(directory, evidence) else None
     tables = registers(guard, language.value)
     if xlsx is not None:
         with needing("report", "a workbook needs"):
@@ -71,7 +76,14 @@ def report(
             progress.update(ledger, advance=count, total=total)
 
         revisions = list(map(read_notice, revision or ()))
-        facts = facts_of(target, imports=imports or (), store=store, revisions=revisions, progress=count_entries)
+        facts = facts_of(
+            target,
+            imports=imports or (),
+            store=store,
+            revisions=revisions,
+            summary=summary,
+            progress=count_entries,
+        )
         progress.update(ledger, total=1, completed=1)
         text = page(facts, language.value, tables)
     if output is None:

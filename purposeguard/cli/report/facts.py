@@ -7,10 +7,12 @@ import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from purposeguard.adoption.summary import Summary
 from purposeguard.cli.application import find_guard
 from purposeguard.cli.report.code_facts import CodeFacts
 from purposeguard.cli.report.gaps import Gaps, find_gaps
 from purposeguard.cli.report.notice_facts import NoticeFacts
+from purposeguard.cli.report.observations import Observations, make_observations
 from purposeguard.cli.report.records import LedgerRecords, Progress, records_of
 from purposeguard.cli.report.revisions import RevisionStep, steps
 from purposeguard.notice.notice import Notice
@@ -29,6 +31,8 @@ class Facts:
     steps: Sequence[RevisionStep]
     uses: Mapping[str, int]
     """How often data of a source was used, by its id."""
+    observations: Observations | None
+    """What was observed; None without evidence."""
 
 
 def facts_of(
@@ -37,6 +41,7 @@ def facts_of(
     imports: Sequence[str] = (),
     store: str | None = None,
     revisions: Sequence[Notice] = (),
+    summary: Summary | None = None,
     progress: Progress = lambda _count, _total: None,
 ) -> Facts:
     """Gather what the page shows of the guard `MODULE:GUARD`.
@@ -61,4 +66,5 @@ def facts_of(
         gaps=find_gaps(notice, code, records),
         steps=steps(guard, revisions),
         uses=uses,
+        observations=None if summary is None else make_observations(guard, summary),
     )

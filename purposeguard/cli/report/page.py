@@ -17,6 +17,7 @@ from purposeguard.cli.options import needing
 from purposeguard.cli.report.drawing import draw_map
 from purposeguard.cli.report.facts import Facts
 from purposeguard.cli.report.notice_facts import NoticeFacts
+from purposeguard.cli.report.observations import MAX_ENTRY_POINTS, MAX_FIELDS, MAX_UNRESOLVED
 from purposeguard.cli.report.records import NONE, LedgerRecords
 from purposeguard.cli.report.registers import Language, ReportRegister
 from purposeguard.cli.report.relations import MapColumn, NoticeRelations
@@ -80,6 +81,7 @@ def page(facts: Facts, language: Language, registers: Sequence[ReportRegister] =
             script=script,
             policy=_policy(style, script),
             titles=_titles(notice),
+            most={"entry_points": MAX_ENTRY_POINTS, "fields": MAX_FIELDS, "unresolved": MAX_UNRESOLVED},
             relations=relations,
             map=draw_map(relations, language, BADGES),
             options=_options(notice, relations, language),
@@ -196,7 +198,7 @@ def _legend(notice: NoticeFacts) -> Iterator[tuple[str, str]]:
 
 def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
     """Yield the figures at the head: name, number, and whether it needs attention."""
-    guard, records = facts.code.guard, facts.records
+    guard, records, observations = facts.code.guard, facts.records, facts.observations
     purposes = len(facts.notice.document.purposes)
     yield "purposes", purposes, False
     yield "covered", purposes - len(facts.gaps.purposes), False
@@ -204,6 +206,8 @@ def _cards(facts: Facts) -> Iterator[tuple[str, int, bool]]:
     yield "activities", len(guard.activities), False
     yield "accesses", len(guard.accesses), False
     yield "gaps", facts.gaps.count, bool(facts.gaps.count)
+    if observations is not None:
+        yield "violating", observations.violating, bool(observations.violating)
     if records is None:
         return
     evidence = NONE
@@ -228,6 +232,8 @@ def _contents(facts: Facts, registers: Sequence[ReportRegister]) -> Iterator[tup
     yield "purposes", len(facts.notice.document.purposes)
     yield "sources", len(facts.notice.sources)
     yield "parties", None
+    if facts.observations is not None:
+        yield "observed", len(facts.observations.entry_points)
     yield "gaps", facts.gaps.count
     yield "revisions", len(facts.steps) + 1
     yield "people", None

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Final, Literal
 
+from purposeguard.adoption.summary import ObservedUse
 from purposeguard.cli.report.notice_facts import NoticeFacts
 from purposeguard.notice.schema import PurposeRow, SourceRow, list_ids
 
@@ -82,6 +83,23 @@ class NoticeRelations:
         """Return the keys of the terms that a term belongs to, as an attribute of a page."""
         key = self.key(column, term)
         return _join_keys({key} | self._of.get(key, set()))
+
+    def of_observed(self, uses: Iterable[ObservedUse]) -> str:
+        """Return the keys of observed uses: of their sources, purposes and channels, but not of what is granted."""
+        keys: set[str] = set()
+        for use in uses:
+            keys |= self._keys_of("source", use.key.source, {"source"})
+            keys |= self._keys_of("purpose", use.key.purpose, {"grant", "family"})
+            keys |= self._keys_of("family", use.key.purpose)
+            keys |= self._keys_of("channel", use.key.channel)
+        return _join_keys(keys)
+
+    def _keys_of(self, column: MapColumn, term: str, wider: Container[MapColumn] = ()) -> set[str]:
+        """Return the key of a term, if the notice has it, and of the terms in some columns that it belongs to."""
+        key = self._keys.get((column, term))
+        if key is None:
+            return set()
+        return {key, *(other for other in self._of.get(key, ()) if _column(other) in wider)}
 
     def between(self, purposes: Iterable[PurposeRow], *ends: tuple[MapColumn, str], above: str | None = None) -> str:
         """Return the keys of the ends of a line, of the purposes that join them, and of what these belong to.
