@@ -73,13 +73,16 @@ _NAMES_OF_THINGS: Final = frozenset({"name", "display_name", "名前"})
 """Names of fields that things have as well as people."""
 
 _IGNORED_ENDINGS: Final = split_words(
-    "base create created data dto entity form in input internal model orm out output patch payload private public read "
-    "request response row schema serializer summary update updated view"
+    "base create created data dto entity form history in input internal model orm out output patch payload private "
+    "public read request response row schema serializer summary update updated version view"
 )
 """Last words of the name of a class that says the same of a thing as another class: `UserCreate`, `UserOut`."""
 
 _WEIGHT_OF_CLASS: Final = 0.8
 """The weight of the name of a class and of its other fields. Words of the field itself count 1."""
+_WEIGHT_OF_MODULE: Final = 0.3
+_WEIGHT_OF_ABSENT: Final = 0.5
+"""The weight of a source about people at whom no name hints."""
 _WEIGHT_OF_COMMENT: Final = 0.3
 _NO_TITLE: Final = "no title of the notice fits"
 _TIE: Final = 0.05
@@ -156,6 +159,11 @@ class _Classification:
         self._hints = SourceHints(notice)
         self._notice = notice
         self._facts = {header: _find_facts(found, known(found)) for header, found in catalog.classes.items()}
+        self._models_by_name = {
+            "_".join(split_name(found.name)): found
+            for found in catalog.classes.values()
+            if found.kind != "class" and self._facts[found.header].is_person
+        }
         for header, found in catalog.classes.items():
             self._find_owners(found, self._facts[header])
         for header, found in catalog.classes.items():
@@ -203,21 +211,28 @@ class _Classification:
         target = self._facts.get(each.target)
         if target is not None or each.is_nested or each.value_type in ("date", "choice"):
             return target is not None and target.is_person
-        words = split_name(each.name)
-        has_id = bool(words) and words[-1] in _ID_WORDS
-        while words and words[-1] in _ID_WORDS:
-            words.pop()
-        return has_id and bool(words) and find_topic("_".join(words)).people
+        words = _list_words_before_id(each.name)
+        return bool(words) and len(words) < len(split_name(each.name)) and find_topic("_".join(words)).people
+
+    def _find_target(self, each: FoundField) -> FoundClass | None:
+        """Return the class that a field refers to, by its key or by its name: `owner_user_id` refers to `User`."""
+        words = _list_words_before_id(each.name)
+        return self._catalog.classes.get(each.target) or self._models_by_name.get(words[-1] if words else "")
 
     def _find_originals(self) -> dict[str, FoundClass]:
         """Return the model of which each class is a copy: a class of the same name that shares most of its fields."""
         models: defaultdict[str, list[FoundClass]] = defaultdict(list)
         for found in self._catalog.classes.values():
-            if found.kind == "model":
+            if found.kind != "class":
                 models[_strip_endings(found.name)].append(found)
         originals: dict[str, FoundClass] = {}
         for found in self._catalog.classes.values():
-            candidates = models.get(_strip_endings(found.name), []) if found.kind == "class" else []
+            stem = _strip_endings(found.name)
+            candidates = models.get(stem, [])
+            if found.kind != "class":
+                # A table of versions of rows is a copy of the table of the rows.
+                is_original = "_".join(split_name(found.name)) == stem
+                candidates = [] if is_original else [model for model in candidates if model.name.lower() == stem]
             names = {each.name for each in found.fields if not each.is_nested}
             shared = [len(names.intersection(each.name for each in model.fields)) for model in candidates]
             if shared and max(shared) * 2 >= len(names) and shared.count(max(shared)) == 1:
@@ -251,23 +266,36 @@ class _Classification:
         """Return the sources of a class as a whole, with scores up to 1."""
         facts = self._facts[found.header]
         if facts.home is None:
-            scores: defaultdict[type[Source], float] = defaultdict(float)
-            for hint in self._hints.find(" ".join((found.name, *found.labels)), ""):
-                scores[hint.source] += hint.score
-            for each in found.fields:
-                if each.name in facts.personal and each.name not in facts.known:
-                    # Each field has one vote.
-                    hints = self._find_own_hints(found, each)
-                    total = sum(hint.score for hint in hints)
-                    for hint in hints:
-                        scores[hint.source] += hint.score / total
-            for tag in facts.known.values():
-                for source in tag.sources or ():
-                    if source in self._notice.grants:
-                        scores[source] += 1
+            scores = self._count_votes(found, facts)
             greatest = max(scores.values(), default=1)
             facts.home = {source: score / greatest for source, score in scores.items()}
         return facts.home
+
+    def _count_votes(self, found: FoundClass, facts: _Facts) -> Scores:
+        """Return how much the names of a class, its fields and their tags speak for each source."""
+        scores: defaultdict[type[Source], float] = defaultdict(float)
+        for names, weight in (
+            ((found.name, *found.labels), 1.0),
+            ((found.header.rpartition(".")[0],), _WEIGHT_OF_MODULE),
+        ):
+            for hint in self._hints.find(" ".join(names), ""):
+                scores[hint.source] += weight * hint.score
+        for each in found.fields:
+            if each.name in facts.personal and each.name not in facts.known:
+                hints = self._find_own_hints(found, each)
+                total = sum(hint.score for hint in hints)
+                for hint in hints:
+                    scores[hint.source] += hint.score / total  # Each field has one vote.
+        for tag in facts.known.values():
+            for source in tag.sources or ():
+                if source in self._notice.grants:
+                    scores[source] += 1
+        return self._weigh(found, scores)
+
+    def _weigh(self, found: FoundClass, scores: Scores) -> Scores:
+        """Return scores, lowered for sources about groups of people to which the rows seem not to belong."""
+        absent = self._hints.find_absent(found.header, *found.labels, *(each.name for each in found.fields))
+        return {source: score * (_WEIGHT_OF_ABSENT if source in absent else 1) for source, score in scores.items()}
 
     # ---- fields ------------------------------------------------------------------------------------------------------
 
@@ -297,7 +325,7 @@ class _Classification:
     def _propose_reference(self, found: FoundClass, each: FoundField) -> FieldProposal:
         """Propose the source of a reference to a person: that of the people."""
         facts = self._facts[found.header]
-        target = self._catalog.classes.get(each.target)
+        target = self._find_target(each)
         is_only = [each.name] == [owner.name for owner in facts.owners]
         subject = self._realm(target) if is_only and target is not None else False
         if target is None:
@@ -349,11 +377,11 @@ class _Classification:
             scores[source] += _WEIGHT_OF_CLASS * score
         if not scores and len(self._notice.sources) == 1:
             scores[self._notice.sources[0]] = 1
-        owners = [] if scores else [owner.target for owner in facts.owners if owner.target in self._facts]
-        for target in owners:
-            for source, score in self._home(self._catalog.classes[target]).items():
+        for owner in () if scores else facts.owners:
+            target = self._find_target(owner)
+            for source, score in (self._home(target) if target is not None else {}).items():
                 scores[source] += score
-        ranked = sorted(scores.items(), key=lambda item: -item[1])
+        ranked = sorted(self._weigh(found, scores).items(), key=lambda item: -item[1])
         if not ranked:
             return FieldProposal(found, each, UNDECIDED, (reason, _NO_TITLE), 0.0)
         best = next((hint for hint in own if hint.source is ranked[0][0]), None)
@@ -366,10 +394,20 @@ class _Classification:
 def _find_facts(found: FoundClass, known: Mapping[str, FieldTag]) -> _Facts:
     topic = find_topic(found.name)
     personal = find_personal_fields(found.name, [each.description for each in found.fields])
-    has_person = any(each.kind in _KINDS_OF_PEOPLE for each in personal.values())
+    of_people = [each for each in personal.values() if each.kind in _KINDS_OF_PEOPLE]
+    others = sum(not each.is_key and not each.is_nested for each in found.fields) - len(of_people)
+    has_person = len(of_people) > 1 or len(of_people) >= max(others, 1)
     is_person = topic.people or (has_person and not (topic.organization or topic.configuration))
     identifies = topic.people and found.kind != "class" and split_name(found.name)[-1] != "address"
     return _Facts(known, personal, is_person, identifies, topic.configuration, topic.organization)
+
+
+def _list_words_before_id(name: str) -> list[str]:
+    """Return the words of a name without `id` at its end."""
+    words = split_name(name)
+    while words and words[-1] in _ID_WORDS:
+        words.pop()
+    return words
 
 
 def _is_actor(each: FoundField) -> bool:
@@ -378,6 +416,8 @@ def _is_actor(each: FoundField) -> bool:
 
 def _strip_endings(name: str) -> str:
     words = split_name(name)
+    if len(words) > 1 and words[0] == "historical":
+        words.pop(0)
     while len(words) > 1 and words[-1] in _IGNORED_ENDINGS:
         words.pop()
     return "_".join(words)

@@ -51,9 +51,20 @@ _KINDS_BY_TITLE_WORD: Final = {
 }
 """Words of titles that stand for several kinds of data, or for a kind that names of fields call otherwise."""
 
+_KINDS_OF_ACCOUNTS: Final = (NAME, EMAIL)
+_ACCOUNTS: Final = split_words("account registration")
+"""Words of the name of a source that consists of what people state when they register."""
+
+_STOP_WORDS: Final = split_words(
+    "and anything buying chose collected collect data date detail else for from given giving how including "
+    "information name other own personal something such that the them these they thing this those time what when "
+    "where which while who whose with"
+)
+"""Words of titles that say nothing about a source."""
+
 _TOPICS: Final = (
     split_words(
-        "account user profile login password username credential registration register "
+        "account user login password username credential registration register "
         "registered signup member membership 登録 会員 konto benutzer registrierung mitglied compte "
         "inscription cuenta registro"
     ),
@@ -66,7 +77,7 @@ _TOPICS: Final = (
     ),
     split_words(
         "usage log access activity visit history audit session tracking seen view click "
-        "automatically online 利用 履歴 アクセス ログ 操作 閲覧 自動 nutzung protokoll utilisation uso"
+        "automatically online 履歴 アクセス ログ 操作 閲覧 自動 nutzung protokoll utilisation uso"
     ),
     split_words(
         "content post message comment reply note text body topic thread forum review upload "
@@ -83,14 +94,22 @@ _TOPICS: Final = (
     split_words("applicant application candidate resume curriculum recruiting 応募 採用 bewerber bewerbung"),
     split_words("employee staff personnel employment payroll salary 従業 社員 mitarbeiter employé empleado"),
     split_words("health medical diagnosis treatment patient fitness 健康 医療 診療 gesundheit santé salud"),
-    split_words("location position place geolocation gps route latitude longitude 位置 経路 standort"),
+    split_words("location geolocation gps route latitude longitude 位置 経路 standort"),
     split_words("newsletter mailing subscriber 配信 購読"),
     split_words("evaluation grade rating score vote ballot 評価 成績 投票 bewertung"),
 )
 """Words that name the same part of an organization's work, in several languages. Titles and code often differ."""
 
-_WEIGHT_OF_TOPIC: Final = 0.5
-"""The score of a topic that a name shares with one source. A word in common counts 1."""
+_POPULATIONS: Final = tuple(
+    topic for topic in _TOPICS if not topic.isdisjoint(("prospect", "applicant", "employee", "newsletter"))
+)
+"""The topics that name a group of people. Data of such people is in classes that are named after them."""
+
+_WEIGHT_OF_SLUG: Final = 0.6
+"""The score of a topic that a name shares with the name of one source. A word in common counts 1."""
+
+_WEIGHT_OF_TOPIC: Final = 0.4
+"""The score of a topic that a name shares with the titles of one source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +133,32 @@ class SourceHints:
         """Read the titles of a notice, in all its languages."""
         self._sources_by_word: dict[str, list[type[Source]]] = defaultdict(list)
         self._sources_by_kind: dict[DataKind, list[type[Source]]] = defaultdict(list)
-        self._sources_by_topic: dict[frozenset[str], list[type[Source]]] = defaultdict(list)
+        self._sources_by_topic: dict[frozenset[str], dict[type[Source], float]] = defaultdict(dict)
+        # Derivations come from linking data. No field is collected under one.
+        derived = {row.id for row in notice.document.derivation}
         for source in notice.sources:
-            texts = (source.clause, source.slug, *source.title.values())
-            words = _list_words(*texts)
+            if source.clause in derived:
+                continue
+            slug_words = _list_words(source.slug)
+            words = _list_words(source.clause, source.slug, *source.title.values()) - _STOP_WORDS
             for word in words:
                 self._sources_by_word[word].append(source)
             for topic in _TOPICS:
                 if topic & words:
-                    self._sources_by_topic[topic].append(source)
-            for kind in _list_kinds(*source.title.values()):
+                    # The name of a source says what it is about. Its titles mention other things, too.
+                    self._sources_by_topic[topic][source] = _WEIGHT_OF_SLUG if topic & slug_words else _WEIGHT_OF_TOPIC
+            kinds = _list_kinds(source.slug, *source.title.values())
+            for kind in kinds.union(_KINDS_OF_ACCOUNTS if slug_words & _ACCOUNTS else ()):
                 self._sources_by_kind[kind].append(source)
+
+    def find_absent(self, *names: str) -> frozenset[type[Source]]:
+        """Return the sources about groups of people, such as prospects, at whom none of these names hints."""
+        words = _list_words(*names)
+        absent: set[type[Source]] = set()
+        for topic in _POPULATIONS:
+            if topic.isdisjoint(words):
+                absent.update(self._sources_by_topic.get(topic, ()))
+        return frozenset(absent)
 
     def find(self, class_name: str, field_name: str, kind: DataKind | None = None) -> list[SourceHint]:
         """Return the sources that the names hint at, the best first.
@@ -147,11 +181,11 @@ class SourceHints:
                 if word not in of_kind or source in sources_of_kind:
                     scores[source] += 1 / len(sources)
                     shared_words[source].append(word)
-        for topic, sources in self._sources_by_topic.items():
+        for topic, weights in self._sources_by_topic.items():
             of_topic = [word for word in words if word in topic and word not in of_kind]
-            for source in sources if of_topic else ():
+            for source, weight in weights.items() if of_topic else ():
                 if not topic.intersection(shared_words[source]):
-                    scores[source] += _WEIGHT_OF_TOPIC / len(sources)
+                    scores[source] += weight / len(weights)
                     shared_topics[source] += of_topic
         for source in sources_of_kind:
             scores[source] += 1 / len(sources_of_kind)

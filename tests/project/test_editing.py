@@ -124,3 +124,16 @@ def test_what_cannot_be_edited(tmp_path: Path) -> None:
     editor.set_entry("a", {"x": "1"})
     with pytest.raises(NoticeError, match="cannot be written"):
         editor.save()
+
+
+def test_new_keys_may_have_comments(tmp_path):
+    path = tmp_path / "tags.toml"
+    path.write_text('["app.User"]\nname = "1.1(a)"\n', "utf-8")
+    editor = TomlEditor(path)
+    editor.set_entry("app.User", {"name": "1.1(a)", "mail": "undecided"}, {"name": "not new", "mail": "0.40: a guess"})
+    editor.set_entry("app.Order", {"id": {"source": "not-personal", "subject": True}}, {"id": "0.95: a key"})
+    assert editor.save()
+    assert path.read_text("utf-8") == (
+        '["app.User"]\nname = "1.1(a)"\nmail = "undecided" # 0.40: a guess\n'
+        '\n["app.Order"]\nid = {source = "not-personal", subject = true} # 0.95: a key\n'
+    )

@@ -39,7 +39,7 @@ class Application:
     """An application that is imported, and what could not be imported of it.
 
     Attributes:
-        failures: A sentence for each module that could not be imported. The others were.
+        failures: A sentence for each module that could not be imported, and for each tag that could not be read.
     """
 
     def __init__(self, target: str, imports: Iterable[str] = ()) -> None:
@@ -87,11 +87,11 @@ class Application:
         if "sqlalchemy.orm" in sys.modules:
             with needing("sqlalchemy", "the tables of SQLAlchemy need"):
                 from purposeguard.cli.adopt.collect.sqlalchemy import collect_mapped  # noqa: PLC0415  # needs an extra
-            yield from collect_mapped(modules, notice)
+            yield from collect_mapped(modules, notice, self.failures)
         if _is_django_ready():
             with needing("django", "the models of Django need"):
                 from purposeguard.cli.adopt.collect.django import collect_models  # noqa: PLC0415  # needs an extra
-            yield from collect_models(notice)
+            yield from collect_models(notice, self.failures)
         yield from collect_classes(modules, notice)
 
     def _set_up_django(self, settings: str) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from purposeguard.adapters.tags import OneSpec, field_tag_of, specs_of
 from purposeguard.adoption.catalog import FoundClass, FoundField
 from purposeguard.cli.adopt.collect.types import TypeFacts, read_model_field, read_type
-from purposeguard.errors import UnlabelledData
+from purposeguard.errors import UnknownSource
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import NotPersonal, TermMeta
@@ -124,7 +124,9 @@ def _list_stated_specs(cls: type) -> dict[str, list[OneSpec]]:
         return {}
     try:
         shapes = Model(cls).columns()
-    except UnlabelledData:  # An annotation that cannot be resolved states no tag.
+    except UnknownSource:
+        raise
+    except Exception:  # noqa: BLE001  # An annotation may raise anything. If it cannot be resolved, it states no tag.
         return {}
     specs: dict[str, list[OneSpec]] = {}
     for name, shape in shapes.items():

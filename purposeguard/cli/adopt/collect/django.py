@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from purposeguard.adapters.django.tags import every_model, list_stated_specs
+from purposeguard.adapters.tags import OneSpec
 from purposeguard.adoption.catalog import FoundClass, FoundField
 from purposeguard.adoption.lexicon import KINDS_OF_TYPES, ValueType
 from purposeguard.cli.adopt.collect.classes import describe_class, read_tag
 from purposeguard.cli.adopt.collect.types import name_type
+from purposeguard.errors import UnlabelledData
 from purposeguard.extras import Needs
 from purposeguard.notice.notice import Notice
 
@@ -27,20 +29,24 @@ _VALUE_TYPES: Final[tuple[tuple[tuple[type, ...], ValueType | None], ...]] = (
 _OPEN_TYPES: Final = (models.TextField, models.JSONField, models.BinaryField, models.FileField)
 
 
-def collect_models(notice: Notice) -> Iterator[FoundClass]:
+def collect_models(notice: Notice, unread: list[str]) -> Iterator[FoundClass]:
     """Yield all installed models with a table, those of many-to-many relations included.
+
+    Args:
+        notice: The notice.
+        unread: The faults of annotations that cannot be resolved are added to it. Their fields count as untagged.
 
     Raises:
         PurposeGuardError: A tag in the code cannot be read.
     """
     for model in every_model():
         meta = model._meta
-        fields = [_describe_field(field, notice) for field in meta.local_concrete_fields]
+        fields = [_describe_field(field, notice, unread) for field in meta.local_concrete_fields]
         labels = (str(meta.verbose_name), meta.db_table)
         yield describe_class(model, fields, kind="model", table=meta.db_table, labels=labels)
 
 
-def _describe_field(field: Any, notice: Notice) -> FoundField:
+def _describe_field(field: Any, notice: Notice, unread: list[str]) -> FoundField:
     value_type: ValueType | None = None
     for classes, fitting in _VALUE_TYPES:
         if isinstance(field, classes):
@@ -52,7 +58,12 @@ def _describe_field(field: Any, notice: Notice) -> FoundField:
     is_time = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
     is_counted = isinstance(field, models.AutoField)
     is_random = field.primary_key and callable(field.default)
-    tag = read_tag(notice, list_stated_specs(field), f"{field.model._meta.label}.{field.name}")
+    specs: list[OneSpec] = []
+    try:
+        specs = list_stated_specs(field)
+    except UnlabelledData as error:
+        unread.append(str(error))
+    tag = read_tag(notice, specs, f"{field.model._meta.label}.{field.name}")
     return FoundField(
         field.name,
         value_type,

@@ -15,6 +15,7 @@ from purposeguard.adoption.lexicon import KINDS_OF_TYPES, ValueType
 from purposeguard.cli.adopt.collect.classes import describe_class, read_tag
 from purposeguard.cli.adopt.collect.types import UNKNOWN, TypeFacts, name_type, read_model_field
 from purposeguard.cli.files import CommandProblem
+from purposeguard.errors import UnlabelledData
 from purposeguard.extras import Needs
 from purposeguard.notice.notice import Notice
 from purposeguard.project.tags import TABLE, FieldTag
@@ -37,8 +38,13 @@ _VALUE_TYPES: Final[tuple[tuple[tuple[type, ...], ValueType | None], ...]] = (
 _OPEN_TYPES: Final = (types.JSON, types.LargeBinary, types.PickleType, types.Text)
 
 
-def collect_mapped(modules: Iterable[ModuleType], notice: Notice) -> Iterator[FoundClass]:
+def collect_mapped(modules: Iterable[ModuleType], notice: Notice, unread: list[str]) -> Iterator[FoundClass]:
     """Yield all mapped classes of the process, and the tables that no class is mapped to.
+
+    Args:
+        modules: The modules of the application.
+        notice: The notice.
+        unread: The faults of annotations that cannot be resolved are added to it. Their tables count as untagged.
 
     Raises:
         PurposeGuardError: A tag in the code cannot be read.
@@ -55,11 +61,11 @@ def collect_mapped(modules: Iterable[ModuleType], notice: Notice) -> Iterator[Fo
                 metadata[value if isinstance(value, MetaData) else value.metadata] = None
     headers = {table: name_type(own[0].class_) for table, own in mappers.items()}
     for table, own in mappers.items():
-        tags = _read_tags(table, own, notice)
+        tags = _read_tags(table, own, notice, unread)
         for mapper in own:
             yield _describe_mapped(mapper, table, headers, tags)
     for each in metadata:
-        yield from _describe_tables(each, headers, notice)
+        yield from _describe_tables(each, headers, notice, unread)
 
 
 def collect_database(url: str) -> Iterator[FoundClass]:
@@ -84,7 +90,7 @@ def collect_database(url: str) -> Iterator[FoundClass]:
         raise CommandProblem(f"the database {shown} cannot be read: {cause}") from None
     finally:
         engine.dispose()
-    yield from _describe_tables(metadata, {}, None)
+    yield from _describe_tables(metadata, {}, None, [])
 
 
 def _describe_mapped(
@@ -109,10 +115,17 @@ def _describe_mapped(
     return describe_class(cls, fields, kind="model", table=table.fullname, labels=(table.name,))
 
 
-def _read_tags(table: Table, mappers: Iterable[Mapper[Any]], notice: Notice) -> dict[str, FieldTag | None]:
+def _read_tags(
+    table: Table, mappers: Iterable[Mapper[Any]], notice: Notice, unread: list[str]
+) -> dict[str, FieldTag | None]:
     """Return the tags that the code states for the columns of a table."""
     tags: dict[str, FieldTag | None] = {}
-    for name, specs in list_stated_specs(table, mappers).items():
+    try:
+        stated = list_stated_specs(table, mappers)
+    except UnlabelledData as error:
+        unread.append(str(error))
+        return tags
+    for name, specs in stated.items():
         tags[name] = read_tag(notice, specs, f"{table.fullname}.{name}")
     return tags
 
@@ -123,11 +136,13 @@ def _read_model_field(cls: type, name: str) -> TypeFacts:
     return TypeFacts() if info is None else read_model_field(info)
 
 
-def _describe_tables(metadata: MetaData, headers: Mapping[Table, str], notice: Notice | None) -> Iterator[FoundClass]:
+def _describe_tables(
+    metadata: MetaData, headers: Mapping[Table, str], notice: Notice | None, unread: list[str]
+) -> Iterator[FoundClass]:
     """Yield the tables that no class is mapped to."""
     for table in metadata.tables.values():
         if table not in headers:
-            tags = {} if notice is None else _read_tags(table, (), notice)
+            tags = {} if notice is None else _read_tags(table, (), notice, unread)
             fields = tuple(_describe_column(column, column.name, headers, tags) for column in table.columns)
             yield FoundClass(TABLE + table.fullname, "table", fields, (), table.comment or "", table.fullname)
 
