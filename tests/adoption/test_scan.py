@@ -331,7 +331,7 @@ def test_django_applications_by_others_are_included(project: Path, scan: Scan) -
     from django.db import models
 
     class Order(models.Model):
-        buyer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+        buyer: "Missing" = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
         amount = models.IntegerField(verbose_name="Price of the order")
         approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
 
@@ -348,6 +348,7 @@ def test_django_applications_by_others_are_included(project: Path, scan: Scan) -
     proposals = read_proposals(done)
     user = proposals["django.contrib.auth.models.User"]
     assert user["id"] == "not-personal"
+    assert "its annotation names `Missing`, which is not defined" in done.stderr
     assert {user[name] for name in ("username", "email", "first_name", "last_name", "password")} == {"2.1(a)"}
     assert set(proposals["django.contrib.contenttypes.models.ContentType"].values()) == {"not-personal"}
     assert set(proposals["django.contrib.auth.models.Permission"].values()) == {"not-personal"}

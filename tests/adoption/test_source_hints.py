@@ -56,3 +56,20 @@ def test_rare_words_count_more_than_common_ones():
 @pytest.mark.parametrize("field_name", ["of", "の", "id", "___", ""])
 def test_names_without_a_word_hint_at_nothing(field_name):
     assert SourceHints(NOTICES["security"]).find("T", field_name) == []
+
+
+def test_derivations_are_no_source_of_a_field():
+    hints = SourceHints(NOTICES["security"]).find("LinkedUsage", "usage")
+    assert "2.3③" not in {hint.source.clause for hint in hints}
+
+
+def test_sources_about_people_at_whom_nothing_hints():
+    hints = SourceHints(NOTICES["security"])
+    prospects = {"3.1", "3.1(a)", "3.1(b)", "3.1(c)"}
+    assert {source.clause for source in hints.find_absent("crm.models.Customer")} == prospects
+    assert hints.find_absent("crm.leads.Person") == frozenset()
+
+
+def test_a_title_in_another_language_has_the_topic_of_a_name():
+    best, *_ = SourceHints(NOTICES["workshop"]).find("Applicant", "")
+    assert (best.source.slug, best.topics) == (NOTICES["workshop"].source("Bewerbung").slug, ("applicant",))

@@ -126,7 +126,7 @@ def test_what_cannot_be_edited(tmp_path: Path) -> None:
         editor.save()
 
 
-def test_new_keys_may_have_comments(tmp_path):
+def test_new_keys_may_have_comments(tmp_path: Path) -> None:
     path = tmp_path / "tags.toml"
     path.write_text('["app.User"]\nname = "1.1(a)"\n', "utf-8")
     editor = TomlEditor(path)
