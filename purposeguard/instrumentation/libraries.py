@@ -166,9 +166,9 @@ def _call_before(cls: Any, name: str, prepare: Callable[..., None]) -> None:
 
     @functools.wraps(method)
     def prepared(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = type(self)
+        before = type(self), vars(self).get(name)
         prepare(self, *args, **kwargs)
-        if type(self) is not before:  # A guarded engine has a class of its own, and perhaps another method.
+        if (type(self), vars(self).get(name)) != before:  # The object, or its class, has another method now.
             return getattr(self, name)(*args, **kwargs)
         return method(self, *args, **kwargs)
 

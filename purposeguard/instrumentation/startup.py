@@ -72,9 +72,9 @@ def start(directory: Path, evidence: Path) -> Guard:
     """
     project = read_project(directory)
     purposes = None if project.purposes is None else project.purposes.observe_all()
-    collector = Evidence(EvidenceFile(evidence))
-    guard = Guard(project.notice, mode="observe", observers=[collector], tags=project.tags, purposes=purposes)
-    _observe_other_guards(collector)
+    store = EvidenceFile(evidence)
+    guard = Guard(project.notice, mode="observe", observers=[Evidence(store)], tags=project.tags, purposes=purposes)
+    _observe_other_guards(store)
     logging.getLogger("purposeguard").addFilter(_is_no_violation)  # The evidence contains the violations.
     for module, hook in HOOKS.items():
         IMPORT_HOOKS.add(module, functools.partial(hook, guard))
@@ -86,12 +86,12 @@ def _is_no_violation(record: logging.LogRecord) -> bool:
     return not record.msg.startswith(OBSERVED_MESSAGE)
 
 
-def _observe_other_guards(collector: Evidence) -> None:
-    """Let guards that the application makes from now on observe, and report to the collector."""
+def _observe_other_guards(store: EvidenceFile) -> None:
+    """Let guards that the application makes from now on observe, each with a collector, since notices may differ."""
     make: Callable[..., None] = Guard.__init__
 
     @functools.wraps(make)
     def init(self: Guard, notice: Any, *, observers: Any = (), **options: Any) -> None:
-        make(self, notice, **{**options, "mode": "observe", "observers": [*observers, collector]})
+        make(self, notice, **{**options, "mode": "observe", "observers": [*observers, Evidence(store)]})
 
     setattr(Guard, "__init__", init)  # noqa: B010  # mypy refuses an assignment to a method

@@ -182,7 +182,7 @@ class _InstalledMiddleware:
             await verify_hooks(PurposeRoute)
         # Later calls replace the first PurposeRoutes, and do not wrap it.
         routes = add_stated_routes(
-            self._guard, self._installed, self._routes, mount=mount, list_stated=_list_declared_blocks
+            self._guard, self._installed, self._routes, mount=mount, list_stated=list_declared_blocks
         )
         entry = PurposeRoutes(self._app, routes, of=self._installed)
         self.prepare_routes()
@@ -224,7 +224,7 @@ def _find_mounted_application(route: Any) -> FastAPI | None:
     return None
 
 
-def _list_declared_blocks(route: Any, _path: str = "") -> list[Block[Any]]:
+def list_declared_blocks(route: Any, _path: str = "") -> list[Block[Any]]:
     """List the blocks that a route and its dependencies declare."""
     declared: _RouteDeclaration | None = getattr(get_declared_route(route), "declared", None)
     dependant = getattr(route, "dependant", None)
@@ -235,7 +235,7 @@ def _list_declared_blocks(route: Any, _path: str = "") -> list[Block[Any]]:
 def _check_declaration(route: Any, path: str, table: Mapping[str, Block[Any] | None]) -> None:
     declared: _RouteDeclaration | None = getattr(get_declared_route(route), "declared", None)
     endpoint = getattr(route, "endpoint", None)
-    blocks = _list_declared_blocks(route)
+    blocks = list_declared_blocks(route)
     for name, block in table.items():
         is_named = name.partition(" ")[2] == path and _is_name_of(name, route)
         if is_named and block is not None:

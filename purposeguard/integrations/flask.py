@@ -238,7 +238,7 @@ class _RequestPurposes:
         path = f"{'GET' if as_get else method} {rule.rule}"
         names = intersect((path, rule.endpoint), self._blocks)
         view = self._app.view_functions.get(rule.endpoint)
-        marked = _find_marked_block(view, "GET" if as_get else method)
+        marked = find_marked_block(view, "GET" if as_get else method)
         if marked is not None:
             names.append("@purpose")
         if len(names) > 1:
@@ -285,7 +285,7 @@ def _iterate(body: Iterable[bytes]) -> Iterator[bytes]:
         yield step
 
 
-def _find_marked_block(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
+def find_marked_block(view: Any, method: str) -> tuple[Any, Block[Any]] | None:
     """Return the block of `@purpose` on a view, together with the object that it decorates, or None.
 
     For a class of views, the method that answers is asked before the class.

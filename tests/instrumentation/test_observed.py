@@ -30,7 +30,7 @@ def load(folder: Path) -> list[EvidenceRow]:
 
 
 ENTRY_POINTS = {
-    "fastapi_shop": {"POST /users", "GET /users/{key}", "GET /threads", "GET /odd"},
+    "fastapi_shop": {"POST /users", "GET /users/{key}", "GET /threads", "GET /odd", "GET /broken"},
     "flask_shop": {"GET /customers/<int:key>", "GET /export"},
     "django_shop": {"GET /enter", "GET /users/<str:name>", "GET /odd", "GET /leave"},
 }
@@ -45,3 +45,27 @@ def test_answers_are_the_same_and_entry_points_are_recorded(shop: str, tmp_path:
     assert recorded >= ENTRY_POINTS[shop]
     content = (tmp_path / "privacy" / "evidence.sqlite").read_bytes()
     assert b"aiko" not in content.lower()
+
+
+TWO_GUARDS = """
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+other = pg.Notice.parse({**tm.NOTICE.dump(), "id": "other"})
+for guard, source in ((pg.Guard(tm.NOTICE), tm.Registration), (pg.Guard(other), other.source("1.1(b)"))):
+
+    @guard.access(source)
+    def read():
+        return 1
+
+    read()
+"""
+
+
+def test_guards_of_two_notices_in_one_process_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
+    (tmp_path / "privacy").mkdir()
+    command = [sys.executable, "-m", "purposeguard", "adopt", "run", "--", sys.executable, "-c", TWO_GUARDS]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    reads = {(row.key.notice.partition("@")[0], row.key.sources) for row in load(tmp_path) if row.key.sources}
+    assert reads == {("trendmicro-jp", "1.1(a)"), ("other", "1.1(b)")}

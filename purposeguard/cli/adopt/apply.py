@@ -7,14 +7,17 @@ import difflib
 import os
 import sys
 from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
+from purposeguard.cli.adopt.entry_points import FoundEntryPoint, iter_entry_points
 from purposeguard.cli.adopt.formatting import keep_format
 from purposeguard.cli.adopt.project import DirectoryOption, open_project
-from purposeguard.cli.adopt.source_files import SourceFile, iter_source_files
+from purposeguard.cli.adopt.purpose_plan import GuardName, LeftEntryPoint, PurposePlan, PurposePlanner
+from purposeguard.cli.adopt.source_files import iter_source_files
 from purposeguard.cli.adopt.tag_plan import AppliedField, LeftFields, TagPlan, TagPlanner, Vocabulary
-from purposeguard.cli.application import import_application
+from purposeguard.cli.application import find, find_guard, import_application
 from purposeguard.cli.columns import ReportColumn, list_rows, make_table
 from purposeguard.cli.files import CommandProblem, read_configuration
 from purposeguard.cli.options import Imports, TableOption, err, needing, out
@@ -23,7 +26,8 @@ from purposeguard.cli.words import translate
 from purposeguard.errors import NoticeError
 from purposeguard.extras import Needs
 from purposeguard.notice.notice import Notice
-from purposeguard.project.directory import NOTICE, TAGS, Project
+from purposeguard.project.directory import NOTICE, PURPOSES, TAGS, Project
+from purposeguard.project.purposes import PurposeFile
 from purposeguard.project.tags import TagFile
 from purposeguard.project.writing import replace_file
 
@@ -31,6 +35,7 @@ with Needs(__name__, "cli"):
     import typer
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+_SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
 _NOTICES: Final = "purposeguard.notices"
 
 
@@ -38,10 +43,18 @@ def apply(
     directory: DirectoryOption = None,
     *,
     app: Annotated[
-        str | None,
-        typer.Option("--app", metavar="MODULE", help="Import this first: the application, or its Django settings."),
+        list[str] | None,
+        typer.Option(
+            "--app",
+            metavar="MODULE[:NAME]",
+            help="The application whose routes or tasks get their purposes, or its Django settings; may be repeated.",
+        ),
     ] = None,
     imports: Imports = None,
+    guard: Annotated[
+        str | None,
+        typer.Option("--guard", metavar="MODULE:GUARD", help="The guard that decorators name, `shop.privacy:guard`."),
+    ] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(
@@ -59,67 +72,145 @@ def apply(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if files would change.")] = False,
     form: TableOption = "table",
 ) -> bool:
-    """Write the tags of tags.toml into the classes of the project below the working directory.
+    """Write the tags of tags.toml into classes, and the purposes of purposes.toml beside routes, tasks and commands.
 
-    Files keep their formatting. What cannot be written, such as a class of another package, stays in the file and is
-    listed. If a tag in the code differs, nothing is written.
+    Files below the working directory change and keep their formatting. What cannot be written, such as a class of
+    another package, stays in its file and is listed. If the code states something else, nothing is written. Purposes
+    are written for the applications that `--app` names, and for Django.
     """
     project = open_project(directory)
-    if project.tags is None:
-        raise CommandProblem(f"{project.directory / TAGS} does not exist (help: `purposeguard adopt scan` writes it)")
-    with needing("adopt", "changes of code need"):
-        from purposeguard.cli.adopt.rewriting import rewrite  # noqa: PLC0415  # needs an extra
+    if project.tags is None and project.purposes is None:
+        raise CommandProblem(
+            f"{project.directory} has neither {TAGS} nor {PURPOSES} (help: `purposeguard adopt scan` and `purposeguard "
+            "adopt propose` write them)"
+        )
     root = Path.cwd()
-    _prepare_imports(root, app, imports or ())
+    applications = _import_applications(root, app or (), imports or ())
     words = find_vocabulary(project, vocabulary)
-    planner = TagPlanner(TagFile.read(project.directory / TAGS, words.notice), words)
-    files: dict[Path, SourceFile] = {}
-    changes: dict[Path, bytes] = {}
-    with _show_progress() as progress:
-        for file in progress.track(list(iter_source_files(root)), description=translate("reading the classes")):
-            files[file.path] = file
-            planner.read(file)
-        plan = planner.finish()
-        if plan.faults:
-            raise NoticeError(plan.faults, str(root))
-        for path, edit in progress.track(list(plan.edits.items()), description=translate("writing the tags")):
-            old = files[path].content
-            changes[path] = keep_format(path, old, rewrite(old, edit))
-    originals = {path: files[path].content for path in changes}
-    show(_make_report(plan, root), form, out())
-    for failure in plan.failures:
+    planned = _plan_changes(project, root, words, _read_guard_name(guard), applications)
+    show(planned.make_report(), form, out())
+    for failure in planned.tags.failures:
         complain(err(), "warning", failure)
     if diff:
-        _print_difference(root, originals, changes)
+        planned.print_difference()
     if diff or check:
-        return not changes
-    write_files(originals, changes)
-    for path in changes:
+        return not planned.changes
+    write_files(planned.originals, planned.changes)
+    for path in planned.changes:
         complain(err(), "written", str(path.relative_to(root)))
     if move:
-        _move(project, plan)
+        _move(project, planned)
     return True
 
 
-def _prepare_imports(root: Path, app: str | None, imports: Iterable[str]) -> None:
-    """Import the application. A module of Django settings, or the one that the environment names, sets up Django."""
+@dataclass(frozen=True, slots=True)
+class _PlannedChanges:
+    """The changes to the files below `root`, with what they write and leave."""
+
+    root: Path
+    tags: TagPlan
+    purposes: PurposePlan
+    originals: dict[Path, bytes] = field(default_factory=dict)
+    changes: dict[Path, bytes] = field(default_factory=dict)
+
+    def make_report(self) -> Report:
+        """Return the report of what is written, and what is not."""
+        new = [each for each in self.tags.applied if each.is_new]
+        data = {
+            "files": sorted(str(path.relative_to(self.root)) for path in self.changes),
+            "written": list_rows(APPLIED_COLUMNS, new),
+            "left": list_rows(LEFT_COLUMNS, self.tags.left),
+            "written_purposes": [each.name for each in self.purposes.written],
+            "left_purposes": list_rows(LEFT_PURPOSE_COLUMNS, self.purposes.left),
+        }
+        tables = []
+        if new:
+            tables.append(make_table("Tags in the code", APPLIED_COLUMNS, new))
+        if self.purposes.written:
+            tables.append(make_table("Purposes in the code", ENTRY_POINT_COLUMNS, self.purposes.written))
+        if self.tags.left:
+            tables.append(make_table("These stay in tags.toml", LEFT_COLUMNS, self.tags.left))
+        if self.purposes.left:
+            tables.append(make_table("These stay in purposes.toml", LEFT_PURPOSE_COLUMNS, self.purposes.left))
+        return Report(data, tuple(tables))
+
+    def print_difference(self) -> None:
+        """Print a unified difference of all files."""
+        for path, content in self.changes.items():
+            name = str(path.relative_to(self.root))
+            old, new = (text.decode("utf-8", "replace").splitlines() for text in (self.originals[path], content))
+            for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", lineterm=""):
+                print(line)
+
+
+def _plan_changes(
+    project: Project, root: Path, words: Vocabulary, guard: GuardName | None, applications: Iterable[object]
+) -> _PlannedChanges:
+    """Plan the changes to all files.
+
+    Raises:
+        NoticeError: Code and files state different things, or a file cannot be parsed.
+    """
+    with needing("adopt", "changes of code need"):
+        from purposeguard.cli.adopt.rewriting import rewrite  # noqa: PLC0415  # needs an extra
+    tags = None if project.tags is None else TagFile.read(project.directory / TAGS, words.notice)
+    planner, files = TagPlanner(tags, words), list(iter_source_files(root))
+    with _show_progress() as progress:
+        for file in progress.track(files, description=translate("reading the classes")):
+            planner.read(file)
+        plan = planner.finish()
+        by_path = {file.path: file for file in files}
+        purposes = PurposePlan()
+        if project.purposes is not None:
+            stated = PurposeFile.read(project.directory / PURPOSES, words.notice)
+            purpose_planner = PurposePlanner(stated, words, guard, by_path, planner)
+            purposes = purpose_planner.plan_entry_points(iter_entry_points(applications))
+        if plan.faults or purposes.faults:
+            raise NoticeError([*plan.faults, *purposes.faults], str(root))
+        planned = _PlannedChanges(root, plan, purposes)
+        for path, edit in progress.track(list(plan.edits.items()), description=translate("changing the files")):
+            old = by_path[path].content
+            new = rewrite(old, edit)
+            if new != old:
+                planned.originals[path], planned.changes[path] = old, keep_format(path, old, new)
+    return planned
+
+
+def _import_applications(root: Path, names: Iterable[str], imports: Iterable[str]) -> list[object]:
+    """Import applications and modules, and return the applications.
+
+    A module of Django settings, or the one that the environment names, sets up Django.
+    """
     # A console script, unlike `python -m`, does not search the current directory.
     if str(root) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(root))
-    for name in [*([] if app is None else [app.partition(":")[0]]), *imports]:
-        module = import_application(name)
-        if hasattr(module, "INSTALLED_APPS"):
-            os.environ["DJANGO_SETTINGS_MODULE"] = name
-    if os.environ.get("DJANGO_SETTINGS_MODULE"):
+    applications: list[object] = []
+    for name in imports:
+        import_application(name)
+    for target in names:
+        name = target.partition(":")[0]
+        if hasattr(import_application(name), "INSTALLED_APPS"):
+            os.environ[_SETTINGS] = name
+        elif ":" in target:
+            applications.append(find(target))
+    if os.environ.get(_SETTINGS):
         with needing("django", "the settings of Django need"):
             import django  # noqa: PLC0415  # needs an extra
         try:
             django.setup()
         except Exception as error:  # Whatever an application raises is reported; nothing is decided by it.
-            settings = os.environ["DJANGO_SETTINGS_MODULE"]
-            raise CommandProblem(
-                f"the applications of {settings} cannot be set up: {type(error).__name__}: {error}"
-            ) from error
+            message = f"the applications of {os.environ[_SETTINGS]} cannot be set up: {type(error).__name__}: {error}"
+            raise CommandProblem(message) from error
+    return applications
+
+
+def _read_guard_name(given: str | None) -> GuardName | None:
+    """Return the guard that the command line names, after it was imported."""
+    if given is None:
+        return None
+    find_guard(given)
+    module, _, name = given.partition(":")
+    return GuardName(module, name)
 
 
 def find_vocabulary(project: Project, given: str | None) -> Vocabulary:
@@ -169,25 +260,22 @@ def write_files(originals: Mapping[Path, bytes], changes: Mapping[Path, bytes]) 
         raise CommandProblem(f"{path} cannot be written, and no file was changed: {error.strerror or error}") from error
 
 
-def _move(project: Project, plan: TagPlan) -> None:
-    """Remove the tags that are in the code from tags.toml."""
+def _move(project: Project, planned: _PlannedChanges) -> None:
+    """Remove what is in the code from tags.toml and purposes.toml."""
     from purposeguard.project.editing import TomlEditor  # noqa: PLC0415  # needs the extra `adopt`
 
-    kept = {(each.entry, name) for each in plan.left for name in each.names}
+    kept = {(each.entry, name) for each in planned.tags.left for name in each.names}
     editor = TomlEditor(project.directory / TAGS)
-    for each in plan.applied:
+    for each in planned.tags.applied:
         if (each.entry, each.name) not in kept:
             editor.remove(each.entry, each.name)
-    if editor.save():
-        complain(err(), "written", str(project.directory / TAGS))
-
-
-def _print_difference(root: Path, originals: Mapping[Path, bytes], changes: Mapping[Path, bytes]) -> None:
-    for path, content in changes.items():
-        name = str(path.relative_to(root))
-        old, new = (text.decode("utf-8", "replace").splitlines() for text in (originals[path], content))
-        for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", lineterm=""):
-            print(line)
+    stated = TomlEditor(project.directory / PURPOSES)
+    for pattern in planned.purposes.moved:
+        for key in ("purpose", "channel", "conditions", "mode"):
+            stated.remove(pattern, key)
+    for changed in (editor, stated):
+        if changed.save():
+            complain(err(), "written", str(changed.path))
 
 
 @contextlib.contextmanager
@@ -198,21 +286,6 @@ def _show_progress() -> Generator[Progress]:
         yield progress
 
 
-def _make_report(plan: TagPlan, root: Path) -> Report:
-    new = [each for each in plan.applied if each.is_new]
-    data = {
-        "files": sorted(str(path.relative_to(root)) for path in plan.edits),
-        "written": list_rows(APPLIED_COLUMNS, new),
-        "left": list_rows(LEFT_COLUMNS, plan.left),
-    }
-    tables = []
-    if new:
-        tables.append(make_table("Tags in the code", APPLIED_COLUMNS, new))
-    if plan.left:
-        tables.append(make_table("These stay in the file", LEFT_COLUMNS, plan.left))
-    return Report(data, tuple(tables))
-
-
 APPLIED_COLUMNS: Final[tuple[ReportColumn[AppliedField], ...]] = (
     ReportColumn("class", lambda each: each.place, "class", kind="group"),
     ReportColumn("field", lambda each: each.name, "field"),
@@ -221,5 +294,13 @@ APPLIED_COLUMNS: Final[tuple[ReportColumn[AppliedField], ...]] = (
 LEFT_COLUMNS: Final[tuple[ReportColumn[LeftFields], ...]] = (
     ReportColumn("entry", lambda each: each.entry, "entry", kind="group"),
     ReportColumn("fields", lambda each: list(each.names), "fields", lambda each: ", ".join(each.names)),
+    ReportColumn("reason", lambda each: each.reason, "reason"),
+)
+ENTRY_POINT_COLUMNS: Final[tuple[ReportColumn[FoundEntryPoint], ...]] = (
+    ReportColumn("entry_point", lambda each: each.name, "entry point"),
+)
+LEFT_PURPOSE_COLUMNS: Final[tuple[ReportColumn[LeftEntryPoint], ...]] = (
+    ReportColumn("entry", lambda each: each.pattern, "entry", kind="group"),
+    ReportColumn("entry_point", lambda each: each.name, "entry point"),
     ReportColumn("reason", lambda each: each.reason, "reason"),
 )

@@ -32,6 +32,18 @@ class ClassEdit:
     """The bases of a new class `Privacy`."""
 
 
+@dataclass(slots=True)
+class FunctionEdit:
+    """The changes to a function or method."""
+
+    decorator: str = ""
+    """A decorator to add: above the others, or below those that register the function."""
+    argument: str = ""
+    """The keyword of an argument of the decorators that register the function, to which `value` is added."""
+    value: str = ""
+    """The value of the argument. If it is a list, its items are put before those that are there."""
+
+
 class ImportSpec(NamedTuple):
     """An import: `import module`, or `from module import name`, perhaps under another name."""
 
@@ -46,6 +58,8 @@ class FileEdit:
 
     classes: dict[str, ClassEdit] = field(default_factory=dict)
     """Qualified name → the changes to the class."""
+    functions: dict[str, FunctionEdit] = field(default_factory=dict)
+    """Qualified name → the changes to the function."""
     imports: dict[ImportSpec, None] = field(default_factory=dict)
     """The imports to add, in order."""
     annotated: str = "Annotated"
@@ -53,6 +67,11 @@ class FileEdit:
     mapped_column: str = "mapped_column"
     """The name of `sqlalchemy.orm.mapped_column` in the file."""
 
+
+REGISTERING: Final = frozenset(
+    "api_route delete get head options patch post put route shared_task task trace websocket".split()  # noqa: SIM905
+)
+"""The names of decorators that make a function a route or a task."""
 
 QUALIFIERS: Final = frozenset({"Required", "NotRequired", "ReadOnly", "Final"})
 """The names around an annotation within which the tag is written."""

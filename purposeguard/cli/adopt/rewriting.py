@@ -8,7 +8,15 @@ from typing import Final
 from typing_extensions import override
 
 from purposeguard.adapters.tags import KEY
-from purposeguard.cli.adopt.code_edits import PRIVACY, QUALIFIERS, ClassEdit, FieldEdit, FileEdit
+from purposeguard.cli.adopt.code_edits import (
+    PRIVACY,
+    QUALIFIERS,
+    REGISTERING,
+    ClassEdit,
+    FieldEdit,
+    FileEdit,
+    FunctionEdit,
+)
 from purposeguard.extras import Needs
 
 with Needs(__name__, "adopt"):
@@ -55,11 +63,17 @@ class _TagWriter(cst.CSTTransformer):
     def visit_ClassDef(self, node: cst.ClassDef) -> bool:
         self._names.append(node.name.value)
         name = ".".join(self._names)
-        return any(each == name or each.startswith(f"{name}.") for each in self._edit.classes)
+        changed = (*self._edit.classes, *self._edit.functions)
+        return any(each == name or each.startswith(f"{name}.") for each in changed)
 
     @override
     def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:
         return False
+
+    @override
+    def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
+        edit = self._edit.functions.get(".".join([*self._names, original_node.name.value]))
+        return updated_node if edit is None else _decorate(updated_node, edit)
 
     @override
     def visit_SimpleStatementLine(self, node: cst.SimpleStatementLine) -> bool:
@@ -174,14 +188,65 @@ def _add_info(call: cst.BaseExpression, tags: Sequence[str]) -> cst.BaseExpressi
             arguments.append(argument)
     if is_written:
         return call.with_changes(args=arguments)
+    return call.with_changes(args=_append_argument(arguments, "info", cst.Dict([entry])))
+
+
+def _decorate(node: cst.FunctionDef, edit: FunctionEdit) -> cst.FunctionDef:
+    """Add a decorator to a function, or an argument to those that register it."""
+    decorators: list[cst.Decorator] = []
+    place = 0
+    for decorator in node.decorators:
+        if _is_registering(decorator.decorator):
+            place = len(decorators) + 1
+            if edit.argument and isinstance(decorator.decorator, cst.Call):
+                call = _add_argument(decorator.decorator, edit.argument, cst.parse_expression(edit.value))
+                decorators.append(decorator.with_changes(decorator=call))
+                continue
+        decorators.append(decorator)
+    if edit.decorator:
+        decorators.insert(place, cst.Decorator(cst.parse_expression(edit.decorator)))
+    return node.with_changes(decorators=decorators)
+
+
+def _is_registering(decorator: cst.BaseExpression) -> bool:
+    name = decorator.func if isinstance(decorator, cst.Call) else decorator
+    return _last_name(name) in REGISTERING
+
+
+def _add_argument(call: cst.Call, keyword: str, value: cst.BaseExpression) -> cst.Call:
+    """Add an argument to a call, or the items of a list before those that are there."""
+    arguments: list[cst.Arg] = []
+    for argument in call.args:
+        if argument.keyword is not None and argument.keyword.value == keyword and isinstance(value, cst.List):
+            if isinstance(argument.value, cst.List):
+                elements = _join_elements(value.elements, argument.value.elements)
+                argument = argument.with_changes(value=argument.value.with_changes(elements=elements))  # noqa: PLW2901
+            value = cst.List([])
+        arguments.append(argument)
+    if isinstance(value, cst.List) and not value.elements:
+        return call.with_changes(args=arguments)
+    return call.with_changes(args=_append_argument(arguments, keyword, value))
+
+
+def _join_elements(first: Sequence[cst.BaseElement], others: Sequence[cst.BaseElement]) -> list[cst.BaseElement]:
+    """Put items before others, with a comma between them."""
+    separator = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    if len(others) > 1:
+        separator = others[0].comma if isinstance(others[0].comma, cst.Comma) else separator
+    if not others:
+        return list(first)
+    return [*(each.with_changes(comma=separator) for each in first), *others]
+
+
+def _append_argument(arguments: list[cst.Arg], keyword: str, value: cst.BaseExpression) -> list[cst.Arg]:
     equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
-    new = cst.Arg(cst.Dict([entry]), keyword=cst.Name("info"), equal=equal)
-    if arguments:
-        last = arguments[-1]
-        between = arguments[0].comma if len(arguments) > 1 else cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-        arguments[-1] = last.with_changes(comma=between, whitespace_after_arg=cst.SimpleWhitespace(""))
-        new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
-    return call.with_changes(args=[*arguments, new])
+    new = cst.Arg(value, keyword=cst.Name(keyword), equal=equal)
+    if not arguments:
+        return [new]
+    last = arguments[-1]
+    between = arguments[0].comma if len(arguments) > 1 else cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+    return [*arguments[:-1], last.with_changes(comma=between, whitespace_after_arg=cst.SimpleWhitespace("")), new]
 
 
 def _parse_value(tags: Sequence[str]) -> cst.BaseExpression:

@@ -15,6 +15,7 @@ from typing import Final
 _SKIPPED_FOLDERS: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "dist-packages"})
 
 Statement = ast.AnnAssign | ast.Assign
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,27 @@ class SourceFile:
                 for alias in statement.names:
                     if alias.asname or "." not in alias.name:
                         imports[alias.asname or alias.name] = (alias.name, None)
-            elif isinstance(statement, ast.ImportFrom) and statement.level == 0 and statement.module:
+            elif isinstance(statement, ast.ImportFrom):
+                module = self._resolve_module(statement)
                 for alias in statement.names:
-                    imports[alias.asname or alias.name] = (statement.module, alias.name)
+                    imports[alias.asname or alias.name] = (module, alias.name)
         return {name: imported for name, imported in imports.items() if self.bound_names[name] == 1}
+
+    def _resolve_module(self, statement: ast.ImportFrom) -> str:
+        """Return the name of the module from which a statement imports."""
+        if not statement.level:
+            return statement.module or ""
+        package = self.modules[0].split(".")
+        parts = package[: len(package) - statement.level + (self.path.name == "__init__.py")]
+        return ".".join([*parts, *([statement.module] if statement.module else [])])
+
+    @cached_property
+    def functions(self) -> dict[str, list[Function]]:
+        """Qualified name → the functions and methods of this name."""
+        found: dict[str, list[Function]] = defaultdict(list)
+        for name, function in _iter_functions(self.tree.body, ""):
+            found[name].append(function)
+        return found
 
     @cached_property
     def bound_names(self) -> Counter[str]:
@@ -113,6 +131,14 @@ def _iter_classes(body: list[ast.stmt], prefix: str) -> Iterator[ClassSource]:
             yield from _iter_classes(statement.body, f"{source.qualname}.")
         elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield from _iter_classes(statement.body, f"{prefix}{statement.name}.<locals>.")
+
+
+def _iter_functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, Function]]:
+    for statement in _iter_statements(body):
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield prefix + statement.name, statement
+        elif isinstance(statement, ast.ClassDef):
+            yield from _iter_functions(statement.body, f"{prefix}{statement.name}.")
 
 
 def _iter_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -21,7 +21,7 @@ from purposeguard.errors import Fault, PurposeGuardError
 from purposeguard.notice.label import Label
 from purposeguard.notice.notice import Notice
 from purposeguard.notice.vocabulary import TermMeta, clause_sort_key
-from purposeguard.project.tags import NOT_PERSONAL, TABLE, FieldTag, TagFile
+from purposeguard.project.tags import NOT_PERSONAL, TABLE, Fields, FieldTag, TagFile
 from purposeguard.values.annotations import can_have_statements, external_tags_of, is_taggable, iter_attributes
 from purposeguard.values.markers import TABLES_ALONE, ByRow, Mark
 from purposeguard.values.type_schema import NOBODY, read_argument_shape
@@ -99,6 +99,8 @@ class NameResolver:
             alias: The preferred name. Another one is chosen if it has another meaning in the file.
         """
         target = (module, name)
+        if name is not None and module in self._file.modules:
+            return name
         if target not in self._chosen:
             self._chosen[target] = self._find_imported(module, name) or self._add_import(module, name, alias)
         return self._chosen[target]
@@ -134,12 +136,14 @@ class TagPlanner:
     """Plans the changes for the classes of a project.
 
     Args:
-        tags: The tags. Its notice is that of the vocabulary.
+        tags: The tags, if there are any. Their notice is that of the vocabulary.
         vocabulary: The module whose classes are written.
     """
 
-    def __init__(self, tags: TagFile, vocabulary: Vocabulary) -> None:
+    def __init__(self, tags: TagFile | None, vocabulary: Vocabulary) -> None:
         self._tags = tags
+        self._path = "" if tags is None else tags.path
+        self._entries: Mapping[str, Fields] = {} if tags is None else tags.entries
         self._vocabulary = vocabulary
         self._matched: set[str] = set()
         self._targets: list[_Target] = []
@@ -149,7 +153,7 @@ class TagPlanner:
         self._known: dict[str, set[str]] = defaultdict(set)
         self._modules_by_name: dict[str, ModuleType | CommandProblem] = {}
         self._pattern_starts: list[str] = []
-        for header in tags.entries:
+        for header in self._entries:
             start, wildcard, _ = header.partition("*")
             if wildcard:
                 self._pattern_starts.append(start)
@@ -163,7 +167,7 @@ class TagPlanner:
 
     def read(self, file: SourceFile) -> None:
         """Find the classes of a file that the tags match, and import it if there are any."""
-        if not any(map(self._may_match, file.modules)):
+        if self._tags is None or not any(map(self._may_match, file.modules)):
             return
         try:
             classes = file.classes
@@ -191,21 +195,21 @@ class TagPlanner:
                 self._leave(tag, name, reason)
         for target in self._targets:
             self._add_privacy_base(target)
-        for header in self._tags.entries:
+        for header in self._entries:
             if header.startswith(TABLE):
                 self._leave_entry(header, "tables are tagged in the file alone")
             elif header not in self._matched:
                 self._leave_entry(header, "no file of the project defines such a class")
             else:
                 known = self._known[header]
-                unknown = {name: tag for name, tag in self._tags.entries[header].items() if name not in known}
+                unknown = {name: tag for name, tag in self._entries[header].items() if name not in known}
                 self._leave_all(unknown, "no class of this entry has such a field")
         for (entry, reason), names in self._left.items():
             self.plan.left.append(LeftFields(entry, tuple(names), reason))
         return self.plan
 
     def _leave_entry(self, header: str, reason: str) -> None:
-        self._leave_all(self._tags.entries[header], reason)
+        self._leave_all(self._entries[header], reason)
 
     # ---- classes -----------------------------------------------------------------------------------------------------
 
@@ -217,7 +221,7 @@ class TagPlanner:
 
     def _report_unreadable(self, file: SourceFile, error: SyntaxError) -> None:
         """Report a file that cannot be parsed as a fault if an entry names its module."""
-        entries = [header for header in self._tags.entries if any(header.startswith(f"{m}.") for m in file.modules)]
+        entries = [header for header in self._entries if any(header.startswith(f"{m}.") for m in file.modules)]
         if entries:
             fault = Fault("", f"cannot be parsed: {error.msg}", None, str(file.path), error.lineno, error.offset)
             self.plan.faults.append(fault)
@@ -327,7 +331,7 @@ class TagPlanner:
         if differs:
             present = ", ".join([*map(repr, marks), *([] if label is None else [repr(label)])])
             stated = ", ".join([*map(repr, tag.marks), repr(tag.sources)])
-            file = f"{self._tags.path}, line {tag.position.line}"
+            file = f"{self._path}, line {tag.position.line}"
             self._add_fault(target, name, f"the code says {present}, and {file}, says {stated}")
             return None
         return FieldTag(label, marks)
@@ -381,15 +385,18 @@ class TagPlanner:
                 yield f"{vocabulary}.{each.__name__}"
 
     def _get_names(self, target: _Target) -> NameResolver:
-        path = target.file.path
-        if path not in self._names:
+        return self.get_names(target.file, target.module)
+
+    def get_names(self, file: SourceFile, module: str) -> NameResolver:
+        """Return the names of a file, which is imported as `module`. The plan then has an edit of the file."""
+        if file.path not in self._names:
             reserved: set[str] = set()
-            for each in self._by_file[path]:
+            for each in self._by_file[file.path]:
                 if is_django_model(each.cls):
                     reserved.update(each.tags)  # They are names in `class Privacy`.
-            edit = self.plan.edits.setdefault(path, FileEdit())
-            self._names[path] = NameResolver(target.file, sys.modules[target.module], edit, reserved)
-        return self._names[path]
+            edit = self.plan.edits.setdefault(file.path, FileEdit())
+            self._names[file.path] = NameResolver(file, sys.modules[module], edit, reserved)
+        return self._names[file.path]
 
     def _add_privacy_base(self, target: _Target) -> None:
         """Let a new class `Privacy` inherit from that of the model's bases, as type checkers expect."""

@@ -53,7 +53,7 @@ def _run_for_stated_purpose(guard: Guard, view: Any) -> Callable[..., Any]:
 
     @functools.cache
     def decorate(entry_point: str, method: str) -> Callable[..., Any]:
-        block = find_block(guard, entry_point, _find_stated(view, method))
+        block = find_block(guard, entry_point, find_stated(view, method))
         decorated: Callable[..., Any] = view if block is None else make_decorator(guard, block, get_site(block))(view)
         return decorated
 
@@ -81,9 +81,9 @@ def check_root_urls() -> None:
     guard = load_guard_from_settings()
     if guard.purposes is None:
         return
-    for route, view in _iter_views(get_resolver().url_patterns, ""):
+    for route, view in iter_views(get_resolver().url_patterns, ""):
         for method in METHODS:
-            block = find_block(guard, name_route(method, route), _find_stated(view, method))
+            block = find_block(guard, name_route(method, route), find_stated(view, method))
             if block is not None and _answers(view, method):
                 block.stated.get_handle_at(get_site(block))
 
@@ -97,18 +97,18 @@ def _answers(view: Any, method: str) -> bool:
     return view_class is None or hasattr(view_class, method.lower())
 
 
-def _iter_views(patterns: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def iter_views(patterns: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield the route and the view of each pattern, and of those that it includes. Routes are joined as Django does."""
     for pattern in patterns:
         part = str(pattern.pattern)
         route = prefix + part.removeprefix("^") if prefix else part
         if isinstance(pattern, URLResolver):
-            yield from _iter_views(pattern.url_patterns, route)
+            yield from iter_views(pattern.url_patterns, route)
         else:
             yield route, pattern.callback
 
 
-def _find_stated(view: Any, method: str) -> list[Any]:
+def find_stated(view: Any, method: str) -> list[Any]:
     """Return what the code of a view states for a method: on the view, on its class, or on the method that answers."""
     view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
     actions: dict[str, str] = getattr(view, "actions", None) or {}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
+from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from sqlalchemy import create_engine, select, text
@@ -89,6 +90,13 @@ def run_odd_statements() -> list[object]:
     found.append(cursor.fetchall())
     driver.close()
     return found
+
+
+@app.exception_handler(Exception)
+def explain_failure(_request: object, _error: Exception) -> JSONResponse:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT device FROM users")).all()
+    return JSONResponse({"detail": "broken"}, 500)
 
 
 @app.get("/broken")
