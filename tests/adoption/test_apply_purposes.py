@@ -300,3 +300,175 @@ def test_tasks_of_celery_run_for_the_same_purposes_afterwards(project: Project) 
     assert '@app.task(name="mail.send")\n@guard.purpose(tm.RenewalGuidance)\ndef send' in project.read("shop/tasks.py")
     assert project.read("privacy/purposes.toml") == ""
     assert project.run("call.py") == before
+
+
+_SETTINGS = """\
+SECRET_KEY = "for this test"
+ALLOWED_HOSTS = ["testserver"]
+ROOT_URLCONF = "shop.urls"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "shop.db"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["purposeguard.adapters.django", "purposeguard.integrations.django", "shop"]
+MIDDLEWARE = ["purposeguard.integrations.django.PurposeMiddleware"]
+PURPOSEGUARD_GUARD = "shop.privacy.guard"
+"""
+_DJANGO_PRIVACY = """\
+import purposeguard as pg
+from purposeguard.notices import trendmicro_jp as tm
+
+guard = pg.Guard(tm.NOTICE, tags="privacy/tags.toml", purposes="privacy/purposes.toml")
+"""
+_MODELS = """\
+from django.db import models
+
+
+class Person(models.Model):
+    # The name.
+    name = models.CharField(max_length=40)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self):
+        return self.name
+
+
+class Customer(Person):
+    email = models.EmailField(
+        unique=True,
+    )
+    last_scan = models.CharField(max_length=10)
+
+
+class Contract(models.Model):
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
+    product = models.CharField(max_length=20)
+
+    class Privacy:
+        product = "1.1(c)"
+"""
+_URLS = """\
+from django.http import JsonResponse
+from django.urls import path
+from django.views import View
+from django.views.generic import ListView
+
+from shop.models import Customer
+
+
+def names(request):
+    return JsonResponse({"names": list(Customer.objects.values_list("name", flat=True))})
+
+
+def letters(request):
+    return JsonResponse({"emails": list(Customer.objects.values_list("email", flat=True))})
+
+
+class Scans(View):
+    def get(self, request):
+        return JsonResponse({"scans": list(Customer.objects.values_list("last_scan", flat=True))})
+
+
+class Customers(ListView):
+    model = Customer
+
+
+urlpatterns = [
+    path("names", names),
+    path("letters", letters),
+    path("scans", Scans.as_view()),
+    path("customers", Customers.as_view()),
+]
+"""
+_DJANGO_TAGS = """\
+["shop.models.Customer"]
+id = { source = "not-personal", subject = true }
+name = "1.1(a)"
+email = "1.1(a)"
+last_scan = "1.1(b)"
+
+["shop.models.Contract"]
+product = "1.1(c)"
+"""
+_DJANGO_PURPOSES = """\
+["* /names"]
+purpose = "1.2(1)①"
+
+["GET /letters"]
+purpose = "1.2(1)①"
+
+["GET /scans"]
+purpose = "1.2(1)①"
+
+["GET /customers"]
+purpose = "1.2(1)①"
+
+["command mail"]
+purpose = "1.2(1)①"
+"""
+_COMMAND = """\
+from django.core.management.base import BaseCommand
+from shop.models import Customer
+
+
+class Command(BaseCommand):
+    def handle(self, *args, **options):
+        print("sent to", Customer.objects.values_list("email", flat=True).get())
+"""
+_CALL_DJANGO = """\
+import os
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+django.setup()
+
+from django.core.management import call_command
+from django.test import Client
+from shop.models import Customer
+
+call_command("migrate", run_syncdb=True, verbosity=0)
+if not Customer.objects.exists():
+    Customer.objects.create(name="Aiko", email="aiko@example.com", last_scan="2025-01-01")
+for path in ("names", "letters", "scans"):
+    for method in ("GET", "POST"):
+        answer = Client().generic(method, f"/{path}")
+        print(method, path, answer.status_code, answer.content if answer.status_code == 200 else "")
+call_command("mail")
+"""
+
+
+def test_views_and_models_of_django_are_decided_equally_afterwards(project: Project) -> None:
+    for name, content in {
+        "settings.py": _SETTINGS,
+        "shop/privacy.py": _DJANGO_PRIVACY,
+        "shop/models.py": _MODELS,
+        "shop/urls.py": _URLS,
+        "shop/management/__init__.py": "",
+        "shop/management/commands/__init__.py": "",
+        "shop/management/commands/mail.py": _COMMAND,
+        "privacy/tags.toml": _DJANGO_TAGS,
+        "privacy/purposes.toml": _DJANGO_PURPOSES,
+        "call.py": _CALL_DJANGO,
+    }.items():
+        project.write(name, content)
+    before = project.run("call.py")
+    assert "GET names 200" in before
+    assert "GET scans 403" in before
+    report = project.apply("--app", "settings", "--guard", "shop.privacy:guard", "--move")
+    assert len([name for name in report["written_purposes"] if name.endswith(" /names")]) == 7
+    assert {"GET /scans", "command mail"} < set(report["written_purposes"])
+    reasons = {each["entry_point"]: each["reason"] for each in report["left_purposes"]}
+    assert list(reasons) == ["GET /letters", "GET /customers"]
+    models, urls = project.read("shop/models.py"), project.read("shop/urls.py")
+    privacy = (
+        "    class Privacy:\n        id = (pg.Subject, pg.NotPersonal)\n        name = tm.Registration\n"
+        "        email = tm.Registration\n        last_scan = tm.ProductData\n"
+    )
+    assert f"    last_scan = models.CharField(max_length=10)\n\n{privacy}\n\nclass Contract" in models
+    assert models.replace(f"\n{privacy}", "").endswith(_MODELS.partition("import models\n")[2])
+    assert "@purpose(tm.RenewalGuidance)\ndef names" in urls
+    assert "    @purpose(tm.RenewalGuidance)\n    def get" in urls
+    assert "shop.models" not in project.read("privacy/tags.toml")
+    assert "names" not in project.read("privacy/purposes.toml")
+    assert project.run("call.py") == before

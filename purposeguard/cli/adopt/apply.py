@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
+from purposeguard.cli.adopt.collect.application import SETTINGS_VARIABLE, Application
 from purposeguard.cli.adopt.entry_points import FoundEntryPoint, iter_entry_points
 from purposeguard.cli.adopt.formatting import keep_format
 from purposeguard.cli.adopt.project import DirectoryOption, open_project
@@ -35,7 +36,6 @@ with Needs(__name__, "cli"):
     import typer
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-_SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
 _NOTICES: Final = "purposeguard.notices"
 
 
@@ -177,31 +177,21 @@ def _plan_changes(
 
 
 def _import_applications(root: Path, names: Iterable[str], imports: Iterable[str]) -> list[object]:
-    """Import applications and modules, and return the applications.
+    """Import applications and modules, and return the applications that are named with their module.
 
     A module of Django settings, or the one that the environment names, sets up Django.
     """
     # A console script, unlike `python -m`, does not search the current directory.
     if str(root) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(root))
-    applications: list[object] = []
     for name in imports:
         import_application(name)
-    for target in names:
-        name = target.partition(":")[0]
-        if hasattr(import_application(name), "INSTALLED_APPS"):
-            os.environ[_SETTINGS] = name
-        elif ":" in target:
-            applications.append(find(target))
-    if os.environ.get(_SETTINGS):
-        with needing("django", "the settings of Django need"):
-            import django  # noqa: PLC0415  # needs an extra
-        try:
-            django.setup()
-        except Exception as error:  # Whatever an application raises is reported; nothing is decided by it.
-            message = f"the applications of {os.environ[_SETTINGS]} cannot be set up: {type(error).__name__}: {error}"
-            raise CommandProblem(message) from error
-    return applications
+    targets = list(names)
+    if not targets and os.environ.get(SETTINGS_VARIABLE):
+        targets = [os.environ[SETTINGS_VARIABLE]]
+    for target in targets:
+        Application(target)
+    return [find(target) for target in targets if ":" in target]
 
 
 def _read_guard_name(given: str | None) -> GuardName | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from typing_extensions import override
@@ -16,6 +16,7 @@ from purposeguard.cli.adopt.code_edits import (
     FieldEdit,
     FileEdit,
     FunctionEdit,
+    ImportSpec,
 )
 from purposeguard.extras import Needs
 
@@ -38,12 +39,22 @@ def rewrite(content: bytes, edit: FileEdit) -> bytes:
     except (cst.ParserSyntaxError, UnicodeDecodeError) as error:
         raise SyntaxError(str(error)) from error
     module = module.visit(_TagWriter(module, edit))
-    if edit.imports:
-        context = CodemodContext()
-        for spec in edit.imports:
-            AddImportsVisitor.add_needed_import(context, spec.module, spec.name, spec.alias)
-        module = AddImportsVisitor(context).transform_module(module)
-    return module.bytes
+    return _add_imports(module, edit.imports).bytes
+
+
+def _add_imports(module: cst.Module, specs: Iterable[ImportSpec]) -> cst.Module:
+    """Add imports to the others at the top of a module. Only the part with imports is visited, because that is slow."""
+    end = 1
+    for index, statement in enumerate(module.body):
+        if isinstance(statement, cst.SimpleStatementLine) and isinstance(
+            statement.body[0], cst.Import | cst.ImportFrom
+        ):
+            end = index + 1
+    context = CodemodContext()
+    for spec in specs:
+        AddImportsVisitor.add_needed_import(context, spec.module, spec.name, spec.alias)
+    head = AddImportsVisitor(context).transform_module(module.with_changes(body=module.body[:end]))
+    return module.with_changes(body=[*head.body, *module.body[end:]])
 
 
 class _TagWriter(cst.CSTTransformer):
