@@ -6,9 +6,10 @@ is used for the first time and has no guard.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
@@ -20,6 +21,18 @@ MIDDLEWARE: Final = "purposeguard.integrations.django.PurposeMiddleware"
 """The middleware that makes the requests of Django entry points."""
 
 _log: Final = logging.getLogger("purposeguard")
+_unobserved_libraries: Final[set[str]] = set()
+
+
+@contextlib.contextmanager
+def skip_if_unavailable(name: str) -> Iterator[None]:
+    """Leave a library unobserved, with one warning, if another library that this needs is missing or does not fit."""
+    try:
+        yield
+    except ImportError as error:
+        if name not in _unobserved_libraries:
+            _unobserved_libraries.add(name)
+            _log.warning("%s is not observed: %s", name, error)
 
 
 def observe_sqlalchemy(guard: Guard, sqlalchemy: ModuleType) -> None:
@@ -167,7 +180,8 @@ def _call_before(cls: Any, name: str, prepare: Callable[..., None]) -> None:
     @functools.wraps(method)
     def prepared(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = type(self), vars(self).get(name)
-        prepare(self, *args, **kwargs)
+        with skip_if_unavailable(cls.__module__):
+            prepare(self, *args, **kwargs)
         if (type(self), vars(self).get(name)) != before:  # The object, or its class, has another method now.
             return getattr(self, name)(*args, **kwargs)
         return method(self, *args, **kwargs)
@@ -182,7 +196,8 @@ def _call_after(cls: Any, name: str, complete: Callable[..., None]) -> None:
     @functools.wraps(method)
     def completed(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)
-        complete(self, *args, **kwargs)
+        with skip_if_unavailable(cls.__module__):
+            complete(self, *args, **kwargs)
         return result
 
     setattr(cls, name, completed)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from purposeguard.adoption.evidence import Evidence
@@ -15,7 +16,7 @@ from purposeguard.adoption.evidence_store import EvidenceFile
 from purposeguard.errors import PurposeGuardError
 from purposeguard.guard import Guard
 from purposeguard.instrumentation.imports import IMPORT_HOOKS
-from purposeguard.instrumentation.libraries import HOOKS
+from purposeguard.instrumentation.libraries import HOOKS, skip_if_unavailable
 from purposeguard.project.directory import read_project
 from purposeguard.runtime.observer import OBSERVED_MESSAGE
 
@@ -76,10 +77,20 @@ def start(directory: Path, evidence: Path) -> Guard:
     guard = Guard(project.notice, mode="observe", observers=[Evidence(store)], tags=project.tags, purposes=purposes)
     _observe_other_guards(store)
     logging.getLogger("purposeguard").addFilter(_is_no_violation)  # The evidence contains the violations.
-    for module, hook in HOOKS.items():
-        IMPORT_HOOKS.add(module, functools.partial(hook, guard))
-    IMPORT_HOOKS.install()
+    observe_libraries(guard)
     return guard
+
+
+def observe_libraries(guard: Guard) -> None:
+    """Connect a guard to each library once it is imported. A library for which an extra is missing is left alone."""
+    for module, hook in HOOKS.items():
+        IMPORT_HOOKS.add(module, functools.partial(_observe_library, hook, guard))
+    IMPORT_HOOKS.install()
+
+
+def _observe_library(hook: Callable[[Guard, ModuleType], None], guard: Guard, module: ModuleType) -> None:
+    with skip_if_unavailable(module.__name__):
+        hook(guard, module)
 
 
 def _is_no_violation(record: logging.LogRecord) -> bool:

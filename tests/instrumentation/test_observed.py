@@ -12,7 +12,7 @@ from purposeguard.adoption.evidence_store import EvidenceFile, EvidenceRow
 SHOPS = Path(__file__).parent / "shops"
 
 
-def run_shop(name: str, folder: Path, *, observed: bool) -> str:
+def run_shop(name: str, folder: Path, *, observed: bool) -> subprocess.CompletedProcess[str]:
     """Run a shop and return what it prints."""
     (folder / "pyproject.toml").write_text('[tool.purposeguard]\nnotice = "trendmicro-jp"\n', "utf-8")
     (folder / "privacy").mkdir(exist_ok=True)
@@ -22,7 +22,7 @@ def run_shop(name: str, folder: Path, *, observed: bool) -> str:
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    return ended
 
 
 def load(folder: Path) -> list[EvidenceRow]:
@@ -38,9 +38,9 @@ ENTRY_POINTS = {
 
 @pytest.mark.parametrize("shop", ENTRY_POINTS)
 def test_answers_are_the_same_and_entry_points_are_recorded(shop: str, tmp_path: Path) -> None:
-    plain = run_shop(shop, tmp_path, observed=False)
+    plain = run_shop(shop, tmp_path, observed=False).stdout
     assert plain.count("\n") > 4
-    assert run_shop(shop, tmp_path, observed=True) == plain
+    assert run_shop(shop, tmp_path, observed=True).stdout == plain
     recorded = {row.key.entry_point for row in load(tmp_path)}
     assert recorded >= ENTRY_POINTS[shop]
     content = (tmp_path / "privacy" / "evidence.sqlite").read_bytes()
@@ -69,3 +69,12 @@ def test_guards_of_two_notices_in_one_process_are_told_apart(tmp_path: Path) -> 
     subprocess.run(command, cwd=tmp_path, check=True)
     reads = {(row.key.notice.partition("@")[0], row.key.sources) for row in load(tmp_path) if row.key.sources}
     assert reads == {("trendmicro-jp", "1.1(a)"), ("other", "1.1(b)")}
+
+
+def test_libraries_whose_extras_are_missing_are_left_alone(tmp_path: Path) -> None:
+    observed = run_shop("bare_shop", tmp_path, observed=True)
+    assert observed.stdout == "1 (2,)\n" * 2 == run_shop("bare_shop", tmp_path, observed=False).stdout
+    for library, extra in (("sqlalchemy", "sqlalchemy"), ("django.apps.registry", "django")):
+        (line,) = [line for line in observed.stderr.splitlines() if line.startswith(f"{library} is not observed: ")]
+        assert f"purposeguard[{extra}]" in line
+    assert observed.stderr.count("flask.app is not observed: ") == 1
