@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from purposeguard.containers import drop_none_values, pick_keys
 from purposeguard.errors import NoticeError, UnknownSource, UnlabelledData, format_name
 from purposeguard.notice.history import History
 from purposeguard.notice.immutable import Immutable
@@ -123,7 +124,7 @@ class Columns(Immutable, Mapping[str, Tag]):
         return f"<Columns {', '.join(self._tags)}>"
 
 
-def columns_of(revisions: Revisions, tags: object) -> Columns:
+def columns_of(revisions: Revisions, tags: object, file: TagFile | None = None) -> Columns:
     """Return the tags of a table.
 
     The fields of a tagged class (a pydantic model, dataclass, TypedDict, NamedTuple or attrs class) are columns.
@@ -132,8 +133,10 @@ def columns_of(revisions: Revisions, tags: object) -> Columns:
     Args:
         revisions: The notice, or all its revisions, or several notices.
         tags: `Columns`, a tagged class whose rows are in the table, or a mapping of column names to tags.
+        file: The file `tags.toml` of the guard, if there is one, which may tag the fields of the class.
 
     Raises:
+        NoticeError: the file and the annotations of the class do not agree.
         TypeError: `tags` is none of these, or the tag of a column is something else.
         UnknownSource: a source is of no known revision.
         UnlabelledData: a column has no tag, or the class is marked in a way that a table cannot be.
@@ -143,16 +146,22 @@ def columns_of(revisions: Revisions, tags: object) -> Columns:
             _resolve_term(revisions, tag.label)
         return tags
     if is_taggable(tags):
-        return Columns({name: _of_field(revisions, tags, name, shape) for name, shape in Model(tags).columns().items()})
+        return Columns(drop_none_values(read_class(revisions, tags, file)))
     if isinstance(tags, Mapping):
         return Columns({str(name): tag_of(revisions, spec, str(name)) for name, spec in tags.items()})
     kinds = "a tagged class, a mapping of names to sources, or `Columns`"
     raise TypeError(f"the tags of a table are {kinds}, not {type(tags).__name__}")
 
 
-def _of_field(revisions: Revisions, cls: type, name: str, shape: Shape) -> Tag:
-    where = f"{cls.__qualname__}.{name}"
-    return tag_of(revisions, specs_of(shape, where) or NotPersonal, where)
+def read_class(revisions: Revisions, cls: type, file: TagFile | None) -> dict[str, Tag | None]:
+    """Return the tags of all fields of a tagged class, None for undecided ones. Raise the errors of `columns_of`."""
+    annotated: dict[str, FieldTag | None] = {}
+    for name, shape in Model(cls).columns().items():
+        where = f"{cls.__qualname__}.{name}"
+        annotated[name] = field_tag_of(revisions, specs_of(shape, where), where)
+    stated = file.find_class(cls.__module__, cls.__qualname__) if file is not None else None
+    tags = merge_file_tags(revisions, file, [stated], drop_none_values(annotated), cls.__qualname__)
+    return {name: tags.get(name, Tag()) for name in annotated}
 
 
 def hint_of(annotation: object, owner: type, where: str, names: Mapping[str, object] = MappingProxyType({})) -> Any:
@@ -240,7 +249,7 @@ def to_field_tag(tag: Tag) -> FieldTag:
     return FieldTag(tag.label, (*marks, ByRow) if tag.by_row else tuple(marks))
 
 
-def merge_tags(
+def merge_file_tags(
     revisions: Revisions, file: TagFile | None, stated: Iterable[Fields | None], annotated: Fields, table: str
 ) -> dict[str, Tag | None]:
     """Unite the tags of columns in the code with those in `tags.toml`.
@@ -280,6 +289,30 @@ def merge_tags(
         else:
             tags[name] = None
     return tags
+
+
+def complete_table(
+    revisions: Revisions, file: TagFile | None, table: str, tags: Mapping[str, Tag | None]
+) -> dict[str, Tag | None]:
+    """Return the tags of a table's columns, united with those in `tags.toml`.
+
+    Args:
+        revisions: The notice, or all its revisions, or several notices.
+        file: The file, if there is one.
+        table: The name of the table, with its schema if it has one.
+        tags: All columns of the table, each with its tag or None.
+
+    Raises:
+        NoticeError: the two do not agree.
+        UnlabelledData: a column is undecided and marked.
+    """
+    *_, schema, name = ("", *table.split("."))
+    stated = file.find_table(name, schema or None) if file is not None else None
+    if not stated:
+        return dict(tags)
+    own = {column: to_field_tag(tag) for column, tag in drop_none_values(tags).items()}
+    merged = merge_file_tags(revisions, file, [pick_keys(stated, tags)], own, table)
+    return {column: merged.get(column) for column in tags}
 
 
 def _read_source(revisions: Revisions, spec: object, column: str) -> Label:

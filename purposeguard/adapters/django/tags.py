@@ -21,7 +21,7 @@ from purposeguard.adapters.tags import (
     Tag,
     field_tag_of,
     hint_of,
-    merge_tags,
+    merge_file_tags,
     specs_of,
 )
 from purposeguard.containers import drop_none_values
@@ -83,7 +83,7 @@ def tables_of(revisions: Revisions, file: TagFile | None = None, *, omit_faulty:
                     f"two models have the table `{model._meta.db_table}`, and not the same is said of its column "
                     f"`{column}`: say the same of both"
                 )
-    return Tables(revisions, tables)
+    return Tables(revisions, tables, is_complete=True)
 
 
 def every_model() -> Iterable[Model]:
@@ -214,7 +214,7 @@ def _tag(field: Any, revisions: Revisions, file: TagFile | None) -> Tag | None:
     stated = [{field.name: tag} for tag in _find_entries(field, file)]
     if specs or stated:
         own = drop_none_values({field.name: field_tag_of(revisions, specs, f"{label}.{field.name}")})
-        return merge_tags(revisions, file, stated, own, label)[field.name]
+        return merge_file_tags(revisions, file, stated, own, label)[field.name]
     if field.model._meta.label_lower in STRUCTURE:
         return Tag()
     if field.is_relation and field.remote_field is not None:

@@ -87,7 +87,7 @@ def connect(
             merged_tags = merge_tags(f"table `{name}`", names, NOTHING, table_tags, revisions)
             columns_by_table[name] = _complete_tags(names, merged_tags)
         _require_tables_absent_from_database(locked, (*tables, *views))
-        runner = Runner(guard, Tables(revisions, columns_by_table, views), locked)
+        runner = Runner(guard, Tables(revisions, columns_by_table, views, guard.tags), locked)
         locked.add_views(views)
     except BaseException:
         locked.close()

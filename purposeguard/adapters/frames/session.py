@@ -41,7 +41,7 @@ class Frames:
             columns="leave the column out, as `Frames.withhold` and `Frames.permitted(…, withhold=True)` do",
         )
         self._demand = functools.lru_cache(_MAX_CACHED_DEMANDS)(self._make_demand)
-        self._tags = FrameTags()
+        self._tags = FrameTags(guard.tags)
 
     def check(self, frame: object, tags: object = None, columns: Iterable[str] | None = None) -> None:
         """Check that the purpose under way may use all columns, or those in `columns`.

@@ -11,6 +11,7 @@ from purposeguard.adapters.frames.kinds import ARROW, SPARK, FrameKind
 from purposeguard.adapters.tags import NOT_PERSONAL, Columns, Revisions, Tag, columns_of
 from purposeguard.errors import UnlabelledData
 from purposeguard.locks import make_lock
+from purposeguard.project.tags import TagFile
 
 _MAX_CACHED_TABLES: Final = 1000
 """Maximum number of tables whose tags are cached."""
@@ -31,7 +32,9 @@ class _BorneTags(NamedTuple):
 class FrameTags:
     """A reader of tags with a cache. Threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: TagFile | None = None) -> None:
+        """Create a reader. `file` is the file `tags.toml` of the guard, which may tag classes."""
+        self._file = file
         # Equal columns are always the same object, because comparing two takes longer than the rest of a check.
         self._same = functools.lru_cache(_MAX_CACHED_TABLES)(_return_unchanged)
         self._of_class = functools.lru_cache(_MAX_CACHED_TABLES)(self._read)
@@ -66,7 +69,7 @@ class FrameTags:
         return stated_columns
 
     def _read(self, revisions: Revisions, tags: object) -> Columns:
-        return self._same(columns_of(revisions, tags))
+        return self._same(columns_of(revisions, tags, self._file))
 
     def _read_borne(self, frame: Any, revisions: Revisions) -> Columns:
         """Return the tags that an Arrow table bears."""

@@ -87,6 +87,7 @@ class Spark:
     """
 
     def __init__(self, guard: Guard) -> None:
+        self._file: Final = guard.tags
         self._decider: Final = Decider(
             guard, rows="keep those that may be used first, with `Spark.permitted`", columns=_WITHOUT
         )
@@ -211,7 +212,7 @@ class Spark:
             UnknownSource, TypeError: as `columns_of`.
         """
         frame = classic(frame)
-        stated_columns = columns_of(self._decider.revisions, tags)
+        stated_columns = columns_of(self._decider.revisions, tags, self._file)
         names = frame.columns
         for name in stated_columns:
             if names.count(name) != 1:
@@ -532,7 +533,9 @@ class Spark:
         Raises:
             TypeError: the type of a column is missing, or Spark does not support it.
         """
-        return schema_with(columns_of(self._decider.revisions, columns), columns, types, self._decider.revisions)
+        return schema_with(
+            columns_of(self._decider.revisions, columns, self._file), columns, types, self._decider.revisions
+        )
 
 
 def _make_true_condition(token: str) -> Column:

@@ -79,7 +79,11 @@ class Statements:
         untagged: Iterable[str] = (),
     ) -> None:
         self.decider: Final = self._decider_class(guard, rows=_ADVICE_ON_ROWS)
-        self.tables: Final = tables if isinstance(tables, Tables) else Tables(self.decider.revisions, tables)
+        self.tables: Final = (
+            tables.complete(guard.tags)
+            if isinstance(tables, Tables)
+            else Tables(self.decider.revisions, tables, file=guard.tags)
+        )
         self.catalogue: Final = Catalog(
             self.tables,
             dialect,

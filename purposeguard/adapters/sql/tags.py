@@ -10,9 +10,11 @@ from typing import Any, Final
 from sqlglot import exp
 
 from purposeguard.adapters.sql.scopes import Flow, NameRules, QueryColumn, Relation, lower
-from purposeguard.adapters.tags import Columns, Revisions, columns_of
+from purposeguard.adapters.tags import Columns, Revisions, Tag, columns_of, complete_table, read_class
 from purposeguard.containers import drop_none_values
 from purposeguard.notice.immutable import Immutable
+from purposeguard.project.tags import TagFile
+from purposeguard.values.annotations import is_taggable
 
 
 class Tables(Immutable, Mapping[str, Columns]):
@@ -21,22 +23,31 @@ class Tables(Immutable, Mapping[str, Columns]):
     Names are as statements write them, `schema.table` where there is a schema; the adapter folds their case by dialect.
     Each table has what `columns_of` takes, with all its columns: in a mapping, None stands for a column without a tag.
     `views`: by name, the texts of views. A statement that reads a view reads its tables.
+    `file`: the file `tags.toml` of the guard, which may tag the columns too.
 
     Raises:
-        TypeError, UnknownSource, UnlabelledData: as `columns_of`.
+        TypeError, UnknownSource, UnlabelledData, NoticeError: as `columns_of`.
         ValueError: a name is blank, or a table and a view have the same name.
     """
 
-    __slots__ = ("_columns", "names", "revisions", "views")
+    __slots__ = ("_columns", "is_complete", "names", "revisions", "views")
 
     revisions: Revisions
     views: Mapping[str, str]
     names: Mapping[str, tuple[str, ...]]
     """By table, the names of all its columns in their order, including those without a tag."""
+    is_complete: bool
+    """True if the tags of `tags.toml` have been added, as far as there are any."""
     _columns: Mapping[str, Columns]
 
     def __init__(
-        self, revisions: Revisions, tables: Mapping[str, object], views: Mapping[str, str] = MappingProxyType({})
+        self,
+        revisions: Revisions,
+        tables: Mapping[str, object],
+        views: Mapping[str, str] = MappingProxyType({}),
+        file: TagFile | None = None,
+        *,
+        is_complete: bool = False,
     ) -> None:
         for name in (*tables, *views):
             if not all(part.strip() for part in name.split(".")):
@@ -47,20 +58,36 @@ class Tables(Immutable, Mapping[str, Columns]):
         columns: dict[str, Columns] = {}
         names: dict[str, tuple[str, ...]] = {}
         for name, described in tables.items():
-            if isinstance(described, Mapping) and not isinstance(described, Columns):
-                specs = {str(column): spec for column, spec in described.items()}
-                tagged = drop_none_values(specs)
-                columns[name] = columns_of(revisions, tagged)
-                names[name] = tuple(specs)
+            tags: dict[str, Tag | None] = {}
+            if is_taggable(described):
+                tags.update(read_class(revisions, described, file))
+            elif isinstance(described, Mapping) and not isinstance(described, Columns):
+                tags.update(dict.fromkeys(map(str, described)))
+                tags.update(columns_of(revisions, drop_none_values(described)))
             else:
-                columns[name] = columns_of(revisions, described)
-                names[name] = tuple(columns[name])
+                tags.update(columns_of(revisions, described))
+            names[name] = tuple(tags)
+            columns[name] = Columns(drop_none_values(complete_table(revisions, file, name, tags)))
         self._fill(
             revisions=revisions,
+            is_complete=is_complete or file is not None,
             views=MappingProxyType(dict(views)),
             names=MappingProxyType(names),
             _columns=MappingProxyType(columns),
         )
+
+    def complete(self, file: TagFile | None) -> Tables:
+        """Return the tables with the tags that a file `tags.toml` adds, unless they have been added.
+
+        Raises:
+            NoticeError: the file says otherwise of a column.
+        """
+        if file is None or self.is_complete:
+            return self
+        tables: dict[str, dict[str, Tag | None]] = {}
+        for name, columns in self._columns.items():
+            tables[name] = {column: columns.get(column) for column in self.names[name]}
+        return Tables(self.revisions, tables, self.views, file)
 
     def __getitem__(self, name: str) -> Columns:
         return self._columns[name]

@@ -452,7 +452,9 @@ class StatementWatch:
         for called, name in names.items():
             if name in tables:
                 tags[called] = {column: tables[name].get(column) for column in tables.names[name]}
-        return Tables(tables.revisions, tags), {called: places[name] for called, name in names.items()}
+        return Tables(tables.revisions, tags, is_complete=True), {
+            called: places[name] for called, name in names.items()
+        }
 
     def is_observing(self) -> bool:
         """Return True if violations are only observed here."""

@@ -36,7 +36,7 @@ from purposeguard.adapters.tags import (
     columns_of,
     field_tag_of,
     hint_of,
-    merge_tags,
+    merge_file_tags,
     specs_of,
     to_field_tag,
 )
@@ -122,7 +122,7 @@ class MappedTables:
         self._not_personal = frozenset(_name_of(table, "not_personal") for table in tables)
         self._from_outside: dict[str, Columns] = {}
         for table, described in tags.items():
-            self._from_outside[_name_of(table, "tags")] = columns_of(revisions, described)
+            self._from_outside[_name_of(table, "tags")] = columns_of(revisions, described, file)
         self.is_observing: Callable[[], bool] = bool
         """A function that returns True where a table whose tags cannot be read must not hinder statements."""
         self._is_faulty = False
@@ -199,7 +199,7 @@ class MappedTables:
                 for name, columns in self._known.items():
                     # Columns without a tag are included, because `*` means them too.
                     tags_by_table[name] = {column.name: columns.get(column.name) for column in tables[name].columns}
-                self._tables = Tables(self._revisions, tags_by_table)
+                self._tables = Tables(self._revisions, tags_by_table, is_complete=True)
             return self._tables
 
     def find(self, table: TableClause) -> tuple[str, Columns]:
@@ -283,7 +283,7 @@ class MappedTables:
         self, table: Table, stated: Iterable[Fields], annotated: Mapping[str, FieldTag | None]
     ) -> dict[str, Tag | None]:
         """Unite the tags of a table in the code with those in `tags.toml`, in the order of the columns."""
-        tags = merge_tags(self._revisions, self._file, stated, drop_none_values(annotated), table.fullname)
+        tags = merge_file_tags(self._revisions, self._file, stated, drop_none_values(annotated), table.fullname)
         return pick_keys(tags, [*(column.name for column in table.columns), *tags])
 
     def _readable_columns_of(
