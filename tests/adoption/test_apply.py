@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from purposeguard.notices import trendmicro_jp as tm
 from tests.unit.command_line import run
 
 _NUMBERS = itertools.count()
@@ -36,7 +38,7 @@ class Project:
         vocabulary = ("--vocabulary", "purposeguard.notices.trendmicro_jp as tm")
         result = run("adopt", "apply", *vocabulary, *arguments, "--format", "json", columns=300)
         assert result.exit_code == code, result.output
-        return json.loads(result.stdout) if result.stdout.startswith("{") else result.output
+        return result.output if code == 2 else json.loads(result.stdout)
 
     def read(self) -> str:
         return self.path.read_bytes().decode()
@@ -247,3 +249,133 @@ def test_present_tags_stay_and_missing_parts_are_added(project: Project) -> None
     }
     assert project.read() == replace_all(source, changes)
     project.run_again()
+
+
+MODEL = "from pydantic import BaseModel\n\n\nclass User(BaseModel):\n    email: str\n"
+TAG = '["M.User"]\nemail = "1.1(a)"\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "encoding"),
+    [
+        (MODEL.replace("\n", "\r\n"), "utf-8"),
+        (MODEL.replace("    ", "\t"), "utf-8"),
+        (f"# café\n{MODEL}", "utf-8-sig"),
+        (f"# -*- coding: latin-1 -*-\n# café\n{MODEL}", "latin-1"),
+        (MODEL.removesuffix("\n"), "utf-8"),
+    ],
+    ids=["crlf", "tabs", "byte-order mark", "latin-1", "no last line end"],
+)
+def test_line_ends_indents_and_encodings_stay(project: Project, source: str, encoding: str) -> None:
+    project.write("", TAG)
+    project.path.write_bytes(source.encode(encoding))
+    project.apply()
+    content = project.path.read_bytes()
+    text = content.decode(encoding)
+    assert text.encode(encoding) == content
+    kept = [line for line in text.splitlines(keepends=True) if "import" not in line and "Annotated" not in line]
+    for line in source.splitlines(keepends=True):
+        if "import" not in line and "email" not in line:
+            assert line in kept
+    assert text.count("\r\n") == (text.count("\n") if "\r\n" in source else 0)
+    assert text.rstrip().endswith("email: Annotated[str, tm.Registration]")
+
+
+def test_another_alias_is_chosen_for_a_name_that_means_something_else(project: Project) -> None:
+    (project.root / "names.py").write_text("pg = 'from a star'\n", "utf-8")
+    source = (
+        "from names import *\nfrom pydantic import BaseModel\n\ntm = 3\n\n\nclass Annotated: ...\n\n\n"
+        "class User(BaseModel):\n    email: str\n    id: int = tm\n"
+    )
+    project.write(source, f'{TAG}id = {{ source = "not-personal", subject = true }}\n')
+    project.apply()
+    text = project.read()
+    assert "    email: Annotated_2[str, tm_2.Registration]\n" in text
+    assert "    id: Annotated_2[int, pg_2.Subject, pg_2.NotPersonal] = tm\n" in text
+    assert "from typing import Annotated as Annotated_2\n" in text
+    project.run_again()
+
+
+def test_what_cannot_carry_a_tag_is_left_with_a_reason(project: Project) -> None:
+    source = (
+        "from __future__ import annotations\n\nimport sys\nfrom dataclasses import dataclass\n"
+        "from typing import TYPE_CHECKING, ClassVar\n\nimport msgspec\nfrom pydantic import BaseModel\n\n"
+        "if TYPE_CHECKING:\n    from decimal import Decimal\n\n\n"
+        "class Twice(BaseModel):\n    email: str\n\n\nclass Twice(BaseModel):\n    email: str\n\n\n"
+        "if sys.version_info >= (3, 11):\n\n    class Conditional(BaseModel):\n        email: str\n\n\n"
+        "def make():\n    class Inner(BaseModel):\n        email: str\n\n    return Inner\n\n\n"
+        "class Plain:\n    email: str\n\n\nclass Packed(msgspec.Struct):\n    email: str\n\n\n"
+        "class Base(BaseModel):\n    email: str\n\n\nclass Sub(Base):\n    name: str\n\n\n"
+        "@dataclass\nclass Various:\n    constant: ClassVar[str] = ''\n    price: Decimal\n\n"
+        "    @property\n    def email(self) -> str:\n        return ''\n"
+    )
+    names = ("Twice", "Conditional", "make.<locals>.Inner", "Plain", "Packed", "Sub", "Missing")
+    tags = "".join(f'["M.{name}"]\nemail = "1.1(a)"\n' for name in names)
+    project.write(
+        source, f'{tags}["M.Various"]\nconstant = "1.1(a)"\nprice = "1.1(a)"\nemail = "1.1(a)"\ngone = "2.3"\n'
+    )
+    report = project.apply()
+    changed = "    class Conditional(BaseModel):\n        email: Annotated[str, tm.Registration]\n"
+    assert changed in project.read()
+    assert len(report["written"]) == 1
+    reasons = [
+        (each["entry"].partition(".")[2], each["fields"], each["reason"].replace(project.module, "M"))
+        for each in report["left"]
+    ]
+    kind = "a field of this kind carries no tag in the code"
+    assert sorted(reasons) == [
+        ("Missing", ["email"], "no file of the project defines such a class"),
+        ("Packed", ["email"], kind),
+        ("Plain", ["email"], kind),
+        ("Sub", ["email"], "it belongs to M.Base, for which there is no such entry"),
+        ("Twice", ["email"], "M.Twice is defined in several places, lines 14, 18"),
+        ("Various", ["constant"], kind),
+        ("Various", ["email"], "it is a method or a property"),
+        ("Various", ["gone"], "no class of this entry has such a field"),
+        ("Various", ["price"], "its annotation names `Decimal`, which is not imported"),
+        ("make.<locals>.Inner", ["email"], "M.make.<locals>.Inner is defined in a function"),
+    ]
+    project.run_again()
+
+
+@pytest.mark.parametrize("content", [b"class User(:\n", b"class User:\n    name = '\xff'\n", b"x = 1\0\n"])
+def test_a_file_that_cannot_be_parsed_is_a_fault(project: Project, content: bytes) -> None:
+    project.write("", TAG)
+    project.path.write_bytes(content)
+    assert f"{project.path}" in project.apply(code=2)
+    assert project.path.read_bytes() == content
+
+
+def test_all_files_are_written_or_none(project: Project) -> None:
+    project.write(MODEL, f'{TAG}["second_of_two.User"]\nemail = "1.1(a)"\n')
+    second = project.root / "second_of_two.py"
+    second.write_text(MODEL, "utf-8")
+    draft = project.root / f".{second.name}.{os.getpid()}.new"
+    draft.mkdir()
+    output = project.apply(code=2)
+    assert f"{second} cannot be written, and no file was changed" in output
+    assert project.read() == second.read_text("utf-8") == MODEL
+    draft.rmdir()
+    project.apply()
+    assert project.read() == second.read_text("utf-8") != MODEL
+    del sys.modules["second_of_two"]
+
+
+def test_an_application_that_fails_to_import_is_named(project: Project) -> None:
+    project.write(f"{MODEL}\nraise RuntimeError('no settings')\n", TAG)
+    result = run("adopt", "apply", columns=300)
+    assert result.exit_code == 0
+    assert f"{project.module} cannot be imported: RuntimeError: no settings" in result.output
+    assert "Annotated" not in project.read()
+
+
+def test_a_vocabulary_of_another_notice_is_refused(project: Project) -> None:
+    project.write(MODEL, TAG)
+    result = run("adopt", "apply", "--vocabulary", "json")
+    assert result.exit_code == 2
+    assert "json is no generated module of a notice" in result.output
+    notice = (Path(tm.__file__).with_name("notice.toml")).read_text("utf-8")
+    project.tags.with_name("notice.toml").write_text(notice.replace("2024-04-01", "2025-04-01"), "utf-8")
+    assert "is not the module of this notice" in project.apply(code=2)
+    result = run("adopt", "apply", columns=300)
+    assert "purposeguard codegen notice.toml" in result.output

@@ -88,14 +88,16 @@ def apply(
     applications = _import_applications(root, app or (), imports or ())
     words = find_vocabulary(project, vocabulary)
     planned = _plan_changes(project, root, words, _read_guard_name(guard), applications)
+    is_writing = not (diff or check)
+    if is_writing:
+        write_files(planned.originals, planned.changes)
     show(planned.make_report(), form, out())
     for failure in planned.tags.failures:
         complain(err(), "warning", failure)
     if diff:
         planned.print_difference()
-    if diff or check:
+    if not is_writing:
         return not planned.changes
-    write_files(planned.originals, planned.changes)
     for path in planned.changes:
         complain(err(), "written", str(path.relative_to(root)))
     if move:

@@ -100,6 +100,14 @@ class _TagWriter(cst.CSTTransformer):
         return _write_privacy(updated_node, tags, edit.privacy_bases) if tags else updated_node
 
     @override
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> bool:
+        return False
+
+    @override
+    def visit_Assign(self, node: cst.Assign) -> bool:
+        return False
+
+    @override
     def leave_AnnAssign(self, original_node: cst.AnnAssign, updated_node: cst.AnnAssign) -> cst.AnnAssign:
         edit = self._find_field(updated_node.target)
         if edit is None:

@@ -223,7 +223,7 @@ class TagPlanner:
         """Report a file that cannot be parsed as a fault if an entry names its module."""
         entries = [header for header in self._entries if any(header.startswith(f"{m}.") for m in file.modules)]
         if entries:
-            fault = Fault("", f"cannot be parsed: {error.msg}", None, str(file.path), error.lineno, error.offset)
+            fault = Fault("", f"cannot be parsed: {error.msg}", None, str(file.path), error.lineno or 1, error.offset)
             self.plan.faults.append(fault)
         self._matched.update(entries)
 
