@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.data.__main__ import main
 
-PARTS: tuple[str, ...] = ("fastapi", "django", "flask", "outgoing", "passport", "telemetry")
+PARTS: tuple[str, ...] = ("adoption", "fastapi", "django", "flask", "outgoing", "passport", "telemetry")
 """The modules that measure, each with `rows(quick)`, and `PACKAGES`, whose versions belong to the figures."""
 
 if __name__ == "__main__":
